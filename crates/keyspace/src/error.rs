@@ -1,0 +1,89 @@
+//! What can go wrong, in the terms PostgreSQL reports it in.
+
+use std::fmt;
+
+/// The class of an error, named after PostgreSQL's `errcodes.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqlState {
+    /// 22004: NULL where a value is needed.
+    NullValueNotAllowed,
+    /// 22003: a number beyond the range of its type.
+    NumericValueOutOfRange,
+    /// 22008: an instant beyond the range of a key.
+    DatetimeFieldOverflow,
+    /// 22023: a value that means nothing for this argument.
+    InvalidParameterValue,
+    /// 22P02: text that does not read as the type.
+    InvalidTextRepresentation,
+    /// 22P03: bytes that do not read as the type.
+    InvalidBinaryRepresentation,
+    /// 42804: a type that must not be used here.
+    DatatypeMismatch,
+    /// 0A000: not done yet, or not done on purpose.
+    FeatureNotSupported,
+    /// 2200H: the sequence has no value left in its class.
+    SequenceGeneratorLimitExceeded,
+    /// 55000: the state of the database does not allow it.
+    ObjectNotInPrerequisiteState,
+}
+
+impl SqlState {
+    /// The five characters of the SQLSTATE.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NullValueNotAllowed => "22004",
+            Self::NumericValueOutOfRange => "22003",
+            Self::DatetimeFieldOverflow => "22008",
+            Self::InvalidParameterValue => "22023",
+            Self::InvalidTextRepresentation => "22P02",
+            Self::InvalidBinaryRepresentation => "22P03",
+            Self::DatatypeMismatch => "42804",
+            Self::FeatureNotSupported => "0A000",
+            Self::SequenceGeneratorLimitExceeded => "2200H",
+            Self::ObjectNotInPrerequisiteState => "55000",
+        }
+    }
+}
+
+/// An error in PostgreSQL's style: a lower-case primary message without a full stop, and where they
+/// help a detail and a hint, which are sentences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The class of the error.
+    pub sqlstate: SqlState,
+    /// The primary message.
+    pub message: String,
+    /// What is the case.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An error with a primary message alone.
+    pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
+        Self { sqlstate, message: message.into(), detail: None, hint: None }
+    }
+
+    /// Adds the sentence that tells what is the case.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds the sentence that tells what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,6 @@
+//! The pure core of `pg_keyspace`: what a key looks like, how one is made, and which values belong to
+//! which node. Nothing here knows PostgreSQL; `cargo test -p keyspace` needs no server.
+
+pub mod error;
+
+pub use error::{Error, SqlState};

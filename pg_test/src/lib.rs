@@ -1,0 +1,1 @@
+//! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.

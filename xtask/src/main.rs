@@ -1,0 +1,3 @@
+//! Set-up and orchestration: `cargo xtask --help`.
+
+fn main() {}
