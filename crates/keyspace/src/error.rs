@@ -23,6 +23,22 @@ pub enum SqlState {
     FeatureNotSupported,
     /// 2200H: the sequence has no value left in its class.
     SequenceGeneratorLimitExceeded,
+    /// 42501: the caller lacks a privilege or is not the owner.
+    InsufficientPrivilege,
+    /// 42809: an object of another kind.
+    WrongObjectType,
+    /// 42704: an object that does not exist.
+    UndefinedObject,
+    /// 3F000: a schema that does not exist.
+    UndefinedSchema,
+    /// 55P03: a lock that was not to be had in time.
+    LockNotAvailable,
+    /// 55006: another session is at it.
+    ObjectInUse,
+    /// 25000: a transaction in which this cannot be done.
+    InvalidTransactionState,
+    /// 25006: a read-only transaction, or a standby.
+    ReadOnlySqlTransaction,
     /// 55000: the state of the database does not allow it.
     ObjectNotInPrerequisiteState,
 }
@@ -40,6 +56,14 @@ impl SqlState {
             Self::DatatypeMismatch => "42804",
             Self::FeatureNotSupported => "0A000",
             Self::SequenceGeneratorLimitExceeded => "2200H",
+            Self::InsufficientPrivilege => "42501",
+            Self::WrongObjectType => "42809",
+            Self::UndefinedObject => "42704",
+            Self::UndefinedSchema => "3F000",
+            Self::LockNotAvailable => "55P03",
+            Self::ObjectInUse => "55006",
+            Self::InvalidTransactionState => "25000",
+            Self::ReadOnlySqlTransaction => "25006",
             Self::ObjectNotInPrerequisiteState => "55000",
         }
     }

@@ -2,5 +2,6 @@
 //! which node. Nothing here knows PostgreSQL; `cargo test -p keyspace` needs no server.
 
 pub mod error;
+pub mod sequences;
 
 pub use error::{Error, SqlState};
