@@ -2,6 +2,7 @@
 //! which node. Nothing here knows PostgreSQL; `cargo test -p keyspace` needs no server.
 
 pub mod error;
+pub mod keys;
 pub mod sequences;
 
 pub use error::{Error, SqlState};

@@ -1,0 +1,124 @@
+//! Random keys that strictly increase, whatever the clock does.
+
+use rand::Rng;
+
+use super::instant::Tick;
+use super::layout::Layout;
+
+/// A step is at least 1 and at most 2^40, so that the key after a known one cannot be guessed in practice,
+/// while a tick still has room for millions of keys.
+const STEP_BITS: u32 = 40;
+
+/// Makes random keys of one type, each greater than the one before.
+///
+/// While the clock moves on, a key has the clock's tick and a fresh random tail. When the clock stands
+/// still, or went back, the key keeps the last tick and its tail grows by a random step (the ULID
+/// specification adds 1). When the tail has no room left, the key moves one tick on, with a fresh tail.
+/// Apart from that it never runs ahead of the clock.
+#[derive(Clone, Debug)]
+pub struct Generator<L: Layout> {
+    tick: Tick,
+    tail: u128,
+    layout: std::marker::PhantomData<L>,
+}
+
+impl<L: Layout> Default for Generator<L> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<L: Layout> Generator<L> {
+    /// A generator that has made no key yet.
+    pub const fn new() -> Self {
+        Self { tick: Tick::MIN, tail: 0, layout: std::marker::PhantomData }
+    }
+
+    /// The next key, with the clock at `now`.
+    ///
+    /// It fails in no case. Past the last tail of the last tick, in the year 10889, it would start over in
+    /// that tick.
+    #[inline]
+    pub fn next(&mut self, now: Tick, rng: &mut impl Rng) -> L::Key {
+        if now > self.tick {
+            self.tick = now;
+            self.tail = L::random_tail(rng);
+        } else {
+            self.step(rng);
+        }
+        L::pack(self.tick, self.tail)
+    }
+
+    /// Moves on without the clock's help.
+    #[inline]
+    fn step(&mut self, rng: &mut impl Rng) {
+        let step = u128::from(rng.next_u64() >> (u64::BITS - STEP_BITS)) + 1;
+        let tail = self.tail + step;
+        if tail <= L::TAIL_MAX {
+            self.tail = tail;
+        } else {
+            self.tick = self.tick.next().unwrap_or(Tick::MAX);
+            self.tail = L::random_tail(rng);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::layout::{UlidLayout, UuidV7Layout};
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
+
+    fn rng() -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(7)
+    }
+
+    #[test]
+    fn trap_k02_a_clock_that_stands_still_or_goes_back_keeps_the_tick() {
+        let (mut keys, mut rng) = (Generator::<UuidV7Layout>::new(), rng());
+        let now = Tick::from_unix_nanos(1_700_000_000_000_000_000);
+        let mut last = keys.next(now, &mut rng);
+        for back in 0..10_000 {
+            let key = keys.next(Tick::from_unix_nanos(1_700_000_000_000_000_000 - back), &mut rng);
+            assert!(key > last, "{key} after {last}");
+            assert_eq!(UuidV7Layout::unpack(key).map(|(tick, _)| tick), Some(now));
+            last = key;
+        }
+    }
+
+    #[test]
+    fn trap_k02_a_key_never_runs_ahead_of_a_clock_that_moves_on() {
+        let (mut keys, mut rng) = (Generator::<UlidLayout>::new(), rng());
+        for n in 0..100_000_u64 {
+            let now = Tick::from_unix_nanos(1_700_000_000_000_000_000 + n * 50);
+            assert_eq!(UlidLayout::unpack(keys.next(now, &mut rng)).map(|(tick, _)| tick), Some(now));
+        }
+    }
+
+    fn full_tail_moves_on<L: Layout<Key: PartialOrd + std::fmt::Debug>>() {
+        let now = Tick::from_unix_nanos(1_700_000_000_000_000_000);
+        let mut keys = Generator::<L> { tick: now, tail: L::TAIL_MAX, layout: std::marker::PhantomData };
+        let before = L::pack(keys.tick, keys.tail);
+        let key = keys.next(now, &mut rng());
+        assert!(key > before);
+        assert_eq!(Some(keys.tick), now.next());
+        assert_ne!(keys.tail, 0, "the tail is fresh");
+    }
+
+    #[test]
+    fn trap_k08_a_full_tail_moves_one_tick_on() {
+        full_tail_moves_on::<UuidV7Layout>();
+        full_tail_moves_on::<UlidLayout>();
+    }
+
+    #[test]
+    fn trap_k08_the_end_of_time_does_not_panic() {
+        let mut keys = Generator::<UlidLayout> {
+            tick: Tick::MAX,
+            tail: UlidLayout::TAIL_MAX,
+            layout: std::marker::PhantomData,
+        };
+        assert_eq!(UlidLayout::unpack(keys.next(Tick::MAX, &mut rng())).map(|(t, _)| t), Some(Tick::MAX));
+    }
+}

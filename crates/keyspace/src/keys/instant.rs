@@ -1,0 +1,150 @@
+//! Instants in integers: Unix microseconds, PostgreSQL's microseconds, and the ticks that lead a key.
+
+use super::instant_text::UtcText;
+use crate::{Error, SqlState};
+
+/// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps count from.
+const POSTGRES_EPOCH_IN_UNIX_MICROS: i64 = 946_684_800_000_000;
+
+/// Bits of the sub-millisecond fraction.
+const FRACTION_BITS: u32 = 12;
+/// Steps of the fraction in one millisecond.
+const STEPS_PER_MS: u64 = 1 << FRACTION_BITS;
+const MICROS_PER_MS: u64 = 1_000;
+const NANOS_PER_MS: u64 = 1_000_000;
+/// The greatest count of milliseconds that 48 bits hold.
+const MAX_MS: u64 = (1 << 48) - 1;
+
+/// An instant that a key can hold: microseconds since 1970-01-01 00:00:00 UTC, from 0 to the last
+/// microsecond of millisecond 2^48 - 1, in the year 10889.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// 1970-01-01 00:00:00 UTC.
+    pub const MIN: Self = Self(0);
+    /// 10889-08-02 05:31:50.655999 UTC.
+    pub const MAX: Self = Self(MAX_MS * MICROS_PER_MS + MICROS_PER_MS - 1);
+
+    /// The instant of a `timestamptz`: microseconds since 2000-01-01 00:00:00 UTC, where the least and the
+    /// greatest `i64` stand for minus and plus infinity.
+    ///
+    /// # Errors
+    /// 22008 for what lies before 1970, beyond 48 bits of milliseconds, or is infinite.
+    #[inline]
+    pub fn from_postgres_micros(micros: i64) -> Result<Self, Error> {
+        match micros.checked_add(POSTGRES_EPOCH_IN_UNIX_MICROS) {
+            Some(unix) if unix >= 0 && unix.unsigned_abs() <= Self::MAX.0 => Ok(Self(unix.unsigned_abs())),
+            _ => Err(out_of_range(micros)),
+        }
+    }
+
+    /// The instant so many microseconds after 1970-01-01 00:00:00 UTC, if a key can hold it.
+    pub const fn from_unix_micros(micros: i64) -> Option<Self> {
+        if micros >= 0 && micros.unsigned_abs() <= Self::MAX.0 {
+            Some(Self(micros.unsigned_abs()))
+        } else {
+            None
+        }
+    }
+
+    /// Microseconds since 1970-01-01 00:00:00 UTC.
+    #[inline]
+    pub const fn unix_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Microseconds since 2000-01-01 00:00:00 UTC, as a `timestamptz` counts.
+    #[inline]
+    pub const fn postgres_micros(self) -> i64 {
+        // At most 2^48 * 1000, far below the range of i64.
+        self.0.cast_signed() - POSTGRES_EPOCH_IN_UNIX_MICROS
+    }
+}
+
+#[cold]
+fn out_of_range(micros: i64) -> Error {
+    Error::new(SqlState::DatetimeFieldOverflow, format!("timestamp out of range: \"{}\"", UtcText(micros)))
+        .detail(format!(
+            "A key holds instants from \"{}\" to \"{}\".",
+            UtcText(Instant::MIN.postgres_micros()),
+            UtcText(Instant::MAX.postgres_micros())
+        ))
+}
+
+/// The head of a key: 48 bits of Unix milliseconds and 12 bits of their fraction, so one tick is
+/// 1/4096 ms, about 244 ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// The first tick of 1970-01-01 00:00:00 UTC.
+    pub const MIN: Self = Self(0);
+    /// The last tick that 60 bits hold.
+    pub const MAX: Self = Self((1 << (48 + FRACTION_BITS)) - 1);
+
+    /// The tick of a clock that reads nanoseconds since 1970. Its fraction is PostgreSQL 18's:
+    /// `sub_ms_ns * 4096 / 1_000_000`, rounded down.
+    #[inline]
+    pub const fn from_unix_nanos(nanos: u64) -> Self {
+        let ms = nanos / NANOS_PER_MS;
+        let sub_ms = nanos - ms * NANOS_PER_MS;
+        Self((ms << FRACTION_BITS) | (sub_ms * STEPS_PER_MS / NANOS_PER_MS))
+    }
+
+    /// The tick of an instant; its fraction is `floor(us * 4096 / 1000)`, which tells all 1,000
+    /// microseconds of a millisecond apart.
+    #[inline]
+    pub const fn from_instant(instant: Instant) -> Self {
+        let ms = instant.0 / MICROS_PER_MS;
+        let sub_ms = instant.0 - ms * MICROS_PER_MS;
+        Self((ms << FRACTION_BITS) | (sub_ms * STEPS_PER_MS / MICROS_PER_MS))
+    }
+
+    /// The tick of these 60 bits; higher bits are ignored.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits & Self::MAX.0)
+    }
+
+    /// The 60 bits, milliseconds first.
+    #[inline]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Milliseconds since 1970.
+    #[inline]
+    pub const fn unix_ms(self) -> u64 {
+        self.0 >> FRACTION_BITS
+    }
+
+    /// The instant this tick was made from, or, where no microsecond has this tick, the microsecond it
+    /// lies in. So `from_instant(i).instant() == i` for every instant, and a later tick never gives an
+    /// earlier instant.
+    #[inline]
+    pub const fn instant(self) -> Instant {
+        let fraction = self.0 & (STEPS_PER_MS - 1);
+        let base = self.unix_ms() * MICROS_PER_MS;
+        // The least microsecond that starts at or after the tick: the only one that can have this fraction.
+        let micros = (fraction * MICROS_PER_MS).div_ceil(STEPS_PER_MS);
+        if micros * STEPS_PER_MS / MICROS_PER_MS == fraction {
+            Instant(base + micros)
+        } else {
+            Instant(base + micros - 1)
+        }
+    }
+
+    /// The instant this tick was made from; `None` where no microsecond has this tick.
+    #[inline]
+    pub const fn exact_instant(self) -> Option<Instant> {
+        let instant = self.instant();
+        if Self::from_instant(instant).0 == self.0 { Some(instant) } else { None }
+    }
+
+    /// The tick after this one; the last tick has none after it.
+    #[inline]
+    pub const fn next(self) -> Option<Self> {
+        if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
+    }
+}

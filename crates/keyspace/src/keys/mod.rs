@@ -1,0 +1,29 @@
+//! Time-ordered keys: what UUIDv7 and ULID keys look like, and how they are made.
+//!
+//! Both types lead with the same head, a 48-bit count of Unix milliseconds and a 12-bit fraction of the
+//! millisecond (together a [`Tick`]), and end in a tail: 62 bits in a UUIDv7, 68 bits in a ULID. The tail
+//! is random ([`generator`]), or made from the row's own id ([`derived`]) or value ([`hashed`]).
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`instant`] | instants, ticks, and what lies out of range |
+//! | [`layout`] | the order of the bits in both types |
+//! | [`generator`] | random keys that strictly increase |
+//! | [`tag_key`] | what a salt does |
+//! | [`derived`] | reversible keys of `(timestamp, id)` |
+//! | [`hashed`] | keys of `(timestamp, value)` for values that are no small integers |
+//! | [`ulid_text`] | the 26 characters of a ULID |
+
+pub mod derived;
+pub mod generator;
+pub mod hashed;
+pub mod instant;
+mod instant_text;
+pub mod layout;
+pub mod tag_key;
+pub mod ulid_text;
+
+pub use generator::Generator;
+pub use instant::{Instant, Tick};
+pub use layout::{Layout, UlidLayout, UuidV7Layout};
+pub use tag_key::TagKey;

@@ -1,0 +1,40 @@
+//! The hash key of derived keys, which a salt chooses.
+
+use sha2::{Digest, Sha256};
+
+/// Keeps hashes of this version of the layout apart from any other use of SHA-256.
+const DOMAIN: &[u8] = b"pg_keyspace derived key v1\0";
+
+/// The 16-byte SipHash key `k`: the first 16 bytes of SHA-256 over `"pg_keyspace derived key v1\0"` and the
+/// salt in UTF-8. SipHash reads it as two little-endian 64-bit words, `k0` from the first 8 bytes and `k1`
+/// from the last 8.
+///
+/// A salt separates tables: with different salts, equal instants and ids give different keys. It is not a
+/// secret, and a derived key is no capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TagKey(pub(super) [u8; 16]);
+
+impl TagKey {
+    /// The key of no salt, which is the empty salt.
+    pub const UNSALTED: Self = Self([
+        0x06, 0x99, 0x55, 0xa0, 0x9b, 0x0b, 0xb1, 0x75, 0xf1, 0x63, 0x19, 0x71, 0xdf, 0x0f, 0x94, 0x6a,
+    ]);
+
+    /// The key of a salt.
+    pub fn of_salt(salt: &str) -> Self {
+        let digest = Sha256::new().chain_update(DOMAIN).chain_update(salt).finalize();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        Self(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TagKey;
+
+    #[test]
+    fn no_salt_is_the_empty_salt() {
+        assert_eq!(TagKey::UNSALTED, TagKey::of_salt(""));
+    }
+}
