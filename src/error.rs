@@ -22,7 +22,7 @@ pub(crate) fn report(error: Error) -> ErrorReport {
         SqlState::InsufficientPrivilege => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         SqlState::WrongObjectType => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
         SqlState::UndefinedObject => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-        SqlState::UndefinedSchema => PgSqlErrorCode::ERRCODE_UNDEFINED_SCHEMA,
+        SqlState::InvalidSchemaName => PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
         SqlState::LockNotAvailable => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
         SqlState::ObjectInUse => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
         SqlState::InvalidTransactionState => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,

@@ -3,3 +3,23 @@
 pgrx::pg_module_magic!();
 
 pub(crate) mod error;
+mod sequences;
+
+/// Called once by every process that loads the library.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    sequences::register_settings();
+}
+
+/// What `cargo pgrx test` asks of every extension.
+#[cfg(test)]
+pub mod pg_test {
+    /// Called before the server starts.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// Lines for the test server's postgresql.conf.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        Vec::new()
+    }
+}

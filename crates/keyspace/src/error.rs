@@ -30,7 +30,7 @@ pub enum SqlState {
     /// 42704: an object that does not exist.
     UndefinedObject,
     /// 3F000: a schema that does not exist.
-    UndefinedSchema,
+    InvalidSchemaName,
     /// 55P03: a lock that was not to be had in time.
     LockNotAvailable,
     /// 55006: another session is at it.
@@ -59,7 +59,7 @@ impl SqlState {
             Self::InsufficientPrivilege => "42501",
             Self::WrongObjectType => "42809",
             Self::UndefinedObject => "42704",
-            Self::UndefinedSchema => "3F000",
+            Self::InvalidSchemaName => "3F000",
             Self::LockNotAvailable => "55P03",
             Self::ObjectInUse => "55006",
             Self::InvalidTransactionState => "25000",

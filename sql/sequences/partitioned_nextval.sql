@@ -1,0 +1,11 @@
+CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'partitioned_nextval_wrapper';
+CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass, node integer, nodes integer) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'partitioned_nextval_of_node_wrapper';
+
+COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass) IS
+'next value of the sequence that belongs to the node of this database; draws on until the class matches';
+COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass, integer, integer) IS
+'next value of the sequence that is congruent to node modulo nodes; a default with the node written out is copied to other nodes as it stands';

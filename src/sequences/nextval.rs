@@ -1,0 +1,99 @@
+//! `partitioned_nextval`: the next value of a sequence that belongs to this node.
+
+use keyspace::sequences::Class;
+use keyspace::{Error, SqlState};
+use pgrx::{check_for_interrupts, pg_extern, pg_sys};
+
+use super::{identity, stored};
+use crate::error::{SqlResult, report};
+
+unsafe extern "C-unwind" {
+    /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.
+    fn nextval_internal(relid: pg_sys::Oid, check_permissions: bool) -> i64;
+}
+
+/// The next value of `sequence` that belongs to this database's node.
+///
+/// On a sequence that `setup_interleaved_sequences` has set up it costs what `nextval` costs. On any
+/// other it draws until the class matches, so it is correct on an untouched sequence, too, and after
+/// a restore, a `setval` or `TRUNCATE ... RESTART IDENTITY`. `currval` and `lastval` give the same value.
+///
+/// # Errors
+/// 22004 for NULL, 55000 where the database has no node or where the sequence never comes to the
+/// class, and whatever core's `nextval` raises.
+#[pg_extern(sql = false)]
+fn partitioned_nextval(sequence: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) -> SqlResult<i64> {
+    let sequence = sequence.ok_or_else(|| report(null("sequence")))?;
+    // The first draw comes before the class is read: its lock takes in invalidations, so that a
+    // session that was open before a change of the node follows it.
+    let value = nextval(sequence);
+    // SAFETY: called by the function manager, which fills in flinfo.
+    let function = unsafe { (*(*fcinfo).flinfo).fn_oid };
+    let class = identity::class(function).map_err(report)?;
+    if class.contains(value) {
+        return Ok(value);
+    }
+    draw_on(sequence, class, value).map_err(report)
+}
+
+/// The next value of `sequence` that belongs to `node` of `nodes`, whatever this database's node is.
+///
+/// # Errors
+/// As the form without a node, and 22023 where `node` of `nodes` is no class.
+#[pg_extern(sql = false)]
+fn partitioned_nextval_of_node(
+    sequence: Option<pg_sys::Oid>,
+    node: Option<i32>,
+    nodes: Option<i32>,
+) -> SqlResult<i64> {
+    let sequence = sequence.ok_or_else(|| report(null("sequence")))?;
+    let node = node.ok_or_else(|| report(null("node")))?;
+    let nodes = nodes.ok_or_else(|| report(null("nodes")))?;
+    let class = Class::new(node, nodes).map_err(report)?;
+    let value = nextval(sequence);
+    if class.contains(value) {
+        return Ok(value);
+    }
+    draw_on(sequence, class, value).map_err(report)
+}
+
+/// An argument that must not be NULL is.
+pub(super) fn null(argument: &str) -> Error {
+    Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not be null"))
+}
+
+/// Core's `nextval`, with its privilege checks.
+#[inline]
+fn nextval(sequence: pg_sys::Oid) -> i64 {
+    // SAFETY: nextval_internal checks that the OID is that of a sequence; the guard turns its errors
+    // into Rust's unwinding.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| nextval_internal(sequence, true)) }
+}
+
+/// Draws until a value of the class comes. Beside other sessions no number of draws is enough for
+/// sure, but whether the class can be reached at all is known from each value by arithmetic.
+fn draw_on(sequence: pg_sys::Oid, class: Class, mut value: i64) -> Result<i64, Error> {
+    // Where the sequence was dropped under us, the next draw says so.
+    let increment = stored::definition(sequence).map_or(1, |definition| definition.increment);
+    loop {
+        if !class.is_reachable(value, increment) {
+            return Err(unreachable_class(sequence, class, value, increment));
+        }
+        check_for_interrupts!();
+        value = nextval(sequence);
+        if class.contains(value) {
+            return Ok(value);
+        }
+    }
+}
+
+#[cold]
+fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment: i64) -> Error {
+    let name = super::catalog::relation_name(sequence);
+    Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        format!("sequence {name} never comes to the values of node {} of {}", class.node(), class.nodes()),
+    )
+    .detail(format!("It gave {value}, and steps by {increment}."))
+    .hint("Set it up with setup_interleaved_sequences(), or give it an increment that has no factor in common with the number of nodes.")
+}

@@ -1,0 +1,86 @@
+//! The settings `pg_keyspace.node` and `pg_keyspace.nodes`, and settings that hold for one step only.
+
+use std::ffi::CStr;
+
+use keyspace::sequences::Class;
+use keyspace::{Error, SqlState};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
+
+static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static NODES: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// Defines the settings; called once, when the library is loaded.
+pub(crate) fn register() {
+    GucRegistry::define_int_guc(
+        c"pg_keyspace.node",
+        c"Number of this node, in place of the one that setup_interleaved_sequences() stores.",
+        c"0 means not set. Both stored and set, they must be equal.",
+        &NODE,
+        0,
+        Class::MAX_NODES,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_keyspace.nodes",
+        c"Number of classes that the values of sequences are split into.",
+        c"0 means not set.",
+        &NODES,
+        0,
+        Class::MAX_NODES,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    // SAFETY: the prefix is a NUL-terminated string, and this runs while the library is loaded.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pg_sys::EmitWarningsOnPlaceholders(c"pg_keyspace".as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pg_sys::MarkGUCPrefixReserved(c"pg_keyspace".as_ptr());
+    }
+}
+
+/// The class that the settings name; `None` where neither is set.
+///
+/// # Errors
+/// 22023 where only one of them is set, or where they make no class.
+pub(super) fn class() -> Result<Option<Class>, Error> {
+    match (NODE.get(), NODES.get()) {
+        (0, 0) => Ok(None),
+        (_, 0) => Err(half_set("pg_keyspace.node", "pg_keyspace.nodes")),
+        (0, _) => Err(half_set("pg_keyspace.nodes", "pg_keyspace.node")),
+        (node, nodes) => Class::new(node, nodes).map(Some),
+    }
+}
+
+fn half_set(set: &str, missing: &str) -> Error {
+    Error::new(SqlState::InvalidParameterValue, format!("\"{set}\" is set without \"{missing}\""))
+        .hint("Set both, or none of them.")
+}
+
+/// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
+/// On an error the transaction's end takes them back.
+pub(super) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
+    // SAFETY: a new level of settings is opened and closed within this transaction; where `step`
+    // raises an error, the abort of the transaction or subtransaction closes the level.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in settings {
+        // SAFETY: both strings are NUL-terminated, and outlive the call, which copies them.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                pgrx::PgLogLevel::ERROR as i32,
+                false,
+            );
+        }
+    }
+    let result = step();
+    // SAFETY: closes the level opened above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}

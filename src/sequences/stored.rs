@@ -1,0 +1,97 @@
+//! What the server stores of a sequence: its definition in the catalog, and its state in its own page, the
+//! only place that tells whether a value was handed out.
+
+use pgrx::pg_sys;
+
+/// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
+#[repr(C)]
+struct SequenceData {
+    last_value: i64,
+    log_cnt: i64,
+    is_called: bool,
+}
+
+/// Where a sequence stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    /// The value handed out last, or to be handed out first.
+    pub(super) last_value: i64,
+    /// Whether `last_value` has been handed out.
+    pub(super) is_called: bool,
+}
+
+/// Reads where a sequence stands, whatever the snapshot; `None` where it does not exist any more.
+///
+/// Takes AccessShare and gives it back, so it does not queue behind an `ALTER SEQUENCE`, which
+/// holds ShareRowExclusive, and takes no privilege but that of naming the sequence.
+///
+/// # Safety
+/// `sequence` must be the OID of a sequence, or of no relation at all.
+pub(super) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
+    // SAFETY: within a transaction; the relation is closed below.
+    let relation = unsafe { pg_sys::try_relation_open(sequence, pg_sys::AccessShareLock as i32) };
+    if relation.is_null() {
+        return None;
+    }
+    // SAFETY: a sequence has exactly one page with exactly one tuple, which is never pruned. The
+    // buffer is pinned and share-locked while its tuple is read, and released afterwards.
+    let state = unsafe {
+        let buffer = pg_sys::ReadBuffer(relation, 0);
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let page = pg_sys::BufferGetPage(buffer);
+        let item = pg_sys::PageGetItem(page, pg_sys::PageGetItemId(page, 1));
+        let tuple = item.cast::<pg_sys::HeapTupleHeaderData>();
+        let data = tuple.cast::<u8>().add((*tuple).t_hoff as usize).cast::<SequenceData>();
+        let state = State { last_value: (*data).last_value, is_called: (*data).is_called };
+        pg_sys::UnlockReleaseBuffer(buffer);
+        state
+    };
+    // SAFETY: opened above with the same lock.
+    unsafe { pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32) };
+    Some(state)
+}
+
+/// `FormData_pg_sequence` of catalog/pg_sequence.h, which the bindings lack; the same in PostgreSQL 10 to 18.
+#[repr(C)]
+struct SequenceForm {
+    seqrelid: pg_sys::Oid,
+    seqtypid: pg_sys::Oid,
+    seqstart: i64,
+    seqincrement: i64,
+    seqmax: i64,
+    seqmin: i64,
+    seqcache: i64,
+    seqcycle: bool,
+}
+
+/// How a sequence is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Definition {
+    pub(super) start: i64,
+    pub(super) increment: i64,
+    pub(super) min_value: i64,
+    pub(super) max_value: i64,
+    pub(super) cycle: bool,
+}
+
+/// The definition of a sequence; `None` where there is no such sequence.
+pub(super) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
+    // SAFETY: the tuple is held while its fixed part is copied; pg_sequence has no nullable columns.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::SEQRELID as i32, sequence.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let data = (*tuple).t_data;
+        let form = data.cast::<u8>().add((*data).t_hoff as usize).cast::<SequenceForm>();
+        let definition = Definition {
+            start: (*form).seqstart,
+            increment: (*form).seqincrement,
+            min_value: (*form).seqmin,
+            max_value: (*form).seqmax,
+            cycle: (*form).seqcycle,
+        };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(definition)
+    }
+}
