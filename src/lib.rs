@@ -3,6 +3,7 @@
 pgrx::pg_module_magic!();
 
 pub(crate) mod error;
+mod keys;
 mod sequences;
 
 /// Called once by every process that loads the library.

@@ -1,0 +1,95 @@
+//! Random bits of one server process: ChaCha12 with a key from the operating system, taken from a buffer.
+//!
+//! A library in `shared_preload_libraries` is loaded before the server forks. So nothing is drawn from the
+//! operating system until a process asks for bits, and [`super::generate`] makes a new [`Entropy`] when the
+//! process is another one: no two processes ever share a stream.
+//!
+//! Every word is wiped from the buffer as it is handed out, and every refill replaces the key by bits of its
+//! own stream first, so what a process has handed out cannot be reconstructed from its memory later.
+
+use std::convert::Infallible;
+
+use pgrx::prelude::*;
+use rand::rngs::{ChaCha12Rng, SysRng};
+use rand::{Rng, SeedableRng, TryRng};
+
+/// Words in the buffer: with the 32 bytes of the next key, 1 KiB, which the cipher fills in whole blocks.
+const BUFFER_WORDS: usize = 124;
+/// Fresh bits come from the operating system after this many refills, 1 MiB.
+const REFILLS_PER_SEED: u32 = 1_024;
+
+/// A cryptographically secure stream of random bits.
+pub(super) struct Entropy {
+    key: [u8; 32],
+    buffer: [u64; BUFFER_WORDS],
+    /// The first word that has not been handed out.
+    next: usize,
+    /// Refills until the operating system is asked again; 0 when it never was.
+    refills_left: u32,
+}
+
+impl Entropy {
+    /// A stream that asks the operating system for a key when it is first used.
+    pub(super) const fn new() -> Self {
+        Self { key: [0; 32], buffer: [0; BUFFER_WORDS], next: BUFFER_WORDS, refills_left: 0 }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self) -> u64 {
+        if self.refills_left == 0 {
+            self.key = seed();
+            self.refills_left = REFILLS_PER_SEED;
+        }
+        self.refills_left -= 1;
+        let mut cipher = ChaCha12Rng::from_seed(self.key);
+        cipher.fill_bytes(&mut self.key);
+        for word in &mut self.buffer {
+            *word = cipher.next_u64();
+        }
+        self.next = 1;
+        std::mem::take(&mut self.buffer[0])
+    }
+}
+
+#[cold]
+fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    if let Err(error) = SysRng.try_fill_bytes(&mut seed) {
+        ereport!(
+            ERROR,
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            "could not generate random values",
+            error.to_string()
+        );
+    }
+    seed
+}
+
+impl TryRng for Entropy {
+    type Error = Infallible;
+
+    #[inline]
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        match self.buffer.get_mut(self.next) {
+            Some(word) => {
+                self.next += 1;
+                Ok(std::mem::take(word))
+            }
+            None => Ok(self.refill()),
+        }
+    }
+
+    #[inline]
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.try_next_u64().map(|word| word as u32)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in bytes.chunks_mut(8) {
+            let word = self.try_next_u64()?.to_ne_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! Time-ordered keys in SQL: `uuidv7()` and its relatives, and the type `ulid`.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`uuidv7`] | the functions on `uuid` |
+//! | [`ulid`] | the functions on `ulid` |
+//! | [`ulid_type`], [`ulid_io`], [`ulid_support`] | the type itself: datum, text form, what its SQL objects call |
+//! | [`generate`] | the backend's generators: clock, entropy, one state per process |
+//! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
+//! | [`sql`] | the SQL files and their order |
+
+mod clock;
+mod entropy;
+mod generate;
+mod per_backend;
+mod raw_text;
+mod salt;
+mod sql;
+mod timestamp;
+mod ulid;
+mod ulid_io;
+mod ulid_support;
+mod ulid_type;
+mod uuidv7;
+

@@ -1,0 +1,80 @@
+//! Text arguments as the bytes they are stored in. A `&str` would panic in a database that is not in UTF-8.
+
+use std::ffi::CStr;
+
+use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
+};
+use pgrx::prelude::*;
+use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varlena_to_byte_slice};
+
+use crate::error::SqlResult;
+
+/// An argument of type `text`, in the encoding of the database.
+#[derive(Clone, Copy)]
+pub(crate) struct RawText<'fcx>(&'fcx [u8]);
+
+impl<'fcx> RawText<'fcx> {
+    /// The bytes in the encoding of the database.
+    #[inline]
+    pub(super) fn bytes(self) -> &'fcx [u8] {
+        self.0
+    }
+
+    /// The text in UTF-8, whatever the encoding of the database is.
+    pub(super) fn to_utf8(self) -> SqlResult<&'fcx str> {
+        // Text is shorter than 1 GB, so its length always fits.
+        let len = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
+        let source = self.0.as_ptr().cast();
+        // SAFETY: `source` is valid for `len` bytes. The result is `source` itself, or a new string that ends in
+        // a zero byte and lives in the memory context of the call.
+        let utf8 = unsafe {
+            let converted = pg_sys::pg_server_to_any(source, len, pg_sys::pg_enc::PG_UTF8 as i32);
+            if converted.cast_const() == source { self.0 } else { CStr::from_ptr(converted).to_bytes() }
+        };
+        std::str::from_utf8(utf8).map_err(|_| {
+            ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+                "invalid byte sequence for encoding \"UTF8\"",
+                "",
+            )
+        })
+    }
+}
+
+// SAFETY: the datum of a `text` is a varlena, and its content is taken as bytes.
+unsafe impl SqlTranslatable for RawText<'_> {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(RawText<'_>);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("text"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Err(ReturnsError::Datum);
+}
+
+impl FromDatum for RawText<'_> {
+    #[inline]
+    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
+        if is_null {
+            return None;
+        }
+        let stored: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        // SAFETY: the caller promises the datum of a text. What is stored inline and uncompressed is read in
+        // place; only the rest needs a call.
+        unsafe {
+            let inline = varatt_is_4b_u(stored) || varatt_is_1b(stored) && !varatt_is_1b_e(stored);
+            let plain = if inline { stored } else { pg_sys::pg_detoast_datum_packed(stored) };
+            Some(Self(varlena_to_byte_slice(plain)))
+        }
+    }
+}
+
+// SAFETY: the argument is unboxed as a text, whose bytes live as long as the call.
+unsafe impl<'fcx> ArgAbi<'fcx> for RawText<'fcx> {
+    #[inline]
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: the caller promises an argument of this type. A function that takes one is strict, so NULL,
+        // which would read as empty text, does not come here.
+        unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or(Self(&[]))
+    }
+}
