@@ -196,7 +196,8 @@ fn column_type(base: Option<pg_sys::Oid>) -> Option<ColumnType> {
 pub(super) fn check_selection(selection: Selection) -> SpiResult<Result<(), Error>> {
     Spi::connect(|client| {
         let first = |query: &str, argument: ArrayArgument| -> SpiResult<Option<String>> {
-            client.select(query, Some(1), &[argument.argument()])?.first().get_one()
+            let mut rows = client.select(query, Some(1), &[argument.argument()])?;
+            rows.next().map(|row| row.get(1)).transpose().map(Option::flatten)
         };
         let nulls = "SELECT 'null' FROM unnest($1) AS given WHERE given IS NULL";
         for (name, argument) in [

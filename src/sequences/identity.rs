@@ -66,8 +66,8 @@ pub(super) fn check_class_is_kept(function: pg_sys::Oid, class: Class) -> Result
         )
         .detail(format!("It cannot be set up as node {} of {} as well.", class.node(), class.nodes()))
         .hint(format!(
-            "Values of its class are in use, so a change needs care: to give the class up, take the columns back to \
-             their former increments, then delete this database's row of \"{}\".",
+            "A node keeps its class for good. Where it was set up by mistake and no value of the class is in use, \
+             delete its row of \"{}\" and set it up again.",
             TABLE.to_string_lossy()
         )));
     }
