@@ -21,3 +21,17 @@ COMMENT ON COLUMN @extschema@.interleaved_node.database IS 'the database, as in 
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';
+
+-- Sessions keep their node in memory; whatever changes the table makes them read it again.
+CREATE FUNCTION @extschema@.interleaved_node_changed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'interleaved_node_changed';
+REVOKE ALL ON FUNCTION @extschema@.interleaved_node_changed() FROM PUBLIC;
+CREATE TRIGGER interleaved_node_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.interleaved_node
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.interleaved_node_changed();
+
+COMMENT ON FUNCTION @extschema@.interleaved_node_changed() IS
+'trigger of interleaved_node: makes every session read its node again';
+COMMENT ON TRIGGER interleaved_node_changed ON @extschema@.interleaved_node IS
+'makes every session read its node again';

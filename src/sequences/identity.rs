@@ -177,13 +177,6 @@ pub(super) fn own_key() -> (i64, pg_sys::Oid) {
     unsafe { (pg_sys::GetSystemIdentifier() as i64, pg_sys::MyDatabaseId) }
 }
 
-/// Tells every session that this database's node has changed.
-pub(super) fn changed(table: pg_sys::Oid) {
-    STORED.set(Stored::Unknown);
-    // SAFETY: the table exists; this transaction has just written to it.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
-}
-
 fn register_callback() {
     if !CALLBACK_REGISTERED.replace(true) {
         // SAFETY: the callback stays valid, since libraries are never unloaded.
@@ -199,4 +192,33 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
     {
         STORED.set(Stored::Unknown);
     }
+}
+
+/// The trigger on the table: whoever changes a row, by a set-up or by hand, tells every session, so
+/// that sessions which are open follow as soon as the change is committed (trap S42).
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn interleaved_node_changed(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the function manager passes a valid call; a context that is a TriggerData node, which is
+    // checked, has an open relation.
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+            crate::error::report(Error::new(
+                SqlState::FeatureNotSupported,
+                "trigger functions can only be called as triggers",
+            ))
+            .report(pgrx::PgLogLevel::ERROR);
+        }
+        pg_sys::CacheInvalidateRelcache((*context.cast::<pg_sys::TriggerData>()).tg_relation);
+    }
+    pg_sys::Datum::from(0_usize)
+}
+
+/// Tells the function manager how to call the trigger.
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_interleaved_node_changed() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
 }

@@ -396,7 +396,6 @@ impl Request {
             ];
             client.update(&insert, None, &values).map(|_| ())
         })?;
-        identity::changed(table);
         Ok(())
     }
 }

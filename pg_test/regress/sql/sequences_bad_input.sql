@@ -1,0 +1,89 @@
+-- Bad input gets one clear error with its SQLSTATE, and changes nothing.
+-- trap_s04 trap_s31 trap_s32 trap_s35
+SET client_min_messages = warning;
+CREATE SCHEMA bad;
+SET search_path = bad, public;
+CREATE TABLE item (id serial PRIMARY KEY);
+-- Each statement's SQLSTATE follows it.
+SELECT setup_interleaved_sequences(0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(3, 2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(-1, 2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(1, 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(1, 65536);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, gap => -1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, gap => NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, lock_timeout => '0');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, lock_timeout => '-1 s');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, lock_timeout => '100 days');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, dry_run => NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, schemas => '{bad, nowhere}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, schemas => ARRAY[NULL]::name[]);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, sequences => '{item}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, sequences => '{no_such_seq}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, exclude => '{item}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, peers => ARRAY['{}'::jsonb]);
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, blocks => true);
+\echo :LAST_ERROR_SQLSTATE
+-- A snapshot that hides what others have committed since.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT setup_interleaved_sequences(2, schemas => '{bad}');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT setup_interleaved_sequences(2, schemas => '{bad}');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+-- Read-only: only a dry run.
+BEGIN READ ONLY;
+SELECT action FROM setup_interleaved_sequences(2, schemas => '{bad}', dry_run => true);
+SELECT setup_interleaved_sequences(2, schemas => '{bad}');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+-- No privilege: not the owner of the sequence, or not the owner of the database.
+CREATE ROLE regress_keyspace_user;
+GRANT USAGE, CREATE ON SCHEMA bad TO regress_keyspace_user;
+GRANT SELECT ON item TO regress_keyspace_user;
+SET ROLE regress_keyspace_user;
+SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{item_id_seq}', dry_run => true);
+SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+BEGIN;
+DELETE FROM interleaved_node;
+SET LOCAL ROLE regress_keyspace_user;
+CREATE SEQUENCE mine;
+SELECT setup_interleaved_sequences(2, sequences => '{mine}');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+REVOKE SELECT ON item FROM regress_keyspace_user;
+SET ROLE regress_keyspace_user;
+SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}', dry_run => true);
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+-- Nothing has changed.
+SELECT increment_by, last_value FROM pg_sequences WHERE schemaname = 'bad';
+DROP SCHEMA bad CASCADE;
+DROP ROLE regress_keyspace_user;
