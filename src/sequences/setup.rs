@@ -6,6 +6,7 @@ use keyspace::sequences::{Class, Outcome, Plan, Sequence, plan};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, SpiResult};
 use pgrx::{AnyArray, AnyNumeric, JsonB, PgTryBuilder};
@@ -13,7 +14,7 @@ use pgrx::{AnyArray, AnyNumeric, JsonB, PgTryBuilder};
 use super::catalog::{self, ArrayArgument, Entry, Selection};
 use super::nextval::null;
 use super::{discarded, identity, settings, stored};
-use crate::error::{SqlResult, report};
+use crate::error::report;
 
 /// The advisory lock that a set-up holds to the end of its transaction: "keyspace" in ASCII.
 const SETUP_LOCK: i64 = i64::from_be_bytes(*b"keyspace");
@@ -61,7 +62,7 @@ fn setup_interleaved_sequences(
     lock_timeout: Option<Interval>,
     dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
-) -> SqlResult<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -79,6 +80,7 @@ fn setup_interleaved_sequences(
             name!(ddl, Option<String>),
         ),
     >,
+    ErrorReport,
 > {
     // SAFETY: called by the function manager, which fills in flinfo.
     let function = unsafe { (*(*fcinfo).flinfo).fn_oid };
@@ -113,8 +115,8 @@ fn unsupported_argument(argument: &str) -> Error {
 }
 
 /// An error of SPI itself, which means that a query of ours is wrong.
-fn report_spi(error: &SpiError) -> pg_sys::panic::ErrorReport {
-    pg_sys::panic::ErrorReport::new(
+fn report_spi(error: &SpiError) -> ErrorReport {
+    ErrorReport::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         format!("could not read the catalogs: {error}"),
         "pg_keyspace",
@@ -172,7 +174,7 @@ impl Request {
         if gap < 0 {
             return Err(Error::new(
                 SqlState::InvalidParameterValue,
-                format!("gap must not be negative, but is {gap}"),
+                format!("gap must be at least 0, not {gap}"),
             )
             .hint("A gap is a number of ids that is left free above those in use."));
         }
