@@ -3,7 +3,7 @@
 use keyspace::keys::{Generator, Instant, Layout, Tick, UlidLayout, UuidV7Layout};
 use pgrx::pg_sys;
 
-use super::clock::unix_nanos;
+use super::clock;
 use super::entropy::Entropy;
 use super::per_backend::PerBackend;
 
@@ -51,14 +51,14 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
 /// The next key of `uuidv7()`.
 #[inline]
 pub(super) fn uuidv7() -> uuid::Uuid {
-    let now = Tick::from_unix_nanos(unix_nanos());
+    let now = clock::now();
     with_state(|state| state.uuidv7.next(now, &mut state.entropy))
 }
 
 /// The next key of `ulid()`.
 #[inline]
 pub(super) fn ulid() -> ulid::Ulid {
-    let now = Tick::from_unix_nanos(unix_nanos());
+    let now = clock::now();
     with_state(|state| state.ulid.next(now, &mut state.entropy))
 }
 

@@ -7,12 +7,15 @@
 //! | [`ulid_type`], [`ulid_io`], [`ulid_support`] | the type itself: datum, text form, what its SQL objects call |
 //! | [`generate`] | the backend's generators: clock, entropy, one state per process |
 //! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
+//! | [`fresh_datum`], [`uuid_result`], [`raise`] | results and errors at little cost |
 //! | [`sql`] | the SQL files and their order |
 
 mod clock;
 mod entropy;
+mod fresh_datum;
 mod generate;
 mod per_backend;
+mod raise;
 mod raw_text;
 mod salt;
 mod sql;
@@ -21,5 +24,5 @@ mod ulid;
 mod ulid_io;
 mod ulid_support;
 mod ulid_type;
+mod uuid_result;
 mod uuidv7;
-

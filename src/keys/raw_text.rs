@@ -10,7 +10,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 use pgrx::prelude::*;
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varlena_to_byte_slice};
 
-use crate::error::SqlResult;
+use super::raise::raise;
 
 /// An argument of type `text`, in the encoding of the database.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ impl<'fcx> RawText<'fcx> {
     }
 
     /// The text in UTF-8, whatever the encoding of the database is.
-    pub(super) fn to_utf8(self) -> SqlResult<&'fcx str> {
+    pub(super) fn to_utf8(self) -> &'fcx str {
         // Text is shorter than 1 GB, so its length always fits.
         let len = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
         let source = self.0.as_ptr().cast();
@@ -34,13 +34,14 @@ impl<'fcx> RawText<'fcx> {
             let converted = pg_sys::pg_server_to_any(source, len, pg_sys::pg_enc::PG_UTF8 as i32);
             if converted.cast_const() == source { self.0 } else { CStr::from_ptr(converted).to_bytes() }
         };
-        std::str::from_utf8(utf8).map_err(|_| {
-            ErrorReport::new(
+        match std::str::from_utf8(utf8) {
+            Ok(text) => text,
+            Err(_) => raise(ErrorReport::new(
                 PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
                 "invalid byte sequence for encoding \"UTF8\"",
                 "",
-            )
-        })
+            )),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use keyspace::keys::TagKey;
 
 use super::per_backend::PerBackend;
 use super::raw_text::RawText;
-use crate::error::SqlResult;
 
 /// Longer salts are hashed at every call.
 const LONGEST_CACHED: usize = 1_024;
@@ -13,7 +12,7 @@ const LONGEST_CACHED: usize = 1_024;
 static LAST: PerBackend<Option<(Vec<u8>, TagKey)>> = PerBackend::new(None);
 
 /// The key of a salt. It is hashed in UTF-8, so that nodes whose databases are in different encodings agree.
-pub(super) fn tag_key(salt: RawText<'_>) -> SqlResult<TagKey> {
+pub(super) fn tag_key(salt: RawText<'_>) -> TagKey {
     let bytes = salt.bytes();
     // SAFETY: comparing bytes runs no SQL.
     let cached = unsafe {
@@ -23,13 +22,13 @@ pub(super) fn tag_key(salt: RawText<'_>) -> SqlResult<TagKey> {
         })
     };
     if let Some(key) = cached {
-        return Ok(key);
+        return key;
     }
-    let key = TagKey::of_salt(salt.to_utf8()?);
+    let key = TagKey::of_salt(salt.to_utf8());
     if bytes.len() <= LONGEST_CACHED {
         let entry = Some((bytes.to_vec(), key));
         // SAFETY: an assignment runs no SQL.
         unsafe { LAST.with(|last| *last = entry) };
     }
-    Ok(key)
+    key
 }

@@ -4,13 +4,14 @@ use keyspace::keys::{Instant, Tick};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
-use super::clock::unix_nanos;
+use super::clock;
+use super::raise::or_raise;
 use crate::error::{SqlResult, report};
 
 /// The instant of a `timestamptz`.
 #[inline]
-pub(super) fn instant(ts: TimestampWithTimeZone) -> SqlResult<Instant> {
-    Instant::from_postgres_micros(ts.into()).map_err(report)
+pub(super) fn instant(ts: TimestampWithTimeZone) -> Instant {
+    or_raise(Instant::from_postgres_micros(ts.into()))
 }
 
 /// The `timestamptz` of a tick, to the microsecond.
@@ -21,8 +22,8 @@ pub(super) fn timestamptz(tick: Tick) -> Option<TimestampWithTimeZone> {
 }
 
 /// The clock's instant shifted by an interval, and by how many microseconds that shifted it.
-pub(super) fn shifted_now(shift: Interval) -> SqlResult<(Instant, i64)> {
-    let now = Tick::from_unix_nanos(unix_nanos()).instant();
+pub(super) fn shifted_now(shift: Interval) -> (Instant, i64) {
+    let now = clock::now().instant();
     // SAFETY: timestamptz_pl_interval takes a timestamptz and an interval and returns a timestamptz.
     let shifted: Option<TimestampWithTimeZone> = unsafe {
         pgrx::direct_function_call(
@@ -31,10 +32,10 @@ pub(super) fn shifted_now(shift: Interval) -> SqlResult<(Instant, i64)> {
         )
     };
     let shifted = match shifted {
-        Some(shifted) => instant(shifted)?,
+        Some(shifted) => instant(shifted),
         None => now,
     };
-    Ok((shifted, shifted.postgres_micros() - now.postgres_micros()))
+    (shifted, shifted.postgres_micros() - now.postgres_micros())
 }
 
 /// What the forms for `timestamp` and `date` call. A `timestamp` is cast to `timestamptz` implicitly, in the
@@ -42,7 +43,10 @@ pub(super) fn shifted_now(shift: Interval) -> SqlResult<(Instant, i64)> {
 #[pg_extern(sql = false)]
 fn keys_need_an_instant() -> SqlResult<()> {
     Err(report(
-        Error::new(SqlState::DatatypeMismatch, "a key needs an instant, not a date or time without time zone")
-            .hint("Say which time zone it is in, as in: created_at AT TIME ZONE 'UTC'."),
+        Error::new(
+            SqlState::DatatypeMismatch,
+            "a key needs an instant, not a date or time without time zone",
+        )
+        .hint("Say which time zone it is in, as in: created_at AT TIME ZONE 'UTC'."),
     ))
 }

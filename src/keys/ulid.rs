@@ -4,11 +4,11 @@ use keyspace::keys::{Layout, TagKey, Tick, UlidLayout, derived, hashed};
 use pgrx::Uuid;
 use pgrx::prelude::*;
 
+use super::raise::or_raise;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::ulid_type::Ulid;
 use super::{generate, timestamp};
-use crate::error::{SqlResult, report};
 
 #[pg_extern(volatile, parallel_safe, strict)]
 fn ulid() -> Ulid {
@@ -16,61 +16,57 @@ fn ulid() -> Ulid {
 }
 
 #[pg_extern(volatile, parallel_safe, strict)]
-fn ulid_from_timestamp(ts: TimestampWithTimeZone) -> SqlResult<Ulid> {
-    Ok(generate::random_at::<UlidLayout>(timestamp::instant(ts)?).into())
+fn ulid_from_timestamp(ts: TimestampWithTimeZone) -> Ulid {
+    generate::random_at::<UlidLayout>(timestamp::instant(ts)).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp")]
-fn ulid_from_timestamp_id(ts: TimestampWithTimeZone, id: i64) -> SqlResult<Ulid> {
+fn ulid_from_timestamp_id(ts: TimestampWithTimeZone, id: i64) -> Ulid {
     derive(ts, id, &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp")]
-fn ulid_from_timestamp_id_salt(ts: TimestampWithTimeZone, id: i64, salt: RawText<'_>) -> SqlResult<Ulid> {
-    derive(ts, id, &tag_key(salt)?)
+fn ulid_from_timestamp_id_salt(ts: TimestampWithTimeZone, id: i64, salt: RawText<'_>) -> Ulid {
+    derive(ts, id, &tag_key(salt))
 }
 
 #[inline]
-fn derive(ts: TimestampWithTimeZone, id: i64, key: &TagKey) -> SqlResult<Ulid> {
-    derived::encode::<UlidLayout>(timestamp::instant(ts)?, id, key).map(Ulid::from).map_err(report)
+fn derive(ts: TimestampWithTimeZone, id: i64, key: &TagKey) -> Ulid {
+    or_raise(derived::encode::<UlidLayout>(timestamp::instant(ts), id, key)).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
-fn ulid_hashed_bigint(ts: TimestampWithTimeZone, value: i64) -> SqlResult<Ulid> {
+fn ulid_hashed_bigint(ts: TimestampWithTimeZone, value: i64) -> Ulid {
     hash(ts, hashed::Value::BigInt(value), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
-fn ulid_hashed_bigint_salt(ts: TimestampWithTimeZone, value: i64, salt: RawText<'_>) -> SqlResult<Ulid> {
-    hash(ts, hashed::Value::BigInt(value), &tag_key(salt)?)
+fn ulid_hashed_bigint_salt(ts: TimestampWithTimeZone, value: i64, salt: RawText<'_>) -> Ulid {
+    hash(ts, hashed::Value::BigInt(value), &tag_key(salt))
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
-fn ulid_hashed_uuid(ts: TimestampWithTimeZone, value: Uuid) -> SqlResult<Ulid> {
+fn ulid_hashed_uuid(ts: TimestampWithTimeZone, value: Uuid) -> Ulid {
     hash(ts, hashed::Value::Uuid(uuid::Uuid::from_bytes(*value.as_bytes())), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
-fn ulid_hashed_uuid_salt(ts: TimestampWithTimeZone, value: Uuid, salt: RawText<'_>) -> SqlResult<Ulid> {
-    hash(ts, hashed::Value::Uuid(uuid::Uuid::from_bytes(*value.as_bytes())), &tag_key(salt)?)
+fn ulid_hashed_uuid_salt(ts: TimestampWithTimeZone, value: Uuid, salt: RawText<'_>) -> Ulid {
+    hash(ts, hashed::Value::Uuid(uuid::Uuid::from_bytes(*value.as_bytes())), &tag_key(salt))
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
-fn ulid_hashed_text(ts: TimestampWithTimeZone, value: RawText<'_>) -> SqlResult<Ulid> {
-    hash(ts, hashed::Value::Text(value.to_utf8()?), &TagKey::UNSALTED)
+fn ulid_hashed_text(ts: TimestampWithTimeZone, value: RawText<'_>) -> Ulid {
+    hash(ts, hashed::Value::Text(value.to_utf8()), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
-fn ulid_hashed_text_salt(
-    ts: TimestampWithTimeZone,
-    value: RawText<'_>,
-    salt: RawText<'_>,
-) -> SqlResult<Ulid> {
-    hash(ts, hashed::Value::Text(value.to_utf8()?), &tag_key(salt)?)
+fn ulid_hashed_text_salt(ts: TimestampWithTimeZone, value: RawText<'_>, salt: RawText<'_>) -> Ulid {
+    hash(ts, hashed::Value::Text(value.to_utf8()), &tag_key(salt))
 }
 
-fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> SqlResult<Ulid> {
-    Ok(hashed::encode::<UlidLayout>(timestamp::instant(ts)?, value, key).into())
+fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> Ulid {
+    hashed::encode::<UlidLayout>(timestamp::instant(ts), value, key).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
@@ -85,11 +81,11 @@ fn ulid_to_id(key: Ulid) -> Option<i64> {
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_to_id")]
-fn ulid_to_id_salt(key: Ulid, salt: RawText<'_>) -> SqlResult<Option<i64>> {
-    Ok(derived::decode::<UlidLayout>(key.into(), &tag_key(salt)?))
+fn ulid_to_id_salt(key: Ulid, salt: RawText<'_>) -> Option<i64> {
+    derived::decode::<UlidLayout>(key.into(), &tag_key(salt))
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_boundary(ts: TimestampWithTimeZone) -> SqlResult<Ulid> {
-    Ok(UlidLayout::boundary(Tick::from_instant(timestamp::instant(ts)?)).into())
+fn ulid_boundary(ts: TimestampWithTimeZone) -> Ulid {
+    UlidLayout::boundary(Tick::from_instant(timestamp::instant(ts))).into()
 }

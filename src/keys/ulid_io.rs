@@ -10,8 +10,9 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 };
 use pgrx::prelude::*;
 
+use super::fresh_datum::fresh_datum;
+use super::raise::or_raise;
 use super::ulid_type::Ulid;
-use crate::error::{SqlResult, report};
 
 /// A ULID's text as a `cstring`, made in one allocation.
 struct UlidText([u8; TEXT_LEN]);
@@ -26,23 +27,20 @@ unsafe impl SqlTranslatable for UlidText {
         Ok(ReturnsRef::One(SqlMappingRef::literal("cstring")));
 }
 
-// SAFETY: the datum is allocated in the memory context of the call.
+// SAFETY: the datum points to the text and the zero byte after it, in the memory context of the call.
 unsafe impl BoxRet for UlidText {
     #[inline]
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: palloc returns room for the text and the zero byte after it, or raises an error.
-        unsafe {
-            let place: *mut u8 = pg_sys::palloc(TEXT_LEN + 1).cast();
-            place.cast::<[u8; TEXT_LEN]>().write(self.0);
-            place.add(TEXT_LEN).write(0);
-            fcinfo.return_raw_datum(place.into())
-        }
+        let mut text = [0; TEXT_LEN + 1];
+        text[..TEXT_LEN].copy_from_slice(&self.0);
+        // SAFETY: see above.
+        unsafe { fcinfo.return_raw_datum(fresh_datum(text)) }
     }
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_in(input: &CStr) -> SqlResult<Ulid> {
-    ulid_text::decode(input.to_bytes()).map(Ulid::from).map_err(report)
+fn ulid_in(input: &CStr) -> Ulid {
+    or_raise(ulid_text::decode(input.to_bytes())).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]

@@ -7,6 +7,8 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 };
 use pgrx::prelude::*;
 
+use super::fresh_datum::fresh_datum;
+
 /// A value of type `ulid`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
@@ -37,8 +39,7 @@ unsafe impl SqlTranslatable for Ulid {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Ulid);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::ThisExtension;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("ulid"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal("ulid")));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("ulid")));
 }
 
 impl FromDatum for Ulid {
@@ -55,12 +56,7 @@ impl FromDatum for Ulid {
 impl IntoDatum for Ulid {
     #[inline]
     fn into_datum(self) -> Option<pg_sys::Datum> {
-        // SAFETY: palloc returns room for 16 bytes in the memory context of the call, or raises an error.
-        unsafe {
-            let place: *mut Self = pg_sys::palloc(size_of::<Self>()).cast();
-            place.write(self);
-            Some(place.into())
-        }
+        Some(fresh_datum(self.0))
     }
 
     fn type_oid() -> pg_sys::Oid {
@@ -77,14 +73,11 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Ulid {
     }
 }
 
-// SAFETY: the datum is allocated in the memory context of the call.
+// SAFETY: the datum points to the 16 bytes of a ulid in the memory context of the call.
 unsafe impl BoxRet for Ulid {
     #[inline]
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        match self.into_datum() {
-            // SAFETY: the datum points to a ulid.
-            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
-            None => fcinfo.return_null(),
-        }
+        // SAFETY: see above.
+        unsafe { fcinfo.return_raw_datum(fresh_datum(self.0)) }
     }
 }

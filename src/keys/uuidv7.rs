@@ -4,86 +4,79 @@ use keyspace::keys::{Layout, TagKey, Tick, UuidV7Layout, derived, hashed};
 use pgrx::Uuid;
 use pgrx::prelude::*;
 
+use super::raise::or_raise;
 use super::raw_text::RawText;
 use super::salt::tag_key;
+use super::uuid_result::UuidResult;
 use super::{generate, timestamp};
-use crate::error::{SqlResult, report};
-
-fn to_datum(uuid: uuid::Uuid) -> Uuid {
-    Uuid::from_bytes(uuid.into_bytes())
-}
 
 fn from_datum(uuid: Uuid) -> uuid::Uuid {
     uuid::Uuid::from_bytes(*uuid.as_bytes())
 }
 
 #[pg_extern(volatile, parallel_safe, strict)]
-fn uuidv7() -> Uuid {
-    to_datum(generate::uuidv7())
+fn uuidv7() -> UuidResult {
+    generate::uuidv7().into()
 }
 
 #[pg_extern(volatile, parallel_safe, strict, name = "uuidv7")]
-fn uuidv7_shifted(shift: Interval) -> SqlResult<Uuid> {
-    let (instant, micros) = timestamp::shifted_now(shift)?;
-    Ok(to_datum(generate::uuidv7_shifted(instant, micros)))
+fn uuidv7_shifted(shift: Interval) -> UuidResult {
+    let (instant, micros) = timestamp::shifted_now(shift);
+    generate::uuidv7_shifted(instant, micros).into()
 }
 
 #[pg_extern(volatile, parallel_safe, strict)]
-fn uuidv7_from_timestamp(ts: TimestampWithTimeZone) -> SqlResult<Uuid> {
-    Ok(to_datum(generate::random_at::<UuidV7Layout>(timestamp::instant(ts)?)))
+fn uuidv7_from_timestamp(ts: TimestampWithTimeZone) -> UuidResult {
+    generate::random_at::<UuidV7Layout>(timestamp::instant(ts)).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp")]
-fn uuidv7_from_timestamp_id(ts: TimestampWithTimeZone, id: i64) -> SqlResult<Uuid> {
+fn uuidv7_from_timestamp_id(ts: TimestampWithTimeZone, id: i64) -> UuidResult {
     derive(ts, id, &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp")]
-fn uuidv7_from_timestamp_id_salt(ts: TimestampWithTimeZone, id: i64, salt: RawText<'_>) -> SqlResult<Uuid> {
-    derive(ts, id, &tag_key(salt)?)
+fn uuidv7_from_timestamp_id_salt(ts: TimestampWithTimeZone, id: i64, salt: RawText<'_>) -> UuidResult {
+    derive(ts, id, &tag_key(salt))
 }
 
 #[inline]
-fn derive(ts: TimestampWithTimeZone, id: i64, key: &TagKey) -> SqlResult<Uuid> {
-    derived::encode::<UuidV7Layout>(timestamp::instant(ts)?, id, key).map(to_datum).map_err(report)
+fn derive(ts: TimestampWithTimeZone, id: i64, key: &TagKey) -> UuidResult {
+    or_raise(derived::encode::<UuidV7Layout>(timestamp::instant(ts), id, key)).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
-fn uuidv7_hashed_bigint(ts: TimestampWithTimeZone, value: i64) -> SqlResult<Uuid> {
+fn uuidv7_hashed_bigint(ts: TimestampWithTimeZone, value: i64) -> UuidResult {
     hash(ts, hashed::Value::BigInt(value), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
-fn uuidv7_hashed_bigint_salt(ts: TimestampWithTimeZone, value: i64, salt: RawText<'_>) -> SqlResult<Uuid> {
-    hash(ts, hashed::Value::BigInt(value), &tag_key(salt)?)
+fn uuidv7_hashed_bigint_salt(ts: TimestampWithTimeZone, value: i64, salt: RawText<'_>) -> UuidResult {
+    hash(ts, hashed::Value::BigInt(value), &tag_key(salt))
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
-fn uuidv7_hashed_uuid(ts: TimestampWithTimeZone, value: Uuid) -> SqlResult<Uuid> {
+fn uuidv7_hashed_uuid(ts: TimestampWithTimeZone, value: Uuid) -> UuidResult {
     hash(ts, hashed::Value::Uuid(from_datum(value)), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
-fn uuidv7_hashed_uuid_salt(ts: TimestampWithTimeZone, value: Uuid, salt: RawText<'_>) -> SqlResult<Uuid> {
-    hash(ts, hashed::Value::Uuid(from_datum(value)), &tag_key(salt)?)
+fn uuidv7_hashed_uuid_salt(ts: TimestampWithTimeZone, value: Uuid, salt: RawText<'_>) -> UuidResult {
+    hash(ts, hashed::Value::Uuid(from_datum(value)), &tag_key(salt))
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
-fn uuidv7_hashed_text(ts: TimestampWithTimeZone, value: RawText<'_>) -> SqlResult<Uuid> {
-    hash(ts, hashed::Value::Text(value.to_utf8()?), &TagKey::UNSALTED)
+fn uuidv7_hashed_text(ts: TimestampWithTimeZone, value: RawText<'_>) -> UuidResult {
+    hash(ts, hashed::Value::Text(value.to_utf8()), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
-fn uuidv7_hashed_text_salt(
-    ts: TimestampWithTimeZone,
-    value: RawText<'_>,
-    salt: RawText<'_>,
-) -> SqlResult<Uuid> {
-    hash(ts, hashed::Value::Text(value.to_utf8()?), &tag_key(salt)?)
+fn uuidv7_hashed_text_salt(ts: TimestampWithTimeZone, value: RawText<'_>, salt: RawText<'_>) -> UuidResult {
+    hash(ts, hashed::Value::Text(value.to_utf8()), &tag_key(salt))
 }
 
-fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> SqlResult<Uuid> {
-    Ok(to_datum(hashed::encode::<UuidV7Layout>(timestamp::instant(ts)?, value, key)))
+fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> UuidResult {
+    hashed::encode::<UuidV7Layout>(timestamp::instant(ts), value, key).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
@@ -98,11 +91,11 @@ fn uuidv7_to_id(key: Uuid) -> Option<i64> {
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_to_id")]
-fn uuidv7_to_id_salt(key: Uuid, salt: RawText<'_>) -> SqlResult<Option<i64>> {
-    Ok(derived::decode::<UuidV7Layout>(from_datum(key), &tag_key(salt)?))
+fn uuidv7_to_id_salt(key: Uuid, salt: RawText<'_>) -> Option<i64> {
+    derived::decode::<UuidV7Layout>(from_datum(key), &tag_key(salt))
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
-fn uuidv7_boundary(ts: TimestampWithTimeZone) -> SqlResult<Uuid> {
-    Ok(to_datum(UuidV7Layout::boundary(Tick::from_instant(timestamp::instant(ts)?))))
+fn uuidv7_boundary(ts: TimestampWithTimeZone) -> UuidResult {
+    UuidV7Layout::boundary(Tick::from_instant(timestamp::instant(ts))).into()
 }

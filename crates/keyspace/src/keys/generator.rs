@@ -74,13 +74,19 @@ mod tests {
         ChaCha8Rng::seed_from_u64(7)
     }
 
+    /// A clock so many nanoseconds after an instant of 2023.
+    fn at(nanos: i64) -> Tick {
+        let nanos = (1_700_000_000_000_000_000 + nanos).unsigned_abs();
+        Tick::from_unix_time(nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32)
+    }
+
     #[test]
     fn trap_k02_a_clock_that_stands_still_or_goes_back_keeps_the_tick() {
         let (mut keys, mut rng) = (Generator::<UuidV7Layout>::new(), rng());
-        let now = Tick::from_unix_nanos(1_700_000_000_000_000_000);
+        let now = at(0);
         let mut last = keys.next(now, &mut rng);
         for back in 0..10_000 {
-            let key = keys.next(Tick::from_unix_nanos(1_700_000_000_000_000_000 - back), &mut rng);
+            let key = keys.next(at(-back), &mut rng);
             assert!(key > last, "{key} after {last}");
             assert_eq!(UuidV7Layout::unpack(key).map(|(tick, _)| tick), Some(now));
             last = key;
@@ -90,14 +96,14 @@ mod tests {
     #[test]
     fn trap_k02_a_key_never_runs_ahead_of_a_clock_that_moves_on() {
         let (mut keys, mut rng) = (Generator::<UlidLayout>::new(), rng());
-        for n in 0..100_000_u64 {
-            let now = Tick::from_unix_nanos(1_700_000_000_000_000_000 + n * 50);
+        for n in 0..100_000 {
+            let now = at(n * 50);
             assert_eq!(UlidLayout::unpack(keys.next(now, &mut rng)).map(|(tick, _)| tick), Some(now));
         }
     }
 
     fn full_tail_moves_on<L: Layout<Key: PartialOrd + std::fmt::Debug>>() {
-        let now = Tick::from_unix_nanos(1_700_000_000_000_000_000);
+        let now = at(0);
         let mut keys = Generator::<L> { tick: now, tail: L::TAIL_MAX, layout: std::marker::PhantomData };
         let before = L::pack(keys.tick, keys.tail);
         let key = keys.next(now, &mut rng());

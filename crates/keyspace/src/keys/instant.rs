@@ -11,7 +11,8 @@ const FRACTION_BITS: u32 = 12;
 /// Steps of the fraction in one millisecond.
 const STEPS_PER_MS: u64 = 1 << FRACTION_BITS;
 const MICROS_PER_MS: u64 = 1_000;
-const NANOS_PER_MS: u64 = 1_000_000;
+const NANOS_PER_MS: u32 = 1_000_000;
+const MS_PER_SECOND: u64 = 1_000;
 /// The greatest count of milliseconds that 48 bits hold.
 const MAX_MS: u64 = (1 << 48) - 1;
 
@@ -83,13 +84,15 @@ impl Tick {
     /// The last tick that 60 bits hold.
     pub const MAX: Self = Self((1 << (48 + FRACTION_BITS)) - 1);
 
-    /// The tick of a clock that reads nanoseconds since 1970. Its fraction is PostgreSQL 18's:
-    /// `sub_ms_ns * 4096 / 1_000_000`, rounded down.
+    /// The tick of a clock that reads seconds and nanoseconds since 1970, the nanoseconds below 1,000,000,000. Its
+    /// fraction is PostgreSQL 18's: `sub_ms_ns * 4096 / 1_000_000`, rounded down. After the year 10889 ticks start over.
     #[inline]
-    pub const fn from_unix_nanos(nanos: u64) -> Self {
-        let ms = nanos / NANOS_PER_MS;
-        let sub_ms = nanos - ms * NANOS_PER_MS;
-        Self((ms << FRACTION_BITS) | (sub_ms * STEPS_PER_MS / NANOS_PER_MS))
+    pub const fn from_unix_time(seconds: u64, nanos: u32) -> Self {
+        let sub_second_ms = nanos / NANOS_PER_MS;
+        let sub_ms = nanos - sub_second_ms * NANOS_PER_MS;
+        let fraction = sub_ms as u64 * STEPS_PER_MS / NANOS_PER_MS as u64;
+        let ms = seconds.wrapping_mul(MS_PER_SECOND).wrapping_add(sub_second_ms as u64);
+        Self::from_bits((ms << FRACTION_BITS) | fraction)
     }
 
     /// The tick of an instant; its fraction is `floor(us * 4096 / 1000)`, which tells all 1,000
