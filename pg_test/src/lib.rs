@@ -1,1 +1,11 @@
 //! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.
+
+mod install_tree;
+mod pg_config;
+mod run;
+mod server;
+
+pub use install_tree::{Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, install_extension};
+pub use pg_config::PgConfig;
+pub use run::Run;
+pub use server::Server;

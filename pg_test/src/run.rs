@@ -1,0 +1,303 @@
+//! One run: its directory, the user its servers run as, and what becomes of both when it is interrupted.
+
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Pid, Uid, User, geteuid};
+use tempfile::TempDir;
+
+/// How the names of our directories begin; the process id of the run follows.
+const PREFIX: &str = "pg_keyspace-";
+
+/// The longest directory that leaves room for a Unix socket's name within its 107 bytes.
+const LONGEST_DIRECTORY: usize = 60;
+
+/// The directory of one run and everything in it. Removed when the last server and install tree of the run
+/// are gone, unless it is kept.
+pub struct Run {
+    directory: PathBuf,
+    /// Removes the directory; `None` where it is kept.
+    _guard: Option<TempDir>,
+    user: Option<(Uid, Gid)>,
+}
+
+impl Run {
+    /// Makes a directory for a run and removes those of runs that died without doing so. With `keep` the
+    /// directory and its servers outlive this process.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made, or when we are root and there is no other user to run servers as.
+    pub fn new(keep: bool) -> Result<Arc<Self>> {
+        handle_signals()?;
+        let parent = parent_directory();
+        sweep(&parent);
+        let user = server_user()?;
+        let directory = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
+            .tempdir_in(&parent)
+            .with_context(|| format!("could not make a directory in {}", parent.display()))?;
+        let path = directory.path().to_owned();
+        if let Some((uid, gid)) = user {
+            chown(&path, Some(uid.as_raw()), Some(gid.as_raw()))
+                .context("could not give the directory to the server's user")?;
+        }
+        let guard = if keep {
+            let _ = directory.keep();
+            None
+        } else {
+            registry().directories.push(path.clone());
+            Some(directory)
+        };
+        Ok(Arc::new(Self { directory: path, _guard: guard, user }))
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether directory and servers outlive this process.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self._guard.is_none()
+    }
+
+    /// Makes a directory within the run's that the server's user may write to.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn make_directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        std::fs::create_dir_all(&path).with_context(|| format!("could not make {}", path.display()))?;
+        if let Some((uid, gid)) = self.user {
+            chown(&path, Some(uid.as_raw()), Some(gid.as_raw()))
+                .with_context(|| format!("could not give away {}", path.display()))?;
+        }
+        Ok(path)
+    }
+
+    /// A call of `program` as the user that the servers run as, with nothing of our environment that
+    /// would lead PostgreSQL's programs elsewhere.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if (name.starts_with("PG") && !name.starts_with("PG_KEYSPACE_")) || name == "RUST_BACKTRACE" {
+                command.env_remove(name.as_ref());
+            }
+        }
+        command.env("LC_ALL", "C").current_dir(&self.directory);
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid.as_raw()).gid(gid.as_raw());
+        }
+        command
+    }
+
+    /// Starts a server. It ends with this process, however that ends, unless the run is kept.
+    pub(crate) fn spawn_server(&self, mut command: Command) -> Result<Child> {
+        // A group of its own: an interrupt from the terminal reaches us, and we stop it in order.
+        command.process_group(0);
+        if !self.is_kept() {
+            end_with_parent(&mut command);
+        }
+        let child = spawn_from_lasting_thread(command)?;
+        if !self.is_kept() {
+            registry().servers.push(child.id());
+        }
+        Ok(child)
+    }
+
+    /// Forgets a server that has ended.
+    pub(crate) fn server_ended(id: u32) {
+        registry().servers.retain(|server| *server != id);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        registry().directories.retain(|directory| *directory != self.directory);
+    }
+}
+
+/// What has to go when a signal ends this process.
+#[derive(Default)]
+struct Registry {
+    servers: Vec<u32>,
+    directories: Vec<PathBuf>,
+}
+
+fn registry() -> MutexGuard<'static, Registry> {
+    static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
+    REGISTRY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The temporary directory, or `/tmp` where its name is too long for a socket below it.
+fn parent_directory() -> PathBuf {
+    let directory = std::env::temp_dir();
+    if directory.as_os_str().len() > LONGEST_DIRECTORY { PathBuf::from("/tmp") } else { directory }
+}
+
+/// The user to run servers as: PostgreSQL refuses root.
+fn server_user() -> Result<Option<(Uid, Gid)>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    for name in ["postgres", "nobody"] {
+        if let Some(user) =
+            User::from_name(name).with_context(|| format!("could not look up the user {name}"))?
+        {
+            return Ok(Some((user.uid, user.gid)));
+        }
+    }
+    bail!(
+        "PostgreSQL does not run as root, and there is neither a user \"postgres\" nor \"nobody\" to run it as"
+    )
+}
+
+/// Removes the directories of runs whose process is gone.
+fn sweep(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if let Some(owner) = name.to_str().and_then(owner_of)
+            && kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)
+            && !entry.path().join("kept").exists()
+        {
+            // What cannot be removed belongs to somebody else.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The process that a directory of ours belongs to.
+fn owner_of(name: &str) -> Option<i32> {
+    let (id, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    id.parse().ok().filter(|id| *id > 0)
+}
+
+/// Has the kernel stop the server at once where this process dies without doing so.
+#[cfg(target_os = "linux")]
+fn end_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is one. It comes
+    // after the change of user, which would clear it.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGQUIT)?));
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent(_command: &mut Command) {}
+
+type Spawned = std::io::Result<Child>;
+
+/// Spawns from a thread that lives as long as the process: for the kernel the parent that dies is a thread,
+/// and those of tests are short-lived.
+fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<(Command, mpsc::Sender<Spawned>)>>> = OnceLock::new();
+    let program = command.get_program().to_string_lossy().into_owned();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (sender, receiver) = mpsc::channel::<(Command, mpsc::Sender<Spawned>)>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in receiver {
+                // Whoever asked and went away does not want the answer.
+                let _ = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(sender)
+    });
+    let (reply, answer) = mpsc::channel();
+    let sent = spawner.lock().unwrap_or_else(PoisonError::into_inner).send((command, reply));
+    sent.context("the thread that starts servers has ended")?;
+    answer
+        .recv()
+        .context("the thread that starts servers has ended")?
+        .with_context(|| format!("could not run {program}"))
+}
+
+/// Stops servers and removes directories when a signal ends this process.
+fn handle_signals() -> Result<()> {
+    static HANDLED: OnceLock<()> = OnceLock::new();
+    if HANDLED.set(()).is_err() {
+        return Ok(());
+    }
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(|signal| signal as i32);
+    let mut signals = signal_hook::iterator::Signals::new(signals).context("could not handle signals")?;
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            eprintln!("\ninterrupted; stopping the servers");
+            let registry = registry();
+            stop_at_once(&registry.servers);
+            for directory in &registry.directories {
+                let _ = std::fs::remove_dir_all(directory);
+            }
+            // As a shell reports a process that a signal ended. The registry stays locked, so that nothing
+            // new is started meanwhile.
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
+}
+
+fn stop_at_once(servers: &[u32]) {
+    let ids: Vec<Pid> = servers.iter().filter_map(|id| i32::try_from(*id).ok()).map(Pid::from_raw).collect();
+    for id in &ids {
+        let _ = kill(*id, Signal::SIGQUIT);
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for id in ids {
+        while Instant::now() < deadline
+            && nix::sys::wait::waitpid(id, Some(nix::sys::wait::WaitPidFlag::WNOHANG))
+                == Ok(nix::sys::wait::WaitStatus::StillAlive)
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn only_directories_of_ours_have_an_owner() {
+        assert_eq!(owner_of("pg_keyspace-123-aBc"), Some(123));
+        for name in
+            ["pg_keyspace-123", "pg_keyspace-x-aBc", "pg_keyspace--1-aBc", "pg_keyspace-0-a", "other-1-a"]
+        {
+            assert_eq!(owner_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_dead_run_left_is_swept_and_what_lives_or_is_kept_stays() {
+        let mut child = Command::new("true").spawn().expect("a process");
+        child.wait().expect("its end");
+        let parent = tempfile::tempdir().expect("a directory");
+        let make = |id: u32, kept: bool| {
+            let path = parent.path().join(format!("{PREFIX}{id}-abc{kept}"));
+            std::fs::create_dir(&path).expect("a directory");
+            if kept {
+                std::fs::write(path.join("kept"), "").expect("a file");
+            }
+            path
+        };
+        let (dead, kept, alive) =
+            (make(child.id(), false), make(child.id(), true), make(std::process::id(), false));
+        sweep(parent.path());
+        assert!(!dead.exists());
+        assert!(kept.exists() && alive.exists());
+    }
+}

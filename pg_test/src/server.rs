@@ -1,0 +1,272 @@
+//! A throw-away server.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use postgres::{Client, NoTls};
+
+use crate::{InstallTree, Run};
+
+/// The superuser of every server.
+const SUPERUSER: &str = "postgres";
+
+/// The number in the name of the socket; each server has a directory of its own for it, and no TCP port.
+const PORT: u16 = 5432;
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What every server runs with; speed instead of safety against a crash of the machine.
+const COMMON: &[&str] = &[
+    "listen_addresses = ''",
+    "unix_socket_permissions = 0777",
+    "fsync = off",
+    "synchronous_commit = off",
+    "full_page_writes = off",
+    "shared_buffers = 128MB",
+    "max_wal_size = 4GB",
+    "log_line_prefix = '%m [%p] %q%a '",
+    "log_checkpoints = off",
+    "lc_messages = 'C'",
+    "timezone = 'UTC'",
+];
+
+/// A server of its own: data, socket and log lie in the run's directory. Stopped at once when dropped,
+/// unless the run is kept.
+pub struct Server {
+    tree: InstallTree,
+    name: String,
+    directory: PathBuf,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Initialises and starts a server. `name` tells it from the others of the run, `settings` are lines for
+    /// postgresql.conf.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start; the error ends with its log.
+    pub fn start(tree: &InstallTree, name: &str, settings: &[&str]) -> Result<Self> {
+        let directory = tree.run().make_directory(name)?;
+        let output = tree
+            .command("initdb")
+            .args([
+                "--username",
+                SUPERUSER,
+                "--auth=trust",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--pgdata",
+            ])
+            .arg(directory.join("data"))
+            .stdin(Stdio::null())
+            .output()
+            .context("could not run initdb")?;
+        if !output.status.success() {
+            bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
+        let socket = format!("unix_socket_directories = '{}'", server.directory.display());
+        server.append_settings(&[socket.as_str(), "port = 5432"])?;
+        server.append_settings(COMMON)?;
+        server.append_settings(settings)?;
+        server.launch()?;
+        Ok(server)
+    }
+
+    /// The name that it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The installation that it runs from.
+    #[must_use]
+    pub fn tree(&self) -> &InstallTree {
+        &self.tree
+    }
+
+    /// The directory of its socket: what libpq takes as host.
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How libpq connects to a database of this server, from a client or from another server.
+    #[must_use]
+    pub fn conninfo(&self, database: &str) -> String {
+        format!("host={} port={PORT} user={SUPERUSER} dbname={database}", self.directory.display())
+    }
+
+    /// The command line that connects a person to it.
+    #[must_use]
+    pub fn psql_command(&self, database: &str) -> String {
+        format!("psql \"{}\"", self.conninfo(database))
+    }
+
+    /// Connects as the superuser.
+    ///
+    /// # Errors
+    ///
+    /// When it does not let us.
+    pub fn connect(&self, database: &str) -> Result<Client> {
+        Client::connect(&self.conninfo(database), NoTls)
+            .with_context(|| format!("could not connect to database {database} of server {}", self.name))
+    }
+
+    /// The file that it logs to.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn log(&self) -> Result<String> {
+        let contents = std::fs::read(self.log_path()).context("could not read the server's log")?;
+        Ok(String::from_utf8_lossy(&contents).into_owned())
+    }
+
+    /// Adds lines to postgresql.conf; they hold from the next start on.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn append_settings(&self, lines: &[&str]) -> Result<()> {
+        let path = self.directory.join("data/postgresql.conf");
+        let mut settings = std::fs::read_to_string(&path).context("could not read postgresql.conf")?;
+        for line in lines {
+            settings.push_str(line);
+            settings.push('\n');
+        }
+        std::fs::write(&path, settings).context("could not write postgresql.conf")
+    }
+
+    /// Starts it after a stop or a crash.
+    ///
+    /// # Errors
+    ///
+    /// When it is running, or does not start; the error ends with its log.
+    pub fn launch(&mut self) -> Result<()> {
+        if self.process.is_some() {
+            bail!("server {} is running", self.name);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.try_launch(deadline)? {
+                Launch::Ready => return Ok(()),
+                // After a crash the old backends may need a moment to notice that their postmaster is gone.
+                Launch::Ended if Instant::now() < deadline && self.log_tail().contains("is still in use") => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Launch::Ended => bail!("server {} did not start:\n{}", self.name, self.log_tail()),
+            }
+        }
+    }
+
+    fn try_launch(&mut self, deadline: Instant) -> Result<Launch> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path());
+        let log = log.context("could not open the server's log")?;
+        let mut command = self.tree.command("postgres");
+        command
+            .arg("-D")
+            .arg(self.directory.join("data"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("could not open the server's log")?)
+            .stderr(log);
+        let mut process = self.tree.run().spawn_server(command)?;
+        loop {
+            if process.try_wait().context("could not wait for the server")?.is_some() {
+                Run::server_ended(process.id());
+                return Ok(Launch::Ended);
+            }
+            if self.connect(SUPERUSER).is_ok() {
+                self.process = Some(process);
+                return Ok(Launch::Ready);
+            }
+            if Instant::now() > deadline {
+                self.process = Some(process);
+                bail!(
+                    "server {} was not ready after {} s:\n{}",
+                    self.name,
+                    PATIENCE.as_secs(),
+                    self.log_tail()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Stops it in order: clients are disconnected, what they did is written.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub fn stop(&mut self) -> Result<()> {
+        self.end(Signal::SIGINT)
+    }
+
+    /// Stops and starts it.
+    ///
+    /// # Errors
+    ///
+    /// As stop and launch.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.launch()
+    }
+
+    /// Kills the postmaster as `kill -9` does; its backends end when they notice.
+    ///
+    /// # Errors
+    ///
+    /// When it is not running.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.end(Signal::SIGKILL)
+    }
+
+    fn end(&mut self, signal: Signal) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let id = Pid::from_raw(i32::try_from(process.id()).context("a process id")?);
+        kill(id, signal).with_context(|| format!("could not signal server {}", self.name))?;
+        let deadline = Instant::now() + PATIENCE;
+        while process.try_wait().context("could not wait for the server")?.is_none() {
+            if Instant::now() > deadline {
+                self.process = Some(process);
+                bail!("server {} did not stop within {} s", self.name, PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Run::server_ended(process.id());
+        Ok(())
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log().unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+enum Launch {
+    Ready,
+    Ended,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.tree.run().is_kept() {
+            // The data is thrown away, so there is nothing to write in order.
+            let _ = self.end(Signal::SIGQUIT);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Calls of cargo from within cargo.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use pg_test::PgConfig;
+
+use crate::step::{Step, on_terminal};
+
+/// The version of the extension, which is the workspace's.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Without a terminal a sign of life is printed this often.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
+
+/// Which library to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// The library that is installed.
+    Release,
+    /// The same with the in-server tests compiled in.
+    WithTests,
+}
+
+/// The top of the checkout.
+pub fn workspace_root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Where cargo puts what it builds.
+pub fn target_directory() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR").filter(|path| !path.is_empty()) {
+        Some(path) => workspace_root().join(path),
+        None => workspace_root().join("target"),
+    }
+}
+
+/// A call of cargo at the top of the checkout.
+///
+/// What the outer cargo sets for `xtask` alone is taken out of the environment: build scripts, pgrx's among them, watch
+/// such variables, and would compile everything again whenever cargo is called once directly and once from here.
+pub fn command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace_root());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_set_by_outer_cargo) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_set_by_outer_cargo(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["CARGO", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
+}
+
+/// Builds the extension for `pg` by cargo alone and returns the path of the library.
+///
+/// # Errors
+///
+/// When it does not build; cargo's messages have been shown then.
+pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
+    let (features, title) = match build {
+        Build::Release => (pg.feature(), format!("Building the extension for PostgreSQL {}", pg.major())),
+        Build::WithTests => (
+            format!("{} pg_test", pg.feature()),
+            format!("Building the extension with its in-server tests for PostgreSQL {}", pg.major()),
+        ),
+    };
+    let mut command = command();
+    command
+        .args([
+            "build",
+            "--release",
+            "--lib",
+            "--package",
+            "pg_keyspace",
+            "--no-default-features",
+            "--features",
+        ])
+        .arg(features)
+        .env("PGRX_PG_CONFIG_PATH", pg.path());
+    run(command, &title)?;
+    let name = format!("{}pg_keyspace{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    Ok(target_directory().join("release").join(name))
+}
+
+/// Runs a call of cargo whose result matters, not its output.
+///
+/// On a terminal cargo shows its own progress. Without one a line from time to time tells how far it is, and
+/// its output is shown when it fails.
+///
+/// # Errors
+///
+/// When cargo cannot be run or fails.
+pub fn run(mut command: Command, title: &str) -> Result<()> {
+    let step = Step::verbose(title);
+    command.stdin(Stdio::null());
+    let succeeded = if on_terminal() {
+        command.status().context("could not run cargo")?.success()
+    } else {
+        run_with_reports(&mut command, &step)?
+    };
+    if !succeeded {
+        bail!("failed: {title}");
+    }
+    step.done();
+    Ok(())
+}
+
+fn run_with_reports(command: &mut Command, step: &Step) -> Result<bool> {
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("could not run cargo")?;
+    let stderr = child.stderr.take().context("cargo has no standard error")?;
+    let (mut output, mut compiled, mut reported) = (String::new(), 0_u32, Instant::now());
+    for line in BufReader::new(stderr).lines() {
+        let line = line.context("could not read cargo's output")?;
+        compiled += u32::from(line.trim_start().starts_with("Compiling "));
+        output.push_str(&line);
+        output.push('\n');
+        if reported.elapsed() >= REPORT_EVERY {
+            println!("    {} s, {compiled} packages so far", step.seconds());
+            reported = Instant::now();
+        }
+    }
+    let status = child.wait().context("could not wait for cargo")?;
+    if !status.success() {
+        eprint!("{output}");
+    }
+    Ok(status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_only_the_outer_cargo_sets_are_told_from_the_users() {
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_VERSION", "CARGO", "OUT_DIR"] {
+            assert!(is_set_by_outer_cargo(name), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "PATH", "CARGO_BUILD_JOBS"] {
+            assert!(!is_set_by_outer_cargo(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Headings with the time each step took.
+
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+/// A step under way, shown as `==> Title ... 12 s`.
+pub struct Step {
+    title: String,
+    started: Instant,
+    own_line: bool,
+}
+
+impl Step {
+    /// Announces a step that prints nothing itself.
+    pub fn quiet(title: impl Into<String>) -> Self {
+        let title = title.into();
+        print!("==> {title} ...");
+        // A heading that cannot be shown is no reason to stop.
+        let _ = std::io::stdout().flush();
+        Self { title, started: Instant::now(), own_line: false }
+    }
+
+    /// Announces a step whose output follows the heading.
+    pub fn verbose(title: impl Into<String>) -> Self {
+        let title = title.into();
+        println!("==> {title} ...");
+        Self { title, started: Instant::now(), own_line: true }
+    }
+
+    /// Whole seconds since the step began.
+    pub fn seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Ends the step with the time it took.
+    pub fn done(self) {
+        let seconds = self.seconds();
+        self.end(&format!("{seconds} s"));
+    }
+
+    /// Ends the step with a remark and the time it took.
+    pub fn done_with(self, remark: &str) {
+        let seconds = self.seconds();
+        self.end(&format!("{remark}, {seconds} s"));
+    }
+
+    fn end(&self, result: &str) {
+        if self.own_line {
+            println!("==> {} ... {result}", self.title);
+        } else {
+            println!(" {result}");
+        }
+    }
+}
+
+/// Whether a person watches, and cargo's own progress bar can be shown.
+pub fn on_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
