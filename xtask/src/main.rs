@@ -1,15 +1,18 @@
 //! Set-up and orchestration: `cargo xtask --help`.
 
 mod cargo;
+mod install;
+mod prerequisites;
 mod schema;
 mod step;
+mod test;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use pg_test::PgConfig;
+
+use prerequisites::Purpose;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Set-up, demo and tests of pg_keyspace")]
@@ -20,20 +23,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run everything that is tested
+    Test {
+        #[command(flatten)]
+        prerequisites: prerequisites::Options,
+        /// Only these kinds of tests
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<test::Kind>,
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Build the extension and install it into PostgreSQL's own directories
+    Install {
+        #[command(flatten)]
+        prerequisites: prerequisites::Options,
+    },
     /// Write the install script sql/pg_keyspace--VERSION.sql from the code
     Schema {
+        #[command(flatten)]
+        prerequisites: prerequisites::Options,
         /// Do not write; fail when the script that is checked in differs
         #[arg(long)]
         check: bool,
-        /// PostgreSQL to build for: the path of its pg_config
-        #[arg(long, value_name = "PATH")]
-        pg_config: Option<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(code) => code,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -41,15 +59,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<ExitCode> {
+/// Whether the command came to a good end.
+fn run(command: Command) -> Result<bool> {
     match command {
-        Command::Schema { check, pg_config } => {
-            let pg = match pg_config {
-                Some(path) => PgConfig::from_path(path)?,
-                None => PgConfig::discover()?.context("no PostgreSQL with server headers found")?,
-            };
-            schema::run(&pg, check)?;
-            Ok(ExitCode::SUCCESS)
+        Command::Test { prerequisites, only, filter } => {
+            let pg = prerequisites::ensure(&prerequisites, Purpose::Replication)?;
+            test::run(&pg, &only, filter.as_deref())
+        }
+        Command::Install { prerequisites } => {
+            install::run(&prerequisites::ensure(&prerequisites, Purpose::Build)?)?;
+            Ok(true)
+        }
+        Command::Schema { prerequisites, check } => {
+            schema::run(&prerequisites::ensure(&prerequisites, Purpose::Build)?, check)?;
+            Ok(true)
         }
     }
 }

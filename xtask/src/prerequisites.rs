@@ -1,0 +1,282 @@
+//! What has to be on the machine, and how it gets there.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use pg_test::PgConfig;
+
+use crate::step::Step;
+
+/// The first version whose native replication can leave out what came from the other side.
+const FIRST_WITH_ORIGIN: u32 = 16;
+
+/// How to come by PostgreSQL; the same for every command.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// PostgreSQL to use: the path of its pg_config
+    #[arg(long, value_name = "PATH", env = "PG_CONFIG")]
+    pg_config: Option<PathBuf>,
+    /// Never install anything; say what is missing and stop
+    #[arg(long)]
+    no_install: bool,
+    /// Install what is missing without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// What the command at hand needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Building the extension.
+    Build,
+    /// Building, and servers that replicate to each other.
+    Replication,
+}
+
+/// Something that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    PostgreSql,
+    Headers,
+    Clang,
+    Pglogical,
+}
+
+impl Missing {
+    fn description(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "PostgreSQL 14 to 18 (the server)",
+            Self::Headers => "the headers of PostgreSQL's server, and pg_regress",
+            Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
+            Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
+        }
+    }
+
+    /// Debian's packages.
+    fn packages(self, major: u32) -> Vec<String> {
+        match self {
+            Self::PostgreSql => vec![format!("postgresql-{major}")],
+            Self::Headers => vec![format!("postgresql-server-dev-{major}")],
+            Self::Clang => vec!["clang".to_owned(), "libclang-dev".to_owned()],
+            Self::Pglogical => vec![format!("postgresql-{major}-pglogical")],
+        }
+    }
+}
+
+/// Finds PostgreSQL and what is needed to build for it, and installs what is missing.
+///
+/// # Errors
+///
+/// When something is missing and cannot or must not be installed; the message says what to install.
+pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
+    let (pg, missing) = survey(options, purpose)?;
+    if let (Some(pg), []) = (pg, missing.as_slice()) {
+        println!("Using {} ({})", pg.version(), pg.path().display());
+        return Ok(pg);
+    }
+    println!("Missing on this machine:");
+    for thing in &missing {
+        println!("  - {}", thing.description());
+    }
+    install(options, &missing)?;
+    match survey(options, purpose)? {
+        (Some(pg), still) if still.is_empty() => {
+            println!("Using {} ({})", pg.version(), pg.path().display());
+            Ok(pg)
+        }
+        (_, still) => bail!("still missing after the installation: {}", descriptions(&still)),
+    }
+}
+
+fn descriptions(missing: &[Missing]) -> String {
+    missing.iter().map(|thing| thing.description()).collect::<Vec<_>>().join("; ")
+}
+
+fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<Missing>)> {
+    let mut missing = Vec::new();
+    let pg = match &options.pg_config {
+        Some(path) => Some(PgConfig::from_path(path)?),
+        None => PgConfig::discover()?,
+    };
+    match &pg {
+        Some(pg) => {
+            if !(14..=18).contains(&pg.major()) {
+                bail!("{} is not supported; PostgreSQL 14 to 18 is", pg.version());
+            }
+            if !pg.has_server() {
+                missing.push(Missing::PostgreSql);
+            }
+            if !pg.has_headers() || !pg.pgxs_program("src/test/regress/pg_regress").is_file() {
+                missing.push(Missing::Headers);
+            }
+            let needs_pglogical = purpose == Purpose::Replication && pg.major() < FIRST_WITH_ORIGIN;
+            if needs_pglogical && !pg.extension_dir().join("pglogical.control").is_file() {
+                missing.push(Missing::Pglogical);
+            }
+        }
+        None => {
+            if !is_server_installed() {
+                missing.push(Missing::PostgreSql);
+            }
+            missing.push(Missing::Headers);
+            // Which version it will be is known only then; what that needs, the next survey tells.
+        }
+    }
+    if !has_libclang() {
+        missing.push(Missing::Clang);
+    }
+    Ok((pg, missing))
+}
+
+fn is_server_installed() -> bool {
+    installed_major().is_some()
+}
+
+/// The newest of Debian's servers that is installed, with or without headers.
+fn installed_major() -> Option<u32> {
+    let entries = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let servers = entries.flatten().filter(|entry| entry.path().join("bin/postgres").is_file());
+    servers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max()
+}
+
+/// bindgen loads libclang, and needs the headers that come with clang.
+fn has_libclang() -> bool {
+    let places = ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib"].map(PathBuf::from);
+    let named = std::env::var_os("LIBCLANG_PATH").map(PathBuf::from);
+    let mut directories: Vec<PathBuf> = named.into_iter().chain(places).collect();
+    for parent in ["/usr/lib", "/opt/homebrew/opt", "/usr/local/opt"] {
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("llvm") {
+                directories.push(entry.path().join("lib"));
+            } else if name.ends_with("-linux-gnu") {
+                directories.push(entry.path());
+            }
+        }
+    }
+    let library = directories.iter().any(|directory| holds_libclang(directory)) || cfg!(target_os = "macos");
+    library && succeeds(Command::new("clang").arg("--version"))
+}
+
+fn holds_libclang(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        (name.starts_with("libclang.so") || name.starts_with("libclang-")) && name.contains(".so")
+    })
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn install(options: &Options, missing: &[Missing]) -> Result<()> {
+    let advice = format!(
+        "install it yourself ({}), or name another PostgreSQL by --pg-config PATH",
+        packages(missing, installed_major().or(Some(FALLBACK_MAJOR)), options).join(" ")
+    );
+    if options.no_install {
+        bail!("--no-install was given; {advice}");
+    }
+    if !succeeds(Command::new("apt-get").arg("--version")) {
+        bail!("only Debian's and Ubuntu's packages can be installed from here; {advice}");
+    }
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root && !succeeds(Command::new("sudo").arg("--version")) {
+        bail!("neither root nor sudo is there to install packages; {advice}");
+    }
+    if std::io::stdin().is_terminal() && !options.yes && !agrees()? {
+        bail!("nothing was installed; {advice}");
+    }
+    let step = Step::verbose("Installing Debian packages");
+    apt(is_root, &["update", "--quiet"])?;
+    let major =
+        options.pg_config.as_ref().and_then(|path| PgConfig::from_path(path).ok()).map(|pg| pg.major());
+    let major = major.or_else(installed_major).or_else(default_major);
+    let mut wanted = packages(missing, major, options);
+    // The version is known by now; what only it needs comes along.
+    if missing.contains(&Missing::Headers) && major.is_some_and(|major| major < FIRST_WITH_ORIGIN) {
+        wanted.extend(Missing::Pglogical.packages(major.unwrap_or(FALLBACK_MAJOR)));
+    }
+    wanted.dedup();
+    println!("    {}", wanted.join(" "));
+    let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    arguments.extend(wanted.iter().map(String::as_str));
+    apt(is_root, &arguments)?;
+    step.done();
+    Ok(())
+}
+
+/// The version named in advice where neither a server nor apt's lists tell one: Debian 13's.
+const FALLBACK_MAJOR: u32 = 17;
+
+fn packages(missing: &[Missing], major: Option<u32>, options: &Options) -> Vec<String> {
+    let named =
+        options.pg_config.as_ref().and_then(|path| PgConfig::from_path(path).ok()).map(|pg| pg.major());
+    let major = named.or(major).unwrap_or(FALLBACK_MAJOR);
+    missing.iter().flat_map(|thing| thing.packages(major)).collect()
+}
+
+/// The version that the distribution's package `postgresql` stands for.
+fn default_major() -> Option<u32> {
+    let output = Command::new("apt-cache").args(["depends", "postgresql"]).output().ok()?;
+    major_in_depends(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn major_in_depends(text: &str) -> Option<u32> {
+    text.lines().find_map(|line| line.trim().strip_prefix("Depends: postgresql-")?.parse().ok())
+}
+
+fn agrees() -> Result<bool> {
+    print!("Install it now with apt-get? [Y/n] ");
+    std::io::stdout().flush().context("could not ask")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("could not read the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes"))
+}
+
+fn apt(is_root: bool, arguments: &[&str]) -> Result<()> {
+    let mut command = if is_root {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    } else {
+        let mut command = Command::new("sudo");
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        command
+    };
+    let output = command.args(arguments).stderr(Stdio::piped()).stdout(Stdio::piped()).output();
+    let output = output.context("could not run apt-get")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("apt-get {} failed:\n{}", arguments.join(" "), text.trim());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_default_version_is_read_from_apt() {
+        let text = "postgresql\n  Depends: postgresql-15\n  Suggests: postgresql-doc\n";
+        assert_eq!(major_in_depends(text), Some(15));
+        assert_eq!(major_in_depends("postgresql\n  Suggests: postgresql-doc\n"), None);
+    }
+
+    #[test]
+    fn packages_are_those_of_the_version() {
+        let options = Options { pg_config: None, no_install: false, yes: false };
+        let wanted = packages(&[Missing::PostgreSql, Missing::Headers, Missing::Clang], Some(15), &options);
+        assert_eq!(wanted, ["postgresql-15", "postgresql-server-dev-15", "clang", "libclang-dev"]);
+    }
+}

@@ -1,0 +1,58 @@
+//! rustfmt and clippy, with every warning an error.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use pg_test::PgConfig;
+
+use super::tally::Tally;
+use crate::cargo;
+use crate::step::Step;
+
+/// Checks format and lints, where the toolchain has the components.
+pub fn run(pg: &PgConfig, tally: &mut Tally) {
+    let mut format = cargo::command();
+    format.args(["fmt", "--all", "--check"]);
+    check("fmt", "Checking the format", format, tally);
+
+    let mut plain = cargo::command();
+    plain.args(["clippy", "--all-targets", "--package", "keyspace", "--package", "pg_test"]);
+    plain.args(["--package", "xtask", "--package", "xtask_schema", "--", "--deny", "warnings"]);
+    check("clippy", "Checking the crates with clippy", plain, tally);
+
+    let mut extension = cargo::command();
+    extension
+        .args([
+            "clippy",
+            "--release",
+            "--lib",
+            "--package",
+            "pg_keyspace",
+            "--no-default-features",
+            "--features",
+        ])
+        .arg(format!("{} pg_test", pg.feature()))
+        .args(["--", "--deny", "warnings"])
+        .env("PGRX_PG_CONFIG_PATH", pg.path());
+    check("clippy", "Checking the extension with clippy", extension, tally);
+}
+
+fn check(component: &str, title: &str, mut command: Command, tally: &mut Tally) {
+    let mut probe = cargo::command();
+    probe.args([component, "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
+        return tally.skip(title, &format!("this toolchain has no {component}"));
+    }
+    let step = Step::quiet(title);
+    let result = succeed(&mut command);
+    step.done();
+    tally.check(title, result);
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().context("could not run cargo")?;
+    if !output.status.success() {
+        bail!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! `cargo xtask test`: everything that is tested.
+
+mod cargo_tests;
+mod in_server;
+mod lint;
+mod sql_files;
+mod tally;
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use pg_test::{Extension, InstallTree, PgConfig, Run};
+
+use crate::cargo::{self, Build};
+use crate::schema;
+use tally::Tally;
+
+/// The kinds of tests, in the order in which they run: what is quick and needs least comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Tests of the crates, without a server
+    Unit,
+    /// rustfmt and clippy
+    Lint,
+    /// The install script that is checked in is what the code generates
+    Schema,
+    /// SQL files, by PostgreSQL's pg_regress
+    Regress,
+    /// Sessions beside each other, by PostgreSQL's isolationtester
+    Isolation,
+    /// Several servers, with replication between them
+    Cluster,
+    /// Tests in Rust that run within a server
+    InServer,
+}
+
+/// Runs the tests of the given kinds, or all, and says how many passed.
+///
+/// Returns whether all passed and at least one ran.
+///
+/// # Errors
+///
+/// When the tests could not be run at all.
+pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Result<bool> {
+    let wanted = |kind: Kind| only.is_empty() || only.contains(&kind);
+    let mut tally = Tally::default();
+    if wanted(Kind::Unit) {
+        cargo_tests::unit(filter, &mut tally);
+    }
+    if wanted(Kind::Lint) {
+        lint::run(pg, &mut tally);
+    }
+    if [Kind::Schema, Kind::Regress, Kind::Isolation, Kind::Cluster].into_iter().any(wanted) {
+        match cargo::build_extension(pg, Build::Release) {
+            Ok(library) => with_library(pg, &library, &wanted, filter, &mut tally),
+            Err(error) => tally.broken("the extension", &error),
+        }
+    }
+    // Last, since it builds the library anew with the tests in it.
+    if wanted(Kind::InServer) {
+        tally.attempt("in-server tests", |tally| in_server::run(pg, filter, tally));
+    }
+    println!("{tally}");
+    Ok(tally.is_good())
+}
+
+fn with_library(
+    pg: &PgConfig,
+    library: &Path,
+    wanted: &impl Fn(Kind) -> bool,
+    filter: Option<&str>,
+    tally: &mut Tally,
+) {
+    if wanted(Kind::Schema) {
+        tally.check("the install script is what the code generates", schema::check_against(library));
+    }
+    if wanted(Kind::Regress) || wanted(Kind::Isolation) {
+        tally.attempt("SQL tests", |tally| {
+            let tree = InstallTree::new(&Run::new(false)?, pg)?;
+            tree.install(&Extension::of_checkout(library.to_owned())?)?;
+            if wanted(Kind::Regress) {
+                sql_files::run(&tree, sql_files::REGRESS, filter, tally)?;
+            }
+            if wanted(Kind::Isolation) {
+                sql_files::run(&tree, sql_files::ISOLATION, filter, tally)?;
+            }
+            Ok(())
+        });
+    }
+    if wanted(Kind::Cluster) {
+        cargo_tests::cluster(pg, library, filter, tally);
+    }
+}

@@ -1,0 +1,109 @@
+//! Tests in SQL, run by PostgreSQL's own pg_regress and isolationtester.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use pg_test::{InstallTree, Server};
+
+use super::tally::Tally;
+use crate::cargo;
+use crate::step::Step;
+
+/// One kind of SQL tests.
+#[derive(Clone, Copy)]
+pub struct Suite {
+    /// The directory below `pg_test`.
+    directory: &'static str,
+    /// The directory of the tests within it, and how their names end.
+    tests: &'static str,
+    suffix: &'static str,
+    /// The program that runs them, within PGXS.
+    program: &'static str,
+    title: &'static str,
+}
+
+/// One session at a time.
+pub const REGRESS: Suite = Suite {
+    directory: "regress",
+    tests: "sql",
+    suffix: "sql",
+    program: "src/test/regress/pg_regress",
+    title: "Running pg_regress",
+};
+
+/// Several sessions beside each other.
+pub const ISOLATION: Suite = Suite {
+    directory: "isolation",
+    tests: "specs",
+    suffix: "spec",
+    program: "src/test/isolation/pg_isolation_regress",
+    title: "Running pg_isolation_regress",
+};
+
+/// Runs a suite on a server of its own.
+pub fn run(tree: &InstallTree, suite: Suite, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+    let source = cargo::workspace_root().join("pg_test").join(suite.directory);
+    let names = names(&source.join(suite.tests), suite.suffix, filter)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let step = Step::quiet(suite.title);
+    // A copy, since the server's user may not be allowed to read the checkout.
+    let work = tree.run().make_directory(suite.directory)?;
+    for directory in [suite.tests, "expected"] {
+        copy_files(&source.join(directory), &work.join(directory))?;
+    }
+    tree.run().make_directory(&format!("{}/results", suite.directory))?;
+    let server = Server::start(tree, &format!("{}-server", suite.directory), &[])?;
+    let output = tree
+        .pgxs_command(suite.program)
+        .arg(format!("--inputdir={}", work.display()))
+        .arg(format!("--outputdir={}", work.display()))
+        .arg(format!("--bindir={}", tree.bindir().display()))
+        .arg(format!("--host={}", server.socket_dir().display()))
+        .args(["--port=5432", "--user=postgres", "--dbname=pg_keyspace_regression"])
+        .arg("--load-extension=pg_keyspace")
+        .args(&names)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("could not run {}", suite.program))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = Tally::of_pg_regress(&text);
+    step.done_with(&found.to_string());
+    if !output.status.success() {
+        println!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        println!("{}", std::fs::read_to_string(work.join("regression.diffs")).unwrap_or_default());
+    }
+    let ran = found.passed + found.failed;
+    if usize::try_from(ran).is_ok_and(|ran| ran != names.len()) {
+        bail!("{} of {} tests reported a result", ran, names.len());
+    }
+    tally.add(found);
+    Ok(())
+}
+
+fn names(directory: &Path, suffix: &str, filter: Option<&str>) -> Result<Vec<String>> {
+    let entries =
+        std::fs::read_dir(directory).with_context(|| format!("could not read {}", directory.display()))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension() == Some(OsStr::new(suffix)))
+        .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
+        .filter(|name| filter.is_none_or(|filter| name.contains(filter)))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
+    let entries = std::fs::read_dir(from).with_context(|| format!("could not read {}", from.display()))?;
+    for entry in entries.flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name()))
+            .with_context(|| format!("could not copy {}", entry.path().display()))?;
+    }
+    Ok(())
+}
