@@ -18,6 +18,8 @@ mod per_backend;
 mod raise;
 mod raw_text;
 mod salt;
+#[cfg(any(test, feature = "pg_test"))]
+mod server_tests;
 mod sql;
 mod timestamp;
 mod ulid;
