@@ -158,4 +158,23 @@ mod tests {
         let keys: Vec<_> = (0..1_000_000).map(|_| generate::ulid()).collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
     }
+
+    /// Every line `SELECT ...; -- result` of the reference is true.
+    #[pg_test]
+    fn the_examples_of_the_reference_hold() {
+        Spi::run("SET timezone = 'UTC'; SET datestyle = 'ISO'").unwrap();
+        let mut examples = 0;
+        for line in include_str!("../../docs/reference/keys.md").lines() {
+            if let Some((query, expected)) = line.split_once("; -- ").filter(|_| line.starts_with("SELECT "))
+            {
+                let found = Spi::connect(|client| {
+                    let row = client.select(&format!("SELECT ({query})::text"), None, &[]).unwrap().first();
+                    row.get::<String>(1).unwrap().unwrap_or_else(|| "NULL".to_owned())
+                });
+                assert_eq!(found, expected, "{query}");
+                examples += 1;
+            }
+        }
+        assert!(examples >= 20, "{examples} examples found");
+    }
 }

@@ -5,8 +5,8 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::clock;
-use super::raise::or_raise;
-use crate::error::{SqlResult, report};
+use super::raise::{or_raise, raise};
+use crate::error::report;
 
 /// The instant of a `timestamptz`.
 #[inline]
@@ -41,8 +41,8 @@ pub(super) fn shifted_now(shift: Interval) -> (Instant, i64) {
 /// What the forms for `timestamp` and `date` call. A `timestamp` is cast to `timestamptz` implicitly, in the
 /// session's time zone, so that the key would depend on who asks; these forms say so instead.
 #[pg_extern(sql = false)]
-fn keys_need_an_instant() -> SqlResult<()> {
-    Err(report(
+fn keys_need_an_instant() {
+    raise(report(
         Error::new(
             SqlState::DatatypeMismatch,
             "a key needs an instant, not a date or time without time zone",

@@ -4,8 +4,9 @@
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
+use super::raise::raise;
 use super::ulid_type::Ulid;
-use crate::error::{SqlResult, report};
+use crate::error::report;
 
 #[pg_extern(immutable, parallel_safe, strict)]
 fn ulid_smaller(a: Ulid, b: Ulid) -> Ulid {
@@ -18,10 +19,10 @@ fn ulid_larger(a: Ulid, b: Ulid) -> Ulid {
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_from_bytea(bytes: &[u8]) -> SqlResult<Ulid> {
+fn ulid_from_bytea(bytes: &[u8]) -> Ulid {
     match <[u8; 16]>::try_from(bytes) {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(_) => Err(report(
+        Ok(bytes) => bytes.into(),
+        Err(_) => raise(report(
             Error::new(SqlState::InvalidBinaryRepresentation, "invalid input length for type ulid")
                 .detail(format!("Expected 16 bytes, got {}.", bytes.len())),
         )),
