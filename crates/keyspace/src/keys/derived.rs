@@ -50,7 +50,7 @@ fn tag(instant: Instant, id: u64, bits: u32, key: &TagKey) -> u64 {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&instant.unix_micros().to_be_bytes());
     bytes[8..].copy_from_slice(&id.to_be_bytes());
-    SipHasher24::new_with_key(&key.0).hash(&bytes) >> (u64::BITS - bits)
+    SipHasher24::new_with_keys(key.k0, key.k1).hash(&bytes) >> (u64::BITS - bits)
 }
 
 #[cold]

@@ -28,7 +28,7 @@ pub enum Value<'a> {
 
 /// The key derived from an instant and a value.
 pub fn encode<L: Layout>(instant: Instant, value: Value<'_>, key: &TagKey) -> L::Key {
-    let mut hasher = SipHasher24::new_with_key(&key.0);
+    let mut hasher = SipHasher24::new_with_keys(key.k0, key.k1);
     hasher.write(&[match value {
         Value::BigInt(_) => 1,
         Value::Uuid(_) => 2,

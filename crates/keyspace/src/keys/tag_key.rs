@@ -12,20 +12,23 @@ const DOMAIN: &[u8] = b"pg_keyspace derived key v1\0";
 /// A salt separates tables: with different salts, equal instants and ids give different keys. It is not a
 /// secret, and a derived key is no capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TagKey(pub(super) [u8; 16]);
+pub struct TagKey {
+    pub(super) k0: u64,
+    pub(super) k1: u64,
+}
 
 impl TagKey {
     /// The key of no salt, which is the empty salt.
-    pub const UNSALTED: Self = Self([
-        0x06, 0x99, 0x55, 0xa0, 0x9b, 0x0b, 0xb1, 0x75, 0xf1, 0x63, 0x19, 0x71, 0xdf, 0x0f, 0x94, 0x6a,
-    ]);
+    pub const UNSALTED: Self = Self { k0: 0x75b1_0b9b_a055_9906, k1: 0x6a94_0fdf_7119_63f1 };
 
     /// The key of a salt.
     pub fn of_salt(salt: &str) -> Self {
         let digest = Sha256::new().chain_update(DOMAIN).chain_update(salt).finalize();
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        Self(key)
+        let word = |at: usize| {
+            let bytes = digest.iter().skip(at).take(8);
+            bytes.rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+        };
+        Self { k0: word(0), k1: word(8) }
     }
 }
 
