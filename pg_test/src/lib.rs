@@ -1,10 +1,13 @@
 //! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.
 
+mod compare;
 mod install_tree;
 mod pg_config;
+pub mod replication;
 mod run;
 mod server;
 
+pub use compare::{Contents, contents};
 pub use install_tree::{Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, install_extension};
 pub use pg_config::PgConfig;
 pub use run::Run;

@@ -1,0 +1,211 @@
+//! Replication in every direction between servers, by what the version of PostgreSQL has for it.
+
+mod native;
+mod pglogical;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use postgres::Client;
+
+use crate::{InstallTree, Server};
+
+/// How long the servers may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What replicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The extension pglogical, before PostgreSQL 16.
+    Pglogical,
+    /// Publications and subscriptions with `origin = none`, from PostgreSQL 16 on.
+    Native,
+}
+
+/// What replication has noticed on one server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conflicts {
+    /// Conflicts in the server's log.
+    pub logged: u64,
+    /// Errors in the statistics of its subscriptions.
+    pub counted: u64,
+}
+
+impl Conflicts {
+    /// Whether there was none.
+    #[must_use]
+    pub fn is_clean(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl Method {
+    /// The method for the servers of an installation.
+    ///
+    /// # Errors
+    ///
+    /// When the server is older than 16 and pglogical is not installed.
+    pub fn of(tree: &InstallTree) -> Result<Self> {
+        if tree.major() >= 16 {
+            return Ok(Self::Native);
+        }
+        if !tree.has_extension("pglogical") {
+            bail!(
+                "PostgreSQL {} replicates both ways only with pglogical, which is not installed",
+                tree.major()
+            );
+        }
+        Ok(Self::Pglogical)
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pglogical => "pglogical",
+            Self::Native => "native logical replication, origin = none",
+        }
+    }
+
+    /// Lines for postgresql.conf.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked what it knows.
+    pub fn settings(self, tree: &InstallTree) -> Result<Vec<&'static str>> {
+        let mut settings = vec![
+            "wal_level = logical",
+            "max_worker_processes = 16",
+            "max_replication_slots = 10",
+            "max_wal_senders = 10",
+            "wal_receiver_status_interval = 1s",
+        ];
+        if self == Self::Pglogical {
+            settings.extend(pglogical::settings(tree)?);
+        }
+        Ok(settings)
+    }
+
+    /// Replicates a database that every server holds already, from each to every other.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses, or does not begin in time.
+    pub fn connect_all(self, servers: &[&Server], database: &str) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::connect_all(servers, database),
+            Self::Native => native::connect_all(servers, database),
+        }
+    }
+
+    /// Takes in tables that were created since, on every server.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses.
+    pub fn add_tables(self, servers: &[&Server], database: &str, tables: &[&str]) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::add_tables(servers, database, tables),
+            Self::Native => native::refresh(servers, database),
+        }
+    }
+
+    /// What replication has noticed on a server so far.
+    ///
+    /// # Errors
+    ///
+    /// When the log or the statistics cannot be read.
+    pub fn conflicts(self, server: &Server, database: &str) -> Result<Conflicts> {
+        match self {
+            Self::Pglogical => pglogical::conflicts(server),
+            Self::Native => native::conflicts(server, database),
+        }
+    }
+
+    /// Waits until every server has applied what the others had committed when this was called.
+    ///
+    /// # Errors
+    ///
+    /// When that does not happen in time.
+    pub fn wait_until_applied(self, servers: &[&Server], database: &str) -> Result<()> {
+        if !self.wait_until(servers, database, |_| Ok(false))? {
+            bail!("the servers had not applied everything after {} s", PATIENCE.as_secs());
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is applied, or replication has stopped on an error. Returns whether it is applied.
+    ///
+    /// # Errors
+    ///
+    /// When neither happens in time.
+    pub fn wait_until_applied_or_stopped(self, servers: &[&Server], database: &str) -> Result<bool> {
+        self.wait_until(servers, database, |method| {
+            for server in servers {
+                if method == Self::Native && native::conflicts(server, database)?.counted == 0 {
+                    return Ok(false);
+                }
+            }
+            Ok(method == Self::Native)
+        })
+    }
+
+    fn wait_until(
+        self,
+        servers: &[&Server],
+        database: &str,
+        is_stopped: impl Fn(Self) -> Result<bool>,
+    ) -> Result<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut clients =
+            servers.iter().map(|server| server.connect(database)).collect::<Result<Vec<_>>>()?;
+        let positions = clients.iter_mut().map(position).collect::<Result<Vec<_>>>()?;
+        while Instant::now() < deadline {
+            let mut applied = true;
+            for (client, position) in clients.iter_mut().zip(&positions) {
+                applied &= is_confirmed(client, position, servers.len() - 1)?;
+            }
+            if applied {
+                return Ok(true);
+            }
+            if is_stopped(self)? {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("the servers had not applied everything after {} s", PATIENCE.as_secs())
+    }
+}
+
+fn position(client: &mut Client) -> Result<String> {
+    // Commits may be asynchronous; what is not written yet is not sent.
+    let query = "SELECT pg_switch_wal(), pg_current_wal_insert_lsn()::text";
+    client.query_one(query, &[]).map(|row| row.get(1)).context("could not read the position in the log")
+}
+
+fn is_confirmed(client: &mut Client, position: &str, slots: usize) -> Result<bool> {
+    let query = "SELECT count(*) FROM pg_replication_slots \
+                 WHERE slot_type = 'logical' AND NOT temporary AND confirmed_flush_lsn >= $1::text::pg_lsn";
+    let confirmed: i64 =
+        client.query_one(query, &[&position]).context("could not read the replication slots")?.get(0);
+    Ok(usize::try_from(confirmed).is_ok_and(|confirmed| confirmed >= slots))
+}
+
+/// Repeats `condition` until it holds.
+fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition()? {
+        if Instant::now() > deadline {
+            bail!("{what}: not after {} s", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// How many lines of a server's log contain one of some texts.
+fn count_in_log(server: &Server, texts: &[&str]) -> Result<u64> {
+    let log = server.log()?;
+    let lines = log.lines().filter(|line| texts.iter().any(|text| line.contains(text)));
+    Ok(u64::try_from(lines.count()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,67 @@
+//! PostgreSQL's own logical replication, which from 16 on can leave out what came from the other side.
+
+use anyhow::{Context, Result};
+
+use super::{Conflicts, count_in_log, wait_for};
+use crate::Server;
+
+pub(super) fn connect_all(servers: &[&Server], database: &str) -> Result<()> {
+    for server in servers {
+        server
+            .connect(database)?
+            .batch_execute("CREATE PUBLICATION everything FOR ALL TABLES")
+            .context("could not create the publication")?;
+    }
+    for subscriber in servers {
+        let mut client = subscriber.connect(database)?;
+        for provider in servers.iter().filter(|provider| provider.name() != subscriber.name()) {
+            let (from, to) = (provider.name(), subscriber.name());
+            client
+                .batch_execute(&format!(
+                    "CREATE SUBSCRIPTION from_{from} CONNECTION '{}' PUBLICATION everything \
+                     WITH (copy_data = false, origin = none, slot_name = {to}_from_{from})",
+                    provider.conninfo(database)
+                ))
+                .context("could not create the subscription")?;
+        }
+    }
+    wait_until_ready(servers, database)
+}
+
+pub(super) fn refresh(servers: &[&Server], database: &str) -> Result<()> {
+    for server in servers {
+        let mut client = server.connect(database)?;
+        for other in servers.iter().filter(|other| other.name() != server.name()) {
+            let refresh = format!(
+                "ALTER SUBSCRIPTION from_{} REFRESH PUBLICATION WITH (copy_data = false)",
+                other.name()
+            );
+            client.batch_execute(&refresh).context("could not refresh the subscription")?;
+        }
+    }
+    wait_until_ready(servers, database)
+}
+
+fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()> {
+    for server in servers {
+        let mut client = server.connect(database)?;
+        wait_for("the subscriptions are not ready", || {
+            let query = "SELECT (SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r') = 0 \
+                         AND (SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'logical') >= $1";
+            let others = i64::try_from(servers.len() - 1).context("a number of servers")?;
+            Ok(client.query_one(query, &[&others]).context("could not read the subscriptions")?.get(0))
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
+    let mut client = server.connect(database)?;
+    // As JSON, since PostgreSQL 18 counts each kind of conflict and 16 and 17 do not.
+    let query = "SELECT coalesce(sum(value::text::bigint), 0)::bigint FROM pg_stat_subscription_stats s, jsonb_each(to_jsonb(s)) \
+                 WHERE key IN ('apply_error_count', 'sync_error_count') OR key LIKE 'confl\\_%'";
+    let counted: i64 =
+        client.query_one(query, &[]).context("could not read the statistics of the subscriptions")?.get(0);
+    let logged = count_in_log(server, &["conflict detected", "duplicate key value"])?;
+    Ok(Conflicts { logged, counted: u64::try_from(counted).unwrap_or(0) })
+}
