@@ -1,6 +1,7 @@
 //! Set-up and orchestration: `cargo xtask --help`.
 
 mod cargo;
+mod demo;
 mod install;
 mod prerequisites;
 mod schema;
@@ -23,6 +24,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show on two throw-away servers what goes wrong with two writers, and that it does not any more
+    Demo {
+        #[command(flatten)]
+        prerequisites: prerequisites::Options,
+        /// Leave the servers running, and print how to connect
+        #[arg(long)]
+        keep: bool,
+    },
     /// Run everything that is tested
     Test {
         #[command(flatten)]
@@ -62,6 +71,9 @@ fn main() -> ExitCode {
 /// Whether the command came to a good end.
 fn run(command: Command) -> Result<bool> {
     match command {
+        Command::Demo { prerequisites, keep } => {
+            demo::run(&prerequisites::ensure(&prerequisites, Purpose::Replication)?, keep)
+        }
         Command::Test { prerequisites, only, filter } => {
             let pg = prerequisites::ensure(&prerequisites, Purpose::Replication)?;
             test::run(&pg, &only, filter.as_deref())

@@ -1,0 +1,69 @@
+//! Two servers that hold the shop.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use pg_test::replication::Method;
+use pg_test::{InstallTree, Run, Server};
+use postgres::Client;
+
+/// The database of the shop.
+pub const DATABASE: &str = "postgres";
+
+/// What the rows of each node are marked with.
+pub const MAKERS: [&str; 2] = ["node 1", "node 2"];
+
+/// The shop, made by rule.
+const SHOP: &str = include_str!("shop.sql");
+
+/// Two servers, each with the same shop, and replication between them once it is switched on.
+pub struct Pair {
+    pub method: Method,
+    pub servers: [Server; 2],
+}
+
+impl Pair {
+    /// Starts both at once and fills them.
+    pub fn start(tree: &InstallTree, names: [&str; 2]) -> Result<Self> {
+        let method = Method::of(tree)?;
+        let settings = method.settings(tree)?;
+        let start = |name: &str| -> Result<Server> {
+            let server = Server::start(tree, name, &settings)?;
+            let mut client = server.connect(DATABASE)?;
+            client.batch_execute("CREATE EXTENSION pg_keyspace").context("could not create the extension")?;
+            client.batch_execute(SHOP).context("could not fill the shop")?;
+            Ok(server)
+        };
+        let [one, two] = std::thread::scope(|scope| {
+            let started = names.map(|name| scope.spawn(move || start(name)));
+            started.map(|thread| {
+                thread.join().map_err(|_| anyhow::anyhow!("a thread that starts a server panicked"))
+            })
+        });
+        Ok(Self { method, servers: [one??, two??] })
+    }
+
+    /// Both servers.
+    pub fn both(&self) -> [&Server; 2] {
+        [&self.servers[0], &self.servers[1]]
+    }
+
+    /// A connection to each.
+    pub fn clients(&self) -> Result<[Client; 2]> {
+        Ok([self.servers[0].connect(DATABASE)?, self.servers[1].connect(DATABASE)?])
+    }
+
+    /// Replicates both ways from now on.
+    pub fn replicate(&self) -> Result<()> {
+        self.method.connect_all(&self.both(), DATABASE)
+    }
+}
+
+/// The directory of the servers, which outlives us with `keep`.
+pub fn run(keep: bool) -> Result<Arc<Run>> {
+    let run = Run::new(keep)?;
+    if keep {
+        std::fs::write(run.directory().join("kept"), "").context("could not mark the directory as kept")?;
+    }
+    Ok(run)
+}
