@@ -242,7 +242,7 @@ AS 'MODULE_PATHNAME', 'ulid_wrapper';
 -- pg_keyspace::keys::ulid::ulid_boundary
 CREATE  FUNCTION "ulid_boundary"(
 	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_boundary_wrapper';
@@ -253,7 +253,7 @@ AS 'MODULE_PATHNAME', 'ulid_boundary_wrapper';
 -- pg_keyspace::keys::ulid_support::ulid_from_bytea
 CREATE  FUNCTION "ulid_from_bytea"(
 	"bytes" bytea /* & [u8] */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_from_bytea_wrapper';
@@ -264,7 +264,7 @@ AS 'MODULE_PATHNAME', 'ulid_from_bytea_wrapper';
 -- pg_keyspace::keys::ulid::ulid_from_timestamp
 CREATE  FUNCTION "ulid_from_timestamp"(
 	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 STRICT VOLATILE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_from_timestamp_wrapper';
@@ -276,7 +276,7 @@ AS 'MODULE_PATHNAME', 'ulid_from_timestamp_wrapper';
 CREATE  FUNCTION "ulid_from_timestamp"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"id" bigint /* i64 */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_from_timestamp_id_wrapper';
@@ -289,7 +289,7 @@ CREATE  FUNCTION "ulid_from_timestamp"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"id" bigint, /* i64 */
 	"salt" text /* RawText < '_ > */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_from_timestamp_id_salt_wrapper';
@@ -301,7 +301,7 @@ AS 'MODULE_PATHNAME', 'ulid_from_timestamp_id_salt_wrapper';
 CREATE  FUNCTION "ulid_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" bigint /* i64 */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_hashed_bigint_wrapper';
@@ -314,7 +314,7 @@ CREATE  FUNCTION "ulid_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" bigint, /* i64 */
 	"salt" text /* RawText < '_ > */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_hashed_bigint_salt_wrapper';
@@ -326,7 +326,7 @@ AS 'MODULE_PATHNAME', 'ulid_hashed_bigint_salt_wrapper';
 CREATE  FUNCTION "ulid_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" text /* RawText < '_ > */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_hashed_text_wrapper';
@@ -339,7 +339,7 @@ CREATE  FUNCTION "ulid_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" text, /* RawText < '_ > */
 	"salt" text /* RawText < '_ > */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_hashed_text_salt_wrapper';
@@ -351,7 +351,7 @@ AS 'MODULE_PATHNAME', 'ulid_hashed_text_salt_wrapper';
 CREATE  FUNCTION "ulid_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" uuid /* Uuid */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_hashed_uuid_wrapper';
@@ -364,7 +364,7 @@ CREATE  FUNCTION "ulid_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" uuid, /* Uuid */
 	"salt" text /* RawText < '_ > */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_hashed_uuid_salt_wrapper';
@@ -375,7 +375,7 @@ AS 'MODULE_PATHNAME', 'ulid_hashed_uuid_salt_wrapper';
 -- pg_keyspace::keys::ulid_io::ulid_in
 CREATE  FUNCTION "ulid_in"(
 	"input" cstring /* & CStr */
-) RETURNS ulid /* SqlResult < Ulid > */
+) RETURNS ulid /* Ulid */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_in_wrapper';
@@ -743,7 +743,7 @@ AS 'MODULE_PATHNAME', 'ulid_to_id_wrapper';
 CREATE  FUNCTION "ulid_to_id"(
 	"key" ulid, /* Ulid */
 	"salt" text /* RawText < '_ > */
-) RETURNS bigint /* SqlResult < Option < i64 > > */
+) RETURNS bigint /* Option < i64 > */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'ulid_to_id_salt_wrapper';
@@ -837,7 +837,7 @@ COMMENT ON FUNCTION @extschema@.ulid_boundary(timestamptz) IS
 /* <begin connected objects> */
 -- src/keys/uuidv7.rs
 -- pg_keyspace::keys::uuidv7::uuidv7
-CREATE  FUNCTION "uuidv7"() RETURNS uuid /* Uuid */
+CREATE  FUNCTION "uuidv7"() RETURNS uuid /* UuidResult */
 STRICT VOLATILE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_wrapper';
@@ -848,7 +848,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_wrapper';
 -- pg_keyspace::keys::uuidv7::uuidv7
 CREATE  FUNCTION "uuidv7"(
 	"shift" interval /* Interval */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 STRICT VOLATILE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_shifted_wrapper';
@@ -859,7 +859,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_shifted_wrapper';
 -- pg_keyspace::keys::uuidv7::uuidv7_boundary
 CREATE  FUNCTION "uuidv7_boundary"(
 	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_boundary_wrapper';
@@ -870,7 +870,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_boundary_wrapper';
 -- pg_keyspace::keys::uuidv7::uuidv7_from_timestamp
 CREATE  FUNCTION "uuidv7_from_timestamp"(
 	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 STRICT VOLATILE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_wrapper';
@@ -882,7 +882,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_wrapper';
 CREATE  FUNCTION "uuidv7_from_timestamp"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"id" bigint /* i64 */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_id_wrapper';
@@ -895,7 +895,7 @@ CREATE  FUNCTION "uuidv7_from_timestamp"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"id" bigint, /* i64 */
 	"salt" text /* RawText < '_ > */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_id_salt_wrapper';
@@ -907,7 +907,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_id_salt_wrapper';
 CREATE  FUNCTION "uuidv7_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" bigint /* i64 */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_hashed_bigint_wrapper';
@@ -920,7 +920,7 @@ CREATE  FUNCTION "uuidv7_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" bigint, /* i64 */
 	"salt" text /* RawText < '_ > */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_hashed_bigint_salt_wrapper';
@@ -932,7 +932,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_hashed_bigint_salt_wrapper';
 CREATE  FUNCTION "uuidv7_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" text /* RawText < '_ > */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_hashed_text_wrapper';
@@ -945,7 +945,7 @@ CREATE  FUNCTION "uuidv7_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" text, /* RawText < '_ > */
 	"salt" text /* RawText < '_ > */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_hashed_text_salt_wrapper';
@@ -957,7 +957,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_hashed_text_salt_wrapper';
 CREATE  FUNCTION "uuidv7_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" uuid /* Uuid */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_hashed_uuid_wrapper';
@@ -970,7 +970,7 @@ CREATE  FUNCTION "uuidv7_from_timestamp_hashed"(
 	"ts" timestamp with time zone, /* TimestampWithTimeZone */
 	"value" uuid, /* Uuid */
 	"salt" text /* RawText < '_ > */
-) RETURNS uuid /* SqlResult < Uuid > */
+) RETURNS uuid /* UuidResult */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_hashed_uuid_salt_wrapper';
@@ -993,7 +993,7 @@ AS 'MODULE_PATHNAME', 'uuidv7_to_id_wrapper';
 CREATE  FUNCTION "uuidv7_to_id"(
 	"key" uuid, /* Uuid */
 	"salt" text /* RawText < '_ > */
-) RETURNS bigint /* SqlResult < Option < i64 > > */
+) RETURNS bigint /* Option < i64 > */
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_to_id_salt_wrapper';
