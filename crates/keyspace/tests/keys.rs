@@ -79,7 +79,7 @@ fn trap_k04_every_fraction_reads_as_the_microsecond_it_lies_in() {
 fn the_head_is_that_of_postgresql_18() {
     for nanos in (0..1_000_000).step_by(7).chain([999_999]) {
         let tick = clock(1_700_000_000_000_000_000 + nanos);
-        assert_eq!(tick.bits(), 1_700_000_000_000 << 12 | nanos * 4_096 / 1_000_000);
+        assert_eq!(tick.bits(), (1_700_000_000_000 << 12) | (nanos * 4_096 / 1_000_000));
     }
     assert_eq!(clock(u64::MAX).unix_ms(), u64::MAX / 1_000_000);
 }
