@@ -1,11 +1,29 @@
 //! Errors of the pure crate as PostgreSQL reports them.
 
+use std::convert::Infallible;
+
 use keyspace::{Error, SqlState};
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 
-/// The result of a function that SQL calls.
-pub(crate) type SqlResult<T> = Result<T, ErrorReport>;
+/// The value, or an error to the caller in SQL.
+///
+/// Errors are raised where SQL's function ends, not returned to pgrx: a report is far larger than a key
+/// or a number, and moving it about costs more than making those.
+#[inline]
+pub(crate) fn or_raise<T>(result: Result<T, Error>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => raise(report(error)),
+    }
+}
+
+/// Leaves the function called from SQL with this error.
+#[cold]
+#[inline(never)]
+pub(crate) fn raise(report: ErrorReport) -> ! {
+    match Err::<Infallible, _>(report).unwrap_or_report() {}
+}
 
 /// Turns an error of the pure crate into a report with its SQLSTATE, detail and hint.
 pub(crate) fn report(error: Error) -> ErrorReport {

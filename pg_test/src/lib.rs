@@ -1,5 +1,6 @@
 //! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.
 
+mod acknowledged;
 mod compare;
 mod install_tree;
 mod pg_config;
@@ -7,6 +8,7 @@ pub mod replication;
 mod run;
 mod server;
 
+pub use acknowledged::{Acknowledged, Insert};
 pub use compare::{Contents, contents};
 pub use install_tree::{Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, install_extension};
 pub use pg_config::PgConfig;

@@ -201,13 +201,16 @@ fn end_with_parent(_command: &mut Command) {}
 
 type Spawned = std::io::Result<Child>;
 
+/// What to spawn, and where to say how it went.
+type Order = (Command, mpsc::Sender<Spawned>);
+
 /// Spawns from a thread that lives as long as the process: for the kernel the parent that dies is a thread,
 /// and those of tests are short-lived.
 fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
-    static SPAWNER: OnceLock<Mutex<mpsc::Sender<(Command, mpsc::Sender<Spawned>)>>> = OnceLock::new();
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     let program = command.get_program().to_string_lossy().into_owned();
     let spawner = SPAWNER.get_or_init(|| {
-        let (sender, receiver) = mpsc::channel::<(Command, mpsc::Sender<Spawned>)>();
+        let (sender, receiver) = mpsc::channel::<Order>();
         std::thread::spawn(move || {
             for (mut command, reply) in receiver {
                 // Whoever asked and went away does not want the answer.

@@ -133,7 +133,7 @@ fn trap_s09_a_replicated_restart_keeps_both_classes() {
     let [mut one, mut two] = pair.clients();
     one.batch_execute("TRUNCATE item RESTART IDENTITY").unwrap();
     pair.method.wait_until_applied(&pair.both(), DATABASE).unwrap();
-    let mut insert = |client: &mut Client| -> i32 {
+    let insert = |client: &mut Client| -> i32 {
         client.query_one("INSERT INTO item (maker) VALUES ('again') RETURNING item_id", &[]).unwrap().get(0)
     };
     let (odd, even) = (insert(&mut one), insert(&mut two));

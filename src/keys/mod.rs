@@ -7,7 +7,7 @@
 //! | [`ulid_type`], [`ulid_io`], [`ulid_support`] | the type itself: datum, text form, what its SQL objects call |
 //! | [`generate`] | the backend's generators: clock, entropy, one state per process |
 //! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
-//! | [`fresh_datum`], [`uuid_result`], [`raise`] | results and errors at little cost |
+//! | [`fresh_datum`], [`uuid_result`] | results at little cost |
 //! | [`sql`] | the SQL files and their order |
 
 mod clock;
@@ -15,7 +15,6 @@ mod entropy;
 mod fresh_datum;
 mod generate;
 mod per_backend;
-mod raise;
 mod raw_text;
 mod salt;
 #[cfg(any(test, feature = "pg_test"))]

@@ -10,7 +10,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 use pgrx::prelude::*;
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varlena_to_byte_slice};
 
-use super::raise::raise;
+use crate::error::raise;
 
 /// An argument of type `text`, in the encoding of the database.
 #[derive(Clone, Copy)]

@@ -5,8 +5,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::clock;
-use super::raise::{or_raise, raise};
-use crate::error::report;
+use crate::error::{or_raise, raise, report};
 
 /// The instant of a `timestamptz`.
 #[inline]

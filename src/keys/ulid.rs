@@ -4,11 +4,11 @@ use keyspace::keys::{Layout, TagKey, Tick, UlidLayout, derived, hashed};
 use pgrx::Uuid;
 use pgrx::prelude::*;
 
-use super::raise::or_raise;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::ulid_type::Ulid;
 use super::{generate, timestamp};
+use crate::error::or_raise;
 
 #[pg_extern(volatile, parallel_safe, strict)]
 fn ulid() -> Ulid {

@@ -11,8 +11,8 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 use pgrx::prelude::*;
 
 use super::fresh_datum::fresh_datum;
-use super::raise::or_raise;
 use super::ulid_type::Ulid;
+use crate::error::or_raise;
 
 /// A ULID's text as a `cstring`, made in one allocation.
 struct UlidText([u8; TEXT_LEN]);

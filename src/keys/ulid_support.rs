@@ -4,8 +4,8 @@
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
-use super::raise::raise;
 use super::ulid_type::Ulid;
+use crate::error::raise;
 use crate::error::report;
 
 #[pg_extern(immutable, parallel_safe, strict)]

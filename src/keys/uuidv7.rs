@@ -4,11 +4,11 @@ use keyspace::keys::{Layout, TagKey, Tick, UuidV7Layout, derived, hashed};
 use pgrx::Uuid;
 use pgrx::prelude::*;
 
-use super::raise::or_raise;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::uuid_result::UuidResult;
 use super::{generate, timestamp};
+use crate::error::or_raise;
 
 fn from_datum(uuid: Uuid) -> uuid::Uuid {
     uuid::Uuid::from_bytes(*uuid.as_bytes())

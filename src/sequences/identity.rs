@@ -7,6 +7,7 @@ use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
 use super::settings;
+use crate::error::{raise, report};
 
 /// The table that holds it, beside our functions.
 pub(super) const TABLE: &std::ffi::CStr = c"interleaved_node";
@@ -204,11 +205,10 @@ pub extern "C-unwind" fn interleaved_node_changed(fcinfo: pg_sys::FunctionCallIn
     unsafe {
         let context = (*fcinfo).context;
         if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-            crate::error::report(Error::new(
+            raise(report(Error::new(
                 SqlState::FeatureNotSupported,
                 "trigger functions can only be called as triggers",
-            ))
-            .report(pgrx::PgLogLevel::ERROR);
+            )));
         }
         pg_sys::CacheInvalidateRelcache((*context.cast::<pg_sys::TriggerData>()).tg_relation);
     }

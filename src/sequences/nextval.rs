@@ -5,7 +5,7 @@ use keyspace::{Error, SqlState};
 use pgrx::{check_for_interrupts, pg_extern, pg_sys};
 
 use super::{identity, stored};
-use crate::error::{SqlResult, report};
+use crate::error::or_raise;
 
 unsafe extern "C-unwind" {
     /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.
@@ -22,18 +22,18 @@ unsafe extern "C-unwind" {
 /// 22004 for NULL, 55000 where the database has no node or where the sequence never comes to the
 /// class, and whatever core's `nextval` raises.
 #[pg_extern(sql = false)]
-fn partitioned_nextval(sequence: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) -> SqlResult<i64> {
-    let sequence = sequence.ok_or_else(|| report(null("sequence")))?;
+fn partitioned_nextval(sequence: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) -> i64 {
+    let sequence = or_raise(sequence.ok_or_else(|| null("sequence")));
     // The first draw comes before the class is read: its lock takes in invalidations, so that a
     // session that was open before a change of the node follows it.
     let value = nextval(sequence);
     // SAFETY: called by the function manager, which fills in flinfo.
     let function = unsafe { (*(*fcinfo).flinfo).fn_oid };
-    let class = identity::class(function).map_err(report)?;
+    let class = or_raise(identity::class(function));
     if class.contains(value) {
-        return Ok(value);
+        return value;
     }
-    draw_on(sequence, class, value).map_err(report)
+    or_raise(draw_on(sequence, class, value))
 }
 
 /// The next value of `sequence` that belongs to `node` of `nodes`, whatever this database's node is.
@@ -41,20 +41,16 @@ fn partitioned_nextval(sequence: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCa
 /// # Errors
 /// As the form without a node, and 22023 where `node` of `nodes` is no class.
 #[pg_extern(sql = false)]
-fn partitioned_nextval_of_node(
-    sequence: Option<pg_sys::Oid>,
-    node: Option<i32>,
-    nodes: Option<i32>,
-) -> SqlResult<i64> {
-    let sequence = sequence.ok_or_else(|| report(null("sequence")))?;
-    let node = node.ok_or_else(|| report(null("node")))?;
-    let nodes = nodes.ok_or_else(|| report(null("nodes")))?;
-    let class = Class::new(node, nodes).map_err(report)?;
+fn partitioned_nextval_of_node(sequence: Option<pg_sys::Oid>, node: Option<i32>, nodes: Option<i32>) -> i64 {
+    let sequence = or_raise(sequence.ok_or_else(|| null("sequence")));
+    let node = or_raise(node.ok_or_else(|| null("node")));
+    let nodes = or_raise(nodes.ok_or_else(|| null("nodes")));
+    let class = or_raise(Class::new(node, nodes));
     let value = nextval(sequence);
     if class.contains(value) {
-        return Ok(value);
+        return value;
     }
-    draw_on(sequence, class, value).map_err(report)
+    or_raise(draw_on(sequence, class, value))
 }
 
 /// An argument that must not be NULL is.

@@ -14,7 +14,7 @@ use pgrx::{AnyArray, AnyNumeric, JsonB, PgTryBuilder};
 use super::catalog::{self, ArrayArgument, Entry, Selection};
 use super::nextval::null;
 use super::{discarded, identity, settings, stored};
-use crate::error::report;
+use crate::error::{or_raise, raise, report};
 
 /// The advisory lock that a set-up holds to the end of its transaction: "keyspace" in ASCII.
 const SETUP_LOCK: i64 = i64::from_be_bytes(*b"keyspace");
@@ -62,25 +62,22 @@ fn setup_interleaved_sequences(
     lock_timeout: Option<Interval>,
     dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
-) -> Result<
-    TableIterator<
-        'static,
-        (
-            name!(sequence, Option<pg_sys::Oid>),
-            name!(action, Option<&'static str>),
-            name!(in_use, Option<i64>),
-            name!(restart, Option<i64>),
-            name!(values_left, Option<i64>),
-            name!(detail, Option<String>),
-            name!(percent_used, Option<AnyNumeric>),
-            name!(fed_columns, Option<Vec<String>>),
-            name!(last_value, Option<i64>),
-            name!(old_increment, Option<i64>),
-            name!(new_increment, Option<i64>),
-            name!(ddl, Option<String>),
-        ),
-    >,
-    ErrorReport,
+) -> TableIterator<
+    'static,
+    (
+        name!(sequence, Option<pg_sys::Oid>),
+        name!(action, Option<&'static str>),
+        name!(in_use, Option<i64>),
+        name!(restart, Option<i64>),
+        name!(values_left, Option<i64>),
+        name!(detail, Option<String>),
+        name!(percent_used, Option<AnyNumeric>),
+        name!(fed_columns, Option<Vec<String>>),
+        name!(last_value, Option<i64>),
+        name!(old_increment, Option<i64>),
+        name!(new_increment, Option<i64>),
+        name!(ddl, Option<String>),
+    ),
 > {
     // SAFETY: called by the function manager, which fills in flinfo.
     let function = unsafe { (*(*fcinfo).flinfo).fn_oid };
@@ -89,21 +86,22 @@ fn setup_interleaved_sequences(
         ("peers", peers.is_some_and(|peers| !peers.is_empty())),
         ("blocks", blocks.unwrap_or(false)),
     ];
-    let request = Request::new(node, nodes, gap, lock_timeout, dry_run, function).map_err(report)?;
+    let request = or_raise(Request::new(node, nodes, gap, lock_timeout, dry_run, function));
     if let Some((argument, _)) = unsupported.iter().find(|(_, given)| *given) {
-        return Err(report(unsupported_argument(argument)));
+        raise(report(unsupported_argument(argument)));
     }
     let selection = Selection {
         schemas: ArrayArgument::new(schemas, pg_sys::NAMEARRAYOID),
         sequences: ArrayArgument::new(sequences, pg_sys::REGCLASSARRAYOID),
         exclude: ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID),
     };
-    let steps = request.run(selection).map_err(|failure| match failure {
-        Failure::Refused(error) => report(error),
-        Failure::Spi(error) => report_spi(&error),
-    })?;
+    let steps = match request.run(selection) {
+        Ok(steps) => steps,
+        Err(Failure::Refused(error)) => raise(report(error)),
+        Err(Failure::Spi(error)) => raise(report_spi(&error)),
+    };
     let dry_run = request.dry_run;
-    Ok(TableIterator::new(steps.into_iter().map(move |step| step.into_row(dry_run))))
+    TableIterator::new(steps.into_iter().map(move |step| step.into_row(dry_run)))
 }
 
 fn unsupported_argument(argument: &str) -> Error {
@@ -366,12 +364,11 @@ impl Request {
             unsafe { pg_sys::LockRelationOid(sequence, pg_sys::ShareRowExclusiveLock as i32) }
         })
         .catch_when(PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, |_| {
-            report(
+            raise(report(
                 Error::new(SqlState::LockNotAvailable, message.clone())
                     .detail("A transaction that has drawn from it is still open; while it is waited for, nobody else can draw.")
                     .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed."),
-            )
-            .report(PgLogLevel::ERROR);
+            ))
         })
         .execute();
     }
