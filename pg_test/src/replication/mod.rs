@@ -23,19 +23,21 @@ pub enum Method {
 }
 
 /// What replication has noticed on one server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conflicts {
     /// Conflicts in the server's log.
     pub logged: u64,
-    /// Errors in the statistics of its subscriptions.
+    /// Conflicts and errors in the statistics of its subscriptions; pglogical keeps none.
     pub counted: u64,
+    /// The first of the log, without time and process.
+    pub first: Option<String>,
 }
 
 impl Conflicts {
     /// Whether there was none.
     #[must_use]
-    pub fn is_clean(self) -> bool {
-        self == Self::default()
+    pub fn is_clean(&self) -> bool {
+        self.logged == 0 && self.counted == 0
     }
 }
 
@@ -122,6 +124,18 @@ impl Method {
         }
     }
 
+    /// The state of a server's subscriptions, as the server itself reports it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn status(self, server: &Server, database: &str) -> Result<String> {
+        match self {
+            Self::Pglogical => pglogical::status(server, database),
+            Self::Native => native::status(server, database),
+        }
+    }
+
     /// Waits until every server has applied what the others had committed when this was called.
     ///
     /// # Errors
@@ -177,10 +191,14 @@ impl Method {
     }
 }
 
+/// The end of what is committed so far. Where commits are asynchronous, what is not written yet is not sent: so a
+/// commit that is not comes first.
 fn position(client: &mut Client) -> Result<String> {
-    // Commits may be asynchronous; what is not written yet is not sent.
-    let query = "SELECT pg_switch_wal(), pg_current_wal_insert_lsn()::text";
-    client.query_one(query, &[]).map(|row| row.get(1)).context("could not read the position in the log")
+    client
+        .batch_execute("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'pg_keyspace', '')")
+        .context("could not write to the log")?;
+    let query = "SELECT pg_current_wal_flush_lsn()::text";
+    client.query_one(query, &[]).map(|row| row.get(0)).context("could not read the position in the log")
 }
 
 fn is_confirmed(client: &mut Client, position: &str, slots: usize) -> Result<bool> {
@@ -203,9 +221,12 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<(
     Ok(())
 }
 
-/// How many lines of a server's log contain one of some texts.
-fn count_in_log(server: &Server, texts: &[&str]) -> Result<u64> {
+/// The lines of a server's log that contain one of some texts, from there on.
+fn lines_of_log(server: &Server, texts: &[&str]) -> Result<Vec<String>> {
     let log = server.log()?;
-    let lines = log.lines().filter(|line| texts.iter().any(|text| line.contains(text)));
-    Ok(u64::try_from(lines.count()).unwrap_or(u64::MAX))
+    let found = log.lines().filter_map(|line| {
+        let at = texts.iter().filter_map(|text| line.find(text)).min()?;
+        line.get(at..).map(str::to_owned)
+    });
+    Ok(found.collect())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Conflicts, count_in_log, wait_for};
+use super::{Conflicts, lines_of_log, wait_for};
 use crate::Server;
 
 pub(super) fn connect_all(servers: &[&Server], database: &str) -> Result<()> {
@@ -62,6 +62,19 @@ pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
                  WHERE key IN ('apply_error_count', 'sync_error_count') OR key LIKE 'confl\\_%'";
     let counted: i64 =
         client.query_one(query, &[]).context("could not read the statistics of the subscriptions")?.get(0);
-    let logged = count_in_log(server, &["conflict detected", "duplicate key value"])?;
-    Ok(Conflicts { logged, counted: u64::try_from(counted).unwrap_or(0) })
+    let lines = lines_of_log(server, &["conflict detected", "duplicate key value"])?;
+    Ok(Conflicts {
+        logged: u64::try_from(lines.len()).unwrap_or(u64::MAX),
+        counted: u64::try_from(counted).unwrap_or(0),
+        first: lines.into_iter().next(),
+    })
+}
+
+pub(super) fn status(server: &Server, database: &str) -> Result<String> {
+    let query = "SELECT string_agg(CASE WHEN NOT s.subenabled THEN 'disabled' \
+                                        WHEN t.apply_error_count > 0 THEN 'enabled, and failing again and again' \
+                                        ELSE 'enabled' END, ', ') \
+                 FROM pg_subscription s LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid";
+    let row = server.connect(database)?.query_one(query, &[]).context("could not read the subscriptions")?;
+    Ok(row.get::<_, Option<String>>(0).unwrap_or_else(|| "no subscription".to_owned()))
 }

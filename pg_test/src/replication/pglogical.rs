@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Conflicts, count_in_log, wait_for};
+use super::{Conflicts, lines_of_log, wait_for};
 use crate::{InstallTree, Server};
 
 /// Lines for postgresql.conf.
@@ -98,5 +98,17 @@ pub(super) fn add_tables(servers: &[&Server], database: &str, tables: &[&str]) -
 
 pub(super) fn conflicts(server: &Server) -> Result<Conflicts> {
     // pglogical keeps no statistics; its log tells of every conflict.
-    Ok(Conflicts { logged: count_in_log(server, &["CONFLICT:", "duplicate key value"])?, counted: 0 })
+    let lines = lines_of_log(server, &["CONFLICT: ", "duplicate key value"])?;
+    Ok(Conflicts {
+        logged: u64::try_from(lines.len()).unwrap_or(u64::MAX),
+        counted: 0,
+        first: lines.into_iter().next(),
+    })
+}
+
+pub(super) fn status(server: &Server, database: &str) -> Result<String> {
+    let query = "SELECT string_agg(status, ', ') FROM pglogical.show_subscription_status()";
+    let row =
+        server.connect(database)?.query_one(query, &[]).context("could not read the state of pglogical")?;
+    Ok(row.get::<_, Option<String>>(0).unwrap_or_else(|| "no subscription".to_owned()))
 }

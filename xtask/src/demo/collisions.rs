@@ -1,25 +1,40 @@
 //! Before: what two writers do to each other with sequences as people have them.
 
 use anyhow::{Context, Result};
-use postgres::Client;
+use pg_test::replication::Method;
+use pg_test::{Acknowledged, Insert};
+use postgres::{Client, Transaction};
 
 use super::pair::{DATABASE, MAKERS, Pair};
-use super::table;
+use super::table::{self, number};
 
 /// How many orders each side places.
 const ORDERS: i64 = 500;
-/// How many lines an order has on either node: unlike numbers, as in real life, so that the lines' own keys
-/// drift apart.
+/// The orders' total, by which an example shows whose order it is.
+const TOTALS: [&str; 2] = ["10.00", "20.00"];
+/// How many lines and audit rows an order has on either node: unlike numbers, as in real life, so that their own
+/// keys drift away from the orders'.
 const LINES: [i64; 2] = [1, 2];
+const AUDIT: [i64; 2] = [3, 2];
 
 /// What became of the rows that were acknowledged.
+#[derive(Default)]
 pub struct Losses {
-    /// Acknowledged orders that a node does not hold any more, or that never reached the other.
-    pub orders: i64,
-    /// Lines that hang on an order of the other node.
+    /// Rows that the very node which acknowledged them does not hold any more.
+    pub gone: i64,
+    /// Rows that never reached the other node, or were replaced there.
+    pub never_arrived: i64,
+    /// Lines and audit rows that hang on an order of the other node.
     pub misattached: i64,
     /// Conflicts and errors that the servers reported.
     pub reported: u64,
+}
+
+impl Losses {
+    /// Whether there is a problem to be solved; otherwise what comes after proves nothing.
+    pub fn are_shown(&self) -> bool {
+        self.gone + self.never_arrived > 0 && self.reported > 0
+    }
 }
 
 /// Lets both sides write at once, and counts.
@@ -27,77 +42,154 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     pair.replicate()?;
     let [mut one, mut two] = pair.clients()?;
     // Neither sees the other's transaction: both are open until both have placed their orders.
-    let mut first = one.transaction()?;
-    let mut second = two.transaction()?;
-    place_orders(&mut first, 0)?;
-    place_orders(&mut second, 1)?;
+    let (mut first, mut second) = (one.transaction()?, two.transaction()?);
+    let told = [place_orders(&mut first, 0)?, place_orders(&mut second, 1)?];
     first.commit().context("node 1 could not commit")?;
     second.commit().context("node 2 could not commit")?;
-    let applied = pair.method.wait_until_applied_or_stopped(&pair.both(), DATABASE)?;
+    pair.method.wait_until_applied_or_stopped(&pair.both(), DATABASE)?;
     println!(
-        "Both nodes placed {} orders at the same time, and every one was acknowledged.",
-        table::number(ORDERS)
+        "Each node takes {} orders with their lines, audit rows and stock moves, in one transaction that overlaps",
+        number(ORDERS)
     );
-    if applied {
-        println!("Replication looks healthy: everything is applied, and its workers run.");
-    } else {
+    println!(
+        "the other's. Both commit: every row is acknowledged. Then both apply what the other has sent.\n"
+    );
+
+    let mut clients = [one, two];
+    let mut losses = count_rows(&told, &mut clients)?;
+    println!();
+    show_example(&told, &mut clients)?;
+    println!();
+    let mut misattached = Vec::new();
+    for client in &mut clients {
+        misattached.push(count_misattached(client)?);
+    }
+    losses.misattached = misattached.iter().sum();
+    if losses.misattached > 0 {
+        let counts: Vec<String> = misattached.iter().map(|found| number(*found)).collect();
+        println!("Lines and audit rows that hang on an order of the other node: {}.", each(&counts));
+    }
+    let doubled = count_doubled(&mut clients[0])?;
+    if doubled > 0 {
         println!(
-            "Replication has stopped: the other side's rows meet keys that are taken, and it tries again for ever."
+            "shop.stock_move has no primary key to object: {} of its numbers occur twice.",
+            number(doubled)
         );
     }
-    let mut losses = Losses { orders: 0, misattached: 0, reported: 0 };
-    let mut rows = Vec::new();
-    for (at, client) in [&mut one, &mut two].into_iter().enumerate() {
-        let held = |client: &mut Client, maker: &str| -> Result<i64> {
-            let query = "SELECT count(*) FROM shop.orders WHERE made_by = $1";
-            Ok(client.query_one(query, &[&maker]).context("could not count the orders")?.get(0))
-        };
-        let own = held(client, MAKERS[at])?;
-        let others = held(client, MAKERS[1 - at])?;
-        let query = "SELECT count(*) FROM shop.order_line l JOIN shop.orders o ON o.id = l.order_id \
-                     WHERE l.made_by <> o.made_by";
-        let misattached: i64 = client.query_one(query, &[]).context("could not count the lines")?.get(0);
-        let conflicts = pair.method.conflicts(&pair.servers[at], DATABASE)?;
+    let (mut states, mut reports, mut first_report) = (Vec::new(), Vec::new(), None);
+    for server in &pair.servers {
+        states.push(pair.method.status(server, DATABASE)?);
+        let conflicts = pair.method.conflicts(server, DATABASE)?;
         let reported = conflicts.logged.max(conflicts.counted);
-        losses.orders += (ORDERS - own) + (ORDERS - others);
-        losses.misattached += misattached;
         losses.reported += reported;
-        rows.push(vec![
-            MAKERS[at].to_owned(),
-            table::number(ORDERS),
-            table::number(own),
-            table::number(others),
-            table::number(misattached),
-            reported.to_string(),
-        ]);
+        reports.push(reported.to_string());
+        first_report = first_report.or(conflicts.first);
     }
-    table::print(
-        &[
-            "on",
-            "acknowledged",
-            "own orders still there",
-            "the other's orders there",
-            "lines on a wrong order",
-            "conflicts",
-        ],
-        &rows,
-    );
+    println!("State of replication: {}.", each(&states));
+    let what = match pair.method {
+        Method::Pglogical => "Conflicts in the logs",
+        Method::Native => "Errors so far, the same one over and over",
+    };
+    println!("{what}: {}. The first:", each(&reports));
+    println!("    {}", first_report.as_deref().unwrap_or("none"));
     Ok(losses)
 }
 
-fn place_orders(client: &mut postgres::Transaction<'_>, node: usize) -> Result<()> {
-    client
-        .query(
-            "WITH placed AS (
-                 INSERT INTO shop.orders (customer_id, total, made_by)
-                 SELECT 1, 10, $1 FROM generate_series(1, $2::bigint) RETURNING id
-             ), lines AS (
-                 INSERT INTO shop.order_line (order_id, article, made_by)
-                 SELECT id, 'article', $1 FROM placed, generate_series(1, $3::bigint)
-             )
-             SELECT id FROM placed",
-            &[&MAKERS[node], &ORDERS, &LINES[node]],
-        )
-        .with_context(|| format!("{} could not place orders", MAKERS[node]))?;
+/// Something of each node, as in `5 on node 1, 7 on node 2`.
+fn each(values: &[String]) -> String {
+    let parts: Vec<String> =
+        values.iter().zip(MAKERS).map(|(value, maker)| format!("{value} on {maker}")).collect();
+    parts.join(", ")
+}
+
+fn place_orders(client: &mut Transaction<'_>, node: usize) -> Result<Acknowledged> {
+    let mut told = Acknowledged::default();
+    let maker = MAKERS[node];
+    let orders = Insert::prepare(
+        client,
+        "INSERT INTO shop.orders (customer_id, total, made_by)
+         SELECT 1, $1::text::numeric, $2 FROM generate_series(1, $3::bigint)",
+        "id",
+    )?;
+    let numbers = told.insert(client, &orders, &[&TOTALS[node], &maker, &ORDERS])?;
+    let of_orders = [
+        (
+            "INSERT INTO shop.order_line (order_id, article, made_by)
+             SELECT id::bigint, 'article', $1 FROM unnest($2::text[]) AS id, generate_series(1, $3::bigint)",
+            "line_no",
+            LINES[node],
+        ),
+        (
+            "INSERT INTO shop.audit (order_id, action, made_by)
+             SELECT id::bigint, 'placed', $1 FROM unnest($2::text[]) AS id, generate_series(1, $3::bigint)",
+            "audit_id",
+            AUDIT[node],
+        ),
+        (
+            "INSERT INTO shop.stock_move (article, made_by)
+             SELECT 'article of ' || id, $1 FROM unnest($2::text[]) AS id, generate_series(1, $3::bigint)",
+            "move_no",
+            1,
+        ),
+    ];
+    for (insert, key, rows) in of_orders {
+        let insert = Insert::prepare(client, insert, key)?;
+        told.insert(client, &insert, &[&maker, &numbers, &rows])?;
+    }
+    Ok(told)
+}
+
+/// Looks for every acknowledged row on both nodes.
+fn count_rows(told: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<Losses> {
+    let (mut losses, mut rows) = (Losses::default(), Vec::new());
+    for (node, told) in told.iter().enumerate() {
+        for table in told.tables() {
+            let gone = told.missing(&mut clients[node], table)?;
+            let elsewhere = told.missing(&mut clients[1 - node], table)?;
+            losses.gone += gone;
+            losses.never_arrived += elsewhere;
+            rows.push(vec![
+                MAKERS[node].to_owned(),
+                table.to_owned(),
+                number(told.rows(table)),
+                number(gone),
+                number(elsewhere),
+            ]);
+        }
+    }
+    let headings = ["acknowledged by", "table", "rows", "gone from that node", "not on the other node"];
+    table::print(&headings, &rows);
+    Ok(losses)
+}
+
+/// One number that was handed out twice: what the customers were told, and what the nodes hold.
+fn show_example(told: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<()> {
+    let [one, two] = [told[0].keys("shop.orders"), told[1].keys("shop.orders")];
+    let Some(order) = one.iter().find(|key| two.contains(key)) else { return Ok(()) };
+    println!("Order {order}, which was acknowledged to two customers:");
+    let row = |place: String, maker: &str, total: &str| vec![place, maker.to_owned(), total.to_owned()];
+    let mut rows = Vec::new();
+    for (maker, total) in MAKERS.into_iter().zip(TOTALS) {
+        rows.push(row(format!("told by {maker}"), maker, total));
+    }
+    for (maker, client) in MAKERS.into_iter().zip(clients) {
+        let query = "SELECT made_by, total::text FROM shop.orders WHERE id = $1::text::bigint";
+        let held = client.query_one(query, &[order]).context("could not read an order")?;
+        rows.push(row(format!("held on {maker}"), held.get(0), held.get(1)));
+    }
+    table::print(&["", "placed on", "total"], &rows);
     Ok(())
+}
+
+fn count_misattached(client: &mut Client) -> Result<i64> {
+    let query = "SELECT (SELECT count(*) FROM shop.order_line c JOIN shop.orders o ON o.id = c.order_id
+                         WHERE c.made_by <> o.made_by)
+                      + (SELECT count(*) FROM shop.audit c JOIN shop.orders o ON o.id = c.order_id
+                         WHERE c.made_by <> o.made_by)";
+    Ok(client.query_one(query, &[]).context("could not count the orders' lines")?.get(0))
+}
+
+fn count_doubled(client: &mut Client) -> Result<i64> {
+    let query = "SELECT count(*) - count(DISTINCT move_no) FROM shop.stock_move";
+    Ok(client.query_one(query, &[]).context("could not count the stock moves")?.get(0))
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask demo`: the story of two servers that both write, told by real servers.
 
 mod collisions;
+mod derived_keys;
 mod pair;
+mod summary;
 mod table;
 mod verdict;
 mod writers;
@@ -9,11 +11,12 @@ mod writers;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use pg_test::{Extension, InstallTree, PgConfig};
+use pg_test::{Extension, InstallTree, PgConfig, Run};
 
 use crate::cargo::{self, Build};
 use crate::step::Step;
 use pair::{DATABASE, Pair};
+use summary::Summary;
 use table::number;
 
 /// Builds the extension and tells the story. Returns whether all of it held.
@@ -33,9 +36,12 @@ pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
     let before = Pair::start(&tree, ["before1", "before2"])?;
     step.done();
     println!(
-        "Serial and identity keys, keys not called id, quoted names, two schemas, a renamed table, a sequence"
+        "Serial and identity keys, keys not called id, quoted names, two schemas, a renamed table, a sequence for"
     );
-    println!("for two tables, a partitioned table. Replication both ways: {}.", before.method.name());
+    println!(
+        "two tables, a partitioned table, a table without primary key. The same rows on both, made by rule."
+    );
+    println!("Replication both ways: {}.", before.method.name());
 
     heading(2, "Before: both servers write, with sequences as they are");
     let losses = collisions::show(&before)?;
@@ -47,65 +53,36 @@ pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
     let after = Pair::start(&tree, ["node1", "node2"])?;
     step.done();
     set_up(&after)?;
-    after.replicate()?;
-    for client in &mut after.clients()? {
-        client.batch_execute(include_str!("new_tables.sql")).context("could not create the new tables")?;
-    }
-    after.method.add_tables(&after.both(), DATABASE, &["shop.page_view", "shop.payment", "shop.ticket"])?;
     println!();
-    println!(
-        "New tables: page_view (DEFAULT uuidv7()), payment (DEFAULT ulid()), ticket (DEFAULT partitioned_nextval)."
-    );
-    let step = Step::quiet("Writing on both servers at once, by plain INSERTs");
+    let step = Step::quiet("Replicating both ways");
+    after.replicate()?;
+    step.done();
+    add_new_tables(&after)?;
+    let step = Step::quiet(format!(
+        "Writing by plain INSERTs, {} connections on each server at once",
+        writers::CONNECTIONS
+    ));
     let written = writers::run(&after)?;
-    step.done_with(&format!("{} rows acknowledged", number(written.rows)));
+    step.done_with(&format!(
+        "{} rows acknowledged, {:.1} s with all of them at it",
+        number(written.rows()),
+        written.together.as_secs_f64()
+    ));
     let step = Step::quiet("Waiting until both have applied everything");
     after.method.wait_until_applied(&after.both(), DATABASE)?;
     step.done();
+    println!();
     let verdict = verdict::reach(&after, &written)?;
 
-    heading(4, "Keys for a later move to UUIDv7: derived, so equal on both servers");
-    let keys = verdict::derive_keys(&after)?;
-    println!("uuidv7_from_timestamp(created_at, id) over the orders, most of them three to a timestamp:");
-    println!(
-        "    {} keys on each server; {}; {} out of the order of (created_at, id), {} duplicates, {} not decoded",
-        number(keys.orders),
-        if keys.same { "the same on both" } else { "DIFFERENT" },
-        keys.inversions,
-        keys.duplicates,
-        keys.wrong
-    );
+    heading(4, "Keys for a later move to UUIDv7");
+    let keys = derived_keys::derive(&after)?;
 
-    let lost = losses.orders > 0 && losses.reported > 0;
-    let held = lost && verdict.is_clean() && keys.same && keys.inversions + keys.duplicates + keys.wrong == 0;
+    let summary = Summary { losses, written, verdict, keys, took: started.elapsed() };
+    let held = summary.holds();
     heading(5, if held { "Summary: it held" } else { "Summary: IT DID NOT HOLD" });
-    println!(
-        "    before   {} acknowledged orders lost or never arrived, {} lines on a wrong order, {} conflicts",
-        number(losses.orders),
-        number(losses.misattached),
-        losses.reported
-    );
-    println!(
-        "    after    {} rows acknowledged ({}/s on both together), {} conflicts, {} missing, {} of the wrong class",
-        number(written.rows),
-        number(written.rows_per_second()),
-        verdict.conflicts,
-        verdict.missing,
-        verdict.out_of_class
-    );
-    println!(
-        "             {} tables compared, {} rows on each server, {} different",
-        verdict.tables,
-        number(verdict.rows),
-        verdict.different
-    );
-    println!("    took     {:.0} s in all", started.elapsed().as_secs_f64());
+    summary.print();
     if keep {
-        println!("\nThe servers are left running. To connect, and to end them:");
-        for server in before.iter().chain([&after]).flat_map(Pair::both) {
-            println!("    {}", server.psql_command(DATABASE));
-        }
-        println!("    pkill -QUIT -f {} ; rm -r {}", run.directory().display(), run.directory().display());
+        print_kept(&run, before.iter().chain([&after]));
     }
     Ok(held)
 }
@@ -117,7 +94,7 @@ fn heading(number: u32, title: &str) {
 /// Calls the set-up on both servers, and shows what it returns.
 fn set_up(pair: &Pair) -> Result<()> {
     for (node, client) in (1..).zip(&mut pair.clients()?) {
-        println!("\nOn node {node}: SELECT * FROM setup_interleaved_sequences({node}, 2);");
+        println!("\nnode{node}=# SELECT * FROM setup_interleaved_sequences({node}, 2);");
         let rows = client
             .query(
                 "SELECT sequence::text, action, in_use::text, restart::text, values_left::text, detail
@@ -134,4 +111,28 @@ fn set_up(pair: &Pair) -> Result<()> {
         table::print(&["sequence", "action", "in_use", "restart", "values_left", "detail"], &cells);
     }
     Ok(())
+}
+
+/// Creates on both servers what came after the set-up; data definitions are not replicated.
+fn add_new_tables(pair: &Pair) -> Result<()> {
+    for client in &mut pair.clients()? {
+        client.batch_execute(include_str!("new_tables.sql")).context("could not create the new tables")?;
+    }
+    let tables = ["shop.page_view", "shop.payment", "shop.ticket"];
+    pair.method.add_tables(&pair.both(), DATABASE, &tables)?;
+    println!(
+        "New tables, made on both servers and added to what is replicated: shop.page_view, DEFAULT uuidv7();"
+    );
+    println!("shop.payment, DEFAULT ulid(); shop.ticket, DEFAULT partitioned_nextval('shop.ticket_no').");
+    Ok(())
+}
+
+fn print_kept<'a>(run: &Run, pairs: impl Iterator<Item = &'a Pair>) {
+    println!("\nThe servers are left running. To connect:");
+    for server in pairs.flat_map(Pair::both) {
+        println!("    {}", server.psql_command(DATABASE));
+    }
+    let directory = run.directory().display();
+    println!("To end them and remove what they hold:");
+    println!("    kill -QUIT $(head -qn1 {directory}/*/data/postmaster.pid) && sleep 1 && rm -r {directory}");
 }

@@ -1,5 +1,6 @@
 -- A shop as people really have it: serial and identity keys, keys that are not called id, quoted and mixed-case
--- names, a second schema, a renamed table, a sequence that feeds two tables, a partitioned table.
+-- names, a second schema, a renamed table, a sequence that feeds two tables, a partitioned table, a table without
+-- a primary key, a key that runs out soon.
 -- Everything is made by rule, so that two servers which run this hold the same.
 CREATE SCHEMA shop;
 CREATE SCHEMA "Back Office";
@@ -52,6 +53,12 @@ CREATE TABLE shop.shipment (
 ) PARTITION BY LIST (region);
 CREATE TABLE shop.shipment_north PARTITION OF shop.shipment FOR VALUES IN ('north');
 CREATE TABLE shop.shipment_south PARTITION OF shop.shipment FOR VALUES IN ('south');
+CREATE TABLE shop.stock_move (
+    move_no bigserial,
+    article text NOT NULL,
+    made_by text NOT NULL DEFAULT 'before'
+);
+CREATE TABLE shop.campaign (campaign_no smallserial PRIMARY KEY, made_by text NOT NULL DEFAULT 'before');
 
 INSERT INTO shop.customer (name) SELECT 'customer ' || g FROM generate_series(1, 2000) AS g;
 -- Three orders share each timestamp, as batches and imports leave it.
@@ -67,4 +74,6 @@ INSERT INTO "Back Office"."Invoice" ("orderId") SELECT g FROM generate_series(1,
 INSERT INTO "Back Office".letter SELECT FROM generate_series(1, 300);
 INSERT INTO "Back Office".contract SELECT FROM generate_series(1, 200);
 INSERT INTO shop.shipment (region) SELECT CASE g % 2 WHEN 0 THEN 'north' ELSE 'south' END FROM generate_series(1, 2000) AS g;
+INSERT INTO shop.stock_move (article) SELECT 'article ' || g % 500 FROM generate_series(1, 3000) AS g;
+INSERT INTO shop.campaign SELECT FROM generate_series(1, 60);
 ANALYZE;

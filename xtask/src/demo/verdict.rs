@@ -1,13 +1,16 @@
 //! After: whether both sides hold the same, and all of it.
 
-use anyhow::{Context, Result};
-use pg_test::contents;
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use pg_test::{Acknowledged, contents};
 
 use super::pair::{DATABASE, MAKERS, Pair};
 use super::table::{self, number};
-use super::writers::{NUMBERED, TABLES, Written};
+use super::writers::{KEYS, Written};
 
 /// What was found on both sides.
+#[derive(Default)]
 pub struct Verdict {
     /// Tables that were compared.
     pub tables: usize,
@@ -15,10 +18,12 @@ pub struct Verdict {
     pub rows: i64,
     /// Tables whose rows or checksums differ.
     pub different: usize,
-    /// Acknowledged rows that a side does not hold.
+    /// Acknowledged rows that a side does not hold exactly once, both sides together.
     pub missing: i64,
-    /// Keys of the wrong class.
-    pub out_of_class: i64,
+    /// Numbers of the wrong class.
+    pub out_of_class: usize,
+    /// Keys that both nodes have handed out.
+    pub handed_out_twice: usize,
     /// Conflicts and errors that the servers reported.
     pub conflicts: u64,
 }
@@ -26,91 +31,116 @@ pub struct Verdict {
 impl Verdict {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
-        self.different == 0 && self.missing == 0 && self.out_of_class == 0 && self.conflicts == 0
+        self.different == 0
+            && self.missing == 0
+            && self.out_of_class == 0
+            && self.handed_out_twice == 0
+            && self.conflicts == 0
     }
 }
 
-/// Compares every table of both sides.
+/// Shows the keys that were handed out, looks for every acknowledged row and compares every table of both sides.
 pub fn reach(pair: &Pair, written: &Written) -> Result<Verdict> {
-    let [one, two] = [contents(&pair.servers[0], DATABASE)?, contents(&pair.servers[1], DATABASE)?];
-    let mut verdict =
-        Verdict { tables: one.len(), rows: 0, different: 0, missing: 0, out_of_class: 0, conflicts: 0 };
-    let mut rows = Vec::new();
-    for (name, first) in &one {
-        let second = two.get(name);
-        let same = second == Some(first);
-        verdict.different += usize::from(!same);
-        verdict.rows += first.rows;
-        let other = second.map_or_else(|| "-".to_owned(), |second| number(second.rows));
-        rows.push(vec![
-            name.clone(),
-            number(first.rows),
-            other,
-            if same { "same" } else { "DIFFERENT" }.to_owned(),
-        ]);
-    }
-    verdict.different += two.keys().filter(|name| !one.contains_key(*name)).count();
-    table::print(&["table", "rows on node 1", "rows on node 2", "checksum"], &rows);
-    for client in &mut pair.clients()? {
-        for (name, per_transaction) in TABLES {
-            for maker in MAKERS {
-                let query = format!("SELECT count(*) FROM {name} WHERE made_by = $1");
-                let held: i64 = client
-                    .query_one(&query, &[&maker])
-                    .with_context(|| format!("could not count {name}"))?
-                    .get(0);
-                verdict.missing += (written.transactions_per_node * per_transaction - held).abs();
-            }
-        }
-        for (name, key) in NUMBERED {
-            let query = format!(
-                "SELECT count(*) FROM {name} WHERE made_by <> 'before' AND {key} % 2 <> right(made_by, 1)::integer % 2"
-            );
-            let found: i64 =
-                client.query_one(&query, &[]).with_context(|| format!("could not check {name}"))?.get(0);
-            verdict.out_of_class += found;
-        }
-    }
+    let mut verdict = Verdict::default();
+    show_keys(&written.told);
+    check_keys(&written.told, &mut verdict);
+    println!(
+        "{} of them of the wrong class, {} handed out by both nodes.\n",
+        verdict.out_of_class, verdict.handed_out_twice
+    );
+    compare_tables(pair, &written.told, &mut verdict)?;
     for server in &pair.servers {
         let conflicts = pair.method.conflicts(server, DATABASE)?;
+        println!(
+            "{}: replication is {}; conflicts in the log {}, in the statistics {}",
+            server.name(),
+            pair.method.status(server, DATABASE)?,
+            conflicts.logged,
+            conflicts.counted
+        );
+        if let Some(first) = &conflicts.first {
+            println!("    {first}");
+        }
         verdict.conflicts += conflicts.logged + conflicts.counted;
     }
     Ok(verdict)
 }
 
-/// The keys derived from the orders' time and number.
-pub struct DerivedKeys {
-    /// Orders on each side.
-    pub orders: i64,
-    /// Whether both sides derive the same keys.
-    pub same: bool,
-    /// Neighbours by `(created_at, id)` whose keys are not in that order, both sides together.
-    pub inversions: i64,
-    /// Keys that occur more than once.
-    pub duplicates: i64,
-    /// Keys that do not give back the order's id and time.
-    pub wrong: i64,
+/// The numbers among a table's keys in their order; none where the keys are no numbers.
+fn numbers(told: &Acknowledged, table: &str) -> Vec<i64> {
+    let mut numbers: Vec<i64> = told.keys(table).iter().filter_map(|key| key.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
-/// Derives a key for every order on both sides.
-pub fn derive_keys(pair: &Pair) -> Result<DerivedKeys> {
-    let query = "
-        SELECT count(*), coalesce(sum(hashtextextended(key::text, 0)::numeric), 0)::text,
-               count(*) FILTER (WHERE key <= before), count(*) - count(DISTINCT key),
-               count(*) FILTER (WHERE uuidv7_to_id(key) IS DISTINCT FROM id
-                                   OR uuidv7_to_timestamp(key) IS DISTINCT FROM created_at)
-        FROM (SELECT id, created_at, key, lag(key) OVER (ORDER BY created_at, id) AS before
-              FROM (SELECT id, created_at, uuidv7_from_timestamp(created_at, id) AS key FROM shop.orders) AS derived) AS ordered";
-    let mut sums = Vec::new();
-    let mut keys = DerivedKeys { orders: 0, same: true, inversions: 0, duplicates: 0, wrong: 0 };
-    for client in &mut pair.clients()? {
-        let row = client.query_one(query, &[]).context("could not derive the keys")?;
-        keys.orders = row.get(0);
-        sums.push((keys.orders, row.get::<_, String>(1)));
-        keys.inversions += row.get::<_, i64>(2);
-        keys.duplicates += row.get::<_, i64>(3);
-        keys.wrong += row.get::<_, i64>(4);
+fn show_keys(told: &[Acknowledged; 2]) {
+    let mut rows = Vec::new();
+    for (table, made_by) in KEYS {
+        let cells = told.each_ref().map(|told| {
+            let numbers = numbers(told, table);
+            let first: Vec<String> = numbers.iter().take(3).map(i64::to_string).collect();
+            numbers.last().map(|last| format!("{} ... {last}", first.join(" ")))
+        });
+        if let [Some(one), Some(two)] = cells {
+            rows.push(vec![table.to_owned(), made_by.to_owned(), one, two]);
+        }
     }
-    keys.same = sums.first() == sums.last();
-    Ok(keys)
+    table::print(&["table", "key", "handed out by node 1", "handed out by node 2"], &rows);
+    for (table, made_by) in KEYS {
+        if let (Some(one), Some(two)) = (told[0].keys(table).first(), told[1].keys(table).first())
+            && one.parse::<i64>().is_err()
+        {
+            println!("    {table}, {made_by}: {one} on node 1, {two} on node 2");
+        }
+    }
+}
+
+fn check_keys(told: &[Acknowledged; 2], verdict: &mut Verdict) {
+    for (node, told) in (1..).zip(told) {
+        let tables = told.tables().flat_map(|table| numbers(told, table));
+        verdict.out_of_class += tables.filter(|value| value.rem_euclid(2) != node % 2).count();
+    }
+    for table in told[0].tables() {
+        let of_one: BTreeSet<&String> = told[0].keys(table).iter().collect();
+        verdict.handed_out_twice += told[1].keys(table).iter().filter(|key| of_one.contains(key)).count();
+    }
+}
+
+fn compare_tables(pair: &Pair, told: &[Acknowledged; 2], verdict: &mut Verdict) -> Result<()> {
+    let [one, two] = [contents(&pair.servers[0], DATABASE)?, contents(&pair.servers[1], DATABASE)?];
+    let mut clients = pair.clients()?;
+    let names: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
+    let mut rows = Vec::new();
+    for name in names {
+        let (first, second) = (one.get(name), two.get(name));
+        let mut missing = [0, 0];
+        for (client, missing) in clients.iter_mut().zip(&mut missing) {
+            for told in told {
+                *missing += told.missing(client, name)?;
+            }
+        }
+        let same = first == second;
+        verdict.tables += 1;
+        verdict.rows += first.map_or(0, |first| first.rows);
+        verdict.different += usize::from(!same);
+        verdict.missing += missing.iter().sum::<i64>();
+        let count =
+            |side: Option<&pg_test::Contents>| side.map_or_else(|| "-".to_owned(), |side| number(side.rows));
+        rows.push(vec![
+            name.clone(),
+            number(told.iter().map(|told| told.rows(name)).sum()),
+            number(missing[0]),
+            number(missing[1]),
+            count(first),
+            count(second),
+            if same { "same" } else { "DIFFERENT" }.to_owned(),
+        ]);
+    }
+    let headings =
+        ["table", "acknowledged", "missing on 1", "missing on 2", "rows on 1", "rows on 2", "checksums"];
+    table::print(&headings, &rows);
+    let unseen = told.iter().flat_map(Acknowledged::tables).filter(|table| !one.contains_key(*table));
+    let unseen: BTreeSet<&str> = unseen.collect();
+    anyhow::ensure!(unseen.is_empty(), "{} were written to {}, but not compared", unseen.len(), MAKERS[0]);
+    Ok(())
 }

@@ -1,134 +1,178 @@
-//! Writers on both sides at once, through plain INSERTs.
+//! After: writers on both sides at once, through plain INSERTs.
 
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use pg_test::{Acknowledged, Insert};
 use postgres::Client;
 
 use super::pair::{DATABASE, MAKERS, Pair};
 
 /// How many connections write on each side.
-const CONNECTIONS: usize = 2;
+pub const CONNECTIONS: usize = 2;
 /// How many transactions each connection commits.
-const TRANSACTIONS: i64 = 1_000;
+const TRANSACTIONS: u32 = 1_000;
 
-/// The tables that are written to, and the number of rows that one transaction adds to each.
-pub const TABLES: [(&str, i64); 12] = [
-    ("shop.customer", 1),
-    ("shop.orders", 1),
-    ("shop.order_line", 2),
-    ("shop.audit", 3),
-    ("shop.cart", 1),
-    ("shop.shipment", 1),
-    ("\"Back Office\".\"Invoice\"", 1),
-    ("\"Back Office\".letter", 1),
-    ("\"Back Office\".contract", 1),
-    ("shop.page_view", 1),
-    ("shop.payment", 1),
-    ("shop.ticket", 1),
-];
-
-/// Keys whose class tells the node, by table.
-pub const NUMBERED: [(&str, &str); 10] = [
-    ("shop.customer", "customer_id"),
-    ("shop.orders", "id"),
-    ("shop.order_line", "line_no"),
-    ("shop.audit", "audit_id"),
-    ("shop.cart", "id"),
-    ("shop.shipment", "shipment_id"),
-    ("\"Back Office\".\"Invoice\"", "\"InvoiceNo\""),
-    ("\"Back Office\".letter", "no"),
-    ("\"Back Office\".contract", "no"),
-    ("shop.ticket", "id"),
+/// The tables that are written to, and what makes their keys.
+pub const KEYS: [(&str, &str); 14] = [
+    ("shop.customer", "serial"),
+    ("shop.orders", "bigserial"),
+    ("shop.order_line", "identity, ALWAYS"),
+    ("shop.audit", "identity, BY DEFAULT"),
+    ("shop.cart", "serial of a renamed table"),
+    ("shop.shipment_north", "bigserial, partitioned"),
+    ("shop.shipment_south", "bigserial, partitioned"),
+    ("shop.stock_move", "bigserial, no primary key"),
+    ("\"Back Office\".\"Invoice\"", "serial, quoted names"),
+    ("\"Back Office\".letter", "a shared sequence"),
+    ("\"Back Office\".contract", "a shared sequence"),
+    ("shop.ticket", "partitioned_nextval()"),
+    ("shop.page_view", "uuidv7()"),
+    ("shop.payment", "ulid()"),
 ];
 
 /// What was written.
 pub struct Written {
-    /// Transactions that each side has committed.
-    pub transactions_per_node: i64,
-    /// Rows acknowledged, both sides together.
-    pub rows: i64,
+    /// The rows that each node has acknowledged.
+    pub told: [Acknowledged; 2],
     /// How long it took.
     pub took: Duration,
+    /// How long every connection of both nodes was writing.
+    pub together: Duration,
 }
 
 impl Written {
+    /// Rows acknowledged, both sides together.
+    pub fn rows(&self) -> i64 {
+        self.told.iter().map(Acknowledged::total).sum()
+    }
+
     /// Rows acknowledged in a second, both sides together.
     pub fn rows_per_second(&self) -> i64 {
-        self.rows * 1_000 / i64::try_from(self.took.as_millis()).unwrap_or(i64::MAX).max(1)
+        self.rows() * 1_000 / i64::try_from(self.took.as_millis()).unwrap_or(i64::MAX).max(1)
     }
+}
+
+/// What one connection has written, and when.
+struct Share {
+    node: usize,
+    told: Acknowledged,
+    started: Instant,
+    ended: Instant,
 }
 
 /// Writes on both sides at once, and returns what was acknowledged.
 pub fn run(pair: &Pair) -> Result<Written> {
-    let started = Instant::now();
-    let committed: Vec<(usize, Result<i64>)> = std::thread::scope(|scope| {
+    // All are connected and prepared before the first one writes.
+    let barrier = Barrier::new(2 * CONNECTIONS);
+    let shares: Vec<Result<Share>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..2 * CONNECTIONS)
             .map(|number| {
-                let node = number % 2;
-                (node, scope.spawn(move || write(pair.servers[node].connect(DATABASE)?, MAKERS[node])))
+                let (node, barrier) = (number % 2, &barrier);
+                scope.spawn(move || {
+                    let writer = pair.servers[node].connect(DATABASE).and_then(Writer::prepare);
+                    barrier.wait();
+                    writer?.write(node)
+                })
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|(node, thread)| {
-                (node, thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a writer panicked"))))
-            })
-            .collect()
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a writer panicked")))).collect()
     });
-    let mut per_node = [0_i64; 2];
-    for (node, transactions) in committed {
-        per_node[node] += transactions?;
+    let shares = shares.into_iter().collect::<Result<Vec<_>>>()?;
+    let nothing = "there are writers";
+    let started = shares.iter().map(|share| share.started);
+    let (first_start, last_start) =
+        (started.clone().min().context(nothing)?, started.max().context(nothing)?);
+    let ended = shares.iter().map(|share| share.ended);
+    let (first_end, last_end) = (ended.clone().min().context(nothing)?, ended.max().context(nothing)?);
+    let mut told = [Acknowledged::default(), Acknowledged::default()];
+    for share in shares {
+        told[share.node].merge(share.told);
     }
-    anyhow::ensure!(
-        per_node[0] == per_node[1],
-        "the nodes committed {} and {} transactions",
-        per_node[0],
-        per_node[1]
-    );
-    let rows_per_transaction: i64 = TABLES.iter().map(|(_, rows)| rows).sum();
     Ok(Written {
-        transactions_per_node: per_node[0],
-        rows: (per_node[0] + per_node[1]) * rows_per_transaction,
-        took: started.elapsed(),
+        told,
+        took: last_end.saturating_duration_since(first_start),
+        together: first_end.saturating_duration_since(last_start),
     })
 }
 
-/// One connection: a customer, an order with its lines, its audit, its papers, and the new tables.
-fn write(mut client: Client, maker: &str) -> Result<i64> {
-    let customer = client
-        .prepare("INSERT INTO shop.customer (name, made_by) VALUES ('new', $1) RETURNING customer_id")?;
-    let order = client
-        .prepare("INSERT INTO shop.orders (customer_id, total, made_by) VALUES ($1, 5, $2) RETURNING id")?;
-    let with_order = [
-        "INSERT INTO shop.order_line (order_id, article, made_by) VALUES ($1, 'a', $2), ($1, 'b', $2)",
-        "INSERT INTO shop.audit (order_id, action, made_by) VALUES ($1, 'placed', $2), ($1, 'paid', $2), ($1, 'shipped', $2)",
-        "INSERT INTO \"Back Office\".\"Invoice\" (\"orderId\", made_by) VALUES ($1, $2)",
-    ]
-    .map(|insert| client.prepare(insert));
-    let alone = [
-        "INSERT INTO shop.cart (made_by) VALUES ($1)",
-        "INSERT INTO shop.shipment (region, made_by) VALUES ('north', $1)",
-        "INSERT INTO \"Back Office\".letter (made_by) VALUES ($1)",
-        "INSERT INTO \"Back Office\".contract (made_by) VALUES ($1)",
-        "INSERT INTO shop.page_view (made_by) VALUES ($1)",
-        "INSERT INTO shop.payment (made_by) VALUES ($1)",
-        "INSERT INTO shop.ticket (made_by) VALUES ($1)",
-    ]
-    .map(|insert| client.prepare(insert));
-    let with_order = with_order.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let alone = alone.into_iter().collect::<Result<Vec<_>, _>>()?;
-    for _ in 0..TRANSACTIONS {
-        let mut transaction = client.transaction()?;
-        let customer_id: i32 = transaction.query_one(&customer, &[&maker])?.get(0);
-        let order_id: i64 = transaction.query_one(&order, &[&customer_id, &maker])?.get(0);
-        for insert in &with_order {
-            transaction.execute(insert, &[&order_id, &maker])?;
-        }
-        for insert in &alone {
-            transaction.execute(insert, &[&maker])?;
-        }
-        transaction.commit().with_context(|| format!("{maker} could not commit"))?;
+/// One connection with its statements.
+struct Writer {
+    client: Client,
+    customer: Insert,
+    order: Insert,
+    /// Rows that belong to the order; $1 is its id, $2 who writes.
+    of_order: Vec<Insert>,
+    /// Rows on their own; $1 is who writes.
+    alone: Vec<Insert>,
+}
+
+impl Writer {
+    fn prepare(mut client: Client) -> Result<Self> {
+        let mut prepare = |insert: &str, key: &str| Insert::prepare(&mut client, insert, key);
+        let customer =
+            prepare("INSERT INTO shop.customer (name, made_by) VALUES ('new', $1)", "customer_id")?;
+        let order = prepare(
+            "INSERT INTO shop.orders (customer_id, total, made_by) VALUES ($1::text::integer, 5, $2)",
+            "id",
+        )?;
+        let of_order = [
+            (
+                "INSERT INTO shop.order_line (order_id, article, made_by)
+                 VALUES ($1::text::bigint, 'a', $2), ($1::text::bigint, 'b', $2)",
+                "line_no",
+            ),
+            (
+                "INSERT INTO shop.audit (order_id, action, made_by)
+                 VALUES ($1::text::bigint, 'placed', $2), ($1::text::bigint, 'paid', $2)",
+                "audit_id",
+            ),
+            (
+                "INSERT INTO \"Back Office\".\"Invoice\" (\"orderId\", made_by) VALUES ($1::text::bigint, $2)",
+                "\"InvoiceNo\"",
+            ),
+        ];
+        let of_order =
+            of_order.into_iter().map(|(insert, key)| prepare(insert, key)).collect::<Result<_>>()?;
+        let alone = [
+            ("INSERT INTO shop.cart (made_by) VALUES ($1)", "id"),
+            (
+                "INSERT INTO shop.shipment (region, made_by) VALUES ('north', $1), ('south', $1)",
+                "shipment_id",
+            ),
+            ("INSERT INTO shop.stock_move (article, made_by) VALUES ('a', $1)", "move_no"),
+            ("INSERT INTO \"Back Office\".letter (made_by) VALUES ($1)", "no"),
+            ("INSERT INTO \"Back Office\".contract (made_by) VALUES ($1)", "no"),
+            ("INSERT INTO shop.ticket (made_by) VALUES ($1)", "id"),
+            ("INSERT INTO shop.page_view (made_by) VALUES ($1)", "id"),
+            ("INSERT INTO shop.payment (made_by) VALUES ($1)", "id"),
+        ];
+        let alone = alone.into_iter().map(|(insert, key)| prepare(insert, key)).collect::<Result<_>>()?;
+        Ok(Self { client, customer, order, of_order, alone })
     }
-    Ok(TRANSACTIONS)
+
+    /// In each transaction a customer, an order with what belongs to it, and a row of every other table.
+    fn write(mut self, node: usize) -> Result<Share> {
+        let (maker, started) = (MAKERS[node], Instant::now());
+        let mut told = Acknowledged::default();
+        for _ in 0..TRANSACTIONS {
+            let mut transaction = self.client.transaction()?;
+            let mut new = Acknowledged::default();
+            let customer = new.insert(&mut transaction, &self.customer, &[&maker])?;
+            let customer = customer.first().context("no customer")?;
+            let order = new.insert(&mut transaction, &self.order, &[customer, &maker])?;
+            let order = order.first().context("no order")?;
+            for insert in &self.of_order {
+                new.insert(&mut transaction, insert, &[order, &maker])?;
+            }
+            for insert in &self.alone {
+                new.insert(&mut transaction, insert, &[&maker])?;
+            }
+            transaction.commit().with_context(|| format!("{maker} could not commit"))?;
+            told.merge(new);
+        }
+        Ok(Share { node, told, started, ended: Instant::now() })
+    }
 }
