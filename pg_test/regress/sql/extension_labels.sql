@@ -10,11 +10,13 @@ WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_keyspace')
   AND p.proname <> 'ulid_skipsupport'
 ORDER BY (p.proname || '(' || pg_get_function_identity_arguments(p.oid)) COLLATE "C";
--- No object without a comment.
+-- No object without a comment; row and array types have that of what they belong to.
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS without_comment
 FROM pg_depend d
 WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_keyspace')
   AND obj_description(d.objid, (SELECT relname FROM pg_class WHERE oid = d.classid)) IS NULL
+  AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
+                                          AND (t.typrelid <> 0 OR t.typelem <> 0))
 ORDER BY 1;
 -- No function of ours runs with more rights than its caller, or can be led by a search_path.
 SELECT p.oid::regprocedure FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid

@@ -63,8 +63,10 @@ SELECT partitioned_nextval('s', 3, 2);
 \echo :LAST_ERROR_SQLSTATE
 SELECT partitioned_nextval('no_such_sequence');
 \echo :LAST_ERROR_SQLSTATE
+-- PostgreSQL's own message, which differs between versions.
+\set VERBOSITY sqlstate
 SELECT partitioned_nextval('t');
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 BEGIN READ ONLY;
 SELECT partitioned_nextval('s');
 \echo :LAST_ERROR_SQLSTATE
