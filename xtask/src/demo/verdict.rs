@@ -52,7 +52,7 @@ pub fn reach(pair: &Pair, written: &Written) -> Result<Verdict> {
     for server in &pair.servers {
         let conflicts = pair.method.conflicts(server, DATABASE)?;
         println!(
-            "{}: replication is {}; conflicts in the log {}, in the statistics {}",
+            "Replication on {}: {}; {} conflicts in the log, {} in the statistics",
             server.name(),
             pair.method.status(server, DATABASE)?,
             conflicts.logged,
@@ -78,7 +78,7 @@ fn show_keys(told: &[Acknowledged; 2]) {
     for (table, made_by) in KEYS {
         let cells = told.each_ref().map(|told| {
             let numbers = numbers(told, table);
-            let first: Vec<String> = numbers.iter().take(3).map(i64::to_string).collect();
+            let first: Vec<String> = numbers.iter().take(2).map(i64::to_string).collect();
             numbers.last().map(|last| format!("{} ... {last}", first.join(" ")))
         });
         if let [Some(one), Some(two)] = cells {
@@ -90,7 +90,7 @@ fn show_keys(told: &[Acknowledged; 2]) {
         if let (Some(one), Some(two)) = (told[0].keys(table).first(), told[1].keys(table).first())
             && one.parse::<i64>().is_err()
         {
-            println!("    {table}, {made_by}: {one} on node 1, {two} on node 2");
+            println!("    {made_by:8} {one} on node 1\n             {two} on node 2 ({table})");
         }
     }
 }
