@@ -81,6 +81,7 @@ impl Method {
             "max_replication_slots = 10",
             "max_wal_senders = 10",
             "wal_receiver_status_interval = 1s",
+            "wal_retrieve_retry_interval = 1s",
         ];
         if self == Self::Pglogical {
             settings.extend(pglogical::settings(tree)?);
@@ -142,53 +143,51 @@ impl Method {
     ///
     /// When that does not happen in time.
     pub fn wait_until_applied(self, servers: &[&Server], database: &str) -> Result<()> {
-        if !self.wait_until(servers, database, |_| Ok(false))? {
-            bail!("the servers had not applied everything after {} s", PATIENCE.as_secs());
-        }
-        Ok(())
+        wait_until(servers, database, |_| Ok(false)).map(|_| ())
     }
 
-    /// Waits until everything is applied, or replication has stopped on an error. Returns whether it is applied.
+    /// Waits until every server has applied what the others had committed, or fails at it again and again, as native
+    /// replication does on a key that is taken. Returns whether everything is applied.
     ///
     /// # Errors
     ///
     /// When neither happens in time.
     pub fn wait_until_applied_or_stopped(self, servers: &[&Server], database: &str) -> Result<bool> {
-        self.wait_until(servers, database, |method| {
-            for server in servers {
-                if method == Self::Native && native::conflicts(server, database)?.counted == 0 {
-                    return Ok(false);
-                }
-            }
-            Ok(method == Self::Native)
+        wait_until(servers, database, |server| match self {
+            // It resolves conflicts and goes on.
+            Self::Pglogical => Ok(false),
+            Self::Native => Ok(native::failures(server, database)? > 1),
         })
     }
+}
 
-    fn wait_until(
-        self,
-        servers: &[&Server],
-        database: &str,
-        is_stopped: impl Fn(Self) -> Result<bool>,
-    ) -> Result<bool> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut clients =
-            servers.iter().map(|server| server.connect(database)).collect::<Result<Vec<_>>>()?;
-        let positions = clients.iter_mut().map(position).collect::<Result<Vec<_>>>()?;
-        while Instant::now() < deadline {
-            let mut applied = true;
-            for (client, position) in clients.iter_mut().zip(&positions) {
-                applied &= is_confirmed(client, position, servers.len() - 1)?;
+/// Waits until what every server has committed is applied by all others, or one of these is stuck. Returns whether
+/// it is applied.
+fn wait_until(
+    servers: &[&Server],
+    database: &str,
+    is_stuck: impl Fn(&Server) -> Result<bool>,
+) -> Result<bool> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut clients = servers.iter().map(|server| server.connect(database)).collect::<Result<Vec<_>>>()?;
+    let positions = clients.iter_mut().map(position).collect::<Result<Vec<_>>>()?;
+    while Instant::now() < deadline {
+        let (mut applied, mut ended) = (true, true);
+        for ((provider, client), position) in servers.iter().zip(&mut clients).zip(&positions) {
+            if is_confirmed(client, position, servers.len() - 1)? {
+                continue;
             }
-            if applied {
-                return Ok(true);
-            }
-            if is_stopped(self)? {
-                return Ok(false);
-            }
-            std::thread::sleep(Duration::from_millis(50));
+            applied = false;
+            let mut others = servers.iter().filter(|other| other.name() != provider.name());
+            ended &=
+                others.try_fold(false, |stuck, other| Ok::<_, anyhow::Error>(stuck || is_stuck(other)?))?;
         }
-        bail!("the servers had not applied everything after {} s", PATIENCE.as_secs())
+        if applied || ended {
+            return Ok(applied);
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
+    bail!("the servers had not applied everything after {} s", PATIENCE.as_secs())
 }
 
 /// The end of what is committed so far. Where commits are asynchronous, what is not written yet is not sent: so a

@@ -71,10 +71,18 @@ pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
 }
 
 pub(super) fn status(server: &Server, database: &str) -> Result<String> {
-    let query = "SELECT string_agg(CASE WHEN NOT s.subenabled THEN 'disabled' \
-                                        WHEN t.apply_error_count > 0 THEN 'enabled, and failing again and again' \
-                                        ELSE 'enabled' END, ', ') \
-                 FROM pg_subscription s LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid";
+    let query = "SELECT string_agg(CASE WHEN subenabled THEN 'enabled' ELSE 'disabled' END, ', ') FROM pg_subscription";
     let row = server.connect(database)?.query_one(query, &[]).context("could not read the subscriptions")?;
-    Ok(row.get::<_, Option<String>>(0).unwrap_or_else(|| "no subscription".to_owned()))
+    let status = row.get::<_, Option<String>>(0).unwrap_or_else(|| "no subscription".to_owned());
+    Ok(match failures(server, database)? {
+        0 => status,
+        failures => format!("{status} but failing ({failures} times so far)"),
+    })
+}
+
+/// How often applying has failed.
+pub(super) fn failures(server: &Server, database: &str) -> Result<i64> {
+    let query = "SELECT coalesce(sum(apply_error_count), 0)::bigint FROM pg_stat_subscription_stats";
+    let row = server.connect(database)?.query_one(query, &[]);
+    Ok(row.context("could not read the statistics of the subscriptions")?.get(0))
 }
