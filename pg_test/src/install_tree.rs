@@ -161,11 +161,13 @@ impl InstallTree {
 
     /// Asks the copied programs where they look, rather than trusting the rule.
     fn check_relocation(&self, root: &Path) -> Result<()> {
-        let output = self
-            .command("pg_config")
-            .arg("--sharedir")
-            .output()
-            .context("could not run the copied pg_config")?;
+        let output = self.command("pg_config").arg("--sharedir").output().with_context(|| {
+            format!(
+                "could not run {} as the server's user; if that directory is closed to others or mounted \
+                     noexec, set TMPDIR to one that is not",
+                self.bindir.join("pg_config").display()
+            )
+        })?;
         let sharedir = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let real_root = root.canonicalize().context("the install tree has gone")?;
         let found = Path::new(&sharedir).canonicalize().unwrap_or_default();

@@ -31,14 +31,18 @@ impl PgConfig {
         let version = ask(&path, "--version")?;
         let major = major_version(&version)
             .with_context(|| format!("{} --version gave \"{version}\"", path.display()))?;
+        let bindir = PathBuf::from(ask(&path, "--bindir")?);
+        // Debian's in /usr/bin only calls the real one. The same name for both keeps pgrx from building its
+        // bindings anew whenever the name changes.
+        let real = Some(bindir.join("pg_config")).filter(|real| real.is_file());
         Ok(Self {
             major,
             version,
-            bindir: ask(&path, "--bindir")?.into(),
             pkglibdir: ask(&path, "--pkglibdir")?.into(),
             sharedir: ask(&path, "--sharedir")?.into(),
             includedir_server: ask(&path, "--includedir-server")?.into(),
-            path,
+            path: real.unwrap_or(path),
+            bindir,
         })
     }
 

@@ -1,8 +1,9 @@
 //! Calls of cargo from within cargo.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -115,17 +116,25 @@ pub fn run(mut command: Command, title: &str) -> Result<()> {
 
 fn run_with_reports(command: &mut Command, step: &Step) -> Result<bool> {
     let mut child =
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("could not run cargo")?;
-    let stderr = child.stderr.take().context("cargo has no standard error")?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("could not run cargo")?;
+    let (sender, lines) = mpsc::channel();
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
+    forward_lines(stdout, sender.clone());
+    forward_lines(child.stderr.take().context("cargo has no standard error")?, sender);
     let (mut output, mut compiled, mut reported) = (String::new(), 0_u32, Instant::now());
-    for line in BufReader::new(stderr).lines() {
-        let line = line.context("could not read cargo's output")?;
-        compiled += u32::from(line.trim_start().starts_with("Compiling "));
-        output.push_str(&line);
-        output.push('\n');
-        if reported.elapsed() >= REPORT_EVERY {
-            println!("    {} s, {compiled} packages so far", step.seconds());
-            reported = Instant::now();
+    loop {
+        match lines.recv_timeout(REPORT_EVERY.saturating_sub(reported.elapsed())) {
+            Ok(line) => {
+                let verb = line.trim_start();
+                compiled += u32::from(verb.starts_with("Compiling ") || verb.starts_with("Checking "));
+                output.push_str(&line);
+                output.push('\n');
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                println!("    {} s, {compiled} packages so far", step.seconds());
+                reported = Instant::now();
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     let status = child.wait().context("could not wait for cargo")?;
@@ -133,6 +142,17 @@ fn run_with_reports(command: &mut Command, step: &Step) -> Result<bool> {
         eprint!("{output}");
     }
     Ok(status.success())
+}
+
+/// Sends each line that comes until the other side closes.
+fn forward_lines(source: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use pg_test::PgConfig;
 
-use crate::step::Step;
+use crate::step::{Step, on_terminal};
 
 /// The first version whose native replication can leave out what came from the other side.
 const FIRST_WITH_ORIGIN: u32 = 16;
@@ -55,13 +55,18 @@ impl Missing {
         }
     }
 
-    /// Debian's packages.
-    fn packages(self, major: u32) -> Vec<String> {
+    /// Debian's packages, those of the default version where none is known.
+    fn packages(self, major: Option<u32>) -> Vec<String> {
+        let major = major.map(|major| major.to_string());
         match self {
-            Self::PostgreSql => vec![format!("postgresql-{major}")],
-            Self::Headers => vec![format!("postgresql-server-dev-{major}")],
+            Self::PostgreSql => vec![major.map_or("postgresql".to_owned(), |n| format!("postgresql-{n}"))],
+            Self::Headers => {
+                vec![format!("postgresql-server-dev-{}", major.as_deref().unwrap_or("all"))]
+            }
             Self::Clang => vec!["clang".to_owned(), "libclang-dev".to_owned()],
-            Self::Pglogical => vec![format!("postgresql-{major}-pglogical")],
+            Self::Pglogical => {
+                vec![format!("postgresql-{}-pglogical", major.as_deref().unwrap_or("NN"))]
+            }
         }
     }
 }
@@ -81,7 +86,7 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
     for thing in &missing {
         println!("  - {}", thing.description());
     }
-    install(options, &missing)?;
+    install(options, &missing, purpose)?;
     match survey(options, purpose)? {
         (Some(pg), still) if still.is_empty() => {
             println!("Using {} ({})", pg.version(), pg.path().display());
@@ -176,10 +181,11 @@ fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn install(options: &Options, missing: &[Missing]) -> Result<()> {
+fn install(options: &Options, missing: &[Missing], purpose: Purpose) -> Result<()> {
+    let known = named_major(options).or_else(installed_major).or_else(default_major);
     let advice = format!(
-        "install it yourself ({}), or name another PostgreSQL by --pg-config PATH",
-        packages(missing, installed_major().or(Some(FALLBACK_MAJOR)), options).join(" ")
+        "install it yourself (on Debian and Ubuntu: {}), or name another PostgreSQL by --pg-config PATH",
+        packages(missing, known, purpose).join(" ")
     );
     if options.no_install {
         bail!("--no-install was given; {advice}");
@@ -191,36 +197,41 @@ fn install(options: &Options, missing: &[Missing]) -> Result<()> {
     if !is_root && !succeeds(Command::new("sudo").arg("--version")) {
         bail!("neither root nor sudo is there to install packages; {advice}");
     }
+    if missing.contains(&Missing::PostgreSql) {
+        println!("(The package of the server also sets up a server of its own, which is not used here.)");
+    }
     if std::io::stdin().is_terminal() && !options.yes && !agrees()? {
         bail!("nothing was installed; {advice}");
     }
-    let step = Step::verbose("Installing Debian packages");
-    apt(is_root, &["update", "--quiet"])?;
-    let major =
-        options.pg_config.as_ref().and_then(|path| PgConfig::from_path(path).ok()).map(|pg| pg.major());
-    let major = major.or_else(installed_major).or_else(default_major);
-    let mut wanted = packages(missing, major, options);
-    // The version is known by now; what only it needs comes along.
-    if missing.contains(&Missing::Headers) && major.is_some_and(|major| major < FIRST_WITH_ORIGIN) {
-        wanted.extend(Missing::Pglogical.packages(major.unwrap_or(FALLBACK_MAJOR)));
-    }
-    wanted.dedup();
-    println!("    {}", wanted.join(" "));
+    let step = Step::verbose("Reading the lists of packages");
+    apt(is_root, &["update", "--quiet"]).with_context(|| advice.clone())?;
+    step.done();
+    // Before that, a fresh container knows of no packages at all.
+    let major = named_major(options).or_else(installed_major).or_else(default_major);
+    let wanted = packages(missing, major, purpose);
+    let step = Step::verbose(format!("Installing {}", wanted.join(" ")));
     let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
     arguments.extend(wanted.iter().map(String::as_str));
-    apt(is_root, &arguments)?;
+    apt(is_root, &arguments).with_context(|| advice.clone())?;
     step.done();
     Ok(())
 }
 
-/// The version named in advice where neither a server nor apt's lists tell one: Debian 13's.
-const FALLBACK_MAJOR: u32 = 17;
+/// The version of the PostgreSQL that the caller named.
+fn named_major(options: &Options) -> Option<u32> {
+    let path = options.pg_config.as_ref()?;
+    PgConfig::from_path(path).ok().map(|pg| pg.major())
+}
 
-fn packages(missing: &[Missing], major: Option<u32>, options: &Options) -> Vec<String> {
-    let named =
-        options.pg_config.as_ref().and_then(|path| PgConfig::from_path(path).ok()).map(|pg| pg.major());
-    let major = named.or(major).unwrap_or(FALLBACK_MAJOR);
-    missing.iter().flat_map(|thing| thing.packages(major)).collect()
+/// What to install: the packages of what is missing, and of what its version will turn out to need.
+fn packages(missing: &[Missing], major: Option<u32>, purpose: Purpose) -> Vec<String> {
+    let mut wanted = missing.to_vec();
+    let needs_pglogical =
+        purpose == Purpose::Replication && major.is_some_and(|major| major < FIRST_WITH_ORIGIN);
+    if needs_pglogical && missing.contains(&Missing::Headers) && !missing.contains(&Missing::Pglogical) {
+        wanted.push(Missing::Pglogical);
+    }
+    wanted.into_iter().flat_map(|thing| thing.packages(major)).collect()
 }
 
 /// The version that the distribution's package `postgresql` stands for.
@@ -241,6 +252,7 @@ fn agrees() -> Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes"))
 }
 
+/// Runs apt-get. On a terminal its own progress shows; without one its output shows when it fails.
 fn apt(is_root: bool, arguments: &[&str]) -> Result<()> {
     let mut command = if is_root {
         let mut command = Command::new("apt-get");
@@ -251,11 +263,20 @@ fn apt(is_root: bool, arguments: &[&str]) -> Result<()> {
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         command
     };
-    let output = command.args(arguments).stderr(Stdio::piped()).stdout(Stdio::piped()).output();
-    let output = output.context("could not run apt-get")?;
+    // The machine's own updates may hold the lock for a while.
+    command.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments).stdin(Stdio::null());
+    let failure = format!("apt-get {} failed", arguments.join(" "));
+    if on_terminal() {
+        return match command.status().context("could not run apt-get")?.success() {
+            true => Ok(()),
+            false => bail!(failure),
+        };
+    }
+    let output = command.output().context("could not run apt-get")?;
     if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("apt-get {} failed:\n{}", arguments.join(" "), text.trim());
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("{failure}:\n{}\n{}", stdout.trim(), stderr.trim());
     }
     Ok(())
 }
@@ -275,8 +296,29 @@ mod tests {
 
     #[test]
     fn packages_are_those_of_the_version() {
-        let options = Options { pg_config: None, no_install: false, yes: false };
-        let wanted = packages(&[Missing::PostgreSql, Missing::Headers, Missing::Clang], Some(15), &options);
-        assert_eq!(wanted, ["postgresql-15", "postgresql-server-dev-15", "clang", "libclang-dev"]);
+        let missing = [Missing::PostgreSql, Missing::Headers, Missing::Clang];
+        assert_eq!(
+            packages(&missing, Some(17), Purpose::Replication),
+            ["postgresql-17", "postgresql-server-dev-17", "clang", "libclang-dev"]
+        );
+        assert_eq!(
+            packages(&missing[..2], None, Purpose::Build),
+            ["postgresql", "postgresql-server-dev-all"],
+            "no version is known"
+        );
+    }
+
+    #[test]
+    fn pglogical_comes_along_where_replication_needs_it() {
+        let missing = [Missing::PostgreSql, Missing::Headers];
+        let with = packages(&missing, Some(15), Purpose::Replication);
+        assert_eq!(with.last().map(String::as_str), Some("postgresql-15-pglogical"));
+        assert_eq!(packages(&missing, Some(15), Purpose::Build).len(), 2);
+        assert_eq!(
+            packages(&[Missing::Pglogical], Some(15), Purpose::Replication),
+            ["postgresql-15-pglogical"],
+            "only once"
+        );
+        assert_eq!(packages(&missing, Some(16), Purpose::Replication).len(), 2);
     }
 }

@@ -21,7 +21,9 @@ pub fn script_path() -> PathBuf {
 pub fn run(pg: &PgConfig, check: bool) -> Result<()> {
     let library = cargo::build_extension(pg, Build::Release)?;
     if check {
-        return check_against(&library);
+        check_against(&library)?;
+        println!("sql/pg_keyspace--{}.sql is what the code generates", cargo::VERSION);
+        return Ok(());
     }
     let path = script_path();
     generate(&library, &path)?;

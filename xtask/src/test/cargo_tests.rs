@@ -12,35 +12,34 @@ use crate::step::Step;
 
 /// Tests of the crates that need no server.
 pub fn unit(filter: Option<&str>, tally: &mut Tally) {
-    let runs: [(&str, &[&str]); 2] = [
-        ("Testing the pure crate", &["--package", "keyspace"]),
-        (
-            "Testing harness and xtask",
-            &["--package", "pg_test", "--package", "xtask", "--package", "xtask_schema", "--lib", "--bins"],
-        ),
-    ];
-    for (title, arguments) in runs {
-        let mut command = cargo::command();
-        command.arg("test").args(arguments);
-        run(command, title, filter, tally);
-    }
+    run("the pure crate", &["--package", "keyspace"], &[], filter, tally);
+    let harness =
+        ["--package", "pg_test", "--package", "xtask", "--package", "xtask_schema", "--lib", "--bins"];
+    run("harness and xtask", &harness, &[], filter, tally);
 }
 
 /// Tests on clusters, which find PostgreSQL and the library by the environment.
 pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut Tally) {
-    let mut command = cargo::command();
-    command
-        .args(["test", "--package", "pg_test", "--test", "*"])
-        .env(PG_CONFIG_VARIABLE, pg.path())
-        .env(LIBRARY_VARIABLE, library);
-    run(command, "Testing on clusters", filter, tally);
+    let environment = [(PG_CONFIG_VARIABLE, pg.path()), (LIBRARY_VARIABLE, library)];
+    run("clusters", &["--package", "pg_test", "--test", "*"], &environment, filter, tally);
 }
 
-fn run(mut command: Command, title: &str, filter: Option<&str>, tally: &mut Tally) {
-    if let Some(filter) = filter {
-        command.arg(filter);
+/// Builds the tests, which shows how far it is, and then runs them.
+fn run(
+    subject: &str,
+    selection: &[&str],
+    environment: &[(&str, &Path)],
+    filter: Option<&str>,
+    tally: &mut Tally,
+) {
+    let mut build = cargo::command();
+    build.args(["test", "--no-run"]).args(selection);
+    if let Err(error) = cargo::run(build, &format!("Building the tests of {subject}")) {
+        return tally.broken(subject, &error);
     }
-    let step = Step::quiet(title);
+    let mut command = cargo::command();
+    command.arg("test").args(selection).args(filter).envs(environment.iter().copied());
+    let step = Step::quiet(format!("Testing {subject}"));
     match capture(&mut command) {
         Ok((true, output)) => {
             let found = Tally::of_libtest(&output);
@@ -51,12 +50,12 @@ fn run(mut command: Command, title: &str, filter: Option<&str>, tally: &mut Tall
             let found = Tally::of_libtest(&output);
             step.done_with("FAILED");
             println!("{output}");
-            // A test that does not compile, or a process that is killed, reports no failure of its own.
+            // A process that is killed reports no failure of its own.
             tally.add(Tally { failed: found.failed.max(1), ..found });
         }
         Err(error) => {
             step.done_with("FAILED");
-            tally.broken(title, &error);
+            tally.broken(subject, &error);
         }
     }
 }

@@ -2,12 +2,10 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
 use pg_test::PgConfig;
 
 use super::tally::Tally;
 use crate::cargo;
-use crate::step::Step;
 
 /// Checks format and lints, where the toolchain has the components.
 pub fn run(pg: &PgConfig, tally: &mut Tally) {
@@ -37,22 +35,11 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
     check("clippy", "Checking the extension with clippy", extension, tally);
 }
 
-fn check(component: &str, title: &str, mut command: Command, tally: &mut Tally) {
+fn check(component: &str, title: &str, command: Command, tally: &mut Tally) {
     let mut probe = cargo::command();
     probe.args([component, "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if !probe.status().is_ok_and(|status| status.success()) {
         return tally.skip(title, &format!("this toolchain has no {component}"));
     }
-    let step = Step::quiet(title);
-    let result = succeed(&mut command);
-    step.done();
-    tally.check(title, result);
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().context("could not run cargo")?;
-    if !output.status.success() {
-        bail!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
+    tally.check(title, cargo::run(command, title));
 }
