@@ -101,6 +101,18 @@ impl Method {
         }
     }
 
+    /// Has every server go on replicating after one was restarted.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses, or does not begin in time.
+    pub fn reconnect(self, servers: &[&Server], database: &str) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::reconnect(servers, database),
+            Self::Native => native::wait_until_ready(servers, database),
+        }
+    }
+
     /// Takes in tables that were created since, on every server.
     ///
     /// # Errors

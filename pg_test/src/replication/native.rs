@@ -42,7 +42,7 @@ pub(super) fn refresh(servers: &[&Server], database: &str) -> Result<()> {
     wait_until_ready(servers, database)
 }
 
-fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()> {
+pub(super) fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()> {
     for server in servers {
         let mut client = server.connect(database)?;
         wait_for("the subscriptions are not ready", || {

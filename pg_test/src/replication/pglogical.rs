@@ -1,5 +1,7 @@
 //! pglogical, for servers before PostgreSQL 16.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 
 use super::{Conflicts, lines_of_log, wait_for};
@@ -60,25 +62,44 @@ pub(super) fn connect_all(servers: &[&Server], database: &str) -> Result<()> {
                 .context("could not create the subscription of pglogical")?;
         }
     }
+    wait_for("pglogical does not replicate", || is_connected(servers, database))
+}
+
+/// A worker that has failed is tried again after up to three minutes; switching its subscription off and on starts it
+/// at once.
+pub(super) fn reconnect(servers: &[&Server], database: &str) -> Result<()> {
+    let mut started: Option<Instant> = None;
+    wait_for("pglogical does not replicate again", || {
+        if is_connected(servers, database)? {
+            return Ok(true);
+        }
+        // A worker that has just been started needs a moment.
+        if started.is_none_or(|started| started.elapsed() > Duration::from_secs(5)) {
+            for server in servers {
+                let query = "SELECT pglogical.alter_subscription_disable(subscription_name, true), \
+                                    pglogical.alter_subscription_enable(subscription_name, true) \
+                             FROM pglogical.show_subscription_status() WHERE status = 'down'";
+                let mut client = server.connect(database)?;
+                client.query(query, &[]).context("could not start a worker of pglogical")?;
+            }
+            started = Some(Instant::now());
+        }
+        Ok(false)
+    })
+}
+
+/// Whether every worker runs and, since it connects before its slot is in use, every slot is in use.
+fn is_connected(servers: &[&Server], database: &str) -> Result<bool> {
+    let others = i64::try_from(servers.len() - 1).context("a number of servers")?;
     for server in servers {
-        let mut client = server.connect(database)?;
-        wait_for("pglogical does not replicate", || {
-            let query = "SELECT count(*) FILTER (WHERE status <> 'replicating') FROM pglogical.show_subscription_status()";
-            Ok(client
-                .query_one(query, &[])
-                .context("could not read the state of pglogical")?
-                .get::<_, i64>(0)
-                == 0)
-        })?;
-        // The worker connects before its slot is in use.
-        wait_for("pglogical's slots are not in use", || {
-            let query = "SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'logical'";
-            let active: i64 =
-                client.query_one(query, &[]).context("could not read the replication slots")?.get(0);
-            Ok(usize::try_from(active).is_ok_and(|active| active >= servers.len() - 1))
-        })?;
+        let query = "SELECT (SELECT count(*) FROM pglogical.show_subscription_status() WHERE status = 'replicating') >= $1
+                        AND (SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'logical') >= $1";
+        let row = server.connect(database)?.query_one(query, &[&others]);
+        if !row.context("could not read the state of pglogical")?.get::<_, bool>(0) {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(super) fn add_tables(servers: &[&Server], database: &str, tables: &[&str]) -> Result<()> {
