@@ -114,8 +114,13 @@ impl Pair {
 
     /// Asserts that nothing collided, and that both hold everything that was acknowledged.
     pub fn assert_converged(&self, told: &[Acknowledged]) {
-        self.wait_until_applied();
+        self.assert_complete(told);
         assert_eq!(self.conflicts(), 0);
+    }
+
+    /// Asserts that both hold everything that was acknowledged.
+    pub fn assert_complete(&self, told: &[Acknowledged]) {
+        self.wait_until_applied();
         assert_eq!(self.missing(told), 0);
         assert!(self.is_equal());
     }
