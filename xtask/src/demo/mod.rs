@@ -63,11 +63,15 @@ pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
         writers::CONNECTIONS
     ));
     let written = writers::run(&after)?;
-    step.done_with(&format!("{} rows acknowledged", number(written.rows())));
+    step.done_with(&format!("{} rows acknowledged, {} refused", number(written.rows()), written.refused));
     println!("All of them were at it at the same time for {:.1} s.", written.together.as_secs_f64());
     let step = Step::quiet("Waiting until both have applied everything");
-    after.method.wait_until_applied(&after.both(), DATABASE)?;
-    step.done();
+    let applied = after.method.wait_until_applied_or_stopped(&after.both(), DATABASE)?;
+    if applied {
+        step.done()
+    } else {
+        step.done_with("REPLICATION HAS STOPPED")
+    }
     println!();
     let verdict = verdict::reach(&after, &written)?;
 

@@ -54,7 +54,7 @@ impl Summary {
             self.written.took.as_secs_f64(),
             number(self.written.rows_per_second()),
             number(verdict.missing),
-            verdict.conflicts
+            number_of(verdict.conflicts)
         );
         println!(
             "             {} keys of the wrong class; {} tables with {} rows, {} of them different",

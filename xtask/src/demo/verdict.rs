@@ -24,7 +24,7 @@ pub struct Verdict {
     pub out_of_class: usize,
     /// Keys that both nodes have handed out.
     pub handed_out_twice: usize,
-    /// Conflicts and errors that the servers reported.
+    /// Conflicts and errors that the servers reported, and transactions that met a key that was there already.
     pub conflicts: u64,
 }
 
@@ -49,6 +49,7 @@ pub fn reach(pair: &Pair, written: &Written) -> Result<Verdict> {
         verdict.out_of_class, verdict.handed_out_twice
     );
     compare_tables(pair, &written.told, &mut verdict)?;
+    verdict.conflicts += written.refused;
     for server in &pair.servers {
         let conflicts = pair.method.conflicts(server, DATABASE)?;
         println!(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use pg_test::{Acknowledged, Insert};
 use postgres::Client;
+use postgres::error::SqlState;
 
 use super::pair::{DATABASE, MAKERS, Pair};
 
@@ -36,6 +37,8 @@ pub const KEYS: [(&str, &str); 14] = [
 pub struct Written {
     /// The rows that each node has acknowledged.
     pub told: [Acknowledged; 2],
+    /// Transactions that failed since a key was there already.
+    pub refused: u64,
     /// How long it took.
     pub took: Duration,
     /// How long every connection of both nodes was writing.
@@ -58,6 +61,7 @@ impl Written {
 struct Share {
     node: usize,
     told: Acknowledged,
+    refused: u64,
     started: Instant,
     ended: Instant,
 }
@@ -87,12 +91,14 @@ pub fn run(pair: &Pair) -> Result<Written> {
         (started.clone().min().context(nothing)?, started.max().context(nothing)?);
     let ended = shares.iter().map(|share| share.ended);
     let (first_end, last_end) = (ended.clone().min().context(nothing)?, ended.max().context(nothing)?);
-    let mut told = [Acknowledged::default(), Acknowledged::default()];
+    let (mut told, mut refused) = ([Acknowledged::default(), Acknowledged::default()], 0);
     for share in shares {
+        refused += share.refused;
         told[share.node].merge(share.told);
     }
     Ok(Written {
         told,
+        refused,
         took: last_end.saturating_duration_since(first_start),
         together: first_end.saturating_duration_since(last_start),
     })
@@ -156,23 +162,39 @@ impl Writer {
     /// In each transaction a customer, an order with what belongs to it, and a row of every other table.
     fn write(mut self, node: usize) -> Result<Share> {
         let (maker, started) = (MAKERS[node], Instant::now());
-        let mut told = Acknowledged::default();
+        let (mut told, mut refused) = (Acknowledged::default(), 0);
         for _ in 0..TRANSACTIONS {
-            let mut transaction = self.client.transaction()?;
-            let mut new = Acknowledged::default();
-            let customer = new.insert(&mut transaction, &self.customer, &[&maker])?;
-            let customer = customer.first().context("no customer")?;
-            let order = new.insert(&mut transaction, &self.order, &[customer, &maker])?;
-            let order = order.first().context("no order")?;
-            for insert in &self.of_order {
-                new.insert(&mut transaction, insert, &[order, &maker])?;
+            match self.write_once(maker) {
+                Ok(new) => told.merge(new),
+                // The other side's row has come first.
+                Err(error) if is_taken(&error) => refused += 1,
+                Err(error) => return Err(error),
             }
-            for insert in &self.alone {
-                new.insert(&mut transaction, insert, &[&maker])?;
-            }
-            transaction.commit().with_context(|| format!("{maker} could not commit"))?;
-            told.merge(new);
         }
-        Ok(Share { node, told, started, ended: Instant::now() })
+        Ok(Share { node, told, refused, started, ended: Instant::now() })
     }
+
+    /// One transaction: a customer, an order with what belongs to it, and a row of every other table.
+    fn write_once(&mut self, maker: &str) -> Result<Acknowledged> {
+        let mut transaction = self.client.transaction()?;
+        let mut new = Acknowledged::default();
+        let customer = new.insert(&mut transaction, &self.customer, &[&maker])?;
+        let customer = customer.first().context("no customer")?;
+        let order = new.insert(&mut transaction, &self.order, &[customer, &maker])?;
+        let order = order.first().context("no order")?;
+        for insert in &self.of_order {
+            new.insert(&mut transaction, insert, &[order, &maker])?;
+        }
+        for insert in &self.alone {
+            new.insert(&mut transaction, insert, &[&maker])?;
+        }
+        transaction.commit().with_context(|| format!("{maker} could not commit"))?;
+        Ok(new)
+    }
+}
+
+/// Whether a transaction failed because its key is there already.
+fn is_taken(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<postgres::Error>().and_then(postgres::Error::code);
+    code == Some(&SqlState::UNIQUE_VIOLATION)
 }
