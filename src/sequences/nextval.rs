@@ -69,11 +69,13 @@ fn nextval(sequence: pg_sys::Oid) -> i64 {
 /// Draws until a value of the class comes. Beside other sessions no number of draws is enough for
 /// sure, but whether the class can be reached at all is known from each value by arithmetic.
 fn draw_on(sequence: pg_sys::Oid, class: Class, mut value: i64) -> Result<i64, Error> {
-    // Where the sequence was dropped under us, the next draw says so.
-    let increment = stored::definition(sequence).map_or(1, |definition| definition.increment);
     loop {
-        if !class.is_reachable(value, increment) {
-            return Err(unreachable_class(sequence, class, value, increment));
+        // Where the sequence was dropped under us, the next draw says so. It may be altered between two
+        // draws, and its definition comes from a cache.
+        if let Some(definition) = stored::definition(sequence)
+            && !class.is_ahead(value, &definition.progression)
+        {
+            return Err(unreachable_class(sequence, class, value, definition.progression.increment));
         }
         check_for_interrupts!();
         value = nextval(sequence);
@@ -91,5 +93,5 @@ fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment:
         format!("sequence {name} never comes to the values of node {} of {}", class.node(), class.nodes()),
     )
     .detail(format!("It gave {value}, and steps by {increment}."))
-    .hint("Set it up with setup_interleaved_sequences(), or give it an increment that has no factor in common with the number of nodes.")
+    .hint("Set it up with setup_interleaved_sequences(), or give it an increment that has no factor in common with the number of nodes, and a range that holds the class.")
 }

@@ -1,6 +1,7 @@
 //! What the server stores of a sequence: its definition in the catalog, and its state in its own page, the
 //! only place that tells whether a value was handed out.
 
+use keyspace::sequences::Progression;
 use pgrx::pg_sys;
 
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
@@ -67,11 +68,10 @@ struct SequenceForm {
 /// How a sequence is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Definition {
+    /// `START WITH`.
     pub(super) start: i64,
-    pub(super) increment: i64,
-    pub(super) min_value: i64,
-    pub(super) max_value: i64,
-    pub(super) cycle: bool,
+    /// How it goes on.
+    pub(super) progression: Progression,
 }
 
 /// The definition of a sequence; `None` where there is no such sequence.
@@ -86,10 +86,12 @@ pub(super) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
         let form = data.cast::<u8>().add((*data).t_hoff as usize).cast::<SequenceForm>();
         let definition = Definition {
             start: (*form).seqstart,
-            increment: (*form).seqincrement,
-            min_value: (*form).seqmin,
-            max_value: (*form).seqmax,
-            cycle: (*form).seqcycle,
+            progression: Progression {
+                increment: (*form).seqincrement,
+                min_value: (*form).seqmin,
+                max_value: (*form).seqmax,
+                cycle: (*form).seqcycle,
+            },
         };
         pg_sys::ReleaseSysCache(tuple);
         Some(definition)

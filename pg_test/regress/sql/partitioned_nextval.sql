@@ -45,6 +45,10 @@ CREATE SEQUENCE wheel INCREMENT 2 MINVALUE 1 START 2 MAXVALUE 6 CYCLE;
 SELECT partitioned_nextval('wheel', 2, 2) FROM generate_series(1, 3);
 SELECT partitioned_nextval('wheel', 2, 2);
 \echo :LAST_ERROR_SQLSTATE
+-- Nor does a cycle that is too short for the class loop for ever.
+CREATE SEQUENCE cone MAXVALUE 3 CYCLE;
+SELECT partitioned_nextval('cone', 4, 5);
+\echo :LAST_ERROR_SQLSTATE
 -- At the end of the sequence core's own error.
 CREATE SEQUENCE short MAXVALUE 3;
 SELECT partitioned_nextval('short', 1, 2) FROM generate_series(1, 2);

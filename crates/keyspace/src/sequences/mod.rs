@@ -3,5 +3,5 @@
 pub mod class;
 pub mod plan;
 
-pub use class::Class;
+pub use class::{Class, Progression};
 pub use plan::{FedColumn, Outcome, Plan, Sequence, plan};
