@@ -68,7 +68,7 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     losses.misattached = misattached.iter().sum();
     if losses.misattached > 0 {
         let counts: Vec<String> = misattached.iter().map(|found| number(*found)).collect();
-        println!("Lines and audit rows that hang on an order of the other node {}.", each(&counts));
+        println!("Lines and audit rows that hang on an order of the other node: {}.", each(&counts));
     }
     let doubled = count_doubled(&mut clients[0])?;
     if doubled > 0 {
@@ -94,17 +94,17 @@ fn show_reports(pair: &Pair) -> Result<u64> {
         counts.push(number(i64::try_from(reported).context("a number of conflicts")?));
         first = first.or(conflicts.first);
     }
-    println!("State of replication {}.", each(&states));
-    println!("Conflicts and errors {}. The first:", each(&counts));
+    println!("State of replication: {}.", each(&states));
+    println!("Conflicts and errors: {}. The first:", each(&counts));
     println!("    {}", first.as_deref().unwrap_or("none"));
     Ok(total)
 }
 
-/// Something of each node, as in `on node 1: 5; on node 2: 7`.
+/// Something of each node, as in `5 on node 1, 7 on node 2`.
 fn each(values: &[String]) -> String {
     let parts: Vec<String> =
-        values.iter().zip(MAKERS).map(|(value, maker)| format!("on {maker}: {value}")).collect();
-    parts.join("; ")
+        values.iter().zip(MAKERS).map(|(value, maker)| format!("{value} on {maker}")).collect();
+    parts.join(", ")
 }
 
 fn place_orders(client: &mut Transaction<'_>, node: usize) -> Result<Acknowledged> {
