@@ -32,15 +32,17 @@ impl PgConfig {
         let major = major_version(&version)
             .with_context(|| format!("{} --version gave \"{version}\"", path.display()))?;
         let bindir = PathBuf::from(ask(&path, "--bindir")?);
+        let includedir_server = ask(&path, "--includedir-server")?;
         // Debian's in /usr/bin only calls the real one. The same name for both keeps pgrx from building its
         // bindings anew whenever the name changes.
-        let real = Some(bindir.join("pg_config")).filter(|real| real.is_file());
+        let real = Some(bindir.join("pg_config"))
+            .filter(|real| ask(real, "--includedir-server").is_ok_and(|found| found == includedir_server));
         Ok(Self {
             major,
             version,
             pkglibdir: ask(&path, "--pkglibdir")?.into(),
             sharedir: ask(&path, "--sharedir")?.into(),
-            includedir_server: ask(&path, "--includedir-server")?.into(),
+            includedir_server: includedir_server.into(),
             path: real.unwrap_or(path),
             bindir,
         })
@@ -70,6 +72,12 @@ impl PgConfig {
             return Ok(Some(newest));
         }
         Ok(Self::from_path("pg_config").ok().filter(Self::is_complete))
+    }
+
+    /// Whether Debian's or Ubuntu's packages put it there, so that they can complete it.
+    #[must_use]
+    pub fn is_packaged(&self) -> bool {
+        self.bindir.starts_with(DEBIAN_ROOT)
     }
 
     /// Whether the server's programs and its headers are there, both of which building and testing need.

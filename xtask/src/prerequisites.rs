@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use pg_test::PgConfig;
 
@@ -86,6 +86,11 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
     for thing in &missing {
         println!("  - {}", thing.description());
     }
+    if let Some(pg) = named(options)?.filter(|pg| !pg.is_packaged())
+        && missing.iter().any(|thing| *thing != Missing::Clang)
+    {
+        bail!("{} does not come from a package; add to it what is missing", pg.path().display());
+    }
     install(options, &missing, purpose)?;
     match survey(options, purpose)? {
         (Some(pg), still) if still.is_empty() => {
@@ -102,8 +107,8 @@ fn descriptions(missing: &[Missing]) -> String {
 
 fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<Missing>)> {
     let mut missing = Vec::new();
-    let pg = match &options.pg_config {
-        Some(path) => Some(PgConfig::from_path(path)?),
+    let pg = match named(options)? {
+        Some(pg) => Some(pg),
         None => PgConfig::discover()?,
     };
     match &pg {
@@ -182,7 +187,8 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 fn install(options: &Options, missing: &[Missing], purpose: Purpose) -> Result<()> {
-    let known = named_major(options).or_else(installed_major).or_else(default_major);
+    let named_major = named(options)?.map(|pg| pg.major());
+    let known = named_major.or_else(installed_major).or_else(default_major);
     let advice = format!(
         "install it yourself (on Debian and Ubuntu: {}), or name another PostgreSQL by --pg-config PATH",
         packages(missing, known, purpose).join(" ")
@@ -204,23 +210,22 @@ fn install(options: &Options, missing: &[Missing], purpose: Purpose) -> Result<(
         bail!("nothing was installed; {advice}");
     }
     let step = Step::verbose("Reading the lists of packages");
-    apt(is_root, &["update", "--quiet"]).with_context(|| advice.clone())?;
+    apt(is_root, &["update", "--quiet"]).map_err(|error| anyhow!("{error:#}\n{advice}"))?;
     step.done();
     // Before that, a fresh container knows of no packages at all.
-    let major = named_major(options).or_else(installed_major).or_else(default_major);
+    let major = named_major.or_else(installed_major).or_else(default_major);
     let wanted = packages(missing, major, purpose);
     let step = Step::verbose(format!("Installing {}", wanted.join(" ")));
     let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
     arguments.extend(wanted.iter().map(String::as_str));
-    apt(is_root, &arguments).with_context(|| advice.clone())?;
+    apt(is_root, &arguments).map_err(|error| anyhow!("{error:#}\n{advice}"))?;
     step.done();
     Ok(())
 }
 
-/// The version of the PostgreSQL that the caller named.
-fn named_major(options: &Options) -> Option<u32> {
-    let path = options.pg_config.as_ref()?;
-    PgConfig::from_path(path).ok().map(|pg| pg.major())
+/// The PostgreSQL that the caller named.
+fn named(options: &Options) -> Result<Option<PgConfig>> {
+    options.pg_config.as_ref().map(PgConfig::from_path).transpose()
 }
 
 /// What to install: the packages of what is missing, and of what its version will turn out to need.
