@@ -67,6 +67,17 @@ pub(super) struct Column {
     kind: Option<ColumnType>,
     /// Whether a btree index leads with the column.
     indexed: bool,
+    /// Why the caller cannot see every value.
+    hidden: Option<Hidden>,
+}
+
+/// What keeps a caller from seeing every value of a column.
+#[derive(Clone, Copy)]
+enum Hidden {
+    /// No privilege to read it.
+    Permission,
+    /// Row-level security.
+    Rows,
 }
 
 /// The types whose values compare with those of a sequence.
@@ -85,13 +96,25 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Whether the caller may alter it.
     pub(super) is_owner: bool,
-    /// Why it is left alone whatever its state: temporary, or a member of an extension.
+    /// Why it is left alone whatever its state: temporary, a member of an extension, or unlogged on a standby.
     pub(super) exempt: Option<&'static str>,
     pub(super) unlogged: bool,
     pub(super) columns: Vec<Column>,
 }
 
 impl Column {
+    /// Why its greatest value cannot be known, where that is so and the column would be read.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        let hint = "Run the set-up as a role that may read it, or exclude the sequence.";
+        let message = match (self.kind, self.hidden) {
+            (None, _) | (_, None) => return None,
+            (_, Some(Hidden::Permission)) => format!("permission denied for column \"{}\"", self.name),
+            (_, Some(Hidden::Rows)) => format!("row-level security hides rows of column \"{}\"", self.name),
+        };
+        let error = Error::new(SqlState::InsufficientPrivilege, message);
+        Some(error.detail("A sequence restarts above every value of the columns that it feeds.").hint(hint))
+    }
+
     /// The facts of the column, with the furthest value found in it.
     pub(super) fn facts(&self, extreme: Option<i64>) -> FedColumn {
         let range = match self.kind {
@@ -116,7 +139,8 @@ impl Column {
     }
 
     fn read_extreme(&self, ascending: bool, known: Option<i64>) -> SpiResult<Option<i64>> {
-        let Some(kind) = self.kind else { return Ok(None) };
+        // What is hidden is refused later, with every other reason.
+        let (Some(kind), None) = (self.kind, self.hidden) else { return Ok(None) };
         let (aggregate, beyond) = if ascending { ("max", ">") } else { ("min", "<") };
         let (relation, column) = (&self.relation, &self.column);
         let mut conditions = Vec::new();
@@ -159,6 +183,11 @@ pub(super) fn entries(selection: Selection) -> SpiResult<Vec<Entry>> {
                     column: row.get(8)?.unwrap_or_default(),
                     kind: column_type(row.get(9)?),
                     indexed: row.get(10)?.unwrap_or(false),
+                    hidden: match row.get::<String>(11)?.as_deref() {
+                        Some("permission") => Some(Hidden::Permission),
+                        Some("rows") => Some(Hidden::Rows),
+                        _ => None,
+                    },
                 });
             }
         }
@@ -170,6 +199,7 @@ fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid) -> SpiResult<Entry> {
     let exempt = match row.get::<String>(5)?.as_deref() {
         Some("temporary") => Some("temporary"),
         Some("extension") => Some("belongs to an extension"),
+        Some("unlogged") => Some("unlogged, so not on a standby"),
         _ => None,
     };
     Ok(Entry {

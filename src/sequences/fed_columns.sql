@@ -2,7 +2,8 @@
 -- One row for each sequence and column that it feeds, and one for a sequence that feeds none.
 WITH RECURSIVE chosen AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relowner, c.relpersistence,
-           CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN member.objid IS NOT NULL THEN 'extension' END AS exempt
+           CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN member.objid IS NOT NULL THEN 'extension'
+                WHEN c.relpersistence = 'u' AND pg_is_in_recovery() THEN 'unlogged' END AS exempt
     FROM pg_sequence s
     JOIN pg_class c ON c.oid = s.seqrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -44,6 +45,12 @@ ancestors AS (
     UNION
     SELECT a.relation, i.inhparent FROM ancestors a JOIN pg_inherits i ON i.inhrelid = a.ancestor
 ),
+descendants AS (
+    SELECT inhparent AS relation, inhrelid AS descendant FROM pg_inherits
+    WHERE inhparent IN (SELECT relation FROM fed)
+    UNION
+    SELECT d.relation, i.inhrelid FROM descendants d JOIN pg_inherits i ON i.inhparent = d.descendant
+),
 base_types AS (
     SELECT t.oid AS declared, t.oid AS type FROM pg_type t
     WHERE t.oid IN (SELECT a.atttypid FROM fed f JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.attribute)
@@ -55,7 +62,13 @@ columns AS (
            format('%I.%I.%I', n.nspname, c.relname, a.attname) AS name,
            format('%I.%I', n.nspname, c.relname) AS relation,
            quote_ident(a.attname) AS attribute,
-           CASE WHEN f.plain THEN b.type END AS type,
+           -- A foreign table would be read from elsewhere, and a standby holds no unlogged one.
+           CASE WHEN f.plain AND c.relkind IN ('r', 'p') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+                     AND NOT EXISTS (SELECT FROM descendants d JOIN pg_foreign_table t ON t.ftrelid = d.descendant
+                                     WHERE d.relation = f.relation)
+                THEN b.type END AS type,
+           CASE WHEN NOT (has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT'))
+                THEN 'permission' WHEN row_security_active(c.oid) THEN 'rows' END AS hidden,
            EXISTS (
                SELECT FROM pg_index i
                JOIN pg_class ic ON ic.oid = i.indexrelid
@@ -68,8 +81,9 @@ columns AS (
     JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.attribute
     JOIN base_types b ON b.declared = a.atttypid
     JOIN pg_type t ON t.oid = b.type AND t.typtype <> 'd'
-    -- The maximum over a parent takes in its partitions and children.
-    WHERE NOT EXISTS (
+    -- What temporary tables hold came from the sequence. The maximum over a parent takes in its partitions and
+    -- children.
+    WHERE c.relpersistence <> 't' AND NOT EXISTS (
         SELECT FROM ancestors up
         JOIN fed above ON above.sequence = f.sequence AND above.relation = up.ancestor AND above.plain
         WHERE up.relation = f.relation AND f.plain
@@ -80,6 +94,6 @@ SELECT chosen.oid,
        pg_has_role(chosen.relowner, 'USAGE'),
        chosen.relpersistence = 'u',
        chosen.exempt,
-       columns.name, columns.relation, columns.attribute, columns.type, columns.indexed
+       columns.name, columns.relation, columns.attribute, columns.type, columns.indexed, columns.hidden
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid
 ORDER BY chosen.oid, columns.name

@@ -111,7 +111,7 @@ pub(super) fn table(function: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
             SqlState::ObjectNotInPrerequisiteState,
             format!("table \"{}\" is missing", TABLE.to_string_lossy()),
         )
-        .hint("Drop the extension pg_keyspace and create it again."));
+        .hint("It was renamed, moved or dropped; give it back its name and schema."));
     }
     Ok(table)
 }

@@ -93,5 +93,5 @@ fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment:
         format!("sequence {name} never comes to the values of node {} of {}", class.node(), class.nodes()),
     )
     .detail(format!("It gave {value}, and steps by {increment}."))
-    .hint("Set it up with setup_interleaved_sequences(), or give it an increment that has no factor in common with the number of nodes, and a range that holds the class.")
+    .hint("Run setup_interleaved_sequences(), which brings a sequence into the class of its node.")
 }

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, SpiResult};
 use pgrx::{AnyArray, AnyNumeric, JsonB, PgTryBuilder};
 
-use super::catalog::{self, ArrayArgument, Entry, Selection};
+use super::catalog::{self, ArrayArgument, Column, Entry, Selection};
 use super::nextval::null;
 use super::{discarded, identity, settings, stored};
 use crate::error::{or_raise, raise, report};
@@ -292,6 +292,9 @@ impl Request {
                 .hint("Run the set-up as a role that owns every sequence, or exclude the others."),
             );
             plan.detail = "must be owner".to_owned();
+        } else if let Some(error) = entry.columns.iter().find_map(Column::refusal) {
+            plan.detail = error.message.clone();
+            plan.outcome = Outcome::Fail(error);
         }
         plan
     }
@@ -416,9 +419,14 @@ fn facts(entry: &Entry) -> SpiResult<Option<Sequence>> {
 
 /// The sequence's definition and state, without its columns.
 fn definition(entry: &Entry) -> Option<Sequence> {
-    // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
-    let state = unsafe { stored::state(entry.oid) }?;
     let form = stored::definition(entry.oid)?;
+    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read.
+    let state = if entry.exempt.is_some() {
+        stored::State { last_value: form.start, is_called: false }
+    } else {
+        // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
+        unsafe { stored::state(entry.oid) }?
+    };
     Some(Sequence {
         name: entry.name.clone(),
         start: form.start,

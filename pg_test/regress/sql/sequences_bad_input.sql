@@ -78,9 +78,14 @@ CREATE SEQUENCE mine;
 SELECT setup_interleaved_sequences(2, sequences => '{mine}');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
-REVOKE SELECT ON item FROM regress_keyspace_user;
+-- A column that must not be read: in a dry run a row of the result.
+CREATE TABLE closed (id bigint PRIMARY KEY);
+CREATE SEQUENCE theirs;
+ALTER TABLE closed ALTER id SET DEFAULT nextval('theirs');
+ALTER SEQUENCE theirs OWNER TO regress_keyspace_user;
 SET ROLE regress_keyspace_user;
-SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}', dry_run => true);
+SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{theirs}', dry_run => true);
+SELECT setup_interleaved_sequences(2, sequences => '{theirs}');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 -- Nothing has changed.

@@ -57,6 +57,14 @@ impl Class {
         value.rem_euclid(self.nodes as i64) == (self.node % self.nodes) as i64
     }
 
+    /// The node, from 1, to whose class a value belongs.
+    pub const fn node_of(self, value: i64) -> i64 {
+        match value.rem_euclid(self.nodes as i64) {
+            0 => self.nodes as i64,
+            remainder => remainder,
+        }
+    }
+
     /// The least value of the class that is not below `value`.
     pub const fn at_or_above(self, value: i128) -> i128 {
         value + (self.node as i128 - value).rem_euclid(self.nodes as i128)

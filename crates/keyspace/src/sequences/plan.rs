@@ -92,8 +92,11 @@ pub fn plan(sequence: &Sequence, class: Class, gap: i64) -> Plan {
     let whole_steps = i128::from(sequence.increment) % step == 0;
 
     let mut notes = Vec::new();
-    if let Some(column) = sequence.columns.iter().find(|column| !column.comparable) {
-        notes.push(format!("{} not read", column.name));
+    let mut unread = sequence.columns.iter().filter(|column| !column.comparable);
+    if let Some(column) = unread.next() {
+        let more = unread.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        notes.push(format!("{}{more} not read", column.name));
     }
     if sequence.unlogged {
         notes.push("unlogged: repeats values after a crash".to_owned());
@@ -142,9 +145,16 @@ pub fn plan(sequence: &Sequence, class: Class, gap: i64) -> Plan {
             notes.push(format!("cycles to {aligned}"));
         }
     }
-    if sequence.increment != increment {
-        notes.insert(0, format!("increment {} to {increment}", sequence.increment));
-    }
+    let change = if sequence.increment != increment {
+        format!("increment {} to {increment}", sequence.increment)
+    } else if start != i128::from(sequence.start) {
+        format!("was of the class of node {}", class.node_of(sequence.start))
+    } else if course.align(class, next) != next {
+        "back into the class".to_owned()
+    } else {
+        "above the values in use".to_owned()
+    };
+    notes.insert(0, change);
     position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence)
 }
 
@@ -418,6 +428,23 @@ mod tests {
         let planned = plan(&sequence, class(1, 2), 0);
         assert_eq!(planned.restart, Some(11));
         assert!(planned.detail.contains("public.orders.code not read"), "{}", planned.detail);
+    }
+
+    #[test]
+    fn every_unread_column_is_counted() {
+        let unread = FedColumn { comparable: false, ..column(None) };
+        let sequence =
+            Sequence { columns: vec![unread.clone(), column(None), unread.clone(), unread], ..fresh() };
+        assert!(plan(&sequence, class(1, 2), 0).detail.ends_with("public.orders.id and 2 more not read"));
+    }
+
+    #[test]
+    fn trap_s13_what_was_of_another_class_is_said() {
+        let theirs = apply(&fresh(), &plan(&fresh(), class(1, 2), 0));
+        assert_eq!(plan(&theirs, class(2, 2), 0).detail, "was of the class of node 1");
+        let mut lost = apply(&fresh(), &plan(&fresh(), class(2, 2), 0));
+        lost.last_value = 7;
+        assert_eq!(plan(&lost, class(2, 2), 0).detail, "back into the class");
     }
 
     #[test]
