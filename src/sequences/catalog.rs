@@ -166,12 +166,16 @@ impl Column {
 
 /// The sequences of a selection with every column that they feed, ordered by OID: owned, identity,
 /// and any default that names the sequence, whatever the names are (traps S27, S28, S29).
-pub(super) fn entries(selection: Selection) -> SpiResult<Vec<Entry>> {
+pub(super) fn entries(selection: Selection) -> SpiResult<Result<Vec<Entry>, Error>> {
     Spi::connect(|client| {
         let arguments =
             [selection.schemas.argument(), selection.sequences.argument(), selection.exclude.argument()];
         let mut entries: Vec<Entry> = Vec::new();
         for row in client.select(include_str!("fed_columns.sql"), None, &arguments)? {
+            // Names are handled as UTF-8, and only ASCII is that in every encoding.
+            if row.get::<bool>(12)? != Some(true) {
+                return Ok(Err(encoding()));
+            }
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);
             if entries.last().is_none_or(|entry| entry.oid != oid) {
                 entries.push(entry(&row, oid)?);
@@ -191,8 +195,17 @@ pub(super) fn entries(selection: Selection) -> SpiResult<Vec<Entry>> {
                 });
             }
         }
-        Ok(entries)
+        Ok(Ok(entries))
     })
+}
+
+fn encoding() -> Error {
+    Error::new(
+        SqlState::FeatureNotSupported,
+        "cannot set up sequences whose names are not ASCII in a database that is not UTF8",
+    )
+    .detail("A sequence, or a column that it feeds, or their schema or table has such a name.")
+    .hint("Rename it, or leave the sequence out by schemas, sequences or exclude.")
 }
 
 fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid) -> SpiResult<Entry> {

@@ -94,6 +94,8 @@ SELECT chosen.oid,
        pg_has_role(chosen.relowner, 'USAGE'),
        chosen.relpersistence = 'u',
        chosen.exempt,
-       columns.name, columns.relation, columns.attribute, columns.type, columns.indexed, columns.hidden
+       columns.name, columns.relation, columns.attribute, columns.type, columns.indexed, columns.hidden,
+       getdatabaseencoding() IN ('UTF8', 'SQL_ASCII')
+           OR concat(chosen.nspname, chosen.relname, columns.name) !~ '[^\x01-\x7f]'
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid
 ORDER BY chosen.oid, columns.name

@@ -254,7 +254,7 @@ impl Request {
     /// Plans every sequence of the selection without holding a lock on any of them.
     fn plan(&self, selection: Selection) -> Result<Vec<Step>, Failure> {
         let mut steps = Vec::new();
-        let mut entries = catalog::entries(selection)?.into_iter().peekable();
+        let mut entries = catalog::entries(selection)??.into_iter().peekable();
         while entries.peek().is_some() {
             let mut batch = Vec::new();
             let mut columns = 0;
