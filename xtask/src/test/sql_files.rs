@@ -75,6 +75,10 @@ pub fn run(tree: &InstallTree, suite: Suite, filter: Option<&str>, tally: &mut T
     if !output.status.success() {
         println!("{text}{}", String::from_utf8_lossy(&output.stderr));
         println!("{}", std::fs::read_to_string(work.join("regression.diffs")).unwrap_or_default());
+        // The directory of the run goes; to accept a change, one wants its new output.
+        let kept = cargo::target_directory().join("test-results").join(suite.directory);
+        copy_files(&work.join("results"), &kept)?;
+        println!("The output of all tests is kept in {}", kept.display());
     }
     let ran = found.passed + found.failed;
     if usize::try_from(ran).is_ok_and(|ran| ran != names.len()) {
