@@ -44,7 +44,6 @@ pub(crate) fn report(error: Error) -> ErrorReport {
         SqlState::LockNotAvailable => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
         SqlState::ObjectInUse => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
         SqlState::InvalidTransactionState => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
-        SqlState::ReadOnlySqlTransaction => PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
         SqlState::ObjectNotInPrerequisiteState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
     };
     let mut report = ErrorReport::new(code, error.message, "pg_keyspace");

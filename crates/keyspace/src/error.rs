@@ -37,8 +37,6 @@ pub enum SqlState {
     ObjectInUse,
     /// 25000: a transaction in which this cannot be done.
     InvalidTransactionState,
-    /// 25006: a read-only transaction, or a standby.
-    ReadOnlySqlTransaction,
     /// 55000: the state of the database does not allow it.
     ObjectNotInPrerequisiteState,
 }
@@ -63,7 +61,6 @@ impl SqlState {
             Self::LockNotAvailable => "55P03",
             Self::ObjectInUse => "55006",
             Self::InvalidTransactionState => "25000",
-            Self::ReadOnlySqlTransaction => "25006",
             Self::ObjectNotInPrerequisiteState => "55000",
         }
     }
