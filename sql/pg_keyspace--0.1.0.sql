@@ -151,12 +151,124 @@ COMMENT ON TRIGGER interleaved_node_changed ON @extschema@.interleaved_node IS
 -- requires:
 --   interleaved_node
 
+-- What a set-up has done with each sequence, so that the way back is known. As the table of nodes: each server's
+-- and database's own, and not dumped.
+CREATE TABLE @extschema@.interleaved_sequence (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    sequence oid NOT NULL,
+    increment bigint NOT NULL,
+    former_increment bigint NOT NULL,
+    former_start bigint NOT NULL,
+    former_min_value bigint NOT NULL,
+    former_max_value bigint NOT NULL,
+    in_use bigint,
+    restart bigint NOT NULL,
+    set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (system_identifier, database, sequence)
+);
+REVOKE ALL ON @extschema@.interleaved_sequence FROM PUBLIC;
+GRANT SELECT ON @extschema@.interleaved_sequence TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
+
+COMMENT ON TABLE @extschema@.interleaved_sequence IS
+'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.former_increment IS 'its increment before the first set-up';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.former_start IS 'its START before the first set-up';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.restart IS 'where that set-up restarted it';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_sequence
+
+-- The last set-up in batches of each server and database, and how far it has come.
+CREATE TABLE @extschema@.interleaved_setup (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    node integer NOT NULL,
+    nodes integer NOT NULL,
+    pid integer NOT NULL,
+    sequences integer NOT NULL,
+    altered integer NOT NULL,
+    failed integer NOT NULL,
+    current_sequence oid,
+    tries integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    PRIMARY KEY (system_identifier, database)
+);
+REVOKE ALL ON @extschema@.interleaved_setup FROM PUBLIC;
+GRANT SELECT ON @extschema@.interleaved_setup TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_setup TO pg_database_owner;
+
+COMMENT ON TABLE @extschema@.interleaved_setup IS
+'the last set-up in batches, which the view interleaved_setup_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+
+CREATE VIEW @extschema@.interleaved_setup_progress AS
+SELECT s.node,
+       s.nodes,
+       CASE WHEN s.finished_at IS NOT NULL THEN 'finished'
+            WHEN NOT EXISTS (
+                -- The advisory lock of a set-up: "keyspace" in ASCII.
+                SELECT FROM pg_catalog.pg_locks l
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) s.database
+                  AND l.classid OPERATOR(pg_catalog.=) 1801812339::oid AND l.objid OPERATOR(pg_catalog.=) 1885430629::oid
+                  AND l.granted AND l.pid OPERATOR(pg_catalog.=) s.pid) THEN 'interrupted'
+            WHEN s.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
+            ELSE 'running' END AS state,
+       s.sequences,
+       s.altered,
+       s.failed,
+       s.current_sequence::regclass AS current_sequence,
+       s.tries,
+       s.started_at,
+       s.updated_at,
+       s.finished_at,
+       s.pid
+FROM @extschema@.interleaved_setup s
+WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.interleaved_setup_progress TO PUBLIC;
+
+COMMENT ON VIEW @extschema@.interleaved_setup_progress IS
+'how far the last setup_interleaved_sequences_in_batches() of this database has come: running, waiting, finished, or interrupted, after which it is called again';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.node IS 'the node that this database becomes';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.nodes IS 'the number of nodes';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; or interrupted';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'how many sequences were to be altered when it began';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'how many it has altered';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'how many could not be altered; each was a warning';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that one was in use';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'when it last did something';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.finished_at IS 'when it ended';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'the process that runs it';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_setup
+
 CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'partitioned_nextval_wrapper';
+    AS 'MODULE_PATHNAME', 'partitioned_nextval';
 CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass, node integer, nodes integer) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'partitioned_nextval_of_node_wrapper';
+    AS 'MODULE_PATHNAME', 'partitioned_nextval_of_node';
 
 COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass) IS
 'next value of the sequence that belongs to the node of this database; draws on until the class matches';
@@ -167,7 +279,7 @@ COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass, integer, integer) 
 /* <begin connected objects> */
 -- src/sequences/mod.rs
 -- requires:
---   interleaved_node
+--   partitioned_nextval
 
 CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     node integer,
@@ -205,26 +317,204 @@ COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences(
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   setup_interleaved_sequences
+
+CREATE FUNCTION @extschema@.setup_interleaved_sequences_begin(
+    node integer,
+    nodes integer,
+    schemas name[],
+    sequences regclass[],
+    exclude regclass[],
+    feeds jsonb,
+    peers jsonb[],
+    gap bigint,
+    blocks boolean,
+    lock_timeout interval,
+    retries integer
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_begin_wrapper';
+CREATE FUNCTION @extschema@.setup_interleaved_sequences_step() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
+
+CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
+    node integer,
+    nodes integer DEFAULT 2,
+    schemas name[] DEFAULT NULL,
+    sequences regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    feeds jsonb DEFAULT NULL,
+    peers jsonb[] DEFAULT '{}',
+    gap bigint DEFAULT 0,
+    blocks boolean DEFAULT false,
+    lock_timeout interval DEFAULT '100 ms',
+    retries integer DEFAULT 50
+)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    -- Inside a transaction block this is an error, before anything is done.
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.setup_interleaved_sequences_begin(
+        node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout, retries);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.setup_interleaved_sequences_step();
+    END LOOP;
+END
+$procedure$;
+
+COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_begin(
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
+) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
+COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_step() IS
+'part of setup_interleaved_sequences_in_batches(): each further transaction';
+COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
+) IS
+'setup_interleaved_sequences() for a database in use: one sequence a transaction, waiting briefly and trying again; may be called again at any time';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   setup_interleaved_sequences_in_batches
+
+CREATE FUNCTION @extschema@.reset_interleaved_sequences(
+    sequences regclass[] DEFAULT NULL,
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    sequence regclass,
+    action text,
+    in_use bigint,
+    restart bigint,
+    values_left bigint,
+    detail text,
+    percent_used numeric,
+    fed_columns text[],
+    last_value bigint,
+    old_increment bigint,
+    new_increment bigint,
+    ddl text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'reset_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval, boolean) IS
+'undo setup_interleaved_sequences(): former increments, above the values in use; without arguments the database is no node afterwards';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   reset_interleaved_sequences
+
+CREATE FUNCTION @extschema@.interleaved_sequences_status() RETURNS TABLE (
+    sequence regclass,
+    in_order boolean,
+    findings text[],
+    next_value bigint,
+    increment bigint,
+    values_left bigint,
+    percent_used numeric,
+    last_value bigint,
+    fed_columns text[],
+    node integer,
+    nodes integer
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    AS 'MODULE_PATHNAME', 'interleaved_sequences_status_wrapper';
+CREATE VIEW @extschema@.interleaved_sequences AS
+SELECT s.sequence, s.in_order, s.findings, s.next_value, s.increment, s.values_left, s.percent_used, s.last_value,
+       s.fed_columns, s.node, s.nodes
+FROM @extschema@.interleaved_sequences_status() s;
+GRANT SELECT ON @extschema@.interleaved_sequences TO PUBLIC;
+
+COMMENT ON FUNCTION @extschema@.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
+COMMENT ON VIEW @extschema@.interleaved_sequences IS
+'every sequence, and whether it keeps to the class of the node; reads no table, waits for nobody, keeps no lock, works on a standby';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.sequence IS 'the sequence';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it gives values of the class of the node only, now and after a restart; NULL where there is no node, or where it could not be seen';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.findings IS 'what is wrong or to be minded: see the reference';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.next_value IS 'the value that it gives next';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.increment IS 'by how much it steps';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.values_left IS 'how many values are left, up to the limit of the sequence or of the narrowest column that it feeds';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.percent_used IS 'how much of its range lies behind it, in percent';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the value that it gave last, NULL where it was never called';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.fed_columns IS 'the columns that take their values from it';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.node IS 'the node of this database, NULL where it has none';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.nodes IS 'the number of nodes';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_sequences
+
+CREATE FUNCTION @extschema@.check_interleaved_sequences(
+    peers jsonb[] DEFAULT '{}',
+    lock_timeout interval DEFAULT '2 s'
+) RETURNS TABLE (
+    severity text,
+    sequence regclass,
+    node integer,
+    peer integer,
+    finding text,
+    detail text,
+    hint text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'check_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) IS
+'what is wrong with the sequences of this database: what the view interleaved_sequences shows, and what only the tables tell; no row where nothing is';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/status.rs
+-- pg_keyspace::sequences::status::check_interleaved_sequences
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/status.rs
+-- pg_keyspace::sequences::status::interleaved_sequences_status
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/keys/timestamp.rs
 -- pg_keyspace::keys::timestamp::keys_need_an_instant
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/sequences/nextval.rs
--- pg_keyspace::sequences::nextval::partitioned_nextval
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/sequences/nextval.rs
--- pg_keyspace::sequences::nextval::partitioned_nextval_of_node
+-- src/sequences/reset.rs
+-- pg_keyspace::sequences::reset::reset_interleaved_sequences
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
 -- src/sequences/setup.rs
 -- pg_keyspace::sequences::setup::setup_interleaved_sequences
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/batches.rs
+-- pg_keyspace::sequences::batches::setup_interleaved_sequences_begin
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/batches.rs
+-- pg_keyspace::sequences::batches::setup_interleaved_sequences_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

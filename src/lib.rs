@@ -2,6 +2,7 @@
 
 pgrx::pg_module_magic!();
 
+pub(crate) mod encoding;
 pub(crate) mod error;
 mod keys;
 mod sequences;

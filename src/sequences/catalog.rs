@@ -1,14 +1,19 @@
 //! What the catalogs tell of sequences and of the columns that they feed.
 
-use std::ffi::CStr;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{CStr, CString};
 
-use keyspace::sequences::FedColumn;
+use keyspace::sequences::{Draw, FedColumn, NumberType};
 use keyspace::{Error, SqlState};
-use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
+use super::defaults::Defaults;
+use super::extreme::Extreme;
+use super::selection::Selection;
 use super::settings;
+use crate::encoding::from_utf8;
 
 /// Settings under which our own queries run: no object of the caller's can take the place of
 /// PostgreSQL's, and a policy raises an error instead of hiding rows (trap S05).
@@ -19,74 +24,36 @@ pub(super) fn with_own_settings<T>(read: impl FnOnce() -> T) -> T {
     settings::with(OWN_QUERIES, read)
 }
 
-/// An array that a caller passed, handed on to a query as it is.
-#[derive(Clone, Copy)]
-pub(super) struct ArrayArgument {
-    datum: Option<pg_sys::Datum>,
-    type_oid: pg_sys::Oid,
-}
-
-impl ArrayArgument {
-    pub(super) fn new(array: Option<pgrx::AnyArray>, type_oid: pg_sys::Oid) -> Self {
-        Self { datum: array.map(|array| array.datum()), type_oid }
-    }
-
-    pub(super) fn is_given(self) -> bool {
-        self.datum.is_some()
-    }
-
-    fn argument(self) -> DatumWithOid<'static> {
-        match self.datum {
-            // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
-            Some(datum) => unsafe { DatumWithOid::new(datum, self.type_oid) },
-            None => DatumWithOid::null_oid(self.type_oid),
-        }
-    }
-}
-
-/// Which sequences a set-up is about.
-#[derive(Clone, Copy)]
-pub(super) struct Selection {
-    /// `name[]`: only those of these schemas.
-    pub(super) schemas: ArrayArgument,
-    /// `regclass[]`: only these.
-    pub(super) sequences: ArrayArgument,
-    /// `regclass[]`: not these.
-    pub(super) exclude: ArrayArgument,
-}
-
 /// A column that a sequence feeds, and how to read it.
 pub(super) struct Column {
     /// `schema.table.column`, quoted where needed.
     pub(super) name: String,
+    pub(super) relation_oid: pg_sys::Oid,
+    /// The number of the column.
+    pub(super) attribute: i16,
     /// `schema.table`, quoted where needed.
-    relation: String,
+    pub(super) relation: String,
     /// The column's name, quoted where needed.
-    column: String,
+    pub(super) column: String,
     /// The base type, where its values compare with the sequence's.
-    kind: Option<ColumnType>,
-    /// Whether a btree index leads with the column.
-    indexed: bool,
+    pub(super) number_type: Option<NumberType>,
+    /// By what its default draws.
+    pub(super) draw: Draw,
     /// Why the caller cannot see every value.
     hidden: Option<Hidden>,
+    /// The tables that it is a partition or a child of.
+    ancestors: Vec<pg_sys::Oid>,
+    /// Whether the caller knows of it, not the catalog.
+    given: bool,
 }
 
 /// What keeps a caller from seeing every value of a column.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Hidden {
     /// No privilege to read it.
     Permission,
     /// Row-level security.
     Rows,
-}
-
-/// The types whose values compare with those of a sequence.
-#[derive(Clone, Copy)]
-enum ColumnType {
-    Smallint,
-    Integer,
-    Bigint,
-    Numeric,
 }
 
 /// A sequence as the catalogs have it.
@@ -96,9 +63,13 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Whether the caller may alter it.
     pub(super) is_owner: bool,
+    /// Whether the caller may see where it stands.
+    pub(super) is_visible: bool,
     /// Why it is left alone whatever its state: temporary, a member of an extension, or unlogged on a standby.
     pub(super) exempt: Option<&'static str>,
     pub(super) unlogged: bool,
+    /// Whether logical replication carries its position to other servers.
+    pub(super) replicated: bool,
     pub(super) columns: Vec<Column>,
 }
 
@@ -106,7 +77,7 @@ impl Column {
     /// Why its greatest value cannot be known, where that is so and the column would be read.
     pub(super) fn refusal(&self) -> Option<Error> {
         let hint = "Run the set-up as a role that may read it, or exclude the sequence.";
-        let message = match (self.kind, self.hidden) {
+        let message = match (self.number_type, self.hidden) {
             (None, _) | (_, None) => return None,
             (_, Some(Hidden::Permission)) => format!("permission denied for column \"{}\"", self.name),
             (_, Some(Hidden::Rows)) => format!("row-level security hides rows of column \"{}\"", self.name),
@@ -115,101 +86,69 @@ impl Column {
         Some(error.detail("A sequence restarts above every value of the columns that it feeds.").hint(hint))
     }
 
-    /// The facts of the column, with the furthest value found in it.
-    pub(super) fn facts(&self, extreme: Option<i64>) -> FedColumn {
-        let range = match self.kind {
-            Some(ColumnType::Smallint) => Some((i64::from(i16::MIN), i64::from(i16::MAX))),
-            Some(ColumnType::Integer) => Some((i64::from(i32::MIN), i64::from(i32::MAX))),
-            Some(ColumnType::Bigint | ColumnType::Numeric) | None => None,
-        };
-        FedColumn { name: self.name.clone(), range, comparable: self.kind.is_some(), extreme }
+    /// Whether the caller cannot see every value.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.hidden.is_some()
     }
 
-    /// The furthest value in the column in the direction of `ascending`, by a scan where there is no index.
-    pub(super) fn extreme(&self, ascending: bool) -> SpiResult<Option<i64>> {
-        self.read_extreme(ascending, None)
+    /// Whether its values have a fraction.
+    pub(super) fn is_numeric(&self) -> bool {
+        self.number_type == Some(NumberType::Numeric)
     }
 
-    /// The furthest value beyond `known`, where an index makes that quick; `known` otherwise.
-    pub(super) fn extreme_beyond(&self, ascending: bool, known: Option<i64>) -> SpiResult<Option<i64>> {
-        if !self.indexed {
-            return Ok(known);
+    /// A value of the column, which must be of an integer type.
+    pub(super) fn integer(&self, datum: pg_sys::Datum) -> i64 {
+        match self.number_type {
+            Some(NumberType::Smallint) => i64::from(datum.value() as i16),
+            Some(NumberType::Integer) => i64::from(datum.value() as i32),
+            _ => datum.value() as i64,
         }
-        Ok(self.read_extreme(ascending, known)?.or(known))
     }
 
-    fn read_extreme(&self, ascending: bool, known: Option<i64>) -> SpiResult<Option<i64>> {
-        // What is hidden is refused later, with every other reason.
-        let (Some(kind), None) = (self.kind, self.hidden) else { return Ok(None) };
-        let (aggregate, beyond) = if ascending { ("max", ">") } else { ("min", "<") };
-        let (relation, column) = (&self.relation, &self.column);
-        let mut conditions = Vec::new();
-        let value = if matches!(kind, ColumnType::Numeric) {
-            // What a bigint cannot hold did not come from a sequence.
-            conditions.push(format!("{column} BETWEEN {} AND {}", i64::MIN, i64::MAX));
-            format!("trunc({aggregate}({column}))::bigint")
-        } else {
-            format!("{aggregate}({column})::bigint")
-        };
-        if let Some(known) = known {
-            conditions.push(format!("{column} {beyond} '{known}'::bigint"));
+    /// The facts of the column, with what was found in it.
+    pub(super) fn facts(&self, found: Extreme) -> FedColumn {
+        FedColumn {
+            name: self.name.clone(),
+            number_type: self.number_type,
+            draw: self.draw,
+            extreme: found.value,
+            ahead: found.ahead,
         }
-        let filter = if conditions.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", conditions.join(" AND "))
-        };
-        let query = format!("SELECT {value} FROM {relation}{filter}");
-        Spi::connect(|client| client.select(&query, Some(1), &[])?.first().get_one::<i64>())
     }
 }
 
-/// The sequences of a selection with every column that they feed, ordered by OID: owned, identity,
-/// and any default that names the sequence, whatever the names are (traps S27, S28, S29).
-pub(super) fn entries(selection: Selection) -> SpiResult<Result<Vec<Entry>, Error>> {
-    Spi::connect(|client| {
-        let arguments =
-            [selection.schemas.argument(), selection.sequences.argument(), selection.exclude.argument()];
-        let mut entries: Vec<Entry> = Vec::new();
-        for row in client.select(include_str!("fed_columns.sql"), None, &arguments)? {
-            // Names are handled as UTF-8, and only ASCII is that in every encoding.
-            if row.get::<bool>(12)? != Some(true) {
-                return Ok(Err(encoding()));
-            }
+/// The sequences of a selection with every column that they feed, ordered by OID: owned, identity, any default
+/// that names the sequence, whatever the names are, and what the caller knows (traps S27, S28, S29).
+/// `function` is the function of ours that runs.
+pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult<Vec<Entry>> {
+    let replicated = replicated()?;
+    let mut defaults = Defaults::new(function);
+    let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
+    Spi::connect(|client| -> SpiResult<()> {
+        for row in client.select(include_str!("fed_columns.sql"), None, &selection.arguments())? {
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);
-            if entries.last().is_none_or(|entry| entry.oid != oid) {
-                entries.push(entry(&row, oid)?);
-            }
-            if let (Some(entry), Some(name)) = (entries.last_mut(), row.get::<String>(6)?) {
-                entry.columns.push(Column {
-                    name,
-                    relation: row.get(7)?.unwrap_or_default(),
-                    column: row.get(8)?.unwrap_or_default(),
-                    kind: column_type(row.get(9)?),
-                    indexed: row.get(10)?.unwrap_or(false),
-                    hidden: match row.get::<String>(11)?.as_deref() {
-                        Some("permission") => Some(Hidden::Permission),
-                        Some("rows") => Some(Hidden::Rows),
-                        _ => None,
-                    },
-                });
+            let entry = match entries.entry(oid.to_u32()) {
+                Occupied(known) => known.into_mut(),
+                Vacant(new) => new.insert(entry(&row, oid, &replicated)?),
+            };
+            if let Some(relation_oid) = row.get(7)? {
+                entry.columns.push(column(&row, relation_oid, oid, &mut defaults)?);
             }
         }
-        Ok(Ok(entries))
-    })
+        Ok(())
+    })?;
+    let mut entries: Vec<Entry> = entries.into_values().collect();
+    for entry in &mut entries {
+        entry.columns.sort_by(|a, b| a.name.cmp(&b.name).then(b.given.cmp(&a.given)));
+        // What the caller knows of a column goes before what its default tells.
+        entry.columns.dedup_by_key(|column| (column.relation_oid, column.attribute));
+        leave_out_descendants(entry);
+    }
+    Ok(entries)
 }
 
-fn encoding() -> Error {
-    Error::new(
-        SqlState::FeatureNotSupported,
-        "cannot set up sequences whose names are not ASCII in a database that is not UTF8",
-    )
-    .detail("A sequence, or a column that it feeds, or their schema or table has such a name.")
-    .hint("Rename it, or leave the sequence out by schemas, sequences or exclude.")
-}
-
-fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid) -> SpiResult<Entry> {
-    let exempt = match row.get::<String>(5)?.as_deref() {
+fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, replicated: &HashSet<u32>) -> SpiResult<Entry> {
+    let exempt = match row.get::<String>(6)?.as_deref() {
         Some("temporary") => Some("temporary"),
         Some("extension") => Some("belongs to an extension"),
         Some("unlogged") => Some("unlogged, so not on a standby"),
@@ -217,68 +156,101 @@ fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid) -> SpiResult<Entry> {
     };
     Ok(Entry {
         oid,
-        name: row.get(2)?.unwrap_or_default(),
+        name: text(row, 2)?,
         is_owner: row.get(3)?.unwrap_or(false),
-        unlogged: row.get(4)?.unwrap_or(false),
+        is_visible: row.get(4)?.unwrap_or(false),
+        unlogged: row.get(5)?.unwrap_or(false),
         exempt,
+        replicated: replicated.contains(&oid.to_u32()),
         columns: Vec::new(),
     })
 }
 
-fn column_type(base: Option<pg_sys::Oid>) -> Option<ColumnType> {
-    match base? {
-        pg_sys::INT2OID => Some(ColumnType::Smallint),
-        pg_sys::INT4OID => Some(ColumnType::Integer),
-        pg_sys::INT8OID => Some(ColumnType::Bigint),
-        pg_sys::NUMERICOID => Some(ColumnType::Numeric),
+fn column(
+    row: &SpiHeapTupleData<'_>,
+    relation_oid: pg_sys::Oid,
+    sequence: pg_sys::Oid,
+    defaults: &mut Defaults,
+) -> SpiResult<Column> {
+    let (relation, column) = (text(row, 9)?, text(row, 10)?);
+    let expression: Option<Vec<u8>> = row.get(13)?;
+    let given = row.get(15)?.unwrap_or(false);
+    let draw = match expression.map(CString::new).filter(|_| !given) {
+        // Identity columns, and columns that own a sequence without a default of it.
+        None => Draw::Nextval,
+        Some(expression) => defaults.draw(&expression.unwrap_or_default(), sequence),
+    };
+    // A default that computes with the value tells nothing of the sequence's position.
+    let number_type = if draw == Draw::Other { None } else { number_type(row.get(11)?) };
+    let ancestors: Option<Vec<pg_sys::Oid>> = row.get(14)?;
+    Ok(Column {
+        name: format!("{relation}.{column}"),
+        relation_oid,
+        attribute: row.get(8)?.unwrap_or(0),
+        relation,
+        column,
+        number_type,
+        draw,
+        hidden: match row.get::<String>(12)?.as_deref() {
+            Some("permission") => Some(Hidden::Permission),
+            Some("rows") => Some(Hidden::Rows),
+            _ => None,
+        },
+        ancestors: ancestors.unwrap_or_default(),
+        given,
+    })
+}
+
+/// A name that the query gives in UTF-8.
+fn text(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<String> {
+    Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+}
+
+/// The maximum over a parent takes in its partitions and children.
+fn leave_out_descendants(entry: &mut Entry) {
+    let plain = |column: &Column| column.draw != Draw::Other;
+    let read: HashSet<u32> = entry
+        .columns
+        .iter()
+        .filter(|column| plain(column))
+        .map(|column| column.relation_oid.to_u32())
+        .collect();
+    entry.columns.retain(|column| {
+        !plain(column) || !column.ancestors.iter().any(|ancestor| read.contains(&ancestor.to_u32()))
+    });
+}
+
+fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
+    // SAFETY: looks the type up, and what a domain is made of.
+    match unsafe { pg_sys::getBaseType(declared?) } {
+        pg_sys::INT2OID => Some(NumberType::Smallint),
+        pg_sys::INT4OID => Some(NumberType::Integer),
+        pg_sys::INT8OID => Some(NumberType::Bigint),
+        pg_sys::NUMERICOID => Some(NumberType::Numeric),
         _ => None,
     }
 }
 
-/// Checks what a caller selected: schemas that exist, and relations that are sequences.
-pub(super) fn check_selection(selection: Selection) -> SpiResult<Result<(), Error>> {
-    Spi::connect(|client| {
-        let first = |query: &str, argument: ArrayArgument| -> SpiResult<Option<String>> {
-            let mut rows = client.select(query, Some(1), &[argument.argument()])?;
-            rows.next().map(|row| row.get(1)).transpose().map(Option::flatten)
-        };
-        let nulls = "SELECT 'null' FROM unnest($1) AS given WHERE given IS NULL";
-        for (name, argument) in [
-            ("schemas", selection.schemas),
-            ("sequences", selection.sequences),
-            ("exclude", selection.exclude),
-        ] {
-            if argument.is_given() && first(nulls, argument)?.is_some() {
-                return Ok(Err(Error::new(
-                    SqlState::NullValueNotAllowed,
-                    format!("{name} must not contain nulls"),
-                )));
+/// The sequences whose position pglogical or Spock carries to other servers (trap S14).
+fn replicated() -> SpiResult<HashSet<u32>> {
+    let mut sequences = HashSet::new();
+    for table in ["pglogical.replication_set_seq", "spock.replication_set_seq"] {
+        let readable = format!(
+            "SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass('{table}') \
+             AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+        );
+        Spi::connect(|client| -> SpiResult<()> {
+            if client.select(&readable, Some(1), &[])?.is_empty() {
+                return Ok(());
             }
-        }
-        let missing = "SELECT given::text FROM unnest($1) AS given \
-             WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
-        if selection.schemas.is_given()
-            && let Some(name) = first(missing, selection.schemas)?
-        {
-            return Ok(Err(Error::new(
-                SqlState::InvalidSchemaName,
-                format!("schema \"{name}\" does not exist"),
-            )));
-        }
-        let others = "SELECT given::text FROM unnest($1) AS given \
-             WHERE NOT EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = given)";
-        for argument in [selection.sequences, selection.exclude] {
-            if argument.is_given()
-                && let Some(name) = first(others, argument)?
-            {
-                return Ok(Err(Error::new(
-                    SqlState::WrongObjectType,
-                    format!("\"{name}\" is not a sequence"),
-                )));
+            let query = format!("SELECT set_seqoid::oid FROM {table}");
+            for row in client.select(&query, None, &[])? {
+                sequences.extend(row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32));
             }
-        }
-        Ok(Ok(()))
-    })
+            Ok(())
+        })?;
+    }
+    Ok(sequences)
 }
 
 /// The name of a relation for a message, in quotation marks.

@@ -4,13 +4,11 @@ use std::cell::Cell;
 
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
-use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
 
-use super::settings;
+use super::{settings, tables};
 use crate::error::{raise, report};
-
-/// The table that holds it, beside our functions.
-pub(super) const TABLE: &std::ffi::CStr = c"interleaved_node";
 
 /// What this backend knows of the stored row.
 #[derive(Clone, Copy)]
@@ -36,20 +34,36 @@ thread_local! {
 /// 55000 where the database has no node, or where the settings name another than the stored one.
 #[inline]
 pub(super) fn class(function: pg_sys::Oid) -> Result<Class, Error> {
-    let setting = settings::class()?;
-    let stored = stored(function)?;
-    match (setting, stored) {
-        (None, Some(class)) | (Some(class), None) => Ok(class),
-        (Some(setting), Some(stored)) if setting == stored => Ok(stored),
-        (Some(setting), Some(stored)) => Err(contradiction(setting, stored)),
-        (None, None) => Err(Error::new(
+    known(function)?.ok_or_else(|| {
+        Error::new(
             SqlState::ObjectNotInPrerequisiteState,
             "this database has not been set up as a node",
         )
         .detail("No node is stored for this server and this database.")
         .hint(
             "Call setup_interleaved_sequences(node, nodes), or name them: partitioned_nextval(sequence, node, nodes).",
-        )),
+        )
+    })
+}
+
+/// The class of this database's node, where the backend has read it and no setting stands in for it. Raises no
+/// error.
+#[inline]
+pub(super) fn at_hand() -> Option<Class> {
+    match STORED.get() {
+        Stored::Read { class, .. } if !settings::is_any_set() => class,
+        _ => None,
+    }
+}
+
+/// The class of this database's node, where it has one.
+///
+/// # Errors
+/// 55000 where the settings name another than the stored one, 22023 where they make no class.
+pub(super) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
+    match (settings::class()?, stored(function)?) {
+        (Some(setting), Some(stored)) if setting != stored => Err(contradiction(setting, stored)),
+        (setting, stored) => Ok(setting.or(stored)),
     }
 }
 
@@ -66,11 +80,9 @@ pub(super) fn check_class_is_kept(function: pg_sys::Oid, class: Class) -> Result
             format!("this database is node {} of {} already", stored.node(), stored.nodes()),
         )
         .detail(format!("It cannot be set up as node {} of {} as well.", class.node(), class.nodes()))
-        .hint(format!(
-            "A node keeps its class for good. Where it was set up by mistake and no value of the class is in use, \
-             delete its row of \"{}\" and set it up again.",
-            TABLE.to_string_lossy()
-        )));
+        .hint(
+            "A node keeps its class as long as other nodes write; reset_interleaved_sequences() takes it back.",
+        ));
     }
     if let Some(setting) = settings::class()?
         && setting != class
@@ -94,26 +106,40 @@ fn contradiction(setting: Class, other: Class) -> Error {
     .hint("The settings and the node of setup_interleaved_sequences() must be the same.")
 }
 
+/// Refuses a caller who may not store the node.
+///
+/// # Errors
+/// 42501 without the privilege, which the owner of the database has.
+pub(super) fn check_may_store(function: pg_sys::Oid) -> Result<(), Error> {
+    if !tables::NODE.allows(function, pg_sys::ACL_INSERT) {
+        let message = "permission denied to set this database up as a node";
+        return Err(Error::new(SqlState::InsufficientPrivilege, message)
+            .hint("Run the set-up as the owner of the database, or as a superuser."));
+    }
+    Ok(())
+}
+
+/// Stores the class of this database's node.
+pub(super) fn store(function: pg_sys::Oid, class: Class) -> SpiResult<()> {
+    let insert = "INSERT INTO {} (system_identifier, database, node, nodes) VALUES ($1, $2, $3, $4)";
+    let insert = tables::statement(insert, tables::NODE, function);
+    let (system_identifier, database) = tables::own_key();
+    let values = [system_identifier.into(), database.into(), class.node().into(), class.nodes().into()];
+    Spi::connect_mut(|client| client.update(insert.as_c_str(), None, &values).map(|_| ()))
+}
+
+/// Removes this database's node.
+pub(super) fn forget(function: pg_sys::Oid) -> SpiResult<()> {
+    let delete = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
+    let delete = tables::statement(delete, tables::NODE, function);
+    let (system_identifier, database) = tables::own_key();
+    let key = [system_identifier.into(), database.into()];
+    Spi::connect_mut(|client| client.update(delete.as_c_str(), None, &key).map(|_| ()))
+}
+
 /// Whether this database's node is stored.
 pub(super) fn is_stored(function: pg_sys::Oid) -> Result<bool, Error> {
     Ok(stored(function)?.is_some())
-}
-
-/// The OID of the table of nodes.
-///
-/// # Errors
-/// 55000 where it is gone.
-pub(super) fn table(function: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
-    // SAFETY: looks up catalogs by OID and by a NUL-terminated name.
-    let table = unsafe { pg_sys::get_relname_relid(TABLE.as_ptr(), pg_sys::get_func_namespace(function)) };
-    if table == pg_sys::InvalidOid {
-        return Err(Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            format!("table \"{}\" is missing", TABLE.to_string_lossy()),
-        )
-        .hint("It was renamed, moved or dropped; give it back its name and schema."));
-    }
-    Ok(table)
 }
 
 #[inline]
@@ -129,7 +155,7 @@ fn stored(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
 #[cold]
 fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
     register_callback();
-    let table = table(function)?;
+    let table = tables::NODE.oid(function)?;
     let mut found = None;
     // SAFETY: the table is opened by OID under AccessShare and closed below; the snapshot is
     // registered as long as the scan runs. The columns read are NOT NULL and of the types that
@@ -145,7 +171,7 @@ fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
             0,
             std::ptr::null_mut(),
         );
-        let (system_identifier, database) = own_key();
+        let (system_identifier, database) = tables::own_key();
         let mut values = [pg_sys::Datum::null(); COLUMNS];
         let mut nulls = [false; COLUMNS];
         loop {
@@ -170,13 +196,6 @@ fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
 
 /// The number of columns of the table.
 const COLUMNS: usize = 5;
-
-/// The key of this database's row. A copy of the cluster made by dump, template, pg_createsubscriber
-/// or pg_upgrade has another.
-pub(super) fn own_key() -> (i64, pg_sys::Oid) {
-    // SAFETY: both are set before a backend runs its first statement.
-    unsafe { (pg_sys::GetSystemIdentifier() as i64, pg_sys::MyDatabaseId) }
-}
 
 fn register_callback() {
     if !CALLBACK_REGISTERED.replace(true) {

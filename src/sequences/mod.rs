@@ -1,23 +1,66 @@
 //! Interleaved sequences: the functions that SQL calls, and what they read of the server.
 
+mod batches;
 mod catalog;
-mod discarded;
+mod defaults;
+mod extreme;
+mod failure;
+mod feeds;
 mod identity;
+mod locks;
 mod nextval;
+mod records;
+mod request;
+mod reset;
+mod selection;
 mod settings;
 mod setup;
+mod status;
+mod steps;
 mod stored;
+mod subtransaction;
+mod tables;
 
 pub(crate) use settings::register as register_settings;
 
 pgrx::extension_sql_file!("../../sql/sequences/interleaved_node.sql", name = "interleaved_node");
 pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_sequence.sql",
+    name = "interleaved_sequence",
+    requires = ["interleaved_node"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_setup.sql",
+    name = "interleaved_setup",
+    requires = ["interleaved_sequence"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/partitioned_nextval.sql",
     name = "partitioned_nextval",
-    requires = ["interleaved_node"]
+    requires = ["interleaved_setup"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/setup_interleaved_sequences.sql",
     name = "setup_interleaved_sequences",
-    requires = ["interleaved_node"]
+    requires = ["partitioned_nextval"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/setup_interleaved_sequences_in_batches.sql",
+    name = "setup_interleaved_sequences_in_batches",
+    requires = ["setup_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/reset_interleaved_sequences.sql",
+    name = "reset_interleaved_sequences",
+    requires = ["setup_interleaved_sequences_in_batches"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_sequences.sql",
+    name = "interleaved_sequences",
+    requires = ["reset_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/check_interleaved_sequences.sql",
+    name = "check_interleaved_sequences",
+    requires = ["interleaved_sequences"]
 );

@@ -1,15 +1,29 @@
 //! `partitioned_nextval`: the next value of a sequence that belongs to this node.
+//!
+//! A default pays for it on every row, so the two functions are called by the function manager as C's are, and
+//! what every call does runs without a guard around it: an error that core's `nextval` raises jumps over their
+//! frames, as it jumps over those of C. That is sound as long as nothing that is to be dropped, and no
+//! `catch_unwind`, is alive in them while core is called. Everything else happens behind `#[pg_guard]`.
 
-use keyspace::sequences::Class;
+use std::cell::Cell;
+
+use keyspace::sequences::{Class, Progression};
 use keyspace::{Error, SqlState};
-use pgrx::{check_for_interrupts, pg_extern, pg_sys};
+use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
+use super::request::running;
 use super::{identity, stored};
-use crate::error::or_raise;
+use crate::error::{or_raise, raise, report};
 
 unsafe extern "C-unwind" {
     /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.
     fn nextval_internal(relid: pg_sys::Oid, check_permissions: bool) -> i64;
+}
+
+thread_local! {
+    /// How the sequence goes on that was drawn from last; dropped when any sequence is altered.
+    static DEFINITION: Cell<Option<(pg_sys::Oid, Progression)>> = const { Cell::new(None) };
+    static CALLBACK_REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The next value of `sequence` that belongs to this database's node.
@@ -18,71 +32,163 @@ unsafe extern "C-unwind" {
 /// other it draws until the class matches, so it is correct on an untouched sequence, too, and after
 /// a restore, a `setval` or `TRUNCATE ... RESTART IDENTITY`. `currval` and `lastval` give the same value.
 ///
+/// Declared as `partitioned_nextval(sequence regclass)`.
+///
 /// # Errors
 /// 22004 for NULL, 55000 where the database has no node or where the sequence never comes to the
 /// class, and whatever core's `nextval` raises.
-#[pg_extern(sql = false)]
-fn partitioned_nextval(sequence: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) -> i64 {
-    let sequence = or_raise(sequence.ok_or_else(|| null("sequence")));
-    // The first draw comes before the class is read: its lock takes in invalidations, so that a
-    // session that was open before a change of the node follows it.
-    let value = nextval(sequence);
-    // SAFETY: called by the function manager, which fills in flinfo.
-    let function = unsafe { (*(*fcinfo).flinfo).fn_oid };
-    let class = or_raise(identity::class(function));
-    if class.contains(value) {
-        return value;
+///
+/// # Safety
+/// To be called by the function manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn partitioned_nextval(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: see the head of this file.
+    unsafe {
+        let Some(sequence) = argument(fcinfo, 0) else { return refuse_null(c"sequence".as_ptr()) };
+        let sequence = pg_sys::Oid::from(sequence.value() as u32);
+        // The first draw comes before the class is read: its lock takes in invalidations, so that a
+        // session that was open before a change of the node follows it (trap S42).
+        let value = nextval_internal(sequence, true);
+        let class = match identity::at_hand() {
+            Some(class) => class,
+            None => unpack(class_of_node(fcinfo)),
+        };
+        draw_to_class(sequence, class, value)
     }
-    or_raise(draw_on(sequence, class, value))
 }
 
 /// The next value of `sequence` that belongs to `node` of `nodes`, whatever this database's node is.
 ///
+/// Declared as `partitioned_nextval(sequence regclass, node integer, nodes integer)`.
+///
 /// # Errors
 /// As the form without a node, and 22023 where `node` of `nodes` is no class.
-#[pg_extern(sql = false)]
-fn partitioned_nextval_of_node(sequence: Option<pg_sys::Oid>, node: Option<i32>, nodes: Option<i32>) -> i64 {
-    let sequence = or_raise(sequence.ok_or_else(|| null("sequence")));
-    let node = or_raise(node.ok_or_else(|| null("node")));
-    let nodes = or_raise(nodes.ok_or_else(|| null("nodes")));
-    let class = or_raise(Class::new(node, nodes));
-    let value = nextval(sequence);
-    if class.contains(value) {
-        return value;
+///
+/// # Safety
+/// To be called by the function manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn partitioned_nextval_of_node(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    // SAFETY: see the head of this file.
+    unsafe {
+        let Some(sequence) = argument(fcinfo, 0) else { return refuse_null(c"sequence".as_ptr()) };
+        let Some(node) = argument(fcinfo, 1) else { return refuse_null(c"node".as_ptr()) };
+        let Some(nodes) = argument(fcinfo, 2) else { return refuse_null(c"nodes".as_ptr()) };
+        let sequence = pg_sys::Oid::from(sequence.value() as u32);
+        let class = unpack(class_of(node.value() as i32, nodes.value() as i32));
+        draw_to_class(sequence, class, nextval_internal(sequence, true))
     }
-    or_raise(draw_on(sequence, class, value))
+}
+
+/// Draws on until a value of the class comes. Beside other sessions no number of draws is enough for
+/// sure, but whether the class can be reached at all is known from each value by arithmetic (trap S41).
+///
+/// # Safety
+/// As for the functions above.
+#[inline]
+unsafe fn draw_to_class(sequence: pg_sys::Oid, class: Class, mut value: i64) -> pg_sys::Datum {
+    // SAFETY: see the head of this file; the flag is set by signal handlers of this process.
+    unsafe {
+        while !class.contains(value) {
+            let is_ahead = match DEFINITION.get() {
+                Some((known, progression)) if known == sequence => class.is_ahead(value, &progression),
+                _ => false,
+            };
+            if !is_ahead || (&raw const pg_sys::InterruptPending).read_volatile() != 0 {
+                look_ahead(sequence, class.node(), class.nodes(), value);
+            }
+            value = nextval_internal(sequence, true);
+        }
+    }
+    pg_sys::Datum::from(value)
+}
+
+/// Looks the definition of a sequence up, and refuses one that never comes to the class.
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn look_ahead(sequence: pg_sys::Oid, node: i32, nodes: i32, value: i64) {
+    check_for_interrupts!();
+    if !CALLBACK_REGISTERED.replace(true) {
+        // SAFETY: the callback stays valid, since libraries are never unloaded.
+        unsafe {
+            pg_sys::CacheRegisterSyscacheCallback(
+                pg_sys::SysCacheIdentifier::SEQRELID as i32,
+                Some(definition_changed),
+                pg_sys::Datum::null(),
+            );
+        }
+    }
+    let class = or_raise(Class::new(node, nodes));
+    // Where the sequence was dropped under us, the next draw says so.
+    let Some(definition) = stored::definition(sequence) else { return };
+    if !class.is_ahead(value, &definition.progression) {
+        raise(report(unreachable_class(sequence, class, value, definition.progression.increment)));
+    }
+    DEFINITION.set(Some((sequence, definition.progression)));
+}
+
+/// Called when the definition of a sequence has changed.
+#[pg_guard]
+unsafe extern "C-unwind" fn definition_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    DEFINITION.set(None);
+}
+
+/// The class of this database's node, packed.
+#[pg_guard]
+extern "C-unwind" fn class_of_node(fcinfo: pg_sys::FunctionCallInfo) -> u64 {
+    pack(or_raise(identity::class(running(fcinfo))))
+}
+
+/// The class of `node` of `nodes`, packed.
+#[inline]
+fn class_of(node: i32, nodes: i32) -> u64 {
+    match Class::new(node, nodes) {
+        Ok(class) => pack(class),
+        Err(_) => refuse_class(node, nodes),
+    }
+}
+
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn refuse_class(node: i32, nodes: i32) -> u64 {
+    pack(or_raise(Class::new(node, nodes)))
+}
+
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn refuse_null(argument: *const std::ffi::c_char) -> pg_sys::Datum {
+    // SAFETY: a literal of ours.
+    let argument = unsafe { std::ffi::CStr::from_ptr(argument) };
+    raise(report(null(&argument.to_string_lossy())))
+}
+
+/// A class in a form that passes through a guarded function.
+#[inline]
+fn pack(class: Class) -> u64 {
+    u64::from(class.node().unsigned_abs()) << 32 | u64::from(class.nodes().unsigned_abs())
+}
+
+/// The class that was packed.
+#[inline]
+fn unpack(packed: u64) -> Class {
+    Class::new_unchecked((packed >> 32) as i32, packed as i32)
+}
+
+/// An argument of the call; `None` where it is NULL.
+///
+/// # Safety
+/// To be called with what the function manager passed.
+#[inline]
+unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, at: usize) -> Option<pg_sys::Datum> {
+    // SAFETY: the function is declared with more arguments than `at`.
+    let argument = unsafe { &*(*fcinfo).args.as_ptr().add(at) };
+    (!argument.isnull).then_some(argument.value)
 }
 
 /// An argument that must not be NULL is.
 pub(super) fn null(argument: &str) -> Error {
     Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not be null"))
-}
-
-/// Core's `nextval`, with its privilege checks.
-#[inline]
-fn nextval(sequence: pg_sys::Oid) -> i64 {
-    // SAFETY: nextval_internal checks that the OID is that of a sequence; the guard turns its errors
-    // into Rust's unwinding.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| nextval_internal(sequence, true)) }
-}
-
-/// Draws until a value of the class comes. Beside other sessions no number of draws is enough for
-/// sure, but whether the class can be reached at all is known from each value by arithmetic.
-fn draw_on(sequence: pg_sys::Oid, class: Class, mut value: i64) -> Result<i64, Error> {
-    loop {
-        // Where the sequence was dropped under us, the next draw says so. It may be altered between two
-        // draws, and its definition comes from a cache.
-        if let Some(definition) = stored::definition(sequence)
-            && !class.is_ahead(value, &definition.progression)
-        {
-            return Err(unreachable_class(sequence, class, value, definition.progression.increment));
-        }
-        check_for_interrupts!();
-        value = nextval(sequence);
-        if class.contains(value) {
-            return Ok(value);
-        }
-    }
 }
 
 #[cold]
@@ -95,3 +201,18 @@ fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment:
     .detail(format!("It gave {value}, and steps by {increment}."))
     .hint("Run setup_interleaved_sequences(), which brings a sequence into the class of its node.")
 }
+
+/// Tells the function manager how to call the functions of this file.
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_partitioned_nextval() -> &'static pg_sys::Pg_finfo_record {
+    &VERSION_1
+}
+
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_partitioned_nextval_of_node() -> &'static pg_sys::Pg_finfo_record {
+    &VERSION_1
+}
+
+const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };

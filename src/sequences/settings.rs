@@ -40,6 +40,12 @@ pub(crate) fn register() {
     }
 }
 
+/// Whether one of the settings is set.
+#[inline]
+pub(super) fn is_any_set() -> bool {
+    NODE.get() != 0 || NODES.get() != 0
+}
+
 /// The class that the settings name; `None` where neither is set.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! What the server stores of a sequence: its definition in the catalog, and its state in its own page, the
 //! only place that tells whether a value was handed out.
 
-use keyspace::sequences::Progression;
+use keyspace::sequences::{NumberType, Progression};
 use pgrx::pg_sys;
 
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
@@ -29,14 +29,39 @@ pub(super) struct State {
 /// # Safety
 /// `sequence` must be the OID of a sequence, or of no relation at all.
 pub(super) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: within a transaction; the relation is closed below.
-    let relation = unsafe { pg_sys::try_relation_open(sequence, pg_sys::AccessShareLock as i32) };
-    if relation.is_null() {
-        return None;
+    // SAFETY: within a transaction; what is opened is read and closed.
+    unsafe {
+        let relation = pg_sys::try_relation_open(sequence, pg_sys::AccessShareLock as i32);
+        if relation.is_null() { None } else { Some(read_and_close(relation)) }
     }
+}
+
+/// Reads where a sequence stands without waiting; `None` where it does not exist any more, or where somebody has
+/// locked it even against reading (TRUNCATE ... RESTART IDENTITY, DROP, ALTER SEQUENCE ... OWNED BY).
+///
+/// # Safety
+/// As for [`state`].
+pub(super) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
+    // SAFETY: as for `state`; the lock is taken before the relation is opened, and given back if it is gone.
+    unsafe {
+        if !pg_sys::ConditionalLockRelationOid(sequence, pg_sys::AccessShareLock as i32) {
+            return None;
+        }
+        let relation = pg_sys::try_relation_open(sequence, pg_sys::NoLock as i32);
+        if relation.is_null() {
+            pg_sys::UnlockRelationOid(sequence, pg_sys::AccessShareLock as i32);
+            return None;
+        }
+        Some(read_and_close(relation))
+    }
+}
+
+/// # Safety
+/// `relation` must be a sequence, opened and locked with AccessShare.
+unsafe fn read_and_close(relation: pg_sys::Relation) -> State {
     // SAFETY: a sequence has exactly one page with exactly one tuple, which is never pruned. The
     // buffer is pinned and share-locked while its tuple is read, and released afterwards.
-    let state = unsafe {
+    unsafe {
         let buffer = pg_sys::ReadBuffer(relation, 0);
         pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
         let page = pg_sys::BufferGetPage(buffer);
@@ -45,11 +70,9 @@ pub(super) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
         let data = tuple.cast::<u8>().add((*tuple).t_hoff as usize).cast::<SequenceData>();
         let state = State { last_value: (*data).last_value, is_called: (*data).is_called };
         pg_sys::UnlockReleaseBuffer(buffer);
+        pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
         state
-    };
-    // SAFETY: opened above with the same lock.
-    unsafe { pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32) };
-    Some(state)
+    }
 }
 
 /// `FormData_pg_sequence` of catalog/pg_sequence.h, which the bindings lack; the same in PostgreSQL 10 to 18.
@@ -68,6 +91,8 @@ struct SequenceForm {
 /// How a sequence is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Definition {
+    /// `AS`.
+    pub(super) number_type: NumberType,
     /// `START WITH`.
     pub(super) start: i64,
     /// How it goes on.
@@ -85,6 +110,11 @@ pub(super) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
         let data = (*tuple).t_data;
         let form = data.cast::<u8>().add((*data).t_hoff as usize).cast::<SequenceForm>();
         let definition = Definition {
+            number_type: match (*form).seqtypid {
+                pg_sys::INT2OID => NumberType::Smallint,
+                pg_sys::INT4OID => NumberType::Integer,
+                _ => NumberType::Bigint,
+            },
             start: (*form).seqstart,
             progression: Progression {
                 increment: (*form).seqincrement,

@@ -29,6 +29,12 @@ pub enum SqlState {
     WrongObjectType,
     /// 42704: an object that does not exist.
     UndefinedObject,
+    /// 42P01: a relation that does not exist.
+    UndefinedTable,
+    /// 42703: a column that does not exist.
+    UndefinedColumn,
+    /// 53200: not enough shared memory.
+    OutOfMemory,
     /// 3F000: a schema that does not exist.
     InvalidSchemaName,
     /// 55P03: a lock that was not to be had in time.
@@ -57,6 +63,9 @@ impl SqlState {
             Self::InsufficientPrivilege => "42501",
             Self::WrongObjectType => "42809",
             Self::UndefinedObject => "42704",
+            Self::UndefinedTable => "42P01",
+            Self::UndefinedColumn => "42703",
+            Self::OutOfMemory => "53200",
             Self::InvalidSchemaName => "3F000",
             Self::LockNotAvailable => "55P03",
             Self::ObjectInUse => "55006",

@@ -1,5 +1,6 @@
 -- Every function has its volatility, parallel safety and strictness on purpose; every object has a comment.
 -- Only from PostgreSQL 18 on there is ulid_skipsupport(internal), and core's own uuidv7() hides ours.
+\pset format unaligned
 SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS function,
        CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
        CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
@@ -10,6 +11,7 @@ WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_keyspace')
   AND p.proname <> 'ulid_skipsupport'
 ORDER BY (p.proname || '(' || pg_get_function_identity_arguments(p.oid)) COLLATE "C";
+\pset format aligned
 -- No object without a comment; row and array types have that of what they belong to.
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS without_comment
 FROM pg_depend d

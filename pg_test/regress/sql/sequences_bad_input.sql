@@ -1,5 +1,6 @@
 -- Bad input gets one clear error with its SQLSTATE, and changes nothing.
 -- trap_s04 trap_s31 trap_s32 trap_s35
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA bad;
 SET search_path = bad, public;
@@ -41,11 +42,67 @@ SELECT setup_interleaved_sequences(2, sequences => '{no_such_seq}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, exclude => '{item}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT setup_interleaved_sequences(2, feeds => '{}');
+-- Arguments that contradict each other.
+SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}', exclude => '{item_id_seq}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}', schemas => '{public}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["item.id"]}', exclude => '{item_id_seq}');
+\echo :LAST_ERROR_SQLSTATE
+-- Feeds that mean nothing.
+SELECT setup_interleaved_sequences(2, feeds => '[]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": "item.id"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": [1]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["id"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["a.b.c.d"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["item.x y"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["item.nothing"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["nothing.id"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"nothing": ["item.id"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item": ["item.id"]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["item_id_seq.last_value"]}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, peers => ARRAY['{}'::jsonb]);
 \echo :LAST_ERROR_SQLSTATE
-SELECT setup_interleaved_sequences(2, blocks => true);
+SELECT setup_interleaved_sequences(2, blocks => NULL);
+\echo :LAST_ERROR_SQLSTATE
+-- A gap beyond the type.
+SELECT setup_interleaved_sequences(2, schemas => '{bad}', gap => 2147483647);
+\echo :LAST_ERROR_SQLSTATE
+-- The other functions.
+SELECT reset_interleaved_sequences('{item}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT reset_interleaved_sequences(dry_run => NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT reset_interleaved_sequences(lock_timeout => '-1 s');
+\echo :LAST_ERROR_SQLSTATE
+SELECT check_interleaved_sequences(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT check_interleaved_sequences(ARRAY['{}'::jsonb]);
+\echo :LAST_ERROR_SQLSTATE
+CALL setup_interleaved_sequences_in_batches(3, 2);
+\echo :LAST_ERROR_SQLSTATE
+CALL setup_interleaved_sequences_in_batches(2, retries => -1);
+\echo :LAST_ERROR_SQLSTATE
+CALL setup_interleaved_sequences_in_batches(2, retries => NULL);
+\echo :LAST_ERROR_SQLSTATE
+CALL setup_interleaved_sequences_in_batches(2, schemas => '{nowhere}');
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+CALL setup_interleaved_sequences_in_batches(2, schemas => '{bad}');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SELECT setup_interleaved_sequences_step();
 \echo :LAST_ERROR_SQLSTATE
 -- A snapshot that hides what others have committed since.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -70,6 +127,9 @@ SET ROLE regress_keyspace_user;
 SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{item_id_seq}', dry_run => true);
 SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}');
 \echo :LAST_ERROR_SQLSTATE
+SELECT reset_interleaved_sequences('{item_id_seq}');
+CALL setup_interleaved_sequences_in_batches(2, sequences => '{item_id_seq}');
+\echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 BEGIN;
 DELETE FROM interleaved_node;
@@ -88,6 +148,15 @@ SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{theirs}
 SELECT setup_interleaved_sequences(2, sequences => '{theirs}');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
+-- A set-up within a set-up.
+CREATE FUNCTION set_up_again() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.setup_interleaved_sequences(2, schemas => '{bad}'); END $$;
+CREATE EVENT TRIGGER regress_keyspace_trigger ON ddl_command_end WHEN TAG IN ('ALTER SEQUENCE') EXECUTE FUNCTION set_up_again();
+\set VERBOSITY terse
+SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}');
+\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
+DROP EVENT TRIGGER regress_keyspace_trigger;
 -- Nothing has changed.
 SELECT increment_by, last_value FROM pg_sequences WHERE schemaname = 'bad';
 DROP SCHEMA bad CASCADE;

@@ -1,16 +1,22 @@
--- Names in a database of another encoding: refused where they cannot be handled, never mistaken.
+-- Names in a database of another encoding are those of the same letters.
 -- trap_k16
 SET client_min_messages = warning;
 SELECT current_database() AS first \gset
 CREATE DATABASE keyspace_sequences_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
 \c keyspace_sequences_latin1
 SET client_min_messages = warning;
+SET client_encoding = 'UTF8';
 CREATE EXTENSION pg_keyspace;
-CREATE TABLE plain (id serial PRIMARY KEY);
-SELECT sequence, action, restart FROM setup_interleaved_sequences(2);
-DO $$ BEGIN EXECUTE format('CREATE TABLE %I (id serial PRIMARY KEY)', 'caf' || chr(233)); END $$;
-SELECT sequence, action, restart FROM setup_interleaved_sequences(2);
-\echo :LAST_ERROR_SQLSTATE
-SELECT sequence, action, restart FROM setup_interleaved_sequences(2, sequences => '{plain_id_seq}');
+CREATE TABLE "café" ("numéro" serial PRIMARY KEY, other int);
+INSERT INTO "café" (other) VALUES (1), (2);
+SELECT sequence, action, in_use, restart, detail, fed_columns, ddl FROM setup_interleaved_sequences(2, dry_run => true);
+SELECT sequence, action, in_use, restart FROM setup_interleaved_sequences(2, feeds => '{"\"café_numéro_seq\"": ["\"café\".other"]}');
+SELECT sequence, in_order, fed_columns FROM interleaved_sequences;
+INSERT INTO "café" VALUES (10);
+SELECT finding, detail FROM check_interleaved_sequences();
+SELECT sequence, action, restart FROM reset_interleaved_sequences();
+-- Messages show such letters by their code points.
+SELECT setup_interleaved_sequences(2, sequences => '{"\"café\""}');
+SELECT setup_interleaved_sequences(2, schemas => '{"é"}');
 \c :first
 DROP DATABASE keyspace_sequences_latin1;

@@ -17,9 +17,11 @@ SELECT nextval('one_id_seq');
 SELECT setval('one_id_seq', 7);
 SELECT action, in_use, restart FROM setup_interleaved_sequences(2, schemas => '{setup}');
 SELECT nextval('one_id_seq');
--- Rows above the sequence.
+-- Rows above the sequence: those of another node change nothing, those of its own class do.
 INSERT INTO one VALUES (101);
 SELECT action, in_use, restart FROM setup_interleaved_sequences(2, schemas => '{setup}');
+INSERT INTO one VALUES (100);
+SELECT action, in_use, restart, detail FROM setup_interleaved_sequences(2, schemas => '{setup}');
 -- A cycle stays in the class.
 CREATE SEQUENCE wheel MAXVALUE 6 CYCLE;
 SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{wheel}');
@@ -35,6 +37,15 @@ SELECT restart FROM setup_interleaved_sequences(2, sequences => '{spaced}', gap 
 -- Another step is left alone and said.
 CREATE SEQUENCE pooled INCREMENT 50;
 SELECT action, restart, new_increment, detail FROM setup_interleaved_sequences(2, sequences => '{pooled}');
+-- On request it becomes blocks: every other one of its values, and the ids of a block are its node's alone.
+CREATE TABLE hibernate (id bigint PRIMARY KEY);
+INSERT INTO hibernate SELECT g FROM generate_series(1, 70) AS g;
+SELECT nextval('pooled');
+SELECT action, in_use, restart, new_increment, detail
+FROM setup_interleaved_sequences(2, sequences => '{pooled}', blocks => true, feeds => '{"pooled": ["hibernate.id"]}');
+SELECT nextval('pooled') FROM generate_series(1, 3);
+SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{pooled}', blocks => true);
+SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{pooled}');
 -- Nothing left: refused before anything is changed.
 CREATE SEQUENCE full_up AS smallint;
 SELECT setval('full_up', 32767);

@@ -40,6 +40,12 @@ impl Class {
         Ok(Self { node, nodes })
     }
 
+    /// The class of a node and a number of nodes that [`Class::new`] has accepted.
+    #[inline]
+    pub const fn new_unchecked(node: i32, nodes: i32) -> Self {
+        Self { node, nodes }
+    }
+
     /// The node's number, from 1.
     pub const fn node(self) -> i32 {
         self.node
@@ -65,27 +71,32 @@ impl Class {
         }
     }
 
-    /// The least value of the class that is not below `value`.
-    pub const fn at_or_above(self, value: i128) -> i128 {
-        value + (self.node as i128 - value).rem_euclid(self.nodes as i128)
+    /// The values of the class.
+    pub const fn residue(self) -> Residue {
+        Residue { offset: self.node as i128, modulus: self.nodes as i128 }
     }
 
-    /// The greatest value of the class that is not above `value`.
-    pub const fn at_or_below(self, value: i128) -> i128 {
-        value - (value - self.node as i128).rem_euclid(self.nodes as i128)
+    /// The values of the class where each value stands for a block of `size` ids: every `nodes`-th of the
+    /// values that lie `size` apart and pass through `origin`.
+    pub const fn blocks(self, size: u64, origin: i64) -> Residue {
+        let size = size as i128;
+        let offset = (origin as i128).rem_euclid(size) + self.node as i128 * size;
+        Residue { offset, modulus: size * self.nodes as i128 }
     }
 
     /// Whether a sequence that has given `value` and steps by `increment` ever comes to this class,
     /// as long as it does not wrap around.
     #[inline]
     pub const fn is_reachable(self, value: i64, increment: i64) -> bool {
-        let step = gcd(increment.unsigned_abs(), self.nodes as u64);
-        (value as i128 - self.node as i128).rem_euclid(step as i128) == 0
+        // Nearly every sequence steps by 1, and this is asked at every draw.
+        matches!(increment, 1 | -1)
+            || self.residue().meets(Residue::through(value as i128, increment.unsigned_abs()))
     }
 
     /// Whether a sequence that has just given `value`, which is not of this class, comes to the class
     /// before it wraps around, or after it has done so once. A sequence that does not cycle is left to
     /// raise its own error at its end.
+    #[inline]
     pub fn is_ahead(self, value: i64, progression: &Progression) -> bool {
         let increment = progression.increment;
         if !self.is_reachable(value, increment) {
@@ -105,7 +116,52 @@ impl Class {
         (0..i128::from(self.nodes))
             .map(|step| i128::from(value) + step * i128::from(progression.increment))
             .take_while(|value| progression.holds(*value))
-            .any(|value| self.at_or_above(value) == value)
+            .any(|value| self.residue().contains(value))
+    }
+}
+
+/// The values congruent to `offset` modulo `modulus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residue {
+    offset: i128,
+    modulus: i128,
+}
+
+impl Residue {
+    /// Every value.
+    pub const fn every() -> Self {
+        Self { offset: 0, modulus: 1 }
+    }
+
+    /// Every `step`-th value, in both directions from `origin`.
+    pub const fn through(origin: i128, step: u64) -> Self {
+        Self { offset: origin, modulus: step as i128 }
+    }
+
+    /// Whether it has values in common with another.
+    pub const fn meets(self, other: Self) -> bool {
+        let common = gcd(self.modulus.unsigned_abs(), other.modulus.unsigned_abs());
+        (self.offset - other.offset).rem_euclid(common as i128) == 0
+    }
+
+    /// How far its values lie apart.
+    pub const fn modulus(self) -> i128 {
+        self.modulus
+    }
+
+    /// Whether a value is one of them.
+    pub const fn contains(self, value: i128) -> bool {
+        (value - self.offset).rem_euclid(self.modulus) == 0
+    }
+
+    /// The least of them that is not below `value`.
+    pub const fn at_or_above(self, value: i128) -> i128 {
+        value + (self.offset - value).rem_euclid(self.modulus)
+    }
+
+    /// The greatest of them that is not above `value`.
+    pub const fn at_or_below(self, value: i128) -> i128 {
+        value - (value - self.offset).rem_euclid(self.modulus)
     }
 }
 
@@ -128,7 +184,7 @@ impl Progression {
     }
 }
 
-const fn gcd(mut a: u64, mut b: u64) -> u64 {
+const fn gcd(mut a: u128, mut b: u128) -> u128 {
     while b != 0 {
         (a, b) = (b, a % b);
     }
@@ -161,8 +217,8 @@ mod tests {
         assert!(class(2, 2).contains(-2));
         assert!(class(1, 3).contains(-2));
         assert!(!class(1, 3).contains(-3));
-        assert_eq!(class(1, 3).at_or_above(-3), -2);
-        assert_eq!(class(2, 2).at_or_below(-1), -2);
+        assert_eq!(class(1, 3).residue().at_or_above(-3), -2);
+        assert_eq!(class(2, 2).residue().at_or_below(-1), -2);
     }
 
     #[test]
@@ -221,13 +277,51 @@ mod tests {
         #[test]
         fn neighbours_are_in_class_and_nearest(value: i64, nodes in 2..=300_i32, pick: u16) {
             let class = class(1 + i32::from(pick) % nodes, nodes);
-            let (above, below) = (class.at_or_above(i128::from(value)), class.at_or_below(i128::from(value)));
+            let residue = class.residue();
+            let (above, below) = (residue.at_or_above(i128::from(value)), residue.at_or_below(i128::from(value)));
             let n = i128::from(nodes);
             for found in [above, below] {
                 prop_assert_eq!(found.rem_euclid(n), i128::from(class.node()).rem_euclid(n));
             }
             prop_assert!((0..n).contains(&(above - i128::from(value))));
             prop_assert!((0..n).contains(&(i128::from(value) - below)));
+        }
+
+        #[test]
+        fn trap_s33_progressions_meet_as_brute_force_says(
+            a in -30..30_i128, b in -30..30_i128, step_a in 1..24_u64, step_b in 1..24_u64,
+        ) {
+            let (one, other) = (Residue::through(a, step_a), Residue::through(b, step_b));
+            let met = (-600..600_i128).any(|value| one.contains(value) && other.contains(value));
+            prop_assert_eq!(one.meets(other), met);
+        }
+
+        #[test]
+        fn trap_s34_only_a_multiple_splits_a_class(node in 1..=12_i32, nodes in 2..=12_i32, factor in 2..=5_i32) {
+            prop_assume!(node <= nodes);
+            let whole = class(node, nodes).residue();
+            for part in 0..factor {
+                let part = class(node + part * nodes, nodes * factor).residue();
+                for other in (1..=nodes).filter(|&other| other != node) {
+                    prop_assert!(!part.meets(class(other, nodes).residue()));
+                }
+                prop_assert!(part.meets(whole));
+            }
+            // One node more, and every new class meets classes of other nodes.
+            let more = class(node, nodes + 1).residue();
+            let met = (1..=nodes).filter(|&other| more.meets(class(other, nodes).residue())).count();
+            prop_assert_eq!(met, nodes as usize);
+        }
+
+        #[test]
+        fn trap_s26_blocks_of_all_nodes_cover_every_id_once(
+            id in -100_000..100_000_i128, nodes in 2..=16_i32, size in 2..=60_u64, origin in -100..100_i64,
+        ) {
+            let owners = (1..=nodes).filter(|&node| {
+                let first = class(node, nodes).blocks(size, origin).at_or_below(id);
+                id < first + i128::from(size)
+            });
+            prop_assert_eq!(owners.count(), 1);
         }
 
         #[test]

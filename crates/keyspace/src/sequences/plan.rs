@@ -1,62 +1,34 @@
 //! How one sequence is moved into its node's class, from facts that are given as data.
 
-use super::class::Class;
+use super::class::{Class, Residue};
+use super::course::{Course, Share};
+use super::sequence::{Former, Sequence};
 use crate::error::{Error, SqlState};
 
-/// A column that takes its values from a sequence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FedColumn {
-    /// The column's full name, quoted where it needs to be, for messages.
-    pub name: String,
-    /// The least and the greatest value that the column's type holds; `None` where the type sets no
-    /// limit below that of the sequence.
-    pub range: Option<(i64, i64)>,
-    /// Whether the column holds the sequence's values as they are; if not (text, or a default that
-    /// computes with the value) only the sequence's own position is known.
-    pub comparable: bool,
-    /// The value in the column that lies furthest in the sequence's direction: the maximum of an
-    /// ascending sequence, the minimum of a descending one; `None` in an empty table.
-    pub extreme: Option<i64>,
-}
-
-/// What the catalog and the sequence's own page tell of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sequence {
-    /// The full name, quoted where it needs to be, as it goes into a statement.
-    pub name: String,
-    /// `START WITH`, where `RESTART` goes.
-    pub start: i64,
-    /// `INCREMENT BY`, never 0.
-    pub increment: i64,
-    /// `MINVALUE`.
-    pub min_value: i64,
-    /// `MAXVALUE`.
-    pub max_value: i64,
-    /// Whether it wraps around at its end.
-    pub cycle: bool,
-    /// Whether it falls back after a crash (`UNLOGGED`, from PostgreSQL 15 on).
-    pub unlogged: bool,
-    /// `last_value` of the sequence's page.
-    pub last_value: i64,
-    /// `is_called` of the sequence's page: whether `last_value` has been handed out.
-    pub is_called: bool,
-    /// Every column that it feeds.
-    pub columns: Vec<FedColumn>,
+/// Where a set-up moves sequences to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The node's class.
+    pub class: Class,
+    /// A number of ids, not of steps, that is left free above everything in use.
+    pub gap: i64,
+    /// Whether a step other than 1 is taken for the size of a block of ids, of which each node gets its share.
+    pub blocks: bool,
 }
 
 /// What is to be done with a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The statement that moves it into its class.
+    /// The statement that moves it.
     Alter {
         /// One `ALTER SEQUENCE`, without a semicolon.
         ddl: String,
     },
-    /// It is in its class already, and nothing is to be done.
+    /// It is where it belongs already, and nothing is to be done.
     Unchanged,
     /// It is left alone, for a reason that [`Plan::detail`] gives.
     Skip,
-    /// It cannot be moved into its class.
+    /// It cannot be moved.
     Fail(Error),
 }
 
@@ -71,8 +43,8 @@ pub struct Plan {
     pub restart: Option<i64>,
     /// The increment once the plan is carried out.
     pub increment: i64,
-    /// How many values of the class are left, from `restart` to the limit of the sequence and of
-    /// every column that it feeds.
+    /// How many values are left, from `restart` to the limit of the sequence and of every column that
+    /// it feeds.
     pub values_left: Option<i64>,
     /// How much of the range lies behind `restart`, in hundredths of a percent.
     pub used_basis_points: Option<i64>,
@@ -81,43 +53,40 @@ pub struct Plan {
 }
 
 /// Plans the move of one sequence into a class.
-///
-/// `gap` is a number of ids, not of steps, that is left free above everything in use.
-pub fn plan(sequence: &Sequence, class: Class, gap: i64) -> Plan {
-    let course = Course::of(sequence);
-    let in_use = course.in_use(sequence);
-    let limit = course.limit(sequence);
-    let next = course.next_value(sequence);
-    let step = i128::from(class.nodes());
-    let whole_steps = i128::from(sequence.increment) % step == 0;
+pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
+    let position = Position::of(sequence);
+    let Position { course, in_use, limit, .. } = position;
+    let class = target.class;
+    let next = sequence.next_value();
+    let mut notes = notes(sequence, course);
 
-    let mut notes = Vec::new();
-    let mut unread = sequence.columns.iter().filter(|column| !column.comparable);
-    if let Some(column) = unread.next() {
-        let more = unread.count();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        notes.push(format!("{}{more} not read", column.name));
-    }
-    if sequence.unlogged {
-        notes.push("unlogged: repeats values after a crash".to_owned());
-    }
-
-    let position = Position { course, in_use, limit };
-    if whole_steps && course.is_in_order(sequence, class, next, in_use) {
+    let Some(share) = Share::of(sequence, class, target.blocks) else {
+        // A step of the application's own may happen to lie within the class.
+        let whole_steps = sequence.increment % i64::from(class.nodes()) == 0;
+        let share = Share { values: class.residue(), size: 1 };
+        let (outcome, remark) = if whole_steps && is_in_order(sequence, course, share) {
+            (Outcome::Unchanged, "in order".to_owned())
+        } else {
+            (Outcome::Skip, format!("increment {} kept", sequence.increment))
+        };
+        notes.insert(0, remark);
+        return position.plan(outcome, next, sequence.increment, notes, sequence, share);
+    };
+    let step = share.step();
+    if i128::from(sequence.increment).abs() == step && is_in_order(sequence, course, share) {
         let used_up = course.is_past(next, limit);
         notes.insert(0, if used_up { "used up" } else { "in order" }.to_owned());
-        let increment = sequence.increment;
-        return position.plan(Outcome::Unchanged, next, increment, notes, sequence);
-    }
-    if sequence.increment.unsigned_abs() != 1 && i128::from(sequence.increment).abs() != step {
-        notes.insert(0, format!("increment {} kept", sequence.increment));
-        return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence);
+        return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
     }
 
-    let restart = course.align(class, course.floor(sequence, in_use, gap) + course.sign);
-    let start = course.align(class, i128::from(sequence.start));
-    let increment = class.nodes() as i64 * course.sign as i64;
-    if course.is_past(restart, limit) || course.is_past(start, limit) {
+    // Whether a block begins or ends with its value is the application's business, so a whole one is left free.
+    let free = i128::from(target.gap) + i128::from(share.size) - 1;
+    let restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
+    let start = course.align(share.values, i128::from(sequence.start));
+    let end = limit - (i128::from(share.size) - 1) * course.sign;
+    let increment = i64::try_from(step * course.sign);
+    let (false, false, Ok(increment)) = (course.is_past(restart, end), course.is_past(start, end), increment)
+    else {
         let error = Error::new(
             SqlState::SequenceGeneratorLimitExceeded,
             format!(
@@ -127,11 +96,14 @@ pub fn plan(sequence: &Sequence, class: Class, gap: i64) -> Plan {
                 class.nodes()
             ),
         )
-        .detail(format!("The next value would be {}, and the limit is {limit}.", restart.max(start)))
+        .detail(format!(
+            "The next value would be {}, and the limit is {end}.",
+            course.furthest(restart, start)
+        ))
         .hint("Widen the sequence and the columns that it feeds, or exclude the sequence.");
-        notes.insert(0, format!("{restart} is beyond {limit}"));
-        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence);
-    }
+        notes.insert(0, format!("{restart} is beyond {end}"));
+        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
+    };
 
     let mut ddl = format!(
         "ALTER SEQUENCE {} INCREMENT BY {increment} START WITH {start} RESTART WITH {restart}",
@@ -139,103 +111,125 @@ pub fn plan(sequence: &Sequence, class: Class, gap: i64) -> Plan {
     );
     if sequence.cycle {
         let (keyword, edge) = course.wrap_edge(sequence);
-        let aligned = course.align(class, edge);
+        let aligned = course.align(share.values, edge);
         if aligned != edge {
             ddl.push_str(&format!(" {keyword} {aligned}"));
             notes.push(format!("cycles to {aligned}"));
         }
     }
     let change = if sequence.increment != increment {
-        format!("increment {} to {increment}", sequence.increment)
-    } else if start != i128::from(sequence.start) {
+        let blocks = if share.size > 1 { format!("blocks of {}, ", share.size) } else { String::new() };
+        format!("{blocks}increment {} to {increment}", sequence.increment)
+    } else if !share.values.contains(next) && start != i128::from(sequence.start) {
         format!("was of the class of node {}", class.node_of(sequence.start))
-    } else if course.align(class, next) != next {
+    } else if !share.values.contains(next) {
         "back into the class".to_owned()
-    } else {
+    } else if sequence.columns.iter().any(|column| column.ahead.is_some()) {
         "above the values in use".to_owned()
+    } else if start != i128::from(sequence.start) {
+        "START aligned".to_owned()
+    } else {
+        "CYCLE aligned".to_owned()
     };
     notes.insert(0, change);
-    position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence)
+    position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share)
 }
 
-/// The direction of a sequence; all comparisons go through it, so that a descending sequence is
-/// planned by the same lines as an ascending one.
-#[derive(Clone, Copy)]
-struct Course {
-    /// 1 where it ascends, -1 where it descends.
-    sign: i128,
+/// Plans the way back: the definition that the sequence had before it was set up, above everything in use.
+///
+/// Without a class the database has no node, and only what is known of the sequence's former definition counts.
+pub fn plan_reset(sequence: &Sequence, class: Option<Class>) -> Plan {
+    let position = Position::of(sequence);
+    let Position { course, in_use, limit, .. } = position;
+    let one = Share { values: Residue::every(), size: 1 };
+    let mut notes = notes(sequence, course);
+    let next = sequence.next_value();
+
+    let is_ours = |class: Class| {
+        Share::of(sequence, class, false).is_some_and(|share| {
+            share.step() == i128::from(sequence.increment).abs() && is_in_order(sequence, course, share)
+        })
+    };
+    let former = match sequence.former {
+        Some(former) => former,
+        None if class.is_some_and(is_ours) => {
+            notes.push("former increment not known".to_owned());
+            Former {
+                increment: sequence.increment.signum(),
+                start: sequence.start,
+                min_value: sequence.min_value,
+                max_value: sequence.max_value,
+            }
+        }
+        None => {
+            notes.insert(0, "not set up here".to_owned());
+            return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, one);
+        }
+    };
+    // The former sequence gave every value that lies a whole number of steps from its START.
+    let size = former.increment.unsigned_abs();
+    let values = Residue::through(i128::from(former.start), size);
+    let share = Share { values, size };
+    let free = i128::from(size) - 1;
+    let restart = course.align(values, course.floor(sequence, in_use) + (free + 1) * course.sign);
+    if course.is_past(restart, limit) {
+        let error = Error::new(
+            SqlState::SequenceGeneratorLimitExceeded,
+            format!("sequence {} has no value left", sequence.name),
+        )
+        .detail(format!("The next value would be {restart}, and the limit is {limit}."))
+        .hint("Widen the sequence and the columns that it feeds, or leave the sequence out.");
+        notes.insert(0, format!("{restart} is beyond {limit}"));
+        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
+    }
+    let mut ddl = format!(
+        "ALTER SEQUENCE {} INCREMENT BY {} START WITH {} RESTART WITH {restart}",
+        sequence.name, former.increment, former.start
+    );
+    for (keyword, now, then) in [
+        ("MINVALUE", sequence.min_value, former.min_value),
+        ("MAXVALUE", sequence.max_value, former.max_value),
+    ] {
+        if now != then {
+            ddl.push_str(&format!(" {keyword} {then}"));
+        }
+    }
+    notes.insert(0, format!("increment {} to {}", sequence.increment, former.increment));
+    position.plan(Outcome::Alter { ddl }, restart, former.increment, notes, sequence, share)
 }
 
-impl Course {
-    fn of(sequence: &Sequence) -> Self {
-        Self { sign: i128::from(sequence.increment.signum()) }
+/// What is to be minded whatever is done with a sequence.
+fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
+    let mut notes = Vec::new();
+    let limit = course.limit(sequence);
+    if limit != course.end(sequence) {
+        notes.push(format!("column ends at {limit}"));
     }
+    let mut unread = sequence.columns.iter().filter(|column| column.number_type.is_none());
+    if let Some(column) = unread.next() {
+        let more = unread.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        notes.push(format!("{}{more} not read", column.name));
+    }
+    if sequence.unlogged {
+        notes.push("unlogged: repeats values after a crash".to_owned());
+    }
+    if sequence.replicated {
+        notes.push("replication carries its position".to_owned());
+    }
+    notes
+}
 
-    /// Whether `a` lies beyond `b` in this direction.
-    fn is_past(self, a: i128, b: i128) -> bool {
-        (a - b) * self.sign > 0
-    }
-
-    fn furthest(self, a: i128, b: i128) -> i128 {
-        if self.is_past(a, b) { a } else { b }
-    }
-
-    /// The first value of the class at or past `value`.
-    fn align(self, class: Class, value: i128) -> i128 {
-        if self.sign > 0 { class.at_or_above(value) } else { class.at_or_below(value) }
-    }
-
-    fn in_use(self, sequence: &Sequence) -> Option<i128> {
-        let drawn = sequence.is_called.then_some(i128::from(sequence.last_value));
-        let stored = sequence.columns.iter().filter_map(|column| column.extreme.map(i128::from));
-        stored.chain(drawn).reduce(|a, b| self.furthest(a, b))
-    }
-
-    /// The end of the sequence, or of a column that it feeds where that comes first.
-    fn limit(self, sequence: &Sequence) -> i128 {
-        let own = if self.sign > 0 { sequence.max_value } else { sequence.min_value };
-        let columns = sequence.columns.iter().filter_map(|column| column.range);
-        let ends = columns.map(|(low, high)| i128::from(if self.sign > 0 { high } else { low }));
-        ends.fold(i128::from(own), |a, b| if self.is_past(a, b) { b } else { a })
-    }
-
-    /// Where the range begins, and where it wraps around to.
-    fn wrap_edge(self, sequence: &Sequence) -> (&'static str, i128) {
-        if self.sign > 0 {
-            ("MINVALUE", i128::from(sequence.min_value))
-        } else {
-            ("MAXVALUE", i128::from(sequence.max_value))
-        }
-    }
-
-    fn next_value(self, sequence: &Sequence) -> i128 {
-        let last = i128::from(sequence.last_value);
-        if sequence.is_called { last + i128::from(sequence.increment) } else { last }
-    }
-
-    /// The furthest value that must not be handed out again: what is in use, what lies before START,
-    /// and before the position that a sequence not called yet was given.
-    fn floor(self, sequence: &Sequence, in_use: Option<i128>, gap: i64) -> i128 {
-        let mut floor = i128::from(sequence.start) - self.sign;
-        if !sequence.is_called {
-            floor = self.furthest(floor, i128::from(sequence.last_value) - self.sign);
-        }
-        if let Some(in_use) = in_use {
-            floor = self.furthest(floor, in_use);
-        }
-        floor + i128::from(gap) * self.sign
-    }
-
-    fn is_in_order(self, sequence: &Sequence, class: Class, next: i128, in_use: Option<i128>) -> bool {
-        let in_class = |value: i128| self.align(class, value) == value;
-        in_class(next)
-            && in_class(i128::from(sequence.start))
-            && (!sequence.cycle || in_class(self.wrap_edge(sequence).1))
-            && in_use.is_none_or(|in_use| self.is_past(next, in_use))
-    }
+/// Whether a sequence hands out nothing but its share, and nothing that is in a table already.
+pub(super) fn is_in_order(sequence: &Sequence, course: Course, share: Share) -> bool {
+    share.values.contains(sequence.next_value())
+        && share.values.contains(i128::from(sequence.start))
+        && (!sequence.cycle || share.values.contains(course.wrap_edge(sequence).1))
+        && sequence.columns.iter().all(|column| column.ahead.is_none())
 }
 
 /// Where a sequence stands, for the figures of its plan.
+#[derive(Clone, Copy)]
 struct Position {
     course: Course,
     in_use: Option<i128>,
@@ -243,6 +237,11 @@ struct Position {
 }
 
 impl Position {
+    fn of(sequence: &Sequence) -> Self {
+        let course = Course::of(sequence);
+        Self { course, in_use: course.in_use(sequence), limit: course.limit(sequence) }
+    }
+
     fn plan(
         self,
         outcome: Outcome,
@@ -250,24 +249,21 @@ impl Position {
         increment: i64,
         notes: Vec<String>,
         sequence: &Sequence,
+        share: Share,
     ) -> Plan {
-        let sign = self.course.sign;
         // A sequence that cannot come to its class has nothing left of it, wherever it stands now.
-        let left = if matches!(outcome, Outcome::Fail(_)) || self.course.is_past(restart, self.limit) {
+        let left = if matches!(outcome, Outcome::Fail(_)) {
             0
         } else {
-            (self.limit - restart) * sign / i128::from(increment.unsigned_abs()) + 1
+            self.course.values_left(restart, self.limit, i128::from(increment), i128::from(share.size))
         };
-        let origin = self.course.wrap_edge(sequence).1;
-        let (passed, range) = ((restart - origin) * sign, (self.limit - origin) * sign + 1);
-        let used = if range > 0 { (passed * 10_000 / range).clamp(0, 10_000) } else { 10_000 };
         Plan {
             outcome,
             in_use: self.in_use.and_then(|value| i64::try_from(value).ok()),
             restart: i64::try_from(restart).ok(),
             increment,
             values_left: i64::try_from(left).ok(),
-            used_basis_points: i64::try_from(used).ok(),
+            used_basis_points: Some(self.course.used_basis_points(sequence, restart, self.limit)),
             detail: notes.join("; "),
         }
     }
@@ -276,6 +272,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::sequence::{Draw, FedColumn, NumberType};
     use super::*;
     use proptest::prelude::*;
 
@@ -283,22 +280,35 @@ mod tests {
         Class::new(node, nodes).expect("a class")
     }
 
+    fn target(node: i32, nodes: i32, gap: i64) -> Target {
+        Target { class: class(node, nodes), gap, blocks: false }
+    }
+
     fn column(extreme: Option<i64>) -> FedColumn {
-        FedColumn { name: "public.orders.id".to_owned(), range: None, comparable: true, extreme }
+        FedColumn {
+            name: "public.orders.id".to_owned(),
+            number_type: Some(NumberType::Bigint),
+            draw: Draw::Nextval,
+            extreme,
+            ahead: None,
+        }
     }
 
     /// A bigint sequence as `CREATE SEQUENCE` makes it, never called.
     fn fresh() -> Sequence {
         Sequence {
             name: "public.orders_id_seq".to_owned(),
+            number_type: NumberType::Bigint,
             start: 1,
             increment: 1,
             min_value: 1,
             max_value: i64::MAX,
             cycle: false,
             unlogged: false,
+            replicated: false,
             last_value: 1,
             is_called: false,
+            former: None,
             columns: vec![column(None)],
         }
     }
@@ -357,40 +367,40 @@ mod tests {
     #[test]
     fn trap_s01_one_statement_sets_step_start_and_position() {
         assert_eq!(
-            ddl(&plan(&fresh(), class(2, 2), 0)),
+            ddl(&plan(&fresh(), &target(2, 2, 0))),
             "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 2 START WITH 2 RESTART WITH 2"
         );
         let filled = Sequence { last_value: 3, is_called: true, ..fresh() };
-        assert_eq!(plan(&filled, class(1, 2), 0).restart, Some(5));
-        assert_eq!(plan(&filled, class(2, 2), 0).restart, Some(4), "the published recipe says 5");
+        assert_eq!(plan(&filled, &target(1, 2, 0)).restart, Some(5));
+        assert_eq!(plan(&filled, &target(2, 2, 0)).restart, Some(4), "the published recipe says 5");
         let ten = Sequence { last_value: 10, is_called: true, ..fresh() };
-        assert_eq!(plan(&ten, class(2, 2), 0).restart, Some(12), "the published recipe says 11");
+        assert_eq!(plan(&ten, &target(2, 2, 0)).restart, Some(12), "the published recipe says 11");
     }
 
     #[test]
     fn trap_s03_the_floor_is_the_greatest_of_all() {
         let rows_above =
             Sequence { last_value: 3, is_called: true, columns: vec![column(Some(100))], ..fresh() };
-        assert_eq!(plan(&rows_above, class(1, 2), 0).restart, Some(101));
+        assert_eq!(plan(&rows_above, &target(1, 2, 0)).restart, Some(101));
         let drawn_above =
             Sequence { last_value: 200, is_called: true, columns: vec![column(Some(100))], ..fresh() };
-        assert_eq!(plan(&drawn_above, class(1, 2), 0).restart, Some(201));
+        assert_eq!(plan(&drawn_above, &target(1, 2, 0)).restart, Some(201));
         let second_column = Sequence { columns: vec![column(Some(5)), column(Some(70))], ..fresh() };
-        assert_eq!(plan(&second_column, class(2, 2), 0).restart, Some(72));
+        assert_eq!(plan(&second_column, &target(2, 2, 0)).restart, Some(72));
         let start_above = Sequence { start: 1_000, last_value: 1_000, ..fresh() };
-        assert_eq!(plan(&start_above, class(1, 2), 0).restart, Some(1_001));
+        assert_eq!(plan(&start_above, &target(1, 2, 0)).restart, Some(1_001));
     }
 
     #[test]
     fn trap_s09_start_is_aligned_too() {
         let filled = Sequence { last_value: 10, is_called: true, ..fresh() };
-        assert!(ddl(&plan(&filled, class(2, 2), 0)).contains("START WITH 2 RESTART WITH 12"));
+        assert!(ddl(&plan(&filled, &target(2, 2, 0))).contains("START WITH 2 RESTART WITH 12"));
     }
 
     #[test]
     fn trap_s10_a_cycle_wraps_into_the_class() {
         let wrapping = Sequence { cycle: true, max_value: 6, ..fresh() };
-        let planned = plan(&wrapping, class(2, 2), 0);
+        let planned = plan(&wrapping, &target(2, 2, 0));
         assert!(ddl(&planned).ends_with("MINVALUE 2"));
         let mut after = apply(&wrapping, &planned);
         let drawn: Vec<_> = (0..6).filter_map(|_| draw(&mut after)).collect();
@@ -401,21 +411,21 @@ mod tests {
     fn trap_s17_what_is_in_order_is_not_altered() {
         for sequence in [fresh(), descending(), Sequence { cycle: true, max_value: 60, ..fresh() }] {
             for node in 1..=3 {
-                let mut after = apply(&sequence, &plan(&sequence, class(node, 3), 7));
-                assert_eq!(plan(&after, class(node, 3), 7).outcome, Outcome::Unchanged);
+                let mut after = apply(&sequence, &plan(&sequence, &target(node, 3, 7)));
+                assert_eq!(plan(&after, &target(node, 3, 7)).outcome, Outcome::Unchanged);
                 draw(&mut after);
-                assert_eq!(plan(&after, class(node, 3), 7).outcome, Outcome::Unchanged);
+                assert_eq!(plan(&after, &target(node, 3, 7)).outcome, Outcome::Unchanged);
             }
         }
     }
 
     #[test]
     fn trap_s24_the_column_may_end_before_the_sequence() {
-        let narrow = FedColumn { range: Some((-32_768, 32_767)), ..column(Some(32_760)) };
+        let narrow = FedColumn { number_type: Some(NumberType::Smallint), ..column(Some(32_760)) };
         let sequence = Sequence { last_value: 32_760, is_called: true, columns: vec![narrow], ..fresh() };
-        let planned = plan(&sequence, class(1, 2), 0);
+        let planned = plan(&sequence, &target(1, 2, 0));
         assert_eq!((planned.restart, planned.values_left), (Some(32_761), Some(4)), "61, 63, 65, 67");
-        let planned = plan(&sequence, class(1, 2), 100);
+        let planned = plan(&sequence, &target(1, 2, 100));
         let Outcome::Fail(error) = planned.outcome else { panic!("not refused: {planned:?}") };
         assert_eq!(error.sqlstate.code(), "2200H");
         assert_eq!(planned.values_left, Some(0));
@@ -423,60 +433,136 @@ mod tests {
 
     #[test]
     fn trap_s24_a_column_that_cannot_be_compared_is_named() {
-        let text = FedColumn { name: "public.orders.code".to_owned(), comparable: false, ..column(None) };
+        let text = FedColumn { name: "public.orders.code".to_owned(), number_type: None, ..column(None) };
         let sequence = Sequence { last_value: 9, is_called: true, columns: vec![text], ..fresh() };
-        let planned = plan(&sequence, class(1, 2), 0);
+        let planned = plan(&sequence, &target(1, 2, 0));
         assert_eq!(planned.restart, Some(11));
         assert!(planned.detail.contains("public.orders.code not read"), "{}", planned.detail);
     }
 
     #[test]
     fn every_unread_column_is_counted() {
-        let unread = FedColumn { comparable: false, ..column(None) };
+        let unread = FedColumn { number_type: None, ..column(None) };
         let sequence =
             Sequence { columns: vec![unread.clone(), column(None), unread.clone(), unread], ..fresh() };
-        assert!(plan(&sequence, class(1, 2), 0).detail.ends_with("public.orders.id and 2 more not read"));
+        assert!(plan(&sequence, &target(1, 2, 0)).detail.ends_with("public.orders.id and 2 more not read"));
     }
 
     #[test]
     fn trap_s13_what_was_of_another_class_is_said() {
-        let theirs = apply(&fresh(), &plan(&fresh(), class(1, 2), 0));
-        assert_eq!(plan(&theirs, class(2, 2), 0).detail, "was of the class of node 1");
-        let mut lost = apply(&fresh(), &plan(&fresh(), class(2, 2), 0));
+        let theirs = apply(&fresh(), &plan(&fresh(), &target(1, 2, 0)));
+        assert_eq!(plan(&theirs, &target(2, 2, 0)).detail, "was of the class of node 1");
+        let mut lost = apply(&fresh(), &plan(&fresh(), &target(2, 2, 0)));
         lost.last_value = 7;
-        assert_eq!(plan(&lost, class(2, 2), 0).detail, "back into the class");
+        assert_eq!(plan(&lost, &target(2, 2, 0)).detail, "back into the class");
     }
 
     #[test]
     fn trap_s25_a_descending_sequence_keeps_its_sign() {
         let filled =
             Sequence { last_value: -10, is_called: true, columns: vec![column(Some(-15))], ..descending() };
-        let planned = plan(&filled, class(1, 2), 0);
+        let planned = plan(&filled, &target(1, 2, 0));
         assert_eq!(
             ddl(&planned),
             "ALTER SEQUENCE public.orders_id_seq INCREMENT BY -2 START WITH -1 RESTART WITH -17"
         );
-        assert_eq!(plan(&descending(), class(2, 2), 0).restart, Some(-2));
+        assert_eq!(plan(&descending(), &target(2, 2, 0)).restart, Some(-2));
     }
 
     #[test]
     fn trap_s26_another_step_is_left_alone_and_named() {
         for increment in [25, 50, -50] {
             let sequence = if increment > 0 { fresh() } else { descending() };
-            let planned = plan(&Sequence { increment, ..sequence }, class(2, 2), 0);
+            let planned = plan(&Sequence { increment, ..sequence }, &target(2, 2, 0));
             assert_eq!(planned.outcome, Outcome::Skip);
             assert_eq!(planned.detail, format!("increment {increment} kept"));
         }
     }
 
     #[test]
+    fn trap_s26_blocks_are_split_on_request() {
+        let hibernate = Sequence { increment: 50, last_value: 101, is_called: true, ..fresh() };
+        let target = |node| Target { blocks: true, ..target(node, 2, 0) };
+        let first = plan(&hibernate, &target(1));
+        assert_eq!(
+            ddl(&first),
+            "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 100 START WITH 51 RESTART WITH 151"
+        );
+        assert_eq!(first.detail, "blocks of 50, increment 50 to 100");
+        assert_eq!(plan(&hibernate, &target(2)).restart, Some(201));
+        // Whether the ids of a block go up from its value or down to it: none of them is in use.
+        let above = Sequence { columns: vec![column(Some(203))], ..hibernate.clone() };
+        assert_eq!(plan(&above, &target(1)).restart, Some(351));
+        assert_eq!(plan(&above, &target(2)).restart, Some(301));
+        let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
+        let mut after = Sequence { former: Some(former), ..apply(&hibernate, &first) };
+        assert_eq!(plan(&after, &target(1)).outcome, Outcome::Unchanged);
+        draw(&mut after);
+        assert_eq!(plan(&after, &Target { blocks: false, ..target(1) }).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn trap_s17_rows_of_other_nodes_ahead_do_not_move_a_sequence() {
+        let mut even = apply(&fresh(), &plan(&fresh(), &target(2, 2, 0)));
+        even.columns[0].extreme = Some(1_001);
+        assert_eq!(plan(&even, &target(2, 2, 0)).outcome, Outcome::Unchanged);
+        even.columns[0].ahead = Some(1_000);
+        let moved = plan(&even, &target(2, 2, 0));
+        assert_eq!((moved.restart, moved.detail.as_str()), (Some(1_002), "above the values in use"));
+    }
+
+    #[test]
+    fn a_reset_gives_back_what_was_and_never_goes_lower() {
+        let original = Sequence { cycle: true, max_value: 60, last_value: 10, is_called: true, ..fresh() };
+        let planned = plan(&original, &target(2, 3, 0));
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: 60 };
+        let mut after = Sequence { former: Some(former), ..apply(&original, &planned) };
+        draw(&mut after);
+        let reset = plan_reset(&after, Class::new(2, 3).ok());
+        assert_eq!(
+            ddl(&reset),
+            "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 1 START WITH 1 RESTART WITH 12 MINVALUE 1"
+        );
+        after.columns[0].extreme = Some(33);
+        assert_eq!(plan_reset(&after, None).restart, Some(34));
+        after.columns[0].extreme = Some(60);
+        assert!(matches!(plan_reset(&after, None).outcome, Outcome::Fail(_)));
+    }
+
+    #[test]
+    fn a_reset_leaves_alone_what_was_not_set_up() {
+        assert_eq!(plan_reset(&fresh(), Class::new(2, 3).ok()).outcome, Outcome::Skip);
+        let own = Sequence { increment: 50, ..fresh() };
+        assert_eq!(plan_reset(&own, Class::new(1, 2).ok()).outcome, Outcome::Skip);
+        let ours = apply(&descending(), &plan(&descending(), &target(1, 2, 0)));
+        let reset = plan_reset(&ours, Class::new(1, 2).ok());
+        assert!(ddl(&reset).contains("INCREMENT BY -1 START WITH -1 RESTART WITH -1"), "{reset:?}");
+        assert_eq!(plan_reset(&ours, None).outcome, Outcome::Skip);
+    }
+
+    #[test]
+    fn a_reset_of_blocks_keeps_to_their_beginnings() {
+        let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
+        let blocks = Sequence {
+            increment: 100,
+            start: 51,
+            last_value: 151,
+            is_called: true,
+            former: Some(former),
+            columns: vec![column(Some(230))],
+            ..fresh()
+        };
+        assert_eq!(plan_reset(&blocks, None).restart, Some(301));
+    }
+
+    #[test]
     fn the_ends_of_bigint_do_not_overflow() {
         let top = Sequence { last_value: i64::MAX, is_called: true, columns: vec![], ..fresh() };
-        assert!(matches!(plan(&top, class(1, 2), i64::MAX).outcome, Outcome::Fail(_)));
+        assert!(matches!(plan(&top, &target(1, 2, i64::MAX)).outcome, Outcome::Fail(_)));
         let bottom = Sequence { last_value: i64::MIN, is_called: true, ..descending() };
-        assert!(matches!(plan(&bottom, class(1, 65_535), i64::MAX).outcome, Outcome::Fail(_)));
+        assert!(matches!(plan(&bottom, &target(1, 65_535, i64::MAX)).outcome, Outcome::Fail(_)));
         let empty = Sequence { columns: vec![], ..fresh() };
-        assert_eq!(plan(&empty, class(1, 2), 0).values_left, Some(i64::MAX / 2 + 1));
+        assert_eq!(plan(&empty, &target(1, 2, 0)).values_left, Some(i64::MAX / 2 + 1));
     }
 
     prop_compose! {
@@ -508,7 +594,7 @@ mod tests {
         fn no_two_nodes_draw_the_same_value(sequence in any_sequence(), nodes in 2..=16_i32, restart: bool) {
             let mut seen = std::collections::HashSet::new();
             for node in 1..=nodes {
-                let planned = plan(&sequence, class(node, nodes), 0);
+                let planned = plan(&sequence, &target(node, nodes, 0));
                 if !matches!(planned.outcome, Outcome::Alter { .. }) {
                     prop_assert!(matches!(planned.outcome, Outcome::Fail(_)));
                     continue;

@@ -1,0 +1,119 @@
+//! The direction of a sequence, and how far it has come.
+
+use super::class::{Class, Residue};
+use super::sequence::Sequence;
+
+/// The direction of a sequence; all comparisons go through it, so that a descending sequence is
+/// planned by the same lines as an ascending one.
+#[derive(Clone, Copy)]
+pub(super) struct Course {
+    /// 1 where it ascends, -1 where it descends.
+    pub(super) sign: i128,
+}
+
+impl Course {
+    pub(super) fn of(sequence: &Sequence) -> Self {
+        Self { sign: i128::from(sequence.increment.signum()) }
+    }
+
+    /// Whether `a` lies beyond `b` in this direction.
+    pub(super) fn is_past(self, a: i128, b: i128) -> bool {
+        (a - b) * self.sign > 0
+    }
+
+    pub(super) fn furthest(self, a: i128, b: i128) -> i128 {
+        if self.is_past(a, b) { a } else { b }
+    }
+
+    /// The first of the values at or past `value`.
+    pub(super) fn align(self, values: Residue, value: i128) -> i128 {
+        if self.sign > 0 { values.at_or_above(value) } else { values.at_or_below(value) }
+    }
+
+    pub(super) fn in_use(self, sequence: &Sequence) -> Option<i128> {
+        let drawn = sequence.is_called.then_some(i128::from(sequence.last_value));
+        let stored = sequence.columns.iter().filter_map(|column| column.extreme.map(i128::from));
+        stored.chain(drawn).reduce(|a, b| self.furthest(a, b))
+    }
+
+    /// The end of the sequence itself.
+    pub(super) fn end(self, sequence: &Sequence) -> i128 {
+        i128::from(if self.sign > 0 { sequence.max_value } else { sequence.min_value })
+    }
+
+    /// The end of the sequence, or of a column that it feeds where that comes first.
+    pub(super) fn limit(self, sequence: &Sequence) -> i128 {
+        let columns = sequence.columns.iter().filter_map(|column| Some(column.number_type?.range()));
+        let ends = columns.map(|(low, high)| i128::from(if self.sign > 0 { high } else { low }));
+        ends.fold(self.end(sequence), |a, b| if self.is_past(a, b) { b } else { a })
+    }
+
+    /// Where the range begins, and where it wraps around to.
+    pub(super) fn wrap_edge(self, sequence: &Sequence) -> (&'static str, i128) {
+        if self.sign > 0 {
+            ("MINVALUE", i128::from(sequence.min_value))
+        } else {
+            ("MAXVALUE", i128::from(sequence.max_value))
+        }
+    }
+
+    /// The furthest value that must not be handed out again: what is in use, what lies before START,
+    /// and before the position that a sequence not called yet was given.
+    pub(super) fn floor(self, sequence: &Sequence, in_use: Option<i128>) -> i128 {
+        let mut floor = i128::from(sequence.start) - self.sign;
+        if !sequence.is_called {
+            floor = self.furthest(floor, i128::from(sequence.last_value) - self.sign);
+        }
+        if let Some(in_use) = in_use {
+            floor = self.furthest(floor, in_use);
+        }
+        floor
+    }
+
+    /// How many values are left from `next` on, in steps of `step`, when each needs `size` ids.
+    pub(super) fn values_left(self, next: i128, limit: i128, step: i128, size: i128) -> i128 {
+        let last = limit - (size - 1) * self.sign;
+        if self.is_past(next, last) { 0 } else { (last - next) * self.sign / step.abs() + 1 }
+    }
+
+    /// How much of the range lies behind `next`, in hundredths of a percent.
+    pub(super) fn used_basis_points(self, sequence: &Sequence, next: i128, limit: i128) -> i64 {
+        let origin = self.wrap_edge(sequence).1;
+        let (passed, range) = ((next - origin) * self.sign, (limit - origin) * self.sign + 1);
+        let used = if range > 0 { (passed * 10_000 / range).clamp(0, 10_000) } else { 10_000 };
+        i64::try_from(used).unwrap_or(10_000)
+    }
+}
+
+/// Which of its class's values a sequence may hand out, by the steps that it makes or made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The values.
+    pub values: Residue,
+    /// How many ids each value stands for: more than 1 where an application takes blocks.
+    pub size: u64,
+}
+
+impl Share {
+    /// The share of a node in a sequence; `None` where the sequence has a step of its own that is to be kept.
+    ///
+    /// With `blocks`, a step other than 1 is taken for the size of a block.
+    pub fn of(sequence: &Sequence, class: Class, blocks: bool) -> Option<Self> {
+        let step = sequence.increment.unsigned_abs();
+        let nodes = u64::from(class.nodes().unsigned_abs());
+        let former = sequence.former.map(|former| former.increment.unsigned_abs());
+        let size = match former {
+            Some(former) if former.checked_mul(nodes) == Some(step) => former,
+            _ if step == 1 || step == nodes => 1,
+            _ if blocks => step,
+            _ => return None,
+        };
+        let values = if size == 1 { class.residue() } else { class.blocks(size, sequence.start) };
+        Some(Self { values, size })
+    }
+
+    /// The increment of a sequence that hands out these values, without its sign.
+    pub fn step(self) -> i128 {
+        self.values.modulus()
+    }
+}

@@ -1,0 +1,139 @@
+//! What is known of a sequence: facts that are given as data.
+
+use super::class::{Class, Residue};
+
+/// The types whose values compare with those of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberType {
+    /// `smallint`, 2 bytes.
+    Smallint,
+    /// `integer`, 4 bytes.
+    Integer,
+    /// `bigint`, 8 bytes.
+    Bigint,
+    /// `numeric`, wider than any sequence.
+    Numeric,
+}
+
+impl NumberType {
+    /// The least and the greatest value that it shares with sequences.
+    pub const fn range(self) -> (i64, i64) {
+        match self {
+            Self::Smallint => (i16::MIN as i64, i16::MAX as i64),
+            Self::Integer => (i32::MIN as i64, i32::MAX as i64),
+            Self::Bigint | Self::Numeric => (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// Its name in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smallint => "smallint",
+            Self::Integer => "integer",
+            Self::Bigint => "bigint",
+            Self::Numeric => "numeric",
+        }
+    }
+}
+
+/// By what a column's default draws from a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// `nextval`, or an identity column.
+    Nextval,
+    /// `partitioned_nextval(sequence)`: whatever the sequence gives, the column gets values of this node.
+    OfThisNode,
+    /// `partitioned_nextval(sequence, node, nodes)`, with the node written out.
+    OfNode {
+        /// The node.
+        node: i32,
+        /// The number of nodes.
+        nodes: i32,
+    },
+    /// Something else: a default that computes with the value, a function, a trigger, the application.
+    Other,
+}
+
+/// A column that takes its values from a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FedColumn {
+    /// The column's full name, quoted where it needs to be, for messages.
+    pub name: String,
+    /// The column's type, where the column holds the sequence's values as they are and can be read; if not
+    /// (text, a default that computes with the value, a foreign table) only the sequence's own position is known.
+    pub number_type: Option<NumberType>,
+    /// By what its default draws.
+    pub draw: Draw,
+    /// The value in the column that lies furthest in the sequence's direction: the maximum of an
+    /// ascending sequence, the minimum of a descending one; `None` in an empty table.
+    pub extreme: Option<i64>,
+    /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at or past the
+    /// sequence's next value.
+    pub ahead: Option<i64>,
+}
+
+/// What the catalog and the sequence's own page tell of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// The full name, quoted where it needs to be, as it goes into a statement.
+    pub name: String,
+    /// The type that `AS` gave it.
+    pub number_type: NumberType,
+    /// `START WITH`, where `RESTART` goes.
+    pub start: i64,
+    /// `INCREMENT BY`, never 0.
+    pub increment: i64,
+    /// `MINVALUE`.
+    pub min_value: i64,
+    /// `MAXVALUE`.
+    pub max_value: i64,
+    /// Whether it wraps around at its end.
+    pub cycle: bool,
+    /// Whether it falls back after a crash (`UNLOGGED`, from PostgreSQL 15 on).
+    pub unlogged: bool,
+    /// Whether logical replication carries its position to other servers.
+    pub replicated: bool,
+    /// `last_value` of the sequence's page.
+    pub last_value: i64,
+    /// `is_called` of the sequence's page: whether `last_value` has been handed out.
+    pub is_called: bool,
+    /// What it was before it was set up, where that is known and the set-up's increment still stands.
+    pub former: Option<Former>,
+    /// Every column that it feeds.
+    pub columns: Vec<FedColumn>,
+}
+
+impl Sequence {
+    /// The value that it hands out next, if it does not wrap around.
+    pub fn next_value(&self) -> i128 {
+        let last = i128::from(self.last_value);
+        if self.is_called { last + i128::from(self.increment) } else { last }
+    }
+
+    /// Whether every column draws from it by `partitioned_nextval(sequence)`, so that whatever it steps by
+    /// only values of the node come to be used.
+    pub fn is_drawn_on(&self) -> bool {
+        !self.columns.is_empty() && self.columns.iter().all(|column| column.draw == Draw::OfThisNode)
+    }
+
+    /// The values that come to be used as it stands, ahead of it and behind it.
+    pub fn own_values(&self, class: Option<Class>) -> Residue {
+        match class {
+            Some(class) if self.is_drawn_on() => class.residue(),
+            _ => Residue::through(self.next_value(), self.increment.unsigned_abs()),
+        }
+    }
+}
+
+/// A sequence's definition before it was set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// `INCREMENT BY`.
+    pub increment: i64,
+    /// `START WITH`.
+    pub start: i64,
+    /// `MINVALUE`.
+    pub min_value: i64,
+    /// `MAXVALUE`.
+    pub max_value: i64,
+}

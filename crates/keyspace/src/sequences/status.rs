@@ -1,0 +1,413 @@
+//! Whether a sequence keeps to its node's class, and what else is to be known of it.
+
+use super::class::{Class, Progression};
+use super::course::{Course, Share};
+use super::sequence::{Draw, NumberType, Sequence};
+
+/// From which share of its range on a sequence is called nearly used up, in hundredths of a percent.
+const NEARLY_USED_UP: i64 = 8_000;
+
+/// How a sequence stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it hands out values of its node's class only, now and after a restart; `None` where the database
+    /// has no node, or where that could not be seen.
+    pub in_order: Option<bool>,
+    /// What is wrong or to be minded.
+    pub findings: Vec<Finding>,
+    /// The next value that it hands out.
+    pub next_value: Option<i64>,
+    /// How many values are left, to the limit of the sequence and of every column that it feeds.
+    pub values_left: Option<i64>,
+    /// How much of the range lies behind it, in hundredths of a percent.
+    pub used_basis_points: Option<i64>,
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Two writers can hand out the same key, or inserts fail.
+    Error,
+    /// To be minded before it becomes an error.
+    Warning,
+}
+
+impl Severity {
+    /// Its name in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Something to be known of a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It does not step by the number of nodes.
+    WrongIncrement,
+    /// It steps by a number of its own, which a set-up leaves alone.
+    OwnIncrement,
+    /// It steps by the number of nodes, through the values of another node.
+    WrongClass,
+    /// A restart would take it to values of another node.
+    StartNotAligned,
+    /// Wrapping around would take it to values of another node.
+    UnsafeCycle,
+    /// A default has another node written out.
+    DefaultOfAnotherNode {
+        /// The column.
+        column: String,
+        /// The node in its default.
+        node: i32,
+        /// The number of nodes in its default.
+        nodes: i32,
+    },
+    /// Its next values are in a table already.
+    BehindTable {
+        /// The column.
+        column: String,
+        /// The furthest of these values.
+        value: i64,
+    },
+    /// It is in its class, and values of that class lie ahead of it in a table.
+    AnotherWriter {
+        /// The column.
+        column: String,
+        /// The furthest of these values.
+        value: i64,
+    },
+    /// After a crash it hands out values again.
+    Unlogged,
+    /// Logical replication sets it to another server's position.
+    Replicated,
+    /// A column and its sequence have types of different size.
+    TypeMismatch {
+        /// The column.
+        column: String,
+        /// The type of the column.
+        number_type: NumberType,
+    },
+    /// Few of its values are left.
+    NearlyUsedUp,
+    /// None of its values is left.
+    UsedUp,
+}
+
+impl Finding {
+    /// A few words, the same as in the documentation.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::WrongIncrement => "wrong increment",
+            Self::OwnIncrement => "increment of its own",
+            Self::WrongClass => "wrong class",
+            Self::StartNotAligned => "START not aligned",
+            Self::UnsafeCycle => "unsafe CYCLE",
+            Self::DefaultOfAnotherNode { .. } => "default of another node",
+            Self::BehindTable { .. } => "behind the table",
+            Self::AnotherWriter { .. } => "another writer in the class",
+            Self::Unlogged => "unlogged",
+            Self::Replicated => "position replicated",
+            Self::TypeMismatch { .. } => "type mismatch",
+            Self::NearlyUsedUp => "nearly used up",
+            Self::UsedUp => "used up",
+        }
+    }
+
+    /// How grave it is.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::Unlogged => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// Whether it leads to values of another node.
+    const fn breaks_class(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongIncrement
+                | Self::OwnIncrement
+                | Self::WrongClass
+                | Self::StartNotAligned
+                | Self::UnsafeCycle
+                | Self::DefaultOfAnotherNode { .. }
+                | Self::Replicated
+        )
+    }
+
+    /// What is the case, as a sentence.
+    pub fn detail(&self, sequence: &Sequence, status: &Status) -> String {
+        let next = status.next_value.unwrap_or(sequence.last_value);
+        match self {
+            Self::WrongIncrement | Self::OwnIncrement => {
+                format!("It steps by {}, and its next value is {next}.", sequence.increment)
+            }
+            Self::WrongClass => format!("Its next value is {next}."),
+            Self::StartNotAligned => {
+                format!("TRUNCATE ... RESTART IDENTITY would take it to {}.", sequence.start)
+            }
+            Self::UnsafeCycle => {
+                format!("At its end it goes on from {}.", Course::of(sequence).wrap_edge(sequence).1)
+            }
+            Self::DefaultOfAnotherNode { column, node, nodes } => {
+                format!("The default of {column} draws for node {node} of {nodes}.")
+            }
+            Self::BehindTable { column, value } | Self::AnotherWriter { column, value } => {
+                format!("Its next value is {next}, and {column} holds {value} already.")
+            }
+            Self::Unlogged => "After a crash it falls back to where its last ALTER left it.".to_owned(),
+            Self::Replicated => "Another server's position is written over its own.".to_owned(),
+            Self::TypeMismatch { column, number_type } => format!(
+                "The sequence is {}, and {column} is {}.",
+                sequence.number_type.name(),
+                number_type.name()
+            ),
+            Self::NearlyUsedUp | Self::UsedUp => {
+                format!("{} values are left.", status.values_left.unwrap_or(0))
+            }
+        }
+    }
+
+    /// What to do about it, as a sentence.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::WrongIncrement | Self::WrongClass | Self::StartNotAligned | Self::UnsafeCycle => {
+                "Run setup_interleaved_sequences() again as the same node."
+            }
+            Self::OwnIncrement => {
+                "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks; or see to it that only one node draws from it."
+            }
+            Self::DefaultOfAnotherNode { .. } => {
+                "Use partitioned_nextval(sequence) without a node in defaults."
+            }
+            Self::BehindTable { .. } => {
+                "Run setup_interleaved_sequences(), which restarts it above the values in use."
+            }
+            Self::AnotherWriter { .. } => {
+                "Look for another server that was set up as the same node, and for ids that are brought along; then run setup_interleaved_sequences() again as the same node."
+            }
+            Self::Unlogged => "ALTER SEQUENCE ... SET LOGGED, or run the set-up after every crash.",
+            Self::Replicated => "Take the sequence out of the replication set.",
+            Self::TypeMismatch { .. } => {
+                "ALTER the sequence AS the type of its column, or widen the column; the narrower one is the limit."
+            }
+            Self::NearlyUsedUp | Self::UsedUp => "Widen the sequence and the columns that it feeds.",
+        }
+    }
+}
+
+/// Tells how a sequence stands towards the class of its node.
+///
+/// What needs reads of tables is found where the columns bring it along. Where `position` is false, nothing is
+/// said that needs the sequence's own position.
+pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Status {
+    let course = Course::of(sequence);
+    let (next, limit) = (sequence.next_value(), course.limit(sequence));
+    let mut findings = Vec::new();
+    if let Some(class) = class {
+        findings.extend(class_findings(sequence, course, class, position));
+        let others = sequence.columns.iter().filter_map(|column| match column.draw {
+            Draw::OfNode { node, nodes } if (node, nodes) != (class.node(), class.nodes()) => {
+                Some(Finding::DefaultOfAnotherNode { column: column.name.clone(), node, nodes })
+            }
+            _ => None,
+        });
+        findings.extend(others);
+    }
+    let in_class = class.is_some() && findings.is_empty();
+    let furthest = sequence.columns.iter().filter_map(|column| Some((column, column.ahead?)));
+    if let Some((column, value)) =
+        furthest.reduce(|a, b| if course.is_past(i128::from(b.1), i128::from(a.1)) { b } else { a })
+    {
+        let column = column.name.clone();
+        findings.push(if in_class {
+            Finding::AnotherWriter { column, value }
+        } else {
+            Finding::BehindTable { column, value }
+        });
+    }
+    if sequence.unlogged {
+        findings.push(Finding::Unlogged);
+    }
+    if sequence.replicated {
+        findings.push(Finding::Replicated);
+    }
+    let narrower = sequence.columns.iter().find_map(|column| {
+        let number_type = column.number_type?;
+        // A numeric column takes whatever a sequence gives.
+        let differs = number_type != sequence.number_type && number_type != NumberType::Numeric;
+        differs.then(|| Finding::TypeMismatch { column: column.name.clone(), number_type })
+    });
+    findings.extend(narrower);
+    let share = class.and_then(|class| Share::of(sequence, class, false));
+    let size = share.map_or(1, |share| i128::from(share.size));
+    let left = course.values_left(next, limit, i128::from(sequence.increment), size);
+    let used = course.used_basis_points(sequence, next, limit);
+    if position && left == 0 && !sequence.cycle {
+        findings.push(Finding::UsedUp);
+    } else if position && used >= NEARLY_USED_UP && !sequence.cycle {
+        findings.push(Finding::NearlyUsedUp);
+    }
+    let broken = findings.iter().any(Finding::breaks_class);
+    Status {
+        in_order: (class.is_some() && (position || broken)).then_some(!broken),
+        findings,
+        next_value: if position { i64::try_from(next).ok() } else { None },
+        values_left: if position { i64::try_from(left).ok() } else { None },
+        used_basis_points: position.then_some(used),
+    }
+}
+
+/// What takes a sequence out of its class.
+fn class_findings(sequence: &Sequence, course: Course, class: Class, position: bool) -> Vec<Finding> {
+    let own_step = Share::of(sequence, class, false).is_none();
+    let share = Share::of(sequence, class, false).unwrap_or(Share { values: class.residue(), size: 1 });
+    let mut findings = Vec::new();
+    if i128::from(sequence.increment) % share.step() != 0 {
+        findings.push(Finding::WrongIncrement);
+    } else {
+        if position && !share.values.contains(sequence.next_value()) {
+            findings.push(Finding::WrongClass);
+        }
+        if !share.values.contains(i128::from(sequence.start)) {
+            findings.push(Finding::StartNotAligned);
+        }
+        if sequence.cycle && !share.values.contains(course.wrap_edge(sequence).1) {
+            findings.push(Finding::UnsafeCycle);
+        }
+    }
+    if findings.is_empty() {
+        return findings;
+    }
+    // Where every default draws on to the class, the sequence may be as it is.
+    let progression = Progression {
+        increment: sequence.increment,
+        min_value: sequence.min_value,
+        max_value: sequence.max_value,
+        cycle: sequence.cycle,
+    };
+    let last = sequence.last_value;
+    if sequence.is_drawn_on() && (class.contains(last) || class.is_ahead(last, &progression)) {
+        return Vec::new();
+    }
+    if own_step { vec![Finding::OwnIncrement] } else { findings }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::sequence::{FedColumn, Former};
+    use super::*;
+
+    fn column(draw: Draw) -> FedColumn {
+        FedColumn {
+            name: "public.orders.id".to_owned(),
+            number_type: Some(NumberType::Bigint),
+            draw,
+            extreme: None,
+            ahead: None,
+        }
+    }
+
+    /// Of the class of node 2 of 2.
+    fn even() -> Sequence {
+        Sequence {
+            name: "public.orders_id_seq".to_owned(),
+            number_type: NumberType::Bigint,
+            start: 2,
+            increment: 2,
+            min_value: 1,
+            max_value: i64::MAX,
+            cycle: false,
+            unlogged: false,
+            replicated: false,
+            last_value: 10,
+            is_called: true,
+            former: None,
+            columns: vec![column(Draw::Nextval)],
+        }
+    }
+
+    fn found(sequence: &Sequence) -> (Option<bool>, Vec<&'static str>) {
+        let status = status(sequence, Class::new(2, 2).ok(), true);
+        (status.in_order, status.findings.iter().map(Finding::name).collect())
+    }
+
+    #[test]
+    fn a_sequence_in_order_has_no_findings() {
+        assert_eq!(found(&even()), (Some(true), vec![]));
+        let all = status(&even(), Class::new(2, 2).ok(), true);
+        assert_eq!((all.next_value, all.used_basis_points), (Some(12), Some(0)));
+    }
+
+    #[test]
+    fn every_way_out_of_the_class_is_named() {
+        assert_eq!(found(&Sequence { increment: 1, ..even() }), (Some(false), vec!["wrong increment"]));
+        assert_eq!(found(&Sequence { last_value: 7, ..even() }), (Some(false), vec!["wrong class"]));
+        assert_eq!(found(&Sequence { start: 1, ..even() }), (Some(false), vec!["START not aligned"]));
+        assert_eq!(found(&Sequence { cycle: true, ..even() }), (Some(false), vec!["unsafe CYCLE"]));
+        assert_eq!(
+            found(&Sequence { replicated: true, ..even() }),
+            (Some(false), vec!["position replicated"])
+        );
+        let named = Sequence { columns: vec![column(Draw::OfNode { node: 1, nodes: 2 })], ..even() };
+        assert_eq!(found(&named), (Some(false), vec!["default of another node"]));
+        let own = Sequence { columns: vec![column(Draw::OfNode { node: 2, nodes: 2 })], ..even() };
+        assert_eq!(found(&own), (Some(true), vec![]));
+    }
+
+    #[test]
+    fn what_is_only_to_be_minded_leaves_it_in_order() {
+        assert_eq!(found(&Sequence { unlogged: true, ..even() }), (Some(true), vec!["unlogged"]));
+        let narrow = FedColumn { number_type: Some(NumberType::Integer), ..column(Draw::Nextval) };
+        assert_eq!(found(&Sequence { columns: vec![narrow], ..even() }), (Some(true), vec!["type mismatch"]));
+        assert_eq!(found(&Sequence { max_value: 13, ..even() }), (Some(true), vec!["nearly used up"]));
+        assert_eq!(found(&Sequence { max_value: 11, ..even() }), (Some(true), vec!["used up"]));
+    }
+
+    #[test]
+    fn a_default_that_draws_on_makes_up_for_any_increment() {
+        let drawn_on = Sequence { columns: vec![column(Draw::OfThisNode)], increment: 1, ..even() };
+        assert_eq!(found(&drawn_on), (Some(true), vec![]));
+        let odd = Sequence { increment: 2, last_value: 11, ..drawn_on };
+        assert_eq!(found(&odd).0, Some(false), "it can never come to the class");
+    }
+
+    #[test]
+    fn a_step_of_its_own_is_named_as_such() {
+        let pooled = Sequence { increment: 50, start: 1, last_value: 1, is_called: false, ..even() };
+        assert_eq!(found(&pooled), (Some(false), vec!["increment of its own"]));
+        assert_eq!(found(&Sequence { increment: 25, ..pooled }).1, ["increment of its own"]);
+    }
+
+    #[test]
+    fn trap_s44_values_of_the_own_class_ahead_are_another_writer() {
+        let ahead = FedColumn { extreme: Some(31), ahead: Some(30), ..column(Draw::Nextval) };
+        let sequence = Sequence { columns: vec![ahead], ..even() };
+        assert_eq!(found(&sequence).1, ["another writer in the class"]);
+        assert_eq!(found(&Sequence { increment: 1, ..sequence }).1, ["wrong increment", "behind the table"]);
+    }
+
+    #[test]
+    fn without_a_node_nothing_is_said_of_classes() {
+        let status = status(&Sequence { increment: 1, ..even() }, None, true);
+        assert_eq!((status.in_order, status.findings), (None, vec![]));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_said_to_be_in_order() {
+        let status = status(&even(), Class::new(2, 2).ok(), false);
+        assert_eq!((status.in_order, status.next_value), (None, None));
+    }
+
+    #[test]
+    fn trap_s26_blocks_are_in_order_by_what_they_were() {
+        let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
+        // Blocks of 50 through 1; node 2 of 2 has 1, 101, 201 ...
+        let blocks = Sequence { increment: 100, start: 1, last_value: 101, former: Some(former), ..even() };
+        assert_eq!(found(&blocks), (Some(true), vec![]));
+        assert_eq!(found(&Sequence { last_value: 151, ..blocks }), (Some(false), vec!["wrong class"]));
+    }
+}

@@ -1,0 +1,17 @@
+CREATE FUNCTION @extschema@.check_interleaved_sequences(
+    peers jsonb[] DEFAULT '{}',
+    lock_timeout interval DEFAULT '2 s'
+) RETURNS TABLE (
+    severity text,
+    sequence regclass,
+    node integer,
+    peer integer,
+    finding text,
+    detail text,
+    hint text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'check_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) IS
+'what is wrong with the sequences of this database: what the view interleaved_sequences shows, and what only the tables tell; no row where nothing is';

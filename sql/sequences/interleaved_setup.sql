@@ -1,0 +1,65 @@
+-- The last set-up in batches of each server and database, and how far it has come.
+CREATE TABLE @extschema@.interleaved_setup (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    node integer NOT NULL,
+    nodes integer NOT NULL,
+    pid integer NOT NULL,
+    sequences integer NOT NULL,
+    altered integer NOT NULL,
+    failed integer NOT NULL,
+    current_sequence oid,
+    tries integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    PRIMARY KEY (system_identifier, database)
+);
+REVOKE ALL ON @extschema@.interleaved_setup FROM PUBLIC;
+GRANT SELECT ON @extschema@.interleaved_setup TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_setup TO pg_database_owner;
+
+COMMENT ON TABLE @extschema@.interleaved_setup IS
+'the last set-up in batches, which the view interleaved_setup_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+
+CREATE VIEW @extschema@.interleaved_setup_progress AS
+SELECT s.node,
+       s.nodes,
+       CASE WHEN s.finished_at IS NOT NULL THEN 'finished'
+            WHEN NOT EXISTS (
+                -- The advisory lock of a set-up: "keyspace" in ASCII.
+                SELECT FROM pg_catalog.pg_locks l
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) s.database
+                  AND l.classid OPERATOR(pg_catalog.=) 1801812339::oid AND l.objid OPERATOR(pg_catalog.=) 1885430629::oid
+                  AND l.granted AND l.pid OPERATOR(pg_catalog.=) s.pid) THEN 'interrupted'
+            WHEN s.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
+            ELSE 'running' END AS state,
+       s.sequences,
+       s.altered,
+       s.failed,
+       s.current_sequence::regclass AS current_sequence,
+       s.tries,
+       s.started_at,
+       s.updated_at,
+       s.finished_at,
+       s.pid
+FROM @extschema@.interleaved_setup s
+WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.interleaved_setup_progress TO PUBLIC;
+
+COMMENT ON VIEW @extschema@.interleaved_setup_progress IS
+'how far the last setup_interleaved_sequences_in_batches() of this database has come: running, waiting, finished, or interrupted, after which it is called again';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.node IS 'the node that this database becomes';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.nodes IS 'the number of nodes';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; or interrupted';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'how many sequences were to be altered when it began';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'how many it has altered';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'how many could not be altered; each was a warning';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that one was in use';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'when it last did something';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.finished_at IS 'when it ended';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'the process that runs it';

@@ -1,0 +1,23 @@
+CREATE FUNCTION @extschema@.reset_interleaved_sequences(
+    sequences regclass[] DEFAULT NULL,
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    sequence regclass,
+    action text,
+    in_use bigint,
+    restart bigint,
+    values_left bigint,
+    detail text,
+    percent_used numeric,
+    fed_columns text[],
+    last_value bigint,
+    old_increment bigint,
+    new_increment bigint,
+    ddl text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'reset_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval, boolean) IS
+'undo setup_interleaved_sequences(): former increments, above the values in use; without arguments the database is no node afterwards';

@@ -1,0 +1,57 @@
+CREATE FUNCTION @extschema@.setup_interleaved_sequences_begin(
+    node integer,
+    nodes integer,
+    schemas name[],
+    sequences regclass[],
+    exclude regclass[],
+    feeds jsonb,
+    peers jsonb[],
+    gap bigint,
+    blocks boolean,
+    lock_timeout interval,
+    retries integer
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_begin_wrapper';
+CREATE FUNCTION @extschema@.setup_interleaved_sequences_step() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
+
+CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
+    node integer,
+    nodes integer DEFAULT 2,
+    schemas name[] DEFAULT NULL,
+    sequences regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    feeds jsonb DEFAULT NULL,
+    peers jsonb[] DEFAULT '{}',
+    gap bigint DEFAULT 0,
+    blocks boolean DEFAULT false,
+    lock_timeout interval DEFAULT '100 ms',
+    retries integer DEFAULT 50
+)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    -- Inside a transaction block this is an error, before anything is done.
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.setup_interleaved_sequences_begin(
+        node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout, retries);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.setup_interleaved_sequences_step();
+    END LOOP;
+END
+$procedure$;
+
+COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_begin(
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
+) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
+COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_step() IS
+'part of setup_interleaved_sequences_in_batches(): each further transaction';
+COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
+) IS
+'setup_interleaved_sequences() for a database in use: one sequence a transaction, waiting briefly and trying again; may be called again at any time';

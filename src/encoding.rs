@@ -1,0 +1,80 @@
+//! Text between Rust, which holds it in UTF-8, and a database in any encoding.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::callconv::{BoxRet, FcInfo};
+use pgrx::pg_sys;
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
+};
+use pgrx::prelude::*;
+
+/// Whether text needs no conversion.
+fn is_utf8() -> bool {
+    // SAFETY: reads this backend's encoding.
+    unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 }
+}
+
+/// Text of ours in the encoding of the database; a character that it does not have is PostgreSQL's error 22P05.
+pub(crate) fn to_server(text: &str) -> CString {
+    let plain = CString::new(text).unwrap_or_default();
+    if is_utf8() || text.is_ascii() {
+        return plain;
+    }
+    let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
+    // SAFETY: the source is valid for its length and ends in a zero byte; the result is the source itself or a
+    // new string that ends in one.
+    unsafe {
+        let converted = pg_sys::pg_any_to_server(plain.as_ptr(), length, pg_sys::pg_enc::PG_UTF8 as i32);
+        CStr::from_ptr(converted).to_owned()
+    }
+}
+
+/// Text for a message, which goes out without a conversion: beside UTF8, what is not ASCII is written as `\u{e9}`.
+pub(crate) fn for_message(text: String) -> String {
+    if text.is_ascii() || is_utf8() {
+        return text;
+    }
+    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
+/// What `convert_to(..., 'UTF8')` gave.
+pub(crate) fn from_utf8(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Text of ours as a result.
+pub(crate) struct ServerText(pub(crate) String);
+
+impl IntoDatum for ServerText {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        if is_utf8() {
+            return self.0.into_datum();
+        }
+        // SAFETY: the string ends in a zero byte, and is copied.
+        Some(unsafe { pg_sys::cstring_to_text(to_server(&self.0).as_ptr()) }.into())
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TEXTOID
+    }
+}
+
+// SAFETY: the datum is that of a `text`.
+unsafe impl SqlTranslatable for ServerText {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(ServerText);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("text"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("text")));
+}
+
+// SAFETY: as above.
+unsafe impl BoxRet for ServerText {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+        match self.into_datum() {
+            // SAFETY: the datum lives in the memory context of the call.
+            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+            None => fcinfo.return_null(),
+        }
+    }
+}

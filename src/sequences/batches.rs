@@ -1,0 +1,304 @@
+//! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+use pgrx::{AnyArray, AnyElement};
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::failure::Failure;
+use super::feeds::Feed;
+use super::locks::{self, SessionSetupLock, SetupLock, pause};
+use super::nextval::null;
+use super::records::Records;
+use super::request::{Arguments, Request, check_transaction, running};
+use super::selection::Selection;
+use super::steps::Change;
+use super::subtransaction::attempt;
+use super::tables::{self, own_key};
+use super::{catalog, identity};
+use crate::error::{or_raise, raise, report};
+
+/// How long the first pause lasts after a sequence was in use; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// How long a pause lasts at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// A set-up under way, kept from one transaction to the next.
+struct Progress {
+    change: Change,
+    feeds: Vec<Feed>,
+    retries: u32,
+    /// What is still to be done, in the order of the OIDs.
+    queue: VecDeque<(pg_sys::Oid, String)>,
+    total: usize,
+    altered: usize,
+    unchanged: usize,
+    failed: usize,
+    /// How often the first of the queue was in use.
+    tries: u32,
+    told_at: Instant,
+    /// Given back when the set-up ends, by an error, too.
+    _lock: SessionSetupLock,
+}
+
+thread_local! {
+    static PROGRESS: RefCell<Option<Progress>> = const { RefCell::new(None) };
+}
+
+/// Begins a set-up in batches: plans every sequence, and stores the node. What cannot be set up is a warning.
+///
+/// # Errors
+/// As for `setup_interleaved_sequences`, and 42501 for who may not keep the progress.
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn setup_interleaved_sequences_begin(
+    node: Option<i32>,
+    nodes: Option<i32>,
+    schemas: Option<AnyArray>,
+    sequences: Option<AnyArray>,
+    exclude: Option<AnyArray>,
+    feeds: Option<AnyElement>,
+    peers: Option<AnyArray>,
+    gap: Option<i64>,
+    blocks: Option<bool>,
+    lock_timeout: Option<Interval>,
+    retries: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    PROGRESS.set(None);
+    let retries = or_raise(retries.ok_or_else(|| null("retries")).and_then(|retries| {
+        u32::try_from(retries).map_err(|_| {
+            let message = format!("retries must be at least 0, not {retries}");
+            Error::new(SqlState::InvalidParameterValue, message)
+        })
+    }));
+    let arguments =
+        Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
+    match begin(arguments, retries, running(fcinfo)) {
+        Ok(progress) => PROGRESS.set(Some(progress)),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// Sets up the next sequence, in this transaction. Whether there are more.
+///
+/// # Errors
+/// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up is a warning.
+#[pg_extern(sql = false)]
+fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    // Taken out, so that an error on the way ends the set-up and gives its lock back.
+    let Some(mut progress) = PROGRESS.take() else {
+        raise(report(
+            Error::new(SqlState::ObjectNotInPrerequisiteState, "no set-up in batches is under way")
+                .hint("CALL setup_interleaved_sequences_in_batches()."),
+        ));
+    };
+    progress.change.function = running(fcinfo);
+    match progress.step() {
+        Ok(true) => {
+            PROGRESS.set(Some(progress));
+            true
+        }
+        Ok(false) => false,
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Progress, Failure> {
+    check_transaction(c"setup_interleaved_sequences_in_batches()")?;
+    let request = Request::new(arguments, function)?;
+    let lock = SessionSetupLock::take()?;
+    request.check_rights()?;
+    if !tables::SETUP.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) {
+        let message = "permission denied to keep the progress of a set-up in batches";
+        return Err(Error::new(SqlState::InsufficientPrivilege, message)
+            .hint("Run the set-up as the owner of the database, or as a superuser.")
+            .into());
+    }
+    let change = request.change();
+    let records = Records::read(function, None)?;
+    let steps = catalog::with_own_settings(|| change.plan_all(&request.selection, &records))?;
+    let mut progress = Progress {
+        change,
+        feeds: request.feeds,
+        retries,
+        queue: VecDeque::new(),
+        total: 0,
+        altered: 0,
+        unchanged: 0,
+        failed: 0,
+        tries: 0,
+        told_at: Instant::now(),
+        _lock: lock,
+    };
+    for step in steps {
+        if let Some(error) = step.error() {
+            progress.failed += 1;
+            warn(&step.entry.name, error.clone());
+        } else if step.is_altered() {
+            progress.queue.push_back((step.entry.oid, step.entry.name));
+        } else {
+            progress.unchanged += 1;
+        }
+    }
+    progress.total = progress.queue.len() + progress.failed;
+    // Before any sequence, so that a default of partitioned_nextval keeps to the class from now on.
+    if !identity::is_stored(function)? {
+        identity::check_may_store(function)?;
+        identity::store(function, request.target.class)?;
+    }
+    if progress.total > 0 {
+        progress.write_row(true)?;
+    }
+    Ok(progress)
+}
+
+impl Progress {
+    /// One sequence, or the end. Whether there are more.
+    fn step(&mut self) -> Result<bool, Failure> {
+        if self.tries > 0 {
+            // No lock is held while it waits.
+            pause(backoff(self.tries));
+        }
+        let Some((oid, name)) = self.queue.front().cloned() else {
+            self.finish()?;
+            return Ok(false);
+        };
+        let selection = Selection::one(oid, &self.feeds);
+        let outcome = attempt(|| -> Result<bool, Failure> {
+            let _lock = SetupLock::take()?;
+            Ok(self.change.apply(&selection, Some(oid))?.iter().any(|step| step.is_altered()))
+        });
+        let failed = match outcome {
+            Ok(Ok(altered)) => {
+                self.altered += usize::from(altered);
+                self.unchanged += usize::from(!altered);
+                None
+            }
+            Ok(Err(Failure::Refused(error))) if error.sqlstate == SqlState::LockNotAvailable => {
+                if self.tries < self.retries {
+                    self.tries += 1;
+                    self.write_row(false)?;
+                    return Ok(true);
+                }
+                Some(error)
+            }
+            Ok(Err(Failure::Refused(error))) => Some(error),
+            Ok(Err(failure)) => return Err(failure),
+            Err(error) if locks::is_in_use(&error) && self.tries < self.retries => {
+                self.tries += 1;
+                return Ok(true);
+            }
+            Err(error) => Some(refusal(error)),
+        };
+        if let Some(error) = failed {
+            self.failed += 1;
+            warn(&name, error);
+        }
+        self.queue.pop_front();
+        self.tries = 0;
+        self.write_row(false)?;
+        if self.told_at.elapsed() >= TELL_EVERY {
+            self.told_at = Instant::now();
+            notice!("{} of {} sequences done", self.total - self.queue.len(), self.total);
+        }
+        Ok(true)
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        notice!(
+            "{} sequences altered, {} left as they are, {} failed",
+            self.altered,
+            self.unchanged,
+            self.failed
+        );
+        if self.total > 0 {
+            let statement = "UPDATE {} SET finished_at = pg_catalog.clock_timestamp(), current_sequence = NULL \
+                 WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
+            let statement = tables::statement(statement, tables::SETUP, self.change.function);
+            let (system_identifier, database) = own_key();
+            let key = [system_identifier.into(), database.into()];
+            Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &key).map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how far it has come, for others to see once the transaction is committed.
+    fn write_row(&self, first: bool) -> SpiResult<()> {
+        let statement = if first {
+            "INSERT INTO {} AS s (system_identifier, database, node, nodes, pid, sequences, altered, failed, \
+                                  current_sequence, tries, started_at, updated_at) \
+             VALUES ($1, $2, $3, $4, pg_catalog.pg_backend_pid(), $5, $6, $7, $8, $9, \
+                     pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp()) \
+             ON CONFLICT (system_identifier, database) DO UPDATE \
+             SET node = EXCLUDED.node, nodes = EXCLUDED.nodes, pid = EXCLUDED.pid, sequences = EXCLUDED.sequences, \
+                 altered = EXCLUDED.altered, failed = EXCLUDED.failed, current_sequence = EXCLUDED.current_sequence, \
+                 tries = EXCLUDED.tries, started_at = EXCLUDED.started_at, updated_at = EXCLUDED.updated_at, \
+                 finished_at = NULL"
+        } else {
+            "UPDATE {} SET sequences = $5, altered = $6, failed = $7, current_sequence = $8, tries = $9, \
+                           updated_at = pg_catalog.clock_timestamp() \
+             WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
+               AND node OPERATOR(pg_catalog.=) $3 AND nodes OPERATOR(pg_catalog.=) $4"
+        };
+        let statement = tables::statement(statement, tables::SETUP, self.change.function);
+        let (system_identifier, database) = own_key();
+        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let class = self.change.class;
+        let arguments = [
+            system_identifier.into(),
+            database.into(),
+            class.map(|class| class.node()).into(),
+            class.map(|class| class.nodes()).into(),
+            count(self.total).into(),
+            count(self.altered).into(),
+            count(self.failed).into(),
+            self.queue.front().map(|(oid, _)| *oid).into(),
+            i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
+        ];
+        Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+    }
+}
+
+/// The pause before another try: twice as long each time, and by chance up to half of it shorter, so that two who
+/// are after the same sequence do not meet again.
+fn backoff(tries: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(10)).min(LONGEST_PAUSE);
+    // Without chance it is longer, and right as well.
+    let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
+    longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
+}
+
+/// An error that a statement of the set-up raised, a user's event trigger among them. A cancellation goes on.
+fn refusal(error: Box<CaughtError>) -> Error {
+    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
+        error.rethrow();
+    };
+    if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+        error.rethrow();
+    }
+    let mut refusal = Error::new(SqlState::ObjectNotInPrerequisiteState, report.message());
+    refusal.detail = report.detail().map(str::to_owned);
+    refusal.hint = report.hint().map(str::to_owned);
+    refusal
+}
+
+fn warn(sequence: &str, error: Error) {
+    let message = format!("could not set up sequence \"{sequence}\": {}", error.message);
+    let error = if error.hint.is_none() {
+        error.hint("CALL setup_interleaved_sequences_in_batches() again for what is left.")
+    } else {
+        error
+    };
+    report(Error { message, ..error }).report(PgLogLevel::WARNING);
+}

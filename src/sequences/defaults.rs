@@ -1,0 +1,121 @@
+//! What a column's default draws from a sequence, told by its expression tree.
+
+use std::ffi::CStr;
+
+use keyspace::sequences::Draw;
+use pgrx::pg_sys::{self, NodeTag};
+use pgrx::{PgMemoryContexts, is_a};
+
+/// The casts that a default may put around a value without changing it: to smallint, to integer, to numeric.
+const CASTS: [u32; 3] = [pg_sys::F_INT2_INT8, pg_sys::F_INT4_INT8, pg_sys::F_NUMERIC_INT8];
+
+/// Reads expression trees; what it allocates on the way is freed with it.
+pub(super) struct Defaults {
+    context: PgMemoryContexts,
+    /// Where `partitioned_nextval` lies.
+    schema: pg_sys::Oid,
+}
+
+impl Defaults {
+    /// `function` is the function of ours that runs.
+    pub(super) fn new(function: pg_sys::Oid) -> Self {
+        // SAFETY: looks the OID up in the catalog.
+        let schema = unsafe { pg_sys::get_func_namespace(function) };
+        Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), schema }
+    }
+
+    /// By what the default `expression`, as `pg_attrdef.adbin` holds it, draws from `sequence`.
+    pub(super) fn draw(&mut self, expression: &CStr, sequence: pg_sys::Oid) -> Draw {
+        let schema = self.schema;
+        // SAFETY: the text comes from pg_attrdef, so it is the tree of an expression; the tree is used
+        // before the context is reset.
+        unsafe {
+            let draw = self.context.switch_to(|_| {
+                let tree = pg_sys::stringToNode(expression.as_ptr());
+                value_drawn(tree.cast(), sequence, schema)
+            });
+            self.context.reset();
+            draw
+        }
+    }
+}
+
+/// # Safety
+/// `node` must be an expression tree.
+unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, schema: pg_sys::Oid) -> Draw {
+    // SAFETY: each node is read as the type that its tag names.
+    unsafe {
+        while !node.is_null() {
+            if is_a(node, NodeTag::T_CoerceToDomain) {
+                node = (*node.cast::<pg_sys::CoerceToDomain>()).arg.cast();
+            } else if is_a(node, NodeTag::T_FuncExpr) {
+                let call = node.cast::<pg_sys::FuncExpr>();
+                if !CASTS.contains(&(*call).funcid.to_u32()) {
+                    return call_draws(call, sequence, schema);
+                }
+                node = argument(call, 0);
+            } else {
+                break;
+            }
+        }
+    }
+    Draw::Other
+}
+
+/// # Safety
+/// `call` must be a node of an expression tree.
+unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: pg_sys::Oid, schema: pg_sys::Oid) -> Draw {
+    // SAFETY: as above; the names are NUL-terminated or null.
+    unsafe {
+        let drawn = constant(argument(call, 0)).map(|value| value.value() as u32);
+        if drawn != Some(sequence.to_u32()) {
+            return Draw::Other;
+        }
+        let function = (*call).funcid;
+        if function.to_u32() == pg_sys::F_NEXTVAL {
+            return Draw::Nextval;
+        }
+        let name = pg_sys::get_func_name(function);
+        let is_ours = !name.is_null()
+            && CStr::from_ptr(name) == c"partitioned_nextval"
+            && pg_sys::get_func_namespace(function) == schema;
+        if !is_ours {
+            return Draw::Other;
+        }
+        match (argument(call, 1), argument(call, 2)) {
+            (node, _) if node.is_null() => Draw::OfThisNode,
+            (node, nodes) => match (constant(node), constant(nodes)) {
+                (Some(node), Some(nodes)) => {
+                    Draw::OfNode { node: node.value() as i32, nodes: nodes.value() as i32 }
+                }
+                _ => Draw::Other,
+            },
+        }
+    }
+}
+
+/// # Safety
+/// `call` must be a node of an expression tree.
+unsafe fn argument(call: *mut pg_sys::FuncExpr, at: i32) -> *mut pg_sys::Node {
+    // SAFETY: the list of arguments is null or valid, and the index is checked against its length.
+    unsafe {
+        let arguments = (*call).args;
+        if arguments.is_null() || at >= (*arguments).length {
+            return std::ptr::null_mut();
+        }
+        pg_sys::list_nth(arguments, at).cast()
+    }
+}
+
+/// # Safety
+/// `node` must be null or a node of an expression tree.
+unsafe fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
+    // SAFETY: read as a constant only where its tag says so.
+    unsafe {
+        if node.is_null() || !is_a(node, NodeTag::T_Const) {
+            return None;
+        }
+        let constant = node.cast::<pg_sys::Const>();
+        (!(*constant).constisnull).then_some((*constant).constvalue)
+    }
+}

@@ -1,0 +1,42 @@
+//! Why a call that reads the catalogs and alters sequences cannot go on.
+
+use keyspace::Error;
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::SpiError;
+
+use crate::error::{raise, report};
+
+/// A refusal of ours, or an error of SPI itself.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Refused(Error),
+    /// Which means that a query of ours is wrong.
+    Spi(SpiError),
+}
+
+impl Failure {
+    /// Leaves the function called from SQL with it.
+    pub(super) fn raise(self) -> ! {
+        match self {
+            Self::Refused(error) => raise(report(error)),
+            Self::Spi(error) => raise(ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("could not read the catalogs: {error}"),
+                "pg_keyspace",
+            )),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<SpiError> for Failure {
+    fn from(error: SpiError) -> Self {
+        Self::Spi(error)
+    }
+}

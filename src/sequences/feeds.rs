@@ -1,0 +1,159 @@
+//! The argument `feeds`: columns that a sequence feeds by a function, a trigger or the application, which the
+//! catalog does not connect with it (trap S28).
+
+use keyspace::{Error, SqlState};
+use pgrx::AnyElement;
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use crate::encoding::{ServerText, from_utf8};
+
+/// One column that a sequence feeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Feed {
+    pub(super) sequence: pg_sys::Oid,
+    pub(super) relation: pg_sys::Oid,
+    pub(super) attribute: i16,
+}
+
+/// Reads `{"schema.sequence": ["schema.table.column", ...], ...}`. Names are looked up as the caller would: under
+/// his search_path, quoted as in SQL.
+///
+/// # Errors
+/// 22023 where it is no such object, 42P01, 42703 and 42809 where a name is not that of a sequence and a column.
+pub(super) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Error>> {
+    let Some(feeds) = feeds else { return Ok(Ok(Vec::new())) };
+    let mut found = Vec::new();
+    for pair in match pairs(feeds)? {
+        Ok(pairs) => pairs,
+        Err(error) => return Ok(Err(error)),
+    } {
+        let sequence = match relation(&pair.sequence, &pair.sequence)? {
+            Ok(relation) if relation.kind == "S" => relation.oid,
+            Ok(_) => return Ok(Err(wrong_kind(&pair.sequence, "is not a sequence"))),
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(name) = pair.column {
+            match column(sequence, &name)? {
+                Ok(feed) => found.push(feed),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+    found.sort_by_key(|feed| (feed.sequence.to_u32(), feed.relation.to_u32(), feed.attribute));
+    found.dedup();
+    Ok(Ok(found))
+}
+
+/// A name of a sequence, and that of one of its columns, if there are any.
+struct Pair {
+    sequence: String,
+    column: Option<String>,
+}
+
+/// Takes the object apart in SQL, which knows the encoding of its strings.
+fn pairs(feeds: AnyElement) -> SpiResult<Result<Vec<Pair>, Error>> {
+    // SAFETY: the function is declared with an argument of type jsonb, which lives as long as the call.
+    let argument = || unsafe { DatumWithOid::new(feeds.datum(), pg_sys::JSONBOID) };
+    Spi::connect(|client| {
+        let kind = "SELECT pg_catalog.jsonb_typeof($1)";
+        let kind: Option<String> = client.select(kind, Some(1), &[argument()])?.first().get_one()?;
+        if kind.as_deref() != Some("object") {
+            return Ok(Err(malformed("It is not an object.")));
+        }
+        let query = "SELECT pg_catalog.convert_to(e.key, 'UTF8'), pg_catalog.jsonb_typeof(e.value), \
+                            pg_catalog.convert_to(c.name OPERATOR(pg_catalog.#>>) '{}', 'UTF8'), \
+                            pg_catalog.jsonb_typeof(c.name) \
+             FROM pg_catalog.jsonb_each($1) AS e \
+             LEFT JOIN LATERAL pg_catalog.jsonb_array_elements( \
+                 CASE pg_catalog.jsonb_typeof(e.value) WHEN 'array' THEN e.value END) AS c (name) ON true";
+        let mut pairs = Vec::new();
+        for row in client.select(query, None, &[argument()])? {
+            let sequence = from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default());
+            if row.get::<String>(2)?.as_deref() != Some("array") {
+                return Ok(Err(malformed(&format!("The value of \"{sequence}\" is not an array."))));
+            }
+            let column = row.get::<Vec<u8>>(3)?.map(from_utf8);
+            match row.get::<String>(4)?.as_deref() {
+                None | Some("string") => pairs.push(Pair { sequence, column }),
+                Some(kind) => {
+                    let detail = format!("The array of \"{sequence}\" holds a {kind}, not a string.");
+                    return Ok(Err(malformed(&detail)));
+                }
+            }
+        }
+        Ok(Ok(pairs))
+    })
+}
+
+fn malformed(detail: &str) -> Error {
+    Error::new(SqlState::InvalidParameterValue, "feeds is not a map of sequences to columns")
+        .detail(detail)
+        .hint("Write it as {\"schema.sequence\": [\"schema.table.column\"]}, with names quoted as in SQL.")
+}
+
+fn wrong_kind(name: &str, what: &str) -> Error {
+    Error::new(SqlState::WrongObjectType, format!("\"{name}\" in feeds {what}"))
+}
+
+struct Relation {
+    oid: pg_sys::Oid,
+    kind: String,
+}
+
+/// Looks a relation up, which messages show as `shown`; names are those of the caller, so the rest of the query is qualified.
+fn relation(name: &str, shown: &str) -> SpiResult<Result<Relation, Error>> {
+    let query = "SELECT c.oid, c.relkind::pg_catalog.text FROM pg_catalog.pg_class c \
+                 WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)";
+    Spi::connect(|client| {
+        let mut rows = client.select(query, Some(1), &[text(name)])?;
+        Ok(match rows.next() {
+            Some(row) => Ok(Relation {
+                oid: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
+                kind: row.get(2)?.unwrap_or_default(),
+            }),
+            None => Err(Error::new(
+                SqlState::UndefinedTable,
+                format!("relation \"{shown}\" in feeds does not exist"),
+            )),
+        })
+    })
+}
+
+fn column(sequence: pg_sys::Oid, name: &str) -> SpiResult<Result<Feed, Error>> {
+    let parts: Vec<String> = Spi::connect(|client| {
+        let query = "SELECT pg_catalog.convert_to(part, 'UTF8') FROM pg_catalog.unnest(pg_catalog.parse_ident($1)) AS part";
+        client
+            .select(query, None, &[text(name)])?
+            .map(|row| Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default())))
+            .collect::<SpiResult<_>>()
+    })?;
+    let Some((column, table)) = parts.split_last().filter(|(_, table)| (1..=2).contains(&table.len())) else {
+        return Ok(Err(malformed(&format!("\"{name}\" does not name a column of a table."))));
+    };
+    let quoted: Vec<String> = table.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+    let relation = match relation(&quoted.join("."), &table.join("."))? {
+        Ok(relation) if ["r", "p", "f"].contains(&relation.kind.as_str()) => relation.oid,
+        Ok(_) => return Ok(Err(wrong_kind(&table.join("."), "is not a table"))),
+        Err(error) => return Ok(Err(error)),
+    };
+    let query = "SELECT a.attnum FROM pg_catalog.pg_attribute a \
+                 WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name \
+                   AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped";
+    let attribute: Option<i16> = Spi::connect(|client| {
+        let mut rows = client.select(query, Some(1), &[relation.into(), text(column)])?;
+        rows.next().map_or(Ok(None), |row| row.get(1))
+    })?;
+    Ok(match attribute {
+        Some(attribute) => Ok(Feed { sequence, relation, attribute }),
+        None => Err(Error::new(
+            SqlState::UndefinedColumn,
+            format!("column \"{column}\" of relation \"{}\" in feeds does not exist", table.join(".")),
+        )),
+    })
+}
+
+fn text(value: &str) -> DatumWithOid<'static> {
+    ServerText(value.to_owned()).into()
+}

@@ -1,0 +1,240 @@
+//! The locks of a set-up: how many fit, how they are taken, and the one that keeps set-ups apart.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
+use std::time::{Duration, Instant};
+
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::prelude::*;
+
+use super::steps::Step;
+use super::{settings, subtransaction};
+
+/// The advisory lock that keeps set-ups of a database apart: "keyspace" in ASCII.
+const SETUP_LOCK: u64 = u64::from_be_bytes(*b"keyspace");
+
+/// From which part of the lock table on a set-up in one transaction names the other form.
+const MANY: usize = 8;
+
+/// The advisory lock as LockAcquire takes it: what `pg_advisory_lock(bigint)` takes.
+fn setup_lock() -> pg_sys::LOCKTAG {
+    pg_sys::LOCKTAG {
+        // SAFETY: set before a backend runs its first statement.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: (SETUP_LOCK >> 32) as u32,
+        locktag_field3: SETUP_LOCK as u32,
+        locktag_field4: 1,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+    }
+}
+
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The right to set up, taken from every other session, and from this one where an event trigger of the user
+/// would begin another set-up within it.
+pub(super) struct SetupLock;
+
+impl SetupLock {
+    /// Takes the lock to the end of the transaction.
+    ///
+    /// # Errors
+    /// 55006 where another session has it, or where a set-up runs in this session.
+    pub(super) fn take() -> Result<Self, Error> {
+        if RUNNING.get() {
+            return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
+                .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
+        }
+        if !acquire(false) {
+            return Err(busy());
+        }
+        RUNNING.set(true);
+        Ok(Self)
+    }
+}
+
+impl Drop for SetupLock {
+    fn drop(&mut self) {
+        RUNNING.set(false);
+    }
+}
+
+/// The lock held by the session, over several transactions. Given back when dropped.
+pub(super) struct SessionSetupLock;
+
+impl SessionSetupLock {
+    /// Takes the lock until it is dropped.
+    ///
+    /// # Errors
+    /// 55006 where another session has it.
+    pub(super) fn take() -> Result<Self, Error> {
+        if acquire(true) { Ok(Self) } else { Err(busy()) }
+    }
+}
+
+impl Drop for SessionSetupLock {
+    fn drop(&mut self) {
+        // SAFETY: releases what `take` acquired; a session's lock needs no transaction.
+        unsafe { pg_sys::LockRelease(&setup_lock(), pg_sys::ExclusiveLock as i32, true) };
+    }
+}
+
+fn acquire(for_session: bool) -> bool {
+    // SAFETY: does not wait; the lock manager raises its own errors.
+    let result =
+        unsafe { pg_sys::LockAcquire(&setup_lock(), pg_sys::ExclusiveLock as i32, for_session, true) };
+    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+}
+
+fn busy() -> Error {
+    Error::new(SqlState::ObjectInUse, "another set-up is running in this database")
+        .hint("Wait until it has ended; pg_locks shows its session by locktype \"advisory\".")
+}
+
+/// Refuses to lock more sequences at once than the server has room for, and names the other form where they are
+/// many (trap S20). What fits beyond the room that is promised belongs to everybody.
+pub(super) fn check_room(sequences: usize) -> Result<(), Error> {
+    // SAFETY: a plain integer, set before a backend starts.
+    let backends = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
+    let room = number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"));
+    let hint = "CALL setup_interleaved_sequences_in_batches(), which locks one sequence at a time.";
+    if sequences > room {
+        return Err(Error::new(
+            SqlState::OutOfMemory,
+            format!("{sequences} sequences are too many to be locked in one transaction"),
+        )
+        .detail(format!("The server has room for {room} locks."))
+        .hint(format!("{hint} Or raise \"max_locks_per_transaction\".")));
+    }
+    if sequences > room / MANY {
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("{sequences} sequences stay locked until this transaction ends"),
+            "pg_keyspace",
+        )
+        .set_hint(hint)
+        .report(PgLogLevel::NOTICE);
+    }
+    Ok(())
+}
+
+/// The value of an integer setting.
+fn number(setting: &CStr) -> usize {
+    // SAFETY: the name of a setting that every server has; the value is a string that is read at once.
+    unsafe {
+        let value = pg_sys::GetConfigOption(setting.as_ptr(), false, false);
+        CStr::from_ptr(value).to_str().ok().and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Locks sequences against drawing, to the end of the transaction: all of them, or none.
+///
+/// While one is waited for, the others stay locked, and who wants to draw from them waits, too. That must
+/// not end in a deadlock of which a writer is the victim (trap S19), so before PostgreSQL would look for one,
+/// all are given back and taken anew, until `timeout` is used up.
+///
+/// # Errors
+/// 55P03 where the locks were not to be had in time.
+pub(super) fn lock<'a>(steps: impl Iterator<Item = &'a Step> + Clone, timeout: Timeout) -> Result<(), Error> {
+    // SAFETY: a plain integer of this backend, in milliseconds.
+    let unnoticed = u64::try_from(unsafe { pg_sys::DeadlockTimeout } / 2).unwrap_or(1).max(1);
+    let deadline = Instant::now() + timeout.0;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = Timeout(left.min(Duration::from_millis(unnoticed)).max(Duration::from_millis(1)));
+        let waited_for = Cell::new(None);
+        let locked = subtransaction::attempt(|| {
+            settings::with(&[(c"lock_timeout", wait.setting().as_c_str())], || {
+                for step in steps.clone() {
+                    waited_for.set(Some(&step.entry));
+                    // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+                    unsafe {
+                        pg_sys::LockRelationOid(step.entry.oid, pg_sys::ShareRowExclusiveLock as i32);
+                    }
+                }
+            });
+        });
+        match locked {
+            Ok(()) => return Ok(()),
+            Err(error) if !is_in_use(&error) => error.rethrow(),
+            Err(_) if Instant::now() >= deadline => {
+                let name = waited_for.get().map_or("", |entry| entry.name.as_str());
+                return Err(Error::new(
+                    SqlState::LockNotAvailable,
+                    format!("could not lock sequence \"{name}\" within {}", timeout.text()),
+                )
+                .detail("A transaction that has drawn from it is still open; while it is waited for, nobody else can draw.")
+                .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed."));
+            }
+            // Whoever has waited for us goes first.
+            Err(_) => pause(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Whether an error says that others are at it, and that trying again will do.
+pub(super) fn is_in_use(error: &CaughtError) -> bool {
+    let code = match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report.sql_error_code(),
+        CaughtError::RustPanic { ereport, .. } => ereport.sql_error_code(),
+    };
+    matches!(code, PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED)
+}
+
+/// Sleeps, and can be cancelled.
+pub(super) fn pause(time: Duration) {
+    let until = Instant::now() + time;
+    loop {
+        pgrx::check_for_interrupts!();
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let milliseconds = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1);
+        // SAFETY: waits on this backend's own latch, as pg_sleep does.
+        unsafe {
+            pg_sys::WaitLatch(
+                pg_sys::MyLatch,
+                (pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH) as i32,
+                milliseconds,
+                pg_sys::PG_WAIT_EXTENSION,
+            );
+            pg_sys::ResetLatch(pg_sys::MyLatch);
+        }
+    }
+}
+
+/// How long to wait for locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timeout(Duration);
+
+impl Timeout {
+    /// A timeout from an argument.
+    ///
+    /// # Errors
+    /// 22023 where it is not between 1 ms and what the setting lock_timeout takes.
+    pub(super) fn new(interval: Interval) -> Result<Self, Error> {
+        let milliseconds = interval.as_micros() / 1_000;
+        match i32::try_from(milliseconds) {
+            Ok(valid @ 1..) => Ok(Self(Duration::from_millis(u64::from(valid.unsigned_abs())))),
+            _ => Err(Error::new(
+                SqlState::InvalidParameterValue,
+                format!("lock_timeout must be between 1 ms and {} ms, not {milliseconds} ms", i32::MAX),
+            )
+            .hint("A sequence that is waited for keeps every other session from drawing from it, so there is no unlimited wait.")),
+        }
+    }
+
+    /// For the setting `lock_timeout`.
+    pub(super) fn setting(self) -> CString {
+        CString::new(self.text()).unwrap_or_default()
+    }
+
+    pub(super) fn text(self) -> String {
+        format!("{}ms", self.0.as_millis())
+    }
+}

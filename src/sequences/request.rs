@@ -1,0 +1,124 @@
+//! What a set-up is asked for: the arguments that its two forms share, checked.
+
+use keyspace::sequences::{Class, Target};
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::prelude::*;
+use pgrx::{AnyArray, AnyElement};
+
+use super::failure::Failure;
+use super::feeds::{self, Feed};
+use super::locks::Timeout;
+use super::nextval::null;
+use super::selection::Selection;
+use super::steps::{Change, Planner};
+use super::{catalog, identity, records};
+
+/// The arguments as SQL passes them.
+pub(super) struct Arguments {
+    pub(super) node: Option<i32>,
+    pub(super) nodes: Option<i32>,
+    pub(super) schemas: Option<AnyArray>,
+    pub(super) sequences: Option<AnyArray>,
+    pub(super) exclude: Option<AnyArray>,
+    pub(super) feeds: Option<AnyElement>,
+    pub(super) peers: Option<AnyArray>,
+    pub(super) gap: Option<i64>,
+    pub(super) blocks: Option<bool>,
+    pub(super) lock_timeout: Option<Interval>,
+}
+
+/// The arguments, checked.
+pub(super) struct Request {
+    pub(super) function: pg_sys::Oid,
+    pub(super) target: Target,
+    pub(super) timeout: Timeout,
+    pub(super) selection: Selection,
+    pub(super) feeds: Vec<Feed>,
+}
+
+impl Request {
+    /// Checks the arguments and the node. `function` is the function of ours that runs.
+    pub(super) fn new(arguments: Arguments, function: pg_sys::Oid) -> Result<Self, Failure> {
+        let node = arguments.node.ok_or_else(|| null("node"))?;
+        let nodes = arguments.nodes.ok_or_else(|| null("nodes"))?;
+        let gap = arguments.gap.ok_or_else(|| null("gap"))?;
+        let blocks = arguments.blocks.ok_or_else(|| null("blocks"))?;
+        let lock_timeout = arguments.lock_timeout.ok_or_else(|| null("lock_timeout"))?;
+        let class = Class::new(node, nodes)?;
+        if gap < 0 {
+            let message = format!("gap must be at least 0, not {gap}");
+            return Err(Error::new(SqlState::InvalidParameterValue, message)
+                .hint("A gap is a number of ids that is left free above those in use.")
+                .into());
+        }
+        if is_given(arguments.peers) {
+            let message = "argument \"peers\" is not supported yet";
+            let hint = "Leave it at its default.";
+            return Err(Error::new(SqlState::FeatureNotSupported, message).hint(hint).into());
+        }
+        let timeout = Timeout::new(lock_timeout)?;
+        identity::check_class_is_kept(function, class)?;
+        let feeds = feeds::read(arguments.feeds)??;
+        let selection =
+            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone());
+        catalog::with_own_settings(|| selection.check())??;
+        Ok(Self { function, target: Target { class, gap, blocks }, timeout, selection, feeds })
+    }
+
+    /// The change that is asked for.
+    pub(super) fn change(&self) -> Change {
+        Change {
+            function: self.function,
+            name: "set-up",
+            class: Some(self.target.class),
+            timeout: self.timeout,
+            planner: Planner::SetUp(self.target),
+        }
+    }
+
+    /// Refuses what the caller has not the right to, before anything is changed.
+    pub(super) fn check_rights(&self) -> Result<(), Error> {
+        // Without records a second set-up would take the increments of the first for blocks.
+        if self.target.blocks && !records::may_be_kept(self.function) {
+            let message = "permission denied to keep records of blocks";
+            return Err(Error::new(SqlState::InsufficientPrivilege, message)
+                .hint("Run the set-up as the owner of the database, or as a superuser."));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an array holds anything.
+pub(super) fn is_given(array: Option<AnyArray>) -> bool {
+    // SAFETY: the datum is that of an array, which has no dimension where it is empty.
+    array.is_some_and(|array| unsafe {
+        let array = pg_sys::pg_detoast_datum(array.datum().cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        (*array).ndim > 0
+    })
+}
+
+/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
+pub(super) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Error> {
+    // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(name.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(name.as_ptr());
+    }
+    // SAFETY: a plain integer of this backend.
+    if unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32 {
+        let message = format!("{} needs the isolation level READ COMMITTED", name.to_string_lossy());
+        return Err(Error::new(SqlState::InvalidTransactionState, message)
+            .detail(
+                "Under REPEATABLE READ and SERIALIZABLE, rows that others have committed since stay hidden.",
+            )
+            .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, or call it with dry_run => true."));
+    }
+    Ok(())
+}
+
+/// The OID of the function that runs.
+pub(super) fn running(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
+    // SAFETY: called by the function manager, which fills in flinfo.
+    unsafe { (*(*fcinfo).flinfo).fn_oid }
+}

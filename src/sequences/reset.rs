@@ -1,0 +1,83 @@
+//! `reset_interleaved_sequences`: the way back from a set-up.
+
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::{AnyArray, AnyNumeric};
+
+use super::failure::Failure;
+use super::locks::{SetupLock, Timeout};
+use super::nextval::null;
+use super::records::Records;
+use super::request::{check_transaction, running};
+use super::selection::Selection;
+use super::setup::rows;
+use super::steps::{Change, Planner, Step};
+use super::{catalog, identity};
+use crate::encoding::ServerText;
+use crate::error::or_raise;
+
+/// Gives sequences the increment, START and bounds that they had before they were set up, above everything in
+/// use and never lower than they are. Of all sequences: this database is no node afterwards.
+///
+/// # Errors
+/// As for `setup_interleaved_sequences`.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn reset_interleaved_sequences(
+    sequences: Option<AnyArray>,
+    lock_timeout: Option<Interval>,
+    dry_run: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(sequence, Option<pg_sys::Oid>),
+        name!(action, Option<&'static str>),
+        name!(in_use, Option<i64>),
+        name!(restart, Option<i64>),
+        name!(values_left, Option<i64>),
+        name!(detail, Option<ServerText>),
+        name!(percent_used, Option<AnyNumeric>),
+        name!(fed_columns, Option<Vec<ServerText>>),
+        name!(last_value, Option<i64>),
+        name!(old_increment, Option<i64>),
+        name!(new_increment, Option<i64>),
+        name!(ddl, Option<ServerText>),
+    ),
+> {
+    let dry_run = or_raise(dry_run.ok_or_else(|| null("dry_run")));
+    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    match reset(sequences, timeout, dry_run, running(fcinfo)) {
+        Ok(steps) => rows(steps, dry_run),
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn reset(
+    sequences: Option<AnyArray>,
+    timeout: Timeout,
+    dry_run: bool,
+    function: pg_sys::Oid,
+) -> Result<Vec<Step>, Failure> {
+    let selection = Selection::new(None, sequences, None, Vec::new());
+    catalog::with_own_settings(|| selection.check())??;
+    let change = Change {
+        function,
+        name: "reset",
+        class: identity::known(function)?,
+        timeout,
+        planner: Planner::Reset,
+    };
+    if dry_run {
+        let records = Records::read(function, None)?;
+        return catalog::with_own_settings(|| change.plan_all(&selection, &records));
+    }
+    check_transaction(c"reset_interleaved_sequences()")?;
+    let _lock = SetupLock::take()?;
+    let steps = change.apply(&selection, None)?;
+    if !selection.names_sequences() && identity::is_stored(function)? {
+        identity::forget(function)?;
+    }
+    Ok(steps)
+}

@@ -1,0 +1,180 @@
+//! Which sequences a call is about: its arguments, checked.
+
+use keyspace::{Error, SqlState};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+use pgrx::{AnyArray, IntoDatum};
+
+use super::feeds::Feed;
+use crate::encoding::from_utf8;
+
+/// An array that a caller passed, handed on to a query as it is.
+#[derive(Clone, Copy)]
+pub(super) struct ArrayArgument {
+    datum: Option<pg_sys::Datum>,
+    type_oid: pg_sys::Oid,
+}
+
+impl ArrayArgument {
+    pub(super) fn new(array: Option<AnyArray>, type_oid: pg_sys::Oid) -> Self {
+        Self { datum: array.map(|array| array.datum()), type_oid }
+    }
+
+    /// One sequence, as `regclass[]`.
+    fn of_one(sequence: pg_sys::Oid) -> Self {
+        Self { datum: vec![sequence].into_datum(), type_oid: pg_sys::REGCLASSARRAYOID }
+    }
+
+    fn is_given(self) -> bool {
+        self.datum.is_some()
+    }
+
+    fn argument(self) -> DatumWithOid<'static> {
+        match self.datum {
+            // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
+            Some(datum) => unsafe { DatumWithOid::new(datum, self.type_oid) },
+            None => DatumWithOid::null_oid(self.type_oid),
+        }
+    }
+}
+
+/// Which sequences a call is about.
+pub(super) struct Selection {
+    /// `name[]`: only those of these schemas.
+    schemas: ArrayArgument,
+    /// `regclass[]`: only these.
+    sequences: ArrayArgument,
+    /// `regclass[]`: not these.
+    exclude: ArrayArgument,
+    /// What the catalog cannot tell.
+    feeds: Vec<Feed>,
+}
+
+impl Selection {
+    pub(super) fn new(
+        schemas: Option<AnyArray>,
+        sequences: Option<AnyArray>,
+        exclude: Option<AnyArray>,
+        feeds: Vec<Feed>,
+    ) -> Self {
+        Self {
+            schemas: ArrayArgument::new(schemas, pg_sys::NAMEARRAYOID),
+            sequences: ArrayArgument::new(sequences, pg_sys::REGCLASSARRAYOID),
+            exclude: ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID),
+            feeds,
+        }
+    }
+
+    /// Every sequence of the database.
+    pub(super) fn all() -> Self {
+        Self::new(None, None, None, Vec::new())
+    }
+
+    /// One sequence alone.
+    pub(super) fn one(sequence: pg_sys::Oid, feeds: &[Feed]) -> Self {
+        let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
+        Self { sequences: ArrayArgument::of_one(sequence), feeds, ..Self::all() }
+    }
+
+    /// Whether sequences were named one by one.
+    pub(super) fn names_sequences(&self) -> bool {
+        self.sequences.is_given()
+    }
+
+    /// The parameters of the query for the sequences and their columns.
+    pub(super) fn arguments(&self) -> [DatumWithOid<'static>; 6] {
+        let sequences: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
+        let relations: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.relation).collect();
+        let attributes: Vec<i16> = self.feeds.iter().map(|feed| feed.attribute).collect();
+        [
+            self.schemas.argument(),
+            self.sequences.argument(),
+            self.exclude.argument(),
+            sequences.into(),
+            relations.into(),
+            attributes.into(),
+        ]
+    }
+
+    /// Refuses what does not exist, is no sequence, or contradicts itself.
+    ///
+    /// # Errors
+    /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42809 for what is no sequence, 22023
+    /// for a sequence that one argument selects and another leaves out.
+    pub(super) fn check(&self) -> SpiResult<Result<(), Error>> {
+        for (name, argument) in
+            [("schemas", self.schemas), ("sequences", self.sequences), ("exclude", self.exclude)]
+        {
+            let nulls = "SELECT '\\x'::bytea FROM unnest($1) AS given WHERE given IS NULL";
+            if argument.is_given() && first(nulls, &[argument.argument()])?.is_some() {
+                let message = format!("{name} must not contain nulls");
+                return Ok(Err(Error::new(SqlState::NullValueNotAllowed, message)));
+            }
+        }
+        let missing = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+             WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
+        if self.schemas.is_given()
+            && let Some(name) = first(missing, &[self.schemas.argument()])?
+        {
+            let message = format!("schema \"{name}\" does not exist");
+            return Ok(Err(Error::new(SqlState::InvalidSchemaName, message)));
+        }
+        let others = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+             WHERE NOT EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = given)";
+        for argument in [self.sequences, self.exclude] {
+            if argument.is_given()
+                && let Some(name) = first(others, &[argument.argument()])?
+            {
+                let message = format!("\"{name}\" is not a sequence");
+                return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
+            }
+        }
+        self.check_contradictions()
+    }
+
+    fn check_contradictions(&self) -> SpiResult<Result<(), Error>> {
+        let contradiction = |name: String, detail: String| {
+            let message = format!("sequence \"{name}\" is selected and left out at once");
+            Ok(Err(Error::new(SqlState::InvalidParameterValue, message).detail(detail)))
+        };
+        let excluded =
+            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given = ANY ($2)";
+        let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+             JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname <> ALL ($2)";
+        let fed: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
+        let fed = ArrayArgument { datum: fed.into_datum(), type_oid: pg_sys::REGCLASSARRAYOID };
+        for (name, argument) in [("sequences", self.sequences), ("feeds", fed)] {
+            if !argument.is_given() {
+                continue;
+            }
+            for (other, query, left_out) in [
+                ("in exclude", excluded, self.exclude),
+                ("not in a schema of schemas", outside, self.schemas),
+            ] {
+                if left_out.is_given()
+                    && let Some(sequence) = first(query, &[argument.argument(), left_out.argument()])?
+                {
+                    return contradiction(sequence, format!("It is in {name} and {other}."));
+                }
+            }
+        }
+        let unselected =
+            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given <> ALL ($2)";
+        if self.sequences.is_given()
+            && let Some(sequence) = first(unselected, &[fed.argument(), self.sequences.argument()])?
+        {
+            return contradiction(sequence, "It is in feeds and not in sequences.".to_owned());
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// The first row's only column, a text in UTF-8.
+fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
+    Spi::connect(|client| {
+        let mut rows = client.select(query, Some(1), arguments)?;
+        rows.next().map(|row| row.get::<Vec<u8>>(1)).transpose().map(|found| found.flatten().map(from_utf8))
+    })
+}

@@ -1,0 +1,182 @@
+//! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its node's class.
+
+use keyspace::sequences::{Class, Finding, Sequence, Severity, Status, status};
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::{AnyArray, AnyNumeric};
+
+use super::catalog::Entry;
+use super::failure::Failure;
+use super::locks::Timeout;
+use super::nextval::null;
+use super::records::Records;
+use super::request::{is_given, running};
+use super::selection::Selection;
+use super::setup::percent;
+use super::steps::{Change, Planner};
+use super::{catalog, identity, steps, stored};
+use crate::encoding::ServerText;
+use crate::error::or_raise;
+
+/// Every sequence of the database, as far as it can be seen without reading tables: what the view
+/// `interleaved_sequences` shows. Reads the sequences' own pages, waits for nobody and keeps no lock.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn interleaved_sequences_status(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(sequence, pg_sys::Oid),
+        name!(in_order, Option<bool>),
+        name!(findings, Vec<&'static str>),
+        name!(next_value, Option<i64>),
+        name!(increment, i64),
+        name!(values_left, Option<i64>),
+        name!(percent_used, Option<AnyNumeric>),
+        name!(last_value, Option<i64>),
+        name!(fed_columns, Vec<ServerText>),
+        name!(node, Option<i32>),
+        name!(nodes, Option<i32>),
+    ),
+> {
+    let function = running(fcinfo);
+    let (seen, class) = match see(function) {
+        Ok(found) => found,
+        Err(failure) => failure.raise(),
+    };
+    TableIterator::new(seen.into_iter().map(move |Seen { entry, sequence, status, is_known }| {
+        let mut findings: Vec<_> = status.findings.iter().map(Finding::name).collect();
+        if let Some(reason) = entry.exempt {
+            findings.push(reason);
+        } else if !entry.is_visible {
+            findings.push("permission denied");
+        } else if !is_known {
+            findings.push("locked");
+        }
+        (
+            entry.oid,
+            status.in_order,
+            findings,
+            status.next_value,
+            sequence.increment,
+            status.values_left,
+            status.used_basis_points.and_then(percent),
+            (is_known && sequence.is_called).then_some(sequence.last_value),
+            entry.columns.into_iter().map(|column| ServerText(column.name)).collect(),
+            class.map(Class::node),
+            class.map(Class::nodes),
+        )
+    }))
+}
+
+/// What can be seen of one sequence.
+struct Seen {
+    entry: Entry,
+    sequence: Sequence,
+    status: Status,
+    /// Whether the caller may see where it stands, and nobody keeps it locked.
+    is_known: bool,
+}
+
+fn see(function: pg_sys::Oid) -> Result<(Vec<Seen>, Option<Class>), Failure> {
+    let (entries, records) = catalog::with_own_settings(|| -> Result<_, Failure> {
+        Ok((catalog::entries(&Selection::all(), function)?, Records::read(function, None)?))
+    })?;
+    let class = identity::known(function)?;
+    let mut seen = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Some(form) = stored::definition(entry.oid) else { continue };
+        let state = if entry.is_visible && entry.exempt.is_none() {
+            // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
+            unsafe { stored::state_at_once(entry.oid) }
+        } else {
+            None
+        };
+        let unknown = stored::State { last_value: form.start, is_called: false };
+        let sequence = steps::sequence(&entry, &records, form, state.unwrap_or(unknown));
+        let status = status(&sequence, class, state.is_some());
+        seen.push(Seen { entry, sequence, status, is_known: state.is_some() });
+    }
+    Ok((seen, class))
+}
+
+/// What is wrong with the sequences of this database: what the view shows, and what only the tables tell.
+///
+/// # Errors
+/// 0A000 for `peers`, 22004 for NULL, 22023 for a `lock_timeout` out of range, 55P03 where a table cannot be read
+/// in time.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn check_interleaved_sequences(
+    peers: Option<AnyArray>,
+    lock_timeout: Option<Interval>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(severity, &'static str),
+        name!(sequence, pg_sys::Oid),
+        name!(node, Option<i32>),
+        name!(peer, Option<i32>),
+        name!(finding, &'static str),
+        name!(detail, ServerText),
+        name!(hint, &'static str),
+    ),
+> {
+    if is_given(Some(or_raise(peers.ok_or_else(|| null("peers"))))) {
+        or_raise::<()>(Err(Error::new(
+            SqlState::FeatureNotSupported,
+            "argument \"peers\" is not supported yet",
+        )
+        .hint("Leave it at its default.")));
+    }
+    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    match check(timeout, running(fcinfo)) {
+        Ok(rows) => TableIterator::new(rows),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// A row of the check.
+type Found = (&'static str, pg_sys::Oid, Option<i32>, Option<i32>, &'static str, ServerText, &'static str);
+
+fn check(timeout: Timeout, function: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
+    let class = identity::known(function)?;
+    let change = Change { function, name: "check", class, timeout, planner: Planner::Reset };
+    let records = Records::read(function, None)?;
+    let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    let mut rows = Vec::new();
+    for step in steps {
+        if step.entry.exempt.is_some() {
+            continue;
+        }
+        let status = status(&step.before, class, true);
+        for finding in &status.findings {
+            rows.push((finding.severity(), row(&step.before, step.entry.oid, class, &status, finding)));
+        }
+    }
+    // The gravest first, and otherwise as the view has them.
+    rows.sort_by_key(|(severity, _)| *severity != Severity::Error);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+fn row(
+    sequence: &Sequence,
+    oid: pg_sys::Oid,
+    class: Option<Class>,
+    status: &Status,
+    finding: &Finding,
+) -> Found {
+    (
+        finding.severity().name(),
+        oid,
+        class.map(Class::node),
+        None,
+        finding.name(),
+        ServerText(finding.detail(sequence, status)),
+        finding.hint(),
+    )
+}

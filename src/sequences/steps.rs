@@ -1,0 +1,302 @@
+//! Sequences to be altered, step by step: read, plan, lock, look again, alter.
+
+use std::cell::RefCell;
+
+use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::catalog::{self, Column, Entry};
+use super::extreme::{self, Ahead, Extreme, Which};
+use super::failure::Failure;
+use super::locks::{self, Timeout};
+use super::records::{self, Records};
+use super::selection::Selection;
+use super::{settings, stored, subtransaction};
+use crate::encoding::to_server;
+
+/// How many columns are read in one subtransaction before its locks are given back.
+const READ_BATCH: usize = 100;
+
+/// One sequence, and what is done with it.
+pub(super) struct Step {
+    pub(super) entry: Entry,
+    /// The sequence before it is altered.
+    pub(super) before: Sequence,
+    pub(super) plan: Plan,
+}
+
+/// How a sequence is planned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Planner {
+    /// Into a class.
+    SetUp(Target),
+    /// Back to what it was before.
+    Reset,
+}
+
+/// A change of many sequences.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    /// The function of ours that runs.
+    pub(super) function: pg_sys::Oid,
+    /// What is done, in messages.
+    pub(super) name: &'static str,
+    /// The class of the database's node, where it has one.
+    pub(super) class: Option<Class>,
+    /// How long to wait for locks.
+    pub(super) timeout: Timeout,
+    pub(super) planner: Planner,
+}
+
+impl Change {
+    /// Plans every sequence of a selection without keeping a lock on any of them.
+    pub(super) fn plan_all(&self, selection: &Selection, records: &Records) -> Result<Vec<Step>, Failure> {
+        self.plan_before(selection, records, false)
+    }
+
+    /// As [`Change::plan_all`]. Of sequences that are to be altered whatever their tables hold, it leaves to
+    /// [`Change::look_again`] what an index tells, where it `goes_on` to that.
+    fn plan_before(
+        &self,
+        selection: &Selection,
+        records: &Records,
+        goes_on: bool,
+    ) -> Result<Vec<Step>, Failure> {
+        let mut steps = Vec::new();
+        let mut entries = catalog::entries(selection, self.function)?.into_iter().peekable();
+        while entries.peek().is_some() {
+            let mut batch = Vec::new();
+            let mut columns = 0;
+            while columns < READ_BATCH
+                && let Some(entry) = entries.next()
+            {
+                columns += entry.columns.len().max(1);
+                batch.push(entry);
+            }
+            let sequences = self.read_in_time(|reading| {
+                let read = |entry| {
+                    let Some(sequence) = facts(entry, records) else { return Ok(None) };
+                    let later =
+                        goes_on && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
+                    let which = if later { Which::Unindexed } else { Which::All };
+                    self.read(entry, sequence, which, None, reading).map(Some)
+                };
+                batch.iter().map(read).collect::<SpiResult<Vec<_>>>()
+            })?;
+            // A sequence dropped meanwhile is not there to be set up.
+            for (entry, sequence) in batch.into_iter().zip(sequences) {
+                if let Some(before) = sequence {
+                    let plan = self.plan_one(&entry, &before);
+                    steps.push(Step { entry, before, plan });
+                }
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Plans the sequences of a selection, alters them and keeps records of it. `only` is the sequence where
+    /// there is but one.
+    pub(super) fn apply(
+        &self,
+        selection: &Selection,
+        only: Option<pg_sys::Oid>,
+    ) -> Result<Vec<Step>, Failure> {
+        let records = Records::read(self.function, only)?;
+        let mut steps = catalog::with_own_settings(|| self.plan_before(selection, &records, true))?;
+        self.check(&steps)?;
+        self.carry_out(&mut steps, &records)?;
+        let altered = steps.iter().filter(|step| step.is_altered());
+        match self.planner {
+            Planner::SetUp(_) if records::may_be_kept(self.function) => {
+                records::keep(self.function, altered)?
+            }
+            Planner::SetUp(_) => {}
+            Planner::Reset => records::forget(self.function, altered)?,
+        }
+        Ok(steps)
+    }
+
+    /// Refuses before the first change what would fail halfway.
+    fn check(&self, steps: &[Step]) -> Result<(), Error> {
+        steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Locks every sequence that is to be altered, looks again, and alters it.
+    fn carry_out(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
+        let altered = steps.iter().filter(|step| step.is_altered());
+        locks::check_room(altered.clone().count())?;
+        locks::lock(altered, self.timeout)?;
+        catalog::with_own_settings(|| self.look_again(steps, records))?;
+        self.check(steps)?;
+        Spi::connect_mut(|client| -> SpiResult<()> {
+            for step in steps.iter() {
+                if let Outcome::Alter { ddl } = &step.plan.outcome {
+                    client.update(to_server(ddl).as_c_str(), None, &[])?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Reads sequences again once they are locked: what was committed while they were waited for counts. Others
+    /// cannot draw any more; only ids that are brought along can have come since.
+    fn look_again(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
+        for batch in steps.chunks_mut(READ_BATCH) {
+            let found = self.read_in_time(|reading| {
+                let altered = batch.iter().map(|step| {
+                    if !step.is_altered() {
+                        return Ok(None);
+                    }
+                    let Some(sequence) = facts(&step.entry, records) else { return Ok(None) };
+                    let known = Some(step.before.columns.as_slice());
+                    self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
+                });
+                altered.collect::<SpiResult<Vec<_>>>()
+            })?;
+            for (step, sequence) in batch.iter_mut().zip(found) {
+                if !step.is_altered() {
+                    continue;
+                }
+                let Some(sequence) = sequence else {
+                    let message =
+                        format!("sequence \"{}\" was dropped during the {}", step.entry.name, self.name);
+                    return Err(Error::new(SqlState::UndefinedObject, message).hint("Run it again.").into());
+                };
+                step.plan = self.plan_one(&step.entry, &sequence);
+                step.before = sequence;
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_one(&self, entry: &Entry, sequence: &Sequence) -> Plan {
+        let mut plan = match &self.planner {
+            Planner::SetUp(target) => plan(sequence, target),
+            Planner::Reset => plan_reset(sequence, self.class),
+        };
+        if let Some(reason) = entry.exempt {
+            plan.outcome = Outcome::Skip;
+            plan.detail = reason.to_owned();
+        } else if matches!(plan.outcome, Outcome::Skip) {
+            return plan;
+        } else if matches!(plan.outcome, Outcome::Alter { .. }) && !entry.is_owner {
+            let message = format!("must be owner of sequence \"{}\"", entry.name);
+            let hint =
+                format!("Run the {} as a role that owns every sequence, or leave the others out.", self.name);
+            plan.outcome = Outcome::Fail(Error::new(SqlState::InsufficientPrivilege, message).hint(hint));
+            plan.detail = "must be owner".to_owned();
+        } else if let Some(error) = entry.columns.iter().find_map(Column::refusal) {
+            plan.detail = error.message.clone();
+            plan.outcome = Outcome::Fail(error);
+        }
+        plan
+    }
+
+    /// Runs reads that wait for locked tables no longer than for sequences, and keeps none of their locks.
+    fn read_in_time<T>(&self, read: impl FnOnce(&RefCell<String>) -> SpiResult<T>) -> Result<T, Failure> {
+        let reading = RefCell::new(String::new());
+        let timeout = self.timeout.setting();
+        let result = subtransaction::read_and_release(|| {
+            settings::with(&[(c"lock_timeout", timeout.as_c_str())], || read(&reading))
+        });
+        match result {
+            Ok(value) => Ok(value?),
+            Err(error) if locks::is_in_use(&error) => Err(Error::new(
+                SqlState::LockNotAvailable,
+                format!("could not read table \"{}\" within {}", reading.borrow(), self.timeout.text()),
+            )
+            .detail("Another transaction keeps it locked.")
+            .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+            .into()),
+            Err(error) => error.rethrow(),
+        }
+    }
+
+    /// Adds to the facts what the columns hold. What is not read is as it was `known` before.
+    fn read(
+        &self,
+        entry: &Entry,
+        mut sequence: Sequence,
+        which: Which,
+        known: Option<&[FedColumn]>,
+        reading: &RefCell<String>,
+    ) -> SpiResult<Sequence> {
+        let ahead = Ahead {
+            ascending: sequence.increment > 0,
+            next: sequence.next_value(),
+            own_values: sequence.own_values(self.class),
+        };
+        // A sequence that is left alone in any case need not be compared with its tables.
+        if entry.exempt.is_some() {
+            return Ok(sequence);
+        }
+        for (at, (column, facts)) in entry.columns.iter().zip(&mut sequence.columns).enumerate() {
+            reading.borrow_mut().clone_from(&column.relation);
+            let known = known.and_then(|known| known.get(at));
+            let found = extreme::read(column, ahead, which)?;
+            *facts = match (found, known) {
+                (None, Some(known)) => column.facts(Extreme {
+                    value: known.extreme,
+                    ahead: known.ahead.filter(|value| ahead.is_ahead(*value)),
+                }),
+                (found, _) => column.facts(found.unwrap_or_default()),
+            };
+        }
+        Ok(sequence)
+    }
+}
+
+/// What the catalogs and the sequence's page tell, without its columns' values; `None` where it was dropped.
+pub(super) fn facts(entry: &Entry, records: &Records) -> Option<Sequence> {
+    let form = stored::definition(entry.oid)?;
+    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read.
+    let state = if entry.exempt.is_some() {
+        stored::State { last_value: form.start, is_called: false }
+    } else {
+        // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
+        unsafe { stored::state(entry.oid) }?
+    };
+    Some(sequence(entry, records, form, state))
+}
+
+/// Puts together what is known of a sequence.
+pub(super) fn sequence(
+    entry: &Entry,
+    records: &Records,
+    form: stored::Definition,
+    state: stored::State,
+) -> Sequence {
+    Sequence {
+        name: entry.name.clone(),
+        number_type: form.number_type,
+        start: form.start,
+        increment: form.progression.increment,
+        min_value: form.progression.min_value,
+        max_value: form.progression.max_value,
+        cycle: form.progression.cycle,
+        unlogged: entry.unlogged,
+        replicated: entry.replicated,
+        last_value: state.last_value,
+        is_called: state.is_called,
+        former: records.former(entry.oid, form.progression.increment),
+        columns: entry.columns.iter().map(|column| column.facts(Extreme::default())).collect(),
+    }
+}
+
+impl Step {
+    /// Whether it is, or is to be, altered.
+    pub(super) fn is_altered(&self) -> bool {
+        matches!(self.plan.outcome, Outcome::Alter { .. })
+    }
+
+    /// Why it cannot be.
+    pub(super) fn error(&self) -> Option<&Error> {
+        match &self.plan.outcome {
+            Outcome::Fail(error) => Some(error),
+            _ => None,
+        }
+    }
+}
