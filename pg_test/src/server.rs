@@ -72,12 +72,43 @@ impl Server {
             bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
-        let socket = format!("unix_socket_directories = '{}'", server.directory.display());
-        server.append_settings(&[socket.as_str(), "port = 5432"])?;
+        server.append_settings(&["port = 5432"])?;
         server.append_settings(COMMON)?;
         server.append_settings(settings)?;
-        server.launch()?;
+        server.open_here()?;
         Ok(server)
+    }
+
+    /// Copies a server that runs, and starts the copy as its streaming standby.
+    ///
+    /// # Errors
+    ///
+    /// When the copy cannot be made or does not start.
+    pub fn start_standby(primary: &Self, name: &str) -> Result<Self> {
+        let tree = &primary.tree;
+        let directory = tree.run().make_directory(name)?;
+        let output = tree
+            .command("pg_basebackup")
+            .args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast", "--dbname"])
+            .arg(primary.conninfo("postgres"))
+            .arg("--pgdata")
+            .arg(directory.join("data"))
+            .stdin(Stdio::null())
+            .output()
+            .context("could not run pg_basebackup")?;
+        if !output.status.success() {
+            bail!("pg_basebackup failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
+        server.open_here()?;
+        Ok(server)
+    }
+
+    /// Starts it with its socket in its own directory.
+    fn open_here(&mut self) -> Result<()> {
+        let socket = format!("unix_socket_directories = '{}'", self.directory.display());
+        self.append_settings(&[socket.as_str()])?;
+        self.launch()
     }
 
     /// The name that it was given.

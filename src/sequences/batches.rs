@@ -1,14 +1,15 @@
 //! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use pgrx::spi::SpiResult;
+use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -37,6 +38,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 struct Progress {
     change: Change,
     feeds: Vec<Feed>,
+    /// The query for one sequence and its columns.
+    query: Rc<OwnedPreparedStatement>,
     retries: u32,
     /// What is still to be done, in the order of the OIDs.
     queue: VecDeque<(pg_sys::Oid, String)>,
@@ -52,7 +55,21 @@ struct Progress {
 }
 
 thread_local! {
-    static PROGRESS: RefCell<Option<Progress>> = const { RefCell::new(None) };
+    /// The set-up under way, or null. A plain pointer: what a thread-local value drops when a process ends, it
+    /// drops after the process has left shared memory, where the lock is.
+    static PROGRESS: Cell<*mut Progress> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Takes the set-up under way; an error of whoever has taken it ends it, and gives its lock back.
+fn take_progress() -> Option<Box<Progress>> {
+    let progress = PROGRESS.replace(std::ptr::null_mut());
+    // SAFETY: not null, so it is from `keep_progress`, and taken only once.
+    (!progress.is_null()).then(|| unsafe { Box::from_raw(progress) })
+}
+
+/// Keeps the set-up for the next transaction.
+fn keep_progress(progress: Box<Progress>) {
+    PROGRESS.set(Box::into_raw(progress));
 }
 
 /// Begins a set-up in batches: plans every sequence, and stores the node. What cannot be set up is a warning.
@@ -75,7 +92,7 @@ fn setup_interleaved_sequences_begin(
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    PROGRESS.set(None);
+    drop(take_progress());
     let retries = or_raise(retries.ok_or_else(|| null("retries")).and_then(|retries| {
         u32::try_from(retries).map_err(|_| {
             let message = format!("retries must be at least 0, not {retries}");
@@ -85,7 +102,7 @@ fn setup_interleaved_sequences_begin(
     let arguments =
         Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
     match begin(arguments, retries, running(fcinfo)) {
-        Ok(progress) => PROGRESS.set(Some(progress)),
+        Ok(progress) => keep_progress(Box::new(progress)),
         Err(failure) => failure.raise(),
     }
 }
@@ -96,8 +113,7 @@ fn setup_interleaved_sequences_begin(
 /// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up is a warning.
 #[pg_extern(sql = false)]
 fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    // Taken out, so that an error on the way ends the set-up and gives its lock back.
-    let Some(mut progress) = PROGRESS.take() else {
+    let Some(mut progress) = take_progress() else {
         raise(report(
             Error::new(SqlState::ObjectNotInPrerequisiteState, "no set-up in batches is under way")
                 .hint("CALL setup_interleaved_sequences_in_batches()."),
@@ -106,7 +122,7 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     progress.change.function = running(fcinfo);
     match progress.step() {
         Ok(true) => {
-            PROGRESS.set(Some(progress));
+            keep_progress(progress);
             true
         }
         Ok(false) => false,
@@ -131,6 +147,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
     let mut progress = Progress {
         change,
         feeds: request.feeds,
+        query: Rc::new(catalog::prepare()?),
         retries,
         queue: VecDeque::new(),
         total: 0,
@@ -174,7 +191,7 @@ impl Progress {
             self.finish()?;
             return Ok(false);
         };
-        let selection = Selection::one(oid, &self.feeds);
+        let selection = Selection::one(oid, &self.feeds, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
             let _lock = SetupLock::take()?;
             Ok(self.change.apply(&selection, Some(oid))?.iter().any(|step| step.is_altered()))

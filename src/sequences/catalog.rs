@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use keyspace::sequences::{Draw, FedColumn, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
-use pgrx::spi::{SpiHeapTupleData, SpiResult};
+use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 
 use super::defaults::Defaults;
 use super::extreme::Extreme;
@@ -16,8 +16,32 @@ use super::settings;
 use crate::encoding::from_utf8;
 
 /// Settings under which our own queries run: no object of the caller's can take the place of
-/// PostgreSQL's, and a policy raises an error instead of hiding rows (trap S05).
-const OWN_QUERIES: &[(&CStr, &CStr)] = &[(c"search_path", c"pg_catalog, pg_temp"), (c"row_security", c"off")];
+/// PostgreSQL's, a policy raises an error instead of hiding rows (trap S05), and what was prepared is not planned
+/// again for each sequence.
+const OWN_QUERIES: &[(&CStr, &CStr)] = &[
+    (c"search_path", c"pg_catalog, pg_temp"),
+    (c"row_security", c"off"),
+    (c"plan_cache_mode", c"force_generic_plan"),
+];
+
+/// The sequences of a selection, and the columns that they feed.
+const FED_COLUMNS: &str = include_str!("fed_columns.sql");
+
+/// Prepares the query for sequences that are named one by one, for those who ask for many in turn.
+pub(super) fn prepare() -> SpiResult<OwnedPreparedStatement> {
+    // A plan for any parameters would have to allow for all sequences, too.
+    let query = FED_COLUMNS.replace("$2 IS NULL", "false").replace("$2 IS NOT NULL", "true");
+    let arguments = [
+        pg_sys::NAMEARRAYOID,
+        pg_sys::REGCLASSARRAYOID,
+        pg_sys::REGCLASSARRAYOID,
+        pg_sys::OIDARRAYOID,
+        pg_sys::OIDARRAYOID,
+        pg_sys::INT2ARRAYOID,
+    ];
+    let arguments = arguments.map(PgOid::from);
+    with_own_settings(|| Spi::connect(|client| Ok(client.prepare(query.as_str(), &arguments)?.keep())))
+}
 
 /// Runs `read` with the settings for our own queries.
 pub(super) fn with_own_settings<T>(read: impl FnOnce() -> T) -> T {
@@ -125,7 +149,11 @@ pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult
     let mut defaults = Defaults::new(function);
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
     Spi::connect(|client| -> SpiResult<()> {
-        for row in client.select(include_str!("fed_columns.sql"), None, &selection.arguments())? {
+        let rows = match selection.prepared() {
+            Some(query) => client.select(query, None, &selection.arguments())?,
+            None => client.select(FED_COLUMNS, None, &selection.arguments())?,
+        };
+        for row in rows {
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);
             let entry = match entries.entry(oid.to_u32()) {
                 Occupied(known) => known.into_mut(),
@@ -234,7 +262,13 @@ fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
 /// The sequences whose position pglogical or Spock carries to other servers (trap S14).
 fn replicated() -> SpiResult<HashSet<u32>> {
     let mut sequences = HashSet::new();
-    for table in ["pglogical.replication_set_seq", "spock.replication_set_seq"] {
+    for (schema, table) in
+        [(c"pglogical", "pglogical.replication_set_seq"), (c"spock", "spock.replication_set_seq")]
+    {
+        // SAFETY: looks the name up; a schema that does not exist is no error.
+        if unsafe { pg_sys::get_namespace_oid(schema.as_ptr(), true) } == pg_sys::InvalidOid {
+            continue;
+        }
         let readable = format!(
             "SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass('{table}') \
              AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"

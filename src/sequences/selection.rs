@@ -1,9 +1,11 @@
 //! Which sequences a call is about: its arguments, checked.
 
+use std::rc::Rc;
+
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::SpiResult;
+use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, IntoDatum};
 
 use super::feeds::Feed;
@@ -49,6 +51,8 @@ pub(super) struct Selection {
     exclude: ArrayArgument,
     /// What the catalog cannot tell.
     feeds: Vec<Feed>,
+    /// The query for them, where it was prepared.
+    prepared: Option<Rc<OwnedPreparedStatement>>,
 }
 
 impl Selection {
@@ -63,6 +67,7 @@ impl Selection {
             sequences: ArrayArgument::new(sequences, pg_sys::REGCLASSARRAYOID),
             exclude: ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID),
             feeds,
+            prepared: None,
         }
     }
 
@@ -71,10 +76,16 @@ impl Selection {
         Self::new(None, None, None, Vec::new())
     }
 
-    /// One sequence alone.
-    pub(super) fn one(sequence: pg_sys::Oid, feeds: &[Feed]) -> Self {
+    /// One sequence alone, by a query of [`super::catalog::prepare`].
+    pub(super) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
-        Self { sequences: ArrayArgument::of_one(sequence), feeds, ..Self::all() }
+        let prepared = Some(Rc::clone(query));
+        Self { sequences: ArrayArgument::of_one(sequence), feeds, prepared, ..Self::all() }
+    }
+
+    /// The query for them, where it was prepared.
+    pub(super) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
+        self.prepared.as_deref()
     }
 
     /// Whether sequences were named one by one.

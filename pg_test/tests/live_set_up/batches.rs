@@ -1,0 +1,209 @@
+//! `setup_interleaved_sequences_in_batches` beside writers, other set-ups and faults.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pg_test::Server;
+use postgres::Client;
+
+use crate::{DATABASE, code, connect_listening, in_order, make_tables, start, wait_until};
+
+const CALL: &str = "CALL setup_interleaved_sequences_in_batches(2, 3)";
+
+/// Has come some way, and is not at the end.
+const UNDER_WAY: &str =
+    "SELECT EXISTS (SELECT FROM interleaved_setup_progress WHERE altered BETWEEN 20 AND 1900)";
+
+#[test]
+fn trap_s18_writers_go_on_while_it_runs_and_no_key_comes_twice() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_tables(&mut client, 60);
+    let stop = AtomicBool::new(false);
+    let drawn: Vec<Vec<(usize, i32)>> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let (server, stop) = (&server, &stop);
+                scope.spawn(move || {
+                    let mut client = server.connect(DATABASE).unwrap();
+                    let mut drawn = Vec::new();
+                    let mut table = writer;
+                    while !stop.load(Ordering::Relaxed) {
+                        table = (table * 7 + 3) % 60;
+                        let insert = format!("INSERT INTO t{} (v) VALUES (4) RETURNING id", table + 1);
+                        drawn.push((table, client.query_one(&insert, &[]).unwrap().get(0)));
+                    }
+                    drawn
+                })
+            })
+            .collect();
+        client.batch_execute(CALL).unwrap();
+        stop.store(true, Ordering::Relaxed);
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    assert_eq!(in_order(&mut client), (60, 0));
+    let all: Vec<_> = drawn.concat();
+    assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    for table in 1..=60 {
+        let insert = format!("INSERT INTO t{table} (v) VALUES (5) RETURNING id");
+        assert_eq!(client.query_one(&insert, &[]).unwrap().get::<_, i32>(0) % 3, 2);
+    }
+}
+
+#[test]
+fn trap_s18_a_long_writer_is_reported_and_the_others_are_set_up() {
+    let server = start(&[]);
+    let (mut client, notices) = connect_listening(&server);
+    make_tables(&mut client, 10);
+    let mut writer = server.connect(DATABASE).unwrap();
+    let mut open = writer.transaction().unwrap();
+    open.batch_execute("INSERT INTO t5 (v) VALUES (4)").unwrap();
+    let call = "CALL setup_interleaved_sequences_in_batches(2, 3, lock_timeout => '5 ms', retries => 3)";
+    client.batch_execute(call).unwrap();
+    let heard = std::mem::take(&mut *notices.lock().unwrap());
+    assert_eq!(
+        heard,
+        [
+            "WARNING: could not set up sequence \"public.t5_id_seq\": could not lock sequence \"public.t5_id_seq\" within 5ms",
+            "NOTICE: 9 sequences altered, 0 left as they are, 1 failed",
+        ]
+    );
+    assert_eq!(in_order(&mut client), (9, 1));
+    open.commit().unwrap();
+    client.batch_execute(call).unwrap();
+    assert_eq!(in_order(&mut client), (10, 0));
+}
+
+#[test]
+fn trap_s18_it_waits_for_a_writer_without_holding_a_lock() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_tables(&mut client, 3);
+    let mut writer = server.connect(DATABASE).unwrap();
+    let mut open = writer.transaction().unwrap();
+    open.batch_execute("INSERT INTO t2 (v) VALUES (4)").unwrap();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let call =
+                "CALL setup_interleaved_sequences_in_batches(2, 3, lock_timeout => '1 ms', retries => 10000)";
+            server.connect(DATABASE).unwrap().batch_execute(call).unwrap();
+        });
+        wait_until(
+            &mut client,
+            "SELECT EXISTS (SELECT FROM interleaved_setup_progress
+                            WHERE state = 'waiting' AND current_sequence = 't2_id_seq'::regclass AND tries > 3)",
+        );
+        // Others draw from the sequence that it is after.
+        client
+            .batch_execute(
+                "SET statement_timeout = '10 s'; INSERT INTO t2 (v) VALUES (5); RESET statement_timeout",
+            )
+            .unwrap();
+        open.commit().unwrap();
+        call.join().unwrap();
+    });
+    assert_eq!(in_order(&mut client), (3, 0));
+}
+
+#[test]
+fn trap_s35_two_at_once_are_kept_apart() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_tables(&mut client, 2000);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| server.connect(DATABASE).unwrap().batch_execute(CALL).unwrap());
+        wait_until(&mut client, UNDER_WAY);
+        for second in [
+            CALL,
+            "SELECT * FROM setup_interleaved_sequences(2, 3)",
+            "SELECT * FROM reset_interleaved_sequences()",
+        ] {
+            let error = client.batch_execute(second).unwrap_err();
+            assert_eq!(code(&error), "55006", "{error}");
+        }
+        first.join().unwrap();
+    });
+    assert_eq!(in_order(&mut client), (2000, 0));
+}
+
+/// Whatever ends it, what it has done stays, and the next call does the rest.
+#[test]
+fn it_goes_on_after_a_cancellation_a_lost_session_and_a_crash() {
+    let server = start(&["synchronous_commit = on"]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_tables(&mut client, 2000);
+    let mut done = 0;
+    for end in [End::Cancelled, End::Terminated, End::Killed] {
+        let call = {
+            let mut runner = server.connect(DATABASE).unwrap();
+            std::thread::spawn(move || runner.batch_execute(CALL).map_err(|error| error.to_string()))
+        };
+        let running =
+            "SELECT EXISTS (SELECT FROM interleaved_setup_progress WHERE state = 'running' AND altered > 20)";
+        wait_until(&mut client, running);
+        let pid: i32 = client.query_one("SELECT pid FROM interleaved_setup_progress", &[]).unwrap().get(0);
+        match end {
+            End::Cancelled => client.execute("SELECT pg_cancel_backend($1)", &[&pid]).map(|_| ()).unwrap(),
+            End::Terminated => {
+                client.execute("SELECT pg_terminate_backend($1)", &[&pid]).map(|_| ()).unwrap()
+            }
+            End::Killed => kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap(),
+        }
+        assert!(call.join().unwrap().is_err(), "{end:?} came too late");
+        // After the crash of a backend the server restarts by itself.
+        client = connect_when_up(&server);
+        wait_until(&mut client, "SELECT state = 'interrupted' FROM interleaved_setup_progress");
+        let (altered, left) = in_order(&mut client);
+        assert!(altered > done && left > 0, "{end:?}: {altered} after {done}, {left} left");
+        done = altered;
+        // The lock has been given back.
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+        assert_eq!(crate::number(&mut client, held), 0, "after {end:?}");
+    }
+    client.batch_execute(CALL).unwrap();
+    assert_eq!(in_order(&mut client), (2000, 0));
+    assert_eq!(server.log().unwrap().matches("was terminated by signal").count(), 1, "ours alone");
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Cancelled,
+    Terminated,
+    Killed,
+}
+
+fn connect_when_up(server: &Server) -> Client {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match server
+            .connect(DATABASE)
+            .and_then(|mut client| Ok(client.simple_query("SELECT").map(|_| client)?))
+        {
+            Ok(client) => return client,
+            Err(error) => assert!(Instant::now() < deadline, "{error:#}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// A pooled connection that has run one, and is handed to somebody else.
+#[test]
+fn a_session_that_ends_between_two_transactions_takes_nothing_with_it() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_tables(&mut client, 3);
+    {
+        let mut other = server.connect(DATABASE).unwrap();
+        let begin = "SELECT setup_interleaved_sequences_begin(2, 3, NULL, NULL, NULL, NULL, '{}', 0, false, '1 s', 1)";
+        other.batch_execute(begin).unwrap();
+        let error = client.batch_execute(CALL).unwrap_err();
+        assert_eq!(code(&error), "55006", "{error}");
+    }
+    wait_until(&mut client, "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')");
+    client.batch_execute(CALL).unwrap();
+    assert_eq!(in_order(&mut client), (3, 0));
+    assert!(!server.log().unwrap().contains("terminated by signal"), "no backend crashed");
+}

@@ -1,0 +1,75 @@
+//! More sequences than the lock table has room for.
+
+use crate::{code, connect_listening, in_order, make_tables, number, start};
+
+/// Room for 100 locks: ten for each of ten backends.
+const SMALL: &[&str] = &[
+    "max_locks_per_transaction = 10",
+    "max_connections = 8",
+    "autovacuum_max_workers = 1",
+    "max_worker_processes = 0",
+    "max_wal_senders = 0",
+    "wal_level = minimal",
+];
+
+#[test]
+fn trap_s20_a_set_up_that_does_not_fit_the_lock_table_is_refused_at_once() {
+    let server = start(SMALL);
+    let (mut client, notices) = connect_listening(&server);
+    make_tables(&mut client, 300);
+    let error = client.query("SELECT * FROM setup_interleaved_sequences(1, 2)", &[]).unwrap_err();
+    assert_eq!(code(&error), "53200", "{error}");
+    let refusal = error.as_db_error().unwrap();
+    assert!(refusal.hint().unwrap().contains("setup_interleaved_sequences_in_batches"), "{refusal:?}");
+    assert_eq!(number(&mut client, "SELECT count(*) FROM interleaved_node"), 0, "nothing is half done");
+    // Planning and looking need no room.
+    let query = "SELECT count(*) FROM setup_interleaved_sequences(1, 2, dry_run => true)";
+    assert_eq!(number(&mut client, query), 300);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM interleaved_sequences"), 300);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM check_interleaved_sequences()"), 0);
+    // What fits is set up, with a word about the other form.
+    let some = "SELECT count(*) FROM setup_interleaved_sequences(1, 2, sequences => ARRAY(
+                    SELECT format('t%s_id_seq', i)::regclass FROM generate_series(1, 20) AS i))";
+    assert_eq!(number(&mut client, some), 20);
+    let heard = std::mem::take(&mut *notices.lock().unwrap());
+    assert_eq!(heard, ["NOTICE: 20 sequences stay locked until this transaction ends"]);
+    client.batch_execute("CALL setup_interleaved_sequences_in_batches(1, 2)").unwrap();
+    assert_eq!(in_order(&mut client), (300, 0));
+    let heard = std::mem::take(&mut *notices.lock().unwrap());
+    assert_eq!(heard.last().unwrap(), "NOTICE: 280 sequences altered, 20 left as they are, 0 failed");
+}
+
+#[test]
+fn trap_s48_reading_many_sequences_piles_up_no_locks() {
+    let server = start(SMALL);
+    let mut client = server.connect("postgres").unwrap();
+    make_tables(&mut client, 300);
+    let mut transaction = client.transaction().unwrap();
+    for query in [
+        "SELECT count(*) FROM interleaved_sequences",
+        "SELECT count(*) FROM setup_interleaved_sequences(1, 2, dry_run => true)",
+        "SELECT count(*) FROM check_interleaved_sequences()",
+    ] {
+        transaction.query(query, &[]).unwrap();
+        let locks = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                     WHERE l.pid = pg_backend_pid() AND c.relname ~ '^t[0-9]'";
+        assert_eq!(transaction.query_one(locks, &[]).unwrap().get::<_, i64>(0), 0, "{query}");
+    }
+}
+
+/// The maximum of a table without an index is not computed again while its sequence is locked.
+#[test]
+fn trap_s06_a_table_is_scanned_once_and_not_under_the_lock() {
+    let server = start(&[]);
+    let mut client = server.connect("postgres").unwrap();
+    client
+        .batch_execute("CREATE TABLE plain (id serial, v int); INSERT INTO plain (v) VALUES (1), (2)")
+        .unwrap();
+    let row = client.query_one("SELECT in_use, restart FROM setup_interleaved_sequences(1, 2)", &[]).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 3));
+    // Statistics are those of the session that asks for them once it has sent its own.
+    let scans = if server.tree().major() >= 15 { "SELECT pg_stat_force_next_flush()" } else { "SELECT 1" };
+    client.batch_execute(scans).unwrap();
+    crate::wait_until(&mut client, "SELECT seq_scan > 0 FROM pg_stat_user_tables WHERE relname = 'plain'");
+    assert_eq!(number(&mut client, "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'plain'"), 1);
+}
