@@ -256,6 +256,15 @@ impl Server {
         self.launch()
     }
 
+    /// Ends it at once and with all its backends, without a checkpoint: it recovers at the next launch.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub fn crash(&mut self) -> Result<()> {
+        self.end(Signal::SIGQUIT)
+    }
+
     /// Kills the postmaster as `kill -9` does; its backends end when they notice.
     ///
     /// # Errors

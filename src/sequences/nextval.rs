@@ -98,7 +98,8 @@ unsafe fn draw_to_class(sequence: pg_sys::Oid, class: Class, mut value: i64) -> 
             if !is_ahead || (&raw const pg_sys::InterruptPending).read_volatile() != 0 {
                 look_ahead(sequence, class.node(), class.nodes(), value);
             }
-            value = nextval_internal(sequence, true);
+            // The first draw has checked the caller's privileges.
+            value = nextval_internal(sequence, false);
         }
     }
     pg_sys::Datum::from(value)

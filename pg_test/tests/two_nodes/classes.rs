@@ -61,3 +61,29 @@ fn trap_s46_the_other_nodes_row_does_no_harm() {
     let told = pair.write_at_once(5);
     pair.assert_converged(&told);
 }
+
+/// pglogical sets a replicated sequence to the provider's position, which is of the provider's class. Native
+/// replication carries no sequences before PostgreSQL 19.
+#[test]
+fn trap_s14_a_sequence_whose_position_is_replicated_is_named() {
+    let pair = Pair::start();
+    if pair.method != Method::Pglogical {
+        eprintln!("skipped: {} replicates no sequences", pair.method.name());
+        return;
+    }
+    pair.replicate();
+    let [mut one, _] = pair.clients();
+    one.batch_execute("SELECT pglogical.replication_set_add_sequence('default', 'item_item_id_seq')")
+        .unwrap();
+    let planned = "SELECT detail FROM setup_interleaved_sequences(1, 2, dry_run => true) WHERE sequence = 'item_item_id_seq'::regclass";
+    let detail: String = one.query_one(planned, &[]).unwrap().get(0);
+    assert!(detail.contains("replication carries its position"), "{detail}");
+    pair.set_up();
+    let seen =
+        "SELECT in_order, findings FROM interleaved_sequences WHERE sequence = 'item_item_id_seq'::regclass";
+    let row = one.query_one(seen, &[]).unwrap();
+    assert_eq!(
+        (row.get(0), row.get::<_, Vec<String>>(1)),
+        (Some(false), vec!["position replicated".to_owned()])
+    );
+}

@@ -1,0 +1,134 @@
+//! Databases with the same schema and the same rows, and those who write to them.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use pg_test::{InstallTree, Server};
+use postgres::Client;
+
+use crate::drawn::{Drawn, Value};
+use crate::schema::{Schema, Table};
+
+/// One server; database `n1` is node 1, and so on.
+pub struct Nodes {
+    pub server: Server,
+    pub schema: Schema,
+    pub count: usize,
+}
+
+impl Nodes {
+    pub fn start(schema: Schema, count: usize) -> Self {
+        let tree = InstallTree::from_environment().unwrap();
+        let settings = ["max_connections = 200", "synchronous_commit = on"];
+        let server = Server::start(&tree, "nodes", &settings).unwrap();
+        let mut client = server.connect("postgres").unwrap();
+        client.batch_execute("CREATE DATABASE origin").unwrap();
+        {
+            let mut origin = server.connect("origin").unwrap();
+            for statement in &schema.statements {
+                origin.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+            }
+        }
+        let nodes = Self { server, schema, count };
+        for node in 1..=count {
+            // The connection that filled the template may need a moment to end.
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while let Err(error) = client.batch_execute(&format!("CREATE DATABASE n{node} TEMPLATE origin")) {
+                assert!(Instant::now() < deadline, "{error}");
+            }
+            let mut database = nodes.connect(node);
+            database.batch_execute("CREATE EXTENSION pg_keyspace").unwrap();
+            for statement in &nodes.schema.with_extension {
+                database.batch_execute(statement).unwrap();
+            }
+        }
+        nodes
+    }
+
+    pub fn connect(&self, node: usize) -> Client {
+        self.server.connect(&format!("n{node}")).unwrap()
+    }
+
+    /// Makes a database its node, in one of the two forms. The sequence of `partitioned_nextval` stays as it is.
+    pub fn set_up(&self, node: usize, in_batches: bool) {
+        let arguments = format!("{node}, {}, exclude => '{{drawn_on}}'", self.count);
+        let statement = if in_batches {
+            format!("CALL setup_interleaved_sequences_in_batches({arguments})")
+        } else {
+            format!("SELECT * FROM setup_interleaved_sequences({arguments}, lock_timeout => '20 s')")
+        };
+        self.connect(node).batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// Two writers for each node insert into every table while `meanwhile` runs, and for some rounds more. It is given
+    /// flags by which it tells of each node that its set-up has returned.
+    pub fn write_while(&self, rounds: usize, meanwhile: impl FnOnce(&[AtomicBool])) -> Vec<Drawn> {
+        let is_set_up: Vec<AtomicBool> = (0..self.count).map(|_| AtomicBool::new(false)).collect();
+        let ended = AtomicBool::new(false);
+        let begun = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let writers: Vec<Vec<_>> = (1..=self.count)
+                .map(|node| {
+                    let (is_set_up, ended, begun) = (&is_set_up[node - 1], &ended, &begun);
+                    (0..2)
+                        .map(|_| scope.spawn(move || self.write(node, rounds, is_set_up, ended, begun)))
+                        .collect()
+                })
+                .collect();
+            // Everybody writes before anything is set up.
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while begun.load(Ordering::SeqCst) < 2 * self.count {
+                assert!(Instant::now() < deadline, "the writers do not begin");
+                std::thread::yield_now();
+            }
+            meanwhile(&is_set_up);
+            ended.store(true, Ordering::SeqCst);
+            let merge = |threads: Vec<std::thread::ScopedJoinHandle<'_, Drawn>>| {
+                threads.into_iter().fold(Drawn::default(), |mut all, thread| {
+                    all.merge(thread.join().unwrap());
+                    all
+                })
+            };
+            writers.into_iter().map(merge).collect()
+        })
+    }
+
+    fn write(
+        &self,
+        node: usize,
+        rounds: usize,
+        is_set_up: &AtomicBool,
+        ended: &AtomicBool,
+        begun: &AtomicUsize,
+    ) -> Drawn {
+        let mut client = self.connect(node);
+        let mut drawn = Drawn::default();
+        let mut left = rounds;
+        let mut first = true;
+        while left > 0 {
+            left -= usize::from(ended.load(Ordering::SeqCst));
+            for table in &self.schema.tables {
+                let after_set_up = is_set_up.load(Ordering::SeqCst);
+                match insert(&mut client, table) {
+                    Ok(value) => drawn.add(&table.sequence, Value { value, after_set_up }),
+                    // Before its set-up a database has no node, and its sequences run into rows ahead of them.
+                    Err(error) if !after_set_up && ["55000", "23505"].contains(&code(&error)) => {}
+                    Err(error) => panic!("node {node}, {}: {error}", table.name),
+                }
+            }
+            begun.fetch_add(usize::from(std::mem::take(&mut first)), Ordering::SeqCst);
+        }
+        drawn
+    }
+}
+
+/// Inserts a row, and returns its key.
+pub fn insert(client: &mut Client, table: &Table) -> Result<i64, postgres::Error> {
+    let insert = format!("INSERT INTO {} (v) VALUES (1) RETURNING id::bigint", table.name);
+    Ok(client.query_one(&insert, &[])?.get(0))
+}
+
+/// The SQLSTATE of an error.
+pub fn code(error: &postgres::Error) -> &str {
+    error.code().map_or("none", |code| code.code())
+}
