@@ -1,5 +1,6 @@
 //! Set-up and orchestration: `cargo xtask --help`.
 
+mod bench;
 mod cargo;
 mod demo;
 mod install;
@@ -42,6 +43,11 @@ enum Command {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Measure what things cost, and write docs/benchmarks
+    Bench {
+        #[command(subcommand)]
+        benchmark: bench::Benchmark,
+    },
     /// Build the extension and install it into PostgreSQL's own directories
     Install {
         #[command(flatten)]
@@ -77,6 +83,10 @@ fn run(command: Command) -> Result<bool> {
         Command::Test { prerequisites, only, filter } => {
             let pg = prerequisites::ensure(&prerequisites, Purpose::Replication)?;
             test::run(&pg, &only, filter.as_deref())
+        }
+        Command::Bench { benchmark } => {
+            bench::run(&benchmark)?;
+            Ok(true)
         }
         Command::Install { prerequisites } => {
             install::run(&prerequisites::ensure(&prerequisites, Purpose::Build)?)?;

@@ -1,0 +1,287 @@
+//! `cargo xtask bench`: what things cost, as ratios between what is compared in turn in one run.
+//!
+//! Absolute times say more of the machine than of the code, so a page is made of ratios; nothing fails for being
+//! slow. What is measured is a [`Suite`]: chapters of the page, and the function that comes by their figures.
+
+mod figures;
+mod machine;
+mod measure;
+mod memory;
+mod report;
+mod scale;
+mod sequences;
+mod server;
+mod statistics;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use pg_test::{Extension, InstallTree, Run, Server};
+use postgres::Client;
+
+use crate::cargo::{self, Build};
+use crate::prerequisites::{self, Purpose};
+use crate::step::Step;
+use figures::{Figures, Results};
+use machine::{Code, Machine};
+use report::Chapter;
+
+/// Rounds of a full run, unless said otherwise; odd, so that a median is a round that took place.
+const ROUNDS: u32 = 7;
+
+/// Rounds of a quick run.
+const QUICK_ROUNDS: u32 = 3;
+
+/// What there is to measure.
+#[derive(Subcommand)]
+pub enum Benchmark {
+    /// Interleaved sequences: drawing, setting up, looking at them
+    Sequences(BenchOptions),
+}
+
+/// How to measure; the same for every suite.
+#[derive(Args)]
+pub struct BenchOptions {
+    #[command(flatten)]
+    prerequisites: prerequisites::Options,
+    /// A rough look in about two minutes: smaller counts; the page is printed and kept below target only
+    #[arg(long)]
+    quick: bool,
+    /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: Option<u32>,
+    /// Only these chapters; the page is printed and kept below target only
+    #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
+    only: Vec<String>,
+    /// Measure nothing; make the page again from the figures of the last run
+    #[arg(long)]
+    from_json: bool,
+}
+
+/// A page of measurements.
+pub struct Suite {
+    /// The name on the command line and of the files.
+    name: &'static str,
+    /// The heading of the page.
+    title: &'static str,
+    /// What is measured, for the top of the page.
+    about: &'static str,
+    /// What the server runs with beside what every server of [`pg_test`] does; later lines win.
+    settings: &'static [&'static str],
+    /// The chapters in the order of the page.
+    chapters: &'static [&'static Chapter],
+    /// Comes by the figures of the chapters that the plan wants.
+    measure: fn(&Server, &Plan) -> Result<BTreeMap<String, Figures>>,
+}
+
+/// How much of a suite to run.
+pub struct Plan {
+    /// Whether a rough look is enough.
+    pub quick: bool,
+    /// How many rounds.
+    pub rounds: u32,
+    only: Vec<String>,
+}
+
+impl Plan {
+    /// Whether a chapter is to be measured.
+    pub fn wants(&self, chapter: &Chapter) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == chapter.name)
+    }
+
+    /// The count of a full run, or that of a quick one.
+    pub fn count(&self, full: u32, quick: u32) -> u32 {
+        if self.quick { quick } else { full }
+    }
+
+    /// Whether the figures stand for the code and belong into the documentation.
+    fn is_complete(&self) -> bool {
+        !self.quick && self.only.is_empty()
+    }
+
+    /// The command that measures the same again. What says where PostgreSQL is stays out: it is another on every
+    /// machine.
+    fn command(&self, suite: &Suite) -> String {
+        let mut command = format!("cargo xtask bench {}", suite.name);
+        let usual = if self.quick { QUICK_ROUNDS } else { ROUNDS };
+        if self.quick {
+            command.push_str(" --quick");
+        }
+        if self.rounds != usual {
+            command.push_str(&format!(" --rounds {}", self.rounds));
+        }
+        if !self.only.is_empty() {
+            command.push_str(&format!(" --only {}", self.only.join(",")));
+        }
+        command
+    }
+}
+
+/// Measures, or makes the page again from figures that are there.
+///
+/// # Errors
+///
+/// When a server, a statement or a file fails, or the extension lacks what is to be measured.
+pub fn run(benchmark: &Benchmark) -> Result<()> {
+    let (suite, options) = match benchmark {
+        Benchmark::Sequences(options) => (&sequences::SUITE, options),
+    };
+    let plan = plan(suite, options)?;
+    let directory = directory(&plan);
+    let json = directory.join(suite.name).with_extension("json");
+    let results = if options.from_json {
+        let text = std::fs::read_to_string(&json)
+            .with_context(|| format!("could not read the figures in {}", shown(&json)))?;
+        Results::from_json(&text).with_context(|| format!("{} is not understood", shown(&json)))?
+    } else {
+        measure(suite, &plan, options)?
+    };
+    let page = report::page(suite, &results)?;
+    std::fs::create_dir_all(&directory).with_context(|| format!("could not make {}", shown(&directory)))?;
+    if !options.from_json {
+        write(&json, &results.to_json()?)?;
+    }
+    write(&directory.join(suite.name).with_extension("md"), &page)?;
+    if !plan.is_complete() {
+        println!("\n{page}");
+    }
+    Ok(())
+}
+
+fn plan(suite: &Suite, options: &BenchOptions) -> Result<Plan> {
+    let names: Vec<&str> = suite.chapters.iter().map(|chapter| chapter.name).collect();
+    if let Some(unknown) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("there is no chapter \"{unknown}\"; there are {}", names.join(", "));
+    }
+    Ok(Plan {
+        quick: options.quick,
+        rounds: options.rounds.unwrap_or(if options.quick { QUICK_ROUNDS } else { ROUNDS }),
+        only: options.only.clone(),
+    })
+}
+
+/// Where the page goes: what is not complete must not pass for the page of the documentation.
+fn directory(plan: &Plan) -> PathBuf {
+    if plan.is_complete() {
+        cargo::workspace_root().join("docs/benchmarks")
+    } else {
+        cargo::target_directory().join("bench")
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("could not write {}", shown(path)))?;
+    println!("Wrote {}", shown(path));
+    Ok(())
+}
+
+/// A path as it is called within the checkout.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(cargo::workspace_root()).unwrap_or(path).display().to_string()
+}
+
+fn measure(suite: &Suite, plan: &Plan, options: &BenchOptions) -> Result<Results> {
+    let pg = prerequisites::ensure(&options.prerequisites, Purpose::Build)?;
+    // Before the build, so that a change during the run does not pass unseen.
+    let code = Code::of_checkout()?;
+    let library = cargo::build_extension(&pg, Build::Release)?;
+    let run = Run::new(false)?;
+    let tree = InstallTree::new(&run, &pg)?;
+    tree.install(&Extension::of_checkout(library)?)?;
+    let step = Step::quiet("Starting a server");
+    let server = Server::start(&tree, "bench", suite.settings)?;
+    let mut client = server::create_database(&server, "probe")?;
+    step.done();
+    // Now rather than after an hour of other chapters.
+    check_needs(&mut client, suite, plan)?;
+    let machine = Machine::probe(run.directory())?;
+    let postgresql = server::setting(&mut client, "server_version")?;
+    let settings = server::settings(&mut client)?;
+    let measured_on = server::today(&mut client)?;
+    drop(client);
+    let chapters = (suite.measure)(&server, plan)?;
+    Ok(Results {
+        suite: suite.name.to_owned(),
+        measured_on,
+        command: plan.command(suite),
+        quick: plan.quick,
+        rounds: plan.rounds,
+        code,
+        machine,
+        postgresql,
+        settings,
+        chapters,
+    })
+}
+
+/// Fails where the extension lacks what a chapter measures: a page without it would look complete.
+fn check_needs(client: &mut Client, suite: &Suite, plan: &Plan) -> Result<()> {
+    for chapter in suite.chapters.iter().filter(|chapter| plan.wants(chapter)) {
+        for need in chapter.needs {
+            if !need.is_met(client)? {
+                bail!(
+                    "chapter \"{}\" measures {need}, which this version of the extension does not have; measure \
+                     others by --only CHAPTER,...",
+                    chapter.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn plan(quick: bool, rounds: u32, only: &[&str]) -> Plan {
+        Plan { quick, rounds, only: only.iter().map(|name| (*name).to_owned()).collect() }
+    }
+
+    #[test]
+    fn the_command_on_the_page_is_the_one_that_measures_it_again() {
+        let suite = &sequences::SUITE;
+        assert_eq!(plan(false, ROUNDS, &[]).command(suite), "cargo xtask bench sequences");
+        assert_eq!(
+            plan(true, 5, &["draw", "view"]).command(suite),
+            "cargo xtask bench sequences --quick --rounds 5 --only draw,view"
+        );
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        // Names of options may clash with those of other commands only where they meet.
+        <crate::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn only_a_complete_run_changes_the_documentation() {
+        assert!(directory(&plan(false, 9, &[])).ends_with("docs/benchmarks"));
+        for plan in [plan(true, ROUNDS, &[]), plan(false, ROUNDS, &["draw"])] {
+            assert_eq!(directory(&plan), cargo::target_directory().join("bench"));
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_checked_in_is_what_its_figures_give() {
+        for suite in [&sequences::SUITE] {
+            let file = |ending: &str| {
+                let name = format!("docs/benchmarks/{}.{ending}", suite.name);
+                std::fs::read_to_string(cargo::workspace_root().join(name))
+            };
+            // Before the first complete run there is neither.
+            let (Ok(json), Ok(page)) = (file("json"), file("md")) else { continue };
+            let results = Results::from_json(&json).expect("figures");
+            assert_eq!(
+                report::page(suite, &results).expect("a page"),
+                page,
+                "run: cargo xtask bench {} --from-json",
+                suite.name
+            );
+        }
+    }
+}

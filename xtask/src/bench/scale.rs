@@ -1,0 +1,111 @@
+//! Values as people read them: three digits, and a unit that fits.
+
+use super::figures::Unit;
+
+/// How values of about one size are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    divisor: f64,
+    suffix: &'static str,
+    unit: Unit,
+}
+
+impl Scale {
+    /// What suits `value`, and others that stand beside it.
+    pub fn of(unit: Unit, value: f64) -> Self {
+        let steps: &[(f64, &str)] = match unit {
+            Unit::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")],
+            Unit::Bytes => &[(1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
+            Unit::Number => &[(1.0, "")],
+        };
+        let fitting = steps.iter().find(|(divisor, _)| value.abs() >= *divisor).or(steps.last());
+        let (divisor, suffix) =
+            if value == 0.0 { None } else { fitting.copied() }.unwrap_or((1.0, zero(unit)));
+        Self { divisor, suffix, unit }
+    }
+
+    /// A value with its unit.
+    pub fn with_unit(&self, value: f64) -> String {
+        format!("{}{}", self.bare(value), self.suffix)
+    }
+
+    /// A value without its unit, beside one that has it.
+    pub fn bare(&self, value: f64) -> String {
+        let scaled = value / self.divisor;
+        let whole = self.unit == Unit::Number || (self.unit == Unit::Bytes && self.divisor == 1.0);
+        if whole && scaled.fract() == 0.0 { grouped(scaled, 0) } else { three_digits(scaled) }
+    }
+}
+
+fn zero(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Seconds => " s",
+        Unit::Bytes => " B",
+        Unit::Number => "",
+    }
+}
+
+/// A number with at least three digits that count, and its thousands set apart.
+pub fn three_digits(value: f64) -> String {
+    let size = value.abs();
+    // What is rounded up to one more digit before the point needs one less behind it.
+    let decimals = [(99.95, 0), (9.995, 1)].iter().find(|(from, _)| size >= *from).map_or(2, |(_, n)| *n);
+    grouped(value, decimals)
+}
+
+fn grouped(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(w, f)| (w, Some(f)));
+    let mut result = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            result.push(',');
+        }
+        result.push(digit);
+    }
+    if let Some(fraction) = fraction {
+        result.push('.');
+        result.push_str(fraction);
+    }
+    let is_negative = value < 0.0 && result.chars().any(|c| ('1'..='9').contains(&c));
+    if is_negative { format!("-{result}") } else { result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alone(unit: Unit, value: f64) -> String {
+        Scale::of(unit, value).with_unit(value)
+    }
+
+    #[test]
+    fn times_get_the_unit_that_suits_them() {
+        let values = [1.234e-7, 1.5e-5, 0.0123, 0.9996, 2.0, 1234.5, 0.0];
+        let texts = values.map(|value| alone(Unit::Seconds, value));
+        assert_eq!(texts, ["123 ns", "15.0 µs", "12.3 ms", "1,000 ms", "2.00 s", "1,234 s", "0.00 s"]);
+    }
+
+    #[test]
+    fn bytes_and_numbers_are_whole_where_they_are() {
+        assert_eq!(
+            [0.0, 512.0, 1536.0, 5_242_880.0].map(|v| alone(Unit::Bytes, v)),
+            ["0 B", "512 B", "1.50 KiB", "5.00 MiB"]
+        );
+        assert_eq!(
+            [0.0, 2.0, 2.034, 10_000.0, -3.0].map(|v| alone(Unit::Number, v)),
+            ["0", "2", "2.03", "10,000", "-3"]
+        );
+    }
+
+    #[test]
+    fn values_beside_each_other_share_a_unit() {
+        let scale = Scale::of(Unit::Seconds, 0.9);
+        assert_eq!((scale.with_unit(0.9), scale.bare(1.2)), ("900 ms".to_owned(), "1,200".to_owned()));
+    }
+
+    #[test]
+    fn rounding_does_not_add_a_digit_or_a_sign() {
+        assert_eq!([9.996, 99.96, -0.001].map(three_digits), ["10.0", "100", "0.00"]);
+    }
+}

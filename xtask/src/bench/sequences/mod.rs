@@ -1,0 +1,142 @@
+//! The benchmark of interleaved sequences.
+
+mod batches;
+mod contention;
+mod draw;
+mod filled;
+mod set_up;
+mod stalls;
+mod view;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use pg_test::Server;
+
+use super::figures::Figures;
+use super::{Plan, Suite};
+use crate::step::Step;
+use filled::Filled;
+
+/// The suite.
+pub const SUITE: Suite = Suite {
+    name: "sequences",
+    title: "What interleaved sequences cost",
+    about: "Everything that is compared runs in turn, round by round, in one run on one server. The ratios tell \
+            something of the code; the times beside them tell as much of the machine.",
+    // A flush for each commit, as in production. Without what would start by itself in the middle of a round:
+    // catalogs are vacuumed, and checkpoints made, between what is measured.
+    settings: &[
+        "fsync = on",
+        "synchronous_commit = on",
+        "full_page_writes = on",
+        "shared_buffers = 512MB",
+        "max_locks_per_transaction = 512",
+        "checkpoint_timeout = 1h",
+        "max_wal_size = 16GB",
+        "autovacuum = off",
+        "jit = off",
+    ],
+    chapters: &[
+        &draw::CHAPTER,
+        &contention::CHAPTER,
+        &set_up::CHAPTER,
+        &batches::CHAPTER,
+        &view::CHAPTER,
+        &stalls::CHAPTER,
+    ],
+    measure,
+};
+
+fn measure(server: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
+    let mut chapters = BTreeMap::new();
+    let mut add = |name: &str, figures| chapters.insert(name.to_owned(), figures);
+    if plan.wants(&draw::CHAPTER) {
+        add(draw::CHAPTER.name, in_rounds("Drawing in one session", || draw::measure(server, plan))?);
+    }
+    if plan.wants(&contention::CHAPTER) {
+        let title = "Drawing in eight sessions at once";
+        add(contention::CHAPTER.name, in_rounds(title, || contention::measure(server, plan))?);
+    }
+    if [&set_up::CHAPTER, &view::CHAPTER, &batches::CHAPTER].into_iter().any(|chapter| plan.wants(chapter)) {
+        let tables = plan.count(10_000, 1_000);
+        let step = Step::quiet(format!("Creating {tables} tables"));
+        let mut filled = Filled::create(server, tables)?;
+        step.done();
+        if plan.wants(&set_up::CHAPTER) {
+            let title = "Setting up in one transaction";
+            add(set_up::CHAPTER.name, in_rounds(title, || set_up::measure(&filled, plan))?);
+        }
+        if plan.wants(&view::CHAPTER) {
+            add(view::CHAPTER.name, in_rounds("Looking at sequences", || view::measure(&filled, plan))?);
+        }
+        if plan.wants(&batches::CHAPTER) {
+            filled.add_plain(plan.count(5_000, 500))?;
+            let title = "Setting up in batches";
+            add(batches::CHAPTER.name, in_rounds(title, || batches::measure(&filled, plan))?);
+        }
+    }
+    if plan.wants(&stalls::CHAPTER) {
+        let title = "Inserting during a set-up in batches";
+        add(stalls::CHAPTER.name, in_rounds(title, || stalls::measure(server, plan))?);
+    }
+    Ok(chapters)
+}
+
+/// A step that shows its rounds.
+fn in_rounds(title: &str, measure: impl FnOnce() -> Result<Figures>) -> Result<Figures> {
+    let step = Step::quiet(format!("{title}, by rounds"));
+    let figures = measure()?;
+    step.done_with("done");
+    Ok(figures)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::super::figures::Unit;
+    use super::super::figures::tests::results;
+    use super::super::report::{self, Quantity};
+    use super::*;
+
+    #[test]
+    fn checks_are_made_of_series_that_the_tables_show() {
+        for chapter in SUITE.chapters {
+            let shown: Vec<&str> = chapter
+                .tables
+                .iter()
+                .flat_map(|table| table.rows)
+                .flat_map(|(_, names)| names.iter().copied())
+                .collect();
+            for check in chapter.checks {
+                let used = match check.quantity {
+                    Quantity::Ratio { of, to, less } => vec![Some(of), Some(to), less],
+                    Quantity::Median(name) | Quantity::Worst(name) => vec![Some(name)],
+                };
+                for name in used.into_iter().flatten() {
+                    assert!(shown.contains(&name), "{}: {name}", chapter.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_figure_for_each_column() {
+        for chapter in SUITE.chapters {
+            let mut figures = Figures::default();
+            for (at, name) in
+                chapter.tables.iter().flat_map(|t| t.rows).flat_map(|(_, names)| *names).enumerate()
+            {
+                // Different, so that nothing is divided by nothing.
+                figures.add(name, Unit::Seconds, 1.0 + at as f64);
+            }
+            for (table, (label, names)) in
+                chapter.tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)))
+            {
+                assert_eq!(names.len(), table.columns.len(), "{label}");
+            }
+            report::page(&SUITE, &results(chapter.name, figures)).expect("a page");
+        }
+    }
+}

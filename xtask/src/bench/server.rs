@@ -1,0 +1,129 @@
+//! What every suite asks of the server.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use pg_test::Server;
+use postgres::Client;
+
+/// Settings that figures depend on, and that a page names.
+const NAMED: [&str; 10] = [
+    "autovacuum",
+    "checkpoint_timeout",
+    "fsync",
+    "full_page_writes",
+    "max_locks_per_transaction",
+    "max_wal_size",
+    "shared_buffers",
+    "synchronous_commit",
+    "wal_buffers",
+    "wal_level",
+];
+
+/// Makes a database with the extension, and connects to it.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn create_database(server: &Server, name: &str) -> Result<Client> {
+    server
+        .connect("postgres")?
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .with_context(|| format!("could not create the database {name}"))?;
+    let mut client = server.connect(name)?;
+    client.batch_execute("CREATE EXTENSION pg_keyspace").context("could not create the extension")?;
+    Ok(client)
+}
+
+/// The value of a setting.
+///
+/// # Errors
+///
+/// When there is no such setting.
+pub fn setting(client: &mut Client, name: &str) -> Result<String> {
+    let row = client.query_one("SELECT current_setting($1)", &[&name]);
+    Ok(row.with_context(|| format!("could not read the setting {name}"))?.get(0))
+}
+
+/// The settings that a page names.
+///
+/// # Errors
+///
+/// When they cannot be read.
+pub fn settings(client: &mut Client) -> Result<BTreeMap<String, String>> {
+    NAMED.iter().map(|name| Ok(((*name).to_owned(), setting(client, name)?))).collect()
+}
+
+/// The day, as the server has it.
+///
+/// # Errors
+///
+/// When it does not say.
+pub fn today(client: &mut Client) -> Result<String> {
+    Ok(client.query_one("SELECT current_date::text", &[]).context("could not ask for the day")?.get(0))
+}
+
+/// One number.
+///
+/// # Errors
+///
+/// When the statement fails.
+pub fn number(client: &mut Client, sql: &str) -> Result<i64> {
+    let row = client.query_one(sql, &[]).with_context(|| format!("failed: {sql}"))?;
+    row.try_get(0).with_context(|| format!("not a bigint: {sql}"))
+}
+
+/// Vacuums those of these tables that exist, and makes a checkpoint.
+///
+/// # Errors
+///
+/// When a statement fails.
+pub fn tidy(client: &mut Client, tables: &[&str]) -> Result<()> {
+    // One by one: several statements in one message are a transaction, in which none of these may run.
+    for table in tables {
+        let row = client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[table]);
+        if row.with_context(|| format!("could not look for {table}"))?.get(0) {
+            client
+                .batch_execute(&format!("VACUUM ANALYZE {table}"))
+                .with_context(|| format!("could not vacuum {table}"))?;
+        }
+    }
+    // The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
+    client.batch_execute("VACUUM pg_statistic").context("could not vacuum pg_statistic")?;
+    client.batch_execute("CHECKPOINT").context("could not make a checkpoint")
+}
+
+/// What a statement has cost beside time.
+#[derive(Clone, Copy, Debug)]
+pub struct Traces {
+    log: i64,
+    transactions: i64,
+}
+
+impl Traces {
+    /// The state before or after; asked for in another session than the one that is measured.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not say.
+    pub fn now(client: &mut Client) -> Result<Self> {
+        let row = client
+            .query_one(
+                "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint,
+                        pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
+                &[],
+            )
+            .context("could not ask for the position of the log")?;
+        Ok(Self { log: row.get(0), transactions: row.get(1) })
+    }
+
+    /// Bytes of log since `before`.
+    pub fn log_since(self, before: Self) -> f64 {
+        (self.log - before.log) as f64
+    }
+
+    /// Transaction ids taken since `before`.
+    pub fn transactions_since(self, before: Self) -> f64 {
+        (self.transactions - before.transactions) as f64
+    }
+}
