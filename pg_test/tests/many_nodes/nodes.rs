@@ -26,7 +26,9 @@ impl Nodes {
         {
             let mut origin = server.connect("origin").unwrap();
             for statement in &schema.statements {
-                origin.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+                origin
+                    .batch_execute(statement)
+                    .unwrap_or_else(|error| panic!("{statement}: {}", reason(&error)));
             }
         }
         let nodes = Self { server, schema, count };
@@ -57,11 +59,11 @@ impl Nodes {
         } else {
             format!("SELECT * FROM setup_interleaved_sequences({arguments}, lock_timeout => '20 s')")
         };
-        self.connect(node).batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+        self.connect(node).batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {}", reason(&error)));
     }
 
     /// Two writers for each node insert into every table while `meanwhile` runs, and for some rounds more. It is given
-    /// flags by which it tells of each node that its set-up has returned.
+    /// flags by which it tells of each node that its set-up has returned. Where it panics, the writers end, too.
     pub fn write_while(&self, rounds: usize, meanwhile: impl FnOnce(&[AtomicBool])) -> Vec<Drawn> {
         let is_set_up: Vec<AtomicBool> = (0..self.count).map(|_| AtomicBool::new(false)).collect();
         let ended = AtomicBool::new(false);
@@ -81,8 +83,10 @@ impl Nodes {
                 assert!(Instant::now() < deadline, "the writers do not begin");
                 std::thread::yield_now();
             }
-            meanwhile(&is_set_up);
-            ended.store(true, Ordering::SeqCst);
+            {
+                let _ends = Ends(&ended);
+                meanwhile(&is_set_up);
+            }
             let merge = |threads: Vec<std::thread::ScopedJoinHandle<'_, Drawn>>| {
                 threads.into_iter().fold(Drawn::default(), |mut all, thread| {
                     all.merge(thread.join().unwrap());
@@ -104,21 +108,31 @@ impl Nodes {
         let mut client = self.connect(node);
         let mut drawn = Drawn::default();
         let mut left = rounds;
-        let mut first = true;
+        let mut round = 0;
         while left > 0 {
             left -= usize::from(ended.load(Ordering::SeqCst));
-            for table in &self.schema.tables {
+            for table in self.schema.tables.iter().filter(|table| round < table.rounds) {
                 let after_set_up = is_set_up.load(Ordering::SeqCst);
                 match insert(&mut client, table) {
                     Ok(value) => drawn.add(&table.sequence, Value { value, after_set_up }),
                     // Before its set-up a database has no node, and its sequences run into rows ahead of them.
                     Err(error) if !after_set_up && ["55000", "23505"].contains(&code(&error)) => {}
-                    Err(error) => panic!("node {node}, {}: {error}", table.name),
+                    Err(error) => panic!("node {node}, {}: {}", table.name, reason(&error)),
                 }
             }
-            begun.fetch_add(usize::from(std::mem::take(&mut first)), Ordering::SeqCst);
+            begun.fetch_add(usize::from(round == 0), Ordering::SeqCst);
+            round += 1;
         }
         drawn
+    }
+}
+
+/// Tells the writers to end when it goes out of scope.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -131,4 +145,9 @@ pub fn insert(client: &mut Client, table: &Table) -> Result<i64, postgres::Error
 /// The SQLSTATE of an error.
 pub fn code(error: &postgres::Error) -> &str {
     error.code().map_or("none", |code| code.code())
+}
+
+/// What the server says of an error.
+fn reason(error: &postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |told| format!("{}: {}", code(error), told.message()))
 }

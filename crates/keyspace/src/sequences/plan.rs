@@ -74,16 +74,21 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     };
     let step = share.step();
     if i128::from(sequence.increment).abs() == step && is_in_order(sequence, course, share) {
-        let used_up = course.is_past(next, limit);
+        let used_up = !sequence.cycle && course.is_past(next, limit);
         notes.insert(0, if used_up { "used up" } else { "in order" }.to_owned());
         return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
     }
 
     // Whether a block begins or ends with its value is the application's business, so a whole one is left free.
     let free = i128::from(target.gap) + i128::from(share.size) - 1;
-    let restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
+    let mut restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
     let start = course.align(share.values, i128::from(sequence.start));
     let end = limit - (i128::from(share.size) - 1) * course.sign;
+    if sequence.cycle && course.is_past(restart, end) && limit == course.end(sequence) {
+        // After the end of a cycle comes its beginning, with or without a class.
+        restart = course.align(share.values, course.wrap_edge(sequence).1);
+        notes.push("wraps around".to_owned());
+    }
     let increment = i64::try_from(step * course.sign);
     let (false, false, Ok(increment)) = (course.is_past(restart, end), course.is_past(start, end), increment)
     else {
@@ -470,6 +475,23 @@ mod tests {
     }
 
     #[test]
+    fn trap_s10_a_cycle_at_its_end_wraps_around_into_the_class() {
+        let wheel = Sequence { cycle: true, max_value: 90, last_value: 85, is_called: true, ..fresh() };
+        let wheel = Sequence { columns: vec![column(Some(90))], ..wheel };
+        let planned = plan(&wheel, &target(4, 16, 0));
+        assert_eq!(
+            ddl(&planned),
+            "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 16 START WITH 4 RESTART WITH 4 MINVALUE 4"
+        );
+        assert!(planned.detail.contains("wraps around"), "{}", planned.detail);
+        let short = Sequence { max_value: 3, last_value: 3, ..wheel.clone() };
+        assert!(matches!(plan(&short, &target(4, 16, 0)).outcome, Outcome::Fail(_)), "4 is beyond 3");
+        let narrow = FedColumn { number_type: Some(NumberType::Smallint), ..column(Some(32_767)) };
+        let column_ends_first = Sequence { max_value: 40_000, columns: vec![narrow], ..wheel };
+        assert!(matches!(plan(&column_ends_first, &target(4, 16, 0)).outcome, Outcome::Fail(_)));
+    }
+
+    #[test]
     fn trap_s26_another_step_is_left_alone_and_named() {
         for increment in [25, 50, -50] {
             let sequence = if increment > 0 { fresh() } else { descending() };
@@ -604,7 +626,8 @@ mod tests {
                 prop_assert_eq!(first, planned.restart);
                 if let (Some(first), Some(in_use)) = (first, planned.in_use) {
                     let course = Course::of(&sequence);
-                    prop_assert!(course.is_past(i128::from(first), i128::from(in_use)));
+                    let goes_on = course.is_past(i128::from(first), i128::from(in_use));
+                    prop_assert!(goes_on || planned.detail.contains("wraps around"));
                 }
                 let mut mine: std::collections::HashSet<i64> = first.into_iter().collect();
                 if restart {
