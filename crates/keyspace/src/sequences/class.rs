@@ -138,6 +138,11 @@ impl Residue {
         Self { offset: origin, modulus: step as i128 }
     }
 
+    /// Whether it has the same values as another.
+    pub const fn is_same(self, other: Self) -> bool {
+        self.modulus == other.modulus && self.contains(other.offset)
+    }
+
     /// Whether it has values in common with another.
     pub const fn meets(self, other: Self) -> bool {
         let common = gcd(self.modulus.unsigned_abs(), other.modulus.unsigned_abs());

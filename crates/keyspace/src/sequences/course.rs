@@ -33,7 +33,8 @@ impl Course {
     pub(super) fn in_use(self, sequence: &Sequence) -> Option<i128> {
         let drawn = sequence.is_called.then_some(i128::from(sequence.last_value));
         let stored = sequence.columns.iter().filter_map(|column| column.extreme.map(i128::from));
-        stored.chain(drawn).reduce(|a, b| self.furthest(a, b))
+        let elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.furthest.map(i128::from));
+        stored.chain(drawn).chain(elsewhere).reduce(|a, b| self.furthest(a, b))
     }
 
     /// The end of the sequence itself.
@@ -99,15 +100,13 @@ impl Share {
     ///
     /// With `blocks`, a step other than 1 is taken for the size of a block.
     pub fn of(sequence: &Sequence, class: Class, blocks: bool) -> Option<Self> {
-        let step = sequence.increment.unsigned_abs();
-        let nodes = u64::from(class.nodes().unsigned_abs());
-        let former = sequence.former.map(|former| former.increment.unsigned_abs());
-        let size = match former {
-            Some(former) if former.checked_mul(nodes) == Some(step) => former,
-            _ if step == 1 || step == nodes => 1,
-            _ if blocks => step,
-            _ => return None,
-        };
+        Self::moved(sequence, None, class, blocks)
+    }
+
+    /// The share of a node whose class was another before.
+    pub fn moved(sequence: &Sequence, from: Option<Class>, class: Class, blocks: bool) -> Option<Self> {
+        let size =
+            from.and_then(|from| size(sequence, from, false)).or_else(|| size(sequence, class, blocks))?;
         let values = if size == 1 { class.residue() } else { class.blocks(size, sequence.start) };
         Some(Self { values, size })
     }
@@ -115,5 +114,17 @@ impl Share {
     /// The increment of a sequence that hands out these values, without its sign.
     pub fn step(self) -> i128 {
         self.values.modulus()
+    }
+}
+
+/// How many ids each value of a sequence stands for, where it steps as one does that is to be shared between nodes.
+fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
+    let step = sequence.increment.unsigned_abs();
+    let nodes = u64::from(class.nodes().unsigned_abs());
+    match sequence.former.map(|former| former.increment.unsigned_abs()) {
+        Some(former) if former.checked_mul(nodes) == Some(step) => Some(former),
+        _ if step == 1 || step == nodes => Some(1),
+        _ if blocks => Some(step),
+        _ => None,
     }
 }

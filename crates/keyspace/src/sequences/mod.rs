@@ -2,12 +2,16 @@
 
 pub mod class;
 mod course;
+pub mod peers;
 pub mod plan;
 pub mod sequence;
+pub mod state;
 pub mod status;
 
 pub use class::{Class, Progression, Residue};
 pub use course::Share;
+pub use peers::{PeerFinding, compare};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset};
-pub use sequence::{Draw, FedColumn, Former, NumberType, Sequence};
+pub use sequence::{Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};
+pub use state::{NodeState, Phase, SequenceState};
 pub use status::{Finding, Severity, Status, status};

@@ -10,6 +10,8 @@ use crate::error::{Error, SqlState};
 pub struct Target {
     /// The node's class.
     pub class: Class,
+    /// The node's class up to now, where that is another.
+    pub from: Option<Class>,
     /// A number of ids, not of steps, that is left free above everything in use.
     pub gap: i64,
     /// Whether a step other than 1 is taken for the size of a block of ids, of which each node gets its share.
@@ -37,7 +39,8 @@ pub enum Outcome {
 pub struct Plan {
     /// What is to be done.
     pub outcome: Outcome,
-    /// The furthest value in use: handed out by the sequence, or found in a column that it feeds.
+    /// The furthest value in use: handed out by the sequence, found in a column that it feeds, or known of
+    /// another node.
     pub in_use: Option<i64>,
     /// The next value that it hands out once the plan is carried out.
     pub restart: Option<i64>,
@@ -60,7 +63,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     let next = sequence.next_value();
     let mut notes = notes(sequence, course);
 
-    let Some(share) = Share::of(sequence, class, target.blocks) else {
+    let Some(share) = Share::moved(sequence, target.from, class, target.blocks) else {
         // A step of the application's own may happen to lie within the class.
         let whole_steps = sequence.increment % i64::from(class.nodes()) == 0;
         let share = Share { values: class.residue(), size: 1 };
@@ -73,7 +76,11 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         return position.plan(outcome, next, sequence.increment, notes, sequence, share);
     };
     let step = share.step();
-    if i128::from(sequence.increment).abs() == step && is_in_order(sequence, course, share) {
+    let reason = reason_to_advance(sequence, course, target.gap);
+    if i128::from(sequence.increment).abs() == step
+        && is_in_order(sequence, course, share)
+        && reason.is_none()
+    {
         let used_up = !sequence.cycle && course.is_past(next, limit);
         notes.insert(0, if used_up { "used up" } else { "in order" }.to_owned());
         return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
@@ -131,6 +138,8 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         "back into the class".to_owned()
     } else if sequence.columns.iter().any(|column| column.ahead.is_some()) {
         "above the values in use".to_owned()
+    } else if let Some(reason) = reason {
+        reason
     } else if start != i128::from(sequence.start) {
         "START aligned".to_owned()
     } else {
@@ -138,6 +147,16 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     };
     notes.insert(0, change);
     position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share)
+}
+
+/// Why a sequence that is in its class has to go further, where it has to.
+fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<String> {
+    let next = sequence.next_value();
+    let ahead = |of_ours: Option<i64>| of_ours.is_some_and(|value| !course.is_past(next, i128::from(value)));
+    if let Some(elsewhere) = sequence.elsewhere.iter().find(|elsewhere| ahead(elsewhere.of_ours)) {
+        return Some(format!("above the values of {}", elsewhere.peer));
+    }
+    (sequence.promoted && gap > 0).then(|| "gap after a promotion".to_owned())
 }
 
 /// Plans the way back: the definition that the sequence had before it was set up, above everything in use.
@@ -277,7 +296,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Draw, FedColumn, NumberType};
+    use super::super::sequence::{Draw, Elsewhere, FedColumn, NumberType};
     use super::*;
     use proptest::prelude::*;
 
@@ -286,7 +305,7 @@ mod tests {
     }
 
     fn target(node: i32, nodes: i32, gap: i64) -> Target {
-        Target { class: class(node, nodes), gap, blocks: false }
+        Target { class: class(node, nodes), from: None, gap, blocks: false }
     }
 
     fn column(extreme: Option<i64>) -> FedColumn {
@@ -314,6 +333,9 @@ mod tests {
             last_value: 1,
             is_called: false,
             former: None,
+            phases: vec![],
+            promoted: false,
+            elsewhere: vec![],
             columns: vec![column(None)],
         }
     }
@@ -521,6 +543,56 @@ mod tests {
         assert_eq!(plan(&after, &target(1)).outcome, Outcome::Unchanged);
         draw(&mut after);
         assert_eq!(plan(&after, &Target { blocks: false, ..target(1) }).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn trap_s08_a_sequence_restarts_above_what_peers_have() {
+        let elsewhere = |furthest, of_ours| Elsewhere { peer: "node 1 of 2".to_owned(), furthest, of_ours };
+        let sequence = Sequence {
+            last_value: 10,
+            is_called: true,
+            elsewhere: vec![elsewhere(Some(500), Some(500))],
+            ..fresh()
+        };
+        let planned = plan(&sequence, &target(2, 2, 100));
+        assert_eq!((planned.in_use, planned.restart), (Some(500), Some(602)));
+        // In order, and the peer goes on in its own class: nothing to do.
+        let mut after = apply(&sequence, &planned);
+        after.elsewhere = vec![elsewhere(Some(9_001), Some(500))];
+        assert_eq!(plan(&after, &target(2, 2, 100)).outcome, Outcome::Unchanged);
+        after.elsewhere = vec![elsewhere(Some(9_001), Some(602))];
+        let moved = plan(&after, &target(2, 2, 0));
+        assert_eq!((moved.restart, moved.detail.as_str()), (Some(9_002), "above the values of node 1 of 2"));
+    }
+
+    #[test]
+    fn trap_s23_a_gap_is_left_once_after_a_promotion() {
+        let sequence = apply(&fresh(), &plan(&fresh(), &target(2, 2, 0)));
+        assert_eq!(plan(&sequence, &target(2, 2, 1_000)).outcome, Outcome::Unchanged);
+        let promoted = Sequence { promoted: true, ..sequence };
+        let planned = plan(&promoted, &target(2, 2, 1_000));
+        assert_eq!((planned.restart, planned.detail.as_str()), (Some(1_002), "gap after a promotion"));
+        assert_eq!(plan(&promoted, &target(2, 2, 0)).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn trap_s34_a_split_moves_into_a_part_of_the_class() {
+        let mut odd = apply(&fresh(), &plan(&fresh(), &target(1, 2, 0)));
+        (0..5).for_each(|_| assert!(draw(&mut odd).is_some()));
+        let part = Target { from: Some(class(1, 2)), ..target(1, 4, 0) };
+        assert_eq!(
+            plan(&odd, &target(1, 4, 0)).outcome,
+            Outcome::Skip,
+            "a step of its own, for all that is known"
+        );
+        assert_eq!(
+            ddl(&plan(&odd, &part)),
+            "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 4 START WITH 1 RESTART WITH 13"
+        );
+        let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
+        let blocks = Sequence { increment: 100, start: 51, last_value: 151, former: Some(former), ..odd };
+        let split = plan(&blocks, &part);
+        assert_eq!((split.increment, split.restart), (200, Some(251)), "51, 251, 451 ...");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is known of a sequence: facts that are given as data.
 
 use super::class::{Class, Residue};
+use super::state::Phase;
 
 /// The types whose values compare with those of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,13 @@ pub struct Sequence {
     pub is_called: bool,
     /// What it was before it was set up, where that is known and the set-up's increment still stands.
     pub former: Option<Former>,
+    /// What it handed out before it was set up as it is, oldest first.
+    pub phases: Vec<Phase>,
+    /// Whether the server has been promoted since the sequence was set up, so that values which it handed out
+    /// before may be lost here and present elsewhere.
+    pub promoted: bool,
+    /// What other nodes have of its values.
+    pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
     pub columns: Vec<FedColumn>,
 }
@@ -136,4 +144,16 @@ pub struct Former {
     pub min_value: i64,
     /// `MAXVALUE`.
     pub max_value: i64,
+}
+
+/// What another node has of the values of a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Which node that is, for messages.
+    pub peer: String,
+    /// The furthest value that it has in any way.
+    pub furthest: Option<i64>,
+    /// The furthest value that it has and that this node could hand out, too: what it handed out before it had a class
+    /// apart from this node's, and values of this node's class in its tables.
+    pub of_ours: Option<i64>,
 }

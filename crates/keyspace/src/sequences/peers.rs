@@ -1,0 +1,328 @@
+//! Whether nodes keep out of each other's way: their states side by side.
+
+use super::class::Class;
+use super::state::{NodeState, SequenceState};
+use super::status::Severity;
+
+/// Something to be minded between two nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFinding {
+    /// How grave it is.
+    pub severity: Severity,
+    /// The full name of the sequence, where it is about one.
+    pub sequence: Option<String>,
+    /// The number of the other node, where it has one.
+    pub peer: Option<i32>,
+    /// A few words, the same as in the documentation.
+    pub name: &'static str,
+    /// What is the case, as a sentence.
+    pub detail: String,
+    /// What to do about it, as a sentence.
+    pub hint: &'static str,
+}
+
+const NOT_A_NODE: &str = "not set up";
+const SAME_SERVER: &str = "same server twice";
+const SAME_CLASS: &str = "classes overlap";
+const OVERLAP: &str = "values overlap";
+const NOT_ABOVE: &str = "restart not above";
+const OF_THIS_CLASS: &str = "values of this class";
+const NOT_KNOWN: &str = "set-up not known";
+const MISSING_THERE: &str = "missing at the peer";
+const MISSING_HERE: &str = "missing here";
+
+const RUN_WITH_PEERS: &str =
+    "Run setup_interleaved_sequences() again as the same node, with the states of all others as peers.";
+
+/// Compares this node with its peers, and the peers with each other as far as their classes go.
+pub fn compare(own: &NodeState, peers: &[NodeState]) -> Vec<PeerFinding> {
+    let mut findings = Vec::new();
+    for (at, peer) in peers.iter().enumerate() {
+        let whole = |severity, name, detail, hint| PeerFinding {
+            severity,
+            sequence: None,
+            peer: peer.node,
+            name,
+            detail,
+            hint,
+        };
+        if own.is_of_same_database(peer) {
+            findings.push(same_server(own, peer, "this node"));
+        }
+        for other in &peers[..at] {
+            if other.is_of_same_database(peer) {
+                findings.push(same_server(other, peer, &other.name()));
+            } else if let Some(detail) = shared_class(other, peer) {
+                findings.push(whole(Severity::Error, SAME_CLASS, detail, OVERLAP_HINT));
+            }
+        }
+        if peer.class().is_none() {
+            let detail = format!("{} has not been set up as a node.", capital(&peer.name()));
+            let hint = "Set it up, with the states of all others as peers.";
+            findings.push(whole(Severity::Error, NOT_A_NODE, detail, hint));
+        }
+        let shared = shared_class(own, peer);
+        let is_shared = shared.is_some();
+        findings.extend(shared.map(|detail| whole(Severity::Error, SAME_CLASS, detail, OVERLAP_HINT)));
+        compare_sequences(own, peer, is_shared, &mut findings);
+    }
+    findings
+}
+
+const OVERLAP_HINT: &str =
+    "Set one of them up anew as a node of its own, with the states of all others as peers.";
+
+fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
+    let detail = if one.timeline == other.timeline {
+        format!(
+            "Database \"{}\" of the same server as that of {name}, started at another time.",
+            other.database
+        )
+    } else {
+        format!(
+            "A copy of the server of {name} that was promoted: timeline {} beside {}.",
+            other.timeline, one.timeline
+        )
+    };
+    PeerFinding {
+        severity: Severity::Error,
+        sequence: None,
+        peer: other.node,
+        name: SAME_SERVER,
+        detail,
+        hint: "If both accept writes, set one of them up anew as another node; an older state of a node is to be left out.",
+    }
+}
+
+/// Two classes with values in common, as a sentence.
+fn shared_class(one: &NodeState, other: &NodeState) -> Option<String> {
+    let (a, b) = (one.class()?, other.class()?);
+    a.residue().meets(b.residue()).then(|| {
+        format!(
+            "Node {} of {} and node {} of {} have values in common.",
+            a.node(),
+            a.nodes(),
+            b.node(),
+            b.nodes()
+        )
+    })
+}
+
+fn compare_sequences(
+    own: &NodeState,
+    peer: &NodeState,
+    classes_overlap: bool,
+    findings: &mut Vec<PeerFinding>,
+) {
+    for (name, mine) in &own.sequences {
+        let finding = |severity, what, detail, hint| PeerFinding {
+            severity,
+            sequence: Some(name.clone()),
+            peer: peer.node,
+            name: what,
+            detail,
+            hint,
+        };
+        let Some(theirs) = peer.sequences.get(name) else {
+            let detail = format!("{} has no sequence of this name.", capital(&peer.name()));
+            findings.push(finding(
+                Severity::Warning,
+                MISSING_THERE,
+                detail,
+                "Create it there, and set it up.",
+            ));
+            continue;
+        };
+        if mine.increment.signum() != theirs.increment.signum() {
+            continue;
+        }
+        let (own_class, class) = (own.class(), peer.class());
+        let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
+        if values.meets(other_values) && !classes_overlap {
+            let detail = format!(
+                "From {} by {} here, and from {} by {} on {}.",
+                mine.next_value,
+                mine.increment,
+                theirs.next_value,
+                theirs.increment,
+                peer.name()
+            );
+            let hint = "Run setup_interleaved_sequences() again on the node whose sequence is not in order.";
+            findings.push(finding(Severity::Error, OVERLAP, detail, hint));
+        }
+        let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
+        if let Some((detail, is_past)) =
+            above.into_iter().find_map(|(a, its, b, other)| not_above(a, its, b, other))
+        {
+            let (severity, hint) = if is_past {
+                (Severity::Warning, "They keep apart by now; compare the rows between these values.")
+            } else {
+                (Severity::Error, RUN_WITH_PEERS)
+            };
+            findings.push(finding(severity, NOT_ABOVE, detail, hint));
+        }
+        let of_ours = of_this_class(own_class, mine, theirs);
+        if let Some(value) = of_ours.filter(|value| mine.reaches(*value, mine.next_value)) {
+            let detail = format!(
+                "{} has {value}, and the next value here is {}.",
+                capital(&peer.name()),
+                mine.next_value
+            );
+            findings.push(finding(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS));
+        }
+        if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
+            let detail = format!("{} does not know its value at its set-up.", capital(&peer.name()));
+            let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
+            findings.push(finding(Severity::Warning, NOT_KNOWN, detail, hint));
+        }
+    }
+    for name in peer.sequences.keys().filter(|name| !own.sequences.contains_key(*name)) {
+        findings.push(PeerFinding {
+            severity: Severity::Warning,
+            sequence: Some(name.clone()),
+            peer: peer.node,
+            name: MISSING_HERE,
+            detail: format!("{} has it, and this node has not.", capital(&peer.name())),
+            hint: "Create it here, and set it up.",
+        });
+    }
+}
+
+/// Whether `other` handed out values, before its set-up, that `its` hands out since its own (trap S43): a sentence, and
+/// whether it is past them by now.
+fn not_above(
+    a: &NodeState,
+    its: &SequenceState,
+    b: &NodeState,
+    other: &SequenceState,
+) -> Option<(String, bool)> {
+    let restart = its.restart?;
+    let values = its.own_values(a.class());
+    let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets(values));
+    let phase = earlier.find(|phase| its.reaches(phase.until, restart))?;
+    let detail = format!(
+        "{} had come to {} when it was set up, and {} had restarted at {restart}.",
+        capital(&b.name()),
+        phase.until,
+        a.name()
+    );
+    Some((detail, !its.reaches(phase.until, its.next_value)))
+}
+
+/// The furthest row of the node's class at a peer.
+fn of_this_class(class: Option<Class>, mine: &SequenceState, theirs: &SequenceState) -> Option<i64> {
+    let values = mine.own_values(class);
+    let rows = theirs.others.iter().copied().chain(theirs.maximum);
+    let rows = rows.filter(|row| values.contains(i128::from(*row)));
+    if mine.increment > 0 { rows.max() } else { rows.min() }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::state::{Phase, VERSION};
+    use super::*;
+
+    /// A node that handed out 1 to `until` before its set-up, and restarted above it.
+    fn node(node: i32, nodes: i32, until: i64, restart: i64) -> NodeState {
+        let sequence = SequenceState {
+            increment: i64::from(nodes),
+            next_value: restart,
+            last_value: None,
+            maximum: Some(until),
+            others: vec![],
+            drawn_on: false,
+            restart: Some(restart),
+            before_setup: vec![Phase { step: 1, offset: until, until }],
+        };
+        NodeState {
+            version: VERSION,
+            node: Some(node),
+            nodes: Some(nodes),
+            system_identifier: i64::from(node),
+            timeline: 1,
+            database: "shop".to_owned(),
+            database_oid: 5,
+            started_at: "then".to_owned(),
+            time: "now".to_owned(),
+            sequences: [("public.s".to_owned(), sequence)].into(),
+        }
+    }
+
+    fn found(own: &NodeState, peers: &[NodeState]) -> Vec<&'static str> {
+        compare(own, peers).iter().map(|finding| finding.name).collect()
+    }
+
+    #[test]
+    fn nodes_that_keep_apart_have_no_findings() {
+        let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        assert_eq!(found(&one, std::slice::from_ref(&two)), Vec::<&str>::new());
+        assert_eq!(found(&two, &[one]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn trap_s33_another_number_of_nodes_is_no_fault_and_a_shared_value_is() {
+        let three = node(3, 4, 100, 10_003);
+        assert_eq!(found(&node(2, 2, 100, 10_002), std::slice::from_ref(&three)), Vec::<&str>::new());
+        assert_eq!(found(&node(1, 2, 100, 10_001), &[three]), ["classes overlap"]);
+    }
+
+    #[test]
+    fn trap_s33_a_sequence_that_left_its_class_overlaps() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        two.sequences.get_mut("public.s").expect("there").next_value = 10_007;
+        assert_eq!(found(&one, &[two]), ["values overlap"]);
+    }
+
+    #[test]
+    fn trap_s43_who_ran_past_the_start_of_another_before_its_set_up_is_found() {
+        let (one, two) = (node(1, 2, 250, 251), node(2, 2, 100, 202));
+        assert_eq!(found(&two, std::slice::from_ref(&one)), ["restart not above", "values of this class"]);
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above"]);
+        let mut moved = two.clone();
+        moved.sequences.get_mut("public.s").expect("there").next_value = 252;
+        let findings = compare(&moved, &[one]);
+        assert_eq!((findings.len(), findings[0].severity), (1, Severity::Warning), "{findings:?}");
+    }
+
+    #[test]
+    fn trap_s43_a_split_counts_for_the_newcomer_alone() {
+        let (mut donor, other) = (node(1, 4, 100, 301), node(2, 2, 90, 102));
+        let sequence = donor.sequences.get_mut("public.s").expect("there");
+        sequence.before_setup.push(Phase { step: 2, offset: 1, until: 297 });
+        assert_eq!(found(&other, std::slice::from_ref(&donor)), Vec::<&str>::new());
+        assert_eq!(found(&node(3, 4, 0, 303), std::slice::from_ref(&donor)), Vec::<&str>::new());
+        assert_eq!(found(&node(3, 4, 0, 295), &[donor]), ["restart not above"]);
+    }
+
+    #[test]
+    fn trap_s08_rows_of_this_class_at_a_peer_are_found() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        two.sequences.get_mut("public.s").expect("there").others = vec![10_003];
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["values of this class"]);
+        two.sequences.get_mut("public.s").expect("there").others = vec![9_999];
+        assert_eq!(found(&one, &[two]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn trap_s13_the_same_server_twice_is_found() {
+        let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let promoted = NodeState { timeline: 2, started_at: "later".to_owned(), ..two.clone() };
+        assert_eq!(found(&one, &[two.clone(), promoted.clone()]), ["same server twice"]);
+        assert_eq!(found(&two, &[promoted]), ["same server twice", "classes overlap"]);
+        assert_eq!(found(&one, &[NodeState { node: None, nodes: None, ..two }])[0], "not set up");
+    }
+
+    #[test]
+    fn what_is_missing_on_a_side_is_named() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let sequence = two.sequences.remove("public.s").expect("there");
+        two.sequences.insert("public.t".to_owned(), sequence);
+        assert_eq!(found(&one, &[two]), ["missing at the peer", "missing here"]);
+    }
+}
