@@ -164,6 +164,8 @@ CREATE TABLE @extschema@.interleaved_sequence (
     former_max_value bigint NOT NULL,
     in_use bigint,
     restart bigint NOT NULL,
+    before_setup jsonb NOT NULL DEFAULT '[]',
+    timeline integer NOT NULL,
     set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (system_identifier, database, sequence)
 );
@@ -183,6 +185,8 @@ COMMENT ON COLUMN @extschema@.interleaved_sequence.former_min_value IS 'its MINV
 COMMENT ON COLUMN @extschema@.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.restart IS 'where that set-up restarted it';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.timeline IS 'the timeline of the server at that set-up, which goes up with each promotion';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';
 /* </end connected objects> */
 
@@ -477,8 +481,79 @@ COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) I
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   check_interleaved_sequences
+
+CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT '2 s') RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'interleaved_node_state_wrapper';
+
+COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval) IS
+'what this node tells the others, who pass it as peers: its class, and of each sequence how far it has come, here and before its set-up';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_node_state
+
+CREATE FUNCTION @extschema@.confirm_interleaved_node(
+    node integer DEFAULT NULL,
+    nodes integer DEFAULT NULL
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'confirm_interleaved_node_wrapper';
+
+COMMENT ON FUNCTION @extschema@.confirm_interleaved_node(integer, integer) IS
+'make this database, a copy, the node that it is a copy of, whose place it takes';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   confirm_interleaved_node
+
+CREATE FUNCTION @extschema@.split_interleaved_sequences(
+    factor integer DEFAULT 2,
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    sequence regclass,
+    action text,
+    in_use bigint,
+    restart bigint,
+    values_left bigint,
+    detail text,
+    percent_used numeric,
+    fed_columns text[],
+    last_value bigint,
+    old_increment bigint,
+    new_increment bigint,
+    ddl text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'split_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, boolean) IS
+'make node k of N node k of N * factor: the classes k + N, k + 2 N ... become free for other nodes';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/sequences/status.rs
 -- pg_keyspace::sequences::status::check_interleaved_sequences
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/confirm.rs
+-- pg_keyspace::sequences::confirm::confirm_interleaved_node
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/node_state.rs
+-- pg_keyspace::sequences::node_state::interleaved_node_state
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -515,6 +590,12 @@ COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) I
 /* <begin connected objects> */
 -- src/sequences/batches.rs
 -- pg_keyspace::sequences::batches::setup_interleaved_sequences_step
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/split.rs
+-- pg_keyspace::sequences::split::split_interleaved_sequences
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

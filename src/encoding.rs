@@ -78,3 +78,29 @@ unsafe impl BoxRet for ServerText {
         }
     }
 }
+
+/// A JSON document of ours as a result of type `jsonb`.
+pub(crate) struct ServerJson(pub(crate) String);
+
+// SAFETY: the datum is that of a `jsonb`.
+unsafe impl SqlTranslatable for ServerJson {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(ServerJson);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+}
+
+// SAFETY: as above.
+unsafe impl BoxRet for ServerJson {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+        let text = to_server(&self.0);
+        let argument = Some(pg_sys::Datum::from(text.as_ptr()));
+        // SAFETY: the string ends in a zero byte and outlives the call; the result lives in the memory context of
+        // the call.
+        match unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]) } {
+            // SAFETY: as above.
+            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+            None => fcinfo.return_null(),
+        }
+    }
+}

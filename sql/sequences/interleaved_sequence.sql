@@ -11,6 +11,8 @@ CREATE TABLE @extschema@.interleaved_sequence (
     former_max_value bigint NOT NULL,
     in_use bigint,
     restart bigint NOT NULL,
+    before_setup jsonb NOT NULL DEFAULT '[]',
+    timeline integer NOT NULL,
     set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (system_identifier, database, sequence)
 );
@@ -30,4 +32,6 @@ COMMENT ON COLUMN @extschema@.interleaved_sequence.former_min_value IS 'its MINV
 COMMENT ON COLUMN @extschema@.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.restart IS 'where that set-up restarted it';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.timeline IS 'the timeline of the server at that set-up, which goes up with each promotion';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';

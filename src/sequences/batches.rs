@@ -133,6 +133,13 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
 fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Progress, Failure> {
     check_transaction(c"setup_interleaved_sequences_in_batches()")?;
     let request = Request::new(arguments, function)?;
+    if request.target.from.is_some() {
+        let message = "the class of a node cannot be changed in batches";
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("What partitioned_nextval() draws between the batches would be of the new class before its sequence has left the old one.")
+            .hint("Call setup_interleaved_sequences(), which changes all in one transaction.")
+            .into());
+    }
     let lock = SessionSetupLock::take()?;
     request.check_rights()?;
     if !tables::SETUP.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) {

@@ -62,38 +62,85 @@ pub(super) enum Which {
 
 /// Reads a column to its end in the direction of a sequence: through an index where there is one, by a scan
 /// otherwise. `None` where it was not read.
+pub(super) fn read(column: &Column, ahead: Ahead, which: Which) -> SpiResult<Option<Extreme>> {
+    with_table(column, |table, index| match index {
+        Some(_) if which == Which::Unindexed => Ok(None),
+        None if which == Which::Indexed => Ok(None),
+        Some(index) if index.is_plain => {
+            let mut found = Extreme::default();
+            // SAFETY: the table is open, the index one of its own, and the column holds integers.
+            unsafe {
+                walk_index(table, &index, column, ahead.ascending, |value| {
+                    found.value = found.value.or(Some(value));
+                    if ahead.is_ahead(value) && ahead.own_values.contains(i128::from(value)) {
+                        found.ahead = Some(value);
+                    }
+                    ahead.is_ahead(value) && found.ahead.is_none()
+                });
+            }
+            Ok(Some(found))
+        }
+        Some(_) => read_by_query(column, ahead, true).map(Some),
+        None => read_by_query(column, ahead, false).map(Some),
+    })
+    .unwrap_or(Ok(None))
+}
+
+/// The values of the last rows of a column in the direction of a sequence, the furthest first.
+pub(super) fn last_values(column: &Column, ascending: bool, rows: usize) -> SpiResult<Vec<i64>> {
+    with_table(column, |table, index| match index {
+        Some(index) if index.is_plain => {
+            let mut found = Vec::new();
+            // SAFETY: as in `read`.
+            unsafe {
+                walk_index(table, &index, column, ascending, |value| {
+                    found.push(value);
+                    found.len() < rows
+                });
+            }
+            Ok(found)
+        }
+        _ => {
+            let (name, order) = (&column.column, if ascending { "DESC" } else { "ASC" });
+            let query = format!(
+                "SELECT trunc({name})::bigint FROM {} WHERE {name} BETWEEN {} AND {} ORDER BY {name} {order} LIMIT {rows}",
+                column.relation,
+                i64::MIN,
+                i64::MAX
+            );
+            Spi::connect(|client| {
+                let table = client.select(to_server(&query).as_c_str(), None, &[])?;
+                table.into_iter().filter_map(|row| row.get(1).transpose()).collect()
+            })
+        }
+    })
+    .unwrap_or(Ok(Vec::new()))
+}
+
+/// Opens the table of a column under AccessShare, with the index that leads with the column; `None` where the column
+/// cannot be read or is gone.
 ///
 /// It is read under a new snapshot, so that whether the transaction has an id makes no difference: SPI
 /// would take the statement's snapshot for read-only queries and a new one for others (trap S39).
-pub(super) fn read(column: &Column, ahead: Ahead, which: Which) -> SpiResult<Option<Extreme>> {
+fn with_table<T>(column: &Column, read: impl FnOnce(pg_sys::Relation, Option<Index>) -> T) -> Option<T> {
     if column.number_type.is_none() || column.is_hidden() {
-        return Ok(None);
+        return None;
     }
     // SAFETY: the relation is opened under AccessShare, if it is still there, and closed below.
     let table = unsafe { pg_sys::try_table_open(column.relation_oid, pg_sys::AccessShareLock as i32) };
     if table.is_null() {
-        return Ok(None);
+        return None;
     }
     // SAFETY: the snapshot is popped below; on an error the end of the transaction or subtransaction does it.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
     // SAFETY: the table is open.
-    let index = unsafe { leading_index(table, column) };
-    let found = match index {
-        Some(_) if which == Which::Unindexed => Ok(None),
-        None if which == Which::Indexed => Ok(None),
-        Some(index) if index.is_plain => {
-            // SAFETY: the table is open, the index one of its own, and the column holds integers.
-            Ok(Some(unsafe { read_index(table, &index, column, ahead) }))
-        }
-        Some(_) => read_by_query(column, ahead, true).map(Some),
-        None => read_by_query(column, ahead, false).map(Some),
-    };
+    let found = read(table, unsafe { leading_index(table, column) });
     // SAFETY: pushed and opened above.
     unsafe {
         pg_sys::PopActiveSnapshot();
         pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
     }
-    found
+    Some(found)
 }
 
 /// Looks for an index that gives the furthest value at once.
@@ -136,17 +183,22 @@ unsafe fn leading_index(table: pg_sys::Relation, column: &Column) -> Option<Inde
     }
 }
 
-/// Walks an index from its far end as long as the sequence has yet to come to its values.
+/// Walks an index from its far end as long as `goes_on` says so of each value.
 ///
 /// # Safety
 /// `table` must be open, `index` one of its plain indexes, and an active snapshot set.
-unsafe fn read_index(table: pg_sys::Relation, index: &Index, column: &Column, ahead: Ahead) -> Extreme {
-    let direction = if ahead.ascending == index.descending {
+unsafe fn walk_index(
+    table: pg_sys::Relation,
+    index: &Index,
+    column: &Column,
+    ascending: bool,
+    mut goes_on: impl FnMut(i64) -> bool,
+) {
+    let direction = if ascending == index.descending {
         ScanDirection::ForwardScanDirection
     } else {
         ScanDirection::BackwardScanDirection
     };
-    let mut found = Extreme::default();
     // SAFETY: everything opened here is closed here, or by PostgreSQL's handling of an error. The key makes the
     // scan leave out NULLs, so each slot holds a value of the column's type.
     unsafe {
@@ -173,13 +225,7 @@ unsafe fn read_index(table: pg_sys::Relation, index: &Index, column: &Column, ah
             check_for_interrupts!();
             let mut is_null = false;
             let datum = pg_sys::slot_getattr(slot, i32::from(column.attribute), &mut is_null);
-            let value = column.integer(datum);
-            found.value = found.value.or(Some(value));
-            if !ahead.is_ahead(value) {
-                break;
-            }
-            if ahead.own_values.contains(i128::from(value)) {
-                found.ahead = Some(value);
+            if !goes_on(column.integer(datum)) {
                 break;
             }
         }
@@ -187,7 +233,6 @@ unsafe fn read_index(table: pg_sys::Relation, index: &Index, column: &Column, ah
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         pg_sys::index_close(relation, pg_sys::AccessShareLock as i32);
     }
-    found
 }
 
 /// Asks for the furthest values by SQL: for parents of partitions and children, for `numeric`, and where

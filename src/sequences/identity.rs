@@ -34,16 +34,29 @@ thread_local! {
 /// 55000 where the database has no node, or where the settings name another than the stored one.
 #[inline]
 pub(super) fn class(function: pg_sys::Oid) -> Result<Class, Error> {
-    known(function)?.ok_or_else(|| {
-        Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            "this database has not been set up as a node",
-        )
-        .detail("No node is stored for this server and this database.")
-        .hint(
+    known(function)?.map_or_else(|| Err(unknown(function)?), Ok)
+}
+
+/// Why this database has no node, and what to do.
+#[cold]
+fn unknown(function: pg_sys::Oid) -> Result<Error, Error> {
+    let error =
+        Error::new(SqlState::ObjectNotInPrerequisiteState, "this database has not been set up as a node");
+    let others = others(function)?;
+    let Some(other) = others.first() else {
+        return Ok(error.detail("No node is stored for this server and this database.").hint(
             "Call setup_interleaved_sequences(node, nodes), or name them: partitioned_nextval(sequence, node, nodes).",
-        )
-    })
+        ));
+    };
+    Ok(error
+        .detail(format!(
+            "The node that is stored, {} of {}, is that of another server or database, of which this may be a copy.",
+            other.class.node(),
+            other.class.nodes()
+        ))
+        .hint(
+            "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.",
+        ))
 }
 
 /// The class of this database's node, where the backend has read it and no setting stands in for it. Raises no
@@ -67,29 +80,50 @@ pub(super) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
     }
 }
 
-/// Refuses a class other than the one that this database has already.
+/// The class that this database leaves by becoming one of `class`, where it has another.
 ///
 /// # Errors
-/// 55000 where the stored node or the settings name another.
-pub(super) fn check_class_is_kept(function: pg_sys::Oid, class: Class) -> Result<(), Error> {
-    if let Some(stored) = stored(function)?
-        && stored != class
-    {
-        return Err(Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            format!("this database is node {} of {} already", stored.node(), stored.nodes()),
-        )
-        .detail(format!("It cannot be set up as node {} of {} as well.", class.node(), class.nodes()))
-        .hint(
-            "A node keeps its class as long as other nodes write; reset_interleaved_sequences() takes it back.",
-        ));
-    }
+/// 55000 where it has another and its peers are not known, where a server of which it is a copy has this one, or
+/// where the settings name another.
+pub(super) fn class_to_leave(
+    function: pg_sys::Oid,
+    class: Class,
+    peers_are_known: bool,
+) -> Result<Option<Class>, Error> {
     if let Some(setting) = settings::class()?
         && setting != class
     {
         return Err(contradiction(setting, class));
     }
-    Ok(())
+    match stored(function)? {
+        Some(stored) if stored == class => Ok(None),
+        Some(stored) if peers_are_known => Ok(Some(stored)),
+        Some(stored) => Err(Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            format!("this database is node {} of {} already", stored.node(), stored.nodes()),
+        )
+        .detail(format!("It cannot become node {} of {} as it is.", class.node(), class.nodes()))
+        .hint(
+            "split_interleaved_sequences() makes room for more nodes; with the states of all other nodes as peers a node can be given another class.",
+        )),
+        None => {
+            let taken = others(function)?.into_iter().find(|other| other.class.residue().meets(class.residue()));
+            taken.map_or(Ok(None), |other| Err(taken_by(other, class)))
+        }
+    }
+}
+
+fn taken_by(other: Other, class: Class) -> Error {
+    Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        format!("another server or database is node {} of {}", other.class.node(), other.class.nodes()),
+    )
+    .detail(format!(
+        "This one may be a copy of it, and would share values with it as node {} of {}.",
+        class.node(),
+        class.nodes()
+    ))
+    .hint("Call confirm_interleaved_node() if this one takes its place; otherwise set it up as another node.")
 }
 
 fn contradiction(setting: Class, other: Class) -> Error {
@@ -121,7 +155,9 @@ pub(super) fn check_may_store(function: pg_sys::Oid) -> Result<(), Error> {
 
 /// Stores the class of this database's node.
 pub(super) fn store(function: pg_sys::Oid, class: Class) -> SpiResult<()> {
-    let insert = "INSERT INTO {} (system_identifier, database, node, nodes) VALUES ($1, $2, $3, $4)";
+    let insert = "INSERT INTO {} (system_identifier, database, node, nodes) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (system_identifier, database) DO UPDATE \
+         SET node = EXCLUDED.node, nodes = EXCLUDED.nodes, set_up_at = EXCLUDED.set_up_at";
     let insert = tables::statement(insert, tables::NODE, function);
     let (system_identifier, database) = tables::own_key();
     let values = [system_identifier.into(), database.into(), class.node().into(), class.nodes().into()];
@@ -150,13 +186,48 @@ fn stored(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
     }
 }
 
-/// Reads the row without a privilege check: whoever may draw a value must get one of the right
-/// class, with or without USAGE on our schema.
+/// Reads the row of this database.
 #[cold]
 fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
     register_callback();
     let table = tables::NODE.oid(function)?;
-    let mut found = None;
+    let own = tables::own_key();
+    let row = rows(table).into_iter().find(|row| row.key == own);
+    let class = row.map(|row| Class::new(row.node, row.nodes)).transpose()?;
+    STORED.set(Stored::Read { table, class });
+    Ok(class)
+}
+
+/// A node that is stored for another server or database: that of which this is a copy, or one whose tables are
+/// replicated here (trap S46).
+#[derive(Clone, Copy)]
+pub(super) struct Other {
+    pub(super) key: (i64, pg_sys::Oid),
+    pub(super) class: Class,
+}
+
+/// The nodes of other servers and databases, by their keys.
+pub(super) fn others(function: pg_sys::Oid) -> Result<Vec<Other>, Error> {
+    let own = tables::own_key();
+    let others = rows(tables::NODE.oid(function)?).into_iter().filter(|row| row.key != own);
+    let mut others = others
+        .map(|row| Ok(Other { key: row.key, class: Class::new(row.node, row.nodes)? }))
+        .collect::<Result<Vec<_>, Error>>()?;
+    others.sort_by_key(|other| (other.key.0, other.key.1.to_u32()));
+    Ok(others)
+}
+
+/// A row of the table.
+struct Row {
+    key: (i64, pg_sys::Oid),
+    node: i32,
+    nodes: i32,
+}
+
+/// Reads the table without a privilege check: whoever may draw a value must get one of the right class, with or
+/// without USAGE on our schema.
+fn rows(table: pg_sys::Oid) -> Vec<Row> {
+    let mut rows = Vec::new();
     // SAFETY: the table is opened by OID under AccessShare and closed below; the snapshot is
     // registered as long as the scan runs. The columns read are NOT NULL and of the types that
     // sql/sequences/interleaved_node.sql gives them.
@@ -171,7 +242,6 @@ fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
             0,
             std::ptr::null_mut(),
         );
-        let (system_identifier, database) = tables::own_key();
         let mut values = [pg_sys::Datum::null(); COLUMNS];
         let mut nulls = [false; COLUMNS];
         loop {
@@ -180,18 +250,18 @@ fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
                 break;
             }
             pg_sys::heap_deform_tuple(tuple, (*relation).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
-            if values[0].value() as i64 == system_identifier && values[1].value() as u32 == database.to_u32()
-            {
-                found = Some((values[2].value() as i32, values[3].value() as i32));
-            }
+            let database = pg_sys::Oid::from(values[1].value() as u32);
+            rows.push(Row {
+                key: (values[0].value() as i64, database),
+                node: values[2].value() as i32,
+                nodes: values[3].value() as i32,
+            });
         }
         pg_sys::systable_endscan(scan);
         pg_sys::UnregisterSnapshot(snapshot);
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
     }
-    let class = found.map(|(node, nodes)| Class::new(node, nodes)).transpose()?;
-    STORED.set(Stored::Read { table, class });
-    Ok(class)
+    rows
 }
 
 /// The number of columns of the table.

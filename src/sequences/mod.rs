@@ -2,6 +2,7 @@
 
 mod batches;
 mod catalog;
+mod confirm;
 mod defaults;
 mod extreme;
 mod failure;
@@ -9,12 +10,15 @@ mod feeds;
 mod identity;
 mod locks;
 mod nextval;
+mod node_state;
+mod peers;
 mod records;
 mod request;
 mod reset;
 mod selection;
 mod settings;
 mod setup;
+mod split;
 mod status;
 mod steps;
 mod stored;
@@ -63,4 +67,19 @@ pgrx::extension_sql_file!(
     "../../sql/sequences/check_interleaved_sequences.sql",
     name = "check_interleaved_sequences",
     requires = ["interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_node_state.sql",
+    name = "interleaved_node_state",
+    requires = ["check_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/confirm_interleaved_node.sql",
+    name = "confirm_interleaved_node",
+    requires = ["interleaved_node_state"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/split_interleaved_sequences.sql",
+    name = "split_interleaved_sequences",
+    requires = ["confirm_interleaved_node"]
 );

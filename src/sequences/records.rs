@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use keyspace::sequences::Former;
+use keyspace::sequences::{Class, Former, Phase, Residue};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -10,21 +10,47 @@ use super::steps::Step;
 use super::tables::{self, own_key};
 
 /// What is known of a sequence that was set up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Record {
     /// The increment that the set-up gave it.
     increment: i64,
     former: Former,
+    /// Where the last set-up restarted it.
+    restart: i64,
+    /// What it handed out before.
+    phases: Vec<Phase>,
+    /// The timeline of the server at that time.
+    timeline: i32,
 }
 
 /// The records of this database's sequences, by their OIDs.
 #[derive(Debug, Default)]
-pub(super) struct Records(HashMap<u32, Record>);
+pub(super) struct Records {
+    records: HashMap<u32, Record>,
+    timeline: i32,
+}
+
+/// The timeline that the server writes, or replays.
+pub(super) fn timeline() -> SpiResult<i32> {
+    // SAFETY: reads shared memory; the timeline is set before recovery is said to have ended.
+    #[cfg(not(feature = "pg14"))]
+    unsafe {
+        if !pg_sys::RecoveryInProgress() {
+            return Ok(i32::try_from(pg_sys::GetWALInsertionTimeLine()).unwrap_or(i32::MAX));
+        }
+    }
+    let query = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
+                        THEN (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() AS c) \
+                        ELSE ('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.pg_walfile_name( \
+                             pg_catalog.pg_current_wal_insert_lsn()), 8))::pg_catalog.bit(32)::integer END";
+    Spi::connect(|client| Ok(client.select(query, Some(1), &[])?.first().get_one()?.unwrap_or_default()))
+}
 
 impl Records {
     /// Reads all of them, or that of one sequence.
     pub(super) fn read(function: pg_sys::Oid, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
-        let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value \
+        let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
+                            restart, before_setup::text, timeline \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
         let query = tables::statement(query, tables::SEQUENCE, function);
@@ -40,20 +66,43 @@ impl Records {
                     min_value: number(5)?,
                     max_value: number(6)?,
                 };
-                let record = Record { increment: number(2)?, former };
+                let record = Record {
+                    increment: number(2)?,
+                    former,
+                    restart: number(7)?,
+                    phases: row.get::<String>(8)?.map(|document| Phase::parse(&document)).unwrap_or_default(),
+                    timeline: row.get(9)?.unwrap_or_default(),
+                };
                 let sequence: Option<pg_sys::Oid> = row.get(1)?;
                 records.extend(sequence.map(|oid| (oid.to_u32(), record)));
             }
-            Ok(Self(records))
+            Ok(Self { records, timeline: timeline()? })
         })
     }
 
-    /// What a sequence was before it was set up, where the set-up's increment still stands.
+    /// The record of a sequence, where the set-up's increment still stands.
+    fn of(&self, sequence: pg_sys::Oid, increment: i64) -> Option<&Record> {
+        self.records.get(&sequence.to_u32()).filter(|record| record.increment == increment)
+    }
+
+    /// What a sequence was before it was set up.
     pub(super) fn former(&self, sequence: pg_sys::Oid, increment: i64) -> Option<Former> {
-        self.0
-            .get(&sequence.to_u32())
-            .filter(|record| record.increment == increment)
-            .map(|record| record.former)
+        self.of(sequence, increment).map(|record| record.former)
+    }
+
+    /// Where the last set-up restarted a sequence.
+    pub(super) fn restart(&self, sequence: pg_sys::Oid, increment: i64) -> Option<i64> {
+        self.of(sequence, increment).map(|record| record.restart)
+    }
+
+    /// What a sequence handed out before it was set up. That stays true whatever was done to it since.
+    pub(super) fn phases(&self, sequence: pg_sys::Oid) -> Vec<Phase> {
+        self.records.get(&sequence.to_u32()).map(|record| record.phases.clone()).unwrap_or_default()
+    }
+
+    /// Whether the server has been promoted since a sequence was set up.
+    pub(super) fn promoted(&self, sequence: pg_sys::Oid, increment: i64) -> bool {
+        self.of(sequence, increment).is_some_and(|record| record.timeline != self.timeline)
     }
 }
 
@@ -63,9 +112,14 @@ pub(super) fn may_be_kept(function: pg_sys::Oid) -> bool {
 }
 
 /// Keeps what was done with sequences, and what they were before.
-pub(super) fn keep<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a Step>) -> SpiResult<()> {
+pub(super) fn keep<'a>(
+    function: pg_sys::Oid,
+    before: Option<Class>,
+    steps: impl Iterator<Item = &'a Step>,
+) -> SpiResult<()> {
     let mut columns: [Vec<Option<i64>>; 7] = Default::default();
     let mut sequences: Vec<pg_sys::Oid> = Vec::new();
+    let mut phases: Vec<String> = Vec::new();
     for step in steps {
         let (sequence, plan) = (&step.before, &step.plan);
         // A second set-up of a sequence knows what it was before the first.
@@ -84,6 +138,10 @@ pub(super) fn keep<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a St
             plan.in_use,
             plan.restart,
         ];
+        let goes_on_with =
+            Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
+        let so_far = Phase::so_far(sequence, before);
+        phases.push(Phase::to_json(&Phase::extend(sequence.phases.clone(), so_far, goes_on_with)));
         sequences.push(step.entry.oid);
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
     }
@@ -91,18 +149,23 @@ pub(super) fn keep<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a St
         return Ok(());
     }
     let statement = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
-                     former_min_value, former_max_value, in_use, restart) \
-         SELECT $1, $2, s.* FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
+                     former_min_value, former_max_value, in_use, restart, before_setup, timeline) \
+         SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, s.former_max_value, \
+                s.in_use, s.restart, s.before_setup::jsonb, $12 FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
              pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), \
-             pg_catalog.unnest($10)) AS s \
+             pg_catalog.unnest($10), pg_catalog.unnest($11)) \
+             AS s (sequence, increment, former_increment, former_start, former_min_value, former_max_value, in_use, restart, \
+                   before_setup) \
          ON CONFLICT (system_identifier, database, sequence) DO UPDATE SET increment = EXCLUDED.increment, \
              former_increment = EXCLUDED.former_increment, former_start = EXCLUDED.former_start, \
              former_min_value = EXCLUDED.former_min_value, former_max_value = EXCLUDED.former_max_value, \
-             in_use = EXCLUDED.in_use, restart = EXCLUDED.restart, set_up_at = EXCLUDED.set_up_at";
+             in_use = EXCLUDED.in_use, restart = EXCLUDED.restart, before_setup = EXCLUDED.before_setup, \
+             timeline = EXCLUDED.timeline, set_up_at = EXCLUDED.set_up_at";
     let statement = tables::statement(statement, tables::SEQUENCE, function);
     let (system_identifier, database) = own_key();
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
     arguments.extend(columns.map(Into::into));
+    arguments.extend([phases.into(), timeline()?.into()]);
     Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
 }
 

@@ -1,6 +1,8 @@
 //! What a set-up is asked for: the arguments that its two forms share, checked.
 
-use keyspace::sequences::{Class, Target};
+use std::rc::Rc;
+
+use keyspace::sequences::{Class, NodeState, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
@@ -12,7 +14,7 @@ use super::locks::Timeout;
 use super::nextval::null;
 use super::selection::Selection;
 use super::steps::{Change, Planner};
-use super::{catalog, identity, records};
+use super::{catalog, identity, peers, records};
 
 /// The arguments as SQL passes them.
 pub(super) struct Arguments {
@@ -35,6 +37,7 @@ pub(super) struct Request {
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
     pub(super) feeds: Vec<Feed>,
+    pub(super) peers: Rc<[NodeState]>,
 }
 
 impl Request {
@@ -52,18 +55,24 @@ impl Request {
                 .hint("A gap is a number of ids that is left free above those in use.")
                 .into());
         }
-        if is_given(arguments.peers) {
-            let message = "argument \"peers\" is not supported yet";
-            let hint = "Leave it at its default.";
-            return Err(Error::new(SqlState::FeatureNotSupported, message).hint(hint).into());
-        }
         let timeout = Timeout::new(lock_timeout)?;
-        identity::check_class_is_kept(function, class)?;
+        let peers = peers::read(arguments.peers)?;
+        if let Some(peer) = peers::of_this_database(&peers) {
+            return Err(peers::own_state(peer).into());
+        }
+        let from = identity::class_to_leave(function, class, !peers.is_empty())?;
+        if from.is_some()
+            && [arguments.schemas, arguments.sequences, arguments.exclude].iter().any(Option::is_some)
+        {
+            let message = "the class of a node can only be changed for all of its sequences";
+            let hint = "Leave out schemas, sequences and exclude.";
+            return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
+        }
         let feeds = feeds::read(arguments.feeds)??;
         let selection =
             Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone());
         catalog::with_own_settings(|| selection.check())??;
-        Ok(Self { function, target: Target { class, gap, blocks }, timeout, selection, feeds })
+        Ok(Self { function, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
     }
 
     /// The change that is asked for.
@@ -73,7 +82,7 @@ impl Request {
             name: "set-up",
             class: Some(self.target.class),
             timeout: self.timeout,
-            planner: Planner::SetUp(self.target),
+            planner: Planner::SetUp(self.target, Rc::clone(&self.peers)),
         }
     }
 
@@ -87,15 +96,6 @@ impl Request {
         }
         Ok(())
     }
-}
-
-/// Whether an array holds anything.
-pub(super) fn is_given(array: Option<AnyArray>) -> bool {
-    // SAFETY: the datum is that of an array, which has no dimension where it is empty.
-    array.is_some_and(|array| unsafe {
-        let array = pg_sys::pg_detoast_datum(array.datum().cast_mut_ptr()).cast::<pg_sys::ArrayType>();
-        (*array).ndim > 0
-    })
 }
 
 /// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.

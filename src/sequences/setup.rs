@@ -37,7 +37,7 @@ pub(super) type Row = (
 /// arguments mean.
 ///
 /// # Errors
-/// 22004 and 22023 for arguments that mean nothing or contradict each other, 0A000 for `peers`, 25000 and
+/// 22004 and 22023 for arguments that mean nothing or contradict each other, 25000 and
 /// 25006 for a transaction in which it cannot be done, 42501 without the privileges, 53200 where the lock table
 /// is too small, 55000 where the database is another node already, 55006 beside another set-up, 55P03 where a
 /// sequence cannot be locked in time, 2200H where one has no value of the class left. Nothing is changed then.
@@ -92,7 +92,7 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
     check_transaction(c"setup_interleaved_sequences()")?;
     let _lock = SetupLock::take()?;
     request.check_rights()?;
-    let store_identity = !identity::is_stored(function)?;
+    let store_identity = !identity::is_stored(function)? || request.target.from.is_some();
     if store_identity {
         identity::check_may_store(function)?;
     }

@@ -1,7 +1,8 @@
 //! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its node's class.
 
-use keyspace::sequences::{Class, Finding, Sequence, Severity, Status, status};
-use keyspace::{Error, SqlState};
+use std::collections::HashMap;
+
+use keyspace::sequences::{Class, Finding, PeerFinding, Sequence, Severity, Status, compare, status};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -12,11 +13,11 @@ use super::failure::Failure;
 use super::locks::Timeout;
 use super::nextval::null;
 use super::records::Records;
-use super::request::{is_given, running};
+use super::request::running;
 use super::selection::Selection;
 use super::setup::percent;
 use super::steps::{Change, Planner};
-use super::{catalog, identity, steps, stored};
+use super::{catalog, identity, node_state, peers, steps, stored};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 
@@ -106,8 +107,8 @@ fn see(function: pg_sys::Oid) -> Result<(Vec<Seen>, Option<Class>), Failure> {
 /// What is wrong with the sequences of this database: what the view shows, and what only the tables tell.
 ///
 /// # Errors
-/// 0A000 for `peers`, 22004 for NULL, 22023 for a `lock_timeout` out of range, 55P03 where a table cannot be read
-/// in time.
+/// 22004 for NULL, 22023 for what is no state of another node and for a `lock_timeout` out of range, 42501 where a
+/// column cannot be read that a comparison with peers needs, 55P03 where a table cannot be read in time.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn check_interleaved_sequences(
@@ -118,7 +119,7 @@ fn check_interleaved_sequences(
     'static,
     (
         name!(severity, &'static str),
-        name!(sequence, pg_sys::Oid),
+        name!(sequence, Option<pg_sys::Oid>),
         name!(node, Option<i32>),
         name!(peer, Option<i32>),
         name!(finding, &'static str),
@@ -126,30 +127,42 @@ fn check_interleaved_sequences(
         name!(hint, &'static str),
     ),
 > {
-    if is_given(Some(or_raise(peers.ok_or_else(|| null("peers"))))) {
-        or_raise::<()>(Err(Error::new(
-            SqlState::FeatureNotSupported,
-            "argument \"peers\" is not supported yet",
-        )
-        .hint("Leave it at its default.")));
-    }
     let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
-    match check(timeout, running(fcinfo)) {
+    match check(peers, timeout, running(fcinfo)) {
         Ok(rows) => TableIterator::new(rows),
         Err(failure) => failure.raise(),
     }
 }
 
 /// A row of the check.
-type Found = (&'static str, pg_sys::Oid, Option<i32>, Option<i32>, &'static str, ServerText, &'static str);
+type Found =
+    (&'static str, Option<pg_sys::Oid>, Option<i32>, Option<i32>, &'static str, ServerText, &'static str);
 
-fn check(timeout: Timeout, function: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
+fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
+    let peers = peers::read(peers)?;
     let class = identity::known(function)?;
     let change = Change { function, name: "check", class, timeout, planner: Planner::Reset };
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     let mut rows = Vec::new();
-    for step in steps {
+    if class.is_none()
+        && let Some(other) = identity::others(function)?.first()
+    {
+        rows.push((Severity::Error, copy_of(other.class)));
+    }
+    let oids: HashMap<&str, pg_sys::Oid> =
+        steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();
+    if !peers.is_empty() {
+        let own = node_state::state(timeout, function)?;
+        if let Some(peer) = peers::of_this_database(&peers)
+            && (peer.timeline, &peer.started_at) == (own.timeline, &own.started_at)
+        {
+            return Err(peers::own_state(peer).into());
+        }
+        let found = compare(&own, &peers).into_iter();
+        rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
+    }
+    for step in &steps {
         if step.entry.exempt.is_some() {
             continue;
         }
@@ -172,11 +185,34 @@ fn row(
 ) -> Found {
     (
         finding.severity().name(),
-        oid,
+        Some(oid),
         class.map(Class::node),
         None,
         finding.name(),
         ServerText(finding.detail(sequence, status)),
         finding.hint(),
     )
+}
+
+/// What is wrong between this node and another.
+fn row_of_peer(oids: &HashMap<&str, pg_sys::Oid>, class: Option<Class>, finding: PeerFinding) -> Found {
+    let sequence = finding.sequence.as_deref();
+    let oid = sequence.and_then(|name| oids.get(name)).copied();
+    let detail = match sequence {
+        Some(name) if oid.is_none() => format!("{name}: {}", finding.detail),
+        _ => finding.detail,
+    };
+    let severity = finding.severity.name();
+    (severity, oid, class.map(Class::node), finding.peer, finding.name, ServerText(detail), finding.hint)
+}
+
+/// A database that has no node, and a row of a node that is not its own (trap S13).
+fn copy_of(class: Class) -> Found {
+    let detail = format!(
+        "The node that is stored, {} of {}, is that of another server or database.",
+        class.node(),
+        class.nodes()
+    );
+    let hint = "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.";
+    ("error", None, None, Some(class.node()), "not confirmed", ServerText(detail), hint)
 }

@@ -1,8 +1,11 @@
 //! Sequences to be altered, step by step: read, plan, lock, look again, alter.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
-use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
+use keyspace::sequences::{
+    Class, FedColumn, NodeState, Outcome, Plan, Sequence, Share, Target, plan, plan_reset,
+};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -28,16 +31,16 @@ pub(super) struct Step {
 }
 
 /// How a sequence is planned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Planner {
-    /// Into a class.
-    SetUp(Target),
+    /// Into a class, beyond what other nodes have.
+    SetUp(Target, Rc<[NodeState]>),
     /// Back to what it was before.
     Reset,
 }
 
 /// A change of many sequences.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Change {
     /// The function of ours that runs.
     pub(super) function: pg_sys::Oid,
@@ -77,7 +80,7 @@ impl Change {
             }
             let sequences = self.read_in_time(|reading| {
                 let read = |entry| {
-                    let Some(sequence) = facts(entry, records) else { return Ok(None) };
+                    let Some(sequence) = self.facts(entry, records) else { return Ok(None) };
                     let later =
                         goes_on && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
                     let which = if later { Which::Unindexed } else { Which::All };
@@ -108,11 +111,11 @@ impl Change {
         self.check(&steps)?;
         self.carry_out(&mut steps, &records)?;
         let altered = steps.iter().filter(|step| step.is_altered());
-        match self.planner {
-            Planner::SetUp(_) if records::may_be_kept(self.function) => {
-                records::keep(self.function, altered)?
+        match &self.planner {
+            Planner::SetUp(target, _) if records::may_be_kept(self.function) => {
+                records::keep(self.function, target.from.or(self.class), altered)?
             }
-            Planner::SetUp(_) => {}
+            Planner::SetUp(..) => {}
             Planner::Reset => records::forget(self.function, altered)?,
         }
         Ok(steps)
@@ -150,7 +153,7 @@ impl Change {
                     if !step.is_altered() {
                         return Ok(None);
                     }
-                    let Some(sequence) = facts(&step.entry, records) else { return Ok(None) };
+                    let Some(sequence) = self.facts(&step.entry, records) else { return Ok(None) };
                     let known = Some(step.before.columns.as_slice());
                     self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
                 });
@@ -174,7 +177,7 @@ impl Change {
 
     fn plan_one(&self, entry: &Entry, sequence: &Sequence) -> Plan {
         let mut plan = match &self.planner {
-            Planner::SetUp(target) => plan(sequence, target),
+            Planner::SetUp(target, _) => plan(sequence, target),
             Planner::Reset => plan_reset(sequence, self.class),
         };
         if let Some(reason) = entry.exempt {
@@ -195,8 +198,24 @@ impl Change {
         plan
     }
 
+    /// What is known of a sequence here and, for a set-up, on other nodes, without its columns' values; `None` where
+    /// it was dropped.
+    fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
+        let mut sequence = facts(entry, records)?;
+        if let Planner::SetUp(target, peers) = &self.planner {
+            let share = Share::moved(&sequence, target.from, target.class, target.blocks);
+            let values = share.map_or(target.class.residue(), |share| share.values);
+            let elsewhere = |peer: &NodeState| peer.elsewhere(&sequence.name, sequence.increment, values);
+            sequence.elsewhere = peers.iter().filter_map(elsewhere).collect();
+        }
+        Some(sequence)
+    }
+
     /// Runs reads that wait for locked tables no longer than for sequences, and keeps none of their locks.
-    fn read_in_time<T>(&self, read: impl FnOnce(&RefCell<String>) -> SpiResult<T>) -> Result<T, Failure> {
+    pub(super) fn read_in_time<T>(
+        &self,
+        read: impl FnOnce(&RefCell<String>) -> SpiResult<T>,
+    ) -> Result<T, Failure> {
         let reading = RefCell::new(String::new());
         let timeout = self.timeout.setting();
         let result = subtransaction::read_and_release(|| {
@@ -282,6 +301,9 @@ pub(super) fn sequence(
         last_value: state.last_value,
         is_called: state.is_called,
         former: records.former(entry.oid, form.progression.increment),
+        phases: records.phases(entry.oid),
+        promoted: records.promoted(entry.oid, form.progression.increment),
+        elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Extreme::default())).collect(),
     }
 }

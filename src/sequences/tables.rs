@@ -62,13 +62,11 @@ impl Table {
     }
 }
 
-/// A statement in which `{}` stands for a table of ours.
+/// A statement in which each `{}` stands for a table of ours.
 pub(super) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> std::ffi::CString {
-    let mut parts = text.splitn(2, "{}");
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    bytes.extend(table.qualified(function));
-    bytes.extend(parts.next().unwrap_or_default().bytes());
-    std::ffi::CString::new(bytes).unwrap_or_default()
+    let name = table.qualified(function);
+    let bytes: Vec<&[u8]> = text.split("{}").map(str::as_bytes).collect();
+    std::ffi::CString::new(bytes.join(name.as_slice())).unwrap_or_default()
 }
 
 /// The key of this database's rows. A copy of the cluster made by dump, template, pg_createsubscriber

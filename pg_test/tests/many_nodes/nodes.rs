@@ -59,7 +59,9 @@ impl Nodes {
         } else {
             format!("SELECT * FROM setup_interleaved_sequences({arguments}, lock_timeout => '20 s')")
         };
-        self.connect(node).batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {}", reason(&error)));
+        self.connect(node)
+            .batch_execute(&statement)
+            .unwrap_or_else(|error| panic!("{statement}: {}", reason(&error)));
     }
 
     /// Two writers for each node insert into every table while `meanwhile` runs, and for some rounds more. It is given
@@ -149,5 +151,7 @@ pub fn code(error: &postgres::Error) -> &str {
 
 /// What the server says of an error.
 fn reason(error: &postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |told| format!("{}: {}", code(error), told.message()))
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |told| format!("{}: {}", code(error), told.message()))
 }

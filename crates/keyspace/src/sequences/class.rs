@@ -71,6 +71,31 @@ impl Class {
         }
     }
 
+    /// The part of the class that its node keeps where it is split into `factor` parts: 1 of 2 becomes 1 of 4.
+    ///
+    /// # Errors
+    /// 22023 where `factor` is less than 2, or makes more than [`Class::MAX_NODES`].
+    pub fn split(self, factor: i32) -> Result<Self, Error> {
+        let most = Self::MAX_NODES / self.nodes;
+        let invalid = |message| Error::new(SqlState::InvalidParameterValue, message);
+        if most < 2 {
+            let message = format!("node {} of {} cannot be split", self.node, self.nodes);
+            return Err(invalid(message).detail(format!("There can be {} nodes at most.", Self::MAX_NODES)));
+        }
+        if !(2..=most).contains(&factor) {
+            return Err(invalid(format!("factor must be between 2 and {most}, not {factor}"))
+                .hint("The factor is the number of parts: 2 makes 1 of 4 of 1 of 2, and frees 3 of 4."));
+        }
+        Ok(Self { node: self.node, nodes: self.nodes * factor })
+    }
+
+    /// The nodes that become free where this class shrinks to `part`.
+    pub fn freed_by(self, part: Self) -> impl Iterator<Item = i32> {
+        (self.node..=part.nodes)
+            .step_by(usize::try_from(self.nodes).unwrap_or(1))
+            .filter(move |node| *node != part.node)
+    }
+
     /// The values of the class.
     pub const fn residue(self) -> Residue {
         Residue { offset: self.node as i128, modulus: self.nodes as i128 }
@@ -214,6 +239,30 @@ mod tests {
             assert!(error.hint.is_some());
         }
         assert!(Class::new(65_535, 65_535).is_ok());
+    }
+
+    #[test]
+    fn trap_s34_a_class_splits_into_parts_of_its_own() {
+        for (node, nodes, factor) in [(1, 2, 2), (2, 2, 3), (3, 7, 4), (16, 16, 2)] {
+            let whole = class(node, nodes);
+            let part = whole.split(factor).expect("a part");
+            let mut parts: Vec<Class> =
+                whole.freed_by(part).map(|node| class(node, part.nodes())).chain([part]).collect();
+            parts.dedup();
+            assert_eq!(parts.len(), usize::try_from(factor).expect("small"));
+            for value in -200..200 {
+                let count = parts.iter().filter(|part| part.contains(value)).count();
+                assert_eq!(
+                    count,
+                    usize::from(whole.contains(value)),
+                    "{value} of {node} of {nodes} by {factor}"
+                );
+            }
+        }
+        for factor in [i32::MIN, -1, 0, 1, 32_768] {
+            assert_eq!(class(1, 2).split(factor).expect_err("refused").sqlstate.code(), "22023");
+        }
+        assert_eq!(class(1, 40_000).split(2).expect_err("refused").sqlstate.code(), "22023");
     }
 
     #[test]

@@ -91,6 +91,17 @@ impl Phase {
         phases
     }
 
+    /// Reads a list of them; one that cannot be read is empty.
+    pub fn parse(document: &str) -> Vec<Self> {
+        serde_json::from_str(document).unwrap_or_default()
+    }
+
+    /// Writes a list of them.
+    pub fn to_json(phases: &[Self]) -> String {
+        // Numbers only: there is nothing that could fail.
+        serde_json::to_string(phases).unwrap_or_default()
+    }
+
     /// The values.
     pub const fn values(&self) -> Residue {
         Residue::through(self.offset as i128, self.step)
@@ -103,26 +114,26 @@ impl NodeState {
     /// # Errors
     /// 22023 where it is none, where it is of another version, or where its values contradict each other.
     pub fn parse(document: &str) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: Option<u32>,
-        }
         let malformed = |reason: String| {
-            Error::new(
-                SqlState::InvalidParameterValue,
-                "a peer's state is not what interleaved_node_state() returns",
-            )
-            .detail(reason)
-            .hint("Pass the result of interleaved_node_state() of the other node as it is.")
+            let message = "a peer's state is not what interleaved_node_state() returns";
+            Error::new(SqlState::InvalidParameterValue, message)
+                .detail(reason)
+                .hint("Pass the result of interleaved_node_state() of the other node as it is.")
         };
-        let version: Version = serde_json::from_str(document).map_err(|error| malformed(sentence(&error)))?;
-        if let Some(other) = version.version.filter(|version| *version != VERSION) {
-            let message = format!("a peer's state is of version {other}");
-            return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .detail(format!("Only version {VERSION} can be read."))
-                .hint("Update the extension on both nodes to the same version."));
+        let value: serde_json::Value =
+            serde_json::from_str(document).map_err(|error| malformed(sentence(&error)))?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(other) => {
+                let message = format!("a peer's state is of version {other}");
+                return Err(Error::new(SqlState::InvalidParameterValue, message)
+                    .detail(format!("Only version {VERSION} can be read."))
+                    .hint("Update the extension on both nodes to the same version."));
+            }
+            None if value.is_object() => return Err(malformed("It has no version.".to_owned())),
+            None => return Err(malformed("It is not an object.".to_owned())),
         }
-        let state: Self = serde_json::from_str(document).map_err(|error| malformed(sentence(&error)))?;
+        let state: Self = serde_json::from_value(value).map_err(|error| malformed(sentence(&error)))?;
         state.check().map_err(malformed)?;
         Ok(state)
     }
@@ -214,6 +225,8 @@ impl SequenceState {
 /// What a parser says, as a sentence.
 fn sentence(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    // Where it is in the text that jsonb was written as tells nobody anything.
+    let text = text.split(" at line ").next().unwrap_or_default();
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
 }

@@ -1,0 +1,9 @@
+CREATE FUNCTION @extschema@.confirm_interleaved_node(
+    node integer DEFAULT NULL,
+    nodes integer DEFAULT NULL
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'confirm_interleaved_node_wrapper';
+
+COMMENT ON FUNCTION @extschema@.confirm_interleaved_node(integer, integer) IS
+'make this database, a copy, the node that it is a copy of, whose place it takes';

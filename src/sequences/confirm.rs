@@ -1,0 +1,90 @@
+//! `confirm_interleaved_node`: a copy takes the place of the node that it is a copy of.
+
+use keyspace::sequences::Class;
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::failure::Failure;
+use super::identity::{self, Other};
+use super::locks::SetupLock;
+use super::request::{check_transaction, running};
+use super::tables;
+
+/// Makes this database the node that it is a copy of: after pg_upgrade, pg_createsubscriber or a template, when the
+/// other is gone. `node` and `nodes` name it where several are stored.
+///
+/// # Errors
+/// 22023 where only one of them is given or they make no class, 42501 without the privilege, 55000 where this
+/// database is a node already, where no node of another server or database is stored, or where several are.
+#[pg_extern(sql = false)]
+fn confirm_interleaved_node(node: Option<i32>, nodes: Option<i32>, fcinfo: pg_sys::FunctionCallInfo) {
+    if let Err(failure) = confirm(node, nodes, running(fcinfo)) {
+        failure.raise();
+    }
+}
+
+fn confirm(node: Option<i32>, nodes: Option<i32>, function: pg_sys::Oid) -> Result<(), Failure> {
+    let named = match (node, nodes) {
+        (None, None) => None,
+        (Some(node), Some(nodes)) => Some(Class::new(node, nodes)?),
+        _ => {
+            let message = "node and nodes must be given together";
+            return Err(Error::new(SqlState::InvalidParameterValue, message)
+                .hint("Give both, or none of them.")
+                .into());
+        }
+    };
+    check_transaction(c"confirm_interleaved_node()")?;
+    let _lock = SetupLock::take()?;
+    identity::check_may_store(function)?;
+    if let Some(class) = identity::known(function)? {
+        let message = format!("this database is node {} of {} already", class.node(), class.nodes());
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("There is nothing to confirm.")
+            .into());
+    }
+    let other = choose(identity::others(function)?, named)?;
+    take_over(function, other)?;
+    identity::store(function, other.class)?;
+    notice!("this database is node {} of {} now", other.class.node(), other.class.nodes());
+    Ok(())
+}
+
+/// The node to be confirmed.
+fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
+    let setup = "Call setup_interleaved_sequences(node, nodes) to make it a node.";
+    let stored = others.iter().map(|other| format!("{} of {}", other.class.node(), other.class.nodes()));
+    let stored = format!("Stored are: {}.", stored.collect::<Vec<_>>().join(", "));
+    let refuse = |message: &str| Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+    if others.is_empty() {
+        return Err(refuse("no node of another server or database is stored here")
+            .detail("A dump does not carry the node; a copy of the data directory does.")
+            .hint(setup));
+    }
+    let mut fitting = others.iter().filter(|other| named.is_none_or(|named| named == other.class));
+    let Some(first) = fitting.next() else {
+        return Err(refuse("this node is not stored here").detail(stored).hint(setup));
+    };
+    // Copies of a copy have the same class: their rows say the same.
+    if fitting.any(|other| other.class != first.class) {
+        return Err(refuse("several nodes are stored here")
+            .detail(stored)
+            .hint("Name the one that this database is a copy of: confirm_interleaved_node(node, nodes)."));
+    }
+    Ok(*first)
+}
+
+/// Takes over what is known of the sequences, which have the same OIDs in a copy.
+fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
+    let statement = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
+                     former_min_value, former_max_value, in_use, restart, before_setup, timeline, set_up_at) \
+         SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, \
+                s.former_max_value, s.in_use, s.restart, s.before_setup, s.timeline, s.set_up_at FROM {} AS s \
+         WHERE s.system_identifier OPERATOR(pg_catalog.=) $3 AND s.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
+    let statement = tables::statement(statement, tables::SEQUENCE, function);
+    let (system_identifier, database) = tables::own_key();
+    let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
+    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &keys).map(|_| ()))
+}

@@ -1,0 +1,120 @@
+//! `interleaved_node_state`: what this node tells the others of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keyspace::sequences::{Class, NodeState, SequenceState};
+use pgrx::datum::Interval;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::catalog::Column;
+use super::failure::Failure;
+use super::locks::Timeout;
+use super::nextval::null;
+use super::records::{self, Records};
+use super::request::running;
+use super::selection::Selection;
+use super::steps::{Change, Planner, Step};
+use super::tables::own_key;
+use super::{catalog, extreme, identity};
+use crate::encoding::{ServerJson, from_utf8};
+use crate::error::or_raise;
+
+/// Of how many rows at the end of a column the classes are told.
+const LAST_ROWS: usize = 64;
+/// How many columns are read before their locks are given back.
+const READ_BATCH: usize = 100;
+
+/// The state of this node, to be passed to the others as `peers`.
+///
+/// # Errors
+/// 22004 and 22023 for the argument, 42501 where a column cannot be read, 55P03 where a table cannot be read in time.
+#[pg_extern(sql = false)]
+fn interleaved_node_state(lock_timeout: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) -> ServerJson {
+    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    match state(timeout, running(fcinfo)) {
+        Ok(state) => ServerJson(state.to_json()),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// Reads the state of this node.
+pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState, Failure> {
+    let class = identity::known(function)?;
+    let change = Change { function, name: "node state", class, timeout, planner: Planner::Reset };
+    let records = Records::read(function, None)?;
+    let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    let mut sequences = BTreeMap::new();
+    for batch in steps.chunks(READ_BATCH) {
+        if let Some(error) = batch.iter().flat_map(|step| &step.entry.columns).find_map(Column::refusal) {
+            return Err(error
+                .detail("The other nodes are told the furthest value of every column that a sequence feeds.")
+                .hint("Call it as a role that may read them all.")
+                .into());
+        }
+        let others = catalog::with_own_settings(|| {
+            change.read_in_time(|reading| {
+                let others = |step: &Step| others(step, class, &mut reading.borrow_mut());
+                batch.iter().map(others).collect::<SpiResult<Vec<_>>>()
+            })
+        })?;
+        for (step, others) in batch.iter().zip(others) {
+            if step.entry.exempt.is_none() {
+                sequences.insert(step.entry.name.clone(), sequence_state(step, others, &records));
+            }
+        }
+    }
+    let (system_identifier, database) = own_key();
+    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
+                         pg_catalog.to_json(pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.#>>) '{}', \
+                         pg_catalog.to_json(pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.#>>) '{}'";
+    let (name, started_at, time) = Spi::connect(|client| -> SpiResult<_> {
+        let row = client.select(server, Some(1), &[])?.first();
+        Ok((row.get::<Vec<u8>>(1)?, row.get::<String>(2)?, row.get::<String>(3)?))
+    })?;
+    Ok(NodeState {
+        version: keyspace::sequences::state::VERSION,
+        node: class.map(Class::node),
+        nodes: class.map(Class::nodes),
+        system_identifier,
+        timeline: records::timeline()?,
+        database: name.map(from_utf8).unwrap_or_default(),
+        database_oid: database.to_u32(),
+        started_at: started_at.unwrap_or_default(),
+        time: time.unwrap_or_default(),
+        sequences,
+    })
+}
+
+/// The furthest values of other nodes' classes among the last rows that a sequence feeds.
+fn others(step: &Step, class: Option<Class>, reading: &mut String) -> SpiResult<Vec<i64>> {
+    let (Some(class), None) = (class, step.entry.exempt) else { return Ok(Vec::new()) };
+    let ascending = step.before.increment > 0;
+    let mut values = BTreeSet::new();
+    for column in &step.entry.columns {
+        reading.clone_from(&column.relation);
+        values.extend(extreme::last_values(column, ascending, LAST_ROWS)?);
+    }
+    let mut seen = BTreeSet::from([i64::from(class.node())]);
+    let mut ordered: Vec<i64> = values.into_iter().collect();
+    if ascending {
+        ordered.reverse();
+    }
+    Ok(ordered.into_iter().filter(|value| seen.insert(class.node_of(*value))).collect())
+}
+
+fn sequence_state(step: &Step, others: Vec<i64>, records: &Records) -> SequenceState {
+    let sequence = &step.before;
+    let columns = sequence.columns.iter().filter_map(|column| column.extreme);
+    let next = sequence.next_value();
+    SequenceState {
+        increment: sequence.increment,
+        next_value: i64::try_from(next).unwrap_or(if next > 0 { i64::MAX } else { i64::MIN }),
+        last_value: sequence.is_called.then_some(sequence.last_value),
+        maximum: if sequence.increment > 0 { columns.max() } else { columns.min() },
+        others,
+        drawn_on: sequence.is_drawn_on(),
+        restart: records.restart(step.entry.oid, sequence.increment),
+        before_setup: sequence.phases.clone(),
+    }
+}

@@ -1,0 +1,101 @@
+//! `split_interleaved_sequences`: a node gives up a part of its class, for nodes to come.
+
+use keyspace::sequences::{Class, Target};
+use keyspace::{Error, SqlState};
+use pgrx::AnyNumeric;
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+
+use super::failure::Failure;
+use super::locks::{SetupLock, Timeout};
+use super::nextval::null;
+use super::records::Records;
+use super::request::{check_transaction, running};
+use super::selection::Selection;
+use super::setup::rows;
+use super::steps::{Change, Planner, Step};
+use super::{catalog, identity};
+use crate::encoding::ServerText;
+use crate::error::or_raise;
+
+/// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for others. Only this
+/// node and the newcomers have to do anything.
+///
+/// # Errors
+/// 22004 and 22023 for arguments that mean nothing, 55000 where this database is no node; otherwise as for
+/// `setup_interleaved_sequences`. Nothing is changed then.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn split_interleaved_sequences(
+    factor: Option<i32>,
+    lock_timeout: Option<Interval>,
+    dry_run: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(sequence, Option<pg_sys::Oid>),
+        name!(action, Option<&'static str>),
+        name!(in_use, Option<i64>),
+        name!(restart, Option<i64>),
+        name!(values_left, Option<i64>),
+        name!(detail, Option<ServerText>),
+        name!(percent_used, Option<AnyNumeric>),
+        name!(fed_columns, Option<Vec<ServerText>>),
+        name!(last_value, Option<i64>),
+        name!(old_increment, Option<i64>),
+        name!(new_increment, Option<i64>),
+        name!(ddl, Option<ServerText>),
+    ),
+> {
+    let factor = or_raise(factor.ok_or_else(|| null("factor")));
+    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    let dry_run = or_raise(dry_run.ok_or_else(|| null("dry_run")));
+    match split(factor, timeout, dry_run, running(fcinfo)) {
+        Ok(steps) => rows(steps, dry_run),
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) -> Result<Vec<Step>, Failure> {
+    let from = identity::class(function)?;
+    let class = from.split(factor)?;
+    let change = Change {
+        function,
+        name: "split",
+        class: Some(class),
+        timeout,
+        planner: Planner::SetUp(Target { class, from: Some(from), gap: 0, blocks: false }, [].into()),
+    };
+    if dry_run {
+        let records = Records::read(function, None)?;
+        return catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records));
+    }
+    check_transaction(c"split_interleaved_sequences()")?;
+    let _lock = SetupLock::take()?;
+    identity::check_may_store(function)?;
+    if !identity::is_stored(function)? {
+        let message = "a node that is named by settings cannot be split";
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("Reset \"pg_keyspace.node\" and \"pg_keyspace.nodes\", and store the node by setup_interleaved_sequences().")
+            .into());
+    }
+    let steps = change.apply(&Selection::all(), None)?;
+    identity::store(function, class)?;
+    tell(from, class);
+    Ok(steps)
+}
+
+/// Says which classes are free now.
+fn tell(from: Class, class: Class) {
+    let free: Vec<String> = from.freed_by(class).take(4).map(|node| node.to_string()).collect();
+    let more = if from.freed_by(class).count() > free.len() { ", ..." } else { "" };
+    notice!(
+        "this database is node {} of {} now; free for others: {}{more} of {}",
+        class.node(),
+        class.nodes(),
+        free.join(", "),
+        class.nodes()
+    );
+}
