@@ -170,8 +170,10 @@ CREATE TABLE @extschema@.interleaved_sequence (
     PRIMARY KEY (system_identifier, database, sequence)
 );
 REVOKE ALL ON @extschema@.interleaved_sequence FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_sequence TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
+-- Where a sequence stood is for those to see who may keep the records.
+GRANT SELECT (system_identifier, database, sequence, increment, former_increment, former_start, former_min_value,
+              former_max_value, timeline, set_up_at) ON @extschema@.interleaved_sequence TO PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
 
 COMMENT ON TABLE @extschema@.interleaved_sequence IS
 'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
@@ -194,6 +196,33 @@ COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';
 -- src/sequences/mod.rs
 -- requires:
 --   interleaved_sequence
+
+-- Columns that a sequence feeds and that the catalog does not connect with it, as callers have named them.
+CREATE TABLE @extschema@.interleaved_feed (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    sequence oid NOT NULL,
+    relation oid NOT NULL,
+    attribute smallint NOT NULL,
+    PRIMARY KEY (system_identifier, database, sequence, relation, attribute)
+);
+REVOKE ALL ON @extschema@.interleaved_feed FROM PUBLIC;
+GRANT SELECT ON @extschema@.interleaved_feed TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_feed TO pg_database_owner;
+
+COMMENT ON TABLE @extschema@.interleaved_feed IS
+'what was given to setup_interleaved_sequences() as feeds; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON COLUMN @extschema@.interleaved_feed.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN @extschema@.interleaved_feed.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN @extschema@.interleaved_feed.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN @extschema@.interleaved_feed.relation IS 'the table that it feeds, as in pg_class.oid';
+COMMENT ON COLUMN @extschema@.interleaved_feed.attribute IS 'the column, as in pg_attribute.attnum';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_feed
 
 -- The last set-up in batches of each server and database, and how far it has come.
 CREATE TABLE @extschema@.interleaved_setup (
@@ -266,6 +295,42 @@ COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'the process tha
 -- src/sequences/mod.rs
 -- requires:
 --   interleaved_setup
+
+-- The rows of our tables are each server's own. Under FOR ALL TABLES publications they travel all the same; where they
+-- arrive they are left out, so that no server is told by another what it is.
+CREATE FUNCTION @extschema@.interleaved_not_replicated() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'interleaved_not_replicated';
+REVOKE ALL ON FUNCTION @extschema@.interleaved_not_replicated() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.interleaved_not_replicated() IS
+'trigger of our tables: leaves out rows that replication brings from another server';
+
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_node
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_sequence
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_feed
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_setup
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+ALTER TABLE @extschema@.interleaved_node ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.interleaved_sequence ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.interleaved_feed ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.interleaved_setup ENABLE REPLICA TRIGGER interleaved_not_replicated;
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_node IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_sequence IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_feed IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_setup IS
+'leaves out rows that replication brings from another server';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_not_replicated
 
 CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
@@ -344,6 +409,10 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences_step() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
 
+CREATE FUNCTION @extschema@.setup_interleaved_sequences_check() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_check_wrapper';
+
 CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     node integer,
     nodes integer DEFAULT 2,
@@ -360,7 +429,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    -- Inside a transaction block this is an error, before anything is done.
+    PERFORM @extschema@.setup_interleaved_sequences_check();
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     PERFORM @extschema@.setup_interleaved_sequences_begin(
@@ -376,6 +445,8 @@ $procedure$;
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_begin(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
+COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_check() IS
+'part of setup_interleaved_sequences_in_batches(): refuses a transaction block';
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_step() IS
 'part of setup_interleaved_sequences_in_batches(): each further transaction';
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
@@ -584,6 +655,12 @@ COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, b
 /* <begin connected objects> */
 -- src/sequences/batches.rs
 -- pg_keyspace::sequences::batches::setup_interleaved_sequences_begin
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/batches.rs
+-- pg_keyspace::sequences::batches::setup_interleaved_sequences_check
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

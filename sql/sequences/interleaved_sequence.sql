@@ -17,8 +17,10 @@ CREATE TABLE @extschema@.interleaved_sequence (
     PRIMARY KEY (system_identifier, database, sequence)
 );
 REVOKE ALL ON @extschema@.interleaved_sequence FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_sequence TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
+-- Where a sequence stood is for those to see who may keep the records.
+GRANT SELECT (system_identifier, database, sequence, increment, former_increment, former_start, former_min_value,
+              former_max_value, timeline, set_up_at) ON @extschema@.interleaved_sequence TO PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
 
 COMMENT ON TABLE @extschema@.interleaved_sequence IS
 'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';

@@ -17,6 +17,10 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences_step() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
 
+CREATE FUNCTION @extschema@.setup_interleaved_sequences_check() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_check_wrapper';
+
 CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     node integer,
     nodes integer DEFAULT 2,
@@ -33,7 +37,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    -- Inside a transaction block this is an error, before anything is done.
+    PERFORM @extschema@.setup_interleaved_sequences_check();
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     PERFORM @extschema@.setup_interleaved_sequences_begin(
@@ -49,6 +53,8 @@ $procedure$;
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_begin(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
+COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_check() IS
+'part of setup_interleaved_sequences_in_batches(): refuses a transaction block';
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_step() IS
 'part of setup_interleaved_sequences_in_batches(): each further transaction';
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(

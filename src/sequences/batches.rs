@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use keyspace::sequences::Outcome;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::CaughtError;
@@ -15,7 +16,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::failure::Failure;
-use super::feeds::Feed;
+use super::feeds::{self, Feed};
 use super::locks::{self, SessionSetupLock, SetupLock, pause};
 use super::nextval::null;
 use super::records::Records;
@@ -107,6 +108,23 @@ fn setup_interleaved_sequences_begin(
     }
 }
 
+/// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do.
+///
+/// # Errors
+/// 25001 within a transaction block.
+#[pg_extern(sql = false)]
+fn setup_interleaved_sequences_check() {
+    // SAFETY: reads the state of this backend's transaction.
+    if unsafe { pg_sys::IsTransactionBlock() } {
+        let message = "setup_interleaved_sequences_in_batches() cannot run inside a transaction block";
+        raise(report(
+            Error::new(SqlState::ActiveSqlTransaction, message)
+                .detail("It ends a transaction for each sequence.")
+                .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."),
+        ));
+    }
+}
+
 /// Sets up the next sequence, in this transaction. Whether there are more.
 ///
 /// # Errors
@@ -166,16 +184,28 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
         _lock: lock,
     };
     for step in steps {
-        if let Some(error) = step.error() {
+        if step.is_locked() {
+            progress.queue.push_back((step.entry.oid, step.entry.name));
+        } else if let Some(error) = step.error() {
             progress.failed += 1;
             warn(&step.entry.name, error.clone());
         } else if step.is_altered() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
+            if matches!(step.plan.outcome, Outcome::Skip) {
+                notice!("sequence \"{}\" left as it is: {}", step.entry.name, step.plan.detail);
+            }
             progress.unchanged += 1;
         }
     }
     progress.total = progress.queue.len() + progress.failed;
+    feeds::keep(function, &progress.feeds)?;
+    // The query for one sequence does not look them up.
+    for feed in feeds::stored(function)? {
+        if !progress.feeds.contains(&feed) {
+            progress.feeds.push(feed);
+        }
+    }
     // Before any sequence, so that a default of partitioned_nextval keeps to the class from now on.
     if !identity::is_stored(function)? {
         identity::check_may_store(function)?;
@@ -215,7 +245,11 @@ impl Progress {
                     self.write_row(false)?;
                     return Ok(true);
                 }
-                Some(error)
+                let again = "CALL setup_interleaved_sequences_in_batches() again for what is left.";
+                Some(
+                    Error::new(error.sqlstate, format!("{}, {} times", error.message, self.tries + 1))
+                        .hint(again),
+                )
             }
             Ok(Err(Failure::Refused(error))) => Some(error),
             Ok(Err(failure)) => return Err(failure),
@@ -241,7 +275,7 @@ impl Progress {
 
     fn finish(&self) -> Result<(), Failure> {
         notice!(
-            "{} sequences altered, {} left as they are, {} failed",
+            "sequences altered: {}, left as they are: {}, failed: {}",
             self.altered,
             self.unchanged,
             self.failed

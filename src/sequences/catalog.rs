@@ -12,7 +12,7 @@ use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 use super::defaults::Defaults;
 use super::extreme::Extreme;
 use super::selection::Selection;
-use super::settings;
+use super::{feeds, settings};
 use crate::encoding::from_utf8;
 
 /// Settings under which our own queries run: no object of the caller's can take the place of
@@ -150,8 +150,9 @@ pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
     Spi::connect(|client| -> SpiResult<()> {
         let rows = match selection.prepared() {
-            Some(query) => client.select(query, None, &selection.arguments())?,
-            None => client.select(FED_COLUMNS, None, &selection.arguments())?,
+            // Who prepares the query knows all feeds.
+            Some(query) => client.select(query, None, &selection.arguments(Vec::new()))?,
+            None => client.select(FED_COLUMNS, None, &selection.arguments(feeds::stored(function)?))?,
         };
         for row in rows {
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);

@@ -75,16 +75,24 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
     Ok(*first)
 }
 
-/// Takes over what is known of the sequences, which have the same OIDs in a copy.
+/// Takes over what is known of the sequences and tables, which have the same OIDs in a copy.
 fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
-    let statement = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
+    let sequences = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
                      former_min_value, former_max_value, in_use, restart, before_setup, timeline, set_up_at) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, \
                 s.former_max_value, s.in_use, s.restart, s.before_setup, s.timeline, s.set_up_at FROM {} AS s \
          WHERE s.system_identifier OPERATOR(pg_catalog.=) $3 AND s.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
-    let statement = tables::statement(statement, tables::SEQUENCE, function);
+    let feeds = "INSERT INTO {} (system_identifier, database, sequence, relation, attribute) \
+         SELECT $1, $2, f.sequence, f.relation, f.attribute FROM {} AS f \
+         WHERE f.system_identifier OPERATOR(pg_catalog.=) $3 AND f.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
     let (system_identifier, database) = tables::own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
-    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &keys).map(|_| ()))
+    Spi::connect_mut(|client| {
+        for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
+            client.update(tables::statement(statement, table, function).as_c_str(), None, &keys)?;
+        }
+        Ok(())
+    })
 }

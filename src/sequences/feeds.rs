@@ -1,5 +1,5 @@
 //! The argument `feeds`: columns that a sequence feeds by a function, a trigger or the application, which the
-//! catalog does not connect with it (trap S28).
+//! catalog does not connect with it (trap S28). Once given, it is kept in the table `interleaved_feed`.
 
 use keyspace::{Error, SqlState};
 use pgrx::AnyElement;
@@ -7,6 +7,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::tables::{self, own_key};
 use crate::encoding::{ServerText, from_utf8};
 
 /// One column that a sequence feeds.
@@ -44,6 +45,61 @@ pub(super) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Err
     found.sort_by_key(|feed| (feed.sequence.to_u32(), feed.relation.to_u32(), feed.attribute));
     found.dedup();
     Ok(Ok(found))
+}
+
+/// What was given to earlier set-ups.
+pub(super) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
+    let query = "SELECT f.sequence, f.relation, f.attribute FROM {} AS f \
+                 WHERE f.system_identifier OPERATOR(pg_catalog.=) $1 AND f.database OPERATOR(pg_catalog.=) $2";
+    let query = tables::statement(query, tables::FEED, function);
+    let (system_identifier, database) = own_key();
+    Spi::connect(|client| {
+        let key = [system_identifier.into(), database.into()];
+        let mut feeds = Vec::new();
+        for row in client.select(query.as_c_str(), None, &key)? {
+            if let (Some(sequence), Some(relation), Some(attribute)) = (row.get(1)?, row.get(2)?, row.get(3)?)
+            {
+                feeds.push(Feed { sequence, relation, attribute });
+            }
+        }
+        Ok(feeds)
+    })
+}
+
+/// Keeps what was given, where the caller may, so that a check, a reset and later set-ups know of it, too.
+pub(super) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
+    let known = stored(function)?;
+    let new: Vec<Feed> = feeds.iter().filter(|feed| !known.contains(feed)).copied().collect();
+    if new.is_empty() || !tables::FEED.allows(function, pg_sys::ACL_INSERT) {
+        return Ok(());
+    }
+    let statement = "INSERT INTO {} (system_identifier, database, sequence, relation, attribute) \
+         SELECT $1, $2, f.sequence, f.relation, f.attribute \
+         FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) \
+              AS f (sequence, relation, attribute)";
+    let statement = tables::statement(statement, tables::FEED, function);
+    let (system_identifier, database) = own_key();
+    let [sequences, relations, attributes] = columns(&new);
+    let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
+    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+}
+
+/// Forgets what was given of sequences.
+pub(super) fn forget(function: pg_sys::Oid, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
+    let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
+                       AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
+    let statement = tables::statement(statement, tables::FEED, function);
+    let (system_identifier, database) = own_key();
+    let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
+    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+}
+
+/// Three arrays: the sequences, the relations, the numbers of the columns.
+pub(super) fn columns(feeds: &[Feed]) -> [DatumWithOid<'static>; 3] {
+    let sequences: Vec<pg_sys::Oid> = feeds.iter().map(|feed| feed.sequence).collect();
+    let relations: Vec<pg_sys::Oid> = feeds.iter().map(|feed| feed.relation).collect();
+    let attributes: Vec<i16> = feeds.iter().map(|feed| feed.attribute).collect();
+    [sequences.into(), relations.into(), attributes.into()]
 }
 
 /// A name of a sequence, and that of one of its columns, if there are any.

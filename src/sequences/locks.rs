@@ -96,19 +96,18 @@ fn busy() -> Error {
 }
 
 /// Refuses to lock more sequences at once than the server has room for, and names the other form where they are
-/// many (trap S20). What fits beyond the room that is promised belongs to everybody.
-pub(super) fn check_room(sequences: usize) -> Result<(), Error> {
+/// many (trap S20): `in_parts`. What fits beyond the room that is promised belongs to everybody.
+pub(super) fn check_room(sequences: usize, in_parts: &str) -> Result<(), Error> {
     // SAFETY: a plain integer, set before a backend starts.
     let backends = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
     let room = number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"));
-    let hint = "CALL setup_interleaved_sequences_in_batches(), which locks one sequence at a time.";
     if sequences > room {
         return Err(Error::new(
             SqlState::OutOfMemory,
             format!("{sequences} sequences are too many to be locked in one transaction"),
         )
         .detail(format!("The server has room for {room} locks."))
-        .hint(format!("{hint} Or raise \"max_locks_per_transaction\".")));
+        .hint(format!("{in_parts} Or raise \"max_locks_per_transaction\".")));
     }
     if sequences > room / MANY {
         ErrorReport::new(
@@ -116,7 +115,7 @@ pub(super) fn check_room(sequences: usize) -> Result<(), Error> {
             format!("{sequences} sequences stay locked until this transaction ends"),
             "pg_keyspace",
         )
-        .set_hint(hint)
+        .set_hint(in_parts)
         .report(PgLogLevel::NOTICE);
     }
     Ok(())

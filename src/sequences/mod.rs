@@ -13,6 +13,7 @@ mod nextval;
 mod node_state;
 mod peers;
 mod records;
+mod replicated;
 mod request;
 mod reset;
 mod selection;
@@ -34,14 +35,24 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_node"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_feed.sql",
+    name = "interleaved_feed",
+    requires = ["interleaved_sequence"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_setup.sql",
     name = "interleaved_setup",
-    requires = ["interleaved_sequence"]
+    requires = ["interleaved_feed"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_not_replicated.sql",
+    name = "interleaved_not_replicated",
+    requires = ["interleaved_setup"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/partitioned_nextval.sql",
     name = "partitioned_nextval",
-    requires = ["interleaved_setup"]
+    requires = ["interleaved_not_replicated"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/setup_interleaved_sequences.sql",

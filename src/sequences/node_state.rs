@@ -16,7 +16,7 @@ use super::request::running;
 use super::selection::Selection;
 use super::steps::{Change, Planner, Step};
 use super::tables::own_key;
-use super::{catalog, extreme, identity};
+use super::{catalog, extreme, identity, peers};
 use crate::encoding::{ServerJson, from_utf8};
 use crate::error::or_raise;
 
@@ -45,6 +45,9 @@ pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     let mut sequences = BTreeMap::new();
+    if let Some(error) = steps.iter().filter(|step| step.is_locked()).find_map(Step::error) {
+        return Err(error.clone().into());
+    }
     for batch in steps.chunks(READ_BATCH) {
         if let Some(error) = batch.iter().flat_map(|step| &step.entry.columns).find_map(Column::refusal) {
             return Err(error
@@ -66,11 +69,11 @@ pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState
     }
     let (system_identifier, database) = own_key();
     let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
-                         pg_catalog.to_json(pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.#>>) '{}', \
-                         pg_catalog.to_json(pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.#>>) '{}'";
-    let (name, started_at, time) = Spi::connect(|client| -> SpiResult<_> {
+                         pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), \
+                                            'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    let (name, time) = Spi::connect(|client| -> SpiResult<_> {
         let row = client.select(server, Some(1), &[])?.first();
-        Ok((row.get::<Vec<u8>>(1)?, row.get::<String>(2)?, row.get::<String>(3)?))
+        Ok((row.get::<Vec<u8>>(1)?, row.get::<String>(2)?))
     })?;
     Ok(NodeState {
         version: keyspace::sequences::state::VERSION,
@@ -80,7 +83,7 @@ pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState
         timeline: records::timeline()?,
         database: name.map(from_utf8).unwrap_or_default(),
         database_oid: database.to_u32(),
-        started_at: started_at.unwrap_or_default(),
+        started_at: peers::started_at()?,
         time: time.unwrap_or_default(),
         sequences,
     })

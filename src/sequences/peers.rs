@@ -7,9 +7,11 @@ use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
 
 use super::failure::Failure;
 use super::nextval::null;
+use super::records;
 use super::tables::own_key;
 use crate::encoding::from_utf8;
 
@@ -37,17 +39,33 @@ pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[NodeState]>, Failure> 
     Ok(states.collect::<Result<_, _>>()?)
 }
 
-/// A state of this very database, or of a copy of it.
-pub(super) fn of_this_database(peers: &[NodeState]) -> Option<&NodeState> {
+/// Refuses the state of this very database: the same server, started at the same time. A copy of the server, and an
+/// older state, are taken for peers.
+///
+/// # Errors
+/// 22023 where it is among them.
+pub(super) fn check_others(peers: &[NodeState]) -> Result<(), Failure> {
     let (system_identifier, database) = own_key();
     let own = (system_identifier, database.to_u32());
-    peers.iter().find(|peer| (peer.system_identifier, peer.database_oid) == own)
+    let mut alike = peers.iter().filter(|peer| (peer.system_identifier, peer.database_oid) == own).peekable();
+    if alike.peek().is_none() {
+        return Ok(());
+    }
+    let (timeline, started_at) = (records::timeline()?, started_at()?);
+    match alike.find(|peer| (peer.timeline, &peer.started_at) == (timeline, &started_at)) {
+        None => Ok(()),
+        Some(peer) => {
+            let message = format!("a peer's state is of this database itself, \"{}\"", peer.database);
+            Err(Error::new(SqlState::InvalidParameterValue, message)
+                .hint("Leave it out: peers are the states of the other nodes.")
+                .into())
+        }
+    }
 }
 
-/// The refusal of such a state.
-pub(super) fn own_state(peer: &NodeState) -> Error {
-    let message = format!("a peer's state is of this database, \"{}\", or of a copy of it", peer.database);
-    Error::new(SqlState::InvalidParameterValue, message)
-        .detail("It has the same system identifier and database.")
-        .hint("Leave it out: peers are the states of the other nodes.")
+/// When the server was started, in UTC.
+pub(super) fn started_at() -> SpiResult<String> {
+    let query = "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.pg_postmaster_start_time()), \
+                                           'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    Spi::connect(|client| Ok(client.select(query, Some(1), &[])?.first().get_one()?.unwrap_or_default()))
 }

@@ -6,6 +6,7 @@ use keyspace::sequences::{Class, Former, Phase, Residue};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::feeds;
 use super::steps::Step;
 use super::tables::{self, own_key};
 
@@ -16,7 +17,7 @@ pub(super) struct Record {
     increment: i64,
     former: Former,
     /// Where the last set-up restarted it.
-    restart: i64,
+    restart: Option<i64>,
     /// What it handed out before.
     phases: Vec<Phase>,
     /// The timeline of the server at that time.
@@ -50,10 +51,13 @@ impl Records {
     /// Reads all of them, or that of one sequence.
     pub(super) fn read(function: pg_sys::Oid, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
         let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
-                            restart, before_setup::text, timeline \
+                            timeline, POSITIONS \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
-        let query = tables::statement(query, tables::SEQUENCE, function);
+        // Who may not see where the sequences stood is not told.
+        let may_see = tables::SEQUENCE.allows(function, pg_sys::ACL_SELECT);
+        let positions = if may_see { "restart, before_setup::text" } else { "NULL::bigint, NULL::text" };
+        let query = tables::statement(&query.replace("POSITIONS", positions), tables::SEQUENCE, function);
         let (system_identifier, database) = own_key();
         Spi::connect(|client| {
             let arguments = [system_identifier.into(), database.into(), only.into()];
@@ -69,9 +73,9 @@ impl Records {
                 let record = Record {
                     increment: number(2)?,
                     former,
-                    restart: number(7)?,
-                    phases: row.get::<String>(8)?.map(|document| Phase::parse(&document)).unwrap_or_default(),
-                    timeline: row.get(9)?.unwrap_or_default(),
+                    restart: row.get(8)?,
+                    phases: row.get::<String>(9)?.map(|document| Phase::parse(&document)).unwrap_or_default(),
+                    timeline: row.get(7)?.unwrap_or_default(),
                 };
                 let sequence: Option<pg_sys::Oid> = row.get(1)?;
                 records.extend(sequence.map(|oid| (oid.to_u32(), record)));
@@ -92,7 +96,7 @@ impl Records {
 
     /// Where the last set-up restarted a sequence.
     pub(super) fn restart(&self, sequence: pg_sys::Oid, increment: i64) -> Option<i64> {
-        self.of(sequence, increment).map(|record| record.restart)
+        self.of(sequence, increment).and_then(|record| record.restart)
     }
 
     /// What a sequence handed out before it was set up. That stays true whatever was done to it since.
@@ -111,10 +115,17 @@ pub(super) fn may_be_kept(function: pg_sys::Oid) -> bool {
     tables::SEQUENCE.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE)
 }
 
+/// Whether the caller may drop records; the owner of the database may. A record that stays does no harm: it counts as
+/// long as the set-up's increment stands.
+pub(super) fn may_be_forgotten(function: pg_sys::Oid) -> bool {
+    tables::SEQUENCE.allows(function, pg_sys::ACL_DELETE) && tables::FEED.allows(function, pg_sys::ACL_DELETE)
+}
+
 /// Keeps what was done with sequences, and what they were before.
 pub(super) fn keep<'a>(
     function: pg_sys::Oid,
-    before: Option<Class>,
+    class: Class,
+    from: Option<Class>,
     steps: impl Iterator<Item = &'a Step>,
 ) -> SpiResult<()> {
     let mut columns: [Vec<Option<i64>>; 7] = Default::default();
@@ -123,12 +134,7 @@ pub(super) fn keep<'a>(
     for step in steps {
         let (sequence, plan) = (&step.before, &step.plan);
         // A second set-up of a sequence knows what it was before the first.
-        let former = sequence.former.unwrap_or(Former {
-            increment: sequence.increment,
-            start: sequence.start,
-            min_value: sequence.min_value,
-            max_value: sequence.max_value,
-        });
+        let former = sequence.former.unwrap_or_else(|| Former::of(sequence, class));
         let values = [
             Some(plan.increment),
             Some(former.increment),
@@ -140,7 +146,7 @@ pub(super) fn keep<'a>(
         ];
         let goes_on_with =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
-        let so_far = Phase::so_far(sequence, before);
+        let so_far = Phase::so_far(sequence, from.or(Some(class)));
         phases.push(Phase::to_json(&Phase::extend(sequence.phases.clone(), so_far, goes_on_with)));
         sequences.push(step.entry.oid);
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
@@ -175,6 +181,7 @@ pub(super) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a 
     if sequences.is_empty() {
         return Ok(());
     }
+    feeds::forget(function, &sequences)?;
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let statement = tables::statement(statement, tables::SEQUENCE, function);

@@ -57,9 +57,7 @@ impl Request {
         }
         let timeout = Timeout::new(lock_timeout)?;
         let peers = peers::read(arguments.peers)?;
-        if let Some(peer) = peers::of_this_database(&peers) {
-            return Err(peers::own_state(peer).into());
-        }
+        peers::check_others(&peers)?;
         let from = identity::class_to_leave(function, class, !peers.is_empty())?;
         if from.is_some()
             && [arguments.schemas, arguments.sequences, arguments.exclude].iter().any(Option::is_some)

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, IntoDatum};
 
-use super::feeds::Feed;
+use super::feeds::{self, Feed};
 use crate::encoding::from_utf8;
 
 /// An array that a caller passed, handed on to a query as it is.
@@ -30,6 +30,13 @@ impl ArrayArgument {
 
     fn is_given(self) -> bool {
         self.datum.is_some()
+    }
+
+    fn is_empty(self) -> SpiResult<bool> {
+        let empty = "SELECT $1 IS NOT NULL AND cardinality($1) = 0";
+        Spi::connect(|client| {
+            Ok(client.select(empty, Some(1), &[self.argument()])?.first().get_one()?.unwrap_or(false))
+        })
     }
 
     fn argument(self) -> DatumWithOid<'static> {
@@ -93,18 +100,19 @@ impl Selection {
         self.sequences.is_given()
     }
 
-    /// The parameters of the query for the sequences and their columns.
-    pub(super) fn arguments(&self) -> [DatumWithOid<'static>; 6] {
-        let sequences: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
-        let relations: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.relation).collect();
-        let attributes: Vec<i16> = self.feeds.iter().map(|feed| feed.attribute).collect();
+    /// The parameters of the query for the sequences and their columns. `stored` are feeds that are known beside
+    /// those given.
+    pub(super) fn arguments(&self, stored: Vec<Feed>) -> [DatumWithOid<'static>; 6] {
+        let mut feeds = self.feeds.clone();
+        feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
+        let [sequences, relations, attributes] = feeds::columns(&feeds);
         [
             self.schemas.argument(),
             self.sequences.argument(),
             self.exclude.argument(),
-            sequences.into(),
-            relations.into(),
-            attributes.into(),
+            sequences,
+            relations,
+            attributes,
         ]
     }
 
@@ -114,6 +122,13 @@ impl Selection {
     /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42809 for what is no sequence, 22023
     /// for a sequence that one argument selects and another leaves out.
     pub(super) fn check(&self) -> SpiResult<Result<(), Error>> {
+        for (name, argument) in [("schemas", self.schemas), ("sequences", self.sequences)] {
+            if argument.is_empty()? {
+                let message = format!("argument \"{name}\" must not be empty");
+                let hint = format!("Name some, or leave out \"{name}\" for all.");
+                return Ok(Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint)));
+            }
+        }
         for (name, argument) in
             [("schemas", self.schemas), ("sequences", self.sequences), ("exclude", self.exclude)]
         {

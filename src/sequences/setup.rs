@@ -12,7 +12,7 @@ use super::nextval::null;
 use super::records::Records;
 use super::request::{Arguments, Request, check_transaction, running};
 use super::steps::Step;
-use super::{catalog, identity};
+use super::{catalog, feeds, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 
@@ -97,6 +97,7 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
         identity::check_may_store(function)?;
     }
     let steps = change.apply(&request.selection, None)?;
+    feeds::keep(function, &request.feeds)?;
     if store_identity {
         identity::store(function, request.target.class)?;
     }
@@ -122,16 +123,18 @@ impl Step {
             Outcome::Skip => ("skipped", None),
             Outcome::Fail(_) => ("failed", None),
         };
+        // Where a sequence stands is for those to see who may draw from it or read it.
+        let seen = |value: Option<i64>| value.filter(|_| self.entry.is_visible);
         (
             Some(self.entry.oid),
             Some(action),
-            self.plan.in_use,
-            self.plan.restart,
-            self.plan.values_left,
+            seen(self.plan.in_use),
+            seen(self.plan.restart),
+            seen(self.plan.values_left),
             Some(ServerText(self.plan.detail)),
-            self.plan.used_basis_points.and_then(percent),
+            seen(self.plan.used_basis_points).and_then(percent),
             Some(self.entry.columns.into_iter().map(|column| ServerText(column.name)).collect()),
-            self.before.is_called.then_some(self.before.last_value),
+            seen(self.before.is_called.then_some(self.before.last_value)),
             Some(self.before.increment),
             Some(self.plan.increment),
             ddl.map(ServerText),

@@ -8,7 +8,7 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, AnyNumeric};
 
-use super::catalog::Entry;
+use super::catalog::{Column, Entry};
 use super::failure::Failure;
 use super::locks::Timeout;
 use super::nextval::null;
@@ -16,7 +16,7 @@ use super::records::Records;
 use super::request::running;
 use super::selection::Selection;
 use super::setup::percent;
-use super::steps::{Change, Planner};
+use super::steps::{Change, Planner, Step};
 use super::{catalog, identity, node_state, peers, steps, stored};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
@@ -50,6 +50,9 @@ fn interleaved_sequences_status(
     };
     TableIterator::new(seen.into_iter().map(move |Seen { entry, sequence, status, is_known }| {
         let mut findings: Vec<_> = status.findings.iter().map(Finding::name).collect();
+        if class.is_none() {
+            findings.push("no node");
+        }
         if let Some(reason) = entry.exempt {
             findings.push(reason);
         } else if !entry.is_visible {
@@ -140,30 +143,28 @@ type Found =
 
 fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
     let peers = peers::read(peers)?;
+    peers::check_others(&peers)?;
     let class = identity::known(function)?;
     let change = Change { function, name: "check", class, timeout, planner: Planner::Reset };
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     let mut rows = Vec::new();
-    if class.is_none()
-        && let Some(other) = identity::others(function)?.first()
-    {
-        rows.push((Severity::Error, copy_of(other.class)));
+    if class.is_none() {
+        rows.push((Severity::Error, no_node(identity::others(function)?.first().map(|other| other.class))));
     }
     let oids: HashMap<&str, pg_sys::Oid> =
         steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();
     if !peers.is_empty() {
         let own = node_state::state(timeout, function)?;
-        if let Some(peer) = peers::of_this_database(&peers)
-            && (peer.timeline, &peer.started_at) == (own.timeline, &own.started_at)
-        {
-            return Err(peers::own_state(peer).into());
-        }
         let found = compare(&own, &peers).into_iter();
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
     for step in &steps {
         if step.entry.exempt.is_some() {
+            continue;
+        }
+        if let Some(unseen) = unseen(step, class) {
+            rows.push((Severity::Warning, unseen));
             continue;
         }
         let status = status(&step.before, class, true);
@@ -206,13 +207,50 @@ fn row_of_peer(oids: &HashMap<&str, pg_sys::Oid>, class: Option<Class>, finding:
     (severity, oid, class.map(Class::node), finding.peer, finding.name, ServerText(detail), finding.hint)
 }
 
-/// A database that has no node, and a row of a node that is not its own (trap S13).
-fn copy_of(class: Class) -> Found {
-    let detail = format!(
-        "The node that is stored, {} of {}, is that of another server or database.",
-        class.node(),
-        class.nodes()
-    );
-    let hint = "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.";
-    ("error", None, None, Some(class.node()), "not confirmed", ServerText(detail), hint)
+/// A database that has no node; it may be a copy of one (trap S13).
+fn no_node(other: Option<Class>) -> Found {
+    let (finding, detail, hint) = match other {
+        Some(class) => (
+            "not confirmed",
+            format!(
+                "The node that is stored, {} of {}, is that of another server or database.",
+                class.node(),
+                class.nodes()
+            ),
+            "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.",
+        ),
+        None => (
+            "no node",
+            "This database has not been set up as a node, so nothing can be said of classes.".to_owned(),
+            "Call setup_interleaved_sequences(node, nodes).",
+        ),
+    };
+    ("error", None, None, other.map(Class::node), finding, ServerText(detail), hint)
+}
+
+/// A sequence of which nothing can be said.
+fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
+    let (finding, detail, hint) = if !step.entry.is_visible {
+        let detail = "You may not see where it stands.".to_owned();
+        (
+            "permission denied",
+            detail,
+            "Call the check as a role that may read the sequences and their columns.",
+        )
+    } else if let Some(error) = step.error().filter(|_| step.is_locked()) {
+        ("locked", sentence(&error.message), "Run the check again when nobody keeps the table locked.")
+    } else if let Some(error) = step.entry.columns.iter().find_map(Column::refusal) {
+        let detail = sentence(&error.message);
+        ("not read", detail, "Call the check as a role that may read the sequences and their columns.")
+    } else {
+        return None;
+    };
+    let oid = Some(step.entry.oid);
+    Some(("warning", oid, class.map(Class::node), None, finding, ServerText(detail), hint))
+}
+
+/// A message as a sentence.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    chars.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
 }

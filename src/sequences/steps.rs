@@ -78,25 +78,70 @@ impl Change {
                 columns += entry.columns.len().max(1);
                 batch.push(entry);
             }
-            let sequences = self.read_in_time(|reading| {
-                let read = |entry| {
-                    let Some(sequence) = self.facts(entry, records) else { return Ok(None) };
-                    let later =
-                        goes_on && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
-                    let which = if later { Which::Unindexed } else { Which::All };
-                    self.read(entry, sequence, which, None, reading).map(Some)
-                };
-                batch.iter().map(read).collect::<SpiResult<Vec<_>>>()
-            })?;
-            // A sequence dropped meanwhile is not there to be set up.
-            for (entry, sequence) in batch.into_iter().zip(sequences) {
-                if let Some(before) = sequence {
-                    let plan = self.plan_one(&entry, &before);
-                    steps.push(Step { entry, before, plan });
+            let read = |batch: &[Entry]| {
+                self.read_in_time(|reading| {
+                    let read = |entry| {
+                        let Some(sequence) = self.facts(entry, records) else { return Ok(None) };
+                        let later = goes_on
+                            && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
+                        let which = if later { Which::Unindexed } else { Which::All };
+                        self.read(entry, sequence, which, None, reading).map(Some)
+                    };
+                    batch.iter().map(read).collect::<SpiResult<Vec<_>>>()
+                })
+            };
+            match read(&batch) {
+                Ok(sequences) => {
+                    for (entry, sequence) in batch.into_iter().zip(sequences) {
+                        steps.extend(sequence.map(|before| self.planned(entry, before)));
+                    }
                 }
+                // One table that is locked is not to keep the others from being read.
+                Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => {
+                    for entry in batch {
+                        match read(std::slice::from_ref(&entry)) {
+                            Ok(sequences) => {
+                                let before = sequences.into_iter().next().flatten();
+                                steps.extend(before.map(|before| self.planned(entry, before)));
+                            }
+                            Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => {
+                                let before = self.facts(&entry, records);
+                                steps.extend(before.map(|before| self.not_read(entry, before, error)));
+                            }
+                            Err(failure) => return Err(failure),
+                        }
+                    }
+                }
+                Err(failure) => return Err(failure),
             }
         }
         Ok(steps)
+    }
+
+    /// How to change many sequences without holding as many locks.
+    fn in_parts(&self) -> &'static str {
+        match &self.planner {
+            Planner::SetUp(target, _) if target.from.is_none() => {
+                "CALL setup_interleaved_sequences_in_batches(), which locks one sequence at a time."
+            }
+            Planner::SetUp(..) => "The class of a node is changed for all sequences at once.",
+            Planner::Reset => {
+                "Call reset_interleaved_sequences(sequences) for some of them at a time, and at last without arguments."
+            }
+        }
+    }
+
+    fn planned(&self, entry: Entry, before: Sequence) -> Step {
+        let plan = self.plan_one(&entry, &before);
+        Step { entry, before, plan }
+    }
+
+    /// A sequence whose table could not be read in time.
+    fn not_read(&self, entry: Entry, before: Sequence, error: Error) -> Step {
+        let mut step = self.planned(entry, before);
+        step.plan.detail = error.message.clone();
+        step.plan.outcome = Outcome::Fail(error);
+        step
     }
 
     /// Plans the sequences of a selection, alters them and keeps records of it. `only` is the sequence where
@@ -113,10 +158,13 @@ impl Change {
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept(self.function) => {
-                records::keep(self.function, target.from.or(self.class), altered)?
+                records::keep(self.function, target.class, target.from, altered)?
             }
             Planner::SetUp(..) => {}
-            Planner::Reset => records::forget(self.function, altered)?,
+            Planner::Reset if records::may_be_forgotten(self.function) => {
+                records::forget(self.function, altered)?
+            }
+            Planner::Reset => {}
         }
         Ok(steps)
     }
@@ -129,7 +177,7 @@ impl Change {
     /// Locks every sequence that is to be altered, looks again, and alters it.
     fn carry_out(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
         let altered = steps.iter().filter(|step| step.is_altered());
-        locks::check_room(altered.clone().count())?;
+        locks::check_room(altered.clone().count(), self.in_parts())?;
         locks::lock(altered, self.timeout)?;
         catalog::with_own_settings(|| self.look_again(steps, records))?;
         self.check(steps)?;
@@ -178,7 +226,7 @@ impl Change {
     fn plan_one(&self, entry: &Entry, sequence: &Sequence) -> Plan {
         let mut plan = match &self.planner {
             Planner::SetUp(target, _) => plan(sequence, target),
-            Planner::Reset => plan_reset(sequence, self.class),
+            Planner::Reset => plan_reset(sequence),
         };
         if let Some(reason) = entry.exempt {
             plan.outcome = Outcome::Skip;
@@ -312,6 +360,11 @@ impl Step {
     /// Whether it is, or is to be, altered.
     pub(super) fn is_altered(&self) -> bool {
         matches!(self.plan.outcome, Outcome::Alter { .. })
+    }
+
+    /// Whether its table could not be read in time.
+    pub(super) fn is_locked(&self) -> bool {
+        self.error().is_some_and(|error| error.sqlstate == SqlState::LockNotAvailable)
     }
 
     /// Why it cannot be.

@@ -15,6 +15,8 @@ pub(super) struct Table(&'static CStr);
 pub(super) const NODE: Table = Table(c"interleaved_node");
 /// What a set-up has done with each sequence.
 pub(super) const SEQUENCE: Table = Table(c"interleaved_sequence");
+/// Columns that callers have named in `feeds`.
+pub(super) const FEED: Table = Table(c"interleaved_feed");
 /// The last set-up in batches.
 pub(super) const SETUP: Table = Table(c"interleaved_setup");
 

@@ -41,6 +41,8 @@ pub enum SqlState {
     LockNotAvailable,
     /// 55006: another session is at it.
     ObjectInUse,
+    /// 25001: a transaction block where there must be none.
+    ActiveSqlTransaction,
     /// 25000: a transaction in which this cannot be done.
     InvalidTransactionState,
     /// 55000: the state of the database does not allow it.
@@ -69,6 +71,7 @@ impl SqlState {
             Self::InvalidSchemaName => "3F000",
             Self::LockNotAvailable => "55P03",
             Self::ObjectInUse => "55006",
+            Self::ActiveSqlTransaction => "25001",
             Self::InvalidTransactionState => "25000",
             Self::ObjectNotInPrerequisiteState => "55000",
         }

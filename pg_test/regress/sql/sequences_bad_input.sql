@@ -72,6 +72,10 @@ SELECT setup_interleaved_sequences(2, feeds => '{"item": ["item.id"]}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["item_id_seq.last_value"]}');
 \echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, schemas => '{}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT setup_interleaved_sequences(2, sequences => '{}');
+\echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, peers => ARRAY['{}'::jsonb]);
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, blocks => NULL);

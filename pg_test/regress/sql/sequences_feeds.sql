@@ -29,4 +29,14 @@ FROM setup_interleaved_sequences(2, sequences => '{"\"Draw\""}', dry_run => true
 SELECT action, in_use, restart
 FROM setup_interleaved_sequences(2, sequences => '{"\"Draw\""}', feeds => '{"\"Draw\"": ["pen.no", "\"Cow\".\"Tag No\""]}');
 INSERT INTO "Cow" (v) VALUES (5) RETURNING "Tag No";
+-- What was given once is known to the check, to later set-ups and to the way back.
+CREATE SEQUENCE doc_no;
+CREATE TABLE doc (id bigint PRIMARY KEY);
+SELECT action, fed_columns FROM setup_interleaved_sequences(2, sequences => '{doc_no}', feeds => '{"doc_no": ["doc.id"]}');
+INSERT INTO doc VALUES (7), (20);
+SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'doc_no'::regclass;
+SELECT action, restart, detail FROM setup_interleaved_sequences(2, sequences => '{doc_no}');
+SELECT sequence::regclass, relation::regclass, attribute FROM interleaved_feed WHERE sequence = 'doc_no'::regclass;
+SELECT action, in_use, restart, fed_columns FROM reset_interleaved_sequences('{doc_no}');
+SELECT count(*) FROM interleaved_feed WHERE sequence = 'doc_no'::regclass;
 DROP SCHEMA "Feed Lot" CASCADE;

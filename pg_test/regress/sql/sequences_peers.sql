@@ -82,7 +82,7 @@ SELECT * FROM check_interleaved_sequences(ARRAY['{"version": 2}']::jsonb[]);
 SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state() || '{"node": 5}']);
 SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state() || '{"colour": "red"}']);
 SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state()]);
-SELECT * FROM setup_interleaved_sequences(2, 2, peers => ARRAY[interleaved_node_state() || '{"timeline": 9}']);
+SELECT * FROM setup_interleaved_sequences(2, 2, peers => ARRAY[interleaved_node_state()]);
 SELECT * FROM setup_interleaved_sequences(2, 2, peers => ARRAY[NULL]::jsonb[]);
 SELECT * FROM setup_interleaved_sequences(2, 2, peers => NULL);
 -- A floor beyond the type.

@@ -9,7 +9,10 @@ CREATE SEQUENCE down INCREMENT -1;
 CREATE SEQUENCE pooled INCREMENT 50;
 CREATE SEQUENCE own_step INCREMENT 2;
 CREATE SEQUENCE untouched INCREMENT 7;
-SELECT sequence, action, restart, ddl FROM setup_interleaved_sequences(2, schemas => '{back}', exclude => '{untouched}', blocks => true);
+SELECT sequence, action, restart, ddl FROM setup_interleaved_sequences(2, schemas => '{back}', exclude => '{untouched, own_step}', blocks => true);
+-- trap_s26: a step that may be a block's or that of a set-up is not guessed.
+SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{own_step}', blocks => true, dry_run => true);
+SELECT action, detail FROM setup_interleaved_sequences(2, sequences => '{own_step}', dry_run => true);
 INSERT INTO one DEFAULT VALUES RETURNING id;
 SELECT nextval('pooled'), nextval('down');
 INSERT INTO one VALUES (77);
@@ -41,10 +44,32 @@ SELECT count(*) FROM interleaved_node;
 SELECT action, detail FROM setup_interleaved_sequences(1, 3, sequences => '{one_id_seq}');
 SELECT node, nodes FROM interleaved_node;
 ROLLBACK;
--- Without records, as after DROP EXTENSION: the step is taken from the class.
+-- Without records, as after DROP EXTENSION, a step is not taken for that of a set-up.
 BEGIN;
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{down}');
 DELETE FROM interleaved_sequence;
 SELECT action, detail, ddl FROM reset_interleaved_sequences('{down}');
 ROLLBACK;
+-- What is used up is no obstacle, and a cycle goes on where it stands.
+CREATE SEQUENCE small MAXVALUE 6;
+CREATE SEQUENCE cycle MAXVALUE 9 CYCLE;
+CREATE TABLE slot (no int DEFAULT nextval('cycle'));
+SELECT count(*) FROM setup_interleaved_sequences(2, sequences => '{small, cycle}');
+SELECT nextval('small') FROM generate_series(1, 3);
+INSERT INTO slot SELECT FROM generate_series(1, 6);
+SELECT action, restart, detail FROM setup_interleaved_sequences(2, sequences => '{cycle}');
+SELECT sequence, action, restart, detail, ddl FROM reset_interleaved_sequences('{small, cycle}');
+-- trap_s31: the owner of a sequence moves it back, and who may not see where a sequence stands is not told.
+CREATE ROLE regress_keyspace_owner;
+GRANT USAGE, CREATE ON SCHEMA back TO regress_keyspace_owner;
+SET ROLE regress_keyspace_owner;
+CREATE TABLE theirs (id serial PRIMARY KEY);
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{theirs_id_seq}');
+SELECT action, new_increment FROM reset_interleaved_sequences('{theirs_id_seq}');
+SELECT sequence, action, in_use, restart, values_left, percent_used, last_value FROM reset_interleaved_sequences('{one_id_seq}', dry_run => true);
+SELECT sequence, action, in_use, restart, values_left, percent_used, last_value FROM setup_interleaved_sequences(2, sequences => '{one_id_seq}', dry_run => true);
+SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'one_id_seq'::regclass;
+SELECT in_use FROM interleaved_sequence;
+RESET ROLE;
 DROP SCHEMA back CASCADE;
+DROP ROLE regress_keyspace_owner;

@@ -71,6 +71,11 @@ impl Course {
         floor
     }
 
+    /// The first value that a sequence has not handed out in this round of its cycle.
+    pub(super) fn after_position(self, sequence: &Sequence) -> i128 {
+        i128::from(sequence.last_value) + if sequence.is_called { self.sign } else { 0 }
+    }
+
     /// How many values are left from `next` on, in steps of `step`, when each needs `size` ids.
     pub(super) fn values_left(self, next: i128, limit: i128, step: i128, size: i128) -> i128 {
         let last = limit - (size - 1) * self.sign;
@@ -109,6 +114,12 @@ impl Share {
             from.and_then(|from| size(sequence, from, false)).or_else(|| size(sequence, class, blocks))?;
         let values = if size == 1 { class.residue() } else { class.blocks(size, sequence.start) };
         Some(Self { values, size })
+    }
+
+    /// Whether it cannot be told if a sequence steps by the number of nodes or by blocks of as many ids.
+    pub(super) fn is_ambiguous(sequence: &Sequence, class: Class) -> bool {
+        sequence.former.is_none()
+            && sequence.increment.unsigned_abs() == u64::from(class.nodes().unsigned_abs())
     }
 
     /// The increment of a sequence that hands out these values, without its sign.

@@ -2,7 +2,7 @@
 
 use super::class::{Class, Residue};
 use super::course::{Course, Share};
-use super::sequence::{Former, Sequence};
+use super::sequence::Sequence;
 use crate::error::{Error, SqlState};
 
 /// Where a set-up moves sequences to.
@@ -64,17 +64,20 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     let mut notes = notes(sequence, course);
 
     let Some(share) = Share::moved(sequence, target.from, class, target.blocks) else {
-        // A step of the application's own may happen to lie within the class.
-        let whole_steps = sequence.increment % i64::from(class.nodes()) == 0;
         let share = Share { values: class.residue(), size: 1 };
-        let (outcome, remark) = if whole_steps && is_in_order(sequence, course, share) {
-            (Outcome::Unchanged, "in order".to_owned())
-        } else {
-            (Outcome::Skip, format!("increment {} kept", sequence.increment))
-        };
-        notes.insert(0, remark);
-        return position.plan(outcome, next, sequence.increment, notes, sequence, share);
+        notes.insert(0, format!("increment {} kept", sequence.increment));
+        return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     };
+    if target.blocks && target.from.is_none() && Share::is_ambiguous(sequence, class) {
+        let error = Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            format!("sequence {} may step by blocks or by nodes", sequence.name),
+        )
+        .detail(format!("Its increment is {}, the number of nodes, and no set-up of it is known here.", sequence.increment))
+        .hint("If an earlier set-up gave it this increment, set it up without blocks => true; if its values stand for blocks, take another number of nodes.");
+        notes.insert(0, "blocks or nodes".to_owned());
+        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
+    }
     let step = share.step();
     let reason = reason_to_advance(sequence, course, target.gap);
     if i128::from(sequence.increment).abs() == step
@@ -92,9 +95,12 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     let start = course.align(share.values, i128::from(sequence.start));
     let end = limit - (i128::from(share.size) - 1) * course.sign;
     if sequence.cycle && course.is_past(restart, end) && limit == course.end(sequence) {
-        // After the end of a cycle comes its beginning, with or without a class.
-        restart = course.align(share.values, course.wrap_edge(sequence).1);
-        notes.push("wraps around".to_owned());
+        // The rows at the end of a cycle are those of its last round; after its end comes its beginning.
+        restart = course.align(share.values, course.after_position(sequence) + free * course.sign);
+        if course.is_past(restart, end) {
+            restart = course.align(share.values, course.wrap_edge(sequence).1);
+            notes.push("wraps around".to_owned());
+        }
     }
     let increment = i64::try_from(step * course.sign);
     let (false, false, Ok(increment)) = (course.is_past(restart, end), course.is_past(start, end), increment)
@@ -112,7 +118,11 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
             "The next value would be {}, and the limit is {end}.",
             course.furthest(restart, start)
         ))
-        .hint("Widen the sequence and the columns that it feeds, or exclude the sequence.");
+        .hint(if target.gap > 0 {
+            "Take a smaller gap, widen the sequence and the columns that it feeds, or exclude the sequence."
+        } else {
+            "Widen the sequence and the columns that it feeds, or exclude the sequence."
+        });
         notes.insert(0, format!("{restart} is beyond {end}"));
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     };
@@ -136,7 +146,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         format!("was of the class of node {}", class.node_of(sequence.start))
     } else if !share.values.contains(next) {
         "back into the class".to_owned()
-    } else if sequence.columns.iter().any(|column| column.ahead.is_some()) {
+    } else if !sequence.cycle && sequence.columns.iter().any(|column| column.ahead.is_some()) {
         "above the values in use".to_owned()
     } else if let Some(reason) = reason {
         reason
@@ -160,56 +170,53 @@ fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<St
 }
 
 /// Plans the way back: the definition that the sequence had before it was set up, above everything in use.
-///
-/// Without a class the database has no node, and only what is known of the sequence's former definition counts.
-pub fn plan_reset(sequence: &Sequence, class: Option<Class>) -> Plan {
+pub fn plan_reset(sequence: &Sequence) -> Plan {
     let position = Position::of(sequence);
     let Position { course, in_use, limit, .. } = position;
-    let one = Share { values: Residue::every(), size: 1 };
     let mut notes = notes(sequence, course);
     let next = sequence.next_value();
-
-    let is_ours = |class: Class| {
-        Share::of(sequence, class, false).is_some_and(|share| {
-            share.step() == i128::from(sequence.increment).abs() && is_in_order(sequence, course, share)
-        })
-    };
-    let former = match sequence.former {
-        Some(former) => former,
-        None if class.is_some_and(is_ours) => {
-            notes.push("former increment not known".to_owned());
-            Former {
-                increment: sequence.increment.signum(),
-                start: sequence.start,
-                min_value: sequence.min_value,
-                max_value: sequence.max_value,
-            }
-        }
-        None => {
-            notes.insert(0, "not set up here".to_owned());
-            return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, one);
-        }
+    let Some(former) = sequence.former else {
+        let one = Share { values: Residue::every(), size: 1 };
+        notes.insert(0, "no set-up known".to_owned());
+        return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, one);
     };
     // The former sequence gave every value that lies a whole number of steps from its START.
     let size = former.increment.unsigned_abs();
     let values = Residue::through(i128::from(former.start), size);
     let share = Share { values, size };
     let free = i128::from(size) - 1;
-    let restart = course.align(values, course.floor(sequence, in_use) + (free + 1) * course.sign);
-    if course.is_past(restart, limit) {
+    let mut restart = Some(course.align(values, course.floor(sequence, in_use) + (free + 1) * course.sign));
+    if restart.is_some_and(|restart| course.is_past(restart, limit)) {
+        let position_ends = i128::from(sequence.last_value) + i128::from(former.increment);
+        if sequence.cycle && limit == course.end(sequence) {
+            restart = Some(course.align(values, course.after_position(sequence) + free * course.sign));
+            if restart.is_some_and(|restart| course.is_past(restart, limit)) {
+                restart = Some(i128::from(former.edge()));
+                notes.push("wraps around".to_owned());
+            }
+        } else if sequence.is_called && course.is_past(position_ends, limit) {
+            // It stays where it is, at its end.
+            restart = None;
+            notes.push("used up".to_owned());
+        }
+    }
+    if let Some(beyond) = restart.filter(|restart| course.is_past(*restart, limit)) {
         let error = Error::new(
             SqlState::SequenceGeneratorLimitExceeded,
             format!("sequence {} has no value left", sequence.name),
         )
-        .detail(format!("The next value would be {restart}, and the limit is {limit}."))
-        .hint("Widen the sequence and the columns that it feeds, or leave the sequence out.");
-        notes.insert(0, format!("{restart} is beyond {limit}"));
+        .detail(format!("The next value would be {beyond}, and the limit is {limit}."))
+        .hint("Widen the sequence and the columns that it feeds, and try again.");
+        notes.insert(0, format!("{beyond} is beyond {limit}"));
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     }
     let mut ddl = format!(
-        "ALTER SEQUENCE {} INCREMENT BY {} START WITH {} RESTART WITH {restart}",
+        "ALTER SEQUENCE {} INCREMENT BY {} START WITH {}",
         sequence.name, former.increment, former.start
     );
+    if let Some(restart) = restart {
+        ddl.push_str(&format!(" RESTART WITH {restart}"));
+    }
     for (keyword, now, then) in [
         ("MINVALUE", sequence.min_value, former.min_value),
         ("MAXVALUE", sequence.max_value, former.max_value),
@@ -219,13 +226,18 @@ pub fn plan_reset(sequence: &Sequence, class: Option<Class>) -> Plan {
         }
     }
     notes.insert(0, format!("increment {} to {}", sequence.increment, former.increment));
-    position.plan(Outcome::Alter { ddl }, restart, former.increment, notes, sequence, share)
+    let at = restart.unwrap_or(next);
+    let plan = position.plan(Outcome::Alter { ddl }, at, former.increment, notes, sequence, share);
+    Plan { restart: plan.restart.filter(|_| restart.is_some()), ..plan }
 }
 
 /// What is to be minded whatever is done with a sequence.
 fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     let mut notes = Vec::new();
     let limit = course.limit(sequence);
+    if sequence.columns.is_empty() {
+        notes.push("no known column".to_owned());
+    }
     if limit != course.end(sequence) {
         notes.push(format!("column ends at {limit}"));
     }
@@ -249,7 +261,7 @@ pub(super) fn is_in_order(sequence: &Sequence, course: Course, share: Share) -> 
     share.values.contains(sequence.next_value())
         && share.values.contains(i128::from(sequence.start))
         && (!sequence.cycle || share.values.contains(course.wrap_edge(sequence).1))
-        && sequence.columns.iter().all(|column| column.ahead.is_none())
+        && (sequence.cycle || sequence.columns.iter().all(|column| column.ahead.is_none()))
 }
 
 /// Where a sequence stands, for the figures of its plan.
@@ -296,7 +308,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Draw, Elsewhere, FedColumn, NumberType};
+    use super::super::sequence::{Draw, Elsewhere, FedColumn, Former, NumberType};
     use super::*;
     use proptest::prelude::*;
 
@@ -612,26 +624,67 @@ mod tests {
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: 60 };
         let mut after = Sequence { former: Some(former), ..apply(&original, &planned) };
         draw(&mut after);
-        let reset = plan_reset(&after, Class::new(2, 3).ok());
+        let reset = plan_reset(&after);
         assert_eq!(
             ddl(&reset),
             "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 1 START WITH 1 RESTART WITH 12 MINVALUE 1"
         );
         after.columns[0].extreme = Some(33);
-        assert_eq!(plan_reset(&after, None).restart, Some(34));
+        assert_eq!(plan_reset(&after).restart, Some(34));
         after.columns[0].extreme = Some(60);
-        assert!(matches!(plan_reset(&after, None).outcome, Outcome::Fail(_)));
+        after.cycle = false;
+        assert!(matches!(plan_reset(&after).outcome, Outcome::Fail(_)));
     }
 
     #[test]
     fn a_reset_leaves_alone_what_was_not_set_up() {
-        assert_eq!(plan_reset(&fresh(), Class::new(2, 3).ok()).outcome, Outcome::Skip);
+        assert_eq!(plan_reset(&fresh()).outcome, Outcome::Skip);
         let own = Sequence { increment: 50, ..fresh() };
-        assert_eq!(plan_reset(&own, Class::new(1, 2).ok()).outcome, Outcome::Skip);
+        assert_eq!(plan_reset(&own).outcome, Outcome::Skip);
         let ours = apply(&descending(), &plan(&descending(), &target(1, 2, 0)));
-        let reset = plan_reset(&ours, Class::new(1, 2).ok());
-        assert!(ddl(&reset).contains("INCREMENT BY -1 START WITH -1 RESTART WITH -1"), "{reset:?}");
-        assert_eq!(plan_reset(&ours, None).outcome, Outcome::Skip);
+        assert_eq!(plan_reset(&ours).outcome, Outcome::Skip, "a step of 2 may be its own");
+    }
+
+    #[test]
+    fn a_reset_of_what_is_used_up_or_cycles_is_not_in_the_way() {
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: 6 };
+        let end =
+            Sequence { increment: 2, start: 2, max_value: 6, last_value: 6, is_called: true, ..fresh() };
+        let end = Sequence { former: Some(former), columns: vec![column(Some(6))], ..end };
+        let reset = plan_reset(&end);
+        assert_eq!(ddl(&reset), "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 1 START WITH 1");
+        assert_eq!((reset.values_left, reset.detail.as_str()), (Some(0), "increment 2 to 1; used up"));
+        let cycle = Sequence { cycle: true, min_value: 2, ..end };
+        assert_eq!(plan_reset(&cycle).restart, Some(1));
+        let midway = Sequence { last_value: 2, ..cycle };
+        assert_eq!(plan_reset(&midway).restart, Some(3), "rows at the end are those of the last round");
+    }
+
+    #[test]
+    fn trap_s10_a_cycle_goes_on_where_it_stands() {
+        let job = Sequence { cycle: true, max_value: 100, last_value: 10, is_called: true, ..fresh() };
+        let mut job = Sequence { columns: vec![column(Some(100))], ..job };
+        let planned = plan(&job, &target(2, 2, 0));
+        assert_eq!(planned.restart, Some(12));
+        job = apply(&job, &planned);
+        (job.columns[0].extreme, job.columns[0].ahead) = (Some(100), Some(100));
+        assert_eq!(plan(&job, &target(2, 2, 0)).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn trap_s26_blocks_as_large_as_there_are_nodes_are_not_guessed() {
+        let five = Sequence { increment: 5, ..fresh() };
+        let blocks = Target { blocks: true, ..target(2, 5, 0) };
+        let planned = plan(&five, &blocks);
+        assert!(matches!(planned.outcome, Outcome::Fail(_)), "{planned:?}");
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
+        let ours = Sequence { start: 2, last_value: 2, former: Some(former), ..five };
+        assert_eq!(plan(&ours, &blocks).outcome, Outcome::Unchanged);
+        // Of an increment of its own nobody knows what its values stand for, in the class or not.
+        let own = Sequence { increment: 50, ..fresh() };
+        assert_eq!(plan(&own, &target(1, 2, 0)).outcome, Outcome::Skip);
+        assert_eq!(Former::of(&Sequence { increment: -5, ..fresh() }, class(2, 5)).increment, -1);
+        assert_eq!(Former::of(&own, class(2, 5)).increment, 50);
     }
 
     #[test]
@@ -646,7 +699,7 @@ mod tests {
             columns: vec![column(Some(230))],
             ..fresh()
         };
-        assert_eq!(plan_reset(&blocks, None).restart, Some(301));
+        assert_eq!(plan_reset(&blocks).restart, Some(301));
     }
 
     #[test]
@@ -699,7 +752,7 @@ mod tests {
                 if let (Some(first), Some(in_use)) = (first, planned.in_use) {
                     let course = Course::of(&sequence);
                     let goes_on = course.is_past(i128::from(first), i128::from(in_use));
-                    prop_assert!(goes_on || planned.detail.contains("wraps around"));
+                    prop_assert!(goes_on || sequence.cycle);
                 }
                 let mut mine: std::collections::HashSet<i64> = first.into_iter().collect();
                 if restart {

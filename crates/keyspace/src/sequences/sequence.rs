@@ -146,6 +146,25 @@ pub struct Former {
     pub max_value: i64,
 }
 
+impl Former {
+    /// What a sequence was before a set-up that nobody has recorded, as far as its definition tells: one that steps by
+    /// the number of nodes was set up before, here or on the server that it was copied from.
+    pub fn of(sequence: &Sequence, class: Class) -> Self {
+        let is_set_up = sequence.increment.unsigned_abs() == u64::from(class.nodes().unsigned_abs());
+        Self {
+            increment: if is_set_up { sequence.increment.signum() } else { sequence.increment },
+            start: sequence.start,
+            min_value: sequence.min_value,
+            max_value: sequence.max_value,
+        }
+    }
+
+    /// Where the sequence began, and where it wrapped around to.
+    pub const fn edge(&self) -> i64 {
+        if self.increment > 0 { self.min_value } else { self.max_value }
+    }
+}
+
 /// What another node has of the values of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {

@@ -220,6 +220,8 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     let furthest = sequence.columns.iter().filter_map(|column| Some((column, column.ahead?)));
     if let Some((column, value)) =
         furthest.reduce(|a, b| if course.is_past(i128::from(b.1), i128::from(a.1)) { b } else { a })
+        // Of a cycle they are those of its last round.
+        && !sequence.cycle
     {
         let column = column.name.clone();
         findings.push(if in_class {
@@ -265,7 +267,9 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     let own_step = Share::of(sequence, class, false).is_none();
     let share = Share::of(sequence, class, false).unwrap_or(Share { values: class.residue(), size: 1 });
     let mut findings = Vec::new();
-    if i128::from(sequence.increment) % share.step() != 0 {
+    if own_step {
+        findings.push(Finding::OwnIncrement);
+    } else if i128::from(sequence.increment) % share.step() != 0 {
         findings.push(Finding::WrongIncrement);
     } else {
         if position && !share.values.contains(sequence.next_value()) {
@@ -292,7 +296,7 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     if sequence.is_drawn_on() && (class.contains(last) || class.is_ahead(last, &progression)) {
         return Vec::new();
     }
-    if own_step { vec![Finding::OwnIncrement] } else { findings }
+    findings
 }
 
 #[cfg(test)]
