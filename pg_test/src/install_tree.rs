@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::{PgConfig, Run};
 
 /// The programs of the server's side; where they are installed among a whole system's, nothing else is copied.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 19] = [
     "postgres",
     "initdb",
     "pg_ctl",
@@ -32,6 +32,7 @@ const PROGRAMS: [&str; 18] = [
     "pg_createsubscriber",
     "pg_waldump",
     "pgbench",
+    "vacuumdb",
 ];
 
 /// What is put into a tree.

@@ -52,25 +52,7 @@ impl Server {
     ///
     /// When it does not start; the error ends with its log.
     pub fn start(tree: &InstallTree, name: &str, settings: &[&str]) -> Result<Self> {
-        let directory = tree.run().make_directory(name)?;
-        let output = tree
-            .command("initdb")
-            .args([
-                "--username",
-                SUPERUSER,
-                "--auth=trust",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--pgdata",
-            ])
-            .arg(directory.join("data"))
-            .stdin(Stdio::null())
-            .output()
-            .context("could not run initdb")?;
-        if !output.status.success() {
-            bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
+        let directory = initialise(tree, name)?;
         let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
         server.append_settings(&["port = 5432"])?;
         server.append_settings(COMMON)?;
@@ -100,6 +82,57 @@ impl Server {
             bail!("pg_basebackup failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
+        server.open_here()?;
+        Ok(server)
+    }
+
+    /// Makes a standby a server of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or does not follow in time.
+    pub fn promote(&self) -> Result<()> {
+        let mut client = self.connect("postgres")?;
+        let promoted: bool =
+            client.query_one("SELECT pg_promote()", &[]).context("could not promote the server")?.get(0);
+        if !promoted {
+            bail!("server {} was not promoted in time", self.name);
+        }
+        Ok(())
+    }
+
+    /// Moves a server to a new data directory by pg_upgrade, and starts it there. The old one is stopped.
+    ///
+    /// # Errors
+    ///
+    /// When pg_upgrade refuses, or the new server does not start.
+    pub fn upgrade(old: &mut Self, name: &str) -> Result<Self> {
+        let tree = old.tree.clone();
+        let directory = initialise(&tree, name)?;
+        old.stop()?;
+        let output = tree
+            .command("pg_upgrade")
+            .args(["--username", SUPERUSER, "--link", "--no-sync"])
+            .arg("--old-bindir")
+            .arg(tree.bindir())
+            .arg("--new-bindir")
+            .arg(tree.bindir())
+            .arg("--old-datadir")
+            .arg(old.directory.join("data"))
+            .arg("--new-datadir")
+            .arg(directory.join("data"))
+            .arg("--socketdir")
+            .arg(&directory)
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .output()
+            .context("could not run pg_upgrade")?;
+        if !output.status.success() {
+            bail!("pg_upgrade failed: {}", String::from_utf8_lossy(&output.stdout).trim());
+        }
+        let mut server = Self { tree, name: name.to_owned(), directory, process: None };
+        server.append_settings(&["port = 5432"])?;
+        server.append_settings(COMMON)?;
         server.open_here()?;
         Ok(server)
     }
@@ -295,6 +328,30 @@ impl Server {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+/// Makes a data directory in a directory of its own.
+fn initialise(tree: &InstallTree, name: &str) -> Result<PathBuf> {
+    let directory = tree.run().make_directory(name)?;
+    let output = tree
+        .command("initdb")
+        .args([
+            "--username",
+            SUPERUSER,
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--pgdata",
+        ])
+        .arg(directory.join("data"))
+        .stdin(Stdio::null())
+        .output()
+        .context("could not run initdb")?;
+    if !output.status.success() {
+        bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(directory)
 }
 
 enum Launch {

@@ -57,7 +57,11 @@ pub(super) fn connect_all(servers: &[&Server], database: &str) -> Result<()> {
                 .query(
                     "SELECT pglogical.create_subscription(subscription_name := $1::text::name, provider_dsn := $2,
                          synchronize_structure := false, synchronize_data := false, forward_origins := '{}')",
-                    &[&format!("from_{}", provider.name()), &provider.conninfo(database)],
+                    // The provider names the slot after it, so it says whose it is.
+                    &[
+                        &format!("{}_from_{}", subscriber.name(), provider.name()),
+                        &provider.conninfo(database),
+                    ],
                 )
                 .context("could not create the subscription of pglogical")?;
         }

@@ -1,0 +1,7 @@
+//! What docs/guides/runbook.md says, done on real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod copies;
+mod fail_over;
+mod nodes;
+mod three_nodes;

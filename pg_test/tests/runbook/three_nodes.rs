@@ -1,0 +1,129 @@
+//! Three nodes that replicate to each other: filled ones are set up beside their writers, a node is added, one
+//! leaves, and the number of nodes is changed.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pg_test::replication::Method;
+use pg_test::{InstallTree, Server, contents};
+
+use crate::nodes::{DATABASE, assert_of, check, code, insert, set_up, start, state};
+
+#[test]
+fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
+    let tree = InstallTree::from_environment().unwrap();
+    let method = Method::of(&tree).unwrap();
+    let settings = method.settings(&tree).unwrap();
+    let servers = ["one", "two", "three"].map(|name| start(name, &settings));
+    let all: Vec<&Server> = servers.iter().collect();
+    method.connect_all(&all, DATABASE).unwrap();
+    let [one, two, three] = [all[0], all[1], all[2]];
+    set_up(one, (1, 2), &[], 0).unwrap();
+    set_up(two, (2, 2), &[state(one)], 0).unwrap();
+    let mut seen = HashSet::new();
+    let mut clients = [one, two, three].map(|server| server.connect(DATABASE).unwrap());
+    for round in 0..3 {
+        assert_of(&insert(&mut clients[0], 4), (1, 2), &mut seen);
+        assert_of(&insert(&mut clients[1], 3 + round), (2, 2), &mut seen);
+    }
+    method.wait_until_applied(&all, DATABASE).unwrap();
+
+    // Add: node 1 gives up a half of its class, and the newcomer takes it. Node 2 does nothing.
+    clients[0].batch_execute("SELECT split_interleaved_sequences(2)").unwrap();
+    set_up(three, (3, 4), &[state(one), state(two)], 0).unwrap();
+    for (server, others) in [(one, [two, three]), (two, [one, three]), (three, [one, two])] {
+        assert_eq!(check(server, &others.map(state)), Vec::<String>::new());
+    }
+    for _ in 0..3 {
+        for (at, class) in [(0, (1, 4)), (1, (2, 2)), (2, (3, 4))] {
+            assert_of(&insert(&mut clients[at], 3), class, &mut seen);
+        }
+    }
+    method.wait_until_applied(&all, DATABASE).unwrap();
+
+    // Another class needs the states of the others; with them the number of nodes is changed above a common floor.
+    assert_eq!(code(&set_up(one, (1, 3), &[], 0).unwrap_err()), "55000");
+    for (server, others, class) in
+        [(one, [two, three], (1, 3)), (two, [one, three], (2, 3)), (three, [one, two], (3, 3))]
+    {
+        set_up(server, class, &others.map(state), 1_000).unwrap();
+    }
+    for (server, others) in [(one, [two, three]), (two, [one, three]), (three, [one, two])] {
+        assert_eq!(check(server, &others.map(state)), Vec::<String>::new());
+    }
+    for (at, class) in [(0, (1, 3)), (1, (2, 3)), (2, (3, 3))] {
+        assert_of(&insert(&mut clients[at], 5), class, &mut seen);
+    }
+
+    // Leave: once its rows have arrived a node stops writing. Its class stays unused.
+    method.wait_until_applied(&all, DATABASE).unwrap();
+    let equal = |a: &Server, b: &Server| contents(a, DATABASE).unwrap() == contents(b, DATABASE).unwrap();
+    assert!(equal(one, two) && equal(one, three));
+    clients[2].batch_execute("ALTER DATABASE postgres SET default_transaction_read_only = on").unwrap();
+    for (at, class) in [(0, (1, 3)), (1, (2, 3))] {
+        assert_of(&insert(&mut clients[at], 5), class, &mut seen);
+    }
+    method.wait_until_applied(&all, DATABASE).unwrap();
+    assert!(equal(one, two) && equal(one, three));
+    for server in &all {
+        let found = method.conflicts(server, DATABASE).unwrap();
+        assert!(found.is_clean(), "{}: {found:?}", server.name());
+    }
+}
+
+/// Two filled nodes in use: states are exchanged, each is set up beside its writers, and the check is the proof.
+#[test]
+fn trap_s43_filled_nodes_are_set_up_beside_their_writers() {
+    let servers = ["one", "two"].map(|name| start(name, &[]));
+    let rows = "INSERT INTO item SELECT i FROM generate_series(1, 500) i; SELECT setval('item_id_seq', 500)";
+    for (server, more) in servers.iter().zip([0, 70]) {
+        let mut client = server.connect(DATABASE).unwrap();
+        client.batch_execute(rows).unwrap();
+        client.query("SELECT nextval('item_id_seq') FROM generate_series(1, $1)", &[&more]).unwrap();
+    }
+    let states = [state(&servers[0]), state(&servers[1])];
+    let ended = AtomicBool::new(false);
+    let drawn: [Mutex<Vec<(bool, i64)>>; 2] = Default::default();
+    let is_set_up = [AtomicBool::new(false), AtomicBool::new(false)];
+    std::thread::scope(|scope| {
+        for at in 0..2 {
+            let (server, drawn, is_set_up, ended) = (&servers[at], &drawn[at], &is_set_up[at], &ended);
+            scope.spawn(move || {
+                let mut client = server.connect(DATABASE).unwrap();
+                while !ended.load(Ordering::SeqCst) {
+                    let after = is_set_up.load(Ordering::SeqCst);
+                    let key: i64 =
+                        client.query_one("INSERT INTO item DEFAULT VALUES RETURNING id", &[]).unwrap().get(0);
+                    drawn.lock().unwrap().push((after, key));
+                }
+            });
+        }
+        for (at, node) in [(1, 2), (0, 1)] {
+            let call = format!(
+                "CALL setup_interleaved_sequences_in_batches({node}, 2, peers => ARRAY[$${}$$::jsonb], gap => 1000000)",
+                states[1 - at]
+            );
+            servers[at].connect(DATABASE).unwrap().batch_execute(&call).unwrap();
+            is_set_up[at].store(true, Ordering::SeqCst);
+        }
+        while drawn.iter().any(|drawn| drawn.lock().unwrap().iter().filter(|(after, _)| *after).count() < 50)
+        {
+            std::thread::yield_now();
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+    for (at, other) in [(0, 1), (1, 0)] {
+        // Tables were filled without replication, so each holds the rows of its own node only.
+        assert_eq!(check(&servers[at], &[state(&servers[other])]), Vec::<String>::new());
+    }
+    let given = drawn.map(|drawn| drawn.into_inner().unwrap());
+    let after: Vec<HashSet<i64>> = given
+        .iter()
+        .map(|given| given.iter().filter(|(after, _)| *after).map(|(_, key)| *key).collect())
+        .collect();
+    for (at, other) in [(0, 1), (1, 0)] {
+        let all: HashSet<i64> = given[other].iter().map(|(_, key)| *key).collect();
+        assert!(after[at].is_disjoint(&all), "a value of a node that was set up was given by the other");
+    }
+}
