@@ -1283,6 +1283,12 @@ COMMENT ON FUNCTION @extschema@.ulid_boundary(timestamptz) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/sequences/guard/mod.rs
+-- pg_keyspace::sequences::guard::unguard_interleaved_sequences
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/keys/uuidv7.rs
 -- pg_keyspace::keys::uuidv7::uuidv7
 CREATE  FUNCTION "uuidv7"() RETURNS uuid /* UuidResult */

@@ -30,6 +30,21 @@ pub(crate) fn to_server(text: &str) -> CString {
     }
 }
 
+/// Text of the server, a name for one, as Rust holds it.
+pub(crate) fn from_server(text: &CStr) -> String {
+    let bytes = text.to_bytes();
+    if is_utf8() || bytes.is_ascii() {
+        return text.to_string_lossy().into_owned();
+    }
+    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    // SAFETY: the source is valid for its length and ends in a zero byte; the result is the source itself or a
+    // new string that ends in one.
+    unsafe {
+        let converted = pg_sys::pg_server_to_any(text.as_ptr(), length, pg_sys::pg_enc::PG_UTF8 as i32);
+        CStr::from_ptr(converted).to_string_lossy().into_owned()
+    }
+}
+
 /// Text for a message, which goes out without a conversion: beside UTF8, what is not ASCII is written as `\u{e9}`.
 pub(crate) fn for_message(text: String) -> String {
     if text.is_ascii() || is_utf8() {
@@ -99,6 +114,44 @@ unsafe impl BoxRet for ServerJson {
         // the call.
         match unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]) } {
             // SAFETY: as above.
+            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+            None => fcinfo.return_null(),
+        }
+    }
+}
+
+/// A name of ours as a result.
+pub(crate) struct ServerName(pub(crate) String);
+
+impl IntoDatum for ServerName {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        let name = to_server(&self.0);
+        // SAFETY: the memory has the size of a name, which is filled up with zeros.
+        unsafe {
+            let datum = pg_sys::palloc0(size_of::<pg_sys::NameData>()).cast::<pg_sys::NameData>();
+            pg_sys::namestrcpy(datum, name.as_ptr());
+            Some(datum.into())
+        }
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::NAMEOID
+    }
+}
+
+// SAFETY: the datum is that of a `name`.
+unsafe impl SqlTranslatable for ServerName {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(ServerName);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("name"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("name")));
+}
+
+// SAFETY: as above.
+unsafe impl BoxRet for ServerName {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+        match self.into_datum() {
+            // SAFETY: the datum lives in the memory context of the call.
             Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
             None => fcinfo.return_null(),
         }

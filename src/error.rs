@@ -27,15 +27,16 @@ pub(crate) fn raise(report: ErrorReport) -> ! {
     match Err::<Infallible, _>(report).unwrap_or_report() {}
 }
 
-/// Turns an error of the pure crate into a report with its SQLSTATE, detail and hint.
-pub(crate) fn report(error: Error) -> ErrorReport {
-    let code = match error.sqlstate {
+/// A SQLSTATE as PostgreSQL has it.
+pub(crate) fn code(sqlstate: SqlState) -> PgSqlErrorCode {
+    match sqlstate {
         SqlState::NullValueNotAllowed => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
         SqlState::NumericValueOutOfRange => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
         SqlState::DatetimeFieldOverflow => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
         SqlState::InvalidParameterValue => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         SqlState::InvalidTextRepresentation => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
         SqlState::InvalidBinaryRepresentation => PgSqlErrorCode::ERRCODE_INVALID_BINARY_REPRESENTATION,
+        SqlState::CheckViolation => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
         SqlState::DatatypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
         SqlState::FeatureNotSupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         SqlState::SequenceGeneratorLimitExceeded => PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
@@ -51,8 +52,12 @@ pub(crate) fn report(error: Error) -> ErrorReport {
         SqlState::ActiveSqlTransaction => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
         SqlState::InvalidTransactionState => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
         SqlState::ObjectNotInPrerequisiteState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-    };
-    let mut report = ErrorReport::new(code, for_message(error.message), "pg_keyspace");
+    }
+}
+
+/// Turns an error of the pure crate into a report with its SQLSTATE, detail and hint.
+pub(crate) fn report(error: Error) -> ErrorReport {
+    let mut report = ErrorReport::new(code(error.sqlstate), for_message(error.message), "pg_keyspace");
     if let Some(detail) = error.detail {
         report = report.set_detail(for_message(detail));
     }

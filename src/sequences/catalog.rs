@@ -249,7 +249,8 @@ fn leave_out_descendants(entry: &mut Entry) {
     });
 }
 
-fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
+/// The type of numbers that a type, or what a domain is made of, is; `None` where it is none.
+pub(super) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
     // SAFETY: looks the type up, and what a domain is made of.
     match unsafe { pg_sys::getBaseType(declared?) } {
         pg_sys::INT2OID => Some(NumberType::Smallint),

@@ -98,9 +98,7 @@ fn busy() -> Error {
 /// Refuses to lock more sequences at once than the server has room for, and names the other form where they are
 /// many (trap S20): `in_parts`. What fits beyond the room that is promised belongs to everybody.
 pub(super) fn check_room(sequences: usize, in_parts: &str) -> Result<(), Error> {
-    // SAFETY: a plain integer, set before a backend starts.
-    let backends = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
-    let room = number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"));
+    let room = room();
     if sequences > room {
         return Err(Error::new(
             SqlState::OutOfMemory,
@@ -121,6 +119,13 @@ pub(super) fn check_room(sequences: usize, in_parts: &str) -> Result<(), Error> 
     Ok(())
 }
 
+/// How many locks the server has room for.
+pub(super) fn room() -> usize {
+    // SAFETY: a plain integer, set before a backend starts.
+    let backends = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
+    number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"))
+}
+
 /// The value of an integer setting.
 fn number(setting: &CStr) -> usize {
     // SAFETY: the name of a setting that every server has; the value is a string that is read at once.
@@ -130,45 +135,67 @@ fn number(setting: &CStr) -> usize {
     }
 }
 
+/// A relation to be locked.
+pub(super) struct Wanted<'a> {
+    pub(super) oid: pg_sys::Oid,
+    /// For a message.
+    pub(super) name: &'a str,
+    pub(super) lock: u32,
+}
+
 /// Locks sequences against drawing, to the end of the transaction: all of them, or none.
 ///
-/// While one is waited for, the others stay locked, and who wants to draw from them waits, too. That must
+/// # Errors
+/// As for [`lock_all`].
+pub(super) fn lock<'a>(steps: impl Iterator<Item = &'a Step> + Clone, timeout: Timeout) -> Result<(), Error> {
+    let wanted = steps.map(|step| Wanted {
+        oid: step.entry.oid,
+        name: step.entry.name.as_str(),
+        lock: pg_sys::ShareRowExclusiveLock,
+    });
+    lock_all(wanted, timeout, |name| {
+        Error::new(
+            SqlState::LockNotAvailable,
+            format!("could not lock sequence \"{name}\" within {}", timeout.text()),
+        )
+        .detail("A transaction that has drawn from it is still open; while it is waited for, nobody else can draw.")
+        .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+    })
+}
+
+/// Locks relations to the end of the transaction: all of them, or none.
+///
+/// While one is waited for, the others stay locked, and who wants to use them waits, too. That must
 /// not end in a deadlock of which a writer is the victim (trap S19), so before PostgreSQL would look for one,
 /// all are given back and taken anew, until `timeout` is used up.
 ///
 /// # Errors
-/// 55P03 where the locks were not to be had in time.
-pub(super) fn lock<'a>(steps: impl Iterator<Item = &'a Step> + Clone, timeout: Timeout) -> Result<(), Error> {
+/// 55P03, as `refusal` words it, where the locks were not to be had in time.
+pub(super) fn lock_all<'a>(
+    wanted: impl Iterator<Item = Wanted<'a>> + Clone,
+    timeout: Timeout,
+    refusal: impl Fn(&str) -> Error,
+) -> Result<(), Error> {
     // SAFETY: a plain integer of this backend, in milliseconds.
     let unnoticed = u64::try_from(unsafe { pg_sys::DeadlockTimeout } / 2).unwrap_or(1).max(1);
     let deadline = Instant::now() + timeout.0;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let wait = Timeout(left.min(Duration::from_millis(unnoticed)).max(Duration::from_millis(1)));
-        let waited_for = Cell::new(None);
+        let waited_for = Cell::new("");
         let locked = subtransaction::attempt(|| {
             settings::with(&[(c"lock_timeout", wait.setting().as_c_str())], || {
-                for step in steps.clone() {
-                    waited_for.set(Some(&step.entry));
+                for relation in wanted.clone() {
+                    waited_for.set(relation.name);
                     // SAFETY: takes a lock by OID; the lock manager raises its own errors.
-                    unsafe {
-                        pg_sys::LockRelationOid(step.entry.oid, pg_sys::ShareRowExclusiveLock as i32);
-                    }
+                    unsafe { pg_sys::LockRelationOid(relation.oid, relation.lock as i32) };
                 }
             });
         });
         match locked {
             Ok(()) => return Ok(()),
             Err(error) if !is_in_use(&error) => error.rethrow(),
-            Err(_) if Instant::now() >= deadline => {
-                let name = waited_for.get().map_or("", |entry| entry.name.as_str());
-                return Err(Error::new(
-                    SqlState::LockNotAvailable,
-                    format!("could not lock sequence \"{name}\" within {}", timeout.text()),
-                )
-                .detail("A transaction that has drawn from it is still open; while it is waited for, nobody else can draw.")
-                .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed."));
-            }
+            Err(_) if Instant::now() >= deadline => return Err(refusal(waited_for.get())),
             // Whoever has waited for us goes first.
             Err(_) => pause(Duration::from_millis(1)),
         }

@@ -7,6 +7,7 @@ mod defaults;
 mod extreme;
 mod failure;
 mod feeds;
+mod guard;
 mod identity;
 mod locks;
 mod nextval;
@@ -93,4 +94,9 @@ pgrx::extension_sql_file!(
     "../../sql/sequences/split_interleaved_sequences.sql",
     name = "split_interleaved_sequences",
     requires = ["confirm_interleaved_node"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/guard_interleaved_sequences.sql",
+    name = "guard_interleaved_sequences",
+    requires = ["split_interleaved_sequences"]
 );

@@ -13,7 +13,7 @@ use super::request::{check_transaction, running};
 use super::selection::Selection;
 use super::setup::rows;
 use super::steps::{Change, Planner, Step};
-use super::{catalog, identity};
+use super::{catalog, guard, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 
@@ -21,7 +21,7 @@ use crate::error::or_raise;
 /// use and never lower than they are. Of all sequences: this database is no node afterwards.
 ///
 /// # Errors
-/// As for `setup_interleaved_sequences`.
+/// As for `setup_interleaved_sequences`, and 55000 where tables are still guarded.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn reset_interleaved_sequences(
@@ -75,6 +75,9 @@ fn reset(
     }
     check_transaction(c"reset_interleaved_sequences()")?;
     let _lock = SetupLock::take()?;
+    if !selection.names_sequences() {
+        guard::check_none(function)?;
+    }
     let steps = change.apply(&selection, None)?;
     if !selection.names_sequences() && identity::is_stored(function)? {
         identity::forget(function)?;

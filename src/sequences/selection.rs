@@ -28,7 +28,7 @@ impl ArrayArgument {
         Self { datum: vec![sequence].into_datum(), type_oid: pg_sys::REGCLASSARRAYOID }
     }
 
-    fn is_given(self) -> bool {
+    pub(super) fn is_given(self) -> bool {
         self.datum.is_some()
     }
 
@@ -39,7 +39,7 @@ impl ArrayArgument {
         })
     }
 
-    fn argument(self) -> DatumWithOid<'static> {
+    pub(super) fn argument(self) -> DatumWithOid<'static> {
         match self.datum {
             // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
             Some(datum) => unsafe { DatumWithOid::new(datum, self.type_oid) },
@@ -198,7 +198,7 @@ impl Selection {
 }
 
 /// The first row's only column, a text in UTF-8.
-fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
+pub(super) fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
     Spi::connect(|client| {
         let mut rows = client.select(query, Some(1), arguments)?;
         rows.next().map(|row| row.get::<Vec<u8>>(1)).transpose().map(|found| found.flatten().map(from_utf8))

@@ -17,6 +17,8 @@ pub enum SqlState {
     InvalidTextRepresentation,
     /// 22P03: bytes that do not read as the type.
     InvalidBinaryRepresentation,
+    /// 23514: a row that a rule does not admit.
+    CheckViolation,
     /// 42804: a type that must not be used here.
     DatatypeMismatch,
     /// 0A000: not done yet, or not done on purpose.
@@ -59,6 +61,7 @@ impl SqlState {
             Self::InvalidParameterValue => "22023",
             Self::InvalidTextRepresentation => "22P02",
             Self::InvalidBinaryRepresentation => "22P03",
+            Self::CheckViolation => "23514",
             Self::DatatypeMismatch => "42804",
             Self::FeatureNotSupported => "0A000",
             Self::SequenceGeneratorLimitExceeded => "2200H",

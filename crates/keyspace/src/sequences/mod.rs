@@ -3,6 +3,7 @@
 pub mod class;
 mod course;
 pub mod peers;
+pub mod guard;
 pub mod plan;
 pub mod sequence;
 pub mod state;

@@ -1,0 +1,44 @@
+-- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+CREATE FUNCTION @extschema@.interleaved_guard() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'interleaved_guard';
+
+CREATE FUNCTION @extschema@.guard_interleaved_sequences(
+    schemas name[] DEFAULT NULL,
+    tables regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    mode text DEFAULT 'refuse',
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    sequence regclass,
+    action text,
+    detail text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'guard_interleaved_sequences_wrapper';
+
+CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
+    schemas name[] DEFAULT NULL,
+    tables regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    sequence regclass,
+    action text,
+    detail text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'unguard_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.interleaved_guard() IS
+'trigger of guarded tables: refuses, or warns of, ids of other nodes that are inserted here';
+COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
+'keep ids of other nodes'' classes from being inserted here into the tables that sequences feed; rows that are replicated pass';
+COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
+'undo guard_interleaved_sequences()';

@@ -1,0 +1,254 @@
+//! Guards: triggers that keep ids of other nodes' classes from being inserted here, however they come about.
+
+mod plan;
+mod request;
+mod tables;
+mod trigger;
+
+use keyspace::sequences::Class;
+use keyspace::sequences::guard::Mode;
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+use pgrx::{AnyArray, pg_sys};
+
+use super::failure::Failure;
+use super::locks::{self, SetupLock, Timeout, Wanted};
+use super::nextval::null;
+use super::request::{check_transaction, running};
+use super::{catalog, identity};
+use crate::encoding::{ServerName, ServerText, to_server};
+use crate::error::or_raise;
+use plan::{Locks, Outcome, Step};
+use request::Chosen;
+use tables::Tables;
+
+/// One row of the result.
+type Row =
+    (Option<pg_sys::Oid>, Option<ServerName>, Option<pg_sys::Oid>, Option<&'static str>, Option<ServerText>);
+
+/// Puts guards on the tables that sequences of this node feed. Declared in
+/// sql/sequences/guard_interleaved_sequences.sql.
+///
+/// # Errors
+/// 22004 and 22023 for arguments that mean nothing or contradict each other, 3F000, 42809 and 42P01 for what does not
+/// exist or is no table, 25000 and 25006 for a transaction in which it cannot be done, 42501 for a table of
+/// another owner, 53200 where the lock table is too small, 55000 where the database is no node or a table that
+/// was named cannot be guarded, 55006 beside a set-up, 55P03 where a table cannot be locked in time. Nothing is
+/// changed then.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn guard_interleaved_sequences(
+    schemas: Option<AnyArray>,
+    tables: Option<AnyArray>,
+    exclude: Option<AnyArray>,
+    mode: Option<&str>,
+    lock_timeout: Option<Interval>,
+    dry_run: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(table_name, Option<pg_sys::Oid>),
+        name!(column_name, Option<ServerName>),
+        name!(sequence, Option<pg_sys::Oid>),
+        name!(action, Option<&'static str>),
+        name!(detail, Option<ServerText>),
+    ),
+> {
+    let mode = or_raise(mode.ok_or_else(|| null("mode")).and_then(Mode::parse));
+    let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
+    change(arguments, Task::Guard(mode), running(fcinfo))
+}
+
+/// Takes guards off. Declared in sql/sequences/guard_interleaved_sequences.sql.
+///
+/// # Errors
+/// As for `guard_interleaved_sequences`; a database that is no node is none.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn unguard_interleaved_sequences(
+    schemas: Option<AnyArray>,
+    tables: Option<AnyArray>,
+    exclude: Option<AnyArray>,
+    lock_timeout: Option<Interval>,
+    dry_run: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(table_name, Option<pg_sys::Oid>),
+        name!(column_name, Option<ServerName>),
+        name!(sequence, Option<pg_sys::Oid>),
+        name!(action, Option<&'static str>),
+        name!(detail, Option<ServerText>),
+    ),
+> {
+    let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
+    change(arguments, Task::Unguard, running(fcinfo))
+}
+
+/// Refuses to go on while a table is guarded: in a database that is no node, a guard refuses every row.
+///
+/// # Errors
+/// 55000 where one is.
+pub(super) fn check_none(function: pg_sys::Oid) -> Result<(), Failure> {
+    let Some(table) = catalog::with_own_settings(|| tables::any_guarded(function))? else { return Ok(()) };
+    let message = format!("table \"{table}\" is guarded");
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("In a database that is no node, a guard would refuse every row.")
+        .hint("Call unguard_interleaved_sequences() first.")
+        .into())
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Guard(Mode),
+    Unguard,
+}
+
+impl Task {
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Guard(_) => "guarded",
+            Self::Unguard => "unguarded",
+        }
+    }
+}
+
+/// The arguments that both functions have.
+struct Arguments {
+    schemas: Option<AnyArray>,
+    tables: Option<AnyArray>,
+    exclude: Option<AnyArray>,
+    lock_timeout: Option<Interval>,
+    dry_run: Option<bool>,
+}
+
+fn change(arguments: Arguments, task: Task, function: pg_sys::Oid) -> TableIterator<'static, Row> {
+    let dry_run = or_raise(arguments.dry_run.ok_or_else(|| null("dry_run")));
+    let timeout = or_raise(arguments.lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    match carry_out(arguments, task, timeout, dry_run, function) {
+        Ok(steps) => rows(steps, task, dry_run),
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn carry_out(
+    arguments: Arguments,
+    task: Task,
+    timeout: Timeout,
+    dry_run: bool,
+    function: pg_sys::Oid,
+) -> Result<Vec<Step>, Failure> {
+    let class = identity::known(function)?;
+    if matches!(task, Task::Guard(_)) && class.is_none() {
+        let message = "this database has not been set up as a node";
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("A guard compares ids with the class of this database's node.")
+            .hint("Call setup_interleaved_sequences(node, nodes) first.")
+            .into());
+    }
+    let chosen =
+        catalog::with_own_settings(|| Chosen::new(arguments.schemas, arguments.tables, arguments.exclude))??;
+    let plan = || catalog::with_own_settings(|| plan(task, &chosen, class, function));
+    if dry_run {
+        return plan();
+    }
+    check_transaction(match task {
+        Task::Guard(_) => c"guard_interleaved_sequences()",
+        Task::Unguard => c"unguard_interleaved_sequences()",
+    })?;
+    let _lock = SetupLock::take()?;
+    let steps = plan()?;
+    check(&steps)?;
+    let wanted = Locks::of(&steps);
+    if wanted.0.is_empty() {
+        return Ok(steps);
+    }
+    lock(&wanted, timeout)?;
+    // What was committed while the tables were waited for counts.
+    // SAFETY: popped below, or by the end of the transaction where an error is raised.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let steps = plan();
+    // SAFETY: pushed above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    let steps = steps?;
+    check(&steps)?;
+    if !wanted.cover(&Locks::of(&steps)) {
+        let message = "tables were created, altered or dropped meanwhile";
+        return Err(Error::new(SqlState::ObjectInUse, message).hint("Run it again.").into());
+    }
+    Spi::connect_mut(|client| -> SpiResult<()> {
+        for step in &steps {
+            if let Outcome::Change { statements, .. } = &step.outcome {
+                for statement in statements {
+                    client.update(to_server(statement).as_c_str(), None, &[])?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(steps)
+}
+
+fn plan(
+    task: Task,
+    chosen: &Chosen,
+    class: Option<Class>,
+    function: pg_sys::Oid,
+) -> Result<Vec<Step>, Failure> {
+    let tables = Tables::read(function, class)?;
+    Ok(match task {
+        Task::Guard(mode) => plan::guard(&tables, chosen, mode),
+        Task::Unguard => plan::unguard(&tables, chosen),
+    })
+}
+
+/// Refuses before the first change what would fail halfway.
+fn check(steps: &[Step]) -> Result<(), Error> {
+    steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
+}
+
+/// Locks all tables that are changed, or none, as a set-up locks its sequences.
+fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Error> {
+    let (tables, room) = (wanted.0.len(), locks::room());
+    if tables > room {
+        let message = format!("{tables} tables are too many to be locked in one transaction");
+        return Err(Error::new(SqlState::OutOfMemory, message)
+            .detail(format!("The server has room for {room} locks."))
+            .hint("Name some at a time, by schemas or tables. Or raise \"max_locks_per_transaction\"."));
+    }
+    let locks = wanted.0.iter().map(|(oid, (name, lock))| Wanted {
+        oid: pg_sys::Oid::from(*oid),
+        name: name.as_str(),
+        lock: *lock,
+    });
+    locks::lock_all(locks, timeout, |name| {
+        Error::new(
+            SqlState::LockNotAvailable,
+            format!("could not lock table \"{name}\" within {}", timeout.text()),
+        )
+        .detail("A transaction that has used it is still open; while it is waited for, nobody else can write to it.")
+        .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+    })
+}
+
+/// The rows of the result, by the names of the tables.
+fn rows(mut steps: Vec<Step>, task: Task, dry_run: bool) -> TableIterator<'static, Row> {
+    steps.sort_by(|a, b| a.table.cmp(&b.table).then_with(|| a.column.cmp(&b.column)));
+    TableIterator::new(steps.into_iter().map(move |step| {
+        let action = match step.outcome {
+            Outcome::Change { .. } if dry_run => "planned",
+            Outcome::Change { .. } => task.done(),
+            Outcome::Unchanged => "unchanged",
+            Outcome::Skip(_) => "skipped",
+            Outcome::Fail(_) => "failed",
+        };
+        let detail = Some(step.detail).filter(|detail| !detail.is_empty());
+        (Some(step.oid), step.column.map(ServerName), step.sequence, Some(action), detail.map(ServerText))
+    }))
+}

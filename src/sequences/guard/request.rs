@@ -1,0 +1,145 @@
+//! Which tables a call is about: its arguments, checked.
+
+use std::collections::HashSet;
+
+use keyspace::{Error, SqlState};
+use pgrx::AnyArray;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::super::selection::{ArrayArgument, first};
+use super::tables::Column;
+use crate::encoding::from_utf8;
+
+/// The tables that a call is about.
+pub(super) struct Chosen {
+    schemas: Option<HashSet<String>>,
+    tables: Option<HashSet<u32>>,
+    exclude: HashSet<u32>,
+    /// Those that the caller has named, with their names as in `schema.table`.
+    pub(super) named: Vec<(pg_sys::Oid, String)>,
+}
+
+impl Chosen {
+    /// Checks the arguments.
+    ///
+    /// # Errors
+    /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42P01 and 42809 for what is no table, 22023
+    /// for a table that one argument selects and another leaves out.
+    pub(super) fn new(
+        schemas: Option<AnyArray>,
+        tables: Option<AnyArray>,
+        exclude: Option<AnyArray>,
+    ) -> SpiResult<Result<Self, Error>> {
+        let schemas = ArrayArgument::new(schemas, pg_sys::NAMEARRAYOID);
+        let tables = ArrayArgument::new(tables, pg_sys::REGCLASSARRAYOID);
+        let exclude = ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID);
+        if let Err(error) = check(schemas, tables, exclude)? {
+            return Ok(Err(error));
+        }
+        let named = relations(tables)?;
+        Ok(Ok(Self {
+            schemas: if schemas.is_given() { Some(names(schemas)?) } else { None },
+            tables: tables.is_given().then(|| named.iter().map(|(oid, _)| oid.to_u32()).collect()),
+            exclude: relations(exclude)?.iter().map(|(oid, _)| oid.to_u32()).collect(),
+            named,
+        }))
+    }
+
+    /// Whether a column's table is one of them: partitions and children go with the tables that they belong to,
+    /// unless they are named themselves.
+    pub(super) fn has(&self, column: &Column) -> bool {
+        let with_ancestors = |set: &HashSet<u32>| {
+            set.contains(&column.oid.to_u32())
+                || column.ancestors.iter().any(|oid| set.contains(&oid.to_u32()))
+        };
+        let is_named = self.tables.as_ref().is_some_and(|tables| tables.contains(&column.oid.to_u32()));
+        self.schemas.as_ref().is_none_or(|schemas| schemas.contains(&column.schema))
+            && self.tables.as_ref().is_none_or(with_ancestors)
+            && (is_named || !with_ancestors(&self.exclude))
+    }
+
+    /// Whether a table itself is left out.
+    pub(super) fn excludes(&self, table: pg_sys::Oid) -> bool {
+        self.exclude.contains(&table.to_u32())
+    }
+}
+
+fn check(
+    schemas: ArrayArgument,
+    tables: ArrayArgument,
+    exclude: ArrayArgument,
+) -> SpiResult<Result<(), Error>> {
+    for (name, argument) in [("schemas", schemas), ("tables", tables), ("exclude", exclude)] {
+        let nulls = "SELECT '\\x'::bytea FROM unnest($1) AS given WHERE given IS NULL";
+        if argument.is_given() && first(nulls, &[argument.argument()])?.is_some() {
+            let message = format!("{name} must not contain nulls");
+            return Ok(Err(Error::new(SqlState::NullValueNotAllowed, message)));
+        }
+    }
+    let missing = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+         WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
+    if schemas.is_given()
+        && let Some(name) = first(missing, &[schemas.argument()])?
+    {
+        return Ok(Err(Error::new(SqlState::InvalidSchemaName, format!("schema \"{name}\" does not exist"))));
+    }
+    let others = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+         WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = given AND c.relkind IN ('r', 'p', 'f'))";
+    for argument in [tables, exclude] {
+        if argument.is_given()
+            && let Some(name) = first(others, &[argument.argument()])?
+        {
+            let message = format!("\"{name}\" is not a table");
+            return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
+        }
+    }
+    let temporary = "SELECT convert_to(c.relname::text, 'UTF8') FROM unnest($1) AS given \
+         JOIN pg_class c ON c.oid = given WHERE c.relpersistence = 't'";
+    if tables.is_given()
+        && let Some(name) = first(temporary, &[tables.argument()])?
+    {
+        let message = format!("\"{name}\" is a temporary table");
+        return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
+    }
+    let excluded = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given = ANY ($2)";
+    let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+         JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL ($2)";
+    for (other, query, left_out) in
+        [("in exclude", excluded, exclude), ("not in a schema of schemas", outside, schemas)]
+    {
+        if tables.is_given()
+            && left_out.is_given()
+            && let Some(table) = first(query, &[tables.argument(), left_out.argument()])?
+        {
+            let message = format!("table \"{table}\" is selected and left out at once");
+            return Ok(Err(Error::new(SqlState::InvalidParameterValue, message)
+                .detail(format!("It is in tables and {other}."))));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn names(schemas: ArrayArgument) -> SpiResult<HashSet<String>> {
+    let query = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given";
+    Spi::connect(|client| {
+        let rows = client.select(query, None, &[schemas.argument()])?;
+        rows.map(|row| Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))).collect()
+    })
+}
+
+fn relations(tables: ArrayArgument) -> SpiResult<Vec<(pg_sys::Oid, String)>> {
+    let query = "SELECT c.oid, convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid";
+    if !tables.is_given() {
+        return Ok(Vec::new());
+    }
+    Spi::connect(|client| {
+        let rows = client.select(query, None, &[tables.argument()])?;
+        rows.map(|row| {
+            let oid = row.get(1)?.unwrap_or(pg_sys::InvalidOid);
+            Ok((oid, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+        })
+        .collect()
+    })
+}

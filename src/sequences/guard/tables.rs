@@ -1,0 +1,332 @@
+//! What the catalogs tell of the tables that can be guarded, and of their guards.
+
+use std::collections::HashMap;
+
+use keyspace::sequences::guard::{Mode, Unguardable};
+use keyspace::sequences::{Class, NumberType};
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
+
+use super::super::catalog::{self, number_type};
+use super::super::failure::Failure;
+use super::super::records::Records;
+use super::super::selection::{Selection, first};
+use super::super::{steps, stored};
+use crate::encoding::from_utf8;
+
+/// The columns that are fed or guarded.
+const TABLES: &str = include_str!("tables.sql");
+
+/// The triggers of a table, those that PostgreSQL made for itself left out.
+const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'UTF8'), t.tgfoid = $2, t.tgparentid <> 0, \
+                               t.tgenabled::text, t.tgtype, cardinality(t.tgattr::smallint[]), t.tgattr[0], \
+                               encode(t.tgargs, 'escape') \
+     FROM pg_trigger t WHERE t.tgrelid = ANY ($1) AND (NOT t.tgisinternal OR t.tgfoid = $2) \
+     ORDER BY t.tgrelid, t.tgname";
+
+/// The function that is the guard, beside the function of ours that runs.
+const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'UTF8') \
+     FROM pg_proc f JOIN pg_proc p ON p.pronamespace = f.pronamespace JOIN pg_namespace n ON n.oid = p.pronamespace \
+     WHERE f.oid = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0";
+
+/// A table that is guarded.
+const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
+     FROM pg_proc f JOIN pg_proc p ON p.pronamespace = f.pronamespace JOIN pg_trigger t ON t.tgfoid = p.oid \
+          JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE f.oid = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
+
+/// `TRIGGER_TYPE_ROW`, `_BEFORE` and `_INSERT`, `_UPDATE`, `_DELETE` of catalog/pg_trigger.h.
+const BEFORE_INSERT: i16 = 1 | 2 | 4;
+const UPDATE: i16 = 16;
+const DELETE: i16 = 8;
+
+/// A column of a table, and what there is to know of it.
+pub(super) struct Column {
+    pub(super) oid: pg_sys::Oid,
+    pub(super) attribute: i16,
+    pub(super) schema: String,
+    /// `schema.table`, quoted where needed.
+    pub(super) table: String,
+    /// Its name, not quoted.
+    pub(super) name: String,
+    kind: String,
+    is_temporary: bool,
+    pub(super) is_owner: bool,
+    number_type: Option<NumberType>,
+    type_name: String,
+    /// The partitioned table that this is a partition of.
+    partition_of: Option<pg_sys::Oid>,
+    /// The tables that it is a partition or a child of, near and far.
+    pub(super) ancestors: Vec<pg_sys::Oid>,
+    /// The fed columns that it has, or has inherited.
+    roots: Vec<(u32, i16)>,
+}
+
+impl Column {
+    pub(super) fn is_partitioned(&self) -> bool {
+        self.kind == "p"
+    }
+
+    /// Why a column cannot be guarded whatever feeds it.
+    fn unfit(&self) -> Option<String> {
+        if self.kind == "f" {
+            Some("foreign table".to_owned())
+        } else if self.is_temporary {
+            Some("temporary table".to_owned())
+        } else if self.number_type.is_none() {
+            Some(format!("column of type {}", self.type_name))
+        } else {
+            None
+        }
+    }
+}
+
+/// A trigger of a table.
+pub(super) struct Trigger {
+    pub(super) name: String,
+    pub(super) is_guard: bool,
+    /// Whether it came from the trigger of a partitioned table.
+    pub(super) is_clone: bool,
+    enabled: String,
+    kind: i16,
+    columns: i32,
+    attribute: Option<i16>,
+    arguments: String,
+}
+
+impl Trigger {
+    /// Whether it guards this column, in whatever way.
+    pub(super) fn guards(&self, column: &Column) -> bool {
+        self.is_guard && self.attribute == Some(column.attribute)
+    }
+
+    /// Whether it does what a guard of a mode does: for what is inserted here, and not for what is replicated.
+    pub(super) fn is_in_force(&self, column: &Column, mode: Mode) -> bool {
+        // Rows move between partitions by DELETE and INSERT.
+        let moves = if self.is_clone || column.is_partitioned() { DELETE } else { 0 };
+        let kind = BEFORE_INSERT | UPDATE | moves;
+        self.mode() == Some(mode) && self.enabled == "O" && self.kind == kind && self.columns == 1
+    }
+
+    /// What a guard was told to do.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        Mode::parse(self.arguments.strip_suffix("\\000")?).ok()
+    }
+
+    /// Whether it can change a row that is inserted, after a trigger of that name.
+    pub(super) fn fires_after(&self, name: &str) -> bool {
+        self.kind & BEFORE_INSERT == BEFORE_INSERT
+            && ["O", "A"].contains(&self.enabled.as_str())
+            && self.name.as_str() > name
+    }
+}
+
+/// A sequence that feeds a column.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) sequence: pg_sys::Oid,
+    name: String,
+    why_not: Option<Unguardable>,
+}
+
+/// Why a column is not guarded.
+pub(super) struct Refusal {
+    pub(super) sequence: Option<pg_sys::Oid>,
+    /// A few words.
+    pub(super) detail: String,
+    /// For a caller who has asked for this very table.
+    pub(super) error: Error,
+}
+
+/// Everything that is fed or guarded.
+pub(super) struct Tables {
+    pub(super) columns: Vec<Column>,
+    /// Where a column is, by its table and its name.
+    places: HashMap<(u32, String), usize>,
+    /// The partitions that have a column, by the partitioned table and the column's name.
+    partitions: HashMap<(u32, String), Vec<usize>>,
+    triggers: HashMap<u32, Vec<Trigger>>,
+    sources: HashMap<(u32, i16), Vec<Source>>,
+    /// The function of the guards, quoted where needed.
+    pub(super) function: String,
+}
+
+impl Tables {
+    /// Reads them. Without a class nothing is said of what can be guarded. `function` is the function of ours that
+    /// runs.
+    pub(super) fn read(function: pg_sys::Oid, class: Option<Class>) -> Result<Self, Failure> {
+        let sources = sources(function, class)?;
+        let (guard, name) = Spi::connect(|client| -> SpiResult<_> {
+            let row = client.select(FUNCTION, Some(1), &[function.into()])?.first();
+            Ok((row.get::<pg_sys::Oid>(1)?, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+        })
+        .map_err(|_| {
+            let message = "function \"interleaved_guard\" is missing";
+            Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                .hint("It was renamed, moved or dropped; give it back its name and schema.")
+        })?;
+        let columns = columns(&sources, guard)?;
+        let triggers = triggers(&columns, guard)?;
+        let place = |column: &Column| (column.oid.to_u32(), column.name.clone());
+        let places = columns.iter().enumerate().map(|(at, column)| (place(column), at)).collect();
+        let mut partitions: HashMap<_, Vec<usize>> = HashMap::new();
+        for (at, column) in columns.iter().enumerate() {
+            if let Some(parent) = column.partition_of {
+                partitions.entry((parent.to_u32(), column.name.clone())).or_default().push(at);
+            }
+        }
+        Ok(Self { columns, places, partitions, triggers, sources, function: name })
+    }
+
+    /// The triggers of a column's table, by their names.
+    pub(super) fn triggers(&self, column: &Column) -> &[Trigger] {
+        self.triggers.get(&column.oid.to_u32()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The guards of a column that are its table's own.
+    pub(super) fn guards<'a>(&'a self, column: &'a Column) -> impl Iterator<Item = &'a Trigger> {
+        self.triggers(column).iter().filter(|trigger| trigger.guards(column) && !trigger.is_clone)
+    }
+
+    /// The same column of the partitioned table.
+    pub(super) fn parent(&self, column: &Column) -> Option<&Column> {
+        let place = (column.partition_of?.to_u32(), column.name.clone());
+        self.places.get(&place).and_then(|at| self.columns.get(*at))
+    }
+
+    /// The same column of all partitions, near and far.
+    pub(super) fn partitions(&self, column: &Column) -> Vec<&Column> {
+        let mut found: Vec<&Column> = Vec::new();
+        let mut open = vec![column];
+        while let Some(column) = open.pop() {
+            let below = self.partitions.get(&(column.oid.to_u32(), column.name.clone()));
+            let below = below.into_iter().flatten().filter_map(|at| self.columns.get(*at));
+            for partition in below {
+                found.push(partition);
+                open.push(partition);
+            }
+        }
+        found.sort_by_key(|column| column.oid.to_u32());
+        found
+    }
+
+    /// Whether a sequence feeds the column itself, not only a table that it inherits from.
+    pub(super) fn is_fed_itself(&self, column: &Column) -> bool {
+        self.sources.contains_key(&(column.oid.to_u32(), column.attribute))
+    }
+
+    /// What feeds a column: its own sequences, or where it has none those of the tables it inherits from.
+    pub(super) fn sources(&self, column: &Column) -> Vec<&Source> {
+        if let Some(own) = self.sources.get(&(column.oid.to_u32(), column.attribute)) {
+            return own.iter().collect();
+        }
+        column.roots.iter().filter_map(|root| self.sources.get(root)).flatten().collect()
+    }
+
+    /// Why a column is not to be guarded, if so. A partitioned table is guarded with its partitions, so what feeds
+    /// those counts, too.
+    pub(super) fn refusal(&self, column: &Column) -> Option<Refusal> {
+        if let Some(detail) = column.unfit() {
+            let message =
+                format!("column \"{}\" of table \"{}\" cannot be guarded", column.name, column.table);
+            let error = Error::new(SqlState::WrongObjectType, message)
+                .detail(format!("It is a {detail}."))
+                .hint("Ids of smallint, integer, bigint and numeric in tables of this database can be.");
+            let sequence = self.sources(column).first().map(|source| source.sequence);
+            return Some(Refusal { sequence, detail, error });
+        }
+        let mut below = self.partitions(column);
+        below.retain(|partition| self.is_fed_itself(partition));
+        [column].into_iter().chain(below).find_map(|column| {
+            self.sources(column).into_iter().find_map(|source| {
+                let why = source.why_not?;
+                let message = format!(
+                    "sequence \"{}\" keeps column \"{}\" of table \"{}\" from being guarded",
+                    source.name, column.name, column.table
+                );
+                let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .detail(why.detail(&source.name))
+                    .hint(why.hint());
+                Some(Refusal { sequence: Some(source.sequence), detail: why.name(), error })
+            })
+        })
+    }
+}
+
+/// The name of a table that is guarded, if there is one.
+pub(super) fn any_guarded(function: pg_sys::Oid) -> SpiResult<Option<String>> {
+    first(ANY_GUARDED, &[function.into()])
+}
+
+/// What feeds which column, by the table's OID and the column's number.
+fn sources(function: pg_sys::Oid, class: Option<Class>) -> Result<HashMap<(u32, i16), Vec<Source>>, Failure> {
+    let records = Records::read(function, None)?;
+    let mut sources: HashMap<_, Vec<Source>> = HashMap::new();
+    for entry in catalog::entries(&Selection::all(), function)? {
+        let Some(form) = stored::definition(entry.oid) else { continue };
+        // How it steps is what counts, not where it stands.
+        let state = stored::State { last_value: form.start, is_called: false };
+        let sequence = steps::sequence(&entry, &records, form, state);
+        for column in &entry.columns {
+            let why_not = class.and_then(|class| Unguardable::of(&sequence, column.draw, class));
+            let key = (column.relation_oid.to_u32(), column.attribute);
+            let name = entry.name.clone();
+            sources.entry(key).or_default().push(Source { sequence: entry.oid, name, why_not });
+        }
+    }
+    Ok(sources)
+}
+
+fn columns(sources: &HashMap<(u32, i16), Vec<Source>>, guard: Option<pg_sys::Oid>) -> SpiResult<Vec<Column>> {
+    let relations: Vec<pg_sys::Oid> =
+        sources.keys().map(|(relation, _)| pg_sys::Oid::from(*relation)).collect();
+    let attributes: Vec<i16> = sources.keys().map(|(_, attribute)| *attribute).collect();
+    Spi::connect(|client| {
+        let arguments = [relations.into(), attributes.into(), guard.into()];
+        client.select(TABLES, None, &arguments)?.map(|row| column(&row)).collect()
+    })
+}
+
+fn column(row: &SpiHeapTupleData<'_>) -> SpiResult<Column> {
+    let text =
+        |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
+    let roots: Vec<pg_sys::Oid> = row.get(13)?.unwrap_or_default();
+    let attributes: Vec<i16> = row.get(14)?.unwrap_or_default();
+    Ok(Column {
+        oid: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
+        attribute: row.get(2)?.unwrap_or(0),
+        schema: text(3)?,
+        table: text(4)?,
+        name: text(5)?,
+        kind: row.get(6)?.unwrap_or_default(),
+        is_temporary: row.get(7)?.unwrap_or(false),
+        is_owner: row.get(8)?.unwrap_or(false),
+        number_type: number_type(row.get(9)?),
+        type_name: text(10)?,
+        partition_of: row.get(11)?,
+        ancestors: row.get(12)?.unwrap_or_default(),
+        roots: roots.into_iter().map(pg_sys::Oid::to_u32).zip(attributes).collect(),
+    })
+}
+
+fn triggers(columns: &[Column], guard: Option<pg_sys::Oid>) -> SpiResult<HashMap<u32, Vec<Trigger>>> {
+    let relations: Vec<pg_sys::Oid> = columns.iter().map(|column| column.oid).collect();
+    let mut triggers: HashMap<u32, Vec<Trigger>> = HashMap::new();
+    Spi::connect(|client| {
+        for row in client.select(TRIGGERS, None, &[relations.into(), guard.into()])? {
+            let relation: pg_sys::Oid = row.get(1)?.unwrap_or(pg_sys::InvalidOid);
+            triggers.entry(relation.to_u32()).or_default().push(Trigger {
+                name: from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
+                is_guard: row.get(3)?.unwrap_or(false),
+                is_clone: row.get(4)?.unwrap_or(false),
+                enabled: row.get(5)?.unwrap_or_default(),
+                kind: row.get(6)?.unwrap_or(0),
+                columns: row.get(7)?.unwrap_or(0),
+                attribute: row.get(8)?,
+                arguments: row.get(9)?.unwrap_or_default(),
+            });
+        }
+        Ok(triggers)
+    })
+}

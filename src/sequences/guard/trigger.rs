@@ -1,0 +1,386 @@
+//! The trigger of guarded tables: refuses, or warns of, an id that is not of this node's class.
+//!
+//! It is paid for on every row, so it is called as C's triggers are, and what every row does runs without a guard
+//! around it, as in [`super::super::nextval`]: nothing that is to be dropped, and no `catch_unwind`, is alive while
+//! core is called. Everything else happens behind `#[pg_guard]`.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use keyspace::sequences::NumberType;
+use keyspace::sequences::guard::{self, Mode, Place};
+use keyspace::{Error, SqlState};
+use pgrx::{PgLogLevel, direct_function_call_as_datum, pg_guard, pg_sys};
+
+use super::super::catalog::number_type;
+use super::super::identity;
+use super::super::request::running;
+use crate::encoding::{for_message, from_server};
+use crate::error::{code, or_raise, raise, report};
+
+// What the bindings keep to themselves, or wrap into a guard. Of utils/elog.h,
+// catalog/partition.h and executor/tuptable.h.
+unsafe extern "C-unwind" {
+    fn errstart(level: c_int, domain: *const c_char) -> bool;
+    fn errcode(code: c_int) -> c_int;
+    fn errmsg(format: *const c_char, ...) -> c_int;
+    fn errdetail(format: *const c_char, ...) -> c_int;
+    fn errhint(format: *const c_char, ...) -> c_int;
+    fn errtablecol(relation: pg_sys::Relation, attribute: c_int) -> c_int;
+    fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
+    fn get_partition_ancestors(relation: pg_sys::Oid) -> *mut pg_sys::List;
+    fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attribute: c_int);
+}
+
+/// The type of the guarded column, kept from one row of a statement to the next where the function manager has a
+/// place for it; 0 is what it has before the first row.
+mod kind {
+    pub(super) const SMALLINT: usize = 1;
+    pub(super) const INTEGER: usize = 2;
+    pub(super) const BIGINT: usize = 3;
+    pub(super) const NUMERIC: usize = 4;
+}
+
+/// A row of another node that is deleted: where an update moves a row from one partition to another, PostgreSQL
+/// deletes it there and inserts it here, and does not tell.
+#[derive(Clone, Copy)]
+struct Deleted {
+    relation: pg_sys::Oid,
+    value: i64,
+    /// When the statement of the client began.
+    statement: i64,
+}
+
+thread_local! {
+    static DELETED: Cell<Option<Deleted>> = const { Cell::new(None) };
+}
+
+/// What is to be said of a row; it lives in the memory context of the row.
+struct Objection {
+    level: c_int,
+    code: c_int,
+    message: *const c_char,
+    detail: *const c_char,
+    hint: *const c_char,
+}
+
+/// The trigger, `BEFORE INSERT OR UPDATE OF column FOR EACH ROW`, on partitioned tables `OR DELETE`: the column is
+/// bound to it, so that it stays the same one through renames, dumps and partitions. The argument is the mode.
+///
+/// # Errors
+/// 23514 for an id of another class, unless the mode is "warn"; 55000 where the database has no node, likewise.
+///
+/// # Safety
+/// To be called by the function manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: see the head of this file. A context that is a TriggerData node has what its event promises, which
+    // `prepare` has checked.
+    unsafe {
+        let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+            return refuse_call();
+        }
+        let kind = match (*(*fcinfo).flinfo).fn_extra as usize {
+            0 => prepare(fcinfo),
+            kind => kind,
+        };
+        let (row, slot) = match operation(context) {
+            pg_sys::TRIGGER_EVENT_UPDATE => ((*context).tg_newtuple, (*context).tg_newslot),
+            _ => ((*context).tg_trigtuple, (*context).tg_trigslot),
+        };
+        let attribute = *(*(*context).tg_trigger).tgattr;
+        let result = pg_sys::Datum::from(row);
+        let Some(value) = value_in(slot, attribute) else { return result };
+        if let (Some(value), Some(class)) = (integer(value, kind), identity::at_hand())
+            && class.contains(value)
+        {
+            return result;
+        }
+        if operation(context) == pg_sys::TRIGGER_EVENT_DELETE {
+            remember((*(*context).tg_relation).rd_id, value, kind);
+            return result;
+        }
+        let objection = object(fcinfo, value, kind);
+        if !objection.is_null() {
+            say(objection, (*context).tg_relation, attribute);
+        }
+        result
+    }
+}
+
+/// Tells the function manager how to call the trigger.
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_interleaved_guard() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// What is done to the row.
+///
+/// # Safety
+/// `context` must be that of a trigger.
+#[inline]
+unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
+    // SAFETY: see above.
+    unsafe { (*context).tg_event & pg_sys::TRIGGER_EVENT_OPMASK }
+}
+
+/// The value of a column; `None` where it is NULL.
+///
+/// # Safety
+/// The slot must hold a row, and have the column.
+#[inline]
+unsafe fn value_in(slot: *mut pg_sys::TupleTableSlot, attribute: i16) -> Option<pg_sys::Datum> {
+    // SAFETY: columns up to `tts_nvalid` are there, and the others are brought there first.
+    unsafe {
+        if (*slot).tts_nvalid < attribute {
+            slot_getsomeattrs_int(slot, c_int::from(attribute));
+        }
+        let at = usize::from(attribute.unsigned_abs()) - 1;
+        (!*(*slot).tts_isnull.add(at)).then(|| *(*slot).tts_values.add(at))
+    }
+}
+
+/// The value where it is an integer.
+#[inline]
+fn integer(value: pg_sys::Datum, kind: usize) -> Option<i64> {
+    match kind {
+        kind::SMALLINT => Some(i64::from(value.value() as i16)),
+        kind::INTEGER => Some(i64::from(value.value() as i32)),
+        kind::BIGINT => Some(value.value() as i64),
+        _ => None,
+    }
+}
+
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn refuse_call() -> pg_sys::Datum {
+    raise(report(Error::new(
+        SqlState::FeatureNotSupported,
+        "trigger functions can only be called as triggers",
+    )))
+}
+
+/// Checks how the trigger was made, and looks up the type of its column.
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
+    // SAFETY: the caller has checked that this is a trigger's call.
+    unsafe {
+        let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
+        let trigger = (*context).tg_trigger;
+        let is_for_rows = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0;
+        if !is_for_rows || (*trigger).tgnattr != 1 {
+            let detail = "It is not BEFORE INSERT OR UPDATE OF one column FOR EACH ROW.";
+            raise(report(made_by_hand(trigger, detail)));
+        }
+        let attribute = *(*trigger).tgattr;
+        let declared = pg_sys::SPI_gettypeid((*(*context).tg_relation).rd_att, c_int::from(attribute));
+        let kind = match number_type(Some(declared)) {
+            Some(NumberType::Smallint) => kind::SMALLINT,
+            Some(NumberType::Integer) => kind::INTEGER,
+            Some(NumberType::Bigint) => kind::BIGINT,
+            Some(NumberType::Numeric) => kind::NUMERIC,
+            None => raise(report(made_by_hand(trigger, "Its column is not of a number's type."))),
+        };
+        (*(*fcinfo).flinfo).fn_extra = kind as *mut c_void;
+        kind
+    }
+}
+
+/// # Safety
+/// `trigger` must be valid.
+unsafe fn made_by_hand(trigger: *const pg_sys::Trigger, detail: &str) -> Error {
+    // SAFETY: every trigger has a name.
+    let name = unsafe { from_server(CStr::from_ptr((*trigger).tgname)) };
+    Error::new(SqlState::ObjectNotInPrerequisiteState, format!("trigger \"{name}\" is no guard"))
+        .detail(detail)
+        .hint("Drop it, and call guard_interleaved_sequences().")
+}
+
+/// Looks closer at a value: what is to be said of it, or null.
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn object(
+    fcinfo: pg_sys::FunctionCallInfo,
+    value: pg_sys::Datum,
+    kind: usize,
+) -> *const Objection {
+    // SAFETY: the caller has checked that this is a trigger's call; on UPDATE there is an old row.
+    unsafe {
+        let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
+        let trigger = (*context).tg_trigger;
+        let attribute = *(*trigger).tgattr;
+        let class = or_raise(identity::known(running(fcinfo)));
+        let text = text(value, kind);
+        let owner = class.and_then(|class| class.node_of_decimal(&text));
+        if owner.is_some() && owner == class.map(|class| i64::from(class.node())) {
+            return std::ptr::null();
+        }
+        let is_kept = match operation(context) {
+            pg_sys::TRIGGER_EVENT_UPDATE => value_in((*context).tg_trigslot, attribute)
+                .is_some_and(|old| is_same(&self::text(old, kind), &text)),
+            _ => is_moved((*(*context).tg_relation).rd_id, &text),
+        };
+        if is_kept {
+            return std::ptr::null();
+        }
+        let table = table_name((*context).tg_relation);
+        let column = column_name((*context).tg_relation, attribute);
+        let place = Place { table: &table, column: &column };
+        let error = match class {
+            Some(class) => guard::violation(place, &text, owner, class),
+            None => guard::no_node(place),
+        };
+        objection(error, mode(trigger))
+    }
+}
+
+/// Remembers a row of another node that is deleted.
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn remember(relation: pg_sys::Oid, value: pg_sys::Datum, kind: usize) {
+    // SAFETY: the caller has the value out of a column of this kind.
+    let value = whole(&unsafe { text(value, kind) });
+    DELETED.set(value.map(|value| Deleted { relation, value, statement: statement() }));
+}
+
+/// Whether the statement moves a row here from another partition.
+fn is_moved(relation: pg_sys::Oid, value: &str) -> bool {
+    DELETED.get().is_some_and(|deleted| {
+        whole(value) == Some(deleted.value)
+            && deleted.statement == statement()
+            && deleted.relation != relation
+            && top(relation).is_some_and(|top| self::top(deleted.relation) == Some(top))
+    })
+}
+
+/// When the client's statement began.
+fn statement() -> i64 {
+    // SAFETY: reads a variable of this backend.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+}
+
+/// The partitioned table at the top, where a table is a partition.
+fn top(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: looks the OID up in the catalogs, behind a guard since this is no frame that an error may jump over;
+    // the list ends with the topmost.
+    unsafe {
+        let ancestors = pg_sys::ffi::pg_guard_ffi_boundary(|| get_partition_ancestors(relation));
+        (!ancestors.is_null()).then(|| pg_sys::list_nth_oid(ancestors, (*ancestors).length - 1))
+    }
+}
+
+/// A number as an integer, where it is one that a sequence could give.
+fn whole(number: &str) -> Option<i64> {
+    plain(number).parse().ok()
+}
+
+/// What a guard was told to do.
+///
+/// # Safety
+/// `trigger` must be valid.
+unsafe fn mode(trigger: *const pg_sys::Trigger) -> Mode {
+    // SAFETY: as many arguments as the trigger says, each a string.
+    let name = unsafe { ((*trigger).tgnargs > 0).then(|| CStr::from_ptr(*(*trigger).tgargs)) };
+    match name.map(CStr::to_bytes) {
+        Some(b"warn") => Mode::Warn,
+        _ => Mode::Refuse,
+    }
+}
+
+/// A number in decimal.
+///
+/// # Safety
+/// The value must be of the kind.
+unsafe fn text(value: pg_sys::Datum, kind: usize) -> String {
+    if let Some(value) = integer(value, kind) {
+        return value.to_string();
+    }
+    // SAFETY: the value is a numeric; the result is a C string, which is plain ASCII.
+    unsafe {
+        let text = direct_function_call_as_datum(pg_sys::numeric_out, &[Some(value)]);
+        text.map(|text| CStr::from_ptr(text.cast_mut_ptr()).to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// Whether two numbers are the same, written with more digits or fewer.
+fn is_same(a: &str, b: &str) -> bool {
+    plain(a) == plain(b)
+}
+
+/// A number without digits that tell nothing.
+fn plain(number: &str) -> &str {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
+}
+
+/// # Safety
+/// `relation` must be open.
+unsafe fn table_name(relation: pg_sys::Relation) -> String {
+    // SAFETY: names are NUL-terminated; that of a schema is a copy, or null.
+    unsafe {
+        let form = (*relation).rd_rel;
+        let name = from_server(CStr::from_ptr((*form).relname.data.as_ptr()));
+        let schema = pg_sys::get_namespace_name((*form).relnamespace);
+        if schema.is_null() {
+            return name;
+        }
+        format!("{}.{name}", from_server(CStr::from_ptr(schema)))
+    }
+}
+
+/// # Safety
+/// `relation` must be open.
+unsafe fn column_name(relation: pg_sys::Relation, attribute: i16) -> String {
+    // SAFETY: the name is a copy, or null.
+    unsafe {
+        let name = pg_sys::get_attname((*relation).rd_id, attribute, true);
+        if name.is_null() { attribute.to_string() } else { from_server(CStr::from_ptr(name)) }
+    }
+}
+
+/// An error for [`say`], in the memory context of the row.
+fn objection(error: Error, mode: Mode) -> *const Objection {
+    let copy = |text: Option<String>| {
+        let text = CString::new(for_message(text.unwrap_or_default())).unwrap_or_default();
+        // SAFETY: copies a string that ends in a zero byte.
+        unsafe { pg_sys::pstrdup(text.as_ptr()).cast_const() }
+    };
+    let objection = Objection {
+        level: if mode == Mode::Warn { PgLogLevel::WARNING } else { PgLogLevel::ERROR } as c_int,
+        code: code(error.sqlstate) as c_int,
+        message: copy(Some(error.message)),
+        detail: copy(error.detail),
+        hint: copy(error.hint),
+    };
+    // SAFETY: the memory is as large as what is written to it, and aligned for anything.
+    unsafe {
+        let place = pg_sys::palloc(size_of::<Objection>()).cast::<Objection>();
+        place.write(objection);
+        place
+    }
+}
+
+/// Reports with the names of schema, table and column beside the message, for drivers that read them. An error
+/// does not return.
+///
+/// # Safety
+/// The objection must be one of [`objection`], and the relation open. See also the head of this file.
+#[cold]
+unsafe fn say(objection: *const Objection, relation: pg_sys::Relation, attribute: i16) {
+    const TEXT: *const c_char = c"%s".as_ptr();
+    // SAFETY: see above; what is raised jumps over this frame, in which nothing is to be dropped.
+    unsafe {
+        if errstart((*objection).level, std::ptr::null()) {
+            errcode((*objection).code);
+            errmsg(TEXT, (*objection).message);
+            errdetail(TEXT, (*objection).detail);
+            errhint(TEXT, (*objection).hint);
+            errtablecol(relation, c_int::from(attribute));
+            errfinish(c"guard/trigger.rs".as_ptr(), line!() as c_int, c"interleaved_guard".as_ptr());
+        }
+    }
+}
