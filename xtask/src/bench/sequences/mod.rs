@@ -4,6 +4,7 @@ mod batches;
 mod contention;
 mod draw;
 mod filled;
+mod guard;
 mod set_up;
 mod stalls;
 mod view;
@@ -44,6 +45,7 @@ pub const SUITE: Suite = Suite {
         &batches::CHAPTER,
         &view::CHAPTER,
         &stalls::CHAPTER,
+        &guard::CHAPTER,
     ],
     measure,
 };
@@ -79,6 +81,12 @@ fn measure(server: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
     if plan.wants(&stalls::CHAPTER) {
         let title = "Inserting during a set-up in batches";
         add(stalls::CHAPTER.name, in_rounds(title, || stalls::measure(server, plan))?);
+    }
+    if plan.wants(&guard::CHAPTER) {
+        add(
+            guard::CHAPTER.name,
+            in_rounds("Inserting into guarded tables", || guard::measure(server, plan))?,
+        );
     }
     Ok(chapters)
 }
