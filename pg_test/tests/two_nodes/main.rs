@@ -5,5 +5,6 @@
 mod classes;
 mod collisions;
 mod crash;
+mod guard;
 mod pair;
 mod ulid;

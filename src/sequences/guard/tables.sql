@@ -16,6 +16,9 @@ ancestors AS (
     UNION
     SELECT a.relation, i.inhparent FROM ancestors a JOIN pg_inherits i ON i.inhrelid = a.ancestor
 ),
+lineages AS (
+    SELECT relation, array_agg(ancestor) AS ancestors FROM ancestors GROUP BY relation
+),
 columns AS (
     SELECT a.attrelid, a.attnum, a.attname, a.atttypid,
            array_agg(tree.root ORDER BY tree.root, tree.attribute) AS roots,
@@ -35,9 +38,10 @@ SELECT c.oid, columns.attnum,
        columns.atttypid,
        convert_to(format_type(columns.atttypid, NULL), 'UTF8'),
        CASE WHEN c.relispartition THEN (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid) END,
-       ARRAY(SELECT ancestors.ancestor FROM ancestors WHERE ancestors.relation = c.oid),
+       lineages.ancestors,
        columns.roots, columns.attributes
 FROM columns
 JOIN pg_class c ON c.oid = columns.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN lineages ON lineages.relation = c.oid
 ORDER BY c.oid, columns.attnum
