@@ -103,6 +103,9 @@ ALTER TABLE orders RENAME TO purchases;
 INSERT INTO purchases VALUES (701);
 ALTER TABLE purchases RENAME TO orders;
 ALTER TABLE orders RENAME order_id TO id;
+-- It depends on its column.
+ALTER TABLE orders ALTER id TYPE bigint;
+ALTER TABLE orders DROP id;
 \set VERBOSITY default
 -- Only warning: the row passes.
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}', mode => 'warn');
@@ -184,7 +187,18 @@ SELECT unguard_interleaved_sequences(exclude => '{event_1}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT table_name, column_name, action, detail FROM unguard_interleaved_sequences(tables => '{event, event_1}');
 SELECT count(*) FROM pg_trigger WHERE tgrelid::regclass::text LIKE 'event%';
+-- Switched off on one partition only, it is put in order from above.
+SELECT count(*) FROM guard_interleaved_sequences(tables => '{event}');
+ALTER TABLE event_1 DISABLE TRIGGER ALL;
+SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{event}');
+INSERT INTO event VALUES (109, '2030-05-05');
+SELECT count(*) FROM unguard_interleaved_sequences(tables => '{event}');
+-- What one partition may hold keeps the table from being guarded, and the others have their own.
+CREATE SEQUENCE steps INCREMENT 50;
+ALTER TABLE event_3 ALTER id SET DEFAULT nextval('steps');
+SELECT table_name, sequence, action, detail FROM guard_interleaved_sequences(tables => '{event}');
 DROP TABLE event CASCADE;
+DROP SEQUENCE steps;
 -- Children that inherit plainly have a guard each.
 CREATE TABLE parent (id bigserial PRIMARY KEY);
 CREATE TABLE child (v int) INHERITS (parent);

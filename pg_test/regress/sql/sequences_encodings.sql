@@ -14,6 +14,9 @@ SELECT sequence, action, in_use, restart FROM setup_interleaved_sequences(2, fee
 SELECT sequence, in_order, fed_columns FROM interleaved_sequences;
 INSERT INTO "café" VALUES (10);
 SELECT finding, detail FROM check_interleaved_sequences();
+SELECT * FROM guard_interleaved_sequences('{public}', '{"\"café\""}');
+INSERT INTO "café" VALUES (11);
+SELECT * FROM unguard_interleaved_sequences('{public}', '{"\"café\""}');
 SELECT sequence, action, restart FROM reset_interleaved_sequences();
 -- Messages show such letters by their code points.
 SELECT setup_interleaved_sequences(2, sequences => '{"\"café\""}');
