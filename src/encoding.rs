@@ -97,6 +97,19 @@ unsafe impl BoxRet for ServerText {
 /// A JSON document of ours as a result of type `jsonb`.
 pub(crate) struct ServerJson(pub(crate) String);
 
+impl IntoDatum for ServerJson {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        let text = to_server(&self.0);
+        let argument = Some(pg_sys::Datum::from(text.as_ptr()));
+        // SAFETY: the string ends in a zero byte and outlives the call.
+        unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]) }
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::JSONBOID
+    }
+}
+
 // SAFETY: the datum is that of a `jsonb`.
 unsafe impl SqlTranslatable for ServerJson {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(ServerJson);
@@ -108,12 +121,8 @@ unsafe impl SqlTranslatable for ServerJson {
 // SAFETY: as above.
 unsafe impl BoxRet for ServerJson {
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
-        let text = to_server(&self.0);
-        let argument = Some(pg_sys::Datum::from(text.as_ptr()));
-        // SAFETY: the string ends in a zero byte and outlives the call; the result lives in the memory context of
-        // the call.
-        match unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]) } {
-            // SAFETY: as above.
+        match self.into_datum() {
+            // SAFETY: the datum lives in the memory context of the call.
             Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
             None => fcinfo.return_null(),
         }

@@ -6,6 +6,7 @@ CREATE TABLE @extschema@.interleaved_node (
     node integer NOT NULL,
     nodes integer NOT NULL,
     set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
+    new_sequences boolean NOT NULL DEFAULT false,
     PRIMARY KEY (system_identifier, database),
     CHECK (nodes BETWEEN 2 AND 65535),
     CHECK (node BETWEEN 1 AND nodes)
@@ -21,6 +22,7 @@ COMMENT ON COLUMN @extschema@.interleaved_node.database IS 'the database, as in 
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';
+COMMENT ON COLUMN @extschema@.interleaved_node.new_sequences IS 'whether new sequences are moved into the class as they are created: see interleave_new_sequences()';
 
 -- Sessions keep their node in memory; whatever changes the table makes them read it again.
 CREATE FUNCTION @extschema@.interleaved_node_changed() RETURNS trigger

@@ -25,7 +25,7 @@ use super::selection::Selection;
 use super::steps::Change;
 use super::subtransaction::attempt;
 use super::tables::{self, own_key};
-use super::{catalog, identity};
+use super::{catalog, ddl_replication, identity};
 use crate::error::{or_raise, raise, report};
 
 /// How long the first pause lasts after a sequence was in use; each further one is twice as long.
@@ -199,6 +199,9 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
         }
     }
     progress.total = progress.queue.len() + progress.failed;
+    if !progress.queue.is_empty() {
+        ddl_replication::check()?;
+    }
     feeds::keep(function, &progress.feeds)?;
     // The query for one sequence does not look them up.
     for feed in feeds::stored(function)? {
@@ -338,7 +341,7 @@ fn backoff(tries: u32) -> Duration {
 }
 
 /// An error that a statement of the set-up raised, a user's event trigger among them. A cancellation goes on.
-fn refusal(error: Box<CaughtError>) -> Error {
+pub(super) fn refusal(error: Box<CaughtError>) -> Error {
     let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
         error.rethrow();
     };

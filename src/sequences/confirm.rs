@@ -47,6 +47,9 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, function: pg_sys::Oid) -> Resu
     let other = choose(identity::others(function)?, named)?;
     take_over(function, other)?;
     identity::store(function, other.class)?;
+    if other.new_sequences {
+        identity::take_new_sequences(function, true)?;
+    }
     notice!("this database is node {} of {} now", other.class.node(), other.class.nodes());
     Ok(())
 }

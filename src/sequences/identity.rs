@@ -7,6 +7,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::failure::Failure;
 use super::{settings, tables};
 use crate::error::{raise, report};
 
@@ -16,7 +17,15 @@ enum Stored {
     /// To be read again.
     Unknown,
     /// As it stood when it was read; invalidated by a change of the table.
-    Read { table: pg_sys::Oid, class: Option<Class> },
+    Read { table: pg_sys::Oid, node: Option<Node> },
+}
+
+/// The stored row.
+#[derive(Clone, Copy)]
+struct Node {
+    class: Class,
+    /// Whether new sequences are moved into the class as they are created.
+    new_sequences: bool,
 }
 
 thread_local! {
@@ -64,7 +73,7 @@ fn unknown(function: pg_sys::Oid) -> Result<Error, Error> {
 #[inline]
 pub(super) fn at_hand() -> Option<Class> {
     match STORED.get() {
-        Stored::Read { class, .. } if !settings::is_any_set() => class,
+        Stored::Read { node: Some(node), .. } if !settings::is_any_set() => Some(node.class),
         _ => None,
     }
 }
@@ -178,24 +187,68 @@ pub(super) fn is_stored(function: pg_sys::Oid) -> Result<bool, Error> {
     Ok(stored(function)?.is_some())
 }
 
+/// Whether new sequences are moved into the class, where the backend has read it. Raises no error.
+#[inline]
+pub(super) fn takes_new_sequences_at_hand() -> Option<bool> {
+    match STORED.get() {
+        Stored::Read { node, .. } => Some(node.is_some_and(|node| node.new_sequences)),
+        Stored::Unknown => None,
+    }
+}
+
+/// Whether new sequences are moved into the class as they are created.
+pub(super) fn takes_new_sequences(function: pg_sys::Oid) -> Result<bool, Error> {
+    Ok(node(function)?.is_some_and(|node| node.new_sequences))
+}
+
+/// Stores whether new sequences are moved into the class as they are created.
+///
+/// # Errors
+/// 42501 without the privilege, which the owner of the database has.
+pub(super) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<(), Failure> {
+    if !tables::NODE.allows(function, pg_sys::ACL_UPDATE) {
+        let message = "permission denied to interleave new sequences";
+        return Err(Error::new(SqlState::InsufficientPrivilege, message)
+            .hint("Switch it as the owner of the database, or as a superuser.")
+            .into());
+    }
+    let update = "UPDATE {} SET new_sequences = $3 \
+         WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
+    let update = tables::statement(update, tables::NODE, function);
+    let (system_identifier, database) = tables::own_key();
+    let values = [system_identifier.into(), database.into(), enable.into()];
+    Spi::connect_mut(|client| client.update(update.as_c_str(), None, &values).map(|_| ()))?;
+    Ok(())
+}
+
 #[inline]
 fn stored(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
+    Ok(node(function)?.map(|node| node.class))
+}
+
+#[inline]
+fn node(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
     match STORED.get() {
-        Stored::Read { class, .. } => Ok(class),
+        Stored::Read { node, .. } => Ok(node),
         Stored::Unknown => read(function),
     }
 }
 
 /// Reads the row of this database.
 #[cold]
-fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
+fn read(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
     register_callback();
     let table = tables::NODE.oid(function)?;
     let own = tables::own_key();
     let row = rows(table).into_iter().find(|row| row.key == own);
-    let class = row.map(|row| Class::new(row.node, row.nodes)).transpose()?;
-    STORED.set(Stored::Read { table, class });
-    Ok(class)
+    let node = row
+        .map(|row| {
+            let class = Class::new(row.node, row.nodes)?;
+            Ok(Node { class, new_sequences: row.new_sequences })
+        })
+        .transpose()?;
+    STORED.set(Stored::Read { table, node });
+    Ok(node)
 }
 
 /// A node that is stored for another server or database: that of which this is a copy, or one whose tables are
@@ -204,6 +257,8 @@ fn read(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
 pub(super) struct Other {
     pub(super) key: (i64, pg_sys::Oid),
     pub(super) class: Class,
+    /// Whether new sequences are moved into its class.
+    pub(super) new_sequences: bool,
 }
 
 /// The nodes of other servers and databases, by their keys.
@@ -211,7 +266,10 @@ pub(super) fn others(function: pg_sys::Oid) -> Result<Vec<Other>, Error> {
     let own = tables::own_key();
     let others = rows(tables::NODE.oid(function)?).into_iter().filter(|row| row.key != own);
     let mut others = others
-        .map(|row| Ok(Other { key: row.key, class: Class::new(row.node, row.nodes)? }))
+        .map(|row| {
+            let class = Class::new(row.node, row.nodes)?;
+            Ok(Other { key: row.key, class, new_sequences: row.new_sequences })
+        })
         .collect::<Result<Vec<_>, Error>>()?;
     others.sort_by_key(|other| (other.key.0, other.key.1.to_u32()));
     Ok(others)
@@ -222,6 +280,7 @@ struct Row {
     key: (i64, pg_sys::Oid),
     node: i32,
     nodes: i32,
+    new_sequences: bool,
 }
 
 /// Reads the table without a privilege check: whoever may draw a value must get one of the right class, with or
@@ -255,6 +314,7 @@ fn rows(table: pg_sys::Oid) -> Vec<Row> {
                 key: (values[0].value() as i64, database),
                 node: values[2].value() as i32,
                 nodes: values[3].value() as i32,
+                new_sequences: values[5].value() as u8 != 0,
             });
         }
         pg_sys::systable_endscan(scan);
@@ -265,7 +325,7 @@ fn rows(table: pg_sys::Oid) -> Vec<Row> {
 }
 
 /// The number of columns of the table.
-const COLUMNS: usize = 5;
+const COLUMNS: usize = 6;
 
 fn register_callback() {
     if !CALLBACK_REGISTERED.replace(true) {

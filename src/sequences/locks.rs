@@ -239,6 +239,9 @@ pub(super) fn pause(time: Duration) {
 pub(super) struct Timeout(Duration);
 
 impl Timeout {
+    /// What `lock_timeout` is where it is not given.
+    pub(super) const USUAL: Self = Self(Duration::from_secs(2));
+
     /// A timeout from an argument.
     ///
     /// # Errors

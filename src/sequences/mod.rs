@@ -3,13 +3,17 @@
 mod batches;
 mod catalog;
 mod confirm;
+mod created;
+mod ddl_replication;
 mod defaults;
 mod extreme;
 mod failure;
 mod feeds;
 mod guard;
 mod identity;
+mod in_place;
 mod locks;
+mod new_sequences;
 mod nextval;
 mod node_state;
 mod peers;
@@ -26,6 +30,7 @@ mod steps;
 mod stored;
 mod subtransaction;
 mod tables;
+mod unchecked_record;
 
 pub(crate) use settings::register as register_settings;
 
@@ -99,4 +104,9 @@ pgrx::extension_sql_file!(
     "../../sql/sequences/guard_interleaved_sequences.sql",
     name = "guard_interleaved_sequences",
     requires = ["split_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/interleave_new_sequences.sql",
+    name = "interleave_new_sequences",
+    requires = ["guard_interleaved_sequences"]
 );

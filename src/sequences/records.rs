@@ -189,3 +189,14 @@ pub(super) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a 
     let arguments = [system_identifier.into(), database.into(), sequences.into()];
     Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
 }
+
+/// Drops the records of sequences that are gone, which a database where tables come and go piles up.
+pub(super) fn prune(function: pg_sys::Oid) -> SpiResult<()> {
+    let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
+           AND r.database OPERATOR(pg_catalog.=) $2 \
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
+    let statement = tables::statement(statement, tables::SEQUENCE, function);
+    let (system_identifier, database) = own_key();
+    let key = [system_identifier.into(), database.into()];
+    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &key).map(|_| ()))
+}

@@ -83,11 +83,16 @@ impl Selection {
         Self::new(None, None, None, Vec::new())
     }
 
+    /// One sequence alone.
+    pub(super) fn only(sequence: pg_sys::Oid) -> Self {
+        Self { sequences: ArrayArgument::of_one(sequence), ..Self::all() }
+    }
+
     /// One sequence alone, by a query of [`super::catalog::prepare`].
     pub(super) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
         let prepared = Some(Rc::clone(query));
-        Self { sequences: ArrayArgument::of_one(sequence), feeds, prepared, ..Self::all() }
+        Self { feeds, prepared, ..Self::only(sequence) }
     }
 
     /// The query for them, where it was prepared.

@@ -64,6 +64,16 @@ fn half_set(set: &str, missing: &str) -> Error {
         .hint("Set both, or none of them.")
 }
 
+/// As whom the caller sets a setting, as `SET` has it.
+pub(super) fn context() -> pg_sys::GucContext::Type {
+    // SAFETY: asks for the current role.
+    if unsafe { pg_sys::superuser() } {
+        pg_sys::GucContext::PGC_SUSET
+    } else {
+        pg_sys::GucContext::PGC_USERSET
+    }
+}
+
 /// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
 /// On an error the transaction's end takes them back.
 pub(super) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
@@ -76,7 +86,7 @@ pub(super) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> 
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
+                context(),
                 pg_sys::GucSource::PGC_S_SESSION,
                 pg_sys::GucAction::GUC_ACTION_SAVE,
                 true,

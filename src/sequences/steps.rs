@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::locks::{self, Timeout};
 use super::records::{self, Records};
 use super::selection::Selection;
-use super::{settings, stored, subtransaction};
+use super::{ddl_replication, settings, stored, subtransaction};
 use crate::encoding::to_server;
 
 /// How many columns are read in one subtransaction before its locks are given back.
@@ -158,6 +158,9 @@ impl Change {
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept(self.function) => {
+                if only.is_none() && altered.clone().next().is_some() {
+                    records::prune(self.function)?;
+                }
                 records::keep(self.function, target.class, target.from, altered)?
             }
             Planner::SetUp(..) => {}
@@ -177,18 +180,23 @@ impl Change {
     /// Locks every sequence that is to be altered, looks again, and alters it.
     fn carry_out(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
         let altered = steps.iter().filter(|step| step.is_altered());
+        if altered.clone().next().is_some() {
+            ddl_replication::check()?;
+        }
         locks::check_room(altered.clone().count(), self.in_parts())?;
         locks::lock(altered, self.timeout)?;
         catalog::with_own_settings(|| self.look_again(steps, records))?;
         self.check(steps)?;
-        Spi::connect_mut(|client| -> SpiResult<()> {
-            for step in steps.iter() {
-                if let Outcome::Alter { ddl } = &step.plan.outcome {
-                    client.update(to_server(ddl).as_c_str(), None, &[])?;
+        ddl_replication::locally(|| {
+            Spi::connect_mut(|client| -> SpiResult<()> {
+                for step in steps.iter() {
+                    if let Outcome::Alter { ddl } = &step.plan.outcome {
+                        client.update(to_server(ddl).as_c_str(), None, &[])?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })
+        })??;
         Ok(())
     }
 

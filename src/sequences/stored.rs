@@ -77,13 +77,13 @@ unsafe fn read_and_close(relation: pg_sys::Relation) -> State {
 
 /// `FormData_pg_sequence` of catalog/pg_sequence.h, which the bindings lack; the same in PostgreSQL 10 to 18.
 #[repr(C)]
-struct SequenceForm {
+pub(super) struct SequenceForm {
     seqrelid: pg_sys::Oid,
     seqtypid: pg_sys::Oid,
-    seqstart: i64,
-    seqincrement: i64,
-    seqmax: i64,
-    seqmin: i64,
+    pub(super) seqstart: i64,
+    pub(super) seqincrement: i64,
+    pub(super) seqmax: i64,
+    pub(super) seqmin: i64,
     seqcache: i64,
     seqcycle: bool,
 }

@@ -2,8 +2,8 @@
 
 pub mod class;
 mod course;
-pub mod peers;
 pub mod guard;
+pub mod peers;
 pub mod plan;
 pub mod sequence;
 pub mod state;

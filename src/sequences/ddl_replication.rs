@@ -1,0 +1,144 @@
+//! DDL replication: an `ALTER SEQUENCE` that moves a sequence into the class of one node must not reach another.
+
+use std::ffi::CStr;
+
+use keyspace::{Error, SqlState};
+use pgrx::pg_sys;
+
+use super::settings;
+
+/// A setting of a replication tool that decides whether DDL goes to other nodes.
+struct Switch {
+    name: &'static CStr,
+    /// The value with which it stays here.
+    local: &'static CStr,
+}
+
+/// Those that are known. Each is all that its tool asks for: without replication it takes no global lock, and
+/// cares nothing whether the statement came from a function.
+const SWITCHES: [Switch; 4] = [
+    // Spock.
+    Switch { name: c"spock.enable_ddl_replication", local: c"off" },
+    // pgactive, and what it is made from.
+    Switch { name: c"pgactive.skip_ddl_replication", local: c"on" },
+    Switch { name: c"bdr.skip_ddl_replication", local: c"on" },
+    // EDB Postgres Distributed, where the value may name what is replicated.
+    Switch { name: c"bdr.ddl_replication", local: c"off" },
+];
+
+impl Switch {
+    /// Whether DDL goes to other nodes as it stands.
+    fn is_on(&self) -> bool {
+        let mut is_true = false;
+        // SAFETY: a setting that does not exist gives null; the value is a string that is read at once.
+        let is_boolean = unsafe {
+            let value = pg_sys::GetConfigOption(self.name.as_ptr(), true, false);
+            // A placeholder that was set for one transaction only is left empty.
+            if value.is_null() || *value == 0 {
+                return false;
+            }
+            pg_sys::parse_bool(value, &mut is_true)
+        };
+        if self.local == c"off" { !is_boolean || is_true } else { is_boolean && !is_true }
+    }
+
+    /// Whether the caller may set it.
+    fn may_be_set(&self) -> bool {
+        // SAFETY: both strings are NUL-terminated, and nothing is changed.
+        unsafe {
+            pg_sys::set_config_option(
+                self.name.as_ptr(),
+                self.local.as_ptr(),
+                settings::context(),
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                false,
+                pgrx::PgLogLevel::DEBUG1 as i32,
+                false,
+            ) != 0
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.name.to_str().unwrap_or_default()
+    }
+
+    fn refusal(&self) -> Error {
+        let state = if self.local == c"off" { "on" } else { "off" };
+        Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            "DDL replication would carry what is altered here to the other nodes",
+        )
+        .detail(format!("\"{}\" is {state}, and this role may not change it.", self.name()))
+        .hint(format!(
+            "Run it as a superuser, or as a role that may SET \"{}\" (GRANT SET ON PARAMETER, from PostgreSQL 15 on).",
+            self.name()
+        ))
+    }
+}
+
+/// The setting by which DDL goes to other nodes, where that is so.
+// What check_interleaved_sequences() tells of.
+#[allow(dead_code)]
+pub(super) fn is_on() -> Option<&'static str> {
+    SWITCHES.iter().find(|switch| switch.is_on()).map(Switch::name)
+}
+
+/// Refuses a caller who cannot keep DDL here.
+///
+/// # Errors
+/// 55000 where DDL is replicated, and the caller may not change that.
+pub(super) fn check() -> Result<(), Error> {
+    check_all(&SWITCHES)
+}
+
+fn check_all(switches: &[Switch]) -> Result<(), Error> {
+    let refused = switches.iter().find(|switch| switch.is_on() && !switch.may_be_set());
+    refused.map_or(Ok(()), |switch| Err(switch.refusal()))
+}
+
+/// Runs `step`, of which nothing goes to other nodes (trap S15). The settings are as they were afterwards.
+///
+/// # Errors
+/// As for [`check`], before `step` is begun.
+pub(super) fn locally<T>(step: impl FnOnce() -> T) -> Result<T, Error> {
+    check()?;
+    let on = SWITCHES.iter().filter(|switch| switch.is_on());
+    let settings: Vec<(&CStr, &CStr)> = on.map(|switch| (switch.name, switch.local)).collect();
+    if settings.is_empty() {
+        return Ok(step());
+    }
+    Ok(settings::with(&settings, step))
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(clippy::unwrap_used)]
+#[pgrx::pg_schema]
+mod tests {
+    use keyspace::SqlState;
+    use pgrx::prelude::*;
+
+    use super::{Switch, check_all};
+
+    /// The tools' own settings are placeholders here, which everybody may set; these are not.
+    #[pg_test]
+    fn trap_s15_a_setting_that_the_caller_may_not_change_is_refused() {
+        Spi::run("CREATE ROLE guest").unwrap();
+        let switches = [
+            Switch { name: c"pg_keyspace.no_such_setting", local: c"off" },
+            Switch { name: c"log_statement_stats", local: c"on" },
+        ];
+        assert!(check_all(&switches).is_ok(), "a superuser may");
+        Spi::run("SET ROLE guest").unwrap();
+        let refused = check_all(&switches).unwrap_err();
+        assert_eq!(refused.sqlstate, SqlState::ObjectNotInPrerequisiteState);
+        assert_eq!(
+            refused.detail.as_deref(),
+            Some("\"log_statement_stats\" is off, and this role may not change it.")
+        );
+        Spi::run("RESET ROLE; SET log_statement_stats = on; SET ROLE guest").unwrap();
+        assert!(check_all(&switches).is_ok(), "it is as it should be");
+        let switches = [Switch { name: c"log_statement_stats", local: c"off" }];
+        assert!(check_all(&switches).is_err(), "now the other way around");
+    }
+}

@@ -1,0 +1,79 @@
+//! Altering a sequence that this transaction has created, without the new file that `ALTER SEQUENCE` writes.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+use super::stored::SequenceForm;
+
+/// `SequenceRelationId` of catalog/pg_sequence.h, which the bindings lack.
+const PG_SEQUENCE: pg_sys::Oid = pg_sys::Oid::from_u32(2224);
+
+/// Whether [`alter`] is right for a sequence that this command has created.
+///
+/// An unlogged one has a second copy, for the time after a crash, which only `ALTER SEQUENCE` writes. And `setval`
+/// asks for a privilege that an owner may have taken from himself.
+pub(super) fn is_possible(sequence: pg_sys::Oid) -> bool {
+    // SAFETY: looks up catalogs by OID.
+    unsafe {
+        pg_sys::get_rel_persistence(sequence) as u8 == pg_sys::RELPERSISTENCE_PERMANENT
+            && pg_sys::pg_class_aclcheck(sequence, pg_sys::GetUserId(), pg_sys::ACL_UPDATE as pg_sys::AclMode)
+                == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// Does what an `ALTER SEQUENCE` with these options says, of which RESTART is one.
+///
+/// `ALTER SEQUENCE` writes the sequence to a new file, so that it can be rolled back and no other session goes on
+/// with values it has cached; the old file goes when the transaction ends, for which PostgreSQL walks through all of
+/// its shared buffers. Nobody else knows this sequence yet, and rolling back drops it, so `setval` does as well.
+///
+/// # Safety
+/// The current command must have created `sequence`, and `options` must be those of a parsed `ALTER SEQUENCE`, all of
+/// them numbers.
+pub(super) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
+    // SAFETY: the tuple is a copy, whose fixed part is what `SequenceForm` says; what is opened is closed.
+    unsafe {
+        let catalog = pg_sys::table_open(PG_SEQUENCE, pg_sys::RowExclusiveLock as i32);
+        let tuple = pg_sys::SearchSysCacheCopy(
+            pg_sys::SysCacheIdentifier::SEQRELID as i32,
+            sequence.into(),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+        );
+        if tuple.is_null() {
+            pg_sys::table_close(catalog, pg_sys::RowExclusiveLock as i32);
+            return;
+        }
+        let data = (*tuple).t_data;
+        let form = data.cast::<u8>().add((*data).t_hoff as usize).cast::<SequenceForm>();
+        let mut restart = None;
+        for at in 0..if options.is_null() { 0 } else { (*options).length } {
+            let option = pg_sys::list_nth(options, at).cast::<pg_sys::DefElem>();
+            let value = pg_sys::defGetInt64(option);
+            match CStr::from_ptr((*option).defname).to_bytes() {
+                b"increment" => (*form).seqincrement = value,
+                b"start" => (*form).seqstart = value,
+                b"minvalue" => (*form).seqmin = value,
+                b"maxvalue" => (*form).seqmax = value,
+                b"restart" => restart = Some(value),
+                _ => {}
+            }
+        }
+        pg_sys::CatalogTupleUpdate(catalog, &mut (*tuple).t_self, tuple);
+        pg_sys::heap_freetuple(tuple);
+        pg_sys::table_close(catalog, pg_sys::RowExclusiveLock as i32);
+        // The new bounds are to be seen.
+        pg_sys::CommandCounterIncrement();
+        if let Some(restart) = restart {
+            pg_sys::OidFunctionCall3Coll(
+                pg_sys::F_SETVAL_REGCLASS_INT8_BOOL.into(),
+                pg_sys::InvalidOid,
+                sequence.into(),
+                restart.into(),
+                false.into(),
+            );
+        }
+    }
+}

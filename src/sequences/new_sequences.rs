@@ -1,0 +1,353 @@
+//! New sequences: moved into the class of the node by the command that creates them, where that is switched on.
+
+use std::ffi::CStr;
+
+use keyspace::sequences::{Class, Outcome, Plan, Sequence, Target, plan};
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+use pgrx::{pg_guard, pg_sys};
+
+use super::batches::refusal;
+use super::failure::Failure;
+use super::locks::Timeout;
+use super::nextval::null;
+use super::records::{self, Records};
+use super::request::running;
+use super::selection::Selection;
+use super::steps::{Change, Planner};
+use super::subtransaction::attempt;
+use super::{catalog, created, identity, in_place, stored, unchecked_record};
+use crate::encoding::{from_server, to_server};
+use crate::error::{or_raise, raise, report};
+
+unsafe extern "C-unwind" {
+    /// Of commands/sequence.h: what `ALTER SEQUENCE` does.
+    fn AlterSequence(
+        pstate: *mut pg_sys::ParseState,
+        statement: *mut pg_sys::AlterSeqStmt,
+    ) -> pg_sys::ObjectAddress;
+}
+
+/// Switches it for this database: every session follows as soon as that is committed. Declared in
+/// sql/sequences/interleave_new_sequences.sql.
+///
+/// # Errors
+/// 22004 for NULL, 25006 where nothing can be written, 42501 for others than the owner of the database, 55000 where
+/// it has no node.
+#[pg_extern(sql = false)]
+fn interleave_new_sequences(enable: Option<bool>, fcinfo: pg_sys::FunctionCallInfo) {
+    let enable = or_raise(enable.ok_or_else(|| null("enable")));
+    if let Err(failure) = switch(enable, running(fcinfo)) {
+        failure.raise();
+    }
+}
+
+fn switch(enable: bool, function: pg_sys::Oid) -> Result<(), Failure> {
+    // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(c"interleave_new_sequences()".as_ptr());
+        pg_sys::PreventCommandDuringRecovery(c"interleave_new_sequences()".as_ptr());
+    }
+    if !identity::is_stored(function)? {
+        return Err(Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            "this database has not been set up as a node",
+        )
+        .detail("New sequences are moved into the class of the node that is stored for this server and this database.")
+        .hint("Call setup_interleaved_sequences(node, nodes) first.")
+        .into());
+    }
+    identity::take_new_sequences(function, enable)?;
+    records::prune(function)?;
+    Ok(())
+}
+
+/// The event trigger. Called for every command that may create sequences, in every database in which the extension
+/// is, by whoever runs it; where it is not switched on, it looks at what the backend knows, and that is all (trap S50).
+///
+/// # Safety
+/// To be called by the function manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn interleave_created_sequences(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    // SAFETY: the function manager passes a valid call.
+    let is_event_trigger = unsafe {
+        let context = (*fcinfo).context;
+        !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_EventTriggerData
+    };
+    if !is_event_trigger || identity::takes_new_sequences_at_hand() != Some(false) {
+        command_ended(fcinfo, is_event_trigger);
+    }
+    pg_sys::Datum::from(0_usize)
+}
+
+#[cold]
+#[pg_guard]
+extern "C-unwind" fn command_ended(fcinfo: pg_sys::FunctionCallInfo, is_event_trigger: bool) {
+    if !is_event_trigger {
+        raise(report(Error::new(
+            SqlState::FeatureNotSupported,
+            "event trigger functions can only be called as event triggers",
+        )));
+    }
+    // SAFETY: a plain flag of this backend.
+    if unsafe { pg_sys::creating_extension } {
+        return;
+    }
+    // SAFETY: the context is of this type, as checked.
+    let tag = unsafe { (*(*fcinfo).context.cast::<pg_sys::EventTriggerData>()).tag };
+    // Whatever is wrong with us, it must not keep anybody from creating a table.
+    match interleave(running(fcinfo), tag) {
+        Ok(()) => {}
+        Err(Failure::Refused(error)) => {
+            warn("could not interleave new sequences", error);
+        }
+        Err(failure @ Failure::Spi(_)) => failure.raise(),
+    }
+}
+
+/// Whether this session restores a dump. What a dump restores is followed by a `setval` to the position that it was
+/// dumped with, which would take a sequence out of its class again, so it is left as it was dumped (trap S40).
+///
+/// pg_dump and pg_restore begin every script with these two settings; nobody else does both. A server that
+/// pg_upgrade fills has a flag of its own.
+fn is_restoring() -> bool {
+    // SAFETY: plain variables of this backend; the path is a string that is never null once settings are there.
+    unsafe {
+        pg_sys::IsBinaryUpgrade
+            || !pg_sys::check_function_bodies
+                && !pg_sys::namespace_search_path.is_null()
+                && CStr::from_ptr(pg_sys::namespace_search_path)
+                    .to_bytes()
+                    .iter()
+                    .all(|byte| matches!(byte, b'"' | b' '))
+    }
+}
+
+fn interleave(function: pg_sys::Oid, tag: pg_sys::CommandTag::Type) -> Result<(), Failure> {
+    if !identity::takes_new_sequences(function)? || is_restoring() {
+        return Ok(());
+    }
+    // SAFETY: an event trigger runs, at the end of a command.
+    let created = unsafe { created::sequences() };
+    if created.is_empty() {
+        return Ok(());
+    }
+    // Where the row is gone since, so is the switch.
+    let Some(class) = identity::known(function)? else { return Ok(()) };
+    // A table that was just created is empty.
+    let may_hold_rows = !matches!(
+        tag,
+        pg_sys::CommandTag::CMDTAG_CREATE_TABLE | pg_sys::CommandTag::CMDTAG_CREATE_FOREIGN_TABLE
+    );
+    for oid in created {
+        interleave_one(function, oid, class, may_hold_rows);
+    }
+    Ok(())
+}
+
+/// Moves a sequence that has just been created. What cannot be done is a warning.
+fn interleave_one(function: pg_sys::Oid, oid: pg_sys::Oid, class: Class, may_hold_rows: bool) {
+    let target = Target { class, from: None, gap: 0, blocks: false };
+    // Where the command has drawn from it, all that its column holds came from it, and lies behind it. Otherwise
+    // the column may hold what was there before (ADD GENERATED AS IDENTITY, OWNED BY).
+    let Some(sequence) = sequence(oid) else { return };
+    let name = sequence.name.clone();
+    let done = if may_hold_rows && !sequence.is_called && is_owned(oid) {
+        attempt(|| after_reading(function, oid, target)).unwrap_or_else(|error| Err(refusal(error).into()))
+    } else {
+        let plan = plan(&sequence, &target);
+        let done = may_alter(oid, &name, &plan);
+        done.and_then(|()| carry_out(function, oid, &sequence, &plan)).map_err(Failure::from)
+    };
+    match done {
+        Ok(()) => {}
+        Err(Failure::Refused(error)) => {
+            warn(&format!("could not interleave sequence \"{name}\""), error);
+        }
+        Err(Failure::Spi(error)) => {
+            let error = Error::new(SqlState::ObjectNotInPrerequisiteState, error.to_string());
+            warn(&format!("could not interleave sequence \"{name}\""), error);
+        }
+    }
+}
+
+/// Moves a sequence above what its columns hold, as a set-up does.
+fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Result<(), Failure> {
+    let change = Change {
+        function,
+        name: "command",
+        class: Some(target.class),
+        timeout: Timeout::USUAL,
+        planner: Planner::SetUp(target, [].into()),
+    };
+    // The snapshot of the command is from before it, and a subtransaction without an id of its own would read by it.
+    // SAFETY: popped below; on an error the end of the subtransaction does it.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    // Nothing is known of a sequence that was not there before.
+    let steps = catalog::with_own_settings(|| change.plan_all(&Selection::only(oid), &Records::default()));
+    // SAFETY: pushed above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    let steps = steps?;
+    for step in &steps {
+        carry_out(function, oid, &step.before, &step.plan)?;
+    }
+    Ok(())
+}
+
+/// What is known of a sequence without its columns; `None` where it is gone.
+fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
+    let form = stored::definition(oid)?;
+    // SAFETY: the OID is that of a sequence; the names are copies.
+    let (state, name) = unsafe {
+        let (schema, name) = names(oid)?;
+        (stored::state(oid)?, from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name))))
+    };
+    Some(Sequence {
+        name,
+        number_type: form.number_type,
+        start: form.start,
+        increment: form.progression.increment,
+        min_value: form.progression.min_value,
+        max_value: form.progression.max_value,
+        cycle: form.progression.cycle,
+        unlogged: false,
+        replicated: false,
+        last_value: state.last_value,
+        is_called: state.is_called,
+        former: None,
+        phases: Vec::new(),
+        promoted: false,
+        elsewhere: Vec::new(),
+        columns: Vec::new(),
+    })
+}
+
+/// The names of its schema and of a relation, as the server has them.
+///
+/// # Safety
+/// To be called within a transaction.
+unsafe fn names(oid: pg_sys::Oid) -> Option<(*mut std::ffi::c_char, *mut std::ffi::c_char)> {
+    // SAFETY: looks the OIDs up; what is found are copies.
+    unsafe {
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
+        let name = pg_sys::get_rel_name(oid);
+        (!schema.is_null() && !name.is_null()).then_some((schema, name))
+    }
+}
+
+/// Whether it belongs to a column.
+fn is_owned(oid: pg_sys::Oid) -> bool {
+    let (mut table, mut column) = (pg_sys::InvalidOid, 0);
+    [pg_sys::DependencyType::DEPENDENCY_AUTO, pg_sys::DependencyType::DEPENDENCY_INTERNAL].into_iter().any(
+        // SAFETY: looks the OID up in pg_depend.
+        |kind| unsafe { pg_sys::sequenceIsOwned(oid, kind as std::ffi::c_char, &mut table, &mut column) },
+    )
+}
+
+/// Refuses what `ALTER SEQUENCE` would refuse by an error. Whoever may create a sequence need not be able to alter
+/// it: that takes USAGE on its schema.
+fn may_alter(oid: pg_sys::Oid, name: &str, plan: &Plan) -> Result<(), Error> {
+    if !matches!(plan.outcome, Outcome::Alter { .. }) {
+        return Ok(());
+    }
+    // SAFETY: looks up catalogs by OID.
+    let (is_owner, may_use) = unsafe {
+        let (user, schema) = (pg_sys::GetUserId(), pg_sys::get_rel_namespace(oid));
+        let usage = pg_sys::ACL_USAGE as pg_sys::AclMode;
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let found =
+            (pg_sys::pg_class_ownercheck(oid, user), pg_sys::pg_namespace_aclcheck(schema, user, usage));
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let found = (
+            pg_sys::object_ownercheck(pg_sys::RelationRelationId, oid, user),
+            pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, user, usage),
+        );
+        (found.0, found.1 == pg_sys::AclResult::ACLCHECK_OK)
+    };
+    if is_owner && may_use {
+        return Ok(());
+    }
+    let message = if is_owner {
+        "permission denied for its schema".to_owned()
+    } else {
+        format!("must be owner of sequence \"{name}\"")
+    };
+    Err(Error::new(SqlState::InsufficientPrivilege, message))
+}
+
+/// Alters a sequence as planned, and keeps a record of it.
+fn carry_out(function: pg_sys::Oid, oid: pg_sys::Oid, before: &Sequence, plan: &Plan) -> Result<(), Error> {
+    match &plan.outcome {
+        Outcome::Alter { ddl } => {
+            alter(oid, ddl);
+            if let Err(error) = unchecked_record::keep(function, oid, before, plan) {
+                warn(&format!("could not keep a record of sequence \"{}\"", before.name), error);
+            }
+            Ok(())
+        }
+        Outcome::Unchanged => Ok(()),
+        Outcome::Skip => {
+            let message = format!("sequence \"{}\" is not interleaved: {}", before.name, plan.detail);
+            report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
+                "Other nodes hand out the same values; setup_interleaved_sequences() with blocks => true gives each its share.",
+            ))
+            .report(PgLogLevel::NOTICE);
+            Ok(())
+        }
+        Outcome::Fail(error) => Err(error.clone()),
+    }
+}
+
+/// Runs an `ALTER SEQUENCE` as a part of the command that has created the sequence: what sees commands, event triggers
+/// and DDL replication among them, does not see it. So it is quick, stays on this node whatever replicates DDL (trap
+/// S15), and no event trigger can fail in it.
+fn alter(oid: pg_sys::Oid, ddl: &str) {
+    let ddl = to_server(ddl);
+    // SAFETY: the statement is parsed as the server parses every one, and its kind is checked. The sequence was
+    // created in this transaction, and it is the one of this name. An error of `AlterSequence` is PostgreSQL's, and
+    // goes through the boundary as for every function of the bindings; nothing in it is to be dropped.
+    unsafe {
+        let statements = pg_sys::raw_parser(ddl.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        if statements.is_null() {
+            return;
+        }
+        let statement = (*pg_sys::list_nth(statements, 0).cast::<pg_sys::RawStmt>()).stmt;
+        let (Some((schema, name)), true) =
+            (names(oid), pgrx::is_a(statement, pg_sys::NodeTag::T_AlterSeqStmt))
+        else {
+            return;
+        };
+        let statement = statement.cast::<pg_sys::AlterSeqStmt>();
+        if in_place::is_possible(oid) {
+            in_place::alter(oid, (*statement).options);
+            return;
+        }
+        // A name that is no text of the encoding would not come back from UTF-8 as it was.
+        (*statement).sequence = pg_sys::makeRangeVar(schema, name, -1);
+        let state = pg_sys::make_parsestate(std::ptr::null_mut());
+        pg_sys::ffi::pg_guard_ffi_boundary(|| AlterSequence(state, statement));
+        pg_sys::free_parsestate(state);
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+fn warn(what: &str, error: Error) {
+    let message = format!("{what}: {}", error.message);
+    let error = if error.hint.is_none() {
+        error
+            .hint("Mend that, and run setup_interleaved_sequences(), which alters only what is not in order.")
+    } else {
+        error
+    };
+    report(Error { message, ..error }).report(PgLogLevel::WARNING);
+}
+
+/// Tells the function manager how to call the event trigger.
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_interleave_created_sequences() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
