@@ -2,6 +2,7 @@
 
 mod batches;
 mod contention;
+mod ddl;
 mod draw;
 mod filled;
 mod guard;
@@ -46,6 +47,7 @@ pub const SUITE: Suite = Suite {
         &view::CHAPTER,
         &stalls::CHAPTER,
         &guard::CHAPTER,
+        &ddl::CHAPTER,
     ],
     measure,
 };
@@ -87,6 +89,10 @@ fn measure(server: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
             guard::CHAPTER.name,
             in_rounds("Inserting into guarded tables", || guard::measure(server, plan))?,
         );
+    }
+    if plan.wants(&ddl::CHAPTER) {
+        let title = "Creating and altering tables";
+        add(ddl::CHAPTER.name, in_rounds(title, || ddl::measure(server, plan))?);
     }
     Ok(chapters)
 }
