@@ -3,6 +3,7 @@
 
 mod batches;
 mod lock_table;
+mod restore;
 mod standby;
 
 use std::sync::{Arc, Mutex};
