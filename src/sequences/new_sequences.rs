@@ -110,13 +110,14 @@ extern "C-unwind" fn command_ended(fcinfo: pg_sys::FunctionCallInfo, is_event_tr
 /// Whether this session restores a dump. What a dump restores is followed by a `setval` to the position that it was
 /// dumped with, which would take a sequence out of its class again, so it is left as it was dumped (trap S40).
 ///
-/// pg_dump and pg_restore begin every script with these two settings; nobody else does both. A server that
-/// pg_upgrade fills has a flag of its own.
+/// pg_dump and pg_restore begin every script with these two settings. The processes in which Spock and pgactive replay
+/// DDL may have both, too, but they serve no client. A server that pg_upgrade fills has a flag of its own.
 fn is_restoring() -> bool {
     // SAFETY: plain variables of this backend; the path is a string that is never null once settings are there.
     unsafe {
         pg_sys::IsBinaryUpgrade
             || !pg_sys::check_function_bodies
+                && !pg_sys::MyProcPort.is_null()
                 && !pg_sys::namespace_search_path.is_null()
                 && CStr::from_ptr(pg_sys::namespace_search_path)
                     .to_bytes()

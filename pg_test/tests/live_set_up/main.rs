@@ -3,6 +3,7 @@
 
 mod batches;
 mod lock_table;
+mod replayed;
 mod restore;
 mod standby;
 
