@@ -94,9 +94,15 @@ INSERT INTO exact VALUES (21);
 RESET session_replication_role;
 UPDATE exact SET id = 21.00 WHERE id = 21;
 UPDATE exact SET id = 23 WHERE id = 21;
--- ON CONFLICT decides after the triggers, so what would be an update or nothing is refused, too.
+-- What ON CONFLICT makes an update or nothing of is no insert.
 INSERT INTO orders VALUES (505, 'new') ON CONFLICT (id) DO NOTHING;
-INSERT INTO orders VALUES (504, 'new') ON CONFLICT (id) DO UPDATE SET note = 'upserted';
+SET session_replication_role = replica;
+INSERT INTO orders VALUES (505, 'replicated');
+RESET session_replication_role;
+INSERT INTO orders VALUES (505, 'new') ON CONFLICT (id) DO NOTHING;
+INSERT INTO orders VALUES (505, 'new') ON CONFLICT (id) DO UPDATE SET note = 'upserted';
+INSERT INTO orders VALUES (505, 'new') ON CONFLICT (id) DO UPDATE SET id = 507;
+SELECT * FROM orders WHERE id > 504;
 -- A column that is renamed stays guarded.
 ALTER TABLE orders RENAME id TO order_id;
 ALTER TABLE orders RENAME TO purchases;
@@ -113,27 +119,25 @@ INSERT INTO orders VALUES (801, 'warned of') RETURNING id;
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}', mode => 'warn');
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
 -- A guard that was switched off, or made to look at what is replicated, is put in order again.
-ALTER TABLE orders DISABLE TRIGGER zz_interleaved_guard_1;
+ALTER TABLE orders DISABLE TRIGGER interleaved_guard_1;
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
-ALTER TABLE orders ENABLE ALWAYS TRIGGER zz_interleaved_guard_1;
+ALTER TABLE orders ENABLE ALWAYS TRIGGER interleaved_guard_1;
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
--- Other triggers fire first; one that fires later is named.
+-- It sees what other triggers have made of a row.
 CREATE FUNCTION make_odd() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := 901; RETURN NEW; END';
 CREATE TRIGGER make_odd BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION make_odd();
 \set VERBOSITY terse
 INSERT INTO orders VALUES (900);
-ALTER TRIGGER make_odd ON orders RENAME TO zzz_make_odd;
-SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
-DROP TRIGGER zzz_make_odd ON orders;
+DROP TRIGGER make_odd ON orders;
 -- A guard that was renamed is still known; a trigger of that name is left alone.
-ALTER TRIGGER zz_interleaved_guard_1 ON orders RENAME TO zz_mine;
-CREATE TRIGGER zz_interleaved_guard_1 AFTER DELETE ON orders FOR EACH STATEMENT EXECUTE FUNCTION make_odd();
+ALTER TRIGGER interleaved_guard_1 ON orders RENAME TO mine;
+CREATE TRIGGER interleaved_guard_1 AFTER DELETE ON orders FOR EACH STATEMENT EXECUTE FUNCTION make_odd();
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
 SELECT table_name, action, detail FROM unguard_interleaved_sequences(tables => '{orders}');
 SELECT table_name, action, detail FROM guard_interleaved_sequences(tables => '{orders}');
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'orders'::regclass ORDER BY tgname;
-DROP TRIGGER zz_interleaved_guard_1 ON orders;
+DROP TRIGGER interleaved_guard_1 ON orders;
 SELECT table_name, action, detail FROM unguard_interleaved_sequences('{guarded}');
 SELECT table_name, action, detail FROM unguard_interleaved_sequences('{guarded}');
 INSERT INTO orders VALUES (901, 'no guard');
@@ -291,7 +295,7 @@ SELECT table_name, action, detail FROM unguard_interleaved_sequences(tables => '
 CREATE TRIGGER by_hand BEFORE INSERT ON unfed FOR EACH ROW EXECUTE FUNCTION interleaved_guard();
 INSERT INTO unfed VALUES (1);
 \echo :LAST_ERROR_SQLSTATE
-CREATE OR REPLACE TRIGGER by_hand BEFORE INSERT OR UPDATE OF id ON as_text FOR EACH ROW EXECUTE FUNCTION interleaved_guard('refuse');
+CREATE OR REPLACE TRIGGER by_hand AFTER INSERT OR UPDATE OF id ON as_text FOR EACH ROW EXECUTE FUNCTION interleaved_guard('refuse');
 INSERT INTO as_text VALUES ('1');
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE unfed;

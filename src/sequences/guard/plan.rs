@@ -9,11 +9,10 @@ use pgrx::pg_sys;
 use super::request::Chosen;
 use super::tables::{Column, Tables};
 
-/// How the guards that we make are called, before the number of the column: triggers fire in the order of their
-/// names, and this one is to see the row as the others leave it.
-const PREFIX: &str = "zz_interleaved_guard_";
+/// How the guards that we make are called, before the number of the column.
+const PREFIX: &str = "interleaved_guard_";
 /// The same on partitioned tables: a guarded table can become a partition of one only if the names differ.
-const PARTITIONED_PREFIX: &str = "zz_interleaved_guards_";
+const PARTITIONED_PREFIX: &str = "interleaved_guards_";
 
 /// What is done with a column, or with a table that has none to be guarded.
 pub(super) struct Step {
@@ -262,7 +261,7 @@ fn put_on(
     let name = kept.map_or_else(|| free_name(tables, column, &partitions), |kept| kept.name.clone());
     if !in_force(&name) {
         statements.push(format!(
-            "CREATE OR REPLACE TRIGGER {} BEFORE INSERT OR {}UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {}('{}')",
+            "CREATE OR REPLACE TRIGGER {} AFTER INSERT OR {}UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {}('{}')",
             quoted(&name),
             if column.is_partitioned() { "DELETE OR " } else { "" },
             quoted(&column.name),
@@ -282,9 +281,6 @@ fn put_on(
     } else {
         notes.insert(0, mode.name().to_owned());
     }
-    let later =
-        tables.triggers(column).iter().filter(|trigger| !trigger.is_guard && trigger.fires_after(&name));
-    notes.extend(later.map(|trigger| format!("trigger {} fires after it", trigger.name)));
     change(column, &partitions, sequence, statements, locks, notes.join("; "))
 }
 

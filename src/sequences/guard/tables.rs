@@ -36,8 +36,8 @@ const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relnam
           JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE f.oid = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
 
-/// `TRIGGER_TYPE_ROW`, `_BEFORE` and `_INSERT`, `_UPDATE`, `_DELETE` of catalog/pg_trigger.h.
-const BEFORE_INSERT: i16 = 1 | 2 | 4;
+/// `TRIGGER_TYPE_ROW` with `_INSERT`, which is AFTER without `_BEFORE`; `_UPDATE`, `_DELETE` of catalog/pg_trigger.h.
+const AFTER_INSERT: i16 = 1 | 4;
 const UPDATE: i16 = 16;
 const DELETE: i16 = 8;
 
@@ -105,20 +105,13 @@ impl Trigger {
     pub(super) fn is_in_force(&self, column: &Column, mode: Mode) -> bool {
         // Rows move between partitions by DELETE and INSERT.
         let moves = if self.is_clone || column.is_partitioned() { DELETE } else { 0 };
-        let kind = BEFORE_INSERT | UPDATE | moves;
+        let kind = AFTER_INSERT | UPDATE | moves;
         self.mode() == Some(mode) && self.enabled == "O" && self.kind == kind && self.columns == 1
     }
 
     /// What a guard was told to do.
     pub(super) fn mode(&self) -> Option<Mode> {
         Mode::parse(self.arguments.strip_suffix("\\000")?).ok()
-    }
-
-    /// Whether it can change a row that is inserted, after a trigger of that name.
-    pub(super) fn fires_after(&self, name: &str) -> bool {
-        self.kind & BEFORE_INSERT == BEFORE_INSERT
-            && ["O", "A"].contains(&self.enabled.as_str())
-            && self.name.as_str() > name
     }
 }
 

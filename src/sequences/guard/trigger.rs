@@ -64,8 +64,11 @@ struct Objection {
     hint: *const c_char,
 }
 
-/// The trigger, `BEFORE INSERT OR UPDATE OF column FOR EACH ROW`, on partitioned tables `OR DELETE`: the column is
+/// The trigger, `AFTER INSERT OR UPDATE OF column FOR EACH ROW`, on partitioned tables `OR DELETE`: the column is
 /// bound to it, so that it stays the same one through renames, dumps and partitions. The argument is the mode.
+///
+/// After, so that it sees what is in the table whatever other triggers do, and not what `ON CONFLICT` makes an update
+/// or nothing of; and so that COPY keeps its multi-row insert.
 ///
 /// # Errors
 /// 23514 for an id of another class, unless the mode is "warn"; 55000 where the database has no node, likewise.
@@ -173,7 +176,7 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
         let trigger = (*context).tg_trigger;
         let is_for_rows = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0;
         if !is_for_rows || (*trigger).tgnattr != 1 {
-            let detail = "It is not BEFORE INSERT OR UPDATE OF one column FOR EACH ROW.";
+            let detail = "It is not AFTER INSERT OR UPDATE OF one column FOR EACH ROW.";
             raise(report(made_by_hand(trigger, detail)));
         }
         let attribute = *(*trigger).tgattr;
