@@ -613,6 +613,87 @@ COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, b
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   split_interleaved_sequences
+
+-- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+CREATE FUNCTION @extschema@.interleaved_guard() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'interleaved_guard';
+
+CREATE FUNCTION @extschema@.guard_interleaved_sequences(
+    schemas name[] DEFAULT NULL,
+    tables regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    mode text DEFAULT 'refuse',
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    sequence regclass,
+    action text,
+    detail text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'guard_interleaved_sequences_wrapper';
+
+CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
+    schemas name[] DEFAULT NULL,
+    tables regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    lock_timeout interval DEFAULT '2 s',
+    dry_run boolean DEFAULT false
+) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    sequence regclass,
+    action text,
+    detail text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'unguard_interleaved_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.interleaved_guard() IS
+'trigger of guarded tables: refuses, or warns of, ids of other nodes that are inserted here';
+COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
+'keep ids of other nodes'' classes from being inserted here into the tables that sequences feed; rows that are replicated pass';
+COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
+'undo guard_interleaved_sequences()';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   guard_interleaved_sequences
+
+CREATE FUNCTION @extschema@.interleave_new_sequences(enable boolean) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'interleave_new_sequences_wrapper';
+
+COMMENT ON FUNCTION @extschema@.interleave_new_sequences(boolean) IS
+'switch for this database whether new sequences are moved into the class of its node by the command that creates them; off until switched on';
+
+-- Whoever owns the database can switch it, but cannot alter an event trigger, so it is always there, and looks.
+CREATE FUNCTION @extschema@.interleave_created_sequences() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'interleave_created_sequences';
+REVOKE ALL ON FUNCTION @extschema@.interleave_created_sequences() FROM PUBLIC;
+CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
+    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE SEQUENCE', 'CREATE SCHEMA',
+                 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA')
+    EXECUTE FUNCTION @extschema@.interleave_created_sequences();
+-- For those who replay the DDL of other nodes, too, whose role is "replica".
+ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
+
+COMMENT ON FUNCTION @extschema@.interleave_created_sequences() IS
+'event trigger of interleave_new_sequences(): moves new sequences into the class of the node where that is switched on';
+COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
+'moves new sequences into the class of the node where interleave_new_sequences() has switched it on';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/sequences/status.rs
 -- pg_keyspace::sequences::status::check_interleaved_sequences
 -- Skipped due to `#[pgrx(sql = false)]`
@@ -621,6 +702,18 @@ COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, b
 /* <begin connected objects> */
 -- src/sequences/confirm.rs
 -- pg_keyspace::sequences::confirm::confirm_interleaved_node
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/guard/mod.rs
+-- pg_keyspace::sequences::guard::guard_interleaved_sequences
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/new_sequences.rs
+-- pg_keyspace::sequences::new_sequences::interleave_new_sequences
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

@@ -12,7 +12,7 @@ use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 use super::defaults::Defaults;
 use super::extreme::Extreme;
 use super::selection::Selection;
-use super::{feeds, settings};
+use super::settings;
 use crate::encoding::from_utf8;
 
 /// Settings under which our own queries run: no object of the caller's can take the place of
@@ -149,10 +149,10 @@ pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult
     let mut defaults = Defaults::new(function);
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
     Spi::connect(|client| -> SpiResult<()> {
+        let arguments = selection.arguments(function)?;
         let rows = match selection.prepared() {
-            // Who prepares the query knows all feeds.
-            Some(query) => client.select(query, None, &selection.arguments(Vec::new()))?,
-            None => client.select(FED_COLUMNS, None, &selection.arguments(feeds::stored(function)?))?,
+            Some(query) => client.select(query, None, &arguments)?,
+            None => client.select(FED_COLUMNS, None, &arguments)?,
         };
         for row in rows {
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);

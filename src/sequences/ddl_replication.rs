@@ -78,8 +78,6 @@ impl Switch {
 }
 
 /// The setting by which DDL goes to other nodes, where that is so.
-// What check_interleaved_sequences() tells of.
-#[allow(dead_code)]
 pub(super) fn is_on() -> Option<&'static str> {
     SWITCHES.iter().find(|switch| switch.is_on()).map(Switch::name)
 }

@@ -290,7 +290,8 @@ fn carry_out(function: pg_sys::Oid, oid: pg_sys::Oid, before: &Sequence, plan: &
         }
         Outcome::Unchanged => Ok(()),
         Outcome::Skip => {
-            let message = format!("sequence \"{}\" is not interleaved: {}", before.name, plan.detail);
+            let message =
+                format!("sequence \"{}\" is not interleaved: increment {} kept", before.name, plan.increment);
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "Other nodes hand out the same values; setup_interleaved_sequences() with blocks => true gives each its share.",
             ))

@@ -58,6 +58,8 @@ pub(super) struct Selection {
     exclude: ArrayArgument,
     /// What the catalog cannot tell.
     feeds: Vec<Feed>,
+    /// Whether that is all, so that nothing is to be looked up in our table.
+    all_feeds: bool,
     /// The query for them, where it was prepared.
     prepared: Option<Rc<OwnedPreparedStatement>>,
 }
@@ -74,6 +76,7 @@ impl Selection {
             sequences: ArrayArgument::new(sequences, pg_sys::REGCLASSARRAYOID),
             exclude: ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID),
             feeds,
+            all_feeds: false,
             prepared: None,
         }
     }
@@ -83,12 +86,12 @@ impl Selection {
         Self::new(None, None, None, Vec::new())
     }
 
-    /// One sequence alone.
+    /// One sequence alone, of which nobody has told yet what it feeds.
     pub(super) fn only(sequence: pg_sys::Oid) -> Self {
-        Self { sequences: ArrayArgument::of_one(sequence), ..Self::all() }
+        Self { sequences: ArrayArgument::of_one(sequence), all_feeds: true, ..Self::all() }
     }
 
-    /// One sequence alone, by a query of [`super::catalog::prepare`].
+    /// One sequence alone, by a query of [`super::catalog::prepare`], and all that is known of what it feeds.
     pub(super) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
         let prepared = Some(Rc::clone(query));
@@ -105,20 +108,22 @@ impl Selection {
         self.sequences.is_given()
     }
 
-    /// The parameters of the query for the sequences and their columns. `stored` are feeds that are known beside
-    /// those given.
-    pub(super) fn arguments(&self, stored: Vec<Feed>) -> [DatumWithOid<'static>; 6] {
+    /// The parameters of the query for the sequences and their columns. `function` is the function of ours that runs.
+    pub(super) fn arguments(&self, function: pg_sys::Oid) -> SpiResult<[DatumWithOid<'static>; 6]> {
         let mut feeds = self.feeds.clone();
-        feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
+        if !self.all_feeds {
+            let stored = feeds::stored(function)?;
+            feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
+        }
         let [sequences, relations, attributes] = feeds::columns(&feeds);
-        [
+        Ok([
             self.schemas.argument(),
             self.sequences.argument(),
             self.exclude.argument(),
             sequences,
             relations,
             attributes,
-        ]
+        ])
     }
 
     /// Refuses what does not exist, is no sequence, or contradicts itself.

@@ -17,7 +17,7 @@ use super::request::running;
 use super::selection::Selection;
 use super::setup::percent;
 use super::steps::{Change, Planner, Step};
-use super::{catalog, identity, node_state, peers, steps, stored};
+use super::{catalog, ddl_replication, identity, node_state, peers, steps, stored};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 
@@ -152,6 +152,9 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
     if class.is_none() {
         rows.push((Severity::Error, no_node(identity::others(function)?.first().map(|other| other.class))));
     }
+    if let Some(setting) = ddl_replication::is_on() {
+        rows.push((Severity::Warning, ddl_is_replicated(class, setting)));
+    }
     let oids: HashMap<&str, pg_sys::Oid> =
         steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();
     if !peers.is_empty() {
@@ -226,6 +229,13 @@ fn no_node(other: Option<Class>) -> Found {
         ),
     };
     ("error", None, None, other.map(Class::node), finding, ServerText(detail), hint)
+}
+
+/// DDL that goes to other nodes (trap S15).
+fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
+    let detail = format!("\"{setting}\" carries DDL to the other nodes, an ALTER SEQUENCE by hand as well.");
+    let hint = "Switch it off for what you alter of sequences by hand; the functions of this extension do so themselves.";
+    ("warning", None, class.map(Class::node), None, "DDL replication", ServerText(detail), hint)
 }
 
 /// A sequence of which nothing can be said.

@@ -66,4 +66,9 @@ SELECT count(*) FROM seen;
 SELECT increment_by FROM pg_sequences WHERE schemaname = 'ddl' AND sequencename = 'fresh';
 SELECT interleave_new_sequences(false);
 DROP EVENT TRIGGER regress_keyspace_ddl;
+-- The check tells of it.
+BEGIN;
+SET LOCAL spock.enable_ddl_replication = on;
+SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE finding LIKE 'DDL%';
+ROLLBACK;
 DROP SCHEMA ddl CASCADE;

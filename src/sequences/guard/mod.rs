@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::locks::{self, SetupLock, Timeout, Wanted};
 use super::nextval::null;
 use super::request::{check_transaction, running};
-use super::{catalog, identity};
+use super::{catalog, ddl_replication, identity};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use plan::{Locks, Outcome, Step};
@@ -182,16 +182,19 @@ fn carry_out(
         let message = "tables were created, altered or dropped meanwhile";
         return Err(Error::new(SqlState::ObjectInUse, message).hint("Run it again.").into());
     }
-    Spi::connect_mut(|client| -> SpiResult<()> {
-        for step in &steps {
-            if let Outcome::Change { statements, .. } = &step.outcome {
-                for statement in statements {
-                    client.update(to_server(statement).as_c_str(), None, &[])?;
+    // Each node guards its own tables.
+    ddl_replication::locally(|| {
+        Spi::connect_mut(|client| -> SpiResult<()> {
+            for step in &steps {
+                if let Outcome::Change { statements, .. } = &step.outcome {
+                    for statement in statements {
+                        client.update(to_server(statement).as_c_str(), None, &[])?;
+                    }
                 }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })
+    })??;
     Ok(steps)
 }
 

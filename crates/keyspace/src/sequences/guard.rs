@@ -165,7 +165,7 @@ pub fn no_node(place: Place<'_>) -> Error {
         ),
     )
     .detail("No node is stored for this server and this database; it may be a copy of another one.")
-    .hint("Call setup_interleaved_sequences(node, nodes) as the node that it is to be, or unguard_interleaved_sequences().")
+    .hint("Call confirm_interleaved_node() if it takes the place of the other, setup_interleaved_sequences(node, nodes) as the node that it is to be, or unguard_interleaved_sequences().")
 }
 
 impl Class {
