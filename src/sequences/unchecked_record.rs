@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-use keyspace::Error;
 use keyspace::sequences::{Phase, Plan, Residue, Sequence};
+use keyspace::{Error, SqlState};
 use pgrx::{IntoDatum, pg_sys};
 
 use super::records;
@@ -15,7 +15,7 @@ use crate::encoding::ServerJson;
 /// done just now.
 ///
 /// # Errors
-/// 55000 where the table is gone.
+/// 55000 where the table is gone, or another is in its place.
 pub(super) fn keep(
     function: pg_sys::Oid,
     oid: pg_sys::Oid,
@@ -30,25 +30,47 @@ pub(super) fn keep(
     let goes_on_with =
         Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
     let phases = Phase::extend(Vec::new(), Phase::so_far(before, None), goes_on_with);
-    let row: [(&CStr, Option<pg_sys::Datum>); 13] = [
-        (c"system_identifier", number(system_identifier)),
-        (c"database", Some(database.into())),
-        (c"sequence", Some(oid.into())),
-        (c"increment", number(plan.increment)),
-        (c"former_increment", number(before.increment)),
-        (c"former_start", number(before.start)),
-        (c"former_min_value", number(before.min_value)),
-        (c"former_max_value", number(before.max_value)),
-        (c"in_use", plan.in_use.map(pg_sys::Datum::from)),
-        (c"restart", plan.restart.map(pg_sys::Datum::from)),
-        (c"before_setup", ServerJson(Phase::to_json(&phases)).into_datum()),
-        (c"timeline", Some(records::timeline().unwrap_or_default().into())),
-        (c"set_up_at", number(now)),
+    let phases = ServerJson(Phase::to_json(&phases)).into_datum();
+    let timeline = Some(records::timeline().unwrap_or_default().into());
+    let (bigint, oid_type, time) = (pg_sys::INT8OID, pg_sys::OIDOID, pg_sys::TIMESTAMPTZOID);
+    let row = [
+        Value { column: c"system_identifier", kind: bigint, datum: number(system_identifier) },
+        Value { column: c"database", kind: oid_type, datum: Some(database.into()) },
+        Value { column: c"sequence", kind: oid_type, datum: Some(oid.into()) },
+        Value { column: c"increment", kind: bigint, datum: number(plan.increment) },
+        Value { column: c"former_increment", kind: bigint, datum: number(before.increment) },
+        Value { column: c"former_start", kind: bigint, datum: number(before.start) },
+        Value { column: c"former_min_value", kind: bigint, datum: number(before.min_value) },
+        Value { column: c"former_max_value", kind: bigint, datum: number(before.max_value) },
+        Value { column: c"in_use", kind: bigint, datum: plan.in_use.map(pg_sys::Datum::from) },
+        Value { column: c"restart", kind: bigint, datum: plan.restart.map(pg_sys::Datum::from) },
+        Value { column: c"before_setup", kind: pg_sys::JSONBOID, datum: phases },
+        Value { column: c"timeline", kind: pg_sys::INT4OID, datum: timeline },
+        Value { column: c"set_up_at", kind: time, datum: number(now) },
     ];
-    // SAFETY: the columns have the types that sql/sequences/interleaved_sequence.sql gives them; the table is
-    // open and locked while it is read and written.
+    // SAFETY: looks up catalogs by OID.
+    let is_ours = unsafe {
+        pg_sys::get_rel_relkind(table) as u8 == pg_sys::RELKIND_RELATION
+            && row.iter().all(|value| {
+                let number = pg_sys::get_attnum(table, value.column.as_ptr());
+                number > 0 && pg_sys::get_atttype(table, number) == value.kind
+            })
+    };
+    if !is_ours {
+        let message = format!("table \"{}\" is another than that of the extension", tables::SEQUENCE.name());
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("Give the table of the extension back its name and schema."));
+    }
+    // SAFETY: it is a table with these columns, as checked.
     unsafe { write(table, &row) };
     Ok(())
+}
+
+/// A value for a column.
+struct Value {
+    column: &'static CStr,
+    kind: pg_sys::Oid,
+    datum: Option<pg_sys::Datum>,
 }
 
 /// The number of columns of the key, which come first.
@@ -56,7 +78,7 @@ const KEY: usize = 3;
 
 /// # Safety
 /// `table` must be a table with columns of these names, to whose types the values belong.
-unsafe fn write(table: pg_sys::Oid, row: &[(&CStr, Option<pg_sys::Datum>)]) {
+unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
     // SAFETY: see above. What is opened is closed; the tuple that is found is used before its scan ends.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock as i32);
@@ -65,18 +87,18 @@ unsafe fn write(table: pg_sys::Oid, row: &[(&CStr, Option<pg_sys::Datum>)]) {
         let mut values = vec![pg_sys::Datum::null(); natts];
         let mut nulls = vec![true; natts];
         let mut keys = [pg_sys::ScanKeyData::default(); KEY];
-        for (at, (name, value)) in row.iter().enumerate() {
-            let number = pg_sys::get_attnum(table, name.as_ptr());
-            let (Some(value), Ok(column)) = (value, usize::try_from(number - 1)) else { continue };
+        for (at, value) in row.iter().enumerate() {
+            let number = pg_sys::get_attnum(table, value.column.as_ptr());
+            let (Some(datum), Ok(column)) = (value.datum, usize::try_from(number - 1)) else { continue };
             if column >= natts {
                 continue;
             }
-            values[column] = *value;
+            values[column] = datum;
             nulls[column] = false;
             if let Some(key) = keys.get_mut(at) {
                 let equal = if at == 0 { pg_sys::F_INT8EQ } else { pg_sys::F_OIDEQ };
                 let strategy = pg_sys::BTEqualStrategyNumber as u16;
-                pg_sys::ScanKeyInit(key, number, strategy, equal.into(), *value);
+                pg_sys::ScanKeyInit(key, number, strategy, equal.into(), datum);
             }
         }
         let new = pg_sys::heap_form_tuple(columns, values.as_mut_ptr(), nulls.as_mut_ptr());

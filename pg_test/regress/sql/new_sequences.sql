@@ -214,6 +214,8 @@ BEGIN;
 ALTER TABLE interleaved_sequence RENAME TO elsewhere;
 SET LOCAL client_min_messages = notice;
 CREATE TABLE without_record (id serial);
+CREATE TABLE public.interleaved_sequence (system_identifier text, restart text);
+CREATE TABLE beside_another (id serial);
 SET LOCAL client_min_messages = warning;
 INSERT INTO without_record DEFAULT VALUES RETURNING id;
 ROLLBACK;

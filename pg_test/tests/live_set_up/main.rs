@@ -3,6 +3,7 @@
 
 mod batches;
 mod lock_table;
+mod members;
 mod replayed;
 mod restore;
 mod standby;

@@ -1,5 +1,7 @@
 //! What the event trigger for new sequences costs those who create and alter tables.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use pg_test::Server;
 use postgres::Client;
@@ -16,7 +18,7 @@ pub const CHAPTER: Chapter = Chapter {
     title: "Creating and altering tables",
     about: "Three databases: one without the extension, one where `interleave_new_sequences` is off, and one where it \
             is on. In each a session runs every statement so many times, with other tables, each in a transaction of \
-            its own: `CREATE TABLE t (id int, v int)`, `ALTER TABLE t ADD COLUMN w int`, \
+            its own; the three take turns every 20 statements: `CREATE TABLE t (id int, v int)`, `ALTER TABLE t ADD COLUMN w int`, \
             `CREATE INDEX ON t (v)`, `DROP TABLE t`, and `CREATE TABLE s (id bigserial PRIMARY KEY, v int)`. The \
             figures are for one statement. In between, untimed, the tables are dropped, catalogs vacuumed and a \
             checkpoint made.",
@@ -97,28 +99,66 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     for state in STATES {
         prepare(server, state)?;
     }
-    let tables = plan.count(500, 100);
+    let turns = plan.count(25, 10);
     let mut figures = Figures::default();
-    figures.count("times each statement in a round", tables);
-    interleave(plan.rounds, WarmUp::Round, &STATES, &mut figures, |state, figures| {
-        let mut client = server.connect(&database(state))?;
-        server::tidy(&mut client, &CATALOGS)?;
-        for (name, statement) in STATEMENTS {
-            // The state of the caches at the first statement of a session is not what is asked for.
-            run(&mut client, statement, 0)?;
-            let (_, took) = time(&mut client, |client| {
-                (1..=tables).try_for_each(|number| run(client, statement, number))
-            })?;
-            let each = |time: std::time::Duration| time.as_secs_f64() / f64::from(tables);
-            figures.add(&format!("{name}.wall.{state}"), Unit::Seconds, each(took.wall));
-            figures.add(&format!("{name}.cpu.{state}"), Unit::Seconds, each(took.cpu));
+    figures.count("times each statement in a round", turns * AT_ONCE);
+    interleave(plan.rounds, WarmUp::Round, &[()], &mut figures, |(), figures| {
+        let mut sessions = STATES
+            .iter()
+            .map(|state| {
+                let mut client = server.connect(&database(state))?;
+                server::tidy(&mut client, &CATALOGS)?;
+                Ok((*state, client))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        for statement in STATEMENTS {
+            in_turn(&mut sessions, statement, turns, figures)?;
         }
-        let expected = if *state == "on" { i64::from(tables) + 1 } else { 0 };
-        let interleaved = "SELECT count(*) FROM pg_sequence WHERE seqincrement = 2";
-        ensure!(server::number(&mut client, interleaved)? == expected, "wrong increments: {state}");
-        (0..=tables).try_for_each(|number| run(&mut client, "DROP TABLE s{}", number))
+        for (state, client) in &mut sessions {
+            let tables = turns * AT_ONCE;
+            let expected = if *state == "on" { i64::from(tables) + 1 } else { 0 };
+            let interleaved = "SELECT count(*) FROM pg_sequence WHERE seqincrement = 2";
+            ensure!(server::number(client, interleaved)? == expected, "wrong increments: {state}");
+            (0..=tables).try_for_each(|number| run(client, "DROP TABLE s{}", number))?;
+        }
+        Ok(())
     })?;
     Ok(figures)
+}
+
+/// How often a session runs a statement before it is the next one's turn.
+const AT_ONCE: u32 = 20;
+
+/// Runs a statement in every session, a few times at once.
+fn in_turn(
+    sessions: &mut [(&str, Client)],
+    (name, statement): (&str, &str),
+    turns: u32,
+    figures: &mut Figures,
+) -> Result<()> {
+    // What a session does once is not what is asked for.
+    sessions.iter_mut().try_for_each(|(_, client)| run(client, statement, 0))?;
+    let mut totals = vec![(Duration::ZERO, Duration::ZERO); sessions.len()];
+    for turn in 0..turns {
+        for at in 0..sessions.len() {
+            let at = (at + turn as usize) % sessions.len();
+            let (Some((_, client)), Some((wall, cpu))) = (sessions.get_mut(at), totals.get_mut(at)) else {
+                continue;
+            };
+            let first = turn * AT_ONCE + 1;
+            let (_, took) = time(client, |client| {
+                (first..first + AT_ONCE).try_for_each(|number| run(client, statement, number))
+            })?;
+            *wall += took.wall;
+            *cpu += took.cpu;
+        }
+    }
+    let each = |time: Duration| time.as_secs_f64() / f64::from(turns * AT_ONCE);
+    for ((state, _), (wall, cpu)) in sessions.iter().zip(totals) {
+        figures.add(&format!("{name}.wall.{state}"), Unit::Seconds, each(wall));
+        figures.add(&format!("{name}.cpu.{state}"), Unit::Seconds, each(cpu));
+    }
+    Ok(())
 }
 
 fn run(client: &mut Client, statement: &str, number: u32) -> Result<()> {
