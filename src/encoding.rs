@@ -33,7 +33,10 @@ pub(crate) fn to_server(text: &str) -> CString {
 /// Text of the server, a name for one, as Rust holds it.
 pub(crate) fn from_server(text: &CStr) -> String {
     let bytes = text.to_bytes();
-    if is_utf8() || bytes.is_ascii() {
+    // A database in SQL_ASCII says nothing of what its bytes mean.
+    // SAFETY: reads this backend's encoding.
+    let is_any = unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_SQL_ASCII as i32 };
+    if is_any || is_utf8() || bytes.is_ascii() {
         return text.to_string_lossy().into_owned();
     }
     let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);

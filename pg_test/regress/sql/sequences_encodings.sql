@@ -21,5 +21,22 @@ SELECT sequence, action, restart FROM reset_interleaved_sequences();
 -- Messages show such letters by their code points.
 SELECT setup_interleaved_sequences(2, sequences => '{"\"café\""}');
 SELECT setup_interleaved_sequences(2, schemas => '{"é"}');
+-- New sequences, too; also where a name is no text at all.
+SELECT count(*) FROM setup_interleaved_sequences(2);
+SELECT interleave_new_sequences(true);
+CREATE TABLE "thé" ("numéro" serial PRIMARY KEY);
+SET client_min_messages = notice;
+CREATE SEQUENCE "à part" INCREMENT 50;
+SET client_min_messages = warning;
+SELECT sequence, increment FROM interleaved_sequences WHERE sequence::text LIKE '%th%';
+CREATE DATABASE keyspace_sequences_ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0;
+\c keyspace_sequences_ascii
+SET client_min_messages = warning;
+CREATE EXTENSION pg_keyspace;
+SELECT count(*) FROM setup_interleaved_sequences(2);
+SELECT interleave_new_sequences(true);
+DO $$ BEGIN EXECUTE E'CREATE TABLE "caf\xe9" (id serial)'; END $$;
+SELECT seqincrement FROM pg_sequence;
 \c :first
 DROP DATABASE keyspace_sequences_latin1;
+DROP DATABASE keyspace_sequences_ascii;
