@@ -213,6 +213,9 @@ mod tests {
             last_value: 10,
             is_called: true,
             former: None,
+            phases: vec![],
+            promoted: false,
+            elsewhere: vec![],
             columns: Vec::new(),
         }
     }
