@@ -196,10 +196,12 @@ impl SequenceState {
         }
     }
 
-    /// Everything that the node has.
+    /// Everything that the node has, and what its own set-up stayed clear of: what lies before its restart may be in use
+    /// by nodes whose states are not at hand.
     fn everything(&self) -> impl Iterator<Item = i64> {
         let phases = self.before_setup.iter().map(|phase| phase.until);
-        phases.chain(self.last_value).chain(self.maximum)
+        let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
+        phases.chain(self.last_value).chain(self.maximum).chain(before_restart)
     }
 
     /// How far it has come with values of a residue, by drawing or by rows.
@@ -285,6 +287,19 @@ mod tests {
         assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "8 was its value at its set-up");
         assert_eq!(state.elsewhere("public.t", 2, even), None);
         assert_eq!(state.elsewhere("public.s", -2, even), None, "they go apart");
+    }
+
+    #[test]
+    fn trap_s43_what_a_donor_stayed_clear_of_a_newcomer_does_too() {
+        // Node 1 came to 3, and restarted at 15 because node 2 had come to 14: of that nothing has arrived here.
+        let mut donor = NodeState::parse(DOCUMENT).expect("a state");
+        let own = donor.sequences.get_mut("public.s").expect("there");
+        (own.last_value, own.maximum, own.others, own.next_value) = (None, Some(3), vec![], 15);
+        (own.restart, own.before_setup) = (Some(15), vec![Phase { step: 1, offset: 3, until: 3 }]);
+        let three = Class::new(3, 4).expect("a class").residue();
+        let found = donor.elsewhere("public.s", 4, three).expect("known");
+        assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
+        assert_eq!(found.of_ours, Some(3), "and no reason to move what is in order");
     }
 
     #[test]
