@@ -79,7 +79,12 @@ impl Phase {
     pub fn so_far(sequence: &Sequence, class: Option<Class>) -> Option<Self> {
         let values = sequence.own_values(class);
         let step = u64::try_from(values.modulus()).unwrap_or(1);
-        sequence.is_called.then_some(Self { step, offset: sequence.last_value, until: sequence.last_value })
+        let until = sequence.last_value;
+        // What `partitioned_nextval` passes over is of other classes, and a crash leaves a sequence at any value: the
+        // last one need not be one of those that were handed out.
+        let nearest = [values.at_or_below(i128::from(until)), values.at_or_above(i128::from(until))];
+        let offset = nearest.into_iter().find_map(|value| i64::try_from(value).ok()).unwrap_or(until);
+        sequence.is_called.then_some(Self { step, offset, until })
     }
 
     /// Adds what a sequence has handed out so far to what it handed out before, unless it goes on with the same values.
@@ -300,6 +305,44 @@ mod tests {
         let found = donor.elsewhere("public.s", 4, three).expect("known");
         assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
         assert_eq!(found.of_ours, Some(3), "and no reason to move what is in order");
+    }
+
+    #[test]
+    fn trap_s41_what_was_passed_over_does_not_stand_for_what_was_handed_out() {
+        use super::super::sequence::{Draw, FedColumn, NumberType};
+        let column = FedColumn {
+            name: "public.t.id".to_owned(),
+            number_type: Some(NumberType::Bigint),
+            draw: Draw::OfThisNode,
+            extreme: None,
+            ahead: None,
+        };
+        // Of node 1 of 2, and after a crash at 4: it handed out 1 and 3.
+        let sequence = Sequence {
+            name: "public.s".to_owned(),
+            number_type: NumberType::Bigint,
+            start: 1,
+            increment: 1,
+            min_value: 1,
+            max_value: i64::MAX,
+            cycle: false,
+            unlogged: false,
+            replicated: false,
+            last_value: 4,
+            is_called: true,
+            former: None,
+            phases: vec![],
+            promoted: false,
+            elsewhere: vec![],
+            columns: vec![column],
+        };
+        let odd = Class::new(1, 2).expect("a class");
+        for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {
+            let sequence = Sequence { last_value, ..sequence.clone() };
+            let phase = Phase::so_far(&sequence, Some(odd)).expect("called");
+            assert!(phase.values().is_same(odd.residue()), "{phase:?}");
+            assert_eq!(phase.until, last_value);
+        }
     }
 
     #[test]
