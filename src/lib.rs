@@ -11,6 +11,7 @@ mod sequences;
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     sequences::register_settings();
+    keys::request_shared_memory();
 }
 
 /// What `cargo pgrx test` asks of every extension.

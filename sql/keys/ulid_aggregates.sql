@@ -1,4 +1,8 @@
 -- min and max, answered from an index where there is one.
+CREATE FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_smaller';
+CREATE FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_larger';
 CREATE AGGREGATE @extschema@.min(@extschema@.ulid) (
     SFUNC = @extschema@.ulid_smaller, STYPE = @extschema@.ulid,
     COMBINEFUNC = @extschema@.ulid_smaller, SORTOP = OPERATOR(@extschema@.<), PARALLEL = SAFE

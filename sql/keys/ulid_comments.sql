@@ -1,6 +1,8 @@
 -- What the functions on ulid do, one line each.
 COMMENT ON FUNCTION @extschema@.ulid() IS
 'ULID of now: strictly increasing within a session';
+COMMENT ON FUNCTION @extschema@.ulid_monotonic() IS
+'ULID of now: strictly increasing over all sessions of the server while it is up';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz) IS
 'ULID of an instant, with a random tail; for keys that must agree between nodes pass the id';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz, bigint) IS

@@ -1,4 +1,8 @@
 -- Type ulid: 16 bytes, big-endian, laid out and stored as uuid is. Its binary form is read and written by uuid's functions.
+CREATE FUNCTION @extschema@.ulid_in(cstring) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_in';
+CREATE FUNCTION @extschema@.ulid_out(@extschema@.ulid) RETURNS cstring
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_out';
 CREATE FUNCTION @extschema@.ulid_recv(internal) RETURNS @extschema@.ulid
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_recv';
 CREATE FUNCTION @extschema@.ulid_send(@extschema@.ulid) RETURNS bytea

@@ -3,6 +3,8 @@ COMMENT ON FUNCTION @extschema@.uuidv7() IS
 'UUID version 7 of now: strictly increasing within a session';
 COMMENT ON FUNCTION @extschema@.uuidv7(interval) IS
 'UUID version 7 of now shifted by an interval: strictly increasing within a session while the shift stays the same';
+COMMENT ON FUNCTION @extschema@.uuidv7_monotonic() IS
+'UUID version 7 of now: strictly increasing over all sessions of the server while it is up';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz) IS
 'UUID version 7 of an instant, with a random tail; for keys that must agree between nodes pass the id';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz, bigint) IS

@@ -9,6 +9,7 @@
 
 use std::convert::Infallible;
 
+use pgrx::pg_guard;
 use pgrx::prelude::*;
 use rand::rngs::{ChaCha12Rng, SysRng};
 use rand::{Rng, SeedableRng, TryRng};
@@ -34,14 +35,13 @@ impl Entropy {
         Self { key: [0; 32], buffer: [0; BUFFER_WORDS], next: BUFFER_WORDS, refills_left: 0 }
     }
 
-    #[cold]
-    #[inline(never)]
     fn refill(&mut self) -> u64 {
         if self.refills_left == 0 {
-            self.key = seed();
+            self.seed();
             self.refills_left = REFILLS_PER_SEED;
         }
         self.refills_left -= 1;
+        // The cipher wipes its state and its output when it is dropped.
         let mut cipher = ChaCha12Rng::from_seed(self.key);
         cipher.fill_bytes(&mut self.key);
         for word in &mut self.buffer {
@@ -50,20 +50,27 @@ impl Entropy {
         self.next = 1;
         std::mem::take(&mut self.buffer[0])
     }
+
+    #[cold]
+    fn seed(&mut self) {
+        if let Err(error) = SysRng.try_fill_bytes(&mut self.key) {
+            ereport!(
+                ERROR,
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                "could not generate random values",
+                error.to_string()
+            );
+        }
+    }
 }
 
+/// Refills the buffer and takes the first word. Guarded, since keys are made without a guard around them: the
+/// operating system may have no random bits for us.
 #[cold]
-fn seed() -> [u8; 32] {
-    let mut seed = [0; 32];
-    if let Err(error) = SysRng.try_fill_bytes(&mut seed) {
-        ereport!(
-            ERROR,
-            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            "could not generate random values",
-            error.to_string()
-        );
-    }
-    seed
+#[inline(never)]
+#[pg_guard]
+extern "C-unwind" fn refill(entropy: &mut Entropy) -> u64 {
+    entropy.refill()
 }
 
 impl TryRng for Entropy {
@@ -76,7 +83,7 @@ impl TryRng for Entropy {
                 self.next += 1;
                 Ok(std::mem::take(word))
             }
-            None => Ok(self.refill()),
+            None => Ok(refill(self)),
         }
     }
 

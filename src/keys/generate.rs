@@ -1,11 +1,12 @@
 //! The generators of one server process.
 
-use keyspace::keys::{Generator, Instant, Layout, Tick, UlidLayout, UuidV7Layout};
+use keyspace::keys::{Generator, Instant, Layout, Reading, Shifted, Tick, UlidLayout, UuidV7Layout};
 use pgrx::pg_sys;
 
 use super::clock;
 use super::entropy::Entropy;
 use super::per_backend::PerBackend;
+use super::timestamp::Shift;
 
 /// What a process needs to make random keys.
 struct State {
@@ -14,8 +15,7 @@ struct State {
     entropy: Entropy,
     uuidv7: Generator<UuidV7Layout>,
     ulid: Generator<UlidLayout>,
-    /// The last shift, in microseconds, and the generator of keys so shifted.
-    shifted: (i64, Generator<UuidV7Layout>),
+    shifted: Shifted<Shift, UuidV7Layout>,
 }
 
 impl State {
@@ -25,7 +25,7 @@ impl State {
             entropy: Entropy::new(),
             uuidv7: Generator::new(),
             ulid: Generator::new(),
-            shifted: (0, Generator::new()),
+            shifted: Shifted::new(),
         }
     }
 }
@@ -41,11 +41,17 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     unsafe {
         STATE.with(|state| {
             if state.pid != pid {
-                *state = State::new(pid);
+                renew(state, pid);
             }
             f(state)
         })
     }
+}
+
+#[cold]
+#[inline(never)]
+fn renew(state: &mut State, pid: i32) {
+    *state = State::new(pid);
 }
 
 /// The next key of `uuidv7()`.
@@ -62,19 +68,19 @@ pub(super) fn ulid() -> ulid::Ulid {
     with_state(|state| state.ulid.next(now, &mut state.entropy))
 }
 
-/// The next key at an instant that is the clock's, shifted by so many microseconds. Keys strictly increase
-/// for as long as the shift stays the same.
-pub(super) fn uuidv7_shifted(instant: Instant, shift: i64) -> uuid::Uuid {
-    with_state(|state| {
-        if state.shifted.0 != shift {
-            state.shifted = (shift, Generator::new());
-        }
-        state.shifted.1.next(Tick::from_instant(instant), &mut state.entropy)
-    })
+/// The next key of a shift, with the shifted clock at `now`.
+pub(super) fn uuidv7_shifted(shift: Shift, now: Tick) -> uuid::Uuid {
+    with_state(|state| state.shifted.next(shift, now, &mut state.entropy))
 }
 
 /// A key of an instant with a random tail.
 #[inline]
 pub(super) fn random_at<L: Layout>(instant: Instant) -> L::Key {
     with_state(|state| L::pack(Tick::from_instant(instant), L::random_tail(&mut state.entropy)))
+}
+
+/// The key of a nanosecond that no other session of this server has.
+#[inline]
+pub(super) fn server_wide<L: Layout>(nanosecond: Reading) -> L::Key {
+    with_state(|state| nanosecond.key::<L>(&mut state.entropy))
 }

@@ -6,10 +6,13 @@
 //! | [`ulid`] | the functions on `ulid` |
 //! | [`ulid_type`], [`ulid_io`], [`ulid_support`] | the type itself: datum, text form, what its SQL objects call |
 //! | [`generate`] | the backend's generators: clock, entropy, one state per process |
+//! | [`shared_word`] | what all sessions of a server share |
+//! | [`call`], [`unguarded`] | functions that are called as those of C are, and what they do |
 //! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
-//! | [`fresh_datum`], [`uuid_result`] | results at little cost |
+//! | [`fresh_datum`], [`uuid_result`] | results of guarded functions at little cost |
 //! | [`sql`] | the SQL files and their order |
 
+mod call;
 mod clock;
 mod entropy;
 mod fresh_datum;
@@ -19,11 +22,18 @@ mod raw_text;
 mod salt;
 #[cfg(any(test, feature = "pg_test"))]
 mod server_tests;
+mod shared_word;
 mod sql;
 mod timestamp;
 mod ulid;
 mod ulid_io;
 mod ulid_support;
 mod ulid_type;
+mod unguarded;
 mod uuid_result;
 mod uuidv7;
+
+/// Asks for what the keys share between sessions; called once, when the library is loaded.
+pub(crate) fn request_shared_memory() {
+    shared_word::request();
+}

@@ -17,6 +17,35 @@ use crate::error::raise;
 pub(crate) struct RawText<'fcx>(&'fcx [u8]);
 
 impl<'fcx> RawText<'fcx> {
+    /// The text of a datum, made plain where it is stored otherwise.
+    ///
+    /// # Safety
+    /// The datum is that of a `text` that is not NULL, and lives as long as the call.
+    #[inline]
+    pub(super) unsafe fn new(datum: pg_sys::Datum) -> Self {
+        // SAFETY: the caller promises the datum of a text.
+        unsafe {
+            match Self::in_place(datum) {
+                Some(text) => text,
+                None => Self(varlena_to_byte_slice(pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr()))),
+            }
+        }
+    }
+
+    /// The text of a datum where it is stored inline and uncompressed, so that reading it calls nothing.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline]
+    pub(super) unsafe fn in_place(datum: pg_sys::Datum) -> Option<Self> {
+        let stored: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        // SAFETY: the caller promises the datum of a text.
+        unsafe {
+            let plain = varatt_is_4b_u(stored) || varatt_is_1b(stored) && !varatt_is_1b_e(stored);
+            plain.then(|| Self(varlena_to_byte_slice(stored)))
+        }
+    }
+
     /// The bytes in the encoding of the database.
     #[inline]
     pub(super) fn bytes(self) -> &'fcx [u8] {
@@ -56,17 +85,8 @@ unsafe impl SqlTranslatable for RawText<'_> {
 impl FromDatum for RawText<'_> {
     #[inline]
     unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
-        if is_null {
-            return None;
-        }
-        let stored: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        // SAFETY: the caller promises the datum of a text. What is stored inline and uncompressed is read in
-        // place; only the rest needs a call.
-        unsafe {
-            let inline = varatt_is_4b_u(stored) || varatt_is_1b(stored) && !varatt_is_1b_e(stored);
-            let plain = if inline { stored } else { pg_sys::pg_detoast_datum_packed(stored) };
-            Some(Self(varlena_to_byte_slice(plain)))
-        }
+        // SAFETY: the caller promises the datum of a text.
+        if is_null { None } else { Some(unsafe { Self::new(datum) }) }
     }
 }
 

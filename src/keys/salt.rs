@@ -1,6 +1,7 @@
 //! Salts: which hash key a derived key's tag is made with.
 
 use keyspace::keys::TagKey;
+use pgrx::{pg_guard, pg_sys};
 
 use super::per_backend::PerBackend;
 use super::raw_text::RawText;
@@ -13,17 +14,10 @@ static LAST: PerBackend<Option<(Vec<u8>, TagKey)>> = PerBackend::new(None);
 
 /// The key of a salt. It is hashed in UTF-8, so that nodes whose databases are in different encodings agree.
 pub(super) fn tag_key(salt: RawText<'_>) -> TagKey {
-    let bytes = salt.bytes();
-    // SAFETY: comparing bytes runs no SQL.
-    let cached = unsafe {
-        LAST.with(|last| match last {
-            Some((known, key)) if known == bytes => Some(*key),
-            _ => None,
-        })
-    };
-    if let Some(key) = cached {
+    if let Some(key) = cached(salt.bytes()) {
         return key;
     }
+    let bytes = salt.bytes();
     let key = TagKey::of_salt(salt.to_utf8());
     if bytes.len() <= LONGEST_CACHED {
         let entry = Some((bytes.to_vec(), key));
@@ -31,4 +25,38 @@ pub(super) fn tag_key(salt: RawText<'_>) -> TagKey {
         unsafe { LAST.with(|last| *last = entry) };
     }
     key
+}
+
+/// The key of a salt that is an argument of a function without a guard.
+///
+/// # Safety
+/// The datum is that of a `text` that is not NULL; see `call.rs`.
+#[inline]
+pub(super) unsafe fn tag_key_of_datum(salt: pg_sys::Datum) -> TagKey {
+    // SAFETY: the caller's promise.
+    if let Some(key) = unsafe { RawText::in_place(salt) }.and_then(|salt| cached(salt.bytes())) {
+        return key;
+    }
+    let mut key = TagKey::UNSALTED;
+    look_up(salt, &mut key);
+    key
+}
+
+#[cold]
+#[inline(never)]
+#[pg_guard]
+extern "C-unwind" fn look_up(salt: pg_sys::Datum, key: &mut TagKey) {
+    // SAFETY: the caller of tag_key_of_datum promises the datum of a text.
+    *key = tag_key(unsafe { RawText::new(salt) });
+}
+
+#[inline]
+fn cached(salt: &[u8]) -> Option<TagKey> {
+    // SAFETY: comparing bytes runs no SQL.
+    unsafe {
+        LAST.with(|last| match last {
+            Some((known, key)) if known == salt => Some(*key),
+            _ => None,
+        })
+    }
 }

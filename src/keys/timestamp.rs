@@ -7,34 +7,35 @@ use pgrx::prelude::*;
 use super::clock;
 use crate::error::{or_raise, raise, report};
 
+const NANOS_PER_MICRO: u64 = 1_000;
+const MICROS_PER_SECOND: u64 = 1_000_000;
+
 /// The instant of a `timestamptz`.
 #[inline]
 pub(super) fn instant(ts: TimestampWithTimeZone) -> Instant {
     or_raise(Instant::from_postgres_micros(ts.into()))
 }
 
-/// The `timestamptz` of a tick, to the microsecond.
-#[inline]
-pub(super) fn timestamptz(tick: Tick) -> Option<TimestampWithTimeZone> {
-    // Every instant of a key lies within the range of timestamptz.
-    TimestampWithTimeZone::try_from(tick.instant().postgres_micros()).ok()
-}
+/// What a clock is shifted by, as it was asked for: months, days, microseconds.
+pub(super) type Shift = (i32, i32, i64);
 
-/// The clock's instant shifted by an interval, and by how many microseconds that shifted it.
-pub(super) fn shifted_now(shift: Interval) -> (Instant, i64) {
-    let now = clock::now().instant();
+/// The shift of an interval, and the clock so shifted, as PostgreSQL adds an interval to a `timestamptz`.
+pub(super) fn shifted_now(interval: Interval) -> (Shift, Tick) {
+    let now = clock::nanosecond().unix_nanos();
+    let shift = (interval.months(), interval.days(), interval.micros());
+    let micros = (now / NANOS_PER_MICRO).cast_signed();
+    let shifted = Instant::from_unix_micros(micros).unwrap_or(Instant::MIN);
     // SAFETY: timestamptz_pl_interval takes a timestamptz and an interval and returns a timestamptz.
     let shifted: Option<TimestampWithTimeZone> = unsafe {
         pgrx::direct_function_call(
             pg_sys::timestamptz_pl_interval,
-            &[now.postgres_micros().into_datum(), shift.into_datum()],
+            &[shifted.postgres_micros().into_datum(), interval.into_datum()],
         )
     };
-    let shifted = match shifted {
-        Some(shifted) => instant(shifted),
-        None => now,
-    };
-    (shifted, shifted.postgres_micros() - now.postgres_micros())
+    let micros = shifted.map_or(Instant::MIN, instant).unix_micros();
+    // The shift is one of whole microseconds, so what the clock shows below them stays.
+    let sub_second = micros % MICROS_PER_SECOND * NANOS_PER_MICRO + now % NANOS_PER_MICRO;
+    (shift, Tick::from_unix_time(micros / MICROS_PER_SECOND, sub_second as u32))
 }
 
 /// What the forms for `timestamp` and `date` call. A `timestamp` is cast to `timestamptz` implicitly, in the

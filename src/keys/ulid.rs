@@ -1,38 +1,50 @@
 //! `ulid()` and what turns instants, ids and values into ULIDs and back.
 
-use keyspace::keys::{Layout, TagKey, Tick, UlidLayout, derived, hashed};
+use keyspace::keys::{TagKey, UlidLayout, derived, hashed};
 use pgrx::Uuid;
 use pgrx::prelude::*;
 
+use super::call::as_in_c;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::ulid_type::Ulid;
-use super::{generate, timestamp};
-use crate::error::or_raise;
+use super::{generate, timestamp, unguarded};
 
-#[pg_extern(volatile, parallel_safe, strict)]
-fn ulid() -> Ulid {
-    generate::ulid().into()
-}
+as_in_c! {
+    /// `ulid()`
+    fn keyspace_ulid(_call) {
+        unguarded::result::<UlidLayout>(generate::ulid())
+    }
 
-#[pg_extern(volatile, parallel_safe, strict)]
-fn ulid_from_timestamp(ts: TimestampWithTimeZone) -> Ulid {
-    generate::random_at::<UlidLayout>(timestamp::instant(ts)).into()
-}
+    /// `ulid_monotonic()`
+    fn keyspace_ulid_monotonic(_call) {
+        unguarded::monotonic::<UlidLayout>()
+    }
 
-#[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp")]
-fn ulid_from_timestamp_id(ts: TimestampWithTimeZone, id: i64) -> Ulid {
-    derive(ts, id, &TagKey::UNSALTED)
-}
+    /// `ulid_from_timestamp(timestamptz)`
+    fn keyspace_ulid_from_timestamp(call) {
+        unguarded::random::<UlidLayout>(call)
+    }
 
-#[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp")]
-fn ulid_from_timestamp_id_salt(ts: TimestampWithTimeZone, id: i64, salt: RawText<'_>) -> Ulid {
-    derive(ts, id, &tag_key(salt))
-}
+    /// `ulid_from_timestamp(timestamptz, bigint)`
+    fn keyspace_ulid_from_timestamp_id(call) {
+        unguarded::derived::<UlidLayout>(call, &TagKey::UNSALTED)
+    }
 
-#[inline]
-fn derive(ts: TimestampWithTimeZone, id: i64, key: &TagKey) -> Ulid {
-    or_raise(derived::encode::<UlidLayout>(timestamp::instant(ts), id, key)).into()
+    /// `ulid_from_timestamp(timestamptz, bigint, text)`
+    fn keyspace_ulid_from_timestamp_id_salt(call) {
+        unguarded::salted::<UlidLayout>(call)
+    }
+
+    /// `ulid_to_timestamp(ulid)`
+    fn keyspace_ulid_to_timestamp(call) {
+        unguarded::instant::<UlidLayout>(call)
+    }
+
+    /// `ulid_boundary(timestamptz)`
+    fn keyspace_ulid_boundary(call) {
+        unguarded::boundary::<UlidLayout>(call)
+    }
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
@@ -70,12 +82,6 @@ fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> Ul
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_to_timestamp(key: Ulid) -> Option<TimestampWithTimeZone> {
-    let (tick, _) = UlidLayout::unpack(key.into())?;
-    timestamp::timestamptz(tick)
-}
-
-#[pg_extern(immutable, parallel_safe, strict)]
 fn ulid_to_id(key: Ulid) -> Option<i64> {
     derived::decode::<UlidLayout>(key.into(), &TagKey::UNSALTED)
 }
@@ -83,9 +89,4 @@ fn ulid_to_id(key: Ulid) -> Option<i64> {
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_to_id")]
 fn ulid_to_id_salt(key: Ulid, salt: RawText<'_>) -> Option<i64> {
     derived::decode::<UlidLayout>(key.into(), &tag_key(salt))
-}
-
-#[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_boundary(ts: TimestampWithTimeZone) -> Ulid {
-    UlidLayout::boundary(Tick::from_instant(timestamp::instant(ts))).into()
 }

@@ -1,49 +1,83 @@
 //! The text form of `ulid`. Its binary form is that of `uuid`, by PostgreSQL's own functions.
 
-use std::ffi::CStr;
-
 use keyspace::keys::ulid_text::{self, TEXT_LEN};
-use pgrx::callconv::{BoxRet, FcInfo};
-use pgrx::datum::Datum;
-use pgrx::pgrx_sql_entity_graph::metadata::{
-    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
-};
-use pgrx::prelude::*;
+use keyspace::keys::{Layout, UlidLayout};
+use pgrx::{pg_guard, pg_sys};
 
-use super::fresh_datum::fresh_datum;
-use super::ulid_type::Ulid;
-use crate::error::or_raise;
+use super::call::{Call, as_in_c, bytes};
+use crate::error::{raise, report};
 
-/// A ULID's text as a `cstring`, made in one allocation.
-struct UlidText([u8; TEXT_LEN]);
+as_in_c! {
+    /// `ulid_in(cstring)`
+    fn keyspace_ulid_in(call) {
+        match ulid_text::read(call.cstring(0).to_bytes()) {
+            Some(ulid) => bytes(UlidLayout::to_bytes(ulid)),
+            None => refuse(call.fcinfo()),
+        }
+    }
 
-// SAFETY: the datum of a `cstring` is a pointer to bytes that end in a zero byte.
-unsafe impl SqlTranslatable for UlidText {
-    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(UlidText);
-    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
-    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> =
-        Err(ArgumentError::NotValidAsArgument("UlidText"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal("cstring")));
-}
-
-// SAFETY: the datum points to the text and the zero byte after it, in the memory context of the call.
-unsafe impl BoxRet for UlidText {
-    #[inline]
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
+    /// `ulid_out(ulid)`
+    fn keyspace_ulid_out(call) {
         let mut text = [0; TEXT_LEN + 1];
-        text[..TEXT_LEN].copy_from_slice(&self.0);
-        // SAFETY: see above.
-        unsafe { fcinfo.return_raw_datum(fresh_datum(text)) }
+        text[..TEXT_LEN].copy_from_slice(&ulid_text::encode(UlidLayout::from_bytes(call.key(0))));
+        bytes(text)
     }
 }
 
-#[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_in(input: &CStr) -> Ulid {
-    or_raise(ulid_text::decode(input.to_bytes())).into()
+/// The error of text that is no ULID: raised, or left with the caller who asked for that.
+#[cold]
+#[inline(never)]
+#[pg_guard]
+extern "C-unwind" fn refuse(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: ulid_in is strict and takes a cstring.
+    let (call, text) = unsafe { (Call::new(fcinfo), Call::new(fcinfo).cstring(0)) };
+    let Err(error) = ulid_text::decode(text.to_bytes()) else { return call.null() };
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    if soft::leave(fcinfo, &error) {
+        return call.null();
+    }
+    raise(report(error))
 }
 
-#[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_out(value: Ulid) -> UlidText {
-    UlidText(ulid_text::encode(value.into()))
+/// Errors that are left with the caller, which `pg_input_is_valid` and COPY's ON_ERROR ask for, from PostgreSQL 16 on.
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+mod soft {
+    use std::ffi::{CString, c_char, c_int};
+    use std::ptr;
+
+    use pgrx::{PgSqlErrorCode, pg_sys};
+
+    use crate::encoding::for_message;
+
+    unsafe extern "C-unwind" {
+        fn errcode(code: c_int) -> c_int;
+        fn errmsg(format: *const c_char, ...) -> c_int;
+    }
+
+    /// Leaves the error with the caller; `false` where the caller has not asked for it.
+    pub(super) fn leave(fcinfo: pg_sys::FunctionCallInfo, error: &keyspace::Error) -> bool {
+        // SAFETY: the context of a call is a node or nothing.
+        let context = unsafe { (*fcinfo).context };
+        if context.is_null() || unsafe { (*context).type_ } != pg_sys::NodeTag::T_ErrorSaveContext {
+            return false;
+        }
+        let message = CString::new(for_message(error.message.clone())).unwrap_or_default();
+        // SAFETY: the calls that PostgreSQL's macro errsave() is made of. The format takes one string, which
+        // errmsg() copies. None of them raises an error other than for want of memory.
+        unsafe {
+            if pg_sys::errsave_start(context, ptr::null()) {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    errcode(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION as c_int);
+                    errmsg(c"%s".as_ptr(), message.as_ptr());
+                });
+                pg_sys::errsave_finish(
+                    context,
+                    c"ulid_io.rs".as_ptr(),
+                    line!() as c_int,
+                    c"ulid_in".as_ptr(),
+                );
+            }
+        }
+        true
+    }
 }

@@ -1,21 +1,23 @@
 //! What the type's aggregates and casts call. Comparison, hashing and sorting are PostgreSQL's own functions
-//! for `uuid`; see `sql/keys/ulid_functions.sql`.
+//! for `uuid`; see `sql/keys/ulid_comparison.sql`.
 
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
+use super::call::as_in_c;
 use super::ulid_type::Ulid;
-use crate::error::raise;
-use crate::error::report;
+use crate::error::{raise, report};
 
-#[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_smaller(a: Ulid, b: Ulid) -> Ulid {
-    a.min(b)
-}
+as_in_c! {
+    /// `ulid_smaller(ulid, ulid)`
+    fn keyspace_ulid_smaller(call) {
+        call.datum(usize::from(call.key(1) < call.key(0)))
+    }
 
-#[pg_extern(immutable, parallel_safe, strict)]
-fn ulid_larger(a: Ulid, b: Ulid) -> Ulid {
-    a.max(b)
+    /// `ulid_larger(ulid, ulid)`
+    fn keyspace_ulid_larger(call) {
+        call.datum(usize::from(call.key(1) > call.key(0)))
+    }
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]

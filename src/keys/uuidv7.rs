@@ -1,48 +1,60 @@
 //! `uuidv7()` and what turns instants, ids and values into version-7 UUIDs and back.
 
-use keyspace::keys::{Layout, TagKey, Tick, UuidV7Layout, derived, hashed};
+use keyspace::keys::{TagKey, UuidV7Layout, derived, hashed};
 use pgrx::Uuid;
 use pgrx::prelude::*;
 
+use super::call::as_in_c;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::uuid_result::UuidResult;
-use super::{generate, timestamp};
-use crate::error::or_raise;
+use super::{generate, timestamp, unguarded};
+
+as_in_c! {
+    /// `uuidv7()`
+    fn keyspace_uuidv7(_call) {
+        unguarded::result::<UuidV7Layout>(generate::uuidv7())
+    }
+
+    /// `uuidv7_monotonic()`
+    fn keyspace_uuidv7_monotonic(_call) {
+        unguarded::monotonic::<UuidV7Layout>()
+    }
+
+    /// `uuidv7_from_timestamp(timestamptz)`
+    fn keyspace_uuidv7_from_timestamp(call) {
+        unguarded::random::<UuidV7Layout>(call)
+    }
+
+    /// `uuidv7_from_timestamp(timestamptz, bigint)`
+    fn keyspace_uuidv7_from_timestamp_id(call) {
+        unguarded::derived::<UuidV7Layout>(call, &TagKey::UNSALTED)
+    }
+
+    /// `uuidv7_from_timestamp(timestamptz, bigint, text)`
+    fn keyspace_uuidv7_from_timestamp_id_salt(call) {
+        unguarded::salted::<UuidV7Layout>(call)
+    }
+
+    /// `uuidv7_to_timestamp(uuid)`
+    fn keyspace_uuidv7_to_timestamp(call) {
+        unguarded::instant::<UuidV7Layout>(call)
+    }
+
+    /// `uuidv7_boundary(timestamptz)`
+    fn keyspace_uuidv7_boundary(call) {
+        unguarded::boundary::<UuidV7Layout>(call)
+    }
+}
 
 fn from_datum(uuid: Uuid) -> uuid::Uuid {
     uuid::Uuid::from_bytes(*uuid.as_bytes())
 }
 
-#[pg_extern(volatile, parallel_safe, strict)]
-fn uuidv7() -> UuidResult {
-    generate::uuidv7().into()
-}
-
 #[pg_extern(volatile, parallel_safe, strict, name = "uuidv7")]
 fn uuidv7_shifted(shift: Interval) -> UuidResult {
-    let (instant, micros) = timestamp::shifted_now(shift);
-    generate::uuidv7_shifted(instant, micros).into()
-}
-
-#[pg_extern(volatile, parallel_safe, strict)]
-fn uuidv7_from_timestamp(ts: TimestampWithTimeZone) -> UuidResult {
-    generate::random_at::<UuidV7Layout>(timestamp::instant(ts)).into()
-}
-
-#[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp")]
-fn uuidv7_from_timestamp_id(ts: TimestampWithTimeZone, id: i64) -> UuidResult {
-    derive(ts, id, &TagKey::UNSALTED)
-}
-
-#[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp")]
-fn uuidv7_from_timestamp_id_salt(ts: TimestampWithTimeZone, id: i64, salt: RawText<'_>) -> UuidResult {
-    derive(ts, id, &tag_key(salt))
-}
-
-#[inline]
-fn derive(ts: TimestampWithTimeZone, id: i64, key: &TagKey) -> UuidResult {
-    or_raise(derived::encode::<UuidV7Layout>(timestamp::instant(ts), id, key)).into()
+    let (shift, now) = timestamp::shifted_now(shift);
+    generate::uuidv7_shifted(shift, now).into()
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_from_timestamp_hashed")]
@@ -80,12 +92,6 @@ fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> Uu
 }
 
 #[pg_extern(immutable, parallel_safe, strict)]
-fn uuidv7_to_timestamp(key: Uuid) -> Option<TimestampWithTimeZone> {
-    let (tick, _) = UuidV7Layout::unpack(from_datum(key))?;
-    timestamp::timestamptz(tick)
-}
-
-#[pg_extern(immutable, parallel_safe, strict)]
 fn uuidv7_to_id(key: Uuid) -> Option<i64> {
     derived::decode::<UuidV7Layout>(from_datum(key), &TagKey::UNSALTED)
 }
@@ -93,9 +99,4 @@ fn uuidv7_to_id(key: Uuid) -> Option<i64> {
 #[pg_extern(immutable, parallel_safe, strict, name = "uuidv7_to_id")]
 fn uuidv7_to_id_salt(key: Uuid, salt: RawText<'_>) -> Option<i64> {
     derived::decode::<UuidV7Layout>(from_datum(key), &tag_key(salt))
-}
-
-#[pg_extern(immutable, parallel_safe, strict)]
-fn uuidv7_boundary(ts: TimestampWithTimeZone) -> UuidResult {
-    UuidV7Layout::boundary(Tick::from_instant(timestamp::instant(ts))).into()
 }

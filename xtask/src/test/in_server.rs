@@ -20,7 +20,8 @@ pub fn run(pg: &PgConfig, filter: Option<&str>, tally: &mut Tally) -> Result<()>
     extension.scripts = vec![script];
     tree.install(&extension)?;
 
-    let server = Server::start(&tree, "in-server", &[])?;
+    // Preloaded, so that what needs shared memory works on every version.
+    let server = Server::start(&tree, "in-server", &["shared_preload_libraries = 'pg_keyspace'"])?;
     let mut client = server.connect("postgres")?;
     client
         .batch_execute("CREATE EXTENSION pg_keyspace")

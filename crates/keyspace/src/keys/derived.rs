@@ -17,19 +17,25 @@ const ID_BITS: u32 = 42;
 /// The greatest id that a derived key holds, 2^42 - 1.
 pub const MAX_ID: i64 = (1 << ID_BITS) - 1;
 
-/// The key derived from an instant and an id.
+/// The key derived from an instant and an id; `None` for an id below 0 or above [`MAX_ID`].
+#[inline]
+pub fn key_of<L: Layout>(instant: Instant, id: i64, key: &TagKey) -> Option<L::Key> {
+    if !(0..=MAX_ID).contains(&id) {
+        return None;
+    }
+    let id = id.unsigned_abs();
+    let tag_bits = L::TAIL_BITS - ID_BITS;
+    let tail = u128::from(id) << tag_bits | u128::from(tag(instant, id, tag_bits, key));
+    Some(L::pack(Tick::from_instant(instant), tail))
+}
+
+/// The same, with an error for an id that no derived key holds.
 ///
 /// # Errors
 /// 22003 for an id below 0 or above [`MAX_ID`].
 #[inline]
 pub fn encode<L: Layout>(instant: Instant, id: i64, key: &TagKey) -> Result<L::Key, Error> {
-    if !(0..=MAX_ID).contains(&id) {
-        return Err(id_out_of_range::<L>(id));
-    }
-    let id = id.unsigned_abs();
-    let tag_bits = L::TAIL_BITS - ID_BITS;
-    let tail = u128::from(id) << tag_bits | u128::from(tag(instant, id, tag_bits, key));
-    Ok(L::pack(Tick::from_instant(instant), tail))
+    key_of::<L>(instant, id, key).ok_or_else(|| id_out_of_range::<L>(id))
 }
 
 /// The id a key was derived from; `None` where the key's tag does not fit, which is the case for a key that

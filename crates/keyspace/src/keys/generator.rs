@@ -1,5 +1,7 @@
 //! Random keys that strictly increase, whatever the clock does.
 
+use std::marker::PhantomData;
+
 use rand::Rng;
 
 use super::instant::Tick;
@@ -19,7 +21,8 @@ const STEP_BITS: u32 = 40;
 pub struct Generator<L: Layout> {
     tick: Tick,
     tail: u128,
-    layout: std::marker::PhantomData<L>,
+    spare: Spare,
+    layout: PhantomData<L>,
 }
 
 impl<L: Layout> Default for Generator<L> {
@@ -31,7 +34,7 @@ impl<L: Layout> Default for Generator<L> {
 impl<L: Layout> Generator<L> {
     /// A generator that has made no key yet.
     pub const fn new() -> Self {
-        Self { tick: Tick::MIN, tail: 0, layout: std::marker::PhantomData }
+        Self { tick: Tick::MIN, tail: 0, spare: Spare::NONE, layout: PhantomData }
     }
 
     /// The next key, with the clock at `now`.
@@ -40,26 +43,47 @@ impl<L: Layout> Generator<L> {
     /// that tick.
     #[inline]
     pub fn next(&mut self, now: Tick, rng: &mut impl Rng) -> L::Key {
-        if now > self.tick {
-            self.tick = now;
-            self.tail = L::random_tail(rng);
-        } else {
-            self.step(rng);
+        let word = rng.next_u64();
+        let more = if L::TAIL_BITS > u64::BITS { self.spare.four_bits(rng) } else { 0 };
+        // Whether the clock has moved on is as good as chance where keys are made at the speed of its ticks, so both
+        // tails are made, and neither is jumped over.
+        let fresh = L::tail_of(word, more);
+        let stepped = self.tail + u128::from(word >> (u64::BITS - STEP_BITS)) + 1;
+        self.tail = if now > self.tick { fresh } else { stepped };
+        self.tick = self.tick.max(now);
+        if self.tail > L::TAIL_MAX {
+            self.move_on(rng);
         }
         L::pack(self.tick, self.tail)
     }
 
     /// Moves on without the clock's help.
+    #[cold]
+    fn move_on(&mut self, rng: &mut impl Rng) {
+        self.tick = self.tick.next().unwrap_or(Tick::MAX);
+        self.tail = L::random_tail(rng);
+    }
+}
+
+/// A word of random bits of which four are used at a time, and are gone then.
+#[derive(Clone, Debug)]
+struct Spare {
+    bits: u64,
+    left: u32,
+}
+
+impl Spare {
+    const NONE: Self = Self { bits: 0, left: 0 };
+
     #[inline]
-    fn step(&mut self, rng: &mut impl Rng) {
-        let step = u128::from(rng.next_u64() >> (u64::BITS - STEP_BITS)) + 1;
-        let tail = self.tail + step;
-        if tail <= L::TAIL_MAX {
-            self.tail = tail;
-        } else {
-            self.tick = self.tick.next().unwrap_or(Tick::MAX);
-            self.tail = L::random_tail(rng);
+    fn four_bits(&mut self, rng: &mut impl Rng) -> u64 {
+        if self.left == 0 {
+            *self = Self { bits: rng.next_u64(), left: u64::BITS };
         }
+        let bits = self.bits & 0xf;
+        self.bits >>= 4;
+        self.left -= 4;
+        bits
     }
 }
 
@@ -104,7 +128,7 @@ mod tests {
 
     fn full_tail_moves_on<L: Layout<Key: PartialOrd + std::fmt::Debug>>() {
         let now = at(0);
-        let mut keys = Generator::<L> { tick: now, tail: L::TAIL_MAX, layout: std::marker::PhantomData };
+        let mut keys = Generator::<L> { tick: now, tail: L::TAIL_MAX, ..Generator::new() };
         let before = L::pack(keys.tick, keys.tail);
         let key = keys.next(now, &mut rng());
         assert!(key > before);
@@ -118,13 +142,26 @@ mod tests {
         full_tail_moves_on::<UlidLayout>();
     }
 
+    /// So that keys of two sessions on one tick differ in every bit by chance.
+    #[test]
+    fn every_bit_of_a_fresh_tail_is_random() {
+        fn differing<L: Layout>() -> u128 {
+            let (mut keys, mut rng) = (Generator::<L>::new(), rng());
+            let tails: Vec<u128> = (1..200)
+                .filter_map(|n| L::unpack(keys.next(at(n * 1_000), &mut rng)).map(|(_, tail)| tail))
+                .collect();
+            let (ones, zeroes) =
+                tails.iter().fold((0, 0), |(ones, zeroes), tail| (ones | tail, zeroes | !tail));
+            ones & zeroes
+        }
+        assert_eq!(differing::<UuidV7Layout>(), UuidV7Layout::TAIL_MAX);
+        assert_eq!(differing::<UlidLayout>(), UlidLayout::TAIL_MAX);
+    }
+
     #[test]
     fn trap_k08_the_end_of_time_does_not_panic() {
-        let mut keys = Generator::<UlidLayout> {
-            tick: Tick::MAX,
-            tail: UlidLayout::TAIL_MAX,
-            layout: std::marker::PhantomData,
-        };
+        let mut keys =
+            Generator::<UlidLayout> { tick: Tick::MAX, tail: UlidLayout::TAIL_MAX, ..Generator::new() };
         assert_eq!(UlidLayout::unpack(keys.next(Tick::MAX, &mut rng())).map(|(t, _)| t), Some(Tick::MAX));
     }
 }

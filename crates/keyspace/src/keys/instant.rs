@@ -11,7 +11,7 @@ const FRACTION_BITS: u32 = 12;
 /// Steps of the fraction in one millisecond.
 const STEPS_PER_MS: u64 = 1 << FRACTION_BITS;
 const MICROS_PER_MS: u64 = 1_000;
-const NANOS_PER_MS: u32 = 1_000_000;
+const NANOS_PER_MS: u64 = 1_000_000;
 const MS_PER_SECOND: u64 = 1_000;
 /// The greatest count of milliseconds that 48 bits hold.
 const MAX_MS: u64 = (1 << 48) - 1;
@@ -28,16 +28,22 @@ impl Instant {
     pub const MAX: Self = Self(MAX_MS * MICROS_PER_MS + MICROS_PER_MS - 1);
 
     /// The instant of a `timestamptz`: microseconds since 2000-01-01 00:00:00 UTC, where the least and the
-    /// greatest `i64` stand for minus and plus infinity.
+    /// greatest `i64` stand for minus and plus infinity. `None` for what lies before 1970, beyond 48 bits of
+    /// milliseconds, or is infinite.
+    #[inline]
+    pub const fn of_postgres_micros(micros: i64) -> Option<Self> {
+        // What is below 0, or overflows to below 0, is greater than any instant without its sign.
+        let unix = micros.wrapping_add(POSTGRES_EPOCH_IN_UNIX_MICROS).cast_unsigned();
+        if unix <= Self::MAX.0 { Some(Self(unix)) } else { None }
+    }
+
+    /// The same, with an error for what no key holds.
     ///
     /// # Errors
     /// 22008 for what lies before 1970, beyond 48 bits of milliseconds, or is infinite.
     #[inline]
     pub fn from_postgres_micros(micros: i64) -> Result<Self, Error> {
-        match micros.checked_add(POSTGRES_EPOCH_IN_UNIX_MICROS) {
-            Some(unix) if unix >= 0 && unix.unsigned_abs() <= Self::MAX.0 => Ok(Self(unix.unsigned_abs())),
-            _ => Err(out_of_range(micros)),
-        }
+        Self::of_postgres_micros(micros).ok_or_else(|| out_of_range(micros))
     }
 
     /// The instant so many microseconds after 1970-01-01 00:00:00 UTC, if a key can hold it.
@@ -88,11 +94,18 @@ impl Tick {
     /// fraction is PostgreSQL 18's: `sub_ms_ns * 4096 / 1_000_000`, rounded down. After the year 10889 ticks start over.
     #[inline]
     pub const fn from_unix_time(seconds: u64, nanos: u32) -> Self {
-        let sub_second_ms = nanos / NANOS_PER_MS;
-        let sub_ms = nanos - sub_second_ms * NANOS_PER_MS;
-        let fraction = sub_ms as u64 * STEPS_PER_MS / NANOS_PER_MS as u64;
+        // Below 2^32, where a division costs least.
+        let sub_second_ms = nanos / NANOS_PER_MS as u32;
+        let sub_ms = (nanos - sub_second_ms * NANOS_PER_MS as u32) as u64;
         let ms = seconds.wrapping_mul(MS_PER_SECOND).wrapping_add(sub_second_ms as u64);
-        Self::from_bits((ms << FRACTION_BITS) | fraction)
+        Self::from_bits((ms << FRACTION_BITS) | (sub_ms * STEPS_PER_MS / NANOS_PER_MS))
+    }
+
+    /// How many nanoseconds after the start of its tick a nanosecond of a millisecond lies: from 0 to 244.
+    #[inline]
+    pub(super) const fn place_in_tick(sub_ms_nanos: u64) -> u64 {
+        let fraction = sub_ms_nanos * STEPS_PER_MS / NANOS_PER_MS;
+        sub_ms_nanos - (fraction * NANOS_PER_MS).div_ceil(STEPS_PER_MS)
     }
 
     /// The tick of an instant; its fraction is `floor(us * 4096 / 1000)`, which tells all 1,000

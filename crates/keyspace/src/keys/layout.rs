@@ -35,8 +35,21 @@ pub trait Layout {
     /// The tick and the tail of a key; `None` where it is of another kind, such as a UUID of another version.
     fn unpack(key: Self::Key) -> Option<(Tick, u128)>;
 
+    /// The tail of these random bits: a word, and of the other number what the tail has more than 64 bits.
+    fn tail_of(word: u64, more: u64) -> u128;
+
     /// A tail of random bits.
-    fn random_tail(rng: &mut impl Rng) -> u128;
+    #[inline]
+    fn random_tail(rng: &mut impl Rng) -> u128 {
+        let word = rng.next_u64();
+        Self::tail_of(word, if Self::TAIL_BITS > u64::BITS { rng.next_u64() } else { 0 })
+    }
+
+    /// The key as it is stored: 16 bytes, the most significant first.
+    fn to_bytes(key: Self::Key) -> [u8; 16];
+
+    /// The key that is stored so.
+    fn from_bytes(bytes: [u8; 16]) -> Self::Key;
 
     /// The least key of a tick.
     fn boundary(tick: Tick) -> Self::Key {
@@ -72,8 +85,18 @@ impl Layout for UuidV7Layout {
     }
 
     #[inline]
-    fn random_tail(rng: &mut impl Rng) -> u128 {
-        u128::from(rng.next_u64() >> 2)
+    fn tail_of(word: u64, _: u64) -> u128 {
+        u128::from(word >> 2)
+    }
+
+    #[inline]
+    fn to_bytes(key: Uuid) -> [u8; 16] {
+        key.into_bytes()
+    }
+
+    #[inline]
+    fn from_bytes(bytes: [u8; 16]) -> Uuid {
+        Uuid::from_bytes(bytes)
     }
 }
 
@@ -98,8 +121,18 @@ impl Layout for UlidLayout {
     }
 
     #[inline]
-    fn random_tail(rng: &mut impl Rng) -> u128 {
-        u128::from(rng.next_u64()) << 4 | u128::from(rng.next_u64() >> 60)
+    fn tail_of(word: u64, more: u64) -> u128 {
+        u128::from(word) << 4 | u128::from(more & 0xf)
+    }
+
+    #[inline]
+    fn to_bytes(key: Ulid) -> [u8; 16] {
+        key.0.to_be_bytes()
+    }
+
+    #[inline]
+    fn from_bytes(bytes: [u8; 16]) -> Ulid {
+        Ulid(u128::from_be_bytes(bytes))
     }
 }
 

@@ -8,7 +8,9 @@
 //! | --- | --- |
 //! | [`instant`] | instants, ticks, and what lies out of range |
 //! | [`layout`] | the order of the bits in both types |
-//! | [`generator`] | random keys that strictly increase |
+//! | [`generator`] | random keys that strictly increase in one session |
+//! | [`shifted`] | the same for every shift of the clock that a session uses |
+//! | [`server_wide`] | keys that strictly increase over all sessions of a server |
 //! | [`tag_key`] | what a salt does |
 //! | [`derived`] | reversible keys of `(timestamp, id)` |
 //! | [`hashed`] | keys of `(timestamp, value)` for values that are no small integers |
@@ -20,10 +22,14 @@ pub mod hashed;
 pub mod instant;
 mod instant_text;
 pub mod layout;
+pub mod server_wide;
+pub mod shifted;
 pub mod tag_key;
 pub mod ulid_text;
 
 pub use generator::Generator;
 pub use instant::{Instant, Tick};
 pub use layout::{Layout, UlidLayout, UuidV7Layout};
+pub use server_wide::Reading;
+pub use shifted::Shifted;
 pub use tag_key::TagKey;

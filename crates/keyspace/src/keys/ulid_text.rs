@@ -73,16 +73,20 @@ fn encode_half(first: usize, rest: u64, text: &mut [u8]) {
 /// 22P02 for anything but a ULID.
 #[inline]
 pub fn decode(text: &[u8]) -> Result<Ulid, Error> {
-    let Ok(bytes) = <&[u8; TEXT_LEN]>::try_from(text) else {
-        return Err(invalid(text));
-    };
+    read(text).ok_or_else(|| invalid(text))
+}
+
+/// The same without an error: `None` for anything but a ULID.
+#[inline]
+pub fn read(text: &[u8]) -> Option<Ulid> {
+    let bytes = <&[u8; TEXT_LEN]>::try_from(text).ok()?;
     let (upper, lower) = bytes.split_at(HALF);
     let (upper_first, upper_rest, upper_seen) = decode_half(upper);
     let (lower_first, lower_rest, lower_seen) = decode_half(lower);
     if (upper_seen | lower_seen) & NO_DIGIT != 0 || upper_first > 7 {
-        return Err(invalid(text));
+        return None;
     }
-    Ok(Ulid(
+    Some(Ulid(
         u128::from(upper_first) << 125
             | u128::from(upper_rest) << 65
             | u128::from(lower_first) << 60
