@@ -74,6 +74,19 @@ INSERT INTO child VALUES (ulid_from_timestamp('2024-01-01 00:00+00', 1001));
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM parent WHERE id <= ulid_from_timestamp('2024-01-01 00:00+00', 900);
 SELECT count(*) FROM child;
+-- Parallel plans: workers aggregate, sort and hash ulid values.
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+ANALYZE shuffled;
+SELECT plan_has('SELECT min(id), max(id) FROM shuffled', 'Partial Aggregate') AS aggregated_in_workers;
+SELECT ulid_to_id(min(id)), ulid_to_id(max(id)) FROM shuffled;
+SELECT plan_has('SELECT id FROM shuffled ORDER BY id', 'Gather Merge') AS sorted_in_workers;
+SELECT count(*) AS out_of_order FROM (SELECT n, lag(n) OVER () AS before FROM (SELECT id, n FROM shuffled ORDER BY id OFFSET 0) s) o WHERE n <= before;
+SELECT plan_has('SELECT count(*) FROM shuffled a JOIN shuffled b USING (id)', 'Parallel Hash') AS hashed_in_workers;
+SELECT count(*) FROM shuffled a JOIN shuffled b USING (id);
+RESET max_parallel_workers_per_gather;
 -- Arrays, ranges of rows, DISTINCT.
 SELECT count(*) FROM child WHERE parent = ANY (ARRAY(SELECT id FROM parent LIMIT 10));
 SELECT ARRAY['00000000000000000000000001', NULL]::ulid[];

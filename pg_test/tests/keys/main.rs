@@ -1,6 +1,7 @@
 //! Time-ordered keys on servers of their own: preloaded or not, in many sessions at once, dumped and restored.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod binary;
 mod dump;
 mod preload;
 mod sessions;
