@@ -124,6 +124,16 @@ impl InstallTree {
         install_extension(extension, &self.pkglibdir, &self.extension_dir)
     }
 
+    /// Puts a library of another name beside that of the extension.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written.
+    pub fn install_library(&self, name: &str, library: &Path) -> Result<()> {
+        let contents = std::fs::read(library).with_context(|| cannot("read", library))?;
+        replace(&self.pkglibdir.join(format!("{name}{}", library_suffix(library))), &contents)
+    }
+
     /// The run that the tree belongs to.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {

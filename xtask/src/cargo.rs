@@ -73,21 +73,22 @@ pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
             format!("Building the extension with its in-server tests for PostgreSQL {}", pg.major()),
         ),
     };
+    build_library(pg, "pg_keyspace", &features, &title)
+}
+
+/// Builds the library of a package of the workspace for `pg`, with these features, and returns its path.
+///
+/// # Errors
+///
+/// When it does not build; cargo's messages have been shown then.
+pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) -> Result<PathBuf> {
     let mut command = command();
     command
-        .args([
-            "build",
-            "--release",
-            "--lib",
-            "--package",
-            "pg_keyspace",
-            "--no-default-features",
-            "--features",
-        ])
+        .args(["build", "--release", "--lib", "--package", package, "--no-default-features", "--features"])
         .arg(features)
         .env("PGRX_PG_CONFIG_PATH", pg.path());
-    run(command, &title)?;
-    let name = format!("{}pg_keyspace{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    run(command, title)?;
+    let name = format!("{}{package}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     Ok(target_directory().join("release").join(name))
 }
 

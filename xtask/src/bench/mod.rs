@@ -4,6 +4,7 @@
 //! slow. What is measured is a [`Suite`]: chapters of the page, and the function that comes by their figures.
 
 mod figures;
+mod keys;
 mod machine;
 mod measure;
 mod memory;
@@ -39,6 +40,8 @@ const QUICK_ROUNDS: u32 = 3;
 pub enum Benchmark {
     /// Interleaved sequences: drawing, setting up, looking at them
     Sequences(BenchOptions),
+    /// Time-ordered keys: making them, in many sessions, inserting them; the type ulid
+    Keys(BenchOptions),
 }
 
 /// How to measure; the same for every suite.
@@ -70,6 +73,8 @@ pub struct Suite {
     about: &'static str,
     /// What the server runs with beside what every server of [`pg_test`] does; later lines win.
     settings: &'static [&'static str],
+    /// Packages of the workspace whose libraries the server finds beside the extension.
+    libraries: &'static [&'static str],
     /// The chapters in the order of the page.
     chapters: &'static [&'static Chapter],
     /// Comes by the figures of the chapters that the plan wants.
@@ -127,6 +132,7 @@ impl Plan {
 pub fn run(benchmark: &Benchmark) -> Result<()> {
     let (suite, options) = match benchmark {
         Benchmark::Sequences(options) => (&sequences::SUITE, options),
+        Benchmark::Keys(options) => (&keys::SUITE, options),
     };
     let plan = plan(suite, options)?;
     let directory = directory(&plan);
@@ -190,6 +196,10 @@ fn measure(suite: &Suite, plan: &Plan, options: &BenchOptions) -> Result<Results
     let run = Run::new(false)?;
     let tree = InstallTree::new(&run, &pg)?;
     tree.install(&Extension::of_checkout(library)?)?;
+    for package in suite.libraries {
+        let title = format!("Building {package} for PostgreSQL {}", pg.major());
+        tree.install_library(package, &cargo::build_library(&pg, package, &pg.feature(), &title)?)?;
+    }
     let step = Step::quiet("Starting a server");
     let server = Server::start(&tree, "bench", suite.settings)?;
     let mut client = server::create_database(&server, "probe")?;
@@ -236,7 +246,11 @@ fn check_needs(client: &mut Client, suite: &Suite, plan: &Plan) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+    use super::figures::Unit;
+    use super::report::Quantity;
     use super::*;
+
+    const SUITES: [&Suite; 2] = [&sequences::SUITE, &keys::SUITE];
 
     fn plan(quick: bool, rounds: u32, only: &[&str]) -> Plan {
         Plan { quick, rounds, only: only.iter().map(|name| (*name).to_owned()).collect() }
@@ -268,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_checked_in_is_what_its_figures_give() {
-        for suite in [&sequences::SUITE] {
+        for suite in SUITES {
             let file = |ending: &str| {
                 let name = format!("docs/benchmarks/{}.{ending}", suite.name);
                 std::fs::read_to_string(cargo::workspace_root().join(name))
@@ -282,6 +296,49 @@ mod tests {
                 "run: cargo xtask bench {} --from-json",
                 suite.name
             );
+        }
+    }
+
+    #[test]
+    fn checks_are_made_of_series_that_the_tables_show() {
+        for chapter in SUITES.iter().flat_map(|suite| suite.chapters) {
+            let shown: Vec<&str> = chapter
+                .tables
+                .iter()
+                .flat_map(|table| table.rows)
+                .flat_map(|(_, names)| names.iter().copied())
+                .collect();
+            for check in chapter.checks {
+                let used = match check.quantity {
+                    Quantity::Ratio { of, to, less } => vec![Some(of), Some(to), less],
+                    Quantity::Median(name) | Quantity::Worst(name) => vec![Some(name)],
+                };
+                for name in used.into_iter().flatten() {
+                    assert!(shown.contains(&name), "{}: {name}", chapter.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_figure_for_each_column() {
+        for (suite, chapter) in SUITES.iter().flat_map(|suite| suite.chapters.iter().map(move |c| (suite, c)))
+        {
+            let mut figures = Figures::default();
+            for (at, name) in
+                chapter.tables.iter().flat_map(|t| t.rows).flat_map(|(_, names)| *names).enumerate()
+            {
+                // Different, so that nothing is divided by nothing.
+                figures.add(name, Unit::Seconds, 1.0 + at as f64);
+            }
+            for (table, (label, names)) in
+                chapter.tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)))
+            {
+                assert_eq!(names.len(), table.columns.len(), "{label}");
+            }
+            let results =
+                Results { suite: suite.name.to_owned(), ..figures::tests::results(chapter.name, figures) };
+            report::page(suite, &results).expect("a page");
         }
     }
 }

@@ -342,6 +342,7 @@ mod tests {
         title: "A title",
         about: "What it is about.",
         settings: &[],
+        libraries: &[],
         chapters: &[&CHAPTER],
         measure: |_, _| Ok(BTreeMap::new()),
     };

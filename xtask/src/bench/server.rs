@@ -7,17 +7,20 @@ use pg_test::Server;
 use postgres::Client;
 
 /// Settings that figures depend on, and that a page names.
-const NAMED: [&str; 10] = [
+const NAMED: [&str; 13] = [
     "autovacuum",
     "checkpoint_timeout",
     "fsync",
     "full_page_writes",
+    "jit",
     "max_locks_per_transaction",
+    "max_parallel_workers_per_gather",
     "max_wal_size",
     "shared_buffers",
     "synchronous_commit",
     "wal_buffers",
     "wal_level",
+    "work_mem",
 ];
 
 /// Makes a database with the extension, and connects to it.

@@ -33,6 +33,14 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
         .args(["--", "--deny", "warnings"])
         .env("PGRX_PG_CONFIG_PATH", pg.path());
     check("clippy", "Checking the extension with clippy", extension, tally);
+
+    let mut rivals = cargo::command();
+    rivals
+        .args(["clippy", "--release", "--lib", "--package", "keyspace_rivals", "--features"])
+        .arg(pg.feature())
+        .args(["--", "--deny", "warnings"])
+        .env("PGRX_PG_CONFIG_PATH", pg.path());
+    check("clippy", "Checking what keys are measured against with clippy", rivals, tally);
 }
 
 fn check(component: &str, title: &str, command: Command, tally: &mut Tally) {

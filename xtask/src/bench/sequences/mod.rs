@@ -39,6 +39,7 @@ pub const SUITE: Suite = Suite {
         "autovacuum = off",
         "jit = off",
     ],
+    libraries: &[],
     chapters: &[
         &draw::CHAPTER,
         &contention::CHAPTER,
@@ -103,54 +104,4 @@ fn in_rounds(title: &str, measure: impl FnOnce() -> Result<Figures>) -> Result<F
     let figures = measure()?;
     step.done_with("done");
     Ok(figures)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use super::super::figures::Unit;
-    use super::super::figures::tests::results;
-    use super::super::report::{self, Quantity};
-    use super::*;
-
-    #[test]
-    fn checks_are_made_of_series_that_the_tables_show() {
-        for chapter in SUITE.chapters {
-            let shown: Vec<&str> = chapter
-                .tables
-                .iter()
-                .flat_map(|table| table.rows)
-                .flat_map(|(_, names)| names.iter().copied())
-                .collect();
-            for check in chapter.checks {
-                let used = match check.quantity {
-                    Quantity::Ratio { of, to, less } => vec![Some(of), Some(to), less],
-                    Quantity::Median(name) | Quantity::Worst(name) => vec![Some(name)],
-                };
-                for name in used.into_iter().flatten() {
-                    assert!(shown.contains(&name), "{}: {name}", chapter.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_row_has_a_figure_for_each_column() {
-        for chapter in SUITE.chapters {
-            let mut figures = Figures::default();
-            for (at, name) in
-                chapter.tables.iter().flat_map(|t| t.rows).flat_map(|(_, names)| *names).enumerate()
-            {
-                // Different, so that nothing is divided by nothing.
-                figures.add(name, Unit::Seconds, 1.0 + at as f64);
-            }
-            for (table, (label, names)) in
-                chapter.tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)))
-            {
-                assert_eq!(names.len(), table.columns.len(), "{label}");
-            }
-            report::page(&SUITE, &results(chapter.name, figures)).expect("a page");
-        }
-    }
 }
