@@ -11,11 +11,21 @@ The ordering of items is not stable, it is driven by a dependency graph.
 
 /* <begin connected objects> */
 -- src/keys/sql.rs
--- creates:
---   Type(pg_keyspace::keys::sql::Ulid)
-
--- The type's name, for the functions that are made before the type can be.
-CREATE TYPE @extschema@.ulid;
+-- What is called without a guard: see src/keys/call.rs.
+CREATE FUNCTION @extschema@.uuidv7() RETURNS uuid
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7';
+CREATE FUNCTION @extschema@.uuidv7_monotonic() RETURNS uuid
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7_monotonic';
+CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamptz) RETURNS uuid
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7_from_timestamp';
+CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamptz, id bigint) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7_from_timestamp_id';
+CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamptz, id bigint, salt text) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7_from_timestamp_id_salt';
+CREATE FUNCTION @extschema@.uuidv7_to_timestamp(key uuid) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7_to_timestamp';
+CREATE FUNCTION @extschema@.uuidv7_boundary(ts timestamptz) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7_boundary';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -103,6 +113,351 @@ COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp_hashed(date, text, text) I
 'error: a key needs an instant; use AT TIME ZONE';
 COMMENT ON FUNCTION @extschema@.uuidv7_boundary(date) IS
 'error: a key needs an instant; use AT TIME ZONE';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- creates:
+--   Type(pg_keyspace::keys::sql::Ulid)
+
+-- The type's name, for the functions that are made before the type can be.
+CREATE TYPE @extschema@.ulid;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_shell
+
+-- Type ulid: 16 bytes, big-endian, laid out and stored as uuid is. Its binary form is read and written by uuid's functions.
+CREATE FUNCTION @extschema@.ulid_in(cstring) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_in';
+CREATE FUNCTION @extschema@.ulid_out(@extschema@.ulid) RETURNS cstring
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_out';
+CREATE FUNCTION @extschema@.ulid_recv(internal) RETURNS @extschema@.ulid
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_recv';
+CREATE FUNCTION @extschema@.ulid_send(@extschema@.ulid) RETURNS bytea
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_send';
+
+CREATE TYPE @extschema@.ulid (
+    INPUT = @extschema@.ulid_in,
+    OUTPUT = @extschema@.ulid_out,
+    RECEIVE = @extschema@.ulid_recv,
+    SEND = @extschema@.ulid_send,
+    LIKE = uuid
+);
+
+COMMENT ON TYPE @extschema@.ulid IS 'ULID: 128-bit key that sorts by time, shown as 26 characters of Crockford''s base 32';
+COMMENT ON FUNCTION @extschema@.ulid_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.ulid_out(@extschema@.ulid) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.ulid_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION @extschema@.ulid_send(@extschema@.ulid) IS 'I/O';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_type
+
+-- Comparison and hashing: PostgreSQL's own functions for uuid, which compare and hash 16 bytes.
+CREATE FUNCTION @extschema@.ulid_lt(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_lt';
+CREATE FUNCTION @extschema@.ulid_le(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_le';
+CREATE FUNCTION @extschema@.ulid_eq(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_eq';
+CREATE FUNCTION @extschema@.ulid_ne(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_ne';
+CREATE FUNCTION @extschema@.ulid_ge(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_ge';
+CREATE FUNCTION @extschema@.ulid_gt(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_gt';
+CREATE FUNCTION @extschema@.ulid_cmp(@extschema@.ulid, @extschema@.ulid) RETURNS integer
+    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_cmp';
+CREATE FUNCTION @extschema@.ulid_hash(@extschema@.ulid) RETURNS integer
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_hash';
+CREATE FUNCTION @extschema@.ulid_hash_extended(@extschema@.ulid, bigint) RETURNS bigint
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_hash_extended';
+CREATE FUNCTION @extschema@.ulid_sortsupport(internal) RETURNS void
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_sortsupport';
+CREATE FUNCTION @extschema@.ulid_brin_distance(internal, internal) RETURNS double precision
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'brin_minmax_multi_distance_uuid';
+
+-- PostgreSQL 18 has skip scan, and uuid's support for it.
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::integer >= 180000 THEN
+        CREATE FUNCTION @extschema@.ulid_skipsupport(internal) RETURNS void
+            LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_skipsupport';
+        COMMENT ON FUNCTION @extschema@.ulid_skipsupport(internal) IS 'skip support';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION @extschema@.ulid_lt(@extschema@.ulid, @extschema@.ulid) IS 'implementation of < operator';
+COMMENT ON FUNCTION @extschema@.ulid_le(@extschema@.ulid, @extschema@.ulid) IS 'implementation of <= operator';
+COMMENT ON FUNCTION @extschema@.ulid_eq(@extschema@.ulid, @extschema@.ulid) IS 'implementation of = operator';
+COMMENT ON FUNCTION @extschema@.ulid_ne(@extschema@.ulid, @extschema@.ulid) IS 'implementation of <> operator';
+COMMENT ON FUNCTION @extschema@.ulid_ge(@extschema@.ulid, @extschema@.ulid) IS 'implementation of >= operator';
+COMMENT ON FUNCTION @extschema@.ulid_gt(@extschema@.ulid, @extschema@.ulid) IS 'implementation of > operator';
+COMMENT ON FUNCTION @extschema@.ulid_cmp(@extschema@.ulid, @extschema@.ulid) IS 'less-equal-greater';
+COMMENT ON FUNCTION @extschema@.ulid_hash(@extschema@.ulid) IS 'hash';
+COMMENT ON FUNCTION @extschema@.ulid_hash_extended(@extschema@.ulid, bigint) IS 'hash with a 64-bit seed';
+COMMENT ON FUNCTION @extschema@.ulid_sortsupport(internal) IS 'sort support';
+COMMENT ON FUNCTION @extschema@.ulid_brin_distance(internal, internal) IS 'BRIN multi minmax distance';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_comparison
+
+-- The order of ulid values is that of their bytes, and so that of their instants.
+CREATE OPERATOR @extschema@.< (
+    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_lt,
+    COMMUTATOR = OPERATOR(@extschema@.>), NEGATOR = OPERATOR(@extschema@.>=),
+    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR @extschema@.<= (
+    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_le,
+    COMMUTATOR = OPERATOR(@extschema@.>=), NEGATOR = OPERATOR(@extschema@.>),
+    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR @extschema@.= (
+    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_eq,
+    COMMUTATOR = OPERATOR(@extschema@.=), NEGATOR = OPERATOR(@extschema@.<>),
+    RESTRICT = eqsel, JOIN = eqjoinsel,
+    HASHES, MERGES
+);
+CREATE OPERATOR @extschema@.<> (
+    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_ne,
+    COMMUTATOR = OPERATOR(@extschema@.<>), NEGATOR = OPERATOR(@extschema@.=),
+    RESTRICT = neqsel, JOIN = neqjoinsel
+);
+CREATE OPERATOR @extschema@.>= (
+    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_ge,
+    COMMUTATOR = OPERATOR(@extschema@.<=), NEGATOR = OPERATOR(@extschema@.<),
+    RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR @extschema@.> (
+    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_gt,
+    COMMUTATOR = OPERATOR(@extschema@.<), NEGATOR = OPERATOR(@extschema@.<=),
+    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+
+COMMENT ON OPERATOR @extschema@.< (@extschema@.ulid, @extschema@.ulid) IS 'less than';
+COMMENT ON OPERATOR @extschema@.<= (@extschema@.ulid, @extschema@.ulid) IS 'less than or equal';
+COMMENT ON OPERATOR @extschema@.= (@extschema@.ulid, @extschema@.ulid) IS 'equal';
+COMMENT ON OPERATOR @extschema@.<> (@extschema@.ulid, @extschema@.ulid) IS 'not equal';
+COMMENT ON OPERATOR @extschema@.>= (@extschema@.ulid, @extschema@.ulid) IS 'greater than or equal';
+COMMENT ON OPERATOR @extschema@.> (@extschema@.ulid, @extschema@.ulid) IS 'greater than';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_operators
+
+-- Indexes on ulid. The families hold what uuid's hold, so that indexes and sorts cost what uuid's cost.
+CREATE OPERATOR FAMILY @extschema@.ulid_ops USING btree;
+CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING btree FAMILY @extschema@.ulid_ops AS
+    OPERATOR 1 @extschema@.<,
+    OPERATOR 2 @extschema@.<=,
+    OPERATOR 3 @extschema@.=,
+    OPERATOR 4 @extschema@.>=,
+    OPERATOR 5 @extschema@.>,
+    FUNCTION 1 @extschema@.ulid_cmp(@extschema@.ulid, @extschema@.ulid),
+    FUNCTION 2 @extschema@.ulid_sortsupport(internal),
+    FUNCTION 4 btequalimage(oid);
+
+-- Without this a btree answers "WHERE second_column = ..." by a full scan on PostgreSQL 18. A cluster brought there by
+-- pg_upgrade can run the same statement.
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::integer >= 180000 THEN
+        ALTER OPERATOR FAMILY @extschema@.ulid_ops USING btree
+            ADD FUNCTION 6 (@extschema@.ulid, @extschema@.ulid) @extschema@.ulid_skipsupport(internal);
+    END IF;
+END
+$$;
+
+CREATE OPERATOR FAMILY @extschema@.ulid_ops USING hash;
+CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING hash FAMILY @extschema@.ulid_ops AS
+    OPERATOR 1 @extschema@.=,
+    FUNCTION 1 @extschema@.ulid_hash(@extschema@.ulid),
+    FUNCTION 2 @extschema@.ulid_hash_extended(@extschema@.ulid, bigint);
+
+CREATE OPERATOR FAMILY @extschema@.ulid_minmax_ops USING brin;
+CREATE OPERATOR CLASS @extschema@.ulid_minmax_ops DEFAULT FOR TYPE @extschema@.ulid USING brin FAMILY @extschema@.ulid_minmax_ops AS
+    OPERATOR 1 @extschema@.<,
+    OPERATOR 2 @extschema@.<=,
+    OPERATOR 3 @extschema@.=,
+    OPERATOR 4 @extschema@.>=,
+    OPERATOR 5 @extschema@.>,
+    FUNCTION 1 brin_minmax_opcinfo(internal),
+    FUNCTION 2 brin_minmax_add_value(internal, internal, internal, internal),
+    FUNCTION 3 brin_minmax_consistent(internal, internal, internal),
+    FUNCTION 4 brin_minmax_union(internal, internal, internal);
+
+CREATE OPERATOR FAMILY @extschema@.ulid_minmax_multi_ops USING brin;
+CREATE OPERATOR CLASS @extschema@.ulid_minmax_multi_ops FOR TYPE @extschema@.ulid USING brin FAMILY @extschema@.ulid_minmax_multi_ops AS
+    OPERATOR 1 @extschema@.<,
+    OPERATOR 2 @extschema@.<=,
+    OPERATOR 3 @extschema@.=,
+    OPERATOR 4 @extschema@.>=,
+    OPERATOR 5 @extschema@.>,
+    FUNCTION 1 brin_minmax_multi_opcinfo(internal),
+    FUNCTION 2 brin_minmax_multi_add_value(internal, internal, internal, internal),
+    FUNCTION 3 brin_minmax_multi_consistent(internal, internal, internal, integer),
+    FUNCTION 4 brin_minmax_multi_union(internal, internal, internal),
+    FUNCTION 5 brin_minmax_multi_options(internal),
+    FUNCTION 11 @extschema@.ulid_brin_distance(internal, internal);
+
+COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING btree IS 'order of ulid values';
+COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING hash IS 'hash of ulid values';
+COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
+COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
+COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING btree IS 'order of ulid values';
+COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING hash IS 'hash of ulid values';
+COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
+COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_operator_classes
+
+-- min and max, answered from an index where there is one.
+CREATE FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_smaller';
+CREATE FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_larger';
+CREATE AGGREGATE @extschema@.min(@extschema@.ulid) (
+    SFUNC = @extschema@.ulid_smaller, STYPE = @extschema@.ulid,
+    COMBINEFUNC = @extschema@.ulid_smaller, SORTOP = OPERATOR(@extschema@.<), PARALLEL = SAFE
+);
+CREATE AGGREGATE @extschema@.max(@extschema@.ulid) (
+    SFUNC = @extschema@.ulid_larger, STYPE = @extschema@.ulid,
+    COMBINEFUNC = @extschema@.ulid_larger, SORTOP = OPERATOR(@extschema@.>), PARALLEL = SAFE
+);
+
+COMMENT ON FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) IS 'the smaller of two';
+COMMENT ON FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) IS 'the larger of two';
+COMMENT ON AGGREGATE @extschema@.min(@extschema@.ulid) IS 'minimum of all ulid input values';
+COMMENT ON AGGREGATE @extschema@.max(@extschema@.ulid) IS 'maximum of all ulid input values';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_type
+
+-- The same functions for timestamp and date, which stand for no instant until the time zone is known. Without these
+-- forms both would be cast to timestamptz in the session's time zone, and the key would depend on who asks.
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp) RETURNS @extschema@.ulid
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_boundary(ts timestamp) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date) RETURNS @extschema@.ulid
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.ulid_boundary(ts date) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp, bigint) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, bigint) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, uuid) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, uuid, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, text, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_boundary(timestamp) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(date) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(date, bigint) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(date, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, bigint) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, uuid) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, uuid, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, text, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.ulid_boundary(date) IS
+'error: a key needs an instant; use AT TIME ZONE';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_type
+
+-- What is called without a guard: see src/keys/call.rs.
+CREATE FUNCTION @extschema@.ulid() RETURNS @extschema@.ulid
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid';
+CREATE FUNCTION @extschema@.ulid_monotonic() RETURNS @extschema@.ulid
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_monotonic';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamptz) RETURNS @extschema@.ulid
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_from_timestamp';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamptz, id bigint) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_from_timestamp_id';
+CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamptz, id bigint, salt text) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_from_timestamp_id_salt';
+CREATE FUNCTION @extschema@.ulid_to_timestamp(key @extschema@.ulid) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_to_timestamp';
+CREATE FUNCTION @extschema@.ulid_boundary(ts timestamptz) RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_boundary';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -772,26 +1127,6 @@ COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/keys/ulid.rs
--- pg_keyspace::keys::ulid::ulid
-CREATE  FUNCTION "ulid"() RETURNS ulid /* Ulid */
-STRICT VOLATILE PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/ulid.rs
--- pg_keyspace::keys::ulid::ulid_boundary
-CREATE  FUNCTION "ulid_boundary"(
-	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS ulid /* Ulid */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_boundary_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- src/keys/ulid_support.rs
 -- pg_keyspace::keys::ulid_support::ulid_from_bytea
 CREATE  FUNCTION "ulid_from_bytea"(
@@ -803,39 +1138,26 @@ AS 'MODULE_PATHNAME', 'ulid_from_bytea_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/keys/ulid.rs
--- pg_keyspace::keys::ulid::ulid_from_timestamp
-CREATE  FUNCTION "ulid_from_timestamp"(
-	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS ulid /* Ulid */
-STRICT VOLATILE PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_from_timestamp_wrapper';
-/* </end connected objects> */
+-- src/keys/sql.rs
+-- requires:
+--   ulid_functions
+--   ulid_from_bytea
 
-/* <begin connected objects> */
--- src/keys/ulid.rs
--- pg_keyspace::keys::ulid::ulid_from_timestamp
-CREATE  FUNCTION "ulid_from_timestamp"(
-	"ts" timestamp with time zone, /* TimestampWithTimeZone */
-	"id" bigint /* i64 */
-) RETURNS ulid /* Ulid */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_from_timestamp_id_wrapper';
-/* </end connected objects> */
+-- All casts are explicit: an implicit one would let ulid and uuid be mixed up unseen, and make max(ulid) ambiguous.
+-- To and from text the type's own text form serves. A version-7 UUID keeps its time order as a ULID, but a ULID cast to
+-- uuid is no version 7.
+CREATE CAST (@extschema@.ulid AS uuid) WITHOUT FUNCTION;
+CREATE CAST (uuid AS @extschema@.ulid) WITHOUT FUNCTION;
+CREATE CAST (@extschema@.ulid AS bytea) WITH FUNCTION @extschema@.ulid_send(@extschema@.ulid);
+CREATE CAST (bytea AS @extschema@.ulid) WITH FUNCTION @extschema@.ulid_from_bytea(bytea);
+CREATE CAST (@extschema@.ulid AS timestamptz) WITH FUNCTION @extschema@.ulid_to_timestamp(@extschema@.ulid);
 
-/* <begin connected objects> */
--- src/keys/ulid.rs
--- pg_keyspace::keys::ulid::ulid_from_timestamp
-CREATE  FUNCTION "ulid_from_timestamp"(
-	"ts" timestamp with time zone, /* TimestampWithTimeZone */
-	"id" bigint, /* i64 */
-	"salt" text /* RawText < '_ > */
-) RETURNS ulid /* Ulid */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_from_timestamp_id_salt_wrapper';
+COMMENT ON FUNCTION @extschema@.ulid_from_bytea(bytea) IS 'the ulid of 16 bytes';
+COMMENT ON CAST (@extschema@.ulid AS uuid) IS 'the same 128 bits; not a version-7 UUID';
+COMMENT ON CAST (uuid AS @extschema@.ulid) IS 'the same 128 bits';
+COMMENT ON CAST (@extschema@.ulid AS bytea) IS 'the 16 bytes, big-endian';
+COMMENT ON CAST (bytea AS @extschema@.ulid) IS 'the ulid of 16 bytes, big-endian';
+COMMENT ON CAST (@extschema@.ulid AS timestamptz) IS 'the instant, as ulid_to_timestamp';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -914,362 +1236,6 @@ AS 'MODULE_PATHNAME', 'ulid_hashed_uuid_salt_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/keys/ulid_io.rs
--- pg_keyspace::keys::ulid_io::ulid_in
-CREATE  FUNCTION "ulid_in"(
-	"input" cstring /* & CStr */
-) RETURNS ulid /* Ulid */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_in_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/ulid_support.rs
--- pg_keyspace::keys::ulid_support::ulid_larger
-CREATE  FUNCTION "ulid_larger"(
-	"a" ulid, /* Ulid */
-	"b" ulid /* Ulid */
-) RETURNS ulid /* Ulid */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_larger_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/ulid_io.rs
--- pg_keyspace::keys::ulid_io::ulid_out
-CREATE  FUNCTION "ulid_out"(
-	"value" ulid /* Ulid */
-) RETURNS cstring /* UlidText */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_out_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_shell
---   ulid_in
---   ulid_out
-
--- Type ulid: 16 bytes, big-endian, laid out and stored as uuid is. Its binary form is read and written by uuid's functions.
-CREATE FUNCTION @extschema@.ulid_recv(internal) RETURNS @extschema@.ulid
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_recv';
-CREATE FUNCTION @extschema@.ulid_send(@extschema@.ulid) RETURNS bytea
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_send';
-
-CREATE TYPE @extschema@.ulid (
-    INPUT = @extschema@.ulid_in,
-    OUTPUT = @extschema@.ulid_out,
-    RECEIVE = @extschema@.ulid_recv,
-    SEND = @extschema@.ulid_send,
-    LIKE = uuid
-);
-
-COMMENT ON TYPE @extschema@.ulid IS 'ULID: 128-bit key that sorts by time, shown as 26 characters of Crockford''s base 32';
-COMMENT ON FUNCTION @extschema@.ulid_in(cstring) IS 'I/O';
-COMMENT ON FUNCTION @extschema@.ulid_out(@extschema@.ulid) IS 'I/O';
-COMMENT ON FUNCTION @extschema@.ulid_recv(internal) IS 'I/O';
-COMMENT ON FUNCTION @extschema@.ulid_send(@extschema@.ulid) IS 'I/O';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_type
-
--- Comparison and hashing: PostgreSQL's own functions for uuid, which compare and hash 16 bytes.
-CREATE FUNCTION @extschema@.ulid_lt(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_lt';
-CREATE FUNCTION @extschema@.ulid_le(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_le';
-CREATE FUNCTION @extschema@.ulid_eq(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_eq';
-CREATE FUNCTION @extschema@.ulid_ne(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_ne';
-CREATE FUNCTION @extschema@.ulid_ge(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_ge';
-CREATE FUNCTION @extschema@.ulid_gt(@extschema@.ulid, @extschema@.ulid) RETURNS boolean
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_gt';
-CREATE FUNCTION @extschema@.ulid_cmp(@extschema@.ulid, @extschema@.ulid) RETURNS integer
-    LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'uuid_cmp';
-CREATE FUNCTION @extschema@.ulid_hash(@extschema@.ulid) RETURNS integer
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_hash';
-CREATE FUNCTION @extschema@.ulid_hash_extended(@extschema@.ulid, bigint) RETURNS bigint
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_hash_extended';
-CREATE FUNCTION @extschema@.ulid_sortsupport(internal) RETURNS void
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_sortsupport';
-CREATE FUNCTION @extschema@.ulid_brin_distance(internal, internal) RETURNS double precision
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'brin_minmax_multi_distance_uuid';
-
--- PostgreSQL 18 has skip scan, and uuid's support for it.
-DO $$
-BEGIN
-    IF current_setting('server_version_num')::integer >= 180000 THEN
-        CREATE FUNCTION @extschema@.ulid_skipsupport(internal) RETURNS void
-            LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_skipsupport';
-        COMMENT ON FUNCTION @extschema@.ulid_skipsupport(internal) IS 'skip support';
-    END IF;
-END
-$$;
-
-COMMENT ON FUNCTION @extschema@.ulid_lt(@extschema@.ulid, @extschema@.ulid) IS 'implementation of < operator';
-COMMENT ON FUNCTION @extschema@.ulid_le(@extschema@.ulid, @extschema@.ulid) IS 'implementation of <= operator';
-COMMENT ON FUNCTION @extschema@.ulid_eq(@extschema@.ulid, @extschema@.ulid) IS 'implementation of = operator';
-COMMENT ON FUNCTION @extschema@.ulid_ne(@extschema@.ulid, @extschema@.ulid) IS 'implementation of <> operator';
-COMMENT ON FUNCTION @extschema@.ulid_ge(@extschema@.ulid, @extschema@.ulid) IS 'implementation of >= operator';
-COMMENT ON FUNCTION @extschema@.ulid_gt(@extschema@.ulid, @extschema@.ulid) IS 'implementation of > operator';
-COMMENT ON FUNCTION @extschema@.ulid_cmp(@extschema@.ulid, @extschema@.ulid) IS 'less-equal-greater';
-COMMENT ON FUNCTION @extschema@.ulid_hash(@extschema@.ulid) IS 'hash';
-COMMENT ON FUNCTION @extschema@.ulid_hash_extended(@extschema@.ulid, bigint) IS 'hash with a 64-bit seed';
-COMMENT ON FUNCTION @extschema@.ulid_sortsupport(internal) IS 'sort support';
-COMMENT ON FUNCTION @extschema@.ulid_brin_distance(internal, internal) IS 'BRIN multi minmax distance';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_comparison
-
--- The order of ulid values is that of their bytes, and so that of their instants.
-CREATE OPERATOR @extschema@.< (
-    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_lt,
-    COMMUTATOR = OPERATOR(@extschema@.>), NEGATOR = OPERATOR(@extschema@.>=),
-    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
-);
-CREATE OPERATOR @extschema@.<= (
-    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_le,
-    COMMUTATOR = OPERATOR(@extschema@.>=), NEGATOR = OPERATOR(@extschema@.>),
-    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
-);
-CREATE OPERATOR @extschema@.= (
-    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_eq,
-    COMMUTATOR = OPERATOR(@extschema@.=), NEGATOR = OPERATOR(@extschema@.<>),
-    RESTRICT = eqsel, JOIN = eqjoinsel,
-    HASHES, MERGES
-);
-CREATE OPERATOR @extschema@.<> (
-    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_ne,
-    COMMUTATOR = OPERATOR(@extschema@.<>), NEGATOR = OPERATOR(@extschema@.=),
-    RESTRICT = neqsel, JOIN = neqjoinsel
-);
-CREATE OPERATOR @extschema@.>= (
-    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_ge,
-    COMMUTATOR = OPERATOR(@extschema@.<=), NEGATOR = OPERATOR(@extschema@.<),
-    RESTRICT = scalargesel, JOIN = scalargejoinsel
-);
-CREATE OPERATOR @extschema@.> (
-    LEFTARG = @extschema@.ulid, RIGHTARG = @extschema@.ulid, FUNCTION = @extschema@.ulid_gt,
-    COMMUTATOR = OPERATOR(@extschema@.<), NEGATOR = OPERATOR(@extschema@.<=),
-    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
-);
-
-COMMENT ON OPERATOR @extschema@.< (@extschema@.ulid, @extschema@.ulid) IS 'less than';
-COMMENT ON OPERATOR @extschema@.<= (@extschema@.ulid, @extschema@.ulid) IS 'less than or equal';
-COMMENT ON OPERATOR @extschema@.= (@extschema@.ulid, @extschema@.ulid) IS 'equal';
-COMMENT ON OPERATOR @extschema@.<> (@extschema@.ulid, @extschema@.ulid) IS 'not equal';
-COMMENT ON OPERATOR @extschema@.>= (@extschema@.ulid, @extschema@.ulid) IS 'greater than or equal';
-COMMENT ON OPERATOR @extschema@.> (@extschema@.ulid, @extschema@.ulid) IS 'greater than';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_operators
-
--- Indexes on ulid. The families hold what uuid's hold, so that indexes and sorts cost what uuid's cost.
-CREATE OPERATOR FAMILY @extschema@.ulid_ops USING btree;
-CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING btree FAMILY @extschema@.ulid_ops AS
-    OPERATOR 1 @extschema@.<,
-    OPERATOR 2 @extschema@.<=,
-    OPERATOR 3 @extschema@.=,
-    OPERATOR 4 @extschema@.>=,
-    OPERATOR 5 @extschema@.>,
-    FUNCTION 1 @extschema@.ulid_cmp(@extschema@.ulid, @extschema@.ulid),
-    FUNCTION 2 @extschema@.ulid_sortsupport(internal),
-    FUNCTION 4 btequalimage(oid);
-
--- Without this a btree answers "WHERE second_column = ..." by a full scan on PostgreSQL 18. A cluster brought there by
--- pg_upgrade can run the same statement.
-DO $$
-BEGIN
-    IF current_setting('server_version_num')::integer >= 180000 THEN
-        ALTER OPERATOR FAMILY @extschema@.ulid_ops USING btree
-            ADD FUNCTION 6 (@extschema@.ulid, @extschema@.ulid) @extschema@.ulid_skipsupport(internal);
-    END IF;
-END
-$$;
-
-CREATE OPERATOR FAMILY @extschema@.ulid_ops USING hash;
-CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING hash FAMILY @extschema@.ulid_ops AS
-    OPERATOR 1 @extschema@.=,
-    FUNCTION 1 @extschema@.ulid_hash(@extschema@.ulid),
-    FUNCTION 2 @extschema@.ulid_hash_extended(@extschema@.ulid, bigint);
-
-CREATE OPERATOR FAMILY @extschema@.ulid_minmax_ops USING brin;
-CREATE OPERATOR CLASS @extschema@.ulid_minmax_ops DEFAULT FOR TYPE @extschema@.ulid USING brin FAMILY @extschema@.ulid_minmax_ops AS
-    OPERATOR 1 @extschema@.<,
-    OPERATOR 2 @extschema@.<=,
-    OPERATOR 3 @extschema@.=,
-    OPERATOR 4 @extschema@.>=,
-    OPERATOR 5 @extschema@.>,
-    FUNCTION 1 brin_minmax_opcinfo(internal),
-    FUNCTION 2 brin_minmax_add_value(internal, internal, internal, internal),
-    FUNCTION 3 brin_minmax_consistent(internal, internal, internal),
-    FUNCTION 4 brin_minmax_union(internal, internal, internal);
-
-CREATE OPERATOR FAMILY @extschema@.ulid_minmax_multi_ops USING brin;
-CREATE OPERATOR CLASS @extschema@.ulid_minmax_multi_ops FOR TYPE @extschema@.ulid USING brin FAMILY @extschema@.ulid_minmax_multi_ops AS
-    OPERATOR 1 @extschema@.<,
-    OPERATOR 2 @extschema@.<=,
-    OPERATOR 3 @extschema@.=,
-    OPERATOR 4 @extschema@.>=,
-    OPERATOR 5 @extschema@.>,
-    FUNCTION 1 brin_minmax_multi_opcinfo(internal),
-    FUNCTION 2 brin_minmax_multi_add_value(internal, internal, internal, internal),
-    FUNCTION 3 brin_minmax_multi_consistent(internal, internal, internal, integer),
-    FUNCTION 4 brin_minmax_multi_union(internal, internal, internal),
-    FUNCTION 5 brin_minmax_multi_options(internal),
-    FUNCTION 11 @extschema@.ulid_brin_distance(internal, internal);
-
-COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING btree IS 'order of ulid values';
-COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING hash IS 'hash of ulid values';
-COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
-COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
-COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING btree IS 'order of ulid values';
-COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING hash IS 'hash of ulid values';
-COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
-COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_type
-
--- The same functions for timestamp and date, which stand for no instant until the time zone is known. Without these
--- forms both would be cast to timestamptz in the session's time zone, and the key would depend on who asks.
-CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp) RETURNS @extschema@.ulid
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_boundary(ts timestamp) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date) RETURNS @extschema@.ulid
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-CREATE FUNCTION @extschema@.ulid_boundary(ts date) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
-
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp, bigint) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp, bigint, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, bigint) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, bigint, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, uuid) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, uuid, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamp, text, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_boundary(timestamp) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(date) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(date, bigint) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(date, bigint, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, bigint) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, bigint, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, uuid) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, uuid, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(date, text, text) IS
-'error: a key needs an instant; use AT TIME ZONE';
-COMMENT ON FUNCTION @extschema@.ulid_boundary(date) IS
-'error: a key needs an instant; use AT TIME ZONE';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/ulid_support.rs
--- pg_keyspace::keys::ulid_support::ulid_smaller
-CREATE  FUNCTION "ulid_smaller"(
-	"a" ulid, /* Ulid */
-	"b" ulid /* Ulid */
-) RETURNS ulid /* Ulid */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_smaller_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_operator_classes
---   ulid_smaller
---   ulid_larger
-
--- min and max, answered from an index where there is one.
-CREATE AGGREGATE @extschema@.min(@extschema@.ulid) (
-    SFUNC = @extschema@.ulid_smaller, STYPE = @extschema@.ulid,
-    COMBINEFUNC = @extschema@.ulid_smaller, SORTOP = OPERATOR(@extschema@.<), PARALLEL = SAFE
-);
-CREATE AGGREGATE @extschema@.max(@extschema@.ulid) (
-    SFUNC = @extschema@.ulid_larger, STYPE = @extschema@.ulid,
-    COMBINEFUNC = @extschema@.ulid_larger, SORTOP = OPERATOR(@extschema@.>), PARALLEL = SAFE
-);
-
-COMMENT ON FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) IS 'the smaller of two';
-COMMENT ON FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) IS 'the larger of two';
-COMMENT ON AGGREGATE @extschema@.min(@extschema@.ulid) IS 'minimum of all ulid input values';
-COMMENT ON AGGREGATE @extschema@.max(@extschema@.ulid) IS 'maximum of all ulid input values';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- src/keys/ulid.rs
 -- pg_keyspace::keys::ulid::ulid_to_id
 CREATE  FUNCTION "ulid_to_id"(
@@ -1293,62 +1259,23 @@ AS 'MODULE_PATHNAME', 'ulid_to_id_salt_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/keys/ulid.rs
--- pg_keyspace::keys::ulid::ulid_to_timestamp
-CREATE  FUNCTION "ulid_to_timestamp"(
-	"key" ulid /* Ulid */
-) RETURNS timestamp with time zone /* Option < TimestampWithTimeZone > */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'ulid_to_timestamp_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- src/keys/sql.rs
 -- requires:
---   ulid_type
---   ulid_from_bytea
---   ulid_to_timestamp
-
--- All casts are explicit: an implicit one would let ulid and uuid be mixed up unseen, and make max(ulid) ambiguous.
--- To and from text the type's own text form serves. A version-7 UUID keeps its time order as a ULID, but a ULID cast to
--- uuid is no version 7.
-CREATE CAST (@extschema@.ulid AS uuid) WITHOUT FUNCTION;
-CREATE CAST (uuid AS @extschema@.ulid) WITHOUT FUNCTION;
-CREATE CAST (@extschema@.ulid AS bytea) WITH FUNCTION @extschema@.ulid_send(@extschema@.ulid);
-CREATE CAST (bytea AS @extschema@.ulid) WITH FUNCTION @extschema@.ulid_from_bytea(bytea);
-CREATE CAST (@extschema@.ulid AS timestamptz) WITH FUNCTION @extschema@.ulid_to_timestamp(@extschema@.ulid);
-
-COMMENT ON FUNCTION @extschema@.ulid_from_bytea(bytea) IS 'the ulid of 16 bytes';
-COMMENT ON CAST (@extschema@.ulid AS uuid) IS 'the same 128 bits; not a version-7 UUID';
-COMMENT ON CAST (uuid AS @extschema@.ulid) IS 'the same 128 bits';
-COMMENT ON CAST (@extschema@.ulid AS bytea) IS 'the 16 bytes, big-endian';
-COMMENT ON CAST (bytea AS @extschema@.ulid) IS 'the ulid of 16 bytes, big-endian';
-COMMENT ON CAST (@extschema@.ulid AS timestamptz) IS 'the instant, as ulid_to_timestamp';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/sql.rs
--- requires:
---   ulid_type
---   ulid
---   ulid_from_timestamp
---   ulid_from_timestamp_id
---   ulid_from_timestamp_id_salt
+--   ulid_functions
 --   ulid_hashed_bigint
 --   ulid_hashed_bigint_salt
 --   ulid_hashed_uuid
 --   ulid_hashed_uuid_salt
 --   ulid_hashed_text
 --   ulid_hashed_text_salt
---   ulid_to_timestamp
 --   ulid_to_id
 --   ulid_to_id_salt
---   ulid_boundary
 
 -- What the functions on ulid do, one line each.
 COMMENT ON FUNCTION @extschema@.ulid() IS
 'ULID of now: strictly increasing within a session';
+COMMENT ON FUNCTION @extschema@.ulid_monotonic() IS
+'ULID of now: strictly increasing over all sessions of the server while it is up';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz) IS
 'ULID of an instant, with a random tail; for keys that must agree between nodes pass the id';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz, bigint) IS
@@ -1386,68 +1313,12 @@ COMMENT ON FUNCTION @extschema@.ulid_boundary(timestamptz) IS
 /* <begin connected objects> */
 -- src/keys/uuidv7.rs
 -- pg_keyspace::keys::uuidv7::uuidv7
-CREATE  FUNCTION "uuidv7"() RETURNS uuid /* UuidResult */
-STRICT VOLATILE PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'uuidv7_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/uuidv7.rs
--- pg_keyspace::keys::uuidv7::uuidv7
 CREATE  FUNCTION "uuidv7"(
 	"shift" interval /* Interval */
 ) RETURNS uuid /* UuidResult */
 STRICT VOLATILE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'uuidv7_shifted_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/uuidv7.rs
--- pg_keyspace::keys::uuidv7::uuidv7_boundary
-CREATE  FUNCTION "uuidv7_boundary"(
-	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS uuid /* UuidResult */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'uuidv7_boundary_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/uuidv7.rs
--- pg_keyspace::keys::uuidv7::uuidv7_from_timestamp
-CREATE  FUNCTION "uuidv7_from_timestamp"(
-	"ts" timestamp with time zone /* TimestampWithTimeZone */
-) RETURNS uuid /* UuidResult */
-STRICT VOLATILE PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/uuidv7.rs
--- pg_keyspace::keys::uuidv7::uuidv7_from_timestamp
-CREATE  FUNCTION "uuidv7_from_timestamp"(
-	"ts" timestamp with time zone, /* TimestampWithTimeZone */
-	"id" bigint /* i64 */
-) RETURNS uuid /* UuidResult */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_id_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/keys/uuidv7.rs
--- pg_keyspace::keys::uuidv7::uuidv7_from_timestamp
-CREATE  FUNCTION "uuidv7_from_timestamp"(
-	"ts" timestamp with time zone, /* TimestampWithTimeZone */
-	"id" bigint, /* i64 */
-	"salt" text /* RawText < '_ > */
-) RETURNS uuid /* UuidResult */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'uuidv7_from_timestamp_id_salt_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1549,40 +1420,26 @@ AS 'MODULE_PATHNAME', 'uuidv7_to_id_salt_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/keys/uuidv7.rs
--- pg_keyspace::keys::uuidv7::uuidv7_to_timestamp
-CREATE  FUNCTION "uuidv7_to_timestamp"(
-	"key" uuid /* Uuid */
-) RETURNS timestamp with time zone /* Option < TimestampWithTimeZone > */
-IMMUTABLE STRICT PARALLEL SAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'uuidv7_to_timestamp_wrapper';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- src/keys/sql.rs
 -- requires:
---   uuidv7
+--   uuidv7_functions
 --   uuidv7_shifted
---   uuidv7_from_timestamp
---   uuidv7_from_timestamp_id
---   uuidv7_from_timestamp_id_salt
 --   uuidv7_hashed_bigint
 --   uuidv7_hashed_bigint_salt
 --   uuidv7_hashed_uuid
 --   uuidv7_hashed_uuid_salt
 --   uuidv7_hashed_text
 --   uuidv7_hashed_text_salt
---   uuidv7_to_timestamp
 --   uuidv7_to_id
 --   uuidv7_to_id_salt
---   uuidv7_boundary
 
 -- What the functions on uuid do, one line each.
 COMMENT ON FUNCTION @extschema@.uuidv7() IS
 'UUID version 7 of now: strictly increasing within a session';
 COMMENT ON FUNCTION @extschema@.uuidv7(interval) IS
 'UUID version 7 of now shifted by an interval: strictly increasing within a session while the shift stays the same';
+COMMENT ON FUNCTION @extschema@.uuidv7_monotonic() IS
+'UUID version 7 of now: strictly increasing over all sessions of the server while it is up';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz) IS
 'UUID version 7 of an instant, with a random tail; for keys that must agree between nodes pass the id';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz, bigint) IS
