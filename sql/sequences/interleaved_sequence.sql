@@ -12,6 +12,7 @@ CREATE TABLE @extschema@.interleaved_sequence (
     in_use bigint,
     restart bigint NOT NULL,
     before_setup jsonb NOT NULL DEFAULT '[]',
+    gap bigint NOT NULL DEFAULT 0,
     timeline integer NOT NULL,
     set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (system_identifier, database, sequence)
@@ -19,7 +20,7 @@ CREATE TABLE @extschema@.interleaved_sequence (
 REVOKE ALL ON @extschema@.interleaved_sequence FROM PUBLIC;
 -- Where a sequence stood is for those to see who may keep the records.
 GRANT SELECT (system_identifier, database, sequence, increment, former_increment, former_start, former_min_value,
-              former_max_value, timeline, set_up_at) ON @extschema@.interleaved_sequence TO PUBLIC;
+              former_max_value, gap, timeline, set_up_at) ON @extschema@.interleaved_sequence TO PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
 
 COMMENT ON TABLE @extschema@.interleaved_sequence IS
@@ -35,5 +36,6 @@ COMMENT ON COLUMN @extschema@.interleaved_sequence.former_max_value IS 'its MAXV
 COMMENT ON COLUMN @extschema@.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.restart IS 'where that set-up restarted it';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.timeline IS 'the timeline of the server at that set-up, which goes up with each promotion';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.gap IS 'the gap that it left';
+COMMENT ON COLUMN @extschema@.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
 COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';

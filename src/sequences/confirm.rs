@@ -81,9 +81,9 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
 /// Takes over what is known of the sequences and tables, which have the same OIDs in a copy.
 fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
     let sequences = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
-                     former_min_value, former_max_value, in_use, restart, before_setup, timeline, set_up_at) \
+                     former_min_value, former_max_value, in_use, restart, gap, before_setup, timeline, set_up_at) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, \
-                s.former_max_value, s.in_use, s.restart, s.before_setup, s.timeline, s.set_up_at FROM {} AS s \
+                s.former_max_value, s.in_use, s.restart, s.gap, s.before_setup, s.timeline, s.set_up_at FROM {} AS s \
          WHERE s.system_identifier OPERATOR(pg_catalog.=) $3 AND s.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
     let feeds = "INSERT INTO {} (system_identifier, database, sequence, relation, attribute) \

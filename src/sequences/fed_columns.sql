@@ -72,7 +72,7 @@ columns AS (
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.attribute::smallint
+    JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.attribute::smallint AND NOT a.attisdropped
     -- What temporary tables hold came from the sequence.
     WHERE c.relpersistence <> 't'
 )

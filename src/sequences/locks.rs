@@ -10,7 +10,7 @@ use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 
 use super::steps::Step;
-use super::{settings, subtransaction};
+use super::{settings, subtransaction, tables};
 
 /// The advisory lock that keeps set-ups of a database apart: "keyspace" in ASCII.
 const SETUP_LOCK: u64 = u64::from_be_bytes(*b"keyspace");
@@ -143,17 +143,28 @@ pub(super) struct Wanted<'a> {
     pub(super) lock: u32,
 }
 
-/// Locks sequences against drawing, to the end of the transaction: all of them, or none.
+/// Locks sequences against drawing, to the end of the transaction: all of them, or none. With `node`, the table of
+/// nodes, also against those who create sequences of the class that it names.
 ///
 /// # Errors
 /// As for [`lock_all`].
-pub(super) fn lock<'a>(steps: impl Iterator<Item = &'a Step> + Clone, timeout: Timeout) -> Result<(), Error> {
-    let wanted = steps.map(|step| Wanted {
-        oid: step.entry.oid,
-        name: step.entry.name.as_str(),
-        lock: pg_sys::ShareRowExclusiveLock,
-    });
-    lock_all(wanted, timeout, |name| {
+pub(super) fn lock<'a>(
+    steps: impl Iterator<Item = &'a Step> + Clone,
+    node: Option<pg_sys::Oid>,
+    timeout: Timeout,
+) -> Result<(), Error> {
+    let lock = pg_sys::ShareRowExclusiveLock;
+    let node = node.into_iter().map(|oid| Wanted { oid, name: tables::NODE.name(), lock });
+    let sequences = steps.map(|step| Wanted { oid: step.entry.oid, name: step.entry.name.as_str(), lock });
+    lock_all(node.chain(sequences), timeout, |name| {
+        if name == tables::NODE.name() {
+            let message = format!("could not lock the node within {}", timeout.text());
+            return Error::new(SqlState::LockNotAvailable, message)
+                .detail("A transaction that has created a sequence of its class is still open.")
+                .hint(
+                    "Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.",
+                );
+        }
         Error::new(
             SqlState::LockNotAvailable,
             format!("could not lock sequence \"{name}\" within {}", timeout.text()),

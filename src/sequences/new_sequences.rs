@@ -16,7 +16,7 @@ use super::request::running;
 use super::selection::Selection;
 use super::steps::{Change, Planner};
 use super::subtransaction::attempt;
-use super::{catalog, created, identity, in_place, stored, unchecked_record};
+use super::{catalog, created, identity, in_place, stored, tables, unchecked_record};
 use crate::encoding::{from_server, to_server};
 use crate::error::{or_raise, raise, report};
 
@@ -135,6 +135,11 @@ fn interleave(function: pg_sys::Oid, tag: pg_sys::CommandTag::Type) -> Result<()
     if created.is_empty() {
         return Ok(());
     }
+    // Who leaves the class waits until what was created in it is seen, and whoever creates something now until the
+    // class is left: the lock takes in what was changed.
+    let node = tables::NODE.oid(function)?;
+    // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+    unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
     // Where the row is gone since, so is the switch.
     let Some(class) = identity::known(function)? else { return Ok(()) };
     // A table that was just created is empty.
@@ -220,6 +225,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         former: None,
         phases: Vec::new(),
         promoted: false,
+        gap_left: 0,
         elsewhere: Vec::new(),
         columns: Vec::new(),
     })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keyspace::sequences::{Class, NodeState, SequenceState};
+use keyspace::sequences::{Class, NodeState, SequenceState, Share};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -63,7 +63,7 @@ pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState
         })?;
         for (step, others) in batch.iter().zip(others) {
             if step.entry.exempt.is_none() {
-                sequences.insert(step.entry.name.clone(), sequence_state(step, others, &records));
+                sequences.insert(step.entry.name.clone(), sequence_state(step, others, &records, class));
             }
         }
     }
@@ -106,7 +106,7 @@ fn others(step: &Step, class: Option<Class>, reading: &mut String) -> SpiResult<
     Ok(ordered.into_iter().filter(|value| seen.insert(class.node_of(*value))).collect())
 }
 
-fn sequence_state(step: &Step, others: Vec<i64>, records: &Records) -> SequenceState {
+fn sequence_state(step: &Step, others: Vec<i64>, records: &Records, class: Option<Class>) -> SequenceState {
     let sequence = &step.before;
     let columns = sequence.columns.iter().filter_map(|column| column.extreme);
     let next = sequence.next_value();
@@ -117,6 +117,8 @@ fn sequence_state(step: &Step, others: Vec<i64>, records: &Records) -> SequenceS
         maximum: if sequence.increment > 0 { columns.max() } else { columns.min() },
         others,
         drawn_on: sequence.is_drawn_on(),
+        block: class.and_then(|class| Share::of(sequence, class, false)).map(|share| share.size),
+        columns: sequence.columns.iter().map(|column| column.name.clone()).collect(),
         restart: records.restart(step.entry.oid, sequence.increment),
         before_setup: sequence.phases.clone(),
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use keyspace::sequences::NodeState;
+use keyspace::sequences::{Class, NodeState};
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
@@ -61,6 +61,20 @@ pub(super) fn check_others(peers: &[NodeState]) -> Result<(), Failure> {
                 .into())
         }
     }
+}
+
+/// Refuses a class that has values in common with that of a peer.
+///
+/// # Errors
+/// 55000 where one has.
+pub(super) fn check_class(peers: &[NodeState], class: Class) -> Result<(), Error> {
+    let meets = |peer: &&NodeState| peer.class().is_some_and(|other| other.residue().meets(class.residue()));
+    let Some(peer) = peers.iter().find(meets) else { return Ok(()) };
+    let message =
+        format!("node {} of {} would share values with {}", class.node(), class.nodes(), peer.name());
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail(format!("A peer's state, of database \"{}\", says that it is that node.", peer.database))
+        .hint("Choose a class that no peer has; split_interleaved_sequences() on one of them makes room. If this one takes the peer's place, leave out its state and give a gap above what it may have handed out since."))
 }
 
 /// When the server was started, in UTC.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use keyspace::sequences::{Class, Former, Phase, Residue};
+use keyspace::sequences::{Former, Phase, Residue, Target};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -22,6 +22,8 @@ pub(super) struct Record {
     phases: Vec<Phase>,
     /// The timeline of the server at that time.
     timeline: i32,
+    /// The gap that was left then.
+    gap: i64,
 }
 
 /// The records of this database's sequences, by their OIDs.
@@ -51,7 +53,7 @@ impl Records {
     /// Reads all of them, or that of one sequence.
     pub(super) fn read(function: pg_sys::Oid, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
         let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
-                            timeline, POSITIONS \
+                            timeline, gap, POSITIONS \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
         // Who may not see where the sequences stood is not told.
@@ -73,9 +75,13 @@ impl Records {
                 let record = Record {
                     increment: number(2)?,
                     former,
-                    restart: row.get(8)?,
-                    phases: row.get::<String>(9)?.map(|document| Phase::parse(&document)).unwrap_or_default(),
+                    restart: row.get(9)?,
+                    phases: row
+                        .get::<String>(10)?
+                        .map(|document| Phase::parse(&document))
+                        .unwrap_or_default(),
                     timeline: row.get(7)?.unwrap_or_default(),
+                    gap: number(8)?,
                 };
                 let sequence: Option<pg_sys::Oid> = row.get(1)?;
                 records.extend(sequence.map(|oid| (oid.to_u32(), record)));
@@ -104,9 +110,15 @@ impl Records {
         self.records.get(&sequence.to_u32()).map(|record| record.phases.clone()).unwrap_or_default()
     }
 
-    /// Whether the server has been promoted since a sequence was set up.
-    pub(super) fn promoted(&self, sequence: pg_sys::Oid, increment: i64) -> bool {
-        self.of(sequence, increment).is_some_and(|record| record.timeline != self.timeline)
+    /// Whether the server has been promoted since a set-up left a gap above a sequence, or since its first set-up.
+    pub(super) fn promoted(&self, sequence: pg_sys::Oid) -> bool {
+        self.records.get(&sequence.to_u32()).is_some_and(|record| record.timeline != self.timeline)
+    }
+
+    /// The gap that was left above a sequence, unless a promotion asks for another one.
+    pub(super) fn gap_left(&self, sequence: pg_sys::Oid) -> i64 {
+        let record = self.records.get(&sequence.to_u32()).filter(|record| record.timeline == self.timeline);
+        record.map_or(0, |record| record.gap)
     }
 }
 
@@ -121,20 +133,23 @@ pub(super) fn may_be_forgotten(function: pg_sys::Oid) -> bool {
     tables::SEQUENCE.allows(function, pg_sys::ACL_DELETE) && tables::FEED.allows(function, pg_sys::ACL_DELETE)
 }
 
+/// In place of a timeline: the one that is recorded stays.
+const KEPT: i64 = 0;
+
 /// Keeps what was done with sequences, and what they were before.
 pub(super) fn keep<'a>(
     function: pg_sys::Oid,
-    class: Class,
-    from: Option<Class>,
+    target: &Target,
     steps: impl Iterator<Item = &'a Step>,
 ) -> SpiResult<()> {
-    let mut columns: [Vec<Option<i64>>; 7] = Default::default();
+    let mut columns: [Vec<Option<i64>>; 9] = Default::default();
+    let timeline = i64::from(timeline()?);
     let mut sequences: Vec<pg_sys::Oid> = Vec::new();
     let mut phases: Vec<String> = Vec::new();
     for step in steps {
         let (sequence, plan) = (&step.before, &step.plan);
         // A second set-up of a sequence knows what it was before the first.
-        let former = sequence.former.unwrap_or_else(|| Former::of(sequence, class));
+        let former = sequence.former.unwrap_or_else(|| Former::of(sequence, target.class));
         let values = [
             Some(plan.increment),
             Some(former.increment),
@@ -143,10 +158,16 @@ pub(super) fn keep<'a>(
             Some(former.max_value),
             plan.in_use,
             plan.restart,
+            Some(if target.gap > 0 { target.gap } else { sequence.gap_left }),
+            // Who leaves no gap after a promotion leaves it to a later set-up.
+            Some(if target.gap == 0 && sequence.promoted { KEPT } else { timeline }),
         ];
         let goes_on_with =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
-        let so_far = Phase::so_far(sequence, from.or(Some(class)));
+        // Before its first set-up a sequence was drawn from by anybody, with or without a class.
+        let is_known = sequence.former.is_some() || !sequence.phases.is_empty();
+        let class = target.from.or(is_known.then_some(target.class));
+        let so_far = Phase::so_far(sequence, class);
         phases.push(Phase::to_json(&Phase::extend(sequence.phases.clone(), so_far, goes_on_with)));
         sequences.push(step.entry.oid);
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
@@ -154,24 +175,25 @@ pub(super) fn keep<'a>(
     if sequences.is_empty() {
         return Ok(());
     }
-    let statement = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
-                     former_min_value, former_max_value, in_use, restart, before_setup, timeline) \
+    let statement = "INSERT INTO {} AS r (system_identifier, database, sequence, increment, former_increment, former_start, \
+                     former_min_value, former_max_value, in_use, restart, gap, timeline, before_setup) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, s.former_max_value, \
-                s.in_use, s.restart, s.before_setup::jsonb, $12 FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
+                s.in_use, s.restart, s.gap, s.timeline::integer, s.before_setup::jsonb FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
              pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), \
-             pg_catalog.unnest($10), pg_catalog.unnest($11)) \
+             pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13)) \
              AS s (sequence, increment, former_increment, former_start, former_min_value, former_max_value, in_use, restart, \
-                   before_setup) \
+                   gap, timeline, before_setup) \
          ON CONFLICT (system_identifier, database, sequence) DO UPDATE SET increment = EXCLUDED.increment, \
              former_increment = EXCLUDED.former_increment, former_start = EXCLUDED.former_start, \
              former_min_value = EXCLUDED.former_min_value, former_max_value = EXCLUDED.former_max_value, \
              in_use = EXCLUDED.in_use, restart = EXCLUDED.restart, before_setup = EXCLUDED.before_setup, \
-             timeline = EXCLUDED.timeline, set_up_at = EXCLUDED.set_up_at";
+             gap = EXCLUDED.gap, \
+             timeline = CASE EXCLUDED.timeline WHEN 0 THEN r.timeline ELSE EXCLUDED.timeline END, set_up_at = EXCLUDED.set_up_at";
     let statement = tables::statement(statement, tables::SEQUENCE, function);
     let (system_identifier, database) = own_key();
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
     arguments.extend(columns.map(Into::into));
-    arguments.extend([phases.into(), timeline()?.into()]);
+    arguments.push(phases.into());
     Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
 }
 

@@ -59,6 +59,10 @@ impl Request {
         let peers = peers::read(arguments.peers)?;
         peers::check_others(&peers)?;
         let from = identity::class_to_leave(function, class, !peers.is_empty())?;
+        // While the number of nodes is changed, those that have not moved yet are in classes of the former.
+        if from.is_none() {
+            peers::check_class(&peers, class)?;
+        }
         if from.is_some()
             && [arguments.schemas, arguments.sequences, arguments.exclude].iter().any(Option::is_some)
         {

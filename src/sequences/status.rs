@@ -166,13 +166,13 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
         if step.entry.exempt.is_some() {
             continue;
         }
-        if let Some(unseen) = unseen(step, class) {
-            rows.push((Severity::Warning, unseen));
-            continue;
-        }
-        let status = status(&step.before, class, true);
+        let unseen = unseen(step, class);
+        let is_seen = unseen.is_none();
+        rows.extend(unseen.map(|unseen| (Severity::Warning, unseen)));
+        let sequence = if is_seen { seen_again(step) } else { unknown_position(&step.before) };
+        let status = status(&sequence, class, is_seen);
         for finding in &status.findings {
-            rows.push((finding.severity(), row(&step.before, step.entry.oid, class, &status, finding)));
+            rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
         }
     }
     // The gravest first, and otherwise as the view has them.
@@ -238,7 +238,37 @@ fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
     ("warning", None, class.map(Class::node), None, "DDL replication", ServerText(detail), hint)
 }
 
-/// A sequence of which nothing can be said.
+/// A sequence of which the definition alone may be told.
+fn unknown_position(sequence: &Sequence) -> Sequence {
+    let mut sequence = Sequence { last_value: sequence.start, is_called: false, ..sequence.clone() };
+    for column in &mut sequence.columns {
+        (column.extreme, column.ahead) = (None, None);
+    }
+    sequence
+}
+
+/// A sequence with rows ahead of it, where it stands by now: they may have been drawn since its position was read.
+fn seen_again(step: &Step) -> Sequence {
+    let mut sequence = step.before.clone();
+    if sequence.columns.iter().all(|column| column.ahead.is_none()) {
+        return sequence;
+    }
+    // SAFETY: the OID is that of a sequence or, by now, of nothing.
+    if let Some(state) = unsafe { stored::state_at_once(step.entry.oid) } {
+        (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
+        let next = sequence.next_value();
+        let ascending = sequence.increment > 0;
+        for column in &mut sequence.columns {
+            let is_ahead = |value: &i64| {
+                if ascending { i128::from(*value) >= next } else { i128::from(*value) <= next }
+            };
+            column.ahead = column.ahead.filter(is_ahead);
+        }
+    }
+    sequence
+}
+
+/// What keeps a sequence from being seen.
 fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
     let (finding, detail, hint) = if !step.entry.is_visible {
         let detail = "You may not see where it stands.".to_owned();

@@ -1,6 +1,7 @@
 //! Sequences to be altered, step by step: read, plan, lock, look again, alter.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use keyspace::sequences::{
@@ -16,8 +17,9 @@ use super::failure::Failure;
 use super::locks::{self, Timeout};
 use super::records::{self, Records};
 use super::selection::Selection;
-use super::{ddl_replication, settings, stored, subtransaction};
+use super::{ddl_replication, settings, stored, subtransaction, tables};
 use crate::encoding::to_server;
+use crate::error::report;
 
 /// How many columns are read in one subtransaction before its locks are given back.
 const READ_BATCH: usize = 100;
@@ -154,14 +156,15 @@ impl Change {
         let records = Records::read(self.function, only)?;
         let mut steps = catalog::with_own_settings(|| self.plan_before(selection, &records, true))?;
         self.check(&steps)?;
-        self.carry_out(&mut steps, &records)?;
+        self.warn_of_skipped(&steps);
+        self.carry_out(&mut steps, &records, selection)?;
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept(self.function) => {
                 if only.is_none() && altered.clone().next().is_some() {
                     records::prune(self.function)?;
                 }
-                records::keep(self.function, target.class, target.from, altered)?
+                records::keep(self.function, target, altered)?
             }
             Planner::SetUp(..) => {}
             Planner::Reset if records::may_be_forgotten(self.function) => {
@@ -172,19 +175,43 @@ impl Change {
         Ok(steps)
     }
 
+    /// Tells of sequences that go on giving the values of every node.
+    fn warn_of_skipped(&self, steps: &[Step]) {
+        if matches!(self.planner, Planner::Reset) {
+            return;
+        }
+        let skipped =
+            |step: &&Step| matches!(step.plan.outcome, Outcome::Skip) && step.entry.exempt.is_none();
+        for step in steps.iter().filter(skipped) {
+            let message = format!(
+                "sequence \"{}\" keeps its increment of {}, and gives values of every node",
+                step.entry.name, step.before.increment
+            );
+            report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
+                "If it was copied from a node that is set up, ALTER SEQUENCE ... INCREMENT 1 and run it again; if its values stand for blocks, use blocks => true; otherwise only one node may draw from it.",
+            ))
+            .report(PgLogLevel::WARNING);
+        }
+    }
+
     /// Refuses before the first change what would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
         steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Locks every sequence that is to be altered, looks again, and alters it.
-    fn carry_out(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
+    fn carry_out(&self, steps: &mut [Step], records: &Records, selection: &Selection) -> Result<(), Failure> {
         let altered = steps.iter().filter(|step| step.is_altered());
         if altered.clone().next().is_some() {
             ddl_replication::check()?;
         }
         locks::check_room(altered.clone().count(), self.in_parts())?;
-        locks::lock(altered, self.timeout)?;
+        let leaves = matches!(&self.planner, Planner::SetUp(target, _) if target.from.is_some());
+        let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
+        locks::lock(altered, node, self.timeout)?;
+        if leaves {
+            self.check_complete(steps, selection)?;
+        }
         catalog::with_own_settings(|| self.look_again(steps, records))?;
         self.check(steps)?;
         ddl_replication::locally(|| {
@@ -198,6 +225,26 @@ impl Change {
             })
         })??;
         Ok(())
+    }
+
+    /// Refuses to leave a class while sequences of it are not among those that are locked: others may have created some
+    /// since they were looked for. Nobody can any more.
+    fn check_complete(&self, steps: &[Step], selection: &Selection) -> Result<(), Failure> {
+        // SAFETY: popped below; on an error the end of the transaction does it.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+        let entries = catalog::with_own_settings(|| catalog::entries(selection, self.function));
+        // SAFETY: pushed above.
+        unsafe { pg_sys::PopActiveSnapshot() };
+        let known: HashSet<u32> = steps.iter().map(|step| step.entry.oid.to_u32()).collect();
+        match entries?.into_iter().find(|entry| !known.contains(&entry.oid.to_u32())) {
+            None => Ok(()),
+            Some(entry) => {
+                let message = format!("sequence \"{}\" was created during the {}", entry.name, self.name);
+                Err(Error::new(SqlState::ObjectInUse, message)
+                    .hint("Run it again. Nothing has been changed.")
+                    .into())
+            }
+        }
     }
 
     /// Reads sequences again once they are locked: what was committed while they were waited for counts. Others
@@ -259,10 +306,19 @@ impl Change {
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
         let mut sequence = facts(entry, records)?;
         if let Planner::SetUp(target, peers) = &self.planner {
-            let share = Share::moved(&sequence, target.from, target.class, target.blocks);
-            let values = share.map_or(target.class.residue(), |share| share.values);
-            let elsewhere = |peer: &NodeState| peer.elsewhere(&sequence.name, sequence.increment, values);
-            sequence.elsewhere = peers.iter().filter_map(elsewhere).collect();
+            let columns: Vec<String> = sequence.columns.iter().map(|column| column.name.clone()).collect();
+            let elsewhere = |values| {
+                let of =
+                    |peer: &NodeState| peer.elsewhere(&sequence.name, &columns, sequence.increment, values);
+                peers.iter().flat_map(of).collect()
+            };
+            // What the peers have made of it decides on the share, and the share on which of their values count.
+            let known = Sequence { elsewhere: elsewhere(target.class.residue()), ..sequence.clone() };
+            if let Some(share) = Share::moved(&known, target.from, target.class, target.blocks) {
+                sequence.elsewhere = elsewhere(share.values);
+            } else {
+                sequence.elsewhere = known.elsewhere;
+            }
         }
         Some(sequence)
     }
@@ -358,7 +414,8 @@ pub(super) fn sequence(
         is_called: state.is_called,
         former: records.former(entry.oid, form.progression.increment),
         phases: records.phases(entry.oid),
-        promoted: records.promoted(entry.oid, form.progression.increment),
+        promoted: records.promoted(entry.oid),
+        gap_left: records.gap_left(entry.oid),
         elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Extreme::default())).collect(),
     }

@@ -45,6 +45,7 @@ pub(super) fn keep(
         Value { column: c"in_use", kind: bigint, datum: plan.in_use.map(pg_sys::Datum::from) },
         Value { column: c"restart", kind: bigint, datum: plan.restart.map(pg_sys::Datum::from) },
         Value { column: c"before_setup", kind: pg_sys::JSONBOID, datum: phases },
+        Value { column: c"gap", kind: bigint, datum: number(0) },
         Value { column: c"timeline", kind: pg_sys::INT4OID, datum: timeline },
         Value { column: c"set_up_at", kind: time, datum: number(now) },
     ];

@@ -46,6 +46,19 @@ FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}',
     peers => ARRAY[peer(1, 2, '{"increment": 2, "next_value": 2001, "others": [3000]}')]);
 SELECT key, value->'restart' AS restart, value->'before_setup' AS before_setup FROM own WHERE key = 'peers.orders_id_seq';
 
+-- trap_s35: a class that a peer has is not taken a second time.
+SELECT action FROM setup_interleaved_sequences(2, 2, peers => ARRAY[peer(2, 4)]);
+-- A gap is left once; a larger one is left all the same.
+SELECT action, restart, detail FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}', gap => 100);
+SELECT action, restart, detail FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}', gap => 1000);
+SELECT action, restart, detail FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}', gap => 1000);
+-- trap_s34: what was copied from a node that is set up is known by the peer's state.
+CREATE SEQUENCE copied INCREMENT 4;
+CREATE SEQUENCE own_step INCREMENT 7;
+SELECT sequence, action, restart, new_increment, detail
+FROM setup_interleaved_sequences(2, 2, sequences => '{copied, own_step}', dry_run => true,
+    peers => ARRAY[peer(1, 4, '{}', '{"sequences": {"peers.copied": {"increment": 4, "next_value": 9, "last_value": 5, "block": 1}}}')]);
+
 -- What the check finds between nodes.
 CREATE FUNCTION found(VARIADIC peers jsonb[])
 RETURNS TABLE (severity text, sequence regclass, node integer, peer integer, finding text, detail text, hint text)

@@ -132,10 +132,16 @@ impl Share {
 fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
     let step = sequence.increment.unsigned_abs();
     let nodes = u64::from(class.nodes().unsigned_abs());
-    match sequence.former.map(|former| former.increment.unsigned_abs()) {
-        Some(former) if former.checked_mul(nodes) == Some(step) => Some(former),
-        _ if step == 1 || step == nodes => Some(1),
-        _ if blocks => Some(step),
-        _ => None,
+    // What a set-up has made of it, here or where it was copied from, whatever the number of nodes was then.
+    let recorded = sequence.former.map(|former| former.increment.unsigned_abs());
+    let recorded = recorded.filter(|size| *size < step && step % *size == 0);
+    let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
+    let copied =
+        || elsewhere.find_map(|(increment, size)| (increment.unsigned_abs() == step).then_some(size));
+    match recorded.or_else(copied) {
+        Some(size) => Some(size),
+        None if step == 1 || step == nodes => Some(1),
+        None if blocks => Some(step),
+        None => None,
     }
 }

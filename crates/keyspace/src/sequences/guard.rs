@@ -215,6 +215,7 @@ mod tests {
             former: None,
             phases: vec![],
             promoted: false,
+            gap_left: 0,
             elsewhere: vec![],
             columns: Vec::new(),
         }

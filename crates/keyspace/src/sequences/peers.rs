@@ -34,6 +34,8 @@ const MISSING_HERE: &str = "missing here";
 const RUN_WITH_PEERS: &str =
     "Run setup_interleaved_sequences() again as the same node, with the states of all others as peers.";
 
+const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the node that it is, with the states of all others as peers.";
+
 /// Compares this node with its peers, and the peers with each other as far as their classes go.
 pub fn compare(own: &NodeState, peers: &[NodeState]) -> Vec<PeerFinding> {
     let mut findings = Vec::new();
@@ -52,7 +54,8 @@ pub fn compare(own: &NodeState, peers: &[NodeState]) -> Vec<PeerFinding> {
         for other in &peers[..at] {
             if other.is_of_same_database(peer) {
                 findings.push(same_server(other, peer, &other.name()));
-            } else if let Some(detail) = shared_class(other, peer) {
+            }
+            if let Some(detail) = shared_class(other, peer) {
                 findings.push(whole(Severity::Error, SAME_CLASS, detail, OVERLAP_HINT));
             }
         }
@@ -84,8 +87,13 @@ fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
             other.timeline, one.timeline
         )
     };
+    // A copy that has become another node keeps the identifier for good.
+    let keeps_apart = match (one.class(), other.class()) {
+        (Some(a), Some(b)) => !a.residue().meets(b.residue()),
+        _ => false,
+    };
     PeerFinding {
-        severity: Severity::Error,
+        severity: if keeps_apart { Severity::Warning } else { Severity::Error },
         sequence: None,
         peer: other.node,
         name: SAME_SERVER,
@@ -115,68 +123,36 @@ fn compare_sequences(
     findings: &mut Vec<PeerFinding>,
 ) {
     for (name, mine) in &own.sequences {
-        let finding = |severity, what, detail, hint| PeerFinding {
-            severity,
-            sequence: Some(name.clone()),
-            peer: peer.node,
-            name: what,
-            detail,
-            hint,
-        };
-        let Some(theirs) = peer.sequences.get(name) else {
-            let detail = format!("{} has no sequence of this name.", capital(&peer.name()));
-            findings.push(finding(
-                Severity::Warning,
-                MISSING_THERE,
-                detail,
-                "Create it there, and set it up.",
-            ));
-            continue;
-        };
-        if mine.increment.signum() != theirs.increment.signum() {
-            continue;
+        let mut related = peer.related(name, &mine.columns).peekable();
+        if related.peek().is_none() {
+            findings.push(PeerFinding {
+                severity: Severity::Warning,
+                sequence: Some(name.clone()),
+                peer: peer.node,
+                name: MISSING_THERE,
+                detail: format!(
+                    "{} has no sequence of this name, and none that feeds its columns.",
+                    capital(&peer.name())
+                ),
+                hint: "Create it there, and set it up.",
+            });
         }
-        let (own_class, class) = (own.class(), peer.class());
-        let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
-        if values.meets(other_values) && !classes_overlap {
-            let detail = format!(
-                "From {} by {} here, and from {} by {} on {}.",
-                mine.next_value,
-                mine.increment,
-                theirs.next_value,
-                theirs.increment,
-                peer.name()
-            );
-            let hint = "Run setup_interleaved_sequences() again on the node whose sequence is not in order.";
-            findings.push(finding(Severity::Error, OVERLAP, detail, hint));
-        }
-        let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
-        if let Some((detail, is_past)) =
-            above.into_iter().find_map(|(a, its, b, other)| not_above(a, its, b, other))
+        for (their_name, theirs) in
+            related.filter(|(_, theirs)| theirs.increment.signum() == mine.increment.signum())
         {
-            let (severity, hint) = if is_past {
-                (Severity::Warning, "They keep apart by now; compare the rows between these values.")
-            } else {
-                (Severity::Error, RUN_WITH_PEERS)
-            };
-            findings.push(finding(severity, NOT_ABOVE, detail, hint));
-        }
-        let of_ours = of_this_class(own_class, mine, theirs);
-        if let Some(value) = of_ours.filter(|value| mine.reaches(*value, mine.next_value)) {
-            let detail = format!(
-                "{} has {value}, and the next value here is {}.",
-                capital(&peer.name()),
-                mine.next_value
-            );
-            findings.push(finding(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS));
-        }
-        if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
-            let detail = format!("{} does not know its value at its set-up.", capital(&peer.name()));
-            let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
-            findings.push(finding(Severity::Warning, NOT_KNOWN, detail, hint));
+            let found = compare_two(own, mine, peer, theirs, classes_overlap);
+            findings.extend(found.into_iter().map(|mut finding| {
+                finding.sequence = Some(name.clone());
+                if their_name != name {
+                    finding.detail = format!("{} There it is {their_name}.", finding.detail);
+                }
+                finding
+            }));
         }
     }
-    for name in peer.sequences.keys().filter(|name| !own.sequences.contains_key(*name)) {
+    let is_related =
+        |name: &String, theirs: &SequenceState| own.related(name, &theirs.columns).next().is_some();
+    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_related(name, theirs)) {
         findings.push(PeerFinding {
             severity: Severity::Warning,
             sequence: Some(name.clone()),
@@ -186,6 +162,60 @@ fn compare_sequences(
             hint: "Create it here, and set it up.",
         });
     }
+}
+
+/// A sequence of this node beside one of a peer that has its name, or feeds its columns.
+fn compare_two(
+    own: &NodeState,
+    mine: &SequenceState,
+    peer: &NodeState,
+    theirs: &SequenceState,
+    classes_overlap: bool,
+) -> Vec<PeerFinding> {
+    let mut findings = Vec::new();
+    let mut find = |severity, name, detail, hint| {
+        findings.push(PeerFinding { severity, sequence: None, peer: peer.node, name, detail, hint });
+    };
+    let (own_class, class) = (own.class(), peer.class());
+    let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
+    if values.meets(other_values) && !classes_overlap {
+        let detail = format!(
+            "From {} by {} here, and from {} by {} on {}.",
+            mine.next_value,
+            mine.increment,
+            theirs.next_value,
+            theirs.increment,
+            peer.name()
+        );
+        let hint = "Run setup_interleaved_sequences() again, with the states of all others as peers, on the node whose sequence is not in order.";
+        find(Severity::Error, OVERLAP, detail, hint);
+    }
+    let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
+    let found = above.into_iter().enumerate().find_map(|(at, (a, its, b, other))| {
+        not_above(a, its, b, other).map(|(detail, is_past)| (detail, is_past, at == 0))
+    });
+    if let Some((detail, is_past, is_own)) = found {
+        let (severity, hint) = match (is_past, is_own) {
+            (true, _) => {
+                (Severity::Warning, "They keep apart by now; compare the rows between these values.")
+            }
+            (false, true) => (Severity::Error, RUN_WITH_PEERS),
+            (false, false) => (Severity::Error, RUN_THERE),
+        };
+        find(severity, NOT_ABOVE, detail, hint);
+    }
+    let of_ours = of_this_class(own_class, mine, theirs);
+    if let Some(value) = of_ours.filter(|value| mine.reaches(*value, mine.next_value)) {
+        let detail =
+            format!("{} has {value}, and the next value here is {}.", capital(&peer.name()), mine.next_value);
+        find(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS);
+    }
+    if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
+        let detail = format!("{} does not know its value at its set-up.", capital(&peer.name()));
+        let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
+        find(Severity::Warning, NOT_KNOWN, detail, hint);
+    }
+    findings
 }
 
 /// Whether `other` handed out values, before its set-up, that `its` hands out since its own (trap S43): a sentence, and
@@ -237,6 +267,8 @@ mod tests {
             maximum: Some(until),
             others: vec![],
             drawn_on: false,
+            block: Some(1),
+            columns: vec![],
             restart: Some(restart),
             before_setup: vec![Phase { step: 1, offset: until, until }],
         };
@@ -313,9 +345,31 @@ mod tests {
     fn trap_s13_the_same_server_twice_is_found() {
         let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let promoted = NodeState { timeline: 2, started_at: "later".to_owned(), ..two.clone() };
-        assert_eq!(found(&one, &[two.clone(), promoted.clone()]), ["same server twice"]);
+        assert_eq!(found(&one, &[two.clone(), promoted.clone()]), ["same server twice", "classes overlap"]);
         assert_eq!(found(&two, &[promoted]), ["same server twice", "classes overlap"]);
         assert_eq!(found(&one, &[NodeState { node: None, nodes: None, ..two }])[0], "not set up");
+    }
+
+    #[test]
+    fn sequences_of_other_names_that_feed_the_same_column_are_compared() {
+        let (mut one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let mut sequence = two.sequences.remove("public.s").expect("there");
+        sequence.columns = vec!["public.t.id".to_owned()];
+        sequence.before_setup[0].until = 20_000;
+        two.sequences.insert("public.s1".to_owned(), sequence);
+        one.sequences.get_mut("public.s").expect("there").columns = vec!["public.t.id".to_owned()];
+        let findings = compare(&one, &[two]);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].name, findings[0].severity), ("restart not above", Severity::Error));
+        assert!(findings[0].detail.ends_with("There it is public.s1."), "{findings:?}");
+    }
+
+    #[test]
+    fn trap_s13_a_copy_that_became_another_node_is_a_warning() {
+        let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let copy = NodeState { system_identifier: 1, started_at: "later".to_owned(), ..two };
+        let findings = compare(&one, &[copy]);
+        assert_eq!((findings.len(), findings[0].severity), (1, Severity::Warning), "{findings:?}");
     }
 
     #[test]

@@ -166,7 +166,10 @@ fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<St
     if let Some(elsewhere) = sequence.elsewhere.iter().find(|elsewhere| ahead(elsewhere.of_ours)) {
         return Some(format!("above the values of {}", elsewhere.peer));
     }
-    (sequence.promoted && gap > 0).then(|| "gap after a promotion".to_owned())
+    if gap <= sequence.gap_left {
+        return None;
+    }
+    Some(if sequence.promoted { "gap after a promotion" } else { "larger gap" }.to_owned())
 }
 
 /// Plans the way back: the definition that the sequence had before it was set up, above everything in use.
@@ -347,6 +350,7 @@ mod tests {
             former: None,
             phases: vec![],
             promoted: false,
+            gap_left: 0,
             elsewhere: vec![],
             columns: vec![column(None)],
         }
@@ -451,6 +455,7 @@ mod tests {
         for sequence in [fresh(), descending(), Sequence { cycle: true, max_value: 60, ..fresh() }] {
             for node in 1..=3 {
                 let mut after = apply(&sequence, &plan(&sequence, &target(node, 3, 7)));
+                after.gap_left = 7;
                 assert_eq!(plan(&after, &target(node, 3, 7)).outcome, Outcome::Unchanged);
                 draw(&mut after);
                 assert_eq!(plan(&after, &target(node, 3, 7)).outcome, Outcome::Unchanged);
@@ -559,7 +564,8 @@ mod tests {
 
     #[test]
     fn trap_s08_a_sequence_restarts_above_what_peers_have() {
-        let elsewhere = |furthest, of_ours| Elsewhere { peer: "node 1 of 2".to_owned(), furthest, of_ours };
+        let elsewhere =
+            |furthest, of_ours| Elsewhere { peer: "node 1 of 2".to_owned(), furthest, of_ours, set_up: None };
         let sequence = Sequence {
             last_value: 10,
             is_called: true,
@@ -571,6 +577,7 @@ mod tests {
         // In order, and the peer goes on in its own class: nothing to do.
         let mut after = apply(&sequence, &planned);
         after.elsewhere = vec![elsewhere(Some(9_001), Some(500))];
+        after.gap_left = 100;
         assert_eq!(plan(&after, &target(2, 2, 100)).outcome, Outcome::Unchanged);
         after.elsewhere = vec![elsewhere(Some(9_001), Some(602))];
         let moved = plan(&after, &target(2, 2, 0));
@@ -580,7 +587,11 @@ mod tests {
     #[test]
     fn trap_s23_a_gap_is_left_once_after_a_promotion() {
         let sequence = apply(&fresh(), &plan(&fresh(), &target(2, 2, 0)));
+        let wider = plan(&sequence, &target(2, 2, 1_000));
+        assert_eq!((wider.restart, wider.detail.as_str()), (Some(1_002), "larger gap"));
+        let sequence = Sequence { gap_left: 1_000, ..sequence };
         assert_eq!(plan(&sequence, &target(2, 2, 1_000)).outcome, Outcome::Unchanged);
+        let sequence = Sequence { gap_left: 0, ..sequence };
         let promoted = Sequence { promoted: true, ..sequence };
         let planned = plan(&promoted, &target(2, 2, 1_000));
         assert_eq!((planned.restart, planned.detail.as_str()), (Some(1_002), "gap after a promotion"));
@@ -605,6 +616,30 @@ mod tests {
         let blocks = Sequence { increment: 100, start: 51, last_value: 151, former: Some(former), ..odd };
         let split = plan(&blocks, &part);
         assert_eq!((split.increment, split.restart), (200, Some(251)), "51, 251, 451 ...");
+    }
+
+    #[test]
+    fn trap_s34_what_was_copied_from_a_node_that_is_set_up_is_no_step_of_its_own() {
+        let set_up = |step, size| Elsewhere {
+            peer: "node 2 of 2".to_owned(),
+            furthest: Some(500),
+            of_ours: None,
+            set_up: Some((step, size)),
+        };
+        let copied = Sequence { increment: 2, start: 2, last_value: 2, ..fresh() };
+        assert_eq!(plan(&copied, &target(3, 4, 0)).outcome, Outcome::Skip, "for all that is known");
+        let copied = Sequence { elsewhere: vec![set_up(2, 1)], ..copied };
+        for blocks in [false, true] {
+            let planned = plan(&copied, &Target { blocks, ..target(3, 4, 0) });
+            assert_eq!((planned.increment, planned.restart), (4, Some(503)), "{planned:?}");
+        }
+        let pooled = Sequence { increment: 100, start: 1, elsewhere: vec![set_up(100, 50)], ..copied };
+        let planned = plan(&pooled, &Target { blocks: true, ..target(3, 4, 0) });
+        assert_eq!((planned.increment, planned.restart), (200, Some(551)), "blocks of 50: {planned:?}");
+        // A record tells what a set-up as another node made of it.
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
+        let late = Sequence { increment: 2, former: Some(former), ..fresh() };
+        assert_eq!(plan(&late, &target(1, 4, 0)).increment, 4);
     }
 
     #[test]

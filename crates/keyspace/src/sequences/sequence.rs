@@ -105,6 +105,8 @@ pub struct Sequence {
     /// Whether the server has been promoted since the sequence was set up, so that values which it handed out
     /// before may be lost here and present elsewhere.
     pub promoted: bool,
+    /// The gap that its last set-up left above what was in use, as far as it still counts: 0 after a promotion.
+    pub gap_left: i64,
     /// What other nodes have of its values.
     pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
@@ -150,9 +152,17 @@ impl Former {
     /// What a sequence was before a set-up that nobody has recorded, as far as its definition tells: one that steps by
     /// the number of nodes was set up before, here or on the server that it was copied from.
     pub fn of(sequence: &Sequence, class: Class) -> Self {
-        let is_set_up = sequence.increment.unsigned_abs() == u64::from(class.nodes().unsigned_abs());
+        let step = sequence.increment.unsigned_abs();
+        let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
+        let copied = elsewhere.find(|(increment, _)| increment.unsigned_abs() == step);
+        let copied = copied.and_then(|(_, size)| i64::try_from(size).ok());
+        let is_set_up = step == u64::from(class.nodes().unsigned_abs());
         Self {
-            increment: if is_set_up { sequence.increment.signum() } else { sequence.increment },
+            increment: match copied {
+                Some(size) => sequence.increment.signum() * size,
+                None if is_set_up => sequence.increment.signum(),
+                None => sequence.increment,
+            },
             start: sequence.start,
             min_value: sequence.min_value,
             max_value: sequence.max_value,
@@ -175,4 +185,6 @@ pub struct Elsewhere {
     /// The furthest value that it has and that this node could hand out, too: what it handed out before it had a class
     /// apart from this node's, and values of this node's class in its tables.
     pub of_ours: Option<i64>,
+    /// By how much the sequence steps there, and how many ids each value stands for, where a set-up has made it so.
+    pub set_up: Option<(i64, u64)>,
 }

@@ -57,6 +57,12 @@ pub struct SequenceState {
     pub drawn_on: bool,
     /// Where its last set-up restarted it; absent where that is not known.
     pub restart: Option<i64>,
+    /// How many ids each value stands for; absent where it steps as no set-up has made it.
+    #[serde(default)]
+    pub block: Option<u64>,
+    /// The columns that it feeds, by their full names.
+    #[serde(default)]
+    pub columns: Vec<String>,
     /// What it handed out before that, and up to which value: its value at its set-up.
     #[serde(default)]
     pub before_setup: Vec<Phase>,
@@ -150,7 +156,10 @@ impl NodeState {
             return Err("Only one of \"node\" and \"nodes\" is there.".to_owned());
         }
         for (name, sequence) in &self.sequences {
-            if sequence.increment == 0 || sequence.before_setup.iter().any(|phase| phase.step == 0) {
+            if sequence.increment == 0
+                || sequence.block == Some(0)
+                || sequence.before_setup.iter().any(|phase| phase.step == 0)
+            {
                 return Err(format!("Sequence {name} has an increment of 0."));
             }
         }
@@ -181,14 +190,36 @@ impl NodeState {
         (self.system_identifier, self.database_oid) == (other.system_identifier, other.database_oid)
     }
 
-    /// What this node has of the values of a sequence of which the other node hands out `values`.
-    pub fn elsewhere(&self, sequence: &str, increment: i64, values: Residue) -> Option<Elsewhere> {
-        let state = self.sequences.get(sequence)?;
-        (state.increment.signum() == increment.signum()).then(|| Elsewhere {
-            peer: self.name(),
-            furthest: state.furthest(state.everything()),
-            of_ours: state.furthest(state.within(self.class(), values)),
+    /// The sequences of this node that another node's sequence has to keep out of the way of: that of its name, and those
+    /// that feed one of its columns.
+    pub fn related<'a>(
+        &'a self,
+        sequence: &'a str,
+        columns: &'a [String],
+    ) -> impl Iterator<Item = (&'a String, &'a SequenceState)> {
+        self.sequences.iter().filter(move |(name, state)| {
+            name.as_str() == sequence || state.columns.iter().any(|column| columns.contains(column))
         })
+    }
+
+    /// What this node has of the values of a sequence, and of its columns, of which the other node hands out `values`.
+    pub fn elsewhere(
+        &self,
+        sequence: &str,
+        columns: &[String],
+        increment: i64,
+        values: Residue,
+    ) -> Vec<Elsewhere> {
+        let related = self.related(sequence, columns);
+        let related = related.filter(|(_, state)| state.increment.signum() == increment.signum());
+        related
+            .map(|(_, state)| Elsewhere {
+                peer: self.name(),
+                furthest: state.furthest(state.everything()),
+                of_ours: state.furthest(state.within(self.class(), values)),
+                set_up: self.class().and(state.block).map(|size| (state.increment, size)),
+            })
+            .collect()
     }
 }
 
@@ -283,15 +314,18 @@ mod tests {
     fn trap_s08_what_a_peer_had_before_its_class_counts() {
         let state = NodeState::parse(DOCUMENT).expect("a state");
         let even = Class::new(2, 2).expect("a class").residue();
-        let found = state.elsewhere("public.s", 2, even).expect("known");
+        let found = state.elsewhere("public.s", &[], 2, even).remove(0);
         assert_eq!((found.furthest, found.of_ours), (Some(20), Some(20)));
         let mut state = state;
         let own = state.sequences.get_mut("public.s").expect("there");
         (own.maximum, own.others) = (Some(11), vec![]);
-        let found = state.elsewhere("public.s", 2, even).expect("known");
+        let found = state.elsewhere("public.s", &[], 2, even).remove(0);
         assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "8 was its value at its set-up");
-        assert_eq!(state.elsewhere("public.t", 2, even), None);
-        assert_eq!(state.elsewhere("public.s", -2, even), None, "they go apart");
+        assert_eq!(state.elsewhere("public.t", &[], 2, even), []);
+        let column = "public.t.id".to_owned();
+        state.sequences.get_mut("public.s").expect("there").columns = vec![column.clone()];
+        assert_eq!(state.elsewhere("public.t", &[column], 2, even).len(), 1, "it feeds the same column");
+        assert_eq!(state.elsewhere("public.s", &[], -2, even), [], "they go apart");
     }
 
     #[test]
@@ -302,7 +336,7 @@ mod tests {
         (own.last_value, own.maximum, own.others, own.next_value) = (None, Some(3), vec![], 15);
         (own.restart, own.before_setup) = (Some(15), vec![Phase { step: 1, offset: 3, until: 3 }]);
         let three = Class::new(3, 4).expect("a class").residue();
-        let found = donor.elsewhere("public.s", 4, three).expect("known");
+        let found = donor.elsewhere("public.s", &[], 4, three).remove(0);
         assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
         assert_eq!(found.of_ours, Some(3), "and no reason to move what is in order");
     }
@@ -333,6 +367,7 @@ mod tests {
             former: None,
             phases: vec![],
             promoted: false,
+            gap_left: 0,
             elsewhere: vec![],
             columns: vec![column],
         };

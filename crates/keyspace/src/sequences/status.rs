@@ -332,6 +332,7 @@ mod tests {
             former: None,
             phases: vec![],
             promoted: false,
+            gap_left: 0,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
         }
