@@ -1,0 +1,74 @@
+//! A dump of a node that is restored on another server.
+
+use super::fail_over::no_more_is_lost;
+use super::scenario::{Scenario, SetUp, What};
+use super::search::{fails, holds};
+use super::{NEXTVAL, as_node, draws};
+
+/// The copy takes the place of its origin. Node 1: 0 dump, 1 stopped for good. Node 2: 0 state. Node 3: 0 restored,
+/// 1 confirmed, 2 set-up as 1 of 2 with the state of node 2 and a gap, 3 clients write.
+pub fn instead() -> Scenario {
+    let again = SetUp { peers: true, gap: 4, ..as_node((1, 2)) };
+    Scenario::new(3, &[NEXTVAL], 1)
+        .was_set_up(0, (1, 2), 0)
+        .was_set_up(1, (2, 2), 0)
+        .begins()
+        .closed(2)
+        .draws(&draws([4, 1, 2], [4, 2, 2]))
+        .with(|scenario| scenario.promise = Some(no_more_is_lost))
+        .then(0, What::Dump, &[])
+        .then(0, What::Stop, &[])
+        .then(1, What::GiveState, &[(0, 1)])
+        .then(2, What::Restore, &[(0, 1)])
+        .then(2, What::Confirm, &[])
+        .then(2, What::SetUp(again), &[(1, 0)])
+        .then(2, What::Open, &[])
+}
+
+/// The copy becomes a node of its own, 3 of 3, beside its origin. All were filled when they were set up; node 2 was
+/// ahead, and 6 is still on its way. The copy needs no states: its origin's sequences were clear of what others had, and
+/// it goes on from there. Node 1: 0 dump. Node 3: 0 restored, 1 set-up, 2 clients write.
+fn beside() -> Scenario {
+    Scenario::new(3, &[NEXTVAL], 1)
+        .filled(0, 0, 2, &[])
+        .filled(1, 0, 7, &[6])
+        .has_told(0)
+        .has_told(1)
+        .was_set_up(0, (1, 3), 0)
+        .was_set_up(1, (2, 3), 0)
+        .begins()
+        .closed(2)
+        .draws(&draws([2, 2, 2], [3, 3, 3]))
+        .then(0, What::Dump, &[])
+        .then(2, What::Restore, &[(0, 0)])
+        .then(2, What::SetUp(as_node((3, 3))), &[])
+        .then(2, What::Open, &[])
+}
+
+#[test]
+fn trap_s13_a_copy_keeps_apart() {
+    holds("copy instead", &instead());
+    holds("copy instead, crash", &instead().draws(&draws([3, 1, 1], [4, 2, 2])).crashes(1));
+    holds("copy beside", &beside().crashes(1));
+}
+
+#[test]
+fn trap_s13_with_a_step_left_out_a_copy_does_not() {
+    fails("copy instead, the origin goes on", &instead().without(0, 1));
+    fails("copy instead, set-up left out", &instead().without(2, 2));
+    fails("copy instead, no gap", &instead().set_up(2, 2, |set_up| set_up.gap = 0));
+    fails("copy instead, taken for the origin", &instead().with(|scenario| scenario.loss_is_known = false));
+    fails("copy instead, state not passed", &instead().set_up(2, 2, |set_up| set_up.peers = false));
+    let early = instead().with(|scenario| scenario.steps[2].swap(2, 3));
+    fails("copy instead, clients write before the set-up", &early);
+
+    fails("copy beside, set-up left out", &beside().without(2, 1));
+    fails(
+        "copy beside, confirmed instead",
+        &beside().with(|scenario| scenario.steps[2][1].what = What::Confirm),
+    );
+    let clean = beside().with(|scenario| scenario.steps[2][0].left_out = true);
+    fails("copy beside, sequences not restored", &clean);
+    let early = beside().with(|scenario| scenario.steps[2].swap(1, 2));
+    fails("copy beside, clients write before the set-up", &early);
+}

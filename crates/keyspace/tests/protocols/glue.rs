@@ -1,0 +1,222 @@
+//! What the extension does around the arithmetic: reads facts, plans, alters, records, tells. The arithmetic is the
+//! shipped one; what is here stands for SQL.
+
+use keyspace::sequences::{
+    Class, Draw, FedColumn, Former, NodeState, NumberType, Outcome, PeerFinding, Phase, Sequence as Facts,
+    SequenceState, Share, Target, compare, plan,
+};
+
+use super::scenario::{Scenario, SetUp};
+use super::world::{self, Sequence, Told, ToldSequence, Values, World, each};
+
+const NAMES: [&str; 3] = ["public.a", "public.b", "public.c"];
+
+fn furthest(rows: Values, sign: i64) -> Option<i64> {
+    each(rows, sign).next_back()
+}
+
+fn phases(sequence: &[(u64, i64, i64)]) -> Vec<Phase> {
+    sequence.iter().map(|&(step, offset, until)| Phase { step, offset, until }).collect()
+}
+
+/// What is read of a sequence, its table not included.
+fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
+    let sign = sequence.increment.signum();
+    let (min_value, max_value) = if sign > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
+    let draw = if scenario.sequences[at].partitioned { Draw::OfThisNode } else { Draw::Nextval };
+    let column = FedColumn {
+        name: "public.t.id".to_owned(),
+        number_type: Some(NumberType::Bigint),
+        draw,
+        extreme: None,
+        ahead: None,
+    };
+    Facts {
+        name: NAMES[at].to_owned(),
+        number_type: NumberType::Bigint,
+        start: sequence.start,
+        increment: sequence.increment,
+        min_value,
+        max_value,
+        cycle: false,
+        unlogged: false,
+        replicated: false,
+        last_value: sequence.last_value,
+        is_called: sequence.is_called,
+        former: sequence.former.map(|(increment, start)| Former { increment, start, min_value, max_value }),
+        phases: phases(&sequence.phases),
+        promoted: sequence.promoted,
+        elsewhere: vec![],
+        columns: vec![column],
+    }
+}
+
+/// Plans one sequence of a node, and alters it where the plan says so. What was done, for a trace.
+pub fn set_up(
+    scenario: &Scenario,
+    world: &mut World,
+    node: usize,
+    at: usize,
+    set_up: &SetUp,
+    note: Option<&mut String>,
+) {
+    let target = Target {
+        class: world::class(set_up.identity),
+        from: set_up.from.map(world::class),
+        gap: set_up.gap,
+        blocks: false,
+    };
+    let before = read(scenario, world, node, at, set_up, target);
+    let planned = plan(&before, &target);
+    if let Some(note) = note {
+        let what = match &planned.outcome {
+            Outcome::Alter { ddl } => ddl.clone(),
+            other => format!("{}: {other:?}", NAMES[at]),
+        };
+        note.push_str(&format!("; {what} ({})", planned.detail));
+    }
+    let Outcome::Alter { ddl } = &planned.outcome else { return };
+    let identity = world.nodes[node].identity;
+    let sequence = &mut world.nodes[node].sequences[at];
+    // A set-up knows the class that counted before it, not the one that it brings; of a sequence that it meets for
+    // the first time it knows no more than how it steps.
+    let identity = identity.filter(|_| sequence.restart.is_some() || scenario.history_by_new_class);
+    let class_before = target.from.or(identity.map(world::class));
+    sequence.former.get_or_insert((sequence.increment, sequence.start));
+    let words: Vec<&str> = ddl.split(' ').collect();
+    let value = |keyword: &str| {
+        let at = words.iter().position(|word| *word == keyword).unwrap();
+        words[at + 1..].iter().find_map(|word| word.parse::<i64>().ok()).unwrap()
+    };
+    sequence.increment = value("INCREMENT");
+    sequence.start = value("START");
+    sequence.last_value = value("RESTART");
+    sequence.is_called = false;
+    sequence.restart = Some(sequence.last_value);
+    sequence.promoted = false;
+    let goes_on_with = facts(scenario, sequence, at).own_values(Some(target.class));
+    let so_far = Phase::so_far(&before, class_before);
+    let extended = Phase::extend(before.phases.clone(), so_far, goes_on_with);
+    sequence.phases = extended.iter().map(|phase| (phase.step, phase.offset, phase.until)).collect();
+    if !scenario.caches_survive {
+        world.nodes[node].sessions.iter_mut().for_each(|session| session.cached[at] = None);
+    }
+}
+
+/// Whether a set-up would alter a sequence, and so has to wait for the transactions that have drawn from it.
+pub fn is_to_be_altered(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &SetUp) -> bool {
+    let target = Target {
+        class: world::class(set_up.identity),
+        from: set_up.from.map(world::class),
+        gap: set_up.gap,
+        blocks: false,
+    };
+    let sequence = read(scenario, world, node, at, set_up, target);
+    matches!(plan(&sequence, &target).outcome, Outcome::Alter { .. })
+}
+
+/// Everything that a set-up knows of a sequence.
+fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &SetUp, target: Target) -> Facts {
+    let sequence = &world.nodes[node].sequences[at];
+    let sign = sequence.increment.signum();
+    let mut facts = facts(scenario, sequence, at);
+    let (own_values, next) = (facts.own_values(Some(target.class)), facts.next_value());
+    let is_ahead = |row: &i64| {
+        own_values.contains(i128::from(*row)) && (i128::from(*row) - next) * i128::from(sign) >= 0
+    };
+    facts.columns[0].extreme = furthest(sequence.rows, sign);
+    facts.columns[0].ahead = each(sequence.rows, sign).rfind(is_ahead);
+    if set_up.peers {
+        let share = Share::moved(&facts, target.from, target.class, false);
+        let values = share.map_or(target.class.residue(), |share| share.values);
+        let peers = others(world, node);
+        facts.elsewhere =
+            peers.iter().filter_map(|peer| peer.elsewhere(&facts.name, facts.increment, values)).collect();
+    }
+    facts
+}
+
+/// What a node tells of itself.
+pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
+    let node = &world.nodes[node];
+    let class = node.identity.map(world::class);
+    let tell = |(at, sequence): (usize, &Sequence)| {
+        let sign = sequence.increment.signum();
+        let facts = facts(scenario, sequence, at);
+        ToldSequence {
+            increment: sequence.increment,
+            next_value: i64::try_from(facts.next_value()).unwrap(),
+            last_value: sequence.is_called.then_some(sequence.last_value),
+            maximum: furthest(sequence.rows, sign),
+            others: class.map_or(vec![], |class| of_others(sequence.rows, sign, class, scenario.look_back)),
+            drawn_on: facts.is_drawn_on(),
+            restart: sequence.restart,
+            phases: sequence.phases.clone(),
+        }
+    };
+    Told {
+        server: node.server,
+        timeline: node.timeline,
+        identity: node.identity,
+        sequences: node.sequences.iter().enumerate().map(tell).collect(),
+    }
+}
+
+/// Of the last rows the furthest of each class but the node's own.
+fn of_others(rows: Values, sign: i64, own: Class, look_back: usize) -> Vec<i64> {
+    let mut found: Vec<i64> = Vec::new();
+    for row in each(rows, sign).rev().take(look_back) {
+        let is_new = found.iter().all(|known| own.node_of(*known) != own.node_of(row));
+        if !own.contains(row) && is_new {
+            found.push(row);
+        }
+    }
+    found
+}
+
+/// The document of `interleaved_node_state()`.
+fn document(told: &Told) -> NodeState {
+    let sequence = |told: &ToldSequence| SequenceState {
+        increment: told.increment,
+        next_value: told.next_value,
+        last_value: told.last_value,
+        maximum: told.maximum,
+        others: told.others.clone(),
+        drawn_on: told.drawn_on,
+        restart: told.restart,
+        before_setup: phases(&told.phases),
+    };
+    let sequences = told.sequences.iter().zip(NAMES).map(|(told, name)| (name.to_owned(), sequence(told)));
+    NodeState {
+        version: keyspace::sequences::state::VERSION,
+        node: told.identity.map(|(node, _)| node),
+        nodes: told.identity.map(|(_, nodes)| nodes),
+        system_identifier: i64::from(told.server),
+        timeline: i32::from(told.timeline),
+        database: "shop".to_owned(),
+        database_oid: 5,
+        started_at: String::new(),
+        time: String::new(),
+        sequences: sequences.collect(),
+    }
+}
+
+/// The states that all others have given.
+fn others(world: &World, node: usize) -> Vec<NodeState> {
+    let told = world.told.iter().enumerate().filter(|(other, _)| *other != node);
+    told.filter_map(|(_, told)| told.as_ref().map(document)).collect()
+}
+
+/// What a check with peers finds.
+pub fn check(scenario: &Scenario, world: &World, node: usize) -> Vec<PeerFinding> {
+    let mut own = tell(scenario, world, node);
+    // The more it knew of its own rows, the more it could find.
+    own.sequences.iter_mut().for_each(|told| (told.maximum, told.others) = (None, vec![]));
+    compare(&document(&own), &others(world, node))
+}
+
+/// The furthest value that a state tells of.
+pub fn furthest_told(told: &ToldSequence, sign: i64) -> Option<i64> {
+    let phases = told.phases.iter().map(|(_, _, until)| *until);
+    phases.chain(told.last_value).chain(told.maximum).max_by_key(|value| value * sign)
+}

@@ -1,0 +1,287 @@
+//! A scenario: the world as it is when a protocol begins, the steps of each node, and what is asked.
+
+use super::glue;
+use super::world::{Handed, Identity, Node, Sequence, Session, World, only};
+
+/// What is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// No value may be handed out twice.
+    Duplicates,
+    /// Where no check has found anything, no value may have been handed out twice, and none may be later.
+    Proof,
+}
+
+/// How the sequences of every node are drawn from.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Whether the default is `partitioned_nextval(sequence)`, not `nextval(sequence)`.
+    pub partitioned: bool,
+    /// `CACHE`.
+    pub cache: u8,
+}
+
+/// The parts of a set-up that one transaction carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Everything at once: `setup_interleaved_sequences`, `split_interleaved_sequences`.
+    Whole,
+    /// The identity, then each sequence: `setup_interleaved_sequences_in_batches`.
+    Batches,
+    /// The identity alone: no form of a set-up, but half of one.
+    IdentityAlone,
+    /// The sequences alone.
+    SequencesAlone,
+    /// Each sequence, then the identity: the wrong way round.
+    IdentityLast,
+}
+
+/// A set-up.
+#[derive(Clone, Copy, Debug)]
+pub struct SetUp {
+    pub identity: Identity,
+    pub from: Option<Identity>,
+    pub gap: i64,
+    /// Whether the states that others have given are passed on.
+    pub peers: bool,
+    pub form: Form,
+}
+
+/// A step of a protocol.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// `interleaved_node_state()`, given to all others.
+    GiveState,
+    SetUp(SetUp),
+    /// `check_interleaved_sequences(peers)`.
+    Check,
+    /// Clients write from now on.
+    Open,
+    /// The server is stopped for good.
+    Stop,
+    /// The initial copy of the rows of another node.
+    CopyRows {
+        from: usize,
+    },
+    /// A dump of this node is taken.
+    Dump,
+    /// The dump is restored here, on another server.
+    Restore,
+    /// The standby of another node is promoted as this node; the server and its identity are the same.
+    Promote {
+        of: usize,
+    },
+    /// `confirm_interleaved_node()`: goes on as the node that the copy was made of.
+    Confirm,
+}
+
+/// A step, and what it waits for.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub what: What,
+    /// The steps of other nodes that come before it.
+    pub after: Vec<(usize, usize)>,
+    pub left_out: bool,
+}
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub sequences: Vec<Definition>,
+    pub world: World,
+    pub steps: Vec<Vec<Step>>,
+    pub judge: Judge,
+    /// Whether values that two nodes hand out before they are set up may be the same.
+    pub collides_before: bool,
+    /// Whether values are drawn by defaults only, so that a row is there when the lock of its draw is given back.
+    pub inserts_at_once: bool,
+    /// Whether clients keep transactions open, and with them locks.
+    pub transactions: bool,
+    /// By how many values a sequence may be ahead after a crash.
+    pub ahead: &'static [u8],
+    /// How many rows a look at the end of a table goes back. The less it finds, the less a check can tell.
+    pub look_back: usize,
+    /// The node that has a standby.
+    pub standby: Option<usize>,
+    /// What the operator sees to, where a step depends on more than the order: whether a node may go on.
+    pub promise: Option<fn(&World, usize, &SetUp) -> bool>,
+    /// Searched without any reduction, to compare.
+    pub plain: bool,
+    /// Whether a search is to tell of everything that can come to be handed out.
+    pub keeps_outcomes: bool,
+    /// The fault of trap S42: a session goes on with the identity that it has read first.
+    pub sessions_keep_identity: bool,
+    /// What `setval` would do: values that sessions have cached survive.
+    pub caches_survive: bool,
+    /// The fault of a set-up that takes the class which it brings for the one that counted before.
+    pub history_by_new_class: bool,
+    /// Whether a node that takes up a copy's sequences knows that values may be lost.
+    pub loss_is_known: bool,
+}
+
+impl Scenario {
+    /// Nodes without rows and without steps.
+    pub fn new(nodes: usize, sequences: &[Definition], sign: i64) -> Self {
+        let node = |at: usize| Node {
+            server: at as u8,
+            timeline: 1,
+            alive: true,
+            open: true,
+            identity: None,
+            sequences: vec![Sequence::fresh(sign); sequences.len()],
+            sessions: vec![Session { cached: vec![None; sequences.len()], ..Session::default() }],
+            step: 0,
+            part: 0,
+            draws: 0,
+        };
+        let world = World {
+            nodes: (0..nodes).map(node).collect(),
+            handed: vec![Handed::default(); sequences.len()],
+            told: vec![None; nodes],
+            copy: None,
+            crashes: 0,
+            setvals: 0,
+            preparing: None,
+            duplicate: false,
+            reported: false,
+        };
+        Self {
+            sequences: sequences.to_vec(),
+            world,
+            steps: vec![vec![]; nodes],
+            judge: Judge::Duplicates,
+            collides_before: false,
+            inserts_at_once: false,
+            transactions: false,
+            ahead: &[0, 1],
+            look_back: 1,
+            plain: false,
+            keeps_outcomes: false,
+            standby: None,
+            promise: None,
+            sessions_keep_identity: false,
+            caches_survive: false,
+            history_by_new_class: false,
+            loss_is_known: true,
+        }
+    }
+
+    /// The direction of the sequences.
+    pub fn sign(&self) -> i64 {
+        self.world.nodes[0].sequences[0].increment.signum()
+    }
+
+    /// Adds a step to a node's protocol.
+    pub fn then(mut self, node: usize, what: What, after: &[(usize, usize)]) -> Self {
+        self.steps[node].push(Step { what, after: after.to_vec(), left_out: false });
+        self
+    }
+
+    /// How many values the clients of each node draw.
+    pub fn draws(mut self, draws: &[u8]) -> Self {
+        self.world.nodes.iter_mut().zip(draws).for_each(|(node, draws)| node.draws = *draws);
+        self
+    }
+
+    /// Clients of a node do not write yet.
+    pub fn closed(mut self, node: usize) -> Self {
+        self.world.nodes[node].open = false;
+        self
+    }
+
+    pub fn crashes(mut self, crashes: u8) -> Self {
+        self.world.crashes = crashes;
+        self
+    }
+
+    /// A node with several sessions.
+    pub fn sessions(mut self, node: usize, sessions: usize) -> Self {
+        let session = self.world.nodes[node].sessions[0].clone();
+        self.world.nodes[node].sessions = vec![session; sessions];
+        self
+    }
+
+    pub fn judge(mut self, judge: Judge) -> Self {
+        self.judge = judge;
+        self
+    }
+
+    /// Anything else.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// A node's sequence has come to a value. Of its rows the last has not arrived at the others yet, and some are not
+    /// even committed.
+    pub fn filled(mut self, node: usize, sequence: usize, until: i64, in_flight: &[i64]) -> Self {
+        let sign = self.sign();
+        let drawn = (1..=until.abs()).fold(0, |all, value| all | only(value));
+        let in_flight = in_flight.iter().fold(0, |all, value| all | only(*value));
+        let (rows, last) = (drawn & !in_flight, only(until) & !in_flight);
+        self.world.handed[sequence].before |= drawn;
+        for other in &mut self.world.nodes {
+            other.sequences[sequence].rows |= rows & !last;
+        }
+        let sequence = &mut self.world.nodes[node].sequences[sequence];
+        (sequence.last_value, sequence.is_called) = (sign * until.abs(), true);
+        sequence.in_flight |= in_flight;
+        sequence.rows |= rows;
+        sequence.local |= last;
+        self
+    }
+
+    /// A node has these rows, too.
+    pub fn rows(mut self, node: usize, sequence: usize, rows: &[i64]) -> Self {
+        for row in rows {
+            self.world.handed[sequence].before |= only(*row);
+            self.world.nodes[node].sequences[sequence].rows |= only(*row);
+        }
+        self
+    }
+
+    /// What a node tells of itself before the protocol begins.
+    pub fn has_told(mut self, node: usize) -> Self {
+        self.world.told[node] = Some(glue::tell(&self, &self.world, node));
+        self
+    }
+
+    /// A node was set up before the protocol begins, with what the others have told.
+    pub fn was_set_up(mut self, node: usize, identity: Identity, gap: i64) -> Self {
+        let set_up = SetUp { identity, from: None, gap, peers: true, form: Form::Whole };
+        let mut world = self.world.clone();
+        for sequence in 0..self.sequences.len() {
+            glue::set_up(&self, &mut world, node, sequence, &set_up, None);
+        }
+        world.nodes[node].identity = Some(identity);
+        self.world = world;
+        self
+    }
+
+    /// The protocols begin, and what was told before is forgotten.
+    pub fn begins(mut self) -> Self {
+        self.world.told.iter_mut().for_each(|told| *told = None);
+        self
+    }
+
+    /// Without a step.
+    pub fn without(mut self, node: usize, step: usize) -> Self {
+        self.steps[node][step].left_out = true;
+        self
+    }
+
+    /// With a step that does not wait for the others.
+    pub fn at_once(mut self, node: usize, step: usize) -> Self {
+        self.steps[node][step].after.clear();
+        self
+    }
+
+    /// With a set-up that is done otherwise.
+    pub fn set_up(mut self, node: usize, step: usize, change: impl FnOnce(&mut SetUp)) -> Self {
+        match &mut self.steps[node][step].what {
+            What::SetUp(set_up) => change(set_up),
+            other => panic!("no set-up: {other:?}"),
+        }
+        self
+    }
+}

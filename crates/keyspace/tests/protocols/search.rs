@@ -1,0 +1,220 @@
+//! The search: every world that can be reached, each once, and the way to a fault.
+
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use super::action::{Action, parse};
+use super::is_large;
+use super::moves::Fault;
+use super::scenario::Scenario;
+use super::world::{Handed, World};
+
+/// A world that grows beyond this is no small one.
+fn most_worlds() -> usize {
+    if is_large() { 20_000_000 } else { 400_000 }
+}
+
+/// What a search has found.
+#[derive(Debug)]
+pub struct Found {
+    /// How many worlds were visited.
+    pub worlds: usize,
+    /// How many actions the longest of the shortest ways to them has.
+    pub depth: usize,
+    pub time: Duration,
+    /// Worlds in which a check found something, and the search ended.
+    pub reported: usize,
+    /// Worlds in which nothing more can happen.
+    pub ends: usize,
+    /// All that was ever handed out, in each way that it can come to be, and whether a check found anything.
+    pub outcomes: HashSet<(Vec<Handed>, bool, bool)>,
+    /// The first fault, by the shortest way to one.
+    pub fault: Option<(Fault, Vec<Action>)>,
+}
+
+/// 128 bits of a world: two lanes of multiplying and folding. That two of ten million worlds have the same is as
+/// likely as one in 10^24.
+struct Fingerprint(u64, u64);
+
+impl Fingerprint {
+    fn of(world: &World) -> u128 {
+        let mut fingerprint = Self(0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7344);
+        world.hash(&mut fingerprint);
+        u128::from(fingerprint.0) << 64 | u128::from(fingerprint.1)
+    }
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = fold(self.0 ^ word, 0x9E37_79B9_7F4A_7C15 | 1).rotate_left(23) ^ word;
+        self.1 = fold(self.1.wrapping_add(word) ^ 0xA409_3822_299F_31D0, 0xD6E8_FEB8_6659_FD93)
+            .wrapping_add(self.0);
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_i64(&mut self, word: i64) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_u128(&mut self, word: u128) {
+        self.write_u64(word as u64);
+        self.write_u64((word >> 64) as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Visits every world that can be reached, breadth first, until a fault is found.
+pub fn search(scenario: &Scenario) -> Found {
+    let (started, most) = (Instant::now(), most_worlds());
+    let mut found = Found {
+        worlds: 1,
+        depth: 0,
+        time: Duration::ZERO,
+        reported: 0,
+        ends: 0,
+        outcomes: HashSet::new(),
+        fault: None,
+    };
+    let mut first = scenario.world.clone();
+    scenario.normalise(&mut first);
+    let mut seen = HashSet::from([Fingerprint::of(&first)]);
+    // For each world that was visited: from which one, and by what.
+    let mut ways: Vec<(u32, Action)> = vec![(0, Action::Step { node: 0 })];
+    let mut frontier = vec![(0_u32, first)];
+    'search: while !frontier.is_empty() {
+        let mut next = Vec::new();
+        for (at, world) in frontier {
+            let mut goes_on = false;
+            for action in scenario.possible(&world) {
+                match scenario.after(&world, action, None) {
+                    Ok(None) => {}
+                    Ok(Some(after)) => {
+                        goes_on = true;
+                        if seen.insert(Fingerprint::of(&after)) {
+                            found.reported += usize::from(after.reported);
+                            ways.push((at, action));
+                            next.push((u32::try_from(ways.len() - 1).unwrap(), after));
+                        }
+                    }
+                    Err(fault) => {
+                        found.fault = Some((fault, way(&ways, at, action)));
+                        break 'search;
+                    }
+                }
+            }
+            found.ends += usize::from(!goes_on);
+            if scenario.keeps_outcomes {
+                found.outcomes.insert((world.handed.clone(), world.duplicate, world.reported));
+            }
+        }
+        found.depth += usize::from(!next.is_empty());
+        assert!(ways.len() < most, "more than {most} worlds at depth {}", found.depth);
+        frontier = next;
+    }
+    found.worlds = ways.len();
+    found.time = started.elapsed();
+    found
+}
+
+fn way(ways: &[(u32, Action)], mut at: u32, last: Action) -> Vec<Action> {
+    let mut actions = vec![last];
+    while at != 0 {
+        let (from, action) = ways[at as usize];
+        actions.push(action);
+        at = from;
+    }
+    actions.reverse();
+    actions
+}
+
+/// Goes through a trace again. The fault at its end, if there is one; and the trace with remarks.
+///
+/// # Errors
+/// Where the text is no trace of this scenario.
+pub fn replay(scenario: &Scenario, trace: &str) -> Result<(Option<Fault>, String), String> {
+    let mut world = scenario.world.clone();
+    scenario.normalise(&mut world);
+    let mut told = String::new();
+    for action in parse(trace)? {
+        if !scenario.possible(&world).contains(&action) {
+            return Err(format!("{told}{action} cannot happen here"));
+        }
+        let mut note = String::new();
+        let after = scenario.after(&world, action, Some(&mut note));
+        let note = note.trim_start_matches("; ");
+        let remark = if note.is_empty() { String::new() } else { format!("  # {note}") };
+        told.push_str(&format!("{action}{remark}\n"));
+        match after {
+            Ok(Some(after)) => world = after,
+            Ok(None) => return Err(format!("{told}raises an error")),
+            Err(fault) => {
+                told.push_str(&format!("# {}\n", fault.0));
+                return Ok((Some(fault), told));
+            }
+        }
+    }
+    Ok((None, told))
+}
+
+/// The protocol has no fault.
+#[track_caller]
+pub fn holds(name: &str, scenario: &Scenario) -> Found {
+    let found = search(scenario);
+    if let Some((_, way)) = &found.fault {
+        let (_, told) = replay(scenario, &text(way)).unwrap();
+        panic!("{name}:\n{told}");
+    }
+    println!("{}", line(name, &found));
+    found
+}
+
+/// The protocol, with a step left out or done otherwise, has one; and its trace leads to it again.
+#[track_caller]
+pub fn fails(name: &str, scenario: &Scenario) -> String {
+    let found = search(scenario);
+    let Some((fault, way)) = &found.fault else { panic!("{name}: no fault in {} worlds", found.worlds) };
+    let (again, told) = replay(scenario, &text(way)).unwrap();
+    assert_eq!(again.as_ref(), Some(fault), "{name}:\n{told}");
+    println!("{}\n{told}", line(name, &found));
+    told
+}
+
+fn text(way: &[Action]) -> String {
+    way.iter().map(|action| format!("{action}\n")).collect()
+}
+
+fn line(name: &str, found: &Found) -> String {
+    format!(
+        "{name}: {} worlds, depth {}, {} reported, {} ends, {} ms{}",
+        found.worlds,
+        found.depth,
+        found.reported,
+        found.ends,
+        found.time.as_millis(),
+        if found.fault.is_some() { ", fault" } else { "" }
+    )
+}
