@@ -148,9 +148,12 @@ fn three_live_nodes_keep_apart() {
             .with(|scenario| scenario.collides_before = true)
             .with(|scenario| protocol(scenario, Form::Whole, gap))
     };
-    let draws = draws([0, 1, 0], [1, 1, 1]);
-    assert_eq!(holds("live, three nodes", &three(2, &draws)).reported, 0);
-    let found = holds("live, three nodes, no gap, checked", &three(0, &[0, 2, 1]).judge(Judge::Proof));
+    let drawn = draws([0, 1, 0], [1, 1, 1]);
+    assert_eq!(holds("live, three nodes", &three(2, &drawn)).reported, 0);
+    let found = holds(
+        "live, three nodes, no gap, checked",
+        &three(0, &draws([0, 2, 0], [0, 2, 1])).judge(Judge::Proof),
+    );
     assert!(found.reported > 0);
     fails("live, three nodes, no gap", &three(0, &[0, 2, 1]));
 }
