@@ -2,14 +2,15 @@
 //! shipped one; what is here stands for SQL.
 
 use keyspace::sequences::{
-    Class, Draw, FedColumn, Former, NodeState, NumberType, Outcome, PeerFinding, Phase, Sequence as Facts,
-    SequenceState, Share, Target, compare, plan,
+    Class, Draw, Elsewhere, FedColumn, Former, NodeState, NumberType, Outcome, PeerFinding, Phase,
+    Sequence as Facts, SequenceState, Share, Target, compare, plan,
 };
 
 use super::scenario::{Scenario, SetUp};
 use super::world::{self, Sequence, Told, ToldSequence, Values, World, each};
 
 const NAMES: [&str; 3] = ["public.a", "public.b", "public.c"];
+const COLUMNS: [&str; 3] = ["public.t.a", "public.t.b", "public.t.c"];
 
 fn furthest(rows: Values, sign: i64) -> Option<i64> {
     each(rows, sign).next_back()
@@ -25,7 +26,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
     let (min_value, max_value) = if sign > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
     let draw = if scenario.sequences[at].partitioned { Draw::OfThisNode } else { Draw::Nextval };
     let column = FedColumn {
-        name: "public.t.id".to_owned(),
+        name: COLUMNS[at].to_owned(),
         number_type: Some(NumberType::Bigint),
         draw,
         extreme: None,
@@ -46,6 +47,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         former: sequence.former.map(|(increment, start)| Former { increment, start, min_value, max_value }),
         phases: phases(&sequence.phases),
         promoted: sequence.promoted,
+        gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
         elsewhere: vec![],
         columns: vec![column],
     }
@@ -93,7 +95,10 @@ pub fn set_up(
     sequence.last_value = value("RESTART");
     sequence.is_called = false;
     sequence.restart = Some(sequence.last_value);
-    sequence.promoted = false;
+    if set_up.gap > 0 {
+        sequence.gap_left = set_up.gap;
+        sequence.promoted = false;
+    }
     let goes_on_with = facts(scenario, sequence, at).own_values(Some(target.class));
     let so_far = Phase::so_far(&before, class_before);
     let extended = Phase::extend(before.phases.clone(), so_far, goes_on_with);
@@ -127,11 +132,17 @@ fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &Set
     facts.columns[0].extreme = furthest(sequence.rows, sign);
     facts.columns[0].ahead = each(sequence.rows, sign).rfind(is_ahead);
     if set_up.peers {
-        let share = Share::moved(&facts, target.from, target.class, false);
-        let values = share.map_or(target.class.residue(), |share| share.values);
         let peers = others(world, node);
-        facts.elsewhere =
-            peers.iter().filter_map(|peer| peer.elsewhere(&facts.name, facts.increment, values)).collect();
+        let columns = [COLUMNS[at].to_owned()];
+        let elsewhere = |values| -> Vec<Elsewhere> {
+            peers
+                .iter()
+                .flat_map(|peer| peer.elsewhere(NAMES[at], &columns, sequence.increment, values))
+                .collect()
+        };
+        let known = Facts { elsewhere: elsewhere(target.class.residue()), ..facts.clone() };
+        let share = Share::moved(&known, target.from, target.class, false);
+        facts.elsewhere = share.map_or(known.elsewhere, |share| elsewhere(share.values));
     }
     facts
 }
@@ -150,6 +161,7 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
             maximum: furthest(sequence.rows, sign),
             others: class.map_or(vec![], |class| of_others(sequence.rows, sign, class, scenario.look_back)),
             drawn_on: facts.is_drawn_on(),
+            block: class.and_then(|class| Share::of(&facts, class, false)).map(|share| share.size),
             restart: sequence.restart,
             phases: sequence.phases.clone(),
         }
@@ -176,17 +188,20 @@ fn of_others(rows: Values, sign: i64, own: Class, look_back: usize) -> Vec<i64> 
 
 /// The document of `interleaved_node_state()`.
 fn document(told: &Told) -> NodeState {
-    let sequence = |told: &ToldSequence| SequenceState {
+    let sequence = |(told, column): (&ToldSequence, &str)| SequenceState {
         increment: told.increment,
         next_value: told.next_value,
         last_value: told.last_value,
         maximum: told.maximum,
         others: told.others.clone(),
         drawn_on: told.drawn_on,
+        block: told.block,
+        columns: vec![column.to_owned()],
         restart: told.restart,
         before_setup: phases(&told.phases),
     };
-    let sequences = told.sequences.iter().zip(NAMES).map(|(told, name)| (name.to_owned(), sequence(told)));
+    let sequences = told.sequences.iter().zip(COLUMNS).map(sequence);
+    let sequences = NAMES.iter().map(|name| (*name).to_owned()).zip(sequences);
     NodeState {
         version: keyspace::sequences::state::VERSION,
         node: told.identity.map(|(node, _)| node),

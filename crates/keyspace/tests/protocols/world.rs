@@ -96,6 +96,7 @@ pub struct Sequence {
     pub phases: Vec<(u64, i64, i64)>,
     pub restart: Option<i64>,
     pub promoted: bool,
+    pub gap_left: i64,
     /// Values drawn here that are not in the table yet.
     pub in_flight: Values,
     /// The table.
@@ -149,6 +150,7 @@ pub struct ToldSequence {
     pub maximum: Option<i64>,
     pub others: Vec<i64>,
     pub drawn_on: bool,
+    pub block: Option<u64>,
     pub restart: Option<i64>,
     pub phases: Vec<(u64, i64, i64)>,
 }
@@ -165,6 +167,7 @@ impl Sequence {
             phases: vec![],
             restart: None,
             promoted: false,
+            gap_left: 0,
             in_flight: 0,
             rows: 0,
             local: 0,
