@@ -39,6 +39,10 @@ SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('-1 day')
 SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('1 month')) - (clock_timestamp() + interval '1 month'))) < 10 AS next_month;
 CREATE TABLE shifted AS SELECT n, public.uuidv7('-1 hour') AS u FROM generate_series(1, 10000) n;
 SELECT count(*) AS inversions FROM (SELECT u, lag(u) OVER (ORDER BY n) AS before FROM shifted) o WHERE u <= before;
+-- Several shifts in turn: each keeps its order.
+CREATE TABLE in_turn AS SELECT n, public.uuidv7('-1 hour') AS hour, public.uuidv7('1 day') AS day, public.uuidv7('-1 month') AS month FROM generate_series(1, 10000) n;
+SELECT count(*) AS inversions FROM (SELECT hour, day, month, lag(hour) OVER w AS h, lag(day) OVER w AS d, lag(month) OVER w AS m FROM in_turn WINDOW w AS (ORDER BY n)) o
+WHERE hour <= h OR day <= d OR month <= m;
 \set VERBOSITY sqlstate
 SELECT public.uuidv7('-1000 years');
 \set VERBOSITY default
