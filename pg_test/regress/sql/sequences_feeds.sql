@@ -39,4 +39,11 @@ SELECT action, restart, detail FROM setup_interleaved_sequences(2, sequences => 
 SELECT sequence::regclass, relation::regclass, attribute FROM interleaved_feed WHERE sequence = 'doc_no'::regclass;
 SELECT action, in_use, restart, fed_columns FROM reset_interleaved_sequences('{doc_no}');
 SELECT count(*) FROM interleaved_feed WHERE sequence = 'doc_no'::regclass;
+-- A feed whose column or table is gone is none.
+CREATE TABLE gone (no int, note text);
+SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{doc_no}', feeds => '{"doc_no": ["gone.no"]}');
+ALTER TABLE gone DROP COLUMN no;
+SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{doc_no}');
+DROP TABLE gone;
+SELECT count(*) FROM interleaved_sequences WHERE sequence = 'doc_no'::regclass;
 DROP SCHEMA "Feed Lot" CASCADE;
