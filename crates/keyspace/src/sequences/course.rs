@@ -134,7 +134,7 @@ fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
     let nodes = u64::from(class.nodes().unsigned_abs());
     // What a set-up has made of it, here or where it was copied from, whatever the number of nodes was then.
     let recorded = sequence.former.map(|former| former.increment.unsigned_abs());
-    let recorded = recorded.filter(|size| *size < step && step % *size == 0);
+    let recorded = recorded.filter(|size| *size < step && step.is_multiple_of(*size));
     let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
     let copied =
         || elsewhere.find_map(|(increment, size)| (increment.unsigned_abs() == step).then_some(size));
