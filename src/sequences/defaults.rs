@@ -50,7 +50,10 @@ unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, schema
                 node = (*node.cast::<pg_sys::CoerceToDomain>()).arg.cast();
             } else if is_a(node, NodeTag::T_FuncExpr) {
                 let call = node.cast::<pg_sys::FuncExpr>();
-                if !CASTS.contains(&(*call).funcid.to_u32()) {
+                let function = (*call).funcid.to_u32();
+                if !CASTS.contains(&function)
+                    && !(function == pg_sys::F_NUMERIC_NUMERIC_INT4 && keeps_integers(call))
+                {
                     return call_draws(call, sequence, schema);
                 }
                 node = argument(call, 0);
@@ -60,6 +63,19 @@ unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, schema
         }
     }
     Draw::Other
+}
+
+/// Whether a cast to `numeric(p, s)` leaves whole numbers as they are: a scale below 0 rounds them.
+///
+/// # Safety
+/// `call` must be a call of the cast in an expression tree.
+unsafe fn keeps_integers(call: *mut pg_sys::FuncExpr) -> bool {
+    // SAFETY: as above.
+    let typmod = unsafe { constant(argument(call, 1)) };
+    // As numeric_typmod_scale() of utils/adt/numeric.c reads it: 11 bits with a sign.
+    typmod.is_some_and(|typmod| {
+        (((typmod.value() as i32 - pg_sys::VARHDRSZ as i32) & 0x7ff) ^ 1024) - 1024 >= 0
+    })
 }
 
 /// # Safety

@@ -87,4 +87,10 @@ SELECT pg_current_xact_id_if_assigned() IS NULL AS no_transaction_id;
 COMMIT;
 DROP SERVER regress_keyspace_server CASCADE;
 DROP FOREIGN DATA WRAPPER regress_keyspace_wrapper;
+-- numeric(p, 0) holds a sequence's values as they are, under a domain, too.
+CREATE DOMAIN order_no AS numeric(20, 0);
+CREATE SEQUENCE numbered;
+CREATE TABLE with_precision (id numeric(20, 0) DEFAULT nextval('numbered'), no order_no DEFAULT nextval('numbered'));
+INSERT INTO with_precision VALUES (37, 12);
+SELECT in_use, restart, detail FROM setup_interleaved_sequences(2, sequences => '{numbered}', dry_run => true);
 DROP SCHEMA shop, "Back Office" CASCADE;

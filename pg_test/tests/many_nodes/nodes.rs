@@ -151,7 +151,6 @@ pub fn code(error: &postgres::Error) -> &str {
 
 /// What the server says of an error.
 fn reason(error: &postgres::Error) -> String {
-    error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), |told| format!("{}: {}", code(error), told.message()))
+    let Some(told) = error.as_db_error() else { return error.to_string() };
+    format!("{}: {} {}", code(error), told.message(), told.detail().unwrap_or_default())
 }
