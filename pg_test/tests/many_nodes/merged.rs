@@ -55,7 +55,7 @@ fn no_value_comes_twice(count: usize) {
 #[test]
 fn without_interleaving_the_same_values_are_found() {
     let nodes = Nodes::start(by_chance(&mut chance("no set-up")), 2);
-    let drawn = nodes.write_while(5, |is_set_up| {
+    let drawn = nodes.write_while(50, |is_set_up| {
         // Said to be set up, and not.
         let node = |node| format!("INSERT INTO interleaved_node SELECT system_identifier, d.oid, {node}, 2
                                    FROM pg_control_system(), pg_database d WHERE datname = current_database()");
@@ -63,9 +63,9 @@ fn without_interleaving_the_same_values_are_found() {
             nodes.connect(at).batch_execute(&node(at)).unwrap();
         }
         for (at, flag) in is_set_up.iter().enumerate() {
-            // Rows that were brought along would end the writers.
+            // Rows that were brought along would end the writers; and both begin anew, so that they meet.
             for table in &nodes.schema.tables {
-                nodes.connect(at + 1).batch_execute(&format!("TRUNCATE {}", table.name)).unwrap();
+                nodes.connect(at + 1).batch_execute(&format!("TRUNCATE {} RESTART IDENTITY", table.name)).unwrap();
             }
             flag.store(true, Ordering::SeqCst);
         }
