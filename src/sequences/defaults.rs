@@ -51,9 +51,9 @@ unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, schema
             } else if is_a(node, NodeTag::T_FuncExpr) {
                 let call = node.cast::<pg_sys::FuncExpr>();
                 let function = (*call).funcid.to_u32();
-                if !CASTS.contains(&function)
-                    && !(function == pg_sys::F_NUMERIC_NUMERIC_INT4 && keeps_integers(call))
-                {
+                let keeps_the_value = CASTS.contains(&function)
+                    || function == pg_sys::F_NUMERIC_NUMERIC_INT4 && keeps_integers(call);
+                if !keeps_the_value {
                     return call_draws(call, sequence, schema);
                 }
                 node = argument(call, 0);
