@@ -18,8 +18,12 @@ const DATABASE: &str = "postgres";
 
 /// A server with the extension.
 fn start(settings: &[&str]) -> Server {
-    let tree = InstallTree::from_environment().unwrap();
-    let server = Server::start(&tree, "server", settings).unwrap();
+    start_from(&InstallTree::from_environment().unwrap(), settings)
+}
+
+/// A server with the extension, where its settings depend on the version.
+fn start_from(tree: &InstallTree, settings: &[&str]) -> Server {
+    let server = Server::start(tree, "server", settings).unwrap();
     server.connect(DATABASE).unwrap().batch_execute("CREATE EXTENSION pg_keyspace").unwrap();
     server
 }
