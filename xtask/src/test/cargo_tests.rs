@@ -38,7 +38,8 @@ fn run(
         return tally.broken(subject, &error);
     }
     let mut command = cargo::command();
-    command.arg("test").args(selection).args(filter).envs(environment.iter().copied());
+    // What comes after a failure is run and counted, too.
+    command.args(["test", "--no-fail-fast"]).args(selection).args(filter).envs(environment.iter().copied());
     let step = Step::quiet(format!("Testing {subject}"));
     match capture(&mut command) {
         Ok((true, output)) => {
