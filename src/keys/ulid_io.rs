@@ -58,7 +58,9 @@ mod soft {
     pub(super) fn leave(fcinfo: pg_sys::FunctionCallInfo, error: &keyspace::Error) -> bool {
         // SAFETY: the context of a call is a node or nothing.
         let context = unsafe { (*fcinfo).context };
-        if context.is_null() || unsafe { (*context).type_ } != pg_sys::NodeTag::T_ErrorSaveContext {
+        // SAFETY: it is a node, which begins with its tag.
+        let asks = !context.is_null() && unsafe { (*context).type_ } == pg_sys::NodeTag::T_ErrorSaveContext;
+        if !asks {
             return false;
         }
         let message = CString::new(for_message(error.message.clone())).unwrap_or_default();
