@@ -23,8 +23,9 @@ fn trap_s22_what_was_acknowledged_before_a_crash_never_comes_again() {
                 .iter()
                 .map(|conninfo| {
                     let (schema, written) = (&schema, &written);
+                    // Before anybody writes: the crash comes when much is written, by whomever.
+                    let mut client = postgres::Client::connect(conninfo, postgres::NoTls).unwrap();
                     scope.spawn(move || {
-                        let mut client = postgres::Client::connect(conninfo, postgres::NoTls).unwrap();
                         let mut told = Vec::new();
                         // Until the connection is lost.
                         loop {
