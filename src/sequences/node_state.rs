@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyspace::sequences::{Class, NodeState, SequenceState, Share};
+use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -28,7 +29,7 @@ const READ_BATCH: usize = 100;
 /// The state of this node, to be passed to the others as `peers`.
 ///
 /// # Errors
-/// 22004 and 22023 for the argument, 42501 where a column cannot be read, 55P03 where a table cannot be read in time.
+/// 22004 and 22023 for the argument, 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
 #[pg_extern(sql = false)]
 fn interleaved_node_state(lock_timeout: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) -> ServerJson {
     let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
@@ -39,14 +40,31 @@ fn interleaved_node_state(lock_timeout: Option<Interval>, fcinfo: pg_sys::Functi
 }
 
 /// Reads the state of this node.
-pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState, Failure> {
+fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState, Failure> {
     let class = identity::known(function)?;
     let change = Change { function, name: "node state", class, timeout, planner: Planner::Reset };
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    of(&change, &records, &steps)
+}
+
+/// The state of this node, of whose sequences the facts have been read.
+///
+/// # Errors
+/// 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
+pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<NodeState, Failure> {
+    let class = change.class;
     let mut sequences = BTreeMap::new();
     if let Some(error) = steps.iter().filter(|step| step.is_locked()).find_map(Step::error) {
         return Err(error.clone().into());
+    }
+    let is_hidden = |step: &&Step| !step.entry.is_visible && step.entry.exempt.is_none();
+    if let Some(step) = steps.iter().find(is_hidden) {
+        let message = format!("permission denied for sequence \"{}\"", step.entry.name);
+        return Err(Error::new(SqlState::InsufficientPrivilege, message)
+            .detail("The other nodes are told where every sequence stands.")
+            .hint("Call it as a role that may read them all.")
+            .into());
     }
     for batch in steps.chunks(READ_BATCH) {
         if let Some(error) = batch.iter().flat_map(|step| &step.entry.columns).find_map(Column::refusal) {
@@ -63,7 +81,7 @@ pub(super) fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState
         })?;
         for (step, others) in batch.iter().zip(others) {
             if step.entry.exempt.is_none() {
-                sequences.insert(step.entry.name.clone(), sequence_state(step, others, &records, class));
+                sequences.insert(step.entry.name.clone(), sequence_state(step, others, records, class));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use keyspace::sequences::{Class, NodeState};
+use keyspace::sequences::{Class, NodeState, Peer};
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
@@ -19,7 +19,7 @@ use crate::encoding::from_utf8;
 ///
 /// # Errors
 /// 22004 for NULL, 22023 for what is no state, or one of a version that cannot be read.
-pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[NodeState]>, Failure> {
+pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
     let peers = peers.ok_or_else(|| null("peers"))?;
     // SAFETY: the function is declared with an argument of type jsonb[], which lives as long as the call.
     let argument = unsafe { DatumWithOid::new(peers.datum(), pg_sys::JSONBARRAYOID) };
@@ -34,7 +34,7 @@ pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[NodeState]>, Failure> 
             let message = "argument \"peers\" must not contain NULL";
             Error::new(SqlState::NullValueNotAllowed, message)
         })?;
-        NodeState::parse(&from_utf8(document))
+        NodeState::parse(&from_utf8(document)).map(Peer::from)
     });
     Ok(states.collect::<Result<_, _>>()?)
 }
@@ -44,7 +44,7 @@ pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[NodeState]>, Failure> 
 ///
 /// # Errors
 /// 22023 where it is among them.
-pub(super) fn check_others(peers: &[NodeState]) -> Result<(), Failure> {
+pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
     let (system_identifier, database) = own_key();
     let own = (system_identifier, database.to_u32());
     let mut alike = peers.iter().filter(|peer| (peer.system_identifier, peer.database_oid) == own).peekable();
@@ -67,8 +67,8 @@ pub(super) fn check_others(peers: &[NodeState]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// 55000 where one has.
-pub(super) fn check_class(peers: &[NodeState], class: Class) -> Result<(), Error> {
-    let meets = |peer: &&NodeState| peer.class().is_some_and(|other| other.residue().meets(class.residue()));
+pub(super) fn check_class(peers: &[Peer], class: Class) -> Result<(), Error> {
+    let meets = |peer: &&Peer| peer.class().is_some_and(|other| other.residue().meets(class.residue()));
     let Some(peer) = peers.iter().find(meets) else { return Ok(()) };
     let message =
         format!("node {} of {} would share values with {}", class.node(), class.nodes(), peer.name());

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use keyspace::sequences::{Class, NodeState, Target};
+use keyspace::sequences::{Class, Peer, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
@@ -37,7 +37,7 @@ pub(super) struct Request {
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
     pub(super) feeds: Vec<Feed>,
-    pub(super) peers: Rc<[NodeState]>,
+    pub(super) peers: Rc<[Peer]>,
 }
 
 impl Request {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use keyspace::sentence::sentence;
 use keyspace::sequences::{Class, Finding, PeerFinding, Sequence, Severity, Status, compare, status};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -158,7 +159,7 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
     let oids: HashMap<&str, pg_sys::Oid> =
         steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();
     if !peers.is_empty() {
-        let own = node_state::state(timeout, function)?;
+        let own = node_state::of(&change, &records, &steps)?;
         let found = compare(&own, &peers).into_iter();
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
@@ -287,10 +288,4 @@ fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
     };
     let oid = Some(step.entry.oid);
     Some(("warning", oid, class.map(Class::node), None, finding, ServerText(detail), hint))
-}
-
-/// A message as a sentence.
-fn sentence(message: &str) -> String {
-    let mut chars = message.chars();
-    chars.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use keyspace::sequences::{
-    Class, FedColumn, NodeState, Outcome, Plan, Sequence, Share, Target, plan, plan_reset,
+    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, beside, plan, plan_reset,
 };
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
@@ -36,7 +36,7 @@ pub(super) struct Step {
 #[derive(Clone, Debug)]
 pub(super) enum Planner {
     /// Into a class, beyond what other nodes have.
-    SetUp(Target, Rc<[NodeState]>),
+    SetUp(Target, Rc<[Peer]>),
     /// Back to what it was before.
     Reset,
 }
@@ -304,23 +304,11 @@ impl Change {
     /// What is known of a sequence here and, for a set-up, on other nodes, without its columns' values; `None` where
     /// it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
-        let mut sequence = facts(entry, records)?;
-        if let Planner::SetUp(target, peers) = &self.planner {
-            let columns: Vec<String> = sequence.columns.iter().map(|column| column.name.clone()).collect();
-            let elsewhere = |values| {
-                let of =
-                    |peer: &NodeState| peer.elsewhere(&sequence.name, &columns, sequence.increment, values);
-                peers.iter().flat_map(of).collect()
-            };
-            // What the peers have made of it decides on the share, and the share on which of their values count.
-            let known = Sequence { elsewhere: elsewhere(target.class.residue()), ..sequence.clone() };
-            if let Some(share) = Share::moved(&known, target.from, target.class, target.blocks) {
-                sequence.elsewhere = elsewhere(share.values);
-            } else {
-                sequence.elsewhere = known.elsewhere;
-            }
-        }
-        Some(sequence)
+        let sequence = facts(entry, records)?;
+        Some(match &self.planner {
+            Planner::SetUp(target, peers) => beside(sequence, target, peers),
+            Planner::Reset => sequence,
+        })
     }
 
     /// Runs reads that wait for locked tables no longer than for sequences, and keeps none of their locks.

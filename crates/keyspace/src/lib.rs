@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod keys;
+pub mod sentence;
 pub mod sequences;
 
 pub use error::{Error, SqlState};

@@ -108,6 +108,10 @@ GRANT USAGE ON SCHEMA peers TO regress_keyspace_blind;
 SET ROLE regress_keyspace_blind;
 SELECT interleaved_node_state();
 RESET ROLE;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA peers TO regress_keyspace_blind;
+SET ROLE regress_keyspace_blind;
+SELECT interleaved_node_state();
+RESET ROLE;
 
 \set VERBOSITY terse
 DROP SCHEMA peers CASCADE;

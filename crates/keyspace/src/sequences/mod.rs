@@ -3,6 +3,7 @@
 pub mod class;
 mod course;
 pub mod guard;
+pub mod peer;
 pub mod peers;
 pub mod plan;
 pub mod sequence;
@@ -11,6 +12,7 @@ pub mod status;
 
 pub use class::{Class, Progression, Residue};
 pub use course::Share;
+pub use peer::{Peer, beside};
 pub use peers::{PeerFinding, compare};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset};
 pub use sequence::{Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};

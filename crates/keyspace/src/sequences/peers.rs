@@ -1,8 +1,12 @@
 //! Whether nodes keep out of each other's way: their states side by side.
 
+use std::collections::HashSet;
+
 use super::class::Class;
+use super::peer::Peer;
 use super::state::{NodeState, SequenceState};
 use super::status::Severity;
+use crate::sentence::capitalized;
 
 /// Something to be minded between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ const RUN_WITH_PEERS: &str =
 const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the node that it is, with the states of all others as peers.";
 
 /// Compares this node with its peers, and the peers with each other as far as their classes go.
-pub fn compare(own: &NodeState, peers: &[NodeState]) -> Vec<PeerFinding> {
+pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
     let mut findings = Vec::new();
     for (at, peer) in peers.iter().enumerate() {
         let whole = |severity, name, detail, hint| PeerFinding {
@@ -60,7 +64,7 @@ pub fn compare(own: &NodeState, peers: &[NodeState]) -> Vec<PeerFinding> {
             }
         }
         if peer.class().is_none() {
-            let detail = format!("{} has not been set up as a node.", capital(&peer.name()));
+            let detail = format!("{} has not been set up as a node.", capitalized(&peer.name()));
             let hint = "Set it up, with the states of all others as peers.";
             findings.push(whole(Severity::Error, NOT_A_NODE, detail, hint));
         }
@@ -116,12 +120,7 @@ fn shared_class(one: &NodeState, other: &NodeState) -> Option<String> {
     })
 }
 
-fn compare_sequences(
-    own: &NodeState,
-    peer: &NodeState,
-    classes_overlap: bool,
-    findings: &mut Vec<PeerFinding>,
-) {
+fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findings: &mut Vec<PeerFinding>) {
     for (name, mine) in &own.sequences {
         let mut related = peer.related(name, &mine.columns).peekable();
         if related.peek().is_none() {
@@ -132,7 +131,7 @@ fn compare_sequences(
                 name: MISSING_THERE,
                 detail: format!(
                     "{} has no sequence of this name, and none that feeds its columns.",
-                    capital(&peer.name())
+                    capitalized(&peer.name())
                 ),
                 hint: "Create it there, and set it up.",
             });
@@ -143,22 +142,24 @@ fn compare_sequences(
             let found = compare_two(own, mine, peer, theirs, classes_overlap);
             findings.extend(found.into_iter().map(|mut finding| {
                 finding.sequence = Some(name.clone());
-                if their_name != name {
+                if their_name != name.as_str() {
                     finding.detail = format!("{} There it is {their_name}.", finding.detail);
                 }
                 finding
             }));
         }
     }
-    let is_related =
-        |name: &String, theirs: &SequenceState| own.related(name, &theirs.columns).next().is_some();
-    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_related(name, theirs)) {
+    let own_columns: HashSet<&String> = own.sequences.values().flat_map(|mine| &mine.columns).collect();
+    let is_here = |name: &String, theirs: &SequenceState| {
+        own.sequences.contains_key(name) || theirs.columns.iter().any(|column| own_columns.contains(column))
+    };
+    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_here(name, theirs)) {
         findings.push(PeerFinding {
             severity: Severity::Warning,
             sequence: Some(name.clone()),
             peer: peer.node,
             name: MISSING_HERE,
-            detail: format!("{} has it, and this node has not.", capital(&peer.name())),
+            detail: format!("{} has it, and this node has not.", capitalized(&peer.name())),
             hint: "Create it here, and set it up.",
         });
     }
@@ -206,12 +207,15 @@ fn compare_two(
     }
     let of_ours = of_this_class(own_class, mine, theirs);
     if let Some(value) = of_ours.filter(|value| mine.reaches(*value, mine.next_value)) {
-        let detail =
-            format!("{} has {value}, and the next value here is {}.", capital(&peer.name()), mine.next_value);
+        let detail = format!(
+            "{} has {value}, and the next value here is {}.",
+            capitalized(&peer.name()),
+            mine.next_value
+        );
         find(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS);
     }
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
-        let detail = format!("{} does not know its value at its set-up.", capital(&peer.name()));
+        let detail = format!("{} does not know its value at its set-up.", capitalized(&peer.name()));
         let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
         find(Severity::Warning, NOT_KNOWN, detail, hint);
     }
@@ -232,7 +236,7 @@ fn not_above(
     let phase = earlier.find(|phase| its.reaches(phase.until, restart))?;
     let detail = format!(
         "{} had come to {} when it was set up, and {} had restarted at {restart}.",
-        capital(&b.name()),
+        capitalized(&b.name()),
         phase.until,
         a.name()
     );
@@ -245,11 +249,6 @@ fn of_this_class(class: Option<Class>, mine: &SequenceState, theirs: &SequenceSt
     let rows = theirs.others.iter().copied().chain(theirs.maximum);
     let rows = rows.filter(|row| values.contains(i128::from(*row)));
     if mine.increment > 0 { rows.max() } else { rows.min() }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
@@ -284,6 +283,11 @@ mod tests {
             time: "now".to_owned(),
             sequences: [("public.s".to_owned(), sequence)].into(),
         }
+    }
+
+    fn compare(own: &NodeState, peers: &[NodeState]) -> Vec<PeerFinding> {
+        let peers: Vec<Peer> = peers.iter().cloned().map(Peer::from).collect();
+        super::compare(own, &peers)
     }
 
     fn found(own: &NodeState, peers: &[NodeState]) -> Vec<&'static str> {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
-use super::sequence::{Elsewhere, Sequence};
+use super::sequence::Sequence;
 use crate::error::{Error, SqlState};
+use crate::sentence::sentence;
 
 /// The version of the document that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
@@ -132,7 +133,7 @@ impl NodeState {
                 .hint("Pass the result of interleaved_node_state() of the other node as it is.")
         };
         let value: serde_json::Value =
-            serde_json::from_str(document).map_err(|error| malformed(sentence(&error)))?;
+            serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => {}
             Some(other) => {
@@ -144,7 +145,7 @@ impl NodeState {
             None if value.is_object() => return Err(malformed("It has no version.".to_owned())),
             None => return Err(malformed("It is not an object.".to_owned())),
         }
-        let state: Self = serde_json::from_value(value).map_err(|error| malformed(sentence(&error)))?;
+        let state: Self = serde_json::from_value(value).map_err(|error| malformed(said(&error)))?;
         state.check().map_err(malformed)?;
         Ok(state)
     }
@@ -189,38 +190,6 @@ impl NodeState {
     pub fn is_of_same_database(&self, other: &Self) -> bool {
         (self.system_identifier, self.database_oid) == (other.system_identifier, other.database_oid)
     }
-
-    /// The sequences of this node that another node's sequence has to keep out of the way of: that of its name, and those
-    /// that feed one of its columns.
-    pub fn related<'a>(
-        &'a self,
-        sequence: &'a str,
-        columns: &'a [String],
-    ) -> impl Iterator<Item = (&'a String, &'a SequenceState)> {
-        self.sequences.iter().filter(move |(name, state)| {
-            name.as_str() == sequence || state.columns.iter().any(|column| columns.contains(column))
-        })
-    }
-
-    /// What this node has of the values of a sequence, and of its columns, of which the other node hands out `values`.
-    pub fn elsewhere(
-        &self,
-        sequence: &str,
-        columns: &[String],
-        increment: i64,
-        values: Residue,
-    ) -> Vec<Elsewhere> {
-        let related = self.related(sequence, columns);
-        let related = related.filter(|(_, state)| state.increment.signum() == increment.signum());
-        related
-            .map(|(_, state)| Elsewhere {
-                peer: self.name(),
-                furthest: state.furthest(state.everything()),
-                of_ours: state.furthest(state.within(self.class(), values)),
-                set_up: self.class().and(state.block).map(|size| (state.increment, size)),
-            })
-            .collect()
-    }
 }
 
 impl SequenceState {
@@ -234,14 +203,14 @@ impl SequenceState {
 
     /// Everything that the node has, and what its own set-up stayed clear of: what lies before its restart may be in use
     /// by nodes whose states are not at hand.
-    fn everything(&self) -> impl Iterator<Item = i64> {
+    pub(super) fn everything(&self) -> impl Iterator<Item = i64> {
         let phases = self.before_setup.iter().map(|phase| phase.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
         phases.chain(self.last_value).chain(self.maximum).chain(before_restart)
     }
 
     /// How far it has come with values of a residue, by drawing or by rows.
-    fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
+    pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let earlier = self.before_setup.iter().filter(move |phase| phase.values().meets(values));
         let drawn = self.last_value.filter(|_| self.own_values(class).meets(values));
         let rows = self.others.iter().copied().chain(self.maximum);
@@ -250,7 +219,7 @@ impl SequenceState {
     }
 
     /// The furthest of values in the sequence's direction.
-    fn furthest(&self, values: impl Iterator<Item = i64>) -> Option<i64> {
+    pub(super) fn furthest(&self, values: impl Iterator<Item = i64>) -> Option<i64> {
         if self.increment > 0 { values.max() } else { values.min() }
     }
 
@@ -261,12 +230,10 @@ impl SequenceState {
 }
 
 /// What a parser says, as a sentence.
-fn sentence(error: &serde_json::Error) -> String {
+fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // Where it is in the text that jsonb was written as tells nobody anything.
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
+    sentence(text.split(" at line ").next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -308,37 +275,6 @@ mod tests {
         broken("\"increment\": 2", "\"increment\": 2, \"colour\": 1");
         broken("\"next_value\": 13", "\"next_value\": 99999999999999999999");
         broken("\"step\": 1", "\"step\": 0");
-    }
-
-    #[test]
-    fn trap_s08_what_a_peer_had_before_its_class_counts() {
-        let state = NodeState::parse(DOCUMENT).expect("a state");
-        let even = Class::new(2, 2).expect("a class").residue();
-        let found = state.elsewhere("public.s", &[], 2, even).remove(0);
-        assert_eq!((found.furthest, found.of_ours), (Some(20), Some(20)));
-        let mut state = state;
-        let own = state.sequences.get_mut("public.s").expect("there");
-        (own.maximum, own.others) = (Some(11), vec![]);
-        let found = state.elsewhere("public.s", &[], 2, even).remove(0);
-        assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "8 was its value at its set-up");
-        assert_eq!(state.elsewhere("public.t", &[], 2, even), []);
-        let column = "public.t.id".to_owned();
-        state.sequences.get_mut("public.s").expect("there").columns = vec![column.clone()];
-        assert_eq!(state.elsewhere("public.t", &[column], 2, even).len(), 1, "it feeds the same column");
-        assert_eq!(state.elsewhere("public.s", &[], -2, even), [], "they go apart");
-    }
-
-    #[test]
-    fn trap_s43_what_a_donor_stayed_clear_of_a_newcomer_does_too() {
-        // Node 1 came to 3, and restarted at 15 because node 2 had come to 14: of that nothing has arrived here.
-        let mut donor = NodeState::parse(DOCUMENT).expect("a state");
-        let own = donor.sequences.get_mut("public.s").expect("there");
-        (own.last_value, own.maximum, own.others, own.next_value) = (None, Some(3), vec![], 15);
-        (own.restart, own.before_setup) = (Some(15), vec![Phase { step: 1, offset: 3, until: 3 }]);
-        let three = Class::new(3, 4).expect("a class").residue();
-        let found = donor.elsewhere("public.s", &[], 4, three).remove(0);
-        assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
-        assert_eq!(found.of_ours, Some(3), "and no reason to move what is in order");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! shipped one; what is here stands for SQL.
 
 use keyspace::sequences::{
-    Class, Draw, Elsewhere, FedColumn, Former, NodeState, NumberType, Outcome, PeerFinding, Phase,
-    Sequence as Facts, SequenceState, Share, Target, compare, plan,
+    Class, Draw, FedColumn, Former, NodeState, NumberType, Outcome, Peer, PeerFinding, Phase,
+    Sequence as Facts, SequenceState, Share, Target, beside, compare, plan,
 };
 
 use super::scenario::{Scenario, SetUp};
@@ -132,17 +132,7 @@ fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &Set
     facts.columns[0].extreme = furthest(sequence.rows, sign);
     facts.columns[0].ahead = each(sequence.rows, sign).rfind(is_ahead);
     if set_up.peers {
-        let peers = others(world, node);
-        let columns = [COLUMNS[at].to_owned()];
-        let elsewhere = |values| -> Vec<Elsewhere> {
-            peers
-                .iter()
-                .flat_map(|peer| peer.elsewhere(NAMES[at], &columns, sequence.increment, values))
-                .collect()
-        };
-        let known = Facts { elsewhere: elsewhere(target.class.residue()), ..facts.clone() };
-        let share = Share::moved(&known, target.from, target.class, false);
-        facts.elsewhere = share.map_or(known.elsewhere, |share| elsewhere(share.values));
+        return beside(facts, &target, &others(world, node));
     }
     facts
 }
@@ -217,9 +207,9 @@ fn document(told: &Told) -> NodeState {
 }
 
 /// The states that all others have given.
-fn others(world: &World, node: usize) -> Vec<NodeState> {
+fn others(world: &World, node: usize) -> Vec<Peer> {
     let told = world.told.iter().enumerate().filter(|(other, _)| *other != node);
-    told.filter_map(|(_, told)| told.as_ref().map(document)).collect()
+    told.filter_map(|(_, told)| told.as_ref().map(document).map(Peer::from)).collect()
 }
 
 /// What a check with peers finds.

@@ -1,0 +1,207 @@
+//! Another node, as its state tells of it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Deref;
+
+use super::class::Residue;
+use super::course::Share;
+use super::plan::Target;
+use super::sequence::{Elsewhere, Sequence};
+use super::state::{NodeState, SequenceState};
+
+/// The state of another node, whose sequences are at hand by their names and by the columns that they feed.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    state: NodeState,
+    by_column: HashMap<String, Vec<String>>,
+}
+
+impl From<NodeState> for Peer {
+    fn from(state: NodeState) -> Self {
+        let mut by_column: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, sequence) in &state.sequences {
+            for column in &sequence.columns {
+                by_column.entry(column.clone()).or_default().push(name.clone());
+            }
+        }
+        Self { state, by_column }
+    }
+}
+
+impl Deref for Peer {
+    type Target = NodeState;
+
+    fn deref(&self) -> &NodeState {
+        &self.state
+    }
+}
+
+impl Peer {
+    /// The sequences of this node that another node's sequence has to keep out of the way of: that of its name, and those
+    /// that feed one of its columns.
+    pub fn related<'a>(
+        &'a self,
+        sequence: &'a str,
+        columns: &[String],
+    ) -> impl Iterator<Item = (&'a str, &'a SequenceState)> {
+        let by_column = columns.iter().filter_map(|column| self.by_column.get(column)).flatten();
+        let names: BTreeSet<&str> = by_column.map(String::as_str).chain([sequence]).collect();
+        names.into_iter().filter_map(|name| Some((name, self.sequences.get(name)?)))
+    }
+
+    /// What this node has of the values of one of its sequences, of which another node hands out `values`.
+    fn elsewhere(&self, state: &SequenceState, values: Residue) -> Elsewhere {
+        Elsewhere {
+            peer: self.name(),
+            furthest: state.furthest(state.everything()),
+            of_ours: state.furthest(state.within(self.class(), values)),
+            set_up: self.class().and(state.block).map(|size| (state.increment, size)),
+        }
+    }
+}
+
+/// A sequence with what other nodes have of it, for a set-up that moves it to `target`.
+pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
+    let columns: Vec<String> = sequence.columns.iter().map(|column| column.name.clone()).collect();
+    let elsewhere = |sequence: &Sequence, values: Residue| -> Vec<Elsewhere> {
+        let of = |peer: &Peer| -> Vec<Elsewhere> {
+            peer.related(&sequence.name, &columns)
+                .filter(|(_, state)| state.increment.signum() == sequence.increment.signum())
+                .map(|(_, state)| peer.elsewhere(state, values))
+                .collect()
+        };
+        peers.iter().flat_map(of).collect()
+    };
+    let class = target.class.residue();
+    sequence.elsewhere = elsewhere(&sequence, class);
+    // What the peers have made of it decides on its share, and its share on which of their values count.
+    let share = Share::moved(&sequence, target.from, target.class, target.blocks);
+    if let Some(share) = share.filter(|share| !share.values.is_same(class)) {
+        sequence.elsewhere = elsewhere(&sequence, share.values);
+    }
+    sequence
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::class::Class;
+    use super::super::state::{Phase, VERSION};
+    use super::*;
+
+    /// Node 1 of 2, which came to 8 before its set-up and has come to 11 since.
+    fn state() -> NodeState {
+        let sequence = SequenceState {
+            increment: 2,
+            next_value: 13,
+            last_value: Some(11),
+            maximum: Some(20),
+            others: vec![20],
+            drawn_on: false,
+            restart: Some(9),
+            block: Some(1),
+            columns: vec!["public.t.id".to_owned()],
+            before_setup: vec![Phase { step: 1, offset: 8, until: 8 }],
+        };
+        NodeState {
+            version: VERSION,
+            node: Some(1),
+            nodes: Some(2),
+            system_identifier: 1,
+            timeline: 1,
+            database: "shop".to_owned(),
+            database_oid: 5,
+            started_at: "then".to_owned(),
+            time: "now".to_owned(),
+            sequences: [("public.s".to_owned(), sequence)].into(),
+        }
+    }
+
+    fn of_s(state: &NodeState, values: Residue) -> Elsewhere {
+        let peer = Peer::from(state.clone());
+        let sequence = peer.sequences.get("public.s").expect("there");
+        peer.elsewhere(sequence, values)
+    }
+
+    fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {
+        let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+        peer.related(sequence, &columns).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn sequences_are_found_by_their_name_and_by_their_columns() {
+        let mut state = state();
+        let other = state.sequences["public.s"].clone();
+        state.sequences.insert("public.other".to_owned(), SequenceState { columns: vec![], ..other });
+        let peer = Peer::from(state);
+        assert_eq!(names(&peer, "public.s", &["public.t.id"]), ["public.s"], "once");
+        assert_eq!(names(&peer, "public.t_id_seq", &["public.u.id", "public.t.id"]), ["public.s"]);
+        assert_eq!(names(&peer, "public.other", &["public.t.id"]), ["public.other", "public.s"]);
+        assert_eq!(names(&peer, "public.t", &["public.t"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn trap_s08_what_a_peer_had_before_its_class_counts() {
+        let mut state = state();
+        let even = Class::new(2, 2).expect("a class").residue();
+        let found = of_s(&state, even);
+        assert_eq!((found.furthest, found.of_ours), (Some(20), Some(20)));
+        let own = state.sequences.get_mut("public.s").expect("there");
+        (own.maximum, own.others) = (Some(11), vec![]);
+        let found = of_s(&state, even);
+        assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "8 was its value at its set-up");
+    }
+
+    #[test]
+    fn trap_s43_what_a_donor_stayed_clear_of_a_newcomer_does_too() {
+        // Node 1 came to 3, and restarted at 15 because node 2 had come to 14: of that nothing has arrived here.
+        let mut donor = state();
+        let own = donor.sequences.get_mut("public.s").expect("there");
+        (own.last_value, own.maximum, own.others, own.next_value) = (None, Some(3), vec![], 15);
+        (own.restart, own.before_setup) = (Some(15), vec![Phase { step: 1, offset: 3, until: 3 }]);
+        let found = of_s(&donor, Class::new(3, 4).expect("a class").residue());
+        assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
+        assert_eq!(found.of_ours, Some(3), "and no reason to move what is in order");
+    }
+
+    #[test]
+    fn what_goes_the_other_way_is_not_in_the_way() {
+        use super::super::sequence::NumberType;
+        let target = Target { class: Class::new(2, 2).expect("a class"), from: None, gap: 0, blocks: false };
+        let sequence = Sequence {
+            name: "public.s".to_owned(),
+            number_type: NumberType::Bigint,
+            start: 1,
+            increment: 1,
+            min_value: 1,
+            max_value: i64::MAX,
+            cycle: false,
+            unlogged: false,
+            replicated: false,
+            last_value: 1,
+            is_called: false,
+            former: None,
+            phases: vec![],
+            promoted: false,
+            gap_left: 0,
+            elsewhere: vec![],
+            columns: vec![],
+        };
+        let peers = [Peer::from(state())];
+        assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);
+        let down = Sequence { increment: -1, ..sequence.clone() };
+        assert_eq!(beside(down, &target, &peers).elsewhere, []);
+        // A block that was copied from the peer: its values are those of blocks.
+        let mut pooled = state();
+        let theirs = pooled.sequences.get_mut("public.s").expect("there");
+        (theirs.increment, theirs.block, theirs.next_value) = (100, Some(50), 151);
+        (theirs.maximum, theirs.others, theirs.last_value) = (Some(301), vec![], Some(51));
+        let copy = Sequence { increment: 100, ..sequence };
+        let found = beside(copy, &target, &[Peer::from(pooled)]).elsewhere;
+        assert_eq!(
+            found[0].of_ours,
+            Some(301),
+            "301 is of the blocks of node 2, and no even value: {found:?}"
+        );
+    }
+}
