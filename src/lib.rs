@@ -4,6 +4,7 @@ pgrx::pg_module_magic!();
 
 pub(crate) mod encoding;
 pub(crate) mod error;
+pub(crate) mod fmgr;
 mod keys;
 mod sequences;
 

@@ -105,15 +105,7 @@ macro_rules! as_in_c {
                 $body
             }
         }
-        const _: () = {
-            /// Tells the function manager how to call it.
-            #[unsafe(export_name = concat!("pg_finfo_", stringify!($symbol)))]
-            extern "C" fn version() -> &'static pgrx::pg_sys::Pg_finfo_record {
-                &$crate::keys::call::VERSION_1
-            }
-        };
+        $crate::fmgr::version_1!($symbol);
     )*};
 }
 pub(super) use as_in_c;
-
-pub(super) const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };

@@ -10,6 +10,7 @@ use pgrx::spi::SpiResult;
 use super::failure::Failure;
 use super::{settings, tables};
 use crate::error::{raise, report};
+use crate::fmgr;
 
 /// What this backend knows of the stored row.
 #[derive(Clone, Copy)]
@@ -251,8 +252,7 @@ fn read(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
     Ok(node)
 }
 
-/// A node that is stored for another server or database: that of which this is a copy, or one whose tables are
-/// replicated here (trap S46).
+/// A node that is stored for another server or database, of which this one may be a copy.
 #[derive(Clone, Copy)]
 pub(super) struct Other {
     pub(super) key: (i64, pg_sys::Oid),
@@ -349,25 +349,12 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
 #[pgrx::pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn interleaved_node_changed(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the function manager passes a valid call; a context that is a TriggerData node, which is
-    // checked, has an open relation.
+    // SAFETY: the function manager passes a valid call; that of a trigger has an open relation.
     unsafe {
-        let context = (*fcinfo).context;
-        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-            raise(report(Error::new(
-                SqlState::FeatureNotSupported,
-                "trigger functions can only be called as triggers",
-            )));
-        }
-        pg_sys::CacheInvalidateRelcache((*context.cast::<pg_sys::TriggerData>()).tg_relation);
+        let Some(data) = fmgr::trigger_data(fcinfo) else { raise(report(fmgr::no_trigger())) };
+        pg_sys::CacheInvalidateRelcache((*data).tg_relation);
     }
     pg_sys::Datum::from(0_usize)
 }
 
-/// Tells the function manager how to call the trigger.
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_interleaved_node_changed() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+fmgr::version_1!(interleaved_node_changed);

@@ -352,10 +352,4 @@ fn warn(what: &str, error: Error) {
     report(Error { message, ..error }).report(PgLogLevel::WARNING);
 }
 
-/// Tells the function manager how to call the event trigger.
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_interleave_created_sequences() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+crate::fmgr::version_1!(interleave_created_sequences);

@@ -203,17 +203,4 @@ fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment:
     .hint("Run setup_interleaved_sequences(), which brings a sequence into the class of its node.")
 }
 
-/// Tells the function manager how to call the functions of this file.
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_partitioned_nextval() -> &'static pg_sys::Pg_finfo_record {
-    &VERSION_1
-}
-
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_partitioned_nextval_of_node() -> &'static pg_sys::Pg_finfo_record {
-    &VERSION_1
-}
-
-const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+crate::fmgr::version_1!(partitioned_nextval, partitioned_nextval_of_node);

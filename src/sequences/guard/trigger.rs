@@ -17,6 +17,7 @@ use super::super::identity;
 use super::super::request::running;
 use crate::encoding::{for_message, from_server};
 use crate::error::{code, or_raise, raise, report};
+use crate::fmgr;
 
 // What the bindings keep to themselves, or wrap into a guard. Of utils/elog.h,
 // catalog/partition.h and executor/tuptable.h.
@@ -80,10 +81,7 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
     // SAFETY: see the head of this file. A context that is a TriggerData node has what its event promises, which
     // `prepare` has checked.
     unsafe {
-        let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
-        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-            return refuse_call();
-        }
+        let Some(context) = fmgr::trigger_data(fcinfo) else { return refuse_call() };
         let kind = match (*(*fcinfo).flinfo).fn_extra as usize {
             0 => prepare(fcinfo),
             kind => kind,
@@ -112,13 +110,7 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
     }
 }
 
-/// Tells the function manager how to call the trigger.
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_interleaved_guard() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+fmgr::version_1!(interleaved_guard);
 
 /// What is done to the row.
 ///
@@ -160,10 +152,7 @@ fn integer(value: pg_sys::Datum, kind: usize) -> Option<i64> {
 #[cold]
 #[pg_guard]
 extern "C-unwind" fn refuse_call() -> pg_sys::Datum {
-    raise(report(Error::new(
-        SqlState::FeatureNotSupported,
-        "trigger functions can only be called as triggers",
-    )))
+    raise(report(fmgr::no_trigger()))
 }
 
 /// Checks how the trigger was made, and looks up the type of its column.

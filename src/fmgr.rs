@@ -1,0 +1,39 @@
+//! Functions that the function manager calls by their symbols, without a wrapper of pgrx.
+
+use keyspace::{Error, SqlState};
+use pgrx::pg_sys;
+
+/// Tells the function manager how to call functions of these symbols.
+macro_rules! version_1 {
+    ($($symbol:ident),+) => {$(
+        const _: () = {
+            /// Tells the function manager how to call it.
+            #[unsafe(export_name = concat!("pg_finfo_", stringify!($symbol)))]
+            extern "C" fn version() -> &'static pgrx::pg_sys::Pg_finfo_record {
+                &$crate::fmgr::VERSION_1
+            }
+        };
+    )+};
+}
+pub(crate) use version_1;
+
+pub(crate) const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+
+/// What a trigger is called with; `None` for a call that is none of a trigger.
+///
+/// # Safety
+/// To be called with what the function manager has passed.
+#[inline]
+pub(crate) unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> Option<*mut pg_sys::TriggerData> {
+    // SAFETY: a valid call has a context that is null or a node.
+    unsafe {
+        let context = (*fcinfo).context;
+        let is_trigger = !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData;
+        is_trigger.then(|| context.cast())
+    }
+}
+
+/// The error for a call that is none of a trigger.
+pub(crate) fn no_trigger() -> Error {
+    Error::new(SqlState::FeatureNotSupported, "trigger functions can only be called as triggers")
+}
