@@ -34,6 +34,16 @@ pub struct Results {
 }
 
 impl Results {
+    /// The major version of PostgreSQL.
+    pub fn major(&self) -> &str {
+        self.postgresql.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
+    }
+
+    /// What the files of the page and of the figures are called: one of each for every version.
+    pub fn file_stem(&self) -> String {
+        format!("{}-{}", self.suite, self.major())
+    }
+
     /// As they are kept.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ pub struct BenchOptions {
     /// Only these chapters; the page is printed and kept below target only
     #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
     only: Vec<String>,
-    /// Measure nothing; make the page again from the figures of the last run
+    /// Measure nothing; make the pages again from the figures of the last run on each version of PostgreSQL
     #[arg(long)]
     from_json: bool,
 }
@@ -136,24 +136,44 @@ pub fn run(benchmark: &Benchmark) -> Result<()> {
     };
     let plan = plan(suite, options)?;
     let directory = directory(&plan);
-    let json = directory.join(suite.name).with_extension("json");
-    let results = if options.from_json {
-        let text = std::fs::read_to_string(&json)
-            .with_context(|| format!("could not read the figures in {}", shown(&json)))?;
-        Results::from_json(&text).with_context(|| format!("{} is not understood", shown(&json)))?
+    let measured = if options.from_json {
+        let kept = kept(suite, &directory)?;
+        if kept.is_empty() {
+            bail!("there are no figures of \"{}\" in {}", suite.name, shown(&directory));
+        }
+        kept
     } else {
-        measure(suite, &plan, options)?
+        let results = measure(suite, &plan, options)?;
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("could not make {}", shown(&directory)))?;
+        write(&directory.join(format!("{}.json", results.file_stem())), &results.to_json()?)?;
+        vec![results]
     };
-    let page = report::page(suite, &results)?;
-    std::fs::create_dir_all(&directory).with_context(|| format!("could not make {}", shown(&directory)))?;
-    if !options.from_json {
-        write(&json, &results.to_json()?)?;
-    }
-    write(&directory.join(suite.name).with_extension("md"), &page)?;
-    if !plan.is_complete() {
-        println!("\n{page}");
+    for results in measured {
+        let page = report::page(suite, &results)?;
+        write(&directory.join(format!("{}.md", results.file_stem())), &page)?;
+        if !plan.is_complete() {
+            println!("\n{page}");
+        }
     }
     Ok(())
+}
+
+/// The figures of the last run on each version of PostgreSQL.
+fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
+    let mut kept = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.with_context(|| format!("could not read {}", shown(directory)))?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let version = stem.strip_prefix(suite.name).and_then(|rest| rest.strip_prefix('-'));
+        if version.is_none() || path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("could not read the figures in {}", shown(&path)))?;
+        kept.push(Results::from_json(&text).with_context(|| format!("{} is not understood", shown(&path)))?);
+    }
+    Ok(kept)
 }
 
 fn plan(suite: &Suite, options: &BenchOptions) -> Result<Plan> {
@@ -283,19 +303,18 @@ mod tests {
     #[test]
     fn a_page_that_is_checked_in_is_what_its_figures_give() {
         for suite in SUITES {
-            let file = |ending: &str| {
-                let name = format!("docs/benchmarks/{}.{ending}", suite.name);
-                std::fs::read_to_string(cargo::workspace_root().join(name))
-            };
-            // Before the first complete run there is neither.
-            let (Ok(json), Ok(page)) = (file("json"), file("md")) else { continue };
-            let results = Results::from_json(&json).expect("figures");
-            assert_eq!(
-                report::page(suite, &results).expect("a page"),
-                page,
-                "run: cargo xtask bench {} --from-json",
-                suite.name
-            );
+            let directory = cargo::workspace_root().join("docs/benchmarks");
+            let kept = kept(suite, &directory).expect("figures");
+            assert!(!kept.is_empty(), "{}", suite.name);
+            for results in kept {
+                let page = std::fs::read_to_string(directory.join(format!("{}.md", results.file_stem())));
+                assert_eq!(
+                    report::page(suite, &results).expect("a page"),
+                    page.expect("a page beside the figures"),
+                    "run: cargo xtask bench {} --from-json",
+                    suite.name
+                );
+            }
         }
     }
 

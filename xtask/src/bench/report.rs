@@ -126,7 +126,8 @@ impl Target {
 /// When figures are missing.
 pub fn page(suite: &Suite, results: &Results) -> Result<String> {
     ensure!(results.suite == suite.name, "these are figures of \"{}\"", results.suite);
-    let mut blocks = vec![format!("# {}", suite.title), wrapped(suite.about), circumstances(results)];
+    let title = format!("# {}, on PostgreSQL {}", suite.title, results.major());
+    let mut blocks = vec![title, wrapped(suite.about), circumstances(results)];
     for chapter in suite.chapters {
         // A run of some chapters only; the command above says which.
         let Some(figures) = results.chapters.get(chapter.name) else { continue };
@@ -363,7 +364,7 @@ mod tests {
         let page = page(&SUITE, &results("draw", figures())).expect("a page");
         assert_eq!(
             page,
-            "# A title\n\nWhat it is about.\n\n\
+            "# A title, on PostgreSQL 15\n\nWhat it is about.\n\n\
              - Measured on 2025-01-31 by `cargo xtask bench sequences`, 3 rounds; medians, with the least and the \
              greatest value\n  in parentheses\n\
              - Commit 0123456789ab, with changes that are not committed; PostgreSQL 15.1\n\
