@@ -1,0 +1,55 @@
+//! Partitions by time that pg_partman makes, where it is installed.
+
+use crate::preload::{DATABASE, start};
+
+const REFERENCE: &str = include_str!("../../../docs/reference/keys.md");
+
+/// The example of the reference.
+fn example() -> &'static str {
+    let mut blocks = REFERENCE.split("```sql\n").skip(1).filter_map(|block| block.split("```").next());
+    blocks.find(|block| block.contains("partman.create_parent")).unwrap()
+}
+
+#[test]
+fn pg_partman_makes_partitions_and_moves_rows_into_them() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    let encodes = "SELECT count(*) FROM pg_available_extension_versions
+                   WHERE name = 'pg_partman' AND string_to_array(version, '.')::int[] >= '{5,2}'";
+    if client.query_one(encodes, &[]).unwrap().get::<_, i64>(0) == 0 {
+        println!("skipped: no pg_partman 5.2 or later");
+        return;
+    }
+    client.batch_execute("CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman").unwrap();
+    client.batch_execute(example()).unwrap();
+    // PostgreSQL 18 has a uuidv7 of its own, whose keys go to the same places.
+    client.batch_execute("INSERT INTO visit (page) SELECT 'now' FROM generate_series(1, 100)").unwrap();
+    let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
+    let today = "SELECT count(*) FROM visit AS v JOIN pg_class AS c ON c.oid = v.tableoid
+                 WHERE c.relname = 'visit_p' || to_char(uuidv7_to_timestamp(v.id), 'YYYYMMDD')";
+    assert_eq!(count(today), 100);
+    // Rows outside of them are in the default partition until it moves them.
+    let moved = "INSERT INTO visit SELECT public.uuidv7_from_timestamp(now() + n * interval '6 hours' - interval '30 days', n), 'old'
+                 FROM generate_series(1, 40) AS n";
+    client.batch_execute(moved).unwrap();
+    let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
+    assert_eq!(count("SELECT count(*) FROM visit_default"), 40);
+    assert_eq!(count("SELECT partman.partition_data_time('public.visit', p_batch_count => 50)"), 40);
+    assert_eq!(count("SELECT count(*) FROM visit_default"), 0);
+    assert_eq!(count(today), 140);
+    // It goes on by itself, and drops what is too old.
+    client
+        .batch_execute(
+            "UPDATE partman.part_config SET retention = '10 days', retention_keep_table = false
+             WHERE parent_table = 'public.visit';
+             CALL partman.run_maintenance_proc()",
+        )
+        .unwrap();
+    let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
+    assert_eq!(count(today), 100);
+    let plan = "EXPLAIN (COSTS OFF) SELECT count(*) FROM visit
+                WHERE id >= uuidv7_boundary(date_trunc('day', now())) AND id < uuidv7_boundary(date_trunc('day', now()) + interval '1 day')";
+    let plan: Vec<String> = client.query(plan, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("Subplans Removed"), "{plan}");
+}
