@@ -41,10 +41,10 @@ fn pg_partman_makes_partitions_and_moves_rows_into_them() {
     client
         .batch_execute(
             "UPDATE partman.part_config SET retention = '10 days', retention_keep_table = false
-             WHERE parent_table = 'public.visit';
-             CALL partman.run_maintenance_proc()",
+             WHERE parent_table = 'public.visit'",
         )
         .unwrap();
+    client.batch_execute("CALL partman.run_maintenance_proc()").unwrap();
     let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
     assert_eq!(count(today), 100);
     let plan = "EXPLAIN (COSTS OFF) SELECT count(*) FROM visit
