@@ -162,6 +162,12 @@ impl Server {
         &self.directory
     }
 
+    /// Its socket.
+    #[must_use]
+    pub fn socket_file(&self) -> PathBuf {
+        self.directory.join(format!(".s.PGSQL.{PORT}"))
+    }
+
     /// How libpq connects to a database of this server, from a client or from another server.
     #[must_use]
     pub fn conninfo(&self, database: &str) -> String {
