@@ -74,6 +74,13 @@ impl PgConfig {
         Ok(Self::from_path("pg_config").ok().filter(Self::is_complete))
     }
 
+    /// Debian's or Ubuntu's package of a major version, where the server and its headers are there.
+    #[must_use]
+    pub fn of_package(major: u32) -> Option<Self> {
+        let path = Path::new(DEBIAN_ROOT).join(major.to_string()).join("bin/pg_config");
+        Self::from_path(path).ok().filter(|pg| pg.major() == major && pg.is_complete())
+    }
+
     /// Whether Debian's or Ubuntu's packages put it there, so that they can complete it.
     #[must_use]
     pub fn is_packaged(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Set-up and orchestration: `cargo xtask --help`.
 
 mod bench;
+mod beside;
 mod cargo;
 mod demo;
 mod install;
@@ -8,13 +9,18 @@ mod prerequisites;
 mod schema;
 mod step;
 mod test;
+mod versions;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use prerequisites::Purpose;
+use test::Tally;
+use versions::{Place, TESTED, Wanted};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Set-up, demo and tests of pg_keyspace")]
@@ -42,6 +48,9 @@ enum Command {
         only: Vec<test::Kind>,
         /// Only tests whose name contains this
         filter: Option<String>,
+        /// Where to write the counts, for a call of this program by itself
+        #[arg(long, hide = true)]
+        tally: Option<PathBuf>,
     },
     /// Measure what things cost, and write docs/benchmarks
     Bench {
@@ -61,10 +70,30 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// What needs root, called by this program itself
+    #[command(hide = true)]
+    AsRoot {
+        #[command(subcommand)]
+        task: beside::AsRoot,
+    },
+}
+
+impl Command {
+    /// How to come by PostgreSQL, where it is needed.
+    fn prerequisites(&self) -> Option<&prerequisites::Options> {
+        match self {
+            Self::Demo { prerequisites, .. }
+            | Self::Test { prerequisites, .. }
+            | Self::Install { prerequisites }
+            | Self::Schema { prerequisites, .. } => Some(prerequisites),
+            Self::Bench { benchmark } => Some(benchmark.prerequisites()),
+            Self::AsRoot { .. } => None,
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match run(&Cli::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -74,27 +103,76 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the command came to a good end.
-fn run(command: Command) -> Result<bool> {
+/// Runs the command for the version that it is for, or for each. Returns whether it came to a good end.
+fn run(command: &Command) -> Result<bool> {
+    let options = command.prerequisites();
+    match (command, options) {
+        (Command::AsRoot { task }, _) => beside::run_as_root(task).map(|()| true),
+        (Command::Test { prerequisites, only, filter, .. }, _) if prerequisites.pg == Some(Wanted::All) => {
+            test::run_versions(prerequisites, only, filter.as_deref())
+        }
+        (Command::Demo { prerequisites, keep }, _) if prerequisites.pg == Some(Wanted::All) => {
+            if *keep {
+                bail!("--keep leaves the servers of one version running; name it");
+            }
+            let mut is_good = true;
+            for major in TESTED {
+                println!("\n==> PostgreSQL {major}");
+                let command = Command::Demo { prerequisites: prerequisites.of_version(major), keep: false };
+                is_good &=
+                    run_version(&command, &prerequisites.of_version(major), versions::arguments_for(major))?;
+            }
+            Ok(is_good)
+        }
+        (command, Some(options)) => run_version(command, options, std::env::args_os().skip(1).collect()),
+        (_, None) => Ok(false),
+    }
+}
+
+/// Runs the command for one version, where that is; `arguments` say the same on a command line.
+fn run_version(
+    command: &Command,
+    options: &prerequisites::Options,
+    arguments: Vec<OsString>,
+) -> Result<bool> {
+    match (versions::place(options)?, command) {
+        (Place::Here, _) => run_here(command),
+        (Place::Beside(release), Command::Install { .. }) => {
+            bail!("PostgreSQL {} is not on this machine; there is nothing to install into", release.major)
+        }
+        (Place::Beside(release), Command::Demo { keep: true, .. }) => {
+            bail!("PostgreSQL {} is not on this machine; its servers cannot outlive the demo", release.major)
+        }
+        (Place::Beside(release), _) => beside::run(options, release, arguments),
+    }
+}
+
+fn run_here(command: &Command) -> Result<bool> {
     match command {
         Command::Demo { prerequisites, keep } => {
-            demo::run(&prerequisites::ensure(&prerequisites, Purpose::Replication)?, keep)
+            demo::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, *keep)
         }
-        Command::Test { prerequisites, only, filter } => {
-            let pg = prerequisites::ensure(&prerequisites, Purpose::Replication)?;
-            test::run(&pg, &only, filter.as_deref())
+        Command::Test { prerequisites, only, filter, tally } => {
+            let pg = prerequisites::ensure(prerequisites, Purpose::Replication)?;
+            let found: Tally = test::run(&pg, only, filter.as_deref());
+            if let Some(path) = tally {
+                std::fs::write(path, found.to_string()).context("could not write the counts")?;
+            }
+            println!("{found}");
+            Ok(found.is_good())
         }
         Command::Bench { benchmark } => {
-            bench::run(&benchmark)?;
+            bench::run(benchmark)?;
             Ok(true)
         }
         Command::Install { prerequisites } => {
-            install::run(&prerequisites::ensure(&prerequisites, Purpose::Build)?)?;
+            install::run(&prerequisites::ensure(prerequisites, Purpose::Build)?)?;
             Ok(true)
         }
         Command::Schema { prerequisites, check } => {
-            schema::run(&prerequisites::ensure(&prerequisites, Purpose::Build)?, check)?;
+            schema::run(&prerequisites::ensure(prerequisites, Purpose::Build)?, *check)?;
             Ok(true)
         }
+        Command::AsRoot { .. } => Ok(false),
     }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use pg_test::PgConfig;
 
 use crate::step::{Step, on_terminal};
+use crate::versions::Wanted;
 
 /// The first version whose native replication can leave out what came from the other side.
 const FIRST_WITH_ORIGIN: u32 = 16;
@@ -16,6 +17,10 @@ const FIRST_WITH_ORIGIN: u32 = 16;
 /// How to come by PostgreSQL; the same for every command.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
+    /// Version of PostgreSQL to use: 14 to 18, or "all" that are tested (15, 17, 18); one that is not on the machine is
+    /// set up beside the system's, once
+    #[arg(long, value_name = "VERSION")]
+    pub pg: Option<Wanted>,
     /// PostgreSQL to use: the path of its pg_config
     #[arg(long, value_name = "PATH", env = "PG_CONFIG")]
     pg_config: Option<PathBuf>,
@@ -43,6 +48,25 @@ enum Missing {
     Headers,
     Clang,
     Pglogical,
+}
+
+impl Options {
+    /// The same for one version.
+    pub fn of_version(&self, major: u32) -> Self {
+        Self { pg: Some(Wanted::One(major)), ..self.clone() }
+    }
+
+    /// Whether the caller says by a path which PostgreSQL to use.
+    pub fn names_path(&self) -> bool {
+        self.pg_config.is_some()
+    }
+
+    fn major(&self) -> Option<u32> {
+        match self.pg {
+            Some(Wanted::One(major)) => Some(major),
+            _ => None,
+        }
+    }
 }
 
 impl Missing {
@@ -107,9 +131,13 @@ fn descriptions(missing: &[Missing]) -> String {
 
 fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<Missing>)> {
     let mut missing = Vec::new();
-    let pg = match named(options)? {
-        Some(pg) => Some(pg),
-        None => PgConfig::discover()?,
+    let pg = match (named(options)?, options.major()) {
+        (Some(pg), Some(major)) if pg.major() != major => {
+            bail!("{} is {}, not {major}", pg.path().display(), pg.version())
+        }
+        (Some(pg), _) => Some(pg),
+        (None, Some(major)) => PgConfig::of_package(major),
+        (None, None) => PgConfig::discover()?,
     };
     match &pg {
         Some(pg) => {
@@ -128,7 +156,8 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             }
         }
         None => {
-            if !is_server_installed() {
+            let is_installed = options.major().map_or(installed_major().is_some(), has_server);
+            if !is_installed {
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
@@ -141,8 +170,9 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
     Ok((pg, missing))
 }
 
-fn is_server_installed() -> bool {
-    installed_major().is_some()
+/// Whether Debian's server of this version is installed, with or without headers.
+pub fn has_server(major: u32) -> bool {
+    Path::new("/usr/lib/postgresql").join(major.to_string()).join("bin/postgres").is_file()
 }
 
 /// The newest of Debian's servers that is installed, with or without headers.
@@ -181,18 +211,35 @@ fn holds_libclang(directory: &Path) -> bool {
     })
 }
 
-fn succeeds(command: &mut Command) -> bool {
+/// Whether a program ends well; what it says is not shown.
+pub fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 fn install(options: &Options, missing: &[Missing], purpose: Purpose) -> Result<()> {
-    let named_major = named(options)?.map(|pg| pg.major());
+    let named_major = options.major().or(named(options)?.map(|pg| pg.major()));
     let known = named_major.or_else(installed_major).or_else(default_major);
     let advice = format!(
         "install it yourself (on Debian and Ubuntu: {}), or name another PostgreSQL by --pg-config PATH",
         packages(missing, known, purpose).join(" ")
     );
+    if missing.contains(&Missing::PostgreSql) {
+        println!("(The package of the server also sets up a server of its own, which is not used here.)");
+    }
+    install_packages(options, &advice, || {
+        // Before the lists were read, a fresh container knows of no packages at all.
+        let major = named_major.or_else(installed_major).or_else(default_major);
+        packages(missing, major, purpose)
+    })
+}
+
+/// Installs packages where the caller lets us; `wanted` says which, once apt knows what there is.
+///
+/// # Errors
+///
+/// When they cannot or must not be installed; the error ends with `advice`.
+pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -> Vec<String>) -> Result<()> {
     if options.no_install {
         bail!("--no-install was given; {advice}");
     }
@@ -203,18 +250,13 @@ fn install(options: &Options, missing: &[Missing], purpose: Purpose) -> Result<(
     if !is_root && !succeeds(Command::new("sudo").arg("--version")) {
         bail!("neither root nor sudo is there to install packages; {advice}");
     }
-    if missing.contains(&Missing::PostgreSql) {
-        println!("(The package of the server also sets up a server of its own, which is not used here.)");
-    }
-    if std::io::stdin().is_terminal() && !options.yes && !agrees()? {
+    if !agrees(options, "Install it now with apt-get?")? {
         bail!("nothing was installed; {advice}");
     }
     let step = Step::verbose("Reading the lists of packages");
     apt(is_root, &["update", "--quiet"]).map_err(|error| anyhow!("{error:#}\n{advice}"))?;
     step.done();
-    // Before that, a fresh container knows of no packages at all.
-    let major = named_major.or_else(installed_major).or_else(default_major);
-    let wanted = packages(missing, major, purpose);
+    let wanted = wanted();
     let step = Step::verbose(format!("Installing {}", wanted.join(" ")));
     let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
     arguments.extend(wanted.iter().map(String::as_str));
@@ -249,8 +291,16 @@ fn major_in_depends(text: &str) -> Option<u32> {
     text.lines().find_map(|line| line.trim().strip_prefix("Depends: postgresql-")?.parse().ok())
 }
 
-fn agrees() -> Result<bool> {
-    print!("Install it now with apt-get? [Y/n] ");
+/// Asks a person; without one, or with `--yes`, the answer is yes. With `--no-install` it is no.
+///
+/// # Errors
+///
+/// When the answer cannot be read.
+pub fn agrees(options: &Options, question: &str) -> Result<bool> {
+    if options.no_install || options.yes || !std::io::stdin().is_terminal() {
+        return Ok(!options.no_install);
+    }
+    print!("{question} [Y/n] ");
     std::io::stdout().flush().context("could not ask")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("could not read the answer")?;

@@ -47,6 +47,22 @@ pub enum Benchmark {
     Edge(BenchOptions),
 }
 
+impl Benchmark {
+    /// The suite, and how to measure it.
+    fn parts(&self) -> (&'static Suite, &BenchOptions) {
+        match self {
+            Self::Sequences(options) => (&sequences::SUITE, options),
+            Self::Keys(options) => (&keys::SUITE, options),
+            Self::Edge(options) => (&edge::SUITE, options),
+        }
+    }
+
+    /// How to come by PostgreSQL.
+    pub fn prerequisites(&self) -> &prerequisites::Options {
+        &self.parts().1.prerequisites
+    }
+}
+
 /// How to measure; the same for every suite.
 #[derive(Args)]
 pub struct BenchOptions {
@@ -133,11 +149,7 @@ impl Plan {
 ///
 /// When a server, a statement or a file fails, or the extension lacks what is to be measured.
 pub fn run(benchmark: &Benchmark) -> Result<()> {
-    let (suite, options) = match benchmark {
-        Benchmark::Sequences(options) => (&sequences::SUITE, options),
-        Benchmark::Keys(options) => (&keys::SUITE, options),
-        Benchmark::Edge(options) => (&edge::SUITE, options),
-    };
+    let (suite, options) = benchmark.parts();
     let plan = plan(suite, options)?;
     let directory = directory(&plan);
     let measured = if options.from_json {

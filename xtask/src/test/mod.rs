@@ -8,13 +8,15 @@ mod tally;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use pg_test::{Extension, InstallTree, PgConfig, Run};
 
 use crate::cargo::{self, Build};
-use crate::schema;
-use tally::Tally;
+use crate::prerequisites::{self, Options, Purpose};
+use crate::versions::{self, Place, TESTED};
+use crate::{beside, schema};
+pub use tally::Tally;
 
 /// The kinds of tests, in the order in which they run: what is quick and needs least comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,14 +37,8 @@ pub enum Kind {
     InServer,
 }
 
-/// Runs the tests of the given kinds, or all, and says how many passed.
-///
-/// Returns whether all passed and at least one ran.
-///
-/// # Errors
-///
-/// When the tests could not be run at all.
-pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Result<bool> {
+/// Runs the tests of the given kinds, or all, and counts them.
+pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
     let wanted = |kind: Kind| only.is_empty() || only.contains(&kind);
     let mut tally = Tally::default();
     if wanted(Kind::Unit) {
@@ -61,8 +57,54 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Result<bool> {
     if wanted(Kind::InServer) {
         tally.attempt("in-server tests", |tally| in_server::run(pg, filter, tally));
     }
-    println!("{tally}");
-    Ok(tally.is_good())
+    tally
+}
+
+/// Runs the tests on every version that is tested, one after the other, and says how many passed on each and in all.
+///
+/// Returns whether all passed and at least one ran on each.
+///
+/// # Errors
+///
+/// When the tests could not be run at all.
+pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> Result<bool> {
+    let (mut all, mut is_good) = (Tally::default(), true);
+    let mut lines = String::new();
+    for major in TESTED {
+        println!("\n==> PostgreSQL {major}");
+        let found = run_version(&options.of_version(major), major, only, filter).unwrap_or_else(|error| {
+            let mut tally = Tally::default();
+            tally.broken(&format!("PostgreSQL {major}"), &error);
+            tally
+        });
+        lines.push_str(&format!("PostgreSQL {major}: {found}\n"));
+        is_good &= found.is_good();
+        all.add(found);
+    }
+    println!("\n{lines}{all}");
+    Ok(is_good)
+}
+
+fn run_version(options: &Options, major: u32, only: &[Kind], filter: Option<&str>) -> Result<Tally> {
+    match versions::place(options)? {
+        Place::Here => {
+            let found = run(&prerequisites::ensure(options, Purpose::Replication)?, only, filter);
+            println!("{found}");
+            Ok(found)
+        }
+        Place::Beside(release) => {
+            // Below the target directory, which is found in there, too.
+            let path = cargo::target_directory().join(format!("beside-{major}")).join("tally");
+            if path.exists() {
+                std::fs::remove_file(&path).context("could not remove the counts of the last run")?;
+            }
+            let mut arguments = versions::arguments_for(major);
+            arguments.extend(["--tally".into(), path.clone().into_os_string()]);
+            beside::run(options, release, arguments)?;
+            let counts = std::fs::read_to_string(&path).context("the tests could not be run")?;
+            counts.parse()
+        }
+    }
 }
 
 fn with_library(

@@ -1,8 +1,9 @@
 //! Counting what passed and what failed.
 
 use std::fmt;
+use std::str::FromStr;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 
 /// The results so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +102,26 @@ impl fmt::Display for Tally {
     }
 }
 
+impl FromStr for Tally {
+    type Err = Error;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut tally = Self::default();
+        for part in text.split(", ") {
+            let (count, kind) = part.split_once(' ').context("no count")?;
+            let count = count.parse().context("no number")?;
+            match kind {
+                "passed" => tally.passed = count,
+                "failed" => tally.failed = count,
+                "skipped" => tally.skipped = count,
+                _ => anyhow::bail!("unknown count: {kind}"),
+            }
+        }
+        Ok(tally)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +148,14 @@ mod tests {
         assert_eq!(Tally { passed: 3, failed: 0, skipped: 0 }.to_string(), "3 passed, 0 failed");
         assert_eq!(Tally { passed: 3, failed: 1, skipped: 2 }.to_string(), "3 passed, 1 failed, 2 skipped");
         assert!(!Tally::default().is_good(), "nothing ran");
+    }
+
+    #[test]
+    fn counts_are_read_as_they_are_written() {
+        for skipped in [0, 2] {
+            let tally = Tally { passed: 3, failed: 1, skipped };
+            assert_eq!(tally.to_string().parse::<Tally>().ok(), Some(tally));
+        }
+        assert!("".parse::<Tally>().is_err() && "3 passes".parse::<Tally>().is_err());
     }
 }

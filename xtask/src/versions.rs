@@ -1,0 +1,119 @@
+//! `--pg`: which versions of PostgreSQL a command is for, and where each is found.
+
+use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+use crate::beside::{self, Release};
+use crate::prerequisites::{self, Options};
+
+/// The versions that are tested; on the others of 14 to 18 the extension is built.
+pub const TESTED: [u32; 3] = [15, 17, 18];
+
+/// What `--pg` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// One major version.
+    One(u32),
+    /// Each that is tested.
+    All,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(major) if (14..=18).contains(&major) => Ok(Self::One(major)),
+            Err(_) if text == "all" => Ok(Self::All),
+            _ => Err("a version from 14 to 18, or \"all\"".to_owned()),
+        }
+    }
+}
+
+/// Where a version of PostgreSQL is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine, or to be had from its packages.
+    Here,
+    /// In a system of its own beside this one.
+    Beside(Release),
+}
+
+/// Where the version that the options name is or will be.
+///
+/// # Errors
+///
+/// When it is neither here nor can be set up beside.
+pub fn place(options: &Options) -> Result<Place> {
+    match options.pg {
+        None => Ok(Place::Here),
+        Some(Wanted::All) => bail!("\"--pg all\" is for demo and test; name one version"),
+        Some(Wanted::One(_)) if options.names_path() => Ok(Place::Here),
+        Some(Wanted::One(major)) => place_of(major),
+    }
+}
+
+fn place_of(major: u32) -> Result<Place> {
+    if prerequisites::has_server(major) || beside::is_offered_here(major) {
+        return Ok(Place::Here);
+    }
+    match Release::with(major) {
+        Some(release) => Ok(Place::Beside(release)),
+        None => bail!(
+            "PostgreSQL {major} is not on this machine, and no release of Debian has it; install \
+             postgresql-server-dev-{major} from the PostgreSQL project's own packages (https://apt.postgresql.org), or \
+             name it by --pg-config PATH"
+        ),
+    }
+}
+
+/// The arguments of this call for one version.
+pub fn arguments_for(major: u32) -> Vec<OsString> {
+    with_version(std::env::args_os().skip(1), major)
+}
+
+fn with_version(arguments: impl Iterator<Item = OsString>, major: u32) -> Vec<OsString> {
+    let mut changed = Vec::new();
+    let mut is_value = false;
+    for argument in arguments {
+        if is_value {
+            changed.push(major.to_string().into());
+        } else if argument.to_str().is_some_and(|text| text.starts_with("--pg=")) {
+            changed.push(format!("--pg={major}").into());
+        } else {
+            changed.push(argument.clone());
+        }
+        is_value = !is_value && argument == OsStr::new("--pg");
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_14_to_18_or_all() {
+        assert_eq!("18".parse(), Ok(Wanted::One(18)));
+        assert_eq!("all".parse(), Ok(Wanted::All));
+        for text in ["13", "19", "", "15.4", "All"] {
+            assert!(text.parse::<Wanted>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_version_changes_among_the_arguments() {
+        let changed = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(OsString::from);
+            with_version(arguments, 17).iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            changed(&["test", "--pg", "all", "--only", "unit"]),
+            ["test", "--pg", "17", "--only", "unit"]
+        );
+        assert_eq!(changed(&["test", "--pg=all", "pg"]), ["test", "--pg=17", "pg"]);
+        assert_eq!(changed(&["demo", "--pg-config", "x"]), ["demo", "--pg-config", "x"]);
+    }
+}
