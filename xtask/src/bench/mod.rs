@@ -3,6 +3,7 @@
 //! Absolute times say more of the machine than of the code, so a page is made of ratios; nothing fails for being
 //! slow. What is measured is a [`Suite`]: chapters of the page, and the function that comes by their figures.
 
+mod chart;
 mod edge;
 mod figures;
 mod keys;
@@ -168,6 +169,9 @@ pub fn run(benchmark: &Benchmark) -> Result<()> {
     for results in measured {
         let page = report::page(suite, &results)?;
         write(&directory.join(format!("{}.md", results.file_stem())), &page)?;
+        for (file, svg) in report::charts(suite, &results)? {
+            write(&directory.join(file), &svg)?;
+        }
         if !plan.is_complete() {
             println!("\n{page}");
         }
@@ -329,6 +333,13 @@ mod tests {
                     "run: cargo xtask bench {} --from-json",
                     suite.name
                 );
+                for (file, svg) in report::charts(suite, &results).expect("charts") {
+                    let kept = std::fs::read_to_string(directory.join(&file));
+                    assert!(
+                        kept.expect("a chart beside the page") == svg,
+                        "{file} is not what its figures give"
+                    );
+                }
             }
         }
     }
@@ -364,6 +375,9 @@ mod tests {
             {
                 // Different, so that nothing is divided by nothing.
                 figures.add(name, Unit::Seconds, 1.0 + at as f64);
+            }
+            for chart in chapter.charts {
+                chart::svg(chart, &figures).expect(chart.name);
             }
             for (table, (label, names)) in
                 chapter.tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)))

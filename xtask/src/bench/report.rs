@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use postgres::Client;
 
 use super::Suite;
+use super::chart::{self, Chart};
 use super::figures::{Figures, Results, Series, Unit};
 use super::scale::{Scale, three_digits};
 use super::statistics::Spread;
@@ -26,6 +27,8 @@ pub struct Chapter {
     pub needs: &'static [Need],
     /// What was measured.
     pub tables: &'static [Table],
+    /// What is also drawn.
+    pub charts: &'static [Chart],
     /// What follows from it.
     pub checks: &'static [Check],
 }
@@ -132,11 +135,33 @@ pub fn page(suite: &Suite, results: &Results) -> Result<String> {
         // A run of some chapters only; the command above says which.
         let Some(figures) = results.chapters.get(chapter.name) else { continue };
         blocks.extend(
-            chapter_blocks(chapter, figures)
+            chapter_blocks(chapter, figures, &results.file_stem())
                 .with_context(|| format!("the figures of chapter \"{}\" are not complete", chapter.name))?,
         );
     }
     Ok(format!("{}\n", blocks.join("\n\n")))
+}
+
+/// The pictures of a page, each with the name of its file.
+///
+/// # Errors
+///
+/// When figures are missing.
+pub fn charts(suite: &Suite, results: &Results) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for chapter in suite.chapters {
+        let Some(figures) = results.chapters.get(chapter.name) else { continue };
+        for chart in chapter.charts.iter().filter(|chart| chart::is_measured(chart, figures)) {
+            let svg = chart::svg(chart, figures)
+                .with_context(|| format!("the chart \"{}\" cannot be drawn", chart.name))?;
+            files.push((chart_file(&results.file_stem(), chart), svg));
+        }
+    }
+    Ok(files)
+}
+
+fn chart_file(stem: &str, chart: &Chart) -> String {
+    format!("{stem}-{}.svg", chart.name)
 }
 
 fn circumstances(results: &Results) -> String {
@@ -194,7 +219,7 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-fn chapter_blocks(chapter: &Chapter, figures: &Figures) -> Result<Vec<String>> {
+fn chapter_blocks(chapter: &Chapter, figures: &Figures, stem: &str) -> Result<Vec<String>> {
     let mut blocks = vec![format!("## {}", chapter.title), wrapped(chapter.about)];
     if !figures.counts.is_empty() {
         let counts: Vec<String> = figures
@@ -203,6 +228,9 @@ fn chapter_blocks(chapter: &Chapter, figures: &Figures) -> Result<Vec<String>> {
             .map(|(what, n)| format!("{what}: {}", Scale::of(Unit::Number, 1.0).bare(f64::from(*n))))
             .collect();
         blocks.push(wrapped(&format!("{}.", sentence(&counts.join("; ")))));
+    }
+    for chart in chapter.charts.iter().filter(|chart| chart::is_measured(chart, figures)) {
+        blocks.push(format!("![{}]({})", chart.title, chart_file(stem, chart)));
     }
     for table in chapter.tables {
         let mut headings = vec![table.corner];
@@ -327,6 +355,7 @@ mod tests {
             columns: &["CPU time"],
             rows: &[("`theirs`", &["theirs"]), ("`ours`", &["ours"])],
         }],
+        charts: &[],
         checks: &[
             Check {
                 what: "`ours` to `theirs`",

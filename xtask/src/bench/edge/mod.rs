@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use pg_test::Server;
 
+use super::chart::{Chart, Shape};
 use super::figures::{Figures, Unit};
 use super::measure::{WarmUp, interleave};
 use super::report::{Chapter, Check, Need, Quantity, Table};
@@ -70,6 +71,7 @@ const LINK: Chapter = Chapter {
         columns: &["round trip"],
         rows: &[("beside the client", &["near"]), ("at the other end of the link", &["far"])],
     }],
+    charts: &[],
     checks: &[],
 };
 
@@ -129,6 +131,84 @@ const FLAT_OUT: Chapter = Chapter {
             rows: rows!("8.waiting", "25.waiting", "50.waiting", "100.waiting", "200.waiting"),
         },
     ],
+    charts: &[
+        Chart {
+            name: "rate",
+            title: "Inserts a second, by as many clients",
+            shape: Shape::Lines { places: &["8", "25", "50", "100", "200"], along: "clients", log: true },
+            rows: &[
+                (
+                    "nextval in region A for each insert",
+                    &[
+                        "central.8.rate",
+                        "central.25.rate",
+                        "central.50.rate",
+                        "central.100.rate",
+                        "central.200.rate",
+                    ],
+                ),
+                (
+                    "hi/lo: nextval in region A for 1,000",
+                    &["hi_lo.8.rate", "hi_lo.25.rate", "hi_lo.50.rate", "hi_lo.100.rate", "hi_lo.200.rate"],
+                ),
+                (
+                    "uuidv7()",
+                    &[
+                        "uuidv7.8.rate",
+                        "uuidv7.25.rate",
+                        "uuidv7.50.rate",
+                        "uuidv7.100.rate",
+                        "uuidv7.200.rate",
+                    ],
+                ),
+                (
+                    "bigserial of node 2 of 2",
+                    &[
+                        "interleaved.8.rate",
+                        "interleaved.25.rate",
+                        "interleaved.50.rate",
+                        "interleaved.100.rate",
+                        "interleaved.200.rate",
+                    ],
+                ),
+            ],
+        },
+        Chart {
+            name: "p99",
+            title: "p99 of an insert, by as many clients",
+            shape: Shape::Lines { places: &["8", "25", "50", "100", "200"], along: "clients", log: true },
+            rows: &[
+                (
+                    "nextval in region A for each insert",
+                    &[
+                        "central.8.p99",
+                        "central.25.p99",
+                        "central.50.p99",
+                        "central.100.p99",
+                        "central.200.p99",
+                    ],
+                ),
+                (
+                    "hi/lo: nextval in region A for 1,000",
+                    &["hi_lo.8.p99", "hi_lo.25.p99", "hi_lo.50.p99", "hi_lo.100.p99", "hi_lo.200.p99"],
+                ),
+                (
+                    "uuidv7()",
+                    &["uuidv7.8.p99", "uuidv7.25.p99", "uuidv7.50.p99", "uuidv7.100.p99", "uuidv7.200.p99"],
+                ),
+                (
+                    "bigserial of node 2 of 2",
+                    &[
+                        "interleaved.8.p99",
+                        "interleaved.25.p99",
+                        "interleaved.50.p99",
+                        "interleaved.100.p99",
+                        "interleaved.200.p99",
+                    ],
+                ),
+            ],
+        },
+    ],
     checks: &[
         rates(
             "inserts a second by `uuidv7()` to those by `nextval` in region A, 8 clients",
@@ -158,6 +238,20 @@ const FIXED: Chapter = Chapter {
         corner: "key by",
         columns: &["inserts a second", "latency, median", "p95", "p99", "waiting"],
         rows: rows!("fixed.rate", "fixed.p50", "fixed.p95", "fixed.p99", "fixed.waiting"),
+    }],
+    charts: &[Chart {
+        name: "fixed",
+        title: "p99 of an insert, 1,000 a second by 100 clients",
+        shape: Shape::Bars { others: 3 },
+        rows: &[
+            ("nextval in region A for each insert", &["central.fixed.p99"]),
+            ("the same with CACHE 1000", &["cached.fixed.p99"]),
+            ("hi/lo: nextval in region A for 1,000", &["hi_lo.fixed.p99"]),
+            ("uuidv7()", &["uuidv7.fixed.p99"]),
+            ("ulid()", &["ulid.fixed.p99"]),
+            ("bigserial of node 2 of 2", &["interleaved.fixed.p99"]),
+            ("partitioned_nextval", &["partitioned.fixed.p99"]),
+        ],
     }],
     checks: &[
         rates("p99 by `nextval` in region A to that by `uuidv7()`", "central.fixed.p99", "uuidv7.fixed.p99"),

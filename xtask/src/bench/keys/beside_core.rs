@@ -4,6 +4,7 @@ use anyhow::Result;
 use pg_test::Server;
 
 use super::super::Plan;
+use super::super::chart::{Chart, Shape};
 use super::super::figures::Figures;
 use super::super::measure::{WarmUp, interleave};
 use super::super::report::{Chapter, Check, Quantity, Table, Target};
@@ -24,6 +25,16 @@ pub const BEFORE_18: Chapter = Chapter {
             ("none (bare loop)", &["bare_loop"]),
             ("`uuidv7()`", &["uuidv7"]),
             ("`gen_random_uuid()`", &["random"]),
+        ],
+    }],
+    charts: &[Chart {
+        name: "core",
+        title: "CPU time of a key and its row, beside PostgreSQL's",
+        shape: Shape::Bars { others: 2 },
+        rows: &[
+            ("none (bare loop)", &["bare_loop"]),
+            ("gen_random_uuid()", &["random"]),
+            ("uuidv7()", &["uuidv7"]),
         ],
     }],
     checks: &[Check {
@@ -47,6 +58,17 @@ pub const FROM_18: Chapter = Chapter {
             ("`uuidv7()`, ours", &["uuidv7"]),
             ("`uuidv7()`, PostgreSQL's", &["core_uuidv7"]),
             ("`gen_random_uuid()`", &["random"]),
+        ],
+    }],
+    charts: &[Chart {
+        name: "core",
+        title: "CPU time of a key and its row, beside PostgreSQL's",
+        shape: Shape::Bars { others: 3 },
+        rows: &[
+            ("none (bare loop)", &["bare_loop"]),
+            ("gen_random_uuid()", &["random"]),
+            ("uuidv7() of PostgreSQL", &["core_uuidv7"]),
+            ("uuidv7() of pg_keyspace", &["uuidv7"]),
         ],
     }],
     checks: &[

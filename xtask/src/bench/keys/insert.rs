@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use pg_test::Server;
 use postgres::Client;
 
+use super::super::chart::{Chart, Shape};
 use super::super::figures::{Figures, Unit};
 use super::super::measure::{WarmUp, interleave, time};
 use super::super::report::{Chapter, Check, Quantity, Table, Target};
@@ -45,6 +46,30 @@ pub const BEFORE_18: Chapter = Chapter {
             ("`uuidv7_monotonic()`", &["monotonic.cpu", "monotonic.log", "monotonic.index"]),
         ],
     }],
+    charts: &[
+        Chart {
+            name: "insert",
+            title: "CPU time of an INSERT of all rows",
+            shape: Shape::Bars { others: 2 },
+            rows: &[
+                ("bigserial", &["serial.cpu"]),
+                ("gen_random_uuid()", &["random.cpu"]),
+                ("uuidv7()", &["uuidv7.cpu"]),
+                ("ulid()", &["ulid.cpu"]),
+            ],
+        },
+        Chart {
+            name: "index",
+            title: "Index after it",
+            shape: Shape::Bars { others: 2 },
+            rows: &[
+                ("bigserial", &["serial.index"]),
+                ("gen_random_uuid()", &["random.index"]),
+                ("uuidv7()", &["uuidv7.index"]),
+                ("ulid()", &["ulid.index"]),
+            ],
+        },
+    ],
     checks: &[
         Check {
             what: "`gen_random_uuid()` to `uuidv7()`, CPU time",
@@ -74,6 +99,32 @@ pub const FROM_18: Chapter = Chapter {
             ("`uuidv7_monotonic()`", &["monotonic.cpu", "monotonic.log", "monotonic.index"]),
         ],
     }],
+    charts: &[
+        Chart {
+            name: "insert",
+            title: "CPU time of an INSERT of all rows",
+            shape: Shape::Bars { others: 3 },
+            rows: &[
+                ("bigserial", &["serial.cpu"]),
+                ("gen_random_uuid()", &["random.cpu"]),
+                ("uuidv7() of PostgreSQL", &["core_uuidv7.cpu"]),
+                ("uuidv7() of pg_keyspace", &["uuidv7.cpu"]),
+                ("ulid()", &["ulid.cpu"]),
+            ],
+        },
+        Chart {
+            name: "index",
+            title: "Index after it",
+            shape: Shape::Bars { others: 3 },
+            rows: &[
+                ("bigserial", &["serial.index"]),
+                ("gen_random_uuid()", &["random.index"]),
+                ("uuidv7() of PostgreSQL", &["core_uuidv7.index"]),
+                ("uuidv7() of pg_keyspace", &["uuidv7.index"]),
+                ("ulid()", &["ulid.index"]),
+            ],
+        },
+    ],
     checks: &[
         Check {
             what: "`gen_random_uuid()` to `uuidv7()`, CPU time",

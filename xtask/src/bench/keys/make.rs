@@ -4,6 +4,7 @@ use anyhow::Result;
 use pg_test::Server;
 
 use super::super::Plan;
+use super::super::chart::{Chart, Shape};
 use super::super::figures::Figures;
 use super::super::measure::{WarmUp, interleave};
 use super::super::report::{Chapter, Check, Quantity, Table, Target};
@@ -41,6 +42,20 @@ pub const CHAPTER: Chapter = Chapter {
             ("`uuidv7_from_timestamp_hashed(ts, id)`", &["uuidv7_hashed"]),
             ("`uuidv7_boundary(ts)`", &["boundary"]),
             ("`uuidv7_to_timestamp(key)`, key by `uuidv7_boundary(ts)`", &["to_timestamp"]),
+        ],
+    }],
+    charts: &[Chart {
+        name: "cost",
+        title: "CPU time of a key and its row",
+        shape: Shape::Bars { others: 2 },
+        rows: &[
+            ("none (bare loop)", &["bare_loop"]),
+            ("the floor: clock and 16 bytes", &["floor"]),
+            ("uuidv7()", &["uuidv7"]),
+            ("ulid()", &["ulid"]),
+            ("uuidv7_monotonic()", &["uuidv7_monotonic"]),
+            ("uuidv7_from_timestamp(ts)", &["uuidv7_at"]),
+            ("uuidv7_from_timestamp(ts, id)", &["uuidv7_derived"]),
         ],
     }],
     checks: &[

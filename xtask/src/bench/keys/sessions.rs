@@ -51,6 +51,7 @@ pub const CHAPTER: Chapter = Chapter {
             ],
         },
     ],
+    charts: &[],
     checks: &[
         Check {
             what: "generator behind a spinlock to `uuidv7_monotonic()`, 2 sessions, on the clock",

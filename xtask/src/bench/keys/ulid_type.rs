@@ -38,6 +38,7 @@ pub const CHAPTER: Chapter = Chapter {
             ("binary out", &["uuid.send", "ulid.send"]),
         ],
     }],
+    charts: &[],
     checks: &[
         Check {
             what: "sorting `ulid` to `uuid`",

@@ -44,6 +44,7 @@ pub const CHAPTER: Chapter = Chapter {
             ],
         },
     ],
+    charts: &[],
     checks: &[
         Check {
             what: "set-up in batches to bare loop with commits, time",

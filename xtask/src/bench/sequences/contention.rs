@@ -46,6 +46,7 @@ pub const CHAPTER: Chapter = Chapter {
             ],
         },
     ],
+    charts: &[],
     checks: &[
         Check {
             what: "latency p99.9 one by one, 2 nodes to `nextval`",

@@ -53,6 +53,7 @@ pub const CHAPTER: Chapter = Chapter {
             ],
         },
     ],
+    charts: &[],
     checks: &[
         ratio("`CREATE TABLE`, off, time", "create.wall.off", "create.wall.without", 1.05),
         ratio("`CREATE TABLE`, on, time", "create.wall.on", "create.wall.without", 1.05),

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use pg_test::Server;
 use postgres::Client;
 
+use super::super::chart::{Chart, Shape};
 use super::super::figures::{Figures, Unit};
 use super::super::measure::{WarmUp, interleave, time};
 use super::super::report::{Chapter, Check, Quantity, Table, Target};
@@ -28,6 +29,18 @@ pub const CHAPTER: Chapter = Chapter {
             ("`partitioned_nextval`, sequence set up", &["in_class"]),
             ("`partitioned_nextval`, untouched sequence, 2 nodes", &["untouched"]),
             ("loop in PL/pgSQL, untouched sequence, 2 nodes", &["plpgsql"]),
+        ],
+    }],
+    charts: &[Chart {
+        name: "draw",
+        title: "CPU time of a draw and its row",
+        shape: Shape::Bars { others: 2 },
+        rows: &[
+            ("none (bare loop)", &["bare_loop"]),
+            ("nextval", &["nextval"]),
+            ("partitioned_nextval, sequence set up", &["in_class"]),
+            ("partitioned_nextval, untouched", &["untouched"]),
+            ("loop in PL/pgSQL, untouched", &["plpgsql"]),
         ],
     }],
     checks: &[

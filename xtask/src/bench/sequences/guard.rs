@@ -31,6 +31,7 @@ pub const CHAPTER: Chapter = Chapter {
             ("what the guard adds", &["added.insert", "added.copy"]),
         ],
     }],
+    charts: &[],
     checks: &[
         Check {
             what: "guarded to no trigger, INSERT ... SELECT",

@@ -31,6 +31,7 @@ pub const CHAPTER: Chapter = Chapter {
             ("set-up, second run", &["again.wall", "again.cpu", "again.log", "again.ids"]),
         ],
     }],
+    charts: &[],
     checks: &[
         Check {
             what: "set-up to bare loop, time",

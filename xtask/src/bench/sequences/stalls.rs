@@ -58,6 +58,7 @@ pub const CHAPTER: Chapter = Chapter {
             ],
         },
     ],
+    charts: &[],
     checks: &[
         Check {
             what: "worst latency of an insert during the set-up",

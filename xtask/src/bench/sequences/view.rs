@@ -26,6 +26,7 @@ pub const CHAPTER: Chapter = Chapter {
             ("`interleaved_sequences`", &["ours.wall", "ours.cpu", "ours.locks"]),
         ],
     }],
+    charts: &[],
     checks: &[
         Check {
             what: "`interleaved_sequences` to `pg_sequences`, time",
