@@ -3,8 +3,11 @@
 mod beside_core;
 mod insert;
 mod make;
+mod pasted;
+mod reading;
 mod sessions;
 mod ulid_type;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -50,9 +53,12 @@ pub const SUITE: Suite = Suite {
         &make::CHAPTER,
         &beside_core::BEFORE_18,
         &beside_core::FROM_18,
+        &pasted::CHAPTER,
         &sessions::CHAPTER,
         &insert::BEFORE_18,
         &insert::FROM_18,
+        &volume::CHAPTER,
+        &reading::CHAPTER,
         &ulid_type::CHAPTER,
     ],
     measure,
@@ -77,8 +83,11 @@ fn measure(server: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
     };
     measure(&make::CHAPTER, &|| make::measure(server, plan))?;
     measure(core_chapter, &|| beside_core::measure(server, plan, has_uuidv7))?;
+    measure(&pasted::CHAPTER, &|| pasted::measure(server, plan))?;
     measure(&sessions::CHAPTER, &|| sessions::measure(server, plan))?;
     measure(insert_chapter, &|| insert::measure(server, plan, has_uuidv7))?;
+    measure(&volume::CHAPTER, &|| volume::measure(server, plan))?;
+    measure(&reading::CHAPTER, &|| reading::measure(server, plan))?;
     measure(&ulid_type::CHAPTER, &|| ulid_type::measure(server, plan))?;
     Ok(chapters)
 }
