@@ -35,43 +35,43 @@ CREATE FUNCTION @extschema@.uuidv7_boundary(ts timestamptz) RETURNS uuid
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamp) RETURNS uuid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamp, id bigint) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamp, id bigint, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts timestamp, value bigint) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts timestamp, value bigint, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts timestamp, value uuid) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts timestamp, value uuid, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts timestamp, value text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts timestamp, value text, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_boundary(ts timestamp) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts date) RETURNS uuid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts date, id bigint) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts date, id bigint, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts date, value bigint) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts date, value bigint, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts date, value uuid) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts date, value uuid, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts date, value text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp_hashed(ts date, value text, salt text) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_boundary(ts date) RETURNS uuid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamp) IS
 'error: a key needs an instant; use AT TIME ZONE';
@@ -313,14 +313,26 @@ CREATE OPERATOR CLASS @extschema@.ulid_minmax_multi_ops FOR TYPE @extschema@.uli
     FUNCTION 5 brin_minmax_multi_options(internal),
     FUNCTION 11 @extschema@.ulid_brin_distance(internal, internal);
 
+CREATE OPERATOR FAMILY @extschema@.ulid_bloom_ops USING brin;
+CREATE OPERATOR CLASS @extschema@.ulid_bloom_ops FOR TYPE @extschema@.ulid USING brin FAMILY @extschema@.ulid_bloom_ops AS
+    OPERATOR 1 @extschema@.=,
+    FUNCTION 1 brin_bloom_opcinfo(internal),
+    FUNCTION 2 brin_bloom_add_value(internal, internal, internal, internal),
+    FUNCTION 3 brin_bloom_consistent(internal, internal, internal, integer),
+    FUNCTION 4 brin_bloom_union(internal, internal, internal),
+    FUNCTION 5 brin_bloom_options(internal),
+    FUNCTION 11 @extschema@.ulid_hash(@extschema@.ulid);
+
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING btree IS 'order of ulid values';
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING hash IS 'hash of ulid values';
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
+COMMENT ON OPERATOR FAMILY @extschema@.ulid_bloom_ops USING brin IS 'Bloom filter of the ulid values of a block range';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING btree IS 'order of ulid values';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING hash IS 'hash of ulid values';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
+COMMENT ON OPERATOR CLASS @extschema@.ulid_bloom_ops USING brin IS 'Bloom filter of the ulid values of a block range';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -358,43 +370,43 @@ COMMENT ON AGGREGATE @extschema@.max(@extschema@.ulid) IS 'maximum of all ulid i
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp) RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_boundary(ts timestamp) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date) RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_boundary(ts date) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp) IS
 'error: a key needs an instant; use AT TIME ZONE';

@@ -48,12 +48,19 @@ pub(crate) fn from_server(text: &CStr) -> String {
     }
 }
 
-/// Text for a message, which goes out without a conversion: beside UTF8, what is not ASCII is written as `\u{e9}`.
+/// Text for a message, which goes out without a conversion: beside UTF8, what is not ASCII is written as in
+/// PostgreSQL's strings, `\u00E9`.
 pub(crate) fn for_message(text: String) -> String {
     if text.is_ascii() || is_utf8() {
         return text;
     }
-    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+    text.chars()
+        .map(|c| match u32::from(c) {
+            0..0x80 => c.to_string(),
+            code @ 0x80..0x1_0000 => format!("\\u{code:04X}"),
+            code => format!("\\U{code:08X}"),
+        })
+        .collect()
 }
 
 /// What `convert_to(..., 'UTF8')` gave.

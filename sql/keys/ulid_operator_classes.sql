@@ -53,11 +53,23 @@ CREATE OPERATOR CLASS @extschema@.ulid_minmax_multi_ops FOR TYPE @extschema@.uli
     FUNCTION 5 brin_minmax_multi_options(internal),
     FUNCTION 11 @extschema@.ulid_brin_distance(internal, internal);
 
+CREATE OPERATOR FAMILY @extschema@.ulid_bloom_ops USING brin;
+CREATE OPERATOR CLASS @extschema@.ulid_bloom_ops FOR TYPE @extschema@.ulid USING brin FAMILY @extschema@.ulid_bloom_ops AS
+    OPERATOR 1 @extschema@.=,
+    FUNCTION 1 brin_bloom_opcinfo(internal),
+    FUNCTION 2 brin_bloom_add_value(internal, internal, internal, internal),
+    FUNCTION 3 brin_bloom_consistent(internal, internal, internal, integer),
+    FUNCTION 4 brin_bloom_union(internal, internal, internal),
+    FUNCTION 5 brin_bloom_options(internal),
+    FUNCTION 11 @extschema@.ulid_hash(@extschema@.ulid);
+
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING btree IS 'order of ulid values';
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_ops USING hash IS 'hash of ulid values';
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
 COMMENT ON OPERATOR FAMILY @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
+COMMENT ON OPERATOR FAMILY @extschema@.ulid_bloom_ops USING brin IS 'Bloom filter of the ulid values of a block range';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING btree IS 'order of ulid values';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_ops USING hash IS 'hash of ulid values';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_ops USING brin IS 'least and greatest ulid of a block range';
 COMMENT ON OPERATOR CLASS @extschema@.ulid_minmax_multi_ops USING brin IS 'several ranges of ulid per block range';
+COMMENT ON OPERATOR CLASS @extschema@.ulid_bloom_ops USING brin IS 'Bloom filter of the ulid values of a block range';

@@ -3,43 +3,43 @@
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp) RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value uuid, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts timestamp, value text, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_boundary(ts timestamp) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date) RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts date, id bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value bigint, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value uuid, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp_hashed(ts date, value text, salt text) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_boundary(ts date) RETURNS @extschema@.ulid
-    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamp) IS
 'error: a key needs an instant; use AT TIME ZONE';

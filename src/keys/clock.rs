@@ -1,30 +1,46 @@
 //! The clock that leads a key.
 
-use keyspace::keys::{Reading, Tick};
+use keyspace::keys::{Reading, Tick, clock_out_of_range};
+use pgrx::pg_guard;
 
-/// Seconds and nanoseconds since 1970 of the precise real-time clock. 1970, should the clock not be readable or stand
-/// before: a generator then goes on from its last key.
+use crate::error::{raise, report};
+
+/// Seconds and nanoseconds since 1970 of the precise real-time clock, before the second `end`. 1970, should the clock
+/// not be readable or stand before: a generator then goes on from its last key. Later it raises an error, without a
+/// guard, see `call.rs`.
 #[inline]
-fn read() -> (u64, u32) {
+fn read(end: u64) -> (u64, u32) {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is valid for a write of a timespec, which stays 0 if the call fails.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut time) };
     match (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec)) {
-        (Ok(seconds), Ok(nanos)) => (seconds, nanos),
+        (Ok(seconds), Ok(nanos)) => {
+            if seconds >= end {
+                refuse(seconds, end);
+            }
+            (seconds, nanos)
+        }
         _ => (0, 0),
     }
+}
+
+#[cold]
+#[inline(never)]
+#[pg_guard]
+extern "C-unwind" fn refuse(seconds: u64, end: u64) {
+    raise(report(clock_out_of_range(seconds, end)));
 }
 
 /// The clock's tick.
 #[inline]
 pub(super) fn now() -> Tick {
-    let (seconds, nanos) = read();
+    let (seconds, nanos) = read(Tick::CLOCK_END);
     Tick::from_unix_time(seconds, nanos)
 }
 
 /// The clock's nanosecond.
 #[inline]
 pub(super) fn nanosecond() -> Reading {
-    let (seconds, nanos) = read();
+    let (seconds, nanos) = read(Reading::CLOCK_END);
     Reading::from_unix_time(seconds, nanos)
 }

@@ -54,6 +54,10 @@ impl<'fcx> RawText<'fcx> {
 
     /// The text in UTF-8, whatever the encoding of the database is.
     pub(super) fn to_utf8(self) -> &'fcx str {
+        // The same in every encoding of a server, also where PostgreSQL has no conversion.
+        if let Some(text) = self.0.is_ascii().then(|| std::str::from_utf8(self.0)).and_then(Result::ok) {
+            return text;
+        }
         // Text is shorter than 1 GB, so its length always fits.
         let len = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
         let source = self.0.as_ptr().cast();

@@ -16,13 +16,29 @@ pub(super) fn instant(ts: TimestampWithTimeZone) -> Instant {
     or_raise(Instant::from_postgres_micros(ts.into()))
 }
 
-/// What a clock is shifted by, as it was asked for: months, days, microseconds.
-pub(super) type Shift = (i32, i32, i64);
+/// What a clock is shifted by, as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shift {
+    months: i32,
+    days: i32,
+    micros: i64,
+    /// Where the months and days are those of a time zone, which. Its address: a zone stays once it is loaded.
+    zone: usize,
+}
+
+impl Shift {
+    fn of(interval: &Interval) -> Self {
+        let (months, days, micros) = (interval.months(), interval.days(), interval.micros());
+        // SAFETY: reads a variable of this backend.
+        let zone = if months == 0 && days == 0 { 0 } else { unsafe { pg_sys::session_timezone as usize } };
+        Self { months, days, micros, zone }
+    }
+}
 
 /// The shift of an interval, and the clock so shifted, as PostgreSQL adds an interval to a `timestamptz`.
 pub(super) fn shifted_now(interval: Interval) -> (Shift, Tick) {
     let now = clock::nanosecond().unix_nanos();
-    let shift = (interval.months(), interval.days(), interval.micros());
+    let shift = Shift::of(&interval);
     let micros = (now / NANOS_PER_MICRO).cast_signed();
     let shifted = Instant::from_unix_micros(micros).unwrap_or(Instant::MIN);
     // SAFETY: timestamptz_pl_interval takes a timestamptz and an interval and returns a timestamptz.
@@ -47,6 +63,6 @@ fn keys_need_an_instant() {
             SqlState::DatatypeMismatch,
             "a key needs an instant, not a date or time without time zone",
         )
-        .hint("Say which time zone it is in, as in: created_at AT TIME ZONE 'UTC'."),
+        .hint("Say which time zone it is in: created_at AT TIME ZONE 'UTC', or, of a date, created_on::timestamp AT TIME ZONE 'UTC'."),
     ))
 }

@@ -63,16 +63,14 @@ impl Request {
         if from.is_none() {
             peers::check_class(&peers, class)?;
         }
-        if from.is_some()
-            && [arguments.schemas, arguments.sequences, arguments.exclude].iter().any(Option::is_some)
-        {
+        let feeds = feeds::read(arguments.feeds)??;
+        let selection =
+            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone());
+        if from.is_some() && !selection.is_of_all()? {
             let message = "the class of a node can only be changed for all of its sequences";
             let hint = "Leave out schemas, sequences and exclude.";
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
-        let feeds = feeds::read(arguments.feeds)??;
-        let selection =
-            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone());
         catalog::with_own_settings(|| selection.check())??;
         Ok(Self { function, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
     }

@@ -108,6 +108,12 @@ impl Selection {
         self.sequences.is_given()
     }
 
+    /// Whether nothing is left out.
+    pub(super) fn is_of_all(&self) -> SpiResult<bool> {
+        let leaves_out = self.exclude.is_given() && !self.exclude.is_empty()?;
+        Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
+    }
+
     /// The parameters of the query for the sequences and their columns. `function` is the function of ours that runs.
     pub(super) fn arguments(&self, function: pg_sys::Oid) -> SpiResult<[DatumWithOid<'static>; 6]> {
         let mut feeds = self.feeds.clone();

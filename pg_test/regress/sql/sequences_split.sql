@@ -33,6 +33,8 @@ CREATE FUNCTION other() RETURNS jsonb LANGUAGE sql AS $$
     FROM interleaved_node_state() AS s
 $$;
 SELECT * FROM setup_interleaved_sequences(3, 3, schemas => '{split}', peers => ARRAY[other()]);
+SELECT action, count(*) > 0 AS some FROM setup_interleaved_sequences(3, 3, exclude => '{}', peers => ARRAY[other()], dry_run => true)
+WHERE action IN ('planned', 'failed') GROUP BY action;
 CALL setup_interleaved_sequences_in_batches(3, 3, peers => ARRAY[other()]);
 SELECT sequence, action, restart, detail FROM setup_interleaved_sequences(3, 3, peers => ARRAY[other()], gap => 1000) WHERE sequence::text !~ '\.';
 SELECT sequence, in_order, findings FROM interleaved_sequences WHERE sequence::text !~ '\.';

@@ -56,6 +56,11 @@ ALTER TABLE t DROP CONSTRAINT t_pkey;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM t WHERE id >= ulid_boundary('2024-01-01 01:00+00') AND id < ulid_boundary('2024-01-01 02:00+00');
 SELECT count(*) FROM t WHERE id >= ulid_boundary('2024-01-01 01:00+00') AND id < ulid_boundary('2024-01-01 02:00+00');
 SELECT count(*) FROM shuffled WHERE id >= ulid_boundary('2024-01-01 01:00+00') AND id < ulid_boundary('2024-01-01 02:00+00');
+-- A Bloom filter, for single keys in no order.
+DROP INDEX shuffled_brin;
+CREATE INDEX shuffled_bloom ON shuffled USING brin (id ulid_bloom_ops) WITH (pages_per_range = 1);
+EXPLAIN (COSTS OFF) SELECT n FROM shuffled WHERE id = ulid_from_timestamp('2024-01-01 00:00:42+00', 42);
+SELECT n FROM shuffled WHERE id = ulid_from_timestamp('2024-01-01 00:00:42+00', 42);
 RESET enable_seqscan;
 -- Equal keys are stored once per page: an index over many duplicates is small.
 CREATE TABLE duplicates AS SELECT ulid_from_timestamp('2024-01-01 00:00+00', n % 10) AS id, ulid_from_timestamp('2024-01-01 00:00+00', n % 10)::uuid AS u FROM generate_series(1, 50000) n;

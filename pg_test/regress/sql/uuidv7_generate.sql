@@ -39,6 +39,14 @@ SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('-1 day')
 SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('1 month')) - (clock_timestamp() + interval '1 month'))) < 10 AS next_month;
 CREATE TABLE shifted AS SELECT n, public.uuidv7('-1 hour') AS u FROM generate_series(1, 10000) n;
 SELECT count(*) AS inversions FROM (SELECT u, lag(u) OVER (ORDER BY n) AS before FROM shifted) o WHERE u <= before;
+-- Days are those of a time zone, so each zone has an order of its own.
+SET timezone = 'UTC';
+SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('6 months')) - (clock_timestamp() + interval '6 months'))) < 10 AS in_utc;
+SET timezone = 'America/New_York';
+SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('6 months')) - (clock_timestamp() + interval '6 months'))) < 10 AS in_new_york;
+SET timezone = 'Australia/Sydney';
+SELECT abs(extract(epoch FROM public.uuidv7_to_timestamp(public.uuidv7('6 months')) - (clock_timestamp() + interval '6 months'))) < 10 AS in_sydney;
+RESET timezone;
 -- Several shifts in turn: each keeps its order.
 CREATE TABLE in_turn AS SELECT n, public.uuidv7('-1 hour') AS hour, public.uuidv7('1 day') AS day, public.uuidv7('-1 month') AS month FROM generate_series(1, 10000) n;
 SELECT count(*) AS inversions FROM (SELECT hour, day, month, lag(hour) OVER w AS h, lag(day) OVER w AS d, lag(month) OVER w AS m FROM in_turn WINDOW w AS (ORDER BY n)) o

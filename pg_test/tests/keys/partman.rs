@@ -23,31 +23,31 @@ fn pg_partman_makes_partitions_and_moves_rows_into_them() {
     client.batch_execute("CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman").unwrap();
     client.batch_execute(example()).unwrap();
     // PostgreSQL 18 has a uuidv7 of its own, whose keys go to the same places.
-    client.batch_execute("INSERT INTO visit (page) SELECT 'now' FROM generate_series(1, 100)").unwrap();
+    client.batch_execute("INSERT INTO click (page) SELECT 'now' FROM generate_series(1, 100)").unwrap();
     let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
-    let today = "SELECT count(*) FROM visit AS v JOIN pg_class AS c ON c.oid = v.tableoid
-                 WHERE c.relname = 'visit_p' || to_char(uuidv7_to_timestamp(v.id), 'YYYYMMDD')";
+    let today = "SELECT count(*) FROM click AS v JOIN pg_class AS c ON c.oid = v.tableoid
+                 WHERE c.relname = 'click_p' || to_char(uuidv7_to_timestamp(v.id), 'YYYYMMDD')";
     assert_eq!(count(today), 100);
     // Rows outside of them are in the default partition until it moves them.
-    let moved = "INSERT INTO visit SELECT public.uuidv7_from_timestamp(now() + n * interval '6 hours' - interval '30 days', n), 'old'
+    let moved = "INSERT INTO click SELECT public.uuidv7_from_timestamp(now() + n * interval '6 hours' - interval '30 days', n), 'old'
                  FROM generate_series(1, 40) AS n";
     client.batch_execute(moved).unwrap();
     let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
-    assert_eq!(count("SELECT count(*) FROM visit_default"), 40);
-    assert_eq!(count("SELECT partman.partition_data_time('public.visit', p_batch_count => 50)"), 40);
-    assert_eq!(count("SELECT count(*) FROM visit_default"), 0);
+    assert_eq!(count("SELECT count(*) FROM click_default"), 40);
+    assert_eq!(count("SELECT partman.partition_data_time('public.click', p_batch_count => 50)"), 40);
+    assert_eq!(count("SELECT count(*) FROM click_default"), 0);
     assert_eq!(count(today), 140);
     // It goes on by itself, and drops what is too old.
     client
         .batch_execute(
             "UPDATE partman.part_config SET retention = '10 days', retention_keep_table = false
-             WHERE parent_table = 'public.visit'",
+             WHERE parent_table = 'public.click'",
         )
         .unwrap();
     client.batch_execute("CALL partman.run_maintenance_proc()").unwrap();
     let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
     assert_eq!(count(today), 100);
-    let plan = "EXPLAIN (COSTS OFF) SELECT count(*) FROM visit
+    let plan = "EXPLAIN (COSTS OFF) SELECT count(*) FROM click
                 WHERE id >= uuidv7_boundary(date_trunc('day', now())) AND id < uuidv7_boundary(date_trunc('day', now()) + interval '1 day')";
     let plan: Vec<String> = client.query(plan, &[]).unwrap().iter().map(|row| row.get(0)).collect();
     let plan = plan.join("\n");

@@ -34,13 +34,14 @@ impl<L: Layout> Default for Generator<L> {
 impl<L: Layout> Generator<L> {
     /// A generator that has made no key yet.
     pub const fn new() -> Self {
-        Self { tick: Tick::MIN, tail: 0, spare: Spare::NONE, layout: PhantomData }
+        // A full tail, so that the first key has a fresh one even where the clock shows 1970.
+        Self { tick: Tick::MIN, tail: L::TAIL_MAX, spare: Spare::NONE, layout: PhantomData }
     }
 
     /// The next key, with the clock at `now`.
     ///
-    /// It fails in no case. Past the last tail of the last tick, in the year 10889, it would start over in
-    /// that tick.
+    /// It fails in no case. Past the last tail of the last tick, which no clock shows that is below [`Tick::CLOCK_END`],
+    /// it would start over in that tick.
     #[inline]
     pub fn next(&mut self, now: Tick, rng: &mut impl Rng) -> L::Key {
         let word = rng.next_u64();
@@ -156,6 +157,19 @@ mod tests {
         }
         assert_eq!(differing::<UuidV7Layout>(), UuidV7Layout::TAIL_MAX);
         assert_eq!(differing::<UlidLayout>(), UlidLayout::TAIL_MAX);
+    }
+
+    /// As sessions do that start while the clock is at 1970, or before.
+    #[test]
+    fn the_first_tail_is_fresh_whatever_the_clock_shows() {
+        let tails: Vec<u128> = (0..100)
+            .filter_map(|seed| {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                UuidV7Layout::unpack(Generator::<UuidV7Layout>::new().next(Tick::MIN, &mut rng))
+            })
+            .map(|(_, tail)| tail)
+            .collect();
+        assert!(tails.iter().any(|tail| *tail > UuidV7Layout::TAIL_MAX / 2));
     }
 
     #[test]

@@ -69,6 +69,17 @@ impl Instant {
     }
 }
 
+/// The error for a clock that shows the second `end` since 1970, or a later one.
+#[cold]
+pub fn clock_out_of_range(seconds: u64, end: u64) -> Error {
+    let text = |seconds: u64| {
+        let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        UtcText(micros.saturating_sub(POSTGRES_EPOCH_IN_UNIX_MICROS)).to_string()
+    };
+    Error::new(SqlState::DatetimeFieldOverflow, format!("clock out of range: \"{}\"", text(seconds)))
+        .detail(format!("Such keys are made until \"{}\".", text(end)))
+}
+
 #[cold]
 fn out_of_range(micros: i64) -> Error {
     Error::new(SqlState::DatetimeFieldOverflow, format!("timestamp out of range: \"{}\"", UtcText(micros)))
@@ -90,8 +101,11 @@ impl Tick {
     /// The last tick that 60 bits hold.
     pub const MAX: Self = Self((1 << (48 + FRACTION_BITS)) - 1);
 
-    /// The tick of a clock that reads seconds and nanoseconds since 1970, the nanoseconds below 1,000,000,000. Its
-    /// fraction is PostgreSQL 18's: `sub_ms_ns * 4096 / 1_000_000`, rounded down. After the year 10889 ticks start over.
+    /// The second since 1970 in which ticks end, in the year 10889; so late no clock is read any more.
+    pub const CLOCK_END: u64 = MAX_MS / MS_PER_SECOND;
+
+    /// The tick of a clock that reads seconds and nanoseconds since 1970, the seconds below [`Self::CLOCK_END`], the
+    /// nanoseconds below 1,000,000,000. Its fraction is PostgreSQL 18's: `sub_ms_ns * 4096 / 1_000_000`, rounded down.
     #[inline]
     pub const fn from_unix_time(seconds: u64, nanos: u32) -> Self {
         // Below 2^32, where a division costs least.
@@ -162,5 +176,22 @@ impl Tick {
     #[inline]
     pub const fn next(self) -> Option<Self> {
         if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_beyond_what_keys_hold_is_told_with_the_last_second_that_they_do() {
+        let error = clock_out_of_range(Tick::CLOCK_END, Tick::CLOCK_END);
+        assert_eq!(error.sqlstate, SqlState::DatetimeFieldOverflow);
+        assert_eq!(error.message, "clock out of range: \"10889-08-02 05:31:50+00\"");
+        assert_eq!(error.detail.as_deref(), Some("Such keys are made until \"10889-08-02 05:31:50+00\"."));
+        assert!(clock_out_of_range(u64::MAX, 0).message.starts_with("clock out of range: \""));
+        // The last second that is read lies within.
+        let last = Tick::from_unix_time(Tick::CLOCK_END - 1, 999_999_999);
+        assert!(last < Tick::MAX && last > Tick::from_unix_time(Tick::CLOCK_END - 2, 0));
     }
 }

@@ -28,7 +28,7 @@ pub mod tag_key;
 pub mod ulid_text;
 
 pub use generator::Generator;
-pub use instant::{Instant, Tick};
+pub use instant::{Instant, Tick, clock_out_of_range};
 pub use layout::{Layout, UlidLayout, UuidV7Layout};
 pub use server_wide::Reading;
 pub use shifted::Shifted;

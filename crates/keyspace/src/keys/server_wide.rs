@@ -28,6 +28,8 @@ impl Reading {
     pub const MIN: Self = Self(0);
     /// The last, in the year 2554, where clocks stand still.
     pub const MAX: Self = Self(u64::MAX);
+    /// The second since 1970 in which readings end; so late no clock is read any more.
+    pub const CLOCK_END: u64 = u64::MAX / NANOS_PER_SECOND;
 
     /// The reading of a clock that shows seconds and nanoseconds since 1970, the nanoseconds below 1,000,000,000.
     #[inline]
