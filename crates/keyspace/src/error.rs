@@ -35,6 +35,10 @@ pub enum SqlState {
     UndefinedTable,
     /// 42703: a column that does not exist.
     UndefinedColumn,
+    /// 42701: a column that exists already.
+    DuplicateColumn,
+    /// 42710: an object that exists already.
+    DuplicateObject,
     /// 53200: not enough shared memory.
     OutOfMemory,
     /// 3F000: a schema that does not exist.
@@ -70,6 +74,8 @@ impl SqlState {
             Self::UndefinedObject => "42704",
             Self::UndefinedTable => "42P01",
             Self::UndefinedColumn => "42703",
+            Self::DuplicateColumn => "42701",
+            Self::DuplicateObject => "42710",
             Self::OutOfMemory => "53200",
             Self::InvalidSchemaName => "3F000",
             Self::LockNotAvailable => "55P03",

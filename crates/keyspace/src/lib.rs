@@ -4,6 +4,7 @@
 pub mod error;
 pub mod keys;
 pub mod sentence;
+pub mod migration;
 pub mod sequences;
 
 pub use error::{Error, SqlState};

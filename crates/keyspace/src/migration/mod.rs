@@ -1,0 +1,38 @@
+//! Key migration: a live table, and every table that references it, from integer keys to time-ordered ones.
+//!
+//! Nothing here knows PostgreSQL. The catalogs come in as [`Facts`], what a migration was told as [`Options`], and the
+//! [`Plan`] that comes out has every statement in order, with the lock that it takes and whether it is done already.
+//! So a plan made from the catalogs of a half-finished migration has only the rest left to do, whatever ended it.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`facts`] | tables, columns, indexes, foreign keys and triggers as the catalogs have them |
+//! | [`options`] | what a migration was told |
+//! | [`phase`] | the phases, in their order |
+//! | [`names`] | names in SQL, and names of what a migration adds |
+//! | [`scope`] | which columns are part of a migration, and what keeps them from being |
+//! | [`warnings`] | what a person should know before the first step |
+//! | [`plan`] | the steps of each phase |
+//! | [`twin`] | the index on the new column for each index on the old one |
+//! | [`switch`] | cut-over, the way back, and the end |
+//! | [`backfill`] | the statement of a batch, and which pages it takes |
+
+pub mod backfill;
+pub mod facts;
+pub mod names;
+pub mod options;
+pub mod phase;
+pub mod plan;
+pub mod scope;
+pub mod switch;
+#[cfg(test)]
+mod tests;
+pub mod twin;
+pub mod warnings;
+
+pub use facts::Facts;
+pub use options::{Options, Target};
+pub use phase::Phase;
+pub use plan::{Plan, Runs, Step};
+pub use scope::Scope;
+pub use warnings::{Severity, Warning};

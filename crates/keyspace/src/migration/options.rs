@@ -1,0 +1,147 @@
+//! What a migration was told.
+
+use super::names;
+use crate::error::{Error, SqlState};
+
+/// The type of the new keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `uuid`, version 7.
+    Uuid,
+    /// `ulid`.
+    Ulid,
+}
+
+impl Target {
+    /// The target of a name.
+    ///
+    /// # Errors
+    /// 22023 for any other name.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        match name {
+            "uuid" => Ok(Self::Uuid),
+            "ulid" => Ok(Self::Ulid),
+            _ => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown target \"{name}\""))
+                .hint("The target is \"uuid\" (version 7) or \"ulid\".")),
+        }
+    }
+
+    /// Its name in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Ulid => "ulid",
+        }
+    }
+
+    /// The type as SQL writes it.
+    pub fn type_name(self, extension_schema: &str) -> String {
+        match self {
+            Self::Uuid => "uuid".to_owned(),
+            Self::Ulid => format!("{extension_schema}.ulid"),
+        }
+    }
+
+    /// The call that makes a key for a new row.
+    pub fn default(self, extension_schema: &str) -> String {
+        match self {
+            Self::Uuid => format!("{extension_schema}.uuidv7()"),
+            Self::Ulid => format!("{extension_schema}.ulid()"),
+        }
+    }
+
+    /// The function that derives a key from a row: of a timestamp, an id and a salt.
+    pub const fn derivation(self) -> &'static str {
+        match self {
+            Self::Uuid => "key_migration_uuid",
+            Self::Ulid => "key_migration_ulid",
+        }
+    }
+}
+
+/// What a migration was told, and what it has found since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The type of the new keys.
+    pub target: Target,
+    /// The number of the root's key column, where it is known already; before that the primary key tells.
+    pub key_column: Option<i16>,
+    /// The number of the column that keys take their time from, where it is known already.
+    pub timestamp_column: Option<i16>,
+    /// The same as the caller has named it.
+    pub timestamp_name: Option<String>,
+    /// What keeps keys of equal times and ids of different tables apart.
+    pub salt: String,
+    /// Columns that the new unique index of the root includes.
+    pub include: Vec<String>,
+    /// What the names of new columns, indexes and constraints end in until the cut-over.
+    pub new_suffix: String,
+    /// What the names of old ones end in after it.
+    pub old_suffix: String,
+    /// Whether triggers of the user fire for rows that the backfill changes.
+    pub fire_triggers: bool,
+    /// New columns that exist: table, old column, new column.
+    pub shadows: Vec<(u32, i16, i16)>,
+    /// Tables whose rows from before have their keys.
+    pub filled: Vec<u32>,
+    /// Whether the values have been compared.
+    pub verified: bool,
+    /// Whether the new columns have the names of the old ones.
+    pub cut_over: bool,
+}
+
+impl Options {
+    /// Options for a plan of a migration that does not exist yet.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            key_column: None,
+            timestamp_column: None,
+            timestamp_name: None,
+            salt: String::new(),
+            include: Vec::new(),
+            new_suffix: "_new".to_owned(),
+            old_suffix: "_old".to_owned(),
+            fire_triggers: false,
+            shadows: Vec::new(),
+            filled: Vec::new(),
+            verified: false,
+            cut_over: false,
+        }
+    }
+
+    /// Refuses suffixes that make no names.
+    ///
+    /// # Errors
+    /// 22023 where one is empty or long, or where both are the same.
+    pub fn check(&self) -> Result<(), Error> {
+        for (argument, suffix) in [("new_suffix", &self.new_suffix), ("old_suffix", &self.old_suffix)] {
+            if suffix.is_empty() || suffix.len() > 16 {
+                let message = format!("{argument} must have 1 to 16 bytes, not {}", suffix.len());
+                return Err(Error::new(SqlState::InvalidParameterValue, message)
+                    .hint("New and old columns stand side by side, so they need names of their own."));
+            }
+        }
+        if self.new_suffix == self.old_suffix {
+            let message = "new_suffix and old_suffix must differ";
+            return Err(Error::new(SqlState::InvalidParameterValue, message)
+                .hint("New and old columns stand side by side, so they need names of their own."));
+        }
+        Ok(())
+    }
+
+    /// The new column of an old one, where it exists.
+    pub fn shadow(&self, table: u32, column: i16) -> Option<i16> {
+        self.shadows.iter().find(|shadow| (shadow.0, shadow.1) == (table, column)).map(|shadow| shadow.2)
+    }
+
+    /// The name that something new has until the cut-over.
+    pub fn new_name(&self, name: &str) -> String {
+        names::suffixed(name, &self.new_suffix)
+    }
+
+    /// The name that something old has after it.
+    pub fn old_name(&self, name: &str) -> String {
+        names::suffixed(name, &self.old_suffix)
+    }
+}

@@ -1,0 +1,481 @@
+//! The steps of a migration, in order, each with what it costs and whether it is done.
+
+use super::backfill;
+use super::facts::{Facts, ForeignKey, Index, Table, Trigger};
+use super::names::{literal, qualified, quoted};
+use super::options::Options;
+use super::phase::Phase;
+use super::scope::{Member, Scope};
+use super::switch;
+use super::twin::{self, Twin};
+use super::warnings::{self, Warning};
+use crate::error::Error;
+
+/// Of 8 kB, as nearly every server has them.
+const PAGE: i64 = 8_192;
+/// What an entry of an index on keys takes, the free space of its pages included.
+const ENTRY: i64 = 36;
+/// What a row grows by.
+const KEY: i64 = 16;
+
+/// A lock on a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lock {
+    /// Keeps out nothing but what rebuilds or drops the table.
+    AccessShare,
+    /// What every writer takes.
+    RowExclusive,
+    /// Lets writers pass.
+    ShareUpdateExclusive,
+    /// Keeps writers out.
+    ShareRowExclusive,
+    /// Keeps readers out, too.
+    AccessExclusive,
+}
+
+impl Lock {
+    /// Its name in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccessShare => "ACCESS SHARE",
+            Self::RowExclusive => "ROW EXCLUSIVE",
+            Self::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
+            Self::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
+            Self::AccessExclusive => "ACCESS EXCLUSIVE",
+        }
+    }
+}
+
+/// Who runs a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// `key_migration_advance`, in one transaction.
+    Advance,
+    /// `key_migration_advance`, in many.
+    Batches,
+    /// The client, as a statement of its own: PostgreSQL takes it from nobody else (trap M12).
+    Client,
+    /// A procedure that is called for this alone.
+    Procedure,
+}
+
+/// A step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The phase that it is part of.
+    pub phase: Phase,
+    /// The table; 0 where it is about all of them.
+    pub table: u32,
+    /// A few words.
+    pub action: String,
+    /// The statements, which one transaction holds.
+    pub statements: Vec<String>,
+    /// The strongest lock that it takes.
+    pub lock: Option<Lock>,
+    /// About how many rows it reads or writes.
+    pub rows: i64,
+    /// About how many bytes it writes.
+    pub bytes: i64,
+    /// Who runs it.
+    pub runs: Runs,
+    /// Whether it is done.
+    pub done: bool,
+    /// What to mind.
+    pub detail: String,
+}
+
+/// All steps.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What a person should know first.
+    pub warnings: Vec<Warning>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The steps up to a phase that are not done.
+    pub fn left(&self, through: Phase) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.phase <= through && !step.done)
+    }
+
+    /// The first thing that keeps the migration from being begun.
+    pub fn refusal(&self) -> Option<&Error> {
+        self.warnings.iter().find(|warning| warning.is_refusal()).map(|warning| &warning.error)
+    }
+}
+
+/// The plan of a migration.
+///
+/// # Errors
+/// As [`Scope::new`].
+pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
+    let scope = Scope::new(facts, options)?;
+    let mut steps = Vec::new();
+    for table in scope.tables() {
+        prepare(&scope, table, &mut steps);
+    }
+    for table in scope.tables() {
+        fill(&scope, table, &mut steps);
+    }
+    let mut warnings = warnings::find(&scope);
+    for table in scope.tables() {
+        index(&scope, table, &mut steps, &mut warnings);
+    }
+    for table in scope.tables() {
+        require(&scope, table, &mut steps);
+    }
+    refer(&scope, &mut steps);
+    verify(&scope, &mut steps);
+    switch::steps(&scope, &mut steps);
+    Ok(Plan { warnings, steps })
+}
+
+impl Step {
+    pub(super) fn new(
+        phase: Phase,
+        table: &Table,
+        action: impl Into<String>,
+        statements: Vec<String>,
+    ) -> Self {
+        Self {
+            phase,
+            table: table.oid,
+            action: action.into(),
+            statements,
+            lock: None,
+            rows: 0,
+            bytes: 0,
+            runs: Runs::Advance,
+            done: false,
+            detail: String::new(),
+        }
+    }
+}
+
+/// Columns and triggers of a table: there are both, or neither, and its writers wait once.
+fn prepare(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
+    let name = qualified(&table.schema, &table.name);
+    let type_name = scope.options.target.type_name(&scope.facts.extension_schema);
+    let missing: Vec<&Member<'_>> =
+        scope.members_of(table.oid).filter(|member| member.shadow.is_none()).collect();
+    let mut statements = Vec::new();
+    if !missing.is_empty() {
+        let columns: Vec<String> = missing
+            .iter()
+            .map(|member| format!("ADD COLUMN {} {type_name}", quoted(&member.shadow_name)))
+            .collect();
+        statements.push(format!("ALTER TABLE {name} {}", columns.join(", ")));
+        for member in &missing {
+            let of = if member.is_key { "key" } else { "reference" };
+            let comment = format!("{of} of a key migration; filled by triggers");
+            statements.push(format!(
+                "COMMENT ON COLUMN {name}.{} IS {}",
+                quoted(&member.shadow_name),
+                literal(&comment)
+            ));
+        }
+    }
+    for member in scope.members_of(table.oid) {
+        statements.extend(trigger_statements(scope, member, scope.options.cut_over));
+    }
+    let has_columns = missing.is_empty();
+    let mut step = Step::new(
+        Phase::Prepared,
+        table,
+        if has_columns { "create triggers" } else { "add columns and triggers" },
+        statements,
+    );
+    step.lock = Some(if has_columns { Lock::ShareRowExclusive } else { Lock::AccessExclusive });
+    step.done = step.statements.is_empty();
+    steps.push(step);
+}
+
+/// The triggers of a column: their names, and what they have to be.
+///
+/// BEFORE INSERT fires for rows that replication brings, too; BEFORE UPDATE does not (trap M24), and neither is
+/// `UPDATE OF`, since other triggers may have changed the row before. Their names come after all others in ASCII, so
+/// that they see what those have made of the row.
+fn triggers(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    key_leads: bool,
+) -> [(String, i16, &'static str, Vec<String>); 2] {
+    let key = scope.key();
+    let mut arguments = vec![
+        member.table.oid.to_string(),
+        if key_leads { "key" } else { "number" }.to_owned(),
+        scope.options.target.name().to_owned(),
+        scope.options.salt.clone(),
+        member.number.number.to_string(),
+        member.shadow_number.to_string(),
+    ];
+    if !member.is_key {
+        arguments.extend([
+            scope.root.oid.to_string(),
+            key.number.number.to_string(),
+            key.shadow_number.to_string(),
+        ]);
+    }
+    arguments.push(scope.timestamp.number.to_string());
+    let name = |event: &str| format!("~key_migration_{event}_{}", member.number.number);
+    [(name("insert"), 1 | 2 | 4, "A", arguments.clone()), (name("update"), 1 | 2 | 16, "O", arguments)]
+}
+
+/// The statements that make the triggers of a column what they have to be; none where they are.
+pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
+    let wanted = triggers(scope, member, key_leads);
+    let is_right = |(name, kind, enabled, arguments): &(String, i16, &str, Vec<String>)| {
+        member.table.triggers.iter().any(|trigger: &Trigger| {
+            trigger.is_ours
+                && trigger.name == *name
+                && trigger.kind == *kind
+                && trigger.enabled == *enabled
+                && trigger.columns.is_empty()
+                && trigger.arguments == *arguments
+        })
+    };
+    if wanted.iter().all(is_right) {
+        return Vec::new();
+    }
+    let mut statements = drop_trigger_statements(member);
+    statements.extend(create_trigger_statements(scope, member, key_leads));
+    statements
+}
+
+/// The statements that create the triggers of a column.
+pub(super) fn create_trigger_statements(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    key_leads: bool,
+) -> Vec<String> {
+    let table = member.table_sql();
+    let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
+    let mut statements = Vec::new();
+    for (name, kind, enabled, arguments) in triggers(scope, member, key_leads) {
+        let arguments: Vec<String> = arguments.iter().map(|argument| literal(argument)).collect();
+        statements.push(format!(
+            "CREATE TRIGGER {} BEFORE {} ON {table} FOR EACH ROW EXECUTE FUNCTION {}.{function}({})",
+            quoted(&name),
+            if kind & 4 != 0 { "INSERT" } else { "UPDATE" },
+            scope.facts.extension_schema,
+            arguments.join(", ")
+        ));
+        if enabled == "A" {
+            statements.push(format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {}", quoted(&name)));
+        }
+    }
+    statements
+}
+
+/// The statements that drop what triggers a column has.
+pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
+    let end = format!("_{}", member.number.number);
+    let is_of_column = |trigger: &&Trigger| {
+        trigger.is_ours && trigger.name.starts_with("~key_migration_") && trigger.name.ends_with(&end)
+    };
+    let statement =
+        |trigger: &Trigger| format!("DROP TRIGGER {} ON {}", quoted(&trigger.name), member.table_sql());
+    member.table.triggers.iter().filter(is_of_column).map(statement).collect()
+}
+
+fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
+    let example = backfill::Range { from: 0, to: 128 };
+    let statement = backfill::statement(scope, table, &example.condition());
+    let mut step = Step::new(Phase::Backfilled, table, "fill rows from before", vec![statement]);
+    let columns = i64::try_from(scope.members_of(table.oid).count()).unwrap_or(1);
+    let width = if table.rows > 0 { table.heap_bytes / table.rows.max(1) } else { 0 };
+    step.lock = Some(Lock::RowExclusive);
+    step.rows = table.rows;
+    step.bytes = table.rows.saturating_mul(width + KEY * columns);
+    step.runs = Runs::Batches;
+    step.done = scope.options.filled.contains(&table.oid);
+    step.detail = "one batch; each is a transaction".to_owned();
+    steps.push(step);
+    let name = qualified(&table.schema, &table.name);
+    let mut vacuum = Step::new(Phase::Backfilled, table, "vacuum", vec![format!("VACUUM {name}")]);
+    vacuum.lock = Some(Lock::ShareUpdateExclusive);
+    vacuum.rows = table.rows;
+    vacuum.runs = Runs::Client;
+    vacuum.done = scope.options.filled.contains(&table.oid);
+    vacuum.detail =
+        "after each tenth of the table, so that the next reuses the space of its old rows".to_owned();
+    steps.push(vacuum);
+}
+
+fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut Vec<Warning>) {
+    let indexes: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
+    for index in indexes {
+        match twin::twin(scope, table, index) {
+            Twin::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
+            Twin::Create { name, statement } => {
+                let existing = twin::existing(scope, table, index);
+                let done = existing.is_some_and(|twin| twin.is_valid);
+                if existing.is_some_and(|twin| !twin.is_valid) {
+                    let drop = format!("DROP INDEX CONCURRENTLY {}", qualified(&table.schema, &name));
+                    let mut step = Step::new(
+                        Phase::Indexed,
+                        table,
+                        format!("drop invalid index \"{name}\""),
+                        vec![drop],
+                    );
+                    step.lock = Some(Lock::ShareUpdateExclusive);
+                    step.runs = Runs::Client;
+                    step.detail = "left over from a build that was interrupted".to_owned();
+                    steps.push(step);
+                }
+                let kind = if index.is_unique { "unique index" } else { "index" };
+                let mut step =
+                    Step::new(Phase::Indexed, table, format!("build {kind} \"{name}\""), vec![statement]);
+                step.lock = Some(Lock::ShareUpdateExclusive);
+                step.rows = table.rows;
+                step.bytes = index.bytes.max(table.rows.saturating_mul(ENTRY)).max(PAGE);
+                step.runs = Runs::Client;
+                step.done = done;
+                steps.push(step);
+            }
+        }
+    }
+}
+
+/// The name of the check that spares NOT NULL a scan under a lock.
+pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
+    let base = format!("{}_{}", member.table.name, member.number.name);
+    super::names::suffixed(&base, &format!("{}_filled", scope.options.new_suffix))
+}
+
+/// NOT NULL, by way of a check that is validated without keeping writers out.
+///
+/// The check comes after the backfill: before it, an UPDATE that replication brings to a row without a key would
+/// fail, since the trigger on UPDATE does not fire there.
+fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
+    let name = qualified(&table.schema, &table.name);
+    for member in scope.members_of(table.oid).filter(|member| member.is_required()) {
+        let done = member.shadow.is_some_and(|shadow| shadow.not_null);
+        let check = check_name(scope, member);
+        let exists = table.checks.iter().find(|existing| existing.name == check);
+        let (constraint, column) = (quoted(&check), quoted(&member.shadow_name));
+        let mut add = Step::new(
+            Phase::Validated,
+            table,
+            format!("require \"{}\" of new rows", member.shadow_name),
+            vec![format!(
+                "ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({column} IS NOT NULL) NOT VALID"
+            )],
+        );
+        add.lock = Some(Lock::AccessExclusive);
+        add.done = done || exists.is_some();
+        let mut validate = Step::new(
+            Phase::Validated,
+            table,
+            format!("check that no row lacks \"{}\"", member.shadow_name),
+            vec![format!("ALTER TABLE {name} VALIDATE CONSTRAINT {constraint}")],
+        );
+        validate.lock = Some(Lock::ShareUpdateExclusive);
+        validate.rows = table.rows;
+        validate.done = done || exists.is_some_and(|check| check.validated);
+        let mut set = Step::new(
+            Phase::Validated,
+            table,
+            format!("set \"{}\" NOT NULL", member.shadow_name),
+            vec![
+                format!("ALTER TABLE {name} ALTER COLUMN {column} SET NOT NULL"),
+                format!("ALTER TABLE {name} DROP CONSTRAINT {constraint}"),
+            ],
+        );
+        set.lock = Some(Lock::AccessExclusive);
+        set.done = done && exists.is_none();
+        if done && exists.is_some() {
+            set.statements.remove(0);
+        }
+        steps.extend([add, validate, set]);
+    }
+}
+
+/// The name of the foreign key that another gets a twin by.
+pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
+    scope.options.new_name(&key.name)
+}
+
+fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
+    for (old, twin) in scope.foreign_keys() {
+        let (Some(child), Some(parent)) = (scope.facts.table(old.child), scope.facts.table(old.parent))
+        else {
+            continue;
+        };
+        let name = foreign_key_name(scope, old);
+        let child_name = qualified(&child.schema, &child.name);
+        let mut add = Step::new(
+            Phase::Validated,
+            child,
+            format!("add foreign key \"{name}\""),
+            vec![format!(
+                "ALTER TABLE {child_name} ADD CONSTRAINT {} {} NOT VALID",
+                quoted(&name),
+                foreign_key_sql(scope, old, child, parent)
+            )],
+        );
+        add.lock = Some(Lock::ShareRowExclusive);
+        add.done = twin.is_some();
+        add.detail = format!("the lock is on {} as well", qualified(&parent.schema, &parent.name));
+        steps.push(add);
+        if !old.validated {
+            continue;
+        }
+        let existing = twin.map_or(name.as_str(), |twin| twin.name.as_str());
+        let mut validate = Step::new(
+            Phase::Validated,
+            child,
+            format!("validate foreign key \"{existing}\""),
+            vec![format!("ALTER TABLE {child_name} VALIDATE CONSTRAINT {}", quoted(existing))],
+        );
+        validate.lock = Some(Lock::ShareUpdateExclusive);
+        validate.rows = child.rows;
+        validate.done = twin.is_some_and(|twin| twin.validated);
+        steps.push(validate);
+    }
+}
+
+fn foreign_key_sql(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &Table) -> String {
+    let columns = |table: &Table, columns: &[i16]| {
+        let mapped = scope.mapped(table.oid, columns);
+        mapped.iter().map(|column| scope.column_sql(table, *column)).collect::<Vec<_>>().join(", ")
+    };
+    let mut sql = format!(
+        "FOREIGN KEY ({}) REFERENCES {} ({})",
+        columns(child, &key.child_columns),
+        qualified(&parent.schema, &parent.name),
+        columns(parent, &key.parent_columns)
+    );
+    if key.matching == "f" {
+        sql.push_str(" MATCH FULL");
+    }
+    for (event, action) in [("UPDATE", &key.on_update), ("DELETE", &key.on_delete)] {
+        let action = match action.as_str() {
+            "r" => "RESTRICT",
+            "c" => "CASCADE",
+            "n" => "SET NULL",
+            "d" => "SET DEFAULT",
+            _ => continue,
+        };
+        sql.push_str(&format!(" ON {event} {action}"));
+        if event == "DELETE" && !key.set_columns.is_empty() {
+            sql.push_str(&format!(" ({})", columns(child, &key.set_columns)));
+        }
+    }
+    if key.deferrable {
+        sql.push_str(if key.deferred { " DEFERRABLE INITIALLY DEFERRED" } else { " DEFERRABLE" });
+    }
+    sql
+}
+
+fn verify(scope: &Scope<'_>, steps: &mut Vec<Step>) {
+    let name = qualified(&scope.root.schema, &scope.root.name);
+    let statement =
+        format!("SELECT * FROM {}.key_migration_verify({})", scope.facts.extension_schema, literal(&name));
+    let mut step = Step::new(Phase::Verified, scope.root, "compare all values", vec![statement]);
+    step.lock = Some(Lock::AccessShare);
+    step.rows = scope.tables().iter().map(|table| table.rows).fold(0, i64::saturating_add);
+    step.done = scope.options.verified;
+    steps.push(step);
+}

@@ -1,0 +1,297 @@
+//! Which columns are part of a migration, and what keeps them from being.
+
+use super::facts::{Column, Facts, ForeignKey, Index, Table};
+use super::names::{qualified, quoted};
+use super::options::Options;
+use crate::error::{Error, SqlState};
+
+/// The columns of a migration, found in the catalogs.
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    /// The catalogs.
+    pub facts: &'a Facts,
+    /// What the migration was told.
+    pub options: &'a Options,
+    /// The table whose key is migrated.
+    pub root: &'a Table,
+    /// What keys take their time from.
+    pub timestamp: &'a Column,
+    /// The key of the root.
+    key: Member<'a>,
+    /// The key, and every column that refers to it; those of a table one after the other, the root first.
+    pub members: Vec<Member<'a>>,
+}
+
+/// A column of numbers that gets a column of keys beside it.
+#[derive(Clone, Debug)]
+pub struct Member<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// The numbers.
+    pub number: &'a Column,
+    /// The keys, where the column exists.
+    pub shadow: Option<&'a Column>,
+    /// The `attnum` of the keys, or what it will be.
+    pub shadow_number: i16,
+    /// The name of the column of keys, or what it will be.
+    pub shadow_name: String,
+    /// Whether it is the key of the root, not a reference to it.
+    pub is_key: bool,
+    /// Whether a foreign key says that it is a reference.
+    pub declared: bool,
+}
+
+impl Member<'_> {
+    /// Whether every row has a key in the end.
+    pub fn is_required(&self) -> bool {
+        self.is_key || (self.declared && self.number.not_null)
+    }
+
+    /// Its table as SQL writes it.
+    pub fn table_sql(&self) -> String {
+        qualified(&self.table.schema, &self.table.name)
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// The columns of a migration.
+    ///
+    /// # Errors
+    /// 42704 where there is no primary key, 0A000 where it has more than one column, 42804 where it or the timestamp
+    /// is of a wrong type, 42703 and 22023 where the timestamp is not there or not clear.
+    pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
+        let root = facts.table(facts.root).ok_or_else(|| {
+            Error::new(SqlState::UndefinedTable, format!("table with OID {} does not exist", facts.root))
+        })?;
+        let key = key_column(root, options)?;
+        let timestamp = timestamp_column(root, options)?;
+        let key = member(options, root, key, true, true, &[]);
+        let mut members = vec![key.clone()];
+        let mut references: Vec<_> = facts
+            .references
+            .iter()
+            .filter(|reference| (reference.table, reference.column) != (root.oid, key.number.number))
+            .collect();
+        // The root's own first, then by the names of the tables: an order that is the same on every server.
+        references.sort_by_key(|reference| {
+            let table = facts.table(reference.table);
+            let name = table.map(|table| (table.schema.as_str(), table.name.as_str()));
+            (reference.table != root.oid, name, reference.column)
+        });
+        for reference in references {
+            let Some(table) = facts.table(reference.table) else { continue };
+            let Some(number) = table.column(reference.column) else { continue };
+            let new = member(options, table, number, false, reference.declared, &members);
+            members.push(new);
+        }
+        Ok(Self { facts, options, root, timestamp, key, members })
+    }
+
+    /// The key of the root.
+    pub fn key(&self) -> &Member<'a> {
+        &self.key
+    }
+
+    /// The tables, each once, the root first.
+    pub fn tables(&self) -> Vec<&'a Table> {
+        let mut tables: Vec<&Table> = Vec::new();
+        for member in &self.members {
+            if tables.last().is_none_or(|last| last.oid != member.table.oid) {
+                tables.push(member.table);
+            }
+        }
+        tables
+    }
+
+    /// The columns of a table.
+    pub fn members_of(&self, table: u32) -> impl Iterator<Item = &Member<'a>> {
+        self.members.iter().filter(move |member| member.table.oid == table)
+    }
+
+    /// The member that a column of numbers is.
+    pub fn member(&self, table: u32, number: i16) -> Option<&Member<'a>> {
+        self.members.iter().find(|member| (member.table.oid, member.number.number) == (table, number))
+    }
+
+    /// Whether a column is one of keys that exists.
+    fn is_shadow(&self, table: u32, column: i16) -> bool {
+        self.members.iter().any(|member| {
+            member.table.oid == table && member.shadow.is_some_and(|shadow| shadow.number == column)
+        })
+    }
+
+    /// The foreign keys on columns of numbers, each with the one on columns of keys where that exists.
+    pub fn foreign_keys(&self) -> Vec<(&'a ForeignKey, Option<&'a ForeignKey>)> {
+        let is_old = |key: &&'a ForeignKey| {
+            key.child_columns.iter().zip(&key.parent_columns).any(|(child, parent)| {
+                self.member(key.child, *child).is_some() && self.member(key.parent, *parent).is_some()
+            })
+        };
+        let twin_of = |old: &ForeignKey| {
+            let child = self.mapped(old.child, &old.child_columns);
+            let parent = self.mapped(old.parent, &old.parent_columns);
+            self.facts.foreign_keys.iter().find(|key| {
+                (key.child, key.parent) == (old.child, old.parent)
+                    && key.child_columns == child
+                    && key.parent_columns == parent
+            })
+        };
+        self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, twin_of(old))).collect()
+    }
+
+    /// Columns, those of numbers replaced by those of keys.
+    pub fn mapped(&self, table: u32, columns: &[i16]) -> Vec<i16> {
+        let map = |column: &i16| self.member(table, *column).map_or(*column, |member| member.shadow_number);
+        columns.iter().map(map).collect()
+    }
+
+    /// The name of a column, of one that is still to be made, too, as SQL writes it.
+    pub fn column_sql(&self, table: &Table, column: i16) -> String {
+        let planned = self
+            .members_of(table.oid)
+            .find(|member| member.shadow.is_none() && member.shadow_number == column)
+            .map(|member| member.shadow_name.as_str());
+        let name = planned.or_else(|| table.column(column).map(|column| column.name.as_str()));
+        quoted(name.unwrap_or_default())
+    }
+
+    /// The indexes of a table on columns of numbers.
+    pub fn indexes(&self, table: &'a Table) -> impl Iterator<Item = &'a Index> {
+        let numbers: Vec<i16> = self.members_of(table.oid).map(|member| member.number.number).collect();
+        let is_shadowed = move |index: &&Index| {
+            numbers.iter().any(|number| index.has_column(*number) || index.used_columns.contains(number))
+        };
+        table.indexes.iter().filter(is_shadowed)
+    }
+
+    /// Whether an index has a column of keys.
+    pub fn is_new(&self, table: &Table, index: &Index) -> bool {
+        table
+            .columns
+            .iter()
+            .any(|column| index.has_column(column.number) && self.is_shadow(table.oid, column.number))
+    }
+}
+
+fn member<'a>(
+    options: &Options,
+    table: &'a Table,
+    number: &'a Column,
+    is_key: bool,
+    declared: bool,
+    before: &[Member<'a>],
+) -> Member<'a> {
+    let shadow = options.shadow(table.oid, number.number).and_then(|shadow| table.column(shadow));
+    let planned =
+        before.iter().filter(|other| other.table.oid == table.oid && other.shadow.is_none()).count();
+    let next =
+        table.column_count.saturating_add(i16::try_from(planned).unwrap_or(i16::MAX)).saturating_add(1);
+    Member {
+        table,
+        number,
+        shadow,
+        shadow_number: shadow.map_or(next, |shadow| shadow.number),
+        shadow_name: shadow.map_or_else(|| options.new_name(&number.name), |shadow| shadow.name.clone()),
+        is_key,
+        declared,
+    }
+}
+
+fn key_column<'a>(root: &'a Table, options: &Options) -> Result<&'a Column, Error> {
+    let name = qualified(&root.schema, &root.name);
+    if root.kind != "r" {
+        return Err(unfit_kind(root));
+    }
+    let number = match options.key_column {
+        Some(number) => number,
+        None => {
+            let index = root.primary_key().ok_or_else(|| {
+                Error::new(SqlState::UndefinedObject, format!("table \"{name}\" has no primary key"))
+                    .detail("The key that is migrated is the primary key.")
+                    .hint("Add one: ALTER TABLE ... ADD PRIMARY KEY.")
+            })?;
+            match index.keys.as_slice() {
+                [key] => key.column,
+                keys => {
+                    let message = format!("the primary key of table \"{name}\" has {} columns", keys.len());
+                    return Err(Error::new(SqlState::FeatureNotSupported, message)
+                        .detail("A key is migrated that is one column of whole numbers.")
+                        .hint(
+                            "Where one of the columns is a reference, migrate the table that it refers to.",
+                        ));
+                }
+            }
+        }
+    };
+    let column = root.column(number).ok_or_else(|| {
+        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" is gone"))
+            .hint("CALL key_migration_rollback() to end the migration.")
+    })?;
+    if !column.is_integer() {
+        let message = format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
+        return Err(Error::new(SqlState::DatatypeMismatch, message)
+            .detail("A key is migrated from smallint, integer or bigint."));
+    }
+    Ok(column)
+}
+
+fn timestamp_column<'a>(root: &'a Table, options: &Options) -> Result<&'a Column, Error> {
+    let name = qualified(&root.schema, &root.name);
+    let column = match (options.timestamp_column, &options.timestamp_name) {
+        (Some(number), _) => root.column(number).ok_or_else(|| {
+            Error::new(SqlState::UndefinedColumn, format!("the timestamp column of table \"{name}\" is gone"))
+                .hint("CALL key_migration_rollback() to end the migration.")
+        })?,
+        (None, Some(given)) => root.column_named(given).ok_or_else(|| {
+            Error::new(
+                SqlState::UndefinedColumn,
+                format!("column \"{given}\" of table \"{name}\" does not exist"),
+            )
+        })?,
+        (None, None) => {
+            let mut candidates = root.columns.iter().filter(|column| is_instant(column));
+            let usual = root.column_named("created_at").filter(|column| is_instant(column));
+            match (usual, candidates.next(), candidates.next()) {
+                (Some(usual), ..) => usual,
+                (None, Some(only), None) => only,
+                (None, first, _) => {
+                    let message =
+                        format!("it is not clear which column of table \"{name}\" keys take their time from");
+                    let what = if first.is_none() { "no column" } else { "more than one column" };
+                    return Err(Error::new(SqlState::InvalidParameterValue, message)
+                        .detail(format!("It has {what} of type timestamp with time zone."))
+                        .hint("Name one by timestamp_column."));
+                }
+            }
+        }
+    };
+    if !is_instant(column) {
+        let message =
+            format!("column \"{}\" of table \"{name}\" is of type {}", column.name, column.declared_type);
+        return Err(Error::new(SqlState::DatatypeMismatch, message)
+            .detail("A key needs an instant, which only timestamp with time zone is.")
+            .hint("Name a column of type timestamp with time zone by timestamp_column."));
+    }
+    if !column.generated.is_empty() {
+        let message = format!("column \"{}\" of table \"{name}\" is generated", column.name);
+        return Err(Error::new(SqlState::FeatureNotSupported, message)
+            .detail("Triggers that fill keys fire before generated columns have their values.")
+            .hint("Name another column by timestamp_column."));
+    }
+    Ok(column)
+}
+
+fn is_instant(column: &Column) -> bool {
+    column.type_name == "timestamp with time zone"
+}
+
+/// Why the key of a relation of another kind cannot be migrated.
+pub(super) fn unfit_kind(table: &Table) -> Error {
+    let name = qualified(&table.schema, &table.name);
+    match table.kind.as_str() {
+        "p" => Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
+            .detail("Its partitions are not migrated with it.")
+            .hint("Leave the migration of partitioned tables to another time."),
+        _ => Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table")),
+    }
+}

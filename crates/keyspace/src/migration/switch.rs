@@ -1,0 +1,217 @@
+//! Cut-over, the way back, and the end: what one short transaction does with all tables.
+
+use super::facts::{Index, Table};
+use super::names::{literal, qualified, quoted};
+use super::phase::Phase;
+use super::plan::{Lock, Runs, Step, check_name, create_trigger_statements, drop_trigger_statements};
+use super::scope::{Member, Scope};
+use super::twin;
+
+/// Something old and its twin, which change places.
+struct Pair {
+    /// What the old one is called now.
+    old: String,
+    /// What the new one is called now.
+    new: String,
+    of: Renamed,
+}
+
+enum Renamed {
+    Column(String),
+    Constraint(String),
+    Index(String),
+}
+
+impl Renamed {
+    fn statement(&self, from: &str, to: &str) -> String {
+        match self {
+            Self::Column(table) => {
+                format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", quoted(from), quoted(to))
+            }
+            Self::Constraint(table) => {
+                format!("ALTER TABLE {table} RENAME CONSTRAINT {} TO {}", quoted(from), quoted(to))
+            }
+            Self::Index(schema) => {
+                format!("ALTER INDEX {} RENAME TO {}", qualified(schema, from), quoted(to))
+            }
+        }
+    }
+}
+
+/// The locks of all tables, in an order that is always the same.
+pub fn lock_order(scope: &Scope<'_>) -> Vec<u32> {
+    let mut tables: Vec<u32> = scope.tables().iter().map(|table| table.oid).collect();
+    // The root first: whoever writes to both a table and one that refers to it mostly begins there.
+    tables.sort_by_key(|oid| (*oid != scope.root.oid, *oid));
+    tables
+}
+
+/// What changes places at the cut-over.
+fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for table in scope.tables() {
+        let name = qualified(&table.schema, &table.name);
+        for member in scope.members_of(table.oid) {
+            let of = Renamed::Column(name.clone());
+            pairs.push(Pair { old: member.number.name.clone(), new: member.shadow_name.clone(), of });
+        }
+        for (index, twin) in index_pairs(scope, table) {
+            let of = Renamed::Index(table.schema.clone());
+            pairs.push(Pair { old: index.name.clone(), new: twin.name.clone(), of });
+        }
+    }
+    for (old, twin) in scope.foreign_keys() {
+        if let (Some(twin), Some(child)) = (twin, scope.facts.table(old.child)) {
+            let of = Renamed::Constraint(qualified(&child.schema, &child.name));
+            pairs.push(Pair { old: old.name.clone(), new: twin.name.clone(), of });
+        }
+    }
+    pairs
+}
+
+/// The indexes on columns of numbers that have a twin.
+fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
+    let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
+    old.into_iter().filter_map(|index| Some((index, twin::existing(scope, table, index)?))).collect()
+}
+
+/// The names that the cut-over gives to old columns; none must be taken.
+pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
+    scope.options.old_name(&member.number.name)
+}
+
+/// The statements of the cut-over, once all tables are locked: by name, the columns of keys take the place of those
+/// of numbers; the triggers turn round, and fill numbers from keys.
+pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    for pair in pairs(scope) {
+        statements.push(pair.of.statement(&pair.old, &scope.options.old_name(&pair.old)));
+        statements.push(pair.of.statement(&pair.new, &pair.old));
+    }
+    let key = scope.key();
+    statements.push(format!(
+        "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}",
+        key.table_sql(),
+        quoted(&key.number.name),
+        scope.options.target.default(&scope.facts.extension_schema)
+    ));
+    for member in &scope.members {
+        statements.extend(drop_trigger_statements(member));
+        statements.extend(create_trigger_statements(scope, member, true));
+    }
+    statements
+}
+
+/// The statements that take a cut-over back, once all tables are locked.
+pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    let key = scope.key();
+    statements.push(format!(
+        "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
+        key.table_sql(),
+        quoted(&key.shadow_name)
+    ));
+    for pair in pairs(scope) {
+        statements.push(pair.of.statement(&pair.new, &scope.options.new_name(&pair.new)));
+        statements.push(pair.of.statement(&pair.old, &pair.new));
+    }
+    for member in &scope.members {
+        statements.extend(drop_trigger_statements(member));
+        statements.extend(create_trigger_statements(scope, member, false));
+    }
+    statements
+}
+
+/// The statements that take everything else back, once all tables are locked.
+pub fn remove(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    for (old, twin) in scope.foreign_keys() {
+        if let (Some(twin), Some(child)) = (twin, scope.facts.table(old.child)) {
+            statements.push(drop_constraint(child, &twin.name));
+        }
+    }
+    for member in &scope.members {
+        statements.extend(drop_trigger_statements(member));
+        let check = check_name(scope, member);
+        if member.table.checks.iter().any(|existing| existing.name == check) {
+            statements.push(drop_constraint(member.table, &check));
+        }
+        if let Some(shadow) = member.shadow {
+            statements.push(format!(
+                "ALTER TABLE {} DROP COLUMN {}",
+                member.table_sql(),
+                quoted(&shadow.name)
+            ));
+        }
+    }
+    statements
+}
+
+/// The statements that end a migration that is cut over, once all tables are locked: what is left is as if it had been
+/// made with such keys.
+pub fn finalize(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    for (old, twin) in scope.foreign_keys() {
+        if let (Some(_), Some(child)) = (twin, scope.facts.table(old.child)) {
+            statements.push(drop_constraint(child, &old.name));
+        }
+    }
+    for member in &scope.members {
+        statements.extend(drop_trigger_statements(member));
+    }
+    let mut made = Vec::new();
+    for table in scope.tables() {
+        let name = qualified(&table.schema, &table.name);
+        for (index, twin) in index_pairs(scope, table) {
+            if let Some(constraint) = &index.constraint {
+                statements.push(drop_constraint(table, &constraint.name));
+                let kind = if constraint.kind == "p" { "PRIMARY KEY" } else { "UNIQUE" };
+                let twin = quoted(&twin.name);
+                made.push(format!("ALTER TABLE {name} ADD CONSTRAINT {twin} {kind} USING INDEX {twin}"));
+            }
+            if index.is_replica_identity {
+                made.push(format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {}", quoted(&twin.name)));
+            }
+        }
+    }
+    for member in &scope.members {
+        let (old, new) = (quoted(&member.number.name), quoted(&member.shadow_name));
+        statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
+        let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+        made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()));
+    }
+    statements.extend(made);
+    statements
+}
+
+fn drop_constraint(table: &Table, name: &str) -> String {
+    format!("ALTER TABLE {} DROP CONSTRAINT {}", qualified(&table.schema, &table.name), quoted(name))
+}
+
+/// The steps for a plan.
+pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
+    let name = literal(&qualified(&scope.root.schema, &scope.root.name));
+    let schema = &scope.facts.extension_schema;
+    let mut step = Step::new(
+        Phase::CutOver,
+        scope.root,
+        "cut over",
+        vec![format!("CALL {schema}.key_migration_cutover({name})")],
+    );
+    step.lock = Some(Lock::AccessExclusive);
+    step.runs = Runs::Procedure;
+    step.done = scope.options.cut_over;
+    step.detail = "all tables at once, for as long as renaming takes".to_owned();
+    steps.push(step);
+    let confirm = literal(&scope.root.name);
+    let mut step = Step::new(
+        Phase::Finalized,
+        scope.root,
+        "drop the old columns",
+        vec![format!("CALL {schema}.key_migration_finalize({name}, confirm => {confirm})")],
+    );
+    step.lock = Some(Lock::AccessExclusive);
+    step.runs = Runs::Procedure;
+    step.detail = "no way back".to_owned();
+    steps.push(step);
+}

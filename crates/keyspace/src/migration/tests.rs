@@ -1,0 +1,402 @@
+//! Plans of the article's case, of half-finished migrations, and of what cannot be migrated.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proptest::prelude::*;
+
+use super::backfill::{self, Range};
+use super::facts::{Check, Column, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Table};
+use super::{Options, Phase, Runs, Scope, Target, names, plan, switch};
+use crate::SqlState;
+
+const ORDERS: u32 = 10;
+const AUDIT: u32 = 20;
+
+fn column(number: i16, name: &str, type_name: &str, not_null: bool) -> Column {
+    Column {
+        number,
+        name: name.to_owned(),
+        type_name: type_name.to_owned(),
+        declared_type: type_name.to_owned(),
+        not_null,
+        ..Column::default()
+    }
+}
+
+fn index(oid: u32, name: &str, columns: &[i16], is_primary: bool) -> Index {
+    Index {
+        oid,
+        name: name.to_owned(),
+        method: "btree".to_owned(),
+        is_unique: is_primary,
+        is_primary,
+        is_valid: true,
+        keys: columns.iter().map(|column| IndexKey { column: *column, ..IndexKey::default() }).collect(),
+        constraint: is_primary.then(|| IndexConstraint {
+            name: name.to_owned(),
+            kind: "p".to_owned(),
+            deferrable: false,
+        }),
+        ..Index::default()
+    }
+}
+
+fn table(oid: u32, name: &str, columns: Vec<Column>, indexes: Vec<Index>) -> Table {
+    Table {
+        oid,
+        schema: "shop".to_owned(),
+        name: name.to_owned(),
+        kind: "r".to_owned(),
+        persistence: "p".to_owned(),
+        rows: 1_000,
+        heap_bytes: 100_000,
+        is_owner: true,
+        replica_identity: "d".to_owned(),
+        column_count: i16::try_from(columns.len()).unwrap(),
+        columns,
+        indexes,
+        ..Table::default()
+    }
+}
+
+fn foreign_key(name: &str, child: (u32, &[i16]), parent: (u32, &[i16])) -> ForeignKey {
+    ForeignKey {
+        name: name.to_owned(),
+        child: child.0,
+        child_columns: child.1.to_vec(),
+        parent: parent.0,
+        parent_columns: parent.1.to_vec(),
+        matching: "s".to_owned(),
+        on_update: "a".to_owned(),
+        on_delete: "a".to_owned(),
+        validated: true,
+        ..ForeignKey::default()
+    }
+}
+
+/// Orders that refer to orders, and an audit table whose primary key has the reference in it.
+fn shop() -> Facts {
+    Facts {
+        extension_schema: "keyspace".to_owned(),
+        may_skip_triggers: true,
+        root: ORDERS,
+        key_range: Some((1, 1_000)),
+        tables: vec![
+            table(
+                ORDERS,
+                "orders",
+                vec![
+                    column(1, "id", "bigint", true),
+                    column(2, "created_at", "timestamp with time zone", true),
+                    column(3, "replaces", "bigint", false),
+                ],
+                vec![index(11, "orders_pkey", &[1], true), index(12, "orders_replaces_idx", &[3], false)],
+            ),
+            table(
+                AUDIT,
+                "Audit",
+                vec![column(1, "order_id", "integer", true), column(2, "no", "integer", true)],
+                vec![index(21, "Audit_pkey", &[1, 2], true)],
+            ),
+        ],
+        references: vec![
+            Reference { table: AUDIT, column: 1, declared: true },
+            Reference { table: ORDERS, column: 3, declared: true },
+        ],
+        foreign_keys: vec![
+            foreign_key("orders_replaces_fkey", (ORDERS, &[3]), (ORDERS, &[1])),
+            foreign_key("Audit_order_id_fkey", (AUDIT, &[1]), (ORDERS, &[1])),
+        ],
+    }
+}
+
+fn options() -> Options {
+    Options { salt: "shop.orders".to_owned(), ..Options::new(Target::Uuid) }
+}
+
+fn statements(facts: &Facts, options: &Options, phase: Phase) -> Vec<String> {
+    let plan = plan::plan(facts, options).unwrap();
+    let steps = plan.steps.iter().filter(|step| step.phase == phase && !step.done);
+    steps.flat_map(|step| step.statements.clone()).collect()
+}
+
+#[test]
+fn the_articles_case() {
+    let (facts, options) = (shop(), options());
+    let plan = plan::plan(&facts, &options).unwrap();
+    assert!(plan.refusal().is_none(), "{:?}", plan.refusal());
+    let prepared = statements(&facts, &options, Phase::Prepared);
+    assert_eq!(prepared[0], "ALTER TABLE shop.orders ADD COLUMN id_new uuid, ADD COLUMN replaces_new uuid");
+    assert!(prepared.contains(
+        &"CREATE TRIGGER \"~key_migration_insert_3\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \
+          keyspace.key_migration_reference('10', 'number', 'uuid', 'shop.orders', '3', '5', '10', '1', '4', '2')"
+            .to_owned()
+    ));
+    assert_eq!(
+        statements(&facts, &options, Phase::Backfilled)[2],
+        "UPDATE ONLY shop.\"Audit\" AS t SET order_id_new = (SELECT COALESCE(p.id_new, \
+         keyspace.key_migration_uuid(p.created_at, p.id, 'shop.orders')) FROM shop.orders AS p \
+         WHERE p.id OPERATOR(pg_catalog.=) t.order_id) \
+         WHERE t.ctid OPERATOR(pg_catalog.>=) '(0,0)'::pg_catalog.tid \
+         AND t.ctid OPERATOR(pg_catalog.<) '(128,0)'::pg_catalog.tid AND t.order_id_new IS NULL"
+    );
+    assert_eq!(
+        statements(&facts, &options, Phase::Indexed),
+        [
+            "CREATE UNIQUE INDEX CONCURRENTLY orders_pkey_new ON shop.orders USING btree (id_new)",
+            "CREATE INDEX CONCURRENTLY orders_replaces_idx_new ON shop.orders USING btree (replaces_new)",
+            "CREATE UNIQUE INDEX CONCURRENTLY \"Audit_pkey_new\" ON shop.\"Audit\" USING btree (order_id_new, no)",
+        ]
+    );
+    let validated = statements(&facts, &options, Phase::Validated);
+    assert!(validated.contains(
+        &"ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_order_id_fkey_new\" FOREIGN KEY (order_id_new) \
+          REFERENCES shop.orders (id_new) NOT VALID"
+            .to_owned()
+    ));
+    // A nullable reference stays one.
+    assert!(!validated.iter().any(|statement| statement.contains("replaces_new SET NOT NULL")));
+}
+
+#[test]
+fn phases_come_in_order() {
+    let plan = plan::plan(&shop(), &options()).unwrap();
+    let phases: Vec<Phase> = plan.steps.iter().map(|step| step.phase).collect();
+    assert!(phases.is_sorted(), "{phases:?}");
+    assert_eq!(phases.last(), Some(&Phase::Finalized));
+}
+
+#[test]
+fn trap_m12_what_runs_nowhere_else_is_the_clients() {
+    let plan = plan::plan(&shop(), &options()).unwrap();
+    for step in &plan.steps {
+        let alone =
+            step.statements.iter().any(|one| one.contains("CONCURRENTLY") || one.starts_with("VACUUM"));
+        assert_eq!(alone, step.runs == Runs::Client, "{step:?}");
+    }
+}
+
+/// The shop as it is when everything but the cut-over is done.
+fn verified() -> (Facts, Options) {
+    let mut facts = shop();
+    let mut options = Options {
+        shadows: vec![(ORDERS, 1, 4), (ORDERS, 3, 5), (AUDIT, 1, 3)],
+        filled: vec![ORDERS, AUDIT],
+        verified: true,
+        key_column: Some(1),
+        timestamp_column: Some(2),
+        ..options()
+    };
+    facts.tables[0].columns.push(column(4, "id_new", "uuid", true));
+    facts.tables[0].columns.push(column(5, "replaces_new", "uuid", false));
+    facts.tables[1].columns.push(column(3, "order_id_new", "uuid", true));
+    facts.tables[0].indexes.push(Index { is_unique: true, ..index(13, "orders_pkey_new", &[4], false) });
+    facts.tables[0].indexes.push(index(14, "orders_replaces_idx_new", &[5], false));
+    facts.tables[1].indexes.push(Index { is_unique: true, ..index(22, "Audit_pkey_new", &[3, 2], false) });
+    facts.foreign_keys.push(foreign_key("orders_replaces_fkey_new", (ORDERS, &[5]), (ORDERS, &[4])));
+    facts.foreign_keys.push(foreign_key("Audit_order_id_fkey_new", (AUDIT, &[3]), (ORDERS, &[4])));
+    options.filled.sort_unstable();
+    (facts, options)
+}
+
+#[test]
+fn what_is_done_is_not_planned_again() {
+    let (facts, options) = verified();
+    let plan = plan::plan(&facts, &options).unwrap();
+    let left: Vec<&str> = plan.left(Phase::Verified).map(|step| step.action.as_str()).collect();
+    // The facts have no triggers.
+    assert_eq!(left, ["create triggers", "create triggers"]);
+}
+
+#[test]
+fn trap_m12_an_invalid_index_is_dropped_and_built_again() {
+    let (mut facts, options) = verified();
+    facts.tables[0].indexes[2].is_valid = false;
+    assert_eq!(
+        statements(&facts, &options, Phase::Indexed),
+        [
+            "DROP INDEX CONCURRENTLY shop.orders_pkey_new",
+            "CREATE UNIQUE INDEX CONCURRENTLY orders_pkey_new ON shop.orders USING btree (id_new)",
+        ]
+    );
+}
+
+#[test]
+fn cut_over_and_back_leave_the_names_as_they_were() {
+    let (before, mut options) = verified();
+    let mut facts = before.clone();
+    for statement in switch::cut_over(&Scope::new(&facts, &options).unwrap()) {
+        apply_rename(&mut facts, &statement);
+    }
+    let orders: Vec<&str> = facts.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(orders, ["id_old", "created_at", "replaces_old", "id", "replaces"]);
+    let indexes: Vec<&str> = facts.tables[1].indexes.iter().map(|index| index.name.as_str()).collect();
+    assert_eq!(indexes, ["Audit_pkey_old", "Audit_pkey"]);
+    let keys: Vec<&str> = facts.foreign_keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "orders_replaces_fkey_old",
+            "Audit_order_id_fkey_old",
+            "orders_replaces_fkey",
+            "Audit_order_id_fkey"
+        ]
+    );
+    options.cut_over = true;
+    for statement in switch::take_back(&Scope::new(&facts, &options).unwrap()) {
+        apply_rename(&mut facts, &statement);
+    }
+    assert_eq!(facts, before);
+}
+
+#[test]
+fn the_end_is_what_a_person_would_have_written() {
+    let (mut facts, mut options) = verified();
+    for statement in switch::cut_over(&Scope::new(&facts, &options).unwrap()) {
+        apply_rename(&mut facts, &statement);
+    }
+    options.cut_over = true;
+    assert_eq!(
+        switch::finalize(&Scope::new(&facts, &options).unwrap()),
+        [
+            "ALTER TABLE shop.orders DROP CONSTRAINT orders_replaces_fkey_old",
+            "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_old\"",
+            "ALTER TABLE shop.orders DROP CONSTRAINT orders_pkey_old",
+            "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_pkey_old\"",
+            "ALTER TABLE shop.orders DROP COLUMN id_old",
+            "ALTER TABLE shop.orders DROP COLUMN replaces_old",
+            "ALTER TABLE shop.\"Audit\" DROP COLUMN order_id_old",
+            "ALTER TABLE shop.orders ADD CONSTRAINT orders_pkey PRIMARY KEY USING INDEX orders_pkey",
+            "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_pkey\" PRIMARY KEY USING INDEX \"Audit_pkey\"",
+            "COMMENT ON COLUMN shop.orders.id IS NULL",
+            "COMMENT ON COLUMN shop.orders.replaces IS NULL",
+            "COMMENT ON COLUMN shop.\"Audit\".order_id IS NULL",
+        ]
+    );
+}
+
+/// Does what a RENAME says; other statements change nothing that these tests look at.
+fn apply_rename(facts: &mut Facts, statement: &str) {
+    let unquoted = |name: &str| name.trim_matches('"').to_owned();
+    let words: Vec<&str> = statement.split(' ').collect();
+    match words.as_slice() {
+        ["ALTER", "TABLE", table, "RENAME", "COLUMN", from, "TO", to] => {
+            let table = unquoted(table.split_once('.').unwrap().1);
+            let table = facts.tables.iter_mut().find(|other| other.name == table).unwrap();
+            assert!(table.column_named(&unquoted(to)).is_none(), "{statement}: the name is taken");
+            let column = table.columns.iter_mut().find(|column| column.name == unquoted(from));
+            column.unwrap_or_else(|| panic!("{statement}")).name = unquoted(to);
+        }
+        ["ALTER", "TABLE", _, "RENAME", "CONSTRAINT", from, "TO", to] => {
+            assert!(!facts.foreign_keys.iter().any(|key| key.name == unquoted(to)), "{statement}");
+            let key = facts.foreign_keys.iter_mut().find(|key| key.name == unquoted(from));
+            key.unwrap_or_else(|| panic!("{statement}")).name = unquoted(to);
+        }
+        ["ALTER", "INDEX", from, "RENAME", "TO", to] => {
+            let from = unquoted(from.split_once('.').unwrap().1);
+            let indexes = || facts.tables.iter().flat_map(|table| &table.indexes);
+            assert!(!indexes().any(|index| index.name == unquoted(to)), "{statement}: the name is taken");
+            let index =
+                facts.tables.iter_mut().flat_map(|table| &mut table.indexes).find(|one| one.name == from);
+            let index = index.unwrap_or_else(|| panic!("{statement}"));
+            index.name = unquoted(to);
+            if let Some(constraint) = &mut index.constraint {
+                constraint.name = unquoted(to);
+            }
+        }
+        _ => assert!(!statement.contains("RENAME"), "{statement}"),
+    }
+}
+
+fn refusal(change: impl FnOnce(&mut Facts, &mut Options)) -> crate::Error {
+    let (mut facts, mut options) = (shop(), options());
+    change(&mut facts, &mut options);
+    match plan::plan(&facts, &options) {
+        Err(error) => error,
+        Ok(plan) => plan.refusal().cloned().expect("it must be refused"),
+    }
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let error = refusal(|facts, _| facts.tables[0].indexes.clear());
+    assert_eq!(
+        (error.sqlstate, error.message.as_str()),
+        (SqlState::UndefinedObject, "table \"shop.orders\" has no primary key")
+    );
+    let error = refusal(|facts, _| facts.tables[0].columns[0].type_name = "text".to_owned());
+    assert_eq!(error.sqlstate, SqlState::DatatypeMismatch);
+    let error =
+        refusal(|facts, _| facts.tables[0].columns[1].type_name = "timestamp without time zone".to_owned());
+    assert_eq!(error.sqlstate, SqlState::InvalidParameterValue);
+    let error = refusal(|_, options| options.timestamp_name = Some("id".to_owned()));
+    assert_eq!(error.sqlstate, SqlState::DatatypeMismatch);
+    let error = refusal(|facts, _| facts.tables[1].columns.push(column(3, "order_id_new", "text", false)));
+    assert_eq!(
+        (error.sqlstate, error.message.as_str()),
+        (SqlState::DuplicateColumn, "column \"order_id_new\" of table \"shop.\"Audit\"\" already exists")
+    );
+    let error = refusal(|facts, _| facts.tables[1].columns.push(column(3, "order_id_old", "text", false)));
+    assert_eq!(error.sqlstate, SqlState::DuplicateColumn);
+    let error = refusal(|facts, _| facts.tables[1].kind = "p".to_owned());
+    assert_eq!(error.sqlstate, SqlState::FeatureNotSupported);
+    let error = refusal(|facts, _| facts.foreign_keys[1].deferrable = true);
+    assert_eq!(error.sqlstate, SqlState::FeatureNotSupported);
+    let error = refusal(|facts, _| facts.tables[1].is_owner = false);
+    assert_eq!(error.sqlstate, SqlState::InsufficientPrivilege);
+    assert!(Options { new_suffix: String::new(), ..options() }.check().is_err());
+    assert!(Options { old_suffix: "_new".to_owned(), ..options() }.check().is_err());
+}
+
+#[test]
+fn trap_m13_actions_of_foreign_keys_are_kept() {
+    let mut facts = shop();
+    facts.foreign_keys[1] = ForeignKey {
+        matching: "f".to_owned(),
+        on_delete: "n".to_owned(),
+        on_update: "c".to_owned(),
+        set_columns: vec![1],
+        validated: false,
+        ..facts.foreign_keys[1].clone()
+    };
+    let validated = statements(&facts, &options(), Phase::Validated);
+    let expected = "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_order_id_fkey_new\" FOREIGN KEY (order_id_new) \
+         REFERENCES shop.orders (id_new) MATCH FULL ON UPDATE CASCADE ON DELETE SET NULL (order_id_new) NOT VALID";
+    assert!(validated.iter().any(|statement| statement == expected), "{validated:#?}");
+    // One that is not valid has a twin that is not either.
+    let validate = "VALIDATE CONSTRAINT \"Audit_order_id_fkey_new\"";
+    assert!(!validated.iter().any(|statement| statement.contains(validate)));
+}
+
+#[test]
+fn a_check_that_was_left_over_goes() {
+    let (mut facts, options) = verified();
+    let name = "orders_id_new_filled".to_owned();
+    facts.tables[0].checks.push(Check { name, columns: vec![4], validated: true, definition: String::new() });
+    assert_eq!(
+        statements(&facts, &options, Phase::Validated),
+        ["ALTER TABLE shop.orders DROP CONSTRAINT orders_id_new_filled"]
+    );
+}
+
+proptest! {
+    #[test]
+    fn batches_cover_every_page_once(pages in 0_i64..5_000, batch in 1_i64..700) {
+        let mut position = 0;
+        while let Some(Range { from, to }) = backfill::next(position, pages, batch) {
+            prop_assert_eq!(from, position);
+            prop_assert!(to > from && to - from <= batch);
+            position = to;
+        }
+        prop_assert_eq!(position, pages);
+    }
+
+    #[test]
+    fn names_stay_names(name in "\\PC{0,80}", suffix in "[_a-z]{1,16}") {
+        let long = names::suffixed(&name, &suffix);
+        prop_assert!(long.len() <= 63 && long.ends_with(&suffix));
+        let quoted = names::quoted(&name);
+        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        prop_assert_eq!(inner.map_or(quoted.clone(), |inner| inner.replace("\"\"", "\"")), name);
+    }
+}

@@ -1,0 +1,125 @@
+//! The index on the new column for each index on the old one.
+
+use super::facts::{Index, IndexKey, Table};
+use super::names::{qualified, quoted};
+use super::scope::Scope;
+
+/// What is to become of an index on a column of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Twin {
+    /// The same index on columns of keys.
+    Create {
+        /// Its name, not quoted.
+        name: String,
+        /// `CREATE INDEX CONCURRENTLY`.
+        statement: String,
+    },
+    /// None can be made; the reason is a sentence.
+    Leave(&'static str),
+}
+
+/// The twin of an index.
+pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
+    let numbers: Vec<i16> = scope.members_of(table.oid).map(|member| member.number.number).collect();
+    if index.used_columns.iter().any(|column| numbers.contains(column)) {
+        return Twin::Leave(
+            "It has an expression or a condition on the number, which is to be written for keys by hand.",
+        );
+    }
+    if index.constraint.as_ref().is_some_and(|constraint| constraint.kind == "x") {
+        return Twin::Leave(
+            "Exclusion constraints cannot be added without a lock on the table; it is to be made by hand.",
+        );
+    }
+    if !matches!(index.method.as_str(), "btree" | "hash" | "brin") {
+        return Twin::Leave("Its access method has no operators for keys.");
+    }
+    let mapped = |column: i16| scope.mapped(table.oid, &[column]).first().copied().unwrap_or(column);
+    let keys: Vec<String> =
+        index.keys.iter().map(|key| key_sql(scope, table, key, mapped(key.column), index)).collect();
+    let mut include: Vec<String> =
+        index.include.iter().map(|column| scope.column_sql(table, mapped(*column))).collect();
+    if is_of_key(scope, table, index) {
+        include.extend(scope.options.include.iter().map(|name| quoted(name)));
+    }
+    let name = scope.options.new_name(&index.name);
+    let mut statement = format!(
+        "CREATE {}INDEX CONCURRENTLY {} ON {} USING {} ({})",
+        if index.is_unique { "UNIQUE " } else { "" },
+        quoted(&name),
+        qualified(&table.schema, &table.name),
+        index.method,
+        keys.join(", ")
+    );
+    if !include.is_empty() {
+        statement.push_str(&format!(" INCLUDE ({})", include.join(", ")));
+    }
+    if index.nulls_not_distinct {
+        statement.push_str(" NULLS NOT DISTINCT");
+    }
+    if !index.options.is_empty() {
+        statement.push_str(&format!(" WITH ({})", index.options.join(", ")));
+    }
+    if let Some(tablespace) = &index.tablespace {
+        statement.push_str(&format!(" TABLESPACE {}", quoted(tablespace)));
+    }
+    if let Some(predicate) = &index.predicate {
+        statement.push_str(&format!(" WHERE {predicate}"));
+    }
+    Twin::Create { name, statement }
+}
+
+/// The index of a table that is the twin of another.
+///
+/// It is found by what it is made of: until the cut-over by its name, too, and afterwards, when names have changed
+/// places, by its columns alone.
+pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
+    let columns = |index: &Index| index.keys.iter().map(|key| key.column).collect::<Vec<_>>();
+    let wanted = scope.mapped(table.oid, &columns(index));
+    let same = |other: &&Index| {
+        scope.is_new(table, other)
+            && other.is_unique == index.is_unique
+            && other.method == index.method
+            && other.predicate == index.predicate
+            && columns(other) == wanted
+    };
+    let name = if scope.options.cut_over {
+        // `x_old` has the twin `x`.
+        index.name.strip_suffix(scope.options.old_suffix.as_str()).unwrap_or(&index.name).to_owned()
+    } else {
+        scope.options.new_name(&index.name)
+    };
+    let mut candidates: Vec<&Index> = table.indexes.iter().filter(same).collect();
+    candidates.sort_by_key(|other| other.name != name);
+    candidates.into_iter().next().filter(|other| scope.options.cut_over || other.name == name)
+}
+
+/// Whether an index is that of the primary key that is migrated.
+fn is_of_key(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
+    index.is_primary && table.oid == scope.root.oid
+}
+
+fn key_sql(scope: &Scope<'_>, table: &Table, key: &IndexKey, column: i16, index: &Index) -> String {
+    let mut sql = match &key.expression {
+        Some(expression) => format!("({expression})"),
+        None => scope.column_sql(table, column),
+    };
+    // A column of keys has another type, so it takes that type's own.
+    if column == key.column {
+        for part in [
+            key.collation.as_ref().map(|name| format!(" COLLATE {name}")),
+            key.opclass.as_ref().map(|name| format!(" {name}")),
+        ] {
+            sql.push_str(&part.unwrap_or_default());
+        }
+    }
+    if index.method == "btree" {
+        match (key.descending, key.nulls_first) {
+            (false, false) => {}
+            (false, true) => sql.push_str(" NULLS FIRST"),
+            (true, true) => sql.push_str(" DESC"),
+            (true, false) => sql.push_str(" DESC NULLS LAST"),
+        }
+    }
+    sql
+}

@@ -1,0 +1,337 @@
+//! What a person should know before the first step, and what keeps a migration from being begun.
+
+use super::facts::{Column, ForeignKey, Index, Table, Trigger};
+use super::names::qualified;
+use super::scope::{Member, Scope, unfit_kind};
+use super::{plan, switch};
+use crate::error::{Error, SqlState};
+use crate::keys::derived::MAX_ID;
+
+/// How much a warning weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The migration cannot be begun.
+    Error,
+    /// Something is to be done by hand, or is other than one might think.
+    Warning,
+}
+
+/// Something to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// How much it weighs.
+    pub severity: Severity,
+    /// The table.
+    pub table: u32,
+    /// What it is, as an error would say it.
+    pub error: Error,
+}
+
+impl Warning {
+    fn refusal(table: &Table, error: Error) -> Self {
+        Self { severity: Severity::Error, table: table.oid, error }
+    }
+
+    fn remark(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(hint);
+        Self { severity: Severity::Warning, table: table.oid, error }
+    }
+
+    /// Whether it keeps the migration from being begun.
+    pub fn is_refusal(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// An index that gets no twin.
+pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Warning {
+    let name = qualified(&table.schema, &index.name);
+    Warning::remark(table, format!("index \"{name}\" is not built for keys"), why)
+}
+
+/// Everything to know.
+pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
+    let mut found = Vec::new();
+    for table in scope.tables() {
+        tables(scope, table, &mut found);
+        triggers(scope, table, &mut found);
+    }
+    for member in &scope.members {
+        member_columns(scope, member, &mut found);
+    }
+    for (key, _) in scope.foreign_keys() {
+        foreign_key(scope, key, &mut found);
+    }
+    values(scope, &mut found);
+    // What refuses first.
+    found.sort_by_key(|warning| !warning.is_refusal());
+    found
+}
+
+fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
+    let name = qualified(&table.schema, &table.name);
+    let refuse = |sqlstate, message: String, detail: &str, hint: &str| {
+        let mut error = Error::new(sqlstate, message).hint(hint);
+        error.detail = (!detail.is_empty()).then(|| detail.to_owned());
+        Warning::refusal(table, error)
+    };
+    if table.kind != "r" {
+        found.push(Warning::refusal(table, unfit_kind(table)));
+        return;
+    }
+    if table.is_partition || table.is_inherited {
+        found.push(refuse(
+            SqlState::FeatureNotSupported,
+            format!("table \"{name}\" is part of an inheritance tree"),
+            "Columns cannot be added to a part of it alone, and keys would not be unique in all of it.",
+            "Detach it, or leave it out of the migration.",
+        ));
+    }
+    if table.persistence == "t" || table.is_system {
+        let what = if table.is_system { "belongs to PostgreSQL or an extension" } else { "is temporary" };
+        found.push(refuse(
+            SqlState::WrongObjectType,
+            format!("table \"{name}\" {what}"),
+            "",
+            "Migrate ordinary tables of your own.",
+        ));
+    }
+    if !table.is_owner {
+        found.push(refuse(
+            SqlState::InsufficientPrivilege,
+            format!("must be owner of table {name}"),
+            "",
+            "Run the migration as a role that owns all of its tables.",
+        ));
+    }
+    if let Some(rule) = table.rules.first() {
+        found.push(refuse(
+            SqlState::FeatureNotSupported,
+            format!("table \"{name}\" has the rule \"{rule}\""),
+            "Rules rewrite the statements of the backfill.",
+            "Drop the rule, or make a trigger of it.",
+        ));
+    }
+    if !scope.options.include.is_empty() && table.oid == scope.root.oid {
+        for column in &scope.options.include {
+            if table.column_named(column).is_none() {
+                let message = format!("column \"{column}\" of table \"{name}\" does not exist");
+                let error = Error::new(SqlState::UndefinedColumn, message)
+                    .hint("Name columns of the table by include_columns.");
+                found.push(Warning::refusal(table, error));
+            }
+        }
+    }
+    if !table.publications.is_empty() {
+        found.push(Warning::remark(
+            table,
+            format!("table \"{name}\" is published by {}", list(&table.publications)),
+            "Add the new columns on subscribers first, and mind that the backfill is replicated; a cut-over on one side alone stops replication.",
+        ));
+    }
+    match table.replica_identity.as_str() {
+        "f" => found.push(Warning::remark(
+            table,
+            format!("table \"{name}\" has the replica identity FULL"),
+            "Each row that the backfill changes goes into the log twice over.",
+        )),
+        "n" => found.push(Warning::remark(
+            table,
+            format!("table \"{name}\" has the replica identity NOTHING"),
+            "Where it is published with updates, the backfill fails; give it another replica identity.",
+        )),
+        _ => {}
+    }
+    for member in scope.members_of(table.oid) {
+        let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
+        for dependent in &table.dependents {
+            if dependent.column == member.number.number {
+                match kinds.iter_mut().find(|(kind, _)| *kind == dependent.kind) {
+                    Some((_, names)) => names.push(dependent.name.clone()),
+                    None => kinds.push((&dependent.kind, vec![dependent.name.clone()])),
+                }
+            }
+        }
+        for (kind, mut names) in kinds {
+            names.dedup();
+            found.push(Warning::remark(
+                table,
+                format!("{kind} {} uses column \"{}\" of table \"{name}\"", list(&names), member.number.name),
+                "It goes on with the number after the cut-over, whatever name that has then, and keeps the column from being dropped; make it anew after the cut-over.",
+            ));
+        }
+    }
+}
+
+fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
+    let name = qualified(&table.schema, &table.name);
+    let users: Vec<&Trigger> = table.triggers.iter().filter(|trigger| !trigger.is_ours).collect();
+    let fired: Vec<String> =
+        users.iter().filter(|trigger| trigger.is_on_update()).map(|trigger| trigger.name.clone()).collect();
+    if !fired.is_empty() {
+        let message = format!("table \"{name}\" has triggers that fire on UPDATE: {}", list(&fired));
+        if scope.options.fire_triggers {
+            found.push(Warning::remark(table, message, "They fire for every row that the backfill changes."));
+        } else if scope.facts.may_skip_triggers {
+            let always: Vec<String> = users
+                .iter()
+                .filter(|trigger| trigger.kind & 16 != 0 && trigger.enabled == "A")
+                .map(|trigger| trigger.name.clone())
+                .collect();
+            let hint = if always.is_empty() {
+                "They do not fire for the rows that the backfill changes.".to_owned()
+            } else {
+                format!(
+                    "Of these, {} fire for the rows that the backfill changes, since they are ENABLE ALWAYS.",
+                    list(&always)
+                )
+            };
+            found.push(Warning::remark(table, message, hint));
+        } else {
+            let error = Error::new(SqlState::InsufficientPrivilege, message)
+                .detail("Keeping them from firing on the backfill takes the right to set session_replication_role.")
+                .hint("Run the migration as a superuser, or let them fire by fire_triggers => true.");
+            found.push(Warning::refusal(table, error));
+        }
+    }
+    let late: Vec<String> = users
+        .iter()
+        .filter(|trigger| trigger.is_before_write() && trigger.name.as_str() > "~key_migration_")
+        .map(|trigger| trigger.name.clone())
+        .collect();
+    if !late.is_empty() {
+        found.push(Warning::remark(
+            table,
+            format!("table \"{name}\" has triggers that fire after those of the migration: {}", list(&late)),
+            "A number or a time that they change comes too late for the key; give them names that come before \"~\".",
+        ));
+    }
+}
+
+fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
+    let (table, number) = (member.table, member.number);
+    let name = member.table_sql();
+    let of = format!("column \"{}\" of table \"{name}\"", number.name);
+    if !number.is_integer() {
+        let error =
+            Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", number.declared_type))
+                .detail("A reference is migrated from smallint, integer or bigint.");
+        found.push(Warning::refusal(table, error));
+    }
+    if !number.generated.is_empty() {
+        let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is generated"))
+            .detail("Triggers that fill keys fire before generated columns have their values.");
+        found.push(Warning::refusal(table, error));
+    }
+    let mut wanted: Vec<String> = Vec::new();
+    if member.shadow.is_none() {
+        wanted.push(member.shadow_name.clone());
+    }
+    if !scope.options.cut_over {
+        wanted.push(switch::old_column_name(scope, member));
+    }
+    for taken in wanted.into_iter().filter(|wanted| table.column_named(wanted).is_some()) {
+        let error = Error::new(
+            SqlState::DuplicateColumn,
+            format!("column \"{taken}\" of table \"{name}\" already exists"),
+        )
+        .detail("It is a name that the migration needs.")
+        .hint("Choose other names by new_suffix and old_suffix, or rename the column.");
+        found.push(Warning::refusal(table, error));
+    }
+    let check = plan::check_name(scope, member);
+    let is_foreign = |existing: &&super::facts::Check| {
+        existing.name == check && member.shadow.is_none_or(|shadow| existing.columns != [shadow.number])
+    };
+    if table.checks.iter().any(|existing| is_foreign(&existing)) {
+        let error = Error::new(
+            SqlState::DuplicateObject,
+            format!("constraint \"{check}\" of table \"{name}\" already exists"),
+        )
+        .hint("Choose another name by new_suffix, or rename the constraint.");
+        found.push(Warning::refusal(table, error));
+    }
+    if !member.is_key && !member.declared {
+        found.push(Warning::remark(
+            table,
+            format!("no foreign key says what {of} refers to"),
+            "Rows that refer to nothing get no key.",
+        ));
+    }
+}
+
+fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
+    let Some(child) = scope.facts.table(key.child) else { return };
+    let name = qualified(&child.schema, &child.name);
+    let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
+    if key.deferrable {
+        let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is deferrable"))
+            .detail("A row may be inserted before the one that it refers to, and has no key to take then.")
+            .hint("ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.");
+        found.push(Warning::refusal(child, error));
+    }
+    if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d") {
+        found.push(Warning::remark(
+            child,
+            format!("{of} has the action SET DEFAULT"),
+            "Give the new column the key of the default row as its default before the cut-over.",
+        ));
+    }
+    if !key.validated {
+        found.push(Warning::remark(
+            child,
+            format!("{of} is not valid"),
+            "Its twin is not validated either, and rows that refer to nothing get no key.",
+        ));
+    }
+}
+
+fn values(scope: &Scope<'_>, found: &mut Vec<Warning>) {
+    let (table, timestamp) = (scope.root, scope.timestamp);
+    let name = qualified(&table.schema, &table.name);
+    let of = format!("column \"{}\" of table \"{name}\"", timestamp.name);
+    if !timestamp.not_null {
+        let part = match timestamp.null_thousandths {
+            Some(0) | None => String::new(),
+            Some(part) => format!(", and about {part} of 1000 rows are"),
+        };
+        found.push(Warning::remark(
+            table,
+            format!("{of} can be NULL{part}"),
+            "Such rows, and those whose time is infinite or before 1970, get keys of 1970-01-01, in the order of their numbers.",
+        ));
+    }
+    if let Some(rows) = rows_for_each_time(timestamp) {
+        found.push(Warning::remark(
+            table,
+            format!("{of} has about {rows} rows for each time"),
+            "Their keys are in the order of their numbers, and never equal.",
+        ));
+    }
+    if let Some((least, greatest)) = scope.facts.key_range
+        && (least < 0 || greatest > MAX_ID)
+    {
+        found.push(Warning::remark(
+            table,
+            format!("column \"{}\" of table \"{name}\" has numbers from {least} to {greatest}", scope.key().number.name),
+            format!("Numbers below 0 and above {MAX_ID} do not fit into keys: theirs are hashed, so among rows of one time they have no order, and cannot be read back."),
+        ));
+    }
+}
+
+/// How many rows share a time, where it is more than one.
+fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
+    let distinct = timestamp.distinct_thousandths?;
+    let rows = 1_000_i64.checked_div(distinct)?;
+    (rows > 1).then_some(rows)
+}
+
+/// Names as a sentence lists them.
+fn list(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let mut quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("\"{name}\"")).collect();
+    if names.len() > MOST {
+        quoted.push(format!("{} more", names.len() - MOST));
+    }
+    quoted.join(", ")
+}
