@@ -1063,6 +1063,475 @@ COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   interleave_new_sequences
+--   ulid_type
+
+CREATE FUNCTION @extschema@.key_migration_uuid(ts timestamp with time zone, id bigint, salt text DEFAULT '') RETURNS uuid
+    LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_uuid_wrapper';
+CREATE FUNCTION @extschema@.key_migration_ulid(ts timestamp with time zone, id bigint, salt text DEFAULT '') RETURNS @extschema@.ulid
+    LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_ulid_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_uuid(timestamp with time zone, bigint, text) IS
+'the key that a key migration gives to a row: uuidv7_from_timestamp(ts, id, salt), and never an error: a time that no key can hold counts as 1970-01-01, an id that does not fit is hashed';
+COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, bigint, text) IS
+'the key that a key migration gives to a row: ulid_from_timestamp(ts, id, salt), and never an error: a time that no key can hold counts as 1970-01-01, an id that does not fit is hashed';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_derived
+
+-- The migrations of each server and database. What can be seen in the catalogs is not kept here, so that nothing can
+-- contradict them: only what the owner has said, and how far the backfill has come.
+CREATE TABLE @extschema@.key_migration (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    relation oid NOT NULL,
+    key_attribute smallint NOT NULL,
+    timestamp_attribute smallint NOT NULL,
+    target text NOT NULL CHECK (target IN ('uuid', 'ulid')),
+    salt text NOT NULL,
+    include_columns name[] NOT NULL,
+    new_suffix text NOT NULL,
+    old_suffix text NOT NULL,
+    fire_triggers boolean NOT NULL,
+    batch_pages integer NOT NULL CHECK (batch_pages > 0),
+    pause interval NOT NULL,
+    lock_timeout interval NOT NULL,
+    retries integer NOT NULL CHECK (retries >= 0),
+    paused boolean NOT NULL DEFAULT false,
+    pid integer,
+    tries integer NOT NULL DEFAULT 0,
+    last_error text,
+    created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    verified_at timestamp with time zone,
+    cut_over_at timestamp with time zone,
+    finalized_at timestamp with time zone,
+    PRIMARY KEY (system_identifier, database, relation)
+);
+CREATE TABLE @extschema@.key_migration_column (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    attribute smallint NOT NULL,
+    new_attribute smallint,
+    declared boolean NOT NULL,
+    PRIMARY KEY (system_identifier, database, relation, attribute),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+);
+CREATE TABLE @extschema@.key_migration_table (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    file oid NOT NULL,
+    page bigint NOT NULL,
+    pages bigint NOT NULL,
+    behind int8multirange NOT NULL DEFAULT '{}',
+    filled_rows bigint NOT NULL DEFAULT 0,
+    busy_time interval NOT NULL DEFAULT '0',
+    vacuumed_page bigint NOT NULL DEFAULT 0,
+    started_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamp with time zone,
+    PRIMARY KEY (system_identifier, database, relation),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+);
+CREATE TABLE @extschema@.key_migration_step (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    step bigint NOT NULL,
+    relation oid,
+    action text NOT NULL,
+    statements text[] NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    lock_wait interval,
+    lock_held interval,
+    tries integer NOT NULL DEFAULT 0,
+    error text,
+    PRIMARY KEY (system_identifier, database, migration, step)
+);
+
+REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
+    @extschema@.key_migration_step FROM PUBLIC;
+GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
+    @extschema@.key_migration_step TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_column,
+    @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
+
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_column
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_table
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_step
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+ALTER TABLE @extschema@.key_migration ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_column ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_table ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_step ENABLE REPLICA TRIGGER interleaved_not_replicated;
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_column IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_table IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_step IS
+'leaves out rows that replication brings from another server';
+
+COMMENT ON TABLE @extschema@.key_migration IS
+'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_column IS
+'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_table IS
+'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_step IS
+'what key migrations have done, which the view key_migration_log shows; never dumped; the rows of other servers and databases mean nothing here';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_tables
+
+-- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+CREATE FUNCTION @extschema@.key_migration_key() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_key';
+CREATE FUNCTION @extschema@.key_migration_reference() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_reference';
+
+COMMENT ON FUNCTION @extschema@.key_migration_key() IS
+'trigger of a table whose key is migrated: gives a key to rows that have none';
+COMMENT ON FUNCTION @extschema@.key_migration_reference() IS
+'trigger of a table that refers to one whose key is migrated: keeps number and key in step';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_triggers
+
+CREATE FUNCTION @extschema@.key_migration_plan(
+    migration regclass,
+    timestamp_column name DEFAULT NULL,
+    target text DEFAULT 'uuid',
+    salt text DEFAULT NULL,
+    include_columns name[] DEFAULT '{}',
+    new_suffix text DEFAULT '_new',
+    old_suffix text DEFAULT '_old',
+    fire_triggers boolean DEFAULT false
+) RETURNS TABLE (
+    step integer,
+    phase text,
+    table_name regclass,
+    action text,
+    done boolean,
+    lock text,
+    row_count bigint,
+    byte_count bigint,
+    detail text,
+    statement text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_plan_wrapper';
+
+CREATE FUNCTION @extschema@.key_migration_statements(
+    migration regclass,
+    through text DEFAULT 'verified'
+) RETURNS TABLE (
+    step integer,
+    phase text,
+    statement text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_statements_wrapper';
+
+CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
+'what migrating the key of a table would do, to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
+COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
+'the statements that take a key migration through a phase, those that are done left out; for \gexec of psql';
+COMMENT ON FUNCTION @extschema@.key_migration_phase(regclass) IS
+'the last phase of a key migration that is complete: planned, prepared, backfilled, indexed, validated, verified, cut over, finalized';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_plan
+
+CREATE FUNCTION @extschema@.key_migration_create(
+    migration regclass,
+    timestamp_column name DEFAULT NULL,
+    target text DEFAULT 'uuid',
+    salt text DEFAULT NULL,
+    include_columns name[] DEFAULT '{}',
+    new_suffix text DEFAULT '_new',
+    old_suffix text DEFAULT '_old',
+    fire_triggers boolean DEFAULT false
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
+CREATE FUNCTION @extschema@.key_migration_add_reference(
+    migration regclass,
+    table_name regclass,
+    columns name[]
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
+CREATE FUNCTION @extschema@.key_migration_set(
+    migration regclass,
+    batch_pages integer DEFAULT NULL,
+    pause interval DEFAULT NULL,
+    lock_timeout interval DEFAULT NULL,
+    retries integer DEFAULT NULL,
+    paused boolean DEFAULT NULL
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
+'begin to migrate the key of a table, and every column that refers to it: remembers what was asked for, and changes nothing else';
+COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[]) IS
+'columns that refer to a key that is migrated, though no foreign key says so';
+COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
+'how a key migration goes on: size of a batch, pause between batches, how long and how often locks are tried; or stop and resume it; what is NULL stays; it follows at once';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_create
+
+CREATE FUNCTION @extschema@.key_migration_verify(migration regclass) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    check_name text,
+    ok boolean,
+    row_count bigint,
+    example text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_verify_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
+'compare numbers and keys of a key migration: each kind of row that there must not be, how many there are, and the number of one';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_verify
+
+CREATE FUNCTION @extschema@.key_migration_check(procedure text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    AS 'MODULE_PATHNAME', 'key_migration_check_wrapper';
+CREATE FUNCTION @extschema@.key_migration_begin(
+    migration regclass,
+    task text,
+    through text,
+    max_pages bigint,
+    confirm text
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_begin_wrapper';
+CREATE FUNCTION @extschema@.key_migration_next() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_next_wrapper';
+
+CREATE PROCEDURE @extschema@.key_migration_advance(
+    migration regclass,
+    through text DEFAULT 'verified',
+    max_pages bigint DEFAULT NULL
+)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_advance');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'advance', through, max_pages, NULL);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_cutover');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'cut over', NULL, NULL, NULL);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_rollback');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, NULL);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+CREATE PROCEDURE @extschema@.key_migration_finalize(migration regclass, confirm text)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_finalize');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'finalize', NULL, NULL, confirm);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+COMMENT ON FUNCTION @extschema@.key_migration_check(text) IS
+'part of the procedures of key migrations: refuses a transaction block';
+COMMENT ON FUNCTION @extschema@.key_migration_begin(regclass, text, text, bigint, text) IS
+'part of the procedures of key migrations: their first transaction';
+COMMENT ON FUNCTION @extschema@.key_migration_next() IS
+'part of the procedures of key migrations: each further transaction';
+COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
+'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
+COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass) IS
+'give the new columns of a key migration the names of the old ones, in one short transaction, tried until no lock has to be waited for';
+COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
+'take the cut-over of a key migration back, or, before it, everything else';
+COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text) IS
+'drop the old columns of a key migration, and move primary keys to the new ones; there is no way back';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_procedures
+
+CREATE VIEW @extschema@.key_migration_progress AS
+SELECT m.relation::regclass AS migration,
+       CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
+            THEN @extschema@.key_migration_phase(m.relation) END AS phase,
+       CASE WHEN m.paused THEN 'paused'
+            WHEN NOT EXISTS (
+                -- The advisory lock of a migration: "keym" in ASCII, and the table.
+                SELECT FROM pg_catalog.pg_locks l
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) m.database
+                  AND l.classid OPERATOR(pg_catalog.=) 1801812333::oid AND l.objid OPERATOR(pg_catalog.=) m.relation
+                  AND l.objsubid OPERATOR(pg_catalog.=) 2 AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
+            WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
+            ELSE 'running' END AS state,
+       t.relation::regclass AS table_name,
+       t.filled_rows,
+       CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
+            ELSE pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1) END AS percent,
+       CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
+            THEN (t.filled_rows OPERATOR(pg_catalog./) EXTRACT(epoch FROM t.busy_time))::bigint END AS rows_per_second,
+       CASE WHEN t.finished_at IS NULL AND t.page OPERATOR(pg_catalog.>) 0
+            THEN (t.updated_at OPERATOR(pg_catalog.-) t.started_at) OPERATOR(pg_catalog.*)
+                 ((t.pages OPERATOR(pg_catalog.-) t.page)::double precision OPERATOR(pg_catalog./) t.page::double precision)
+            END AS time_left,
+       CASE WHEN m.pid IS NOT NULL THEN pg_catalog.pg_blocking_pids(m.pid) END AS waits_for,
+       m.tries,
+       m.last_error,
+       m.pid,
+       t.started_at,
+       t.updated_at,
+       t.finished_at
+FROM @extschema@.key_migration m
+LEFT JOIN @extschema@.key_migration_table t
+       ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
+      AND t.database OPERATOR(pg_catalog.=) m.database
+      AND t.migration OPERATOR(pg_catalog.=) m.relation
+WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
+
+CREATE VIEW @extschema@.key_migration_log AS
+SELECT s.migration::regclass AS migration,
+       s.step,
+       s.relation::regclass AS table_name,
+       s.action,
+       s.started_at,
+       s.ended_at,
+       s.lock_wait,
+       s.lock_held,
+       s.tries,
+       s.statements
+FROM @extschema@.key_migration_step s
+WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
+
+COMMENT ON VIEW @extschema@.key_migration_progress IS
+'how far each key migration of this database has come, with a row for each of its tables once their backfill has begun';
+COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete';
+COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
+COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
+COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'how much of the table it has gone through';
+COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'how quick it is while it works';
+COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'how long the rest of the table takes at the rate so far';
+COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'the processes whose locks it waits for';
+COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'how often it has tried to get a lock';
+COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'what last went wrong';
+COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'the process that last worked at it';
+COMMENT ON COLUMN @extschema@.key_migration_progress.started_at IS 'when the backfill of the table began';
+COMMENT ON COLUMN @extschema@.key_migration_progress.updated_at IS 'when it last did something';
+COMMENT ON COLUMN @extschema@.key_migration_progress.finished_at IS 'when it was through';
+COMMENT ON VIEW @extschema@.key_migration_log IS
+'what the procedures of key migrations have done in this database';
+COMMENT ON COLUMN @extschema@.key_migration_log.migration IS 'the table whose key is migrated';
+COMMENT ON COLUMN @extschema@.key_migration_log.step IS 'the number of the entry';
+COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL where it was about all of them';
+COMMENT ON COLUMN @extschema@.key_migration_log.action IS 'what was done';
+COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the try that succeeded began';
+COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it was done, the commit left out';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_wait IS 'how long that try waited for locks';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_held IS 'how long it held them, the commit left out';
+COMMENT ON COLUMN @extschema@.key_migration_log.tries IS 'how many tries came before it';
+COMMENT ON COLUMN @extschema@.key_migration_log.statements IS 'the statements';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/sequences/status.rs
 -- pg_keyspace::sequences::status::check_interleaved_sequences
 -- Skipped due to `#[pgrx(sql = false)]`
@@ -1095,6 +1564,78 @@ COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
 /* <begin connected objects> */
 -- src/sequences/status.rs
 -- pg_keyspace::sequences::status::interleaved_sequences_status
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/create.rs
+-- pg_keyspace::migration::create::key_migration_add_reference
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/advance.rs
+-- pg_keyspace::migration::advance::key_migration_begin
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/advance.rs
+-- pg_keyspace::migration::advance::key_migration_check
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/create.rs
+-- pg_keyspace::migration::create::key_migration_create
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/advance.rs
+-- pg_keyspace::migration::advance::key_migration_next
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/planned.rs
+-- pg_keyspace::migration::planned::key_migration_phase
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/planned.rs
+-- pg_keyspace::migration::planned::key_migration_plan
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/create.rs
+-- pg_keyspace::migration::create::key_migration_set
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/planned.rs
+-- pg_keyspace::migration::planned::key_migration_statements
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/derive.rs
+-- pg_keyspace::migration::derive::key_migration_ulid
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/derive.rs
+-- pg_keyspace::migration::derive::key_migration_uuid
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/verify.rs
+-- pg_keyspace::migration::verify::key_migration_verify
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

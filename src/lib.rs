@@ -6,6 +6,7 @@ pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod fmgr;
 mod keys;
+mod migration;
 mod sequences;
 
 /// Called once by every process that loads the library.

@@ -33,6 +33,11 @@ mod unguarded;
 mod uuid_result;
 mod uuidv7;
 
+pub(crate) use raw_text::RawText;
+pub(crate) use salt::tag_key;
+pub(crate) use ulid_type::Ulid;
+pub(crate) use uuid_result::UuidResult;
+
 /// Asks for what the keys share between sessions; called once, when the library is loaded.
 pub(crate) fn request_shared_memory() {
     shared_word::request();

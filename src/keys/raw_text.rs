@@ -53,7 +53,7 @@ impl<'fcx> RawText<'fcx> {
     }
 
     /// The text in UTF-8, whatever the encoding of the database is.
-    pub(super) fn to_utf8(self) -> &'fcx str {
+    pub(crate) fn to_utf8(self) -> &'fcx str {
         // The same in every encoding of a server, also where PostgreSQL has no conversion.
         if let Some(text) = self.0.is_ascii().then(|| std::str::from_utf8(self.0)).and_then(Result::ok) {
             return text;

@@ -13,7 +13,7 @@ const LONGEST_CACHED: usize = 1_024;
 static LAST: PerBackend<Option<(Vec<u8>, TagKey)>> = PerBackend::new(None);
 
 /// The key of a salt. It is hashed in UTF-8, so that nodes whose databases are in different encodings agree.
-pub(super) fn tag_key(salt: RawText<'_>) -> TagKey {
+pub(crate) fn tag_key(salt: RawText<'_>) -> TagKey {
     if let Some(key) = cached(salt.bytes()) {
         return key;
     }

@@ -44,7 +44,7 @@ pub(super) fn prepare() -> SpiResult<OwnedPreparedStatement> {
 }
 
 /// Runs `read` with the settings for our own queries.
-pub(super) fn with_own_settings<T>(read: impl FnOnce() -> T) -> T {
+pub(crate) fn with_own_settings<T>(read: impl FnOnce() -> T) -> T {
     settings::with(OWN_QUERIES, read)
 }
 
@@ -250,7 +250,7 @@ fn leave_out_descendants(entry: &mut Entry) {
 }
 
 /// The type of numbers that a type, or what a domain is made of, is; `None` where it is none.
-pub(super) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
+pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
     // SAFETY: looks the type up, and what a domain is made of.
     match unsafe { pg_sys::getBaseType(declared?) } {
         pg_sys::INT2OID => Some(NumberType::Smallint),
@@ -290,7 +290,7 @@ fn replicated() -> SpiResult<HashSet<u32>> {
 }
 
 /// The name of a relation for a message, in quotation marks.
-pub(super) fn relation_name(relation: pg_sys::Oid) -> String {
+pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
     // SAFETY: looks the OID up in the cache; the result is a copy in the current memory context, or null.
     let name = unsafe { pg_sys::get_rel_name(relation) };
     if name.is_null() {

@@ -9,7 +9,7 @@ use crate::error::{raise, report};
 
 /// A refusal of ours, or an error of SPI itself.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Refused(Error),
     /// Which means that a query of ours is wrong.
     Spi(SpiError),
@@ -17,7 +17,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Leaves the function called from SQL with it.
-    pub(super) fn raise(self) -> ! {
+    pub(crate) fn raise(self) -> ! {
         match self {
             Self::Refused(error) => raise(report(error)),
             Self::Spi(error) => raise(ErrorReport::new(

@@ -214,7 +214,7 @@ pub(super) fn lock_all<'a>(
 }
 
 /// Whether an error says that others are at it, and that trying again will do.
-pub(super) fn is_in_use(error: &CaughtError) -> bool {
+pub(crate) fn is_in_use(error: &CaughtError) -> bool {
     let code = match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report.sql_error_code(),
         CaughtError::RustPanic { ereport, .. } => ereport.sql_error_code(),
@@ -223,7 +223,7 @@ pub(super) fn is_in_use(error: &CaughtError) -> bool {
 }
 
 /// Sleeps, and can be cancelled.
-pub(super) fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     let until = Instant::now() + time;
     loop {
         pgrx::check_for_interrupts!();

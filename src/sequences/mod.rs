@@ -1,35 +1,35 @@
 //! Interleaved sequences: the functions that SQL calls, and what they read of the server.
 
 mod batches;
-mod catalog;
+pub(crate) mod catalog;
 mod confirm;
 mod created;
 mod ddl_replication;
 mod defaults;
 mod extreme;
-mod failure;
+pub(crate) mod failure;
 mod feeds;
 mod guard;
 mod identity;
 mod in_place;
-mod locks;
+pub(crate) mod locks;
 mod new_sequences;
-mod nextval;
+pub(crate) mod nextval;
 mod node_state;
 mod peers;
 mod records;
 mod replicated;
-mod request;
+pub(crate) mod request;
 mod reset;
 mod selection;
-mod settings;
+pub(crate) mod settings;
 mod setup;
 mod split;
 mod status;
 mod steps;
 mod stored;
-mod subtransaction;
-mod tables;
+pub(crate) mod subtransaction;
+pub(crate) mod tables;
 mod unchecked_record;
 
 pub(crate) use settings::register as register_settings;

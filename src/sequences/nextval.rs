@@ -188,7 +188,7 @@ unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, at: usize) -> Option<pg_sys
 }
 
 /// An argument that must not be NULL is.
-pub(super) fn null(argument: &str) -> Error {
+pub(crate) fn null(argument: &str) -> Error {
     Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not be null"))
 }
 

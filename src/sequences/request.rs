@@ -99,7 +99,7 @@ impl Request {
 }
 
 /// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
-pub(super) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Error> {
+pub(crate) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Error> {
     // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(name.as_ptr());
@@ -118,7 +118,7 @@ pub(super) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Err
 }
 
 /// The OID of the function that runs.
-pub(super) fn running(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
+pub(crate) fn running(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     // SAFETY: called by the function manager, which fills in flinfo.
     unsafe { (*(*fcinfo).flinfo).fn_oid }
 }

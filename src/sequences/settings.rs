@@ -76,7 +76,7 @@ pub(super) fn context() -> pg_sys::GucContext::Type {
 
 /// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
 /// On an error the transaction's end takes them back.
-pub(super) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
+pub(crate) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
     // SAFETY: a new level of settings is opened and closed within this transaction; where `step`
     // raises an error, the abort of the transaction or subtransaction closes the level.
     let level = unsafe { pg_sys::NewGUCNestLevel() };

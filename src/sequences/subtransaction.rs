@@ -73,7 +73,7 @@ pub(super) fn read_and_release<T>(read: impl FnOnce() -> T) -> Result<T, Box<Cau
 
 /// Runs `step` in a subtransaction. An error of PostgreSQL takes back what it did, locks included, and is given
 /// to the caller, who must not swallow it when it is a cancellation.
-pub(super) fn attempt<T>(step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
+pub(crate) fn attempt<T>(step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
     let subtransaction = Subtransaction::begin();
     let value = subtransaction.run(step)?;
     subtransaction.commit();

@@ -9,7 +9,7 @@ use crate::error::or_raise;
 
 /// A table of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Table(&'static CStr);
+pub(crate) struct Table(&'static CStr);
 
 /// Which node a database is.
 pub(super) const NODE: Table = Table(c"interleaved_node");
@@ -21,8 +21,13 @@ pub(super) const FEED: Table = Table(c"interleaved_feed");
 pub(super) const SETUP: Table = Table(c"interleaved_setup");
 
 impl Table {
+    /// The table of this name.
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        Self(name)
+    }
+
     /// Its name, not quoted.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.0.to_str().unwrap_or_default()
     }
 
@@ -30,7 +35,7 @@ impl Table {
     ///
     /// # Errors
     /// 55000 where it is gone.
-    pub(super) fn oid(self, function: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
+    pub(crate) fn oid(self, function: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
         // SAFETY: looks up catalogs by OID and by a NUL-terminated name.
         let table =
             unsafe { pg_sys::get_relname_relid(self.0.as_ptr(), pg_sys::get_func_namespace(function)) };
@@ -43,7 +48,7 @@ impl Table {
     }
 
     /// Its name with that of its schema, quoted, in the encoding of the database: for a statement.
-    pub(super) fn qualified(self, function: pg_sys::Oid) -> Vec<u8> {
+    pub(crate) fn qualified(self, function: pg_sys::Oid) -> Vec<u8> {
         // SAFETY: the schema exists, since a function in it runs; the strings are NUL-terminated.
         unsafe {
             let schema = pg_sys::get_namespace_name(pg_sys::get_func_namespace(function));
@@ -53,7 +58,7 @@ impl Table {
     }
 
     /// Whether the caller has one of these privileges on it: who has one of ours has all.
-    pub(super) fn allows(self, function: pg_sys::Oid, privileges: u32) -> bool {
+    pub(crate) fn allows(self, function: pg_sys::Oid, privileges: u32) -> bool {
         let table = or_raise(self.oid(function));
         // SAFETY: looks up catalogs by OID.
         unsafe {
@@ -65,7 +70,7 @@ impl Table {
 }
 
 /// A statement in which each `{}` stands for a table of ours.
-pub(super) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> std::ffi::CString {
+pub(crate) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> std::ffi::CString {
     let name = table.qualified(function);
     let bytes: Vec<&[u8]> = text.split("{}").map(str::as_bytes).collect();
     std::ffi::CString::new(bytes.join(name.as_slice())).unwrap_or_default()
@@ -73,7 +78,7 @@ pub(super) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> std:
 
 /// The key of this database's rows. A copy of the cluster made by dump, template, pg_createsubscriber
 /// or pg_upgrade has another.
-pub(super) fn own_key() -> (i64, pg_sys::Oid) {
+pub(crate) fn own_key() -> (i64, pg_sys::Oid) {
     // SAFETY: both are set before a backend runs its first statement.
     unsafe { (pg_sys::GetSystemIdentifier() as i64, pg_sys::MyDatabaseId) }
 }

@@ -3,8 +3,8 @@
 
 pub mod error;
 pub mod keys;
-pub mod sentence;
 pub mod migration;
+pub mod sentence;
 pub mod sequences;
 
 pub use error::{Error, SqlState};

@@ -14,10 +14,13 @@
 //! | [`warnings`] | what a person should know before the first step |
 //! | [`plan`] | the steps of each phase |
 //! | [`twin`] | the index on the new column for each index on the old one |
+//! | [`verify`] | what is compared before a cut-over |
 //! | [`switch`] | cut-over, the way back, and the end |
+//! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 
 pub mod backfill;
+pub mod derive;
 pub mod facts;
 pub mod names;
 pub mod options;
@@ -28,6 +31,7 @@ pub mod switch;
 #[cfg(test)]
 mod tests;
 pub mod twin;
+pub mod verify;
 pub mod warnings;
 
 pub use facts::Facts;

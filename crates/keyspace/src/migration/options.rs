@@ -110,6 +110,11 @@ impl Options {
         }
     }
 
+    /// Names out of a JSON array of them.
+    pub fn names(json: &str) -> Vec<String> {
+        serde_json::from_str(json).unwrap_or_default()
+    }
+
     /// Refuses suffixes that make no names.
     ///
     /// # Errors

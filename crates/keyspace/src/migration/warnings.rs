@@ -322,7 +322,7 @@ fn values(scope: &Scope<'_>, found: &mut Vec<Warning>) {
 /// How many rows share a time, where it is more than one.
 fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
     let distinct = timestamp.distinct_thousandths?;
-    let rows = 1_000_i64.checked_div(distinct)?;
+    let rows = distinct.checked_add(2_000)?.checked_div(distinct.checked_mul(2)?)?;
     (rows > 1).then_some(rows)
 }
 

@@ -1,0 +1,62 @@
+//! The key of a row that has none: derived, and never refused, since a row that can be inserted without a migration
+//! must not fail because of it.
+
+use crate::keys::derived::{self, MAX_ID};
+use crate::keys::{Instant, Layout, TagKey, hashed};
+
+/// The key of a row of this time, in PostgreSQL's microseconds, and this number.
+///
+/// A time that no key can hold (none, infinite, before 1970) counts as 1970-01-01; a number that does not fit is
+/// hashed (trap M1). The same time and number always give the same key.
+#[inline]
+pub fn key<L: Layout>(micros: Option<i64>, number: i64, tag: &TagKey) -> L::Key {
+    let instant = micros.and_then(instant).unwrap_or(Instant::MIN);
+    if !(0..=MAX_ID).contains(&number) {
+        return hashed::encode::<L>(instant, hashed::Value::BigInt(number), tag);
+    }
+    match derived::encode::<L>(instant, number, tag) {
+        Ok(key) => key,
+        Err(_) => hashed::encode::<L>(instant, hashed::Value::BigInt(number), tag),
+    }
+}
+
+/// The instant of PostgreSQL's microseconds, where a key can hold it.
+fn instant(micros: i64) -> Option<Instant> {
+    Instant::from_unix_micros(micros.checked_sub(Instant::MIN.postgres_micros())?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::keys::{UlidLayout, UuidV7Layout};
+
+    #[test]
+    fn it_is_the_derived_key_where_there_is_one() {
+        let tag = TagKey::of_salt("public.orders");
+        for micros in [0, 1, -1, 700_000_000_000_000, Instant::MIN.postgres_micros()] {
+            for number in [0, 1, 42, MAX_ID] {
+                let instant = Instant::from_postgres_micros(micros).unwrap();
+                let expected = derived::encode::<UuidV7Layout>(instant, number, &tag).unwrap();
+                assert_eq!(key::<UuidV7Layout>(Some(micros), number, &tag), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn trap_m01_odd_times_and_numbers_have_keys_too() {
+        let tag = TagKey::UNSALTED;
+        let first = key::<UlidLayout>(None, 1, &tag);
+        for micros in [i64::MIN, i64::MAX, Instant::MIN.postgres_micros() - 1, Instant::MIN.postgres_micros()]
+        {
+            assert_eq!(key::<UlidLayout>(Some(micros), 1, &tag), first);
+        }
+        assert!(first < key::<UlidLayout>(None, 2, &tag));
+        let odd =
+            [i64::MIN, -1, MAX_ID + 1, i64::MAX].map(|number| key::<UuidV7Layout>(Some(0), number, &tag));
+        for (at, one) in odd.iter().enumerate() {
+            assert!(!odd[at + 1..].contains(one));
+        }
+    }
+}

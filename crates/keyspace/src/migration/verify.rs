@@ -1,0 +1,144 @@
+//! What is compared before a cut-over, as queries.
+
+use super::names::{literal, quoted};
+use super::scope::{Member, Scope};
+
+/// A query that says how many rows there are of a kind, and gives an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// A few words, the same as in the documentation.
+    pub name: &'static str,
+    /// The table.
+    pub table: u32,
+    /// The column.
+    pub column: String,
+    /// Whether there must be none of them.
+    pub must_be_none: bool,
+    /// `SELECT count, example`.
+    pub query: String,
+}
+
+/// The queries for all columns.
+pub fn checks(scope: &Scope<'_>) -> Vec<Check> {
+    scope
+        .members
+        .iter()
+        .flat_map(|member| if member.is_key { key(scope, member) } else { reference(scope, member) })
+        .collect()
+}
+
+fn check(member: &Member<'_>, name: &'static str, must_be_none: bool, query: String) -> Check {
+    Check { name, table: member.table.oid, column: member.shadow_name.clone(), must_be_none, query }
+}
+
+/// The key of the root: there, different, and in the order of time and number. Before a cut-over every key has been
+/// derived, and derived keys are in that order by construction; one that is not what the row gives now belongs to a
+/// row whose time or number has changed since, which is no error.
+fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
+    let (table, number) = (member.table_sql(), quoted(&member.number.name));
+    let shadow = quoted(&member.shadow_name);
+    let derived = format!(
+        "{}.{}(t.{}, t.{number}, {})",
+        scope.facts.extension_schema,
+        scope.options.target.derivation(),
+        quoted(&scope.timestamp.name),
+        literal(&scope.options.salt)
+    );
+    vec![
+        check(
+            member,
+            "rows",
+            false,
+            format!("SELECT pg_catalog.count(*), NULL::text FROM ONLY {table} AS t"),
+        ),
+        check(
+            member,
+            "rows without key",
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {table} AS t WHERE t.{shadow} IS NULL"
+            ),
+        ),
+        check(
+            member,
+            "equal keys",
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(d.k) FROM (SELECT t.{shadow}::text AS k FROM ONLY {table} AS t \
+                 WHERE t.{shadow} IS NOT NULL GROUP BY t.{shadow} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS d"
+            ),
+        ),
+        check(
+            member,
+            "rows changed since",
+            false,
+            format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {table} AS t \
+                 WHERE t.{shadow}::text OPERATOR(pg_catalog.<>) ({derived})::text"
+            ),
+        ),
+        digest(member),
+    ]
+}
+
+fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
+    let (table, number) = (member.table_sql(), quoted(&member.number.name));
+    let shadow = quoted(&member.shadow_name);
+    let key = scope.key();
+    let (root, root_number, root_key) = (key.table_sql(), quoted(&key.number.name), quoted(&key.shadow_name));
+    let joined = format!(
+        "FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON p.{root_number} OPERATOR(pg_catalog.=) t.{number}"
+    );
+    let example = format!("pg_catalog.min(t.{number})::text");
+    vec![
+        check(
+            member,
+            "rows",
+            false,
+            format!("SELECT pg_catalog.count(*), NULL::text FROM ONLY {table} AS t"),
+        ),
+        // What refers to nothing has nothing to take a key from. Where a foreign key forbids it there is none.
+        check(
+            member,
+            "orphans",
+            member.declared,
+            format!(
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{number} IS NOT NULL AND p.{root_number} IS NULL"
+            ),
+        ),
+        check(
+            member,
+            "other than referenced",
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_number} IS NOT NULL \
+                 AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
+            ),
+        ),
+        check(
+            member,
+            "keys without number",
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{shadow}::text) FROM ONLY {table} AS t \
+                 WHERE t.{number} IS NULL AND t.{shadow} IS NOT NULL"
+            ),
+        ),
+        digest(member),
+    ]
+}
+
+/// The same on every node that has the same pairs of number and key, in whatever order.
+fn digest(member: &Member<'_>) -> Check {
+    let (table, number) = (member.table_sql(), quoted(&member.number.name));
+    let shadow = quoted(&member.shadow_name);
+    check(
+        member,
+        "digest",
+        false,
+        format!(
+            "SELECT pg_catalog.count(t.{shadow}), pg_catalog.to_hex(COALESCE(pg_catalog.bit_xor(pg_catalog.hashtextextended(\
+             pg_catalog.concat(t.{number}, ' ', t.{shadow}), 0)), 0)) FROM ONLY {table} AS t"
+        ),
+    )
+}

@@ -1,0 +1,36 @@
+CREATE FUNCTION @extschema@.key_migration_create(
+    migration regclass,
+    timestamp_column name DEFAULT NULL,
+    target text DEFAULT 'uuid',
+    salt text DEFAULT NULL,
+    include_columns name[] DEFAULT '{}',
+    new_suffix text DEFAULT '_new',
+    old_suffix text DEFAULT '_old',
+    fire_triggers boolean DEFAULT false
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
+CREATE FUNCTION @extschema@.key_migration_add_reference(
+    migration regclass,
+    table_name regclass,
+    columns name[]
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
+CREATE FUNCTION @extschema@.key_migration_set(
+    migration regclass,
+    batch_pages integer DEFAULT NULL,
+    pause interval DEFAULT NULL,
+    lock_timeout interval DEFAULT NULL,
+    retries integer DEFAULT NULL,
+    paused boolean DEFAULT NULL
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
+'begin to migrate the key of a table, and every column that refers to it: remembers what was asked for, and changes nothing else';
+COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[]) IS
+'columns that refer to a key that is migrated, though no foreign key says so';
+COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
+'how a key migration goes on: size of a batch, pause between batches, how long and how often locks are tried; or stop and resume it; what is NULL stays; it follows at once';

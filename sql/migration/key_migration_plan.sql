@@ -1,0 +1,45 @@
+CREATE FUNCTION @extschema@.key_migration_plan(
+    migration regclass,
+    timestamp_column name DEFAULT NULL,
+    target text DEFAULT 'uuid',
+    salt text DEFAULT NULL,
+    include_columns name[] DEFAULT '{}',
+    new_suffix text DEFAULT '_new',
+    old_suffix text DEFAULT '_old',
+    fire_triggers boolean DEFAULT false
+) RETURNS TABLE (
+    step integer,
+    phase text,
+    table_name regclass,
+    action text,
+    done boolean,
+    lock text,
+    row_count bigint,
+    byte_count bigint,
+    detail text,
+    statement text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_plan_wrapper';
+
+CREATE FUNCTION @extschema@.key_migration_statements(
+    migration regclass,
+    through text DEFAULT 'verified'
+) RETURNS TABLE (
+    step integer,
+    phase text,
+    statement text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_statements_wrapper';
+
+CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
+'what migrating the key of a table would do, to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
+COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
+'the statements that take a key migration through a phase, those that are done left out; for \gexec of psql';
+COMMENT ON FUNCTION @extschema@.key_migration_phase(regclass) IS
+'the last phase of a key migration that is complete: planned, prepared, backfilled, indexed, validated, verified, cut over, finalized';

@@ -1,0 +1,98 @@
+CREATE FUNCTION @extschema@.key_migration_check(procedure text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    AS 'MODULE_PATHNAME', 'key_migration_check_wrapper';
+CREATE FUNCTION @extschema@.key_migration_begin(
+    migration regclass,
+    task text,
+    through text,
+    max_pages bigint,
+    confirm text
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_begin_wrapper';
+CREATE FUNCTION @extschema@.key_migration_next() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_next_wrapper';
+
+CREATE PROCEDURE @extschema@.key_migration_advance(
+    migration regclass,
+    through text DEFAULT 'verified',
+    max_pages bigint DEFAULT NULL
+)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_advance');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'advance', through, max_pages, NULL);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_cutover');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'cut over', NULL, NULL, NULL);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_rollback');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, NULL);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+CREATE PROCEDURE @extschema@.key_migration_finalize(migration regclass, confirm text)
+    LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM @extschema@.key_migration_check('key_migration_finalize');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM @extschema@.key_migration_begin(migration, 'finalize', NULL, NULL, confirm);
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXIT WHEN NOT @extschema@.key_migration_next();
+    END LOOP;
+END
+$procedure$;
+
+COMMENT ON FUNCTION @extschema@.key_migration_check(text) IS
+'part of the procedures of key migrations: refuses a transaction block';
+COMMENT ON FUNCTION @extschema@.key_migration_begin(regclass, text, text, bigint, text) IS
+'part of the procedures of key migrations: their first transaction';
+COMMENT ON FUNCTION @extschema@.key_migration_next() IS
+'part of the procedures of key migrations: each further transaction';
+COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
+'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
+COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass) IS
+'give the new columns of a key migration the names of the old ones, in one short transaction, tried until no lock has to be waited for';
+COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
+'take the cut-over of a key migration back, or, before it, everything else';
+COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text) IS
+'drop the old columns of a key migration, and move primary keys to the new ones; there is no way back';

@@ -1,0 +1,110 @@
+-- The migrations of each server and database. What can be seen in the catalogs is not kept here, so that nothing can
+-- contradict them: only what the owner has said, and how far the backfill has come.
+CREATE TABLE @extschema@.key_migration (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    relation oid NOT NULL,
+    key_attribute smallint NOT NULL,
+    timestamp_attribute smallint NOT NULL,
+    target text NOT NULL CHECK (target IN ('uuid', 'ulid')),
+    salt text NOT NULL,
+    include_columns name[] NOT NULL,
+    new_suffix text NOT NULL,
+    old_suffix text NOT NULL,
+    fire_triggers boolean NOT NULL,
+    batch_pages integer NOT NULL CHECK (batch_pages > 0),
+    pause interval NOT NULL,
+    lock_timeout interval NOT NULL,
+    retries integer NOT NULL CHECK (retries >= 0),
+    paused boolean NOT NULL DEFAULT false,
+    pid integer,
+    tries integer NOT NULL DEFAULT 0,
+    last_error text,
+    created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    verified_at timestamp with time zone,
+    cut_over_at timestamp with time zone,
+    finalized_at timestamp with time zone,
+    PRIMARY KEY (system_identifier, database, relation)
+);
+CREATE TABLE @extschema@.key_migration_column (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    attribute smallint NOT NULL,
+    new_attribute smallint,
+    declared boolean NOT NULL,
+    PRIMARY KEY (system_identifier, database, relation, attribute),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+);
+CREATE TABLE @extschema@.key_migration_table (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    file oid NOT NULL,
+    page bigint NOT NULL,
+    pages bigint NOT NULL,
+    behind int8multirange NOT NULL DEFAULT '{}',
+    filled_rows bigint NOT NULL DEFAULT 0,
+    busy_time interval NOT NULL DEFAULT '0',
+    vacuumed_page bigint NOT NULL DEFAULT 0,
+    started_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamp with time zone,
+    PRIMARY KEY (system_identifier, database, relation),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+);
+CREATE TABLE @extschema@.key_migration_step (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    step bigint NOT NULL,
+    relation oid,
+    action text NOT NULL,
+    statements text[] NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    lock_wait interval,
+    lock_held interval,
+    tries integer NOT NULL DEFAULT 0,
+    error text,
+    PRIMARY KEY (system_identifier, database, migration, step)
+);
+
+REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
+    @extschema@.key_migration_step FROM PUBLIC;
+GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
+    @extschema@.key_migration_step TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_column,
+    @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
+
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_column
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_table
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_step
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+ALTER TABLE @extschema@.key_migration ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_column ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_table ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_step ENABLE REPLICA TRIGGER interleaved_not_replicated;
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_column IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_table IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_step IS
+'leaves out rows that replication brings from another server';
+
+COMMENT ON TABLE @extschema@.key_migration IS
+'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_column IS
+'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_table IS
+'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_step IS
+'what key migrations have done, which the view key_migration_log shows; never dumped; the rows of other servers and databases mean nothing here';

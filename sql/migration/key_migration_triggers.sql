@@ -1,0 +1,12 @@
+-- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+CREATE FUNCTION @extschema@.key_migration_key() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_key';
+CREATE FUNCTION @extschema@.key_migration_reference() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_reference';
+
+COMMENT ON FUNCTION @extschema@.key_migration_key() IS
+'trigger of a table whose key is migrated: gives a key to rows that have none';
+COMMENT ON FUNCTION @extschema@.key_migration_reference() IS
+'trigger of a table that refers to one whose key is migrated: keeps number and key in step';

@@ -1,0 +1,13 @@
+CREATE FUNCTION @extschema@.key_migration_verify(migration regclass) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    check_name text,
+    ok boolean,
+    row_count bigint,
+    example text
+)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_verify_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
+'compare numbers and keys of a key migration: each kind of row that there must not be, how many there are, and the number of one';

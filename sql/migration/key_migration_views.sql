@@ -1,0 +1,87 @@
+CREATE VIEW @extschema@.key_migration_progress AS
+SELECT m.relation::regclass AS migration,
+       CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
+            THEN @extschema@.key_migration_phase(m.relation) END AS phase,
+       CASE WHEN m.paused THEN 'paused'
+            WHEN NOT EXISTS (
+                -- The advisory lock of a migration: "keym" in ASCII, and the table.
+                SELECT FROM pg_catalog.pg_locks l
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) m.database
+                  AND l.classid OPERATOR(pg_catalog.=) 1801812333::oid AND l.objid OPERATOR(pg_catalog.=) m.relation
+                  AND l.objsubid OPERATOR(pg_catalog.=) 2 AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
+            WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
+            ELSE 'running' END AS state,
+       t.relation::regclass AS table_name,
+       t.filled_rows,
+       CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
+            ELSE pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1) END AS percent,
+       CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
+            THEN (t.filled_rows OPERATOR(pg_catalog./) EXTRACT(epoch FROM t.busy_time))::bigint END AS rows_per_second,
+       CASE WHEN t.finished_at IS NULL AND t.page OPERATOR(pg_catalog.>) 0
+            THEN (t.updated_at OPERATOR(pg_catalog.-) t.started_at) OPERATOR(pg_catalog.*)
+                 ((t.pages OPERATOR(pg_catalog.-) t.page)::double precision OPERATOR(pg_catalog./) t.page::double precision)
+            END AS time_left,
+       CASE WHEN m.pid IS NOT NULL THEN pg_catalog.pg_blocking_pids(m.pid) END AS waits_for,
+       m.tries,
+       m.last_error,
+       m.pid,
+       t.started_at,
+       t.updated_at,
+       t.finished_at
+FROM @extschema@.key_migration m
+LEFT JOIN @extschema@.key_migration_table t
+       ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
+      AND t.database OPERATOR(pg_catalog.=) m.database
+      AND t.migration OPERATOR(pg_catalog.=) m.relation
+WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
+
+CREATE VIEW @extschema@.key_migration_log AS
+SELECT s.migration::regclass AS migration,
+       s.step,
+       s.relation::regclass AS table_name,
+       s.action,
+       s.started_at,
+       s.ended_at,
+       s.lock_wait,
+       s.lock_held,
+       s.tries,
+       s.statements
+FROM @extschema@.key_migration_step s
+WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
+
+COMMENT ON VIEW @extschema@.key_migration_progress IS
+'how far each key migration of this database has come, with a row for each of its tables once their backfill has begun';
+COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete';
+COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
+COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
+COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'how much of the table it has gone through';
+COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'how quick it is while it works';
+COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'how long the rest of the table takes at the rate so far';
+COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'the processes whose locks it waits for';
+COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'how often it has tried to get a lock';
+COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'what last went wrong';
+COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'the process that last worked at it';
+COMMENT ON COLUMN @extschema@.key_migration_progress.started_at IS 'when the backfill of the table began';
+COMMENT ON COLUMN @extschema@.key_migration_progress.updated_at IS 'when it last did something';
+COMMENT ON COLUMN @extschema@.key_migration_progress.finished_at IS 'when it was through';
+COMMENT ON VIEW @extschema@.key_migration_log IS
+'what the procedures of key migrations have done in this database';
+COMMENT ON COLUMN @extschema@.key_migration_log.migration IS 'the table whose key is migrated';
+COMMENT ON COLUMN @extschema@.key_migration_log.step IS 'the number of the entry';
+COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL where it was about all of them';
+COMMENT ON COLUMN @extschema@.key_migration_log.action IS 'what was done';
+COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the try that succeeded began';
+COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it was done, the commit left out';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_wait IS 'how long that try waited for locks';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_held IS 'how long it held them, the commit left out';
+COMMENT ON COLUMN @extschema@.key_migration_log.tries IS 'how many tries came before it';
+COMMENT ON COLUMN @extschema@.key_migration_log.statements IS 'the statements';

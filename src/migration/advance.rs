@@ -1,0 +1,561 @@
+//! What the procedures do between two commits.
+//!
+//! Each transaction reads anew where the migration stands, so whatever ends one, the next call goes on from there.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use keyspace::migration::names::qualified;
+use keyspace::migration::plan::{Lock, Plan, Runs, Step};
+use keyspace::migration::{Facts, Phase};
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+use pgrx::{PgRelation, PgSqlErrorCode};
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::backfill::Filling;
+use super::stored::{self, COLUMN, MIGRATION, Migration, STEP};
+use super::{switch, verify};
+use crate::encoding::{ServerText, to_server};
+use crate::error::{or_raise, raise, report};
+use crate::sequences::catalog::{relation_name, with_own_settings};
+use crate::sequences::failure::Failure;
+use crate::sequences::locks::{is_in_use, pause};
+use crate::sequences::nextval::null;
+use crate::sequences::request::{check_transaction, running};
+use crate::sequences::settings;
+use crate::sequences::subtransaction::attempt;
+
+/// The first half of the advisory lock of a migration; the second is the OID of the table. "keym" in ASCII.
+const LOCK_CLASS: u32 = u32::from_be_bytes(*b"keym");
+/// How long the first pause lasts after a lock was not to be had; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// How long a pause lasts at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a migration that is paused looks whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// What a procedure is there for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Advance { through: Phase, max_pages: Option<i64> },
+    CutOver,
+    RollBack,
+    Finalize,
+}
+
+/// A procedure under way, kept from one transaction to the next.
+pub(super) struct Progress {
+    pub(super) function: pg_sys::Oid,
+    pub(super) relation: pg_sys::Oid,
+    task: Task,
+    /// How often the step in hand found something locked.
+    pub(super) tries: u32,
+    /// What ends the procedure once it is stored.
+    failure: Option<Box<CaughtError>>,
+    /// The backfill in hand.
+    pub(super) filling: Option<Box<Filling>>,
+    /// How many pages this call has gone through.
+    pub(super) pages: i64,
+    /// The pause before the next batch.
+    pub(super) pause: Duration,
+    told_at: Instant,
+    told_pause: bool,
+    /// Given back when the procedure ends, by an error, too.
+    _lock: SessionLock,
+}
+
+thread_local! {
+    /// The procedure under way, or null. A plain pointer: what a thread-local value drops when a process ends, it
+    /// drops after the process has left shared memory, where the lock is.
+    static PROGRESS: Cell<*mut Progress> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Takes the procedure under way; an error of whoever has taken it ends it, and gives its lock back.
+fn take_progress() -> Option<Box<Progress>> {
+    let progress = PROGRESS.replace(std::ptr::null_mut());
+    // SAFETY: not null, so it is from `keep_progress`, and taken only once.
+    (!progress.is_null()).then(|| unsafe { Box::from_raw(progress) })
+}
+
+/// Keeps the procedure for the next transaction.
+fn keep_progress(progress: Box<Progress>) {
+    PROGRESS.set(Box::into_raw(progress));
+}
+
+/// The right to work at a migration, held by the session over several transactions. Given back when dropped.
+struct SessionLock(pg_sys::LOCKTAG);
+
+impl SessionLock {
+    /// # Errors
+    /// 55006 where another session has it.
+    fn take(relation: pg_sys::Oid) -> Result<Self, Error> {
+        let tag = pg_sys::LOCKTAG {
+            // SAFETY: set before a backend runs its first statement.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: LOCK_CLASS,
+            locktag_field3: relation.to_u32(),
+            // What `pg_advisory_lock(int, int)` takes.
+            locktag_field4: 2,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        };
+        // SAFETY: does not wait; the lock manager raises its own errors.
+        let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, true, true) };
+        if result == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
+            let message =
+                format!("another session is at the key migration of table {}", relation_name(relation));
+            return Err(Error::new(SqlState::ObjectInUse, message)
+                .hint("Wait until it has ended; key_migration_progress shows its process."));
+        }
+        Ok(Self(tag))
+    }
+}
+
+impl Drop for SessionLock {
+    fn drop(&mut self) {
+        // SAFETY: releases what `take` acquired; a session's lock needs no transaction.
+        unsafe { pg_sys::LockRelease(&self.0, pg_sys::ExclusiveLock as i32, true) };
+    }
+}
+
+/// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do. Declared
+/// in sql/migration/key_migration_procedures.sql.
+///
+/// # Errors
+/// 25001 within a transaction block (trap M3).
+#[pg_extern(sql = false)]
+fn key_migration_check(procedure: &str) {
+    // SAFETY: reads the state of this backend's transaction.
+    if unsafe { pg_sys::IsTransactionBlock() } {
+        let message = format!("{procedure}() cannot run inside a transaction block");
+        raise(report(
+            Error::new(SqlState::ActiveSqlTransaction, message)
+                .detail("It ends a transaction for each of its steps.")
+                .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."),
+        ));
+    }
+}
+
+/// Begins a procedure. Declared in sql/migration/key_migration_procedures.sql.
+///
+/// # Errors
+/// 22004, 22023 for arguments that mean nothing, 42501 without the privileges, 42704 where the table is not being
+/// migrated, 55000 out of order, 55006 beside another session.
+#[pg_extern(sql = false)]
+fn key_migration_begin(
+    migration: Option<PgRelation>,
+    task: Option<&str>,
+    through: Option<&str>,
+    max_pages: Option<i64>,
+    confirm: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    drop(take_progress());
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let function = running(fcinfo);
+    let task = match task {
+        Some("advance") => {
+            let through = or_raise(through.ok_or_else(|| null("through")).and_then(Phase::parse_through));
+            if max_pages.is_some_and(|pages| pages < 1) {
+                let message = format!("max_pages must be at least 1, not {}", max_pages.unwrap_or(0));
+                raise(report(Error::new(SqlState::InvalidParameterValue, message)));
+            }
+            Task::Advance { through, max_pages }
+        }
+        Some("cut over") => Task::CutOver,
+        Some("roll back") => Task::RollBack,
+        _ => Task::Finalize,
+    };
+    match begin(function, relation, task, confirm) {
+        Ok(progress) => keep_progress(Box::new(progress)),
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn begin(
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    task: Task,
+    confirm: Option<&str>,
+) -> Result<Progress, Failure> {
+    check_transaction(match task {
+        Task::Advance { .. } => c"key_migration_advance()",
+        Task::CutOver => c"key_migration_cutover()",
+        Task::RollBack => c"key_migration_rollback()",
+        Task::Finalize => c"key_migration_finalize()",
+    })?;
+    stored::check_may_write(function)?;
+    let migration = stored::existing(function, relation)?;
+    let lock = SessionLock::take(relation)?;
+    if task == Task::Finalize {
+        switch::check_confirmation(&migration, function, confirm)?;
+    }
+    if migration.options.cut_over
+        && let Task::Advance { .. } | Task::CutOver = task
+    {
+        let message = format!("the key migration of table {} is cut over already", relation_name(relation));
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to take the cut-over back.")
+            .into());
+    }
+    stored::write(
+        "UPDATE {} SET pid = pg_backend_pid(), tries = 0 WHERE {own} AND relation = $3",
+        MIGRATION,
+        function,
+        relation,
+        [],
+    )?;
+    Ok(Progress {
+        function,
+        relation,
+        task,
+        tries: 0,
+        failure: None,
+        filling: None,
+        pages: 0,
+        pause: Duration::ZERO,
+        told_at: Instant::now(),
+        told_pause: false,
+        _lock: lock,
+    })
+}
+
+/// Does the next step in this transaction. Whether there are more. Declared in
+/// sql/migration/key_migration_procedures.sql.
+///
+/// # Errors
+/// 55000 outside a procedure of ours, or out of order; 55P03 where a lock was not to be had; whatever a statement
+/// raises.
+#[pg_extern(sql = false)]
+fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    let Some(mut progress) = take_progress() else {
+        raise(report(
+            Error::new(
+                SqlState::ObjectNotInPrerequisiteState,
+                "no key migration is under way in this session",
+            )
+            .hint("CALL key_migration_advance()."),
+        ));
+    };
+    progress.function = running(fcinfo);
+    match progress.next() {
+        Ok(true) => {
+            keep_progress(progress);
+            true
+        }
+        Ok(false) => false,
+        Err(failure) => failure.raise(),
+    }
+}
+
+impl Progress {
+    fn next(&mut self) -> Result<bool, Failure> {
+        if let Some(failure) = self.failure.take() {
+            failure.rethrow();
+        }
+        // No lock is held while it waits.
+        if self.tries > 0 {
+            pause(backoff(self.tries));
+        } else if !self.pause.is_zero() {
+            pause(std::mem::take(&mut self.pause));
+        }
+        let migration = stored::existing(self.function, self.relation)?;
+        if migration.is_paused {
+            if !std::mem::replace(&mut self.told_pause, true) {
+                notice!("the key migration of table {} is paused", relation_name(self.relation));
+            }
+            pause(LOOK_EVERY);
+            return Ok(true);
+        }
+        self.told_pause = false;
+        match self.task {
+            Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
+            Task::CutOver => switch::cut_over(self, &migration),
+            Task::RollBack => switch::roll_back(self, &migration),
+            Task::Finalize => switch::finalize(self, &migration),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        migration: &Migration,
+        through: Phase,
+        max_pages: Option<i64>,
+    ) -> Result<bool, Failure> {
+        if let Some(filling) = self.filling.take() {
+            return self.fill(migration, filling, max_pages);
+        }
+        let (facts, plan) = migration.plan(self.function)?;
+        if let Some(refusal) = plan.refusal() {
+            return Err(refusal.clone().into());
+        }
+        let step =
+            plan.left(through).find(|step| step.phase != Phase::Backfilled || step.runs == Runs::Batches);
+        let Some(step) = step else {
+            notice!(
+                "the key migration of table {} is {}",
+                relation_name(self.relation),
+                super::planned::phase(migration, &plan).name()
+            );
+            return Ok(false);
+        };
+        match step.runs {
+            Runs::Batches => {
+                if max_pages.is_some_and(|most| self.pages >= most) {
+                    return Ok(false);
+                }
+                let filling = Filling::new(&facts, &migration.options, pg_sys::Oid::from(step.table));
+                self.fill(migration, Box::new(filling), max_pages)
+            }
+            Runs::Client => Err(self.needs_client(&plan, step).into()),
+            _ if step.phase == Phase::Verified => {
+                verify::complete(self.function, migration)?;
+                Ok(true)
+            }
+            _ => self.run(migration, &facts, step),
+        }
+    }
+
+    fn needs_client(&self, plan: &Plan, step: &Step) -> Error {
+        let left =
+            plan.left(step.phase).filter(|step| step.runs == Runs::Client && step.phase == Phase::Indexed);
+        let message = format!("{} indexes are to be built first", left.count());
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("PostgreSQL builds an index beside writers only as a statement of its own.")
+            .hint(format!(
+                "SELECT statement FROM key_migration_statements('{}') \\gexec in psql, or run these statements one by one.",
+                relation_name(self.relation).trim_matches('"')
+            ))
+    }
+
+    fn fill(
+        &mut self,
+        migration: &Migration,
+        mut filling: Box<Filling>,
+        max_pages: Option<i64>,
+    ) -> Result<bool, Failure> {
+        let more = filling.batch(self, migration)?;
+        self.pause = migration.pause;
+        if self.told_at.elapsed() >= TELL_EVERY {
+            self.told_at = Instant::now();
+            filling.tell();
+        }
+        let is_enough = max_pages.is_some_and(|most| self.pages >= most || !more);
+        if more {
+            self.filling = Some(filling);
+        }
+        Ok(self.failure.is_some() || !is_enough)
+    }
+
+    /// Runs a step, or tries to.
+    fn run(&mut self, migration: &Migration, facts: &Facts, step: &Step) -> Result<bool, Failure> {
+        let table = pg_sys::Oid::from(step.table);
+        // Validation takes a lock that keeps nobody out; others are waited for before anything is done.
+        let lock = step.lock.filter(|lock| *lock >= Lock::ShareRowExclusive);
+        let relations: Vec<(pg_sys::Oid, Lock)> = lock.map(|lock| (table, lock)).into_iter().collect();
+        let Some(times) = self.in_locks(migration, &relations, &step.statements)? else { return Ok(true) };
+        if step.phase == Phase::Prepared {
+            self.keep_columns(facts, migration, step.table)?;
+        }
+        self.log(Some(table), &step.action, &step.statements, times)?;
+        let name = facts.table(step.table).map(|table| qualified(&table.schema, &table.name));
+        notice!("{}: {}", name.unwrap_or_default(), step.action);
+        Ok(true)
+    }
+
+    /// Runs statements once these relations are locked; `None` where it is to be tried again, or has failed.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(super) fn in_locks(
+        &mut self,
+        migration: &Migration,
+        relations: &[(pg_sys::Oid, Lock)],
+        statements: &[String],
+    ) -> Result<Option<Times>, Failure> {
+        let timeout = migration.timeout();
+        let began = Instant::now();
+        let done = attempt(|| {
+            with_own_settings(|| {
+                settings::with(&[(c"lock_timeout", timeout.as_c_str())], || -> SpiResult<Times> {
+                    for (relation, lock) in relations {
+                        // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+                        unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
+                    }
+                    let locked = Instant::now();
+                    Spi::connect_mut(|client| {
+                        for statement in statements {
+                            client.update(to_server(statement).as_c_str(), None, &[])?;
+                        }
+                        SpiResult::Ok(())
+                    })?;
+                    Ok(Times { began, waited: locked - began, held: locked.elapsed() })
+                })
+            })
+        });
+        match done {
+            Ok(times) => Ok(Some(times?)),
+            Err(error) => {
+                self.failed(migration, error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stores that a step has failed: it is tried again where others were in the way, and ends the procedure with the
+    /// next transaction where that was too often or something else is the matter.
+    ///
+    /// # Errors
+    /// Those of SPI itself; a cancellation goes on.
+    pub(super) fn failed(&mut self, migration: &Migration, error: Box<CaughtError>) -> Result<(), Failure> {
+        let (message, code) = match &*error {
+            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
+                (report.message().to_owned(), report.sql_error_code())
+            }
+            CaughtError::RustPanic { ereport, .. } => {
+                (ereport.message().to_owned(), ereport.sql_error_code())
+            }
+        };
+        if code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+            error.rethrow();
+        }
+        if is_in_use(&error) && self.tries < migration.retries {
+            self.tries += 1;
+        } else {
+            self.failure = Some(error);
+        }
+        self.store_tries(Some(message))?;
+        Ok(())
+    }
+
+    /// Stores that a step has succeeded after some tries.
+    pub(super) fn succeeded(&mut self) -> SpiResult<()> {
+        if std::mem::take(&mut self.tries) > 0 {
+            self.store_tries(None)?;
+        }
+        Ok(())
+    }
+
+    fn store_tries(&self, error: Option<String>) -> SpiResult<()> {
+        let tries = i32::try_from(self.tries).unwrap_or(i32::MAX);
+        stored::write(
+            "UPDATE {} SET tries = $4, last_error = COALESCE($5, last_error) WHERE {own} AND relation = $3",
+            MIGRATION,
+            self.function,
+            self.relation,
+            [tries.into(), error.map(ServerText).into()],
+        )
+        .map(|_| ())
+    }
+
+    /// Remembers the new columns of a table.
+    ///
+    /// # Errors
+    /// 55006 where the table was altered meanwhile.
+    fn keep_columns(&self, before: &Facts, migration: &Migration, table: u32) -> Result<(), Failure> {
+        let scope = keyspace::migration::Scope::new(before, &migration.options)?;
+        for member in scope.members_of(table) {
+            let name = to_server(&member.shadow_name);
+            // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
+            let number = unsafe { pg_sys::get_attnum(pg_sys::Oid::from(table), name.as_ptr()) };
+            if number != member.shadow_number {
+                let message = format!("table \"{}\" was altered meanwhile", member.table_sql());
+                return Err(Error::new(SqlState::ObjectInUse, message).hint("Run it again.").into());
+            }
+            stored::write(
+                "INSERT INTO {} (system_identifier, database, migration, relation, attribute, new_attribute, declared) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) \
+                 ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
+                 SET new_attribute = EXCLUDED.new_attribute, declared = EXCLUDED.declared",
+                COLUMN,
+                self.function,
+                self.relation,
+                [
+                    pg_sys::Oid::from(table).into(),
+                    member.number.number.into(),
+                    number.into(),
+                    member.declared.into(),
+                ],
+            )?;
+        }
+        // Rows from before are to be filled, whatever was done to a column that is gone.
+        stored::write(
+            "DELETE FROM {} WHERE {own} AND migration = $3 AND relation = $4",
+            stored::TABLE,
+            self.function,
+            self.relation,
+            [pg_sys::Oid::from(table).into()],
+        )?;
+        Ok(())
+    }
+
+    /// Writes down what was done.
+    pub(super) fn log(
+        &mut self,
+        table: Option<pg_sys::Oid>,
+        action: &str,
+        statements: &[String],
+        times: Times,
+    ) -> SpiResult<()> {
+        let tries = i32::try_from(self.tries).unwrap_or(i32::MAX);
+        let statements: Vec<ServerText> = statements.iter().cloned().map(ServerText).collect();
+        stored::write(
+            "INSERT INTO {} AS s (system_identifier, database, migration, step, relation, action, statements, \
+                                  started_at, ended_at, lock_wait, lock_held, tries) \
+             SELECT $1, $2, $3, COALESCE((SELECT max(o.step) FROM {} AS o WHERE {own} AND o.migration = $3), 0) + 1, \
+                    $4, $5, $6, clock_timestamp() - $7, clock_timestamp(), $8, $9, $10",
+            STEP,
+            self.function,
+            self.relation,
+            [
+                table.into(),
+                ServerText(action.to_owned()).into(),
+                statements.into(),
+                interval(times.began.elapsed()).into(),
+                interval(times.waited).into(),
+                interval(times.held).into(),
+                tries.into(),
+            ],
+        )?;
+        self.succeeded()
+    }
+}
+
+/// How long a step has taken.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) began: Instant,
+    pub(super) waited: Duration,
+    pub(super) held: Duration,
+}
+
+/// A time as PostgreSQL has it.
+pub(super) fn interval(time: Duration) -> Option<Interval> {
+    Interval::new(0, 0, i64::try_from(time.as_micros()).unwrap_or(i64::MAX)).ok()
+}
+
+/// A lock as LockAcquire takes it.
+const fn mode(lock: Lock) -> i32 {
+    (match lock {
+        Lock::AccessShare => pg_sys::AccessShareLock,
+        Lock::RowExclusive => pg_sys::RowExclusiveLock,
+        Lock::ShareUpdateExclusive => pg_sys::ShareUpdateExclusiveLock,
+        Lock::ShareRowExclusive => pg_sys::ShareRowExclusiveLock,
+        Lock::AccessExclusive => pg_sys::AccessExclusiveLock,
+    }) as i32
+}
+
+/// The pause before another try: twice as long each time, and by chance up to half of it shorter.
+fn backoff(tries: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(10)).min(LONGEST_PAUSE);
+    // Without chance it is longer, and right as well.
+    let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
+    longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
+}

@@ -1,0 +1,264 @@
+//! The backfill: batches of physical ranges, each in a transaction that also saves how far it has come.
+
+use std::ffi::CStr;
+use std::time::Instant;
+
+use keyspace::migration::backfill::{self, Range};
+use keyspace::migration::names::qualified;
+use keyspace::migration::{Facts, Options, Scope};
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::advance::{Progress, Times, interval};
+use super::stored::{self, Migration, TABLE};
+use crate::encoding::to_server;
+use crate::sequences::failure::Failure;
+use crate::sequences::subtransaction::attempt;
+use crate::sequences::{catalog::with_own_settings, settings};
+
+/// How often a batch is tried whole before the rows that are locked are left for later.
+const WHOLE_TRIES: u32 = 3;
+/// After which part of a table VACUUM is due.
+const VACUUM_PART: i64 = 10;
+
+/// The backfill of a table, kept from one batch to the next.
+pub(super) struct Filling {
+    facts: Facts,
+    options: Options,
+    table: pg_sys::Oid,
+    name: String,
+    skips_triggers: bool,
+    page: i64,
+    pages: i64,
+    rows: i64,
+    vacuum_told_at: i64,
+}
+
+/// How far the backfill of a table has come.
+struct Position {
+    file: pg_sys::Oid,
+    page: i64,
+    pages: i64,
+    /// The first of the ranges in which rows were locked.
+    behind: Option<Range>,
+}
+
+/// What a batch does.
+#[derive(Clone, Copy)]
+enum Work {
+    Range(Range),
+    /// Rows that were locked, waited for.
+    Behind(Range),
+    Done,
+}
+
+impl Filling {
+    pub(super) fn new(facts: &Facts, options: &Options, table: pg_sys::Oid) -> Self {
+        let found = facts.table(table.to_u32());
+        let fires_in_replica_role = found.is_some_and(|table| {
+            table.triggers.iter().any(|trigger| !trigger.is_ours && trigger.enabled == "R")
+        });
+        Self {
+            facts: facts.clone(),
+            options: options.clone(),
+            table,
+            name: found.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default(),
+            // The batch sets keys itself, so that not even our own trigger is needed.
+            skips_triggers: facts.may_skip_triggers && !options.fire_triggers && !fires_in_replica_role,
+            page: 0,
+            pages: 0,
+            rows: 0,
+            vacuum_told_at: 0,
+        }
+    }
+
+    /// Tells how far it has come.
+    pub(super) fn tell(&self) {
+        let percent = self.page.saturating_mul(100) / self.pages.max(1);
+        notice!("{}: {percent} % of the pages, {} rows filled by this call", self.name, self.rows);
+    }
+
+    /// Fills the next pages. Whether there are more.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(super) fn batch(&mut self, progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+        let timeout = migration.timeout();
+        let mut wanted: Vec<(&CStr, &CStr)> = vec![
+            (c"lock_timeout", timeout.as_c_str()),
+            // The pages, and the index of the root for each row (trap M8).
+            (c"enable_seqscan", c"off"),
+            (c"jit", c"off"),
+            // An error instead of rows that a policy hides.
+            (c"row_security", c"off"),
+        ];
+        if self.skips_triggers {
+            wanted.push((c"session_replication_role", c"replica"));
+        }
+        let (tries, began) = (progress.tries, Instant::now());
+        let done = attempt(|| -> Result<(Work, usize), Failure> {
+            settings::with(&wanted, || {
+                // Keeps VACUUM FULL and its like away until the position is saved.
+                // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+                unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
+                let position = self.position(progress)?;
+                let work = self.next(&position, migration.batch_pages);
+                let rows = match work {
+                    Work::Done => 0,
+                    Work::Range(range) if tries >= WHOLE_TRIES => {
+                        self.update(|scope, table| backfill::unlocked_statement(scope, table, range))?
+                    }
+                    Work::Range(range) | Work::Behind(range) => {
+                        self.update(|scope, table| backfill::statement(scope, table, &range.condition()))?
+                    }
+                };
+                Ok((work, rows))
+            })
+        });
+        let (work, rows) = match done {
+            Ok(done) => done?,
+            Err(error) => {
+                progress.failed(migration, error)?;
+                return Ok(true);
+            }
+        };
+        self.rows += i64::try_from(rows).unwrap_or(0);
+        self.save(progress, work, rows, began, tries >= WHOLE_TRIES)?;
+        progress.succeeded()?;
+        if let Work::Range(range) = work {
+            progress.pages += range.to - range.from;
+            self.tell_of_vacuum(range.to);
+        }
+        Ok(!matches!(work, Work::Done))
+    }
+
+    fn next(&mut self, position: &Position, batch: i64) -> Work {
+        let work = match (backfill::next(position.page, position.pages, batch), position.behind) {
+            (Some(range), _) => Work::Range(range),
+            (None, Some(behind)) => Work::Behind(behind),
+            (None, None) => Work::Done,
+        };
+        self.page = position.page;
+        self.pages = position.pages;
+        work
+    }
+
+    fn update(
+        &self,
+        statement: impl FnOnce(&Scope<'_>, &keyspace::migration::facts::Table) -> String,
+    ) -> Result<usize, Failure> {
+        let scope = Scope::new(&self.facts, &self.options)?;
+        let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok(0) };
+        let statement = to_server(&statement(&scope, table));
+        Ok(Spi::connect_mut(|client| -> SpiResult<usize> {
+            Ok(client.update(statement.as_c_str(), None, &[])?.len())
+        })?)
+    }
+
+    /// Where the backfill stands. It begins anew where the table has been written to another file, since its rows
+    /// have moved (trap M5); those that are filled are passed by quickly.
+    fn position(&self, progress: &Progress) -> Result<Position, Failure> {
+        let query = stored::statement(
+            "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
+                    pg_relation_size($4) / current_setting('block_size')::bigint \
+             FROM (SELECT) AS one LEFT JOIN {} AS t ON {own} AND t.relation = $4 \
+             LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true",
+            TABLE,
+            progress.function,
+        );
+        let arguments = stored::arguments(progress.relation, [self.table.into()]);
+        let (known, file, pages) = with_own_settings(|| {
+            Spi::connect(|client| -> SpiResult<_> {
+                let row = client.select(query.as_c_str(), Some(1), &arguments)?.first();
+                let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
+                let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
+                    (Some(file), Some(page), Some(pages)) => Some(Position {
+                        file,
+                        page,
+                        pages,
+                        behind: behind.map(|(from, to)| Range { from, to }),
+                    }),
+                    _ => None,
+                };
+                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0)))
+            })
+        })?;
+        let file = file.unwrap_or(pg_sys::InvalidOid);
+        match known {
+            Some(known) if known.file == file => {
+                // Rows that replication has moved behind the end have no key; those of our own writers have one.
+                Ok(Position { pages: pages.max(known.pages), ..known })
+            }
+            known => {
+                if known.is_some() {
+                    notice!("{} has been rewritten, so the backfill begins anew", self.name);
+                }
+                stored::write(
+                    "INSERT INTO {} AS t (system_identifier, database, migration, relation, file, page, pages) \
+                     VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
+                     SET file = EXCLUDED.file, page = 0, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL",
+                    TABLE,
+                    progress.function,
+                    progress.relation,
+                    [self.table.into(), file.into(), pages.into()],
+                )?;
+                Ok(Position { file, page: 0, pages, behind: None })
+            }
+        }
+    }
+
+    fn save(
+        &self,
+        progress: &mut Progress,
+        work: Work,
+        rows: usize,
+        began: Instant,
+        left_locked: bool,
+    ) -> Result<(), Failure> {
+        let (page, behind, operator) = match work {
+            Work::Range(range) => (range.to, left_locked.then_some(range), "+"),
+            Work::Behind(range) => (self.page, Some(range), "-"),
+            Work::Done => (self.page, None, "+"),
+        };
+        let update = "UPDATE {} SET page = $5, pages = $6, filled_rows = filled_rows + $7, busy_time = busy_time + $8, \
+                    behind = behind _ CASE WHEN $9::bigint IS NULL THEN int8multirange() \
+                                           ELSE int8multirange(int8range($9, $10)) END, \
+                    updated_at = clock_timestamp(), finished_at = CASE WHEN $11 THEN clock_timestamp() END \
+             WHERE {own} AND relation = $4 AND $3 = migration"
+            .replace("_ CASE", &format!("{operator} CASE"));
+        let is_done = matches!(work, Work::Done);
+        stored::write(
+            &update,
+            TABLE,
+            progress.function,
+            progress.relation,
+            [
+                self.table.into(),
+                page.into(),
+                self.pages.into(),
+                i64::try_from(rows).unwrap_or(0).into(),
+                interval(began.elapsed()).into(),
+                behind.map(|range| range.from).into(),
+                behind.map(|range| range.to).into(),
+                is_done.into(),
+            ],
+        )?;
+        if is_done {
+            let times = Times { began, waited: std::time::Duration::ZERO, held: std::time::Duration::ZERO };
+            progress.log(Some(self.table), "rows from before are filled", &[], times)?;
+            notice!("{}: rows from before are filled", self.name);
+        }
+        Ok(())
+    }
+
+    fn tell_of_vacuum(&mut self, page: i64) {
+        let part = (self.pages / VACUUM_PART).max(1_280);
+        if self.vacuum_told_at == 0 {
+            self.vacuum_told_at = self.page;
+        }
+        if page - self.vacuum_told_at >= part {
+            self.vacuum_told_at = page;
+            notice!("VACUUM {} is due, so that what comes next reuses the space of old rows", self.name);
+        }
+    }
+}

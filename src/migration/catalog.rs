@@ -1,0 +1,57 @@
+//! What the catalogs tell of a migration's tables.
+
+use keyspace::migration::facts::{Facts, Reference};
+use keyspace::migration::names::{qualified, quoted};
+use keyspace::migration::{Options, Scope};
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use crate::encoding::{from_utf8, to_server};
+use crate::sequences::catalog::with_own_settings;
+use crate::sequences::failure::Failure;
+use crate::sequences::subtransaction::attempt;
+
+/// The facts of a table and of all that refers to it.
+const FACTS: &str = include_str!("facts.sql");
+
+/// Reads them. `references` are columns that no foreign key needs to say; `function` is the function of ours that runs.
+pub(super) fn facts(
+    function: pg_sys::Oid,
+    root: pg_sys::Oid,
+    key: Option<i16>,
+    references: &[Reference],
+) -> Result<Facts, Failure> {
+    let tables: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.table)).collect();
+    let columns: Vec<i16> = references.iter().map(|one| one.column).collect();
+    let json = with_own_settings(|| {
+        Spi::connect(|client| -> SpiResult<String> {
+            let arguments = [root.into(), key.into(), tables.into(), columns.into(), function.into()];
+            let row = client.select(FACTS, Some(1), &arguments)?.first();
+            Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
+        })
+    })?;
+    Ok(Facts::from_json(&json)?)
+}
+
+/// The least and the greatest number of the key; through its index, so at no cost. `None` where the caller may not
+/// know, or where there are no rows.
+pub(super) fn key_range(facts: &Facts, options: &Options) -> Option<(i64, i64)> {
+    let scope = Scope::new(facts, options).ok()?;
+    if !scope.root.is_owner {
+        return None;
+    }
+    let column = quoted(&scope.key().number.name);
+    let query = format!(
+        "SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}",
+        qualified(&scope.root.schema, &scope.root.name)
+    );
+    let query = to_server(&query);
+    let read = || {
+        Spi::connect(|client| -> SpiResult<Option<(i64, i64)>> {
+            let row = client.select(query.as_c_str(), Some(1), &[])?.first();
+            Ok(row.get::<i64>(1)?.zip(row.get::<i64>(2)?))
+        })
+    };
+    // A policy of the table may hide rows from its owner, too.
+    attempt(|| with_own_settings(read)).ok()?.ok()?
+}

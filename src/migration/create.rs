@@ -1,0 +1,289 @@
+//! What begins a migration, and what changes how it goes on.
+
+use keyspace::migration::facts::Reference;
+use keyspace::migration::names::qualified;
+use keyspace::migration::{Scope, plan};
+use keyspace::{Error, SqlState};
+use pgrx::datum::Interval;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+use pgrx::{AnyArray, PgRelation};
+
+use super::planned::{Arguments, fresh, names};
+use super::stored::{self, COLUMN, MIGRATION, Migration};
+use crate::encoding::ServerText;
+use crate::error::or_raise;
+use crate::keys::RawText;
+use crate::sequences::catalog::relation_name;
+use crate::sequences::failure::Failure;
+use crate::sequences::nextval::null;
+use crate::sequences::request::{check_transaction, running};
+
+/// How many pages a batch takes; measured to be the quickest that holds its row locks for a moment only.
+const BATCH_PAGES: i32 = 128;
+
+/// Begins a migration. Declared in sql/migration/key_migration_create.sql.
+///
+/// # Errors
+/// As `key_migration_plan`; what that tells as an error; 42501 for who may not keep state, 55000 for a table that is
+/// part of a migration already.
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn key_migration_create(
+    migration: Option<PgRelation>,
+    timestamp_column: Option<&std::ffi::CStr>,
+    target: Option<&str>,
+    salt: Option<RawText<'_>>,
+    include_columns: Option<AnyArray>,
+    new_suffix: Option<RawText<'_>>,
+    old_suffix: Option<RawText<'_>>,
+    fire_triggers: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let arguments =
+        Arguments { timestamp_column, target, salt, include_columns, new_suffix, old_suffix, fire_triggers };
+    if let Err(failure) = create(running(fcinfo), relation, &arguments) {
+        failure.raise();
+    }
+}
+
+fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
+    check_transaction(c"key_migration_create()")?;
+    stored::check_may_write(function)?;
+    let options = arguments.options()?;
+    if stored::load(function, relation)?.is_some_and(|migration| !migration.is_finalized) {
+        let message = format!("the key of table {} is being migrated already", relation_name(relation));
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("Go on with it, or CALL key_migration_rollback() first.")
+            .into());
+    }
+    let (facts, options) = fresh(function, relation, options)?;
+    let plan = plan::plan(&facts, &options)?;
+    if let Some(refusal) = plan.refusal() {
+        return Err(refusal.clone().into());
+    }
+    let scope = Scope::new(&facts, &options)?;
+    stored::write(
+        "DELETE FROM {} WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+        MIGRATION,
+        function,
+        relation,
+        [],
+    )?;
+    let include: Vec<ServerText> = options.include.iter().cloned().map(ServerText).collect();
+    stored::write(
+        "INSERT INTO {} (system_identifier, database, relation, key_attribute, timestamp_attribute, target, salt, \
+                         include_columns, new_suffix, old_suffix, fire_triggers, batch_pages, pause, lock_timeout, retries) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::name[], $9, $10, $11, $12, '0', '100 ms', 50)",
+        MIGRATION,
+        function,
+        relation,
+        [
+            scope.key().number.number.into(),
+            scope.timestamp.number.into(),
+            options.target.name().into(),
+            ServerText(options.salt.clone()).into(),
+            include.into(),
+            ServerText(options.new_suffix.clone()).into(),
+            ServerText(options.old_suffix.clone()).into(),
+            options.fire_triggers.into(),
+            BATCH_PAGES.into(),
+        ],
+    )?;
+    for member in &scope.members {
+        let reference =
+            Reference { table: member.table.oid, column: member.number.number, declared: member.declared };
+        keep(function, relation, &reference, &member.table_sql())?;
+    }
+    Ok(())
+}
+
+/// Remembers a column.
+fn keep(
+    function: pg_sys::Oid,
+    migration: pg_sys::Oid,
+    column: &Reference,
+    table: &str,
+) -> Result<(), Failure> {
+    let table_oid = pg_sys::Oid::from(column.table);
+    let other = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
+                 AND c.relation OPERATOR(pg_catalog.=) $4";
+    let query = stored::statement(other, COLUMN, function);
+    let arguments = stored::arguments(migration, [table_oid.into()]);
+    let other = Spi::connect(|client| -> SpiResult<Option<pg_sys::Oid>> {
+        let mut rows = client.select(query.as_c_str(), Some(1), &arguments)?;
+        rows.next().map_or(Ok(None), |row| row.get(1))
+    })?;
+    if let Some(other) = other {
+        let message =
+            format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("A table is part of one migration at a time.")
+            .hint("Finalize that one first, or take it back.")
+            .into());
+    }
+    stored::write(
+        "INSERT INTO {} AS c (system_identifier, database, migration, relation, attribute, declared) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
+         SET declared = EXCLUDED.declared WHERE c.declared IS DISTINCT FROM EXCLUDED.declared",
+        COLUMN,
+        function,
+        migration,
+        [table_oid.into(), column.column.into(), column.declared.into()],
+    )?;
+    Ok(())
+}
+
+/// Adds references that no foreign key tells of. Declared in sql/migration/key_migration_create.sql.
+///
+/// # Errors
+/// 22004, 22023, 42703 for arguments that mean nothing; what a plan with them tells as an error; 55000 after the
+/// cut-over.
+#[pg_extern(sql = false)]
+fn key_migration_add_reference(
+    migration: Option<PgRelation>,
+    table_name: Option<PgRelation>,
+    columns: Option<AnyArray>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let table = or_raise(table_name.ok_or_else(|| null("table_name"))).oid();
+    let added = names(columns, "columns").and_then(|names| add(running(fcinfo), relation, table, &names));
+    if let Err(failure) = added {
+        failure.raise();
+    }
+}
+
+fn add(
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    table: pg_sys::Oid,
+    columns: &[String],
+) -> Result<(), Failure> {
+    check_transaction(c"key_migration_add_reference()")?;
+    stored::check_may_write(function)?;
+    let mut migration = stored::existing(function, relation)?;
+    if migration.options.cut_over {
+        let message = "a reference cannot be added after the cut-over";
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("CALL key_migration_rollback(), add it, and cut over again.")
+            .into());
+    }
+    if columns.is_empty() {
+        return Err(
+            Error::new(SqlState::InvalidParameterValue, "argument \"columns\" must not be empty").into()
+        );
+    }
+    let mut added = Vec::new();
+    for name in columns {
+        let column = column_number(table, name)?;
+        let reference = Reference { table: table.to_u32(), column, declared: false };
+        let known = migration
+            .references
+            .iter()
+            .any(|known| (known.table, known.column) == (reference.table, reference.column));
+        if !known && (table != relation || Some(column) != migration.options.key_column) {
+            migration.references.push(reference.clone());
+            added.push(reference);
+        }
+    }
+    let (facts, plan) = migration.plan(function)?;
+    if let Some(refusal) = plan.refusal() {
+        return Err(refusal.clone().into());
+    }
+    for reference in &added {
+        let table = facts.table(reference.table);
+        let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
+        keep(function, relation, reference, &name)?;
+    }
+    if !added.is_empty() {
+        // Its rows from before are to be filled, and what was compared was not all.
+        stored::write(
+            "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+            MIGRATION,
+            function,
+            relation,
+            [],
+        )?;
+        stored::write(
+            "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
+            stored::TABLE,
+            function,
+            relation,
+            [table.into()],
+        )?;
+    }
+    Ok(())
+}
+
+fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
+    let text = crate::encoding::to_server(name);
+    // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
+    let number = unsafe { pg_sys::get_attnum(table, text.as_ptr()) };
+    if number <= 0 {
+        let message = format!("column \"{name}\" of table {} does not exist", relation_name(table));
+        return Err(Error::new(SqlState::UndefinedColumn, message).into());
+    }
+    Ok(number)
+}
+
+/// Changes how a migration goes on. Declared in sql/migration/key_migration_create.sql.
+///
+/// # Errors
+/// 22023 for what is out of range, 42501 for who may not keep state, 42704 where the table is not being migrated.
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn key_migration_set(
+    migration: Option<PgRelation>,
+    batch_pages: Option<i32>,
+    pause: Option<Interval>,
+    lock_timeout: Option<Interval>,
+    retries: Option<i32>,
+    paused: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let function = running(fcinfo);
+    or_raise(check_range("batch_pages", batch_pages.map(i64::from), 1, 1_000_000, ""));
+    or_raise(check_range("retries", retries.map(i64::from), 0, i64::from(i32::MAX), ""));
+    let milliseconds =
+        |interval: &Option<Interval>| interval.as_ref().map(|interval| (interval.as_micros() / 1_000) as i64);
+    or_raise(check_range("pause", milliseconds(&pause), 0, 3_600_000, " ms"));
+    or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
+    let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
+        stored::check_may_write(function)?;
+        let _: Migration = stored::existing(function, relation)?;
+        stored::write(
+            "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \
+                           lock_timeout = COALESCE($6, lock_timeout), retries = COALESCE($7, retries), \
+                           paused = COALESCE($8, paused) \
+             WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+            MIGRATION,
+            function,
+            relation,
+            [batch_pages.into(), pause.into(), lock_timeout.into(), retries.into(), paused.into()],
+        )?;
+        Ok(())
+    });
+    if let Err(failure) = changed {
+        failure.raise();
+    }
+}
+
+fn check_range(
+    argument: &str,
+    value: Option<i64>,
+    least: i64,
+    greatest: i64,
+    unit: &str,
+) -> Result<(), Error> {
+    match value {
+        Some(value) if !(least..=greatest).contains(&value) => Err(Error::new(
+            SqlState::InvalidParameterValue,
+            format!("{argument} must be between {least}{unit} and {greatest}{unit}, not {value}{unit}"),
+        )),
+        _ => Ok(()),
+    }
+}

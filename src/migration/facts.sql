@@ -1,0 +1,246 @@
+-- $1 oid: the table whose key is migrated; $2 smallint: its key column, NULL for that of its primary key.
+-- $3 oid[], $4 smallint[]: columns that refer to it, which no foreign key needs to say; $5 oid: the function of ours that runs.
+-- One JSON document: the facts of keyspace::migration.
+WITH RECURSIVE
+ours AS (
+    SELECT p.oid, p.proname, p.pronamespace FROM pg_proc f JOIN pg_proc p ON p.pronamespace = f.pronamespace
+    WHERE f.oid = $5 AND p.proname IN ('key_migration_key', 'key_migration_reference') AND p.pronargs = 0
+),
+key AS (
+    SELECT $1::oid AS relation, coalesce($2::smallint, (
+        SELECT i.indkey[0] FROM pg_index i WHERE i.indrelid = $1 AND i.indisprimary AND i.indnkeyatts = 1)) AS attribute
+),
+members AS (
+    SELECT relation, attribute, true AS is_key FROM key WHERE attribute IS NOT NULL
+    UNION
+    SELECT given.relation, given.attribute, false FROM unnest($3::oid[], $4::smallint[]) AS given (relation, attribute)
+    UNION
+    -- Whatever refers to a member refers to the key, how many levels away it may be.
+    SELECT f.conrelid, f.conkey[at.n], false
+    FROM members m
+    JOIN pg_constraint f ON f.confrelid = m.relation AND f.contype = 'f' AND f.conparentid = 0
+    CROSS JOIN LATERAL generate_subscripts(f.confkey, 1) AS at (n)
+    WHERE f.confkey[at.n] = m.attribute
+),
+referring AS (
+    SELECT m.relation, m.attribute, bool_or(EXISTS (
+               SELECT FROM pg_constraint f CROSS JOIN LATERAL generate_subscripts(f.conkey, 1) AS at (n)
+               JOIN members p ON p.relation = f.confrelid AND p.attribute = f.confkey[at.n]
+               WHERE f.contype = 'f' AND f.conrelid = m.relation AND f.conkey[at.n] = m.attribute AND f.convalidated)) AS declared
+    FROM members m WHERE NOT m.is_key GROUP BY m.relation, m.attribute
+),
+relations AS (
+    SELECT $1::oid AS relation UNION SELECT relation FROM members
+),
+columns AS (
+    SELECT a.attrelid, jsonb_agg(jsonb_build_object(
+        'number', a.attnum,
+        'name', a.attname,
+        'type_name', format_type(b.base, NULL),
+        'declared_type', format_type(a.atttypid, a.atttypmod),
+        'not_null', a.attnotnull,
+        'default', pg_get_expr(d.adbin, d.adrelid),
+        'identity', a.attidentity,
+        'generated', a.attgenerated,
+        'null_thousandths', (s.stanullfrac * 1000)::bigint,
+        'distinct_thousandths', CASE WHEN s.stadistinct < 0 THEN (-s.stadistinct * 1000)::bigint
+                                     WHEN s.stadistinct > 0 AND c.reltuples > 0 THEN (s.stadistinct / c.reltuples * 1000)::bigint END,
+        'comment', col_description(a.attrelid, a.attnum)
+    ) ORDER BY a.attnum) AS list
+    FROM relations r
+    JOIN pg_class c ON c.oid = r.relation
+    JOIN pg_attribute a ON a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    -- The values of others are not for everybody, but how many there are is.
+    LEFT JOIN LATERAL (
+        SELECT null_frac AS stanullfrac, n_distinct AS stadistinct FROM pg_stats s
+        WHERE s.schemaname = c.relnamespace::regnamespace::name AND s.tablename = c.relname AND s.attname = a.attname
+          AND NOT s.inherited LIMIT 1) s ON true
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE domain AS (
+            SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
+            UNION ALL
+            SELECT t.oid, t.typtype, t.typbasetype FROM domain o JOIN pg_type t ON t.oid = o.typbasetype WHERE o.typtype = 'd'
+        )
+        SELECT o.oid AS base FROM domain o WHERE o.typtype <> 'd' LIMIT 1
+    ) b
+    GROUP BY a.attrelid
+),
+index_keys AS (
+    SELECT i.indexrelid, jsonb_agg(jsonb_build_object(
+        'column', i.indkey[at.n],
+        'expression', CASE WHEN i.indkey[at.n] = 0 THEN pg_get_indexdef(i.indexrelid, at.n + 1, false) END,
+        'opclass', CASE WHEN NOT o.opcdefault THEN format('%I.%I', o.opcnamespace::regnamespace::name, o.opcname) END,
+        'collation', CASE WHEN l.oid IS NOT NULL AND l.oid IS DISTINCT FROM a.attcollation
+                          THEN format('%I.%I', l.collnamespace::regnamespace::name, l.collname) END,
+        'descending', i.indoption[at.n] & 1 = 1,
+        'nulls_first', i.indoption[at.n] & 2 = 2
+    ) ORDER BY at.n) AS list
+    FROM relations r
+    JOIN pg_index i ON i.indrelid = r.relation
+    CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) AS at (n)
+    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[at.n] AND i.indkey[at.n] <> 0
+    LEFT JOIN pg_opclass o ON o.oid = i.indclass[at.n]
+    LEFT JOIN pg_collation l ON l.oid = i.indcollation[at.n]
+    GROUP BY i.indexrelid
+),
+indexes AS (
+    SELECT i.indrelid, jsonb_agg(jsonb_build_object(
+        'oid', i.indexrelid::bigint,
+        'name', c.relname,
+        'method', m.amname,
+        'is_unique', i.indisunique,
+        'is_primary', i.indisprimary,
+        'is_valid', i.indisvalid AND i.indisready AND i.indislive,
+        'is_replica_identity', i.indisreplident,
+        'nulls_not_distinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
+        'keys', k.list,
+        'include', coalesce((SELECT jsonb_agg(i.indkey[n] ORDER BY n)
+                             FROM generate_series(i.indnkeyatts::integer, i.indnatts - 1) AS n), '[]'),
+        'predicate', pg_get_expr(i.indpred, i.indrelid),
+        'used_columns', coalesce((SELECT jsonb_agg(DISTINCT d.refobjsubid) FROM pg_depend d
+                                  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+                                    AND d.refobjsubid > 0
+                                    AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+                                    AND NOT d.refobjsubid = ANY (i.indkey::smallint[])), '[]'),
+        'options', coalesce(to_jsonb(c.reloptions), '[]'),
+        'tablespace', t.spcname,
+        'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
+            'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable) END,
+        'bytes', pg_relation_size(i.indexrelid)
+    ) ORDER BY NOT i.indisprimary, c.relname) AS list
+    FROM relations r
+    JOIN pg_index i ON i.indrelid = r.relation
+    JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_am m ON m.oid = c.relam
+    JOIN index_keys k ON k.indexrelid = i.indexrelid
+    LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace
+    LEFT JOIN pg_constraint n ON n.conindid = i.indexrelid AND n.conrelid = i.indrelid AND n.contype IN ('p', 'u', 'x')
+    GROUP BY i.indrelid
+),
+triggers AS (
+    SELECT t.tgrelid, jsonb_agg(jsonb_build_object(
+        'name', t.tgname,
+        'is_ours', t.tgfoid IN (SELECT oid FROM ours),
+        'kind', t.tgtype,
+        'enabled', t.tgenabled,
+        'columns', to_jsonb(t.tgattr::smallint[]),
+        'arguments', CASE WHEN t.tgnargs = 0 THEN '[]' ELSE
+            (SELECT jsonb_agg(convert_from(decode(argument, 'escape'), getdatabaseencoding()::text) ORDER BY n)
+             FROM unnest(trim_array(string_to_array(encode(t.tgargs, 'escape'), '\000'), 1)) WITH ORDINALITY AS a (argument, n)) END
+    ) ORDER BY t.tgname) AS list
+    FROM relations r JOIN pg_trigger t ON t.tgrelid = r.relation AND NOT t.tgisinternal
+    GROUP BY t.tgrelid
+),
+checks AS (
+    SELECT n.conrelid, jsonb_agg(jsonb_build_object(
+        'name', n.conname,
+        'columns', coalesce(to_jsonb(n.conkey), '[]'),
+        'validated', n.convalidated,
+        'definition', pg_get_constraintdef(n.oid)
+    ) ORDER BY n.conname) AS list
+    FROM relations r JOIN pg_constraint n ON n.conrelid = r.relation AND n.contype = 'c'
+    GROUP BY n.conrelid
+),
+dependents AS (
+    SELECT found.relation, jsonb_agg(jsonb_build_object('kind', found.kind, 'name', found.name, 'column', found.attribute)
+                                     ORDER BY found.kind, found.name, found.attribute) AS list
+    FROM (
+        SELECT DISTINCT d.refobjid AS relation, d.refobjsubid AS attribute,
+               CASE WHEN v.oid IS NOT NULL THEN CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END
+                    WHEN p.oid IS NOT NULL THEN 'policy'
+                    WHEN f.oid IS NOT NULL THEN 'function'
+                    WHEN x.oid IS NOT NULL THEN 'extended statistics'
+                    WHEN g.oid IS NOT NULL THEN 'generated column'
+                    WHEN n.oid IS NOT NULL THEN 'check constraint'
+                    ELSE 'trigger' END AS kind,
+               coalesce(v.oid::regclass::text, p.polname::text, f.oid::regprocedure::text, x.stxname::text, ga.attname::text,
+                        n.conname::text, t.tgname::text) AS name
+        FROM relations r
+        JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.relation AND d.refobjsubid > 0
+        LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid AND w.ev_class <> r.relation
+        LEFT JOIN pg_class v ON v.oid = w.ev_class
+        LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+        LEFT JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid
+        LEFT JOIN pg_statistic_ext x ON d.classid = 'pg_statistic_ext'::regclass AND x.oid = d.objid
+        -- Until PostgreSQL 14 the column itself depends, from 15 on its expression.
+        LEFT JOIN pg_attrdef g ON (d.classid = 'pg_attrdef'::regclass AND g.oid = d.objid
+                                   OR d.classid = 'pg_class'::regclass AND g.adrelid = d.objid AND g.adnum = d.objsubid)
+                              AND (g.adrelid <> r.relation OR g.adnum <> d.refobjsubid)
+        LEFT JOIN pg_attribute ga ON ga.attrelid = g.adrelid AND ga.attnum = g.adnum AND ga.attgenerated <> ''
+        LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid AND n.contype = 'c'
+        LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND NOT t.tgisinternal
+                              AND t.tgfoid NOT IN (SELECT oid FROM ours)
+        WHERE v.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
+           OR n.oid IS NOT NULL OR t.oid IS NOT NULL
+    ) found
+    GROUP BY found.relation
+),
+tables AS (
+    SELECT jsonb_agg(jsonb_build_object(
+        'oid', c.oid::bigint,
+        'schema', n.nspname,
+        'name', c.relname,
+        'kind', c.relkind,
+        'persistence', c.relpersistence,
+        'rows', greatest(c.reltuples, 0)::bigint,
+        'heap_bytes', CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,
+        'is_owner', pg_has_role(c.relowner, 'USAGE'),
+        'is_partition', c.relispartition,
+        'is_inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),
+        'is_system', c.oid < 16384 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                                                AND d.objid = c.oid AND d.deptype = 'e'),
+        'replica_identity', c.relreplident,
+        'column_count', c.relnatts,
+        'columns', coalesce(columns.list, '[]'),
+        'indexes', coalesce(indexes.list, '[]'),
+        'triggers', coalesce(triggers.list, '[]'),
+        'checks', coalesce(checks.list, '[]'),
+        'rules', coalesce((SELECT jsonb_agg(w.rulename ORDER BY w.rulename) FROM pg_rewrite w
+                           WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
+        'dependents', coalesce(dependents.list, '[]'),
+        'publications', coalesce((SELECT jsonb_agg(DISTINCT p.pubname ORDER BY p.pubname) FROM pg_publication_tables p
+                                  WHERE p.schemaname = n.nspname AND p.tablename = c.relname), '[]')
+    ) ORDER BY n.nspname, c.relname) AS list
+    FROM relations r
+    JOIN pg_class c ON c.oid = r.relation
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN columns ON columns.attrelid = c.oid
+    LEFT JOIN indexes ON indexes.indrelid = c.oid
+    LEFT JOIN triggers ON triggers.tgrelid = c.oid
+    LEFT JOIN checks ON checks.conrelid = c.oid
+    LEFT JOIN dependents ON dependents.relation = c.oid
+),
+foreign_keys AS (
+    SELECT jsonb_agg(jsonb_build_object(
+        'name', f.conname,
+        'child', f.conrelid::bigint,
+        'child_columns', to_jsonb(f.conkey),
+        'parent', f.confrelid::bigint,
+        'parent_columns', to_jsonb(f.confkey),
+        'matching', f.confmatchtype,
+        'on_update', f.confupdtype,
+        'on_delete', f.confdeltype,
+        'set_columns', coalesce(nullif(to_jsonb(f) -> 'confdelsetcols', 'null'), '[]'),
+        'deferrable', f.condeferrable,
+        'deferred', f.condeferred,
+        'validated', f.convalidated
+    ) ORDER BY f.conrelid, f.conname) AS list
+    FROM pg_constraint f
+    WHERE f.contype = 'f' AND f.conparentid = 0
+      AND f.conrelid IN (SELECT relation FROM relations) AND f.confrelid IN (SELECT relation FROM relations)
+)
+SELECT convert_to(jsonb_build_object(
+    'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
+    'may_skip_triggers', CASE WHEN current_setting('server_version_num')::integer >= 150000
+                              THEN (SELECT has_parameter_privilege('session_replication_role', 'SET'))
+                              ELSE current_setting('is_superuser')::boolean END,
+    'root', $1::bigint,
+    'key_range', NULL,
+    'tables', coalesce((SELECT list FROM tables), '[]'),
+    'references', coalesce((SELECT jsonb_agg(jsonb_build_object('table', m.relation::bigint, 'column', m.attribute,
+                                                                'declared', m.declared)
+                                             ORDER BY m.relation, m.attribute) FROM referring m), '[]'),
+    'foreign_keys', coalesce((SELECT list FROM foreign_keys), '[]')
+)::text, 'UTF8')

@@ -1,0 +1,100 @@
+//! The row of the root that a reference means, found through an index, without a query.
+
+use keyspace::{Error, SqlState};
+use pgrx::pg_sys;
+
+use super::tuple::{Column, Value};
+use crate::error::{raise, report};
+use crate::sequences::catalog::relation_name;
+
+/// How to find a row of a table by one of its columns. Plain data, so that it can lie in PostgreSQL's memory.
+#[derive(Clone, Copy)]
+pub(super) struct Lookup {
+    relation: pg_sys::Oid,
+    index: pg_sys::Oid,
+    by: Column,
+}
+
+impl Lookup {
+    /// The way through a unique index on this column alone, where there is one.
+    pub(super) fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
+        let mut found = None;
+        // SAFETY: what is opened is closed again, with the locks kept to the end of the transaction as a query keeps
+        // them; the list of indexes is a copy; an index has at least one column.
+        unsafe {
+            let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
+            let list = pg_sys::RelationGetIndexList(table);
+            for at in 0..if list.is_null() { 0 } else { (*list).length } {
+                let oid = pg_sys::list_nth_oid(list, at);
+                let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
+                let form = (*index).rd_index;
+                let fits = (*form).indisunique
+                    && (*form).indisvalid
+                    && (*form).indnkeyatts == 1
+                    && *(*form).indkey.values.as_ptr() == by.number
+                    && pg_sys::RelationGetIndexPredicate(index).is_null();
+                pg_sys::index_close(index, pg_sys::NoLock as i32);
+                if fits {
+                    found = Some(oid);
+                    break;
+                }
+            }
+            pg_sys::list_free(list);
+            pg_sys::table_close(table, pg_sys::NoLock as i32);
+        }
+        found.map(|index| Self { relation, index, by })
+    }
+
+    /// Columns of the row with this value; `None` where there is no such row.
+    ///
+    /// What is committed counts, and what this transaction has done. Where neither shows the row, what the statement
+    /// that runs has done counts, too: `WITH o AS (INSERT INTO orders ...) INSERT INTO items ...`.
+    pub(super) fn columns<const N: usize>(
+        &self,
+        value: Value,
+        wanted: [Column; N],
+    ) -> Option<[Option<Value>; N]> {
+        let value = self.by.kind.datum(value)?;
+        // SAFETY: the snapshot is registered as long as the scan runs; the other one is PostgreSQL's own, and static.
+        unsafe {
+            let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+            let found = self.scan(value, wanted, latest);
+            pg_sys::UnregisterSnapshot(latest);
+            found.or_else(|| self.scan(value, wanted, &raw mut pg_sys::SnapshotSelfData))
+        }
+    }
+
+    /// # Safety
+    /// `snapshot` must be valid for the scan, `value` one of the column.
+    unsafe fn scan<const N: usize>(
+        &self,
+        value: pg_sys::Datum,
+        wanted: [Column; N],
+        snapshot: pg_sys::Snapshot,
+    ) -> Option<[Option<Value>; N]> {
+        // SAFETY: the columns exist, since whoever made this has looked at them; the values are copied before the
+        // scan ends.
+        unsafe {
+            let table = pg_sys::table_open(self.relation, pg_sys::AccessShareLock as i32);
+            let mut key = pg_sys::ScanKeyData::default();
+            let strategy = pg_sys::BTEqualStrategyNumber as u16;
+            pg_sys::ScanKeyInit(&mut key, self.by.number, strategy, self.by.kind.equality(), value);
+            let scan = pg_sys::systable_beginscan(table, self.index, true, snapshot, 1, &mut key);
+            let row = pg_sys::systable_getnext(scan);
+            let found = (!row.is_null()).then(|| wanted.map(|column| column.value(row, (*table).rd_att)));
+            pg_sys::systable_endscan(scan);
+            pg_sys::table_close(table, pg_sys::NoLock as i32);
+            found
+        }
+    }
+}
+
+/// Leaves the statement, since the root lacks the index that references are found by.
+pub(super) fn missing(relation: pg_sys::Oid) -> ! {
+    let message = format!("table {} has no unique index on its key", relation_name(relation));
+    raise(report(
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("A key migration finds the row that a reference means by it.")
+            .hint("Create it again, or CALL key_migration_rollback()."),
+    ))
+}

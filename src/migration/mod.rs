@@ -1,0 +1,64 @@
+//! Key migration: the functions that SQL calls, the triggers, and what runs between two commits.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`catalog`], [`stored`] | what the catalogs tell, and what is stored beside them |
+//! | [`planned`] | `key_migration_plan` and `key_migration_statements` |
+//! | [`create`] | what begins and alters a migration |
+//! | [`derive`] | the key of a row, for SQL |
+//! | [`trigger`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
+//! | [`advance`], [`backfill`], [`verify`], [`switch`] | the transactions of the procedures |
+
+mod advance;
+mod backfill;
+mod catalog;
+mod create;
+mod derive;
+mod lookup;
+mod planned;
+mod stored;
+mod switch;
+mod trigger;
+mod tuple;
+mod verify;
+
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_derived.sql",
+    name = "key_migration_derived",
+    requires = ["interleave_new_sequences", "ulid_type"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_tables.sql",
+    name = "key_migration_tables",
+    requires = ["key_migration_derived"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_triggers.sql",
+    name = "key_migration_triggers",
+    requires = ["key_migration_tables"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_plan.sql",
+    name = "key_migration_plan",
+    requires = ["key_migration_triggers"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_create.sql",
+    name = "key_migration_create",
+    requires = ["key_migration_plan"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_verify.sql",
+    name = "key_migration_verify",
+    requires = ["key_migration_create"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_procedures.sql",
+    name = "key_migration_procedures",
+    requires = ["key_migration_verify"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_views.sql",
+    name = "key_migration_views",
+    requires = ["key_migration_procedures"]
+);

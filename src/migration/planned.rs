@@ -1,0 +1,296 @@
+//! What a migration would do, and what is left of it: nothing here changes anything.
+
+use keyspace::migration::names::{literal, qualified};
+use keyspace::migration::plan::{self, Plan, Runs, Step};
+use keyspace::migration::{Facts, Options, Phase, Severity, Target};
+use keyspace::{Error, SqlState};
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::{AnyArray, PgRelation};
+
+use super::catalog;
+use super::stored::{self, Migration};
+use crate::encoding::{ServerText, from_utf8};
+use crate::error::or_raise;
+use crate::keys::RawText;
+use crate::sequences::failure::Failure;
+use crate::sequences::nextval::null;
+use crate::sequences::request::running;
+
+/// What the arguments of a plan and of a new migration say.
+pub(super) struct Arguments<'a> {
+    pub(super) timestamp_column: Option<&'a std::ffi::CStr>,
+    pub(super) target: Option<&'a str>,
+    pub(super) salt: Option<RawText<'a>>,
+    pub(super) include_columns: Option<AnyArray>,
+    pub(super) new_suffix: Option<RawText<'a>>,
+    pub(super) old_suffix: Option<RawText<'a>>,
+    pub(super) fire_triggers: Option<bool>,
+}
+
+impl Arguments<'_> {
+    /// The arguments, checked; without a salt, where it has not been given.
+    pub(super) fn options(&self) -> Result<Options, Failure> {
+        let mut options = Options::new(Target::parse(self.target.ok_or_else(|| null("target"))?)?);
+        options.timestamp_name = self.timestamp_column.map(crate::encoding::from_server);
+        options.salt = self.salt.map(|salt| salt.to_utf8().to_owned()).unwrap_or_default();
+        options.include = names(self.include_columns, "include_columns")?;
+        options.new_suffix = self.new_suffix.ok_or_else(|| null("new_suffix"))?.to_utf8().to_owned();
+        options.old_suffix = self.old_suffix.ok_or_else(|| null("old_suffix"))?.to_utf8().to_owned();
+        options.fire_triggers = self.fire_triggers.ok_or_else(|| null("fire_triggers"))?;
+        options.check()?;
+        Ok(options)
+    }
+}
+
+/// The names of an array of them.
+pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
+    let array = array.ok_or_else(|| null(argument))?;
+    let query = "SELECT pg_catalog.convert_to(given::text, 'UTF8') FROM pg_catalog.unnest($1) AS given";
+    // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
+    let given = unsafe { pgrx::datum::DatumWithOid::new(array.datum(), pg_sys::NAMEARRAYOID) };
+    let found: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
+        client.select(query, None, &[given])?.map(|row| row.get::<Vec<u8>>(1)).collect::<Result<_, _>>()
+    })?;
+    let found: Option<Vec<Vec<u8>>> = found.into_iter().collect();
+    let found = found.ok_or_else(|| {
+        Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not contain nulls"))
+    })?;
+    Ok(found.into_iter().map(from_utf8).collect())
+}
+
+/// The facts of a table that is not migrated yet, and the options with the salt that is usual.
+pub(super) fn fresh(
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    mut options: Options,
+) -> Result<(Facts, Options), Failure> {
+    let mut facts = catalog::facts(function, relation, None, &[])?;
+    if options.salt.is_empty()
+        && let Some(root) = facts.table(facts.root)
+    {
+        options.salt = format!("{}.{}", root.schema, root.name);
+    }
+    facts.key_range = catalog::key_range(&facts, &options);
+    Ok((facts, options))
+}
+
+/// The plan of a migration, or of one that there might be. Declared in sql/migration/key_migration_plan.sql.
+///
+/// # Errors
+/// 22004, 22023 for arguments that mean nothing, 42703, 42704, 42804 and 0A000 for a table that has no key or no time
+/// to migrate by.
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
+fn key_migration_plan(
+    migration: Option<PgRelation>,
+    timestamp_column: Option<&std::ffi::CStr>,
+    target: Option<&str>,
+    salt: Option<RawText<'_>>,
+    include_columns: Option<AnyArray>,
+    new_suffix: Option<RawText<'_>>,
+    old_suffix: Option<RawText<'_>>,
+    fire_triggers: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(step, Option<i32>),
+        name!(phase, Option<&'static str>),
+        name!(table_name, Option<pg_sys::Oid>),
+        name!(action, Option<ServerText>),
+        name!(done, Option<bool>),
+        name!(lock, Option<&'static str>),
+        name!(row_count, Option<i64>),
+        name!(byte_count, Option<i64>),
+        name!(detail, Option<ServerText>),
+        name!(statement, Option<ServerText>),
+    ),
+> {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let arguments =
+        Arguments { timestamp_column, target, salt, include_columns, new_suffix, old_suffix, fire_triggers };
+    match read(running(fcinfo), relation, &arguments) {
+        Ok((_, plan)) => rows(plan),
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn read(
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    arguments: &Arguments<'_>,
+) -> Result<(Facts, Plan), Failure> {
+    let options = arguments.options()?;
+    match stored::load(function, relation)?.filter(|migration| !migration.is_finalized) {
+        Some(migration) => migration.plan(function),
+        None => {
+            let (facts, options) = fresh(function, relation, options)?;
+            let plan = plan::plan(&facts, &options)?;
+            Ok((facts, plan))
+        }
+    }
+}
+
+#[allow(clippy::type_complexity)]
+fn rows(
+    plan: Plan,
+) -> TableIterator<
+    'static,
+    (
+        Option<i32>,
+        Option<&'static str>,
+        Option<pg_sys::Oid>,
+        Option<ServerText>,
+        Option<bool>,
+        Option<&'static str>,
+        Option<i64>,
+        Option<i64>,
+        Option<ServerText>,
+        Option<ServerText>,
+    ),
+> {
+    let warnings = plan.warnings.into_iter().map(|warning| {
+        let action = match warning.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let mut detail = warning.error.message;
+        for part in [warning.error.detail, warning.error.hint].into_iter().flatten() {
+            detail.push_str(if detail.ends_with('.') { " " } else { ". " });
+            detail.push_str(&part);
+        }
+        let table = Some(pg_sys::Oid::from(warning.table));
+        let action = Some(ServerText(action.to_owned()));
+        (None, None, table, action, None, None, None, None, Some(ServerText(detail)), None)
+    });
+    let steps = plan.steps.into_iter().enumerate().map(|(at, step)| {
+        (
+            i32::try_from(at + 1).ok(),
+            Some(step.phase.name()),
+            Some(pg_sys::Oid::from(step.table)),
+            Some(ServerText(step.action)),
+            Some(step.done),
+            step.lock.map(plan::Lock::name),
+            Some(step.rows),
+            Some(step.bytes),
+            Some(step.detail).filter(|detail| !detail.is_empty()).map(ServerText),
+            Some(step.statements.join(";\n")).filter(|text| !text.is_empty()).map(ServerText),
+        )
+    });
+    TableIterator::new(warnings.collect::<Vec<_>>().into_iter().chain(steps.collect::<Vec<_>>()))
+}
+
+/// The statements that are left. Declared in sql/migration/key_migration_plan.sql.
+///
+/// # Errors
+/// 42704 where the table is not being migrated, 22023 for a phase that is not come to this way.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn key_migration_statements(
+    migration: Option<PgRelation>,
+    through: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (name!(step, Option<i32>), name!(phase, Option<&'static str>), name!(statement, Option<ServerText>)),
+> {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let through = or_raise(through.ok_or_else(|| null("through")).and_then(Phase::parse_through));
+    let function = running(fcinfo);
+    let left = stored::existing(function, relation).and_then(|migration| {
+        let (facts, plan) = migration.plan(function)?;
+        Ok(statements(&migration, &facts, &plan, through))
+    });
+    match left {
+        Ok(left) => TableIterator::new(left.into_iter().enumerate().map(|(at, (phase, statement))| {
+            (i32::try_from(at + 1).ok(), Some(phase.name()), Some(ServerText(statement)))
+        })),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// How many parts the backfill of a table is cut into, with a VACUUM after each.
+const PARTS: i64 = 10;
+/// The size of a table that is not cut into parts, in pages.
+const SMALL: i64 = 1_280;
+
+fn statements(migration: &Migration, facts: &Facts, plan: &Plan, through: Phase) -> Vec<(Phase, String)> {
+    if migration.options.cut_over {
+        return Vec::new();
+    }
+    let root = facts.table(facts.root).map(|root| qualified(&root.schema, &root.name)).unwrap_or_default();
+    let advance = |phase: Phase, pages: Option<i64>| {
+        let pages = pages.map(|pages| format!(", max_pages => {pages}")).unwrap_or_default();
+        format!(
+            "CALL {}.key_migration_advance({}, through => {}{pages})",
+            facts.extension_schema,
+            literal(&root),
+            literal(phase.name())
+        )
+    };
+    let mut statements: Vec<(Phase, String)> = Vec::new();
+    for step in plan.left(through) {
+        let statement = match step.runs {
+            Runs::Client if step.phase == Phase::Backfilled => continue,
+            Runs::Client => step.statements.concat(),
+            Runs::Batches => {
+                statements.extend(parts(facts, step, &advance));
+                continue;
+            }
+            Runs::Advance | Runs::Procedure => advance(step.phase, None),
+        };
+        if statements.last().is_none_or(|last| last.1 != statement) {
+            statements.push((step.phase, statement));
+        }
+    }
+    statements
+}
+
+/// A table's backfill, part by part.
+fn parts(
+    facts: &Facts,
+    step: &Step,
+    advance: &impl Fn(Phase, Option<i64>) -> String,
+) -> Vec<(Phase, String)> {
+    let Some(table) = facts.table(step.table) else { return Vec::new() };
+    // SAFETY: a constant of the server.
+    let pages = table.heap_bytes / i64::from(pg_sys::BLCKSZ) + 1;
+    let count = if pages <= SMALL { 1 } else { PARTS };
+    let vacuum = format!("VACUUM {}", qualified(&table.schema, &table.name));
+    let part = advance(Phase::Backfilled, Some(pages / count + 1));
+    let mut statements = Vec::new();
+    for _ in 0..count {
+        statements.push((Phase::Backfilled, part.clone()));
+        statements.push((Phase::Backfilled, vacuum.clone()));
+    }
+    statements
+}
+
+/// The last phase that is complete. Declared in sql/migration/key_migration_plan.sql.
+///
+/// # Errors
+/// 42704 where the table is not being migrated.
+#[pg_extern(sql = false)]
+fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
+    let function = running(fcinfo);
+    let phase = stored::load(function, migration).and_then(|found| match found {
+        Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
+        Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
+        None => stored::existing(function, migration).map(|_| Phase::Planned),
+    });
+    match phase {
+        Ok(phase) => phase.name(),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// The last phase of a migration that is complete.
+pub(super) fn phase(migration: &Migration, plan: &Plan) -> Phase {
+    if migration.options.cut_over {
+        return Phase::CutOver;
+    }
+    let first_left = plan.steps.iter().find(|step| !step.done).map_or(Phase::CutOver, |step| step.phase);
+    let before = Phase::ALL.into_iter().filter(|phase| *phase < first_left);
+    before.max().unwrap_or(Phase::Planned)
+}

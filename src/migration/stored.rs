@@ -1,0 +1,218 @@
+//! What is stored of a migration: what its owner has said, and how far the backfill has come.
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use keyspace::migration::facts::Reference;
+use keyspace::migration::plan::{self, Plan};
+use keyspace::migration::{Facts, Options, Target};
+use keyspace::{Error, SqlState};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::catalog;
+use crate::encoding::from_utf8;
+use crate::sequences::catalog::with_own_settings;
+use crate::sequences::failure::Failure;
+use crate::sequences::tables::{self, Table};
+
+/// The migrations.
+pub(super) const MIGRATION: Table = Table::new(c"key_migration");
+/// Their columns.
+pub(super) const COLUMN: Table = Table::new(c"key_migration_column");
+/// How far the backfill of their tables has come.
+pub(super) const TABLE: Table = Table::new(c"key_migration_table");
+/// What they have done.
+pub(super) const STEP: Table = Table::new(c"key_migration_step");
+
+/// The condition on a row of this database and a migration, whose OID is `$3`.
+pub(super) const OWN: &str =
+    "system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
+
+/// A migration.
+pub(super) struct Migration {
+    pub(super) relation: pg_sys::Oid,
+    pub(super) options: Options,
+    /// The columns that have been found, or named by the owner.
+    pub(super) references: Vec<Reference>,
+    pub(super) batch_pages: i64,
+    pub(super) pause: Duration,
+    /// In milliseconds.
+    pub(super) lock_timeout: i64,
+    pub(super) retries: u32,
+    pub(super) is_paused: bool,
+    pub(super) is_finalized: bool,
+}
+
+/// Refuses a caller who may not keep the state of migrations.
+///
+/// # Errors
+/// 42501 without the privilege, which the owner of the database has.
+pub(super) fn check_may_write(function: pg_sys::Oid) -> Result<(), Error> {
+    if !MIGRATION.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) {
+        let message = "permission denied to migrate keys in this database";
+        return Err(Error::new(SqlState::InsufficientPrivilege, message)
+            .hint("Run the migration as the owner of the database, or as a superuser."));
+    }
+    Ok(())
+}
+
+/// The arguments of a statement about one migration: `$1` and `$2` are this database, `$3` is the migration.
+pub(super) fn arguments<'a, const N: usize>(
+    relation: pg_sys::Oid,
+    others: [DatumWithOid<'a>; N],
+) -> Vec<DatumWithOid<'a>> {
+    let (system_identifier, database) = tables::own_key();
+    let mut all: Vec<DatumWithOid<'a>> = vec![system_identifier.into(), database.into(), relation.into()];
+    all.extend(others);
+    all
+}
+
+/// A statement in which `{}` is the table, and `{own}` the condition on this database.
+pub(super) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> CString {
+    tables::statement(&text.replace("{own}", OWN), table, function)
+}
+
+/// Runs a statement about one migration.
+pub(super) fn write<const N: usize>(
+    text: &str,
+    table: Table,
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    others: [DatumWithOid<'_>; N],
+) -> SpiResult<usize> {
+    let statement = statement(text, table, function);
+    let arguments = arguments(relation, others);
+    with_own_settings(|| {
+        Spi::connect_mut(|client| Ok(client.update(statement.as_c_str(), None, &arguments)?.len()))
+    })
+}
+
+/// The migration of a table, where there is one.
+pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
+    with_own_settings(|| read(function, relation))
+}
+
+fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
+    let query = statement(
+        "SELECT m.key_attribute, m.timestamp_attribute, m.target, pg_catalog.convert_to(m.salt, 'UTF8'), \
+                pg_catalog.convert_to(pg_catalog.to_jsonb(m.include_columns)::text, 'UTF8'), \
+                pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
+                m.fire_triggers, m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
+                (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused, \
+                m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL \
+         FROM {} AS m WHERE {own} AND m.relation OPERATOR(pg_catalog.=) $3",
+        MIGRATION,
+        function,
+    );
+    let found = Spi::connect(|client| -> SpiResult<Option<Migration>> {
+        let mut rows = client.select(query.as_c_str(), Some(1), &arguments(relation, []))?;
+        let Some(row) = rows.next() else { return Ok(None) };
+        let text =
+            |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
+        let target = row.get::<String>(3)?.unwrap_or_default();
+        let options = Options {
+            target: if target == "ulid" { Target::Ulid } else { Target::Uuid },
+            key_column: row.get(1)?,
+            timestamp_column: row.get(2)?,
+            salt: text(4)?,
+            include: Options::names(&text(5)?),
+            new_suffix: text(6)?,
+            old_suffix: text(7)?,
+            fire_triggers: row.get(8)?.unwrap_or(false),
+            verified: row.get(14)?.unwrap_or(false),
+            cut_over: row.get(15)?.unwrap_or(false),
+            ..Options::new(Target::Uuid)
+        };
+        let milliseconds = |at: usize| -> SpiResult<i64> { Ok(row.get::<i64>(at)?.unwrap_or(0)) };
+        Ok(Some(Migration {
+            relation,
+            options,
+            references: Vec::new(),
+            batch_pages: row.get(9)?.unwrap_or(1),
+            pause: Duration::from_millis(u64::try_from(milliseconds(10)?).unwrap_or(0)),
+            lock_timeout: milliseconds(11)?,
+            retries: row.get::<i32>(12)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
+            is_paused: row.get(13)?.unwrap_or(false),
+            is_finalized: row.get(16)?.unwrap_or(false),
+        }))
+    })?;
+    let Some(mut migration) = found else { return Ok(None) };
+    migration.read_columns(function)?;
+    Ok(Some(migration))
+}
+
+/// The migration of a table.
+///
+/// # Errors
+/// 42704 where there is none, or where it has ended.
+pub(super) fn existing(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Migration, Failure> {
+    let name = crate::sequences::catalog::relation_name(relation);
+    let Some(migration) = load(function, relation)? else {
+        let message = format!("the key of table {name} is not being migrated");
+        return Err(Error::new(SqlState::UndefinedObject, message)
+            .hint("Call key_migration_plan(), then key_migration_create().")
+            .into());
+    };
+    if migration.is_finalized {
+        let message = format!("the key migration of table {name} is finalized");
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("Its old columns are gone.")
+            .into());
+    }
+    Ok(migration)
+}
+
+impl Migration {
+    fn read_columns(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
+        let columns = statement(
+            "SELECT c.relation, c.attribute, c.new_attribute, c.declared FROM {} AS c \
+             WHERE {own} AND c.migration OPERATOR(pg_catalog.=) $3 ORDER BY c.relation, c.attribute",
+            COLUMN,
+            function,
+        );
+        let filled = statement(
+            "SELECT t.relation FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3 AND t.finished_at IS NOT NULL",
+            TABLE,
+            function,
+        );
+        let arguments = arguments(self.relation, []);
+        Spi::connect(|client| -> SpiResult<()> {
+            for row in client.select(columns.as_c_str(), None, &arguments)? {
+                let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
+                let column = row.get::<i16>(2)?.unwrap_or(0);
+                if let Some(shadow) = row.get::<i16>(3)? {
+                    self.options.shadows.push((table, column, shadow));
+                }
+                let declared = row.get(4)?.unwrap_or(false);
+                let is_key = table == self.relation.to_u32() && Some(column) == self.options.key_column;
+                if !is_key {
+                    self.references.push(Reference { table, column, declared });
+                }
+            }
+            for row in client.select(filled.as_c_str(), None, &arguments)? {
+                self.options.filled.extend(row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32));
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// How long a lock is waited for, for the setting.
+    pub(super) fn timeout(&self) -> CString {
+        CString::new(format!("{}ms", self.lock_timeout)).unwrap_or_default()
+    }
+
+    /// The catalogs as they are for this migration.
+    pub(super) fn facts(&self, function: pg_sys::Oid) -> Result<Facts, Failure> {
+        catalog::facts(function, self.relation, self.options.key_column, &self.references)
+    }
+
+    /// Its steps, those that are done among them.
+    pub(super) fn plan(&self, function: pg_sys::Oid) -> Result<(Facts, Plan), Failure> {
+        let facts = self.facts(function)?;
+        let plan = plan::plan(&facts, &self.options)?;
+        Ok((facts, plan))
+    }
+}

@@ -1,0 +1,148 @@
+//! Cut-over, the way back and the end: one short transaction each, tried until no lock has to be waited for.
+
+use keyspace::migration::names::qualified;
+use keyspace::migration::plan::Lock;
+use keyspace::migration::{Phase, Scope, switch};
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+
+use super::advance::Progress;
+use super::stored::{self, COLUMN, MIGRATION, Migration, TABLE};
+use crate::sequences::catalog::relation_name;
+use crate::sequences::failure::Failure;
+
+/// Gives the new columns the names of the old ones.
+///
+/// # Errors
+/// 55000 before all values have been compared.
+pub(super) fn cut_over(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+    let (_, plan) = migration.plan(progress.function)?;
+    if let Some(step) = plan.left(Phase::Verified).next() {
+        let message =
+            format!("the key migration of table {} is not verified", relation_name(migration.relation));
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail(format!("What comes next is \"{}\".", step.action))
+            .hint("SELECT statement FROM key_migration_statements(...) \\gexec takes it there.")
+            .into());
+    }
+    let statement = "UPDATE {} SET cut_over_at = clock_timestamp() WHERE {own} AND relation = $3";
+    run(progress, migration, "cut over", switch::cut_over, |progress| {
+        stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+        Ok(())
+    })
+}
+
+/// Takes the cut-over back, or everything.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+    if migration.options.cut_over {
+        let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
+        return run(progress, migration, "take the cut-over back", switch::take_back, |progress| {
+            stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+            Ok(())
+        });
+    }
+    run(progress, migration, "roll back", switch::remove, |progress| {
+        let statement = "DELETE FROM {} WHERE {own} AND relation = $3";
+        stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+        Ok(())
+    })
+}
+
+/// Drops the old columns.
+///
+/// # Errors
+/// 55000 where something still uses them.
+pub(super) fn finalize(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+    let facts = migration.facts(progress.function)?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    let users: Vec<String> = scope
+        .members
+        .iter()
+        .flat_map(|member| {
+            let uses = |dependent: &&keyspace::migration::facts::Dependent| {
+                dependent.column == member.number.number && dependent.kind != "check constraint"
+            };
+            member.table.dependents.iter().filter(uses).map(|used| format!("{} \"{}\"", used.kind, used.name))
+        })
+        .collect();
+    if !users.is_empty() {
+        let message = format!(
+            "the old columns of the key migration of table {} are still used",
+            relation_name(migration.relation)
+        );
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail(format!("By {}.", users.join(", ")))
+            .hint("Make these anew with the new columns, or drop them.")
+            .into());
+    }
+    run(progress, migration, "finalize", switch::finalize, |progress| {
+        for (statement, table) in [
+            ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
+            ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
+            ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
+        ] {
+            stored::write(statement, table, progress.function, progress.relation, [])?;
+        }
+        Ok(())
+    })
+}
+
+/// Refuses to finalize what the caller has not named.
+///
+/// # Errors
+/// 22004, 22023 without the name of the table; 55000 before the cut-over.
+pub(super) fn check_confirmation(
+    migration: &Migration,
+    function: pg_sys::Oid,
+    confirm: Option<&str>,
+) -> Result<(), Failure> {
+    let facts = migration.facts(function)?;
+    let names = facts.table(facts.root).map(|root| [root.name.clone(), qualified(&root.schema, &root.name)]);
+    let [name, full_name] = names.unwrap_or_default();
+    let hint = format!("Old columns and their numbers are dropped: confirm => '{name}'.");
+    match confirm {
+        None => Err(crate::sequences::nextval::null("confirm").hint(hint).into()),
+        Some(given) if given != name && given != full_name => {
+            let message = format!("confirm must be \"{name}\", not \"{given}\"");
+            Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into())
+        }
+        Some(_) if !migration.options.cut_over => {
+            let message = format!("the key migration of table \"{name}\" is not cut over");
+            Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                .hint("CALL key_migration_cutover() first.")
+                .into())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Locks all tables and runs the statements. Whether it is to be tried again.
+fn run(
+    progress: &mut Progress,
+    migration: &Migration,
+    action: &str,
+    statements: impl FnOnce(&Scope<'_>) -> Vec<String>,
+    store: impl FnOnce(&Progress) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let facts = migration.facts(progress.function)?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    let relations: Vec<(pg_sys::Oid, Lock)> = switch::lock_order(&scope)
+        .into_iter()
+        .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
+        .collect();
+    let statements = statements(&scope);
+    let Some(times) = progress.in_locks(migration, &relations, &statements)? else { return Ok(true) };
+    progress.log(None, action, &statements, times)?;
+    store(progress)?;
+    let milliseconds = times.held.as_micros() / 100;
+    notice!(
+        "{action}: {} tables were locked for {}.{} ms",
+        relations.len(),
+        milliseconds / 10,
+        milliseconds % 10
+    );
+    Ok(false)
+}

@@ -1,0 +1,452 @@
+//! The triggers that keep numbers and keys in step, row by row.
+//!
+//! One column leads and the other follows: up to the cut-over the number, afterwards the key. Columns are bound by
+//! their numbers, so that renaming one does no harm; nothing is looked up by name, so that a `search_path` does none
+//! either (replication runs with an empty one); and whoever writes to a table needs no privilege on another.
+
+use std::ffi::{CStr, c_void};
+
+use keyspace::keys::{TagKey, UlidLayout, UuidV7Layout};
+use keyspace::migration::{Target, derive};
+use keyspace::{Error, SqlState};
+use pgrx::{pg_guard, pg_sys};
+
+use super::lookup::{self, Lookup};
+use super::tuple::{Column, Kind, Value};
+use crate::encoding::from_server;
+use crate::error::{raise, report};
+use crate::sequences::catalog::relation_name;
+use crate::sequences::request::running;
+
+/// A trigger's arguments, read once for each statement. Plain data, since it lies in PostgreSQL's memory.
+#[derive(Clone, Copy)]
+struct Bound {
+    key_leads: bool,
+    target: Target,
+    tag: TagKey,
+    number: Column,
+    key: Column,
+    root: pg_sys::Oid,
+    /// The same in the root.
+    root_number: Column,
+    root_key: Column,
+    root_time: Column,
+    /// By number and by key; the second index comes only with the phase "indexed".
+    by_number: Option<Lookup>,
+    by_key: Option<Lookup>,
+}
+
+impl Bound {
+    fn leader(&self) -> Column {
+        if self.key_leads { self.key } else { self.number }
+    }
+
+    fn follower(&self) -> Column {
+        if self.key_leads { self.number } else { self.key }
+    }
+
+    /// The key that a row of the root has, or is derived from it.
+    fn key_of(&self, key: Option<Value>, time: Option<Value>, number: Option<Value>) -> Option<Value> {
+        if key.is_some() {
+            return key;
+        }
+        let Some(Value::Number(number)) = number else { return None };
+        let micros = match time {
+            Some(Value::Number(micros)) => Some(micros),
+            _ => None,
+        };
+        Some(Value::Key(match self.target {
+            Target::Uuid => derive::key::<UuidV7Layout>(micros, number, &self.tag).into_bytes(),
+            Target::Ulid => derive::key::<UlidLayout>(micros, number, &self.tag).0.to_be_bytes(),
+        }))
+    }
+
+    /// What the follower is for a value of the leader, or of either for the other.
+    fn other(&self, value: Value, row: &Row) -> Option<Value> {
+        match value {
+            Value::Number(_) => {
+                // A row that refers to itself is not in the table yet.
+                // SAFETY: the row is one of the root then.
+                if row.relation == self.root && unsafe { row.new_value(self.root_number) } == Some(value) {
+                    // SAFETY: as above.
+                    let (key, time) =
+                        unsafe { (row.new_value(self.root_key), row.new_value(self.root_time)) };
+                    return self.key_of(key, time, Some(value));
+                }
+                let by_number = self.by_number.unwrap_or_else(|| lookup::missing(self.root));
+                let [key, time] = by_number.columns(value, [self.root_key, self.root_time])?;
+                self.key_of(key, time, Some(value))
+            }
+            Value::Key(_) => {
+                // SAFETY: as above.
+                if row.relation == self.root && unsafe { row.new_value(self.root_key) } == Some(value) {
+                    // SAFETY: as above.
+                    return unsafe { row.new_value(self.root_number) };
+                }
+                let by_key = self.by_key.unwrap_or_else(|| lookup::missing(self.root));
+                let [number] = by_key.columns(value, [self.root_number])?;
+                number
+            }
+        }
+    }
+}
+
+/// The row of a trigger's call.
+struct Row {
+    relation: pg_sys::Oid,
+    description: pg_sys::TupleDesc,
+    /// Before an UPDATE.
+    old: Option<pg_sys::HeapTuple>,
+    new: pg_sys::HeapTuple,
+}
+
+impl Row {
+    /// # Safety
+    /// `context` must be that of a trigger BEFORE INSERT or UPDATE for rows.
+    unsafe fn of(context: *const pg_sys::TriggerData) -> Self {
+        // SAFETY: see above; on UPDATE there are both rows.
+        unsafe {
+            let relation = (*context).tg_relation;
+            let is_update = operation(context) == pg_sys::TRIGGER_EVENT_UPDATE;
+            Self {
+                relation: (*relation).rd_id,
+                description: (*relation).rd_att,
+                old: is_update.then_some((*context).tg_trigtuple),
+                new: if is_update { (*context).tg_newtuple } else { (*context).tg_trigtuple },
+            }
+        }
+    }
+
+    /// # Safety
+    /// The relation must have the column.
+    unsafe fn new_value(&self, column: Column) -> Option<Value> {
+        // SAFETY: see above.
+        unsafe { column.value(self.new, self.description) }
+    }
+
+    /// # Safety
+    /// The relation must have the column.
+    unsafe fn old_value(&self, column: Column) -> Option<Value> {
+        // SAFETY: see above.
+        unsafe { self.old.and_then(|old| column.value(old, self.description)) }
+    }
+
+    /// The row with another value, as a trigger returns it.
+    ///
+    /// # Safety
+    /// The relation must have the column.
+    unsafe fn with(&self, column: Column, value: Option<Value>) -> pg_sys::Datum {
+        // SAFETY: see above.
+        unsafe { column.set(self.new, self.description, value).into() }
+    }
+}
+
+/// The trigger of the root. Arguments: table, leader, target, salt, columns of number, key and time.
+///
+/// # Errors
+/// 23514 for an UPDATE of a key before the cut-over, 55000 for a trigger of another table.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
+    unsafe {
+        let context = trigger_data(fcinfo);
+        let bound = bound(fcinfo, context, false);
+        let row = Row::of(context);
+        let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
+        if row.old.is_none() {
+            if new.is_some() {
+                return row.new.into();
+            }
+            let key = bound.key_of(None, row.new_value(bound.root_time), row.new_value(bound.number));
+            return row.with(bound.key, key);
+        }
+        match (old, new) {
+            // What it would have got before the row was changed (trap M22).
+            (None, None) => {
+                let key = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.number));
+                row.with(bound.key, key)
+            }
+            // A client that has read the row before it had a key, and writes all of it.
+            (Some(_), None) if !bound.key_leads => row.with(bound.key, old),
+            (Some(old), Some(new)) if old != new && !bound.key_leads => refuse_change(context, bound.key),
+            _ => row.new.into(),
+        }
+    }
+}
+
+/// The trigger of a column that refers to the root. Arguments: table, leader, target, salt, columns of number and key,
+/// the root, and its columns of number, key and time.
+///
+/// # Errors
+/// 55000 for a trigger of another table, or without the root's indexes.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
+    unsafe {
+        let context = trigger_data(fcinfo);
+        let bound = bound(fcinfo, context, true);
+        let row = Row::of(context);
+        let (leader, follower) = (bound.leader(), bound.follower());
+        let (leads, follows) = (row.new_value(leader), row.new_value(follower));
+        let is_untouched = row.old.is_some() && {
+            let (old_leads, old_follows) = (row.old_value(leader), row.old_value(follower));
+            // The backfill gives a row its first key.
+            let is_first = old_follows.is_none() && leads.is_some();
+            old_leads == leads
+                && (old_follows == follows || is_first)
+                && (follows.is_some() || leads.is_none())
+        };
+        let is_given = row.old.is_none() && leads.is_some() && follows.is_some();
+        if is_untouched || is_given {
+            return row.new.into();
+        }
+        match (leads, follows) {
+            (Some(leads), _) => row.with(follower, bound.other(leads, &row)),
+            // Whoever writes only the other column means both.
+            (None, Some(follows)) if row.old_value(leader).is_none() => {
+                row.with(leader, bound.other(follows, &row))
+            }
+            (None, Some(_)) => row.with(follower, None),
+            (None, None) => row.new.into(),
+        }
+    }
+}
+
+macro_rules! version_1 {
+    ($name:ident) => {
+        /// Tells the function manager how to call the trigger.
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name() -> &'static pg_sys::Pg_finfo_record {
+            const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+            &VERSION_1
+        }
+    };
+}
+version_1!(pg_finfo_key_migration_key);
+version_1!(pg_finfo_key_migration_reference);
+
+/// # Safety
+/// `context` must be that of a trigger.
+unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
+    // SAFETY: see above.
+    unsafe { (*context).tg_event & pg_sys::TRIGGER_EVENT_OPMASK }
+}
+
+/// What a trigger is called with.
+///
+/// # Safety
+/// To be called with what the function manager has passed.
+unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::TriggerData {
+    // SAFETY: a context that is a TriggerData node, which is checked, has what its event promises.
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+            raise(report(Error::new(
+                SqlState::FeatureNotSupported,
+                "trigger functions can only be called as triggers",
+            )));
+        }
+        context.cast()
+    }
+}
+
+/// The arguments, from memory after the first row of a statement.
+///
+/// # Safety
+/// `context` must be that of the call.
+unsafe fn bound<'a>(
+    fcinfo: pg_sys::FunctionCallInfo,
+    context: *const pg_sys::TriggerData,
+    is_reference: bool,
+) -> &'a Bound {
+    // SAFETY: what is in fn_extra was put there below, in memory that lives as long as flinfo.
+    unsafe {
+        let function = (*fcinfo).flinfo;
+        if (*function).fn_extra.is_null() {
+            let bound = read(fcinfo, context, is_reference);
+            let place = pg_sys::MemoryContextAlloc((*function).fn_mcxt, size_of::<Bound>()).cast::<Bound>();
+            place.write(bound);
+            (*function).fn_extra = place.cast::<c_void>();
+        }
+        &*(*function).fn_extra.cast::<Bound>()
+    }
+}
+
+/// # Safety
+/// `context` must be that of the call.
+#[cold]
+unsafe fn read(
+    fcinfo: pg_sys::FunctionCallInfo,
+    context: *const pg_sys::TriggerData,
+    is_reference: bool,
+) -> Bound {
+    // SAFETY: a trigger has as many arguments as it says, each a string; relations that are opened are closed.
+    unsafe {
+        let trigger = (*context).tg_trigger;
+        let is_before_row = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
+            && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE
+            && operation(context) != pg_sys::TRIGGER_EVENT_DELETE;
+        let arguments: Vec<String> = (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
+            .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
+            .collect();
+        let relation = (*context).tg_relation;
+        let parsed = Arguments::parse(&arguments, is_reference)
+            .filter(|parsed| is_before_row && parsed.table == (*relation).rd_id.to_u32());
+        let Some(parsed) = parsed else { refuse_trigger(context) };
+        let key_type = match parsed.target {
+            Target::Uuid => pg_sys::UUIDOID,
+            Target::Ulid => ulid_type(running(fcinfo)),
+        };
+        let root = pg_sys::Oid::from(parsed.root);
+        let own = |number: i16| column((*relation).rd_att, number, key_type);
+        let table = pg_sys::table_open(root, pg_sys::AccessShareLock as i32);
+        let of_root = |number: i16| column((*table).rd_att, number, key_type);
+        let columns = (
+            own(parsed.number),
+            own(parsed.key),
+            of_root(parsed.root_number),
+            of_root(parsed.root_key),
+            of_root(parsed.root_time),
+        );
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        let (Some(number), Some(key), Some(root_number), Some(root_key), Some(root_time)) = columns else {
+            refuse_trigger(context)
+        };
+        let fits = key.kind == Kind::Key
+            && root_key.kind == Kind::Key
+            && root_time.kind == Kind::Time
+            && [number, root_number].iter().all(|column| !matches!(column.kind, Kind::Key | Kind::Time));
+        if !fits {
+            refuse_trigger(context);
+        }
+        Bound {
+            key_leads: parsed.key_leads,
+            target: parsed.target,
+            tag: TagKey::of_salt(&parsed.salt),
+            number,
+            key,
+            root,
+            root_number,
+            root_key,
+            root_time,
+            by_number: if is_reference { Lookup::new(root, root_number) } else { None },
+            by_key: if is_reference { Lookup::new(root, root_key) } else { None },
+        }
+    }
+}
+
+/// The arguments of a trigger, as the plan writes them.
+struct Arguments {
+    table: u32,
+    key_leads: bool,
+    target: Target,
+    salt: String,
+    number: i16,
+    key: i16,
+    root: u32,
+    root_number: i16,
+    root_key: i16,
+    root_time: i16,
+}
+
+impl Arguments {
+    fn parse(arguments: &[String], is_reference: bool) -> Option<Self> {
+        let (own, rest) = arguments.split_at_checked(6)?;
+        let [table, leader, target, salt, number, key] = own else { return None };
+        let (table, number, key) = (table.parse().ok()?, number.parse().ok()?, key.parse().ok()?);
+        let (root, root_number, root_key, time) = match (is_reference, rest) {
+            (true, [root, root_number, root_key, time]) => {
+                (root.parse().ok()?, root_number.parse().ok()?, root_key.parse().ok()?, time)
+            }
+            (false, [time]) => (table, number, key, time),
+            _ => return None,
+        };
+        Some(Self {
+            table,
+            key_leads: leader == "key",
+            target: Target::parse(target).ok()?,
+            salt: salt.clone(),
+            number,
+            key,
+            root,
+            root_number,
+            root_key,
+            root_time: time.parse().ok()?,
+        })
+    }
+}
+
+/// A column of a relation, where it exists and is of a kind that we know.
+///
+/// # Safety
+/// The description must be that of an open relation.
+unsafe fn column(of: pg_sys::TupleDesc, number: i16, key_type: pg_sys::Oid) -> Option<Column> {
+    // SAFETY: the number is checked before it is used.
+    unsafe {
+        if number < 1 || i32::from(number) > (*of).natts {
+            return None;
+        }
+        let type_oid = pg_sys::SPI_gettypeid(of, i32::from(number));
+        // A dropped column has no type.
+        (type_oid != pg_sys::InvalidOid)
+            .then(|| Kind::of(type_oid, key_type))?
+            .map(|kind| Column { number, kind })
+    }
+}
+
+/// The type `ulid` beside a function of ours.
+fn ulid_type(function: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: looks up catalogs by OID and by a NUL-terminated name.
+    unsafe {
+        let schema = pg_sys::get_func_namespace(function);
+        let name = c"ulid";
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+            pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+            name.as_ptr().into(),
+            schema.into(),
+            pg_sys::Datum::null(),
+            pg_sys::Datum::null(),
+        )
+    }
+}
+
+/// # Safety
+/// `context` must be that of a trigger.
+#[cold]
+unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
+    // SAFETY: every trigger has a name, and an open relation.
+    let (trigger, table) = unsafe {
+        let trigger = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
+        (trigger, relation_name((*(*context).tg_relation).rd_id))
+    };
+    let message = format!("trigger \"{trigger}\" of table {table} was not made for this table");
+    raise(report(
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("A key migration binds its triggers to a table and its columns by number; this one is a copy, as a restore makes it, or a column was dropped.")
+            .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, and the column that it fills, and plan the migration anew.")),
+    ))
+}
+
+/// # Safety
+/// `context` must be that of a trigger, whose relation has the column.
+#[cold]
+unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> ! {
+    // SAFETY: see above; the name is a copy, or null.
+    let (name, table) = unsafe {
+        let relation = (*(*context).tg_relation).rd_id;
+        let name = pg_sys::get_attname(relation, column.number, true);
+        let name = if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) };
+        (name, relation_name(relation))
+    };
+    raise(report(
+        Error::new(
+            SqlState::CheckViolation,
+            format!("column \"{name}\" of table {table} cannot be changed during a key migration"),
+        )
+        .detail("A key once given stays, since other rows have it already."),
+    ))
+}

@@ -1,0 +1,129 @@
+//! The comparison of numbers and keys.
+
+use keyspace::migration::verify::{self, Check};
+use keyspace::migration::{Phase, Scope};
+use keyspace::{Error, SqlState};
+use pgrx::PgRelation;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::stored::{self, MIGRATION, Migration};
+use crate::encoding::{ServerName, ServerText, to_server};
+use crate::error::or_raise;
+use crate::sequences::catalog::{relation_name, with_own_settings};
+use crate::sequences::failure::Failure;
+use crate::sequences::nextval::null;
+use crate::sequences::request::running;
+
+/// What a check has found.
+struct Found {
+    check: Check,
+    rows: i64,
+    example: Option<String>,
+}
+
+impl Found {
+    fn is_ok(&self) -> bool {
+        !self.check.must_be_none || self.rows == 0
+    }
+}
+
+/// Compares all values. Declared in sql/migration/key_migration_verify.sql.
+///
+/// # Errors
+/// 42704 where the table is not being migrated, 55000 before the columns are there, 42501 for who may not read them.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn key_migration_verify(
+    migration: Option<PgRelation>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(table_name, Option<pg_sys::Oid>),
+        name!(column_name, Option<ServerName>),
+        name!(check_name, Option<&'static str>),
+        name!(ok, Option<bool>),
+        name!(row_count, Option<i64>),
+        name!(example, Option<ServerText>),
+    ),
+> {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let function = running(fcinfo);
+    match stored::existing(function, relation).and_then(|migration| compare(function, &migration)) {
+        Ok(found) => TableIterator::new(found.into_iter().map(|found| {
+            let ok = found.is_ok();
+            (
+                Some(pg_sys::Oid::from(found.check.table)),
+                Some(ServerName(found.check.column)),
+                Some(found.check.name),
+                Some(ok),
+                Some(found.rows),
+                found.example.map(ServerText),
+            )
+        })),
+        Err(failure) => failure.raise(),
+    }
+}
+
+fn compare(function: pg_sys::Oid, migration: &Migration) -> Result<Vec<Found>, Failure> {
+    let (facts, plan) = migration.plan(function)?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    if plan.left(Phase::Prepared).next().is_some() {
+        let message =
+            format!("the key migration of table {} is not prepared", relation_name(migration.relation));
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("There are no keys to compare yet.")
+            .hint("CALL key_migration_advance(..., through => 'backfilled') first.")
+            .into());
+    }
+    with_own_settings(|| {
+        Spi::connect(|client| {
+            verify::checks(&scope)
+                .into_iter()
+                .map(|check| {
+                    let query = to_server(&check.query);
+                    let row = client.select(query.as_c_str(), Some(1), &[])?.first();
+                    let (rows, example) = (row.get::<i64>(1)?.unwrap_or(0), row.get::<String>(2)?);
+                    Ok(Found { check, rows, example })
+                })
+                .collect::<SpiResult<Vec<Found>>>()
+        })
+    })
+    .map_err(Failure::from)
+}
+
+/// Compares all values, and stores that they fit.
+///
+/// # Errors
+/// 55000 where they do not.
+pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(), Failure> {
+    let found = compare(function, migration)?;
+    if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {
+        let table = relation_name(pg_sys::Oid::from(wrong.check.table));
+        let message =
+            format!("{} of {} in table {table}: {}", wrong.check.name, wrong.check.column, wrong.rows);
+        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("SELECT * FROM key_migration_verify() shows all; correct the rows, and run it again.");
+        error.detail = wrong.example.as_ref().map(|example| format!("One of them has {example}."));
+        return Err(error.into());
+    }
+    for found in &found {
+        if !found.check.must_be_none
+            && found.rows > 0
+            && matches!(found.check.name, "orphans" | "rows changed since")
+        {
+            let table = relation_name(pg_sys::Oid::from(found.check.table));
+            notice!("{} of {} in table {table}: {}", found.check.name, found.check.column, found.rows);
+        }
+    }
+    stored::write(
+        "UPDATE {} SET verified_at = clock_timestamp() WHERE {own} AND relation = $3",
+        MIGRATION,
+        function,
+        migration.relation,
+        [],
+    )?;
+    Ok(())
+}
