@@ -1211,6 +1211,12 @@ CREATE FUNCTION @extschema@.key_migration_reference() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_reference';
 
+CREATE FUNCTION @extschema@.key_migration_late() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_late';
+
+COMMENT ON FUNCTION @extschema@.key_migration_late() IS
+'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
 COMMENT ON FUNCTION @extschema@.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
 COMMENT ON FUNCTION @extschema@.key_migration_reference() IS

@@ -18,7 +18,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::backfill::Filling;
-use super::stored::{self, COLUMN, MIGRATION, Migration, STEP};
+use super::stored::{self, COLUMN, MIGRATION, Migration, STEP, check_transaction};
 use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
@@ -26,7 +26,7 @@ use crate::sequences::catalog::{relation_name, with_own_settings};
 use crate::sequences::failure::Failure;
 use crate::sequences::locks::{is_in_use, pause};
 use crate::sequences::nextval::null;
-use crate::sequences::request::{check_transaction, running};
+use crate::sequences::request::running;
 use crate::sequences::settings;
 use crate::sequences::subtransaction::attempt;
 

@@ -160,14 +160,15 @@ impl Filling {
     fn position(&self, progress: &Progress) -> Result<Position, Failure> {
         let query = stored::statement(
             "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
-                    pg_relation_size($4) / current_setting('block_size')::bigint \
+                    pg_relation_size($4) / current_setting('block_size')::bigint, \
+                    EXISTS (SELECT FROM pg_replication_origin) \
              FROM (SELECT) AS one LEFT JOIN {} AS t ON {own} AND t.relation = $4 \
              LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true",
             TABLE,
             progress.function,
         );
         let arguments = stored::arguments(progress.relation, [self.table.into()]);
-        let (known, file, pages) = with_own_settings(|| {
+        let (known, file, pages, is_replicated) = with_own_settings(|| {
             Spi::connect(|client| -> SpiResult<_> {
                 let row = client.select(query.as_c_str(), Some(1), &arguments)?.first();
                 let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
@@ -180,14 +181,17 @@ impl Filling {
                     }),
                     _ => None,
                 };
-                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0)))
+                let is_replicated = row.get::<bool>(8)?.unwrap_or(true);
+                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), is_replicated))
             })
         })?;
         let file = file.unwrap_or(pg_sys::InvalidOid);
         match known {
             Some(known) if known.file == file => {
-                // Rows that replication has moved behind the end have no key; those of our own writers have one.
-                Ok(Position { pages: pages.max(known.pages), ..known })
+                // Rows that our own writers have moved behind the end have keys; those that replication has moved, whose
+                // updates our trigger does not see, may have none.
+                let pages = if is_replicated { pages.max(known.pages) } else { known.pages };
+                Ok(Position { pages, ..known })
             }
             known => {
                 if known.is_some() {

@@ -10,14 +10,14 @@ use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, PgRelation};
 
 use super::planned::{Arguments, fresh, names};
-use super::stored::{self, COLUMN, MIGRATION, Migration};
+use super::stored::{self, COLUMN, MIGRATION, Migration, check_transaction};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::keys::RawText;
 use crate::sequences::catalog::relation_name;
 use crate::sequences::failure::Failure;
 use crate::sequences::nextval::null;
-use crate::sequences::request::{check_transaction, running};
+use crate::sequences::request::running;
 
 /// How many pages a batch takes; measured to be the quickest that holds its row locks for a moment only.
 const BATCH_PAGES: i32 = 128;

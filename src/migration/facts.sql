@@ -4,7 +4,7 @@
 WITH RECURSIVE
 ours AS (
     SELECT p.oid, p.proname, p.pronamespace FROM pg_proc f JOIN pg_proc p ON p.pronamespace = f.pronamespace
-    WHERE f.oid = $5 AND p.proname IN ('key_migration_key', 'key_migration_reference') AND p.pronargs = 0
+    WHERE f.oid = $5 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late') AND p.pronargs = 0
 ),
 key AS (
     SELECT $1::oid AS relation, coalesce($2::smallint, (

@@ -1,6 +1,6 @@
 //! What is stored of a migration: what its owner has said, and how far the backfill has come.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use keyspace::migration::facts::Reference;
@@ -43,6 +43,28 @@ pub(super) struct Migration {
     pub(super) retries: u32,
     pub(super) is_paused: bool,
     pub(super) is_finalized: bool,
+}
+
+/// Refuses a transaction whose snapshot would hide committed rows, and one that cannot write.
+///
+/// # Errors
+/// 25000 above READ COMMITTED; 25006 in a read-only transaction and on a standby.
+pub(super) fn check_transaction(name: &'static CStr) -> Result<(), Error> {
+    // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(name.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(name.as_ptr());
+    }
+    // SAFETY: a plain integer of this backend.
+    if unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32 {
+        let message = format!("{} needs the isolation level READ COMMITTED", name.to_string_lossy());
+        return Err(Error::new(SqlState::InvalidTransactionState, message)
+            .detail(
+                "Under REPEATABLE READ and SERIALIZABLE, rows that others have committed since stay hidden.",
+            )
+            .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED."));
+    }
+    Ok(())
 }
 
 /// Refuses a caller who may not keep the state of migrations.

@@ -4,11 +4,13 @@
 //! their numbers, so that renaming one does no harm; nothing is looked up by name, so that a `search_path` does none
 //! either (replication runs with an empty one); and whoever writes to a table needs no privilege on another.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 
 use keyspace::keys::{TagKey, UlidLayout, UuidV7Layout};
 use keyspace::migration::{Target, derive};
 use keyspace::{Error, SqlState};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
 
 use super::lookup::{self, Lookup};
@@ -16,7 +18,17 @@ use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
 use crate::error::{raise, report};
 use crate::sequences::catalog::relation_name;
+use crate::sequences::failure::Failure;
 use crate::sequences::request::running;
+
+/// What a trigger is on, and when it fires.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    Reference,
+    /// AFTER, unlike the others.
+    Late,
+}
 
 /// A trigger's arguments, read once for each statement. Plain data, since it lies in PostgreSQL's memory.
 #[derive(Clone, Copy)]
@@ -102,7 +114,7 @@ struct Row {
 
 impl Row {
     /// # Safety
-    /// `context` must be that of a trigger BEFORE INSERT or UPDATE for rows.
+    /// `context` must be that of a trigger on INSERT or UPDATE for rows.
     unsafe fn of(context: *const pg_sys::TriggerData) -> Self {
         // SAFETY: see above; on UPDATE there are both rows.
         unsafe {
@@ -151,7 +163,7 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
     // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
     unsafe {
         let context = trigger_data(fcinfo);
-        let bound = bound(fcinfo, context, false);
+        let bound = bound(fcinfo, context, Place::Root);
         let row = Row::of(context);
         let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
         if row.old.is_none() {
@@ -186,7 +198,7 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
     // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
     unsafe {
         let context = trigger_data(fcinfo);
-        let bound = bound(fcinfo, context, true);
+        let bound = bound(fcinfo, context, Place::Reference);
         let row = Row::of(context);
         let (leader, follower) = (bound.leader(), bound.follower());
         let (leads, follows) = (row.new_value(leader), row.new_value(follower));
@@ -214,6 +226,83 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
     }
 }
 
+/// The trigger for rows that refer to one that has come after them, at the end of the transaction: it writes them
+/// again, and the trigger above does the rest. As the owner of the table, since whoever inserts need not be allowed to
+/// update. Its condition names the columns; the arguments are those of the trigger above.
+///
+/// # Errors
+/// 55000 for a trigger of another table.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the context is checked; an AFTER trigger for rows has a row that is in the table, and an open relation.
+    unsafe {
+        let context = trigger_data(fcinfo);
+        let bound = bound(fcinfo, context, Place::Late);
+        let row = Row::of(context);
+        // What refers to nothing stays as it is.
+        let found = row.new_value(bound.leader()).is_some_and(|leads| bound.other(leads, &row).is_some());
+        if found {
+            write_again((*context).tg_relation, row.new, bound.follower().number);
+        }
+    }
+    pg_sys::Datum::from(0_usize)
+}
+
+/// Updates a row without a change, unless it has been changed since.
+///
+/// # Safety
+/// The relation must be open and have the column, and the row must be one of it.
+unsafe fn write_again(relation: pg_sys::Relation, row: pg_sys::HeapTuple, follower: i16) {
+    // SAFETY: names are NUL-terminated, and copies; the user is set back below, or by the end of the transaction where
+    // an error is raised.
+    unsafe {
+        let form = (*relation).rd_rel;
+        let schema = pg_sys::get_namespace_name((*form).relnamespace);
+        let table = pg_sys::quote_qualified_identifier(schema, (*form).relname.data.as_ptr());
+        let column = pg_sys::get_attname((*relation).rd_id, follower, false);
+        let column = CStr::from_ptr(pg_sys::quote_identifier(column)).to_bytes();
+        let statement = [
+            b"UPDATE ONLY ",
+            CStr::from_ptr(table).to_bytes(),
+            b" SET ",
+            column,
+            b" = NULL WHERE ctid OPERATOR(pg_catalog.=) $1 AND ",
+            column,
+            b" IS NULL",
+        ]
+        .concat();
+        let statement = CString::new(statement).unwrap_or_default();
+        let tid = pg_sys::palloc(size_of::<pg_sys::ItemPointerData>()).cast::<pg_sys::ItemPointerData>();
+        tid.write((*row).t_self);
+        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_NOFORCE_RLS;
+        pg_sys::SetUserIdAndSecContext((*form).relowner, context | flags as i32);
+        let argument = DatumWithOid::new(pg_sys::Datum::from(tid), pg_sys::TIDOID);
+        let written =
+            Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &[argument]).map(|_| ()));
+        pg_sys::SetUserIdAndSecContext(user, context);
+        if let Err(error) = written {
+            Failure::from(error).raise();
+        }
+    }
+}
+
+/// The arguments of a trigger.
+///
+/// # Safety
+/// `context` must be that of a trigger.
+unsafe fn arguments(context: *const pg_sys::TriggerData) -> Vec<String> {
+    // SAFETY: a trigger has as many arguments as it says, each a string.
+    unsafe {
+        let trigger = (*context).tg_trigger;
+        (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
+            .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
+            .collect()
+    }
+}
+
 macro_rules! version_1 {
     ($name:ident) => {
         /// Tells the function manager how to call the trigger.
@@ -227,6 +316,7 @@ macro_rules! version_1 {
 }
 version_1!(pg_finfo_key_migration_key);
 version_1!(pg_finfo_key_migration_reference);
+version_1!(pg_finfo_key_migration_late);
 
 /// # Safety
 /// `context` must be that of a trigger.
@@ -260,16 +350,16 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::Trigg
 unsafe fn bound<'a>(
     fcinfo: pg_sys::FunctionCallInfo,
     context: *const pg_sys::TriggerData,
-    is_reference: bool,
+    place: Place,
 ) -> &'a Bound {
     // SAFETY: what is in fn_extra was put there below, in memory that lives as long as flinfo.
     unsafe {
         let function = (*fcinfo).flinfo;
         if (*function).fn_extra.is_null() {
-            let bound = read(fcinfo, context, is_reference);
-            let place = pg_sys::MemoryContextAlloc((*function).fn_mcxt, size_of::<Bound>()).cast::<Bound>();
-            place.write(bound);
-            (*function).fn_extra = place.cast::<c_void>();
+            let bound = read(fcinfo, context, place);
+            let memory = pg_sys::MemoryContextAlloc((*function).fn_mcxt, size_of::<Bound>()).cast::<Bound>();
+            memory.write(bound);
+            (*function).fn_extra = memory.cast::<c_void>();
         }
         &*(*function).fn_extra.cast::<Bound>()
     }
@@ -278,23 +368,20 @@ unsafe fn bound<'a>(
 /// # Safety
 /// `context` must be that of the call.
 #[cold]
-unsafe fn read(
-    fcinfo: pg_sys::FunctionCallInfo,
-    context: *const pg_sys::TriggerData,
-    is_reference: bool,
-) -> Bound {
-    // SAFETY: a trigger has as many arguments as it says, each a string; relations that are opened are closed.
+unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::TriggerData, place: Place) -> Bound {
+    // SAFETY: the call is a trigger's; relations that are opened are closed.
     unsafe {
-        let trigger = (*context).tg_trigger;
-        let is_before_row = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
-            && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE
+        let is_reference = place != Place::Root;
+        let timing = match place {
+            Place::Late => pg_sys::TRIGGER_EVENT_AFTER,
+            _ => pg_sys::TRIGGER_EVENT_BEFORE,
+        };
+        let is_as_made = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
+            && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == timing
             && operation(context) != pg_sys::TRIGGER_EVENT_DELETE;
-        let arguments: Vec<String> = (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
-            .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
-            .collect();
         let relation = (*context).tg_relation;
-        let parsed = Arguments::parse(&arguments, is_reference)
-            .filter(|parsed| is_before_row && parsed.table == (*relation).rd_id.to_u32());
+        let parsed = Arguments::parse(&arguments(context), is_reference)
+            .filter(|parsed| is_as_made && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
         let key_type = match parsed.target {
             Target::Uuid => pg_sys::UUIDOID,

@@ -105,7 +105,7 @@ pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(
         let message =
             format!("{} of {} in table {table}: {}", wrong.check.name, wrong.check.column, wrong.rows);
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("SELECT * FROM key_migration_verify() shows all; correct the rows, and run it again.");
+            .hint("SELECT * FROM key_migration_verify() shows all. A row without a key gets one when it is updated, with SET of its number to itself. Correct the rows, and run it again.");
         error.detail = wrong.example.as_ref().map(|example| format!("One of them has {example}."));
         return Err(error.into());
     }

@@ -99,7 +99,7 @@ impl Request {
 }
 
 /// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
-pub(crate) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Error> {
+pub(super) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Error> {
     // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(name.as_ptr());

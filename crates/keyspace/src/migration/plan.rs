@@ -191,16 +191,24 @@ fn prepare(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     steps.push(step);
 }
 
-/// The triggers of a column: their names, and what they have to be.
+/// A trigger that a column is to have.
+struct Wanted {
+    name: String,
+    /// `tgtype`.
+    kind: i16,
+    /// `tgenabled`.
+    enabled: &'static str,
+    function: &'static str,
+    arguments: Vec<String>,
+}
+
+/// The triggers of a column.
 ///
 /// BEFORE INSERT fires for rows that replication brings, too; BEFORE UPDATE does not (trap M24), and neither is
 /// `UPDATE OF`, since other triggers may have changed the row before. Their names come after all others in ASCII, so
-/// that they see what those have made of the row.
-fn triggers(
-    scope: &Scope<'_>,
-    member: &Member<'_>,
-    key_leads: bool,
-) -> [(String, i16, &'static str, Vec<String>); 2] {
+/// that they see what those have made of the row. The third is for rows that refer to one that comes later in the
+/// same transaction.
+fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
     let key = scope.key();
     let mut arguments = vec![
         member.table.oid.to_string(),
@@ -218,21 +226,41 @@ fn triggers(
         ]);
     }
     arguments.push(scope.timestamp.number.to_string());
-    let name = |event: &str| format!("~key_migration_{event}_{}", member.number.number);
-    [(name("insert"), 1 | 2 | 4, "A", arguments.clone()), (name("update"), 1 | 2 | 16, "O", arguments)]
+    let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
+    let wanted = |event: &str, kind, enabled, function| Wanted {
+        name: format!("~key_migration_{event}_{}", member.number.number),
+        kind,
+        enabled,
+        function,
+        arguments: arguments.clone(),
+    };
+    let mut triggers = vec![
+        wanted("insert", ROW | BEFORE | INSERT, "A", function),
+        wanted("update", ROW | BEFORE | UPDATE, "O", function),
+    ];
+    if !member.is_key {
+        triggers.push(wanted("late", ROW | INSERT | UPDATE, "O", "key_migration_late"));
+    }
+    triggers
 }
+
+/// The bits of `tgtype`.
+const ROW: i16 = 1;
+const BEFORE: i16 = 2;
+const INSERT: i16 = 4;
+const UPDATE: i16 = 16;
 
 /// The statements that make the triggers of a column what they have to be; none where they are.
 pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
     let wanted = triggers(scope, member, key_leads);
-    let is_right = |(name, kind, enabled, arguments): &(String, i16, &str, Vec<String>)| {
+    let is_right = |wanted: &Wanted| {
         member.table.triggers.iter().any(|trigger: &Trigger| {
             trigger.is_ours
-                && trigger.name == *name
-                && trigger.kind == *kind
-                && trigger.enabled == *enabled
+                && trigger.name == wanted.name
+                && trigger.kind == wanted.kind
+                && trigger.enabled == wanted.enabled
                 && trigger.columns.is_empty()
-                && trigger.arguments == *arguments
+                && trigger.arguments == wanted.arguments
         })
     };
     if wanted.iter().all(is_right) {
@@ -243,26 +271,33 @@ pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_lea
     statements
 }
 
-/// The statements that create the triggers of a column.
+/// The statements that create the triggers of a column, once the columns have the names that go with what leads.
 pub(super) fn create_trigger_statements(
     scope: &Scope<'_>,
     member: &Member<'_>,
     key_leads: bool,
 ) -> Vec<String> {
     let table = member.table_sql();
-    let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
+    let (number, key) = switch::names(scope, member, key_leads);
+    let (leader, follower) = if key_leads { (key, number) } else { (number, key) };
     let mut statements = Vec::new();
-    for (name, kind, enabled, arguments) in triggers(scope, member, key_leads) {
-        let arguments: Vec<String> = arguments.iter().map(|argument| literal(argument)).collect();
-        statements.push(format!(
-            "CREATE TRIGGER {} BEFORE {} ON {table} FOR EACH ROW EXECUTE FUNCTION {}.{function}({})",
-            quoted(&name),
-            if kind & 4 != 0 { "INSERT" } else { "UPDATE" },
-            scope.facts.extension_schema,
-            arguments.join(", ")
-        ));
-        if enabled == "A" {
-            statements.push(format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {}", quoted(&name)));
+    for wanted in triggers(scope, member, key_leads) {
+        let name = quoted(&wanted.name);
+        let arguments: Vec<String> = wanted.arguments.iter().map(|argument| literal(argument)).collect();
+        let call = format!("{}.{}({})", scope.facts.extension_schema, wanted.function, arguments.join(", "));
+        statements.push(if wanted.kind & BEFORE == 0 {
+            format!(
+                "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
+                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL) EXECUTE FUNCTION {call}",
+                quoted(&follower),
+                quoted(&leader)
+            )
+        } else {
+            let event = if wanted.kind & INSERT != 0 { "INSERT" } else { "UPDATE" };
+            format!("CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {call}")
+        });
+        if wanted.enabled == "A" {
+            statements.push(format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"));
         }
     }
     statements

@@ -290,8 +290,8 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
     let name = qualified(&table.schema, &table.name);
     match table.kind.as_str() {
         "p" => Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
-            .detail("Its partitions are not migrated with it.")
-            .hint("Leave the migration of partitioned tables to another time."),
+            .detail("PostgreSQL builds no index on a partitioned table without keeping writers out, and keys would be unique in each partition only.")
+            .hint("Move its rows to an ordinary table, or migrate it by hand."),
         _ => Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table")),
     }
 }

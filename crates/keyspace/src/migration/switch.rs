@@ -75,6 +75,16 @@ fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a I
     old.into_iter().filter_map(|index| Some((index, twin::existing(scope, table, index)?))).collect()
 }
 
+/// What the columns of numbers and of keys are called when this one leads.
+pub(super) fn names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
+    let (number, key) = (member.number.name.clone(), member.shadow_name.clone());
+    match (scope.options.cut_over, key_leads) {
+        (false, true) => (scope.options.old_name(&number), number),
+        (true, false) => (key.clone(), scope.options.new_name(&key)),
+        _ => (number, key),
+    }
+}
+
 /// The names that the cut-over gives to old columns; none must be taken.
 pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
     scope.options.old_name(&member.number.name)

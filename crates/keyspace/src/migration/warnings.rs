@@ -264,9 +264,12 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
     let Some(child) = scope.facts.table(key.child) else { return };
     let name = qualified(&child.schema, &child.name);
     let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
-    if key.deferrable {
+    let is_required = key.child_columns.iter().any(|column| {
+        scope.member(key.child, *column).is_some_and(|member| !member.is_key && member.number.not_null)
+    });
+    if key.deferrable && (is_required || key.matching == "f") {
         let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is deferrable"))
-            .detail("A row may be inserted before the one that it refers to, and has no key to take then.")
+            .detail("A row may be inserted before the one that it refers to, and has no key to take then, but must not be without one.")
             .hint("ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.");
         found.push(Warning::refusal(child, error));
     }

@@ -1,0 +1,103 @@
+//! Locks of others: waited for in small doses, with nothing held meanwhile.
+
+use crate::{DATABASE, make_shop, number, phase, run_statements, start, wait_until, wrong};
+
+#[test]
+fn trap_m04_rows_that_are_locked_are_filled_in_the_end() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 5_000);
+    client
+        .batch_execute(
+            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', lock_timeout => '5 ms', batch_pages => 8);
+             CALL key_migration_advance('orders', through => 'prepared')",
+        )
+        .unwrap();
+    let mut other = server.connect(DATABASE).unwrap();
+    let mut open = other.transaction().unwrap();
+    open.batch_execute("SELECT FROM orders WHERE id IN (7, 4000) FOR UPDATE").unwrap();
+    std::thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let call = "CALL key_migration_advance('orders', through => 'backfilled')";
+            server.connect(DATABASE).unwrap().batch_execute(call).unwrap();
+        });
+        // All others are filled, and it waits for these.
+        wait_until(&mut client, "SELECT count(*) = 2 FROM orders WHERE id_new IS NULL");
+        wait_until(&mut client, "SELECT bool_or(state = 'waiting') FROM key_migration_progress");
+        open.commit().unwrap();
+        runner.join().unwrap();
+    });
+    assert_eq!(number(&mut client, "SELECT count(*) FROM orders WHERE id_new IS NULL"), 0);
+    assert_eq!(phase(&mut client), "backfilled");
+}
+
+#[test]
+fn trap_m05_a_table_that_is_rewritten_is_begun_anew() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 5_000);
+    client
+        .batch_execute(
+            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', batch_pages => 1);
+             CALL key_migration_advance('orders', through => 'backfilled', max_pages => 10)",
+        )
+        .unwrap();
+    let left = number(&mut client, "SELECT count(*) FROM orders WHERE id_new IS NULL");
+    assert!(left > 0 && left < 5_000, "{left}");
+    client.batch_execute("CLUSTER orders USING orders_pkey").unwrap();
+    run_statements(&mut client, "verified").unwrap();
+    assert_eq!(wrong(&mut client), Vec::<String>::new());
+    assert_eq!(phase(&mut client), "verified");
+}
+
+#[test]
+fn trap_m14_a_long_reader_does_not_make_others_wait_for_the_cut_over() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 1_000);
+    client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+    run_statements(&mut client, "verified").unwrap();
+    let mut reader = server.connect(DATABASE).unwrap();
+    let mut open = reader.transaction().unwrap();
+    open.batch_execute("SELECT count(*) FROM audit").unwrap();
+    std::thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let call = "CALL key_migration_cutover('orders')";
+            server.connect(DATABASE).unwrap().batch_execute(call).unwrap();
+        });
+        wait_until(&mut client, "SELECT bool_or(tries > 2) FROM key_migration_progress");
+        client
+            .batch_execute("SET statement_timeout = '5 s'; INSERT INTO orders (total) VALUES (1); RESET statement_timeout")
+            .unwrap();
+        open.commit().unwrap();
+        runner.join().unwrap();
+    });
+    assert_eq!(phase(&mut client), "cut over");
+    let tries = number(&mut client, "SELECT tries::bigint FROM key_migration_log WHERE action = 'cut over'");
+    assert!(tries > 2);
+}
+
+#[test]
+fn a_migration_is_paused_and_resumed_and_two_are_kept_apart() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 5_000);
+    client
+        .batch_execute(
+            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', paused => true)",
+        )
+        .unwrap();
+    std::thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let call = "CALL key_migration_advance('orders', through => 'backfilled')";
+            server.connect(DATABASE).unwrap().batch_execute(call).unwrap();
+        });
+        wait_until(&mut client, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory'");
+        let error = client.batch_execute("CALL key_migration_advance('orders')").unwrap_err();
+        assert_eq!(error.code().map(|code| code.code().to_owned()).as_deref(), Some("55006"), "{error}");
+        assert_eq!(phase(&mut client), "planned");
+        client.batch_execute("SELECT key_migration_set('orders', paused => false)").unwrap();
+        runner.join().unwrap();
+    });
+    assert_eq!(phase(&mut client), "backfilled");
+}
