@@ -9,6 +9,7 @@ use pgrx::spi::SpiResult;
 use crate::encoding::{from_utf8, to_server};
 use crate::sequences::catalog::with_own_settings;
 use crate::sequences::failure::Failure;
+use crate::sequences::settings;
 use crate::sequences::subtransaction::attempt;
 
 /// The facts of a table and of all that refers to it.
@@ -23,13 +24,15 @@ pub(super) fn facts(
 ) -> Result<Facts, Failure> {
     let tables: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.table)).collect();
     let columns: Vec<i16> = references.iter().map(|one| one.column).collect();
-    let json = with_own_settings(|| {
+    let read = || {
         Spi::connect(|client| -> SpiResult<String> {
             let arguments = [root.into(), key.into(), tables.into(), columns.into(), function.into()];
             let row = client.select(FACTS, Some(1), &arguments)?.first();
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
-    })?;
+    };
+    // A long query over few rows: compiling it would take a hundred times longer than running it.
+    let json = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
     Ok(Facts::from_json(&json)?)
 }
 

@@ -9,10 +9,10 @@ fn trap_m04_rows_that_are_locked_are_filled_in_the_end() {
     make_shop(&mut client, 5_000);
     client
         .batch_execute(
-            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', lock_timeout => '5 ms', batch_pages => 8);
-             CALL key_migration_advance('orders', through => 'prepared')",
+            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', lock_timeout => '5 ms', batch_pages => 8)",
         )
         .unwrap();
+    client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap();
     let mut other = server.connect(DATABASE).unwrap();
     let mut open = other.transaction().unwrap();
     open.batch_execute("SELECT FROM orders WHERE id IN (7, 4000) FOR UPDATE").unwrap();
@@ -38,9 +38,11 @@ fn trap_m05_a_table_that_is_rewritten_is_begun_anew() {
     make_shop(&mut client, 5_000);
     client
         .batch_execute(
-            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', batch_pages => 1);
-             CALL key_migration_advance('orders', through => 'backfilled', max_pages => 10)",
+            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', batch_pages => 1)",
         )
+        .unwrap();
+    client
+        .batch_execute("CALL key_migration_advance('orders', through => 'backfilled', max_pages => 10)")
         .unwrap();
     let left = number(&mut client, "SELECT count(*) FROM orders WHERE id_new IS NULL");
     assert!(left > 0 && left < 5_000, "{left}");
