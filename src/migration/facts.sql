@@ -233,9 +233,7 @@ foreign_keys AS (
 )
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
-    'may_skip_triggers', CASE WHEN current_setting('server_version_num')::integer >= 150000
-                              THEN (SELECT has_parameter_privilege('session_replication_role', 'SET'))
-                              ELSE current_setting('is_superuser')::boolean END,
+    'may_skip_triggers', false,
     'root', $1::bigint,
     'key_range', NULL,
     'tables', coalesce((SELECT list FROM tables), '[]'),
