@@ -1,4 +1,5 @@
-//! The backfill: batches of physical ranges, each in a transaction that also saves how far it has come.
+//! The backfill: batches of rows by their places, each in a transaction; that of the last over some pages saves how far
+//! it has come.
 
 use std::ffi::CStr;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::advance::{Progress, Times, interval};
+use super::rows::{self, Manner};
 use super::stored::{self, Migration, TABLE};
 use crate::encoding::to_server;
 use crate::sequences::failure::Failure;
@@ -27,11 +29,14 @@ pub(super) struct Filling {
     options: Options,
     table: pg_sys::Oid,
     name: String,
-    skips_triggers: bool,
+    /// Whether triggers of the user fire, so that queries do the work.
+    by_queries: bool,
     page: i64,
     pages: i64,
     rows: i64,
     vacuum_told_at: i64,
+    /// The pages that batches go over now.
+    window: Option<Range>,
 }
 
 /// How far the backfill of a table has come.
@@ -46,29 +51,33 @@ struct Position {
 /// What a batch does.
 #[derive(Clone, Copy)]
 enum Work {
-    Range(Range),
+    /// A part of the rows of these pages.
+    Part(Range),
+    /// What is left of the rows of these pages.
+    Rest(Range),
+    /// Those that nobody has locked.
+    Unlocked(Range),
     /// Rows that were locked, waited for.
     Behind(Range),
+    /// The same once more.
+    Again,
     Done,
 }
 
 impl Filling {
     pub(super) fn new(facts: &Facts, options: &Options, table: pg_sys::Oid) -> Self {
         let found = facts.table(table.to_u32());
-        let fires_in_replica_role = found.is_some_and(|table| {
-            table.triggers.iter().any(|trigger| !trigger.is_ours && trigger.enabled == "R")
-        });
         Self {
             facts: facts.clone(),
             options: options.clone(),
             table,
             name: found.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default(),
-            // The batch sets keys itself, so that not even our own trigger is needed.
-            skips_triggers: facts.may_skip_triggers && !options.fire_triggers && !fires_in_replica_role,
+            by_queries: options.fire_triggers,
             page: 0,
             pages: 0,
             rows: 0,
             vacuum_told_at: 0,
+            window: None,
         }
     }
 
@@ -84,7 +93,7 @@ impl Filling {
     /// Those of SPI itself.
     pub(super) fn batch(&mut self, progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
         let timeout = migration.timeout();
-        let mut wanted: Vec<(&CStr, &CStr)> = vec![
+        let wanted: [(&CStr, &CStr); 4] = [
             (c"lock_timeout", timeout.as_c_str()),
             // The pages, and the index of the root for each row (trap M8).
             (c"enable_seqscan", c"off"),
@@ -92,9 +101,6 @@ impl Filling {
             // An error instead of rows that a policy hides.
             (c"row_security", c"off"),
         ];
-        if self.skips_triggers {
-            wanted.push((c"session_replication_role", c"replica"));
-        }
         let (tries, began) = (progress.tries, Instant::now());
         let done = attempt(|| -> Result<(Work, usize), Failure> {
             settings::with(&wanted, || {
@@ -102,54 +108,78 @@ impl Filling {
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
                 let position = self.position(progress)?;
-                let work = self.next(&position, migration.batch_pages);
-                let rows = match work {
-                    Work::Done => 0,
-                    Work::Range(range) if tries >= WHOLE_TRIES => {
-                        self.update(|scope, table| backfill::unlocked_statement(scope, table, range))?
-                    }
-                    Work::Range(range) | Work::Behind(range) => {
-                        self.update(|scope, table| backfill::statement(scope, table, &range.condition()))?
-                    }
-                };
-                Ok((work, rows))
+                let work = self.next(&position, migration.batch_pages, tries);
+                self.fill(work)
             })
         });
         let (work, rows) = match done {
             Ok(done) => done?,
             Err(error) => {
+                self.window = None;
                 progress.failed(migration, error)?;
                 return Ok(true);
             }
         };
         self.rows += i64::try_from(rows).unwrap_or(0);
-        self.save(progress, work, rows, began, tries >= WHOLE_TRIES)?;
+        self.save(progress, work, rows, began)?;
         progress.succeeded()?;
-        if let Work::Range(range) = work {
+        if let Work::Rest(range) | Work::Unlocked(range) = work {
+            self.window = None;
             progress.pages += range.to - range.from;
             self.tell_of_vacuum(range.to);
         }
+        without_waiting_for_the_disk();
         Ok(!matches!(work, Work::Done))
     }
 
-    fn next(&mut self, position: &Position, batch: i64) -> Work {
-        let work = match (backfill::next(position.page, position.pages, batch), position.behind) {
-            (Some(range), _) => Work::Range(range),
+    fn next(&mut self, position: &Position, batch: i64, tries: u32) -> Work {
+        (self.page, self.pages) = (position.page, position.pages);
+        // What one batch holds is not cut up.
+        let is_cut = !self.by_queries && position.pages > batch;
+        let size = if is_cut { batch.saturating_mul(backfill::ROUNDS) } else { batch };
+        let window = self.window.filter(|window| window.from == position.page);
+        self.window = window.or_else(|| backfill::next(position.page, position.pages, size));
+        match (self.window, position.behind) {
+            (Some(range), _) if is_cut => Work::Part(range),
+            (Some(range), _) if self.by_queries && tries >= WHOLE_TRIES => Work::Unlocked(range),
+            (Some(range), _) => Work::Rest(range),
             (None, Some(behind)) => Work::Behind(behind),
             (None, None) => Work::Done,
-        };
-        self.page = position.page;
-        self.pages = position.pages;
-        work
+        }
     }
 
-    fn update(
-        &self,
-        statement: impl FnOnce(&Scope<'_>, &keyspace::migration::facts::Table) -> String,
-    ) -> Result<usize, Failure> {
+    /// Does the work of a batch, and says what it has come to be and how many rows it was.
+    fn fill(&self, work: Work) -> Result<(Work, usize), Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
-        let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok(0) };
-        let statement = to_server(&statement(&scope, table));
+        let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
+        let query = |range: Range| backfill::statement(&scope, table, &range.condition());
+        let rows = |range, all, waits| rows::fill(&scope, table, range, Manner { all, waits });
+        Ok(match work {
+            Work::Done => (work, 0),
+            Work::Unlocked(range) => {
+                (work, self.update(&backfill::unlocked_statement(&scope, table, range))?)
+            }
+            Work::Rest(range) | Work::Behind(range) if self.by_queries => (work, self.update(&query(range))?),
+            Work::Behind(range) => {
+                let filled = rows(range, true, true);
+                // Whoever has changed a row meanwhile may be one whom no trigger gives keys: once more.
+                (if filled.skipped > 0 { Work::Again } else { work }, filled.rows)
+            }
+            Work::Part(range) | Work::Rest(range) => {
+                let filled = rows(range, matches!(work, Work::Rest(_)), false);
+                let work = match (filled.is_part, filled.skipped) {
+                    (true, _) => Work::Part(range),
+                    (false, 0) => Work::Rest(range),
+                    (false, _) => Work::Unlocked(range),
+                };
+                (work, filled.rows)
+            }
+            Work::Again => (work, 0),
+        })
+    }
+
+    fn update(&self, statement: &str) -> Result<usize, Failure> {
+        let statement = to_server(statement);
         Ok(Spi::connect_mut(|client| -> SpiResult<usize> {
             Ok(client.update(statement.as_c_str(), None, &[])?.len())
         })?)
@@ -211,16 +241,11 @@ impl Filling {
         }
     }
 
-    fn save(
-        &self,
-        progress: &mut Progress,
-        work: Work,
-        rows: usize,
-        began: Instant,
-        left_locked: bool,
-    ) -> Result<(), Failure> {
+    fn save(&self, progress: &mut Progress, work: Work, rows: usize, began: Instant) -> Result<(), Failure> {
         let (page, behind, operator) = match work {
-            Work::Range(range) => (range.to, left_locked.then_some(range), "+"),
+            Work::Part(_) | Work::Again => (self.page, None, "+"),
+            Work::Rest(range) => (range.to, None, "+"),
+            Work::Unlocked(range) => (range.to, Some(range), "+"),
             Work::Behind(range) => (self.page, Some(range), "-"),
             Work::Done => (self.page, None, "+"),
         };
@@ -264,5 +289,23 @@ impl Filling {
             self.vacuum_told_at = page;
             notice!("VACUUM {} is due, so that what comes next reuses the space of old rows", self.name);
         }
+    }
+}
+
+/// Commits the batch in hand without waiting for the disk. A crash may lose the last few batches, each together with
+/// what it has saved of the position.
+fn without_waiting_for_the_disk() {
+    // SAFETY: two NUL-terminated strings, which are copied; the setting holds until the transaction ends.
+    unsafe {
+        pg_sys::set_config_option(
+            c"synchronous_commit".as_ptr(),
+            c"off".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            PgLogLevel::ERROR as i32,
+            false,
+        );
     }
 }

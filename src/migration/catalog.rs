@@ -33,19 +33,7 @@ pub(super) fn facts(
     };
     // A long query over few rows: compiling it would take a hundred times longer than running it.
     let json = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
-    Ok(Facts { may_skip_triggers: may_skip_triggers()?, ..Facts::from_json(&json)? })
-}
-
-/// Whether the caller may keep triggers from firing by `session_replication_role`.
-fn may_skip_triggers() -> SpiResult<bool> {
-    // PostgreSQL 14 has no privileges on settings.
-    #[cfg(feature = "pg14")]
-    let query = "SELECT current_setting('is_superuser')::boolean";
-    #[cfg(not(feature = "pg14"))]
-    let query = "SELECT has_parameter_privilege('session_replication_role', 'SET')";
-    with_own_settings(|| {
-        Spi::connect(|client| Ok(client.select(query, Some(1), &[])?.first().get_one()?.unwrap_or(false)))
-    })
+    Ok(Facts::from_json(&json)?)
 }
 
 /// The least and the greatest number of the key; through its index, so at no cost. `None` where the caller may not

@@ -19,7 +19,7 @@ use crate::sequences::failure::Failure;
 use crate::sequences::nextval::null;
 use crate::sequences::request::running;
 
-/// How many pages a batch takes; measured to be the quickest that holds its row locks for a moment only.
+/// How many pages the rows of a batch would fill; measured to be the quickest that holds its row locks for a moment only.
 const BATCH_PAGES: i32 = 128;
 
 /// Begins a migration. Declared in sql/migration/key_migration_create.sql.
@@ -246,7 +246,7 @@ fn key_migration_set(
 ) {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
-    or_raise(check_range("batch_pages", batch_pages.map(i64::from), 1, 1_000_000, ""));
+    or_raise(check_range("batch_pages", batch_pages.map(i64::from), 1, 10_000, ""));
     or_raise(check_range("retries", retries.map(i64::from), 0, i64::from(i32::MAX), ""));
     let milliseconds =
         |interval: &Option<Interval>| interval.as_ref().map(|interval| (interval.as_micros() / 1_000) as i64);

@@ -1,10 +1,35 @@
 //! The key that a migration derives from a row, as SQL calls it.
 
 use keyspace::keys::{TagKey, UlidLayout, UuidV7Layout};
-use keyspace::migration::derive;
+use keyspace::migration::{Target, derive};
 use pgrx::prelude::*;
 
+use super::tuple::Value;
 use crate::keys::{RawText, Ulid, UuidResult, tag_key};
+
+/// How the keys of a migration are derived. Plain data, so that it can lie in PostgreSQL's memory.
+#[derive(Clone, Copy)]
+pub(super) struct Derivation {
+    target: Target,
+    tag: TagKey,
+}
+
+impl Derivation {
+    pub(super) fn new(target: Target, salt: &str) -> Self {
+        Self { target, tag: TagKey::of_salt(salt) }
+    }
+
+    /// The key of a row of this time and number.
+    #[inline]
+    pub(super) fn key(&self, time: Option<Value>, number: Value) -> [u8; 16] {
+        let micros = time.and_then(Value::number);
+        let number = number.number().unwrap_or_default();
+        match self.target {
+            Target::Uuid => derive::key::<UuidV7Layout>(micros, number, &self.tag).into_bytes(),
+            Target::Ulid => derive::key::<UlidLayout>(micros, number, &self.tag).0.to_be_bytes(),
+        }
+    }
+}
 
 /// Declared in sql/migration/key_migration_derived.sql.
 #[pg_extern(sql = false)]

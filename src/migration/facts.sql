@@ -183,6 +183,7 @@ tables AS (
         'schema', n.nspname,
         'name', c.relname,
         'kind', c.relkind,
+        'access_method', coalesce((SELECT m.amname FROM pg_am m WHERE m.oid = c.relam), ''),
         'persistence', c.relpersistence,
         'rows', greatest(c.reltuples, 0)::bigint,
         'heap_bytes', CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,
@@ -233,7 +234,6 @@ foreign_keys AS (
 )
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
-    'may_skip_triggers', false,
     'root', $1::bigint,
     'key_range', NULL,
     'tables', coalesce((SELECT list FROM tables), '[]'),

@@ -89,6 +89,79 @@ impl Lookup {
     }
 }
 
+impl Lookup {
+    /// Opens it for many values, under a snapshot.
+    ///
+    /// # Safety
+    /// The snapshot must be valid until what is returned is closed.
+    pub(super) unsafe fn open(self, snapshot: pg_sys::Snapshot) -> Scan {
+        // SAFETY: see above; one key, for the only column of the index.
+        unsafe {
+            let lock = pg_sys::AccessShareLock as i32;
+            let table = pg_sys::table_open(self.relation, lock);
+            let index = pg_sys::index_open(self.index, lock);
+            let scan = pg_sys::index_beginscan(
+                table,
+                index,
+                snapshot,
+                #[cfg(feature = "pg18")]
+                std::ptr::null_mut(),
+                1,
+                0,
+            );
+            let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
+            Scan { by: self.by, table, index, scan, slot, memory: pg_sys::CurrentMemoryContext }
+        }
+    }
+}
+
+/// A way to rows that is kept open.
+pub(super) struct Scan {
+    by: Column,
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    scan: pg_sys::IndexScanDesc,
+    slot: *mut pg_sys::TupleTableSlot,
+    /// Where the index keeps what it remembers from one value to the next.
+    memory: pg_sys::MemoryContext,
+}
+
+impl Scan {
+    /// Columns of the row with this value; `None` where there is no such row.
+    pub(super) fn columns<const N: usize>(
+        &mut self,
+        value: Value,
+        wanted: [Column; N],
+    ) -> Option<[Option<Value>; N]> {
+        let value = self.by.kind.datum(value)?;
+        // SAFETY: the scan is open, the first column of its index is the one that is looked for; values are copied.
+        unsafe {
+            let mut key = pg_sys::ScanKeyData::default();
+            let strategy = pg_sys::BTEqualStrategyNumber as u16;
+            pg_sys::ScanKeyInit(&mut key, 1, strategy, self.by.kind.equality(), value);
+            let before = pg_sys::MemoryContextSwitchTo(self.memory);
+            pg_sys::index_rescan(self.scan, &mut key, 1, std::ptr::null_mut(), 0);
+            let forward = pg_sys::ScanDirection::ForwardScanDirection;
+            let found = pg_sys::index_getnext_slot(self.scan, forward, self.slot)
+                .then(|| wanted.map(|column| column.value_in(self.slot)));
+            pg_sys::MemoryContextSwitchTo(before);
+            found
+        }
+    }
+
+    /// # Safety
+    /// To be called once, at the end.
+    pub(super) unsafe fn close(self) {
+        // SAFETY: what `open` has opened; locks are kept to the end of the transaction.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::index_endscan(self.scan);
+            pg_sys::index_close(self.index, pg_sys::NoLock as i32);
+            pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+        }
+    }
+}
+
 /// Leaves the statement, since the root lacks the index that references are found by.
 pub(super) fn missing(relation: pg_sys::Oid) -> ! {
     let message = format!("table {} has no unique index on its key", relation_name(relation));

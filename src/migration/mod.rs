@@ -7,7 +7,7 @@
 //! | [`create`] | what begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`trigger`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
-//! | [`advance`], [`backfill`], [`verify`], [`switch`] | the transactions of the procedures |
+//! | [`advance`], [`backfill`], [`rows`], [`verify`], [`switch`] | the transactions of the procedures |
 
 mod advance;
 mod backfill;
@@ -16,6 +16,7 @@ mod create;
 mod derive;
 mod lookup;
 mod planned;
+mod rows;
 mod stored;
 mod switch;
 mod trigger;

@@ -6,13 +6,13 @@
 
 use std::ffi::{CStr, CString, c_void};
 
-use keyspace::keys::{TagKey, UlidLayout, UuidV7Layout};
-use keyspace::migration::{Target, derive};
+use keyspace::migration::Target;
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
 
+use super::derive::Derivation;
 use super::lookup::{self, Lookup};
 use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
@@ -34,8 +34,7 @@ enum Place {
 #[derive(Clone, Copy)]
 struct Bound {
     key_leads: bool,
-    target: Target,
-    tag: TagKey,
+    derivation: Derivation,
     number: Column,
     key: Column,
     root: pg_sys::Oid,
@@ -62,15 +61,8 @@ impl Bound {
         if key.is_some() {
             return key;
         }
-        let Some(Value::Number(number)) = number else { return None };
-        let micros = match time {
-            Some(Value::Number(micros)) => Some(micros),
-            _ => None,
-        };
-        Some(Value::Key(match self.target {
-            Target::Uuid => derive::key::<UuidV7Layout>(micros, number, &self.tag).into_bytes(),
-            Target::Ulid => derive::key::<UlidLayout>(micros, number, &self.tag).0.to_be_bytes(),
-        }))
+        let number = number.filter(|number| matches!(number, Value::Number(_)))?;
+        Some(Value::Key(self.derivation.key(time, number)))
     }
 
     /// What the follower is for a value of the leader, or of either for the other.
@@ -388,9 +380,9 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             Target::Ulid => ulid_type(running(fcinfo)),
         };
         let root = pg_sys::Oid::from(parsed.root);
-        let own = |number: i16| column((*relation).rd_att, number, key_type);
+        let own = |number: i16| Column::of((*relation).rd_att, number, key_type);
         let table = pg_sys::table_open(root, pg_sys::AccessShareLock as i32);
-        let of_root = |number: i16| column((*table).rd_att, number, key_type);
+        let of_root = |number: i16| Column::of((*table).rd_att, number, key_type);
         let columns = (
             own(parsed.number),
             own(parsed.key),
@@ -411,8 +403,7 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
         }
         Bound {
             key_leads: parsed.key_leads,
-            target: parsed.target,
-            tag: TagKey::of_salt(&parsed.salt),
+            derivation: Derivation::new(parsed.target, &parsed.salt),
             number,
             key,
             root,
@@ -463,24 +454,6 @@ impl Arguments {
             root_key,
             root_time: time.parse().ok()?,
         })
-    }
-}
-
-/// A column of a relation, where it exists and is of a kind that we know.
-///
-/// # Safety
-/// The description must be that of an open relation.
-unsafe fn column(of: pg_sys::TupleDesc, number: i16, key_type: pg_sys::Oid) -> Option<Column> {
-    // SAFETY: the number is checked before it is used.
-    unsafe {
-        if number < 1 || i32::from(number) > (*of).natts {
-            return None;
-        }
-        let type_oid = pg_sys::SPI_gettypeid(of, i32::from(number));
-        // A dropped column has no type.
-        (type_oid != pg_sys::InvalidOid)
-            .then(|| Kind::of(type_oid, key_type))?
-            .map(|kind| Column { number, kind })
     }
 }
 

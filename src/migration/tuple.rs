@@ -24,6 +24,15 @@ pub(super) enum Value {
     Key([u8; 16]),
 }
 
+impl Value {
+    pub(super) const fn number(self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Key(_) => None,
+        }
+    }
+}
+
 impl Kind {
     /// What a column of a type holds; `key` is the OID of the type of the new keys.
     pub(super) fn of(type_oid: pg_sys::Oid, key: pg_sys::Oid) -> Option<Self> {
@@ -92,6 +101,40 @@ pub(super) struct Column {
 }
 
 impl Column {
+    /// A column of a relation, where it exists and is of a kind that we know; `key` is the OID of the type of the new
+    /// keys.
+    ///
+    /// # Safety
+    /// The description must be that of an open relation.
+    pub(super) unsafe fn of(of: pg_sys::TupleDesc, number: i16, key: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: the number is checked before it is used.
+        unsafe {
+            if number < 1 || i32::from(number) > (*of).natts {
+                return None;
+            }
+            let type_oid = pg_sys::SPI_gettypeid(of, i32::from(number));
+            // A dropped column has no type.
+            let kind = (type_oid != pg_sys::InvalidOid).then(|| Kind::of(type_oid, key))??;
+            Some(Self { number, kind })
+        }
+    }
+
+    /// Its value in a row that a scan has found.
+    ///
+    /// # Safety
+    /// The slot must be filled with a row of a relation that has the column.
+    #[inline]
+    pub(super) unsafe fn value_in(self, slot: *mut pg_sys::TupleTableSlot) -> Option<Value> {
+        // SAFETY: see above; columns are taken apart up to this one before it is read.
+        unsafe {
+            if (*slot).tts_nvalid < self.number {
+                pg_sys::slot_getsomeattrs_int(slot, i32::from(self.number));
+            }
+            let at = usize::from(self.number.unsigned_abs()) - 1;
+            (!*(*slot).tts_isnull.add(at)).then(|| self.kind.value(*(*slot).tts_values.add(at)))
+        }
+    }
+
     /// Its value in a row; `None` where it is NULL.
     ///
     /// # Safety

@@ -1,4 +1,8 @@
-//! The backfill: the statement of a batch, and which pages it takes.
+//! The backfill: the statement of a batch, and which rows it takes.
+//!
+//! A row that is updated on a full page moves to another page, and gets a new entry in every index; where its page has
+//! room it stays there, and no index is written. So a batch takes an eighth of the rows of each of many pages rather
+//! than all rows of a few: what the next batch takes finds the room that the rows of this one have left.
 
 use super::facts::Table;
 use super::names::{literal, qualified, quoted};
@@ -6,6 +10,41 @@ use super::scope::{Member, Scope};
 
 /// One more than the greatest number of a page.
 const PAGES: i64 = 1 << 32;
+
+/// How many batches go over the same pages. More of them move fewer rows, but each looks at all of the pages.
+pub const ROUNDS: i64 = 8;
+/// A line pointer, which an updated row takes besides.
+const POINTER: usize = 4;
+/// What the sizes of rows are multiples of.
+const ALIGNMENT: usize = 8;
+
+/// A page, as a batch sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Its free bytes.
+    pub free: usize,
+    /// How many rows there are or were on it.
+    pub rows: usize,
+}
+
+impl Room {
+    /// How many of a page's rows a batch takes, given the sizes of those that lack a key, in their order, and what a
+    /// row grows by: as many as there is room for, up to a quarter of the page; an eighth where there is none.
+    pub fn take(self, sizes: &[usize], growth: usize) -> usize {
+        let rounds = usize::try_from(ROUNDS).unwrap_or(1);
+        let least = self.rows.div_ceil(rounds);
+        let most = least.saturating_mul(2);
+        let mut free = self.free;
+        let fits = |size: &&usize| {
+            let needed = size.saturating_add(growth).next_multiple_of(ALIGNMENT).saturating_add(POINTER);
+            let fits = needed <= free;
+            free = free.saturating_sub(needed);
+            fits
+        };
+        let fitting = sizes.iter().take(most).take_while(fits).count();
+        fitting.max(least).min(sizes.len())
+    }
+}
 
 /// Half-open ranges of pages: `from` is in it, `to` is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,4 +154,24 @@ pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range) -> Str
         lacks_any(scope, table)
     );
     statement(scope, table, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Room;
+
+    #[test]
+    fn a_batch_takes_what_stays_on_its_page() {
+        let sizes = [76; 100];
+        // A full page gives up an eighth, whose room the next batch uses.
+        assert_eq!(Room { free: 0, rows: 100 }.take(&sizes, 16), 13);
+        assert_eq!(Room { free: 10 * 76, rows: 100 }.take(&sizes, 16), 13);
+        assert_eq!(Room { free: 15 * 100, rows: 100 }.take(&sizes, 16), 15);
+        // A page with much room is not done in one batch, whose size would be another one.
+        assert_eq!(Room { free: 8_000, rows: 100 }.take(&sizes, 16), 26);
+        // What is left is taken, and no more.
+        assert_eq!(Room { free: 0, rows: 100 }.take(&sizes[..7], 16), 7);
+        assert_eq!(Room { free: 0, rows: 3 }.take(&sizes[..3], 16), 1);
+        assert_eq!(Room { free: 0, rows: 0 }.take(&[], 16), 0);
+    }
 }

@@ -9,8 +9,6 @@ use crate::error::{Error, SqlState};
 pub struct Facts {
     /// The schema of the extension, quoted where needed.
     pub extension_schema: String,
-    /// Whether the caller may keep triggers of the user from firing.
-    pub may_skip_triggers: bool,
     /// The table whose key is migrated.
     pub root: u32,
     /// The least and the greatest number in its key.
@@ -34,6 +32,8 @@ pub struct Table {
     pub name: String,
     /// `relkind`.
     pub kind: String,
+    /// `amname`.
+    pub access_method: String,
     /// `relpersistence`.
     pub persistence: String,
     /// About how many rows it has.

@@ -325,7 +325,8 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     step.bytes = table.rows.saturating_mul(width + KEY * columns);
     step.runs = Runs::Batches;
     step.done = scope.options.filled.contains(&table.oid);
-    step.detail = "one batch; each is a transaction".to_owned();
+    let triggers = if scope.options.fire_triggers { "" } else { "; done without firing triggers" };
+    step.detail = format!("one batch; each is a transaction{triggers}");
     steps.push(step);
     let name = qualified(&table.schema, &table.name);
     let mut vacuum = Step::new(Phase::Backfilled, table, "vacuum", vec![format!("VACUUM {name}")]);

@@ -47,6 +47,7 @@ fn table(oid: u32, name: &str, columns: Vec<Column>, indexes: Vec<Index>) -> Tab
         schema: "shop".to_owned(),
         name: name.to_owned(),
         kind: "r".to_owned(),
+        access_method: "heap".to_owned(),
         persistence: "p".to_owned(),
         rows: 1_000,
         heap_bytes: 100_000,
@@ -78,7 +79,6 @@ fn foreign_key(name: &str, child: (u32, &[i16]), parent: (u32, &[i16])) -> Forei
 fn shop() -> Facts {
     Facts {
         extension_schema: "keyspace".to_owned(),
-        may_skip_triggers: true,
         root: ORDERS,
         key_range: Some((1, 1_000)),
         tables: vec![

@@ -137,8 +137,9 @@ fn digest(member: &Member<'_>) -> Check {
         "digest",
         false,
         format!(
-            "SELECT pg_catalog.count(t.{shadow}), pg_catalog.to_hex(COALESCE(pg_catalog.bit_xor(pg_catalog.hashtextextended(\
-             pg_catalog.concat(t.{number}, ' ', t.{shadow}), 0)), 0)) FROM ONLY {table} AS t"
+            "SELECT pg_catalog.count(t.{shadow}), pg_catalog.to_hex((COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(\
+             pg_catalog.concat(t.{number}, ' ', t.{shadow}), 0)), 0) OPERATOR(pg_catalog.%) 9223372036854775807)::bigint) \
+             FROM ONLY {table} AS t"
         ),
     )
 }

@@ -79,6 +79,14 @@ fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         found.push(Warning::refusal(table, unfit_kind(table)));
         return;
     }
+    if table.access_method != "heap" {
+        found.push(refuse(
+            SqlState::FeatureNotSupported,
+            format!("table \"{name}\" is stored by access method \"{}\"", table.access_method),
+            "The backfill writes to heaps only.",
+            "ALTER TABLE ... SET ACCESS METHOD heap.",
+        ));
+    }
     if table.is_partition || table.is_inherited {
         found.push(refuse(
             SqlState::FeatureNotSupported,
@@ -170,29 +178,12 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         users.iter().filter(|trigger| trigger.is_on_update()).map(|trigger| trigger.name.clone()).collect();
     if !fired.is_empty() {
         let message = format!("table \"{name}\" has triggers that fire on UPDATE: {}", list(&fired));
-        if scope.options.fire_triggers {
-            found.push(Warning::remark(table, message, "They fire for every row that the backfill changes."));
-        } else if scope.facts.may_skip_triggers {
-            let always: Vec<String> = users
-                .iter()
-                .filter(|trigger| trigger.kind & 16 != 0 && trigger.enabled == "A")
-                .map(|trigger| trigger.name.clone())
-                .collect();
-            let hint = if always.is_empty() {
-                "They do not fire for the rows that the backfill changes.".to_owned()
-            } else {
-                format!(
-                    "Of these, {} fire for the rows that the backfill changes, since they are ENABLE ALWAYS.",
-                    list(&always)
-                )
-            };
-            found.push(Warning::remark(table, message, hint));
+        let hint = if scope.options.fire_triggers {
+            "They fire for every row that the backfill changes."
         } else {
-            let error = Error::new(SqlState::InsufficientPrivilege, message)
-                .detail("Keeping them from firing on the backfill takes the right to set session_replication_role.")
-                .hint("Run the migration as a superuser, or let them fire by fire_triggers => true.");
-            found.push(Warning::refusal(table, error));
-        }
+            "They do not fire for the rows that the backfill changes."
+        };
+        found.push(Warning::remark(table, message, hint));
     }
     let late: Vec<String> = users
         .iter()
