@@ -17,7 +17,7 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// The way through a unique index on this column alone, where there is one.
-    pub(super) fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
+    fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
         let mut found = None;
         // SAFETY: what is opened is closed again, with the locks kept to the end of the transaction as a query keeps
         // them; the list of indexes is a copy; an index has at least one column.
@@ -43,6 +43,11 @@ impl Lookup {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
         }
         found.map(|index| Self { relation, index, by })
+    }
+
+    /// The same where there must be one: leaves the statement where the root lacks the index that references are found by.
+    pub(super) fn required(relation: pg_sys::Oid, by: Column) -> Self {
+        Self::new(relation, by).unwrap_or_else(|| missing(relation))
     }
 
     /// Columns of the row with this value; `None` where there is no such row.
@@ -162,8 +167,7 @@ impl Scan {
     }
 }
 
-/// Leaves the statement, since the root lacks the index that references are found by.
-pub(super) fn missing(relation: pg_sys::Oid) -> ! {
+fn missing(relation: pg_sys::Oid) -> ! {
     let message = format!("table {} has no unique index on its key", relation_name(relation));
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)

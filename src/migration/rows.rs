@@ -11,7 +11,7 @@ use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 
 use super::derive::Derivation;
-use super::lookup::{self, Lookup, Scan};
+use super::lookup::{Lookup, Scan};
 use super::tuple::{Column, Value};
 
 /// What a key adds to a row.
@@ -130,8 +130,7 @@ unsafe fn filler(
             );
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             let (Some(by), Some(key), Some(time)) = columns else { return None };
-            let lookup = Lookup::new(oid, by).unwrap_or_else(|| lookup::missing(oid));
-            Source::Root { scan: lookup.open(snapshot), key, time, last: None }
+            Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };
         Some(Filler { number, key, source })
     }

@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
 
 use super::derive::Derivation;
-use super::lookup::{self, Lookup};
+use super::lookup::Lookup;
 use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
 use crate::error::{raise, report};
@@ -42,9 +42,12 @@ struct Bound {
     root_number: Column,
     root_key: Column,
     root_time: Column,
-    /// By number and by key; the second index comes only with the phase "indexed".
+    /// By number and by key, once they are needed; the second index comes only with the phase "indexed".
     by_number: Option<Lookup>,
     by_key: Option<Lookup>,
+    /// What was last found. Rows that refer to the same one often come one after the other, and neither number nor
+    /// key of a row that is there changes within a statement.
+    last: Option<(Value, Value)>,
 }
 
 impl Bound {
@@ -66,7 +69,18 @@ impl Bound {
     }
 
     /// What the follower is for a value of the leader, or of either for the other.
-    fn other(&self, value: Value, row: &Row) -> Option<Value> {
+    fn other(&mut self, value: Value, row: &Row) -> Option<Value> {
+        if let Some((last, other)) = self.last
+            && last == value
+        {
+            return Some(other);
+        }
+        let other = self.look_up(value, row);
+        self.last = other.map(|other| (value, other));
+        other
+    }
+
+    fn look_up(&mut self, value: Value, row: &Row) -> Option<Value> {
         match value {
             Value::Number(_) => {
                 // A row that refers to itself is not in the table yet.
@@ -77,8 +91,9 @@ impl Bound {
                         unsafe { (row.new_value(self.root_key), row.new_value(self.root_time)) };
                     return self.key_of(key, time, Some(value));
                 }
-                let by_number = self.by_number.unwrap_or_else(|| lookup::missing(self.root));
-                let [key, time] = by_number.columns(value, [self.root_key, self.root_time])?;
+                let by =
+                    (self.by_number).get_or_insert_with(|| Lookup::required(self.root, self.root_number));
+                let [key, time] = by.columns(value, [self.root_key, self.root_time])?;
                 self.key_of(key, time, Some(value))
             }
             Value::Key(_) => {
@@ -87,8 +102,8 @@ impl Bound {
                     // SAFETY: as above.
                     return unsafe { row.new_value(self.root_number) };
                 }
-                let by_key = self.by_key.unwrap_or_else(|| lookup::missing(self.root));
-                let [number] = by_key.columns(value, [self.root_number])?;
+                let by = (self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key));
+                let [number] = by.columns(value, [self.root_number])?;
                 number
             }
         }
@@ -343,7 +358,7 @@ unsafe fn bound<'a>(
     fcinfo: pg_sys::FunctionCallInfo,
     context: *const pg_sys::TriggerData,
     place: Place,
-) -> &'a Bound {
+) -> &'a mut Bound {
     // SAFETY: what is in fn_extra was put there below, in memory that lives as long as flinfo.
     unsafe {
         let function = (*fcinfo).flinfo;
@@ -353,7 +368,7 @@ unsafe fn bound<'a>(
             memory.write(bound);
             (*function).fn_extra = memory.cast::<c_void>();
         }
-        &*(*function).fn_extra.cast::<Bound>()
+        &mut *(*function).fn_extra.cast::<Bound>()
     }
 }
 
@@ -410,8 +425,9 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             root_number,
             root_key,
             root_time,
-            by_number: if is_reference { Lookup::new(root, root_number) } else { None },
-            by_key: if is_reference { Lookup::new(root, root_key) } else { None },
+            by_number: None,
+            by_key: None,
+            last: None,
         }
     }
 }
