@@ -17,6 +17,7 @@ use super::lookup::Lookup;
 use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
 use crate::error::{raise, report};
+use crate::fmgr;
 use crate::sequences::catalog::relation_name;
 use crate::sequences::failure::Failure;
 use crate::sequences::request::running;
@@ -310,20 +311,7 @@ unsafe fn arguments(context: *const pg_sys::TriggerData) -> Vec<String> {
     }
 }
 
-macro_rules! version_1 {
-    ($name:ident) => {
-        /// Tells the function manager how to call the trigger.
-        #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn $name() -> &'static pg_sys::Pg_finfo_record {
-            const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &VERSION_1
-        }
-    };
-}
-version_1!(pg_finfo_key_migration_key);
-version_1!(pg_finfo_key_migration_reference);
-version_1!(pg_finfo_key_migration_late);
+fmgr::version_1!(key_migration_key, key_migration_reference, key_migration_late);
 
 /// # Safety
 /// `context` must be that of a trigger.
@@ -337,16 +325,10 @@ unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
 /// # Safety
 /// To be called with what the function manager has passed.
 unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::TriggerData {
-    // SAFETY: a context that is a TriggerData node, which is checked, has what its event promises.
-    unsafe {
-        let context = (*fcinfo).context;
-        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-            raise(report(Error::new(
-                SqlState::FeatureNotSupported,
-                "trigger functions can only be called as triggers",
-            )));
-        }
-        context.cast()
+    // SAFETY: see above.
+    match unsafe { fmgr::trigger_data(fcinfo) } {
+        Some(data) => data,
+        None => raise(report(fmgr::no_trigger())),
     }
 }
 
