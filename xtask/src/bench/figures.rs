@@ -72,6 +72,9 @@ pub struct Figures {
     pub counts: BTreeMap<String, u32>,
     /// What was measured, a value for each round.
     pub series: BTreeMap<String, Series>,
+    /// How things went over the time of the last round.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub timelines: BTreeMap<String, Timeline>,
 }
 
 impl Figures {
@@ -107,8 +110,19 @@ impl Figures {
 pub struct Series {
     /// What the values are of.
     pub unit: Unit,
-    /// A value for each round.
+    /// A value for each round, or for each interval of a timeline.
     pub values: Vec<f64>,
+}
+
+/// How something went over time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// Seconds between two values of a curve; the first is at 0.
+    pub interval: f64,
+    /// What began when, in seconds.
+    pub marks: Vec<(f64, String)>,
+    /// What was seen in each interval.
+    pub curves: BTreeMap<String, Series>,
 }
 
 /// What a value is of.

@@ -10,6 +10,7 @@ mod keys;
 mod machine;
 mod measure;
 mod memory;
+mod migration;
 mod report;
 mod scale;
 mod sequences;
@@ -31,11 +32,15 @@ use figures::{Figures, Results};
 use machine::{Code, Machine};
 use report::Chapter;
 
-/// Rounds of a full run, unless said otherwise; odd, so that a median is a round that took place.
-const ROUNDS: u32 = 7;
+/// Rounds of a run, unless a suite says otherwise; odd, so that a median is a round that took place.
+const ROUNDS: Rounds = Rounds { usual: 7, quick: 3 };
 
-/// Rounds of a quick run.
-const QUICK_ROUNDS: u32 = 3;
+/// How many rounds there are where the command line does not say.
+#[derive(Clone, Copy)]
+struct Rounds {
+    usual: u32,
+    quick: u32,
+}
 
 /// What there is to measure.
 #[derive(Subcommand)]
@@ -46,15 +51,18 @@ pub enum Benchmark {
     Keys(BenchOptions),
     /// Writers far from each other: keys from a central sequence over a link of 40 ms, and keys made on the spot
     Edge(BenchOptions),
+    /// Key migration: a live table and those that refer to it, beside the usual recipe
+    Migration(MigrationOptions),
 }
 
 impl Benchmark {
-    /// The suite, and how to measure it.
-    fn parts(&self) -> (&'static Suite, &BenchOptions) {
+    /// The suite, and how to measure it: whether at its full size, too.
+    fn parts(&self) -> (&'static Suite, &BenchOptions, bool) {
         match self {
-            Self::Sequences(options) => (&sequences::SUITE, options),
-            Self::Keys(options) => (&keys::SUITE, options),
-            Self::Edge(options) => (&edge::SUITE, options),
+            Self::Sequences(options) => (&sequences::SUITE, options, false),
+            Self::Keys(options) => (&keys::SUITE, options, false),
+            Self::Edge(options) => (&edge::SUITE, options, false),
+            Self::Migration(MigrationOptions { options, full }) => (&migration::SUITE, options, *full),
         }
     }
 
@@ -62,6 +70,16 @@ impl Benchmark {
     pub fn prerequisites(&self) -> &prerequisites::Options {
         &self.parts().1.prerequisites
     }
+}
+
+/// How to measure key migration.
+#[derive(Args)]
+pub struct MigrationOptions {
+    #[command(flatten)]
+    options: BenchOptions,
+    /// Five times as many rows: 5,000,000 orders, 15,000,000 audit rows
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
 }
 
 /// How to measure; the same for every suite.
@@ -72,7 +90,7 @@ pub struct BenchOptions {
     /// A rough look in about two minutes: smaller counts; the page is printed and kept below target only
     #[arg(long)]
     quick: bool,
-    /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3]
+    /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3; migration: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: Option<u32>,
     /// Only these chapters; the page is printed and kept below target only
@@ -95,6 +113,8 @@ pub struct Suite {
     settings: &'static [&'static str],
     /// Packages of the workspace whose libraries the server finds beside the extension.
     libraries: &'static [&'static str],
+    /// How many rounds there are where the command line does not say.
+    rounds: Rounds,
     /// The chapters in the order of the page.
     chapters: &'static [&'static Chapter],
     /// Comes by the figures of the chapters that the plan wants.
@@ -105,9 +125,17 @@ pub struct Suite {
 pub struct Plan {
     /// Whether a rough look is enough.
     pub quick: bool,
+    /// Whether it is to be as large as it gets.
+    pub full: bool,
     /// How many rounds.
     pub rounds: u32,
     only: Vec<String>,
+}
+
+impl Rounds {
+    fn of(self, quick: bool) -> u32 {
+        if quick { self.quick } else { self.usual }
+    }
 }
 
 impl Plan {
@@ -116,9 +144,9 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|name| name == chapter.name)
     }
 
-    /// The count of a full run, or that of a quick one.
-    pub fn count(&self, full: u32, quick: u32) -> u32 {
-        if self.quick { quick } else { full }
+    /// The count of a complete run, or that of a quick one.
+    pub fn count(&self, complete: u32, quick: u32) -> u32 {
+        if self.quick { quick } else { complete }
     }
 
     /// Whether the figures stand for the code and belong into the documentation.
@@ -130,11 +158,13 @@ impl Plan {
     /// machine.
     fn command(&self, suite: &Suite) -> String {
         let mut command = format!("cargo xtask bench {}", suite.name);
-        let usual = if self.quick { QUICK_ROUNDS } else { ROUNDS };
         if self.quick {
             command.push_str(" --quick");
         }
-        if self.rounds != usual {
+        if self.full {
+            command.push_str(" --full");
+        }
+        if self.rounds != suite.rounds.of(self.quick) {
             command.push_str(&format!(" --rounds {}", self.rounds));
         }
         if !self.only.is_empty() {
@@ -150,8 +180,8 @@ impl Plan {
 ///
 /// When a server, a statement or a file fails, or the extension lacks what is to be measured.
 pub fn run(benchmark: &Benchmark) -> Result<()> {
-    let (suite, options) = benchmark.parts();
-    let plan = plan(suite, options)?;
+    let (suite, options, full) = benchmark.parts();
+    let plan = plan(suite, options, full)?;
     let directory = directory(&plan);
     let measured = if options.from_json {
         let kept = kept(suite, &directory)?;
@@ -196,14 +226,15 @@ fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
     Ok(kept)
 }
 
-fn plan(suite: &Suite, options: &BenchOptions) -> Result<Plan> {
+fn plan(suite: &Suite, options: &BenchOptions, full: bool) -> Result<Plan> {
     let names: Vec<&str> = suite.chapters.iter().map(|chapter| chapter.name).collect();
     if let Some(unknown) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("there is no chapter \"{unknown}\"; there are {}", names.join(", "));
     }
     Ok(Plan {
         quick: options.quick,
-        rounds: options.rounds.unwrap_or(if options.quick { QUICK_ROUNDS } else { ROUNDS }),
+        full,
+        rounds: options.rounds.unwrap_or(suite.rounds.of(options.quick)),
         only: options.only.clone(),
     })
 }
@@ -290,20 +321,22 @@ mod tests {
     use super::report::Quantity;
     use super::*;
 
-    const SUITES: [&Suite; 3] = [&sequences::SUITE, &keys::SUITE, &edge::SUITE];
+    const SUITES: [&Suite; 4] = [&sequences::SUITE, &keys::SUITE, &edge::SUITE, &migration::SUITE];
 
     fn plan(quick: bool, rounds: u32, only: &[&str]) -> Plan {
-        Plan { quick, rounds, only: only.iter().map(|name| (*name).to_owned()).collect() }
+        Plan { quick, full: false, rounds, only: only.iter().map(|name| (*name).to_owned()).collect() }
     }
 
     #[test]
     fn the_command_on_the_page_is_the_one_that_measures_it_again() {
         let suite = &sequences::SUITE;
-        assert_eq!(plan(false, ROUNDS, &[]).command(suite), "cargo xtask bench sequences");
+        assert_eq!(plan(false, ROUNDS.usual, &[]).command(suite), "cargo xtask bench sequences");
         assert_eq!(
             plan(true, 5, &["draw", "view"]).command(suite),
             "cargo xtask bench sequences --quick --rounds 5 --only draw,view"
         );
+        let full = Plan { full: true, ..plan(false, 1, &[]) };
+        assert_eq!(full.command(&migration::SUITE), "cargo xtask bench migration --full");
     }
 
     #[test]
@@ -315,7 +348,7 @@ mod tests {
     #[test]
     fn only_a_complete_run_changes_the_documentation() {
         assert!(directory(&plan(false, 9, &[])).ends_with("docs/benchmarks"));
-        for plan in [plan(true, ROUNDS, &[]), plan(false, ROUNDS, &["draw"])] {
+        for plan in [plan(true, 7, &[]), plan(false, 7, &["draw"])] {
             assert_eq!(directory(&plan), cargo::target_directory().join("bench"));
         }
     }

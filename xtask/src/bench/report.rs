@@ -342,6 +342,7 @@ mod tests {
 
     use std::collections::BTreeMap;
 
+    use super::super::ROUNDS;
     use super::super::figures::tests::results;
     use super::*;
 
@@ -373,6 +374,7 @@ mod tests {
         about: "What it is about.",
         settings: &[],
         libraries: &[],
+        rounds: ROUNDS,
         chapters: &[&CHAPTER],
         measure: |_, _| Ok(BTreeMap::new()),
     };

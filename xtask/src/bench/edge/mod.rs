@@ -14,7 +14,7 @@ use super::chart::{Chart, Shape};
 use super::figures::{Figures, Unit};
 use super::measure::{WarmUp, interleave};
 use super::report::{Chapter, Check, Need, Quantity, Table};
-use super::{Plan, Suite, server};
+use super::{Plan, Rounds, Suite, server};
 use crate::step::Step;
 use link::Link;
 use load::{Clients, Length, Pace};
@@ -31,6 +31,7 @@ pub const SUITE: Suite = Suite {
             their clients on its cores, and each insert is a transaction that is flushed to disk. The link is a \
             socket that keeps everything for some 20 ms in each direction.",
     settings: SETTINGS,
+    rounds: Rounds { usual: 3, quick: 1 },
     libraries: &[],
     chapters: &[&LINK, &FLAT_OUT, &FIXED],
     measure,
@@ -58,8 +59,6 @@ const CLIENTS: [usize; 5] = [8, 25, 50, 100, 200];
 const STEADY_CLIENTS: usize = 100;
 /// And how many inserts a second all of them make.
 const RATE: u32 = 1_000;
-/// A page of seven ways with five numbers of clients is long enough.
-const MOST_ROUNDS: u32 = 3;
 
 const LINK: Chapter = Chapter {
     name: "link",
@@ -292,10 +291,9 @@ fn measure(near: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
     let step = Step::quiet(format!("Connecting {most} clients"));
     let mut clients = Clients::connect(near, DATABASE, &link, most)?;
     step.done();
-    let rounds = plan.rounds.min(MOST_ROUNDS);
     let length = Length {
         warm_up: Duration::from_millis(u64::from(plan.count(500, 200))),
-        counted: Duration::from_millis(u64::from(plan.count(3_000, 500))),
+        counted: Duration::from_millis(u64::from(plan.count(3_000, 1_000))),
     };
     let turns = |chapter: &Chapter| -> Vec<Turn<'static>> {
         if chapter.name == FLAT_OUT.name {
@@ -309,9 +307,8 @@ fn measure(near: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
     for chapter in [&FLAT_OUT, &FIXED].into_iter().filter(|chapter| plan.wants(chapter)) {
         let step = Step::quiet(format!("{}, by rounds", chapter.title));
         let mut figures = Figures::default();
-        figures.count("rounds", rounds);
         figures.count("ms of each run", u32::try_from(length.counted.as_millis())?);
-        interleave(rounds, WarmUp::None, &turns(chapter), &mut figures, |turn, figures| {
+        interleave(plan.rounds, WarmUp::None, &turns(chapter), &mut figures, |turn, figures| {
             client.batch_execute(&format!("TRUNCATE {}", turn.way.table()))?;
             let part = if turn.pace == Pace::FlatOut { turn.clients.to_string() } else { "fixed".to_owned() };
             let name = format!("{}.{part}", turn.way.name);

@@ -18,7 +18,7 @@ use postgres::Client;
 use super::figures::{Figures, Unit};
 use super::measure::time;
 use super::report::Chapter;
-use super::{Plan, Suite, server};
+use super::{Plan, ROUNDS, Suite, server};
 use crate::step::Step;
 
 /// From here on PostgreSQL has a `uuidv7()` of its own.
@@ -49,6 +49,7 @@ pub const SUITE: Suite = Suite {
         "max_parallel_maintenance_workers = 0",
     ],
     libraries: &["keyspace_rivals"],
+    rounds: ROUNDS,
     chapters: &[
         &make::CHAPTER,
         &beside_core::BEFORE_18,

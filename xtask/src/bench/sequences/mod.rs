@@ -16,7 +16,7 @@ use anyhow::Result;
 use pg_test::Server;
 
 use super::figures::Figures;
-use super::{Plan, Suite};
+use super::{Plan, ROUNDS, Suite};
 use crate::step::Step;
 use filled::Filled;
 
@@ -40,6 +40,7 @@ pub const SUITE: Suite = Suite {
         "jit = off",
     ],
     libraries: &[],
+    rounds: ROUNDS,
     chapters: &[
         &draw::CHAPTER,
         &contention::CHAPTER,

@@ -1,0 +1,203 @@
+//! What the triggers cost a row that is inserted.
+
+use anyhow::{Context, Result, ensure};
+use pg_test::Server;
+use postgres::Client;
+
+use super::super::figures::{Figures, Unit};
+use super::super::measure::{WarmUp, interleave, time};
+use super::super::report::{Chapter, Check, Need, Quantity, Table, Target};
+use super::super::{Plan, server};
+
+/// The chapter.
+pub const CHAPTER: Chapter = Chapter {
+    name: "trigger",
+    title: "Inserting while the migration is on",
+    about: "CPU time of the backend for each row of `INSERT ... SELECT`, in one transaction: orders, and audit rows that \
+            refer to orders from before, in the order of time and in none. One schema has neither columns nor triggers, \
+            one is prepared for a key migration, and one has the same triggers in PL/pgSQL: \
+            `NEW.id_new := uuidv7_from_timestamp(NEW.created_at, NEW.id, 'salt')`, and `SELECT id_new INTO \
+            NEW.order_id_new FROM orders WHERE id = NEW.order_id`. What a trigger adds is its time less that without, \
+            in the same round; the new column itself is part of it. The references are no foreign keys: their checks \
+            would cost all three the same.",
+    needs: &[Need::Routine("key_migration_add_reference")],
+    tables: &[Table {
+        corner: "CPU time, a row",
+        columns: &["orders", "audit rows in the order of time", "audit rows in no order"],
+        rows: &[
+            ("no trigger", &["plain.orders", "plain.audit", "plain.shuffled"]),
+            ("key migration", &["ours.orders", "ours.audit", "ours.shuffled"]),
+            ("trigger in PL/pgSQL", &["by_hand.orders", "by_hand.audit", "by_hand.shuffled"]),
+            ("what key migration adds", &["added.orders", "added.audit", "added.shuffled"]),
+            (
+                "what PL/pgSQL adds",
+                &["added_by_hand.orders", "added_by_hand.audit", "added_by_hand.shuffled"],
+            ),
+        ],
+    }],
+    charts: &[],
+    checks: &[
+        Check {
+            what: "orders, what key migration adds to what PL/pgSQL adds",
+            quantity: Quantity::Ratio { of: "added.orders", to: "added_by_hand.orders", less: None },
+            target: Some(Target::AtMost(0.3)),
+        },
+        Check {
+            what: "audit rows in the order of time, the same",
+            quantity: Quantity::Ratio { of: "added.audit", to: "added_by_hand.audit", less: None },
+            target: Some(Target::AtMost(0.3)),
+        },
+        Check {
+            what: "audit rows in no order, the same",
+            quantity: Quantity::Ratio { of: "added.shuffled", to: "added_by_hand.shuffled", less: None },
+            target: Some(Target::AtMost(0.3)),
+        },
+    ],
+};
+
+/// Rounds where the command line does not ask for more: they are short, and differences of times need some.
+const LEAST_ROUNDS: u32 = 7;
+
+const SCHEMAS: [&str; 3] = ["plain", "ours", "by_hand"];
+
+/// What people write by hand.
+const BY_HAND: &str = "
+ALTER TABLE by_hand.orders ADD COLUMN id_new uuid;
+ALTER TABLE by_hand.audit ADD COLUMN order_id_new uuid;
+UPDATE by_hand.orders SET id_new = uuidv7_from_timestamp(created_at, id, 'by_hand.orders');
+CREATE FUNCTION by_hand.fill_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.id_new := public.uuidv7_from_timestamp(NEW.created_at, NEW.id, 'by_hand.orders');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER fill_key BEFORE INSERT ON by_hand.orders FOR EACH ROW EXECUTE FUNCTION by_hand.fill_key();
+CREATE FUNCTION by_hand.fill_reference() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT id_new INTO NEW.order_id_new FROM by_hand.orders WHERE id = NEW.order_id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER fill_reference BEFORE INSERT ON by_hand.audit FOR EACH ROW EXECUTE FUNCTION by_hand.fill_reference()";
+
+/// What is inserted.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    table: &'static str,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { name: "orders", table: "orders" },
+    Kind { name: "audit", table: "audit" },
+    Kind { name: "shuffled", table: "audit" },
+];
+
+impl Kind {
+    /// Inserts so many rows.
+    fn insert(self, schema: &str, rows: u32) -> String {
+        match self.name {
+            "orders" => format!(
+                "INSERT INTO {schema}.orders (customer_id, created_at, total, address)
+                 SELECT i, '2025-01-01 00:00:00+00'::timestamptz + i * interval '1 ms', 10, 'a street'
+                 FROM generate_series(1, {rows}) AS i"
+            ),
+            "audit" => format!(
+                "INSERT INTO {schema}.audit (order_id, what) SELECT (i - 1) / 3 + 1, 'placed'
+                 FROM generate_series(1, {rows}) AS i"
+            ),
+            // A prime, and so no divisor of the number of orders.
+            _ => format!(
+                "INSERT INTO {schema}.audit (order_id, what) SELECT i::bigint * 7919 % {rows} + 1, 'placed'
+                 FROM generate_series(1, {rows}) AS i"
+            ),
+        }
+    }
+}
+
+/// Comes by the figures.
+///
+/// # Errors
+///
+/// When a statement fails, or rows have no keys.
+pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
+    let rows = plan.count(200_000, 50_000);
+    let rounds = if plan.quick { 3 } else { plan.rounds.max(LEAST_ROUNDS) };
+    let mut client = prepare(server, rows)?;
+    let mut figures = Figures::default();
+    figures.count("rows a round", rows);
+    figures.count("orders from before", rows);
+    figures.count("rounds", rounds);
+    let compared: Vec<_> = KINDS.into_iter().flat_map(|kind| SCHEMAS.map(|schema| (kind, schema))).collect();
+    interleave(rounds, WarmUp::Round, &compared, &mut figures, |(kind, schema), figures| {
+        let table = format!("{schema}.{}", kind.table);
+        server::tidy(&mut client, &[table.as_str()])?;
+        let insert = kind.insert(schema, rows);
+        let (inserted, took) =
+            time(&mut client, |client| client.execute(&insert, &[]).context("could not insert"))?;
+        ensure!(inserted == u64::from(rows), "{inserted} rows came into {table}");
+        figures.add(
+            &format!("{schema}.{}", kind.name),
+            Unit::Seconds,
+            took.cpu.as_secs_f64() / f64::from(rows),
+        );
+        empty(&mut client, schema, *kind, rows)
+    })?;
+    for kind in KINDS.map(|kind| kind.name) {
+        let values = |schema: &str| Ok(figures.series(&format!("{schema}.{kind}"))?.values.clone());
+        let [plain, ours, by_hand]: [Result<Vec<f64>>; 3] = SCHEMAS.map(values);
+        for (plain, (ours, by_hand)) in plain?.into_iter().zip(ours?.into_iter().zip(by_hand?)) {
+            figures.add(&format!("added.{kind}"), Unit::Seconds, ours - plain);
+            figures.add(&format!("added_by_hand.{kind}"), Unit::Seconds, by_hand - plain);
+        }
+    }
+    Ok(figures)
+}
+
+/// Takes the rows away, once it is seen that they have keys.
+fn empty(client: &mut Client, schema: &str, kind: Kind, rows: u32) -> Result<()> {
+    if schema != "plain" {
+        let (key, condition) = match kind.table {
+            "orders" => ("id_new", format!("id > {rows}")),
+            _ => ("order_id_new", "true".to_owned()),
+        };
+        let query = format!("SELECT count({key}) FROM {schema}.{} WHERE {condition}", kind.table);
+        let keys = server::number(client, &query)?;
+        ensure!(keys == i64::from(rows), "{keys} rows of {schema}.{} have keys", kind.table);
+    }
+    let statement = match kind.table {
+        "orders" => format!("DELETE FROM {schema}.orders WHERE id > {rows}"),
+        _ => format!("TRUNCATE {schema}.audit"),
+    };
+    client.batch_execute(&statement).context("could not take the rows away")
+}
+
+fn prepare(server: &Server, orders: u32) -> Result<Client> {
+    let mut client = server::create_database(server, "trigger")?;
+    for schema in SCHEMAS {
+        let create = format!(
+            "CREATE SCHEMA {schema};
+             CREATE TABLE {schema}.orders (
+                 id bigserial PRIMARY KEY,
+                 customer_id bigint NOT NULL,
+                 created_at timestamptz NOT NULL DEFAULT now(),
+                 status text NOT NULL DEFAULT 'placed',
+                 total numeric(10, 2) NOT NULL,
+                 address text NOT NULL
+             );
+             CREATE TABLE {schema}.audit (no bigserial PRIMARY KEY, order_id bigint NOT NULL, what text);
+             {}",
+            KINDS[0].insert(schema, orders)
+        );
+        client.batch_execute(&create).context("could not create the tables")?;
+    }
+    client.batch_execute(BY_HAND).context("could not create the triggers")?;
+    for statement in [
+        "SELECT key_migration_create('ours.orders')",
+        "SELECT key_migration_add_reference('ours.orders', 'ours.audit', '{order_id}')",
+        "CALL key_migration_advance('ours.orders', through => 'backfilled')",
+    ] {
+        client.batch_execute(statement).with_context(|| format!("failed: {statement}"))?;
+    }
+    let tables: Vec<String> = SCHEMAS.iter().map(|schema| format!("{schema}.orders")).collect();
+    server::tidy(&mut client, &tables.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Ok(client)
+}
