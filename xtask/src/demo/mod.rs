@@ -2,7 +2,9 @@
 
 mod collisions;
 mod derived_keys;
+mod migration;
 mod pair;
+mod shoppers;
 mod summary;
 mod table;
 mod verdict;
@@ -11,7 +13,7 @@ mod writers;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use pg_test::{Extension, InstallTree, PgConfig, Run};
+use pg_test::{Extension, InstallTree, PgConfig, Run, Server};
 
 use crate::cargo::{self, Build};
 use crate::step::Step;
@@ -77,13 +79,19 @@ pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
 
     heading(4, "Keys for a later move to UUIDv7");
     let keys = derived_keys::derive(&after)?;
+    // As above.
+    let after = keep.then_some(after);
 
-    let summary = Summary { losses, written, verdict, keys, took: started.elapsed() };
+    heading(5, "The move itself: a shop with one server, in use");
+    let (alone, migrated) = migration::show(&tree)?;
+
+    let summary = Summary { losses, written, verdict, keys, migrated, took: started.elapsed() };
     let held = summary.holds();
-    heading(5, if held { "Summary: it held" } else { "Summary: IT DID NOT HOLD" });
+    heading(6, if held { "Summary: it held" } else { "Summary: IT DID NOT HOLD" });
     summary.print();
     if keep {
-        print_kept(&run, before.iter().chain([&after]));
+        let pairs = before.iter().chain(&after).flat_map(Pair::both);
+        print_kept(&run, pairs.chain([&alone]));
     }
     Ok(held)
 }
@@ -128,9 +136,9 @@ fn add_new_tables(pair: &Pair) -> Result<()> {
     Ok(())
 }
 
-fn print_kept<'a>(run: &Run, pairs: impl Iterator<Item = &'a Pair>) {
+fn print_kept<'a>(run: &Run, servers: impl Iterator<Item = &'a Server>) {
     println!("\nThe servers are left running. To connect:");
-    for server in pairs.flat_map(Pair::both) {
+    for server in servers {
         println!("    {}", server.psql_command(DATABASE));
     }
     let directory = run.directory().display();

@@ -14,7 +14,7 @@ pub const DATABASE: &str = "postgres";
 pub const MAKERS: [&str; 2] = ["node 1", "node 2"];
 
 /// The shop, made by rule.
-const SHOP: &str = include_str!("shop.sql");
+pub const SHOP: &str = include_str!("shop.sql");
 
 /// Two servers, each with the same shop, and replication between them once it is switched on.
 pub struct Pair {

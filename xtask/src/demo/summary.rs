@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::collisions::Losses;
 use super::derived_keys::DerivedKeys;
+use super::migration::{Migrated, milliseconds};
 use super::table::number;
 use super::verdict::Verdict;
 use super::writers::Written;
@@ -18,18 +19,21 @@ pub struct Summary {
     pub verdict: Verdict,
     /// Keys derived from rows.
     pub keys: DerivedKeys,
+    /// The key of a table in use, moved.
+    pub migrated: Migrated,
     /// The whole story.
     pub took: Duration,
 }
 
 impl Summary {
     /// What the story shows, and whether each part of it held.
-    fn claims(&self) -> [(&'static str, bool); 4] {
+    fn claims(&self) -> [(&'static str, bool); 5] {
         [
             ("without interleaving, acknowledged rows are lost", self.losses.are_shown()),
             ("both nodes wrote at the same time", !self.written.together.is_zero()),
             ("with interleaving, both hold everything and nothing collides", self.verdict.is_clean()),
             ("derived keys are the same on both, in the order of time and id", self.keys.hold()),
+            ("the key of a table in use moves to UUIDv7, and no row is lost or wrong", self.migrated.holds()),
         ]
     }
 
@@ -68,6 +72,20 @@ impl Summary {
             number(keys.orders),
             if keys.same { "all the same" } else { "NOT THE SAME" },
             keys.inversions
+        );
+        let migrated = &self.migrated;
+        println!(
+            "    moved    {} rows to UUIDv7 in {:.1} s, while {} orders were placed: {} lost, {} wrong; tables locked",
+            number(migrated.rows),
+            migrated.took.as_secs_f64(),
+            number(migrated.placed),
+            migrated.lost,
+            migrated.wrong
+        );
+        println!(
+            "             for {:.1} ms at the cut-over, longest wait for an order {}",
+            migrated.locked_ms,
+            milliseconds(migrated.stall)
         );
         println!("    took     {:.0} s in all\n", self.took.as_secs_f64());
         for (claim, holds) in self.claims() {
