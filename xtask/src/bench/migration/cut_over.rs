@@ -12,7 +12,7 @@ pub const CHAPTER: Chapter = Chapter {
             `CALL key_migration_cutover('orders')` waits 100 ms for its locks, gives them back and tries again; the \
             recipe takes its locks without a limit, as one does by hand, and whoever comes after it waits, too. How long \
             the tables were locked is without the commit. The stall is the worst latency of a writer's transaction from \
-            half a second before to three seconds after.",
+            1.5 seconds before to three seconds after.",
     needs: &[Need::Routine("key_migration_cutover")],
     tables: &[Table {
         corner: "cut-over",

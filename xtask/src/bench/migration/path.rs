@@ -18,9 +18,10 @@ use super::watch;
 /// How long there is nothing but the writers, before and after.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// The pause of the long reader, during the backfill and at the cut-over.
-const RARELY: Duration = Duration::from_secs(15);
-const OFTEN: Duration = Duration::from_secs(1);
+/// Somebody who reads a while now and then, and somebody who nearly always does.
+const NOW_AND_THEN: Reader =
+    Reader::Long { pause: Duration::from_secs(9), reads_for: Duration::from_secs(1) };
+const OFTEN: Reader = Reader::Long { pause: Duration::from_secs(1), reads_for: Duration::from_secs(3) };
 
 /// Rows of a batch of the recipe.
 const BATCH: u32 = 10_000;
@@ -146,7 +147,7 @@ struct Path<'a> {
 impl Path<'_> {
     fn go(&mut self) -> Result<Outcome> {
         let editors = Company { edits: Some(self.size.orders), reader: Reader::None };
-        let company = Company { reader: Reader::Every(RARELY), ..editors };
+        let company = Company { reader: NOW_AND_THEN, ..editors };
         let ((), idle) = self.stage("nothing but writers", editors, |_| {
             std::thread::sleep(QUIET);
             Ok(())
@@ -360,10 +361,10 @@ impl Path<'_> {
 
     fn cut_over(&mut self) -> Result<CutOver> {
         // Edits by number end where the number is not the key any more.
-        let company = Company { edits: None, reader: Reader::Every(OFTEN) };
+        let company = Company { edits: None, reader: OFTEN };
         let (mut cut_over, felt) = self.stage("cut-over", company, |path| {
-            // The reader is there.
-            std::thread::sleep(Duration::from_millis(500));
+            // Until the reader is there.
+            std::thread::sleep(Duration::from_millis(1_500));
             let started = Instant::now();
             let mut cut_over = match path.way {
                 Way::Recipe => path.cut_over_by_recipe()?,

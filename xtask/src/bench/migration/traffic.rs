@@ -13,9 +13,6 @@ pub const WRITERS: u32 = 4;
 /// How often each of them begins a transaction.
 pub const INTERVAL: Duration = Duration::from_millis(40);
 
-/// How long the reader keeps its snapshot and its lock.
-pub const READS_FOR: Duration = Duration::from_secs(3);
-
 /// A transaction of a writer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
@@ -30,8 +27,8 @@ pub struct Request {
 pub enum Reader {
     /// Nobody.
     None,
-    /// Long, and again after this time.
-    Every(Duration),
+    /// After a pause, with a snapshot and a lock that are kept for some time; then again.
+    Long { pause: Duration, reads_for: Duration },
 }
 
 /// Who is at work beside.
@@ -61,12 +58,13 @@ pub fn beside<T>(
         .collect::<Result<Vec<_>>>()?;
     let reader = match company.reader {
         Reader::None => None,
-        Reader::Every(pause) => Some((server.connect(database)?, pause)),
+        Reader::Long { pause, reads_for } => Some((server.connect(database)?, pause, reads_for)),
     };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let stop = &stop;
-        let reader = reader.map(|(client, pause)| scope.spawn(move || read_long(client, pause, stop)));
+        let reader = reader
+            .map(|(client, pause, reads_for)| scope.spawn(move || read_long(client, pause, reads_for, stop)));
         let threads: Vec<_> =
             writers.into_iter().map(|writer| scope.spawn(move || writer.write(start, stop))).collect();
         let result = work();
@@ -157,17 +155,17 @@ impl Writer {
 }
 
 /// Keeps a snapshot, and with it a lock that lets others read and write but not alter the table.
-fn read_long(mut client: Client, pause: Duration, stop: &AtomicBool) -> Result<()> {
+fn read_long(mut client: Client, pause: Duration, reads_for: Duration, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
-        client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT sum(total) FROM orders")
-            .context("the reader could not read")?;
-        std::thread::sleep(READS_FOR);
-        client.batch_execute("COMMIT").context("the reader could not end")?;
         let rested = Instant::now();
         while rested.elapsed() < pause && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(20).min(pause));
         }
+        client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT sum(total) FROM orders")
+            .context("the reader could not read")?;
+        std::thread::sleep(reads_for);
+        client.batch_execute("COMMIT").context("the reader could not end")?;
     }
     Ok(())
 }

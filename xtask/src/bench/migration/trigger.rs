@@ -15,9 +15,10 @@ pub const CHAPTER: Chapter = Chapter {
     title: "Inserting while the migration is on",
     about: "CPU time of the backend for each row of `INSERT ... SELECT`, in one transaction: orders, and audit rows that \
             refer to orders from before, in the order of time and in none. One schema has neither columns nor triggers, \
-            one is prepared for a key migration, and one has the same triggers in PL/pgSQL: \
-            `NEW.id_new := uuidv7_from_timestamp(NEW.created_at, NEW.id, 'salt')`, and `SELECT id_new INTO \
-            NEW.order_id_new FROM orders WHERE id = NEW.order_id`. What a trigger adds is its time less that without, \
+            one is prepared for a key migration, and one has triggers in PL/pgSQL that do the same: \
+            `NEW.id_new := key_migration_uuid(NEW.created_at, NEW.id, 'salt')`, and for audit rows `SELECT \
+            coalesce(o.id_new, key_migration_uuid(...)) INTO NEW.order_id_new FROM orders AS o WHERE o.id = NEW.order_id`, \
+            both where there is no key yet. What a trigger adds is its time less that without, \
             in the same round; the new column itself is part of it. The references are no foreign keys: their checks \
             would cost all three the same.",
     needs: &[Need::Routine("key_migration_add_reference")],
@@ -67,13 +68,18 @@ ALTER TABLE by_hand.audit ADD COLUMN order_id_new uuid;
 UPDATE by_hand.orders SET id_new = uuidv7_from_timestamp(created_at, id, 'by_hand.orders');
 CREATE FUNCTION by_hand.fill_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.id_new := public.uuidv7_from_timestamp(NEW.created_at, NEW.id, 'by_hand.orders');
+    IF NEW.id_new IS NULL THEN
+        NEW.id_new := public.key_migration_uuid(NEW.created_at, NEW.id, 'by_hand.orders');
+    END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER fill_key BEFORE INSERT ON by_hand.orders FOR EACH ROW EXECUTE FUNCTION by_hand.fill_key();
 CREATE FUNCTION by_hand.fill_reference() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT id_new INTO NEW.order_id_new FROM by_hand.orders WHERE id = NEW.order_id;
+    IF NEW.order_id_new IS NULL AND NEW.order_id IS NOT NULL THEN
+        SELECT coalesce(o.id_new, public.key_migration_uuid(o.created_at, o.id, 'by_hand.orders'))
+        INTO NEW.order_id_new FROM by_hand.orders AS o WHERE o.id = NEW.order_id;
+    END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER fill_reference BEFORE INSERT ON by_hand.audit FOR EACH ROW EXECUTE FUNCTION by_hand.fill_reference()";
