@@ -18,7 +18,7 @@ pub struct Chart {
     pub title: &'static str,
     /// How it shows it.
     pub shape: Shape,
-    /// What is shown: labels, and the names of series.
+    /// What is shown: labels, and the names of series or, of a course, of one timeline.
     pub rows: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -37,6 +37,13 @@ pub enum Shape {
         /// What these places are of.
         along: &'static str,
         /// Whether each line up is ten times the one below.
+        log: bool,
+    },
+    /// A line for each row, through one of the curves of its timeline, and thin ones where a part of it begins.
+    Course {
+        /// The name of the curve.
+        curve: &'static str,
+        /// As above.
         log: bool,
     },
 }
@@ -77,7 +84,8 @@ const LINES: [Colour; 6] = [
 
 /// Whether anything of it has been measured.
 pub fn is_measured(chart: &Chart, figures: &Figures) -> bool {
-    chart.rows.iter().flat_map(|(_, names)| *names).any(|name| figures.series(name).is_ok())
+    let mut names = chart.rows.iter().flat_map(|(_, names)| *names);
+    names.any(|name| figures.series(name).is_ok() || figures.timelines.contains_key(*name))
 }
 
 /// The picture.
@@ -90,8 +98,17 @@ pub fn svg(chart: &Chart, figures: &Figures) -> Result<String> {
     match chart.shape {
         Shape::Bars { others } => bars(chart, figures, others, &mut text)?,
         Shape::Lines { places, along, log } => {
-            ensure!(chart.rows.len() <= LINES.len(), "{}: more lines than colours", chart.name);
-            lines(chart, figures, places, along, log, &mut text)?;
+            let (unit, lines) = medians(chart, figures, places)?;
+            sheet_of_lines(
+                chart,
+                &Plot { across: Across::Places { places, along }, unit, lines },
+                log,
+                &mut text,
+            )?;
+        }
+        Shape::Course { curve, log } => {
+            let (unit, lines) = courses(chart, figures, curve, log)?;
+            sheet_of_lines(chart, &Plot { across: Across::Seconds, unit, lines }, log, &mut text)?;
         }
     }
     Ok(with_theme(&text))
@@ -169,16 +186,17 @@ fn bars(chart: &Chart, figures: &Figures, others: usize, text: &mut String) -> R
     area.present().map_err(drawing)
 }
 
-fn lines(
-    chart: &Chart,
-    figures: &Figures,
-    places: &[&str],
-    along: &str,
-    log: bool,
-    text: &mut String,
-) -> Result<()> {
-    let mut lines = Vec::new();
+/// A line, and what marks its way.
+struct Line {
+    label: String,
+    points: Vec<(f64, f64)>,
+    marks: Vec<f64>,
+}
+
+/// Lines through medians, one place beside the other.
+fn medians(chart: &Chart, figures: &Figures, places: &[&str]) -> Result<(Unit, Vec<Line>)> {
     let mut unit = Unit::Number;
+    let mut lines = Vec::new();
     for (label, names) in chart.rows {
         ensure!(names.len() == places.len(), "{label}: a line goes through all places");
         let mut points = Vec::new();
@@ -187,45 +205,79 @@ fn lines(
             unit = of;
             points.push((at as f64, value));
         }
-        lines.push((plain(label), points));
+        lines.push(Line { label: plain(label), points, marks: Vec::new() });
     }
-    let values = || lines.iter().flat_map(|(_, points)| points.iter().map(|(_, value)| *value));
+    Ok((unit, lines))
+}
+
+/// Lines through what was seen one interval after the other. A logarithm has no place for nothing.
+fn courses(chart: &Chart, figures: &Figures, curve: &str, log: bool) -> Result<(Unit, Vec<Line>)> {
+    let mut unit = Unit::Number;
+    let mut lines = Vec::new();
+    for (label, names) in chart.rows {
+        let [name] = names else { return Err(anyhow!("{label}: a course is that of one timeline")) };
+        let timeline =
+            figures.timelines.get(*name).with_context(|| format!("there is no timeline \"{name}\""))?;
+        let seen = timeline.curves.get(curve).with_context(|| format!("there is no curve \"{curve}\""))?;
+        unit = seen.unit;
+        let points =
+            seen.values.iter().enumerate().map(|(at, value)| (at as f64 * timeline.interval, *value));
+        lines.push(Line {
+            label: plain(label),
+            points: points.filter(|(_, value)| !log || *value > 0.0).collect(),
+            marks: timeline.marks.iter().map(|(at, _)| *at).collect(),
+        });
+    }
+    Ok((unit, lines))
+}
+
+/// Lines below a title and their labels.
+fn sheet_of_lines(chart: &Chart, plot: &Plot<'_>, log: bool, text: &mut String) -> Result<()> {
+    ensure!(plot.lines.len() <= LINES.len(), "more lines than colours");
+    let values = || plot.lines.iter().flat_map(|line| line.points.iter().map(|(_, value)| *value));
     let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::MIN_POSITIVE, f64::max));
-    let legend = ROW * i32::try_from(lines.len().div_ceil(2))?;
+    let legend = ROW * i32::try_from(plot.lines.len().div_ceil(2))?;
     let top = 2 * MARGIN + TITLE;
     let area = sheet(text, chart.title, top + legend + PLOT + MARGIN)?;
-    for (at, (label, _)) in (0..).zip(&lines) {
+    for ((at, line), colour) in (0..).zip(&plot.lines).zip(&LINES) {
         let (x, y) = (MARGIN + at % 2 * (WIDTH as i32 / 2), top + at / 2 * ROW);
-        let colour = LINES.get(at as usize).context("a colour")?.light;
-        area.draw(&Rectangle::new([(x, y + 8), (x + 24, y + 12)], colour.filled())).map_err(drawing)?;
-        area.draw(&Circle::new((x + 12, y + 10), 5, colour.filled())).map_err(drawing)?;
-        write(&area, label, (x + 32, y + 3), TEXT, HPos::Left)?;
+        area.draw(&Rectangle::new([(x, y + 8), (x + 24, y + 12)], colour.light.filled())).map_err(drawing)?;
+        write(&area, &line.label, (x + 32, y + 3), TEXT, HPos::Left)?;
     }
-    let plot = Plot { places, along, unit, lines: &lines };
     let (_, paper) = area.split_vertically(top + legend);
     if log {
-        plot.draw(&paper, (0.999 * 10_f64.powf(least.log10().floor())..most * 1.2).log_scale())?;
+        let bottom = 0.999 * 10_f64.powf(least.min(most).log10().floor());
+        plot.draw(&paper, bottom, most * 1.2, (bottom..most * 1.2).log_scale())?;
     } else {
-        plot.draw(&paper, 0.0..most * 1.05)?;
+        plot.draw(&paper, 0.0, most * 1.05, 0.0..most * 1.05)?;
     }
     area.present().map_err(drawing)
 }
 
+/// What lines go along.
+enum Across<'a> {
+    Places { places: &'a [&'a str], along: &'a str },
+    Seconds,
+}
+
 /// Lines, and what they are drawn over.
 struct Plot<'a> {
-    places: &'a [&'a str],
-    along: &'a str,
+    across: Across<'a>,
     unit: Unit,
-    lines: &'a [(String, Vec<(f64, f64)>)],
+    lines: Vec<Line>,
 }
 
 impl Plot<'_> {
-    fn draw<Y>(&self, paper: &Area<'_>, heights: Y) -> Result<()>
+    fn draw<Y>(&self, paper: &Area<'_>, bottom: f64, top: f64, heights: Y) -> Result<()>
     where
         Y: AsRangedCoord<Value = f64>,
         Y::CoordDescType: ValueFormatter<f64>,
     {
-        let across: std::ops::Range<f64> = -0.2..self.places.len() as f64 - 0.8;
+        let end = self.lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(1.0, f64::max);
+        let (across, labels, along) = match self.across {
+            Across::Places { places, along } => (-0.2..places.len() as f64 - 0.8, places.len(), along),
+            Across::Seconds => (0.0..end, 10, "seconds"),
+        };
         let mut chart: ChartContext<'_, _, Cartesian2d<RangedCoordf64, Y::CoordDescType>> =
             ChartBuilder::on(paper)
                 .margin(MARGIN)
@@ -233,13 +285,6 @@ impl Plot<'_> {
                 .set_label_area_size(LabelAreaPosition::Bottom, 48)
                 .build_cartesian_2d(across, heights)
                 .map_err(drawing)?;
-        let place = |at: &f64| {
-            let whole = at.fract() == 0.0 && *at >= 0.0;
-            whole
-                .then(|| self.places.get(*at as usize))
-                .flatten()
-                .map_or_else(String::new, |p| (*p).to_owned())
-        };
         let style = ("sans-serif", TEXT).into_font().color(&INK.light);
         chart
             .configure_mesh()
@@ -249,22 +294,40 @@ impl Plot<'_> {
             .axis_style(GRID.light)
             .label_style(style.clone())
             .axis_desc_style(style)
-            .x_labels(self.places.len())
-            .x_label_formatter(&place)
-            .x_desc(self.along)
+            .x_labels(labels)
+            .x_label_formatter(&|at| self.across.label(*at))
+            .x_desc(along)
             .y_labels(6)
             .y_label_formatter(&|value| Scale::of(self.unit, *value).with_unit(*value))
             .draw()
             .map_err(drawing)?;
-        for ((_, points), colour) in self.lines.iter().zip(&LINES) {
+        for (line, colour) in self.lines.iter().zip(&LINES) {
             let colour = colour.light;
+            for mark in &line.marks {
+                let upright = PathElement::new([(*mark, bottom), (*mark, top)], colour.stroke_width(1));
+                chart.draw_series([upright]).map_err(drawing)?;
+            }
             chart
-                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+                .draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)))
                 .map_err(drawing)?;
-            let dots = points.iter().map(|point| Circle::new(*point, 4, colour.filled()));
-            chart.draw_series(dots).map_err(drawing)?;
+            if matches!(self.across, Across::Places { .. }) {
+                let dots = line.points.iter().map(|point| Circle::new(*point, 4, colour.filled()));
+                chart.draw_series(dots).map_err(drawing)?;
+            }
         }
         Ok(())
+    }
+}
+
+impl Across<'_> {
+    fn label(&self, at: f64) -> String {
+        match self {
+            Self::Places { places, .. } if at.fract() == 0.0 && at >= 0.0 => {
+                places.get(at as usize).map_or_else(String::new, |place| (*place).to_owned())
+            }
+            Self::Places { .. } => String::new(),
+            Self::Seconds => format!("{at:.0}"),
+        }
     }
 }
 
@@ -272,6 +335,7 @@ impl Plot<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+    use super::super::figures::{Series, Timeline};
     use super::*;
 
     const ROWS: &[(&str, &[&str])] =
@@ -315,6 +379,26 @@ mod tests {
             .collect();
         assert_eq!(widths.len(), 2);
         assert!((widths[0] / widths[1] - 10.0).abs() < 0.2, "{widths:?}");
+    }
+
+    #[test]
+    fn a_course_has_a_line_for_each_timeline_and_thin_ones_where_parts_begin() {
+        let mut figures = Figures::default();
+        for (name, values) in [("theirs", vec![0.01, 7.0, 0.0, 0.02]), ("ours", vec![0.01, 0.012])] {
+            let curves = [("latency".to_owned(), Series { unit: Unit::Seconds, values })].into();
+            let marks = vec![(0.5, "a part".to_owned())];
+            figures.timelines.insert(name.to_owned(), Timeline { interval: 1.0, marks, curves });
+        }
+        let shape = Shape::Course { curve: "latency", log: true };
+        let rows: &[(&str, &[&str])] = &[("theirs", &["theirs"]), ("ours", &["ours"])];
+        let chart = Chart { name: "c", title: "A title", shape, rows };
+        assert!(is_measured(&chart, &figures));
+        let svg = svg(&chart, &figures).expect("a chart");
+        for colour in ["#0072B2", "#D55E00"] {
+            let lines = svg.lines().filter(|line| line.starts_with("<polyline") && line.contains(colour));
+            assert_eq!(lines.count(), 2, "{colour}");
+        }
+        assert!(svg.contains("seconds"));
     }
 
     #[test]

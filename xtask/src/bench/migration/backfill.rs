@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use super::super::chart::{Chart, Shape};
 use super::super::figures::{Figures, Unit};
 use super::super::report::{Chapter, Check, Need, Quantity, Table, Target};
 use super::path::{Felt, Filled, Outcome, Way};
@@ -16,7 +17,8 @@ pub const CHAPTER: Chapter = Chapter {
             vacuumed once after each table, so that what follows finds no dead rows. CPU time is that of the backend \
             without VACUUM. Heap growth is the size of the table without its indexes for each row, after its backfill to \
             before; the new column alone takes what packed rows take. Of the recipe's batches on audit tables no more \
-            than 150 are run on each, spread over the table. Memory is what the backend has for itself (`RssAnon`).",
+            than 60 are run on each, spread over the table. Memory is what the backend has for itself (`RssAnon`). In the charts a thin line stands where a part begins: \
+            nothing but writers, columns, backfill of orders, backfill of audit rows, indexes and comparison, cut-over.",
     needs: &[Need::Routine("key_migration_advance")],
     tables: &[
         Table {
@@ -101,7 +103,12 @@ pub const CHAPTER: Chapter = Chapter {
             ],
         },
     ],
-    charts: &[],
+    charts: &[
+        course("latency", "Latency of the writers, p99 of each second", "latency, p99", true),
+        course("throughput", "Transactions of the writers, each second", "transactions a second", false),
+        course("size", "Size of orders, without indexes", "size of orders", false),
+        course("locks", "Longest wait for a lock, each second", "longest wait for a lock", false),
+    ],
     checks: &[
         Check {
             what: "orders, rows a second, to one UPDATE",
@@ -139,6 +146,12 @@ pub const CHAPTER: Chapter = Chapter {
         },
     ],
 };
+
+/// How the run goes over its time.
+const fn course(name: &'static str, title: &'static str, curve: &'static str, log: bool) -> Chart {
+    const ROWS: &[(&str, &[&str])] = &[("the usual recipe", &["recipe"]), ("key migration", &["ours"])];
+    Chart { name, title, shape: Shape::Course { curve, log }, rows: ROWS }
+}
 
 /// Figures without anything measured.
 pub fn start(size: Size) -> Figures {

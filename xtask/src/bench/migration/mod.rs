@@ -31,7 +31,7 @@ pub const SUITE: Suite = Suite {
             the same server, before or after: a column beside the number, one UPDATE of orders, `UPDATE ... FROM` in \
             batches of 10,000 rows for each audit table, indexes built concurrently, and an exchange of names in one \
             transaction. All the while four sessions place 25 orders a second each, with three audit rows, and change \
-            an order from before; now and then somebody reads for three seconds in one transaction. Latency counts \
+            an order from before, and somebody reads for a second in one transaction every ten seconds. Latency counts \
             from when a transaction was due, so that those which wait behind a stalled one count, too.",
     // As in production, but for what would start by itself in the middle of what is measured.
     settings: &[
