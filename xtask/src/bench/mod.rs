@@ -53,23 +53,52 @@ pub enum Benchmark {
     Edge(BenchOptions),
     /// Key migration: a live table and those that refer to it, beside the usual recipe
     Migration(MigrationOptions),
+    /// All of these, one after the other
+    All(Manner),
 }
 
 impl Benchmark {
-    /// The suite, and how to measure it: whether at its full size, too.
-    fn parts(&self) -> (&'static Suite, &BenchOptions, bool) {
+    /// The suites, and what of each.
+    fn runs(&self) -> Vec<(&'static Suite, Extent)> {
+        let of = |options: &BenchOptions, full| Extent {
+            rounds: options.rounds,
+            only: options.only.clone(),
+            full,
+        };
         match self {
-            Self::Sequences(options) => (&sequences::SUITE, options, false),
-            Self::Keys(options) => (&keys::SUITE, options, false),
-            Self::Edge(options) => (&edge::SUITE, options, false),
-            Self::Migration(MigrationOptions { options, full }) => (&migration::SUITE, options, *full),
+            Self::Sequences(options) => vec![(&sequences::SUITE, of(options, false))],
+            Self::Keys(options) => vec![(&keys::SUITE, of(options, false))],
+            Self::Edge(options) => vec![(&edge::SUITE, of(options, false))],
+            Self::Migration(MigrationOptions { options, full }) => {
+                vec![(&migration::SUITE, of(options, *full))]
+            }
+            Self::All(_) => SUITES.iter().map(|suite| (*suite, Extent::default())).collect(),
+        }
+    }
+
+    fn manner(&self) -> &Manner {
+        match self {
+            Self::Sequences(options) | Self::Keys(options) | Self::Edge(options) => &options.manner,
+            Self::Migration(MigrationOptions { options, .. }) => &options.manner,
+            Self::All(manner) => manner,
         }
     }
 
     /// How to come by PostgreSQL.
     pub fn prerequisites(&self) -> &prerequisites::Options {
-        &self.parts().1.prerequisites
+        &self.manner().prerequisites
     }
+}
+
+/// All that there is to measure.
+const SUITES: [&Suite; 4] = [&keys::SUITE, &sequences::SUITE, &edge::SUITE, &migration::SUITE];
+
+/// How much of a suite, as the command line says it.
+#[derive(Default)]
+struct Extent {
+    rounds: Option<u32>,
+    only: Vec<String>,
+    full: bool,
 }
 
 /// How to measure key migration.
@@ -84,21 +113,28 @@ pub struct MigrationOptions {
 
 /// How to measure; the same for every suite.
 #[derive(Args)]
-pub struct BenchOptions {
+pub struct Manner {
     #[command(flatten)]
     prerequisites: prerequisites::Options,
     /// A rough look in about two minutes: smaller counts; the page is printed and kept below target only
     #[arg(long)]
     quick: bool,
+    /// Measure nothing; make the pages again from the figures of the last run on each version of PostgreSQL
+    #[arg(long)]
+    from_json: bool,
+}
+
+/// What to measure of one suite, and how.
+#[derive(Args)]
+pub struct BenchOptions {
+    #[command(flatten)]
+    manner: Manner,
     /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3; migration: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: Option<u32>,
     /// Only these chapters; the page is printed and kept below target only
     #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
     only: Vec<String>,
-    /// Measure nothing; make the pages again from the figures of the last run on each version of PostgreSQL
-    #[arg(long)]
-    from_json: bool,
 }
 
 /// A page of measurements.
@@ -180,17 +216,26 @@ impl Plan {
 ///
 /// When a server, a statement or a file fails, or the extension lacks what is to be measured.
 pub fn run(benchmark: &Benchmark) -> Result<()> {
-    let (suite, options, full) = benchmark.parts();
-    let plan = plan(suite, options, full)?;
-    let directory = directory(&plan);
-    let measured = if options.from_json {
+    let manner = benchmark.manner();
+    // All of them before the first, which takes its time.
+    let runs: Result<Vec<_>> = benchmark
+        .runs()
+        .into_iter()
+        .map(|(suite, extent)| Ok((suite, plan(suite, manner, extent)?)))
+        .collect();
+    runs?.into_iter().try_for_each(|(suite, plan)| run_suite(suite, &plan, manner))
+}
+
+fn run_suite(suite: &Suite, plan: &Plan, manner: &Manner) -> Result<()> {
+    let directory = directory(plan);
+    let measured = if manner.from_json {
         let kept = kept(suite, &directory)?;
         if kept.is_empty() {
             bail!("there are no figures of \"{}\" in {}", suite.name, shown(&directory));
         }
         kept
     } else {
-        let results = measure(suite, &plan, options)?;
+        let results = measure(suite, plan, manner)?;
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("could not make {}", shown(&directory)))?;
         write(&directory.join(format!("{}.json", results.file_stem())), &results.to_json()?)?;
@@ -226,16 +271,16 @@ fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
     Ok(kept)
 }
 
-fn plan(suite: &Suite, options: &BenchOptions, full: bool) -> Result<Plan> {
+fn plan(suite: &Suite, manner: &Manner, extent: Extent) -> Result<Plan> {
     let names: Vec<&str> = suite.chapters.iter().map(|chapter| chapter.name).collect();
-    if let Some(unknown) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
+    if let Some(unknown) = extent.only.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("there is no chapter \"{unknown}\"; there are {}", names.join(", "));
     }
     Ok(Plan {
-        quick: options.quick,
-        full,
-        rounds: options.rounds.unwrap_or(suite.rounds.of(options.quick)),
-        only: options.only.clone(),
+        quick: manner.quick,
+        full: extent.full,
+        rounds: extent.rounds.unwrap_or(suite.rounds.of(manner.quick)),
+        only: extent.only,
     })
 }
 
@@ -259,8 +304,8 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(cargo::workspace_root()).unwrap_or(path).display().to_string()
 }
 
-fn measure(suite: &Suite, plan: &Plan, options: &BenchOptions) -> Result<Results> {
-    let pg = prerequisites::ensure(&options.prerequisites, Purpose::Build)?;
+fn measure(suite: &Suite, plan: &Plan, manner: &Manner) -> Result<Results> {
+    let pg = prerequisites::ensure(&manner.prerequisites, Purpose::Build)?;
     // Before the build, so that a change during the run does not pass unseen.
     let code = Code::of_checkout()?;
     let library = cargo::build_extension(&pg, Build::Release)?;
@@ -320,8 +365,6 @@ mod tests {
     use super::figures::Unit;
     use super::report::Quantity;
     use super::*;
-
-    const SUITES: [&Suite; 4] = [&sequences::SUITE, &keys::SUITE, &edge::SUITE, &migration::SUITE];
 
     fn plan(quick: bool, rounds: u32, only: &[&str]) -> Plan {
         Plan { quick, full: false, rounds, only: only.iter().map(|name| (*name).to_owned()).collect() }
