@@ -7,6 +7,7 @@ mod pg_config;
 pub mod replication;
 mod run;
 mod server;
+mod skipped;
 
 pub use acknowledged::{Acknowledged, Insert};
 pub use compare::{Contents, contents};
@@ -14,3 +15,4 @@ pub use install_tree::{Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIA
 pub use pg_config::PgConfig;
 pub use run::Run;
 pub use server::Server;
+pub use skipped::{SKIPPED_VARIABLE, skip};

@@ -72,6 +72,7 @@ INSERT INTO hidden SELECT FROM generate_series(1, 10);
 ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
 ALTER TABLE hidden FORCE ROW LEVEL SECURITY;
 CREATE POLICY half ON hidden USING (id <= 5);
+SET row_security = on;
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{hidden_id_seq}');
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE hidden NO FORCE ROW LEVEL SECURITY;

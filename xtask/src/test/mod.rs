@@ -16,6 +16,7 @@ use crate::cargo::{self, Build};
 use crate::prerequisites::{self, Options, Purpose};
 use crate::versions::{self, Place, TESTED};
 use crate::{beside, schema};
+use sql_files::Circumstances;
 pub use tally::Tally;
 
 /// The kinds of tests, in the order in which they run: what is quick and needs least comes first.
@@ -122,10 +123,11 @@ fn with_library(
             let tree = InstallTree::new(&Run::new(false)?, pg)?;
             tree.install(&Extension::of_checkout(library.to_owned())?)?;
             if wanted(Kind::Regress) {
-                sql_files::run(&tree, sql_files::REGRESS, filter, tally)?;
+                sql_files::run(&tree, sql_files::REGRESS, &Circumstances::usual(), filter, tally)?;
+                sql_files::run_again(&tree, filter, tally)?;
             }
             if wanted(Kind::Isolation) {
-                sql_files::run(&tree, sql_files::ISOLATION, filter, tally)?;
+                sql_files::run(&tree, sql_files::ISOLATION, &Circumstances::usual(), filter, tally)?;
             }
             Ok(())
         });

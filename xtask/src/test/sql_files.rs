@@ -42,21 +42,105 @@ pub const ISOLATION: Suite = Suite {
     title: "Running pg_isolation_regress",
 };
 
+/// How the server behaves while a suite runs. Results must not depend on it.
+pub struct Circumstances {
+    /// For the heading, after the name of the program.
+    title: &'static str,
+    /// For the directory.
+    name: &'static str,
+    settings: Vec<String>,
+    /// How the names of the tests begin that are run; all where there is none.
+    tests: &'static [&'static str],
+}
+
+impl Circumstances {
+    /// As it comes.
+    pub fn usual() -> Self {
+        Self { title: "", name: "usual", settings: Vec::new(), tests: &[] }
+    }
+
+    /// What can run in a parallel worker does, plans are generic, and what row-level security would hide is an error.
+    fn parallel(major: u32) -> Self {
+        let workers = if major < 16 { "force_parallel_mode" } else { "debug_parallel_query" };
+        let settings =
+            [&format!("{workers} = regress"), "plan_cache_mode = force_generic_plan", "row_security = off"];
+        Self {
+            title: " with parallel workers, generic plans and row_security off",
+            name: "parallel",
+            settings: settings.map(str::to_owned).to_vec(),
+            tests: &[],
+        }
+    }
+
+    /// Every expression is compiled: for the functions that are called once a row.
+    fn compiled() -> Self {
+        // Without the passes that make it quick, which take a second for a statement.
+        let settings =
+            ["jit = on", "jit_above_cost = 0", "jit_inline_above_cost = -1", "jit_optimize_above_cost = -1"];
+        Self {
+            title: " of keys with JIT",
+            name: "compiled",
+            settings: settings.map(str::to_owned).to_vec(),
+            tests: &["ulid", "uuidv7", "partitioned_nextval"],
+        }
+    }
+
+    /// Whatever a backend remembers of the catalogs is forgotten whenever that could happen.
+    fn forgetful() -> Self {
+        Self {
+            title: " with caches discarded all the time",
+            name: "forgetful",
+            settings: vec!["debug_discard_caches = 1".to_owned()],
+            tests: &[],
+        }
+    }
+}
+
+/// Runs the tests in SQL again under circumstances that must not matter.
+pub fn run_again(tree: &InstallTree, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+    run(tree, REGRESS, &Circumstances::parallel(tree.major()), filter, tally)?;
+    run(tree, REGRESS, &Circumstances::compiled(), filter, tally)?;
+    if !has_assertions(tree)? {
+        tally.skip(
+            "pg_regress with caches discarded all the time",
+            "this PostgreSQL is built without --enable-cassert, which debug_discard_caches needs",
+        );
+        return Ok(());
+    }
+    run(tree, REGRESS, &Circumstances::forgetful(), filter, tally)
+}
+
+fn has_assertions(tree: &InstallTree) -> Result<bool> {
+    let output = tree.command("pg_config").arg("--configure").output().context("could not run pg_config")?;
+    Ok(String::from_utf8_lossy(&output.stdout).contains("--enable-cassert"))
+}
+
 /// Runs a suite on a server of its own.
-pub fn run(tree: &InstallTree, suite: Suite, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+pub fn run(
+    tree: &InstallTree,
+    suite: Suite,
+    circumstances: &Circumstances,
+    filter: Option<&str>,
+    tally: &mut Tally,
+) -> Result<()> {
     let source = cargo::workspace_root().join("pg_test").join(suite.directory);
-    let names = names(&source.join(suite.tests), suite.suffix, filter)?;
+    let mut names = names(&source.join(suite.tests), suite.suffix, filter)?;
+    names.retain(|name| {
+        circumstances.tests.is_empty() || circumstances.tests.iter().any(|begin| name.starts_with(begin))
+    });
     if names.is_empty() {
         return Ok(());
     }
-    let step = Step::quiet(suite.title);
+    let step = Step::quiet(format!("{}{}", suite.title, circumstances.title));
+    let directory = format!("{}-{}", suite.directory, circumstances.name);
     // A copy, since the server's user may not be allowed to read the checkout.
-    let work = tree.run().make_directory(suite.directory)?;
+    let work = tree.run().make_directory(&format!("{directory}-files"))?;
     for directory in [suite.tests, "expected"] {
         copy_files(&source.join(directory), &work.join(directory))?;
     }
-    tree.run().make_directory(&format!("{}/results", suite.directory))?;
-    let server = Server::start(tree, &format!("{}-server", suite.directory), &[])?;
+    tree.run().make_directory(&format!("{directory}-files/results"))?;
+    let settings: Vec<&str> = circumstances.settings.iter().map(String::as_str).collect();
+    let server = Server::start(tree, &directory, &settings)?;
     let output = tree
         .pgxs_command(suite.program)
         .arg(format!("--inputdir={}", work.display()))
