@@ -1544,6 +1544,12 @@ COMMENT ON COLUMN @extschema@.key_migration_log.statements IS 'the statements';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/versions.rs
+-- pg_keyspace::versions::check_library_version
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/sequences/confirm.rs
 -- pg_keyspace::sequences::confirm::confirm_interleaved_node
 -- Skipped due to `#[pgrx(sql = false)]`
@@ -2027,4 +2033,17 @@ COMMENT ON FUNCTION @extschema@.uuidv7_to_id(uuid, text) IS
 'id of a UUID version 7 derived with a salt; NULL where the tag does not fit; a decoder, not a proof of origin';
 COMMENT ON FUNCTION @extschema@.uuidv7_boundary(timestamptz) IS
 'least UUID version 7 of an instant, for half-open ranges and partition bounds';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/versions.rs
+-- finalize
+CREATE FUNCTION @extschema@.check_library_version() RETURNS void
+    LANGUAGE c STABLE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'check_library_version_wrapper';
+COMMENT ON FUNCTION @extschema@.check_library_version() IS
+'refuse a library that is older than the extension in this database; the last line of every script calls it';
+
+-- Now rather than at the first call of a function that the library lacks. Every upgrade script ends with the same.
+SELECT @extschema@.check_library_version();
 /* </end connected objects> */

@@ -8,6 +8,7 @@ pub(crate) mod fmgr;
 mod keys;
 mod migration;
 mod sequences;
+mod versions;
 
 /// Called once by every process that loads the library.
 #[pgrx::pg_guard]

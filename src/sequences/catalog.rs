@@ -279,7 +279,7 @@ fn replicated() -> SpiResult<HashSet<u32>> {
             if client.select(&readable, Some(1), &[])?.is_empty() {
                 return Ok(());
             }
-            let query = format!("SELECT set_seqoid::oid FROM {table}");
+            let query = format!("SELECT set_seqoid::pg_catalog.oid FROM {table}");
             for row in client.select(&query, None, &[])? {
                 sequences.extend(row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32));
             }

@@ -123,7 +123,7 @@ fn pairs(feeds: AnyElement) -> SpiResult<Result<Vec<Pair>, Error>> {
                             pg_catalog.jsonb_typeof(c.name) \
              FROM pg_catalog.jsonb_each($1) AS e \
              LEFT JOIN LATERAL pg_catalog.jsonb_array_elements( \
-                 CASE pg_catalog.jsonb_typeof(e.value) WHEN 'array' THEN e.value END) AS c (name) ON true";
+                 CASE WHEN pg_catalog.jsonb_typeof(e.value) OPERATOR(pg_catalog.=) 'array' THEN e.value END) AS c (name) ON true";
         let mut pairs = Vec::new();
         for row in client.select(query, None, &[argument()])? {
             let sequence = from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default());

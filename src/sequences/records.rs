@@ -58,7 +58,11 @@ impl Records {
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
         // Who may not see where the sequences stood is not told.
         let may_see = tables::SEQUENCE.allows(function, pg_sys::ACL_SELECT);
-        let positions = if may_see { "restart, before_setup::text" } else { "NULL::bigint, NULL::text" };
+        let positions = if may_see {
+            "restart, before_setup::pg_catalog.text"
+        } else {
+            "NULL::bigint, NULL::pg_catalog.text"
+        };
         let query = tables::statement(&query.replace("POSITIONS", positions), tables::SEQUENCE, function);
         let (system_identifier, database) = own_key();
         Spi::connect(|client| {
@@ -178,7 +182,7 @@ pub(super) fn keep<'a>(
     let statement = "INSERT INTO {} AS r (system_identifier, database, sequence, increment, former_increment, former_start, \
                      former_min_value, former_max_value, in_use, restart, gap, timeline, before_setup) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, s.former_max_value, \
-                s.in_use, s.restart, s.gap, s.timeline::integer, s.before_setup::jsonb FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
+                s.in_use, s.restart, s.gap, s.timeline::integer, s.before_setup::pg_catalog.jsonb FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
              pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), \
              pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13)) \
              AS s (sequence, increment, former_increment, former_start, former_min_value, former_max_value, in_use, restart, \
@@ -188,7 +192,7 @@ pub(super) fn keep<'a>(
              former_min_value = EXCLUDED.former_min_value, former_max_value = EXCLUDED.former_max_value, \
              in_use = EXCLUDED.in_use, restart = EXCLUDED.restart, before_setup = EXCLUDED.before_setup, \
              gap = EXCLUDED.gap, \
-             timeline = CASE EXCLUDED.timeline WHEN 0 THEN r.timeline ELSE EXCLUDED.timeline END, set_up_at = EXCLUDED.set_up_at";
+             timeline = CASE WHEN EXCLUDED.timeline OPERATOR(pg_catalog.=) 0 THEN r.timeline ELSE EXCLUDED.timeline END, set_up_at = EXCLUDED.set_up_at";
     let statement = tables::statement(statement, tables::SEQUENCE, function);
     let (system_identifier, database) = own_key();
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];

@@ -21,6 +21,7 @@ use super::steps::{Change, Planner, Step};
 use super::{catalog, ddl_replication, identity, node_state, peers, steps, stored};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::versions;
 
 /// Every sequence of the database, as far as it can be seen without reading tables: what the view
 /// `interleaved_sequences` shows. Reads the sequences' own pages, waits for nobody and keeps no lock.
@@ -155,6 +156,11 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
     }
     if let Some(setting) = ddl_replication::is_on() {
         rows.push((Severity::Warning, ddl_is_replicated(class, setting)));
+    }
+    if let Some((detail, hint)) = versions::difference()? {
+        let found =
+            ("warning", None, class.map(Class::node), None, "versions differ", ServerText(detail), hint);
+        rows.push((Severity::Warning, found));
     }
     let oids: HashMap<&str, pg_sys::Oid> =
         steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();

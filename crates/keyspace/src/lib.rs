@@ -6,5 +6,6 @@ pub mod keys;
 pub mod migration;
 pub mod sentence;
 pub mod sequences;
+pub mod versions;
 
 pub use error::{Error, SqlState};
