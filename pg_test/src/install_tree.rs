@@ -152,6 +152,12 @@ impl InstallTree {
         &self.bindir
     }
 
+    /// The directory of control files and scripts, of this tree alone.
+    #[must_use]
+    pub fn extension_dir(&self) -> &Path {
+        &self.extension_dir
+    }
+
     /// Whether an extension is there to be created.
     #[must_use]
     pub fn has_extension(&self, name: &str) -> bool {

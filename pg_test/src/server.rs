@@ -180,6 +180,23 @@ impl Server {
         format!("psql \"{}\"", self.conninfo(database))
     }
 
+    /// Connects as somebody else.
+    ///
+    /// # Errors
+    ///
+    /// When it does not let us.
+    pub fn connect_as(&self, user: &str, database: &str) -> Result<Client> {
+        Client::connect(&self.conninfo_of(user, database), NoTls).with_context(|| {
+            format!("could not connect to database {database} of server {} as {user}", self.name)
+        })
+    }
+
+    /// How libpq connects as somebody else.
+    #[must_use]
+    pub fn conninfo_of(&self, user: &str, database: &str) -> String {
+        format!("host={} port={PORT} user={user} dbname={database}", self.directory.display())
+    }
+
     /// Connects as the superuser.
     ///
     /// # Errors

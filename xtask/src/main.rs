@@ -153,7 +153,7 @@ fn run_here(command: &Command) -> Result<bool> {
             demo::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, *keep)
         }
         Command::Test { prerequisites, only, filter, tally } => {
-            let pg = prerequisites::ensure(prerequisites, Purpose::Replication)?;
+            let pg = prerequisites::ensure(prerequisites, Purpose::Tests)?;
             let found: Tally = test::run(&pg, only, filter.as_deref());
             if let Some(path) = tally {
                 std::fs::write(path, found.to_string()).context("could not write the counts")?;

@@ -39,6 +39,14 @@ pub enum Purpose {
     Build,
     /// Building, and servers that replicate to each other.
     Replication,
+    /// The same, and what tests look with.
+    Tests,
+}
+
+impl Purpose {
+    fn replicates(self) -> bool {
+        self != Self::Build
+    }
 }
 
 /// Something that is missing.
@@ -48,6 +56,7 @@ enum Missing {
     Headers,
     Clang,
     Pglogical,
+    PlpgsqlCheck,
 }
 
 impl Options {
@@ -76,6 +85,7 @@ impl Missing {
             Self::Headers => "the headers of PostgreSQL's server, and pg_regress",
             Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
             Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
+            Self::PlpgsqlCheck => "plpgsql_check (looks at what is written in PL/pgSQL)",
         }
     }
 
@@ -90,6 +100,9 @@ impl Missing {
             Self::Clang => vec!["clang".to_owned(), "libclang-dev".to_owned()],
             Self::Pglogical => {
                 vec![format!("postgresql-{}-pglogical", major.as_deref().unwrap_or("NN"))]
+            }
+            Self::PlpgsqlCheck => {
+                vec![format!("postgresql-{}-plpgsql-check", major.as_deref().unwrap_or("NN"))]
             }
         }
     }
@@ -150,9 +163,17 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             if !pg.has_headers() || !pg.pgxs_program("src/test/regress/pg_regress").is_file() {
                 missing.push(Missing::Headers);
             }
-            let needs_pglogical = purpose == Purpose::Replication && pg.major() < FIRST_WITH_ORIGIN;
+            let needs_pglogical = purpose.replicates() && pg.major() < FIRST_WITH_ORIGIN;
             if needs_pglogical && !pg.extension_dir().join("pglogical.control").is_file() {
                 missing.push(Missing::Pglogical);
+            }
+            // The tests say so where it is not there and cannot be had.
+            let can_be_had = pg.is_packaged() && !options.no_install;
+            if purpose == Purpose::Tests
+                && can_be_had
+                && !pg.extension_dir().join("plpgsql_check.control").is_file()
+            {
+                missing.push(Missing::PlpgsqlCheck);
             }
         }
         None => {
@@ -273,8 +294,7 @@ fn named(options: &Options) -> Result<Option<PgConfig>> {
 /// What to install: the packages of what is missing, and of what its version will turn out to need.
 fn packages(missing: &[Missing], major: Option<u32>, purpose: Purpose) -> Vec<String> {
     let mut wanted = missing.to_vec();
-    let needs_pglogical =
-        purpose == Purpose::Replication && major.is_some_and(|major| major < FIRST_WITH_ORIGIN);
+    let needs_pglogical = purpose.replicates() && major.is_some_and(|major| major < FIRST_WITH_ORIGIN);
     if needs_pglogical && missing.contains(&Missing::Headers) && !missing.contains(&Missing::Pglogical) {
         wanted.push(Missing::Pglogical);
     }

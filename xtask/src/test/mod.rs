@@ -89,7 +89,7 @@ pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> R
 fn run_version(options: &Options, major: u32, only: &[Kind], filter: Option<&str>) -> Result<Tally> {
     match versions::place(options)? {
         Place::Here => {
-            let found = run(&prerequisites::ensure(options, Purpose::Replication)?, only, filter);
+            let found = run(&prerequisites::ensure(options, Purpose::Tests)?, only, filter);
             println!("{found}");
             Ok(found)
         }

@@ -1,0 +1,83 @@
+//! amcheck on indexes of `ulid` columns that servers have crashed with.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{DATABASE, start};
+
+const SCHEMA: &str = "
+    CREATE EXTENSION amcheck;
+    CREATE EXTENSION pg_keyspace;
+    CREATE TABLE parcel (id ulid PRIMARY KEY DEFAULT ulid(), sender ulid, note text);
+    CREATE INDEX parcel_sender ON parcel (sender, id);
+    CREATE INDEX parcel_time ON parcel USING brin (id ulid_minmax_multi_ops) WITH (pages_per_range = 2);
+    CREATE INDEX parcel_hash ON parcel USING hash (sender);";
+
+/// Every row is found by each index that could lead to it.
+const LOST: &str = "
+    SELECT count(*) FROM parcel AS p
+    WHERE NOT EXISTS (SELECT FROM parcel AS q WHERE q.id = p.id)
+       OR p.sender IS NOT NULL AND NOT EXISTS (SELECT FROM parcel AS q WHERE q.sender = p.sender AND q.id = p.id)";
+
+#[test]
+fn indexes_on_ulid_are_whole_after_crashes() {
+    // A crash of the server, not of the machine: what was handed to the operating system is there.
+    let mut server = start(&["full_page_writes = on", "synchronous_commit = on", "max_wal_size = 64MB"]);
+    server.connect(DATABASE).unwrap().batch_execute(SCHEMA).unwrap();
+    for round in 0..4 {
+        let written = AtomicUsize::new(0);
+        let conninfo = server.conninfo(DATABASE);
+        std::thread::scope(|scope| {
+            let mut writers = Vec::new();
+            for writer in 0..3 {
+                let (written, conninfo) = (&written, &conninfo);
+                let mut client = postgres::Client::connect(conninfo, postgres::NoTls).unwrap();
+                writers.push(scope.spawn(move || {
+                    let statements = [
+                        "INSERT INTO parcel (sender, note) SELECT CASE n % 3 WHEN 0 THEN ulid() END, repeat('x', n) FROM generate_series(1, 40) n",
+                        "INSERT INTO parcel (id, sender) VALUES (ulid_from_timestamp(now() - random() * interval '9 years'), ulid())",
+                        "DELETE FROM parcel WHERE id IN (SELECT id FROM parcel ORDER BY sender LIMIT 9)",
+                        "UPDATE parcel SET sender = ulid() WHERE id = (SELECT max(id) FROM parcel)",
+                    ];
+                    for statement in statements.iter().cycle().skip(writer) {
+                        // Writers that wait for each other may meet in a deadlock; only the crash ends them.
+                        if client.batch_execute(statement).is_err() && client.is_closed() {
+                            return;
+                        }
+                        written.fetch_add(1, Ordering::Relaxed);
+                    }
+                }));
+            }
+            while written.load(Ordering::Relaxed) < 300 {
+                std::thread::yield_now();
+            }
+            if round % 2 == 0 {
+                server.crash().unwrap()
+            } else {
+                server.kill9().unwrap()
+            }
+            for writer in writers {
+                writer.join().unwrap();
+            }
+        });
+        server.launch().unwrap();
+        let mut client = server.connect(DATABASE).unwrap();
+        let check = "
+            SELECT count(bt_index_parent_check(c.oid, heapallindexed => true, rootdescend => true)::text)
+            FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am a ON a.oid = c.relam
+            WHERE i.indrelid = 'parcel'::regclass AND a.amname = 'btree'";
+        assert_eq!(client.query_one(check, &[]).unwrap().get::<_, i64>(0), 2);
+        let corrupt = "SELECT count(*) FROM verify_heapam('parcel')";
+        assert_eq!(client.query_one(corrupt, &[]).unwrap().get::<_, i64>(0), 0);
+        // amcheck knows neither hash nor BRIN: they must find what a scan finds.
+        for settings in [
+            "SET enable_seqscan = off; SET enable_bitmapscan = off",
+            "SET enable_seqscan = off; SET enable_indexscan = off",
+        ] {
+            client.batch_execute(settings).unwrap();
+            assert_eq!(client.query_one(LOST, &[]).unwrap().get::<_, i64>(0), 0, "round {round}: {settings}");
+            client.batch_execute("RESET ALL").unwrap();
+        }
+        let twice = "SELECT count(*) - count(DISTINCT id) FROM parcel";
+        assert_eq!(client.query_one(twice, &[]).unwrap().get::<_, i64>(0), 0);
+    }
+}

@@ -1,0 +1,20 @@
+//! The life of an extension: installed by whoever owns the database, dumped, restored, updated, and looked at with
+//! PostgreSQL's own instruments.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod amcheck;
+mod dump;
+mod objects;
+mod plpgsql;
+mod update;
+mod versions;
+
+use pg_test::{InstallTree, Server};
+
+/// Where tests that need no other work.
+pub const DATABASE: &str = "postgres";
+
+/// A server, without the extension.
+pub fn start(settings: &[&str]) -> Server {
+    Server::start(&InstallTree::from_environment().unwrap(), "life", settings).unwrap()
+}
