@@ -5,6 +5,7 @@ mod beside;
 mod cargo;
 mod demo;
 mod install;
+mod notices;
 mod prerequisites;
 mod schema;
 mod step;
@@ -70,6 +71,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write THIRD-PARTY.md: the licences of what is linked into the library
+    Notices {
+        /// Do not write; fail when the list that is checked in differs
+        #[arg(long)]
+        check: bool,
+    },
     /// What needs root, called by this program itself
     #[command(hide = true)]
     AsRoot {
@@ -87,7 +94,7 @@ impl Command {
             | Self::Install { prerequisites }
             | Self::Schema { prerequisites, .. } => Some(prerequisites),
             Self::Bench { benchmark } => Some(benchmark.prerequisites()),
-            Self::AsRoot { .. } => None,
+            Self::Notices { .. } | Self::AsRoot { .. } => None,
         }
     }
 }
@@ -108,6 +115,7 @@ fn run(command: &Command) -> Result<bool> {
     let options = command.prerequisites();
     match (command, options) {
         (Command::AsRoot { task }, _) => beside::run_as_root(task).map(|()| true),
+        (Command::Notices { check }, _) => notices::run(*check).map(|()| true),
         (Command::Test { prerequisites, only, filter, .. }, _) if prerequisites.pg == Some(Wanted::All) => {
             test::run_versions(prerequisites, only, filter.as_deref())
         }
@@ -173,6 +181,6 @@ fn run_here(command: &Command) -> Result<bool> {
             schema::run(&prerequisites::ensure(prerequisites, Purpose::Build)?, *check)?;
             Ok(true)
         }
-        Command::AsRoot { .. } => Ok(false),
+        Command::Notices { .. } | Command::AsRoot { .. } => Ok(false),
     }
 }
