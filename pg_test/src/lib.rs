@@ -1,17 +1,23 @@
 //! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.
 
 mod acknowledged;
+pub mod chaos;
+mod cluster;
 mod compare;
 mod install_tree;
+mod link;
 mod pg_config;
+mod processes;
 pub mod replication;
 mod run;
 mod server;
 mod skipped;
 
 pub use acknowledged::{Acknowledged, Insert};
+pub use cluster::{Addresses, Cluster, Copy, Layout};
 pub use compare::{Contents, contents};
 pub use install_tree::{Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, install_extension};
+pub use link::Link;
 pub use pg_config::PgConfig;
 pub use run::Run;
 pub use server::Server;

@@ -13,6 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, geteuid};
 use tempfile::TempDir;
 
+use crate::processes::{children, remove_shared_memory};
+
 /// How the names of our directories begin; the process id of the run follows.
 const PREFIX: &str = "pg_keyspace-";
 
@@ -45,10 +47,6 @@ impl Run {
             .tempdir_in(&parent)
             .with_context(|| format!("could not make a directory in {}", parent.display()))?;
         let path = directory.path().to_owned();
-        if let Some((uid, gid)) = user {
-            chown(&path, Some(uid.as_raw()), Some(gid.as_raw()))
-                .context("could not give the directory to the server's user")?;
-        }
         let guard = if keep {
             let _ = directory.keep();
             None
@@ -56,7 +54,9 @@ impl Run {
             registry().directories.push(path.clone());
             Some(directory)
         };
-        Ok(Arc::new(Self { directory: path, _guard: guard, user }))
+        let run = Self { directory: path, _guard: guard, user };
+        run.give_to_server(&run.directory)?;
+        Ok(Arc::new(run))
     }
 
     /// The directory.
@@ -79,11 +79,19 @@ impl Run {
     pub fn make_directory(&self, name: &str) -> Result<PathBuf> {
         let path = self.directory.join(name);
         std::fs::create_dir_all(&path).with_context(|| format!("could not make {}", path.display()))?;
-        if let Some((uid, gid)) = self.user {
-            chown(&path, Some(uid.as_raw()), Some(gid.as_raw()))
-                .with_context(|| format!("could not give away {}", path.display()))?;
-        }
+        self.give_to_server(&path)?;
         Ok(path)
+    }
+
+    /// Makes a file or a directory that of the server's user.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be given away.
+    pub fn give_to_server(&self, path: &Path) -> Result<()> {
+        let Some((uid, gid)) = self.user else { return Ok(()) };
+        chown(path, Some(uid.as_raw()), Some(gid.as_raw()))
+            .with_context(|| format!("could not give away {}", path.display()))
     }
 
     /// A call of `program` as the user that the servers run as, with nothing of our environment that
@@ -174,9 +182,17 @@ fn sweep(parent: &Path) {
             && kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)
             && !entry.path().join("kept").exists()
         {
+            remove_shared_memory_in(&entry.path());
             // What cannot be removed belongs to somebody else.
             let _ = std::fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+/// Removes what the kernel keeps for servers of a run that were killed.
+fn remove_shared_memory_in(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        remove_shared_memory(&entry.path().join("data"));
     }
 }
 
@@ -242,6 +258,7 @@ fn handle_signals() -> Result<()> {
             let registry = registry();
             stop_at_once(&registry.servers);
             for directory in &registry.directories {
+                remove_shared_memory_in(directory);
                 let _ = std::fs::remove_dir_all(directory);
             }
             // As a shell reports a process that a signal ended. The registry stays locked, so that nothing
@@ -256,6 +273,10 @@ fn stop_at_once(servers: &[u32]) {
     let ids: Vec<Pid> = servers.iter().filter_map(|id| i32::try_from(*id).ok()).map(Pid::from_raw).collect();
     for id in &ids {
         let _ = kill(*id, Signal::SIGQUIT);
+        // A test may have paused it, and who is paused hears of no signal.
+        for process in children(*id).into_iter().chain([*id]) {
+            let _ = kill(process, Signal::SIGCONT);
+        }
     }
     let deadline = Instant::now() + Duration::from_secs(10);
     for id in ids {

@@ -5,10 +5,11 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use postgres::{Client, NoTls};
 
+use crate::processes::{self, children, is_alive, remove_shared_memory};
 use crate::{InstallTree, Run};
 
 /// The superuser of every server.
@@ -31,6 +32,9 @@ const COMMON: &[&str] = &[
     "max_wal_size = 4GB",
     "log_line_prefix = '%m [%p] %q%a '",
     "log_checkpoints = off",
+    // What parallel queries share lies in the data directory and goes with it; POSIX shared memory outlives a server
+    // that is killed.
+    "dynamic_shared_memory_type = mmap",
     "lc_messages = 'C'",
     "timezone = 'UTC'",
 ];
@@ -67,11 +71,25 @@ impl Server {
     ///
     /// When the copy cannot be made or does not start.
     pub fn start_standby(primary: &Self, name: &str) -> Result<Self> {
+        let mut server = Self::copy_as_standby(primary, name)?;
+        server.launch()?;
+        Ok(server)
+    }
+
+    /// Copies a server that runs, as a streaming standby that is to be launched. The primary knows it by its name, keeps
+    /// the log for it in a slot of that name, and heeds its feedback.
+    ///
+    /// # Errors
+    ///
+    /// When the copy cannot be made.
+    pub fn copy_as_standby(primary: &Self, name: &str) -> Result<Self> {
         let tree = &primary.tree;
         let directory = tree.run().make_directory(name)?;
         let output = tree
             .command("pg_basebackup")
-            .args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast", "--dbname"])
+            .args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast", "--create-slot", "--slot"])
+            .arg(name)
+            .arg("--dbname")
             .arg(primary.conninfo("postgres"))
             .arg("--pgdata")
             .arg(directory.join("data"))
@@ -81,9 +99,65 @@ impl Server {
         if !output.status.success() {
             bail!("pg_basebackup failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
-        server.open_here()?;
+        let server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
+        let cluster_name = format!("cluster_name = '{name}'");
+        let socket = server.socket_setting();
+        server.append_settings(&[cluster_name.as_str(), "hot_standby_feedback = on", socket.as_str()])?;
         Ok(server)
+    }
+
+    /// Takes over the logical replication slots of its primary, at the positions that they have there. It must not be
+    /// running. (From PostgreSQL 17 on a standby can keep them by itself; before, this is how it is done, with a restart.)
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be copied.
+    pub fn copy_slots_of(&self, primary: &Self, slots: &[String]) -> Result<()> {
+        let run = self.tree.run();
+        // Where decoding begins it needs what the primary knew there. Files come and go; those that a slot needs are there
+        // before or after the slot is read.
+        self.copy_snapshots_of(primary)?;
+        for slot in slots {
+            let name = format!("{}/data/pg_replslot/{slot}", self.name);
+            let target = run.make_directory(&name)?.join("state");
+            let source = primary.directory.join("data/pg_replslot").join(slot).join("state");
+            std::fs::copy(&source, &target)
+                .with_context(|| format!("could not copy {}", source.display()))?;
+            run.give_to_server(&target)?;
+        }
+        self.copy_snapshots_of(primary)
+    }
+
+    fn copy_snapshots_of(&self, primary: &Self) -> Result<()> {
+        let place = "data/pg_logical/snapshots";
+        let entries =
+            std::fs::read_dir(primary.directory.join(place)).context("could not read the snapshots")?;
+        for entry in entries.flatten() {
+            let target = self.directory.join(place).join(entry.file_name());
+            match std::fs::copy(entry.path(), &target) {
+                Ok(_) => self.tree.run().give_to_server(&target)?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).context("could not copy a snapshot"),
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on it goes by the name of another one, whose place it takes.
+    pub fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+
+    /// Ends it and removes its data; the log stays to be read.
+    ///
+    /// # Errors
+    ///
+    /// When the data cannot be removed.
+    pub fn discard(&mut self) -> Result<()> {
+        self.kill9_all()?;
+        let data = self.directory.join("data");
+        remove_shared_memory(&data);
+        std::fs::remove_dir_all(&data).with_context(|| format!("could not remove {}", data.display()))
     }
 
     /// Makes a standby a server of its own.
@@ -139,9 +213,13 @@ impl Server {
 
     /// Starts it with its socket in its own directory.
     fn open_here(&mut self) -> Result<()> {
-        let socket = format!("unix_socket_directories = '{}'", self.directory.display());
+        let socket = self.socket_setting();
         self.append_settings(&[socket.as_str()])?;
         self.launch()
+    }
+
+    fn socket_setting(&self) -> String {
+        format!("unix_socket_directories = '{}'", self.directory.display())
     }
 
     /// The name that it was given.
@@ -330,10 +408,89 @@ impl Server {
         self.end(Signal::SIGKILL)
     }
 
+    /// Kills all its processes as `kill -9` does, the postmaster first.
+    ///
+    /// # Errors
+    ///
+    /// When it is not running.
+    pub fn kill9_all(&mut self) -> Result<()> {
+        let Some(postmaster) = self.postmaster()? else { return Ok(()) };
+        // Stopped, so that it forks no more.
+        processes::signal(postmaster, Signal::SIGSTOP)?;
+        let children = children(postmaster);
+        self.end(Signal::SIGKILL)?;
+        for child in &children {
+            processes::signal(*child, Signal::SIGKILL)?;
+        }
+        self.wait_for_ends(&children)
+    }
+
+    /// Kills one of its processes as `kill -9` does; the postmaster then ends all others and recovers.
+    ///
+    /// # Errors
+    ///
+    /// When it is none of its processes.
+    pub fn kill9_backend(&self, backend: i32) -> Result<()> {
+        let backend = Pid::from_raw(backend);
+        let is_ours = self.postmaster()?.is_some_and(|postmaster| children(postmaster).contains(&backend));
+        if !is_ours {
+            bail!("process {backend} is none of server {}", self.name);
+        }
+        processes::signal(backend, Signal::SIGKILL)
+    }
+
+    /// Stops all its processes where they are: connections stay open, and nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be signalled.
+    pub fn pause(&self) -> Result<()> {
+        let Some(postmaster) = self.postmaster()? else { bail!("server {} is not running", self.name) };
+        processes::signal(postmaster, Signal::SIGSTOP)?;
+        children(postmaster).into_iter().try_for_each(|child| processes::signal(child, Signal::SIGSTOP))
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be signalled.
+    pub fn resume(&self) -> Result<()> {
+        let Some(postmaster) = self.postmaster()? else { return Ok(()) };
+        children(postmaster).into_iter().try_for_each(|child| processes::signal(child, Signal::SIGCONT))?;
+        processes::signal(postmaster, Signal::SIGCONT)
+    }
+
+    /// Whether its postmaster runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    fn postmaster(&self) -> Result<Option<Pid>> {
+        let Some(process) = &self.process else { return Ok(None) };
+        Ok(Some(Pid::from_raw(i32::try_from(process.id()).context("a process id")?)))
+    }
+
+    fn wait_for_ends(&self, ids: &[Pid]) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while ids.iter().any(|id| is_alive(*id)) {
+            if Instant::now() > deadline {
+                bail!("processes of server {} did not end within {} s", self.name, PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     fn end(&mut self, signal: Signal) -> Result<()> {
+        let Some(id) = self.postmaster()? else { return Ok(()) };
+        // Who is paused hears of no other signal.
+        if signal != Signal::SIGKILL {
+            self.resume()?;
+        }
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        let id = Pid::from_raw(i32::try_from(process.id()).context("a process id")?);
-        kill(id, signal).with_context(|| format!("could not signal server {}", self.name))?;
+        processes::signal(id, signal)?;
         let deadline = Instant::now() + PATIENCE;
         while process.try_wait().context("could not wait for the server")?.is_none() {
             if Instant::now() > deadline {
@@ -387,6 +544,7 @@ impl Drop for Server {
         if !self.tree.run().is_kept() {
             // The data is thrown away, so there is nothing to write in order.
             let _ = self.end(Signal::SIGQUIT);
+            remove_shared_memory(&self.directory.join("data"));
         }
     }
 }

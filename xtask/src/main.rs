@@ -3,6 +3,7 @@
 mod bench;
 mod beside;
 mod cargo;
+mod chaos;
 mod demo;
 mod install;
 mod notices;
@@ -52,6 +53,13 @@ enum Command {
         /// Where to write the counts, for a call of this program by itself
         #[arg(long, hide = true)]
         tally: Option<PathBuf>,
+    },
+    /// Writers on several nodes while faults strike by chance; nothing may be lost, twice or in conflict
+    Chaos {
+        #[command(flatten)]
+        prerequisites: prerequisites::Options,
+        #[command(flatten)]
+        wanted: chaos::Wanted,
     },
     /// Measure what things cost, and write docs/benchmarks
     Bench {
@@ -168,6 +176,9 @@ fn run_here(command: &Command) -> Result<bool> {
             }
             println!("{found}");
             Ok(found.is_good())
+        }
+        Command::Chaos { prerequisites, wanted } => {
+            chaos::run(&prerequisites::ensure(&prerequisites, Purpose::Replication)?, &wanted)
         }
         Command::Bench { benchmark } => {
             bench::run(benchmark)?;

@@ -3,6 +3,7 @@
 mod native;
 mod pglogical;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +23,9 @@ pub enum Method {
     Native,
 }
 
+/// How a subscriber, the second one, connects to its provider; and a server to itself.
+pub type Road<'a> = dyn Fn(&Server, &Server) -> String + 'a;
+
 /// What replication has noticed on one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conflicts {
@@ -29,6 +33,8 @@ pub struct Conflicts {
     pub logged: u64,
     /// Conflicts and errors in the statistics of its subscriptions; pglogical keeps none.
     pub counted: u64,
+    /// How many of these are errors of whatever kind; a connection that was lost is one.
+    pub errors: u64,
     /// The first of the log, without time and process.
     pub first: Option<String>,
 }
@@ -38,6 +44,17 @@ impl Conflicts {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.logged == 0 && self.counted == 0
+    }
+
+    /// What the log says in short, where it says anything.
+    fn logged_lines(&self) -> Option<String> {
+        self.first.as_ref().map(|first| format!("{} conflicts, the first: {first}", self.logged))
+    }
+
+    /// How many are surely conflicts, where connections were lost on purpose.
+    #[must_use]
+    pub fn of_rows(&self) -> u64 {
+        self.logged.max(self.counted.saturating_sub(self.errors))
     }
 }
 
@@ -77,9 +94,10 @@ impl Method {
     pub fn settings(self, tree: &InstallTree) -> Result<Vec<&'static str>> {
         let mut settings = vec![
             "wal_level = logical",
-            "max_worker_processes = 16",
-            "max_replication_slots = 10",
-            "max_wal_senders = 10",
+            "max_worker_processes = 24",
+            "max_logical_replication_workers = 8",
+            "max_replication_slots = 20",
+            "max_wal_senders = 20",
             "wal_receiver_status_interval = 1s",
             "wal_retrieve_retry_interval = 1s",
         ];
@@ -95,9 +113,113 @@ impl Method {
     ///
     /// When a server refuses, or does not begin in time.
     pub fn connect_all(self, servers: &[&Server], database: &str) -> Result<()> {
+        self.connect_all_by(servers, database, &|provider, _| provider.conninfo(database))
+    }
+
+    /// The same by roads that are given: how a server's subscriber, the second one, reaches it.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses, or does not begin in time.
+    pub fn connect_all_by(self, servers: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
+        for server in servers {
+            self.provide(server, database, &road(server, server))?;
+        }
+        for subscriber in servers {
+            for provider in servers.iter().filter(|provider| provider.name() != subscriber.name()) {
+                self.subscribe(subscriber, provider, database, &road(provider, subscriber))?;
+            }
+        }
+        self.wait_until_connected(servers, database)
+    }
+
+    /// Takes in a server that holds the same as the others, which replicate already.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses, or does not begin in time.
+    pub fn join(self, new: &Server, others: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
+        self.provide(new, database, &road(new, new))?;
+        for other in others {
+            self.subscribe(new, other, database, &road(other, new))?;
+            self.subscribe(other, new, database, &road(new, other))?;
+        }
+        let all: Vec<&Server> = others.iter().copied().chain([new]).collect();
+        self.wait_until_connected(&all, database)
+    }
+
+    /// Takes out a server; what it has not sent is not sent any more. All must be running.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses.
+    pub fn leave(self, gone: &Server, others: &[&Server], database: &str) -> Result<()> {
+        for other in others {
+            self.unsubscribe(gone, other, database)?;
+            self.unsubscribe(other, gone, database)?;
+        }
+        Ok(())
+    }
+
+    /// What keeps a copy of a server from replicating in its place: lines for postgresql.conf until `forget`.
+    #[must_use]
+    pub fn quiet_settings(self) -> &'static [&'static str] {
         match self {
-            Self::Pglogical => pglogical::connect_all(servers, database),
-            Self::Native => native::connect_all(servers, database),
+            Self::Pglogical => &["shared_preload_libraries = 'pg_keyspace'"],
+            Self::Native => &["max_logical_replication_workers = 0"],
+        }
+    }
+
+    /// Removes from a copy of a server what it knows of replication. The lines that end its quiet are returned; they
+    /// hold from the next start on.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses.
+    pub fn forget(self, copy: &Server, database: &str) -> Result<Vec<&'static str>> {
+        let mut client = copy.connect(database)?;
+        match self {
+            Self::Pglogical => {
+                client
+                    .batch_execute(
+                        "DROP EXTENSION pglogical CASCADE;
+                         SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin",
+                    )
+                    .context("could not remove pglogical")?;
+                self.settings(copy.tree())
+            }
+            Self::Native => {
+                native::forget(&mut client)?;
+                Ok(vec!["max_logical_replication_workers = 8"])
+            }
+        }
+    }
+
+    fn provide(self, server: &Server, database: &str, conninfo: &str) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::provide(server, database, conninfo),
+            Self::Native => native::provide(server, database),
+        }
+    }
+
+    fn subscribe(self, to: &Server, from: &Server, database: &str, conninfo: &str) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::subscribe(to, from, database, conninfo),
+            Self::Native => native::subscribe(to, from, database, conninfo),
+        }
+    }
+
+    fn unsubscribe(self, to: &Server, from: &Server, database: &str) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::unsubscribe(to, from, database),
+            Self::Native => native::unsubscribe(to, from, database),
+        }
+    }
+
+    fn wait_until_connected(self, servers: &[&Server], database: &str) -> Result<()> {
+        match self {
+            Self::Pglogical => pglogical::wait_until_connected(servers, database),
+            Self::Native => native::wait_until_ready(servers, database),
         }
     }
 
@@ -131,10 +253,38 @@ impl Method {
     ///
     /// When the log or the statistics cannot be read.
     pub fn conflicts(self, server: &Server, database: &str) -> Result<Conflicts> {
+        self.conflicts_but_at_rest(server, database, None)
+    }
+
+    /// The same, but for changes of rows that nobody had touched since a moment at which everything was applied: where
+    /// rows were copied from server to server, the first change of each is told as one of another origin.
+    ///
+    /// # Errors
+    ///
+    /// When the log or the statistics cannot be read.
+    pub fn conflicts_but_at_rest(
+        self,
+        server: &Server,
+        database: &str,
+        at_rest: Option<&str>,
+    ) -> Result<Conflicts> {
         match self {
-            Self::Pglogical => pglogical::conflicts(server),
+            Self::Pglogical => pglogical::conflicts(server, at_rest),
             Self::Native => native::conflicts(server, database),
         }
+    }
+
+    /// Lines about conflicts in the log of a server, which may have ended: how many, and the first.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn conflicts_in_log(self, server: &Server, at_rest: Option<&str>) -> Result<Option<String>> {
+        let lines = match self {
+            Self::Pglogical => pglogical::conflicts(server, at_rest)?.logged_lines(),
+            Self::Native => native::conflicts_in_log(server)?.logged_lines(),
+        };
+        Ok(lines)
     }
 
     /// The state of a server's subscriptions, as the server itself reports it.
@@ -155,7 +305,7 @@ impl Method {
     ///
     /// When that does not happen in time.
     pub fn wait_until_applied(self, servers: &[&Server], database: &str) -> Result<()> {
-        wait_until(servers, database, |_| Ok(false)).map(|_| ())
+        wait_until(servers, database, PATIENCE, |_| Ok(false)).map(|_| ())
     }
 
     /// Waits until every server has applied what the others had committed, or fails at it again and again, as native
@@ -165,11 +315,45 @@ impl Method {
     ///
     /// When neither happens in time.
     pub fn wait_until_applied_or_stopped(self, servers: &[&Server], database: &str) -> Result<bool> {
-        wait_until(servers, database, |server| match self {
+        self.wait_until_applied_or_failed(servers, database, PATIENCE, &BTreeMap::new())
+    }
+
+    /// The same, where failures up to some number are of times past; with as much patience as is given.
+    fn wait_until_applied_or_failed(
+        self,
+        servers: &[&Server],
+        database: &str,
+        patience: Duration,
+        before: &BTreeMap<&str, i64>,
+    ) -> Result<bool> {
+        wait_until(servers, database, patience, |server| match self {
             // It resolves conflicts and goes on.
             Self::Pglogical => Ok(false),
-            Self::Native => Ok(native::failures(server, database)? > 1),
+            Self::Native => {
+                Ok(native::failures(server, database)? > before.get(server.name()).copied().unwrap_or(1))
+            }
         })
+    }
+
+    /// The same after a time in which connections were lost, which the statistics do not tell from conflicts: only
+    /// what fails from now on counts, and again and again.
+    ///
+    /// # Errors
+    ///
+    /// When neither happens in time.
+    pub fn wait_until_caught_up_or_stopped(
+        self,
+        servers: &[&Server],
+        database: &str,
+        patience: Duration,
+    ) -> Result<bool> {
+        let mut before = BTreeMap::new();
+        if self == Self::Native {
+            for server in servers {
+                before.insert(server.name(), native::failures(server, database)? + 2);
+            }
+        }
+        self.wait_until_applied_or_failed(servers, database, patience, &before)
     }
 }
 
@@ -178,9 +362,10 @@ impl Method {
 fn wait_until(
     servers: &[&Server],
     database: &str,
+    patience: Duration,
     is_stuck: impl Fn(&Server) -> Result<bool>,
 ) -> Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let mut clients = servers.iter().map(|server| server.connect(database)).collect::<Result<Vec<_>>>()?;
     let positions = clients.iter_mut().map(position).collect::<Result<Vec<_>>>()?;
     while Instant::now() < deadline {
@@ -199,7 +384,7 @@ fn wait_until(
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    bail!("the servers had not applied everything after {} s", PATIENCE.as_secs())
+    bail!("the servers had not applied everything after {} s", patience.as_secs())
 }
 
 /// The end of what is committed so far. Where commits are asynchronous, what is not written yet is not sent: so a

@@ -1,6 +1,7 @@
 //! PostgreSQL's own logical replication, which from 16 on can leave out what came from the other side.
 
 use anyhow::{Context, Result};
+use postgres::Client;
 
 use super::{Conflicts, lines_of_log, wait_for};
 use crate::Server;
@@ -9,27 +10,42 @@ use crate::Server;
 const OWN_TABLES: [&str; 4] =
     ["interleaved_node", "interleaved_sequence", "interleaved_feed", "interleaved_setup"];
 
-pub(super) fn connect_all(servers: &[&Server], database: &str) -> Result<()> {
-    for server in servers {
-        server
-            .connect(database)?
-            .batch_execute("CREATE PUBLICATION everything FOR ALL TABLES")
-            .context("could not create the publication")?;
+pub(super) fn provide(server: &Server, database: &str) -> Result<()> {
+    server
+        .connect(database)?
+        .batch_execute("CREATE PUBLICATION everything FOR ALL TABLES")
+        .context("could not create the publication")
+}
+
+pub(super) fn subscribe(to: &Server, from: &Server, database: &str, conninfo: &str) -> Result<()> {
+    let (to_name, from_name) = (to.name(), from.name());
+    to.connect(database)?
+        .batch_execute(&format!(
+            "CREATE SUBSCRIPTION from_{from_name} CONNECTION '{conninfo}' PUBLICATION everything \
+             WITH (copy_data = false, origin = none, slot_name = {to_name}_from_{from_name})"
+        ))
+        .context("could not create the subscription")
+}
+
+pub(super) fn unsubscribe(to: &Server, from: &Server, database: &str) -> Result<()> {
+    to.connect(database)?
+        .batch_execute(&format!("DROP SUBSCRIPTION from_{}", from.name()))
+        .context("could not drop the subscription")
+}
+
+/// Removes publication and subscriptions from a copy, whose slots are those of its origin.
+pub(super) fn forget(client: &mut Client) -> Result<()> {
+    client.batch_execute("DROP PUBLICATION everything").context("could not drop the publication")?;
+    let rows = client.query("SELECT quote_ident(subname) FROM pg_subscription", &[]);
+    for row in rows.context("could not read the subscriptions")? {
+        let name: String = row.get(0);
+        client
+            .batch_execute(&format!("ALTER SUBSCRIPTION {name} DISABLE"))
+            .and_then(|()| client.batch_execute(&format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")))
+            .and_then(|()| client.batch_execute(&format!("DROP SUBSCRIPTION {name}")))
+            .context("could not drop a subscription of the origin")?;
     }
-    for subscriber in servers {
-        let mut client = subscriber.connect(database)?;
-        for provider in servers.iter().filter(|provider| provider.name() != subscriber.name()) {
-            let (from, to) = (provider.name(), subscriber.name());
-            client
-                .batch_execute(&format!(
-                    "CREATE SUBSCRIPTION from_{from} CONNECTION '{}' PUBLICATION everything \
-                     WITH (copy_data = false, origin = none, slot_name = {to}_from_{from})",
-                    provider.conninfo(database)
-                ))
-                .context("could not create the subscription")?;
-        }
-    }
-    wait_until_ready(servers, database)
+    Ok(())
 }
 
 pub(super) fn refresh(servers: &[&Server], database: &str) -> Result<()> {
@@ -62,19 +78,32 @@ pub(super) fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()
 pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
     let mut client = server.connect(database)?;
     // As JSON, since PostgreSQL 18 counts each kind of conflict and 16 and 17 do not.
-    let query = "SELECT coalesce(sum(value::text::bigint), 0)::bigint FROM pg_stat_subscription_stats s, jsonb_each(to_jsonb(s)) \
+    let query = "SELECT coalesce(sum(value::text::bigint), 0)::bigint, \
+                        coalesce(sum(value::text::bigint) FILTER (WHERE key NOT LIKE 'confl\\_%'), 0)::bigint \
+                 FROM pg_stat_subscription_stats s, jsonb_each(to_jsonb(s)) \
                  WHERE key IN ('apply_error_count', 'sync_error_count') OR key LIKE 'confl\\_%'";
-    let counted: i64 =
-        client.query_one(query, &[]).context("could not read the statistics of the subscriptions")?.get(0);
+    let row = client.query_one(query, &[]).context("could not read the statistics of the subscriptions")?;
+    let (counted, errors): (i64, i64) = (row.get(0), row.get(1));
+    // The statistics do not tell of which table they are, and come later than the log.
+    let (in_log, left_out) = read_log(server)?;
+    let counted = u64::try_from(counted).unwrap_or(0).saturating_sub(left_out);
+    Ok(Conflicts { counted, errors: counted.min(u64::try_from(errors).unwrap_or(0)), ..in_log })
+}
+
+pub(super) fn conflicts_in_log(server: &Server) -> Result<Conflicts> {
+    Ok(read_log(server)?.0)
+}
+
+/// The conflicts of the log, and how many rows of our own tables were left out besides.
+fn read_log(server: &Server) -> Result<(Conflicts, u64)> {
     let lines = lines_of_log(server, &["conflict detected", "duplicate key value"])?;
     let (left_out, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| is_of_a_row_left_out(line));
-    // The statistics do not tell of which table they are, and come later than the log.
-    let counted = u64::try_from(counted).unwrap_or(0).saturating_sub(left_out.len() as u64);
-    Ok(Conflicts {
+    let conflicts = Conflicts {
         logged: u64::try_from(lines.len()).unwrap_or(u64::MAX),
-        counted,
         first: lines.into_iter().next(),
-    })
+        ..Conflicts::default()
+    };
+    Ok((conflicts, left_out.len() as u64))
 }
 
 /// Whether a line of the log tells of a row of the extension's own tables that is not there to be changed. They are

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{Conflicts, lines_of_log, wait_for};
+use super::{Conflicts, wait_for};
 use crate::{InstallTree, Server};
 
 /// Lines for postgresql.conf.
@@ -23,49 +23,56 @@ pub(super) fn settings(tree: &InstallTree) -> Result<Vec<&'static str>> {
     Ok(settings)
 }
 
-pub(super) fn connect_all(servers: &[&Server], database: &str) -> Result<()> {
-    for server in servers {
-        let mut client = server.connect(database)?;
-        client
-            .batch_execute("CREATE EXTENSION pglogical")
-            .context("could not create the extension pglogical")?;
-        client
-            .query(
-                "SELECT pglogical.create_node(node_name := $1::text::name, dsn := $2)",
-                &[&server.name(), &server.conninfo(database)],
-            )
-            .context("could not create the node of pglogical")?;
-        // Partitioned parents replicate nothing, so it is their leaves; a table without a primary key can
-        // only replicate its inserts.
-        client
-            .query(
-                "SELECT pglogical.replication_set_add_table(
-                     CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-                          THEN 'default' ELSE 'default_insert_only' END::name, c.oid::regclass, false)
-                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                 WHERE c.relkind = 'r' AND c.relpersistence = 'p'
-                   AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pglogical')
-                   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')",
-                &[],
-            )
-            .context("could not add the tables to the replication sets")?;
-    }
-    for subscriber in servers {
-        let mut client = subscriber.connect(database)?;
-        for provider in servers.iter().filter(|provider| provider.name() != subscriber.name()) {
-            client
-                .query(
-                    "SELECT pglogical.create_subscription(subscription_name := $1::text::name, provider_dsn := $2,
-                         synchronize_structure := false, synchronize_data := false, forward_origins := '{}')",
-                    // The provider names the slot after it, so it says whose it is.
-                    &[
-                        &format!("{}_from_{}", subscriber.name(), provider.name()),
-                        &provider.conninfo(database),
-                    ],
-                )
-                .context("could not create the subscription of pglogical")?;
-        }
-    }
+pub(super) fn provide(server: &Server, database: &str, conninfo: &str) -> Result<()> {
+    let mut client = server.connect(database)?;
+    client.batch_execute("CREATE EXTENSION pglogical").context("could not create the extension pglogical")?;
+    client
+        .query(
+            "SELECT pglogical.create_node(node_name := $1::text::name, dsn := $2)",
+            &[&server.name(), &conninfo],
+        )
+        .context("could not create the node of pglogical")?;
+    // Partitioned parents replicate nothing, so it is their leaves; a table without a primary key can
+    // only replicate its inserts.
+    client
+        .query(
+            "SELECT pglogical.replication_set_add_table(
+                 CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+                      THEN 'default' ELSE 'default_insert_only' END::name, c.oid::regclass, false)
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+               AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pglogical')
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')",
+            &[],
+        )
+        .context("could not add the tables to the replication sets")?;
+    Ok(())
+}
+
+pub(super) fn subscribe(to: &Server, from: &Server, database: &str, conninfo: &str) -> Result<()> {
+    to.connect(database)?
+        .query(
+            "SELECT pglogical.create_subscription(subscription_name := $1::text::name, provider_dsn := $2,
+                 synchronize_structure := false, synchronize_data := false, forward_origins := '{}')",
+            &[&subscription(to, from), &conninfo],
+        )
+        .context("could not create the subscription of pglogical")?;
+    Ok(())
+}
+
+pub(super) fn unsubscribe(to: &Server, from: &Server, database: &str) -> Result<()> {
+    to.connect(database)?
+        .query("SELECT pglogical.drop_subscription($1::text::name)", &[&subscription(to, from)])
+        .context("could not drop the subscription of pglogical")?;
+    Ok(())
+}
+
+/// The provider names the slot after it, so it says whose it is.
+fn subscription(to: &Server, from: &Server) -> String {
+    format!("{}_from_{}", to.name(), from.name())
+}
+
+pub(super) fn wait_until_connected(servers: &[&Server], database: &str) -> Result<()> {
     wait_for("pglogical does not replicate", || is_connected(servers, database))
 }
 
@@ -121,14 +128,46 @@ pub(super) fn add_tables(servers: &[&Server], database: &str, tables: &[&str]) -
     Ok(())
 }
 
-pub(super) fn conflicts(server: &Server) -> Result<Conflicts> {
+/// What the log tells. Changes of rows that were at rest since that moment are none: it is told of them where the rows
+/// were copied, and so have another origin than the server that changes them.
+pub(super) fn conflicts(server: &Server, at_rest: Option<&str>) -> Result<Conflicts> {
     // pglogical keeps no statistics; its log tells of every conflict.
-    let lines = lines_of_log(server, &["CONFLICT: ", "duplicate key value"])?;
+    let log = server.log()?;
+    let mut lines = log.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(text) = conflict_in(line) else { continue };
+        let detail = detail_of(line, lines.clone());
+        if !at_rest.is_some_and(|moment| is_of_a_row_at_rest(text, detail, moment)) {
+            found.push(text);
+        }
+    }
     Ok(Conflicts {
-        logged: u64::try_from(lines.len()).unwrap_or(u64::MAX),
-        counted: 0,
-        first: lines.into_iter().next(),
+        logged: u64::try_from(found.len()).unwrap_or(u64::MAX),
+        first: found.first().map(|line| (*line).to_owned()),
+        ..Conflicts::default()
     })
+}
+
+fn conflict_in(line: &str) -> Option<&str> {
+    let at = ["CONFLICT: ", "duplicate key value"].iter().filter_map(|text| line.find(text)).min()?;
+    line.get(at..)
+}
+
+/// The detail of a line, which the same process has logged after it.
+fn detail_of<'a>(line: &str, mut rest: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let process = line.get(line.find('[')?..=line.find(']')?)?;
+    rest.find(|line| line.contains(process)).filter(|line| line.contains("DETAIL: "))
+}
+
+fn is_of_a_row_at_rest(conflict: &str, detail: Option<&str>, moment: &str) -> bool {
+    let time_of_row = |detail: &str| -> Option<String> {
+        let (row, _) = detail.split_once("; remote tuple {")?;
+        Some(row.rsplit_once(",timestamp=")?.1.to_owned())
+    };
+    conflict.starts_with("CONFLICT: remote UPDATE")
+        && conflict.ends_with("Resolution: apply_remote.")
+        && detail.and_then(time_of_row).is_some_and(|time| time.as_str() < moment)
 }
 
 pub(super) fn status(server: &Server, database: &str) -> Result<String> {
@@ -136,4 +175,24 @@ pub(super) fn status(server: &Server, database: &str) -> Result<String> {
     let row =
         server.connect(database)?.query_one(query, &[]).context("could not read the state of pglogical")?;
     Ok(row.get::<_, Option<String>>(0).unwrap_or_else(|| "no subscription".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_of_rows_at_rest_are_left_out() {
+        let log = "2026-11-21 11:20:00.100 UTC [7] LOG:  CONFLICT: remote UPDATE on relation public.t (local index t_pkey). Resolution: apply_remote.
+2026-11-21 11:20:00.100 UTC [8] LOG:  something else
+2026-11-21 11:20:00.100 UTC [7] DETAIL:  existing local tuple {id[int4]:1 note[text]:[]} xid=9,origin=0,timestamp=2026-11-21 11:19:00.5+00; remote tuple {id[int4]:1} in xact origin=2,timestamp=2026-11-21 11:20:00+00,commit_lsn=0/1";
+        let mut lines = log.lines();
+        let line = lines.next().unwrap_or_default();
+        let (text, detail) = (conflict_in(line).unwrap_or_default(), detail_of(line, lines));
+        assert!(is_of_a_row_at_rest(text, detail, "2026-11-21 11:19:00.51+00"));
+        assert!(!is_of_a_row_at_rest(text, detail, "2026-11-21 11:19:00.49+00"));
+        assert!(!is_of_a_row_at_rest(text, None, "2026-11-21 11:19:00.51+00"));
+        assert!(!is_of_a_row_at_rest(&text.replace("UPDATE", "INSERT"), detail, "2026-11-21 11:19:00.51+00"));
+        assert_eq!(conflict_in("LOG:  nothing"), None);
+    }
 }

@@ -1,0 +1,335 @@
+//! The end of a run: what the nodes hold is compared with what the writers were told.
+
+use std::io::{BufReader, ErrorKind, Read};
+
+use anyhow::{Context, Result, bail};
+
+use super::findings::{Fault, Findings};
+use super::record::{Presence, Record};
+use super::schema::{DATABASE, Key, SOURCES, TABLES};
+use crate::{Cluster, contents};
+
+/// A writer at the end of its work.
+pub struct Told {
+    /// Its number, which is in its rows.
+    pub number: i32,
+    /// Its node, counted from 0.
+    pub node: usize,
+    /// What it was told.
+    pub record: Record,
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Rows, on each node.
+    pub rows: u64,
+    /// Of these, rows whose acknowledgement was lost with the connection.
+    pub in_doubt: u64,
+    /// Keys that were acknowledged, of rows that are gone, too.
+    pub keys: u64,
+    /// Indexes, on all nodes.
+    pub indexes: u64,
+    /// Errors and warnings of `check_interleaved_sequences` on all nodes.
+    pub errors: u64,
+    /// Warnings alone.
+    pub warnings: u64,
+}
+
+/// What a node holds of a writer's rows of one table.
+type Held = Vec<Vec<Vec<bool>>>;
+
+/// Compares everything.
+///
+/// # Errors
+///
+/// When a server cannot be read.
+pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Findings) -> Result<Looked> {
+    let mut looked = Looked::default();
+    for node in 0..cluster.count() {
+        let held = read_node(cluster, node, told, findings)?;
+        looked.rows = held.iter().flatten().flatten().filter(|is_held| **is_held).count() as u64;
+        compare(cluster.server(node)?.name(), told, &held, findings);
+    }
+    let rows = told.iter().flat_map(|told| told.record.together.iter().flatten());
+    looked.in_doubt = rows.map(|(_, _, count)| *count as u64).sum();
+    looked.keys = look_at_keys(told, classes, findings);
+    compare_nodes(cluster, findings)?;
+    looked.indexes = look_at_indexes(cluster, findings)?;
+    for found in cluster.conflicts()? {
+        findings.add(Fault::Conflict, || found);
+    }
+    Ok(looked)
+}
+
+/// Asks every node what the extension's own check finds with the states of all others. Warnings tell of what is to be
+/// minded, such as clones, and are counted alone.
+///
+/// # Errors
+///
+/// When a server refuses.
+pub fn ask(cluster: &Cluster, looked: &mut Looked, findings: &Findings) -> Result<()> {
+    for found in cluster.check()? {
+        if found.contains(": error: ") {
+            looked.errors += 1;
+            findings.add(Fault::Check, || found);
+        } else {
+            looked.warnings += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Which rows a node holds; what nobody was told of, and what differs from it, is found on the way.
+fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findings) -> Result<Held> {
+    let name = cluster.server(node)?.name().to_owned();
+    let mut client = cluster.connect(node)?;
+    let mut held: Held = told
+        .iter()
+        .map(|told| (0..TABLES.len()).map(|table| vec![false; told.record.rows(table).len()]).collect())
+        .collect();
+    for (at, table) in TABLES.iter().enumerate() {
+        let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", table.rows());
+        let rows = client.copy_out(&copy).with_context(|| format!("could not read {}", table.name))?;
+        read_rows(BufReader::with_capacity(1 << 18, rows), |[writer, no, version, key]| {
+            let place =
+                |what: &str| format!("{what}: row {no} of writer {writer} in {} on {name}", table.name);
+            let writer_at = told.iter().position(|told| u128::try_from(told.number) == Ok(writer));
+            let number = usize::try_from(no).unwrap_or(usize::MAX);
+            let row = writer_at.and_then(|writer| told[writer].record.row_mut(at, number));
+            let (Some(writer_at), Some(row)) = (writer_at, row) else {
+                return findings.add(Fault::Unexpected, || place("never written"));
+            };
+            if std::mem::replace(&mut held[writer_at][at][number], true) {
+                findings.add(Fault::Duplicate, || place("there twice"));
+            }
+            // Who was told no key of a row in doubt learns it here, from the first node.
+            let known = *row.key.get_or_insert(key);
+            if known != key {
+                findings.add(Fault::Changed, || place(&format!("key {key:x} and not {known:x}")));
+            }
+            let newest = row.version + i32::from(row.may_be_newer);
+            if !i32::try_from(version).is_ok_and(|version| (row.version..=newest).contains(&version)) {
+                findings.add(Fault::Changed, || place(&format!("version {version} and not {}", row.version)));
+            }
+            if row.presence == Presence::MustNot {
+                findings.add(Fault::Unexpected, || place("deleted or refused"));
+            }
+        })
+        .with_context(|| format!("could not read {} of {name}", table.name))?;
+    }
+    Ok(held)
+}
+
+/// What was acknowledged and is not held, and transactions of which a part is.
+fn compare(node: &str, told: &[Told], held: &Held, findings: &Findings) {
+    for (told, held) in told.iter().zip(held) {
+        for (at, table) in TABLES.iter().enumerate() {
+            for (no, (row, is_held)) in told.record.rows(at).iter().zip(&held[at]).enumerate() {
+                if row.presence == Presence::Must && !is_held {
+                    findings.add(Fault::Missing, || {
+                        format!("row {no} of writer {} in {} on {node}", told.number, table.name)
+                    });
+                }
+            }
+        }
+        for together in &told.record.together {
+            let mut rows =
+                together.iter().flat_map(|(table, first, count)| &held[*table][*first..first + count]);
+            let is_first_held = rows.next();
+            if rows.any(|is_held| Some(is_held) != is_first_held) {
+                findings.add(Fault::Torn, || format!("{together:?} of writer {} on {node}", told.number));
+            }
+        }
+    }
+}
+
+/// No key was given twice, and numbers are of the class of the node that gave them.
+fn look_at_keys(told: &[Told], classes: i32, findings: &Findings) -> u64 {
+    let mut of_source: Vec<Vec<u128>> = vec![Vec::new(); SOURCES];
+    for told in told {
+        let class = (told.node as i128 + 1).rem_euclid(i128::from(classes));
+        for (at, table) in TABLES.iter().enumerate() {
+            for key in told.record.rows(at).iter().filter(|row| row.is_given).filter_map(|row| row.key) {
+                of_source[table.source].push(key);
+                if table.key == Key::Number && (key as i128).rem_euclid(i128::from(classes)) != class {
+                    findings.add(Fault::WrongClass, || {
+                        format!("{key} of {}, given by node {} of {classes}", table.name, told.node + 1)
+                    });
+                }
+            }
+        }
+    }
+    let mut count = 0;
+    for (source, keys) in of_source.iter_mut().enumerate() {
+        count += keys.len() as u64;
+        keys.sort_unstable();
+        for twice in keys.windows(2).filter(|pair| pair[0] == pair[1]) {
+            let tables: Vec<&str> =
+                TABLES.iter().filter(|table| table.source == source).map(|table| table.name).collect();
+            findings.add(Fault::Duplicate, || {
+                format!("{:x} was given twice for {}", twice[0], tables.join(", "))
+            });
+        }
+    }
+    count
+}
+
+/// The same rows on all nodes, whatever anybody was told.
+fn compare_nodes(cluster: &Cluster, findings: &Findings) -> Result<()> {
+    let servers = cluster.servers();
+    let Some((first, others)) = servers.split_first() else { return Ok(()) };
+    let expected = contents(first, DATABASE)?;
+    for other in others {
+        let found = contents(other, DATABASE)?;
+        for (table, expected) in &expected {
+            if found.get(table) != Some(expected) {
+                findings.add(Fault::Different, || {
+                    format!(
+                        "{table}: {expected:?} on {}, {:?} on {}",
+                        first.name(),
+                        found.get(table),
+                        other.name()
+                    )
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// By amcheck, where it is installed: every entry is in order, and every row has one.
+fn look_at_indexes(cluster: &Cluster, findings: &Findings) -> Result<u64> {
+    let mut count = 0;
+    for server in cluster.servers().into_iter().filter(|server| server.tree().has_extension("amcheck")) {
+        let mut client = server.connect(DATABASE)?;
+        client.batch_execute("CREATE EXTENSION IF NOT EXISTS amcheck").context("could not create amcheck")?;
+        let indexes =
+            "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+                       WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
+                         AND relnamespace = 'public'::regnamespace AND relpersistence = 'p'";
+        for row in client.query(indexes, &[]).context("could not list the indexes")? {
+            let index: String = row.get(0);
+            count += 1;
+            if let Err(error) = client.query("SELECT bt_index_check($1::text::regclass, true)", &[&index]) {
+                let told =
+                    error.as_db_error().map_or_else(|| error.to_string(), |told| told.message().to_owned());
+                findings.add(Fault::Index, || format!("{index} on {}: {told}", server.name()));
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// The rows of a COPY in the binary form, each as numbers of up to 16 bytes.
+fn read_rows<const N: usize>(mut from: impl Read, mut each: impl FnMut([u128; N])) -> Result<()> {
+    let mut header = [0; 19];
+    from.read_exact(&mut header).context("no header")?;
+    let mut short = [0; 2];
+    loop {
+        from.read_exact(&mut short).context("no count of columns")?;
+        match i16::from_be_bytes(short) {
+            -1 => break,
+            count if usize::try_from(count) == Ok(N) => {}
+            count => bail!("{count} columns"),
+        }
+        let mut values = [0; N];
+        for value in &mut values {
+            let mut length = [0; 4];
+            from.read_exact(&mut length).context("no length")?;
+            let length = usize::try_from(i32::from_be_bytes(length)).ok().filter(|length| *length <= 16);
+            let mut bytes = [0; 16];
+            let Some(place) = length.and_then(|length| bytes.get_mut(16 - length..)) else {
+                bail!("a value of another length")
+            };
+            from.read_exact(place).context("a value is cut off")?;
+            *value = u128::from_be_bytes(bytes);
+        }
+        each(values);
+    }
+    // The protocol's own end of the copy.
+    match from.read(&mut short) {
+        Ok(0) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
+        Ok(_) => bail!("rows go on behind their end"),
+        Err(error) => Err(error).context("could not read the rows"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use crate::chaos::record::{Deed, Outcome};
+
+    fn kinds(findings: &Findings) -> Vec<Fault> {
+        findings.of_each_kind().into_keys().collect()
+    }
+
+    fn told(number: i32, node: usize, keys: &[u128]) -> Told {
+        let mut record = Record::new();
+        let insert = [Deed::Insert { table: 0, count: keys.len() }];
+        record.add(&insert, &[keys.to_vec()], Outcome::Acknowledged);
+        Told { number, node, record }
+    }
+
+    #[test]
+    fn keys_given_twice_and_of_another_class_are_found() {
+        let findings = Findings::default();
+        assert_eq!(look_at_keys(&[told(1, 0, &[1, 3]), told(2, 1, &[2, 4])], 2, &findings), 4);
+        assert_eq!(kinds(&findings), []);
+        look_at_keys(&[told(1, 0, &[1, 3]), told(2, 0, &[3, 5])], 2, &findings);
+        assert_eq!(kinds(&findings), [Fault::Duplicate]);
+        look_at_keys(&[told(1, 0, &[2])], 2, &findings);
+        assert_eq!(kinds(&findings), [Fault::Duplicate, Fault::WrongClass]);
+    }
+
+    #[test]
+    fn a_deleted_row_does_not_free_its_key() {
+        let mut one = told(1, 0, &[1]);
+        one.record.add(&[Deed::Delete { table: 0, no: 0 }], &[vec![]], Outcome::Acknowledged);
+        let findings = Findings::default();
+        look_at_keys(&[one, told(2, 0, &[1])], 2, &findings);
+        assert_eq!(kinds(&findings), [Fault::Duplicate]);
+    }
+
+    #[test]
+    fn missing_rows_and_halves_of_transactions_are_found() {
+        let mut one = told(1, 0, &[1, 3]);
+        one.record.add(&[Deed::Insert { table: 0, count: 2 }], &[], Outcome::Unknown);
+        let held = |rows: [bool; 4]| -> Held {
+            let mut tables = vec![Vec::new(); TABLES.len()];
+            tables[0] = rows.to_vec();
+            vec![tables]
+        };
+        for (rows, expected) in [
+            ([true, true, false, false], vec![]),
+            ([true, true, true, true], vec![]),
+            ([true, false, true, true], vec![Fault::Missing]),
+            ([true, true, true, false], vec![Fault::Torn]),
+        ] {
+            let findings = Findings::default();
+            compare("one", std::slice::from_ref(&one), &held(rows), &findings);
+            assert_eq!(kinds(&findings), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn the_binary_form_is_read() {
+        let mut bytes = b"PGCOPY\n\xff\r\n\0".to_vec();
+        bytes.extend([0; 8]);
+        for row in [[1_i32, 7], [2, 8]] {
+            bytes.extend(2_i16.to_be_bytes());
+            for value in row {
+                bytes.extend(4_i32.to_be_bytes());
+                bytes.extend(value.to_be_bytes());
+            }
+        }
+        bytes.extend((-1_i16).to_be_bytes());
+        let mut rows = Vec::new();
+        read_rows(bytes.as_slice(), |row: [u128; 2]| rows.push(row)).unwrap();
+        assert_eq!(rows, [[1, 7], [2, 8]]);
+        assert!(read_rows(&bytes[..30], |_: [u128; 2]| {}).is_err());
+    }
+}

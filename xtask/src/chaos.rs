@@ -1,0 +1,127 @@
+//! `cargo xtask chaos`: a long run of the test under fire, with a report.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use pg_test::chaos::{Chaos, Classes, Kind, Options};
+use pg_test::{Extension, InstallTree, PgConfig, Run};
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::cargo::{self, Build};
+
+/// What to run.
+#[derive(Args, Clone, Debug)]
+pub struct Wanted {
+    /// How long writers write
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// Number of nodes, 2 to 8
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Where chance comes from; by default another one each time
+    #[arg(long)]
+    seed: Option<u64>,
+    /// End when so many faults have struck
+    #[arg(long)]
+    faults: Option<u64>,
+    /// Only these kinds of faults: pause, cut, fail-over, ...
+    #[arg(long, value_delimiter = ',')]
+    kinds: Vec<Kind>,
+    /// How long it is quiet between two faults, on the average, in seconds
+    #[arg(long, default_value_t = 8.0)]
+    quiet: f64,
+    /// Writers on each node
+    #[arg(long, default_value_t = 2)]
+    writers: usize,
+    /// Rows per second that all writers together try to insert
+    #[arg(long, default_value_t = 2_000.0)]
+    rate: f64,
+    /// Write the report to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Builds the extension and runs. Returns whether nothing was found to be wrong.
+///
+/// # Errors
+///
+/// When a server does not come back, or the report cannot be written.
+pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
+    let seed = match wanted.seed {
+        Some(seed) => seed,
+        None => u64::from(SysRng.try_next_u32().context("no chance to be had of the system")?),
+    };
+    let library = cargo::build_extension(pg, Build::Release)?;
+    let tree = InstallTree::new(&Run::new(false)?, pg)?;
+    tree.install(&Extension::of_checkout(library)?)?;
+    let options = Options {
+        seed,
+        nodes: wanted.nodes,
+        lasts: Duration::try_from_secs_f64(wanted.minutes * 60.0).context("a number of minutes")?,
+        most_faults: wanted.faults.unwrap_or(u64::MAX),
+        kinds: if wanted.kinds.is_empty() { Kind::ALL.to_vec() } else { wanted.kinds.clone() },
+        quiet: Duration::try_from_secs_f64(wanted.quiet).context("a number of seconds")?,
+        writers: wanted.writers,
+        rate: wanted.rate,
+        classes: Classes::Own,
+    };
+    let command = command(wanted, seed);
+    println!("{command}");
+    let report = Chaos::run(&tree, options, &mut |line| println!("{line}"))
+        .with_context(|| format!("the run with seed {seed} did not come to its end"))?;
+    let text = report.markdown(&command);
+    println!("\n{text}");
+    if let Some(file) = &wanted.report {
+        std::fs::write(file, &text).with_context(|| format!("could not write {}", file.display()))?;
+    }
+    Ok(report.is_good())
+}
+
+/// What plays this run again.
+fn command(wanted: &Wanted, seed: u64) -> String {
+    let mut command =
+        format!("cargo xtask chaos --minutes {} --nodes {} --seed {seed}", wanted.minutes, wanted.nodes);
+    if let Some(faults) = wanted.faults {
+        command.push_str(&format!(" --faults {faults}"));
+    }
+    if !wanted.kinds.is_empty() {
+        let kinds: Vec<&str> = wanted.kinds.iter().map(|kind| kind.name()).collect();
+        command.push_str(&format!(" --kinds {}", kinds.join(",")));
+    }
+    for (name, value, default) in [
+        ("quiet", wanted.quiet, 8.0),
+        ("writers", wanted.writers as f64, 2.0),
+        ("rate", wanted.rate, 2_000.0),
+    ] {
+        if value != default {
+            command.push_str(&format!(" --{name} {value}"));
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        wanted: Wanted,
+    }
+
+    #[test]
+    fn the_command_that_plays_it_again_says_what_differs_from_the_rule() {
+        let of = |arguments: &[&str]| command(&Cli::parse_from([&["chaos"], arguments].concat()).wanted, 7);
+        assert_eq!(of(&[]), "cargo xtask chaos --minutes 5 --nodes 3 --seed 7");
+        assert_eq!(
+            of(&["--minutes", "0.5", "--nodes", "4", "--faults", "9", "--rate", "900"]),
+            "cargo xtask chaos --minutes 0.5 --nodes 4 --seed 7 --faults 9 --rate 900"
+        );
+    }
+}
