@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -323,6 +323,25 @@ impl Cluster {
         let first = conflicts.first.clone().unwrap_or_else(|| "by the statistics".to_owned());
         Ok((conflicts.of_rows() > 0)
             .then(|| format!("{}: {} conflicts, the first: {first}", server.name(), conflicts.of_rows())))
+    }
+
+    /// Copies the logs of all servers, of those that are gone, too, into a directory.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be copied.
+    pub fn keep_logs(&self, to: &Path) -> Result<()> {
+        std::fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
+        let run = self.tree.run().directory();
+        for entry in std::fs::read_dir(run).context("could not read the run's directory")?.flatten() {
+            let log = entry.path().join("log");
+            // Places that lead to servers hold the same once more.
+            if log.is_file() && !entry.path().is_symlink() {
+                let copy = to.join(entry.file_name()).with_extension("log");
+                std::fs::copy(&log, &copy).with_context(|| format!("could not copy {}", log.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Has replication go on after servers were restarted or lines mended.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use pg_test::chaos::{Chaos, Classes, Kind, Options};
+use pg_test::chaos::{Chaos, Classes, Kind, Options, Report};
 use pg_test::{Extension, InstallTree, PgConfig, Run};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use crate::bench::machine::{Code, Machine};
 use crate::cargo::{self, Build};
 
 /// What to run.
@@ -34,7 +35,7 @@ pub struct Wanted {
     #[arg(long, default_value_t = 8.0)]
     quiet: f64,
     /// Writers on each node
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 4)]
     writers: usize,
     /// Rows per second that all writers together try to insert
     #[arg(long, default_value_t = 2_000.0)]
@@ -67,17 +68,43 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
         writers: wanted.writers,
         rate: wanted.rate,
         classes: Classes::Own,
+        logs: cargo::target_directory().join("test-results").join(format!("chaos-{seed}")),
     };
     let command = command(wanted, seed);
     println!("{command}");
     let report = Chaos::run(&tree, options, &mut |line| println!("{line}"))
         .with_context(|| format!("the run with seed {seed} did not come to its end"))?;
-    let text = report.markdown(&command);
-    println!("\n{text}");
+    println!("\n{}", report.markdown());
     if let Some(file) = &wanted.report {
-        std::fs::write(file, &text).with_context(|| format!("could not write {}", file.display()))?;
+        let page = page(&command, &report, &Machine::probe(tree.run().directory())?, &Code::of_checkout()?);
+        std::fs::write(file, page).with_context(|| format!("could not write {}", file.display()))?;
     }
     Ok(report.is_good())
+}
+
+/// The report as a page of the documentation.
+fn page(command: &str, report: &Report, machine: &Machine, code: &Code) -> String {
+    let changed = if code.dirty { ", with changes" } else { "" };
+    let memory = machine.memory_bytes.map_or_else(String::new, |bytes| {
+        format!(", {} GiB of memory", (bytes as f64 / f64::from(1 << 30)).round())
+    });
+    format!(
+        "# Under fire
+
+Writers on every node while faults strike by chance, and a checker that knows what they were told. What is done, and what
+it proves, tells [How it is tested](../how-it-is-tested.md). Written by `cargo xtask chaos --report`.
+
+- `{command}`, on {}
+- Commit {}{changed}; {}, {} cores{memory}; {}
+
+{}",
+        report.day,
+        code.commit.get(..12).unwrap_or(&code.commit),
+        machine.cpu,
+        machine.cores,
+        machine.system,
+        report.markdown()
+    )
 }
 
 /// What plays this run again.
@@ -93,7 +120,7 @@ fn command(wanted: &Wanted, seed: u64) -> String {
     }
     for (name, value, default) in [
         ("quiet", wanted.quiet, 8.0),
-        ("writers", wanted.writers as f64, 2.0),
+        ("writers", wanted.writers as f64, 4.0),
         ("rate", wanted.rate, 2_000.0),
     ] {
         if value != default {

@@ -92,6 +92,11 @@ impl Kind {
         }
     }
 
+    /// Whether another server takes a node's place, which needs all lines.
+    pub(super) fn replaces(self) -> bool {
+        matches!(self, Self::FailOver | Self::Restore | Self::Clone)
+    }
+
     /// How a server that takes a node's place is made.
     pub(super) fn copy(self) -> Copy {
         if self == Self::Clone { Copy::Clone } else { Copy::Dump }
@@ -187,7 +192,7 @@ impl Iterator for Schedule {
             other,
             lasts: Duration::from_millis(chance.random_range(200..4_000)),
             which: chance.random(),
-            with_a_line_cut: chance.random_ratio(1, 4),
+            with_a_line_cut: chance.random_ratio(1, 4) && !kind.replaces(),
         })
     }
 }

@@ -7,12 +7,14 @@ mod check;
 mod faults;
 mod findings;
 mod gate;
+mod order;
 mod record;
 mod report;
 mod schema;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -71,6 +73,8 @@ pub struct Options {
     pub rate: f64,
     /// What keeps nodes apart.
     pub classes: Classes,
+    /// Where logs of servers are left when something is wrong.
+    pub logs: PathBuf,
 }
 
 /// A run under way, or at its end.
@@ -120,7 +124,7 @@ impl Chaos {
             gate: gate::Gate::default(),
             findings: Findings::default(),
             inserts: 0.into(),
-            latest: Default::default(),
+            order: Default::default(),
             refused: Default::default(),
         };
         Ok(Self {
@@ -205,12 +209,9 @@ impl Chaos {
         if self.options.classes != Classes::None {
             check::ask(&self.cluster, &mut looked, &self.shared.findings)?;
         }
-        let version: String = self
-            .cluster
-            .connect(0)?
-            .query_one("SELECT version()", &[])
-            .context("could not read the version")?
-            .get(0);
+        let row = self.cluster.connect(0)?.query_one("SELECT version(), current_date::text", &[]);
+        let row = row.context("could not read version and date")?;
+        let (version, day): (String, String) = (row.get(0), row.get(1));
         let mut faults: BTreeMap<Kind, Vec<Duration>> = BTreeMap::new();
         for (kind, took) in &self.strikes {
             faults.entry(*kind).or_default().push(*took);
@@ -223,6 +224,7 @@ impl Chaos {
             writers: self.options.writers,
             method: self.cluster.method().name(),
             version: version.split(" on ").next().unwrap_or_default().to_owned(),
+            day,
             lasted: self.lasted,
             inserts: sum(&|record| record.acknowledged[0]),
             updates: sum(&|record| record.acknowledged[1]),
@@ -247,12 +249,22 @@ impl Chaos {
     /// When a step cannot be done.
     pub fn run(tree: &InstallTree, options: Options, say: &mut dyn FnMut(&str)) -> Result<Report> {
         let mut chaos = Self::start(tree, options)?;
-        say(&format!("{} nodes replicate: {}", chaos.cluster.count(), chaos.cluster.method().name()));
-        chaos.play(say)?;
+        let outcome = chaos.complete(say);
+        if !outcome.as_ref().is_ok_and(Report::is_good) {
+            let logs = &chaos.options.logs;
+            chaos.cluster.keep_logs(logs)?;
+            say(&format!("the logs of the servers are in {}", logs.display()));
+        }
+        outcome
+    }
+
+    fn complete(&mut self, say: &mut dyn FnMut(&str)) -> Result<Report> {
+        say(&format!("{} nodes replicate: {}", self.cluster.count(), self.cluster.method().name()));
+        self.play(say)?;
         say("writers have ended; waiting until everything is applied");
-        chaos.settle()?;
+        self.settle()?;
         say("comparing every row on every node with what the writers were told");
-        chaos.check()
+        self.check()
     }
 }
 
@@ -313,10 +325,8 @@ impl Striker<'_> {
 
     fn strike(&mut self, strike: Strike) -> Result<()> {
         let (node, other) = (strike.node, strike.other);
-        // The way back, of the line that a fault of lines does not strike; servers need all lines to be replaced.
-        let is_needed = matches!(strike.kind, Kind::FailOver | Kind::Restore | Kind::Clone);
-        let cuts_another = strike.with_a_line_cut && !is_needed;
-        if cuts_another {
+        // The way back, which a fault of one line does not strike.
+        if strike.with_a_line_cut {
             self.cluster.link(other, node)?.cut();
         }
         let outlasted = Instant::now() + strike.lasts;
@@ -356,7 +366,7 @@ impl Striker<'_> {
                 drop(held);
             }
         }
-        if cuts_another {
+        if strike.with_a_line_cut {
             self.cluster.link(other, node)?.mend();
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! What came of a run.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 use super::check::Looked;
@@ -24,6 +23,8 @@ pub struct Report {
     pub method: &'static str,
     /// PostgreSQL's version.
     pub version: String,
+    /// The day, in UTC.
+    pub day: String,
     /// How long writers wrote.
     pub lasted: Duration,
     /// Rows that were acknowledged.
@@ -63,74 +64,92 @@ impl Report {
         self.inserts as f64 / self.lasted.as_secs_f64().max(1e-9)
     }
 
-    /// The report as Markdown; `command` is what was run.
+    /// The report as tables of Markdown.
     #[must_use]
-    pub fn markdown(&self, command: &str) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = self.write(&mut text, command);
+    pub fn markdown(&self) -> String {
+        let result = if self.is_good() {
+            "Nothing was lost, doubled, out of its class or in conflict"
+        } else {
+            "IT DID NOT HOLD"
+        };
+        let mut text = format!("**{result}.**\n");
+        let [acknowledged, undone, unknown] = self.transactions.map(number);
+        let refused: u64 = self.refused.values().sum();
+        table(
+            &mut text,
+            ["", ""],
+            &[
+                ["seed", &self.seed.to_string()],
+                ["servers", &format!("{} nodes, {} classes; {}", self.nodes, self.classes, self.version)],
+                ["replication, in every direction", self.method],
+                ["writers on each node", &self.writers.to_string()],
+                ["they wrote for", &format!("{} s", number(self.lasted.as_secs()))],
+                [
+                    "rows acknowledged",
+                    &format!("{}, {} a second", number(self.inserts), number(self.rate() as u64)),
+                ],
+                [
+                    "changes and deletions acknowledged",
+                    &format!("{} and {}", number(self.updates), number(self.deletes)),
+                ],
+                [
+                    "transactions",
+                    &format!(
+                        "{acknowledged} acknowledged, {undone} undone, {unknown} cut off at their commit"
+                    ),
+                ],
+                ["refused by a server that went on", &number(refused)],
+                ["faults", &self.struck().to_string()],
+            ],
+        );
+        if self.struck() > 0 {
+            self.add_faults(&mut text);
+        }
+        let looked = &self.looked;
+        table(
+            &mut text,
+            ["looked at", ""],
+            &[
+                ["rows on each node, each compared with what its writer was told", &number(looked.rows)],
+                [
+                    "rows of transactions cut off at their commit, there wholly or not at all",
+                    &number(looked.in_doubt),
+                ],
+                ["keys given, none twice, numbers of their node's class", &number(looked.keys)],
+                ["indexes checked by amcheck against their tables", &number(looked.indexes)],
+                ["errors of `check_interleaved_sequences` with the states of all", &number(looked.errors)],
+                ["warnings of it, which clones raise by their nature", &number(looked.warnings)],
+            ],
+        );
+        let mut keys: Vec<&str> = TABLES.iter().map(|table| table.keys).collect();
+        keys.dedup();
+        text.push_str(&format!("\nKeys: {}.\n", keys.join("; ")));
+        for (fault, (count, told)) in &self.findings {
+            text.push_str(&format!("\n**{fault}: {}**\n\n", number(*count)));
+            text.extend(told.iter().map(|told| format!("- {told}\n")));
+        }
         text
     }
 
-    fn write(&self, to: &mut String, command: &str) -> std::fmt::Result {
-        let [acknowledged, undone, unknown] = self.transactions.map(number);
-        let result =
-            if self.is_good() { "Nothing was lost, doubled or in conflict" } else { "IT DID NOT HOLD" };
-        writeln!(to, "`{command}`: **{result}.**\n")?;
-        writeln!(to, "| | |\n| --- | --- |")?;
-        let mut line = |name: &str, value: &str| writeln!(to, "| {name} | {value} |");
-        line("seed", &self.seed.to_string())?;
-        line("servers", &format!("{} nodes, {} classes; {}", self.nodes, self.classes, self.version))?;
-        line("replication, in every direction", self.method)?;
-        line("writers", &format!("{} on each node", self.writers))?;
-        line("lasted", &format!("{} s", number(self.lasted.as_secs())))?;
-        line(
-            "rows acknowledged",
-            &format!("{}, {} a second", number(self.inserts), number(self.rate() as u64)),
-        )?;
-        line(
-            "changes and deletions acknowledged",
-            &format!("{} and {}", number(self.updates), number(self.deletes)),
-        )?;
-        line(
-            "transactions",
-            &format!("{acknowledged} acknowledged, {undone} undone, {unknown} cut off at their commit"),
-        )?;
-        let refused: u64 = self.refused.values().sum();
-        line("refused by a server that went on", &number(refused))?;
-        line("faults", &self.struck().to_string())?;
-        writeln!(
-            to,
-            "\n| fault | times | until all replicated again: median, longest |\n| --- | --- | --- |"
-        )?;
+    fn add_faults(&self, text: &mut String) {
+        let seconds = |took: Option<&Duration>| {
+            took.map_or_else(String::new, |took| format!("{:.1} s", took.as_secs_f64()))
+        };
+        let mut rows = Vec::new();
         for (kind, took) in &self.faults {
             let mut took = took.clone();
             took.sort_unstable();
-            let [median, longest] =
-                [took.get(took.len() / 2), took.last()].map(|took| took.map_or(0.0, Duration::as_secs_f64));
-            writeln!(to, "| {kind} | {} | {median:.1} s, {longest:.1} s |", took.len())?;
+            let (median, longest) = (took.get(took.len() / 2), took.last());
+            rows.push([kind.to_string(), took.len().to_string(), seconds(median), seconds(longest)]);
         }
-        writeln!(to, "\n| looked at | |\n| --- | --- |")?;
-        let mut line = |name: &str, value: u64| writeln!(to, "| {name} | {} |", number(value));
-        line("rows on each node, each compared with what its writer was told", self.looked.rows)?;
-        line(
-            "rows of transactions cut off at their commit, there wholly or not at all",
-            self.looked.in_doubt,
-        )?;
-        line("keys given, none twice, numbers of their node's class", self.looked.keys)?;
-        line("indexes checked by amcheck against their tables", self.looked.indexes)?;
-        line("errors of check_interleaved_sequences with the states of all", self.looked.errors)?;
-        line("warnings of it", self.looked.warnings)?;
-        let keys: Vec<&str> = TABLES.iter().map(|table| table.keys).collect();
-        writeln!(to, "\nKeys: {}.", keys.join("; "))?;
-        for (fault, (count, told)) in &self.findings {
-            writeln!(to, "\n**{fault}: {count}**\n")?;
-            for told in told {
-                writeln!(to, "- {told}")?;
-            }
-        }
-        Ok(())
+        let rows: Vec<[&str; 4]> = rows.iter().map(|row| [&*row[0], &*row[1], &*row[2], &*row[3]]).collect();
+        table(text, ["fault", "times", "until all replicated again, median", "longest"], &rows);
     }
+}
+
+fn table<const N: usize>(text: &mut String, heading: [&str; N], rows: &[[&str; N]]) {
+    text.push_str(&format!("\n| {} |\n|{}\n", heading.join(" | "), " --- |".repeat(N)));
+    text.extend(rows.iter().map(|row| format!("| {} |\n", row.join(" | "))));
 }
 
 /// With commas between thousands.
@@ -153,5 +172,12 @@ mod tests {
     #[test]
     fn thousands_are_marked() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn tables_are_those_of_markdown() {
+        let mut text = String::new();
+        table(&mut text, ["fault", "times"], &[["line cut", "3"], ["fast stop", "1"]]);
+        assert_eq!(text, "\n| fault | times |\n| --- | --- |\n| line cut | 3 |\n| fast stop | 1 |\n");
     }
 }

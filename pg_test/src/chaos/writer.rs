@@ -14,8 +14,9 @@ use rand::{RngExt, SeedableRng};
 
 use super::findings::{Fault, Findings};
 use super::gate::Gate;
+use super::order::{Incarnation, OfServers, OfSession};
 use super::record::{Deed, Outcome, Record};
-use super::schema::{Key, Order, SOURCES, TABLES, Table, moment};
+use super::schema::{Key, TABLES, Table};
 use crate::Addresses;
 
 /// How its clients are called in `pg_stat_activity`.
@@ -38,8 +39,8 @@ pub struct Shared {
     pub findings: Findings,
     /// Rows acknowledged so far.
     pub inserts: AtomicU64,
-    /// The greatest key of the server-wide order, by node and start of its shared memory.
-    pub latest: Mutex<HashMap<(usize, String), u128>>,
+    /// The order of keys over all sessions.
+    pub order: OfServers,
     /// What servers refused, by SQLSTATE.
     pub refused: Mutex<BTreeMap<String, u64>>,
 }
@@ -64,10 +65,8 @@ pub struct Writer<'a> {
 struct Session {
     client: Client,
     statements: HashMap<(usize, u8), Statement>,
-    /// The last key from each source.
-    last: [Option<u128>; SOURCES],
-    /// Whose server-wide order it takes part in.
-    incarnation: (usize, String),
+    last: OfSession,
+    incarnation: Incarnation,
 }
 
 /// Why a transaction was not acknowledged.
@@ -152,7 +151,7 @@ impl Writer<'_> {
         Some(Session {
             client,
             statements: HashMap::new(),
-            last: [None; SOURCES],
+            last: OfSession::default(),
             incarnation: (self.node, start),
         })
     }
@@ -227,14 +226,16 @@ impl Writer<'_> {
                 new[at] += count;
                 let table = &TABLES[at];
                 let statement = prepare(session, at, 0, &table.insert())?;
-                let before = self.latest(session, table);
+                let before = self.shared.order.before(&session.incarnation, table);
                 let bounds = [first as i64, (first + count - 1) as i64];
                 let rows = session
                     .client
                     .query(&statement, &[&self.number, &bounds[0], &bounds[1]])
                     .map_err(|error| Failure::of(&error, commits))?;
                 let given: Vec<u128> = rows.iter().map(|row| key(row, table)).collect();
-                self.look_at_order(session, table, before, &given);
+                let findings = &self.shared.findings;
+                session.last.look(table, &given, findings);
+                self.shared.order.look(&session.incarnation, table, before, &given, findings);
                 keys.push(given);
             }
             Deed::Update { table: at, no } | Deed::Delete { table: at, no } => {
@@ -269,38 +270,6 @@ impl Writer<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The greatest key of the server-wide order so far.
-    fn latest(&self, session: &Session, table: &Table) -> Option<u128> {
-        let latest = self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        (table.order == Order::Server).then(|| latest.get(&session.incarnation).copied()).flatten()
-    }
-
-    /// The keys of a session increase, and those of a server-wide order are greater than what anybody had before.
-    fn look_at_order(&self, session: &mut Session, table: &Table, before: Option<u128>, given: &[u128]) {
-        let mut last = session.last[table.source];
-        for key in given {
-            if last >= Some(*key) {
-                self.shared.findings.add(Fault::OutOfOrder, || {
-                    format!("{key:x} of {} came after {:x} in one session", table.name, last.unwrap_or(0))
-                });
-            }
-            last = Some(*key);
-        }
-        session.last[table.source] = last;
-        if let (Order::Server, [first, .., greatest] | [first @ greatest]) = (table.order, given) {
-            let (first, greatest) = (moment(*first, table), moment(*greatest, table));
-            if before >= Some(first) {
-                self.shared.findings.add(Fault::OutOfOrder, || {
-                    let before = before.unwrap_or(0);
-                    format!("{first:x} of {} came after another session's {before:x}", table.name)
-                });
-            }
-            let mut latest = self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner);
-            let greatest_so_far = latest.entry(session.incarnation.clone()).or_default();
-            *greatest_so_far = (*greatest_so_far).max(greatest);
-        }
     }
 
     fn refused(&self, code: &str, message: &str) {

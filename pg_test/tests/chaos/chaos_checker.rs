@@ -7,7 +7,7 @@ use pg_test::chaos::{Classes, Fault, Options, Report};
 use crate::{alone, options, say, start};
 
 fn found(report: &Report) -> BTreeSet<Fault> {
-    println!("{}", report.markdown("checker"));
+    println!("{}", report.markdown());
     report.findings.keys().copied().collect()
 }
 

@@ -11,7 +11,7 @@ fn run(options: Options) -> Report {
     let _alone = alone();
     let faults = options.most_faults;
     let report = Chaos::run(&InstallTree::from_environment().unwrap(), options, &mut say).unwrap();
-    assert!(report.is_good(), "{}", report.markdown("cargo xtask test --only cluster chaos"));
+    assert!(report.is_good(), "{}", report.markdown());
     assert!(report.inserts > 0 && report.struck() > 0 && report.struck() as u64 <= faults);
     report
 }

@@ -7,6 +7,7 @@
 mod chaos_checker;
 mod chaos_runs;
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ fn options(what: &str, nodes: usize, kinds: &[Kind]) -> Options {
         writers: 2,
         rate: 1_000.0,
         classes: Classes::Own,
+        logs: Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}")),
     }
 }
 

@@ -7,7 +7,7 @@ mod chart;
 mod edge;
 mod figures;
 mod keys;
-mod machine;
+pub mod machine;
 mod measure;
 mod memory;
 mod migration;
