@@ -99,6 +99,7 @@ impl Command {
         match self {
             Self::Demo { prerequisites, .. }
             | Self::Test { prerequisites, .. }
+            | Self::Chaos { prerequisites, .. }
             | Self::Install { prerequisites }
             | Self::Schema { prerequisites, .. } => Some(prerequisites),
             Self::Bench { benchmark } => Some(benchmark.prerequisites()),
@@ -178,7 +179,7 @@ fn run_here(command: &Command) -> Result<bool> {
             Ok(found.is_good())
         }
         Command::Chaos { prerequisites, wanted } => {
-            chaos::run(&prerequisites::ensure(&prerequisites, Purpose::Replication)?, &wanted)
+            chaos::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, wanted)
         }
         Command::Bench { benchmark } => {
             bench::run(benchmark)?;
