@@ -4,6 +4,7 @@ pgrx::pg_module_magic!();
 
 pub(crate) mod encoding;
 pub(crate) mod error;
+mod fault;
 pub(crate) mod fmgr;
 mod keys;
 mod migration;
@@ -13,6 +14,7 @@ mod versions;
 /// Called once by every process that loads the library.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    fault::register_setting();
     sequences::register_settings();
     keys::request_shared_memory();
 }

@@ -22,6 +22,7 @@ use super::stored::{self, COLUMN, MIGRATION, Migration, STEP, check_transaction}
 use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
+use crate::fault;
 use crate::sequences::catalog::{relation_name, with_own_settings};
 use crate::sequences::failure::Failure;
 use crate::sequences::locks::{is_in_use, pause};
@@ -360,17 +361,21 @@ impl Progress {
         // Validation takes a lock that keeps nobody out; others are waited for before anything is done.
         let lock = step.lock.filter(|lock| *lock >= Lock::ShareRowExclusive);
         let relations: Vec<(pg_sys::Oid, Lock)> = lock.map(|lock| (table, lock)).into_iter().collect();
-        let Some(times) = self.in_locks(migration, &relations, &step.statements)? else { return Ok(true) };
+        let phase = step.phase.name();
+        let Some(times) = self.in_locks(migration, &relations, &step.statements, phase)? else {
+            return Ok(true);
+        };
         if step.phase == Phase::Prepared {
             self.keep_columns(facts, migration, step.table)?;
         }
         self.log(Some(table), &step.action, &step.statements, times)?;
+        fault::point(|| format!("{phase}: logged"));
         let name = facts.table(step.table).map(|table| qualified(&table.schema, &table.name));
         notice!("{}: {}", name.unwrap_or_default(), step.action);
         Ok(true)
     }
 
-    /// Runs statements once these relations are locked; `None` where it is to be tried again, or has failed.
+    /// Runs statements once these relations are locked; `name` is for tests; `None` where it is to be tried again, or has failed.
     ///
     /// # Errors
     /// Those of SPI itself.
@@ -379,6 +384,7 @@ impl Progress {
         migration: &Migration,
         relations: &[(pg_sys::Oid, Lock)],
         statements: &[String],
+        name: &str,
     ) -> Result<Option<Times>, Failure> {
         let timeout = migration.timeout();
         let began = Instant::now();
@@ -390,12 +396,14 @@ impl Progress {
                         unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
                     }
                     let locked = Instant::now();
+                    fault::point(|| format!("{name}: locked"));
                     Spi::connect_mut(|client| {
                         for statement in statements {
                             client.update(to_server(statement).as_c_str(), None, &[])?;
                         }
                         SpiResult::Ok(())
                     })?;
+                    fault::point(|| format!("{name}: done"));
                     Ok(Times { began, waited: locked - began, held: locked.elapsed() })
                 })
             })

@@ -14,6 +14,7 @@ use super::advance::{Progress, Times, interval};
 use super::rows::{self, Manner};
 use super::stored::{self, Migration, TABLE};
 use crate::encoding::to_server;
+use crate::fault;
 use crate::sequences::failure::Failure;
 use crate::sequences::subtransaction::attempt;
 use crate::sequences::{catalog::with_own_settings, settings};
@@ -120,6 +121,7 @@ impl Filling {
                 return Ok(true);
             }
         };
+        fault::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
         self.save(progress, work, rows, began)?;
         progress.succeeded()?;
@@ -128,6 +130,7 @@ impl Filling {
             progress.pages += range.to - range.from;
             self.tell_of_vacuum(range.to);
         }
+        fault::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
         Ok(!matches!(work, Work::Done))
     }

@@ -13,6 +13,7 @@ use super::planned::{Arguments, fresh, names};
 use super::stored::{self, COLUMN, MIGRATION, Migration, check_transaction};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::fault;
 use crate::keys::RawText;
 use crate::sequences::catalog::relation_name;
 use crate::sequences::failure::Failure;
@@ -96,6 +97,7 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
             Reference { table: member.table.oid, column: member.number.number, declared: member.declared };
         keep(function, relation, &reference, &member.table_sql())?;
     }
+    fault::point(|| "planned: stored".to_owned());
     Ok(())
 }
 

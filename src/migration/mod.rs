@@ -63,3 +63,8 @@ pgrx::extension_sql_file!(
     name = "key_migration_views",
     requires = ["key_migration_procedures"]
 );
+pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_usage.sql",
+    name = "key_migration_usage",
+    requires = ["key_migration_views"]
+);

@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 
 use super::advance::Progress;
 use super::stored::{self, COLUMN, MIGRATION, Migration, TABLE};
+use crate::fault;
 use crate::sequences::catalog::relation_name;
 use crate::sequences::failure::Failure;
 
@@ -134,9 +135,12 @@ fn run(
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
     let statements = statements(&scope);
-    let Some(times) = progress.in_locks(migration, &relations, &statements)? else { return Ok(true) };
+    let Some(times) = progress.in_locks(migration, &relations, &statements, action)? else {
+        return Ok(true);
+    };
     progress.log(None, action, &statements, times)?;
     store(progress)?;
+    fault::point(|| format!("{action}: stored"));
     let milliseconds = times.held.as_micros() / 100;
     notice!(
         "{action}: {} tables were locked for {}.{} ms",

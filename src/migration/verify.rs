@@ -11,6 +11,7 @@ use pgrx::spi::SpiResult;
 use super::stored::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
+use crate::fault;
 use crate::sequences::catalog::{relation_name, with_own_settings};
 use crate::sequences::failure::Failure;
 use crate::sequences::nextval::null;
@@ -125,5 +126,6 @@ pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(
         migration.relation,
         [],
     )?;
+    fault::point(|| "verified: stored".to_owned());
     Ok(())
 }

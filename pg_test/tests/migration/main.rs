@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod dumped;
 mod killed;
 mod locked;
+mod stopped;
 
 use std::time::{Duration, Instant};
 

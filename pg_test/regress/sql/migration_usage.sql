@@ -1,0 +1,47 @@
+-- What still uses the numbers, and two tables that refer to each other, migrated one after the other.
+-- trap_m13 trap_m17 trap_m19 trap_m23
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE SCHEMA shop;
+SET search_path = shop, public;
+CREATE TABLE customer (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), favourite bigint);
+CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), customer_id bigint REFERENCES customer);
+ALTER TABLE customer ADD CONSTRAINT customer_favourite_fkey FOREIGN KEY (favourite) REFERENCES orders;
+INSERT INTO customer (created_at) SELECT '2024-01-01'::timestamptz + i * interval '1 day' FROM generate_series(1, 20) AS i;
+INSERT INTO orders (created_at, customer_id) SELECT '2025-01-01'::timestamptz + i * interval '1 hour', i % 20 + 1 FROM generate_series(1, 100) AS i;
+UPDATE customer SET favourite = id * 2;
+CREATE VIEW latest AS SELECT max(id) AS id FROM orders;
+CREATE VIEW all_orders AS SELECT id FROM orders;
+ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+CREATE POLICY old_ones ON orders USING (id > 0);
+CREATE STATISTICS about_orders ON id, customer_id FROM orders;
+CREATE FUNCTION by_text() RETURNS bigint LANGUAGE sql AS 'SELECT 1 AS orders, 2 AS id_old; SELECT 1';
+CREATE FUNCTION other_words() RETURNS text LANGUAGE sql AS $$ SELECT 'id_older orders_x' $$;
+ANALYZE;
+SELECT key_migration_usage(NULL);
+SELECT * FROM key_migration_usage('orders');
+SELECT key_migration_create('orders');
+SELECT statement FROM key_migration_statements('orders') \gexec
+CALL key_migration_cutover('orders');
+SELECT table_name, column_name, kind, used_by, known_by, detail FROM key_migration_usage('orders') WHERE kind <> 'index';
+DROP VIEW latest, all_orders;
+DROP POLICY old_ones ON orders;
+DROP STATISTICS about_orders;
+DROP FUNCTION by_text();
+SELECT * FROM key_migration_usage('orders') WHERE kind <> 'index';
+-- A table of a migration takes part in no other one until that has ended.
+SELECT key_migration_create('customer');
+CALL key_migration_finalize('orders', confirm => 'orders');
+SELECT key_migration_create('customer');
+SELECT statement FROM key_migration_statements('customer') \gexec
+CALL key_migration_cutover('customer');
+CALL key_migration_finalize('customer', confirm => 'customer');
+SELECT count(*) FROM customer c JOIN orders o ON o.customer_id = c.id;
+SELECT count(*) FROM customer c JOIN orders o ON o.id = c.favourite;
+SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
+WHERE attrelid IN ('customer'::regclass, 'orders'::regclass) AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'shop'::regnamespace AND contype <> 'n' ORDER BY 1;
+DROP SCHEMA shop CASCADE;
+DELETE FROM key_migration;
+DELETE FROM key_migration_step;

@@ -1,0 +1,220 @@
+//! A backend and a server are killed at every phase, at a point that is reached for certain.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pg_test::Server;
+use postgres::Client;
+
+use crate::{DATABASE, connect_when_up, make_shop, number, phase, run_statements, start, wrong};
+
+const ADVANCE: &str = "CALL key_migration_advance('orders', through => ";
+const CUT_OVER: &str = "CALL key_migration_cutover('orders')";
+const ROLL_BACK: &str = "CALL key_migration_rollback('orders')";
+const FINALIZE: &str = "CALL key_migration_finalize('orders', confirm => 'orders')";
+
+/// Where a session is stopped, and what it runs then.
+const POINTS: [(&str, &str); 22] = [
+    ("planned: stored", "SELECT key_migration_create('orders')"),
+    ("prepared: locked", "prepared"),
+    ("prepared: done", "prepared"),
+    ("prepared: logged", "prepared"),
+    ("backfilled: written", "backfilled"),
+    ("backfilled: saved", "backfilled"),
+    ("validated: locked", "validated"),
+    ("validated: done", "validated"),
+    ("validated: logged", "validated"),
+    ("verified: stored", "verified"),
+    ("cut over: locked", CUT_OVER),
+    ("cut over: done", CUT_OVER),
+    ("cut over: stored", CUT_OVER),
+    ("take the cut-over back: locked", ROLL_BACK),
+    ("take the cut-over back: done", ROLL_BACK),
+    ("take the cut-over back: stored", ROLL_BACK),
+    ("roll back: locked", ROLL_BACK),
+    ("roll back: done", ROLL_BACK),
+    ("roll back: stored", ROLL_BACK),
+    ("finalize: locked", FINALIZE),
+    ("finalize: done", FINALIZE),
+    ("finalize: stored", FINALIZE),
+];
+
+/// Whom the test kills.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    Backend,
+    Server,
+}
+
+fn call(statement: &str) -> String {
+    match statement {
+        "prepared" | "backfilled" | "validated" | "verified" => format!("{ADVANCE}'{statement}')"),
+        other => other.to_owned(),
+    }
+}
+
+/// Runs a statement in a session that stops at a point, kills it there, and waits until the server is up again.
+fn kill_at(server: &mut Server, victim: Victim, point: &str, statement: &str) {
+    std::thread::scope(|scope| {
+        let conninfo = server.conninfo(DATABASE);
+        let runner = scope.spawn(move || {
+            let mut client = Client::connect(&conninfo, postgres::NoTls).unwrap();
+            client.batch_execute(&format!("SET pg_keyspace.stop_at = '{point}'")).unwrap();
+            client.batch_execute(statement)
+        });
+        let mut observer = server.connect(DATABASE).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let pid = loop {
+            let query = "SELECT pid FROM pg_stat_activity WHERE application_name = $1";
+            if let Some(row) = observer.query_opt(query, &[&point]).unwrap() {
+                break row.get::<_, i32>(0);
+            }
+            // The point was not hit.
+            assert!(!runner.is_finished(), "{statement} did not come to \"{point}\"");
+            assert!(Instant::now() < deadline, "{statement} does not come to \"{point}\"");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // Others write meanwhile where they may.
+        let _ = observer.batch_execute(
+            "SET lock_timeout = '20ms';
+             INSERT INTO orders (total) VALUES (-1);
+             INSERT INTO audit (order_id, what) SELECT id, 'meanwhile' FROM orders WHERE total = -1",
+        );
+        match victim {
+            Victim::Backend => {
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+                // All sessions end with it.
+                while observer.simple_query("SELECT").is_ok() {
+                    std::thread::yield_now();
+                }
+            }
+            Victim::Server => {
+                server.kill9().unwrap();
+                // Backends end when they notice; none may be left when the server is started again.
+                drop(observer);
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while kill(Pid::from_raw(pid), None).is_ok() {
+                    assert!(Instant::now() < deadline, "a backend outlives its server");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                server.launch().unwrap();
+            }
+        }
+        assert!(runner.join().unwrap().is_err(), "{statement} was not killed");
+    });
+    let mut client = connect_when_up(server);
+    client
+        .batch_execute(
+            "INSERT INTO orders (total) VALUES (-2);
+             INSERT INTO audit (order_id, what) SELECT id, 'after' FROM orders WHERE total = -2;
+             UPDATE orders SET created_at = created_at - interval '1 day' WHERE total = 17",
+        )
+        .unwrap();
+}
+
+/// Takes the migration to where a statement can be run.
+fn take_to(client: &mut Client, statement: &str, back: bool) {
+    let through = match statement {
+        "prepared" | "backfilled" => return,
+        "validated" => "indexed",
+        "verified" => "validated",
+        _ => "verified",
+    };
+    let is_cut_over = phase(client) == "cut over";
+    if is_cut_over {
+        if back || statement == CUT_OVER {
+            client.batch_execute(ROLL_BACK).unwrap();
+        }
+        return;
+    }
+    run_statements(client, through).unwrap();
+    if !back && [ROLL_BACK, FINALIZE].contains(&statement) {
+        client.batch_execute(CUT_OVER).unwrap();
+    }
+}
+
+fn exists(client: &mut Client) -> bool {
+    number(client, "SELECT count(*) FROM key_migration WHERE finalized_at IS NULL") > 0
+}
+
+fn whole_path(victim: Victim) {
+    let mut server = start(&["synchronous_commit = on", "wal_writer_delay = 10ms"]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 5_000);
+    for (point, statement) in POINTS {
+        client = connect_when_up(&server);
+        let is_back = point.starts_with("roll back");
+        if statement.starts_with("SELECT") {
+            assert!(!exists(&mut client));
+        } else {
+            if !exists(&mut client) {
+                client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+                client.batch_execute("SELECT key_migration_set('orders', batch_pages => 8)").unwrap();
+            }
+            take_to(&mut client, statement, is_back);
+        }
+        drop(client);
+        kill_at(&mut server, victim, point, &call(statement));
+        client = connect_when_up(&server);
+        if exists(&mut client) && phase(&mut client) != "planned" && !point.starts_with("prepared") {
+            // Rows without a key are still to be filled; none has a wrong one.
+            let objections = wrong(&mut client);
+            let is_filled = !point.starts_with("backfilled");
+            assert!(objections.is_empty() || !is_filled, "after {point}: {objections:?}");
+        }
+    }
+    client = connect_when_up(&server);
+    assert_eq!(phase(&mut client), "cut over");
+    assert_eq!(wrong(&mut client), Vec::<String>::new());
+    let rows = number(&mut client, "SELECT count(*) FROM audit");
+    client.batch_execute(FINALIZE).unwrap();
+    assert_eq!(number(&mut client, "SELECT count(*) FROM audit JOIN orders ON id = order_id"), rows);
+    let types = "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('orders'::regclass, 'audit'::regclass) \
+                 AND attname IN ('id', 'order_id') AND atttypid = 'uuid'::regtype AND attnotnull";
+    assert_eq!(number(&mut client, types), 2);
+}
+
+#[test]
+fn trap_m02_a_backend_is_killed_at_every_phase() {
+    whole_path(Victim::Backend);
+}
+
+#[test]
+fn trap_m02_the_server_is_killed_at_every_phase() {
+    whole_path(Victim::Server);
+}
+
+/// PostgreSQL builds indexes itself; here the build is killed while it waits for another transaction.
+#[test]
+fn trap_m12_a_build_that_is_killed_leaves_an_index_that_is_built_again() {
+    let server = start(&["synchronous_commit = on"]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 1_000);
+    client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+    run_statements(&mut client, "backfilled").unwrap();
+    std::thread::scope(|scope| {
+        let mut old = server.connect(DATABASE).unwrap();
+        old.batch_execute("BEGIN; UPDATE orders SET total = 0 WHERE total = 1").unwrap();
+        let runner = scope.spawn(|| run_statements(&mut server.connect(DATABASE).unwrap(), "indexed"));
+        let waits = "SELECT pid FROM pg_stat_activity WHERE query ~ '^CREATE (UNIQUE )?INDEX CONCURRENTLY' \
+                     AND wait_event_type = 'Lock'";
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let pid: i32 = loop {
+            if let Some(row) = client.query_opt(waits, &[]).unwrap() {
+                break row.get(0);
+            }
+            assert!(Instant::now() < deadline, "no index is built");
+        };
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        assert!(runner.join().unwrap().is_err());
+        while client.simple_query("SELECT").is_ok() {
+            std::thread::yield_now();
+        }
+    });
+    client = connect_when_up(&server);
+    assert_eq!(number(&mut client, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 1);
+    run_statements(&mut client, "verified").unwrap();
+    assert_eq!(number(&mut client, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 0);
+    assert_eq!(phase(&mut client), "verified");
+}

@@ -1,0 +1,131 @@
+CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
+    table_name regclass,
+    column_name name,
+    kind text,
+    used_by text,
+    known_by text,
+    detail text
+)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS $function$
+DECLARE
+    root oid := migration;
+    statements regclass;
+BEGIN
+    IF migration IS NULL THEN
+        RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT EXISTS (SELECT FROM @extschema@.key_migration m
+                   WHERE m.relation OPERATOR(pg_catalog.=) root AND m.finalized_at IS NULL
+                     AND m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+                     AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                                            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) THEN
+        RAISE EXCEPTION 'the key of table % is not being migrated', pg_catalog.to_json(migration::text)
+            USING ERRCODE = 'undefined_object', HINT = 'Call key_migration_plan(), then key_migration_create().';
+    END IF;
+    -- What the catalogs know.
+    RETURN QUERY
+    WITH used AS (
+        SELECT c.relation, c.attribute, a.attname
+        FROM @extschema@.key_migration_column c
+        JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation AND a.attnum OPERATOR(pg_catalog.=) c.attribute
+        WHERE c.migration OPERATOR(pg_catalog.=) root AND NOT a.attisdropped
+          AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
+          AND c.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+    ),
+    found AS (
+        -- Views, policies, functions with a parsed body, statistics, triggers and constraints.
+        SELECT u.relation, u.attname,
+               CASE d.classid WHEN 'pg_catalog.pg_rewrite'::regclass THEN 'view' WHEN 'pg_catalog.pg_policy'::regclass THEN 'policy'
+                              WHEN 'pg_catalog.pg_proc'::regclass THEN 'function'
+                              WHEN 'pg_catalog.pg_statistic_ext'::regclass THEN 'extended statistics'
+                              WHEN 'pg_catalog.pg_trigger'::regclass THEN 'trigger'
+                              WHEN 'pg_catalog.pg_constraint'::regclass THEN 'constraint'
+                              WHEN 'pg_catalog.pg_publication_rel'::regclass THEN 'publication'
+                              ELSE 'other object' END AS kind,
+               CASE d.classid WHEN 'pg_catalog.pg_rewrite'::regclass
+                    THEN (SELECT w.ev_class::regclass::text FROM pg_catalog.pg_rewrite w WHERE w.oid OPERATOR(pg_catalog.=) d.objid)
+                    WHEN 'pg_catalog.pg_proc'::regclass THEN d.objid::regprocedure::text
+                    ELSE (pg_catalog.pg_identify_object(d.classid, d.objid, 0)).identity END AS used_by,
+               'dependency' AS known_by, NULL::text AS detail
+        FROM used u
+        JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
+             AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
+        WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass)
+          -- What finalize drops with the column, and the triggers of the migration.
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint n WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::regclass
+                          AND n.oid OPERATOR(pg_catalog.=) d.objid AND n.contype IN ('p', 'u', 'f', 'n')
+                          AND (n.contype OPERATOR(pg_catalog.<>) 'f' OR n.conrelid IN (SELECT o.relation FROM used o)))
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid
+                          WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
+                            AND (t.tgisinternal OR p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late')))
+        UNION
+        -- Generated columns; up to PostgreSQL 14 the column itself depends, later its expression.
+        SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
+        FROM used u
+        JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
+             AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
+        JOIN pg_catalog.pg_attrdef e ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::regclass AND e.oid OPERATOR(pg_catalog.=) d.objid
+             OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND e.adrelid OPERATOR(pg_catalog.=) d.objid
+                AND e.adnum OPERATOR(pg_catalog.=) d.objsubid
+        JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
+             AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
+        UNION
+        -- Indexes that have been read since their statistics were last reset.
+        SELECT u.relation, u.attname, 'index', s.indexrelname::text, 'statistics',
+               pg_catalog.format('%s scans since the statistics were last reset', s.idx_scan)
+        FROM used u
+        JOIN pg_catalog.pg_index i ON i.indrelid OPERATOR(pg_catalog.=) u.relation
+             AND u.attribute OPERATOR(pg_catalog.=) ANY (i.indkey::smallint[])
+        JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid OPERATOR(pg_catalog.=) i.indexrelid AND s.idx_scan OPERATOR(pg_catalog.>) 0
+        UNION
+        -- Bodies that are plain text: their words alone.
+        SELECT u.relation, u.attname, 'function', p.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
+        FROM used u
+        JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
+        JOIN pg_catalog.pg_proc p ON p.prosrc OPERATOR(pg_catalog.<>) ''
+        JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang AND l.lanname NOT IN ('internal', 'c')
+        WHERE p.pronamespace OPERATOR(pg_catalog.<>) 'pg_catalog'::regnamespace
+          AND p.pronamespace OPERATOR(pg_catalog.<>) 'information_schema'::regnamespace
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::regclass
+                          AND e.objid OPERATOR(pg_catalog.=) p.oid AND e.deptype OPERATOR(pg_catalog.=) 'e')
+          AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(p.prosrc), '[^[:alnum:]_$]+'),
+                                        pg_catalog.lower(u.attname::text)) IS NOT NULL
+          AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(p.prosrc), '[^[:alnum:]_$]+'),
+                                        pg_catalog.lower(t.relname::text)) IS NOT NULL
+    )
+    SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
+    FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
+    -- What clients have sent, where it is counted.
+    SELECT c.oid INTO statements FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
+    WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
+    IF statements IS NOT NULL THEN
+        BEGIN
+            RETURN QUERY EXECUTE pg_catalog.format($query$
+                SELECT c.relation::regclass, a.attname, 'statement'::text, pg_catalog.left(s.query, 200), 'pg_stat_statements'::text,
+                       pg_catalog.format('%%s calls; it has the words, and may mean others', s.calls)
+                FROM @extschema@.key_migration_column c
+                JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation
+                     AND a.attnum OPERATOR(pg_catalog.=) c.attribute AND NOT a.attisdropped
+                JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.relation
+                JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                     AND d.oid OPERATOR(pg_catalog.=) c.database
+                JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
+                WHERE c.migration OPERATOR(pg_catalog.=) $1
+                  AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT o.system_identifier FROM pg_catalog.pg_control_system() o)
+                  AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
+                                                pg_catalog.lower(a.attname::text)) IS NOT NULL
+                  AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
+                                                pg_catalog.lower(t.relname::text)) IS NOT NULL
+                ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100 $query$, statements) USING root;
+        EXCEPTION WHEN object_not_in_prerequisite_state THEN
+            NULL;  -- It is there, but not preloaded.
+        END;
+    END IF;
+END
+$function$;
+
+COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
+'what still uses the columns of numbers of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';

@@ -1,0 +1,42 @@
+//! Points at which a test can make a session stand still, to kill it there.
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
+
+use crate::sequences::locks::pause;
+
+static STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// Defines the setting; called once, when the library is loaded. Superusers alone can set it, who can stop any session.
+pub(crate) fn register_setting() {
+    GucRegistry::define_string_guc(
+        c"pg_keyspace.stop_at",
+        c"Name of the point at which this session stands still, for tests.",
+        c"Its application_name tells when it is there.",
+        &STOP_AT,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL,
+    );
+}
+
+/// Stands still here until the session is ended, where the setting says so.
+#[inline]
+pub(crate) fn point(name: impl FnOnce() -> String) {
+    if let Some(wanted) = STOP_AT.get() {
+        stop(&wanted, &name());
+    }
+}
+
+#[cold]
+fn stop(wanted: &CString, name: &str) {
+    if wanted.to_bytes() != name.as_bytes() {
+        return;
+    }
+    // SAFETY: a NUL-terminated string, which is copied.
+    unsafe { pg_sys::pgstat_report_appname(wanted.as_ptr()) };
+    loop {
+        pause(Duration::from_millis(100));
+    }
+}
