@@ -59,6 +59,7 @@ const PLOT: i32 = 340;
 /// How much of the width the labels of bars have, and the figures behind the bars.
 const LABELS: i32 = 330;
 const FIGURES: i32 = 90;
+const MIB: f64 = 1_048_576.0;
 
 /// A colour on a light page, and its like on a dark one.
 #[derive(Clone, Copy)]
@@ -99,16 +100,11 @@ pub fn svg(chart: &Chart, figures: &Figures) -> Result<String> {
         Shape::Bars { others } => bars(chart, figures, others, &mut text)?,
         Shape::Lines { places, along, log } => {
             let (unit, lines) = medians(chart, figures, places)?;
-            sheet_of_lines(
-                chart,
-                &Plot { across: Across::Places { places, along }, unit, lines },
-                log,
-                &mut text,
-            )?;
+            sheet_of_lines(chart, &Plot::new(Across::Places { places, along }, unit, lines), log, &mut text)?;
         }
         Shape::Course { curve, log } => {
             let (unit, lines) = courses(chart, figures, curve, log)?;
-            sheet_of_lines(chart, &Plot { across: Across::Seconds, unit, lines }, log, &mut text)?;
+            sheet_of_lines(chart, &Plot::new(Across::Seconds, unit, lines), log, &mut text)?;
         }
     }
     Ok(with_theme(&text))
@@ -264,10 +260,21 @@ enum Across<'a> {
 struct Plot<'a> {
     across: Across<'a>,
     unit: Unit,
+    /// What stands behind a number on the axis.
+    suffix: &'static str,
     lines: Vec<Line>,
 }
 
-impl Plot<'_> {
+impl<'a> Plot<'a> {
+    fn new(across: Across<'a>, unit: Unit, mut lines: Vec<Line>) -> Self {
+        if unit != Unit::Bytes {
+            return Self { across, unit, suffix: "", lines };
+        }
+        // Of what is counted in powers of 2, so that there are round numbers on the axis.
+        lines.iter_mut().flat_map(|line| &mut line.points).for_each(|(_, value)| *value /= MIB);
+        Self { across, unit: Unit::Number, suffix: " MiB", lines }
+    }
+
     fn draw<Y>(&self, paper: &Area<'_>, bottom: f64, top: f64, heights: Y) -> Result<()>
     where
         Y: AsRangedCoord<Value = f64>,
@@ -298,7 +305,9 @@ impl Plot<'_> {
             .x_label_formatter(&|at| self.across.label(*at))
             .x_desc(along)
             .y_labels(6)
-            .y_label_formatter(&|value| Scale::of(self.unit, *value).with_unit(*value))
+            .y_label_formatter(&|value| {
+                format!("{}{}", Scale::of(self.unit, *value).with_unit(*value), self.suffix)
+            })
             .draw()
             .map_err(drawing)?;
         for (line, colour) in self.lines.iter().zip(&LINES) {

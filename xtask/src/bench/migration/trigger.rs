@@ -14,19 +14,21 @@ pub const CHAPTER: Chapter = Chapter {
     name: "trigger",
     title: "Inserting while the migration is on",
     about: "CPU time of the backend for each row of `INSERT ... SELECT`, in one transaction: orders, and audit rows that \
-            refer to orders from before, in the order of time and in none. One schema has neither columns nor triggers, \
-            one is prepared for a key migration, and one has triggers in PL/pgSQL that do the same: \
-            `NEW.id_new := key_migration_uuid(NEW.created_at, NEW.id, 'salt')`, and for audit rows `SELECT \
-            coalesce(o.id_new, key_migration_uuid(...)) INTO NEW.order_id_new FROM orders AS o WHERE o.id = NEW.order_id`, \
-            both where there is no key yet. What a trigger adds is its time less that without, \
-            in the same round; the new column itself is part of it. The references are no foreign keys: their checks \
-            would cost all three the same.",
+            refer to orders from before, in the order of time and in none. One schema is prepared for a key migration, and \
+            one has triggers in PL/pgSQL that do the same: `NEW.id_new := key_migration_uuid(NEW.created_at, NEW.id, \
+            'salt')`, and for audit rows `SELECT coalesce(o.id_new, key_migration_uuid(...)) INTO NEW.order_id_new FROM \
+            orders AS o WHERE o.id = NEW.order_id`, both where there is no key yet. What a trigger adds is its time less \
+            that of a schema with neither columns nor triggers, in the same round. What of it no trigger can save show two \
+            more: one with the column, where the INSERT gives all rows the same key, and one with a trigger that does \
+            nothing. The references are no foreign keys: their checks would cost all the same.",
     needs: &[Need::Routine("key_migration_add_reference")],
     tables: &[Table {
         corner: "CPU time, a row",
         columns: &["orders", "audit rows in the order of time", "audit rows in no order"],
         rows: &[
             ("no trigger", &["plain.orders", "plain.audit", "plain.shuffled"]),
+            ("no trigger, a key in the INSERT", &["given.orders", "given.audit", "given.shuffled"]),
+            ("empty trigger in PL/pgSQL", &["empty.orders", "empty.audit", "empty.shuffled"]),
             ("key migration", &["ours.orders", "ours.audit", "ours.shuffled"]),
             ("trigger in PL/pgSQL", &["by_hand.orders", "by_hand.audit", "by_hand.shuffled"]),
             ("what key migration adds", &["added.orders", "added.audit", "added.shuffled"]),
@@ -49,6 +51,11 @@ pub const CHAPTER: Chapter = Chapter {
             target: Some(Target::AtMost(0.3)),
         },
         Check {
+            what: "orders, the same, without what a key in the INSERT takes",
+            quantity: Quantity::Ratio { of: "ours.orders", to: "by_hand.orders", less: Some("given.orders") },
+            target: None,
+        },
+        Check {
             what: "audit rows in no order, the same",
             quantity: Quantity::Ratio { of: "added.shuffled", to: "added_by_hand.shuffled", less: None },
             target: Some(Target::AtMost(0.3)),
@@ -59,7 +66,16 @@ pub const CHAPTER: Chapter = Chapter {
 /// Rounds where the command line does not ask for more: they are short, and differences of times need some.
 const LEAST_ROUNDS: u32 = 7;
 
-const SCHEMAS: [&str; 3] = ["plain", "ours", "by_hand"];
+const SCHEMAS: [&str; 5] = ["plain", "given", "empty", "ours", "by_hand"];
+
+/// What the schema without triggers that has the columns is given.
+const KEY: &str = "'018cc251-f400-7000-8000-000000000000'::uuid";
+
+/// What any trigger costs.
+const EMPTY: &str = "
+CREATE FUNCTION empty.empty() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER empty BEFORE INSERT ON empty.orders FOR EACH ROW EXECUTE FUNCTION empty.empty();
+CREATE TRIGGER empty BEFORE INSERT ON empty.audit FOR EACH ROW EXECUTE FUNCTION empty.empty()";
 
 /// What people write by hand.
 const BY_HAND: &str = "
@@ -100,20 +116,26 @@ const KINDS: [Kind; 3] = [
 impl Kind {
     /// Inserts so many rows.
     fn insert(self, schema: &str, rows: u32) -> String {
+        let is_given = schema == "given";
+        let column = |name: &str| if is_given { format!(", {name}") } else { String::new() };
+        let key = if is_given { format!(", {KEY}") } else { String::new() };
         match self.name {
             "orders" => format!(
-                "INSERT INTO {schema}.orders (customer_id, created_at, total, address)
-                 SELECT i, '2025-01-01 00:00:00+00'::timestamptz + i * interval '1 ms', 10, 'a street'
-                 FROM generate_series(1, {rows}) AS i"
+                "INSERT INTO {schema}.orders (customer_id, created_at, total, address{})
+                 SELECT i, '2025-01-01 00:00:00+00'::timestamptz + i * interval '1 ms', 10, 'a street'{key}
+                 FROM generate_series(1, {rows}) AS i",
+                column("id_new")
             ),
             "audit" => format!(
-                "INSERT INTO {schema}.audit (order_id, what) SELECT (i - 1) / 3 + 1, 'placed'
-                 FROM generate_series(1, {rows}) AS i"
+                "INSERT INTO {schema}.audit (order_id, what{}) SELECT (i - 1) / 3 + 1, 'placed'{key}
+                 FROM generate_series(1, {rows}) AS i",
+                column("order_id_new")
             ),
             // A prime, and so no divisor of the number of orders.
             _ => format!(
-                "INSERT INTO {schema}.audit (order_id, what) SELECT i::bigint * 7919 % {rows} + 1, 'placed'
-                 FROM generate_series(1, {rows}) AS i"
+                "INSERT INTO {schema}.audit (order_id, what{}) SELECT i::bigint * 7919 % {rows} + 1, 'placed'{key}
+                 FROM generate_series(1, {rows}) AS i",
+                column("order_id_new")
             ),
         }
     }
@@ -149,7 +171,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     })?;
     for kind in KINDS.map(|kind| kind.name) {
         let values = |schema: &str| Ok(figures.series(&format!("{schema}.{kind}"))?.values.clone());
-        let [plain, ours, by_hand]: [Result<Vec<f64>>; 3] = SCHEMAS.map(values);
+        let [plain, _, _, ours, by_hand]: [Result<Vec<f64>>; SCHEMAS.len()] = SCHEMAS.map(values);
         for (plain, (ours, by_hand)) in plain?.into_iter().zip(ours?.into_iter().zip(by_hand?)) {
             figures.add(&format!("added.{kind}"), Unit::Seconds, ours - plain);
             figures.add(&format!("added_by_hand.{kind}"), Unit::Seconds, by_hand - plain);
@@ -160,7 +182,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
 
 /// Takes the rows away, once it is seen that they have keys.
 fn empty(client: &mut Client, schema: &str, kind: Kind, rows: u32) -> Result<()> {
-    if schema != "plain" {
+    if schema != "plain" && schema != "empty" {
         let (key, condition) = match kind.table {
             "orders" => ("id_new", format!("id > {rows}")),
             _ => ("order_id_new", "true".to_owned()),
@@ -191,10 +213,16 @@ fn prepare(server: &Server, orders: u32) -> Result<Client> {
              );
              CREATE TABLE {schema}.audit (no bigserial PRIMARY KEY, order_id bigint NOT NULL, what text);
              {}",
-            KINDS[0].insert(schema, orders)
+            KINDS[0].insert("plain", orders).replace("INSERT INTO plain", &format!("INSERT INTO {schema}"))
         );
         client.batch_execute(&create).context("could not create the tables")?;
     }
+    client
+        .batch_execute(
+            "ALTER TABLE given.orders ADD COLUMN id_new uuid; ALTER TABLE given.audit ADD COLUMN order_id_new uuid",
+        )
+        .context("could not add columns")?;
+    client.batch_execute(EMPTY).context("could not create empty triggers")?;
     client.batch_execute(BY_HAND).context("could not create the triggers")?;
     for statement in [
         "SELECT key_migration_create('ours.orders')",
