@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use crate::foreign::{self, Beside};
 use crate::{PgConfig, Run};
 
 /// The programs of the server's side; where they are installed among a whole system's, nothing else is copied.
@@ -95,6 +96,43 @@ impl InstallTree {
             pgxs: pg.pkglibdir().join("pgxs"),
         };
         tree.check_relocation(&root)?;
+        Ok(tree)
+    }
+
+    /// Copies the PostgreSQL of a system beside this one, with the extension as it was built there, into the directory of
+    /// `run`. It runs on this system; Debian's layout is assumed.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing there or cannot be copied.
+    pub fn of_system_beside(run: &Arc<Run>, beside: &Beside) -> Result<Self> {
+        let major = beside.major;
+        let root = run.make_directory(&format!("beside-{major}"))?;
+        let theirs = |path: &str| beside.root.join("usr").join(path.replace("NN", &major.to_string()));
+        let ours = |path: &str| root.join(path.replace("NN", &major.to_string()));
+        let (bindir, pkglibdir) = (ours("lib/postgresql/NN/bin"), ours("lib/postgresql/NN/lib"));
+        let sharedir = ours("share/postgresql/NN");
+        copy_all(&theirs("lib/postgresql/NN/lib"), &pkglibdir, &["pgxs", "bitcode"])?;
+        copy_all(&theirs("share/postgresql/NN"), &sharedir, &["man"])?;
+        let loaded =
+            ["libpqwalreceiver.so", "dict_snowball.so", "plpgsql.so"].map(|name| pkglibdir.join(name));
+        foreign::adopt(
+            &beside.root,
+            &theirs("lib/postgresql/NN/bin"),
+            &PROGRAMS,
+            &loaded,
+            &bindir,
+            &root.join("support"),
+        )?;
+        let tree = Self {
+            run: Arc::clone(run),
+            major,
+            extension_dir: sharedir.join("extension"),
+            pgxs: pkglibdir.join("pgxs"),
+            bindir,
+            pkglibdir,
+        };
+        tree.install(&Extension::of_checkout(beside.library.clone())?)?;
         Ok(tree)
     }
 
@@ -272,6 +310,23 @@ fn relocate(directories: &[&Path], root: &Path) -> Result<Vec<PathBuf>> {
         bail!("the directories of PostgreSQL have no common root");
     }
     Ok(components.iter().map(|parts| root.join(parts.iter().skip(common).collect::<PathBuf>())).collect())
+}
+
+/// Copies a directory with all below it, but for what is named so at its top.
+fn copy_all(from: &Path, to: &Path, unwanted: &[&str]) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| cannot("make", to))?;
+    for entry in std::fs::read_dir(from).with_context(|| cannot("read", from))?.flatten() {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if unwanted.iter().any(|name| entry.file_name() == OsStr::new(name)) {
+            continue;
+        }
+        if source.is_dir() {
+            copy_all(&source, &target, &[])?;
+        } else if source.is_file() {
+            std::fs::copy(&source, &target).with_context(|| cannot("copy", &source))?;
+        }
+    }
+    Ok(())
 }
 
 fn link_entries(from: &Path, to: &Path, wanted: impl Fn(&OsStr) -> bool) -> Result<()> {

@@ -56,7 +56,7 @@ impl Server {
     ///
     /// When it does not start; the error ends with its log.
     pub fn start(tree: &InstallTree, name: &str, settings: &[&str]) -> Result<Self> {
-        let directory = initialise(tree, name)?;
+        let directory = initialise(tree, name, &[])?;
         let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
         server.append_settings(&["port = 5432"])?;
         server.append_settings(COMMON)?;
@@ -182,13 +182,26 @@ impl Server {
     /// When pg_upgrade refuses, or the new server does not start.
     pub fn upgrade(old: &mut Self, name: &str) -> Result<Self> {
         let tree = old.tree.clone();
-        let directory = initialise(&tree, name)?;
+        Self::upgrade_to(old, &tree, name)
+    }
+
+    /// Moves a server to another installation, of its own version or a later one, by pg_upgrade, and starts it there. The old
+    /// one is stopped.
+    ///
+    /// # Errors
+    ///
+    /// When pg_upgrade refuses, or the new server does not start.
+    pub fn upgrade_to(old: &mut Self, tree: &InstallTree, name: &str) -> Result<Self> {
+        // Both must agree on checksums, and from 18 on they are made unless told otherwise.
+        let checksums: &[&str] =
+            if tree.major() >= 18 && old.tree.major() < 18 { &["--no-data-checksums"] } else { &[] };
+        let directory = initialise(tree, name, checksums)?;
         old.stop()?;
         let output = tree
             .command("pg_upgrade")
             .args(["--username", SUPERUSER, "--link", "--no-sync"])
             .arg("--old-bindir")
-            .arg(tree.bindir())
+            .arg(old.tree.bindir())
             .arg("--new-bindir")
             .arg(tree.bindir())
             .arg("--old-datadir")
@@ -202,9 +215,14 @@ impl Server {
             .output()
             .context("could not run pg_upgrade")?;
         if !output.status.success() {
-            bail!("pg_upgrade failed: {}", String::from_utf8_lossy(&output.stdout).trim());
+            bail!(
+                "pg_upgrade failed: {}\n{}\n{}",
+                String::from_utf8_lossy(&output.stdout).trim(),
+                String::from_utf8_lossy(&output.stderr).trim(),
+                upgrade_logs(&directory)
+            );
         }
-        let mut server = Self { tree, name: name.to_owned(), directory, process: None };
+        let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
         server.append_settings(&["port = 5432"])?;
         server.append_settings(COMMON)?;
         server.open_here()?;
@@ -511,7 +529,7 @@ impl Server {
 }
 
 /// Makes a data directory in a directory of its own.
-fn initialise(tree: &InstallTree, name: &str) -> Result<PathBuf> {
+fn initialise(tree: &InstallTree, name: &str, more: &[&str]) -> Result<PathBuf> {
     let directory = tree.run().make_directory(name)?;
     let output = tree
         .command("initdb")
@@ -525,6 +543,7 @@ fn initialise(tree: &InstallTree, name: &str) -> Result<PathBuf> {
             "--pgdata",
         ])
         .arg(directory.join("data"))
+        .args(more)
         .stdin(Stdio::null())
         .output()
         .context("could not run initdb")?;
@@ -532,6 +551,27 @@ fn initialise(tree: &InstallTree, name: &str) -> Result<PathBuf> {
         bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(directory)
+}
+
+/// The errors in what pg_upgrade has left of its logs.
+fn upgrade_logs(directory: &Path) -> String {
+    let mut found = String::new();
+    let mut waiting = vec![directory.join("data/pg_upgrade_output.d")];
+    while let Some(path) = waiting.pop() {
+        for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                waiting.push(entry.path());
+                continue;
+            }
+            let text = std::fs::read(entry.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let errors = text
+                .lines()
+                .filter(|line| ["error", "FATAL", "could not"].iter().any(|word| line.contains(word)));
+            errors.take(5).for_each(|line| found.push_str(&format!("{line}\n")));
+        }
+    }
+    found
 }
 
 enum Launch {

@@ -7,6 +7,7 @@ mod dump;
 mod objects;
 mod plpgsql;
 mod update;
+mod upgrade;
 mod versions;
 
 use pg_test::{InstallTree, Server};

@@ -12,10 +12,12 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use nix::unistd::{getgid, getuid};
+use pg_test::Beside;
 
 use crate::cargo;
 use crate::prerequisites::{self, Options, succeeds};
@@ -126,13 +128,56 @@ pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Res
     Ok(status.success())
 }
 
+/// The systems that are there with the extension built in them from the sources as they are.
+pub fn built() -> Vec<Beside> {
+    let Ok(caches) = cache_directory() else { return Vec::new() };
+    let found = RELEASES.into_iter().filter_map(|release| {
+        let root = system_of(&caches, release);
+        let library = target_of(release).join("release/libpg_keyspace.so");
+        let is_ready =
+            make::is_complete(&root, &release.packages()) && modified(&library)? >= newest_source()?;
+        is_ready.then_some(Beside { major: release.major, root, library })
+    });
+    found.collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+/// When what the library is made of was last changed.
+fn newest_source() -> Option<SystemTime> {
+    let top = cargo::workspace_root();
+    let mut waiting = ["src", "crates/keyspace/src", "sql"].map(|path| top.join(path)).to_vec();
+    let mut newest = modified(&top.join("Cargo.lock"))?;
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(directory).ok()?.flatten() {
+            if entry.path().is_dir() {
+                waiting.push(entry.path())
+            } else {
+                newest = newest.max(modified(&entry.path())?)
+            }
+        }
+    }
+    Some(newest)
+}
+
+fn system_of(caches: &Path, release: Release) -> PathBuf {
+    caches.join(format!("postgresql-{}", release.major))
+}
+
+/// Where cargo builds in there: another system has another libc.
+fn target_of(release: Release) -> PathBuf {
+    cargo::target_directory().join(format!("beside-{}", release.major))
+}
+
 /// What a command in there finds of this machine.
 struct Inner {
     /// The toolchain.
     sysroot: PathBuf,
     /// What cargo has fetched, and how it is configured.
     cargo_home: PathBuf,
-    /// Where it builds: another system has another libc.
+    /// Where it builds.
     target: PathBuf,
 }
 
@@ -146,7 +191,7 @@ impl Inner {
         }
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
-        let target = cargo::target_directory().join(format!("beside-{}", release.major));
+        let target = target_of(release);
         let directories =
             Self { sysroot, cargo_home: cargo_home.context("neither CARGO_HOME nor HOME is set")?, target };
         for directory in [&directories.cargo_home, &directories.target] {
@@ -199,7 +244,7 @@ fn is_passed_on(name: &str) -> bool {
 fn ensure(options: &Options, release: Release) -> Result<PathBuf> {
     let caches = cache_directory()?;
     std::fs::create_dir_all(&caches).with_context(|| format!("could not make {}", caches.display()))?;
-    let root = caches.join(format!("postgresql-{}", release.major));
+    let root = system_of(&caches, release);
     if make::is_complete(&root, &release.packages()) {
         return Ok(root);
     }

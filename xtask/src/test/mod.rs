@@ -71,7 +71,10 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
 pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> Result<bool> {
     let (mut all, mut is_good) = (Tally::default(), true);
     let mut lines = String::new();
-    for major in TESTED {
+    // What is here comes last: it is upgraded to what was built beside it.
+    let mut versions = TESTED;
+    versions.sort_by_key(|major| matches!(versions::place(&options.of_version(*major)), Ok(Place::Here)));
+    for major in versions {
         println!("\n==> PostgreSQL {major}");
         let found = run_version(&options.of_version(major), major, only, filter).unwrap_or_else(|error| {
             let mut tally = Tally::default();

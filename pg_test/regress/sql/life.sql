@@ -1,0 +1,60 @@
+-- Installed in a schema with an odd name, used, dropped, and installed again.
+CREATE DATABASE regress_life;
+\c regress_life
+SET client_min_messages = warning;
+CREATE SCHEMA "Key; Space {1} - %I";
+CREATE EXTENSION pg_keyspace SCHEMA "Key; Space {1} - %I";
+-- It stays where it is.
+CREATE SCHEMA other;
+ALTER EXTENSION pg_keyspace SET SCHEMA other;
+\echo :LAST_ERROR_SQLSTATE
+ALTER SCHEMA "Key; Space {1} - %I" RENAME TO elsewhere;
+ALTER SCHEMA elsewhere RENAME TO "Key; Space {1} - %I";
+CREATE SCHEMA shop;
+SET search_path = shop, "Key; Space {1} - %I";
+CREATE SEQUENCE ticket_no;
+CREATE TABLE ticket (id bigint PRIMARY KEY DEFAULT partitioned_nextval('ticket_no'), made uuid DEFAULT "Key; Space {1} - %I".uuidv7());
+CREATE TABLE parcel (id ulid PRIMARY KEY DEFAULT ulid(), no serial, note text);
+CREATE TABLE orders (id serial PRIMARY KEY);
+CREATE VIEW latest AS SELECT max(id) AS id FROM parcel;
+CREATE FUNCTION next_ticket() RETURNS bigint LANGUAGE sql AS 'SELECT partitioned_nextval(''ticket_no'')';
+-- From where nothing of ours is in the search_path.
+SET search_path = '';
+SELECT sequence, action, restart FROM "Key; Space {1} - %I".setup_interleaved_sequences(2, 3) ORDER BY sequence::text COLLATE "C";
+SELECT action FROM "Key; Space {1} - %I".guard_interleaved_sequences('{shop}');
+CALL "Key; Space {1} - %I".setup_interleaved_sequences_in_batches(2, 3);
+SELECT in_order FROM "Key; Space {1} - %I".interleaved_sequences;
+SELECT * FROM "Key; Space {1} - %I".check_interleaved_sequences();
+SELECT node, nodes FROM "Key; Space {1} - %I".interleaved_node;
+INSERT INTO shop.ticket DEFAULT VALUES RETURNING id % 3 AS class, pg_catalog.substr(made::text, 15, 1) AS version;
+INSERT INTO shop.parcel DEFAULT VALUES RETURNING no % 3 AS class;
+SELECT state FROM "Key; Space {1} - %I".interleaved_setup_progress;
+-- What uses it keeps it from being dropped.
+SET search_path = shop;
+\set VERBOSITY terse
+DROP EXTENSION pg_keyspace;
+\echo :LAST_ERROR_SQLSTATE
+DROP SCHEMA "Key; Space {1} - %I";
+\echo :LAST_ERROR_SQLSTATE
+DROP TYPE "Key; Space {1} - %I".ulid;
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE "Key; Space {1} - %I".interleaved_node;
+\echo :LAST_ERROR_SQLSTATE
+-- With all that, rows, sequences and their class stay.
+DROP EXTENSION pg_keyspace CASCADE;
+SELECT count(*) FROM ticket;
+SELECT column_name, column_default FROM information_schema.columns WHERE table_schema = 'shop' ORDER BY table_name COLLATE "C", ordinal_position;
+SELECT sequencename, increment_by, start_value FROM pg_sequences WHERE schemaname = 'shop' ORDER BY 1;
+SELECT count(*) AS triggers FROM pg_trigger WHERE NOT tgisinternal;
+SELECT count(*) AS left_behind FROM pg_proc WHERE probin ~ 'pg_keyspace';
+SELECT count(*) AS left_behind FROM pg_class WHERE relnamespace = '"Key; Space {1} - %I"'::regnamespace;
+SELECT count(*) AS left_behind FROM pg_event_trigger;
+-- Installed again it knows nothing of before, and sees what is in use.
+CREATE EXTENSION pg_keyspace SCHEMA other;
+SELECT count(*) FROM other.interleaved_node;
+SELECT sequence, action, restart, old_increment FROM other.setup_interleaved_sequences(1, 3) ORDER BY sequence::text COLLATE "C";
+-- A function that is written as text is no dependency: it is found missing when it is called.
+SELECT next_ticket();
+\echo :LAST_ERROR_SQLSTATE
+\c pg_keyspace_regression
+DROP DATABASE regress_life;

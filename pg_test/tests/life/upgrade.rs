@@ -1,0 +1,109 @@
+//! pg_upgrade from 15 over 17 to 18, with `ulid` columns, indexes and a node.
+
+use pg_test::{Beside, InstallTree, Server, skip};
+use postgres::Client;
+
+use crate::{DATABASE, start};
+
+const NAME: &str = "trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node";
+
+const SCHEMA: &str = "
+    CREATE EXTENSION pg_keyspace;
+    CREATE TABLE parcel (id ulid PRIMARY KEY DEFAULT ulid(), sender ulid, stops ulid[], no bigserial);
+    CREATE INDEX parcel_sender ON parcel (sender, id);
+    CREATE INDEX parcel_hash ON parcel USING hash (sender);
+    CREATE INDEX parcel_time ON parcel USING brin (id ulid_minmax_multi_ops);
+    CREATE TABLE ticket (id bigint PRIMARY KEY, made uuid DEFAULT public.uuidv7());
+    CREATE SEQUENCE ticket_no OWNED BY ticket.id;
+    ALTER TABLE ticket ALTER id SET DEFAULT partitioned_nextval('ticket_no');
+    SELECT setup_interleaved_sequences(2, 3);
+    SELECT guard_interleaved_sequences(tables => '{parcel}');
+    INSERT INTO parcel (sender, stops) SELECT ulid(), ARRAY[ulid(), NULL] FROM generate_series(1, 2000);
+    INSERT INTO ticket SELECT FROM generate_series(1, 50);
+    ANALYZE;";
+
+const ROWS: &str = "SELECT md5(string_agg(p::text, ' ' ORDER BY id)) || (SELECT md5(string_agg(t::text, ' ' ORDER BY id)) FROM ticket t)
+                    FROM parcel p";
+
+fn one<T: for<'a> postgres::types::FromSql<'a>>(client: &mut Client, query: &str) -> T {
+    client.query_one(query, &[]).unwrap().get(0)
+}
+
+/// The trap: attribute options that a server of 15 has stored of its own, and that the DDL of a later one does not know.
+/// Tells how many, and takes them out; what users have set stays.
+fn take_out_what_core_cannot_carry(client: &mut Client) {
+    let options = "WITH taken AS (
+                       UPDATE pg_attribute SET attoptions = NULL
+                       WHERE attoptions IS NOT NULL AND attoptions::text LIKE '{pg_attver=%}' RETURNING 1)
+                   SELECT count(*) FROM taken";
+    client.batch_execute("SET allow_system_table_mods = on").unwrap();
+    println!(
+        "columns with the attribute option pg_attver, which is taken out: {}",
+        one::<i64>(client, options)
+    );
+}
+
+#[test]
+fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
+    let mut beside = Beside::all();
+    beside.sort_by_key(|beside| beside.major);
+    let mut server = start(&[]);
+    let first = server.tree().major();
+    beside.retain(|beside| beside.major > first);
+    if beside.is_empty() {
+        return skip(
+            NAME,
+            "no later PostgreSQL is set up beside this one with the extension as it is; run the tests with --pg 17 and --pg 18 before",
+        );
+    }
+    let mut client = server.connect(DATABASE).unwrap();
+    client.batch_execute(SCHEMA).unwrap();
+    let rows: String = one(&mut client, ROWS);
+    for beside in beside {
+        take_out_what_core_cannot_carry(&mut client);
+        drop(client);
+        let from = server.tree().major();
+        let tree = InstallTree::of_system_beside(server.tree().run(), &beside).unwrap();
+        server = Server::upgrade_to(&mut server, &tree, &format!("upgraded-{}", beside.major)).unwrap();
+        client = server.connect(DATABASE).unwrap();
+        println!("{from} to {}: {}", beside.major, one::<String>(&mut client, "SELECT version()"));
+        assert_eq!(one::<String>(&mut client, ROWS), rows, "rows on {}", beside.major);
+        // Indexes are files that were linked: they are whole, and find what a scan finds.
+        client.batch_execute("CREATE EXTENSION IF NOT EXISTS amcheck").unwrap();
+        let check = "SELECT count(bt_index_parent_check(indexrelid, true, true)::text) FROM pg_index
+                     JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam
+                     WHERE indrelid = 'parcel'::regclass AND a.amname = 'btree'";
+        assert_eq!(one::<i64>(&mut client, check), 2);
+        let found = "SELECT count(*) FROM parcel p WHERE EXISTS (SELECT FROM parcel q WHERE q.sender = p.sender AND q.id = p.id)";
+        client
+            .batch_execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+            .unwrap();
+        assert_eq!(one::<i64>(&mut client, found), 2000);
+        client.batch_execute("RESET ALL").unwrap();
+        // The system identifier is another, so it is no node until somebody confirms it.
+        let refused = client.batch_execute("INSERT INTO ticket DEFAULT VALUES").unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "55000");
+        client.batch_execute("SELECT confirm_interleaved_node()").unwrap();
+        let no: i64 = one(&mut client, "INSERT INTO ticket DEFAULT VALUES RETURNING id");
+        assert_eq!(no % 3, 2);
+        assert_eq!(client.query("SELECT * FROM check_interleaved_sequences()", &[]).unwrap().len(), 0);
+        client.batch_execute("DELETE FROM ticket WHERE id = (SELECT max(id) FROM ticket)").unwrap();
+        // What 18 can do beyond is a statement away (trap_k18).
+        let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
+                            WHERE opfname = 'ulid_ops' AND amprocnum = 6 AND amproc::regproc::text LIKE '%skipsupport'";
+        assert_eq!(one::<i64>(&mut client, skip_support), 0, "the objects are those of the first version");
+        if beside.major >= 18 {
+            client
+                .batch_execute(
+                    "CREATE FUNCTION ulid_skipsupport(internal) RETURNS void
+                         LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'uuid_skipsupport';
+                     ALTER OPERATOR FAMILY ulid_ops USING btree ADD FUNCTION 6 (ulid, ulid) ulid_skipsupport(internal)",
+                )
+                .unwrap();
+            assert!(one::<bool>(
+                &mut client,
+                "SELECT bool_and(amvalidate(oid)) FROM pg_opclass WHERE opcname = 'ulid_ops'"
+            ));
+        }
+    }
+}
