@@ -11,16 +11,15 @@ mod order;
 mod record;
 mod report;
 mod schema;
+mod striker;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use postgres::Client;
 use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -33,13 +32,11 @@ use gate::Ends;
 pub use report::Report;
 pub use schema::DATABASE;
 use schema::TABLES;
-use writer::{APPLICATION, Shared, Writer};
+use striker::Striker;
+use writer::{Shared, Writer};
 
 /// How long everything may take to be applied at the end, and a step between.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// A sign of life comes so often.
-const REPORT_EVERY: Duration = Duration::from_secs(15);
 
 /// What keeps nodes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +165,7 @@ impl Chaos {
             }
             let outcome = {
                 let _ends = Ends(&shared.gate);
-                let mut striker = Striker { cluster: &mut *cluster, shared, say, begun, said: begun };
+                let mut striker = Striker::new(cluster, shared, say);
                 let outcome = striker.run(schedule, &options, strikes);
                 // Whatever went wrong, writers who wait for a server come to their end.
                 outcome.and(striker.calm())
@@ -275,179 +272,4 @@ fn set_up_the_first_twice(cluster: &Cluster, classes: i32) -> Result<()> {
         cluster.connect(node)?.query_one(set_up, &[&class, &classes]).context("could not set up a node")?;
     }
     Ok(())
-}
-
-/// Strikes and mends.
-struct Striker<'a> {
-    cluster: &'a mut Cluster,
-    shared: &'a Shared,
-    say: &'a mut dyn FnMut(&str),
-    begun: Instant,
-    said: Instant,
-}
-
-impl Striker<'_> {
-    fn run(
-        &mut self,
-        schedule: Schedule,
-        options: &Options,
-        strikes: &mut Vec<(Kind, Duration)>,
-    ) -> Result<()> {
-        let end = self.begun + options.lasts;
-        for strike in schedule {
-            let at = Instant::now() + strike.after;
-            self.wait_until(at.min(end));
-            if at >= end || strikes.len() as u64 >= options.most_faults {
-                return Ok(());
-            }
-            let what = format!("{}: {}", self.name(strike), strike.kind);
-            let begun = Instant::now();
-            self.strike(strike).with_context(|| what.clone())?;
-            self.cluster.reconnect().with_context(|| format!("after {what}"))?;
-            let took = begun.elapsed();
-            strikes.push((strike.kind, took));
-            self.tell(&format!("{what}; all is well again after {:.1} s", took.as_secs_f64()));
-        }
-        self.wait_until(end);
-        Ok(())
-    }
-
-    /// Where it strikes.
-    fn name(&self, strike: Strike) -> String {
-        let name = |node: usize| self.cluster.server(node).map_or("?", |server| server.name());
-        let with = if strike.with_a_line_cut { ", and another line cut" } else { "" };
-        match strike.kind {
-            Kind::Cut | Kind::Stall => format!("{} to {}{with}", name(strike.node), name(strike.other)),
-            Kind::Restore | Kind::Clone => format!("{} from {}{with}", name(strike.node), name(strike.other)),
-            _ => format!("{}{with}", name(strike.node)),
-        }
-    }
-
-    fn strike(&mut self, strike: Strike) -> Result<()> {
-        let (node, other) = (strike.node, strike.other);
-        // The way back, which a fault of one line does not strike.
-        if strike.with_a_line_cut {
-            self.cluster.link(other, node)?.cut();
-        }
-        let outlasted = Instant::now() + strike.lasts;
-        match strike.kind {
-            Kind::Pause => {
-                self.cluster.server(node)?.pause()?;
-                self.wait_until(outlasted);
-                self.cluster.server(node)?.resume()?;
-            }
-            Kind::Cut => {
-                self.cluster.link(node, other)?.cut();
-                self.wait_until(outlasted);
-                self.cluster.link(node, other)?.mend();
-            }
-            Kind::Stall => {
-                self.cluster.link(node, other)?.stall();
-                self.wait_until(outlasted);
-                self.cluster.link(node, other)?.mend();
-            }
-            Kind::Isolate => {
-                self.cluster.links_of(node).for_each(crate::Link::cut);
-                self.wait_until(outlasted);
-                self.cluster.links_of(node).for_each(crate::Link::mend);
-            }
-            Kind::KillWriter | Kind::KillProcess => self.kill_process(strike)?,
-            Kind::KillPostmaster => self.end_and_launch(strike, crate::Server::kill9)?,
-            Kind::KillAll => self.end_and_launch(strike, crate::Server::kill9_all)?,
-            Kind::Immediate => self.end_and_launch(strike, crate::Server::crash)?,
-            Kind::Fast => self.end_and_launch(strike, crate::Server::stop)?,
-            Kind::FailOver => self.fail_over(strike)?,
-            Kind::Restore | Kind::Clone => {
-                let held = self.shared.gate.hold(PATIENCE)?;
-                if !self.cluster.catch_up(PATIENCE)? {
-                    bail!("replication does not go on");
-                }
-                self.cluster.replace(node, other, strike.kind.copy())?;
-                drop(held);
-            }
-        }
-        if strike.with_a_line_cut {
-            self.cluster.link(other, node)?.mend();
-        }
-        Ok(())
-    }
-
-    /// The others go on meanwhile.
-    fn end_and_launch(&mut self, strike: Strike, end: fn(&mut crate::Server) -> Result<()>) -> Result<()> {
-        end(self.cluster.server_mut(strike.node)?)?;
-        self.wait_until(Instant::now() + strike.lasts);
-        self.cluster.server_mut(strike.node)?.launch()
-    }
-
-    /// One process of a server, which then recovers by itself.
-    fn kill_process(&mut self, strike: Strike) -> Result<()> {
-        let server = self.cluster.server(strike.node)?;
-        let mut client = server.connect(DATABASE)?;
-        let query =
-            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (application_name = $1) = $2
-                     ORDER BY backend_type, pid";
-        let is_writer = strike.kind == Kind::KillWriter;
-        let rows =
-            client.query(query, &[&APPLICATION, &is_writer]).context("could not list the processes")?;
-        let Some(row) = rows.get(strike.which as usize % rows.len().max(1)) else { return Ok(()) };
-        server.kill9_backend(row.get(0))?;
-        // Everybody's connection ends, and then the server is back.
-        let deadline = Instant::now() + PATIENCE;
-        while is_open(&mut client) || server.connect(DATABASE).is_err() {
-            if Instant::now() > deadline {
-                bail!("the server did not recover");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    /// Cut off from the others a node goes on, then it is lost, and its standby takes its place. Without the cut the others
-    /// might have got what the standby had not; PostgreSQL keeps them back from 17 on (`synchronized_standby_slots`).
-    fn fail_over(&mut self, strike: Strike) -> Result<()> {
-        let node = strike.node;
-        let standby = self.cluster.add_standby(node)?;
-        self.cluster.links_of(node).for_each(crate::Link::cut);
-        // What the others hold of it, the standby holds, too; what it holds of them, too.
-        self.cluster.wait_for_standby(node, &standby)?;
-        self.wait_until(Instant::now() + strike.lasts);
-        self.cluster.server_mut(node)?.kill9_all()?;
-        self.cluster.fail_over(node, standby)?;
-        self.cluster.links_of(node).for_each(crate::Link::mend);
-        Ok(())
-    }
-
-    /// Everything runs, and every line is open.
-    fn calm(&mut self) -> Result<()> {
-        for node in 0..self.cluster.count() {
-            self.cluster.links_of(node).for_each(crate::Link::mend);
-            let server = self.cluster.server_mut(node)?;
-            server.resume()?;
-            if !server.is_running() {
-                server.launch()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets time go by, with a sign of life.
-    fn wait_until(&mut self, moment: Instant) {
-        while Instant::now() < moment {
-            self.shared.gate.wait_until(moment.min(self.said + REPORT_EVERY));
-            if self.said.elapsed() >= REPORT_EVERY {
-                self.tell("writing");
-            }
-        }
-    }
-
-    fn tell(&mut self, what: &str) {
-        self.said = Instant::now();
-        let elapsed = self.begun.elapsed().as_secs();
-        let inserts = self.shared.inserts.load(Ordering::Relaxed);
-        (self.say)(&format!("{:>3}:{:02}  {inserts:>9} rows  {what}", elapsed / 60, elapsed % 60));
-    }
-}
-
-fn is_open(client: &mut Client) -> bool {
-    client.batch_execute("SELECT 1").is_ok()
 }
