@@ -1137,6 +1137,7 @@ CREATE TABLE @extschema@.key_migration_table (
     filled_rows bigint NOT NULL DEFAULT 0,
     busy_time interval NOT NULL DEFAULT '0',
     vacuumed_page bigint NOT NULL DEFAULT 0,
+    view_name name,
     started_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamp with time zone,
@@ -1379,14 +1380,14 @@ BEGIN
 END
 $procedure$;
 
-CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass)
+CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass, way text DEFAULT 'rename')
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_cutover');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'cut over', NULL, NULL, NULL);
+    PERFORM @extschema@.key_migration_begin(migration, 'cut over', way, NULL, NULL);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1435,8 +1436,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_next() IS
 'part of the procedures of key migrations: each further transaction';
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
-COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass) IS
-'give the new columns of a key migration the names of the old ones, in one short transaction, tried until no lock has to be waited for';
+COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
+'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
 COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
 'take the cut-over of a key migration back, or, before it, everything else';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text) IS
@@ -1559,6 +1560,15 @@ BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    -- The table beneath a view that a cut-over has made.
+    root := coalesce((SELECT t.relation FROM @extschema@.key_migration_table t
+                      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
+                      JOIN pg_catalog.pg_class v ON v.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
+                           AND v.relname OPERATOR(pg_catalog.=) t.view_name AND v.relkind OPERATOR(pg_catalog.=) 'v'
+                      WHERE v.oid OPERATOR(pg_catalog.=) root AND t.migration OPERATOR(pg_catalog.=) t.relation
+                        AND t.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
+                        AND t.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), root);
     IF NOT EXISTS (SELECT FROM @extschema@.key_migration m
                    WHERE m.relation OPERATOR(pg_catalog.=) root AND m.finalized_at IS NULL
                      AND m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)

@@ -34,14 +34,14 @@ BEGIN
 END
 $procedure$;
 
-CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass)
+CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass, way text DEFAULT 'rename')
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_cutover');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'cut over', NULL, NULL, NULL);
+    PERFORM @extschema@.key_migration_begin(migration, 'cut over', way, NULL, NULL);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -90,8 +90,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_next() IS
 'part of the procedures of key migrations: each further transaction';
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
-COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass) IS
-'give the new columns of a key migration the names of the old ones, in one short transaction, tried until no lock has to be waited for';
+COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
+'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
 COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
 'take the cut-over of a key migration back, or, before it, everything else';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text) IS

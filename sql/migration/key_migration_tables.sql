@@ -49,6 +49,7 @@ CREATE TABLE @extschema@.key_migration_table (
     filled_rows bigint NOT NULL DEFAULT 0,
     busy_time interval NOT NULL DEFAULT '0',
     vacuumed_page bigint NOT NULL DEFAULT 0,
+    view_name name,
     started_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamp with time zone,

@@ -15,6 +15,15 @@ BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    -- The table beneath a view that a cut-over has made.
+    root := coalesce((SELECT t.relation FROM @extschema@.key_migration_table t
+                      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
+                      JOIN pg_catalog.pg_class v ON v.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
+                           AND v.relname OPERATOR(pg_catalog.=) t.view_name AND v.relkind OPERATOR(pg_catalog.=) 'v'
+                      WHERE v.oid OPERATOR(pg_catalog.=) root AND t.migration OPERATOR(pg_catalog.=) t.relation
+                        AND t.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
+                        AND t.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), root);
     IF NOT EXISTS (SELECT FROM @extschema@.key_migration m
                    WHERE m.relation OPERATOR(pg_catalog.=) root AND m.finalized_at IS NULL
                      AND m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)

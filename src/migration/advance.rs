@@ -46,7 +46,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     Advance { through: Phase, max_pages: Option<i64> },
-    CutOver,
+    CutOver { by_views: bool },
     RollBack,
     Finalize,
 }
@@ -170,7 +170,14 @@ fn key_migration_begin(
             }
             Task::Advance { through, max_pages }
         }
-        Some("cut over") => Task::CutOver,
+        Some("cut over") => match or_raise(through.ok_or_else(|| null("way"))) {
+            "rename" => Task::CutOver { by_views: false },
+            "view" => Task::CutOver { by_views: true },
+            other => raise(report(
+                Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
+                    .hint("The way is \"rename\" or \"view\"."),
+            )),
+        },
         Some("roll back") => Task::RollBack,
         _ => Task::Finalize,
     };
@@ -188,18 +195,19 @@ fn begin(
 ) -> Result<Progress, Failure> {
     check_transaction(match task {
         Task::Advance { .. } => c"key_migration_advance()",
-        Task::CutOver => c"key_migration_cutover()",
+        Task::CutOver { .. } => c"key_migration_cutover()",
         Task::RollBack => c"key_migration_rollback()",
         Task::Finalize => c"key_migration_finalize()",
     })?;
     stored::check_may_write(function)?;
+    let relation = stored::beneath(function, relation)?;
     let migration = stored::existing(function, relation)?;
     let lock = SessionLock::take(relation)?;
     if task == Task::Finalize {
         switch::check_confirmation(&migration, function, confirm)?;
     }
     if migration.options.cut_over
-        && let Task::Advance { .. } | Task::CutOver = task
+        && let Task::Advance { .. } | Task::CutOver { .. } = task
     {
         let message = format!("the key migration of table {} is cut over already", relation_name(relation));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -278,7 +286,7 @@ impl Progress {
         self.told_pause = false;
         match self.task {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
-            Task::CutOver => switch::cut_over(self, &migration),
+            Task::CutOver { by_views } => switch::cut_over(self, &migration, by_views),
             Task::RollBack => switch::roll_back(self, &migration),
             Task::Finalize => switch::finalize(self, &migration),
         }

@@ -256,6 +256,7 @@ fn key_migration_set(
     or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
         stored::check_may_write(function)?;
+        let relation = stored::beneath(function, relation)?;
         let _: Migration = stored::existing(function, relation)?;
         stored::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \

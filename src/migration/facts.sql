@@ -184,6 +184,13 @@ tables AS (
         'name', c.relname,
         'kind', c.relkind,
         'access_method', coalesce((SELECT m.amname FROM pg_am m WHERE m.oid = c.relam), ''),
+        'owner', pg_get_userbyid(c.relowner),
+        'grants', coalesce((SELECT jsonb_agg(jsonb_build_object(
+                                'grantee', CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END,
+                                'privilege', a.privilege_type, 'grantable', a.is_grantable)
+                                ORDER BY a.grantee, a.privilege_type)
+                            FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner), '[]'),
+        'row_security', c.relrowsecurity,
         'persistence', c.relpersistence,
         'rows', greatest(c.reltuples, 0)::bigint,
         'heap_bytes', CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,
@@ -234,6 +241,7 @@ foreign_keys AS (
 )
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
+    'major', current_setting('server_version_num')::integer / 10000,
     'root', $1::bigint,
     'key_range', NULL,
     'tables', coalesce((SELECT list FROM tables), '[]'),

@@ -122,7 +122,9 @@ fn read(
     arguments: &Arguments<'_>,
 ) -> Result<(Facts, Plan), Failure> {
     let options = arguments.options()?;
-    match stored::load(function, relation)?.filter(|migration| !migration.is_finalized) {
+    match stored::load(function, stored::beneath(function, relation)?)?
+        .filter(|migration| !migration.is_finalized)
+    {
         Some(migration) => migration.plan(function),
         None => {
             let (facts, options) = fresh(function, relation, options)?;
@@ -198,7 +200,8 @@ fn key_migration_statements(
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let through = or_raise(through.ok_or_else(|| null("through")).and_then(Phase::parse_through));
     let function = running(fcinfo);
-    let left = stored::existing(function, relation).and_then(|migration| {
+    let beneath = stored::beneath(function, relation);
+    let left = beneath.and_then(|relation| stored::existing(function, relation)).and_then(|migration| {
         let (facts, plan) = migration.plan(function)?;
         Ok(statements(&migration, &facts, &plan, through))
     });
@@ -274,11 +277,13 @@ fn parts(
 #[pg_extern(sql = false)]
 fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
     let function = running(fcinfo);
-    let phase = stored::load(function, migration).and_then(|found| match found {
-        Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
-        Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
-        None => stored::existing(function, migration).map(|_| Phase::Planned),
-    });
+    let beneath = stored::beneath(function, migration);
+    let phase =
+        beneath.and_then(|migration| stored::load(function, migration)).and_then(|found| match found {
+            Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
+            Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
+            None => stored::existing(function, migration).map(|_| Phase::Planned),
+        });
     match phase {
         Ok(phase) => phase.name(),
         Err(failure) => failure.raise(),

@@ -116,6 +116,29 @@ pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Optio
     with_own_settings(|| read(function, relation))
 }
 
+/// The table beneath a view that a cut-over has made; any other relation is itself.
+pub(super) fn beneath(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
+    // SAFETY: looks up a catalog by OID.
+    if unsafe { pg_sys::get_rel_relkind(relation) } != pg_sys::RELKIND_VIEW as std::ffi::c_char {
+        return Ok(relation);
+    }
+    let query = statement(
+        "SELECT t.relation FROM {} AS t JOIN pg_class AS c ON c.oid = t.relation \
+         JOIN pg_class AS v ON v.relnamespace = c.relnamespace AND v.relname = t.view_name \
+         WHERE {own} AND v.oid = $3 AND t.migration = t.relation",
+        TABLE,
+        function,
+    );
+    let arguments = arguments(relation, []);
+    let found = with_own_settings(|| {
+        Spi::connect(|client| -> SpiResult<Option<pg_sys::Oid>> {
+            let mut rows = client.select(query.as_c_str(), Some(1), &arguments)?;
+            rows.next().map_or(Ok(None), |row| row.get(1))
+        })
+    })?;
+    Ok(found.unwrap_or(relation))
+}
+
 fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
     let query = statement(
         "SELECT m.key_attribute, m.timestamp_attribute, m.target, pg_catalog.convert_to(m.salt, 'UTF8'), \
@@ -195,7 +218,8 @@ impl Migration {
             function,
         );
         let filled = statement(
-            "SELECT t.relation FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3 AND t.finished_at IS NOT NULL",
+            "SELECT t.relation, t.finished_at IS NOT NULL, pg_catalog.convert_to(t.view_name::text, 'UTF8') \
+             FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3",
             TABLE,
             function,
         );
@@ -214,7 +238,13 @@ impl Migration {
                 }
             }
             for row in client.select(filled.as_c_str(), None, &arguments)? {
-                self.options.filled.extend(row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32));
+                let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
+                if row.get::<bool>(2)?.unwrap_or(false) {
+                    self.options.filled.push(table);
+                }
+                if let Some(name) = row.get::<Vec<u8>>(3)?.filter(|_| self.options.cut_over) {
+                    self.options.views.push((table, from_utf8(name)));
+                }
             }
             Ok(())
         })?;

@@ -2,7 +2,7 @@
 
 use keyspace::migration::names::qualified;
 use keyspace::migration::plan::Lock;
-use keyspace::migration::{Phase, Scope, switch};
+use keyspace::migration::{Phase, Scope, switch, view};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
@@ -16,7 +16,11 @@ use crate::sequences::failure::Failure;
 ///
 /// # Errors
 /// 55000 before all values have been compared.
-pub(super) fn cut_over(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+pub(super) fn cut_over(
+    progress: &mut Progress,
+    migration: &Migration,
+    by_views: bool,
+) -> Result<bool, Failure> {
     let (_, plan) = migration.plan(progress.function)?;
     if let Some(step) = plan.left(Phase::Verified).next() {
         let message =
@@ -27,8 +31,24 @@ pub(super) fn cut_over(progress: &mut Progress, migration: &Migration) -> Result
             .into());
     }
     let statement = "UPDATE {} SET cut_over_at = clock_timestamp() WHERE {own} AND relation = $3";
-    run(progress, migration, "cut over", switch::cut_over, |progress| {
+    let statements = |scope: &Scope<'_>| {
+        if !by_views {
+            return Ok(switch::cut_over(scope));
+        }
+        view::check(scope)?;
+        Ok(view::cut_over(scope))
+    };
+    // The names that the tables have now are those of the views.
+    let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
+                 WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
+    if by_views {
+        stored::write(names, TABLE, progress.function, progress.relation, [])?;
+    }
+    run(progress, migration, "cut over", statements, |progress| {
         stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+        if !by_views {
+            forget_views(progress)?;
+        }
         Ok(())
     })
 }
@@ -40,16 +60,26 @@ pub(super) fn cut_over(progress: &mut Progress, migration: &Migration) -> Result
 pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
     if migration.options.cut_over {
         let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
-        return run(progress, migration, "take the cut-over back", switch::take_back, |progress| {
+        let by_views = !migration.options.views.is_empty();
+        let statements = |scope: &Scope<'_>| {
+            if by_views { view::take_back(scope) } else { Ok(switch::take_back(scope)) }
+        };
+        return run(progress, migration, "take the cut-over back", statements, |progress| {
             stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
-            Ok(())
+            forget_views(progress)
         });
     }
-    run(progress, migration, "roll back", switch::remove, |progress| {
-        let statement = "DELETE FROM {} WHERE {own} AND relation = $3";
-        stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
-        Ok(())
-    })
+    run(
+        progress,
+        migration,
+        "roll back",
+        |scope| Ok(switch::remove(scope)),
+        |progress| {
+            let statement = "DELETE FROM {} WHERE {own} AND relation = $3";
+            stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+            Ok(())
+        },
+    )
 }
 
 /// Drops the old columns.
@@ -62,6 +92,8 @@ pub(super) fn finalize(progress: &mut Progress, migration: &Migration) -> Result
     let users: Vec<String> = scope
         .members
         .iter()
+        // Its own view is no user.
+        .filter(|_| migration.options.views.is_empty())
         .flat_map(|member| {
             let uses = |dependent: &&keyspace::migration::facts::Dependent| {
                 dependent.column == member.number.number && dependent.kind != "check constraint"
@@ -79,16 +111,27 @@ pub(super) fn finalize(progress: &mut Progress, migration: &Migration) -> Result
             .hint("Make these anew with the new columns, or drop them.")
             .into());
     }
-    run(progress, migration, "finalize", switch::finalize, |progress| {
-        for (statement, table) in [
-            ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
-            ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
-            ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
-        ] {
-            stored::write(statement, table, progress.function, progress.relation, [])?;
-        }
-        Ok(())
-    })
+    if !migration.options.views.is_empty() {
+        // From views to names first, in a transaction of its own; then it is as any other.
+        run(progress, migration, "replace the views", view::into_names, forget_views)?;
+        return Ok(true);
+    }
+    run(
+        progress,
+        migration,
+        "finalize",
+        |scope| Ok(switch::finalize(scope)),
+        |progress| {
+            for (statement, table) in [
+                ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
+                ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
+                ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
+            ] {
+                stored::write(statement, table, progress.function, progress.relation, [])?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Refuses to finalize what the caller has not named.
@@ -101,7 +144,11 @@ pub(super) fn check_confirmation(
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
     let facts = migration.facts(function)?;
-    let names = facts.table(facts.root).map(|root| [root.name.clone(), qualified(&root.schema, &root.name)]);
+    let names = facts.table(facts.root).map(|root| {
+        let view = migration.options.views.iter().find(|view| view.0 == root.oid);
+        let name = view.map_or(&root.name, |view| &view.1);
+        [name.clone(), qualified(&root.schema, name)]
+    });
     let [name, full_name] = names.unwrap_or_default();
     let hint = format!("Old columns and their numbers are dropped: confirm => '{name}'.");
     match confirm {
@@ -120,12 +167,19 @@ pub(super) fn check_confirmation(
     }
 }
 
+/// Forgets that there are views.
+fn forget_views(progress: &Progress) -> Result<(), Failure> {
+    let statement = "UPDATE {} SET view_name = NULL WHERE {own} AND migration = $3 AND view_name IS NOT NULL";
+    stored::write(statement, TABLE, progress.function, progress.relation, [])?;
+    Ok(())
+}
+
 /// Locks all tables and runs the statements. Whether it is to be tried again.
 fn run(
     progress: &mut Progress,
     migration: &Migration,
     action: &str,
-    statements: impl FnOnce(&Scope<'_>) -> Vec<String>,
+    statements: impl FnOnce(&Scope<'_>) -> Result<Vec<String>, Error>,
     store: impl FnOnce(&Progress) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
     let facts = migration.facts(progress.function)?;
@@ -134,7 +188,7 @@ fn run(
         .into_iter()
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
-    let statements = statements(&scope);
+    let statements = statements(&scope)?;
     let Some(times) = progress.in_locks(migration, &relations, &statements, action)? else {
         return Ok(true);
     };

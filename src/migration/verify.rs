@@ -52,7 +52,10 @@ fn key_migration_verify(
 > {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
-    match stored::existing(function, relation).and_then(|migration| compare(function, &migration)) {
+    let found = stored::beneath(function, relation)
+        .and_then(|relation| stored::existing(function, relation))
+        .and_then(|migration| compare(function, &migration));
+    match found {
         Ok(found) => TableIterator::new(found.into_iter().map(|found| {
             let ok = found.is_ok();
             (

@@ -9,6 +9,8 @@ use crate::error::{Error, SqlState};
 pub struct Facts {
     /// The schema of the extension, quoted where needed.
     pub extension_schema: String,
+    /// The major version of the server.
+    pub major: i32,
     /// The table whose key is migrated.
     pub root: u32,
     /// The least and the greatest number in its key.
@@ -34,6 +36,12 @@ pub struct Table {
     pub kind: String,
     /// `amname`.
     pub access_method: String,
+    /// Its owner, not quoted.
+    pub owner: String,
+    /// What others may do with it.
+    pub grants: Vec<Grant>,
+    /// Whether policies say who sees which rows.
+    pub row_security: bool,
     /// `relpersistence`.
     pub persistence: String,
     /// About how many rows it has.
@@ -66,6 +74,17 @@ pub struct Table {
     pub dependents: Vec<Dependent>,
     /// The publications that it is in.
     pub publications: Vec<String>,
+}
+
+/// A privilege.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Grant {
+    /// Who has it, not quoted; `None` for everybody.
+    pub grantee: Option<String>,
+    /// Its name in SQL.
+    pub privilege: String,
+    /// Whether it can be passed on.
+    pub grantable: bool,
 }
 
 /// A column.

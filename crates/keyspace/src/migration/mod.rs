@@ -16,6 +16,7 @@
 //! | [`twin`] | the index on the new column for each index on the old one |
 //! | [`verify`] | what is compared before a cut-over |
 //! | [`switch`] | cut-over, the way back, and the end |
+//! | [`view`] | the cut-over by views, and from there to names |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 
@@ -32,6 +33,7 @@ pub mod switch;
 mod tests;
 pub mod twin;
 pub mod verify;
+pub mod view;
 pub mod warnings;
 
 pub use facts::Facts;

@@ -88,6 +88,8 @@ pub struct Options {
     pub verified: bool,
     /// Whether the new columns have the names of the old ones.
     pub cut_over: bool,
+    /// Where they have them in views only: the tables, and the names that these had, which are those of the views.
+    pub views: Vec<(u32, String)>,
 }
 
 impl Options {
@@ -107,6 +109,7 @@ impl Options {
             filled: Vec::new(),
             verified: false,
             cut_over: false,
+            views: Vec::new(),
         }
     }
 

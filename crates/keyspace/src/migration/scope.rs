@@ -87,6 +87,14 @@ impl<'a> Scope<'a> {
         Ok(Self { facts, options, root, timestamp, key, members })
     }
 
+    /// The same columns with other options.
+    pub(super) fn with_options<'b>(&self, options: &'b Options) -> Scope<'b>
+    where
+        'a: 'b,
+    {
+        Scope { options, ..self.clone() }
+    }
+
     /// The key of the root.
     pub fn key(&self) -> &Member<'a> {
         &self.key

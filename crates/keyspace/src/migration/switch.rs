@@ -78,6 +78,9 @@ fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a I
 /// What the columns of numbers and of keys are called when this one leads.
 pub(super) fn names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
     let (number, key) = (member.number.name.clone(), member.shadow_name.clone());
+    if !scope.options.views.is_empty() {
+        return (number, key);
+    }
     match (scope.options.cut_over, key_leads) {
         (false, true) => (scope.options.old_name(&number), number),
         (true, false) => (key.clone(), scope.options.new_name(&key)),
@@ -90,14 +93,20 @@ pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String 
     scope.options.old_name(&member.number.name)
 }
 
-/// The statements of the cut-over, once all tables are locked: by name, the columns of keys take the place of those
-/// of numbers; the triggers turn round, and fill numbers from keys.
-pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
+/// The statements that give what is new the names of what is old.
+pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for pair in pairs(scope) {
         statements.push(pair.of.statement(&pair.old, &scope.options.old_name(&pair.old)));
         statements.push(pair.of.statement(&pair.new, &pair.old));
     }
+    statements
+}
+
+/// The statements of the cut-over, once all tables are locked: by name, the columns of keys take the place of those
+/// of numbers; the triggers turn round, and fill numbers from keys.
+pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = swap_names(scope);
     let key = scope.key();
     statements.push(format!(
         "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}",

@@ -79,6 +79,7 @@ fn foreign_key(name: &str, child: (u32, &[i16]), parent: (u32, &[i16])) -> Forei
 fn shop() -> Facts {
     Facts {
         extension_schema: "keyspace".to_owned(),
+        major: 15,
         root: ORDERS,
         key_range: Some((1, 1_000)),
         tables: vec![

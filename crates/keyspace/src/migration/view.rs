@@ -1,0 +1,164 @@
+//! The cut-over by views: tables keep their columns, and make room for views of their names.
+//!
+//! For those who must not touch the columns of a table, since something goes by them that cannot be told. A view is
+//! less than a table (trap M18), so names that change places are the usual way.
+
+use super::facts::{Facts, Table};
+use super::names::{qualified, quoted};
+use super::options::Options;
+use super::plan::{create_trigger_statements, drop_trigger_statements};
+use super::scope::Scope;
+use super::switch;
+use crate::error::{Error, SqlState};
+
+/// The first PostgreSQL whose views can look at tables as who asks.
+const INVOKER: i32 = 15;
+
+/// What keeps views from standing in for the tables.
+///
+/// # Errors
+/// 0A000 where a view would show rows that policies hide.
+pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
+    if scope.facts.major >= INVOKER {
+        return Ok(());
+    }
+    match scope.tables().into_iter().find(|table| table.row_security) {
+        Some(table) => {
+            let name = qualified(&table.schema, &table.name);
+            Err(Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" has row-level security"))
+                .detail("Before PostgreSQL 15 a view looks at a table as the owner of the view, who sees all rows.")
+                .hint("Cut over by renaming: CALL key_migration_cutover(...) without way."))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a table is called beneath its view.
+fn name_beneath(scope: &Scope<'_>, table: &Table) -> String {
+    scope.options.old_name(&table.name)
+}
+
+/// The statements of the cut-over, once all tables are locked.
+pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    let key = scope.key();
+    let default = scope.options.target.default(&scope.facts.extension_schema);
+    let (root, shadow) = (key.table_sql(), quoted(&key.shadow_name));
+    statements.push(format!("ALTER TABLE {root} ALTER COLUMN {shadow} SET DEFAULT {default}"));
+    // Their conditions have names of columns, which stay.
+    let plain = Options {
+        views: scope.tables().iter().map(|table| (table.oid, table.name.clone())).collect(),
+        ..scope.options.clone()
+    };
+    let staying = scope.with_options(&plain);
+    for member in &scope.members {
+        statements.extend(drop_trigger_statements(member));
+        statements.extend(create_trigger_statements(&staying, member, true));
+    }
+    for table in scope.tables() {
+        statements.extend(view(scope, table));
+    }
+    statements
+}
+
+fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
+    let beneath = name_beneath(scope, table);
+    let name = qualified(&table.schema, &table.name);
+    let mut columns = Vec::new();
+    let mut defaults = Vec::new();
+    for column in &table.columns {
+        let of_number = scope.members_of(table.oid).find(|member| member.number.number == column.number);
+        let of_key = scope.members_of(table.oid).find(|member| member.shadow_number == column.number);
+        let (from, shown) = match (of_number, of_key) {
+            (Some(member), _) => (member.shadow_name.as_str(), column.name.clone()),
+            (_, Some(member)) => (member.number.name.as_str(), scope.options.old_name(&member.number.name)),
+            _ => (column.name.as_str(), column.name.clone()),
+        };
+        let of = if from == shown { quoted(from) } else { format!("{} AS {}", quoted(from), quoted(&shown)) };
+        columns.push(of);
+        // The table has its defaults as ever; who asks the catalogs is to find those of ordinary columns here, too.
+        let default = match of_number {
+            Some(member) if member.is_key => {
+                Some(scope.options.target.default(&scope.facts.extension_schema))
+            }
+            Some(_) => None,
+            None if of_key.is_some() || !column.generated.is_empty() => None,
+            None => column.default.clone(),
+        };
+        if let Some(default) = default {
+            defaults.push(format!("ALTER VIEW {name} ALTER COLUMN {} SET DEFAULT {default}", quoted(&shown)));
+        }
+    }
+    let invoker = if scope.facts.major >= INVOKER { " WITH (security_invoker = true)" } else { "" };
+    let mut statements = vec![
+        format!("ALTER TABLE {name} RENAME TO {}", quoted(&beneath)),
+        format!(
+            "CREATE VIEW {name}{invoker} AS SELECT {} FROM {}",
+            columns.join(", "),
+            qualified(&table.schema, &beneath)
+        ),
+        format!("ALTER VIEW {name} OWNER TO {}", quoted(&table.owner)),
+    ];
+    statements.extend(defaults);
+    for grant in &table.grants {
+        let grantee = grant.grantee.as_deref().map_or_else(|| "PUBLIC".to_owned(), quoted);
+        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+        statements.push(format!("GRANT {} ON {name} TO {grantee}{option}", grant.privilege));
+    }
+    statements
+}
+
+/// The facts as they are once the views are gone and the tables have their names.
+fn uncovered(scope: &Scope<'_>) -> (Facts, Options) {
+    let mut facts = scope.facts.clone();
+    for table in &mut facts.tables {
+        if let Some((_, name)) = scope.options.views.iter().find(|view| view.0 == table.oid) {
+            table.name.clone_from(name);
+        }
+    }
+    let options = Options { cut_over: false, views: Vec::new(), ..scope.options.clone() };
+    (facts, options)
+}
+
+/// The statements that drop the views and give the tables their names.
+fn uncover(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    for table in scope.tables() {
+        if let Some((_, name)) = scope.options.views.iter().find(|view| view.0 == table.oid) {
+            statements.push(format!("DROP VIEW {}", qualified(&table.schema, name)));
+            let beneath = qualified(&table.schema, &table.name);
+            statements.push(format!("ALTER TABLE {beneath} RENAME TO {}", quoted(name)));
+        }
+    }
+    statements
+}
+
+/// The statements that take a cut-over by views back, once all tables are locked.
+///
+/// # Errors
+/// As [`Scope::new`].
+pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
+    let mut statements = uncover(scope);
+    let (facts, options) = uncovered(scope);
+    let bare = Scope::new(&facts, &options)?;
+    let key = bare.key();
+    let (root, shadow) = (key.table_sql(), quoted(&key.shadow_name));
+    statements.push(format!("ALTER TABLE {root} ALTER COLUMN {shadow} DROP DEFAULT"));
+    for member in &bare.members {
+        statements.extend(drop_trigger_statements(member));
+        statements.extend(create_trigger_statements(&bare, member, false));
+    }
+    Ok(statements)
+}
+
+/// The statements that make of a cut-over by views one by names, once all tables are locked. For whoever writes,
+/// nothing changes; the triggers are as they have to be.
+///
+/// # Errors
+/// As [`Scope::new`].
+pub fn into_names(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
+    let mut statements = uncover(scope);
+    let (facts, options) = uncovered(scope);
+    statements.extend(switch::swap_names(&Scope::new(&facts, &options)?));
+    Ok(statements)
+}
