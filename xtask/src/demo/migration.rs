@@ -280,3 +280,31 @@ fn definition(client: &mut Client) -> Result<String> {
         .context("could not read the definition of the orders")?;
     Ok(row.get(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_only_where_all_is_seen_and_nothing_is_wrong() {
+        assert!(!Migrated::default().holds());
+        let good = || Migrated { is_verified: true, both_sides: true, ..Migrated::default() };
+        assert!(good().holds());
+        for bad in [
+            Migrated { lost: 1, ..good() },
+            Migrated { wrong: 1, ..good() },
+            Migrated { is_verified: false, ..good() },
+            Migrated { both_sides: false, ..good() },
+        ] {
+            assert!(!bad.holds());
+        }
+    }
+
+    #[test]
+    fn numbers_and_keys_are_told_apart() {
+        let order = |key: &str| Order { key: key.to_owned(), due: Instant::now(), latency: Duration::ZERO };
+        let orders = [order("17"), order("01a1fe03-1f6f-7f58-8000-001972862f33")];
+        let (numbers, keys) = told(&orders);
+        assert_eq!((numbers, keys), (vec![17], vec!["01a1fe03-1f6f-7f58-8000-001972862f33"]));
+    }
+}

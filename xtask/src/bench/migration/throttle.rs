@@ -16,9 +16,9 @@ use super::traffic::{self, Company, Reader};
 pub const CHAPTER: Chapter = Chapter {
     name: "throttle",
     title: "A throttled backfill",
-    about: "The same writers, for five seconds with nothing else going on and for five seconds beside the backfill of \
-            orders, in turn. Throttled is `key_migration_set('orders', batch_pages => 16, pause => '20 ms')`, while \
-            it runs on; unthrottled is as it is created, 128 pages without a pause.",
+    about: "The same writers, for some seconds with nothing else going on and for some seconds beside the backfill, in \
+            turn. Throttled is `key_migration_set('orders', batch_pages => 16, pause => '20 ms')`; unthrottled is as it is \
+            created, 128 pages without a pause.",
     needs: &[Need::Routine("key_migration_set")],
     tables: &[Table {
         corner: "transactions of the writers",
@@ -50,9 +50,6 @@ pub const CHAPTER: Chapter = Chapter {
     ],
 };
 
-/// How long a turn is.
-const TURN: Duration = Duration::from_secs(5);
-
 /// The pages that a call takes at most, so that it ends in time.
 const PAGES: u32 = 256;
 
@@ -67,8 +64,12 @@ const LOADS: [(&str, Option<(i32, &str)>); 3] =
 /// When a statement fails.
 pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
     let turns = plan.count(4, 1);
+    // A small shop is through with it soon.
+    let seconds = plan.count(5, 2);
+    let turn = Duration::from_secs(seconds.into());
     let mut figures = Figures::default();
     figures.count("turns of each", turns);
+    figures.count("seconds a turn", seconds);
     let company = Company { edits: Some(size.orders), reader: Reader::None };
     for round in 0..plan.rounds {
         print!(" {}", round + 1);
@@ -93,9 +94,9 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
                 let before = server::number(&mut client, filled)?;
                 let started = Instant::now();
                 let (requests, ()) = traffic::beside(server, "throttle", started, company, || {
-                    while started.elapsed() < TURN {
+                    while started.elapsed() < turn {
                         if load.is_none() {
-                            std::thread::sleep(TURN.saturating_sub(started.elapsed()));
+                            std::thread::sleep(turn.saturating_sub(started.elapsed()));
                             continue;
                         }
                         client
