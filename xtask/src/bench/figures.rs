@@ -115,7 +115,7 @@ pub struct Series {
 }
 
 /// How something went over time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// Seconds between two values of a curve; the first is at 0.
     pub interval: f64,

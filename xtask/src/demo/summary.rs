@@ -75,7 +75,7 @@ impl Summary {
         );
         let migrated = &self.migrated;
         println!(
-            "    moved    {} rows to UUIDv7 in {:.1} s, while {} orders were placed: {} lost, {} wrong; tables locked",
+            "    moved    {} rows to UUIDv7 in {:.1} s, beside {} orders placed: {} lost, {} wrong; tables",
             number(migrated.rows),
             migrated.took.as_secs_f64(),
             number(migrated.placed),
@@ -83,7 +83,7 @@ impl Summary {
             migrated.wrong
         );
         println!(
-            "             for {:.1} ms at the cut-over, longest wait for an order {}",
+            "             locked for {:.1} ms at the cut-over, longest wait of an order {}",
             migrated.locked_ms,
             milliseconds(migrated.stall)
         );

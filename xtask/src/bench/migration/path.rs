@@ -191,11 +191,7 @@ impl Path<'_> {
             cut_over,
             written,
             without_key,
-            timeline: Timeline {
-                interval: 0.0,
-                marks: Vec::new(),
-                curves: std::collections::BTreeMap::new(),
-            },
+            timeline: Timeline::default(),
         })
     }
 
