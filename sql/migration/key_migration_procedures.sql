@@ -66,14 +66,18 @@ BEGIN
 END
 $procedure$;
 
-CREATE PROCEDURE @extschema@.key_migration_finalize(migration regclass, confirm text)
+CREATE PROCEDURE @extschema@.key_migration_finalize(
+    migration regclass,
+    confirm text,
+    keep_numbers boolean DEFAULT false
+)
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'finalize', NULL, NULL, confirm);
+    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE keep_numbers WHEN true THEN 'keep' WHEN false THEN 'drop' END, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -94,5 +98,5 @@ COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
 'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
 COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
 'take the cut-over of a key migration back, or, before it, everything else';
-COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text) IS
-'drop the old columns of a key migration, and move primary keys to the new ones; there is no way back';
+COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean) IS
+'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; there is no way back';

@@ -48,7 +48,7 @@ pub(super) enum Task {
     Advance { through: Phase, max_pages: Option<i64> },
     CutOver { by_views: bool },
     RollBack,
-    Finalize,
+    Finalize { keep_numbers: bool },
 }
 
 /// A procedure under way, kept from one transaction to the next.
@@ -179,7 +179,10 @@ fn key_migration_begin(
             )),
         },
         Some("roll back") => Task::RollBack,
-        _ => Task::Finalize,
+        _ => match or_raise(through.ok_or_else(|| null("keep_numbers"))) {
+            "keep" => Task::Finalize { keep_numbers: true },
+            _ => Task::Finalize { keep_numbers: false },
+        },
     };
     match begin(function, relation, task, confirm) {
         Ok(progress) => keep_progress(Box::new(progress)),
@@ -197,13 +200,13 @@ fn begin(
         Task::Advance { .. } => c"key_migration_advance()",
         Task::CutOver { .. } => c"key_migration_cutover()",
         Task::RollBack => c"key_migration_rollback()",
-        Task::Finalize => c"key_migration_finalize()",
+        Task::Finalize { .. } => c"key_migration_finalize()",
     })?;
     stored::check_may_write(function)?;
     let relation = stored::beneath(function, relation)?;
     let migration = stored::existing(function, relation)?;
     let lock = SessionLock::take(relation)?;
-    if task == Task::Finalize {
+    if let Task::Finalize { .. } = task {
         switch::check_confirmation(&migration, function, confirm)?;
     }
     if migration.options.cut_over
@@ -288,7 +291,7 @@ impl Progress {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
             Task::CutOver { by_views } => switch::cut_over(self, &migration, by_views),
             Task::RollBack => switch::roll_back(self, &migration),
-            Task::Finalize => switch::finalize(self, &migration),
+            Task::Finalize { keep_numbers } => switch::finalize(self, &migration, keep_numbers),
         }
     }
 

@@ -82,18 +82,22 @@ pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Resul
     )
 }
 
-/// Drops the old columns.
+/// Drops the old columns, or leaves them to themselves.
 ///
 /// # Errors
 /// 55000 where something still uses them.
-pub(super) fn finalize(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+pub(super) fn finalize(
+    progress: &mut Progress,
+    migration: &Migration,
+    keep_numbers: bool,
+) -> Result<bool, Failure> {
     let facts = migration.facts(progress.function)?;
     let scope = Scope::new(&facts, &migration.options)?;
     let users: Vec<String> = scope
         .members
         .iter()
-        // Its own view is no user.
-        .filter(|_| migration.options.views.is_empty())
+        // Its own view is no user, and what is kept may be used.
+        .filter(|_| migration.options.views.is_empty() && !keep_numbers)
         .flat_map(|member| {
             let uses = |dependent: &&keyspace::migration::facts::Dependent| {
                 dependent.column == member.number.number && dependent.kind != "check constraint"
@@ -108,7 +112,7 @@ pub(super) fn finalize(progress: &mut Progress, migration: &Migration) -> Result
         );
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail(format!("By {}.", users.join(", ")))
-            .hint("Make these anew with the new columns, or drop them.")
+            .hint("Make these anew with the new columns, or drop them; or keep the numbers by keep_numbers => true.")
             .into());
     }
     if !migration.options.views.is_empty() {
@@ -120,7 +124,7 @@ pub(super) fn finalize(progress: &mut Progress, migration: &Migration) -> Result
         progress,
         migration,
         "finalize",
-        |scope| Ok(switch::finalize(scope)),
+        |scope| Ok(switch::finalize(scope, keep_numbers)),
         |progress| {
             for (statement, table) in [
                 ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),

@@ -36,7 +36,15 @@ CALL key_migration_finalize('orders', confirm => 'orders');
 SELECT key_migration_create('customer');
 SELECT statement FROM key_migration_statements('customer') \gexec
 CALL key_migration_cutover('customer');
+-- The numbers stay for rows from before, and nothing fills them any more.
+CALL key_migration_finalize('customer', confirm => 'customer', keep_numbers => NULL);
+CREATE VIEW by_number AS SELECT id_old, id FROM customer;
 CALL key_migration_finalize('customer', confirm => 'customer');
+CALL key_migration_finalize('customer', confirm => 'customer', keep_numbers => true);
+WITH c AS (INSERT INTO customer DEFAULT VALUES RETURNING id, id_old)
+INSERT INTO orders (customer_id) SELECT id FROM c RETURNING customer_id IS NOT NULL AS has_key, customer_id_old;
+SELECT count(*), count(id_old), min(id_old), max(id_old) FROM by_number;
+SELECT tgname FROM pg_trigger WHERE tgrelid IN ('customer'::regclass, 'orders'::regclass) AND NOT tgisinternal;
 SELECT count(*) FROM customer c JOIN orders o ON o.customer_id = c.id;
 SELECT count(*) FROM customer c JOIN orders o ON o.id = c.favourite;
 SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute

@@ -103,3 +103,61 @@ fn a_migration_is_paused_and_resumed_and_two_are_kept_apart() {
     });
     assert_eq!(phase(&mut client), "backfilled");
 }
+
+#[test]
+fn trap_m10_an_old_snapshot_costs_room_and_nothing_else() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 20_000);
+    client
+        .batch_execute(
+            "SELECT key_migration_create('orders'); SELECT key_migration_set('orders', batch_pages => 4)",
+        )
+        .unwrap();
+    client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap();
+    // Nothing that dies from now on makes room.
+    let mut reader = server.connect(DATABASE).unwrap();
+    let mut open =
+        reader.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead).start().unwrap();
+    let sum = "SELECT count(*)::bigint FROM orders WHERE id_new IS NULL";
+    assert_eq!(open.query_one(sum, &[]).unwrap().get::<_, i64>(0), 20_000);
+    run_statements(&mut client, "backfilled").unwrap();
+    assert_eq!(number(&mut client, sum), 0);
+    // The reader sees what it has seen.
+    assert_eq!(open.query_one(sum, &[]).unwrap().get::<_, i64>(0), 20_000);
+    open.commit().unwrap();
+    assert_eq!(wrong(&mut client), Vec::<String>::new());
+}
+
+#[test]
+fn trap_m15_no_try_is_without_a_limit_and_the_last_one_leaves_nothing_locked() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 1_000);
+    client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+    run_statements(&mut client, "verified").unwrap();
+    client
+        .batch_execute("SELECT key_migration_set('orders', retries => 3, lock_timeout => '20 ms')")
+        .unwrap();
+    // As an autovacuum that guards against wraparound, it does not give way.
+    let mut other = server.connect(DATABASE).unwrap();
+    let mut open = other.transaction().unwrap();
+    open.batch_execute("LOCK TABLE audit IN SHARE UPDATE EXCLUSIVE MODE").unwrap();
+    let pid = number(&mut client, "SELECT pg_backend_pid()::bigint");
+    let error = client.batch_execute("CALL key_migration_cutover('orders')").unwrap_err();
+    assert_eq!(error.code().map(|code| code.code().to_owned()).as_deref(), Some("55P03"), "{error}");
+    assert_eq!(
+        number(
+            &mut client,
+            &format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation = 'orders'::regclass")
+        ),
+        0
+    );
+    assert_eq!(number(&mut client, "SELECT max(tries)::bigint FROM key_migration_progress"), 3);
+    assert_eq!(phase(&mut client), "verified");
+    // Nobody was ended for it.
+    open.commit().unwrap();
+    client.batch_execute("CALL key_migration_cutover('orders')").unwrap();
+    assert_eq!(phase(&mut client), "cut over");
+    assert_eq!(wrong(&mut client), Vec::<String>::new());
+}

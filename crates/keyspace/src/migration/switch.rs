@@ -167,8 +167,8 @@ pub fn remove(scope: &Scope<'_>) -> Vec<String> {
 }
 
 /// The statements that end a migration that is cut over, once all tables are locked: what is left is as if it had been
-/// made with such keys.
-pub fn finalize(scope: &Scope<'_>) -> Vec<String> {
+/// made with such keys. Numbers that are kept are ordinary columns then, which nothing fills.
+pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
     let mut statements = Vec::new();
     for (old, twin) in scope.foreign_keys() {
         if let (Some(_), Some(child)) = (twin, scope.facts.table(old.child)) {
@@ -195,11 +195,33 @@ pub fn finalize(scope: &Scope<'_>) -> Vec<String> {
     }
     for member in &scope.members {
         let (old, new) = (quoted(&member.number.name), quoted(&member.shadow_name));
-        statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
+        if keep_numbers {
+            statements.extend(plain_column(member));
+        } else {
+            statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
+        }
         let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
         made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()));
     }
     statements.extend(made);
+    statements
+}
+
+/// The statements that take from a column what fills it, and what says that it is filled.
+fn plain_column(member: &Member<'_>) -> Vec<String> {
+    let number = member.number;
+    let alter = |what: &str| {
+        format!("ALTER TABLE {} ALTER COLUMN {} {what}", member.table_sql(), quoted(&number.name))
+    };
+    let mut statements = Vec::new();
+    if !number.identity.is_empty() {
+        statements.push(alter("DROP IDENTITY"));
+    } else if number.default.is_some() {
+        statements.push(alter("DROP DEFAULT"));
+    }
+    if number.not_null {
+        statements.push(alter("DROP NOT NULL"));
+    }
     statements
 }
 

@@ -258,7 +258,7 @@ fn the_end_is_what_a_person_would_have_written() {
     }
     options.cut_over = true;
     assert_eq!(
-        switch::finalize(&Scope::new(&facts, &options).unwrap()),
+        switch::finalize(&Scope::new(&facts, &options).unwrap(), false),
         [
             "ALTER TABLE shop.orders DROP CONSTRAINT orders_replaces_fkey_old",
             "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_old\"",
@@ -273,6 +273,12 @@ fn the_end_is_what_a_person_would_have_written() {
             "COMMENT ON COLUMN shop.orders.replaces IS NULL",
             "COMMENT ON COLUMN shop.\"Audit\".order_id IS NULL",
         ]
+    );
+    let kept = switch::finalize(&Scope::new(&facts, &options).unwrap(), true);
+    assert!(!kept.iter().any(|statement| statement.contains("DROP COLUMN")));
+    assert!(
+        kept.contains(&"ALTER TABLE shop.orders ALTER COLUMN id_old DROP NOT NULL".to_owned()),
+        "{kept:#?}"
     );
 }
 
