@@ -5,6 +5,7 @@
 mod dumped;
 mod killed;
 mod locked;
+mod standby;
 mod stopped;
 
 use std::time::{Duration, Instant};
