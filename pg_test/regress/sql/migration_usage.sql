@@ -1,5 +1,5 @@
 -- What still uses the numbers, and two tables that refer to each other, migrated one after the other.
--- trap_m13 trap_m17 trap_m19
+-- trap_m13 trap_m17 trap_m19 trap_m23
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;

@@ -61,7 +61,7 @@ fn memory_does_not_grow_with_the_rows() {
     let server = start(&["jit = off"]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 2_000);
-    let mut run = |client: &mut Client| {
+    let run = |client: &mut Client| {
         client.batch_execute("SELECT key_migration_create('orders')").unwrap();
         client.batch_execute("CALL key_migration_advance('orders', through => 'backfilled')").unwrap();
         let filled = number(client, "SELECT sum(filled_rows)::bigint FROM key_migration_progress");
