@@ -289,6 +289,14 @@ fn check_means(options: &Options, release: Release) -> Result<()> {
         bail!("only on Debian and Ubuntu it can be set up beside the system's; {}", advice(release));
     }
     as_root("make").map_err(|error| anyhow!("{error:#}; {}", advice(release)))?;
+    let mut mounts = Command::new(if getuid().is_root() { "unshare" } else { "sudo" });
+    mounts.args(if getuid().is_root() { &["--mount", "true"][..] } else { &["unshare", "--mount", "true"] });
+    if !succeeds(&mut mounts) {
+        bail!(
+            "root may not mount here, as in most containers, which a system of its own needs; {}",
+            advice(release)
+        );
+    }
     let mut missing = Vec::new();
     if !succeeds(Command::new("debootstrap").arg("--version"))
         && !Path::new("/usr/sbin/debootstrap").is_file()

@@ -96,7 +96,6 @@ impl Circumstances {
                 "new_sequences",
                 "node_identity",
                 "partitioned_nextval",
-                "sequences_batches",
                 "sequences_reset",
                 "sequences_setup",
                 "sequences_split",
