@@ -81,7 +81,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 #[test]
-fn an_interrupt_ends_servers_that_are_paused_and_removes_everything() {
+fn nothing_is_left_after_an_interrupt_running_or_paused() {
     for way in ["running", "paused"] {
         let (mut child, directory, id) = start(way);
         let run = directory.parent().unwrap();
@@ -94,7 +94,7 @@ fn an_interrupt_ends_servers_that_are_paused_and_removes_everything() {
 }
 
 #[test]
-fn a_panic_removes_everything() {
+fn nothing_is_left_after_a_panic() {
     let (mut child, directory, id) = start("panic");
     assert!(!child.wait().unwrap().success());
     let run = directory.parent().unwrap();
@@ -103,7 +103,7 @@ fn a_panic_removes_everything() {
 }
 
 #[test]
-fn what_a_run_leaves_that_was_killed_is_removed_by_the_next() {
+fn nothing_is_left_of_a_run_that_was_killed_once_the_next_begins() {
     for way in ["running", "paused"] {
         let (mut child, directory, id) = start(way);
         signal(&child, Signal::SIGKILL);
@@ -118,7 +118,7 @@ fn what_a_run_leaves_that_was_killed_is_removed_by_the_next() {
 }
 
 #[test]
-fn a_server_all_of_whose_processes_were_killed_comes_back_or_leaves_nothing() {
+fn nothing_is_left_of_a_server_all_of_whose_processes_were_killed() {
     let tree = InstallTree::from_environment().unwrap();
     let mut server = Server::start(&tree, "server", &["synchronous_commit = on"]).unwrap();
     let mut client = server.connect("postgres").unwrap();

@@ -72,12 +72,17 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     };
     let command = command(wanted, seed);
     println!("{command}");
+    // What runs, and not what the checkout has become by the end of a long run.
+    let place = match &wanted.report {
+        Some(file) => Some((file, Machine::probe(tree.run().directory())?, Code::of_checkout()?)),
+        None => None,
+    };
     let report = Chaos::run(&tree, options, &mut |line| println!("{line}"))
         .with_context(|| format!("the run with seed {seed} did not come to its end"))?;
     println!("\n{}", report.markdown());
-    if let Some(file) = &wanted.report {
-        let page = page(&command, &report, &Machine::probe(tree.run().directory())?, &Code::of_checkout()?);
-        std::fs::write(file, page).with_context(|| format!("could not write {}", file.display()))?;
+    if let Some((file, machine, code)) = place {
+        std::fs::write(file, page(&command, &report, &machine, &code))
+            .with_context(|| format!("could not write {}", file.display()))?;
     }
     Ok(report.is_good())
 }

@@ -108,6 +108,8 @@ fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findi
             if known != key {
                 findings.add(Fault::Changed, || place(&format!("key {key:x} and not {known:x}")));
             }
+            // It was committed after all, so its key is given as any other.
+            row.is_given |= row.presence == Presence::May;
             let newest = row.version + i32::from(row.may_be_newer);
             if !i32::try_from(version).is_ok_and(|version| (row.version..=newest).contains(&version)) {
                 findings.add(Fault::Changed, || place(&format!("version {version} and not {}", row.version)));
