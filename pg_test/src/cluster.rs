@@ -425,6 +425,22 @@ impl Cluster {
         wait_until_received(&mut self.connect(node)?, standby.name())
     }
 
+    /// Nodes wait for no standby any more; whoever waits for one that is not there goes on.
+    ///
+    /// # Errors
+    ///
+    /// When a server refuses.
+    pub fn forget_standbys(&self) -> Result<()> {
+        for server in &self.nodes {
+            let mut client = server.connect(&self.layout.database)?;
+            client
+                .batch_execute("ALTER SYSTEM RESET synchronous_standby_names")
+                .and_then(|()| client.batch_execute("SELECT pg_reload_conf()"))
+                .context("could not forget the standby")?;
+        }
+        Ok(())
+    }
+
     /// A standby takes the place of a node whose processes are gone, as the runbook says: promoted, set up with the states
     /// of the others and a gap, and only then open to clients and to the others.
     ///

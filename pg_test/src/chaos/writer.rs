@@ -28,6 +28,9 @@ const MOST_ROWS: usize = 24;
 /// A writer that was kept from writing makes up for so much of the time.
 const MAKES_UP_FOR: Duration = Duration::from_secs(2);
 
+/// A statement that takes so long is a finding; no fault lasts so long.
+const LONGEST_STATEMENT: &str = "150s";
+
 /// After a refused connection the next one is tried.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -143,7 +146,10 @@ impl Writer<'_> {
     }
 
     fn connect(&self) -> Option<Session> {
-        let address = format!("{} application_name={APPLICATION}", self.addresses.of(self.node));
+        let address = format!(
+            "{} application_name={APPLICATION} options='-c statement_timeout={LONGEST_STATEMENT}'",
+            self.addresses.of(self.node)
+        );
         let mut client = Client::connect(&address, NoTls).ok()?;
         // The memory that the server-wide order lives in is made anew together with this process.
         let query = "SELECT backend_start::text FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
