@@ -1,6 +1,7 @@
 //! The processes of a server, as the kernel knows them.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -53,6 +54,28 @@ pub(crate) fn is_alive(id: Pid) -> bool {
     }
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// Kills what runs from programs within a directory, and waits a little until it is gone.
+pub(crate) fn kill_all_of(directory: &Path) {
+    let found = running_from(directory);
+    for id in &found {
+        // What has ended meanwhile, or belongs to somebody else, is left alone.
+        let _ = kill(*id, Signal::SIGKILL);
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while found.iter().any(|id| is_alive(*id)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn running_from(directory: &Path) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let runs_there = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path().join("exe")).is_ok_and(|program| program.starts_with(directory))
+    };
+    let ids = entries.filter(runs_there).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.map(Pid::from_raw).collect()
 }
 
 /// Removes the System V segment by which a server locks its data directory. A server that is killed leaves it, and

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, geteuid};
 use tempfile::TempDir;
 
-use crate::processes::{children, remove_shared_memory};
+use crate::processes::{children, kill_all_of, remove_shared_memory};
 
 /// How the names of our directories begin; the process id of the run follows.
 const PREFIX: &str = "pg_keyspace-";
@@ -182,6 +182,9 @@ fn sweep(parent: &Path) {
             && kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)
             && !entry.path().join("kept").exists()
         {
+            // Servers end with their run, but for those that it had paused: the kernel wakes them only where their new
+            // parent is of another session, which it is not in every container.
+            kill_all_of(&entry.path());
             remove_shared_memory_in(&entry.path());
             // What cannot be removed belongs to somebody else.
             let _ = std::fs::remove_dir_all(entry.path());

@@ -109,11 +109,13 @@ fn nothing_is_left_of_a_run_that_was_killed_once_the_next_begins() {
         signal(&child, Signal::SIGKILL);
         child.wait().unwrap();
         let run = directory.parent().unwrap();
-        // The kernel tells the server, and wakes it before that where it must.
-        wait_for("processes are left", || processes_of(run) == 0);
-        assert!(run.exists());
+        // The kernel tells the servers; those that are paused may not hear of it.
+        if way == "running" {
+            wait_for("processes are left", || processes_of(run) == 0);
+        }
+        // Another test may come before us, and be at it.
         drop(Run::new(false).unwrap());
-        assert!(!run.exists() && !segment_exists(&id), "{way}");
+        wait_for("something is left", || processes_of(run) == 0 && !run.exists() && !segment_exists(&id));
     }
 }
 
