@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 
-use crate::sequences::locks::pause;
+use crate::server::waiting::pause;
 
 static STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 

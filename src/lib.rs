@@ -9,6 +9,7 @@ pub(crate) mod fmgr;
 mod keys;
 mod migration;
 mod sequences;
+mod server;
 mod versions;
 
 /// Called once by every process that loads the library.

@@ -23,13 +23,13 @@ use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
 use crate::fault;
-use crate::sequences::catalog::{relation_name, with_own_settings};
-use crate::sequences::failure::Failure;
-use crate::sequences::locks::{is_in_use, pause};
-use crate::sequences::nextval::null;
-use crate::sequences::request::running;
-use crate::sequences::settings;
-use crate::sequences::subtransaction::attempt;
+use crate::server::call::null;
+use crate::server::call::running;
+use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
+use crate::server::settings::{self, with_own_settings};
+use crate::server::subtransaction::attempt;
+use crate::server::waiting::{is_in_use, pause};
 
 /// The first half of the advisory lock of a migration; the second is the OID of the table. "keym" in ASCII.
 const LOCK_CLASS: u32 = u32::from_be_bytes(*b"keym");

@@ -15,9 +15,9 @@ use super::rows::{self, Manner};
 use super::stored::{self, Migration, TABLE};
 use crate::encoding::to_server;
 use crate::fault;
-use crate::sequences::failure::Failure;
-use crate::sequences::subtransaction::attempt;
-use crate::sequences::{catalog::with_own_settings, settings};
+use crate::server::failure::Failure;
+use crate::server::settings::{self, with_own_settings};
+use crate::server::subtransaction::attempt;
 
 /// How often a batch is tried whole before the rows that are locked are left for later.
 const WHOLE_TRIES: u32 = 3;

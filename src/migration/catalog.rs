@@ -7,10 +7,9 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::encoding::{from_utf8, to_server};
-use crate::sequences::catalog::with_own_settings;
-use crate::sequences::failure::Failure;
-use crate::sequences::settings;
-use crate::sequences::subtransaction::attempt;
+use crate::server::failure::Failure;
+use crate::server::settings::{self, with_own_settings};
+use crate::server::subtransaction::attempt;
 
 /// The facts of a table and of all that refers to it.
 const FACTS: &str = include_str!("facts.sql");

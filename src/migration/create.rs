@@ -15,10 +15,10 @@ use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::fault;
 use crate::keys::RawText;
-use crate::sequences::catalog::relation_name;
-use crate::sequences::failure::Failure;
-use crate::sequences::nextval::null;
-use crate::sequences::request::running;
+use crate::server::call::null;
+use crate::server::call::running;
+use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
 
 /// How many pages the rows of a batch would fill; measured to be the quickest that holds its row locks for a moment only.
 const BATCH_PAGES: i32 = 128;

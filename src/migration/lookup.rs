@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 
 use super::tuple::{Column, Value};
 use crate::error::{raise, report};
-use crate::sequences::catalog::relation_name;
+use crate::server::relation::relation_name;
 
 /// How to find a row of a table by one of its columns. Plain data, so that it can lie in PostgreSQL's memory.
 #[derive(Clone, Copy)]

@@ -13,9 +13,9 @@ use super::stored::{self, Migration};
 use crate::encoding::{ServerText, from_utf8};
 use crate::error::or_raise;
 use crate::keys::RawText;
-use crate::sequences::failure::Failure;
-use crate::sequences::nextval::null;
-use crate::sequences::request::running;
+use crate::server::call::null;
+use crate::server::call::running;
+use crate::server::failure::Failure;
 
 /// What the arguments of a plan and of a new migration say.
 pub(super) struct Arguments<'a> {

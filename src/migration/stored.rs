@@ -13,9 +13,9 @@ use pgrx::spi::SpiResult;
 
 use super::catalog;
 use crate::encoding::from_utf8;
-use crate::sequences::catalog::with_own_settings;
-use crate::sequences::failure::Failure;
-use crate::sequences::tables::{self, Table};
+use crate::server::failure::Failure;
+use crate::server::settings::with_own_settings;
+use crate::server::tables::{self, Table};
 
 /// The migrations.
 pub(super) const MIGRATION: Table = Table::new(c"key_migration");
@@ -193,7 +193,7 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
 /// # Errors
 /// 42704 where there is none, or where it has ended.
 pub(super) fn existing(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Migration, Failure> {
-    let name = crate::sequences::catalog::relation_name(relation);
+    let name = crate::server::relation::relation_name(relation);
     let Some(migration) = load(function, relation)? else {
         let message = format!("the key of table {name} is not being migrated");
         return Err(Error::new(SqlState::UndefinedObject, message)

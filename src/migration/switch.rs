@@ -9,8 +9,8 @@ use pgrx::prelude::*;
 use super::advance::Progress;
 use super::stored::{self, COLUMN, MIGRATION, Migration, TABLE};
 use crate::fault;
-use crate::sequences::catalog::relation_name;
-use crate::sequences::failure::Failure;
+use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
 
 /// Gives the new columns the names of the old ones.
 ///
@@ -156,7 +156,7 @@ pub(super) fn check_confirmation(
     let [name, full_name] = names.unwrap_or_default();
     let hint = format!("Old columns and their numbers are dropped: confirm => '{name}'.");
     match confirm {
-        None => Err(crate::sequences::nextval::null("confirm").hint(hint).into()),
+        None => Err(crate::server::call::null("confirm").hint(hint).into()),
         Some(given) if given != name && given != full_name => {
             let message = format!("confirm must be \"{name}\", not \"{given}\"");
             Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into())

@@ -18,9 +18,9 @@ use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
 use crate::error::{raise, report};
 use crate::fmgr;
-use crate::sequences::catalog::relation_name;
-use crate::sequences::failure::Failure;
-use crate::sequences::request::running;
+use crate::server::call::running;
+use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
 
 /// What a trigger is on, and when it fires.
 #[derive(Clone, Copy, PartialEq, Eq)]

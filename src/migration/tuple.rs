@@ -3,7 +3,7 @@
 use keyspace::sequences::NumberType;
 use pgrx::pg_sys;
 
-use crate::sequences::catalog::number_type;
+use crate::server::relation::number_type;
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,11 @@ use super::stored::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use crate::fault;
-use crate::sequences::catalog::{relation_name, with_own_settings};
-use crate::sequences::failure::Failure;
-use crate::sequences::nextval::null;
-use crate::sequences::request::running;
+use crate::server::call::null;
+use crate::server::call::running;
+use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
+use crate::server::settings::with_own_settings;
 
 /// What a check has found.
 struct Found {

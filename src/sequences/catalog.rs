@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use keyspace::sequences::{Draw, FedColumn, NumberType};
 use keyspace::{Error, SqlState};
@@ -12,17 +12,9 @@ use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 use super::defaults::Defaults;
 use super::extreme::Extreme;
 use super::selection::Selection;
-use super::settings;
 use crate::encoding::from_utf8;
-
-/// Settings under which our own queries run: no object of the caller's can take the place of
-/// PostgreSQL's, a policy raises an error instead of hiding rows (trap S05), and what was prepared is not planned
-/// again for each sequence.
-const OWN_QUERIES: &[(&CStr, &CStr)] = &[
-    (c"search_path", c"pg_catalog, pg_temp"),
-    (c"row_security", c"off"),
-    (c"plan_cache_mode", c"force_generic_plan"),
-];
+pub(super) use crate::server::relation::{number_type, relation_name};
+pub(super) use crate::server::settings::with_own_settings;
 
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");
@@ -41,11 +33,6 @@ pub(super) fn prepare() -> SpiResult<OwnedPreparedStatement> {
     ];
     let arguments = arguments.map(PgOid::from);
     with_own_settings(|| Spi::connect(|client| Ok(client.prepare(query.as_str(), &arguments)?.keep())))
-}
-
-/// Runs `read` with the settings for our own queries.
-pub(crate) fn with_own_settings<T>(read: impl FnOnce() -> T) -> T {
-    settings::with(OWN_QUERIES, read)
 }
 
 /// A column that a sequence feeds, and how to read it.
@@ -249,18 +236,6 @@ fn leave_out_descendants(entry: &mut Entry) {
     });
 }
 
-/// The type of numbers that a type, or what a domain is made of, is; `None` where it is none.
-pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
-    // SAFETY: looks the type up, and what a domain is made of.
-    match unsafe { pg_sys::getBaseType(declared?) } {
-        pg_sys::INT2OID => Some(NumberType::Smallint),
-        pg_sys::INT4OID => Some(NumberType::Integer),
-        pg_sys::INT8OID => Some(NumberType::Bigint),
-        pg_sys::NUMERICOID => Some(NumberType::Numeric),
-        _ => None,
-    }
-}
-
 /// The sequences whose position pglogical or Spock carries to other servers (trap S14).
 fn replicated() -> SpiResult<HashSet<u32>> {
     let mut sequences = HashSet::new();
@@ -287,16 +262,4 @@ fn replicated() -> SpiResult<HashSet<u32>> {
         })?;
     }
     Ok(sequences)
-}
-
-/// The name of a relation for a message, in quotation marks.
-pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
-    // SAFETY: looks the OID up in the cache; the result is a copy in the current memory context, or null.
-    let name = unsafe { pg_sys::get_rel_name(relation) };
-    if name.is_null() {
-        return format!("with OID {}", relation.to_u32());
-    }
-    // SAFETY: not null, and NUL-terminated as every name is.
-    let name = unsafe { CStr::from_ptr(name) };
-    format!("\"{}\"", name.to_string_lossy())
 }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use super::steps::Step;
 use super::{settings, subtransaction, tables};
+pub(super) use crate::server::waiting::{is_in_use, pause};
 
 /// The advisory lock that keeps set-ups of a database apart: "keyspace" in ASCII.
 const SETUP_LOCK: u64 = u64::from_be_bytes(*b"keyspace");
@@ -209,38 +210,6 @@ pub(super) fn lock_all<'a>(
             Err(_) if Instant::now() >= deadline => return Err(refusal(waited_for.get())),
             // Whoever has waited for us goes first.
             Err(_) => pause(Duration::from_millis(1)),
-        }
-    }
-}
-
-/// Whether an error says that others are at it, and that trying again will do.
-pub(crate) fn is_in_use(error: &CaughtError) -> bool {
-    let code = match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report.sql_error_code(),
-        CaughtError::RustPanic { ereport, .. } => ereport.sql_error_code(),
-    };
-    matches!(code, PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED)
-}
-
-/// Sleeps, and can be cancelled.
-pub(crate) fn pause(time: Duration) {
-    let until = Instant::now() + time;
-    loop {
-        pgrx::check_for_interrupts!();
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        let milliseconds = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1);
-        // SAFETY: waits on this backend's own latch, as pg_sleep does.
-        unsafe {
-            pg_sys::WaitLatch(
-                pg_sys::MyLatch,
-                (pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH) as i32,
-                milliseconds,
-                pg_sys::PG_WAIT_EXTENSION,
-            );
-            pg_sys::ResetLatch(pg_sys::MyLatch);
         }
     }
 }

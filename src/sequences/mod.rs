@@ -1,38 +1,38 @@
 //! Interleaved sequences: the functions that SQL calls, and what they read of the server.
 
 mod batches;
-pub(crate) mod catalog;
+mod catalog;
 mod confirm;
 mod created;
 mod ddl_replication;
 mod defaults;
 mod extreme;
-pub(crate) mod failure;
 mod feeds;
 mod guard;
 mod identity;
 mod in_place;
-pub(crate) mod locks;
+mod locks;
 mod new_sequences;
-pub(crate) mod nextval;
+mod nextval;
 mod node_state;
 mod peers;
 mod records;
 mod replicated;
-pub(crate) mod request;
+mod request;
 mod reset;
 mod selection;
-pub(crate) mod settings;
+mod settings;
 mod setup;
 mod split;
 mod status;
 mod steps;
 mod stored;
-pub(crate) mod subtransaction;
-pub(crate) mod tables;
+mod tables;
 mod unchecked_record;
 
 pub(crate) use settings::register as register_settings;
+
+use crate::server::{failure, subtransaction};
 
 pgrx::extension_sql_file!("../../sql/sequences/interleaved_node.sql", name = "interleaved_node");
 pgrx::extension_sql_file!(

@@ -14,6 +14,7 @@ use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 use super::request::running;
 use super::{identity, stored};
 use crate::error::{or_raise, raise, report};
+pub(super) use crate::server::call::null;
 
 unsafe extern "C-unwind" {
     /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.
@@ -185,11 +186,6 @@ unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, at: usize) -> Option<pg_sys
     // SAFETY: the function is declared with more arguments than `at`.
     let argument = unsafe { &*(*fcinfo).args.as_ptr().add(at) };
     (!argument.isnull).then_some(argument.value)
-}
-
-/// An argument that must not be NULL is.
-pub(crate) fn null(argument: &str) -> Error {
-    Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not be null"))
 }
 
 #[cold]

@@ -15,6 +15,7 @@ use super::nextval::null;
 use super::selection::Selection;
 use super::steps::{Change, Planner};
 use super::{catalog, identity, peers, records};
+pub(super) use crate::server::call::running;
 
 /// The arguments as SQL passes them.
 pub(super) struct Arguments {
@@ -115,10 +116,4 @@ pub(super) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Err
             .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, or call it with dry_run => true."));
     }
     Ok(())
-}
-
-/// The OID of the function that runs.
-pub(crate) fn running(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
-    // SAFETY: called by the function manager, which fills in flinfo.
-    unsafe { (*(*fcinfo).flinfo).fn_oid }
 }

@@ -1,10 +1,10 @@
 //! The settings `pg_keyspace.node` and `pg_keyspace.nodes`, and settings that hold for one step only.
 
-use std::ffi::CStr;
-
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
+
+pub(super) use crate::server::settings::{context, with};
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NODES: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -62,41 +62,4 @@ pub(super) fn class() -> Result<Option<Class>, Error> {
 fn half_set(set: &str, missing: &str) -> Error {
     Error::new(SqlState::InvalidParameterValue, format!("\"{set}\" is set without \"{missing}\""))
         .hint("Set both, or none of them.")
-}
-
-/// As whom the caller sets a setting, as `SET` has it.
-pub(super) fn context() -> pg_sys::GucContext::Type {
-    // SAFETY: asks for the current role.
-    if unsafe { pg_sys::superuser() } {
-        pg_sys::GucContext::PGC_SUSET
-    } else {
-        pg_sys::GucContext::PGC_USERSET
-    }
-}
-
-/// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
-/// On an error the transaction's end takes them back.
-pub(crate) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
-    // SAFETY: a new level of settings is opened and closed within this transaction; where `step`
-    // raises an error, the abort of the transaction or subtransaction closes the level.
-    let level = unsafe { pg_sys::NewGUCNestLevel() };
-    for (name, value) in settings {
-        // SAFETY: both strings are NUL-terminated, and outlive the call, which copies them.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                context(),
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                pgrx::PgLogLevel::ERROR as i32,
-                false,
-            );
-        }
-    }
-    let result = step();
-    // SAFETY: closes the level opened above.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
-    result
 }

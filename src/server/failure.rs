@@ -1,4 +1,4 @@
-//! Why a call that reads the catalogs and alters sequences cannot go on.
+//! Why a call that reads the catalogs and alters what is in them cannot go on.
 
 use keyspace::Error;
 use pgrx::PgSqlErrorCode;

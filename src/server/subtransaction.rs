@@ -64,7 +64,7 @@ impl Subtransaction {
 ///
 /// Call it before the first change only: the end of every subtransaction walks through all files that the
 /// transaction has created and dropped.
-pub(super) fn read_and_release<T>(read: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
+pub(crate) fn read_and_release<T>(read: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
     let subtransaction = Subtransaction::begin();
     let value = subtransaction.run(read)?;
     subtransaction.roll_back();

@@ -1,0 +1,30 @@
+//! What the catalogs say of a relation and of a type by their OIDs.
+
+use std::ffi::CStr;
+
+use keyspace::sequences::NumberType;
+use pgrx::pg_sys;
+
+/// The name of a relation for a message, in quotation marks.
+pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
+    // SAFETY: looks the OID up in the cache; the result is a copy in the current memory context, or null.
+    let name = unsafe { pg_sys::get_rel_name(relation) };
+    if name.is_null() {
+        return format!("with OID {}", relation.to_u32());
+    }
+    // SAFETY: not null, and NUL-terminated as every name is.
+    let name = unsafe { CStr::from_ptr(name) };
+    format!("\"{}\"", name.to_string_lossy())
+}
+
+/// The type of numbers that a type, or what a domain is made of, is; `None` where it is none.
+pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
+    // SAFETY: looks the type up, and what a domain is made of.
+    match unsafe { pg_sys::getBaseType(declared?) } {
+        pg_sys::INT2OID => Some(NumberType::Smallint),
+        pg_sys::INT4OID => Some(NumberType::Integer),
+        pg_sys::INT8OID => Some(NumberType::Bigint),
+        pg_sys::NUMERICOID => Some(NumberType::Numeric),
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! Settings that hold for one step only.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// As whom the caller sets a setting, as `SET` has it.
+pub(crate) fn context() -> pg_sys::GucContext::Type {
+    // SAFETY: asks for the current role.
+    if unsafe { pg_sys::superuser() } {
+        pg_sys::GucContext::PGC_SUSET
+    } else {
+        pg_sys::GucContext::PGC_USERSET
+    }
+}
+
+/// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
+/// On an error the transaction's end takes them back.
+pub(crate) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
+    // SAFETY: a new level of settings is opened and closed within this transaction; where `step`
+    // raises an error, the abort of the transaction or subtransaction closes the level.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in settings {
+        // SAFETY: both strings are NUL-terminated, and outlive the call, which copies them.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                context(),
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                pgrx::PgLogLevel::ERROR as i32,
+                false,
+            );
+        }
+    }
+    let result = step();
+    // SAFETY: closes the level opened above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
+/// Settings under which our own queries run: no object of the caller's can take the place of
+/// PostgreSQL's, a policy raises an error instead of hiding rows (trap S05), and what was prepared is not planned
+/// again for each sequence.
+const OWN_QUERIES: &[(&CStr, &CStr)] = &[
+    (c"search_path", c"pg_catalog, pg_temp"),
+    (c"row_security", c"off"),
+    (c"plan_cache_mode", c"force_generic_plan"),
+];
+
+/// Runs `read` with the settings for our own queries.
+pub(crate) fn with_own_settings<T>(read: impl FnOnce() -> T) -> T {
+    with(OWN_QUERIES, read)
+}

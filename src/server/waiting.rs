@@ -1,0 +1,38 @@
+//! Waiting for others.
+
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+/// Whether an error says that others are at it, and that trying again will do.
+pub(crate) fn is_in_use(error: &CaughtError) -> bool {
+    let code = match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report.sql_error_code(),
+        CaughtError::RustPanic { ereport, .. } => ereport.sql_error_code(),
+    };
+    matches!(code, PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED)
+}
+
+/// Sleeps, and can be cancelled.
+pub(crate) fn pause(time: Duration) {
+    let until = Instant::now() + time;
+    loop {
+        pgrx::check_for_interrupts!();
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let milliseconds = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1);
+        // SAFETY: waits on this backend's own latch, as pg_sleep does.
+        unsafe {
+            pg_sys::WaitLatch(
+                pg_sys::MyLatch,
+                (pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH) as i32,
+                milliseconds,
+                pg_sys::PG_WAIT_EXTENSION,
+            );
+            pg_sys::ResetLatch(pg_sys::MyLatch);
+        }
+    }
+}
