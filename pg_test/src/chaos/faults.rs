@@ -41,7 +41,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them. Each node has lines of its own, so there are more of those faults than of others.
+    /// All of them.
     pub const ALL: [Self; 13] = [
         Self::Pause,
         Self::Cut,
