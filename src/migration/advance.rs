@@ -353,7 +353,8 @@ impl Progress {
         mut filling: Box<Filling>,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
-        let more = filling.batch(self, migration)?;
+        let left = max_pages.map(|most| (most - self.pages).max(1));
+        let more = filling.batch(self, migration, left)?;
         self.pause = migration.pause;
         if self.told_at.elapsed() >= TELL_EVERY {
             self.told_at = Instant::now();

@@ -92,7 +92,12 @@ impl Filling {
     ///
     /// # Errors
     /// Those of SPI itself.
-    pub(super) fn batch(&mut self, progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+    pub(super) fn batch(
+        &mut self,
+        progress: &mut Progress,
+        migration: &Migration,
+        left: Option<i64>,
+    ) -> Result<bool, Failure> {
         let timeout = migration.timeout();
         let wanted: [(&CStr, &CStr); 4] = [
             (c"lock_timeout", timeout.as_c_str()),
@@ -109,7 +114,7 @@ impl Filling {
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
                 let position = self.position(progress)?;
-                let work = self.next(&position, migration.batch_pages, tries);
+                let work = self.next(&position, migration.batch_pages, left, tries);
                 self.fill(work)
             })
         });
@@ -135,11 +140,12 @@ impl Filling {
         Ok(!matches!(work, Work::Done))
     }
 
-    fn next(&mut self, position: &Position, batch: i64, tries: u32) -> Work {
+    fn next(&mut self, position: &Position, batch: i64, left: Option<i64>, tries: u32) -> Work {
         (self.page, self.pages) = (position.page, position.pages);
         // What one batch holds is not cut up.
         let is_cut = !self.by_queries && position.pages > batch;
         let size = if is_cut { batch.saturating_mul(backfill::ROUNDS) } else { batch };
+        let size = left.map_or(size, |left| size.min(left));
         let window = self.window.filter(|window| window.from == position.page);
         self.window = window.or_else(|| backfill::next(position.page, position.pages, size));
         match (self.window, position.behind) {

@@ -3,6 +3,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
+SET row_security = on;
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE ROLE regress_clerk;
