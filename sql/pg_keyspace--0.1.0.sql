@@ -1216,6 +1216,10 @@ CREATE FUNCTION @extschema@.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
+-- The last one writes as the owner of the table, so they are not for everybody's triggers.
+REVOKE ALL ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() TO pg_database_owner;
+
 COMMENT ON FUNCTION @extschema@.key_migration_late() IS
 'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
 COMMENT ON FUNCTION @extschema@.key_migration_key() IS
@@ -1423,7 +1427,7 @@ BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE keep_numbers WHEN true THEN 'keep' WHEN false THEN 'drop' END, NULL, confirm);
+    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1556,6 +1560,7 @@ CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABL
     detail text
 )
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
     root oid := migration;

@@ -77,7 +77,7 @@ BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE keep_numbers WHEN true THEN 'keep' WHEN false THEN 'drop' END, NULL, confirm);
+    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;

@@ -10,6 +10,10 @@ CREATE FUNCTION @extschema@.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
+-- The last one writes as the owner of the table, so they are not for everybody's triggers.
+REVOKE ALL ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() TO pg_database_owner;
+
 COMMENT ON FUNCTION @extschema@.key_migration_late() IS
 'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
 COMMENT ON FUNCTION @extschema@.key_migration_key() IS

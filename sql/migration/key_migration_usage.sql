@@ -7,6 +7,7 @@ CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABL
     detail text
 )
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
     root oid := migration;

@@ -52,7 +52,8 @@ SELECT oid::regprocedure, lanname, probin FROM my_function
 WHERE prokind <> 'a'
   AND (lanname NOT IN ('c', 'internal', 'plpgsql', 'sql') OR (lanname = 'c') <> (probin IS NOT NULL)
        OR probin <> '$libdir/pg_keyspace' OR prosrc = '' AND prosqlbody IS NULL);
--- No setting of its own: a SET clause would keep a procedure from committing and a function from being inlined. One that is
+-- No setting of its own (but for a report in PL/pgSQL, its search_path): a SET clause would keep a procedure from committing and a
+-- function from being inlined. One that is
 -- SECURITY DEFINER would need one.
 SELECT oid::regprocedure, proconfig, prosecdef FROM my_function WHERE proconfig IS NOT NULL OR prosecdef;
 -- What takes or gives internal cannot be called from SQL, and what gives it takes it.

@@ -123,6 +123,27 @@ CREATE INDEX ON trapped.key USING brin (id public.ulid_minmax_multi_ops);
 SELECT pg_catalog.count(*) FROM trapped.key WHERE id OPERATOR(public.>=) public.ulid_boundary('2024-01-01 00:00+00') AND public.uuidv7_to_timestamp(u) IS NOT NULL;
 SELECT public.ulid_from_timestamp('2023-11-14 22:13:20.123456+00', 42, 'public.orders'), public.uuidv7_to_id(public.uuidv7_from_timestamp('2023-11-14 22:13:20.123456+00', 42));
 SELECT public.min(id) OPERATOR(public.=) public.max(id) AS same FROM trapped.key;
+-- Key migration.
+CREATE TABLE trapped.sale (id bigserial PRIMARY KEY, created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now());
+CREATE TABLE trapped.note (no serial PRIMARY KEY, sale_id pg_catalog.int8 REFERENCES trapped.sale);
+INSERT INTO trapped.sale (created_at) SELECT pg_catalog.now() FROM pg_catalog.generate_series(1::int, 100::int);
+INSERT INTO trapped.note (sale_id) SELECT id FROM trapped.sale;
+SELECT public.key_migration_create('trapped.sale');
+SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>) 5 AS steps FROM public.key_migration_plan('trapped.sale');
+SELECT public.key_migration_set('trapped.sale', batch_pages => 1::int);
+SELECT statement FROM public.key_migration_statements('trapped.sale') \gexec
+SELECT phase FROM public.key_migration_progress WHERE migration OPERATOR(pg_catalog.=) 'trapped.sale'::pg_catalog.regclass;
+SELECT check_name FROM public.key_migration_verify('trapped.sale') WHERE NOT ok;
+INSERT INTO trapped.sale DEFAULT VALUES;
+CALL public.key_migration_cutover('trapped.sale');
+INSERT INTO trapped.note (sale_id) SELECT id FROM trapped.sale ORDER BY id USING OPERATOR(pg_catalog.>) LIMIT 1;
+SELECT pg_catalog.count(*) FROM trapped.note WHERE sale_id IS NOT NULL AND sale_id_old IS NULL;
+SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 AS told FROM public.key_migration_usage('trapped.sale');
+CALL public.key_migration_rollback('trapped.sale');
+CALL public.key_migration_cutover('trapped.sale');
+CALL public.key_migration_finalize('trapped.sale', confirm => 'sale');
+SELECT pg_catalog.pg_typeof(id), pg_catalog.pg_typeof(sale_id) FROM trapped.sale JOIN trapped.note ON sale_id OPERATOR(pg_catalog.=) id LIMIT 1;
+SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>) 5 AS steps FROM public.key_migration_log;
 SELECT public.check_library_version();
 -- The installation itself is led astray no more.
 \c pg_keyspace_regression

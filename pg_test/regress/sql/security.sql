@@ -138,6 +138,58 @@ SELECT interleave_new_sequences(true);
 SELECT split_interleaved_sequences(2);
 \echo :LAST_ERROR_SQLSTATE
 --
+-- Key migration: plans are everybody's, the rest is the owner's of the database, with tables of their own
+--
+SET ROLE regress_owner;
+CREATE TABLE shop.sale (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01');
+SET ROLE regress_feeder;
+CREATE TABLE shop.crate (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01');
+SELECT key_migration_create('shop.crate');
+\echo :LAST_ERROR_SQLSTATE
+SET ROLE regress_owner;
+SELECT key_migration_create('shop.crate');
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_create('shop.sale');
+CALL key_migration_advance('shop.sale', through => 'prepared');
+SET ROLE regress_guest;
+SELECT count(*) > 0 AS steps FROM key_migration_plan('shop.sale') WHERE step IS NOT NULL;
+SELECT phase FROM key_migration_progress;
+SELECT count(*) > 0 AS statements FROM key_migration_statements('shop.sale');
+SELECT key_migration_set('shop.sale', paused => true);
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_advance('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_cutover('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_rollback('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_finalize('shop.sale', confirm => 'sale');
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_add_reference('shop.sale', 'shop.parcel', '{id}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_begin('shop.sale', 'roll back', NULL, NULL, NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_next();
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM key_migration_verify('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+DELETE FROM key_migration;
+\echo :LAST_ERROR_SQLSTATE
+SET pg_keyspace.stop_at = 'backfilled: saved';
+\echo :LAST_ERROR_SQLSTATE
+CREATE TABLE pg_temp.late (id int, id_new uuid);
+CREATE TRIGGER late AFTER INSERT ON pg_temp.late FOR EACH ROW EXECUTE FUNCTION key_migration_late();
+\echo :LAST_ERROR_SQLSTATE
+-- Whoever may write rows needs no right of ours for the triggers.
+RESET ROLE;
+GRANT INSERT, SELECT ON shop.sale TO regress_guest;
+GRANT USAGE ON SEQUENCE shop.sale_id_seq TO regress_guest;
+SET ROLE regress_guest;
+INSERT INTO shop.sale DEFAULT VALUES RETURNING id, id_new IS NOT NULL AS has_key;
+RESET ROLE;
+SET ROLE regress_owner;
+CALL key_migration_rollback('shop.sale');
+--
 -- USAGE on a sequence, and nothing else
 --
 RESET ROLE;
