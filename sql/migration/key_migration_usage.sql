@@ -10,12 +10,13 @@ CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABL
     SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
-    root oid := migration;
+    root oid;
     statements regclass;
 BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    root := migration::oid;
     -- The table beneath a view that a cut-over has made.
     root := coalesce((SELECT t.relation FROM @extschema@.key_migration_table t
                       JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
@@ -108,7 +109,7 @@ BEGIN
     SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
     -- What clients have sent, where it is counted.
-    SELECT c.oid INTO statements FROM pg_catalog.pg_extension e
+    SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN

@@ -5,8 +5,8 @@ use pg_test::{InstallTree, Server};
 use crate::{code, connect_listening, in_order, make_tables, number, start, start_from};
 
 /// Room for 100 locks: ten for each of ten backends, of which PostgreSQL 18 counts one more.
+const LITTLE: &str = "max_locks_per_transaction = 10";
 const SMALL: &[&str] = &[
-    "max_locks_per_transaction = 10",
     "max_connections = 8",
     "autovacuum_max_workers = 1",
     "max_worker_processes = 0",
@@ -22,7 +22,11 @@ fn start_small() -> Server {
     if tree.major() >= 18 {
         settings.push("autovacuum_worker_slots = 1");
     }
-    start_from(&tree, &settings)
+    // The extension itself needs more than that while it is created.
+    let mut server = start_from(&tree, &settings);
+    server.append_settings(&[LITTLE]).unwrap();
+    server.restart().unwrap();
+    server
 }
 
 #[test]
