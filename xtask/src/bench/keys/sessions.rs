@@ -64,12 +64,12 @@ pub const CHAPTER: Chapter = Chapter {
             target: Some(Target::AtLeast(2.0)),
         },
         Check {
-            what: "the same to `uuidv7()`, which shares nothing: the limit, 2 sessions",
+            what: "the same to `uuidv7()`, which shares nothing, 2 sessions",
             quantity: Quantity::Ratio { of: "locked.2", to: "uuidv7.2", less: Some("bare_loop.2") },
             target: None,
         },
         Check {
-            what: "the same to `uuidv7()`, which shares nothing: the limit, 8 sessions",
+            what: "the same to `uuidv7()`, which shares nothing, 8 sessions",
             quantity: Quantity::Ratio { of: "locked.8", to: "uuidv7.8", less: Some("bare_loop.8") },
             target: None,
         },
