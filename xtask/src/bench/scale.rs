@@ -47,6 +47,9 @@ fn zero(unit: Unit) -> &'static str {
 
 /// A number with at least three digits that count, and its thousands set apart.
 pub fn three_digits(value: f64) -> String {
+    if value.is_infinite() {
+        return "∞".to_owned();
+    }
     let size = value.abs();
     // What is rounded up to one more digit before the point needs one less behind it.
     let decimals = [(99.95, 0), (9.995, 1)].iter().find(|(from, _)| size >= *from).map_or(2, |(_, n)| *n);

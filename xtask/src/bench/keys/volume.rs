@@ -96,7 +96,7 @@ const SETTINGS: &[&str] = &[
 /// Rows of a transaction.
 const BATCH: u32 = 100_000;
 /// Rows by the ten million take long enough to be alike.
-const MOST_ROUNDS: u32 = 1;
+const MOST_ROUNDS: u32 = 3;
 
 struct Key {
     name: &'static str,
