@@ -50,6 +50,7 @@ impl Release {
         let major = self.major;
         let server = [
             format!("postgresql-{major}"),
+            format!("postgresql-{major}-partman"),
             format!("postgresql-{major}-pglogical"),
             format!("postgresql-{major}-plpgsql-check"),
             format!("postgresql-server-dev-{major}"),
