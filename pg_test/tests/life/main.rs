@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod amcheck;
+mod catalog;
 mod dump;
 mod objects;
 mod plpgsql;
