@@ -1,6 +1,5 @@
 //! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -12,26 +11,24 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
-use rand::TryRng;
-use rand::rngs::SysRng;
 
 use super::failure::Failure;
 use super::feeds::{self, Feed};
-use super::locks::{self, SessionSetupLock, SetupLock, pause};
+use super::locks::{self, SetupLock};
 use super::nextval::null;
 use super::records::Records;
-use super::request::{Arguments, Request, check_transaction, running};
+use super::request::{Arguments, Request, running};
 use super::selection::Selection;
 use super::steps::Change;
 use super::subtransaction::attempt;
 use super::tables::{self, own_key};
 use super::{catalog, ddl_replication, identity};
 use crate::error::{or_raise, raise, report};
+use crate::server::advisory::SessionLock;
+use crate::server::kept::Kept;
+use crate::server::transaction::{check_own_statement, check_transaction};
+use crate::server::waiting::{backoff, pause};
 
-/// How long the first pause lasts after a sequence was in use; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// How long a pause lasts at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -52,25 +49,12 @@ struct Progress {
     tries: u32,
     told_at: Instant,
     /// Given back when the set-up ends, by an error, too.
-    _lock: SessionSetupLock,
+    _lock: SessionLock,
 }
 
 thread_local! {
-    /// The set-up under way, or null. A plain pointer: what a thread-local value drops when a process ends, it
-    /// drops after the process has left shared memory, where the lock is.
-    static PROGRESS: Cell<*mut Progress> = const { Cell::new(std::ptr::null_mut()) };
-}
-
-/// Takes the set-up under way; an error of whoever has taken it ends it, and gives its lock back.
-fn take_progress() -> Option<Box<Progress>> {
-    let progress = PROGRESS.replace(std::ptr::null_mut());
-    // SAFETY: not null, so it is from `keep_progress`, and taken only once.
-    (!progress.is_null()).then(|| unsafe { Box::from_raw(progress) })
-}
-
-/// Keeps the set-up for the next transaction.
-fn keep_progress(progress: Box<Progress>) {
-    PROGRESS.set(Box::into_raw(progress));
+    /// The set-up under way.
+    static PROGRESS: Kept<Progress> = const { Kept::new() };
 }
 
 /// Begins a set-up in batches: plans every sequence, and stores the node. What cannot be set up is a warning.
@@ -93,7 +77,7 @@ fn setup_interleaved_sequences_begin(
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    drop(take_progress());
+    drop(PROGRESS.with(Kept::take));
     let retries = or_raise(retries.ok_or_else(|| null("retries")).and_then(|retries| {
         u32::try_from(retries).map_err(|_| {
             let message = format!("retries must be at least 0, not {retries}");
@@ -103,7 +87,7 @@ fn setup_interleaved_sequences_begin(
     let arguments =
         Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
     match begin(arguments, retries, running(fcinfo)) {
-        Ok(progress) => keep_progress(Box::new(progress)),
+        Ok(progress) => PROGRESS.with(|kept| kept.keep(Box::new(progress))),
         Err(failure) => failure.raise(),
     }
 }
@@ -114,15 +98,10 @@ fn setup_interleaved_sequences_begin(
 /// 25001 within a transaction block.
 #[pg_extern(sql = false)]
 fn setup_interleaved_sequences_check() {
-    // SAFETY: reads the state of this backend's transaction.
-    if unsafe { pg_sys::IsTransactionBlock() } {
-        let message = "setup_interleaved_sequences_in_batches() cannot run inside a transaction block";
-        raise(report(
-            Error::new(SqlState::ActiveSqlTransaction, message)
-                .detail("It ends a transaction for each sequence.")
-                .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."),
-        ));
-    }
+    or_raise(check_own_statement(
+        "setup_interleaved_sequences_in_batches",
+        "It ends a transaction for each sequence.",
+    ));
 }
 
 /// Sets up the next sequence, in this transaction. Whether there are more.
@@ -131,7 +110,7 @@ fn setup_interleaved_sequences_check() {
 /// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up is a warning.
 #[pg_extern(sql = false)]
 fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let Some(mut progress) = take_progress() else {
+    let Some(mut progress) = PROGRESS.with(Kept::take) else {
         raise(report(
             Error::new(SqlState::ObjectNotInPrerequisiteState, "no set-up in batches is under way")
                 .hint("CALL setup_interleaved_sequences_in_batches()."),
@@ -140,7 +119,7 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     progress.change.function = running(fcinfo);
     match progress.step() {
         Ok(true) => {
-            keep_progress(progress);
+            PROGRESS.with(|kept| kept.keep(progress));
             true
         }
         Ok(false) => false,
@@ -158,7 +137,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
             .hint("Call setup_interleaved_sequences(), which changes all in one transaction.")
             .into());
     }
-    let lock = SessionSetupLock::take()?;
+    let lock = locks::take_for_session()?;
     request.check_rights()?;
     if !tables::SETUP.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) {
         let message = "permission denied to keep the progress of a set-up in batches";
@@ -329,15 +308,6 @@ impl Progress {
         ];
         Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
     }
-}
-
-/// The pause before another try: twice as long each time, and by chance up to half of it shorter, so that two who
-/// are after the same sequence do not meet again.
-fn backoff(tries: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(10)).min(LONGEST_PAUSE);
-    // Without chance it is longer, and right as well.
-    let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
-    longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
 }
 
 /// An error that a statement of the set-up raised, a user's event trigger among them. A cancellation goes on.

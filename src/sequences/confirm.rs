@@ -8,8 +8,9 @@ use pgrx::spi::SpiResult;
 use super::failure::Failure;
 use super::identity::{self, Other};
 use super::locks::SetupLock;
-use super::request::{check_transaction, running};
+use super::request::running;
 use super::tables;
+use crate::server::transaction::check_transaction;
 
 /// Makes this database the node that it is a copy of: after pg_upgrade, pg_createsubscriber or a template, when the
 /// other is gone. `node` and `nodes` name it where several are stored.

@@ -11,6 +11,7 @@ use pgrx::prelude::*;
 
 use super::steps::Step;
 use super::{settings, subtransaction, tables};
+use crate::server::advisory::{Advisory, SessionLock};
 pub(super) use crate::server::waiting::{is_in_use, pause};
 
 /// The advisory lock that keeps set-ups of a database apart: "keyspace" in ASCII.
@@ -19,17 +20,9 @@ const SETUP_LOCK: u64 = u64::from_be_bytes(*b"keyspace");
 /// From which part of the lock table on a set-up in one transaction names the other form.
 const MANY: usize = 8;
 
-/// The advisory lock as LockAcquire takes it: what `pg_advisory_lock(bigint)` takes.
-fn setup_lock() -> pg_sys::LOCKTAG {
-    pg_sys::LOCKTAG {
-        // SAFETY: set before a backend runs its first statement.
-        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-        locktag_field2: (SETUP_LOCK >> 32) as u32,
-        locktag_field3: SETUP_LOCK as u32,
-        locktag_field4: 1,
-        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-    }
+/// The same, to be taken.
+fn setup_lock() -> Advisory {
+    Advisory::of_bigint(SETUP_LOCK)
 }
 
 thread_local! {
@@ -50,7 +43,7 @@ impl SetupLock {
             return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
         }
-        if !acquire(false) {
+        if !setup_lock().take() {
             return Err(busy());
         }
         RUNNING.set(true);
@@ -64,31 +57,12 @@ impl Drop for SetupLock {
     }
 }
 
-/// The lock held by the session, over several transactions. Given back when dropped.
-pub(super) struct SessionSetupLock;
-
-impl SessionSetupLock {
-    /// Takes the lock until it is dropped.
-    ///
-    /// # Errors
-    /// 55006 where another session has it.
-    pub(super) fn take() -> Result<Self, Error> {
-        if acquire(true) { Ok(Self) } else { Err(busy()) }
-    }
-}
-
-impl Drop for SessionSetupLock {
-    fn drop(&mut self) {
-        // SAFETY: releases what `take` acquired; a session's lock needs no transaction.
-        unsafe { pg_sys::LockRelease(&setup_lock(), pg_sys::ExclusiveLock as i32, true) };
-    }
-}
-
-fn acquire(for_session: bool) -> bool {
-    // SAFETY: does not wait; the lock manager raises its own errors.
-    let result =
-        unsafe { pg_sys::LockAcquire(&setup_lock(), pg_sys::ExclusiveLock as i32, for_session, true) };
-    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+/// Takes the lock for the session, over several transactions, until it is dropped.
+///
+/// # Errors
+/// 55006 where another session has it.
+pub(super) fn take_for_session() -> Result<SessionLock, Error> {
+    setup_lock().take_for_session().ok_or_else(busy)
 }
 
 fn busy() -> Error {

@@ -98,22 +98,3 @@ impl Request {
         Ok(())
     }
 }
-
-/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
-pub(super) fn check_transaction(name: &'static std::ffi::CStr) -> Result<(), Error> {
-    // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
-    unsafe {
-        pg_sys::PreventCommandIfReadOnly(name.as_ptr());
-        pg_sys::PreventCommandDuringRecovery(name.as_ptr());
-    }
-    // SAFETY: a plain integer of this backend.
-    if unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32 {
-        let message = format!("{} needs the isolation level READ COMMITTED", name.to_string_lossy());
-        return Err(Error::new(SqlState::InvalidTransactionState, message)
-            .detail(
-                "Under REPEATABLE READ and SERIALIZABLE, rows that others have committed since stay hidden.",
-            )
-            .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, or call it with dry_run => true."));
-    }
-    Ok(())
-}

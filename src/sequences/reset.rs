@@ -9,13 +9,14 @@ use super::failure::Failure;
 use super::locks::{SetupLock, Timeout};
 use super::nextval::null;
 use super::records::Records;
-use super::request::{check_transaction, running};
+use super::request::running;
 use super::selection::Selection;
 use super::setup::rows;
 use super::steps::{Change, Planner, Step};
 use super::{catalog, guard, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::server::transaction::check_transaction;
 
 /// Gives sequences the increment, START and bounds that they had before they were set up, above everything in
 /// use and never lower than they are. Of all sequences: this database is no node afterwards.

@@ -10,11 +10,12 @@ use super::failure::Failure;
 use super::locks::SetupLock;
 use super::nextval::null;
 use super::records::Records;
-use super::request::{Arguments, Request, check_transaction, running};
+use super::request::{Arguments, Request, running};
 use super::steps::Step;
 use super::{catalog, feeds, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::server::transaction::check_transaction;
 
 /// One row of the result.
 pub(super) type Row = (

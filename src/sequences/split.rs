@@ -11,13 +11,14 @@ use super::failure::Failure;
 use super::locks::{SetupLock, Timeout};
 use super::nextval::null;
 use super::records::Records;
-use super::request::{check_transaction, running};
+use super::request::running;
 use super::selection::Selection;
 use super::setup::rows;
 use super::steps::{Change, Planner, Step};
 use super::{catalog, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for others. Only this
 /// node and the newcomers have to do anything.

@@ -1,9 +1,12 @@
-//! What several subjects need of the server: our tables, settings, subtransactions, waiting, names.
+//! What several subjects need of the server: our tables, settings, transactions, locks, waiting, names.
 
+pub(crate) mod advisory;
 pub(crate) mod call;
 pub(crate) mod failure;
+pub(crate) mod kept;
 pub(crate) mod relation;
 pub(crate) mod settings;
 pub(crate) mod subtransaction;
 pub(crate) mod tables;
+pub(crate) mod transaction;
 pub(crate) mod waiting;

@@ -4,6 +4,13 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, pg_sys};
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+/// How long the first pause lasts after a lock was not to be had.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// How long a pause lasts at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether an error says that others are at it, and that trying again will do.
 pub(crate) fn is_in_use(error: &CaughtError) -> bool {
@@ -35,4 +42,13 @@ pub(crate) fn pause(time: Duration) {
             pg_sys::ResetLatch(pg_sys::MyLatch);
         }
     }
+}
+
+/// The pause before another try: twice as long each time, and by chance up to half of it shorter, so that two who
+/// are after the same lock do not meet again.
+pub(crate) fn backoff(tries: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+    // Without chance it is longer, and right as well.
+    let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
+    longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
 }

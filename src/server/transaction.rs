@@ -1,0 +1,44 @@
+//! What a transaction must be like for a call of ours.
+
+use std::ffi::CStr;
+
+use keyspace::{Error, SqlState};
+use pgrx::pg_sys;
+
+/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
+///
+/// # Errors
+/// 25000 above READ COMMITTED; 25006 in a read-only transaction and on a standby.
+pub(crate) fn check_transaction(name: &'static CStr) -> Result<(), Error> {
+    // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(name.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(name.as_ptr());
+    }
+    // SAFETY: a plain integer of this backend.
+    if unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32 {
+        let message = format!("{} needs the isolation level READ COMMITTED", name.to_string_lossy());
+        return Err(Error::new(SqlState::InvalidTransactionState, message)
+            .detail(
+                "Under REPEATABLE READ and SERIALIZABLE, rows that others have committed since stay hidden.",
+            )
+            .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED."));
+    }
+    Ok(())
+}
+
+/// Refuses a call of a procedure from where no transaction can end, before PostgreSQL would without a word on what to
+/// do. `ends` says when it ends one.
+///
+/// # Errors
+/// 25001 within a transaction block (trap M3).
+pub(crate) fn check_own_statement(procedure: &str, ends: &str) -> Result<(), Error> {
+    // SAFETY: reads the state of this backend's transaction.
+    if unsafe { pg_sys::IsTransactionBlock() } {
+        let message = format!("{procedure}() cannot run inside a transaction block");
+        return Err(Error::new(SqlState::ActiveSqlTransaction, message)
+            .detail(ends)
+            .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."));
+    }
+    Ok(())
+}
