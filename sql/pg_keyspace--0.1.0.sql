@@ -1092,11 +1092,7 @@ CREATE TABLE @extschema@.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     relation oid NOT NULL,
-    key_attribute smallint NOT NULL,
-    timestamp_attribute smallint NOT NULL,
     target text NOT NULL CHECK (target IN ('uuid', 'ulid')),
-    salt text NOT NULL,
-    include_columns name[] NOT NULL,
     new_suffix text NOT NULL,
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,
@@ -1114,6 +1110,20 @@ CREATE TABLE @extschema@.key_migration (
     finalized_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation)
 );
+-- A migration goes by the name of the table of its first key.
+CREATE TABLE @extschema@.key_migration_key (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    number integer NOT NULL CHECK (number > 0),
+    key_attribute smallint NOT NULL,
+    timestamp_attribute smallint NOT NULL,
+    salt text NOT NULL,
+    include_columns name[] NOT NULL,
+    PRIMARY KEY (system_identifier, database, relation),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+);
 CREATE TABLE @extschema@.key_migration_column (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -1122,6 +1132,7 @@ CREATE TABLE @extschema@.key_migration_column (
     attribute smallint NOT NULL,
     new_attribute smallint,
     declared boolean NOT NULL,
+    key_relation oid NOT NULL,
     PRIMARY KEY (system_identifier, database, relation, attribute),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
 );
@@ -1161,14 +1172,16 @@ CREATE TABLE @extschema@.key_migration_step (
     PRIMARY KEY (system_identifier, database, migration, step)
 );
 
-REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
-    @extschema@.key_migration_step FROM PUBLIC;
-GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
-    @extschema@.key_migration_step TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_column,
-    @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
+REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
+    @extschema@.key_migration_table, @extschema@.key_migration_step FROM PUBLIC;
+GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
+    @extschema@.key_migration_table, @extschema@.key_migration_step TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_key,
+    @extschema@.key_migration_column, @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
 
 CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_key
     FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
 CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_column
     FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
@@ -1177,10 +1190,13 @@ CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @
 CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_step
     FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
 ALTER TABLE @extschema@.key_migration ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_key ENABLE REPLICA TRIGGER interleaved_not_replicated;
 ALTER TABLE @extschema@.key_migration_column ENABLE REPLICA TRIGGER interleaved_not_replicated;
 ALTER TABLE @extschema@.key_migration_table ENABLE REPLICA TRIGGER interleaved_not_replicated;
 ALTER TABLE @extschema@.key_migration_step ENABLE REPLICA TRIGGER interleaved_not_replicated;
 COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_key IS
 'leaves out rows that replication brings from another server';
 COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_column IS
 'leaves out rows that replication brings from another server';
@@ -1191,6 +1207,8 @@ COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_step 
 
 COMMENT ON TABLE @extschema@.key_migration IS
 'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_key IS
+'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE @extschema@.key_migration_column IS
 'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE @extschema@.key_migration_table IS
@@ -1297,10 +1315,20 @@ CREATE FUNCTION @extschema@.key_migration_create(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
+CREATE FUNCTION @extschema@.key_migration_add_key(
+    migration regclass,
+    table_name regclass,
+    timestamp_column name DEFAULT NULL,
+    salt text DEFAULT NULL,
+    include_columns name[] DEFAULT '{}'
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_key_wrapper';
 CREATE FUNCTION @extschema@.key_migration_add_reference(
     migration regclass,
     table_name regclass,
-    columns name[]
+    columns name[],
+    refers_to regclass DEFAULT NULL
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
@@ -1317,8 +1345,10 @@ CREATE FUNCTION @extschema@.key_migration_set(
 
 COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
 'begin to migrate the key of a table, and every column that refers to it: remembers what was asked for, and changes nothing else';
-COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[]) IS
-'columns that refer to a key that is migrated, though no foreign key says so';
+COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[]) IS
+'the key of another table, and every column that refers to it, to be migrated together with the first';
+COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
+'columns that refer to a key that is migrated, though no foreign key says so; refers_to is the table whose key it is, NULL for that which the migration goes by';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
 'how a key migration goes on: size of a batch, pause between batches, how long and how often locks are tried; or stop and resume it; what is NULL stays; it follows at once';
 /* </end connected objects> */
@@ -1570,12 +1600,17 @@ BEGIN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
     root := migration::oid;
-    -- The table beneath a view that a cut-over has made.
-    root := coalesce((SELECT t.relation FROM @extschema@.key_migration_table t
+    -- The table that the migration goes by: of one that has a key in it, or of a view that a cut-over has made.
+    root := coalesce((SELECT k.migration FROM @extschema@.key_migration_key k
+                      WHERE k.relation OPERATOR(pg_catalog.=) root
+                        AND k.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
+                        AND k.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())),
+                     (SELECT t.migration FROM @extschema@.key_migration_table t
                       JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
                       JOIN pg_catalog.pg_class v ON v.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
                            AND v.relname OPERATOR(pg_catalog.=) t.view_name AND v.relkind OPERATOR(pg_catalog.=) 'v'
-                      WHERE v.oid OPERATOR(pg_catalog.=) root AND t.migration OPERATOR(pg_catalog.=) t.relation
+                      WHERE v.oid OPERATOR(pg_catalog.=) root
                         AND t.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
                         AND t.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
                                                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), root);
@@ -1734,6 +1769,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/sequences/status.rs
 -- pg_keyspace::sequences::status::interleaved_sequences_status
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/create.rs
+-- pg_keyspace::migration::create::key_migration_add_key
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

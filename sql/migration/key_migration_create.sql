@@ -10,10 +10,20 @@ CREATE FUNCTION @extschema@.key_migration_create(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
+CREATE FUNCTION @extschema@.key_migration_add_key(
+    migration regclass,
+    table_name regclass,
+    timestamp_column name DEFAULT NULL,
+    salt text DEFAULT NULL,
+    include_columns name[] DEFAULT '{}'
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_key_wrapper';
 CREATE FUNCTION @extschema@.key_migration_add_reference(
     migration regclass,
     table_name regclass,
-    columns name[]
+    columns name[],
+    refers_to regclass DEFAULT NULL
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
@@ -30,7 +40,9 @@ CREATE FUNCTION @extschema@.key_migration_set(
 
 COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
 'begin to migrate the key of a table, and every column that refers to it: remembers what was asked for, and changes nothing else';
-COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[]) IS
-'columns that refer to a key that is migrated, though no foreign key says so';
+COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[]) IS
+'the key of another table, and every column that refers to it, to be migrated together with the first';
+COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
+'columns that refer to a key that is migrated, though no foreign key says so; refers_to is the table whose key it is, NULL for that which the migration goes by';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
 'how a key migration goes on: size of a batch, pause between batches, how long and how often locks are tried; or stop and resume it; what is NULL stays; it follows at once';

@@ -4,11 +4,7 @@ CREATE TABLE @extschema@.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     relation oid NOT NULL,
-    key_attribute smallint NOT NULL,
-    timestamp_attribute smallint NOT NULL,
     target text NOT NULL CHECK (target IN ('uuid', 'ulid')),
-    salt text NOT NULL,
-    include_columns name[] NOT NULL,
     new_suffix text NOT NULL,
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,
@@ -26,6 +22,20 @@ CREATE TABLE @extschema@.key_migration (
     finalized_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation)
 );
+-- A migration goes by the name of the table of its first key.
+CREATE TABLE @extschema@.key_migration_key (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    number integer NOT NULL CHECK (number > 0),
+    key_attribute smallint NOT NULL,
+    timestamp_attribute smallint NOT NULL,
+    salt text NOT NULL,
+    include_columns name[] NOT NULL,
+    PRIMARY KEY (system_identifier, database, relation),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+);
 CREATE TABLE @extschema@.key_migration_column (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -34,6 +44,7 @@ CREATE TABLE @extschema@.key_migration_column (
     attribute smallint NOT NULL,
     new_attribute smallint,
     declared boolean NOT NULL,
+    key_relation oid NOT NULL,
     PRIMARY KEY (system_identifier, database, relation, attribute),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
 );
@@ -73,14 +84,16 @@ CREATE TABLE @extschema@.key_migration_step (
     PRIMARY KEY (system_identifier, database, migration, step)
 );
 
-REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
-    @extschema@.key_migration_step FROM PUBLIC;
-GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_column, @extschema@.key_migration_table,
-    @extschema@.key_migration_step TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_column,
-    @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
+REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
+    @extschema@.key_migration_table, @extschema@.key_migration_step FROM PUBLIC;
+GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
+    @extschema@.key_migration_table, @extschema@.key_migration_step TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_key,
+    @extschema@.key_migration_column, @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
 
 CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
+CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_key
     FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
 CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_column
     FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
@@ -89,10 +102,13 @@ CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @
 CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_step
     FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
 ALTER TABLE @extschema@.key_migration ENABLE REPLICA TRIGGER interleaved_not_replicated;
+ALTER TABLE @extschema@.key_migration_key ENABLE REPLICA TRIGGER interleaved_not_replicated;
 ALTER TABLE @extschema@.key_migration_column ENABLE REPLICA TRIGGER interleaved_not_replicated;
 ALTER TABLE @extschema@.key_migration_table ENABLE REPLICA TRIGGER interleaved_not_replicated;
 ALTER TABLE @extschema@.key_migration_step ENABLE REPLICA TRIGGER interleaved_not_replicated;
 COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration IS
+'leaves out rows that replication brings from another server';
+COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_key IS
 'leaves out rows that replication brings from another server';
 COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_column IS
 'leaves out rows that replication brings from another server';
@@ -103,6 +119,8 @@ COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_step 
 
 COMMENT ON TABLE @extschema@.key_migration IS
 'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON TABLE @extschema@.key_migration_key IS
+'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE @extschema@.key_migration_column IS
 'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE @extschema@.key_migration_table IS

@@ -17,12 +17,17 @@ BEGIN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
     root := migration::oid;
-    -- The table beneath a view that a cut-over has made.
-    root := coalesce((SELECT t.relation FROM @extschema@.key_migration_table t
+    -- The table that the migration goes by: of one that has a key in it, or of a view that a cut-over has made.
+    root := coalesce((SELECT k.migration FROM @extschema@.key_migration_key k
+                      WHERE k.relation OPERATOR(pg_catalog.=) root
+                        AND k.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
+                        AND k.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())),
+                     (SELECT t.migration FROM @extschema@.key_migration_table t
                       JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
                       JOIN pg_catalog.pg_class v ON v.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
                            AND v.relname OPERATOR(pg_catalog.=) t.view_name AND v.relkind OPERATOR(pg_catalog.=) 'v'
-                      WHERE v.oid OPERATOR(pg_catalog.=) root AND t.migration OPERATOR(pg_catalog.=) t.relation
+                      WHERE v.oid OPERATOR(pg_catalog.=) root
                         AND t.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
                         AND t.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
                                                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), root);

@@ -2,7 +2,6 @@
 //!
 //! Each transaction reads anew where the migration stands, so whatever ends one, the next call goes on from there.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use keyspace::migration::names::qualified;
@@ -14,29 +13,26 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{PgRelation, PgSqlErrorCode};
-use rand::TryRng;
-use rand::rngs::SysRng;
 
 use super::backfill::Filling;
-use super::stored::{self, COLUMN, MIGRATION, Migration, STEP, check_transaction};
+use super::stored::{self, COLUMN, MIGRATION, Migration, STEP};
 use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
 use crate::fault;
+use crate::server::advisory::{Advisory, SessionLock};
 use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
+use crate::server::kept::Kept;
 use crate::server::relation::relation_name;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
-use crate::server::waiting::{is_in_use, pause};
+use crate::server::transaction::{check_own_statement, check_transaction};
+use crate::server::waiting::{backoff, is_in_use, pause};
 
 /// The first half of the advisory lock of a migration; the second is the OID of the table. "keym" in ASCII.
 const LOCK_CLASS: u32 = u32::from_be_bytes(*b"keym");
-/// How long the first pause lasts after a lock was not to be had; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// How long a pause lasts at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a migration that is paused looks whether it may go on.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often progress is told.
@@ -73,57 +69,20 @@ pub(super) struct Progress {
 }
 
 thread_local! {
-    /// The procedure under way, or null. A plain pointer: what a thread-local value drops when a process ends, it
-    /// drops after the process has left shared memory, where the lock is.
-    static PROGRESS: Cell<*mut Progress> = const { Cell::new(std::ptr::null_mut()) };
+    /// The procedure under way.
+    static PROGRESS: Kept<Progress> = const { Kept::new() };
 }
 
-/// Takes the procedure under way; an error of whoever has taken it ends it, and gives its lock back.
-fn take_progress() -> Option<Box<Progress>> {
-    let progress = PROGRESS.replace(std::ptr::null_mut());
-    // SAFETY: not null, so it is from `keep_progress`, and taken only once.
-    (!progress.is_null()).then(|| unsafe { Box::from_raw(progress) })
-}
-
-/// Keeps the procedure for the next transaction.
-fn keep_progress(progress: Box<Progress>) {
-    PROGRESS.set(Box::into_raw(progress));
-}
-
-/// The right to work at a migration, held by the session over several transactions. Given back when dropped.
-struct SessionLock(pg_sys::LOCKTAG);
-
-impl SessionLock {
-    /// # Errors
-    /// 55006 where another session has it.
-    fn take(relation: pg_sys::Oid) -> Result<Self, Error> {
-        let tag = pg_sys::LOCKTAG {
-            // SAFETY: set before a backend runs its first statement.
-            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-            locktag_field2: LOCK_CLASS,
-            locktag_field3: relation.to_u32(),
-            // What `pg_advisory_lock(int, int)` takes.
-            locktag_field4: 2,
-            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-        };
-        // SAFETY: does not wait; the lock manager raises its own errors.
-        let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, true, true) };
-        if result == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
-            let message =
-                format!("another session is at the key migration of table {}", relation_name(relation));
-            return Err(Error::new(SqlState::ObjectInUse, message)
-                .hint("Wait until it has ended; key_migration_progress shows its process."));
-        }
-        Ok(Self(tag))
-    }
-}
-
-impl Drop for SessionLock {
-    fn drop(&mut self) {
-        // SAFETY: releases what `take` acquired; a session's lock needs no transaction.
-        unsafe { pg_sys::LockRelease(&self.0, pg_sys::ExclusiveLock as i32, true) };
-    }
+/// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
+///
+/// # Errors
+/// 55006 where another session has it.
+fn lock(relation: pg_sys::Oid) -> Result<SessionLock, Error> {
+    Advisory::of_pair(LOCK_CLASS, relation.to_u32()).take_for_session().ok_or_else(|| {
+        let message = format!("another session is at the key migration of table {}", relation_name(relation));
+        Error::new(SqlState::ObjectInUse, message)
+            .hint("Wait until it has ended; key_migration_progress shows its process.")
+    })
 }
 
 /// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do. Declared
@@ -133,15 +92,7 @@ impl Drop for SessionLock {
 /// 25001 within a transaction block (trap M3).
 #[pg_extern(sql = false)]
 fn key_migration_check(procedure: &str) {
-    // SAFETY: reads the state of this backend's transaction.
-    if unsafe { pg_sys::IsTransactionBlock() } {
-        let message = format!("{procedure}() cannot run inside a transaction block");
-        raise(report(
-            Error::new(SqlState::ActiveSqlTransaction, message)
-                .detail("It ends a transaction for each of its steps.")
-                .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."),
-        ));
-    }
+    or_raise(check_own_statement(procedure, "It ends a transaction for each of its steps."));
 }
 
 /// Begins a procedure. Declared in sql/migration/key_migration_procedures.sql.
@@ -158,7 +109,7 @@ fn key_migration_begin(
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    drop(take_progress());
+    drop(PROGRESS.with(Kept::take));
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
     let task = match task {
@@ -185,7 +136,7 @@ fn key_migration_begin(
         },
     };
     match begin(function, relation, task, confirm) {
-        Ok(progress) => keep_progress(Box::new(progress)),
+        Ok(progress) => PROGRESS.with(|kept| kept.keep(Box::new(progress))),
         Err(failure) => failure.raise(),
     }
 }
@@ -203,9 +154,9 @@ fn begin(
         Task::Finalize { .. } => c"key_migration_finalize()",
     })?;
     stored::check_may_write(function)?;
-    let relation = stored::beneath(function, relation)?;
+    let relation = stored::migration_of(function, relation)?;
     let migration = stored::existing(function, relation)?;
-    let lock = SessionLock::take(relation)?;
+    let lock = lock(relation)?;
     if let Task::Finalize { .. } = task {
         switch::check_confirmation(&migration, function, confirm)?;
     }
@@ -247,7 +198,7 @@ fn begin(
 /// raises.
 #[pg_extern(sql = false)]
 fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let Some(mut progress) = take_progress() else {
+    let Some(mut progress) = PROGRESS.with(Kept::take) else {
         raise(report(
             Error::new(
                 SqlState::ObjectNotInPrerequisiteState,
@@ -259,7 +210,7 @@ fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     progress.function = running(fcinfo);
     match progress.next() {
         Ok(true) => {
-            keep_progress(progress);
+            PROGRESS.with(|kept| kept.keep(progress));
             true
         }
         Ok(false) => false,
@@ -490,10 +441,11 @@ impl Progress {
                 return Err(Error::new(SqlState::ObjectInUse, message).hint("Run it again.").into());
             }
             stored::write(
-                "INSERT INTO {} (system_identifier, database, migration, relation, attribute, new_attribute, declared) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) \
+                "INSERT INTO {} (system_identifier, database, migration, relation, attribute, new_attribute, declared, \
+                                 key_relation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                  ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
-                 SET new_attribute = EXCLUDED.new_attribute, declared = EXCLUDED.declared",
+                 SET new_attribute = EXCLUDED.new_attribute, declared = EXCLUDED.declared, \
+                     key_relation = EXCLUDED.key_relation",
                 COLUMN,
                 self.function,
                 self.relation,
@@ -502,6 +454,7 @@ impl Progress {
                     member.number.number.into(),
                     number.into(),
                     member.declared.into(),
+                    pg_sys::Oid::from(member.key).into(),
                 ],
             )?;
         }
@@ -570,12 +523,4 @@ const fn mode(lock: Lock) -> i32 {
         Lock::ShareRowExclusive => pg_sys::ShareRowExclusiveLock,
         Lock::AccessExclusive => pg_sys::AccessExclusiveLock,
     }) as i32
-}
-
-/// The pause before another try: twice as long each time, and by chance up to half of it shorter.
-fn backoff(tries: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(10)).min(LONGEST_PAUSE);
-    // Without chance it is longer, and right as well.
-    let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
-    longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
 }

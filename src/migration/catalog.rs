@@ -1,8 +1,9 @@
 //! What the catalogs tell of a migration's tables.
 
 use keyspace::migration::facts::{Facts, Reference};
-use keyspace::migration::names::{qualified, quoted};
-use keyspace::migration::{Options, Scope};
+use keyspace::migration::names::quoted;
+use keyspace::migration::scope::Member;
+use keyspace::migration::{KeyOptions, Options, Scope};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -11,21 +12,30 @@ use crate::server::failure::Failure;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
 
-/// The facts of a table and of all that refers to it.
+/// The facts of tables and of all that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
 
 /// Reads them. `references` are columns that no foreign key needs to say; `function` is the function of ours that runs.
 pub(super) fn facts(
     function: pg_sys::Oid,
-    root: pg_sys::Oid,
-    key: Option<i16>,
+    keys: &[KeyOptions],
     references: &[Reference],
 ) -> Result<Facts, Failure> {
+    let roots: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
+    let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();
+    let referred: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.key)).collect();
     let tables: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.table)).collect();
-    let columns: Vec<i16> = references.iter().map(|one| one.column).collect();
+    let referring: Vec<i16> = references.iter().map(|one| one.column).collect();
     let read = || {
         Spi::connect(|client| -> SpiResult<String> {
-            let arguments = [root.into(), key.into(), tables.into(), columns.into(), function.into()];
+            let arguments = [
+                roots.into(),
+                columns.into(),
+                referred.into(),
+                tables.into(),
+                referring.into(),
+                function.into(),
+            ];
             let row = client.select(FACTS, Some(1), &arguments)?.first();
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
@@ -35,18 +45,21 @@ pub(super) fn facts(
     Ok(Facts::from_json(&json)?)
 }
 
-/// The least and the greatest number of the key; through its index, so at no cost. `None` where the caller may not
-/// know, or where there are no rows.
-pub(super) fn key_range(facts: &Facts, options: &Options) -> Option<(i64, i64)> {
-    let scope = Scope::new(facts, options).ok()?;
-    if !scope.root.is_owner {
+/// The least and the greatest number of each key, with its table; left out where the caller may not know, or where
+/// there are no rows.
+pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64)> {
+    let Ok(scope) = Scope::new(facts, options) else { return Vec::new() };
+    let columns = scope.keys.iter().map(|key| &key.column);
+    columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
+}
+
+/// Through its index, so at no cost.
+fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
+    if !key.table.is_owner {
         return None;
     }
-    let column = quoted(&scope.key().number.name);
-    let query = format!(
-        "SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}",
-        qualified(&scope.root.schema, &scope.root.name)
-    );
+    let column = quoted(&key.number.name);
+    let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
     let query = to_server(&query);
     let read = || {
         Spi::connect(|client| -> SpiResult<Option<(i64, i64)>> {

@@ -2,6 +2,7 @@
 
 use keyspace::migration::facts::Reference;
 use keyspace::migration::names::qualified;
+use keyspace::migration::scope::{Key, Member};
 use keyspace::migration::{Scope, plan};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
@@ -9,8 +10,8 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, PgRelation};
 
-use super::planned::{Arguments, fresh, names};
-use super::stored::{self, COLUMN, MIGRATION, Migration, check_transaction};
+use super::planned::{Arguments, KeyArguments, fresh, names};
+use super::stored::{self, COLUMN, KEY, MIGRATION, Migration};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::fault;
@@ -19,6 +20,7 @@ use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
+use crate::server::transaction::check_transaction;
 
 /// How many pages the rows of a batch would fill; measured to be the quickest that holds its row locks for a moment only.
 const BATCH_PAGES: i32 = 128;
@@ -42,8 +44,8 @@ fn key_migration_create(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
-    let arguments =
-        Arguments { timestamp_column, target, salt, include_columns, new_suffix, old_suffix, fire_triggers };
+    let key = KeyArguments { timestamp_column, salt, include_columns };
+    let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
     if let Err(failure) = create(running(fcinfo), relation, &arguments) {
         failure.raise();
     }
@@ -52,14 +54,9 @@ fn key_migration_create(
 fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
     check_transaction(c"key_migration_create()")?;
     stored::check_may_write(function)?;
-    let options = arguments.options()?;
-    if stored::load(function, relation)?.is_some_and(|migration| !migration.is_finalized) {
-        let message = format!("the key of table {} is being migrated already", relation_name(relation));
-        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Go on with it, or CALL key_migration_rollback() first.")
-            .into());
-    }
-    let (facts, options) = fresh(function, relation, options)?;
+    let options = arguments.options(relation)?;
+    refuse_migrated(function, relation)?;
+    let (facts, options) = fresh(function, options, &[])?;
     let plan = plan::plan(&facts, &options)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
@@ -72,32 +69,77 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
         relation,
         [],
     )?;
-    let include: Vec<ServerText> = options.include.iter().cloned().map(ServerText).collect();
     stored::write(
-        "INSERT INTO {} (system_identifier, database, relation, key_attribute, timestamp_attribute, target, salt, \
-                         include_columns, new_suffix, old_suffix, fire_triggers, batch_pages, pause, lock_timeout, retries) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::name[], $9, $10, $11, $12, '0', '100 ms', 50)",
+        "INSERT INTO {} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
+                         batch_pages, pause, lock_timeout, retries) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '0', '100 ms', 50)",
         MIGRATION,
         function,
         relation,
         [
-            scope.key().number.number.into(),
-            scope.timestamp.number.into(),
             options.target.name().into(),
-            ServerText(options.salt.clone()).into(),
-            include.into(),
             ServerText(options.new_suffix.clone()).into(),
             ServerText(options.old_suffix.clone()).into(),
             options.fire_triggers.into(),
             BATCH_PAGES.into(),
         ],
     )?;
+    for key in &scope.keys {
+        keep_key(function, relation, key)?;
+    }
     for member in &scope.members {
-        let reference =
-            Reference { table: member.table.oid, column: member.number.number, declared: member.declared };
-        keep(function, relation, &reference, &member.table_sql())?;
+        keep(function, relation, &reference(member), &member.table_sql())?;
     }
     fault::point(|| "planned: stored".to_owned());
+    Ok(())
+}
+
+/// Refuses a table whose key is being migrated.
+///
+/// # Errors
+/// 55000 where it is.
+fn refuse_migrated(function: pg_sys::Oid, table: pg_sys::Oid) -> Result<(), Failure> {
+    let migration = stored::migration_of(function, table)?;
+    if stored::load(function, migration)?.is_some_and(|migration| !migration.is_finalized) {
+        let message = format!("the key of table {} is being migrated already", relation_name(table));
+        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("Go on with it, or CALL key_migration_rollback() first.");
+        if migration != table {
+            error = error.detail(format!("The migration goes by table {}.", relation_name(migration)));
+        }
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+fn reference(member: &Member<'_>) -> Reference {
+    Reference {
+        key: member.key,
+        table: member.table.oid,
+        column: member.number.number,
+        declared: member.declared,
+    }
+}
+
+/// Remembers a key.
+fn keep_key(function: pg_sys::Oid, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
+    let include: Vec<ServerText> = key.options.include.iter().cloned().map(ServerText).collect();
+    stored::write(
+        "INSERT INTO {} AS k (system_identifier, database, migration, relation, number, key_attribute, \
+                              timestamp_attribute, salt, include_columns) \
+         SELECT $1, $2, $3, $4, COALESCE((SELECT max(o.number) FROM {} AS o WHERE {own} AND o.migration = $3), 0) + 1, \
+                $5, $6, $7, $8::name[]",
+        KEY,
+        function,
+        migration,
+        [
+            pg_sys::Oid::from(key.column.table.oid).into(),
+            key.column.number.number.into(),
+            key.timestamp.number.into(),
+            ServerText(key.options.salt.clone()).into(),
+            include.into(),
+        ],
+    )?;
     Ok(())
 }
 
@@ -122,18 +164,111 @@ fn keep(
             format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A table is part of one migration at a time.")
-            .hint("Finalize that one first, or take it back.")
+            .hint(
+                "Finalize that one first, or take it back; or add the key to it by key_migration_add_key().",
+            )
             .into());
     }
     stored::write(
-        "INSERT INTO {} AS c (system_identifier, database, migration, relation, attribute, declared) \
-         VALUES ($1, $2, $3, $4, $5, $6) \
+        "INSERT INTO {} AS c (system_identifier, database, migration, relation, attribute, declared, key_relation) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
          SET declared = EXCLUDED.declared WHERE c.declared IS DISTINCT FROM EXCLUDED.declared",
         COLUMN,
         function,
         migration,
-        [table_oid.into(), column.column.into(), column.declared.into()],
+        [
+            table_oid.into(),
+            column.column.into(),
+            column.declared.into(),
+            pg_sys::Oid::from(column.key).into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Adds the key of another table. Declared in sql/migration/key_migration_create.sql.
+///
+/// # Errors
+/// As `key_migration_create`; 55000 after the cut-over.
+#[pg_extern(sql = false)]
+fn key_migration_add_key(
+    migration: Option<PgRelation>,
+    table_name: Option<PgRelation>,
+    timestamp_column: Option<&std::ffi::CStr>,
+    salt: Option<RawText<'_>>,
+    include_columns: Option<AnyArray>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let table = or_raise(table_name.ok_or_else(|| null("table_name"))).oid();
+    let arguments = KeyArguments { timestamp_column, salt, include_columns };
+    if let Err(failure) = add_key(running(fcinfo), relation, table, &arguments) {
+        failure.raise();
+    }
+}
+
+fn add_key(
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    table: pg_sys::Oid,
+    arguments: &KeyArguments<'_>,
+) -> Result<(), Failure> {
+    let mut migration = to_be_added_to(c"key_migration_add_key()", function, relation)?;
+    refuse_migrated(function, table)?;
+    migration.options.keys.push(arguments.key(table)?);
+    let (facts, options) = fresh(function, migration.options, &migration.references)?;
+    let plan = plan::plan(&facts, &options)?;
+    if let Some(refusal) = plan.refusal() {
+        return Err(refusal.clone().into());
+    }
+    let scope = Scope::new(&facts, &options)?;
+    for key in scope.keys.iter().filter(|key| key.column.table.oid == table.to_u32()) {
+        keep_key(function, migration.relation, key)?;
+    }
+    for member in scope.members.iter().filter(|member| member.key == table.to_u32()) {
+        keep(function, migration.relation, &reference(member), &member.table_sql())?;
+        begin_again(function, migration.relation, pg_sys::Oid::from(member.table.oid))?;
+    }
+    Ok(())
+}
+
+/// The migration that something is to be added to.
+///
+/// # Errors
+/// 42501 for who may not keep state, 42704 where the table is not being migrated, 55000 after the cut-over.
+fn to_be_added_to(
+    name: &'static std::ffi::CStr,
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+) -> Result<Migration, Failure> {
+    check_transaction(name)?;
+    stored::check_may_write(function)?;
+    let migration = stored::existing(function, stored::migration_of(function, relation)?)?;
+    if migration.options.cut_over {
+        let message = "nothing can be added to a key migration after the cut-over";
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("CALL key_migration_rollback(), add it, and cut over again.")
+            .into());
+    }
+    Ok(migration)
+}
+
+/// The rows of a table are to be filled once more, and what was compared was not all.
+fn begin_again(function: pg_sys::Oid, migration: pg_sys::Oid, table: pg_sys::Oid) -> SpiResult<()> {
+    stored::write(
+        "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+        MIGRATION,
+        function,
+        migration,
+        [],
+    )?;
+    stored::write(
+        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
+        stored::TABLE,
+        function,
+        migration,
+        [table.into()],
     )?;
     Ok(())
 }
@@ -148,11 +283,14 @@ fn key_migration_add_reference(
     migration: Option<PgRelation>,
     table_name: Option<PgRelation>,
     columns: Option<AnyArray>,
+    refers_to: Option<PgRelation>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let table = or_raise(table_name.ok_or_else(|| null("table_name"))).oid();
-    let added = names(columns, "columns").and_then(|names| add(running(fcinfo), relation, table, &names));
+    let key = refers_to.map_or(relation, |table| table.oid());
+    let added =
+        names(columns, "columns").and_then(|names| add(running(fcinfo), relation, table, &names, key));
     if let Err(failure) = added {
         failure.raise();
     }
@@ -163,14 +301,13 @@ fn add(
     relation: pg_sys::Oid,
     table: pg_sys::Oid,
     columns: &[String],
+    key: pg_sys::Oid,
 ) -> Result<(), Failure> {
-    check_transaction(c"key_migration_add_reference()")?;
-    stored::check_may_write(function)?;
-    let mut migration = stored::existing(function, relation)?;
-    if migration.options.cut_over {
-        let message = "a reference cannot be added after the cut-over";
-        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_rollback(), add it, and cut over again.")
+    let mut migration = to_be_added_to(c"key_migration_add_reference()", function, relation)?;
+    if !migration.options.keys.iter().any(|known| known.table == key.to_u32()) {
+        let message = format!("the key of table {} is not part of the migration", relation_name(key));
+        return Err(Error::new(SqlState::InvalidParameterValue, message)
+            .hint("Name a table whose key is migrated by refers_to, or add it by key_migration_add_key().")
             .into());
     }
     if columns.is_empty() {
@@ -181,12 +318,12 @@ fn add(
     let mut added = Vec::new();
     for name in columns {
         let column = column_number(table, name)?;
-        let reference = Reference { table: table.to_u32(), column, declared: false };
+        let reference = Reference { key: key.to_u32(), table: table.to_u32(), column, declared: false };
         let known = migration
             .references
             .iter()
             .any(|known| (known.table, known.column) == (reference.table, reference.column));
-        if !known && (table != relation || Some(column) != migration.options.key_column) {
+        if !known && !migration.is_key(reference.table, column) {
             migration.references.push(reference.clone());
             added.push(reference);
         }
@@ -198,24 +335,8 @@ fn add(
     for reference in &added {
         let table = facts.table(reference.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
-        keep(function, relation, reference, &name)?;
-    }
-    if !added.is_empty() {
-        // Its rows from before are to be filled, and what was compared was not all.
-        stored::write(
-            "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
-            MIGRATION,
-            function,
-            relation,
-            [],
-        )?;
-        stored::write(
-            "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
-            stored::TABLE,
-            function,
-            relation,
-            [table.into()],
-        )?;
+        keep(function, migration.relation, reference, &name)?;
+        begin_again(function, migration.relation, pg_sys::Oid::from(reference.table))?;
     }
     Ok(())
 }
@@ -256,7 +377,7 @@ fn key_migration_set(
     or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
         stored::check_may_write(function)?;
-        let relation = stored::beneath(function, relation)?;
+        let relation = stored::migration_of(function, relation)?;
         let _: Migration = stored::existing(function, relation)?;
         stored::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \

@@ -1,36 +1,40 @@
--- $1 oid: the table whose key is migrated; $2 smallint: its key column, NULL for that of its primary key.
--- $3 oid[], $4 smallint[]: columns that refer to it, which no foreign key needs to say; $5 oid: the function of ours that runs.
+-- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for that of the primary key.
+-- $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, which no foreign key needs to say: the table whose key
+-- it is, the table and the column that refer to it; $6 oid: the function of ours that runs.
 -- One JSON document: the facts of keyspace::migration.
 WITH RECURSIVE
 ours AS (
     SELECT p.oid, p.proname, p.pronamespace FROM pg_proc f JOIN pg_proc p ON p.pronamespace = f.pronamespace
-    WHERE f.oid = $5 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late') AND p.pronargs = 0
+    WHERE f.oid = $6 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late') AND p.pronargs = 0
 ),
-key AS (
-    SELECT $1::oid AS relation, coalesce($2::smallint, (
-        SELECT i.indkey[0] FROM pg_index i WHERE i.indrelid = $1 AND i.indisprimary AND i.indnkeyatts = 1)) AS attribute
+keys AS (
+    SELECT given.relation, coalesce(given.attribute, (
+        SELECT i.indkey[0] FROM pg_index i WHERE i.indrelid = given.relation AND i.indisprimary AND i.indnkeyatts = 1)) AS attribute
+    FROM unnest($1::oid[], $2::smallint[]) AS given (relation, attribute)
 ),
 members AS (
-    SELECT relation, attribute, true AS is_key FROM key WHERE attribute IS NOT NULL
+    SELECT relation AS key, relation, attribute FROM keys WHERE attribute IS NOT NULL
     UNION
-    SELECT given.relation, given.attribute, false FROM unnest($3::oid[], $4::smallint[]) AS given (relation, attribute)
+    SELECT given.key, given.relation, given.attribute FROM unnest($3::oid[], $4::oid[], $5::smallint[]) AS given (key, relation, attribute)
     UNION
     -- Whatever refers to a member refers to the key, how many levels away it may be.
-    SELECT f.conrelid, f.conkey[at.n], false
+    SELECT m.key, f.conrelid, f.conkey[at.n]
     FROM members m
     JOIN pg_constraint f ON f.confrelid = m.relation AND f.contype = 'f' AND f.conparentid = 0
     CROSS JOIN LATERAL generate_subscripts(f.confkey, 1) AS at (n)
     WHERE f.confkey[at.n] = m.attribute
 ),
 referring AS (
-    SELECT m.relation, m.attribute, bool_or(EXISTS (
+    SELECT m.key, m.relation, m.attribute, bool_or(EXISTS (
                SELECT FROM pg_constraint f CROSS JOIN LATERAL generate_subscripts(f.conkey, 1) AS at (n)
-               JOIN members p ON p.relation = f.confrelid AND p.attribute = f.confkey[at.n]
+               JOIN members p ON p.key = m.key AND p.relation = f.confrelid AND p.attribute = f.confkey[at.n]
                WHERE f.contype = 'f' AND f.conrelid = m.relation AND f.conkey[at.n] = m.attribute AND f.convalidated)) AS declared
-    FROM members m WHERE NOT m.is_key GROUP BY m.relation, m.attribute
+    FROM members m
+    WHERE NOT EXISTS (SELECT FROM keys k WHERE k.relation = m.key AND k.relation = m.relation AND k.attribute = m.attribute)
+    GROUP BY m.key, m.relation, m.attribute
 ),
 relations AS (
-    SELECT $1::oid AS relation UNION SELECT relation FROM members
+    SELECT relation FROM keys UNION SELECT relation FROM members
 ),
 columns AS (
     SELECT a.attrelid, jsonb_agg(jsonb_build_object(
@@ -242,11 +246,10 @@ foreign_keys AS (
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
     'major', current_setting('server_version_num')::integer / 10000,
-    'root', $1::bigint,
-    'key_range', NULL,
+    'key_ranges', jsonb_build_array(),
     'tables', coalesce((SELECT list FROM tables), '[]'),
-    'references', coalesce((SELECT jsonb_agg(jsonb_build_object('table', m.relation::bigint, 'column', m.attribute,
+    'references', coalesce((SELECT jsonb_agg(jsonb_build_object('key', m.key::bigint, 'table', m.relation::bigint, 'column', m.attribute,
                                                                 'declared', m.declared)
-                                             ORDER BY m.relation, m.attribute) FROM referring m), '[]'),
+                                             ORDER BY m.relation, m.attribute, m.key) FROM referring m), '[]'),
     'foreign_keys', coalesce((SELECT list FROM foreign_keys), '[]')
 )::text, 'UTF8')

@@ -1,8 +1,9 @@
 //! What a migration would do, and what is left of it: nothing here changes anything.
 
+use keyspace::migration::facts::Reference;
 use keyspace::migration::names::{literal, qualified};
 use keyspace::migration::plan::{self, Plan, Runs, Step};
-use keyspace::migration::{Facts, Options, Phase, Severity, Target};
+use keyspace::migration::{Facts, KeyOptions, Options, Phase, Severity, Target};
 use keyspace::{Error, SqlState};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -17,12 +18,30 @@ use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
 
-/// What the arguments of a plan and of a new migration say.
-pub(super) struct Arguments<'a> {
+/// What arguments say of a key that is to be migrated.
+pub(super) struct KeyArguments<'a> {
     pub(super) timestamp_column: Option<&'a std::ffi::CStr>,
-    pub(super) target: Option<&'a str>,
     pub(super) salt: Option<RawText<'a>>,
     pub(super) include_columns: Option<AnyArray>,
+}
+
+impl KeyArguments<'_> {
+    /// The arguments, checked; without a salt, where it has not been given.
+    pub(super) fn key(&self, relation: pg_sys::Oid) -> Result<KeyOptions, Failure> {
+        Ok(KeyOptions {
+            table: relation.to_u32(),
+            timestamp_name: self.timestamp_column.map(crate::encoding::from_server),
+            salt: self.salt.map(|salt| salt.to_utf8().to_owned()).unwrap_or_default(),
+            include: names(self.include_columns, "include_columns")?,
+            ..KeyOptions::default()
+        })
+    }
+}
+
+/// What the arguments of a plan and of a new migration say.
+pub(super) struct Arguments<'a> {
+    pub(super) key: KeyArguments<'a>,
+    pub(super) target: Option<&'a str>,
     pub(super) new_suffix: Option<RawText<'a>>,
     pub(super) old_suffix: Option<RawText<'a>>,
     pub(super) fire_triggers: Option<bool>,
@@ -30,11 +49,9 @@ pub(super) struct Arguments<'a> {
 
 impl Arguments<'_> {
     /// The arguments, checked; without a salt, where it has not been given.
-    pub(super) fn options(&self) -> Result<Options, Failure> {
+    pub(super) fn options(&self, relation: pg_sys::Oid) -> Result<Options, Failure> {
         let mut options = Options::new(Target::parse(self.target.ok_or_else(|| null("target"))?)?);
-        options.timestamp_name = self.timestamp_column.map(crate::encoding::from_server);
-        options.salt = self.salt.map(|salt| salt.to_utf8().to_owned()).unwrap_or_default();
-        options.include = names(self.include_columns, "include_columns")?;
+        options.keys = vec![self.key.key(relation)?];
         options.new_suffix = self.new_suffix.ok_or_else(|| null("new_suffix"))?.to_utf8().to_owned();
         options.old_suffix = self.old_suffix.ok_or_else(|| null("old_suffix"))?.to_utf8().to_owned();
         options.fire_triggers = self.fire_triggers.ok_or_else(|| null("fire_triggers"))?;
@@ -59,19 +76,19 @@ pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<Strin
     Ok(found.into_iter().map(from_utf8).collect())
 }
 
-/// The facts of a table that is not migrated yet, and the options with the salt that is usual.
+/// The facts for keys that are not migrated yet, whose salts become those that are usual.
 pub(super) fn fresh(
     function: pg_sys::Oid,
-    relation: pg_sys::Oid,
     mut options: Options,
+    references: &[Reference],
 ) -> Result<(Facts, Options), Failure> {
-    let mut facts = catalog::facts(function, relation, None, &[])?;
-    if options.salt.is_empty()
-        && let Some(root) = facts.table(facts.root)
-    {
-        options.salt = format!("{}.{}", root.schema, root.name);
+    let mut facts = catalog::facts(function, &options.keys, references)?;
+    for key in options.keys.iter_mut().filter(|key| key.salt.is_empty()) {
+        if let Some(table) = facts.table(key.table) {
+            key.salt = format!("{}.{}", table.schema, table.name);
+        }
     }
-    facts.key_range = catalog::key_range(&facts, &options);
+    facts.key_ranges = catalog::key_ranges(&facts, &options);
     Ok((facts, options))
 }
 
@@ -108,8 +125,8 @@ fn key_migration_plan(
     ),
 > {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
-    let arguments =
-        Arguments { timestamp_column, target, salt, include_columns, new_suffix, old_suffix, fire_triggers };
+    let key = KeyArguments { timestamp_column, salt, include_columns };
+    let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
     match read(running(fcinfo), relation, &arguments) {
         Ok((_, plan)) => rows(plan),
         Err(failure) => failure.raise(),
@@ -121,13 +138,13 @@ fn read(
     relation: pg_sys::Oid,
     arguments: &Arguments<'_>,
 ) -> Result<(Facts, Plan), Failure> {
-    let options = arguments.options()?;
-    match stored::load(function, stored::beneath(function, relation)?)?
+    let options = arguments.options(relation)?;
+    match stored::load(function, stored::migration_of(function, relation)?)?
         .filter(|migration| !migration.is_finalized)
     {
         Some(migration) => migration.plan(function),
         None => {
-            let (facts, options) = fresh(function, relation, options)?;
+            let (facts, options) = fresh(function, options, &[])?;
             let plan = plan::plan(&facts, &options)?;
             Ok((facts, plan))
         }
@@ -200,8 +217,8 @@ fn key_migration_statements(
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let through = or_raise(through.ok_or_else(|| null("through")).and_then(Phase::parse_through));
     let function = running(fcinfo);
-    let beneath = stored::beneath(function, relation);
-    let left = beneath.and_then(|relation| stored::existing(function, relation)).and_then(|migration| {
+    let relation = stored::migration_of(function, relation);
+    let left = relation.and_then(|relation| stored::existing(function, relation)).and_then(|migration| {
         let (facts, plan) = migration.plan(function)?;
         Ok(statements(&migration, &facts, &plan, through))
     });
@@ -222,7 +239,8 @@ fn statements(migration: &Migration, facts: &Facts, plan: &Plan, through: Phase)
     if migration.options.cut_over {
         return Vec::new();
     }
-    let root = facts.table(facts.root).map(|root| qualified(&root.schema, &root.name)).unwrap_or_default();
+    let root = facts.table(migration.relation.to_u32());
+    let root = root.map(|root| qualified(&root.schema, &root.name)).unwrap_or_default();
     let advance = |phase: Phase, pages: Option<i64>| {
         let pages = pages.map(|pages| format!(", max_pages => {pages}")).unwrap_or_default();
         format!(
@@ -277,9 +295,9 @@ fn parts(
 #[pg_extern(sql = false)]
 fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
     let function = running(fcinfo);
-    let beneath = stored::beneath(function, migration);
+    let relation = stored::migration_of(function, migration);
     let phase =
-        beneath.and_then(|migration| stored::load(function, migration)).and_then(|found| match found {
+        relation.and_then(|relation| stored::load(function, relation)).and_then(|found| match found {
             Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
             Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
             None => stored::existing(function, migration).map(|_| Phase::Planned),

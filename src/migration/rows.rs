@@ -32,14 +32,15 @@ pub(super) struct Filled {
 struct Filler {
     number: Column,
     key: Column,
+    derivation: Derivation,
     source: Source,
 }
 
 /// Where the keys of a column come from.
 enum Source {
-    /// The row itself, which is one of the root.
+    /// The row itself, which it is the key of.
     Own { time: Column },
-    /// The row of the root with this number.
+    /// The row with this number that the column refers to.
     Root { scan: Scan, key: Column, time: Column, last: Option<(Value, Option<[u8; 16]>)> },
 }
 
@@ -66,7 +67,6 @@ pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manne
         pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let key_type = key_type(scope, relation);
-        let derivation = Derivation::new(scope.options.target, &scope.options.salt);
         let mut fillers: Vec<Filler> = scope
             .members_of(table.oid)
             .filter_map(|member| filler(scope, member, relation, key_type, snapshot))
@@ -76,7 +76,7 @@ pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manne
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
             pgrx::check_for_interrupts!();
             let Ok(page) = pg_sys::BlockNumber::try_from(page) else { break };
-            writer.page(page, snapshot, &mut fillers, &derivation, manner.all, &mut filled);
+            writer.page(page, snapshot, &mut fillers, manner.all, &mut filled);
         }
         writer.close();
         for filler in fillers {
@@ -116,23 +116,24 @@ unsafe fn filler(
     unsafe {
         let own = |number: i16| Column::of((*relation).rd_att, number, key_type);
         let (number, key) = (own(member.number.number)?, own(member.shadow_number)?);
-        let root_key = scope.key();
+        let of = scope.key_of(member);
         let source = if member.is_key {
-            Source::Own { time: own(scope.timestamp.number)? }
+            Source::Own { time: own(of.timestamp.number)? }
         } else {
-            let oid = pg_sys::Oid::from(scope.root.oid);
+            let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
             let of_root = |number: i16| Column::of((*root).rd_att, number, key_type);
             let columns = (
-                of_root(root_key.number.number),
-                of_root(root_key.shadow_number),
-                of_root(scope.timestamp.number),
+                of_root(of.column.number.number),
+                of_root(of.column.shadow_number),
+                of_root(of.timestamp.number),
             );
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             let (Some(by), Some(key), Some(time)) = columns else { return None };
             Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };
-        Some(Filler { number, key, source })
+        let derivation = Derivation::new(scope.options.target, &of.options.salt);
+        Some(Filler { number, key, derivation, source })
     }
 }
 
@@ -158,12 +159,8 @@ impl Filler {
     ///
     /// # Safety
     /// As for [`Self::lacks`].
-    unsafe fn key_of(
-        &mut self,
-        row: *mut pg_sys::HeapTupleData,
-        of: pg_sys::TupleDesc,
-        derivation: &Derivation,
-    ) -> Option<[u8; 16]> {
+    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<[u8; 16]> {
+        let derivation = &self.derivation;
         // SAFETY: see above.
         unsafe {
             let number = self.number.value(row, of)?;
@@ -259,7 +256,6 @@ impl Writer {
         page: pg_sys::BlockNumber,
         snapshot: pg_sys::Snapshot,
         fillers: &mut [Filler],
-        derivation: &Derivation,
         all: bool,
         filled: &mut Filled,
     ) {
@@ -299,7 +295,7 @@ impl Writer {
                 }
                 let Some(offset) = self.found.get(at).copied() else { break };
                 let mut row = self.row(content, page, offset);
-                match self.write(&mut row, fillers, derivation) {
+                match self.write(&mut row, fillers) {
                     Some(true) => taken += 1,
                     Some(false) => filled.skipped += 1,
                     None => {}
@@ -337,12 +333,7 @@ impl Writer {
     ///
     /// # Safety
     /// The row must be on a page that is pinned.
-    unsafe fn write(
-        &mut self,
-        row: &mut pg_sys::HeapTupleData,
-        fillers: &mut [Filler],
-        derivation: &Derivation,
-    ) -> Option<bool> {
+    unsafe fn write(&mut self, row: &mut pg_sys::HeapTupleData, fillers: &mut [Filler]) -> Option<bool> {
         // SAFETY: the columns are those of the relation; memory is reset only where nothing points into it.
         unsafe {
             let of = (*self.relation).rd_att;
@@ -350,7 +341,7 @@ impl Writer {
             let mut new = std::ptr::null_mut::<pg_sys::HeapTupleData>();
             for filler in fillers {
                 if filler.lacks(row, of)
-                    && let Some(key) = filler.key_of(row, of, derivation)
+                    && let Some(key) = filler.key_of(row, of)
                 {
                     let from = if new.is_null() { &raw mut *row } else { new };
                     new = filler.key.set(from, of, Some(Value::Key(key)));

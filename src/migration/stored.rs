@@ -1,11 +1,11 @@
 //! What is stored of a migration: what its owner has said, and how far the backfill has come.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::time::Duration;
 
 use keyspace::migration::facts::Reference;
 use keyspace::migration::plan::{self, Plan};
-use keyspace::migration::{Facts, Options, Target};
+use keyspace::migration::{Facts, KeyOptions, Options, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -19,6 +19,8 @@ use crate::server::tables::{self, Table};
 
 /// The migrations.
 pub(super) const MIGRATION: Table = Table::new(c"key_migration");
+/// Their keys.
+pub(super) const KEY: Table = Table::new(c"key_migration_key");
 /// Their columns.
 pub(super) const COLUMN: Table = Table::new(c"key_migration_column");
 /// How far the backfill of their tables has come.
@@ -43,28 +45,6 @@ pub(super) struct Migration {
     pub(super) retries: u32,
     pub(super) is_paused: bool,
     pub(super) is_finalized: bool,
-}
-
-/// Refuses a transaction whose snapshot would hide committed rows, and one that cannot write.
-///
-/// # Errors
-/// 25000 above READ COMMITTED; 25006 in a read-only transaction and on a standby.
-pub(super) fn check_transaction(name: &'static CStr) -> Result<(), Error> {
-    // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
-    unsafe {
-        pg_sys::PreventCommandIfReadOnly(name.as_ptr());
-        pg_sys::PreventCommandDuringRecovery(name.as_ptr());
-    }
-    // SAFETY: a plain integer of this backend.
-    if unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32 {
-        let message = format!("{} needs the isolation level READ COMMITTED", name.to_string_lossy());
-        return Err(Error::new(SqlState::InvalidTransactionState, message)
-            .detail(
-                "Under REPEATABLE READ and SERIALIZABLE, rows that others have committed since stay hidden.",
-            )
-            .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED."));
-    }
-    Ok(())
 }
 
 /// Refuses a caller who may not keep the state of migrations.
@@ -116,19 +96,22 @@ pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Optio
     with_own_settings(|| read(function, relation))
 }
 
-/// The table beneath a view that a cut-over has made; any other relation is itself.
-pub(super) fn beneath(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
+/// The table that a migration goes by: of one that has a key in it, or of the view that a cut-over has put in the
+/// place of such a table. Any other relation is itself.
+pub(super) fn migration_of(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
     // SAFETY: looks up a catalog by OID.
-    if unsafe { pg_sys::get_rel_relkind(relation) } != pg_sys::RELKIND_VIEW as std::ffi::c_char {
-        return Ok(relation);
-    }
-    let query = statement(
-        "SELECT t.relation FROM {} AS t JOIN pg_class AS c ON c.oid = t.relation \
-         JOIN pg_class AS v ON v.relnamespace = c.relnamespace AND v.relname = t.view_name \
-         WHERE {own} AND v.oid = $3 AND t.migration = t.relation",
-        TABLE,
-        function,
-    );
+    let is_view = unsafe { pg_sys::get_rel_relkind(relation) } == pg_sys::RELKIND_VIEW as std::ffi::c_char;
+    let query = if is_view {
+        statement(
+            "SELECT t.migration FROM {} AS t JOIN pg_class AS c ON c.oid = t.relation \
+             JOIN pg_class AS v ON v.relnamespace = c.relnamespace AND v.relname = t.view_name \
+             WHERE {own} AND v.oid = $3",
+            TABLE,
+            function,
+        )
+    } else {
+        statement("SELECT k.migration FROM {} AS k WHERE {own} AND k.relation = $3", KEY, function)
+    };
     let arguments = arguments(relation, []);
     let found = with_own_settings(|| {
         Spi::connect(|client| -> SpiResult<Option<pg_sys::Oid>> {
@@ -141,9 +124,7 @@ pub(super) fn beneath(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<pg
 
 fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
     let query = statement(
-        "SELECT m.key_attribute, m.timestamp_attribute, m.target, pg_catalog.convert_to(m.salt, 'UTF8'), \
-                pg_catalog.convert_to(pg_catalog.to_jsonb(m.include_columns)::text, 'UTF8'), \
-                pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
+        "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
                 m.fire_triggers, m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
                 (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused, \
                 m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL \
@@ -156,18 +137,14 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
         let Some(row) = rows.next() else { return Ok(None) };
         let text =
             |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
-        let target = row.get::<String>(3)?.unwrap_or_default();
+        let target = row.get::<String>(1)?.unwrap_or_default();
         let options = Options {
             target: if target == "ulid" { Target::Ulid } else { Target::Uuid },
-            key_column: row.get(1)?,
-            timestamp_column: row.get(2)?,
-            salt: text(4)?,
-            include: Options::names(&text(5)?),
-            new_suffix: text(6)?,
-            old_suffix: text(7)?,
-            fire_triggers: row.get(8)?.unwrap_or(false),
-            verified: row.get(14)?.unwrap_or(false),
-            cut_over: row.get(15)?.unwrap_or(false),
+            new_suffix: text(2)?,
+            old_suffix: text(3)?,
+            fire_triggers: row.get(4)?.unwrap_or(false),
+            verified: row.get(10)?.unwrap_or(false),
+            cut_over: row.get(11)?.unwrap_or(false),
             ..Options::new(Target::Uuid)
         };
         let milliseconds = |at: usize| -> SpiResult<i64> { Ok(row.get::<i64>(at)?.unwrap_or(0)) };
@@ -175,15 +152,16 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
             relation,
             options,
             references: Vec::new(),
-            batch_pages: row.get(9)?.unwrap_or(1),
-            pause: Duration::from_millis(u64::try_from(milliseconds(10)?).unwrap_or(0)),
-            lock_timeout: milliseconds(11)?,
-            retries: row.get::<i32>(12)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
-            is_paused: row.get(13)?.unwrap_or(false),
-            is_finalized: row.get(16)?.unwrap_or(false),
+            batch_pages: row.get(5)?.unwrap_or(1),
+            pause: Duration::from_millis(u64::try_from(milliseconds(6)?).unwrap_or(0)),
+            lock_timeout: milliseconds(7)?,
+            retries: row.get::<i32>(8)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
+            is_paused: row.get(9)?.unwrap_or(false),
+            is_finalized: row.get(12)?.unwrap_or(false),
         }))
     })?;
     let Some(mut migration) = found else { return Ok(None) };
+    migration.read_keys(function)?;
     migration.read_columns(function)?;
     Ok(Some(migration))
 }
@@ -210,9 +188,36 @@ pub(super) fn existing(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<M
 }
 
 impl Migration {
+    fn read_keys(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
+        let keys = statement(
+            "SELECT k.relation, k.key_attribute, k.timestamp_attribute, pg_catalog.convert_to(k.salt, 'UTF8'), \
+                    pg_catalog.convert_to(pg_catalog.to_jsonb(k.include_columns)::text, 'UTF8') \
+             FROM {} AS k WHERE {own} AND k.migration OPERATOR(pg_catalog.=) $3 ORDER BY k.number",
+            KEY,
+            function,
+        );
+        Spi::connect(|client| -> SpiResult<()> {
+            for row in client.select(keys.as_c_str(), None, &arguments(self.relation, []))? {
+                let text = |at: usize| -> SpiResult<String> {
+                    Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+                };
+                self.options.keys.push(KeyOptions {
+                    table: row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32),
+                    column: row.get(2)?,
+                    timestamp: row.get(3)?,
+                    timestamp_name: None,
+                    salt: text(4)?,
+                    include: Options::names(&text(5)?),
+                });
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     fn read_columns(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
         let columns = statement(
-            "SELECT c.relation, c.attribute, c.new_attribute, c.declared FROM {} AS c \
+            "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation FROM {} AS c \
              WHERE {own} AND c.migration OPERATOR(pg_catalog.=) $3 ORDER BY c.relation, c.attribute",
             COLUMN,
             function,
@@ -232,9 +237,9 @@ impl Migration {
                     self.options.shadows.push((table, column, shadow));
                 }
                 let declared = row.get(4)?.unwrap_or(false);
-                let is_key = table == self.relation.to_u32() && Some(column) == self.options.key_column;
-                if !is_key {
-                    self.references.push(Reference { table, column, declared });
+                let key = row.get::<pg_sys::Oid>(5)?.map_or(0, pg_sys::Oid::to_u32);
+                if !self.is_key(table, column) {
+                    self.references.push(Reference { key, table, column, declared });
                 }
             }
             for row in client.select(filled.as_c_str(), None, &arguments)? {
@@ -251,6 +256,11 @@ impl Migration {
         Ok(())
     }
 
+    /// Whether a column is one of its keys.
+    pub(super) fn is_key(&self, table: u32, column: i16) -> bool {
+        self.options.keys.iter().any(|key| (key.table, key.column) == (table, Some(column)))
+    }
+
     /// How long a lock is waited for, for the setting.
     pub(super) fn timeout(&self) -> CString {
         CString::new(format!("{}ms", self.lock_timeout)).unwrap_or_default()
@@ -258,7 +268,7 @@ impl Migration {
 
     /// The catalogs as they are for this migration.
     pub(super) fn facts(&self, function: pg_sys::Oid) -> Result<Facts, Failure> {
-        catalog::facts(function, self.relation, self.options.key_column, &self.references)
+        catalog::facts(function, &self.options.keys, &self.references)
     }
 
     /// Its steps, those that are done among them.

@@ -7,7 +7,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::advance::Progress;
-use super::stored::{self, COLUMN, MIGRATION, Migration, TABLE};
+use super::stored::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
 use crate::fault;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
@@ -128,6 +128,7 @@ pub(super) fn finalize(
         |progress| {
             for (statement, table) in [
                 ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
+                ("DELETE FROM {} WHERE {own} AND migration = $3", KEY),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
             ] {
@@ -148,7 +149,7 @@ pub(super) fn check_confirmation(
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
     let facts = migration.facts(function)?;
-    let names = facts.table(facts.root).map(|root| {
+    let names = facts.table(migration.relation.to_u32()).map(|root| {
         let view = migration.options.views.iter().find(|view| view.0 == root.oid);
         let name = view.map_or(&root.name, |view| &view.1);
         [name.clone(), qualified(&root.schema, name)]

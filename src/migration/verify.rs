@@ -53,7 +53,7 @@ fn key_migration_verify(
 > {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
-    let found = stored::beneath(function, relation)
+    let found = stored::migration_of(function, relation)
         .and_then(|relation| stored::existing(function, relation))
         .and_then(|migration| compare(function, &migration));
     match found {

@@ -167,6 +167,8 @@ CALL key_migration_finalize('shop.sale', confirm => 'sale');
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_add_reference('shop.sale', 'shop.parcel', '{id}');
 \echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_add_key('shop.sale', 'shop.parcel');
+\echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_begin('shop.sale', 'roll back', NULL, NULL, NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_next();

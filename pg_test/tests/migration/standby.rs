@@ -24,6 +24,7 @@ fn trap_m03_a_standby_changes_nothing_and_goes_on_once_it_is_promoted() {
     for statement in [
         "SELECT key_migration_create('audit')",
         "SELECT key_migration_set('orders', paused => true)",
+        "SELECT key_migration_add_key('orders', 'audit')",
         "SELECT key_migration_add_reference('orders', 'audit', '{no}')",
         "CALL key_migration_advance('orders')",
         "CALL key_migration_cutover('orders')",

@@ -6,7 +6,7 @@
 
 use super::facts::Table;
 use super::names::{literal, qualified, quoted};
-use super::scope::{Member, Scope};
+use super::scope::{Key, Member, Scope};
 
 /// One more than the greatest number of a page.
 const PAGES: i64 = 1 << 32;
@@ -73,15 +73,15 @@ impl Range {
     }
 }
 
-/// The expression that derives the key of a row of the root, which has this alias.
-fn derived(scope: &Scope<'_>, alias: &str) -> String {
+/// The expression that derives a key from the row that it is the key of, which has this alias.
+pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
     format!(
         "{}.{}({alias}.{}, {alias}.{}, {})",
         scope.facts.extension_schema,
         scope.options.target.derivation(),
-        quoted(&scope.timestamp.name),
-        quoted(&scope.key().number.name),
-        literal(&scope.options.salt),
+        quoted(&key.timestamp.name),
+        quoted(&key.column.number.name),
+        literal(&key.options.salt),
     )
 }
 
@@ -90,16 +90,16 @@ fn derived(scope: &Scope<'_>, alias: &str) -> String {
 /// A scalar subquery, which goes through the root's index for each row; a join reads the whole root for each batch
 /// (trap M8). The root's stored key goes before what can be derived (trap M22).
 fn value(scope: &Scope<'_>, member: &Member<'_>) -> String {
+    let key = scope.key_of(member);
     if member.is_key {
-        return derived(scope, "t");
+        return derived(scope, key, "t");
     }
-    let key = scope.key();
     format!(
         "(SELECT COALESCE(p.{}, {}) FROM {} AS p WHERE p.{} OPERATOR(pg_catalog.=) t.{})",
-        quoted(&key.shadow_name),
-        derived(scope, "p"),
-        key.table_sql(),
-        quoted(&key.number.name),
+        quoted(&key.column.shadow_name),
+        derived(scope, key, "p"),
+        key.column.table_sql(),
+        quoted(&key.column.number.name),
         quoted(&member.number.name)
     )
 }

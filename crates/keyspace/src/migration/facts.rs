@@ -11,13 +11,11 @@ pub struct Facts {
     pub extension_schema: String,
     /// The major version of the server.
     pub major: i32,
-    /// The table whose key is migrated.
-    pub root: u32,
-    /// The least and the greatest number in its key.
-    pub key_range: Option<(i64, i64)>,
-    /// The tables, the root among them.
+    /// The least and the greatest number of keys, each with the table whose key it is.
+    pub key_ranges: Vec<(u32, i64, i64)>,
+    /// The tables, those whose keys are migrated among them.
     pub tables: Vec<Table>,
-    /// The columns that refer to the root's key, near and far, by foreign keys or because the caller said so.
+    /// The columns that refer to the keys, near and far, by foreign keys or because the caller said so.
     pub references: Vec<Reference>,
     /// The foreign keys between the tables.
     pub foreign_keys: Vec<ForeignKey>,
@@ -114,9 +112,11 @@ pub struct Column {
     pub comment: Option<String>,
 }
 
-/// A column that refers to the key of the root.
+/// A column that refers to a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Reference {
+    /// The table whose key it refers to.
+    pub key: u32,
     /// The table.
     pub table: u32,
     /// The column's number.

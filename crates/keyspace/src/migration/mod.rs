@@ -37,7 +37,7 @@ pub mod view;
 pub mod warnings;
 
 pub use facts::Facts;
-pub use options::{Options, Target};
+pub use options::{KeyOptions, Options, Target};
 pub use phase::Phase;
 pub use plan::{Plan, Runs, Step};
 pub use scope::Scope;

@@ -59,21 +59,30 @@ impl Target {
     }
 }
 
+/// A key that is migrated, as the caller wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyOptions {
+    /// The table.
+    pub table: u32,
+    /// The number of its key column, where it is known already; before that the primary key tells.
+    pub column: Option<i16>,
+    /// The number of the column that keys take their time from, where it is known already.
+    pub timestamp: Option<i16>,
+    /// The same as the caller has named it.
+    pub timestamp_name: Option<String>,
+    /// What keeps keys of equal times and ids of different tables apart.
+    pub salt: String,
+    /// Columns that the new unique index of the key includes.
+    pub include: Vec<String>,
+}
+
 /// What a migration was told, and what it has found since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The type of the new keys.
     pub target: Target,
-    /// The number of the root's key column, where it is known already; before that the primary key tells.
-    pub key_column: Option<i16>,
-    /// The number of the column that keys take their time from, where it is known already.
-    pub timestamp_column: Option<i16>,
-    /// The same as the caller has named it.
-    pub timestamp_name: Option<String>,
-    /// What keeps keys of equal times and ids of different tables apart.
-    pub salt: String,
-    /// Columns that the new unique index of the root includes.
-    pub include: Vec<String>,
+    /// The keys; the migration goes by the name of the first one's table.
+    pub keys: Vec<KeyOptions>,
     /// What the names of new columns, indexes and constraints end in until the cut-over.
     pub new_suffix: String,
     /// What the names of old ones end in after it.
@@ -97,11 +106,7 @@ impl Options {
     pub fn new(target: Target) -> Self {
         Self {
             target,
-            key_column: None,
-            timestamp_column: None,
-            timestamp_name: None,
-            salt: String::new(),
-            include: Vec::new(),
+            keys: Vec::new(),
             new_suffix: "_new".to_owned(),
             old_suffix: "_old".to_owned(),
             fire_triggers: false,

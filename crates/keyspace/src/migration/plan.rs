@@ -209,23 +209,23 @@ struct Wanted {
 /// that they see what those have made of the row. The third is for rows that refer to one that comes later in the
 /// same transaction.
 fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
-    let key = scope.key();
+    let key = scope.key_of(member);
     let mut arguments = vec![
         member.table.oid.to_string(),
         if key_leads { "key" } else { "number" }.to_owned(),
         scope.options.target.name().to_owned(),
-        scope.options.salt.clone(),
+        key.options.salt.clone(),
         member.number.number.to_string(),
         member.shadow_number.to_string(),
     ];
     if !member.is_key {
         arguments.extend([
-            scope.root.oid.to_string(),
-            key.number.number.to_string(),
-            key.shadow_number.to_string(),
+            key.column.table.oid.to_string(),
+            key.column.number.number.to_string(),
+            key.column.shadow_number.to_string(),
         ]);
     }
-    arguments.push(scope.timestamp.number.to_string());
+    arguments.push(key.timestamp.number.to_string());
     let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
     let wanted = |event: &str, kind, enabled, function| Wanted {
         name: format!("~key_migration_{event}_{}", member.number.number),
@@ -506,10 +506,11 @@ fn foreign_key_sql(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &
 }
 
 fn verify(scope: &Scope<'_>, steps: &mut Vec<Step>) {
-    let name = qualified(&scope.root.schema, &scope.root.name);
+    let root = scope.root();
+    let name = qualified(&root.schema, &root.name);
     let statement =
         format!("SELECT * FROM {}.key_migration_verify({})", scope.facts.extension_schema, literal(&name));
-    let mut step = Step::new(Phase::Verified, scope.root, "compare all values", vec![statement]);
+    let mut step = Step::new(Phase::Verified, root, "compare all values", vec![statement]);
     step.lock = Some(Lock::AccessShare);
     step.rows = scope.tables().iter().map(|table| table.rows).fold(0, i64::saturating_add);
     step.done = scope.options.verified;

@@ -2,7 +2,7 @@
 
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::names::{qualified, quoted};
-use super::options::Options;
+use super::options::{KeyOptions, Options};
 use crate::error::{Error, SqlState};
 
 /// The columns of a migration, found in the catalogs.
@@ -12,14 +12,21 @@ pub struct Scope<'a> {
     pub facts: &'a Facts,
     /// What the migration was told.
     pub options: &'a Options,
-    /// The table whose key is migrated.
-    pub root: &'a Table,
-    /// What keys take their time from.
-    pub timestamp: &'a Column,
-    /// The key of the root.
-    key: Member<'a>,
-    /// The key, and every column that refers to it; those of a table one after the other, the root first.
+    /// The keys that are migrated; the migration goes by the name of the first one's table.
+    pub keys: Vec<Key<'a>>,
+    /// The keys, and every column that refers to one; those of a table one after the other, tables with keys first.
     pub members: Vec<Member<'a>>,
+}
+
+/// A key that is migrated.
+#[derive(Clone, Debug)]
+pub struct Key<'a> {
+    /// Its columns, old and new.
+    pub column: Member<'a>,
+    /// What its values take their time from.
+    pub timestamp: &'a Column,
+    /// What the migration was told of it.
+    pub options: &'a KeyOptions,
 }
 
 /// A column of numbers that gets a column of keys beside it.
@@ -35,8 +42,10 @@ pub struct Member<'a> {
     pub shadow_number: i16,
     /// The name of the column of keys, or what it will be.
     pub shadow_name: String,
-    /// Whether it is the key of the root, not a reference to it.
+    /// Whether it is a key, not a reference to one.
     pub is_key: bool,
+    /// The table whose key it is or refers to.
+    pub key: u32,
     /// Whether a foreign key says that it is a reference.
     pub declared: bool,
 }
@@ -60,31 +69,54 @@ impl<'a> Scope<'a> {
     /// 42704 where there is no primary key, 0A000 where it has more than one column, 42804 where it or the timestamp
     /// is of a wrong type, 42703 and 22023 where the timestamp is not there or not clear.
     pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
-        let root = facts.table(facts.root).ok_or_else(|| {
-            Error::new(SqlState::UndefinedTable, format!("table with OID {} does not exist", facts.root))
-        })?;
-        let key = key_column(root, options)?;
-        let timestamp = timestamp_column(root, options)?;
-        let key = member(options, root, key, true, true, &[]);
-        let mut members = vec![key.clone()];
-        let mut references: Vec<_> = facts
-            .references
-            .iter()
-            .filter(|reference| (reference.table, reference.column) != (root.oid, key.number.number))
-            .collect();
-        // The root's own first, then by the names of the tables: an order that is the same on every server.
-        references.sort_by_key(|reference| {
-            let table = facts.table(reference.table);
-            let name = table.map(|table| (table.schema.as_str(), table.name.as_str()));
-            (reference.table != root.oid, name, reference.column)
-        });
-        for reference in references {
+        let mut found: Vec<Found<'_>> = Vec::new();
+        for key in &options.keys {
+            let table = facts.table(key.table).ok_or_else(|| {
+                let message = format!("table with OID {} does not exist", key.table);
+                Error::new(SqlState::UndefinedTable, message)
+            })?;
+            let number = key_column(table, key)?;
+            found.push(Found { table, number, is_key: true, key: key.table, declared: true });
+        }
+        for reference in &facts.references {
             let Some(table) = facts.table(reference.table) else { continue };
             let Some(number) = table.column(reference.column) else { continue };
-            let new = member(options, table, number, false, reference.declared, &members);
-            members.push(new);
+            let other = found
+                .iter()
+                .find(|other| (other.table.oid, other.number.number) == (reference.table, reference.column));
+            match other {
+                None => {
+                    let (key, declared) = (reference.key, reference.declared);
+                    found.push(Found { table, number, is_key: false, key, declared });
+                }
+                // A key that refers to itself by way of others.
+                Some(other) if other.key == reference.key => {}
+                Some(other) => return Err(two_keys(facts, other, reference.key)),
+            }
         }
-        Ok(Self { facts, options, root, timestamp, key, members })
+        // An order that is the same on every server: tables with keys as they were named, others by their names.
+        let place = |table: &Table| options.keys.iter().position(|key| key.table == table.oid);
+        found.sort_by_key(|found| {
+            let table = found.table;
+            let place = place(table).unwrap_or(options.keys.len());
+            (place, &table.schema, &table.name, !found.is_key, found.number.number)
+        });
+        let mut members: Vec<Member<'_>> = Vec::new();
+        for found in &found {
+            members.push(member(options, found, &members));
+        }
+        let mut keys = Vec::new();
+        for key in &options.keys {
+            let column = members.iter().find(|member| member.is_key && member.key == key.table);
+            if let Some(column) = column {
+                let timestamp = timestamp_column(column.table, key)?;
+                keys.push(Key { column: column.clone(), timestamp, options: key });
+            }
+        }
+        if keys.is_empty() {
+            return Err(Error::new(SqlState::UndefinedObject, "the migration has no keys"));
+        }
+        Ok(Self { facts, options, keys, members })
     }
 
     /// The same columns with other options.
@@ -95,12 +127,22 @@ impl<'a> Scope<'a> {
         Scope { options, ..self.clone() }
     }
 
-    /// The key of the root.
-    pub fn key(&self) -> &Member<'a> {
-        &self.key
+    /// The table that the migration goes by.
+    pub fn root(&self) -> &'a Table {
+        self.first().column.table
     }
 
-    /// The tables, each once, the root first.
+    fn first(&self) -> &Key<'a> {
+        // Not empty, as `new` has made sure.
+        &self.keys[0]
+    }
+
+    /// The key that a column is or refers to.
+    pub fn key_of(&self, member: &Member<'_>) -> &Key<'a> {
+        self.keys.iter().find(|key| key.column.key == member.key).unwrap_or_else(|| self.first())
+    }
+
+    /// The tables, each once, those with keys first.
     pub fn tables(&self) -> Vec<&'a Table> {
         let mut tables: Vec<&Table> = Vec::new();
         for member in &self.members {
@@ -181,14 +223,17 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn member<'a>(
-    options: &Options,
+/// A column that is part of a migration.
+struct Found<'a> {
     table: &'a Table,
     number: &'a Column,
     is_key: bool,
+    key: u32,
     declared: bool,
-    before: &[Member<'a>],
-) -> Member<'a> {
+}
+
+fn member<'a>(options: &Options, found: &Found<'a>, before: &[Member<'a>]) -> Member<'a> {
+    let Found { table, number, is_key, key, declared } = *found;
     let shadow = options.shadow(table.oid, number.number).and_then(|shadow| table.column(shadow));
     let planned =
         before.iter().filter(|other| other.table.oid == table.oid && other.shadow.is_none()).count();
@@ -201,16 +246,41 @@ fn member<'a>(
         shadow_number: shadow.map_or(next, |shadow| shadow.number),
         shadow_name: shadow.map_or_else(|| options.new_name(&number.name), |shadow| shadow.name.clone()),
         is_key,
+        key,
         declared,
     }
 }
 
-fn key_column<'a>(root: &'a Table, options: &Options) -> Result<&'a Column, Error> {
+/// Why a column cannot be part of a migration twice.
+fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
+    let name = qualified(&one.table.schema, &one.table.name);
+    let table = |oid: u32| {
+        let table = facts.table(oid);
+        table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default()
+    };
+    let column = &one.number.name;
+    let (message, detail) = if one.is_key {
+        (
+            format!("the key of table \"{name}\" refers to that of table \"{}\"", table(other)),
+            "It is part of the migration as a reference already, and takes its values from there.".to_owned(),
+        )
+    } else {
+        (
+            format!("column \"{column}\" of table \"{name}\" refers to two keys"),
+            format!("Those of \"{}\" and \"{}\".", table(one.key), table(other)),
+        )
+    };
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail(detail)
+        .hint("Migrate one of the keys only, or drop the foreign key that does not matter.")
+}
+
+fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, Error> {
     let name = qualified(&root.schema, &root.name);
     if root.kind != "r" {
         return Err(unfit_kind(root));
     }
-    let number = match options.key_column {
+    let number = match options.column {
         Some(number) => number,
         None => {
             let index = root.primary_key().ok_or_else(|| {
@@ -243,9 +313,9 @@ fn key_column<'a>(root: &'a Table, options: &Options) -> Result<&'a Column, Erro
     Ok(column)
 }
 
-fn timestamp_column<'a>(root: &'a Table, options: &Options) -> Result<&'a Column, Error> {
+fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, Error> {
     let name = qualified(&root.schema, &root.name);
-    let column = match (options.timestamp_column, &options.timestamp_name) {
+    let column = match (options.timestamp, &options.timestamp_name) {
         (Some(number), _) => root.column(number).ok_or_else(|| {
             Error::new(SqlState::UndefinedColumn, format!("the timestamp column of table \"{name}\" is gone"))
                 .hint("CALL key_migration_rollback() to end the migration.")

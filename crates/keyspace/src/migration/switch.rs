@@ -4,7 +4,7 @@ use super::facts::{Index, Table};
 use super::names::{literal, qualified, quoted};
 use super::phase::Phase;
 use super::plan::{Lock, Runs, Step, check_name, create_trigger_statements, drop_trigger_statements};
-use super::scope::{Member, Scope};
+use super::scope::{Key, Member, Scope};
 use super::twin;
 
 /// Something old and its twin, which change places.
@@ -41,8 +41,8 @@ impl Renamed {
 /// The locks of all tables, in an order that is always the same.
 pub fn lock_order(scope: &Scope<'_>) -> Vec<u32> {
     let mut tables: Vec<u32> = scope.tables().iter().map(|table| table.oid).collect();
-    // The root first: whoever writes to both a table and one that refers to it mostly begins there.
-    tables.sort_by_key(|oid| (*oid != scope.root.oid, *oid));
+    // Those with keys first: whoever writes to both a table and one that refers to it mostly begins there.
+    tables.sort_by_key(|oid| (scope.keys.iter().all(|key| key.column.table.oid != *oid), *oid));
     tables
 }
 
@@ -107,13 +107,14 @@ pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
 /// of numbers; the triggers turn round, and fill numbers from keys.
 pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = swap_names(scope);
-    let key = scope.key();
-    statements.push(format!(
-        "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}",
-        key.table_sql(),
-        quoted(&key.number.name),
-        scope.options.target.default(&scope.facts.extension_schema)
-    ));
+    for Key { column, .. } in &scope.keys {
+        statements.push(format!(
+            "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}",
+            column.table_sql(),
+            quoted(&column.number.name),
+            scope.options.target.default(&scope.facts.extension_schema)
+        ));
+    }
     for member in &scope.members {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(scope, member, true));
@@ -124,12 +125,13 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
 /// The statements that take a cut-over back, once all tables are locked.
 pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
-    let key = scope.key();
-    statements.push(format!(
-        "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
-        key.table_sql(),
-        quoted(&key.shadow_name)
-    ));
+    for Key { column, .. } in &scope.keys {
+        statements.push(format!(
+            "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
+            column.table_sql(),
+            quoted(&column.shadow_name)
+        ));
+    }
     for pair in pairs(scope) {
         statements.push(pair.of.statement(&pair.new, &scope.options.new_name(&pair.new)));
         statements.push(pair.of.statement(&pair.old, &pair.new));
@@ -231,11 +233,12 @@ fn drop_constraint(table: &Table, name: &str) -> String {
 
 /// The steps for a plan.
 pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
-    let name = literal(&qualified(&scope.root.schema, &scope.root.name));
+    let root = scope.root();
+    let name = literal(&qualified(&root.schema, &root.name));
     let schema = &scope.facts.extension_schema;
     let mut step = Step::new(
         Phase::CutOver,
-        scope.root,
+        root,
         "cut over",
         vec![format!("CALL {schema}.key_migration_cutover({name})")],
     );
@@ -244,10 +247,10 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.done = scope.options.cut_over;
     step.detail = "all tables at once, for as long as renaming takes".to_owned();
     steps.push(step);
-    let confirm = literal(&scope.root.name);
+    let confirm = literal(&root.name);
     let mut step = Step::new(
         Phase::Finalized,
-        scope.root,
+        root,
         "drop the old columns",
         vec![format!("CALL {schema}.key_migration_finalize({name}, confirm => {confirm})")],
     );

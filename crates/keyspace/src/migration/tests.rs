@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::backfill::{self, Range};
 use super::facts::{Check, Column, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Table};
-use super::{Options, Phase, Runs, Scope, Target, names, plan, switch};
+use super::{KeyOptions, Options, Phase, Runs, Scope, Target, names, plan, switch};
 use crate::SqlState;
 
 const ORDERS: u32 = 10;
@@ -80,8 +80,7 @@ fn shop() -> Facts {
     Facts {
         extension_schema: "keyspace".to_owned(),
         major: 15,
-        root: ORDERS,
-        key_range: Some((1, 1_000)),
+        key_ranges: vec![(ORDERS, 1, 1_000)],
         tables: vec![
             table(
                 ORDERS,
@@ -101,8 +100,8 @@ fn shop() -> Facts {
             ),
         ],
         references: vec![
-            Reference { table: AUDIT, column: 1, declared: true },
-            Reference { table: ORDERS, column: 3, declared: true },
+            Reference { key: ORDERS, table: AUDIT, column: 1, declared: true },
+            Reference { key: ORDERS, table: ORDERS, column: 3, declared: true },
         ],
         foreign_keys: vec![
             foreign_key("orders_replaces_fkey", (ORDERS, &[3]), (ORDERS, &[1])),
@@ -112,7 +111,8 @@ fn shop() -> Facts {
 }
 
 fn options() -> Options {
-    Options { salt: "shop.orders".to_owned(), ..Options::new(Target::Uuid) }
+    let key = KeyOptions { table: ORDERS, salt: "shop.orders".to_owned(), ..KeyOptions::default() };
+    Options { keys: vec![key], ..Options::new(Target::Uuid) }
 }
 
 fn statements(facts: &Facts, options: &Options, phase: Phase) -> Vec<String> {
@@ -184,10 +184,10 @@ fn verified() -> (Facts, Options) {
         shadows: vec![(ORDERS, 1, 4), (ORDERS, 3, 5), (AUDIT, 1, 3)],
         filled: vec![ORDERS, AUDIT],
         verified: true,
-        key_column: Some(1),
-        timestamp_column: Some(2),
         ..options()
     };
+    options.keys[0].column = Some(1);
+    options.keys[0].timestamp = Some(2);
     facts.tables[0].columns.push(column(4, "id_new", "uuid", true));
     facts.tables[0].columns.push(column(5, "replaces_new", "uuid", false));
     facts.tables[1].columns.push(column(3, "order_id_new", "uuid", true));
@@ -336,7 +336,7 @@ fn bad_input_is_refused() {
     let error =
         refusal(|facts, _| facts.tables[0].columns[1].type_name = "timestamp without time zone".to_owned());
     assert_eq!(error.sqlstate, SqlState::InvalidParameterValue);
-    let error = refusal(|_, options| options.timestamp_name = Some("id".to_owned()));
+    let error = refusal(|_, options| options.keys[0].timestamp_name = Some("id".to_owned()));
     assert_eq!(error.sqlstate, SqlState::DatatypeMismatch);
     let error = refusal(|facts, _| facts.tables[1].columns.push(column(3, "order_id_new", "text", false)));
     assert_eq!(
@@ -384,6 +384,86 @@ fn a_check_that_was_left_over_goes() {
         statements(&facts, &options, Phase::Validated),
         ["ALTER TABLE shop.orders DROP CONSTRAINT orders_id_new_filled"]
     );
+}
+
+/// The shop with customers, to whom orders refer, and audit rows that refer to both.
+fn shop_with_customers() -> (Facts, Options) {
+    const CUSTOMERS: u32 = 30;
+    let (mut facts, mut options) = (shop(), options());
+    facts.tables.push(table(
+        CUSTOMERS,
+        "customers",
+        vec![column(1, "id", "integer", true), column(2, "since", "timestamp with time zone", true)],
+        vec![index(31, "customers_pkey", &[1], true)],
+    ));
+    for (table, number) in [(0, 4), (1, 3)] {
+        facts.tables[table].columns.push(column(number, "customer_id", "integer", true));
+        facts.tables[table].column_count += 1;
+        let oid = facts.tables[table].oid;
+        facts.references.push(Reference { key: CUSTOMERS, table: oid, column: number, declared: true });
+    }
+    facts.foreign_keys.push(foreign_key("orders_customer_id_fkey", (ORDERS, &[4]), (CUSTOMERS, &[1])));
+    facts.foreign_keys.push(foreign_key("Audit_both_fkey", (AUDIT, &[1, 3]), (ORDERS, &[1, 4])));
+    let salt = "shop.customers".to_owned();
+    options.keys.push(KeyOptions { table: CUSTOMERS, salt, ..KeyOptions::default() });
+    (facts, options)
+}
+
+#[test]
+fn several_keys_go_together() {
+    let (facts, options) = shop_with_customers();
+    let plan = plan::plan(&facts, &options).unwrap();
+    assert!(plan.refusal().is_none(), "{:?}", plan.refusal());
+    let prepared = statements(&facts, &options, Phase::Prepared);
+    let added: Vec<&String> = prepared.iter().filter(|one| one.contains("ADD COLUMN")).collect();
+    assert_eq!(
+        added,
+        [
+            "ALTER TABLE shop.orders ADD COLUMN id_new uuid, ADD COLUMN replaces_new uuid, ADD COLUMN customer_id_new uuid",
+            "ALTER TABLE shop.customers ADD COLUMN id_new uuid",
+            "ALTER TABLE shop.\"Audit\" ADD COLUMN order_id_new uuid, ADD COLUMN customer_id_new uuid",
+        ]
+    );
+    // Each column is bound to the key that it refers to.
+    assert!(prepared.contains(
+        &"CREATE TRIGGER \"~key_migration_insert_4\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \
+          keyspace.key_migration_reference('10', 'number', 'uuid', 'shop.customers', '4', '7', '30', '1', '3', '2')"
+            .to_owned()
+    ));
+    // A table is gone through once for all of its columns.
+    let filled = statements(&facts, &options, Phase::Backfilled);
+    let updates: Vec<&String> = filled.iter().filter(|one| one.starts_with("UPDATE")).collect();
+    assert_eq!(updates.len(), 3, "{updates:#?}");
+    assert!(
+        updates[0].contains("keyspace.key_migration_uuid(p.since, p.id, 'shop.customers')"),
+        "{}",
+        updates[0]
+    );
+    let validated = statements(&facts, &options, Phase::Validated);
+    let both = "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_both_fkey_new\" FOREIGN KEY (order_id_new, \
+                customer_id_new) REFERENCES shop.orders (id_new, customer_id_new) NOT VALID";
+    assert!(validated.iter().any(|statement| statement == both), "{validated:#?}");
+    // What comes first is locked first, whichever statement locks it.
+    assert_eq!(switch::lock_order(&Scope::new(&facts, &options).unwrap()), [ORDERS, 30, AUDIT]);
+}
+
+#[test]
+fn a_column_belongs_to_one_key() {
+    let (mut facts, options) = shop_with_customers();
+    facts.references.push(Reference { key: 30, table: AUDIT, column: 1, declared: true });
+    let error = plan::plan(&facts, &options).unwrap_err();
+    assert_eq!(
+        (error.sqlstate, error.message.as_str()),
+        (SqlState::FeatureNotSupported, "column \"order_id\" of table \"shop.\"Audit\"\" refers to two keys")
+    );
+    let (mut facts, options) = shop_with_customers();
+    facts.references.push(Reference { key: ORDERS, table: 30, column: 1, declared: true });
+    let error = plan::plan(&facts, &options).unwrap_err();
+    assert_eq!(error.message, "the key of table \"shop.customers\" refers to that of table \"shop.orders\"");
+    // A key that refers to itself by way of others is one nevertheless.
+    let mut facts = shop();
+    facts.references.push(Reference { key: ORDERS, table: ORDERS, column: 1, declared: true });
+    assert_eq!(Scope::new(&facts, &self::options()).unwrap().members.len(), 3);
 }
 
 proptest! {

@@ -39,8 +39,8 @@ pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
         index.keys.iter().map(|key| key_sql(scope, table, key, mapped(key.column), index)).collect();
     let mut include: Vec<String> =
         index.include.iter().map(|column| scope.column_sql(table, mapped(*column))).collect();
-    if is_of_key(scope, table, index) {
-        include.extend(scope.options.include.iter().map(|name| quoted(name)));
+    if let Some(key) = scope.keys.iter().find(|key| index.is_primary && key.column.table.oid == table.oid) {
+        include.extend(key.options.include.iter().map(|name| quoted(name)));
     }
     let name = scope.options.new_name(&index.name);
     let mut statement = format!(
@@ -92,11 +92,6 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
     let mut candidates: Vec<&Index> = table.indexes.iter().filter(same).collect();
     candidates.sort_by_key(|other| other.name != name);
     candidates.into_iter().next().filter(|other| scope.options.cut_over || other.name == name)
-}
-
-/// Whether an index is that of the primary key that is migrated.
-fn is_of_key(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
-    index.is_primary && table.oid == scope.root.oid
 }
 
 fn key_sql(scope: &Scope<'_>, table: &Table, key: &IndexKey, column: i16, index: &Index) -> String {

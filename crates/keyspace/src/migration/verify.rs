@@ -1,6 +1,7 @@
 //! What is compared before a cut-over, as queries.
 
-use super::names::{literal, quoted};
+use super::backfill::derived;
+use super::names::quoted;
 use super::scope::{Member, Scope};
 
 /// A query that says how many rows there are of a kind, and gives an example.
@@ -31,26 +32,20 @@ fn check(member: &Member<'_>, name: &'static str, must_be_none: bool, query: Str
     Check { name, table: member.table.oid, column: member.shadow_name.clone(), must_be_none, query }
 }
 
-/// The key of the root: there, different, and in the order of time and number. Before a cut-over every key has been
+fn rows(member: &Member<'_>) -> Check {
+    let query = format!("SELECT pg_catalog.count(*), NULL::text FROM ONLY {} AS t", member.table_sql());
+    check(member, "rows", false, query)
+}
+
+/// A key: there, different, and in the order of time and number. Before a cut-over every key has been
 /// derived, and derived keys are in that order by construction; one that is not what the row gives now belongs to a
 /// row whose time or number has changed since, which is no error.
 fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let (table, number) = (member.table_sql(), quoted(&member.number.name));
     let shadow = quoted(&member.shadow_name);
-    let derived = format!(
-        "{}.{}(t.{}, t.{number}, {})",
-        scope.facts.extension_schema,
-        scope.options.target.derivation(),
-        quoted(&scope.timestamp.name),
-        literal(&scope.options.salt)
-    );
+    let derived = derived(scope, scope.key_of(member), "t");
     vec![
-        check(
-            member,
-            "rows",
-            false,
-            format!("SELECT pg_catalog.count(*), NULL::text FROM ONLY {table} AS t"),
-        ),
+        rows(member),
         check(
             member,
             "rows without key",
@@ -84,19 +79,14 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
 fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let (table, number) = (member.table_sql(), quoted(&member.number.name));
     let shadow = quoted(&member.shadow_name);
-    let key = scope.key();
+    let key = &scope.key_of(member).column;
     let (root, root_number, root_key) = (key.table_sql(), quoted(&key.number.name), quoted(&key.shadow_name));
     let joined = format!(
         "FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON p.{root_number} OPERATOR(pg_catalog.=) t.{number}"
     );
     let example = format!("pg_catalog.min(t.{number})::text");
     vec![
-        check(
-            member,
-            "rows",
-            false,
-            format!("SELECT pg_catalog.count(*), NULL::text FROM ONLY {table} AS t"),
-        ),
+        rows(member),
         // What refers to nothing has nothing to take a key from. Where a foreign key forbids it there is none.
         check(
             member,

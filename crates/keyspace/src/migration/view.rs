@@ -7,7 +7,7 @@ use super::facts::{Facts, Table};
 use super::names::{qualified, quoted};
 use super::options::Options;
 use super::plan::{create_trigger_statements, drop_trigger_statements};
-use super::scope::Scope;
+use super::scope::{Key, Scope};
 use super::switch;
 use crate::error::{Error, SqlState};
 
@@ -41,10 +41,11 @@ fn name_beneath(scope: &Scope<'_>, table: &Table) -> String {
 /// The statements of the cut-over, once all tables are locked.
 pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
-    let key = scope.key();
     let default = scope.options.target.default(&scope.facts.extension_schema);
-    let (root, shadow) = (key.table_sql(), quoted(&key.shadow_name));
-    statements.push(format!("ALTER TABLE {root} ALTER COLUMN {shadow} SET DEFAULT {default}"));
+    for Key { column, .. } in &scope.keys {
+        let (table, shadow) = (column.table_sql(), quoted(&column.shadow_name));
+        statements.push(format!("ALTER TABLE {table} ALTER COLUMN {shadow} SET DEFAULT {default}"));
+    }
     // Their conditions have names of columns, which stay.
     let plain = Options {
         views: scope.tables().iter().map(|table| (table.oid, table.name.clone())).collect(),
@@ -141,9 +142,10 @@ pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
     let mut statements = uncover(scope);
     let (facts, options) = uncovered(scope);
     let bare = Scope::new(&facts, &options)?;
-    let key = bare.key();
-    let (root, shadow) = (key.table_sql(), quoted(&key.shadow_name));
-    statements.push(format!("ALTER TABLE {root} ALTER COLUMN {shadow} DROP DEFAULT"));
+    for Key { column, .. } in &bare.keys {
+        let (table, shadow) = (column.table_sql(), quoted(&column.shadow_name));
+        statements.push(format!("ALTER TABLE {table} ALTER COLUMN {shadow} DROP DEFAULT"));
+    }
     for member in &bare.members {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(&bare, member, false));

@@ -2,7 +2,7 @@
 
 use super::facts::{Column, ForeignKey, Index, Table, Trigger};
 use super::names::qualified;
-use super::scope::{Member, Scope, unfit_kind};
+use super::scope::{Key, Member, Scope, unfit_kind};
 use super::{plan, switch};
 use crate::error::{Error, SqlState};
 use crate::keys::derived::MAX_ID;
@@ -62,7 +62,9 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     for (key, _) in scope.foreign_keys() {
         foreign_key(scope, key, &mut found);
     }
-    values(scope, &mut found);
+    for key in &scope.keys {
+        values(scope, key, &mut found);
+    }
     // What refuses first.
     found.sort_by_key(|warning| !warning.is_refusal());
     found
@@ -120,8 +122,8 @@ fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
             "Drop the rule, or make a trigger of it.",
         ));
     }
-    if !scope.options.include.is_empty() && table.oid == scope.root.oid {
-        for column in &scope.options.include {
+    for key in scope.keys.iter().filter(|key| key.column.table.oid == table.oid) {
+        for column in &key.options.include {
             if table.column_named(column).is_none() {
                 let message = format!("column \"{column}\" of table \"{name}\" does not exist");
                 let error = Error::new(SqlState::UndefinedColumn, message)
@@ -280,8 +282,8 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
     }
 }
 
-fn values(scope: &Scope<'_>, found: &mut Vec<Warning>) {
-    let (table, timestamp) = (scope.root, scope.timestamp);
+fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
+    let (table, timestamp) = (key.column.table, key.timestamp);
     let name = qualified(&table.schema, &table.name);
     let of = format!("column \"{}\" of table \"{name}\"", timestamp.name);
     if !timestamp.not_null {
@@ -302,12 +304,12 @@ fn values(scope: &Scope<'_>, found: &mut Vec<Warning>) {
             "Their keys are in the order of their numbers, and never equal.",
         ));
     }
-    if let Some((least, greatest)) = scope.facts.key_range
-        && (least < 0 || greatest > MAX_ID)
+    if let Some((_, least, greatest)) = scope.facts.key_ranges.iter().find(|range| range.0 == table.oid)
+        && (*least < 0 || *greatest > MAX_ID)
     {
         found.push(Warning::remark(
             table,
-            format!("column \"{}\" of table \"{name}\" has numbers from {least} to {greatest}", scope.key().number.name),
+            format!("column \"{}\" of table \"{name}\" has numbers from {least} to {greatest}", key.column.number.name),
             format!("Numbers below 0 and above {MAX_ID} do not fit into keys: theirs are hashed, so among rows of one time they have no order, and cannot be read back."),
         ));
     }
