@@ -11,6 +11,10 @@ use crate::encoding::{from_utf8, to_server};
 use crate::server::failure::Failure;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
+use crate::server::tables::{self, Table};
+
+/// How sequences stand.
+const STATUS: Table = Table::new(c"interleaved_sequences");
 
 /// The facts of tables and of all that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
@@ -43,6 +47,35 @@ pub(super) fn facts(
     // A long query over few rows: compiling it would take a hundred times longer than running it.
     let json = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
     Ok(Facts::from_json(&json)?)
+}
+
+/// The sequences behind keys that are not of the class of the node, each with its table. `function` is the function of
+/// ours that runs.
+pub(super) fn strays(function: pg_sys::Oid, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
+    let query = tables::statement(
+        "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'UTF8') \
+         FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
+         JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = coalesce(k.attribute, ( \
+             SELECT i.indkey[0] FROM pg_index AS i WHERE i.indrelid = k.relation AND i.indisprimary)) \
+         JOIN pg_class AS c ON c.oid = k.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+         JOIN {} AS s ON format('%I.%I.%I', n.nspname, c.relname, a.attname) = ANY (s.fed_columns) \
+         WHERE NOT s.in_order",
+        STATUS,
+        function,
+    );
+    let relations: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
+    let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();
+    let read = || {
+        Spi::connect(|client| -> SpiResult<Vec<(u32, String)>> {
+            let rows = client.select(query.as_c_str(), None, &[relations.into(), columns.into()])?;
+            rows.map(|row| {
+                let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
+                Ok((table, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+            })
+            .collect()
+        })
+    };
+    Ok(with_own_settings(read)?)
 }
 
 /// The least and the greatest number of each key, with its table; left out where the caller may not know, or where

@@ -247,6 +247,7 @@ SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
     'major', current_setting('server_version_num')::integer / 10000,
     'key_ranges', jsonb_build_array(),
+    'strays', jsonb_build_array(),
     'tables', coalesce((SELECT list FROM tables), '[]'),
     'references', coalesce((SELECT jsonb_agg(jsonb_build_object('key', m.key::bigint, 'table', m.relation::bigint, 'column', m.attribute,
                                                                 'declared', m.declared)

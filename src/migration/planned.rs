@@ -89,6 +89,7 @@ pub(super) fn fresh(
         }
     }
     facts.key_ranges = catalog::key_ranges(&facts, &options);
+    facts.strays = catalog::strays(function, &options.keys)?;
     Ok((facts, options))
 }
 
@@ -142,7 +143,12 @@ fn read(
     match stored::load(function, stored::migration_of(function, relation)?)?
         .filter(|migration| !migration.is_finalized)
     {
-        Some(migration) => migration.plan(function),
+        Some(migration) => {
+            let mut facts = migration.facts(function)?;
+            facts.strays = catalog::strays(function, &migration.options.keys)?;
+            let plan = plan::plan(&facts, &migration.options)?;
+            Ok((facts, plan))
+        }
         None => {
             let (facts, options) = fresh(function, options, &[])?;
             let plan = plan::plan(&facts, &options)?;

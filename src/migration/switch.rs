@@ -2,12 +2,14 @@
 
 use keyspace::migration::names::qualified;
 use keyspace::migration::plan::Lock;
-use keyspace::migration::{Phase, Scope, switch, view};
+use keyspace::migration::{Facts, Phase, Scope, switch, view, warnings};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::advance::Progress;
+use super::catalog;
 use super::stored::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
+use crate::error::report;
 use crate::fault;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
@@ -21,7 +23,7 @@ pub(super) fn cut_over(
     migration: &Migration,
     by_views: bool,
 ) -> Result<bool, Failure> {
-    let (_, plan) = migration.plan(progress.function)?;
+    let (facts, plan) = migration.plan(progress.function)?;
     if let Some(step) = plan.left(Phase::Verified).next() {
         let message =
             format!("the key migration of table {} is not verified", relation_name(migration.relation));
@@ -29,6 +31,9 @@ pub(super) fn cut_over(
             .detail(format!("What comes next is \"{}\".", step.action))
             .hint("SELECT statement FROM key_migration_statements(...) \\gexec takes it there.")
             .into());
+    }
+    if progress.tries == 0 {
+        warn_of_strays(progress.function, migration, &facts)?;
     }
     let statement = "UPDATE {} SET cut_over_at = clock_timestamp() WHERE {own} AND relation = $3";
     let statements = |scope: &Scope<'_>| {
@@ -51,6 +56,16 @@ pub(super) fn cut_over(
         }
         Ok(())
     })
+}
+
+/// Warns of numbers that are drawn from sequences which other nodes may draw from, too (trap M23).
+fn warn_of_strays(function: pg_sys::Oid, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
+    for (table, sequence) in catalog::strays(function, &migration.options.keys)? {
+        if let Some(table) = facts.table(table) {
+            report(warnings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
+        }
+    }
+    Ok(())
 }
 
 /// Takes the cut-over back, or everything.

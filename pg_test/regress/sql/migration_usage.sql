@@ -19,11 +19,22 @@ CREATE STATISTICS about_orders ON id, customer_id FROM orders;
 CREATE FUNCTION by_text() RETURNS bigint LANGUAGE sql AS 'SELECT 1 AS orders, 2 AS id_old; SELECT 1';
 CREATE FUNCTION other_words() RETURNS text LANGUAGE sql AS $$ SELECT 'id_older orders_x' $$;
 ANALYZE;
+-- On a node, whose sequence is not of its class.
+SET pg_keyspace.node = 2;
+SET pg_keyspace.nodes = 2;
+SELECT table_name, detail FROM key_migration_plan('orders') WHERE detail LIKE 'sequence %';
 SELECT key_migration_usage(NULL);
 SELECT * FROM key_migration_usage('orders');
 SELECT key_migration_create('orders');
 SELECT statement FROM key_migration_statements('orders') \gexec
 CALL key_migration_cutover('orders');
+BEGIN;
+SELECT sequence, action FROM setup_interleaved_sequences(2, sequences => '{orders_id_seq}');
+SELECT count(*) FROM key_migration_plan('orders') WHERE detail LIKE 'sequence %';
+ROLLBACK;
+RESET pg_keyspace.node;
+RESET pg_keyspace.nodes;
+SELECT count(*) FROM key_migration_plan('orders') WHERE detail LIKE 'sequence %';
 SELECT table_name, column_name, kind, used_by, known_by, detail FROM key_migration_usage('orders') WHERE kind <> 'index';
 DROP VIEW latest, all_orders;
 DROP POLICY old_ones ON orders;

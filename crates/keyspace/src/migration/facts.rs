@@ -13,6 +13,9 @@ pub struct Facts {
     pub major: i32,
     /// The least and the greatest number of keys, each with the table whose key it is.
     pub key_ranges: Vec<(u32, i64, i64)>,
+    /// Sequences that give keys their numbers and are not of the class of the node, each with the table whose key it
+    /// is; empty where the database is no node.
+    pub strays: Vec<(u32, String)>,
     /// The tables, those whose keys are migrated among them.
     pub tables: Vec<Table>,
     /// The columns that refer to the keys, near and far, by foreign keys or because the caller said so.

@@ -81,6 +81,7 @@ fn shop() -> Facts {
         extension_schema: "keyspace".to_owned(),
         major: 15,
         key_ranges: vec![(ORDERS, 1, 1_000)],
+        strays: Vec::new(),
         tables: vec![
             table(
                 ORDERS,
@@ -373,6 +374,16 @@ fn trap_m13_actions_of_foreign_keys_are_kept() {
     // One that is not valid has a twin that is not either.
     let validate = "VALIDATE CONSTRAINT \"Audit_order_id_fkey_new\"";
     assert!(!validated.iter().any(|statement| statement.contains(validate)));
+}
+
+#[test]
+fn trap_m23_numbers_of_other_nodes_are_told() {
+    let mut facts = shop();
+    assert!(plan::plan(&facts, &options()).unwrap().warnings.is_empty());
+    facts.strays.push((ORDERS, "shop.orders_id_seq".to_owned()));
+    let warnings = plan::plan(&facts, &options()).unwrap().warnings;
+    assert_eq!(warnings[0].error.message, "sequence \"shop.orders_id_seq\" is not of the class of this node");
+    assert!(!warnings[0].is_refusal());
 }
 
 #[test]

@@ -304,6 +304,9 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
             "Their keys are in the order of their numbers, and never equal.",
         ));
     }
+    for (_, sequence) in scope.facts.strays.iter().filter(|stray| stray.0 == table.oid) {
+        found.push(stray(table, sequence));
+    }
     if let Some((_, least, greatest)) = scope.facts.key_ranges.iter().find(|range| range.0 == table.oid)
         && (*least < 0 || *greatest > MAX_ID)
     {
@@ -313,6 +316,15 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
             format!("Numbers below 0 and above {MAX_ID} do not fit into keys: theirs are hashed, so among rows of one time they have no order, and cannot be read back."),
         ));
     }
+}
+
+/// That numbers go on being drawn from a sequence which other nodes may draw from, too (trap M23).
+pub fn stray(table: &Table, sequence: &str) -> Warning {
+    Warning::remark(
+        table,
+        format!("sequence \"{sequence}\" is not of the class of this node"),
+        "After the cut-over new rows go on getting numbers from it, which may be those of other nodes: setup_interleaved_sequences().",
+    )
 }
 
 /// How many rows share a time, where it is more than one.
