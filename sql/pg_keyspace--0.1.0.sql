@@ -1107,6 +1107,7 @@ CREATE TABLE @extschema@.key_migration (
     created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     verified_at timestamp with time zone,
     cut_over_at timestamp with time zone,
+    was_cut_over boolean NOT NULL DEFAULT false,
     finalized_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation)
 );
@@ -1430,14 +1431,14 @@ BEGIN
 END
 $procedure$;
 
-CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass)
+CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass, confirm text DEFAULT NULL)
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_rollback');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, NULL);
+    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1476,8 +1477,8 @@ COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) I
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
 COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
 'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
-COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
-'take the cut-over of a key migration back, or, before it, everything else';
+COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass, text) IS
+'take the cut-over of a key migration back, or, before it, everything else; confirm is the name of the table, and needed for the latter where keys have been given out by a cut-over';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean) IS
 'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; there is no way back';
 /* </end connected objects> */
@@ -1713,6 +1714,7 @@ BEGIN
                      AND d.oid OPERATOR(pg_catalog.=) c.database
                 JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
                 WHERE c.migration OPERATOR(pg_catalog.=) $1
+                  AND s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
                   AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT o.system_identifier FROM pg_catalog.pg_control_system() o)
                   AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
                                                 pg_catalog.lower(a.attname::text)) IS NOT NULL

@@ -50,14 +50,14 @@ BEGIN
 END
 $procedure$;
 
-CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass)
+CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass, confirm text DEFAULT NULL)
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
     PERFORM @extschema@.key_migration_check('key_migration_rollback');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, NULL);
+    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -96,7 +96,7 @@ COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) I
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
 COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
 'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
-COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass) IS
-'take the cut-over of a key migration back, or, before it, everything else';
+COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass, text) IS
+'take the cut-over of a key migration back, or, before it, everything else; confirm is the name of the table, and needed for the latter where keys have been given out by a cut-over';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean) IS
 'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; there is no way back';

@@ -19,6 +19,7 @@ CREATE TABLE @extschema@.key_migration (
     created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     verified_at timestamp with time zone,
     cut_over_at timestamp with time zone,
+    was_cut_over boolean NOT NULL DEFAULT false,
     finalized_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation)
 );

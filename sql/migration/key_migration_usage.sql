@@ -130,6 +130,7 @@ BEGIN
                      AND d.oid OPERATOR(pg_catalog.=) c.database
                 JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
                 WHERE c.migration OPERATOR(pg_catalog.=) $1
+                  AND s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
                   AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT o.system_identifier FROM pg_catalog.pg_control_system() o)
                   AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
                                                 pg_catalog.lower(a.attname::text)) IS NOT NULL

@@ -58,6 +58,8 @@ pub(super) struct Progress {
     failure: Option<Box<CaughtError>>,
     /// The backfill in hand.
     pub(super) filling: Option<Box<Filling>>,
+    /// Whether this call has compared all values.
+    pub(super) compared: bool,
     /// How many pages this call has gone through.
     pub(super) pages: i64,
     /// The pause before the next batch.
@@ -157,8 +159,10 @@ fn begin(
     let relation = stored::migration_of(function, relation)?;
     let migration = stored::existing(function, relation)?;
     let lock = lock(relation)?;
-    if let Task::Finalize { .. } = task {
-        switch::check_confirmation(&migration, function, confirm)?;
+    match task {
+        Task::Finalize { .. } => switch::check_confirmation(&migration, function, confirm)?,
+        Task::RollBack => switch::check_removal(&migration, function, confirm)?,
+        Task::Advance { .. } | Task::CutOver { .. } => {}
     }
     if migration.options.cut_over
         && let Task::Advance { .. } | Task::CutOver { .. } = task
@@ -182,6 +186,7 @@ fn begin(
         tries: 0,
         failure: None,
         filling: None,
+        compared: false,
         pages: 0,
         pause: Duration::ZERO,
         told_at: Instant::now(),
@@ -458,14 +463,9 @@ impl Progress {
                 ],
             )?;
         }
-        // Rows from before are to be filled, whatever was done to a column that is gone.
-        stored::write(
-            "DELETE FROM {} WHERE {own} AND migration = $3 AND relation = $4",
-            stored::TABLE,
-            self.function,
-            self.relation,
-            [pg_sys::Oid::from(table).into()],
-        )?;
+        // Rows from before are to be filled, whatever was done to a column that is gone; and while a trigger was,
+        // anything may have been written.
+        stored::begin_again(self.function, self.relation, pg_sys::Oid::from(table))?;
         Ok(())
     }
 

@@ -62,8 +62,10 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
         return Err(refusal.clone().into());
     }
     let scope = Scope::new(&facts, &options)?;
+    // Those of tables that were dropped are nobody's.
     stored::write(
-        "DELETE FROM {} WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+        "DELETE FROM {} AS m WHERE {own} AND (m.relation OPERATOR(pg_catalog.=) $3 \
+         OR NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) m.relation))",
         MIGRATION,
         function,
         relation,
@@ -228,7 +230,7 @@ fn add_key(
     }
     for member in scope.members.iter().filter(|member| member.key == table.to_u32()) {
         keep(function, migration.relation, &reference(member), &member.table_sql())?;
-        begin_again(function, migration.relation, pg_sys::Oid::from(member.table.oid))?;
+        stored::begin_again(function, migration.relation, pg_sys::Oid::from(member.table.oid))?;
     }
     Ok(())
 }
@@ -252,25 +254,6 @@ fn to_be_added_to(
             .into());
     }
     Ok(migration)
-}
-
-/// The rows of a table are to be filled once more, and what was compared was not all.
-fn begin_again(function: pg_sys::Oid, migration: pg_sys::Oid, table: pg_sys::Oid) -> SpiResult<()> {
-    stored::write(
-        "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
-        MIGRATION,
-        function,
-        migration,
-        [],
-    )?;
-    stored::write(
-        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
-        stored::TABLE,
-        function,
-        migration,
-        [table.into()],
-    )?;
-    Ok(())
 }
 
 /// Adds references that no foreign key tells of. Declared in sql/migration/key_migration_create.sql.
@@ -319,11 +302,15 @@ fn add(
     for name in columns {
         let column = column_number(table, name)?;
         let reference = Reference { key: key.to_u32(), table: table.to_u32(), column, declared: false };
+        if migration.is_key(reference.table, column) {
+            let message = format!("column \"{name}\" of table {} is a key itself", relation_name(table));
+            return Err(Error::new(SqlState::InvalidParameterValue, message).into());
+        }
         let known = migration
             .references
             .iter()
             .any(|known| (known.table, known.column) == (reference.table, reference.column));
-        if !known && !migration.is_key(reference.table, column) {
+        if !known {
             migration.references.push(reference.clone());
             added.push(reference);
         }
@@ -336,7 +323,7 @@ fn add(
         let table = facts.table(reference.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
         keep(function, migration.relation, reference, &name)?;
-        begin_again(function, migration.relation, pg_sys::Oid::from(reference.table))?;
+        stored::begin_again(function, migration.relation, pg_sys::Oid::from(reference.table))?;
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ columns AS (
         'null_thousandths', (s.stanullfrac * 1000)::bigint,
         'distinct_thousandths', CASE WHEN s.stadistinct < 0 THEN (-s.stadistinct * 1000)::bigint
                                      WHEN s.stadistinct > 0 AND c.reltuples > 0 THEN (s.stadistinct / c.reltuples * 1000)::bigint END,
-        'comment', col_description(a.attrelid, a.attnum)
+        'comment', col_description(a.attrelid, a.attnum),
+        'has_grants', a.attacl IS NOT NULL
     ) ORDER BY a.attnum) AS list
     FROM relations r
     JOIN pg_class c ON c.oid = r.relation
@@ -58,7 +59,7 @@ columns AS (
     -- The values of others are not for everybody, but how many there are is.
     LEFT JOIN LATERAL (
         SELECT null_frac AS stanullfrac, n_distinct AS stadistinct FROM pg_stats s
-        WHERE s.schemaname = c.relnamespace::regnamespace::name AND s.tablename = c.relname AND s.attname = a.attname
+        WHERE s.schemaname = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace) AND s.tablename = c.relname AND s.attname = a.attname
           AND NOT s.inherited LIMIT 1) s ON true
     CROSS JOIN LATERAL (
         WITH RECURSIVE domain AS (
@@ -74,9 +75,9 @@ index_keys AS (
     SELECT i.indexrelid, jsonb_agg(jsonb_build_object(
         'column', i.indkey[at.n],
         'expression', CASE WHEN i.indkey[at.n] = 0 THEN pg_get_indexdef(i.indexrelid, at.n + 1, false) END,
-        'opclass', CASE WHEN NOT o.opcdefault THEN format('%I.%I', o.opcnamespace::regnamespace::name, o.opcname) END,
+        'opclass', CASE WHEN NOT o.opcdefault THEN format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = o.opcnamespace), o.opcname) END,
         'collation', CASE WHEN l.oid IS NOT NULL AND l.oid IS DISTINCT FROM a.attcollation
-                          THEN format('%I.%I', l.collnamespace::regnamespace::name, l.collname) END,
+                          THEN format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = l.collnamespace), l.collname) END,
         'descending', i.indoption[at.n] & 1 = 1,
         'nulls_first', i.indoption[at.n] & 2 = 2
     ) ORDER BY at.n) AS list
@@ -178,6 +179,16 @@ dependents AS (
                               AND t.tgfoid NOT IN (SELECT oid FROM ours)
         WHERE v.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
            OR n.oid IS NOT NULL OR t.oid IS NOT NULL
+        UNION
+        -- Columns that draw from a sequence which goes with the column that owns it.
+        SELECT o.refobjid, o.refobjsubid, 'default', format('%s.%I', e.adrelid::regclass, a.attname)
+        FROM relations r
+        JOIN pg_depend o ON o.refclassid = 'pg_class'::regclass AND o.refobjid = r.relation AND o.refobjsubid > 0
+                        AND o.classid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')
+        JOIN pg_sequence q ON q.seqrelid = o.objid
+        JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = q.seqrelid AND d.classid = 'pg_attrdef'::regclass
+        JOIN pg_attrdef e ON e.oid = d.objid AND (e.adrelid, e.adnum) <> (o.refobjid, o.refobjsubid)
+        JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
     ) found
     GROUP BY found.relation
 ),
@@ -244,7 +255,7 @@ foreign_keys AS (
       AND f.conrelid IN (SELECT relation FROM relations) AND f.confrelid IN (SELECT relation FROM relations)
 )
 SELECT convert_to(jsonb_build_object(
-    'extension_schema', (SELECT DISTINCT format('%I', o.pronamespace::regnamespace::name) FROM ours o),
+    'extension_schema', (SELECT DISTINCT format('%I', n.nspname) FROM ours o JOIN pg_namespace n ON n.oid = o.pronamespace),
     'major', current_setting('server_version_num')::integer / 10000,
     'key_ranges', jsonb_build_array(),
     'strays', jsonb_build_array(),

@@ -45,6 +45,8 @@ pub(super) struct Migration {
     pub(super) retries: u32,
     pub(super) is_paused: bool,
     pub(super) is_finalized: bool,
+    /// Whether there was a cut-over, one that was taken back, too.
+    pub(super) was_cut_over: bool,
 }
 
 /// Refuses a caller who may not keep the state of migrations.
@@ -91,6 +93,29 @@ pub(super) fn write<const N: usize>(
     })
 }
 
+/// The rows of a table are to be filled once more, and what was compared was not all.
+pub(super) fn begin_again(
+    function: pg_sys::Oid,
+    migration: pg_sys::Oid,
+    table: pg_sys::Oid,
+) -> SpiResult<()> {
+    write(
+        "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+        MIGRATION,
+        function,
+        migration,
+        [],
+    )?;
+    write(
+        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
+        TABLE,
+        function,
+        migration,
+        [table.into()],
+    )?;
+    Ok(())
+}
+
 /// The migration of a table, where there is one.
 pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
     with_own_settings(|| read(function, relation))
@@ -127,7 +152,7 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
                 m.fire_triggers, m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
                 (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused, \
-                m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL \
+                m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, m.was_cut_over \
          FROM {} AS m WHERE {own} AND m.relation OPERATOR(pg_catalog.=) $3",
         MIGRATION,
         function,
@@ -158,6 +183,7 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
             retries: row.get::<i32>(8)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
             is_paused: row.get(9)?.unwrap_or(false),
             is_finalized: row.get(12)?.unwrap_or(false),
+            was_cut_over: row.get(13)?.unwrap_or(false),
         }))
     })?;
     let Some(mut migration) = found else { return Ok(None) };

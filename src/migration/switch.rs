@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use super::advance::Progress;
 use super::catalog;
 use super::stored::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
+use super::verify;
 use crate::error::report;
 use crate::fault;
 use crate::server::failure::Failure;
@@ -35,7 +36,8 @@ pub(super) fn cut_over(
     if progress.tries == 0 {
         warn_of_strays(progress.function, migration, &facts)?;
     }
-    let statement = "UPDATE {} SET cut_over_at = clock_timestamp() WHERE {own} AND relation = $3";
+    let statement =
+        "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
     let statements = |scope: &Scope<'_>| {
         if !by_views {
             return Ok(switch::cut_over(scope));
@@ -106,29 +108,11 @@ pub(super) fn finalize(
     migration: &Migration,
     keep_numbers: bool,
 ) -> Result<bool, Failure> {
-    let facts = migration.facts(progress.function)?;
-    let scope = Scope::new(&facts, &migration.options)?;
-    let users: Vec<String> = scope
-        .members
-        .iter()
-        // Its own view is no user, and what is kept may be used.
-        .filter(|_| migration.options.views.is_empty() && !keep_numbers)
-        .flat_map(|member| {
-            let uses = |dependent: &&keyspace::migration::facts::Dependent| {
-                dependent.column == member.number.number && dependent.kind != "check constraint"
-            };
-            member.table.dependents.iter().filter(uses).map(|used| format!("{} \"{}\"", used.kind, used.name))
-        })
-        .collect();
-    if !users.is_empty() {
-        let message = format!(
-            "the old columns of the key migration of table {} are still used",
-            relation_name(migration.relation)
-        );
-        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail(format!("By {}.", users.join(", ")))
-            .hint("Make these anew with the new columns, or drop them; or keep the numbers by keep_numbers => true.")
-            .into());
+    if !std::mem::replace(&mut progress.compared, true) {
+        check_nothing_left(progress, migration, keep_numbers)?;
+        verify::check_end(progress.function, migration, keep_numbers)?;
+        // What was compared is let go before anything is locked.
+        return Ok(true);
     }
     if !migration.options.views.is_empty() {
         // From views to names first, in a transaction of its own; then it is as any other.
@@ -154,6 +138,27 @@ pub(super) fn finalize(
     )
 }
 
+/// Refuses to end what something still hangs on.
+///
+/// # Errors
+/// 55000 where there is something that would go with the numbers.
+fn check_nothing_left(progress: &Progress, migration: &Migration, keep_numbers: bool) -> Result<(), Failure> {
+    let facts = migration.facts(progress.function)?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    let left = switch::left_behind(&scope, keep_numbers);
+    if left.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the old columns of the key migration of table {} are still used",
+        relation_name(migration.relation)
+    );
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail(format!("By {}.", left.join(", ")))
+        .hint("Make these anew with the new columns, or drop them; all but foreign keys may stay where the numbers do: keep_numbers => true.")
+        .into())
+}
+
 /// Refuses to finalize what the caller has not named.
 ///
 /// # Errors
@@ -163,20 +168,11 @@ pub(super) fn check_confirmation(
     function: pg_sys::Oid,
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
-    let facts = migration.facts(function)?;
-    let names = facts.table(migration.relation.to_u32()).map(|root| {
-        let view = migration.options.views.iter().find(|view| view.0 == root.oid);
-        let name = view.map_or(&root.name, |view| &view.1);
-        [name.clone(), qualified(&root.schema, name)]
-    });
-    let [name, full_name] = names.unwrap_or_default();
+    let [name, full_name] = names(migration, function)?;
     let hint = format!("Old columns and their numbers are dropped: confirm => '{name}'.");
     match confirm {
         None => Err(crate::server::call::null("confirm").hint(hint).into()),
-        Some(given) if given != name && given != full_name => {
-            let message = format!("confirm must be \"{name}\", not \"{given}\"");
-            Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into())
-        }
+        Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).hint(hint).into()),
         Some(_) if !migration.options.cut_over => {
             let message = format!("the key migration of table \"{name}\" is not cut over");
             Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -185,6 +181,45 @@ pub(super) fn check_confirmation(
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Refuses to take back what the caller has not named, where keys may be known that cannot be derived again.
+///
+/// # Errors
+/// 55000 after a cut-over that was taken back, without the name of the table; 22023 for another name.
+pub(super) fn check_removal(
+    migration: &Migration,
+    function: pg_sys::Oid,
+    confirm: Option<&str>,
+) -> Result<(), Failure> {
+    let [name, full_name] = names(migration, function)?;
+    match confirm {
+        Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).into()),
+        None if migration.was_cut_over && !migration.options.cut_over => {
+            let message =
+                format!("the cut-over of the key migration of table \"{name}\" is taken back already");
+            Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                .detail("Keys that were given out after it would be lost with all others, and cannot be derived again.")
+                .hint(format!("CALL key_migration_rollback(..., confirm => '{name}') takes everything back."))
+                .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of the table that a migration goes by, alone and with its schema; under a view that of the view.
+fn names(migration: &Migration, function: pg_sys::Oid) -> Result<[String; 2], Failure> {
+    let facts = migration.facts(function)?;
+    let names = facts.table(migration.relation.to_u32()).map(|root| {
+        let view = migration.options.views.iter().find(|view| view.0 == root.oid);
+        let name = view.map_or(&root.name, |view| &view.1);
+        [name.clone(), qualified(&root.schema, name)]
+    });
+    Ok(names.unwrap_or_default())
+}
+
+fn wrong_name(name: &str, given: &str) -> Error {
+    Error::new(SqlState::InvalidParameterValue, format!("confirm must be \"{name}\", not \"{given}\""))
 }
 
 /// Forgets that there are views.

@@ -175,7 +175,9 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
         let row = Row::of(context);
         let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
         if row.old.is_none() {
-            if new.is_some() {
+            // After the cut-over keys are made by their default. Before it a row that has one is a copy of another
+            // row, unless replication brings it.
+            if new.is_some() && (bound.key_leads || is_applied()) {
                 return row.new.into();
             }
             let key = bound.key_of(None, row.new_value(bound.root_time), row.new_value(bound.number));
@@ -198,8 +200,12 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
 /// The trigger of a column that refers to the root. Arguments: table, leader, target, salt, columns of number and key,
 /// the root, and its columns of number, key and time.
 ///
+/// The column that leads decides; whoever changes the other one alone means both. Rows that replication brings have
+/// both.
+///
 /// # Errors
-/// 55000 for a trigger of another table, or without the root's indexes.
+/// 23503 where there is no row to refer to and a key is needed; 55000 for a trigger of another table, or without the
+/// root's indexes.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
@@ -210,20 +216,28 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
         let row = Row::of(context);
         let (leader, follower) = (bound.leader(), bound.follower());
         let (leads, follows) = (row.new_value(leader), row.new_value(follower));
-        let is_untouched = row.old.is_some() && {
-            let (old_leads, old_follows) = (row.old_value(leader), row.old_value(follower));
+        if row.old.is_some() && row.old_value(leader) == leads {
+            let old_follows = row.old_value(follower);
             // The backfill gives a row its first key.
             let is_first = old_follows.is_none() && leads.is_some();
-            old_leads == leads
-                && (old_follows == follows || is_first)
-                && (follows.is_some() || leads.is_none())
-        };
-        let is_given = row.old.is_none() && leads.is_some() && follows.is_some();
-        if is_untouched || is_given {
+            if (old_follows == follows || is_first) && (follows.is_some() || leads.is_none()) {
+                return row.new.into();
+            }
+            if let (Some(_), Some(follows)) = (leads, follows) {
+                return row.with(leader, bound.other(follows, &row));
+            }
+        }
+        if row.old.is_none() && leads.is_some() && follows.is_some() && is_applied() {
             return row.new.into();
         }
         match (leads, follows) {
-            (Some(leads), _) => row.with(follower, bound.other(leads, &row)),
+            (Some(leads), _) => {
+                let follows = bound.other(leads, &row);
+                if follows.is_none() && is_required(row.relation, follower) {
+                    refuse_orphan(context, leader, bound.root);
+                }
+                row.with(follower, follows)
+            }
             // Whoever writes only the other column means both.
             (None, Some(follows)) if row.old_value(leader).is_none() => {
                 row.with(leader, bound.other(follows, &row))
@@ -489,17 +503,67 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
     ))
 }
 
+/// Whether the statement applies what another server has done.
+fn is_applied() -> bool {
+    // SAFETY: a plain integer of this backend.
+    unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32 }
+}
+
+/// Whether a column is NOT NULL.
+#[cold]
+fn is_required(relation: pg_sys::Oid, column: Column) -> bool {
+    // SAFETY: looks the column up in the cache; the tuple is valid until it is released.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::ATTNUM as i32;
+        let found = pg_sys::SearchSysCache2(cache, relation.into(), column.number.into());
+        if found.is_null() {
+            return false;
+        }
+        let is_required = (*pg_sys::GETSTRUCT(found).cast::<pg_sys::FormData_pg_attribute>()).attnotnull;
+        pg_sys::ReleaseSysCache(found);
+        is_required
+    }
+}
+
+/// What the foreign key would say at the end of the statement, had it come to that.
+///
 /// # Safety
 /// `context` must be that of a trigger, whose relation has the column.
 #[cold]
-unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> ! {
+unsafe fn refuse_orphan(context: *const pg_sys::TriggerData, leader: Column, root: pg_sys::Oid) -> ! {
+    // SAFETY: see above.
+    let (name, table) = unsafe { column_of(context, leader) };
+    let root = relation_name(root);
+    raise(report(
+        Error::new(
+            SqlState::ForeignKeyViolation,
+            format!("insert or update on table {table} refers to a row that is not present in table {root}"),
+        )
+        .detail(format!("By column \"{name}\"."))
+        .hint("During a key migration the row that is referred to has to come first."),
+    ))
+}
+
+/// The names of a column and its table, for a message.
+///
+/// # Safety
+/// `context` must be that of a trigger, whose relation has the column.
+unsafe fn column_of(context: *const pg_sys::TriggerData, column: Column) -> (String, String) {
     // SAFETY: see above; the name is a copy, or null.
-    let (name, table) = unsafe {
+    unsafe {
         let relation = (*(*context).tg_relation).rd_id;
         let name = pg_sys::get_attname(relation, column.number, true);
         let name = if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) };
         (name, relation_name(relation))
-    };
+    }
+}
+
+/// # Safety
+/// `context` must be that of a trigger, whose relation has the column.
+#[cold]
+unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> ! {
+    // SAFETY: see above.
+    let (name, table) = unsafe { column_of(context, column) };
     raise(report(
         Error::new(
             SqlState::CheckViolation,

@@ -1,7 +1,7 @@
 //! The comparison of numbers and keys.
 
+use keyspace::migration::Scope;
 use keyspace::migration::verify::{self, Check};
-use keyspace::migration::{Phase, Scope};
 use keyspace::{Error, SqlState};
 use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
@@ -26,6 +26,15 @@ struct Found {
 }
 
 impl Found {
+    /// That there are such rows.
+    fn error(&self) -> Error {
+        let table = relation_name(pg_sys::Oid::from(self.check.table));
+        let message = format!("{} of {} in table {table}: {}", self.check.name, self.check.column, self.rows);
+        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+        error.detail = self.example.as_ref().map(|example| format!("One of them has {example}."));
+        error
+    }
+
     fn is_ok(&self) -> bool {
         !self.check.must_be_none || self.rows == 0
     }
@@ -55,7 +64,7 @@ fn key_migration_verify(
     let function = running(fcinfo);
     let found = stored::migration_of(function, relation)
         .and_then(|relation| stored::existing(function, relation))
-        .and_then(|migration| compare(function, &migration));
+        .and_then(|migration| compare(function, &migration, verify::checks));
     match found {
         Ok(found) => TableIterator::new(found.into_iter().map(|found| {
             let ok = found.is_ok();
@@ -72,20 +81,28 @@ fn key_migration_verify(
     }
 }
 
-fn compare(function: pg_sys::Oid, migration: &Migration) -> Result<Vec<Found>, Failure> {
-    let (facts, plan) = migration.plan(function)?;
+fn compare(
+    function: pg_sys::Oid,
+    migration: &Migration,
+    checks: impl Fn(&Scope<'_>) -> Vec<Check>,
+) -> Result<Vec<Found>, Failure> {
+    let facts = migration.facts(function)?;
     let scope = Scope::new(&facts, &migration.options)?;
-    if plan.left(Phase::Prepared).next().is_some() {
+    if let Some(member) = scope.members.iter().find(|member| member.shadow.is_none()) {
         let message =
             format!("the key migration of table {} is not prepared", relation_name(migration.relation));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("There are no keys to compare yet.")
+            .detail(format!(
+                "Column \"{}\" of table \"{}\" has no keys to compare yet.",
+                member.number.name,
+                member.table_sql()
+            ))
             .hint("CALL key_migration_advance(..., through => 'backfilled') first.")
             .into());
     }
     with_own_settings(|| {
         Spi::connect(|client| {
-            verify::checks(&scope)
+            checks(&scope)
                 .into_iter()
                 .map(|check| {
                     let query = to_server(&check.query);
@@ -99,20 +116,48 @@ fn compare(function: pg_sys::Oid, migration: &Migration) -> Result<Vec<Found>, F
     .map_err(Failure::from)
 }
 
+/// Compares once more before numbers go: after that nothing tells any more which row was meant.
+///
+/// # Errors
+/// 55000 where rows refer to others than their keys do, or would lose a number and have no key.
+pub(super) fn check_end(
+    function: pg_sys::Oid,
+    migration: &Migration,
+    keep_numbers: bool,
+) -> Result<(), Failure> {
+    let ends = ["rows without key", "equal keys", "other than referenced"];
+    let found = compare(function, migration, verify::checks)?;
+    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && ends.contains(&found.check.name)) {
+        return Err(wrong
+            .error()
+            .hint("SELECT * FROM key_migration_verify() shows all. Set each key to that of the row which is meant, and run it again.")
+            .into());
+    }
+    if keep_numbers {
+        return Ok(());
+    }
+    match compare(function, migration, verify::losses)?.iter().find(|found| !found.is_ok()) {
+        Some(lost) => Err(lost
+            .error()
+            .hint(
+                "These numbers would be lost: keep them by keep_numbers => true, or set them to NULL first.",
+            )
+            .into()),
+        None => Ok(()),
+    }
+}
+
 /// Compares all values, and stores that they fit.
 ///
 /// # Errors
 /// 55000 where they do not.
 pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(), Failure> {
-    let found = compare(function, migration)?;
+    let found = compare(function, migration, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {
-        let table = relation_name(pg_sys::Oid::from(wrong.check.table));
-        let message =
-            format!("{} of {} in table {table}: {}", wrong.check.name, wrong.check.column, wrong.rows);
-        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("SELECT * FROM key_migration_verify() shows all. A row without a key gets one when it is updated, with SET of its number to itself. Correct the rows, and run it again.");
-        error.detail = wrong.example.as_ref().map(|example| format!("One of them has {example}."));
-        return Err(error.into());
+        return Err(wrong
+            .error()
+            .hint("SELECT * FROM key_migration_verify() shows all. A row takes its key anew when the key is set to NULL. Correct the rows, and run it again.")
+            .into());
     }
     for found in &found {
         if !found.check.must_be_none

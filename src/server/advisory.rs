@@ -36,7 +36,7 @@ impl Advisory {
 
     /// Takes it for the session, until what is returned is dropped; `None` where another session has it.
     pub(crate) fn take_for_session(self) -> Option<SessionLock> {
-        self.acquire(true).then_some(SessionLock(self))
+        self.acquire(true).then(|| SessionLock(self))
     }
 
     fn acquire(self, for_session: bool) -> bool {

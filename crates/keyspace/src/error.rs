@@ -17,6 +17,8 @@ pub enum SqlState {
     InvalidTextRepresentation,
     /// 22P03: bytes that do not read as the type.
     InvalidBinaryRepresentation,
+    /// 23503: a row that refers to nothing.
+    ForeignKeyViolation,
     /// 23514: a row that a rule does not admit.
     CheckViolation,
     /// 42804: a type that must not be used here.
@@ -66,6 +68,7 @@ impl SqlState {
             Self::InvalidTextRepresentation => "22P02",
             Self::InvalidBinaryRepresentation => "22P03",
             Self::CheckViolation => "23514",
+            Self::ForeignKeyViolation => "23503",
             Self::DatatypeMismatch => "42804",
             Self::FeatureNotSupported => "0A000",
             Self::SequenceGeneratorLimitExceeded => "2200H",

@@ -29,6 +29,15 @@ SELECT node, nodes FROM "Key; Space {1} - %I".interleaved_node;
 INSERT INTO shop.ticket DEFAULT VALUES RETURNING id % 3 AS class, pg_catalog.substr(made::text, 15, 1) AS version;
 INSERT INTO shop.parcel DEFAULT VALUES RETURNING no % 3 AS class;
 SELECT state FROM "Key; Space {1} - %I".interleaved_setup_progress;
+-- A key migration, whose statements name the schema.
+CREATE TABLE shop."Old; Key {2} - %I" (id serial PRIMARY KEY, created_at timestamp with time zone);
+INSERT INTO shop."Old; Key {2} - %I" (created_at) VALUES ('2024-01-01 00:00:00+00');
+SELECT "Key; Space {1} - %I".key_migration_create('shop."Old; Key {2} - %I"', target => 'ulid');
+SELECT statement FROM "Key; Space {1} - %I".key_migration_statements('shop."Old; Key {2} - %I"') \gexec
+CALL "Key; Space {1} - %I".key_migration_cutover('shop."Old; Key {2} - %I"');
+SELECT count(id) FROM shop."Old; Key {2} - %I";
+CALL "Key; Space {1} - %I".key_migration_finalize('shop."Old; Key {2} - %I"', confirm => 'Old; Key {2} - %I');
+DROP TABLE shop."Old; Key {2} - %I";
 -- What uses it keeps it from being dropped.
 SET search_path = shop;
 \set VERBOSITY terse

@@ -4,6 +4,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
+DELETE FROM interleaved_node;
 CREATE SCHEMA fill;
 SET search_path = fill, public;
 CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL, total integer, changed integer NOT NULL DEFAULT 0);

@@ -2,6 +2,7 @@
 -- trap_m01 trap_m03 trap_m16 trap_m21
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
+DELETE FROM interleaved_node;
 CREATE SCHEMA bad;
 SET search_path = bad, public;
 CREATE TABLE no_key (id integer, created_at timestamptz);

@@ -1,6 +1,7 @@
 -- The whole path of the article's case: orders, and an audit table that refers to them and has no timestamp.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
+DELETE FROM interleaved_node;
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE TABLE orders (

@@ -4,6 +4,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
+DELETE FROM interleaved_node;
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE TABLE customers (

@@ -4,6 +4,7 @@
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SET row_security = on;
+DELETE FROM interleaved_node;
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE ROLE regress_clerk;

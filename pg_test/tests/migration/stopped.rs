@@ -12,6 +12,8 @@ use crate::{DATABASE, connect_when_up, make_shop, number, phase, run_statements,
 const ADVANCE: &str = "CALL key_migration_advance('orders', through => ";
 const CUT_OVER: &str = "CALL key_migration_cutover('orders')";
 const ROLL_BACK: &str = "CALL key_migration_rollback('orders')";
+/// Keys have been given out before.
+const REMOVE: &str = "CALL key_migration_rollback('orders', confirm => 'orders')";
 const FINALIZE: &str = "CALL key_migration_finalize('orders', confirm => 'orders')";
 
 /// Where a session is stopped, and what it runs then.
@@ -32,9 +34,9 @@ const POINTS: [(&str, &str); 22] = [
     ("take the cut-over back: locked", ROLL_BACK),
     ("take the cut-over back: done", ROLL_BACK),
     ("take the cut-over back: stored", ROLL_BACK),
-    ("roll back: locked", ROLL_BACK),
-    ("roll back: done", ROLL_BACK),
-    ("roll back: stored", ROLL_BACK),
+    ("roll back: locked", REMOVE),
+    ("roll back: done", REMOVE),
+    ("roll back: stored", REMOVE),
     ("finalize: locked", FINALIZE),
     ("finalize: done", FINALIZE),
     ("finalize: stored", FINALIZE),

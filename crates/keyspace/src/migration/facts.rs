@@ -113,6 +113,8 @@ pub struct Column {
     pub distinct_thousandths: Option<i64>,
     /// Its comment.
     pub comment: Option<String>,
+    /// Whether there are privileges on it alone.
+    pub has_grants: bool,
 }
 
 /// A column that refers to a key.
@@ -267,7 +269,8 @@ pub struct Check {
 /// Something that depends on a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Dependent {
-    /// What it is: `view`, `policy`, `function`, `statistics`, `generated column`.
+    /// What it is: `view`, `policy`, `function`, `extended statistics`, `generated column`, `check constraint`, `trigger`,
+    /// and `default` for another column that draws from the sequence which the column owns.
     pub kind: String,
     /// Its name.
     pub name: String,

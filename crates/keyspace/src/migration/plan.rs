@@ -127,6 +127,19 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     }
     refer(&scope, &mut steps);
     verify(&scope, &mut steps);
+    // What gets columns or triggers again is gone through again, and compared.
+    let unprepared = |table: u32, steps: &[Step]| {
+        steps.iter().any(|step| step.phase == Phase::Prepared && step.table == table && !step.done)
+    };
+    for at in 0..steps.len() {
+        let (before, rest) = steps.split_at_mut(at);
+        let Some(step) = rest.first_mut() else { break };
+        step.done &= match step.phase {
+            Phase::Backfilled => !unprepared(step.table, before),
+            Phase::Verified => before.iter().all(|step| step.done),
+            _ => true,
+        };
+    }
     switch::steps(&scope, &mut steps);
     Ok(Plan { warnings, steps })
 }
@@ -153,6 +166,14 @@ impl Step {
     }
 }
 
+/// How the comment on a new column ends.
+const COMMENT: &str = " of a key migration; filled by triggers";
+
+/// Whether a comment is that of a migration.
+pub(super) fn is_our_comment(comment: &str) -> bool {
+    comment.ends_with(COMMENT)
+}
+
 /// Columns and triggers of a table: there are both, or neither, and its writers wait once.
 fn prepare(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let name = qualified(&table.schema, &table.name);
@@ -168,7 +189,7 @@ fn prepare(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
         statements.push(format!("ALTER TABLE {name} {}", columns.join(", ")));
         for member in &missing {
             let of = if member.is_key { "key" } else { "reference" };
-            let comment = format!("{of} of a key migration; filled by triggers");
+            let comment = format!("{of}{COMMENT}");
             statements.push(format!(
                 "COMMENT ON COLUMN {name}.{} IS {}",
                 quoted(&member.shadow_name),
@@ -434,6 +455,22 @@ pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
 }
 
 fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
+    // Who has dropped a foreign key wants no twin of it either.
+    for (key, child) in scope.orphaned_twins() {
+        let mut drop = Step::new(
+            Phase::Validated,
+            child,
+            format!("drop foreign key \"{}\"", key.name),
+            vec![format!(
+                "ALTER TABLE {} DROP CONSTRAINT {}",
+                qualified(&child.schema, &child.name),
+                quoted(&key.name)
+            )],
+        );
+        drop.lock = Some(Lock::AccessExclusive);
+        drop.detail = "the one on numbers is gone".to_owned();
+        steps.push(drop);
+    }
     for (old, twin) in scope.foreign_keys() {
         let (Some(child), Some(parent)) = (scope.facts.table(old.child), scope.facts.table(old.parent))
         else {

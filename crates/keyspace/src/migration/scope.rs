@@ -189,6 +189,26 @@ impl<'a> Scope<'a> {
         self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, twin_of(old))).collect()
     }
 
+    /// The foreign keys on columns of keys, each with its table.
+    pub fn new_foreign_keys(&self) -> impl Iterator<Item = (&'a ForeignKey, &'a Table)> {
+        let is_new = |key: &&ForeignKey| {
+            key.child_columns.iter().zip(&key.parent_columns).any(|(child, parent)| {
+                self.is_shadow(key.child, *child) && self.is_shadow(key.parent, *parent)
+            })
+        };
+        let keys = self.facts.foreign_keys.iter().filter(is_new);
+        keys.filter_map(|key| Some((key, self.facts.table(key.child)?)))
+    }
+
+    /// The foreign keys that the migration has made for others which are gone; before the cut-over.
+    pub fn orphaned_twins(&self) -> Vec<(&'a ForeignKey, &'a Table)> {
+        let twins: Vec<&ForeignKey> = self.foreign_keys().into_iter().filter_map(|(_, twin)| twin).collect();
+        let is_orphan = |key: &ForeignKey| {
+            key.name.ends_with(&self.options.new_suffix) && !twins.iter().any(|twin| std::ptr::eq(*twin, key))
+        };
+        self.new_foreign_keys().filter(|(key, _)| !self.options.cut_over && is_orphan(key)).collect()
+    }
+
     /// Columns, those of numbers replaced by those of keys.
     pub fn mapped(&self, table: u32, columns: &[i16]) -> Vec<i16> {
         let map = |column: &i16| self.member(table, *column).map_or(*column, |member| member.shadow_number);

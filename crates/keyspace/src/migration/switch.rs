@@ -3,7 +3,7 @@
 use super::facts::{Index, Table};
 use super::names::{literal, qualified, quoted};
 use super::phase::Phase;
-use super::plan::{Lock, Runs, Step, check_name, create_trigger_statements, drop_trigger_statements};
+use super::plan::{self, Lock, Runs, Step, check_name, create_trigger_statements, drop_trigger_statements};
 use super::scope::{Key, Member, Scope};
 use super::twin;
 
@@ -51,7 +51,8 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for table in scope.tables() {
         let name = qualified(&table.schema, &table.name);
-        for member in scope.members_of(table.oid) {
+        // A table that has come to refer to the numbers since the cut-over has no keys.
+        for member in scope.members_of(table.oid).filter(|member| member.shadow.is_some()) {
             let of = Renamed::Column(name.clone());
             pairs.push(Pair { old: member.number.name.clone(), new: member.shadow_name.clone(), of });
         }
@@ -136,7 +137,7 @@ pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
         statements.push(pair.of.statement(&pair.new, &scope.options.new_name(&pair.new)));
         statements.push(pair.of.statement(&pair.old, &pair.new));
     }
-    for member in &scope.members {
+    for member in scope.members.iter().filter(|member| member.shadow.is_some()) {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(scope, member, false));
     }
@@ -146,10 +147,8 @@ pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
 /// The statements that take everything else back, once all tables are locked.
 pub fn remove(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
-    for (old, twin) in scope.foreign_keys() {
-        if let (Some(twin), Some(child)) = (twin, scope.facts.table(old.child)) {
-            statements.push(drop_constraint(child, &twin.name));
-        }
+    for (key, child) in scope.new_foreign_keys() {
+        statements.push(drop_constraint(child, &key.name));
     }
     for member in &scope.members {
         statements.extend(drop_trigger_statements(member));
@@ -202,11 +201,51 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
         } else {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
         }
-        let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
-        made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()));
+        // Unless somebody has given it one of its own meanwhile.
+        if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(plan::is_our_comment)) {
+            let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+            made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()));
+        }
     }
     statements.extend(made);
     statements
+}
+
+/// What goes with the old columns at the end though nothing has taken its place, each in a few words; what can be kept
+/// with the numbers is left out where these are kept.
+pub fn left_behind(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
+    let mut left = Vec::new();
+    for (key, twin) in scope.foreign_keys() {
+        if twin.is_none() {
+            let child = scope.facts.table(key.child).map_or_else(String::new, table_name);
+            left.push(format!("foreign key \"{}\" of table \"{child}\"", key.name));
+        }
+    }
+    if keep_numbers {
+        return left;
+    }
+    for table in scope.tables() {
+        for index in scope.indexes(table).filter(|index| !scope.is_new(table, index)) {
+            if twin::existing(scope, table, index).is_none() {
+                left.push(format!("index \"{}\"", index.name));
+            }
+        }
+    }
+    for member in &scope.members {
+        let uses = member.table.dependents.iter().filter(|used| used.column == member.number.number);
+        // Its own view is no user.
+        for used in uses.filter(|used| scope.options.views.is_empty() || used.kind != "view") {
+            left.push(format!("{} \"{}\"", used.kind, used.name));
+        }
+    }
+    // A constraint over two columns is one.
+    let mut seen = std::collections::HashSet::new();
+    left.retain(|what| seen.insert(what.clone()));
+    left
+}
+
+fn table_name(table: &Table) -> String {
+    qualified(&table.schema, &table.name)
 }
 
 /// The statements that take from a column what fills it, and what says that it is filled.

@@ -5,7 +5,9 @@
 use proptest::prelude::*;
 
 use super::backfill::{self, Range};
-use super::facts::{Check, Column, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Table};
+use super::facts::{
+    Check, Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Table,
+};
 use super::{KeyOptions, Options, Phase, Runs, Scope, Target, names, plan, switch};
 use crate::SqlState;
 
@@ -205,9 +207,8 @@ fn verified() -> (Facts, Options) {
 fn what_is_done_is_not_planned_again() {
     let (facts, options) = verified();
     let plan = plan::plan(&facts, &options).unwrap();
-    let left: Vec<&str> = plan.left(Phase::Verified).map(|step| step.action.as_str()).collect();
-    // The facts have no triggers.
-    assert_eq!(left, ["create triggers", "create triggers"]);
+    let left = plan.left(Phase::Validated).filter(|step| step.phase > Phase::Backfilled);
+    assert_eq!(left.count(), 0);
 }
 
 #[test]
@@ -379,11 +380,77 @@ fn trap_m13_actions_of_foreign_keys_are_kept() {
 #[test]
 fn trap_m23_numbers_of_other_nodes_are_told() {
     let mut facts = shop();
-    assert!(plan::plan(&facts, &options()).unwrap().warnings.is_empty());
+    let told = |facts: &Facts| -> Vec<String> {
+        let warnings = plan::plan(facts, &options()).unwrap().warnings;
+        assert!(!warnings.iter().any(|warning| warning.is_refusal()));
+        warnings.into_iter().map(|warning| warning.error.message).collect()
+    };
+    let twins = "table \"shop.\"Audit\"\" has unique indexes that get twins: \"Audit_pkey\"".to_owned();
+    assert_eq!(told(&facts), [twins.clone()]);
     facts.strays.push((ORDERS, "shop.orders_id_seq".to_owned()));
-    let warnings = plan::plan(&facts, &options()).unwrap().warnings;
-    assert_eq!(warnings[0].error.message, "sequence \"shop.orders_id_seq\" is not of the class of this node");
-    assert!(!warnings[0].is_refusal());
+    assert_eq!(
+        told(&facts),
+        [twins, "sequence \"shop.orders_id_seq\" is not of the class of this node".to_owned()]
+    );
+}
+
+#[test]
+fn what_gets_triggers_again_is_filled_and_compared_again() {
+    let (facts, options) = verified();
+    let plan = plan::plan(&facts, &options).unwrap();
+    // The facts have no triggers.
+    let left: Vec<(Phase, u32)> = plan.left(Phase::Verified).map(|step| (step.phase, step.table)).collect();
+    assert_eq!(
+        left,
+        [
+            (Phase::Prepared, ORDERS),
+            (Phase::Prepared, AUDIT),
+            (Phase::Backfilled, ORDERS),
+            (Phase::Backfilled, ORDERS),
+            (Phase::Backfilled, AUDIT),
+            (Phase::Backfilled, AUDIT),
+            (Phase::Verified, ORDERS),
+        ]
+    );
+}
+
+#[test]
+fn trap_m13_a_twin_whose_foreign_key_was_dropped_goes_too() {
+    let (mut facts, options) = verified();
+    facts.foreign_keys.retain(|key| key.name != "Audit_order_id_fkey");
+    facts.references[0].declared = false;
+    let drop = "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_new\"";
+    assert_eq!(statements(&facts, &options, Phase::Validated), [drop]);
+    let removed = switch::remove(&Scope::new(&facts, &options).unwrap());
+    assert!(removed.iter().any(|statement| statement == drop), "{removed:#?}");
+}
+
+#[test]
+fn what_would_go_with_the_numbers_is_named() {
+    let (mut facts, mut options) = verified();
+    options.cut_over = true;
+    let left = |facts: &Facts, keep| switch::left_behind(&Scope::new(facts, &options).unwrap(), keep);
+    assert!(left(&facts, false).is_empty());
+    facts.tables[1].indexes.push(Index { used_columns: vec![1], ..index(23, "by_number", &[0], false) });
+    facts.tables[1].dependents = vec![
+        Dependent { kind: "check constraint".to_owned(), name: "positive".to_owned(), column: 1 },
+        Dependent { kind: "view".to_owned(), name: "of_times".to_owned(), column: 2 },
+    ];
+    facts.tables[1].column_count = 3;
+    facts.foreign_keys.push(foreign_key("late_fkey", (AUDIT, &[2]), (ORDERS, &[1])));
+    facts.references.push(Reference { key: ORDERS, table: AUDIT, column: 2, declared: true });
+    let late = "foreign key \"late_fkey\" of table \"shop.\"Audit\"\"";
+    assert_eq!(
+        left(&facts, false),
+        [
+            late,
+            "index \"Audit_pkey\"",
+            "index \"by_number\"",
+            "check constraint \"positive\"",
+            "view \"of_times\""
+        ]
+    );
+    assert_eq!(left(&facts, true), [late]);
 }
 
 #[test]

@@ -28,6 +28,22 @@ pub fn checks(scope: &Scope<'_>) -> Vec<Check> {
         .collect()
 }
 
+/// The queries for numbers that would be lost with their column, since the row has no key for them.
+pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
+    let references = scope.members.iter().filter(|member| !member.is_key);
+    references
+        .map(|member| {
+            let (number, shadow) = (quoted(&member.number.name), quoted(&member.shadow_name));
+            let query = format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {} AS t \
+                 WHERE t.{number} IS NOT NULL AND t.{shadow} IS NULL",
+                member.table_sql()
+            );
+            check(member, "numbers without key", true, query)
+        })
+        .collect()
+}
+
 fn check(member: &Member<'_>, name: &'static str, must_be_none: bool, query: String) -> Check {
     Check { name, table: member.table.oid, column: member.shadow_name.clone(), must_be_none, query }
 }

@@ -126,7 +126,8 @@ fn uncover(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for table in scope.tables() {
         if let Some((_, name)) = scope.options.views.iter().find(|view| view.0 == table.oid) {
-            statements.push(format!("DROP VIEW {}", qualified(&table.schema, name)));
+            // Whoever has dropped it has done a part of this.
+            statements.push(format!("DROP VIEW IF EXISTS {}", qualified(&table.schema, name)));
             let beneath = qualified(&table.schema, &table.name);
             statements.push(format!("ALTER TABLE {beneath} RENAME TO {}", quoted(name)));
         }
@@ -146,7 +147,7 @@ pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
         let (table, shadow) = (column.table_sql(), quoted(&column.shadow_name));
         statements.push(format!("ALTER TABLE {table} ALTER COLUMN {shadow} DROP DEFAULT"));
     }
-    for member in &bare.members {
+    for member in bare.members.iter().filter(|member| member.shadow.is_some()) {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(&bare, member, false));
     }

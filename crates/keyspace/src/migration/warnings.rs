@@ -70,7 +70,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     found
 }
 
-fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
+fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
     let name = qualified(&table.schema, &table.name);
     let refuse = |sqlstate, message: String, detail: &str, hint: &str| {
         let mut error = Error::new(sqlstate, message).hint(hint);
@@ -130,6 +130,13 @@ fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
                     .hint("Name columns of the table by include_columns.");
                 found.push(Warning::refusal(table, error));
             }
+            if scope.members_of(table.oid).any(|member| member.number.name == *column) {
+                let message =
+                    format!("column \"{column}\" of table \"{name}\" goes at the end of the migration");
+                let error = Error::new(SqlState::InvalidParameterValue, message)
+                    .hint("Name other columns by include_columns.");
+                found.push(Warning::refusal(table, error));
+            }
         }
     }
     if !table.publications.is_empty() {
@@ -152,6 +159,20 @@ fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         )),
         _ => {}
     }
+    let is_key =
+        |index: &Index| scope.keys.iter().any(|key| index.is_primary && key.column.table.oid == table.oid);
+    let unique: Vec<String> = scope
+        .indexes(table)
+        .filter(|index| index.is_unique && !is_key(index) && !scope.is_new(table, index))
+        .map(|index| index.name.clone())
+        .collect();
+    if !unique.is_empty() && !scope.options.cut_over {
+        found.push(Warning::remark(
+            table,
+            format!("table \"{name}\" has unique indexes that get twins: {}", list(&unique)),
+            "Until the end INSERT ... ON CONFLICT by several sessions at once may fail with 23505 on the one that it does not name; such statements have to be tried again.",
+        ));
+    }
     for member in scope.members_of(table.oid) {
         let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
         for dependent in &table.dependents {
@@ -164,11 +185,21 @@ fn tables(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         }
         for (kind, mut names) in kinds {
             names.dedup();
-            found.push(Warning::remark(
-                table,
-                format!("{kind} {} uses column \"{}\" of table \"{name}\"", list(&names), member.number.name),
-                "It goes on with the number after the cut-over, whatever name that has then, and keeps the column from being dropped; make it anew after the cut-over.",
-            ));
+            let column = &member.number.name;
+            let (message, hint) = match kind {
+                "default" => (
+                    format!(
+                        "default of {} draws from the sequence of column \"{column}\" of table \"{name}\"",
+                        list(&names)
+                    ),
+                    "The sequence goes with the column, which this keeps from being dropped: ALTER SEQUENCE ... OWNED BY NONE.",
+                ),
+                _ => (
+                    format!("{kind} {} uses column \"{column}\" of table \"{name}\"", list(&names)),
+                    "It goes on with the number after the cut-over, whatever name that has then, and keeps the column from being dropped; make it anew after the cut-over.",
+                ),
+            };
+            found.push(Warning::remark(table, message, hint));
         }
     }
 }
@@ -245,10 +276,25 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         found.push(Warning::refusal(table, error));
     }
     if !member.is_key && !member.declared {
+        let hint = if number.not_null {
+            "Rows that refer to nothing get no key, so the new column can be NULL, though this one cannot."
+        } else {
+            "Rows that refer to nothing get no key."
+        };
+        found.push(Warning::remark(table, format!("no foreign key says what {of} refers to"), hint));
+    }
+    if !member.is_key && number.default.is_some() {
         found.push(Warning::remark(
             table,
-            format!("no foreign key says what {of} refers to"),
-            "Rows that refer to nothing get no key.",
+            format!("{of} has a default"),
+            "It is that of the number, and goes with it; after the cut-over give the key of that row to the new column as its default.",
+        ));
+    }
+    if number.has_grants {
+        found.push(Warning::remark(
+            table,
+            format!("there are privileges on {of} alone"),
+            "They stay with the number; grant them on the new column before the cut-over.",
         ));
     }
 }
@@ -265,6 +311,13 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
             .detail("A row may be inserted before the one that it refers to, and has no key to take then, but must not be without one.")
             .hint("ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.");
         found.push(Warning::refusal(child, error));
+    }
+    if key.deferrable {
+        found.push(Warning::remark(
+            child,
+            format!("{of} is deferrable"),
+            "A row that is deleted and inserted again in one transaction gets another key, which rows that refer to it take only when they are updated; once there is a foreign key on keys, such a transaction fails.",
+        ));
     }
     if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d") {
         found.push(Warning::remark(
