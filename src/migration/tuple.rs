@@ -165,6 +165,10 @@ impl Column {
         let mut is_null = datum.is_none();
         let mut datum = datum.unwrap_or(pg_sys::Datum::null());
         // SAFETY: see above; one column, one value, one flag.
-        unsafe { pg_sys::heap_modify_tuple_by_cols(row, of, 1, &mut attribute, &mut datum, &mut is_null) }
+        // Before PostgreSQL 17 they are not declared const.
+        unsafe {
+            let (attribute, datum, is_null) = (&raw mut attribute, &raw mut datum, &raw mut is_null);
+            pg_sys::heap_modify_tuple_by_cols(row, of, 1, attribute, datum, is_null)
+        }
     }
 }

@@ -386,7 +386,7 @@ fn trap_m23_numbers_of_other_nodes_are_told() {
         warnings.into_iter().map(|warning| warning.error.message).collect()
     };
     let twins = "table \"shop.\"Audit\"\" has unique indexes that get twins: \"Audit_pkey\"".to_owned();
-    assert_eq!(told(&facts), [twins.clone()]);
+    assert_eq!(told(&facts), std::slice::from_ref(&twins));
     facts.strays.push((ORDERS, "shop.orders_id_seq".to_owned()));
     assert_eq!(
         told(&facts),
