@@ -43,6 +43,9 @@ columns AS (
         'type_name', format_type(b.base, NULL),
         'declared_type', format_type(a.atttypid, a.atttypmod),
         'not_null', a.attnotnull,
+        -- It has a name from PostgreSQL 18 on.
+        'not_null_constraint', (SELECT n.conname FROM pg_constraint n WHERE n.conrelid = a.attrelid AND n.contype = 'n'
+                                AND n.conkey = ARRAY[a.attnum]),
         'default', pg_get_expr(d.adbin, d.adrelid),
         'identity', a.attidentity,
         'generated', a.attgenerated,

@@ -101,6 +101,8 @@ pub struct Column {
     pub declared_type: String,
     /// Whether it is NOT NULL.
     pub not_null: bool,
+    /// The name of that constraint, where it has one.
+    pub not_null_constraint: Option<String>,
     /// Its default, or the expression that it is generated from.
     pub default: Option<String>,
     /// `attidentity`.

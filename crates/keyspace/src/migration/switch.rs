@@ -1,6 +1,6 @@
 //! Cut-over, the way back, and the end: what one short transaction does with all tables.
 
-use super::facts::{Index, Table};
+use super::facts::{Column, Index, Table};
 use super::names::{literal, qualified, quoted};
 use super::phase::Phase;
 use super::plan::{self, Lock, Runs, Step, check_name, create_trigger_statements, drop_trigger_statements};
@@ -200,6 +200,12 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
             statements.extend(plain_column(member));
         } else {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
+        }
+        let name = |column: &Column| column.not_null_constraint.clone();
+        if let (Some(old), Some(new)) = (name(member.number), member.shadow.and_then(name))
+            && old != new
+        {
+            made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old));
         }
         // Unless somebody has given it one of its own meanwhile.
         if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(plan::is_our_comment)) {

@@ -284,6 +284,22 @@ fn the_end_is_what_a_person_would_have_written() {
     );
 }
 
+#[test]
+fn trap_m17_a_named_not_null_gets_the_name_of_the_old_one() {
+    let (mut facts, mut options) = verified();
+    options.cut_over = true;
+    facts.tables[0].columns[0].not_null_constraint = Some("orders_id_not_null".to_owned());
+    facts.tables[0].columns[3].not_null_constraint = Some("orders_id_new_not_null".to_owned());
+    let renamed = "ALTER TABLE shop.orders RENAME CONSTRAINT orders_id_new_not_null TO orders_id_not_null";
+    for keep_numbers in [false, true] {
+        let end = switch::finalize(&Scope::new(&facts, &options).unwrap(), keep_numbers);
+        let at = |what: &str| end.iter().position(|statement| statement == what);
+        let gone = if keep_numbers { "ALTER COLUMN id DROP NOT NULL" } else { "DROP COLUMN id" };
+        let gone = at(&format!("ALTER TABLE shop.orders {gone}")).unwrap();
+        assert!(gone < at(renamed).unwrap(), "{end:#?}");
+    }
+}
+
 /// Does what a RENAME says; other statements change nothing that these tests look at.
 fn apply_rename(facts: &mut Facts, statement: &str) {
     let unquoted = |name: &str| name.trim_matches('"').to_owned();
