@@ -15,7 +15,7 @@ use pgrx::spi::SpiResult;
 use pgrx::{PgRelation, PgSqlErrorCode};
 
 use super::backfill::Filling;
-use super::stored::{self, COLUMN, MIGRATION, Migration, STEP};
+use super::stored::{self, COLUMN, MIGRATION, Migration, Pace, STEP};
 use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
@@ -25,6 +25,7 @@ use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
 use crate::server::kept::Kept;
+use crate::server::prepared::Prepared;
 use crate::server::relation::relation_name;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
@@ -63,7 +64,9 @@ pub(super) struct Progress {
     /// How many pages this call has gone through.
     pub(super) pages: i64,
     /// The pause before the next batch.
-    pub(super) pause: Duration,
+    pause: Duration,
+    /// How it goes on.
+    pace: Prepared,
     told_at: Instant,
     told_pause: bool,
     /// Given back when the procedure ends, by an error, too.
@@ -189,6 +192,7 @@ fn begin(
         compared: false,
         pages: 0,
         pause: Duration::ZERO,
+        pace: Prepared::default(),
         told_at: Instant::now(),
         told_pause: false,
         _lock: lock,
@@ -234,15 +238,20 @@ impl Progress {
         } else if !self.pause.is_zero() {
             pause(std::mem::take(&mut self.pause));
         }
-        let migration = stored::existing(self.function, self.relation)?;
-        if migration.is_paused {
-            if !std::mem::replace(&mut self.told_pause, true) {
-                notice!("the key migration of table {} is paused", relation_name(self.relation));
+        // In the midst of a backfill only what can be changed at once is read again.
+        if let (Some(filling), Task::Advance { max_pages, .. }) = (self.filling.take(), self.task)
+            && let Some(pace) = Pace::current(&mut self.pace, self.function, self.relation)?
+        {
+            if self.is_paused(&pace) {
+                self.filling = Some(filling);
+                return Ok(true);
             }
-            pause(LOOK_EVERY);
+            return self.fill(&pace, filling, max_pages);
+        }
+        let migration = stored::existing(self.function, self.relation)?;
+        if self.is_paused(&migration.pace) {
             return Ok(true);
         }
-        self.told_pause = false;
         match self.task {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
             Task::CutOver { by_views } => switch::cut_over(self, &migration, by_views),
@@ -251,15 +260,25 @@ impl Progress {
         }
     }
 
+    /// Whether it is to stand still, which it has done for a moment then.
+    fn is_paused(&mut self, pace: &Pace) -> bool {
+        if !pace.is_paused {
+            self.told_pause = false;
+            return false;
+        }
+        if !std::mem::replace(&mut self.told_pause, true) {
+            notice!("the key migration of table {} is paused", relation_name(self.relation));
+        }
+        pause(LOOK_EVERY);
+        true
+    }
+
     fn advance(
         &mut self,
         migration: &Migration,
         through: Phase,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
-        if let Some(filling) = self.filling.take() {
-            return self.fill(migration, filling, max_pages);
-        }
         let (facts, plan) = migration.plan(self.function)?;
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.clone().into());
@@ -280,7 +299,7 @@ impl Progress {
                     return Ok(false);
                 }
                 let filling = Filling::new(&facts, &migration.options, pg_sys::Oid::from(step.table));
-                self.fill(migration, Box::new(filling), max_pages)
+                self.fill(&migration.pace, Box::new(filling), max_pages)
             }
             Runs::Client => Err(self.needs_client(&plan, step).into()),
             _ if step.phase == Phase::Verified => {
@@ -305,13 +324,13 @@ impl Progress {
 
     fn fill(
         &mut self,
-        migration: &Migration,
+        pace: &Pace,
         mut filling: Box<Filling>,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
         let left = max_pages.map(|most| (most - self.pages).max(1));
-        let more = filling.batch(self, migration, left)?;
-        self.pause = migration.pause;
+        let more = filling.batch(self, pace, left)?;
+        self.pause = pace.pause;
         if self.told_at.elapsed() >= TELL_EVERY {
             self.told_at = Instant::now();
             filling.tell();
@@ -330,7 +349,7 @@ impl Progress {
         let lock = step.lock.filter(|lock| *lock >= Lock::ShareRowExclusive);
         let relations: Vec<(pg_sys::Oid, Lock)> = lock.map(|lock| (table, lock)).into_iter().collect();
         let phase = step.phase.name();
-        let Some(times) = self.in_locks(migration, &relations, &step.statements, phase)? else {
+        let Some(times) = self.in_locks(&migration.pace, &relations, &step.statements, phase)? else {
             return Ok(true);
         };
         if step.phase == Phase::Prepared {
@@ -349,12 +368,12 @@ impl Progress {
     /// Those of SPI itself.
     pub(super) fn in_locks(
         &mut self,
-        migration: &Migration,
+        pace: &Pace,
         relations: &[(pg_sys::Oid, Lock)],
         statements: &[String],
         name: &str,
     ) -> Result<Option<Times>, Failure> {
-        let timeout = migration.timeout();
+        let timeout = pace.timeout();
         let began = Instant::now();
         let done = attempt(|| {
             with_own_settings(|| {
@@ -379,7 +398,7 @@ impl Progress {
         match done {
             Ok(times) => Ok(Some(times?)),
             Err(error) => {
-                self.failed(migration, error)?;
+                self.failed(pace, error)?;
                 Ok(None)
             }
         }
@@ -390,7 +409,7 @@ impl Progress {
     ///
     /// # Errors
     /// Those of SPI itself; a cancellation goes on.
-    pub(super) fn failed(&mut self, migration: &Migration, error: Box<CaughtError>) -> Result<(), Failure> {
+    pub(super) fn failed(&mut self, pace: &Pace, error: Box<CaughtError>) -> Result<(), Failure> {
         let (message, code) = match &*error {
             CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
                 (report.message().to_owned(), report.sql_error_code())
@@ -402,7 +421,7 @@ impl Progress {
         if code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
             error.rethrow();
         }
-        if is_in_use(&error) && self.tries < migration.retries {
+        if is_in_use(&error) && self.tries < pace.retries {
             self.tries += 1;
         } else {
             self.failure = Some(error);

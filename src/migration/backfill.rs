@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::time::Instant;
 
-use keyspace::migration::backfill::{self, Range};
+use keyspace::migration::backfill::{self, Range, Windows};
 use keyspace::migration::names::qualified;
 use keyspace::migration::{Facts, Options, Scope};
 use pgrx::prelude::*;
@@ -12,11 +12,12 @@ use pgrx::spi::SpiResult;
 
 use super::advance::{Progress, Times, interval};
 use super::rows::{self, Manner};
-use super::stored::{self, Migration, TABLE};
+use super::stored::{self, Pace, TABLE};
 use crate::encoding::to_server;
 use crate::fault;
 use crate::server::failure::Failure;
-use crate::server::settings::{self, with_own_settings};
+use crate::server::prepared::Prepared;
+use crate::server::settings;
 use crate::server::subtransaction::attempt;
 
 /// How often a batch is tried whole before the rows that are locked are left for later.
@@ -35,9 +36,12 @@ pub(super) struct Filling {
     page: i64,
     pages: i64,
     rows: i64,
-    vacuum_told_at: i64,
-    /// The pages that batches go over now.
-    window: Option<Range>,
+    vacuum_told_at: Option<i64>,
+    /// The pages that batches go over now, and the transactions that were there last.
+    windows: Windows<pg_sys::TransactionId>,
+    /// Where it stands, in the two directions.
+    asked: Prepared,
+    saved: Prepared,
 }
 
 /// How far the backfill of a table has come.
@@ -77,8 +81,10 @@ impl Filling {
             page: 0,
             pages: 0,
             rows: 0,
-            vacuum_told_at: 0,
-            window: None,
+            vacuum_told_at: None,
+            windows: Windows::default(),
+            asked: Prepared::default(),
+            saved: Prepared::default(),
         }
     }
 
@@ -95,10 +101,10 @@ impl Filling {
     pub(super) fn batch(
         &mut self,
         progress: &mut Progress,
-        migration: &Migration,
+        pace: &Pace,
         left: Option<i64>,
     ) -> Result<bool, Failure> {
-        let timeout = migration.timeout();
+        let timeout = pace.timeout();
         let wanted: [(&CStr, &CStr); 4] = [
             (c"lock_timeout", timeout.as_c_str()),
             // The pages, and the index of the root for each row (trap M8).
@@ -108,33 +114,38 @@ impl Filling {
             (c"row_security", c"off"),
         ];
         let (tries, began) = (progress.tries, Instant::now());
-        let done = attempt(|| -> Result<(Work, usize), Failure> {
+        let done = attempt(|| -> Result<_, Failure> {
             settings::with(&wanted, || {
                 // Keeps VACUUM FULL and its like away until the position is saved.
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
                 let position = self.position(progress)?;
-                let work = self.next(&position, migration.batch_pages, left, tries);
-                self.fill(work)
+                let work = self.next(&position, pace.batch_pages, left, tries);
+                let (work, rows) = self.fill(work)?;
+                // SAFETY: the number of this transaction, or of the part of it that an error would undo.
+                Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
         });
-        let (work, rows) = match done {
+        let (work, rows, by) = match done {
             Ok(done) => done?,
             Err(error) => {
-                self.window = None;
-                progress.failed(migration, error)?;
+                self.windows.forget();
+                progress.failed(pace, error)?;
                 return Ok(true);
             }
         };
+        let was_at = self.page;
+        match work {
+            Work::Part(range) => self.windows.part(range, by),
+            Work::Rest(range) | Work::Unlocked(range) => self.page = self.windows.done(range),
+            Work::Behind(_) | Work::Again | Work::Done => {}
+        }
         fault::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
         self.save(progress, work, rows, began)?;
         progress.succeeded()?;
-        if let Work::Rest(range) | Work::Unlocked(range) = work {
-            self.window = None;
-            progress.pages += range.to - range.from;
-            self.tell_of_vacuum(range.to);
-        }
+        progress.pages += self.page - was_at;
+        self.tell_of_vacuum(was_at);
         fault::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
         Ok(!matches!(work, Work::Done))
@@ -144,11 +155,12 @@ impl Filling {
         (self.page, self.pages) = (position.page, position.pages);
         // What one batch holds is not cut up.
         let is_cut = !self.by_queries && position.pages > batch;
-        let size = if is_cut { batch.saturating_mul(backfill::ROUNDS) } else { batch };
-        let size = left.map_or(size, |left| size.min(left));
-        let window = self.window.filter(|window| window.from == position.page);
-        self.window = window.or_else(|| backfill::next(position.page, position.pages, size));
-        match (self.window, position.behind) {
+        let size = if is_cut { batch.saturating_mul(backfill::PARTS) } else { batch };
+        let table = self.table;
+        let window = self
+            .windows
+            .next(position.page, position.pages, size, left.unwrap_or(i64::MAX), |by| is_past(table, *by));
+        match (window, position.behind) {
             (Some(range), _) if is_cut => Work::Part(range),
             (Some(range), _) if self.by_queries && tries >= WHOLE_TRIES => Work::Unlocked(range),
             (Some(range), _) => Work::Rest(range),
@@ -196,7 +208,7 @@ impl Filling {
 
     /// Where the backfill stands. It begins anew where the table has been written to another file, since its rows
     /// have moved (trap M5); those that are filled are passed by quickly.
-    fn position(&self, progress: &Progress) -> Result<Position, Failure> {
+    fn position(&mut self, progress: &Progress) -> Result<Position, Failure> {
         let query = stored::statement(
             "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
                     pg_relation_size($4) / current_setting('block_size')::bigint, \
@@ -207,22 +219,17 @@ impl Filling {
             progress.function,
         );
         let arguments = stored::arguments(progress.relation, [self.table.into()]);
-        let (known, file, pages, is_replicated) = with_own_settings(|| {
-            Spi::connect(|client| -> SpiResult<_> {
-                let row = client.select(query.as_c_str(), Some(1), &arguments)?.first();
-                let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
-                let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
-                    (Some(file), Some(page), Some(pages)) => Some(Position {
-                        file,
-                        page,
-                        pages,
-                        behind: behind.map(|(from, to)| Range { from, to }),
-                    }),
-                    _ => None,
-                };
-                let is_replicated = row.get::<bool>(8)?.unwrap_or(true);
-                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), is_replicated))
-            })
+        let (known, file, pages, is_replicated) = self.asked.select(query, &arguments, |rows| {
+            let row = rows.first();
+            let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
+            let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
+                (Some(file), Some(page), Some(pages)) => {
+                    Some(Position { file, page, pages, behind: behind.map(|(from, to)| Range { from, to }) })
+                }
+                _ => None,
+            };
+            let is_replicated = row.get::<bool>(8)?.unwrap_or(true);
+            Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), is_replicated))
         })?;
         let file = file.unwrap_or(pg_sys::InvalidOid);
         match known {
@@ -250,13 +257,17 @@ impl Filling {
         }
     }
 
-    fn save(&self, progress: &mut Progress, work: Work, rows: usize, began: Instant) -> Result<(), Failure> {
-        let (page, behind, operator) = match work {
-            Work::Part(_) | Work::Again => (self.page, None, "+"),
-            Work::Rest(range) => (range.to, None, "+"),
-            Work::Unlocked(range) => (range.to, Some(range), "+"),
-            Work::Behind(range) => (self.page, Some(range), "-"),
-            Work::Done => (self.page, None, "+"),
+    fn save(
+        &mut self,
+        progress: &mut Progress,
+        work: Work,
+        rows: usize,
+        began: Instant,
+    ) -> Result<(), Failure> {
+        let (behind, operator) = match work {
+            Work::Part(_) | Work::Rest(_) | Work::Again | Work::Done => (None, "+"),
+            Work::Unlocked(range) => (Some(range), "+"),
+            Work::Behind(range) => (Some(range), "-"),
         };
         let update = "UPDATE {} SET page = $5, pages = $6, filled_rows = filled_rows + $7, busy_time = busy_time + $8, \
                     behind = behind _ CASE WHEN $9::bigint IS NULL THEN int8multirange() \
@@ -265,14 +276,11 @@ impl Filling {
              WHERE {own} AND relation = $4 AND $3 = migration"
             .replace("_ CASE", &format!("{operator} CASE"));
         let is_done = matches!(work, Work::Done);
-        stored::write(
-            &update,
-            TABLE,
-            progress.function,
+        let arguments = stored::arguments(
             progress.relation,
             [
                 self.table.into(),
-                page.into(),
+                self.page.into(),
                 self.pages.into(),
                 i64::try_from(rows).unwrap_or(0).into(),
                 interval(began.elapsed()).into(),
@@ -280,7 +288,8 @@ impl Filling {
                 behind.map(|range| range.to).into(),
                 is_done.into(),
             ],
-        )?;
+        );
+        self.saved.update(stored::statement(&update, TABLE, progress.function), &arguments)?;
         if is_done {
             let times = Times { began, waited: std::time::Duration::ZERO, held: std::time::Duration::ZERO };
             progress.log(Some(self.table), "rows from before are filled", &[], times)?;
@@ -289,15 +298,23 @@ impl Filling {
         Ok(())
     }
 
-    fn tell_of_vacuum(&mut self, page: i64) {
+    fn tell_of_vacuum(&mut self, was_at: i64) {
         let part = (self.pages / VACUUM_PART).max(1_280);
-        if self.vacuum_told_at == 0 {
-            self.vacuum_told_at = self.page;
-        }
-        if page - self.vacuum_told_at >= part {
-            self.vacuum_told_at = page;
+        if self.page - *self.vacuum_told_at.get_or_insert(was_at) >= part {
+            self.vacuum_told_at = Some(self.page);
             notice!("VACUUM {} is due, so that what comes next reuses the space of old rows", self.name);
         }
+    }
+}
+
+/// Whether nobody can see any more what a transaction has deleted.
+fn is_past(table: pg_sys::Oid, by: pg_sys::TransactionId) -> bool {
+    // SAFETY: the table is locked; the number is a recent one, or that of none.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::NoLock as i32);
+        let is_past = by == pg_sys::InvalidTransactionId || pg_sys::GlobalVisCheckRemovableXid(relation, by);
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        is_past
     }
 }
 

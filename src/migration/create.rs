@@ -23,7 +23,7 @@ use crate::server::relation::relation_name;
 use crate::server::transaction::check_transaction;
 
 /// How many pages the rows of a batch would fill; measured to be the quickest that holds its row locks for a moment only.
-const BATCH_PAGES: i32 = 128;
+const BATCH_PAGES: i32 = 64;
 
 /// Begins a migration. Declared in sql/migration/key_migration_create.sql.
 ///

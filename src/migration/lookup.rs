@@ -52,20 +52,24 @@ impl Lookup {
 
     /// Columns of the row with this value; `None` where there is no such row.
     ///
-    /// What is committed counts, and what this transaction has done. Where neither shows the row, what the statement
-    /// that runs has done counts, too: `WITH o AS (INSERT INTO orders ...) INSERT INTO items ...`.
+    /// What is committed counts, and what this transaction has done, with the statement that runs:
+    /// `WITH o AS (INSERT INTO orders ...) INSERT INTO items ...`.
     pub(super) fn columns<const N: usize>(
         &self,
         value: Value,
         wanted: [Column; N],
     ) -> Option<[Option<Value>; N]> {
         let value = self.by.kind.datum(value)?;
-        // SAFETY: the snapshot is registered as long as the scan runs; the other one is PostgreSQL's own, and static.
+        // SAFETY: the first snapshot is PostgreSQL's own, and static; the other one is registered as long as the scan
+        // runs.
         unsafe {
-            let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-            let found = self.scan(value, wanted, latest);
-            pg_sys::UnregisterSnapshot(latest);
-            found.or_else(|| self.scan(value, wanted, &raw mut pg_sys::SnapshotSelfData))
+            self.scan(value, wanted, &raw mut pg_sys::SnapshotSelfData).or_else(|| {
+                // A row that others move meanwhile may be missed, since its places are looked at one after the other.
+                let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+                let found = self.scan(value, wanted, latest);
+                pg_sys::UnregisterSnapshot(latest);
+                found
+            })
         }
     }
 

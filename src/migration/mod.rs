@@ -7,13 +7,15 @@
 //! | [`create`] | what begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`trigger`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
-//! | [`advance`], [`backfill`], [`rows`], [`verify`], [`switch`] | the transactions of the procedures |
+//! | [`advance`], [`backfill`], [`verify`], [`switch`] | the transactions of the procedures |
+//! | [`rows`], [`entries`] | what a batch writes: rows, and their entries in indexes |
 
 mod advance;
 mod backfill;
 mod catalog;
 mod create;
 mod derive;
+mod entries;
 mod lookup;
 mod planned;
 mod rows;

@@ -11,6 +11,7 @@ use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 
 use super::derive::Derivation;
+use super::entries::Entries;
 use super::lookup::{Lookup, Scan};
 use super::tuple::{Column, Value};
 
@@ -71,7 +72,7 @@ pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manne
             .members_of(table.oid)
             .filter_map(|member| filler(scope, member, relation, key_type, snapshot))
             .collect();
-        let mut writer = Writer::new(relation, manner.waits);
+        let mut writer = Writer::open(scope, table, relation, manner.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
             pgrx::check_for_interrupts!();
@@ -138,18 +139,15 @@ unsafe fn filler(
 }
 
 impl Filler {
-    /// Whether a row may lack this key.
+    /// Whether a row lacks this key.
     ///
     /// # Safety
     /// The row must be one of a relation of this description, which has the columns.
     #[inline]
     unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
-        // SAFETY: see above.
+        // SAFETY: see above; the column of keys has no default.
         unsafe {
-            // Nearly all rows are from before the column; it has no default, so what is not there is NULL.
-            let columns = u32::from((*(*row).t_data).t_infomask2) & pg_sys::HEAP_NATTS_MASK;
-            (columns < u32::from(self.key.number.unsigned_abs())
-                || pg_sys::heap_attisnull(row, i32::from(self.key.number), of))
+            self.key.is_null(row)
                 && !(matches!(self.source, Source::Root { .. })
                     && pg_sys::heap_attisnull(row, i32::from(self.number.number), of))
         }
@@ -185,9 +183,7 @@ impl Filler {
 /// A table that is written to.
 struct Writer {
     relation: pg_sys::Relation,
-    state: *mut pg_sys::EState,
-    result: *mut pg_sys::ResultRelInfo,
-    slot: *mut pg_sys::TupleTableSlot,
+    entries: Entries,
     /// What a row needs.
     memory: pg_sys::MemoryContext,
     command: pg_sys::CommandId,
@@ -199,50 +195,30 @@ struct Writer {
 
 impl Writer {
     /// # Safety
-    /// The relation must be open and locked until [`Self::close`].
-    unsafe fn new(relation: pg_sys::Relation, waits: bool) -> Self {
-        // SAFETY: see above. The executor's state is what inserting into indexes needs, with a relation that is in no
-        // query's list.
+    /// The relation must be that of the table, open, and locked until [`Self::close`].
+    unsafe fn open(scope: &Scope<'_>, table: &Table, relation: pg_sys::Relation, waits: bool) -> Self {
+        // SAFETY: see above; the command's number is of this transaction.
         unsafe {
-            let state = pg_sys::CreateExecutorState();
-            let before = pg_sys::MemoryContextSwitchTo((*state).es_query_cxt);
-            let result = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
-            (*result).type_ = pg_sys::NodeTag::T_ResultRelInfo;
-            pg_sys::InitResultRelInfo(result, relation, 0, std::ptr::null_mut(), 0);
-            pg_sys::ExecOpenIndices(result, false);
-            let slot =
-                pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsHeapTuple);
             let memory = pg_sys::AllocSetContextCreateInternal(
-                (*state).es_query_cxt,
+                pg_sys::CurrentMemoryContext,
                 c"key migration row".as_ptr(),
                 pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
                 pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
                 pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
             );
-            pg_sys::MemoryContextSwitchTo(before);
+            let entries = Entries::open(scope, table, relation);
             let command = pg_sys::GetCurrentCommandId(true);
-            Self {
-                relation,
-                state,
-                result,
-                slot,
-                memory,
-                command,
-                waits,
-                found: Vec::new(),
-                sizes: Vec::new(),
-            }
+            Self { relation, entries, memory, command, waits, found: Vec::new(), sizes: Vec::new() }
         }
     }
 
     /// # Safety
     /// To be called once, at the end.
     unsafe fn close(self) {
-        // SAFETY: what `new` has opened.
+        // SAFETY: what `open` has opened.
         unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-            pg_sys::ExecCloseIndices(self.result);
-            pg_sys::FreeExecutorState(self.state);
+            self.entries.close();
+            pg_sys::MemoryContextDelete(self.memory);
             pg_sys::CommandCounterIncrement();
         }
     }
@@ -259,21 +235,66 @@ impl Writer {
         all: bool,
         filled: &mut Filled,
     ) {
-        // SAFETY: the buffer is pinned all the time, so that nothing on the page moves, and locked while it is looked
-        // at; line pointers are looked at up to the last one, and those that are normal have a row.
+        // SAFETY: the buffer is pinned all the time, so that nothing on the page moves.
         unsafe {
-            let of = (*self.relation).rd_att;
             let buffer = pg_sys::ReadBuffer(self.relation, page);
             // As every reader of a full page does it: what is dead makes room.
             pg_sys::heap_page_prune_opt(self.relation, buffer);
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let content = pg_sys::BufferGetPage(buffer);
-            let last = pg_sys::PageGetMaxOffsetNumber(content);
+            let (room, last) = room(buffer);
+            let enough = if all { usize::MAX } else { room.most() + 1 };
+            let (mut next, mut most, mut taken) = (1, None, 0);
+            // Rows that refer to nothing get no key, and there may be more of them than are looked at in one go.
+            'page: while next <= last {
+                next = self.find(buffer, next, last, enough, snapshot, fillers);
+                let growth = KEY_BYTES * fillers.len();
+                let most = *most
+                    .get_or_insert_with(|| if all { usize::MAX } else { room.take(&self.sizes, growth) });
+                for at in 0..self.found.len() {
+                    if taken >= most {
+                        filled.is_part = true;
+                        break 'page;
+                    }
+                    let Some(offset) = self.found.get(at).copied() else { break };
+                    let mut row = self.row(content, page, offset);
+                    match self.write(&mut row, fillers) {
+                        Some(true) => taken += 1,
+                        Some(false) => filled.skipped += 1,
+                        None => {}
+                    }
+                }
+            }
+            filled.rows += taken;
+            pg_sys::ReleaseBuffer(buffer);
+        }
+    }
+
+    /// Finds rows of a page that lack a key, from one line pointer up to another. Returns the line pointer after the last
+    /// one that was looked at.
+    ///
+    /// # Safety
+    /// The buffer must be pinned, and its page have the line pointers; the snapshot must be valid.
+    unsafe fn find(
+        &mut self,
+        buffer: pg_sys::Buffer,
+        from: pg_sys::OffsetNumber,
+        last: pg_sys::OffsetNumber,
+        enough: usize,
+        snapshot: pg_sys::Snapshot,
+        fillers: &[Filler],
+    ) -> pg_sys::OffsetNumber {
+        // SAFETY: see above; the page is locked while it is looked at, and line pointers that are normal have a row.
+        unsafe {
+            let of = (*self.relation).rd_att;
+            let (content, page) = (pg_sys::BufferGetPage(buffer), pg_sys::BufferGetBlockNumber(buffer));
             self.found.clear();
             self.sizes.clear();
-            for offset in 1..=last {
-                let item = pg_sys::PageGetItemId(content, offset);
-                if (*item).lp_flags() != pg_sys::LP_NORMAL {
+            let mut next = from;
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            while next <= last && self.found.len() < enough {
+                let offset = next;
+                next += 1;
+                if !is_row(content, offset) {
                     continue;
                 }
                 let mut row = self.row(content, page, offset);
@@ -284,25 +305,8 @@ impl Writer {
                     self.sizes.push(row.t_len as usize);
                 }
             }
-            let room = Room { free: pg_sys::PageGetHeapFreeSpace(content), rows: usize::from(last) };
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-            let most = if all { usize::MAX } else { room.take(&self.sizes, KEY_BYTES * fillers.len()) };
-            let mut taken = 0;
-            for at in 0..self.found.len() {
-                if taken >= most {
-                    filled.is_part = true;
-                    break;
-                }
-                let Some(offset) = self.found.get(at).copied() else { break };
-                let mut row = self.row(content, page, offset);
-                match self.write(&mut row, fillers) {
-                    Some(true) => taken += 1,
-                    Some(false) => filled.skipped += 1,
-                    None => {}
-                }
-            }
-            filled.rows += taken;
-            pg_sys::ReleaseBuffer(buffer);
+            next
         }
     }
 
@@ -359,7 +363,7 @@ impl Writer {
     /// # Safety
     /// The new row must be one of the relation.
     unsafe fn update(&self, row: &mut pg_sys::HeapTupleData, new: pg_sys::HeapTuple) -> bool {
-        // SAFETY: see above; entries are made in all indexes where the row has moved, as the executor does it.
+        // SAFETY: see above; where the row has moved it gets entries in all indexes.
         unsafe {
             let mut failure = pg_sys::TM_FailureData::default();
             let mut lock = pg_sys::LockTupleMode::LockTupleNoKeyExclusive;
@@ -381,31 +385,43 @@ impl Writer {
                 return false;
             }
             #[cfg(any(feature = "pg14", feature = "pg15"))]
-            let needs_entries = u32::from((*(*new).t_data).t_infomask2) & pg_sys::HEAP_ONLY_TUPLE == 0;
+            let (needs_entries, only_summarizing) =
+                (u32::from((*(*new).t_data).t_infomask2) & pg_sys::HEAP_ONLY_TUPLE == 0, false);
             #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-            let needs_entries = indexes != pg_sys::TU_UpdateIndexes::TU_None;
-            if needs_entries && (*self.result).ri_NumIndices > 0 {
-                pg_sys::ExecStoreHeapTuple(new, self.slot, false);
-                let recheck = pg_sys::ExecInsertIndexTuples(
-                    self.result,
-                    self.slot,
-                    self.state,
-                    true,
-                    false,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-                    (indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing),
-                );
-                // A deferrable constraint has nothing new to check: the values are those of the row before.
-                pg_sys::list_free(recheck);
-                pg_sys::ExecClearTuple(self.slot);
-                let expressions = (*self.state).es_per_tuple_exprcontext;
-                if !expressions.is_null() {
-                    pg_sys::MemoryContextReset((*expressions).ecxt_per_tuple_memory);
-                }
+            let (needs_entries, only_summarizing) = (
+                indexes != pg_sys::TU_UpdateIndexes::TU_None,
+                indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing,
+            );
+            if needs_entries {
+                self.entries.insert(new, only_summarizing);
             }
             true
         }
     }
+}
+
+/// What room there is on a page, and its last line pointer.
+///
+/// # Safety
+/// The buffer must be pinned.
+unsafe fn room(buffer: pg_sys::Buffer) -> (Room, pg_sys::OffsetNumber) {
+    // SAFETY: see above; the page is locked while it is looked at.
+    unsafe {
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let content = pg_sys::BufferGetPage(buffer);
+        let last = pg_sys::PageGetMaxOffsetNumber(content);
+        let rows = (1..=last).filter(|offset| is_row(content, *offset)).count();
+        let free = pg_sys::PageGetHeapFreeSpace(content);
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        (Room { free, rows }, last)
+    }
+}
+
+/// Whether there is a row behind a line pointer.
+///
+/// # Safety
+/// The page must be that of a buffer that is locked, and have the line pointer.
+unsafe fn is_row(content: pg_sys::Page, offset: pg_sys::OffsetNumber) -> bool {
+    // SAFETY: see above.
+    unsafe { (*pg_sys::PageGetItemId(content, offset)).lp_flags() == pg_sys::LP_NORMAL }
 }

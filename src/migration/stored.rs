@@ -9,11 +9,12 @@ use keyspace::migration::{Facts, KeyOptions, Options, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::SpiResult;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use super::catalog;
 use crate::encoding::from_utf8;
 use crate::server::failure::Failure;
+use crate::server::prepared::Prepared;
 use crate::server::settings::with_own_settings;
 use crate::server::tables::{self, Table};
 
@@ -38,15 +39,61 @@ pub(super) struct Migration {
     pub(super) options: Options,
     /// The columns that have been found, or named by the owner.
     pub(super) references: Vec<Reference>,
-    pub(super) batch_pages: i64,
-    pub(super) pause: Duration,
-    /// In milliseconds.
-    pub(super) lock_timeout: i64,
-    pub(super) retries: u32,
-    pub(super) is_paused: bool,
+    pub(super) pace: Pace,
     pub(super) is_finalized: bool,
     /// Whether there was a cut-over, one that was taken back, too.
     pub(super) was_cut_over: bool,
+}
+
+/// How a migration goes on, which can be changed at any time.
+pub(super) struct Pace {
+    pub(super) batch_pages: i64,
+    pub(super) pause: Duration,
+    /// In milliseconds.
+    lock_timeout: i64,
+    pub(super) retries: u32,
+    pub(super) is_paused: bool,
+}
+
+impl Pace {
+    /// The columns of the table of migrations that tell it.
+    const COLUMNS: &str = "m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
+                           (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused";
+
+    /// Reads it from the columns after some others.
+    fn read(row: &SpiHeapTupleData<'_>, after: usize) -> SpiResult<Self> {
+        let number = |at: usize| -> SpiResult<i64> { Ok(row.get::<i64>(after + at)?.unwrap_or(0)) };
+        Ok(Self {
+            batch_pages: number(1)?.max(1),
+            pause: Duration::from_millis(u64::try_from(number(2)?).unwrap_or(0)),
+            lock_timeout: number(3)?,
+            retries: row.get::<i32>(after + 4)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
+            is_paused: row.get(after + 5)?.unwrap_or(false),
+        })
+    }
+
+    /// How a migration goes on now; `None` where it is gone.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(super) fn current(
+        prepared: &mut Prepared,
+        function: pg_sys::Oid,
+        relation: pg_sys::Oid,
+    ) -> SpiResult<Option<Self>> {
+        let text = format!(
+            "SELECT {} FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
+            Self::COLUMNS
+        );
+        prepared.select(statement(&text, MIGRATION, function), &arguments(relation, []), |mut rows| {
+            rows.next().map(|row| Self::read(&row, 0)).transpose()
+        })
+    }
+
+    /// How long a lock is waited for, for the setting.
+    pub(super) fn timeout(&self) -> CString {
+        CString::new(format!("{}ms", self.lock_timeout)).unwrap_or_default()
+    }
 }
 
 /// Refuses a caller who may not keep the state of migrations.
@@ -148,15 +195,14 @@ pub(super) fn migration_of(function: pg_sys::Oid, relation: pg_sys::Oid) -> Resu
 }
 
 fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
-    let query = statement(
+    let query = format!(
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
-                m.fire_triggers, m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
-                (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused, \
-                m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, m.was_cut_over \
-         FROM {} AS m WHERE {own} AND m.relation OPERATOR(pg_catalog.=) $3",
-        MIGRATION,
-        function,
+                m.fire_triggers, m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, \
+                m.was_cut_over, {} \
+         FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
+        Pace::COLUMNS
     );
+    let query = statement(&query, MIGRATION, function);
     let found = Spi::connect(|client| -> SpiResult<Option<Migration>> {
         let mut rows = client.select(query.as_c_str(), Some(1), &arguments(relation, []))?;
         let Some(row) = rows.next() else { return Ok(None) };
@@ -168,22 +214,17 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
             new_suffix: text(2)?,
             old_suffix: text(3)?,
             fire_triggers: row.get(4)?.unwrap_or(false),
-            verified: row.get(10)?.unwrap_or(false),
-            cut_over: row.get(11)?.unwrap_or(false),
+            verified: row.get(5)?.unwrap_or(false),
+            cut_over: row.get(6)?.unwrap_or(false),
             ..Options::new(Target::Uuid)
         };
-        let milliseconds = |at: usize| -> SpiResult<i64> { Ok(row.get::<i64>(at)?.unwrap_or(0)) };
         Ok(Some(Migration {
             relation,
             options,
             references: Vec::new(),
-            batch_pages: row.get(5)?.unwrap_or(1),
-            pause: Duration::from_millis(u64::try_from(milliseconds(6)?).unwrap_or(0)),
-            lock_timeout: milliseconds(7)?,
-            retries: row.get::<i32>(8)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
-            is_paused: row.get(9)?.unwrap_or(false),
-            is_finalized: row.get(12)?.unwrap_or(false),
-            was_cut_over: row.get(13)?.unwrap_or(false),
+            pace: Pace::read(&row, 8)?,
+            is_finalized: row.get(7)?.unwrap_or(false),
+            was_cut_over: row.get(8)?.unwrap_or(false),
         }))
     })?;
     let Some(mut migration) = found else { return Ok(None) };
@@ -285,11 +326,6 @@ impl Migration {
     /// Whether a column is one of its keys.
     pub(super) fn is_key(&self, table: u32, column: i16) -> bool {
         self.options.keys.iter().any(|key| (key.table, key.column) == (table, Some(column)))
-    }
-
-    /// How long a lock is waited for, for the setting.
-    pub(super) fn timeout(&self) -> CString {
-        CString::new(format!("{}ms", self.lock_timeout)).unwrap_or_default()
     }
 
     /// The catalogs as they are for this migration.

@@ -1,4 +1,4 @@
-//! Values of rows as triggers see them: numbers, times and keys.
+//! Values of rows as triggers and the backfill see them: numbers, times and keys.
 
 use keyspace::sequences::NumberType;
 use pgrx::pg_sys;
@@ -144,9 +144,27 @@ impl Column {
         let mut is_null = false;
         // SAFETY: see above.
         unsafe {
-            let datum = pg_sys::SPI_getbinval(row, of, i32::from(self.number), &mut is_null);
+            let datum = pg_sys::heap_getattr(row, i32::from(self.number), of, &mut is_null);
             (!is_null).then(|| self.kind.value(datum))
         }
+    }
+
+    /// Whether it is NULL in a row, for a column that has no default: rows from before it have no place for it.
+    ///
+    /// # Safety
+    /// The row must be one of a relation that has the column.
+    #[inline]
+    pub(super) unsafe fn is_null(self, row: pg_sys::HeapTuple) -> bool {
+        // SAFETY: see above.
+        unsafe {
+            let nulls = Nulls::of(row);
+            self.place() >= nulls.columns || nulls.is_null(self.place())
+        }
+    }
+
+    /// How many columns are before it.
+    const fn place(self) -> usize {
+        self.number.unsigned_abs() as usize - 1
     }
 
     /// A copy of a row with another value in this column; NULL where it does not fit.
@@ -160,6 +178,12 @@ impl Column {
         of: pg_sys::TupleDesc,
         value: Option<Value>,
     ) -> pg_sys::HeapTuple {
+        if let (Kind::Key, Some(Value::Key(key))) = (self.kind, value) {
+            // SAFETY: see above.
+            if let Some(longer) = unsafe { self.appended(row, key) } {
+                return longer;
+            }
+        }
         let datum = value.and_then(|value| self.kind.datum(value));
         let mut attribute = i32::from(self.number);
         let mut is_null = datum.is_none();
@@ -170,5 +194,178 @@ impl Column {
             let (attribute, datum, is_null) = (&raw mut attribute, &raw mut datum, &raw mut is_null);
             pg_sys::heap_modify_tuple_by_cols(row, of, 1, attribute, datum, is_null)
         }
+    }
+
+    /// A copy of a row with a key behind all other values, where that is its place; to take a row apart and put it
+    /// together again costs several times as much.
+    ///
+    /// # Safety
+    /// The row must be one of a relation that has the column, which must be one of keys.
+    #[inline]
+    unsafe fn appended(self, row: pg_sys::HeapTuple, key: [u8; 16]) -> Option<pg_sys::HeapTuple> {
+        let place = self.place();
+        // SAFETY: the copy has room for the header, the row and the key. Keys need no alignment (`uuid` has none, and
+        // `ulid` is as `uuid`), and a row ends where its last value does. A row with NULLs says for each of its columns
+        // whether there is a value, eight to a byte, of which the last one is filled up; so its data stay where they are.
+        unsafe {
+            let nulls = Nulls::of(row);
+            let is_last = if nulls.columns > place {
+                (place..nulls.columns).all(|column| nulls.is_null(column))
+            } else {
+                nulls.columns == place && (nulls.bits.is_none() || !place.is_multiple_of(8))
+            };
+            if !is_last {
+                return None;
+            }
+            let length = (*row).t_len as usize;
+            let memory = pg_sys::palloc(HEADER + length + key.len()).cast::<u8>();
+            let data = memory.add(HEADER);
+            data.copy_from_nonoverlapping((*row).t_data.cast(), length);
+            data.add(length).cast::<[u8; 16]>().write(key);
+            let header = data.cast::<pg_sys::HeapTupleHeaderData>();
+            if nulls.columns == place {
+                (*header).t_infomask2 += 1;
+            }
+            if nulls.bits.is_some() {
+                let bits = (&raw mut (*header).t_bits).cast::<u8>();
+                *bits.add(place / 8) |= 1 << (place % 8);
+            }
+            let new = memory.cast::<pg_sys::HeapTupleData>();
+            new.write(pg_sys::HeapTupleData { t_len: (length + key.len()) as u32, t_data: header, ..*row });
+            Some(new)
+        }
+    }
+}
+
+/// What lies before a row's data in memory.
+const HEADER: usize = size_of::<pg_sys::HeapTupleData>().next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize);
+
+/// How many columns a row has, and which of them are NULL.
+#[derive(Clone, Copy)]
+struct Nulls {
+    /// Those added after the row was written do not count.
+    columns: usize,
+    /// A bit for each, set where there is a value; none where there is one in each.
+    bits: Option<*const u8>,
+}
+
+impl Nulls {
+    /// # Safety
+    /// It must be a row, which must outlive what is returned.
+    #[inline]
+    unsafe fn of(row: pg_sys::HeapTuple) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let header = (*row).t_data;
+            let columns = usize::from(pg_sys::HeapTupleHeaderGetNatts(header));
+            let bits = (!pg_sys::HeapTupleNoNulls(row)).then(|| (&raw const (*header).t_bits).cast());
+            Self { columns, bits }
+        }
+    }
+
+    /// Whether a column that the row has is NULL.
+    ///
+    /// # Safety
+    /// The column, counted from 0, must be one of the row.
+    #[inline]
+    unsafe fn is_null(self, column: usize) -> bool {
+        // SAFETY: there is a bit for each column of the row.
+        self.bits.is_some_and(|bits| unsafe { *bits.add(column / 8) } & (1 << (column % 8)) == 0)
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(clippy::unwrap_used)]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use super::{Column, Kind, Value};
+
+    /// Columns of a table, as they are read from a row.
+    unsafe fn taken_apart(
+        row: pg_sys::HeapTuple,
+        of: pg_sys::TupleDesc,
+    ) -> Vec<Option<(usize, Option<String>)>> {
+        // SAFETY: as the caller says; there is room for all columns.
+        unsafe {
+            let count = usize::try_from((*of).natts).unwrap();
+            let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); count], vec![false; count]);
+            pg_sys::heap_deform_tuple(row, of, values.as_mut_ptr(), nulls.as_mut_ptr());
+            (0..count)
+                .map(|at| {
+                    let value = (!nulls[at]).then_some(values[at])?;
+                    Some(match pg_sys::SPI_gettypeid(of, i32::try_from(at).unwrap() + 1) {
+                        pg_sys::UUIDOID => (0, Some(pgrx::Uuid::from_datum(value, false)?.to_string())),
+                        pg_sys::TEXTOID => (0, String::from_datum(value, false)),
+                        _ => (value.value(), None),
+                    })
+                })
+                .collect()
+        }
+    }
+
+    /// A row of the first columns of a table, where a bit says which of them are NULL.
+    unsafe fn row(of: pg_sys::TupleDesc, columns: usize, nulls: usize, key: usize) -> pg_sys::HeapTuple {
+        let values: Vec<pg_sys::Datum> = (0..columns)
+            .map(|at| match at {
+                _ if at == key => pg_sys::Datum::null(),
+                _ if at % 2 == 0 => (at * 1_000_003).into(),
+                _ => "text".repeat(at * at).into_datum().unwrap(),
+            })
+            .collect();
+        let nulls: Vec<bool> = (0..columns).map(|at| at == key || nulls >> (at % 5) & 1 == 1).collect();
+        // SAFETY: a description of fewer columns is that of the first ones.
+        unsafe {
+            let shorter = pg_sys::CreateTemplateTupleDesc(i32::try_from(columns).unwrap());
+            for at in 1..=i16::try_from(columns).unwrap() {
+                pg_sys::TupleDescCopyEntry(shorter, at, of, at);
+            }
+            #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16", feature = "pg17")))]
+            let (values, nulls) = (values.as_ptr(), nulls.as_ptr());
+            #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16", feature = "pg17"))]
+            let (values, nulls) = (values.as_ptr().cast_mut(), nulls.as_ptr().cast_mut());
+            pg_sys::heap_form_tuple(shorter, values, nulls)
+        }
+    }
+
+    /// The short way gives the row that the long one does: for keys at any place, with NULLs before and after them, and
+    /// for rows from before the column.
+    #[pg_test]
+    fn a_key_is_appended_as_if_the_row_were_put_together_anew() {
+        let mut appended = 0;
+        for (before, after) in (1..=17).flat_map(|before| (0..3).map(move |after| (before, after))) {
+            let columns: Vec<String> = (0..=before + after)
+                .map(|at| {
+                    let kind = ["bigint", "text"][at % 2];
+                    format!("c{at} {}", if at == before { "uuid" } else { kind })
+                })
+                .collect();
+            Spi::run(&format!("CREATE TABLE wide ({})", columns.join(", "))).unwrap();
+            let oid = Spi::get_one::<pg_sys::Oid>("SELECT 'wide'::regclass::oid").unwrap().unwrap();
+            // SAFETY: the table is there until it is dropped, and what is made of its rows is in memory.
+            unsafe {
+                let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
+                let of = (*relation).rd_att;
+                let column = Column { number: i16::try_from(before).unwrap() + 1, kind: Kind::Key };
+                for (nulls, length) in (0..32).flat_map(|nulls| (1..=columns.len()).map(move |l| (nulls, l)))
+                {
+                    let row = row(of, length, nulls, before);
+                    assert!(column.is_null(row));
+                    let new = column.set(row, of, Some(Value::Key([7; 16])));
+                    let mut number = i32::from(column.number);
+                    let mut value = pgrx::Uuid::from_bytes([7; 16]).into_datum().unwrap();
+                    let mut is_null = false;
+                    let (number, value, is_null) = (&raw mut number, &raw mut value, &raw mut is_null);
+                    let anew = pg_sys::heap_modify_tuple_by_cols(row, of, 1, number, value, is_null);
+                    assert!(!column.is_null(new));
+                    assert_eq!(taken_apart(new, of), taken_apart(anew, of), "{columns:?} {nulls:b} {length}");
+                    appended += usize::from(column.appended(row, [7; 16]).is_some());
+                }
+                pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+            }
+            Spi::run("DROP TABLE wide").unwrap();
+        }
+        assert!(appended > 1_000, "{appended} rows went the short way");
     }
 }

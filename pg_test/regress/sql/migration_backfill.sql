@@ -9,6 +9,11 @@ CREATE SCHEMA fill;
 SET search_path = fill, public;
 CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL, total integer, changed integer NOT NULL DEFAULT 0);
 CREATE INDEX orders_total ON orders (total);
+CREATE INDEX orders_even ON orders (total) WHERE total % 2 = 0;
+CREATE INDEX orders_next ON orders ((total + 1));
+CREATE INDEX orders_time ON orders USING brin (created_at) WITH (autosummarize = off);
+ALTER TABLE orders ADD CONSTRAINT orders_once UNIQUE (total) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE orders ADD CONSTRAINT orders_alone EXCLUDE USING btree (total WITH =);
 CREATE TABLE item (orders_id bigint REFERENCES orders, loose bigint, what text, changed integer NOT NULL DEFAULT 0) WITH (fillfactor = 70);
 INSERT INTO orders (created_at, total) SELECT '2024-01-01'::timestamptz + i / 3 * interval '1 second', i FROM generate_series(1, 40000) AS i;
 INSERT INTO item SELECT CASE WHEN i % 7 > 0 THEN i END, CASE WHEN i % 5 > 0 THEN 100000 + i ELSE i END, repeat('x', i % 90) FROM generate_series(1, 40000) AS i;
@@ -40,6 +45,15 @@ SELECT * FROM key_migration_verify('orders') WHERE NOT ok;
 -- Neither the table nor its indexes double.
 SELECT relname, pg_relation_size(oid) < 1.75 * before AS grows_little FROM sizes ORDER BY relname;
 SELECT table_name, filled_rows, percent FROM key_migration_progress ORDER BY table_name::text;
+-- Rows that have moved are in every index, once.
+CREATE EXTENSION amcheck;
+SELECT relname, bt_index_check(oid, true) FROM pg_class WHERE relnamespace = 'fill'::regnamespace AND relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY relname;
+DROP EXTENSION amcheck;
+SET enable_seqscan = off;
+SELECT count(*) FROM orders WHERE total % 2 = 0 AND total BETWEEN 101 AND 200;
+SELECT count(*) FROM orders WHERE total + 1 BETWEEN 101 AND 200;
+SELECT count(*) FROM orders WHERE created_at >= '2024-01-01 01:00:00';
+RESET enable_seqscan;
 CALL key_migration_rollback('orders');
 -- Where triggers are to fire, queries do it: through the index of the table that is referred to, not by a join.
 SELECT key_migration_create('orders', fire_triggers => true);

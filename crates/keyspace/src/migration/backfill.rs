@@ -1,8 +1,10 @@
 //! The backfill: the statement of a batch, and which rows it takes.
 //!
 //! A row that is updated on a full page moves to another page, and gets a new entry in every index; where its page has
-//! room it stays there, and no index is written. So a batch takes an eighth of the rows of each of many pages rather
+//! room it stays there, and no index is written. So a batch takes a part of the rows of each of many pages rather
 //! than all rows of a few: what the next batch takes finds the room that the rows of this one have left.
+
+use std::collections::VecDeque;
 
 use super::facts::Table;
 use super::names::{literal, qualified, quoted};
@@ -11,8 +13,12 @@ use super::scope::{Key, Member, Scope};
 /// One more than the greatest number of a page.
 const PAGES: i64 = 1 << 32;
 
-/// How many batches go over the same pages. More of them move fewer rows, but each looks at all of the pages.
-pub const ROUNDS: i64 = 8;
+/// Which part of the rows of a page a batch takes. Larger ones would be done with fewer looks at each page, but move more
+/// rows; and their new entries in an index, whose pages were built with a tenth of them free, would split each page
+/// before the old ones can go.
+pub const PARTS: i64 = 8;
+/// How many ranges of pages are in hand at most.
+const MOST_WINDOWS: usize = 8;
 /// A line pointer, which an updated row takes besides.
 const POINTER: usize = 4;
 /// What the sizes of rows are multiples of.
@@ -23,17 +29,25 @@ const ALIGNMENT: usize = 8;
 pub struct Room {
     /// Its free bytes.
     pub free: usize,
-    /// How many rows there are or were on it.
+    /// How many rows are on it.
     pub rows: usize,
 }
 
 impl Room {
-    /// How many of a page's rows a batch takes, given the sizes of those that lack a key, in their order, and what a
-    /// row grows by: as many as there is room for, up to a quarter of the page; an eighth where there is none.
+    /// How many of a page's rows a batch takes: an eighth.
+    fn part(self) -> usize {
+        self.rows.div_ceil(usize::try_from(PARTS).unwrap_or(1))
+    }
+
+    /// How many it takes at most.
+    pub fn most(self) -> usize {
+        self.part().saturating_mul(2)
+    }
+
+    /// How many it takes, given the sizes of those that lack a key, in their order, and what a row grows by: as many as
+    /// there is room for, up to a quarter of the page; an eighth where there is none. Sizes beyond [`Self::most`] need
+    /// not be there.
     pub fn take(self, sizes: &[usize], growth: usize) -> usize {
-        let rounds = usize::try_from(ROUNDS).unwrap_or(1);
-        let least = self.rows.div_ceil(rounds);
-        let most = least.saturating_mul(2);
         let mut free = self.free;
         let fits = |size: &&usize| {
             let needed = size.saturating_add(growth).next_multiple_of(ALIGNMENT).saturating_add(POINTER);
@@ -41,8 +55,8 @@ impl Room {
             free = free.saturating_sub(needed);
             fits
         };
-        let fitting = sizes.iter().take(most).take_while(fits).count();
-        fitting.max(least).min(sizes.len())
+        let fitting = sizes.iter().take(self.most()).take_while(fits).count();
+        fitting.max(self.part()).min(sizes.len())
     }
 }
 
@@ -60,6 +74,92 @@ pub fn next(position: i64, pages: i64, batch: i64) -> Option<Range> {
     let from = position.max(0);
     let to = from.saturating_add(batch.max(1)).min(pages).min(PAGES);
     (from < to).then_some(Range { from, to })
+}
+
+/// The ranges of pages that batches go over in turn.
+///
+/// What a batch takes leaves room once nobody can see it where it was. Until then the next batch goes over other pages,
+/// as far as there are some; after that it is better to move rows than to wait for whoever reads for hours.
+pub struct Windows<T> {
+    open: VecDeque<Window<T>>,
+}
+
+/// A range of pages in hand.
+struct Window<T> {
+    range: Range,
+    state: State<T>,
+}
+
+/// How far a range has come.
+enum State<T> {
+    New,
+    /// The last batch was in this transaction.
+    Left(T),
+    Done,
+}
+
+impl<T> Default for Windows<T> {
+    fn default() -> Self {
+        Self { open: VecDeque::new() }
+    }
+}
+
+impl<T> Windows<T> {
+    /// The range that the next batch goes over, where all pages before a position are done; `None` at the end of the
+    /// table. New ranges are of `size` pages, and `limit` is how many pages may be in hand; `is_past` says whether
+    /// nobody can see any more what was there before a transaction.
+    pub fn next(
+        &mut self,
+        position: i64,
+        pages: i64,
+        size: i64,
+        limit: i64,
+        is_past: impl Fn(&T) -> bool,
+    ) -> Option<Range> {
+        if self.open.front().is_some_and(|window| window.range.from != position) {
+            self.forget();
+        }
+        let is_ready = |window: &&Window<T>| match &window.state {
+            State::New => true,
+            State::Left(by) => is_past(by),
+            State::Done => false,
+        };
+        if let Some(window) = self.open.iter().find(is_ready) {
+            return Some(window.range);
+        }
+        let end = self.open.back().map_or(position, |window| window.range.to);
+        let size = size.min(limit.saturating_sub(end - position));
+        let new = if size > 0 && self.open.len() < MOST_WINDOWS { next(end, pages, size) } else { None };
+        if let Some(range) = new {
+            self.open.push_back(Window { range, state: State::New });
+            return Some(range);
+        }
+        self.open.iter().find(|window| !matches!(window.state, State::Done)).map(|window| window.range)
+    }
+
+    /// A batch has taken a part of the rows of a range, in this transaction.
+    pub fn part(&mut self, range: Range, by: T) {
+        if let Some(window) = self.open.iter_mut().find(|window| window.range == range) {
+            window.state = State::Left(by);
+        }
+    }
+
+    /// A range is done. Returns the page before which all are.
+    pub fn done(&mut self, range: Range) -> i64 {
+        let mut position = self.open.front().map_or(range.to, |window| window.range.from);
+        if let Some(window) = self.open.iter_mut().find(|window| window.range == range) {
+            window.state = State::Done;
+        }
+        while let Some(window) = self.open.pop_front_if(|window| matches!(window.state, State::Done)) {
+            position = window.range.to;
+        }
+        position
+    }
+
+    /// Begins anew, as where a batch has failed.
+    pub fn forget(&mut self) {
+        self.open.clear();
+    }
 }
 
 impl Range {
@@ -158,7 +258,7 @@ pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range) -> Str
 
 #[cfg(test)]
 mod tests {
-    use super::Room;
+    use super::{Range, Room, Windows};
 
     #[test]
     fn a_batch_takes_what_stays_on_its_page() {
@@ -173,5 +273,55 @@ mod tests {
         assert_eq!(Room { free: 0, rows: 100 }.take(&sizes[..7], 16), 7);
         assert_eq!(Room { free: 0, rows: 3 }.take(&sizes[..3], 16), 1);
         assert_eq!(Room { free: 0, rows: 0 }.take(&[], 16), 0);
+    }
+
+    const fn range(from: i64, to: i64) -> Range {
+        Range { from, to }
+    }
+
+    #[test]
+    fn a_range_is_gone_on_with_until_it_is_done() {
+        let mut windows = Windows::default();
+        let next = |position: i64, windows: &mut Windows<u32>| windows.next(position, 25, 10, 100, |_| true);
+        assert_eq!(next(0, &mut windows), Some(range(0, 10)));
+        windows.part(range(0, 10), 7);
+        assert_eq!(next(0, &mut windows), Some(range(0, 10)));
+        assert_eq!(windows.done(range(0, 10)), 10);
+        assert_eq!(next(10, &mut windows), Some(range(10, 20)));
+        // Whoever stands elsewhere begins there.
+        assert_eq!(next(3, &mut windows), Some(range(3, 13)));
+        assert_eq!(windows.done(range(3, 13)), 13);
+        assert_eq!(next(25, &mut windows), None);
+    }
+
+    #[test]
+    fn other_pages_come_first_while_somebody_sees_what_was_there() {
+        let mut windows = Windows::default();
+        let next = |past: u32, windows: &mut Windows<u32>| windows.next(0, 35, 10, 30, |by| *by <= past);
+        for (transaction, range) in [(1, range(0, 10)), (2, range(10, 20)), (3, range(20, 30))] {
+            assert_eq!(next(0, &mut windows), Some(range));
+            windows.part(range, transaction);
+        }
+        // As many pages as may be are in hand: rows move.
+        assert_eq!(next(0, &mut windows), Some(range(0, 10)));
+        windows.part(range(0, 10), 4);
+        // Those whose room is free come before those that came first.
+        assert_eq!(next(2, &mut windows), Some(range(10, 20)));
+        assert_eq!(windows.done(range(10, 20)), 0);
+        assert_eq!(next(3, &mut windows), Some(range(20, 30)));
+        windows.part(range(20, 30), 5);
+        assert_eq!(next(4, &mut windows), Some(range(0, 10)));
+        // What was done before it counts now.
+        assert_eq!(windows.done(range(0, 10)), 20);
+    }
+
+    #[test]
+    fn no_more_ranges_than_can_be_kept_are_in_hand() {
+        let mut windows = Windows::default();
+        for at in 0..8 {
+            assert_eq!(windows.next(0, 100, 1, 100, |_| false), Some(range(at, at + 1)));
+            windows.part(range(at, at + 1), ());
+        }
+        assert_eq!(windows.next(0, 100, 1, 100, |_| false), Some(range(0, 1)));
     }
 }

@@ -16,14 +16,14 @@ pub const CHAPTER: Chapter = Chapter {
             Rates are those of the backfill itself, and beside them those with VACUUM between its parts; the recipe is \
             vacuumed once after each table, so that what follows finds no dead rows. CPU time is that of the backend \
             without VACUUM. Heap growth is the size of the table without its indexes for each row, after its backfill to \
-            before; the new column alone takes what packed rows take. Of the recipe's batches on audit tables no more \
+            before; the new column alone takes what packed rows take. Index growth is that of the indexes from before. Of the recipe's batches on audit tables no more \
             than 60 are run on each, spread over the table. Memory is what the backend has for itself (`RssAnon`). In the charts a thin line stands where a part begins: \
             nothing but writers, columns, backfill of orders, backfill of audit rows, indexes and comparison, cut-over.",
     needs: &[Need::Routine("key_migration_advance")],
     tables: &[
         Table {
             corner: "orders",
-            columns: &["rows a second", "with VACUUM", "CPU time, a row", "heap growth"],
+            columns: &["rows a second", "with VACUUM", "CPU time, a row", "heap growth", "index growth"],
             rows: &[
                 (
                     "one UPDATE",
@@ -32,11 +32,18 @@ pub const CHAPTER: Chapter = Chapter {
                         "recipe.orders.rate_vacuumed",
                         "recipe.orders.cpu",
                         "recipe.growth",
+                        "recipe.index_growth",
                     ],
                 ),
                 (
                     "key migration",
-                    &["ours.orders.rate", "ours.orders.rate_vacuumed", "ours.orders.cpu", "ours.growth"],
+                    &[
+                        "ours.orders.rate",
+                        "ours.orders.rate_vacuumed",
+                        "ours.orders.cpu",
+                        "ours.growth",
+                        "ours.index_growth",
+                    ],
                 ),
             ],
         },
@@ -178,6 +185,7 @@ pub fn add(figures: &mut Figures, way: Way, outcome: &Outcome) -> Result<()> {
         add(&format!("{table}.cpu"), Unit::Seconds, cpu.as_secs_f64() / rows);
     }
     add("growth", Unit::Number, outcome.growth);
+    add("index_growth", Unit::Number, outcome.index_growth);
     add("packed", Unit::Number, outcome.packed);
     add("written", Unit::Number, outcome.written as f64);
     add("without_key", Unit::Number, outcome.without_key as f64);

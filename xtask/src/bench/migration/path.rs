@@ -93,6 +93,8 @@ pub struct Outcome {
     pub children: [Filled; CHILDREN.len()],
     /// The heap of orders, by row: after the backfill to before.
     pub growth: f64,
+    /// The same of its indexes.
+    pub index_growth: f64,
     /// The bytes for each row before.
     before: f64,
     /// As `growth`, for rows that are packed: what the new column alone takes.
@@ -159,13 +161,13 @@ impl Path<'_> {
             std::thread::sleep(QUIET);
             Ok(())
         })?;
-        let before = self.bytes_per_row()?;
+        let (before, indexes_before) = (self.bytes_per_row("relation")?, self.bytes_per_row("indexes")?);
         self.stage("columns", editors, Self::prepare)?;
         let ((orders, first_memory), during_orders) = self.stage("backfill of orders", company, |path| {
             let backend = Backend::of(&mut path.client)?;
             memory::watch(backend, || path.fill_orders())
         })?;
-        let after = self.bytes_per_row()?;
+        let (after, indexes_after) = (self.bytes_per_row("relation")?, self.bytes_per_row("indexes")?);
         let ((children, memory), during_children) =
             self.stage("backfill of audit rows", company, |path| {
                 let backend = Backend::of(&mut path.client)?;
@@ -182,6 +184,7 @@ impl Path<'_> {
             orders,
             children,
             growth: after / before,
+            index_growth: indexes_after / indexes_before,
             before,
             packed: 0.0,
             memory,
@@ -226,8 +229,8 @@ impl Path<'_> {
         server::number(&mut self.client, query)
     }
 
-    fn bytes_per_row(&mut self) -> Result<f64> {
-        let bytes = self.number("SELECT pg_relation_size('orders')")?;
+    fn bytes_per_row(&mut self, of: &str) -> Result<f64> {
+        let bytes = self.number(&format!("SELECT pg_{of}_size('orders')"))?;
         Ok(bytes as f64 / self.number("SELECT count(*) FROM orders")? as f64)
     }
 

@@ -18,7 +18,7 @@ pub const CHAPTER: Chapter = Chapter {
     title: "A throttled backfill",
     about: "The same writers, for some seconds with nothing else going on and for some seconds beside the backfill, in \
             turn. Throttled is `key_migration_set('orders', batch_pages => 16, pause => '20 ms')`; unthrottled is as it is \
-            created, 128 pages without a pause.",
+            created, 64 pages without a pause.",
     needs: &[Need::Routine("key_migration_set")],
     tables: &[Table {
         corner: "transactions of the writers",
@@ -55,7 +55,7 @@ const PAGES: u32 = 256;
 
 /// What is compared: name and batch, or nothing to be filled.
 const LOADS: [(&str, Option<(i32, &str)>); 3] =
-    [("idle", None), ("throttled", Some((16, "20 ms"))), ("flat_out", Some((128, "0")))];
+    [("idle", None), ("throttled", Some((16, "20 ms"))), ("flat_out", Some((64, "0")))];
 
 /// Comes by the figures.
 ///

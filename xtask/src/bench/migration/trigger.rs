@@ -21,9 +21,11 @@ pub const CHAPTER: Chapter = Chapter {
             orders AS o WHERE o.id = NEW.order_id`, both where there is no key yet. What a trigger adds is its time less \
             that of a schema with neither columns nor triggers, in the same round. What of it no trigger can save show two \
             more: one with the column, where the INSERT gives all rows the same key, and one with a trigger that does \
-            nothing. The references are no foreign keys: their checks would cost all the same.",
+            nothing; and what a query takes to look up the order of each row by its number, which either trigger has to. \
+            The references are no foreign keys: their checks would cost all the same. Compared are the least values of \
+            all rounds, since whatever else the machine does only adds to them.",
     needs: &[Need::Routine("key_migration_add_reference")],
-    tables: &[TIMES, RATIOS],
+    tables: &[TIMES, LOOKUPS, RATIOS],
     charts: &[],
     checks: &[
         Check {
@@ -60,11 +62,23 @@ const TIMES: Table = Table {
     ],
 };
 
-/// Of medians: in a single round a difference of times may be nothing.
+const LOOKUPS: Table = Table {
+    corner: "looking up the order, in a query",
+    columns: &["in the order of time", "in no order"],
+    rows: &[("CPU time, a row", &["lookup.audit", "lookup.shuffled"])],
+};
+
+/// Of the least values and of medians: in a single round a difference of times may be nothing.
 const RATIOS: Table = Table {
     corner: "what key migration adds, by what PL/pgSQL adds",
     columns: COLUMNS,
-    rows: &[("of the medians", &["ratio.orders", "ratio.audit", "ratio.shuffled"])],
+    rows: &[
+        ("of the least values", &["ratio.orders", "ratio.audit", "ratio.shuffled"]),
+        (
+            "of the medians",
+            &["ratio_of_medians.orders", "ratio_of_medians.audit", "ratio_of_medians.shuffled"],
+        ),
+    ],
 };
 
 /// Rounds where the command line does not ask for more: they are short, and differences of times need some.
@@ -130,17 +144,21 @@ impl Kind {
                  FROM generate_series(1, {rows}) AS i",
                 column("id_new")
             ),
-            "audit" => format!(
-                "INSERT INTO {schema}.audit (order_id, what{}) SELECT (i - 1) / 3 + 1, 'placed'{key}
-                 FROM generate_series(1, {rows}) AS i",
-                column("order_id_new")
-            ),
-            // A prime, and so no divisor of the number of orders.
             _ => format!(
-                "INSERT INTO {schema}.audit (order_id, what{}) SELECT i::bigint * 7919 % {rows} + 1, 'placed'{key}
+                "INSERT INTO {schema}.audit (order_id, what{}) SELECT {}, 'placed'{key}
                  FROM generate_series(1, {rows}) AS i",
-                column("order_id_new")
+                column("order_id_new"),
+                self.order(rows)
             ),
+        }
+    }
+
+    /// The order that an audit row refers to.
+    fn order(self, rows: u32) -> String {
+        match self.name {
+            "audit" => "(i - 1) / 3 + 1".to_owned(),
+            // A prime, and so no divisor of the number of orders.
+            _ => format!("i::bigint * 7919 % {rows} + 1"),
         }
     }
 }
@@ -173,23 +191,42 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
         );
         empty(&mut client, schema, *kind, rows)
     })?;
+    look_up(&mut client, rows, rounds, &mut figures)?;
     for kind in KINDS.map(|kind| kind.name) {
         let values = |schema: &str| Ok(figures.series(&format!("{schema}.{kind}"))?.values.clone());
         let [plain, _, _, ours, by_hand]: [Result<Vec<f64>>; SCHEMAS.len()] = SCHEMAS.map(values);
         let (plain, ours, by_hand) = (plain?, ours?, by_hand?);
-        let median = |values: &[f64]| Spread::of(values).map(|spread| spread.median).context("no rounds");
-        let floor = median(&plain)?;
-        figures.add(
-            &format!("ratio.{kind}"),
-            Unit::Number,
-            (median(&ours)? - floor) / (median(&by_hand)? - floor),
-        );
+        let all = [&plain, &ours, &by_hand].map(|values| Spread::of(values).context("no rounds"));
+        let [plain_spread, ours_spread, by_hand_spread] = all;
+        let (floor, ours_spread, by_hand_spread) = (plain_spread?, ours_spread?, by_hand_spread?);
+        let ratio =
+            |of: fn(&Spread) -> f64| (of(&ours_spread) - of(&floor)) / (of(&by_hand_spread) - of(&floor));
+        figures.add(&format!("ratio.{kind}"), Unit::Number, ratio(|spread| spread.min));
+        figures.add(&format!("ratio_of_medians.{kind}"), Unit::Number, ratio(|spread| spread.median));
         for (plain, (ours, by_hand)) in plain.into_iter().zip(ours.into_iter().zip(by_hand)) {
             figures.add(&format!("added.{kind}"), Unit::Seconds, ours - plain);
             figures.add(&format!("added_by_hand.{kind}"), Unit::Seconds, by_hand - plain);
         }
     }
     Ok(figures)
+}
+
+/// What a query takes to find the orders that audit rows refer to.
+fn look_up(client: &mut Client, rows: u32, rounds: u32, figures: &mut Figures) -> Result<()> {
+    let compared: Vec<_> = KINDS.into_iter().filter(|kind| kind.table == "audit").collect();
+    interleave(rounds, WarmUp::Round, &compared, figures, |kind, figures| {
+        let mut cost = |of: &str| {
+            let query = format!(
+                "SELECT count({of}) FROM (SELECT {} AS order_id FROM generate_series(1, {rows}) AS i OFFSET 0) AS x",
+                kind.order(rows)
+            );
+            time(client, |client| server::number(client, &query)).map(|(_, took)| took.cpu.as_secs_f64())
+        };
+        let found = cost("(SELECT o.created_at FROM ours.orders AS o WHERE o.id = x.order_id)")?;
+        let none = cost("x.order_id")?;
+        figures.add(&format!("lookup.{}", kind.name), Unit::Seconds, (found - none) / f64::from(rows));
+        Ok(())
+    })
 }
 
 /// Takes the rows away, once it is seen that they have keys.
