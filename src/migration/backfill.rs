@@ -240,6 +240,7 @@ impl Filling {
                 Ok(Position { pages, ..known })
             }
             known => {
+                self.windows.forget();
                 if known.is_some() {
                     notice!("{} has been rewritten, so the backfill begins anew", self.name);
                 }
