@@ -34,7 +34,6 @@ impl Question {
     unsafe fn of(index: pg_sys::Relation, info: *const pg_sys::IndexInfo, keys: &[i16]) -> Self {
         // SAFETY: see above; a description has as many columns as it says.
         unsafe {
-            let form = (*index).rd_index;
             let columns = usize::try_from((*info).ii_NumIndexAttrs).unwrap_or(0);
             // A column of number 0 is an expression, which may be about anything.
             let is_about_keys = !(*info).ii_Predicate.is_null()
@@ -43,10 +42,12 @@ impl Question {
                     .iter()
                     .take(columns)
                     .any(|number| *number == 0 || keys.contains(number));
-            let unique = match (is_about_keys && (*form).indisunique, (*form).indimmediate) {
-                (false, _) => pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
-                (true, true) => pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES,
-                (true, false) => pg_sys::IndexUniqueCheck::UNIQUE_CHECK_PARTIAL,
+            let is_unique = (*(*index).rd_index).indisunique;
+            // A deferrable constraint is looked at here, too: nothing of this batch comes after it.
+            let unique = if is_about_keys && is_unique {
+                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES
+            } else {
+                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO
             };
             Self { unique, exclusion: is_about_keys && !(*info).ii_ExclusionOps.is_null() }
         }
@@ -145,7 +146,6 @@ impl Entries {
         unsafe {
             pg_sys::FormIndexDatum(info, self.slot, self.state, values, nulls);
             let place = &raw mut (*row).t_self;
-            // What a deferrable constraint would look at once more is as it was.
             pg_sys::index_insert(index, values, nulls, place, self.relation, question.unique, true, info);
             if question.exclusion {
                 pg_sys::check_exclusion_constraint(
