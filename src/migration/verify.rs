@@ -116,6 +116,12 @@ fn compare(
     .map_err(Failure::from)
 }
 
+/// Where all that is wrong is to be seen, for a hint.
+fn shows_all(migration: &Migration) -> String {
+    let name = relation_name(migration.relation);
+    format!("SELECT * FROM key_migration_verify('{}') shows all.", name.trim_matches('"'))
+}
+
 /// Compares once more before numbers go: after that nothing tells any more which row was meant.
 ///
 /// # Errors
@@ -130,7 +136,10 @@ pub(super) fn check_end(
     if let Some(wrong) = found.iter().find(|found| found.rows > 0 && ends.contains(&found.check.name)) {
         return Err(wrong
             .error()
-            .hint("SELECT * FROM key_migration_verify() shows all. Set each key to that of the row which is meant, and run it again.")
+            .hint(format!(
+                "{} Set each key to that of the row which is meant, and run it again.",
+                shows_all(migration)
+            ))
             .into());
     }
     if keep_numbers {
@@ -156,7 +165,10 @@ pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(
     if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {
         return Err(wrong
             .error()
-            .hint("SELECT * FROM key_migration_verify() shows all. A row takes its key anew when the key is set to NULL. Correct the rows, and run it again.")
+            .hint(format!(
+                "{} A row takes its key anew when the key is set to NULL. Correct the rows, and run it again.",
+                shows_all(migration)
+            ))
             .into());
     }
     for found in &found {

@@ -102,6 +102,14 @@ INSERT INTO good VALUES (2, now());
 INSERT INTO child VALUES (2);
 RESET ROLE;
 SELECT c.id_new = g.id_new AS fits FROM child c JOIN good g USING (id) WHERE id = 2;
+-- Whoever has policies that hide rows from himself learns of it before he begins.
+CREATE TABLE hidden (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL);
+ALTER TABLE hidden OWNER TO regress_keyspace_user;
+ALTER TABLE hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SET ROLE regress_keyspace_user;
+SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL;
+RESET ROLE;
+SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL;
 -- No trace is left.
 SET client_min_messages = warning;
 CALL key_migration_rollback('good');

@@ -43,6 +43,8 @@ pub struct Table {
     pub grants: Vec<Grant>,
     /// Whether policies say who sees which rows.
     pub row_security: bool,
+    /// Whether they hide rows from the caller, too.
+    pub hides_rows: bool,
     /// `relpersistence`.
     pub persistence: String,
     /// About how many rows it has.

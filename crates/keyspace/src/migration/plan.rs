@@ -112,9 +112,7 @@ impl Plan {
 pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     let scope = Scope::new(facts, options)?;
     let mut steps = Vec::new();
-    for table in scope.tables() {
-        prepare(&scope, table, &mut steps);
-    }
+    prepare(&scope, &mut steps);
     for table in scope.tables() {
         fill(&scope, table, &mut steps);
     }
@@ -174,8 +172,32 @@ pub(super) fn is_our_comment(comment: &str) -> bool {
     comment.ends_with(COMMENT)
 }
 
-/// Columns and triggers of a table: there are both, or neither, and its writers wait once.
-fn prepare(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
+/// Columns and triggers, table by table: there are both, or neither, and writers wait once. Where a table refers to a
+/// key whose column comes later, its triggers wait for that: they could find no key before, or another's column.
+fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
+    let (mut prepared, mut late) = (Vec::new(), Vec::new());
+    for table in scope.tables() {
+        prepared.push(table.oid);
+        let finds_key = |member: &Member<'_>| {
+            let key = &scope.key_of(member).column;
+            key.shadow.is_some() || prepared.contains(&key.table.oid)
+        };
+        if scope.members_of(table.oid).all(finds_key) {
+            steps.push(prepare_table(scope, table, true));
+        } else {
+            steps.push(prepare_table(scope, table, false));
+            late.push(table);
+        }
+    }
+    steps.extend(late.into_iter().map(|table| {
+        let mut step = Step::new(Phase::Prepared, table, "create triggers", all_triggers(scope, table));
+        step.lock = Some(Lock::ShareRowExclusive);
+        step
+    }));
+}
+
+/// Columns of a table, and its triggers.
+fn prepare_table(scope: &Scope<'_>, table: &Table, with_triggers: bool) -> Step {
     let name = qualified(&table.schema, &table.name);
     let type_name = scope.options.target.type_name(&scope.facts.extension_schema);
     let missing: Vec<&Member<'_>> =
@@ -197,19 +219,25 @@ fn prepare(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
             ));
         }
     }
-    for member in scope.members_of(table.oid) {
-        statements.extend(trigger_statements(scope, member, scope.options.cut_over));
-    }
     let has_columns = missing.is_empty();
-    let mut step = Step::new(
-        Phase::Prepared,
-        table,
-        if has_columns { "create triggers" } else { "add columns and triggers" },
-        statements,
-    );
+    let action = match (has_columns, with_triggers) {
+        (true, true) => "create triggers",
+        (false, true) => "add columns and triggers",
+        (_, false) => "add columns",
+    };
+    if with_triggers {
+        statements.extend(all_triggers(scope, table));
+    }
+    let mut step = Step::new(Phase::Prepared, table, action, statements);
     step.lock = Some(if has_columns { Lock::ShareRowExclusive } else { Lock::AccessExclusive });
     step.done = step.statements.is_empty();
-    steps.push(step);
+    step
+}
+
+/// The statements that give a table the triggers of all its columns.
+fn all_triggers(scope: &Scope<'_>, table: &Table) -> Vec<String> {
+    let key_leads = scope.options.cut_over;
+    scope.members_of(table.oid).flat_map(|member| trigger_statements(scope, member, key_leads)).collect()
 }
 
 /// A trigger that a column is to have.

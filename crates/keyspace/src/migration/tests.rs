@@ -518,6 +518,12 @@ fn several_keys_go_together() {
             "ALTER TABLE shop.\"Audit\" ADD COLUMN order_id_new uuid, ADD COLUMN customer_id_new uuid",
         ]
     );
+    // Triggers that look for a key come after its column.
+    let position = |text: &str| prepared.iter().position(|one| one.contains(text)).unwrap();
+    let key_of_customers = position("ALTER TABLE shop.customers ADD COLUMN id_new");
+    let triggers_of_orders =
+        prepared.iter().position(|one| one.starts_with("CREATE TRIGGER") && one.contains("ON shop.orders"));
+    assert!(triggers_of_orders.unwrap() > key_of_customers, "{prepared:#?}");
     // Each column is bound to the key that it refers to.
     assert!(prepared.contains(
         &"CREATE TRIGGER \"~key_migration_insert_4\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \

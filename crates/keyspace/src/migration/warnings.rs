@@ -114,6 +114,14 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
             "Run the migration as a role that owns all of its tables.",
         ));
     }
+    if table.is_owner && table.hides_rows {
+        found.push(refuse(
+            SqlState::InsufficientPrivilege,
+            format!("policies hide rows of table \"{name}\" from its owner"),
+            "Neither foreign keys nor keys could be compared row by row.",
+            "ALTER TABLE ... NO FORCE ROW LEVEL SECURITY meanwhile, or run the migration as a role with BYPASSRLS.",
+        ));
+    }
     if let Some(rule) = table.rules.first() {
         found.push(refuse(
             SqlState::FeatureNotSupported,
