@@ -144,7 +144,7 @@ impl Column {
         let mut is_null = false;
         // SAFETY: see above.
         unsafe {
-            let datum = pg_sys::heap_getattr(row, i32::from(self.number), of, &mut is_null);
+            let datum = pg_sys::htup::heap_getattr(row, i32::from(self.number), of, &mut is_null);
             (!is_null).then(|| self.kind.value(datum))
         }
     }
@@ -257,8 +257,8 @@ impl Nulls {
         // SAFETY: see above.
         unsafe {
             let header = (*row).t_data;
-            let columns = usize::from(pg_sys::HeapTupleHeaderGetNatts(header));
-            let bits = (!pg_sys::HeapTupleNoNulls(row)).then(|| (&raw const (*header).t_bits).cast());
+            let columns = usize::from(pg_sys::htup::HeapTupleHeaderGetNatts(header));
+            let bits = (!pg_sys::htup::HeapTupleNoNulls(row)).then(|| (&raw const (*header).t_bits).cast());
             Self { columns, bits }
         }
     }
