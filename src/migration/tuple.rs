@@ -196,8 +196,8 @@ impl Column {
         }
     }
 
-    /// A copy of a row with a key behind all other values, where that is its place; to take a row apart and put it
-    /// together again costs several times as much.
+    /// A copy of a row with a key behind all other values, where that is its place, so that the row need not be taken
+    /// apart and put together again.
     ///
     /// # Safety
     /// The row must be one of a relation that has the column, which must be one of keys.

@@ -1,10 +1,10 @@
 //! Statements of ours that a procedure runs again and again, planned once.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiError, SpiResult, SpiTupleTable};
+use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiResult, SpiTupleTable};
 
 use super::settings::with_own_settings;
 
@@ -26,11 +26,7 @@ impl Prepared {
     ) -> SpiResult<T> {
         with_own_settings(|| {
             Spi::connect(|client| {
-                if self.is_other(&statement) {
-                    let plan = client.prepare(statement.as_c_str(), &types(arguments))?.keep();
-                    self.0 = Some((statement, plan));
-                }
-                let Some((_, plan)) = &self.0 else { return Err(SpiError::NoTupleTable) };
+                let plan = self.plan(statement, |text| client.prepare(text, &types(arguments)))?;
                 read(client.select(plan, None, arguments)?)
             })
         })
@@ -43,18 +39,26 @@ impl Prepared {
     pub(crate) fn update(&mut self, statement: CString, arguments: &[DatumWithOid<'_>]) -> SpiResult<usize> {
         with_own_settings(|| {
             Spi::connect_mut(|client| {
-                if self.is_other(&statement) {
-                    let plan = client.prepare_mut(statement.as_c_str(), &types(arguments))?.keep();
-                    self.0 = Some((statement, plan));
-                }
-                let Some((_, plan)) = &self.0 else { return Err(SpiError::NoTupleTable) };
+                let plan = self.plan(statement, |text| client.prepare_mut(text, &types(arguments)))?;
                 Ok(client.update(plan, None, arguments)?.len())
             })
         })
     }
 
-    fn is_other(&self, statement: &CString) -> bool {
-        self.0.as_ref().is_none_or(|(own, _)| own != statement)
+    /// The plan from before, or a new one.
+    fn plan<'conn>(
+        &mut self,
+        statement: CString,
+        prepare: impl FnOnce(&CStr) -> SpiResult<PreparedStatement<'conn>>,
+    ) -> SpiResult<&OwnedPreparedStatement> {
+        let planned = match self.0.take() {
+            Some(planned) if planned.0 == statement => planned,
+            _ => {
+                let plan = prepare(&statement)?.keep();
+                (statement, plan)
+            }
+        };
+        Ok(&self.0.insert(planned).1)
     }
 }
 

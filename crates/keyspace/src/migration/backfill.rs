@@ -70,7 +70,7 @@ pub struct Range {
 }
 
 /// The next batch of a pass that stands at a page; `None` where it is at the end of the table.
-pub fn next(position: i64, pages: i64, batch: i64) -> Option<Range> {
+pub(super) fn next(position: i64, pages: i64, batch: i64) -> Option<Range> {
     let from = position.max(0);
     let to = from.saturating_add(batch.max(1)).min(pages).min(PAGES);
     (from < to).then_some(Range { from, to })

@@ -192,6 +192,7 @@ fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     steps.extend(late.into_iter().map(|table| {
         let mut step = Step::new(Phase::Prepared, table, "create triggers", all_triggers(scope, table));
         step.lock = Some(Lock::ShareRowExclusive);
+        step.done = step.statements.is_empty();
         step
     }));
 }
