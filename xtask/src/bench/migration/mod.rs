@@ -2,6 +2,7 @@
 
 mod backfill;
 mod cut_over;
+mod orders;
 mod path;
 mod shop;
 mod throttle;
@@ -49,14 +50,20 @@ pub const SUITE: Suite = Suite {
     ],
     libraries: &[],
     rounds: Rounds { usual: 1, quick: 1 },
-    chapters: &[&backfill::CHAPTER, &cut_over::CHAPTER, &throttle::CHAPTER, &trigger::CHAPTER],
+    chapters: &[
+        &backfill::CHAPTER,
+        &orders::CHAPTER,
+        &cut_over::CHAPTER,
+        &throttle::CHAPTER,
+        &trigger::CHAPTER,
+    ],
     measure,
 };
 
 fn measure(server: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
     let mut chapters = BTreeMap::new();
     let size = Size::of(plan);
-    if [&backfill::CHAPTER, &cut_over::CHAPTER, &throttle::CHAPTER]
+    if [&backfill::CHAPTER, &orders::CHAPTER, &cut_over::CHAPTER, &throttle::CHAPTER]
         .into_iter()
         .any(|chapter| plan.wants(chapter))
     {
@@ -82,6 +89,11 @@ fn measure(server: &Server, plan: &Plan) -> Result<BTreeMap<String, Figures>> {
                 chapters.insert(chapter.name.to_owned(), figures);
             }
         }
+    }
+    if plan.wants(&orders::CHAPTER) {
+        let step = Step::quiet("Orders, by rounds");
+        chapters.insert(orders::CHAPTER.name.to_owned(), orders::measure(server, plan, size)?);
+        step.done_with("done");
     }
     if plan.wants(&throttle::CHAPTER) {
         let step = Step::quiet("A throttled backfill, by rounds");

@@ -73,6 +73,21 @@ pub struct Filled {
 }
 
 impl Filled {
+    /// Rows a second, without VACUUM.
+    pub fn rate(self) -> f64 {
+        self.rows / self.wall.as_secs_f64()
+    }
+
+    /// The same with VACUUM.
+    pub fn rate_vacuumed(self) -> f64 {
+        self.rows / (self.wall + self.vacuum).as_secs_f64()
+    }
+
+    /// Seconds on a CPU, without VACUUM.
+    pub fn cpu_per_row(self) -> f64 {
+        self.cpu.as_secs_f64() / self.rows
+    }
+
     fn add(&mut self, rows: f64, took: Timed) {
         self.rows += rows;
         self.wall += took.wall;
@@ -130,17 +145,27 @@ pub struct CutOver {
 ///
 /// When a statement fails, or a row is wrong at the end.
 pub fn go(server: &Server, size: Size, way: Way) -> Result<Outcome> {
-    let database = way.name();
-    let client = shop::copy(server, database)?;
-    let mut path =
-        Path { server, client, size, way, start: Instant::now(), marks: Vec::new(), requests: Vec::new() };
-    let (sights, mut outcome) = watch::watch(server, database, path.start, || path.go())?;
+    let mut path = Path::new(server, shop::SHOP, size, way)?;
+    let (sights, mut outcome) = watch::watch(server, way.name(), path.start, || path.go())?;
     path.check_references()?;
     outcome.packed = path.packed_bytes_per_row()? / outcome.before;
-    outcome.timeline = watch::timeline(&sights, &path.requests, path.marks);
-    drop(path.client);
-    shop::drop_copy(&mut server.connect("postgres")?, database)?;
+    outcome.timeline = watch::timeline(&sights, &path.requests, std::mem::take(&mut path.marks));
+    path.leave()?;
     Ok(outcome)
+}
+
+/// Goes as far as orders have their keys, where there are no audit rows. Returns what it took, and what the writers
+/// felt.
+///
+/// # Errors
+///
+/// When a statement fails.
+pub fn go_to_orders(server: &Server, size: Size, way: Way) -> Result<(Filled, Felt)> {
+    let mut path = Path::new(server, shop::ORDERS, size, way)?;
+    path.stage("columns", path.editors(), Path::prepare)?;
+    let (orders, felt) = path.stage("backfill of orders", path.company(), Path::fill_orders)?;
+    path.leave()?;
+    Ok((orders, felt.context(SILENCE)?))
 }
 
 struct Path<'a> {
@@ -153,10 +178,31 @@ struct Path<'a> {
     requests: Vec<Request>,
 }
 
-impl Path<'_> {
+impl<'a> Path<'a> {
+    /// At its beginning, in a copy of a shop.
+    fn new(server: &'a Server, shop: &str, size: Size, way: Way) -> Result<Self> {
+        let client = shop::copy(server, shop, way.name())?;
+        Ok(Self { server, client, size, way, start: Instant::now(), marks: Vec::new(), requests: Vec::new() })
+    }
+
+    /// Drops the copy.
+    fn leave(self) -> Result<()> {
+        drop(self.client);
+        shop::drop_copy(&mut self.server.connect("postgres")?, self.way.name())
+    }
+
+    /// Writers who change old orders, too.
+    fn editors(&self) -> Company {
+        Company { edits: Some(self.size.orders), reader: Reader::None }
+    }
+
+    /// These, and somebody who reads.
+    fn company(&self) -> Company {
+        Company { reader: NOW_AND_THEN, ..self.editors() }
+    }
+
     fn go(&mut self) -> Result<Outcome> {
-        let editors = Company { edits: Some(self.size.orders), reader: Reader::None };
-        let company = Company { reader: NOW_AND_THEN, ..editors };
+        let (editors, company) = (self.editors(), self.company());
         let ((), idle) = self.stage("nothing but writers", editors, |_| {
             std::thread::sleep(QUIET);
             Ok(())

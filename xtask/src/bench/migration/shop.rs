@@ -7,7 +7,10 @@ use postgres::Client;
 use super::super::{Plan, server};
 
 /// The database that the others are copies of.
-const TEMPLATE: &str = "shop";
+pub const SHOP: &str = "shop";
+
+/// The same without audit rows, where orders are all that matters.
+pub const ORDERS: &str = "shop_orders";
 
 /// Orders that share a time, as imports leave them.
 const PER_TIME: u32 = 3;
@@ -63,7 +66,7 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
 ///
 /// When a statement fails.
 pub fn create(server: &Server, size: Size) -> Result<()> {
-    let mut client = server::create_database(server, TEMPLATE)?;
+    let mut client = server::create_database(server, SHOP)?;
     let Size { orders, .. } = size;
     let ((first, last), stride, audit) = (size.import(), size.stride(), size.audit_rows());
     let statements = [
@@ -108,17 +111,27 @@ pub fn create(server: &Server, size: Size) -> Result<()> {
     server::tidy(&mut client, &["orders", "audit", "audit_shuffled"])
 }
 
-/// A copy of the shop.
+/// Makes the shop without audit rows from that with them.
 ///
 /// # Errors
 ///
 /// When it cannot be copied.
-pub fn copy(server: &Server, name: &str) -> Result<Client> {
+pub fn create_orders(server: &Server) -> Result<()> {
+    let mut client = copy(server, SHOP, ORDERS)?;
+    client.batch_execute(&format!("TRUNCATE {}", CHILDREN.join(", "))).context("could not empty audit tables")
+}
+
+/// A copy of a shop.
+///
+/// # Errors
+///
+/// When it cannot be copied.
+pub fn copy(server: &Server, shop: &str, name: &str) -> Result<Client> {
     let mut client = server.connect("postgres")?;
     drop_copy(&mut client, name)?;
     client
-        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
-        .with_context(|| format!("could not copy the shop to {name}"))?;
+        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {shop}"))
+        .with_context(|| format!("could not copy {shop} to {name}"))?;
     client.batch_execute("CHECKPOINT").context("could not make a checkpoint")?;
     server.connect(name)
 }

@@ -73,7 +73,7 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
     let company = Company { edits: Some(size.orders), reader: Reader::None };
     for round in 0..plan.rounds {
         print!(" {}", round + 1);
-        let mut client = shop::copy(server, "throttle")?;
+        let mut client = shop::copy(server, shop::SHOP, "throttle")?;
         client
             .batch_execute("SELECT key_migration_create('orders')")
             .context("could not create the migration")?;
