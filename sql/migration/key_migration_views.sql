@@ -15,7 +15,8 @@ SELECT m.relation::regclass AS migration,
        t.relation::regclass AS table_name,
        t.filled_rows,
        CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
-            ELSE pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1) END AS percent,
+            -- Rows that were locked come last.
+            ELSE LEAST(pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1), 99.9) END AS percent,
        CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
             THEN (t.filled_rows OPERATOR(pg_catalog./) EXTRACT(epoch FROM t.busy_time))::bigint END AS rows_per_second,
        CASE WHEN t.finished_at IS NULL AND t.page OPERATOR(pg_catalog.>) 0
@@ -63,7 +64,7 @@ COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase th
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';
-COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'how much of the table it has gone through';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'how much of the table it has gone through; 100 once every row has its key';
 COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'how quick it is while it works';
 COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'how long the rest of the table takes at the rate so far';
 COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'the processes whose locks it waits for';
