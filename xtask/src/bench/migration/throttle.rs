@@ -70,7 +70,7 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
     let mut figures = Figures::default();
     figures.count("turns of each", turns);
     figures.count("seconds a turn", seconds);
-    let company = Company { edits: Some(size.orders), reader: Reader::None };
+    let mut company = Company { edits: Some(size.orders), reader: Reader::None, seed: 0 };
     for round in 0..plan.rounds {
         print!(" {}", round + 1);
         let mut client = shop::copy(server, shop::SHOP, "throttle")?;
@@ -92,6 +92,7 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
                 }
                 let filled = "SELECT coalesce(sum(filled_rows), 0)::bigint FROM key_migration_progress";
                 let before = server::number(&mut client, filled)?;
+                company.seed += 1;
                 let started = Instant::now();
                 let (requests, ()) = traffic::beside(server, "throttle", started, company, || {
                     while started.elapsed() < turn {

@@ -38,6 +38,9 @@ pub struct Company {
     pub edits: Option<u32>,
     /// The long reader.
     pub reader: Reader,
+    /// Where writers begin with the rows that they change. Rows that have been changed before lie elsewhere, and are
+    /// not like others; so it is another one for each time.
+    pub seed: u32,
 }
 
 /// Does `work` beside writers, and a reader where there is to be one. Returns what the writers did, by the time it was
@@ -54,7 +57,7 @@ pub fn beside<T>(
     work: impl FnOnce() -> Result<T>,
 ) -> Result<(Vec<Request>, T)> {
     let writers = (0..WRITERS)
-        .map(|number| Writer::open(server, database, number, company.edits))
+        .map(|number| Writer::open(server, database, number, company))
         .collect::<Result<Vec<_>>>()?;
     let reader = match company.reader {
         Reader::None => None,
@@ -92,8 +95,14 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(server: &Server, database: &str, number: u32, edits: Option<u32>) -> Result<Self> {
-        let mut writer = Self { client: server.connect(database)?, number, edits, state: number + 1 };
+    fn open(server: &Server, database: &str, number: u32, company: Company) -> Result<Self> {
+        let mut writer = Self {
+            client: server.connect(database)?,
+            number,
+            edits: company.edits,
+            // Small numbers give small ones first.
+            state: (company.seed * WRITERS + number + 1).wrapping_mul(0x9E37_79B9),
+        };
         // What a first transaction loads is not what is measured.
         writer.place_order()?;
         Ok(writer)
