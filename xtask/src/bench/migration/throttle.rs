@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use pg_test::Server;
+use postgres::Client;
 
 use super::super::figures::{Figures, Unit};
+use super::super::measure::{WarmUp, interleave};
 use super::super::report::{Chapter, Check, Need, Quantity, Table, Target};
 use super::super::statistics::quantile;
 use super::super::{Plan, server};
@@ -17,8 +19,8 @@ pub const CHAPTER: Chapter = Chapter {
     name: "throttle",
     title: "A throttled backfill",
     about: "The same writers, for some seconds with nothing else going on and for some seconds beside the backfill, in \
-            turn. Throttled is `key_migration_set('orders', batch_pages => 16, pause => '20 ms')`; unthrottled is as it is \
-            created, 64 pages without a pause.",
+            turn; every figure is that of one turn. Throttled is `key_migration_set('orders', batch_pages => 16, \
+            pause => '20 ms')`; unthrottled is as it is created, 64 pages without a pause.",
     needs: &[Need::Routine("key_migration_set")],
     tables: &[Table {
         corner: "transactions of the writers",
@@ -50,6 +52,8 @@ pub const CHAPTER: Chapter = Chapter {
     ],
 };
 
+const DATABASE: &str = "throttle";
+
 /// The pages that a call takes at most, so that it ends in time.
 const PAGES: u32 = 256;
 
@@ -63,66 +67,70 @@ const LOADS: [(&str, Option<(i32, &str)>); 3] =
 ///
 /// When a statement fails.
 pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
-    let turns = plan.count(4, 1);
+    let turns = plan.count(8, 2);
     // A small shop is through with it soon.
-    let seconds = plan.count(5, 2);
-    let turn = Duration::from_secs(seconds.into());
+    let seconds = plan.count(3, 2);
     let mut figures = Figures::default();
     figures.count("turns of each", turns);
     figures.count("seconds a turn", seconds);
     let mut company = Company { edits: Some(size.orders), reader: Reader::None, seed: 0 };
-    for round in 0..plan.rounds {
-        print!(" {}", round + 1);
-        let mut client = shop::copy(server, shop::SHOP, "throttle")?;
-        client
-            .batch_execute("SELECT key_migration_create('orders')")
-            .context("could not create the migration")?;
-        client
-            .batch_execute("CALL key_migration_advance('orders', through => 'prepared')")
-            .context("could not prepare the migration")?;
-        let mut seen: [(Vec<f64>, i64, f64); LOADS.len()] = Default::default();
-        for _ in 0..turns {
-            for ((_, load), (latencies, rows, seconds)) in LOADS.iter().zip(&mut seen) {
-                if let Some((pages, pause)) = load {
-                    client
-                        .batch_execute(&format!(
-                            "SELECT key_migration_set('orders', batch_pages => {pages}, pause => '{pause}')"
-                        ))
-                        .context("could not throttle the migration")?;
-                }
-                let filled = "SELECT coalesce(sum(filled_rows), 0)::bigint FROM key_migration_progress";
-                let before = server::number(&mut client, filled)?;
-                company.seed += 1;
-                let started = Instant::now();
-                let (requests, ()) = traffic::beside(server, "throttle", started, company, || {
-                    while started.elapsed() < turn {
-                        if load.is_none() {
-                            std::thread::sleep(turn.saturating_sub(started.elapsed()));
-                            continue;
-                        }
-                        client
-                            .batch_execute(&format!(
-                                "CALL key_migration_advance('orders', through => 'backfilled', max_pages => {PAGES})"
-                            ))
-                            .context("the backfill failed")?;
-                    }
-                    Ok(())
-                })?;
-                *seconds += started.elapsed().as_secs_f64();
-                *rows += server::number(&mut client, filled)? - before;
-                latencies.extend(requests.iter().map(|request| request.latency));
-            }
-        }
-        for ((name, _), (latencies, rows, seconds)) in LOADS.iter().zip(&seen) {
-            figures.add(&format!("{name}.count"), Unit::Number, latencies.len() as f64);
-            figures.add(&format!("{name}.rate"), Unit::Number, *rows as f64 / seconds);
-            for (part, of_all) in [("p50", 0.5), ("p99", 0.99), ("worst", 1.0)] {
-                let latency = quantile(latencies, of_all).context("nobody wrote")?;
-                figures.add(&format!("{name}.{part}"), Unit::Seconds, latency);
-            }
-        }
+    for _ in 0..plan.rounds {
+        let mut client = shop::copy(server, shop::SHOP, DATABASE)?;
+        run(&mut client, "SELECT key_migration_create('orders')")?;
+        run(&mut client, "CALL key_migration_advance('orders', through => 'prepared')")?;
+        interleave(turns, WarmUp::None, &LOADS, &mut figures, |(name, load), figures| {
+            company.seed += 1;
+            let turn = Turn { load: *load, company, time: Duration::from_secs(seconds.into()) };
+            turn.take(server, &mut client, name, figures)
+        })?;
         drop(client);
-        shop::drop_copy(&mut server.connect("postgres")?, "throttle")?;
+        shop::drop_copy(&mut server.connect("postgres")?, DATABASE)?;
     }
     Ok(figures)
+}
+
+/// Some seconds of one load.
+struct Turn {
+    load: Option<(i32, &'static str)>,
+    company: Company,
+    time: Duration,
+}
+
+impl Turn {
+    fn take(&self, server: &Server, client: &mut Client, name: &str, figures: &mut Figures) -> Result<()> {
+        if let Some((pages, pause)) = self.load {
+            let set =
+                format!("SELECT key_migration_set('orders', batch_pages => {pages}, pause => '{pause}')");
+            run(client, &set)?;
+        }
+        let filled = "SELECT coalesce(sum(filled_rows), 0)::bigint FROM key_migration_progress";
+        let before = server::number(client, filled)?;
+        let started = Instant::now();
+        let (requests, ()) = traffic::beside(server, DATABASE, started, self.company, || {
+            if self.load.is_none() {
+                std::thread::sleep(self.time);
+                return Ok(());
+            }
+            let advance = format!(
+                "CALL key_migration_advance('orders', through => 'backfilled', max_pages => {PAGES})"
+            );
+            while started.elapsed() < self.time {
+                run(client, &advance)?;
+            }
+            Ok(())
+        })?;
+        let rows = server::number(client, filled)? - before;
+        let latencies: Vec<f64> = requests.iter().map(|request| request.latency).collect();
+        let mut add = |part: &str, unit, value| figures.add(&format!("{name}.{part}"), unit, value);
+        add("count", Unit::Number, latencies.len() as f64);
+        add("rate", Unit::Number, rows as f64 / started.elapsed().as_secs_f64());
+        for (part, of_all) in [("p50", 0.5), ("p99", 0.99), ("worst", 1.0)] {
+            add(part, Unit::Seconds, quantile(&latencies, of_all).context("nobody wrote")?);
+        }
+        Ok(())
+    }
+}
+
+fn run(client: &mut Client, statement: &str) -> Result<()> {
+    client.batch_execute(statement).with_context(|| format!("failed: {statement}"))
 }
