@@ -258,7 +258,7 @@ COMMENT ON OPERATOR @extschema@.> (@extschema@.ulid, @extschema@.ulid) IS 'great
 -- requires:
 --   ulid_operators
 
--- Indexes on ulid. The families hold what uuid's hold, so that indexes and sorts cost what uuid's cost.
+-- Indexes on ulid. The families hold what uuid's hold, so that indexes and sorts run through the same code.
 CREATE OPERATOR FAMILY @extschema@.ulid_ops USING btree;
 CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING btree FAMILY @extschema@.ulid_ops AS
     OPERATOR 1 @extschema@.<,

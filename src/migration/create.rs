@@ -22,7 +22,8 @@ use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 use crate::server::transaction::check_transaction;
 
-/// How many pages the rows of a batch would fill; measured to be the quickest that holds its row locks for a moment only.
+/// How many pages the rows of a batch would fill: enough that a batch is worth its transaction, and its row locks are
+/// held for a moment only.
 const BATCH_PAGES: i32 = 64;
 
 /// Begins a migration. Declared in sql/migration/key_migration_create.sql.
