@@ -44,7 +44,7 @@ pub(super) fn facts(
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
     };
-    // A long query over few rows: compiling it would take a hundred times longer than running it.
+    // A long query over few rows: compiling it would take longer than running it.
     let json = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
     Ok(Facts::from_json(&json)?)
 }
@@ -86,7 +86,7 @@ pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64
     columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
 }
 
-/// Through its index, so at no cost.
+/// Through its index, so without reading the table.
 fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     if !key.table.is_owner {
         return None;

@@ -209,7 +209,7 @@ tables AS (
                                 ORDER BY a.grantee, a.privilege_type)
                             FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner), '[]'),
         'row_security', c.relrowsecurity,
-        'hides_rows', c.relrowsecurity AND row_security_active(c.oid),
+        'hides_rows', row_security_active(c.oid),
         'persistence', c.relpersistence,
         'rows', greatest(c.reltuples, 0)::bigint,
         'heap_bytes', CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,

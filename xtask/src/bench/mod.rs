@@ -185,6 +185,11 @@ impl Plan {
         if self.quick { quick } else { complete }
     }
 
+    /// The rounds of a chapter that needs more than its suite: at least so many, or those of a quick run.
+    pub fn at_least(&self, rounds: u32, quick: u32) -> u32 {
+        if self.quick { quick } else { self.rounds.max(rounds) }
+    }
+
     /// Whether the figures stand for the code and belong into the documentation.
     fn is_complete(&self) -> bool {
         !self.quick && self.only.is_empty()

@@ -52,7 +52,7 @@ const LEAST_ROUNDS: u32 = 5;
 ///
 /// When a statement fails.
 pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
-    let rounds = if plan.quick { 2 } else { plan.rounds.max(LEAST_ROUNDS) };
+    let rounds = plan.at_least(LEAST_ROUNDS, 2);
     shop::create_orders(server)?;
     let mut figures = Figures::default();
     figures.count("orders", size.orders);

@@ -193,7 +193,7 @@ impl<'a> Path<'a> {
 
     /// Writers who change old orders, too.
     fn editors(&self) -> Company {
-        Company { edits: Some(self.size.orders), reader: Reader::None, seed: 0 }
+        Company { edits: Some(self.size.orders), reader: Reader::None }
     }
 
     /// These, and somebody who reads.
@@ -253,9 +253,9 @@ impl<'a> Path<'a> {
     ) -> Result<(T, Option<Felt>)> {
         let (server, database, start) = (self.server, self.way.name(), self.start);
         self.marks.push((start.elapsed().as_secs_f64(), what.to_owned()));
-        let company = Company { seed: self.marks.len() as u32, ..company };
+        let seed = self.marks.len() as u32;
         let work = || work(self).with_context(|| format!("{database}: {what}"));
-        let (requests, result) = traffic::beside(server, database, start, company, work)?;
+        let (requests, result) = traffic::beside(server, database, start, company, seed, work)?;
         let felt = felt(&requests);
         self.requests.extend(requests);
         Ok((result, felt))
@@ -412,7 +412,7 @@ impl<'a> Path<'a> {
 
     fn cut_over(&mut self) -> Result<CutOver> {
         // Edits by number end where the number is not the key any more.
-        let company = Company { edits: None, reader: OFTEN, seed: 0 };
+        let company = Company { edits: None, reader: OFTEN };
         let (mut cut_over, felt) = self.stage("cut-over", company, |path| {
             // Until the reader is there.
             std::thread::sleep(Duration::from_millis(1_500));

@@ -73,14 +73,15 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
     let mut figures = Figures::default();
     figures.count("turns of each", turns);
     figures.count("seconds a turn", seconds);
-    let mut company = Company { edits: Some(size.orders), reader: Reader::None, seed: 0 };
+    let company = Company { edits: Some(size.orders), reader: Reader::None };
+    let mut seed = 0;
     for _ in 0..plan.rounds {
         let mut client = shop::copy(server, shop::SHOP, DATABASE)?;
         run(&mut client, "SELECT key_migration_create('orders')")?;
         run(&mut client, "CALL key_migration_advance('orders', through => 'prepared')")?;
         interleave(turns, WarmUp::None, &LOADS, &mut figures, |(name, load), figures| {
-            company.seed += 1;
-            let turn = Turn { load: *load, company, time: Duration::from_secs(seconds.into()) };
+            seed += 1;
+            let turn = Turn { load: *load, company, seed, time: Duration::from_secs(seconds.into()) };
             turn.take(server, &mut client, name, figures)
         })?;
         drop(client);
@@ -93,6 +94,7 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
 struct Turn {
     load: Option<(i32, &'static str)>,
     company: Company,
+    seed: u32,
     time: Duration,
 }
 
@@ -106,7 +108,7 @@ impl Turn {
         let filled = "SELECT coalesce(sum(filled_rows), 0)::bigint FROM key_migration_progress";
         let before = server::number(client, filled)?;
         let started = Instant::now();
-        let (requests, ()) = traffic::beside(server, DATABASE, started, self.company, || {
+        let (requests, ()) = traffic::beside(server, DATABASE, started, self.company, self.seed, || {
             if self.load.is_none() {
                 std::thread::sleep(self.time);
                 return Ok(());

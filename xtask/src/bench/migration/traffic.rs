@@ -38,13 +38,13 @@ pub struct Company {
     pub edits: Option<u32>,
     /// The long reader.
     pub reader: Reader,
-    /// Where writers begin with the rows that they change. Rows that have been changed before lie elsewhere, and are
-    /// not like others; so it is another one for each time.
-    pub seed: u32,
 }
 
 /// Does `work` beside writers, and a reader where there is to be one. Returns what the writers did, by the time it was
 /// due; times count from `start`.
+///
+/// `seed` says where writers begin with the rows that they change. Rows that have been changed before lie elsewhere, and
+/// are not like others; so it is to be another one each time.
 ///
 /// # Errors
 ///
@@ -54,10 +54,11 @@ pub fn beside<T>(
     database: &str,
     start: Instant,
     company: Company,
+    seed: u32,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<(Vec<Request>, T)> {
     let writers = (0..WRITERS)
-        .map(|number| Writer::open(server, database, number, company))
+        .map(|number| Writer::open(server, database, number, company.edits, seed))
         .collect::<Result<Vec<_>>>()?;
     let reader = match company.reader {
         Reader::None => None,
@@ -95,14 +96,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(server: &Server, database: &str, number: u32, company: Company) -> Result<Self> {
-        let mut writer = Self {
-            client: server.connect(database)?,
-            number,
-            edits: company.edits,
-            // Small numbers give small ones first.
-            state: (company.seed * WRITERS + number + 1).wrapping_mul(0x9E37_79B9),
-        };
+    fn open(server: &Server, database: &str, number: u32, edits: Option<u32>, seed: u32) -> Result<Self> {
+        // Small numbers give small ones first.
+        let state = (seed * WRITERS + number + 1).wrapping_mul(0x9E37_79B9);
+        let mut writer = Self { client: server.connect(database)?, number, edits, state };
         // What a first transaction loads is not what is measured.
         writer.place_order()?;
         Ok(writer)

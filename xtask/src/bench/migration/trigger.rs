@@ -173,7 +173,7 @@ impl Kind {
 /// When a statement fails, or rows have no keys.
 pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     let rows = plan.count(200_000, 50_000);
-    let rounds = if plan.quick { 3 } else { plan.rounds.max(LEAST_ROUNDS) };
+    let rounds = plan.at_least(LEAST_ROUNDS, 3);
     let mut client = prepare(server, rows)?;
     let mut figures = Figures::default();
     figures.count("rows a round", rows);
