@@ -14,6 +14,7 @@ use super::derive::Derivation;
 use super::entries::Entries;
 use super::lookup::{Lookup, Scan};
 use super::tuple::{Column, Value};
+use crate::server::waiting::Turns;
 
 /// What a key adds to a row.
 const KEY_BYTES: usize = 16;
@@ -52,6 +53,8 @@ pub(super) struct Manner {
     pub(super) all: bool,
     /// Whether it waits for whoever is at a row, or passes it by.
     pub(super) waits: bool,
+    /// Whether others who want the CPU go first.
+    pub(super) gives_way: bool,
 }
 
 /// Gives keys to rows of these pages. The table must be a heap, and locked.
@@ -74,8 +77,12 @@ pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manne
             .collect();
         let mut writer = Writer::open(scope, table, relation, manner.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
+        let mut turns = manner.gives_way.then(Turns::begin);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
             pgrx::check_for_interrupts!();
+            if let Some(turns) = &mut turns {
+                turns.give_way();
+            }
             let Ok(page) = pg_sys::BlockNumber::try_from(page) else { break };
             writer.page(page, snapshot, &mut fillers, manner.all, &mut filled);
         }

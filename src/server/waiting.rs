@@ -11,6 +11,9 @@ use rand::rngs::SysRng;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How long a pause lasts at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long work that can wait keeps a CPU before others may have it. A kernel may let it go on for some milliseconds
+/// while those wait who have just woken up, which is as long as their transactions take.
+const TURN: Duration = Duration::from_micros(250);
 
 /// Whether an error says that others are at it, and that trying again will do.
 pub(crate) fn is_in_use(error: &CaughtError) -> bool {
@@ -51,4 +54,25 @@ pub(crate) fn backoff(tries: u32) -> Duration {
     // Without chance it is longer, and right as well.
     let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
     longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
+}
+
+/// The turns that work which can wait takes on a CPU.
+pub(crate) struct Turns {
+    began: Instant,
+}
+
+impl Turns {
+    /// Begins the first one.
+    pub(crate) fn begin() -> Self {
+        Self { began: Instant::now() }
+    }
+
+    /// Lets those go first who wait for the CPU, when this turn has lasted long enough. No page may be locked
+    /// meanwhile.
+    pub(crate) fn give_way(&mut self) {
+        if self.began.elapsed() >= TURN {
+            std::thread::yield_now();
+            self.began = Instant::now();
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! What writers feel of a backfill that takes its time.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use pg_test::Server;
-use postgres::Client;
+use postgres::error::SqlState;
+use postgres::{Client, NoTls};
 
 use super::super::figures::{Figures, Unit};
 use super::super::measure::{WarmUp, interleave};
@@ -54,8 +56,8 @@ pub const CHAPTER: Chapter = Chapter {
 
 const DATABASE: &str = "throttle";
 
-/// The pages that a call takes at most, so that it ends in time.
-const PAGES: u32 = 256;
+/// The backfill of all that is left, in one call, as it would be of a large table.
+const BACKFILL: &str = "CALL key_migration_advance('orders', through => 'backfilled')";
 
 /// What is compared: name and batch, or nothing to be filled.
 const LOADS: [(&str, Option<(i32, &str)>); 3] =
@@ -105,20 +107,15 @@ impl Turn {
                 format!("SELECT key_migration_set('orders', batch_pages => {pages}, pause => '{pause}')");
             run(client, &set)?;
         }
+        let advancing = self.load.is_some().then(|| server.connect(DATABASE)).transpose()?;
         let filled = "SELECT coalesce(sum(filled_rows), 0)::bigint FROM key_migration_progress";
         let before = server::number(client, filled)?;
         let started = Instant::now();
         let (requests, ()) = traffic::beside(server, DATABASE, started, self.company, self.seed, || {
-            if self.load.is_none() {
-                std::thread::sleep(self.time);
-                return Ok(());
+            if let Some(client) = advancing {
+                advance(client, self.time)?;
             }
-            let advance = format!(
-                "CALL key_migration_advance('orders', through => 'backfilled', max_pages => {PAGES})"
-            );
-            while started.elapsed() < self.time {
-                run(client, &advance)?;
-            }
+            std::thread::sleep(self.time.saturating_sub(started.elapsed()));
             Ok(())
         })?;
         let rows = server::number(client, filled)? - before;
@@ -131,6 +128,28 @@ impl Turn {
         }
         Ok(())
     }
+}
+
+/// Goes on with the backfill for some time, or until there is nothing left to do.
+fn advance(mut client: Client, time: Duration) -> Result<()> {
+    let token = client.cancel_token();
+    let (done, is_done) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let timer = scope.spawn(move || match is_done.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => token.cancel_query(NoTls),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(()),
+        });
+        let advanced = client.batch_execute(BACKFILL);
+        drop(done);
+        timer
+            .join()
+            .map_err(|_| anyhow!("the timer's thread panicked"))?
+            .context("could not end the backfill")?;
+        match advanced {
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => Ok(()),
+            advanced => advanced.with_context(|| format!("failed: {BACKFILL}")),
+        }
+    })
 }
 
 fn run(client: &mut Client, statement: &str) -> Result<()> {
