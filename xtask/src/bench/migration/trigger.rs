@@ -84,8 +84,9 @@ const RATIOS: Table = Table {
     ],
 };
 
-/// Rounds where the command line does not ask for more: they are short, and differences of times need some.
-const LEAST_ROUNDS: u32 = 7;
+/// Rounds where the command line does not ask for more. What is compared is what is least of all, and many short ones
+/// are more likely to hit a moment in which the machine has nothing else to do than a few long ones.
+const LEAST_ROUNDS: u32 = 25;
 
 const SCHEMAS: [&str; 5] = ["plain", "given", "empty", "ours", "by_hand"];
 
@@ -135,8 +136,8 @@ const KINDS: [Kind; 3] = [
 ];
 
 impl Kind {
-    /// Inserts so many rows.
-    fn insert(self, schema: &str, rows: u32) -> String {
+    /// Inserts so many rows; those of audit refer to so many orders.
+    fn insert(self, schema: &str, rows: u32, orders: u32) -> String {
         let is_given = schema == "given";
         let column = |name: &str| if is_given { format!(", {name}") } else { String::new() };
         let key = if is_given { format!(", {KEY}") } else { String::new() };
@@ -151,17 +152,17 @@ impl Kind {
                 "INSERT INTO {schema}.audit (order_id, what{}) SELECT {}, 'placed'{key}
                  FROM generate_series(1, {rows}) AS i",
                 column("order_id_new"),
-                self.order(rows)
+                self.order(orders)
             ),
         }
     }
 
-    /// The order that an audit row refers to.
-    fn order(self, rows: u32) -> String {
+    /// The order that an audit row refers to, out of so many.
+    fn order(self, orders: u32) -> String {
         match self.name {
             "audit" => "(i - 1) / 3 + 1".to_owned(),
             // A prime, and so no divisor of the number of orders.
-            _ => format!("i::bigint * 7919 % {rows} + 1"),
+            _ => format!("i::bigint * 7919 % {orders} + 1"),
         }
     }
 }
@@ -172,18 +173,19 @@ impl Kind {
 ///
 /// When a statement fails, or rows have no keys.
 pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
-    let rows = plan.count(200_000, 50_000);
-    let rounds = plan.at_least(LEAST_ROUNDS, 3);
-    let mut client = prepare(server, rows)?;
+    let rows = plan.count(50_000, 25_000);
+    let orders = plan.count(200_000, 50_000);
+    let rounds = plan.at_least(LEAST_ROUNDS, 5);
+    let mut client = prepare(server, orders)?;
     let mut figures = Figures::default();
     figures.count("rows a round", rows);
-    figures.count("orders from before", rows);
+    figures.count("orders from before", orders);
     figures.count("rounds", rounds);
     let compared: Vec<_> = KINDS.into_iter().flat_map(|kind| SCHEMAS.map(|schema| (kind, schema))).collect();
     interleave(rounds, WarmUp::Round, &compared, &mut figures, |(kind, schema), figures| {
         let table = format!("{schema}.{}", kind.table);
         server::tidy(&mut client, &[table.as_str()])?;
-        let insert = kind.insert(schema, rows);
+        let insert = kind.insert(schema, rows, orders);
         let (inserted, took) =
             time(&mut client, |client| client.execute(&insert, &[]).context("could not insert"))?;
         ensure!(inserted == u64::from(rows), "{inserted} rows came into {table}");
@@ -192,9 +194,9 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
             Unit::Seconds,
             took.cpu.as_secs_f64() / f64::from(rows),
         );
-        empty(&mut client, schema, *kind, rows)
+        empty(&mut client, schema, *kind, rows, orders)
     })?;
-    look_up(&mut client, rows, rounds, &mut figures)?;
+    look_up(&mut client, rows, orders, rounds, &mut figures)?;
     for kind in KINDS.map(|kind| kind.name) {
         let values = |schema: &str| Ok(figures.series(&format!("{schema}.{kind}"))?.values.clone());
         let [plain, _, _, ours, by_hand]: [Result<Vec<f64>>; SCHEMAS.len()] = SCHEMAS.map(values);
@@ -215,13 +217,13 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
 }
 
 /// What a query takes to find the orders that audit rows refer to.
-fn look_up(client: &mut Client, rows: u32, rounds: u32, figures: &mut Figures) -> Result<()> {
+fn look_up(client: &mut Client, rows: u32, orders: u32, rounds: u32, figures: &mut Figures) -> Result<()> {
     let compared: Vec<_> = KINDS.into_iter().filter(|kind| kind.table == "audit").collect();
     interleave(rounds, WarmUp::Round, &compared, figures, |kind, figures| {
         let mut cost = |of: &str| {
             let query = format!(
                 "SELECT count({of}) FROM (SELECT {} AS order_id FROM generate_series(1, {rows}) AS i OFFSET 0) AS x",
-                kind.order(rows)
+                kind.order(orders)
             );
             time(client, |client| server::number(client, &query)).map(|(_, took)| took.cpu.as_secs_f64())
         };
@@ -233,10 +235,10 @@ fn look_up(client: &mut Client, rows: u32, rounds: u32, figures: &mut Figures) -
 }
 
 /// Takes the rows away, once it is seen that they have keys.
-fn empty(client: &mut Client, schema: &str, kind: Kind, rows: u32) -> Result<()> {
+fn empty(client: &mut Client, schema: &str, kind: Kind, rows: u32, orders: u32) -> Result<()> {
     if schema != "plain" && schema != "empty" {
         let (key, condition) = match kind.table {
-            "orders" => ("id_new", format!("id > {rows}")),
+            "orders" => ("id_new", format!("id > {orders}")),
             _ => ("order_id_new", "true".to_owned()),
         };
         let query = format!("SELECT count({key}) FROM {schema}.{} WHERE {condition}", kind.table);
@@ -244,7 +246,7 @@ fn empty(client: &mut Client, schema: &str, kind: Kind, rows: u32) -> Result<()>
         ensure!(keys == i64::from(rows), "{keys} rows of {schema}.{} have keys", kind.table);
     }
     let statement = match kind.table {
-        "orders" => format!("DELETE FROM {schema}.orders WHERE id > {rows}"),
+        "orders" => format!("DELETE FROM {schema}.orders WHERE id > {orders}"),
         _ => format!("TRUNCATE {schema}.audit"),
     };
     client.batch_execute(&statement).context("could not take the rows away")
@@ -265,7 +267,9 @@ fn prepare(server: &Server, orders: u32) -> Result<Client> {
              );
              CREATE TABLE {schema}.audit (no bigserial PRIMARY KEY, order_id bigint NOT NULL, what text);
              {}",
-            KINDS[0].insert("plain", orders).replace("INSERT INTO plain", &format!("INSERT INTO {schema}"))
+            KINDS[0]
+                .insert("plain", orders, orders)
+                .replace("INSERT INTO plain", &format!("INSERT INTO {schema}"))
         );
         client.batch_execute(&create).context("could not create the tables")?;
     }
