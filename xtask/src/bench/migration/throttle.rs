@@ -58,7 +58,7 @@ pub const CHAPTER: Chapter = Chapter {
 
 const DATABASE: &str = "throttle";
 
-/// The backfill of all that is left, in one call, as it would be of a large table.
+/// The backfill of all that is left: a call outlasts the turn, as those of a large table do, and is cancelled at its end.
 const BACKFILL: &str = "CALL key_migration_advance('orders', through => 'backfilled')";
 
 /// What is compared: name and batch, or nothing to be filled.
