@@ -44,8 +44,12 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn replicates(self) -> bool {
-        self != Self::Build
+    /// The extensions of others that it needs on a version.
+    fn extensions(self, major: u32) -> Vec<Missing> {
+        let replicates = self != Self::Build && major < FIRST_WITH_ORIGIN;
+        let looks = self == Self::Tests;
+        let needed = [(replicates, Missing::Pglogical), (looks, Missing::PlpgsqlCheck)];
+        needed.into_iter().filter_map(|(is_needed, thing)| is_needed.then_some(thing)).collect()
     }
 }
 
@@ -86,6 +90,15 @@ impl Missing {
             Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
             Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
             Self::PlpgsqlCheck => "plpgsql_check (looks at what is written in PL/pgSQL)",
+        }
+    }
+
+    /// The file that tells that an extension is there.
+    fn control(self) -> Option<&'static str> {
+        match self {
+            Self::PostgreSql | Self::Headers | Self::Clang => None,
+            Self::Pglogical => Some("pglogical.control"),
+            Self::PlpgsqlCheck => Some("plpgsql_check.control"),
         }
     }
 
@@ -163,18 +176,12 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             if !pg.has_headers() || !pg.pgxs_program("src/test/regress/pg_regress").is_file() {
                 missing.push(Missing::Headers);
             }
-            let needs_pglogical = purpose.replicates() && pg.major() < FIRST_WITH_ORIGIN;
-            if needs_pglogical && !pg.extension_dir().join("pglogical.control").is_file() {
-                missing.push(Missing::Pglogical);
-            }
-            // The tests say so where it is not there and cannot be had.
             let can_be_had = pg.is_packaged() && !options.no_install;
-            if purpose == Purpose::Tests
-                && can_be_had
-                && !pg.extension_dir().join("plpgsql_check.control").is_file()
-            {
-                missing.push(Missing::PlpgsqlCheck);
-            }
+            missing.extend(purpose.extensions(pg.major()).into_iter().filter(|thing| {
+                // The tests say so where this one is not there and cannot be had.
+                let is_wanted = *thing != Missing::PlpgsqlCheck || can_be_had;
+                is_wanted && thing.control().is_some_and(|file| !pg.extension_dir().join(file).is_file())
+            }));
         }
         None => {
             let is_installed = options.major().map_or(installed_major().is_some(), has_server);
@@ -182,7 +189,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
-            // Which version it will be is known only then; what that needs, the next survey tells.
+            // Which version it will be is known only once packages are chosen; what it needs comes along with them.
         }
     }
     if !has_libclang() {
@@ -294,9 +301,9 @@ fn named(options: &Options) -> Result<Option<PgConfig>> {
 /// What to install: the packages of what is missing, and of what its version will turn out to need.
 fn packages(missing: &[Missing], major: Option<u32>, purpose: Purpose) -> Vec<String> {
     let mut wanted = missing.to_vec();
-    let needs_pglogical = purpose.replicates() && major.is_some_and(|major| major < FIRST_WITH_ORIGIN);
-    if needs_pglogical && missing.contains(&Missing::Headers) && !missing.contains(&Missing::Pglogical) {
-        wanted.push(Missing::Pglogical);
+    // Without headers the survey has not found the version, and so not told what it needs.
+    if let (Some(major), true) = (major, missing.contains(&Missing::Headers)) {
+        wanted.extend(purpose.extensions(major).into_iter().filter(|thing| !missing.contains(thing)));
     }
     wanted.into_iter().flat_map(|thing| thing.packages(major)).collect()
 }
@@ -384,16 +391,22 @@ mod tests {
     }
 
     #[test]
-    fn pglogical_comes_along_where_replication_needs_it() {
+    fn what_a_version_needs_comes_along_with_it() {
         let missing = [Missing::PostgreSql, Missing::Headers];
-        let with = packages(&missing, Some(15), Purpose::Replication);
-        assert_eq!(with.last().map(String::as_str), Some("postgresql-15-pglogical"));
-        assert_eq!(packages(&missing, Some(15), Purpose::Build).len(), 2);
+        let beside = |purpose, major| packages(&missing, major, purpose).split_off(2);
+        assert!(beside(Purpose::Build, Some(15)).is_empty());
+        assert_eq!(beside(Purpose::Replication, Some(15)), ["postgresql-15-pglogical"]);
+        assert!(beside(Purpose::Replication, Some(16)).is_empty());
         assert_eq!(
-            packages(&[Missing::Pglogical], Some(15), Purpose::Replication),
-            ["postgresql-15-pglogical"],
-            "only once"
+            beside(Purpose::Tests, Some(15)),
+            ["postgresql-15-pglogical", "postgresql-15-plpgsql-check"],
+            "or they would still be missing once all that was said to be is there"
         );
-        assert_eq!(packages(&missing, Some(16), Purpose::Replication).len(), 2);
+        assert_eq!(beside(Purpose::Tests, Some(17)), ["postgresql-17-plpgsql-check"]);
+        assert_eq!(
+            packages(&[Missing::Pglogical], Some(15), Purpose::Tests),
+            ["postgresql-15-pglogical"],
+            "nothing but what is missing where the version is known"
+        );
     }
 }
