@@ -53,7 +53,7 @@ pub(super) struct Manner {
     pub(super) all: bool,
     /// Whether it waits for whoever is at a row, or passes it by.
     pub(super) waits: bool,
-    /// Whether others who want the CPU go first.
+    /// Whether others who want the CPU go first, and it flushes what it logs as it goes.
     pub(super) gives_way: bool,
 }
 

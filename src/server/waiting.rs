@@ -14,6 +14,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long work that can wait keeps a CPU before others may have it. A kernel may let it go on for some milliseconds
 /// while those wait who have just woken up, which is as long as their transactions take.
 const TURN: Duration = Duration::from_micros(250);
+/// How many bytes of the log work that can wait leaves unflushed. Whoever commits flushes all that was logged before,
+/// others' included: after a checkpoint a batch logs whole pages, so that this may be more than a megabyte.
+const UNFLUSHED: u64 = 256 * 1024;
 
 /// Whether an error says that others are at it, and that trying again will do.
 pub(crate) fn is_in_use(error: &CaughtError) -> bool {
@@ -56,20 +59,32 @@ pub(crate) fn backoff(tries: u32) -> Duration {
     longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
 }
 
-/// The turns that work which can wait takes on a CPU.
+/// The turns that work which can wait takes on a CPU and at the log.
 pub(crate) struct Turns {
     began: Instant,
+    /// Up to where the log needs no flush by this work.
+    flushed: pg_sys::XLogRecPtr,
 }
 
 impl Turns {
     /// Begins the first one.
     pub(crate) fn begin() -> Self {
-        Self { began: Instant::now() }
+        // SAFETY: reads a position under a lock of its own.
+        Self { began: Instant::now(), flushed: unsafe { pg_sys::GetXLogInsertRecPtr() } }
     }
 
-    /// Lets those go first who wait for the CPU, when this turn has lasted long enough. No page may be locked
-    /// meanwhile.
+    /// Lets those go first who wait for the CPU, when this turn has lasted long enough, and takes its share of the
+    /// log's flushing. No page may be locked meanwhile.
     pub(crate) fn give_way(&mut self) {
+        // SAFETY: the end of what this transaction has logged last, or 0; the server is not in recovery, since something
+        // is written.
+        unsafe {
+            let logged = pg_sys::XactLastRecEnd;
+            if logged.saturating_sub(self.flushed) >= UNFLUSHED {
+                pg_sys::XLogFlush(logged);
+                self.flushed = logged;
+            }
+        }
         if self.began.elapsed() >= TURN {
             std::thread::yield_now();
             self.began = Instant::now();

@@ -42,8 +42,8 @@ SELECT count(*) FROM first_keys f JOIN orders o USING (id) WHERE f.id_new <> o.i
 SELECT count(*) FILTER (WHERE id_new IS NULL) AS without, count(DISTINCT id_new), sum(changed) AS fired FROM orders;
 SELECT count(*) FILTER (WHERE orders_id_new IS NULL AND orders_id IS NOT NULL) AS without, count(orders_id_new), count(loose_new), sum(changed) AS fired FROM item;
 SELECT * FROM key_migration_verify('orders') WHERE NOT ok;
--- Neither the table nor its indexes double.
-SELECT relname, pg_relation_size(oid) < 1.75 * before AS grows_little FROM sizes ORDER BY relname;
+-- The table does not double, and its indexes hardly grow: entries of rows that move find room on the pages.
+SELECT relname, pg_relation_size(oid) < CASE relkind WHEN 'i' THEN 1.1 ELSE 1.75 END * before AS grows_little FROM sizes JOIN pg_class USING (oid, relname) ORDER BY relname;
 SELECT table_name, filled_rows, percent FROM key_migration_progress ORDER BY table_name::text;
 -- Rows that have moved are in every index, once.
 CREATE EXTENSION amcheck;

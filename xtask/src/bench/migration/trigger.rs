@@ -86,7 +86,7 @@ const RATIOS: Table = Table {
 
 /// Rounds where the command line does not ask for more. What is compared is what is least of all, and many short ones
 /// are more likely to hit a moment in which the machine has nothing else to do than a few long ones.
-const LEAST_ROUNDS: u32 = 25;
+const LEAST_ROUNDS: u32 = 150;
 
 const SCHEMAS: [&str; 5] = ["plain", "given", "empty", "ours", "by_hand"];
 
@@ -122,6 +122,15 @@ BEGIN
 END $$;
 CREATE TRIGGER fill_reference BEFORE INSERT ON by_hand.audit FOR EACH ROW EXECUTE FUNCTION by_hand.fill_reference()";
 
+/// How much there is.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Orders from before.
+    orders: u32,
+    /// Rows that an INSERT brings.
+    rows: u32,
+}
+
 /// What is inserted.
 #[derive(Clone, Copy)]
 struct Kind {
@@ -136,8 +145,9 @@ const KINDS: [Kind; 3] = [
 ];
 
 impl Kind {
-    /// Inserts so many rows; those of audit refer to so many orders.
-    fn insert(self, schema: &str, rows: u32, orders: u32) -> String {
+    /// Inserts rows; those of audit refer to orders from before.
+    fn insert(self, schema: &str, size: Size) -> String {
+        let rows = size.rows;
         let is_given = schema == "given";
         let column = |name: &str| if is_given { format!(", {name}") } else { String::new() };
         let key = if is_given { format!(", {KEY}") } else { String::new() };
@@ -152,17 +162,17 @@ impl Kind {
                 "INSERT INTO {schema}.audit (order_id, what{}) SELECT {}, 'placed'{key}
                  FROM generate_series(1, {rows}) AS i",
                 column("order_id_new"),
-                self.order(orders)
+                self.order(size)
             ),
         }
     }
 
-    /// The order that an audit row refers to, out of so many.
-    fn order(self, orders: u32) -> String {
+    /// The order that an audit row refers to.
+    fn order(self, size: Size) -> String {
         match self.name {
             "audit" => "(i - 1) / 3 + 1".to_owned(),
             // A prime, and so no divisor of the number of orders.
-            _ => format!("i::bigint * 7919 % {orders} + 1"),
+            _ => format!("i::bigint * 7919 % {} + 1", size.orders),
         }
     }
 }
@@ -173,30 +183,20 @@ impl Kind {
 ///
 /// When a statement fails, or rows have no keys.
 pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
-    let rows = plan.count(50_000, 25_000);
-    let orders = plan.count(200_000, 50_000);
+    let size = Size { orders: plan.count(200_000, 50_000), rows: 4_000 };
     let rounds = plan.at_least(LEAST_ROUNDS, 5);
-    let mut client = prepare(server, orders)?;
+    let mut client = prepare(server, size)?;
     let mut figures = Figures::default();
-    figures.count("rows a round", rows);
-    figures.count("orders from before", orders);
+    figures.count("rows a round", size.rows);
+    figures.count("orders from before", size.orders);
     figures.count("rounds", rounds);
     let compared: Vec<_> = KINDS.into_iter().flat_map(|kind| SCHEMAS.map(|schema| (kind, schema))).collect();
     interleave(rounds, WarmUp::Round, &compared, &mut figures, |(kind, schema), figures| {
-        let table = format!("{schema}.{}", kind.table);
-        server::tidy(&mut client, &[table.as_str()])?;
-        let insert = kind.insert(schema, rows, orders);
-        let (inserted, took) =
-            time(&mut client, |client| client.execute(&insert, &[]).context("could not insert"))?;
-        ensure!(inserted == u64::from(rows), "{inserted} rows came into {table}");
-        figures.add(
-            &format!("{schema}.{}", kind.name),
-            Unit::Seconds,
-            took.cpu.as_secs_f64() / f64::from(rows),
-        );
-        empty(&mut client, schema, *kind, rows, orders)
+        let took = insert(&mut client, schema, *kind, size)?;
+        figures.add(&format!("{schema}.{}", kind.name), Unit::Seconds, took / f64::from(size.rows));
+        Ok(())
     })?;
-    look_up(&mut client, rows, orders, rounds, &mut figures)?;
+    look_up(&mut client, size, rounds, &mut figures)?;
     for kind in KINDS.map(|kind| kind.name) {
         let values = |schema: &str| Ok(figures.series(&format!("{schema}.{kind}"))?.values.clone());
         let [plain, _, _, ours, by_hand]: [Result<Vec<f64>>; SCHEMAS.len()] = SCHEMAS.map(values);
@@ -217,13 +217,14 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
 }
 
 /// What a query takes to find the orders that audit rows refer to.
-fn look_up(client: &mut Client, rows: u32, orders: u32, rounds: u32, figures: &mut Figures) -> Result<()> {
+fn look_up(client: &mut Client, size: Size, rounds: u32, figures: &mut Figures) -> Result<()> {
+    let rows = size.rows;
     let compared: Vec<_> = KINDS.into_iter().filter(|kind| kind.table == "audit").collect();
     interleave(rounds, WarmUp::Round, &compared, figures, |kind, figures| {
         let mut cost = |of: &str| {
             let query = format!(
                 "SELECT count({of}) FROM (SELECT {} AS order_id FROM generate_series(1, {rows}) AS i OFFSET 0) AS x",
-                kind.order(orders)
+                kind.order(size)
             );
             time(client, |client| server::number(client, &query)).map(|(_, took)| took.cpu.as_secs_f64())
         };
@@ -234,25 +235,28 @@ fn look_up(client: &mut Client, rows: u32, orders: u32, rounds: u32, figures: &m
     })
 }
 
-/// Takes the rows away, once it is seen that they have keys.
-fn empty(client: &mut Client, schema: &str, kind: Kind, rows: u32, orders: u32) -> Result<()> {
+/// What an INSERT takes, of which nothing is left once it is seen that its rows have keys.
+fn insert(client: &mut Client, schema: &str, kind: Kind, size: Size) -> Result<f64> {
+    let table = format!("{schema}.{}", kind.table);
+    client.batch_execute(&format!("VACUUM {table}")).with_context(|| format!("could not vacuum {table}"))?;
+    client.batch_execute("BEGIN").context("could not begin")?;
+    let statement = kind.insert(schema, size);
+    let (inserted, took) =
+        time(client, |client| client.execute(&statement, &[]).context("could not insert"))?;
+    ensure!(inserted == u64::from(size.rows), "{inserted} rows came into {table}");
     if schema != "plain" && schema != "empty" {
-        let (key, condition) = match kind.table {
-            "orders" => ("id_new", format!("id > {orders}")),
-            _ => ("order_id_new", "true".to_owned()),
+        let query = match kind.table {
+            "orders" => format!("SELECT count(id_new) FROM {table} WHERE id > {}", size.orders),
+            _ => format!("SELECT count(order_id_new) FROM {table}"),
         };
-        let query = format!("SELECT count({key}) FROM {schema}.{} WHERE {condition}", kind.table);
         let keys = server::number(client, &query)?;
-        ensure!(keys == i64::from(rows), "{keys} rows of {schema}.{} have keys", kind.table);
+        ensure!(keys == i64::from(size.rows), "{keys} rows of {table} have keys");
     }
-    let statement = match kind.table {
-        "orders" => format!("DELETE FROM {schema}.orders WHERE id > {orders}"),
-        _ => format!("TRUNCATE {schema}.audit"),
-    };
-    client.batch_execute(&statement).context("could not take the rows away")
+    client.batch_execute("ROLLBACK").context("could not take the rows away")?;
+    Ok(took.cpu.as_secs_f64())
 }
 
-fn prepare(server: &Server, orders: u32) -> Result<Client> {
+fn prepare(server: &Server, size: Size) -> Result<Client> {
     let mut client = server::create_database(server, "trigger")?;
     for schema in SCHEMAS {
         let create = format!(
@@ -268,7 +272,7 @@ fn prepare(server: &Server, orders: u32) -> Result<Client> {
              CREATE TABLE {schema}.audit (no bigserial PRIMARY KEY, order_id bigint NOT NULL, what text);
              {}",
             KINDS[0]
-                .insert("plain", orders, orders)
+                .insert("plain", Size { rows: size.orders, ..size })
                 .replace("INSERT INTO plain", &format!("INSERT INTO {schema}"))
         );
         client.batch_execute(&create).context("could not create the tables")?;
