@@ -9,13 +9,12 @@
 //! | [`shared_word`] | what all sessions of a server share |
 //! | [`call`], [`unguarded`] | functions that are called as those of C are, and what they do |
 //! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
-//! | [`fresh_datum`], [`uuid_result`] | results of guarded functions at little cost |
+//! | [`uuid_result`] | results of guarded functions at little cost |
 //! | [`sql`] | the SQL files and their order |
 
 mod call;
 mod clock;
 mod entropy;
-mod fresh_datum;
 mod generate;
 mod per_backend;
 mod raw_text;

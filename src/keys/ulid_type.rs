@@ -7,7 +7,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 };
 use pgrx::prelude::*;
 
-use super::fresh_datum::fresh_datum;
+use crate::server::memory::datum_of;
 
 /// A value of type `ulid`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ impl FromDatum for Ulid {
 impl IntoDatum for Ulid {
     #[inline]
     fn into_datum(self) -> Option<pg_sys::Datum> {
-        Some(fresh_datum(self.0))
+        Some(datum_of(self.0))
     }
 
     fn type_oid() -> pg_sys::Oid {
@@ -78,6 +78,6 @@ unsafe impl BoxRet for Ulid {
     #[inline]
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
         // SAFETY: see above.
-        unsafe { fcinfo.return_raw_datum(fresh_datum(self.0)) }
+        unsafe { fcinfo.return_raw_datum(datum_of(self.0)) }
     }
 }

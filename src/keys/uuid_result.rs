@@ -4,7 +4,7 @@ use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;
 use pgrx::prelude::*;
 
-use super::fresh_datum::fresh_datum;
+use crate::server::memory::datum_of;
 
 /// Returned in place of [`pgrx::Uuid`], which allocates behind a guard.
 pub(crate) struct UuidResult([u8; 16]);
@@ -23,6 +23,6 @@ unsafe impl BoxRet for UuidResult {
     #[inline]
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
         // SAFETY: see above.
-        unsafe { fcinfo.return_raw_datum(fresh_datum(self.0)) }
+        unsafe { fcinfo.return_raw_datum(datum_of(self.0)) }
     }
 }

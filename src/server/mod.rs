@@ -4,6 +4,7 @@ pub(crate) mod advisory;
 pub(crate) mod call;
 pub(crate) mod failure;
 pub(crate) mod kept;
+pub(crate) mod memory;
 pub(crate) mod prepared;
 pub(crate) mod relation;
 pub(crate) mod settings;
