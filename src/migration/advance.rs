@@ -30,7 +30,7 @@ use crate::server::relation::relation_name;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
 use crate::server::transaction::{check_own_statement, check_transaction};
-use crate::server::waiting::{backoff, is_in_use, pause};
+use crate::server::waiting::{backoff, flush_commits, is_in_use, pause};
 
 /// The first half of the advisory lock of a migration; the second is the OID of the table. "keym" in ASCII.
 const LOCK_CLASS: u32 = u32::from_be_bytes(*b"keym");
@@ -236,6 +236,8 @@ impl Progress {
         if self.tries > 0 {
             pause(backoff(self.tries));
         } else if !self.pause.is_zero() {
+            // Who commits while it rests need not flush its log.
+            flush_commits();
             pause(std::mem::take(&mut self.pause));
         }
         // In the midst of a backfill only what can be changed at once is read again.

@@ -9,7 +9,9 @@ use crate::server::memory::{allocate, datum_of};
 use crate::server::relation::number_type;
 
 unsafe extern "C-unwind" {
-    /// Of access/htup_details.h. It raises no error, and so needs no guard around it, which costs more than it does.
+    /// Of access/htup_details.h: the value of a column that the row has, and that is not NULL in it. It raises an error
+    /// only for types passed by value that are not of 1, 2, 4 or 8 bytes, which [`Column::of`] does not let in; so it
+    /// needs no guard around it, which would cost more than it does.
     fn nocachegetattr(row: pg_sys::HeapTuple, number: c_int, of: pg_sys::TupleDesc) -> pg_sys::Datum;
 }
 
@@ -143,7 +145,7 @@ impl Column {
     #[inline]
     pub(super) unsafe fn value(self, row: pg_sys::HeapTuple, of: pg_sys::TupleDesc) -> Option<Value> {
         let number = c_int::from(self.number);
-        // SAFETY: see above.
+        // SAFETY: see above; the unguarded call is for a column that the row has, and that is not NULL in it.
         unsafe {
             let nulls = Nulls::of(row);
             if self.place() < nulls.columns {
@@ -337,7 +339,7 @@ mod tests {
         }
     }
 
-    /// Values are those that PostgreSQL reads, and the short way gives the row that the long one does: for keys at any
+    /// Numbers are those that PostgreSQL reads, and the short way gives the row that the long one does: for keys at any
     /// place, with NULLs before and after them, and for rows from before the column.
     #[pg_test]
     fn a_key_is_appended_as_if_the_row_were_put_together_anew() {

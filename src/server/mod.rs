@@ -1,4 +1,4 @@
-//! What several subjects need of the server: our tables, settings, transactions, locks, waiting, names.
+//! What several subjects need of the server: our tables, settings, transactions, locks, waiting, memory, names.
 
 pub(crate) mod advisory;
 pub(crate) mod call;

@@ -14,8 +14,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long work that can wait keeps a CPU before others may have it. A kernel may let it go on for some milliseconds
 /// while those wait who have just woken up, which is as long as their transactions take.
 const TURN: Duration = Duration::from_micros(250);
-/// How many bytes of the log work that can wait leaves unflushed. Whoever commits flushes all that was logged before,
-/// others' included: after a checkpoint a batch logs whole pages, so that this may be more than a megabyte.
+/// How many bytes work that can wait logs at most before it flushes them. Whoever commits flushes all that was logged
+/// before, others' included: after a checkpoint a batch logs whole pages, so that this may be more than a megabyte.
 const UNFLUSHED: u64 = 256 * 1024;
 
 /// Whether an error says that others are at it, and that trying again will do.
@@ -59,10 +59,16 @@ pub(crate) fn backoff(tries: u32) -> Duration {
     longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
 }
 
+/// Flushes what this session has committed without waiting for the disk.
+pub(crate) fn flush_commits() {
+    // SAFETY: the end of this session's last commit, or 0, up to which the log is flushed already.
+    unsafe { pg_sys::XLogFlush(pg_sys::XactLastCommitEnd) }
+}
+
 /// The turns that work which can wait takes on a CPU and at the log.
 pub(crate) struct Turns {
     began: Instant,
-    /// Up to where the log needs no flush by this work.
+    /// Behind this the log is this work's to flush.
     flushed: pg_sys::XLogRecPtr,
 }
 
@@ -74,7 +80,7 @@ impl Turns {
     }
 
     /// Lets those go first who wait for the CPU, when this turn has lasted long enough, and takes its share of the
-    /// log's flushing. No page may be locked meanwhile.
+    /// log's flushing. Rows stay locked meanwhile; no page may be.
     pub(crate) fn give_way(&mut self) {
         // SAFETY: the end of what this transaction has logged last, or 0; the server is not in recovery, since something
         // is written.

@@ -80,6 +80,14 @@ impl Options {
             _ => None,
         }
     }
+
+    /// The extensions of others that have to be there for a version. Without plpgsql_check the tests say so and go on;
+    /// it is wanted where it can be had.
+    fn extensions(&self, purpose: Purpose, major: u32, is_packaged: bool) -> Vec<Missing> {
+        let mut needed = purpose.extensions(major);
+        needed.retain(|thing| *thing != Missing::PlpgsqlCheck || (is_packaged && !self.no_install));
+        needed
+    }
 }
 
 impl Missing {
@@ -127,27 +135,32 @@ impl Missing {
 ///
 /// When something is missing and cannot or must not be installed; the message says what to install.
 pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
-    let (pg, missing) = survey(options, purpose)?;
-    if let (Some(pg), []) = (pg, missing.as_slice()) {
-        println!("Using {} ({})", pg.version(), pg.path().display());
-        return Ok(pg);
-    }
-    println!("Missing on this machine:");
-    for thing in &missing {
-        println!("  - {}", thing.description());
-    }
-    if let Some(pg) = named(options)?.filter(|pg| !pg.is_packaged())
-        && missing.iter().any(|thing| *thing != Missing::Clang)
-    {
-        bail!("{} does not come from a package; add to it what is missing", pg.path().display());
-    }
-    install(options, &missing, purpose)?;
-    match survey(options, purpose)? {
-        (Some(pg), still) if still.is_empty() => {
-            println!("Using {} ({})", pg.version(), pg.path().display());
-            Ok(pg)
+    let mut tried: Vec<Missing> = Vec::new();
+    loop {
+        let (pg, missing) = survey(options, purpose)?;
+        match pg {
+            Some(pg) if missing.is_empty() => {
+                println!("Using {} ({})", pg.version(), pg.path().display());
+                return Ok(pg);
+            }
+            // What a version needs besides is known only once it is there.
+            _ if !tried.is_empty() && missing.iter().all(|thing| tried.contains(thing)) => {
+                bail!("still missing after the installation: {}", descriptions(&missing));
+            }
+            pg => {
+                println!("Missing on this machine:");
+                for thing in &missing {
+                    println!("  - {}", thing.description());
+                }
+                if let Some(pg) = pg.as_ref().filter(|pg| !pg.is_packaged())
+                    && missing.iter().any(|thing| *thing != Missing::Clang)
+                {
+                    bail!("{} does not come from a package; add to it what is missing", pg.path().display());
+                }
+                install(options, &missing, pg.map(|pg| pg.major()))?;
+                tried.extend(missing);
+            }
         }
-        (_, still) => bail!("still missing after the installation: {}", descriptions(&still)),
     }
 }
 
@@ -176,12 +189,10 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             if !pg.has_headers() || !pg.pgxs_program("src/test/regress/pg_regress").is_file() {
                 missing.push(Missing::Headers);
             }
-            let can_be_had = pg.is_packaged() && !options.no_install;
-            missing.extend(purpose.extensions(pg.major()).into_iter().filter(|thing| {
-                // The tests say so where this one is not there and cannot be had.
-                let is_wanted = *thing != Missing::PlpgsqlCheck || can_be_had;
-                is_wanted && thing.control().is_some_and(|file| !pg.extension_dir().join(file).is_file())
-            }));
+            let has =
+                |thing: Missing| thing.control().is_some_and(|file| pg.extension_dir().join(file).is_file());
+            let needed = options.extensions(purpose, pg.major(), pg.is_packaged());
+            missing.extend(needed.into_iter().filter(|thing| !has(*thing)));
         }
         None => {
             let is_installed = options.major().map_or(installed_major().is_some(), has_server);
@@ -189,7 +200,10 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
-            // Which version it will be is known only once packages are chosen; what it needs comes along with them.
+            // In a fresh container not before packages are listed: then the next survey tells what it needs.
+            if let Some(major) = options.major().or_else(installed_major).or_else(default_major) {
+                missing.extend(options.extensions(purpose, major, true));
+            }
         }
     }
     if !has_libclang() {
@@ -245,20 +259,20 @@ pub fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn install(options: &Options, missing: &[Missing], purpose: Purpose) -> Result<()> {
-    let named_major = options.major().or(named(options)?.map(|pg| pg.major()));
-    let known = named_major.or_else(installed_major).or_else(default_major);
+/// Installs what is missing, for the version that was found or asked for.
+fn install(options: &Options, missing: &[Missing], found: Option<u32>) -> Result<()> {
+    let wanted_major = found.or(options.major());
+    let known = wanted_major.or_else(installed_major).or_else(default_major);
     let advice = format!(
         "install it yourself (on Debian and Ubuntu: {}), or name another PostgreSQL by --pg-config PATH",
-        packages(missing, known, purpose).join(" ")
+        packages(missing, known).join(" ")
     );
     if missing.contains(&Missing::PostgreSql) {
         println!("(The package of the server also sets up a server of its own, which is not used here.)");
     }
     install_packages(options, &advice, || {
         // Before the lists were read, a fresh container knows of no packages at all.
-        let major = named_major.or_else(installed_major).or_else(default_major);
-        packages(missing, major, purpose)
+        packages(missing, wanted_major.or_else(installed_major).or_else(default_major))
     })
 }
 
@@ -298,14 +312,9 @@ fn named(options: &Options) -> Result<Option<PgConfig>> {
     options.pg_config.as_ref().map(PgConfig::from_path).transpose()
 }
 
-/// What to install: the packages of what is missing, and of what its version will turn out to need.
-fn packages(missing: &[Missing], major: Option<u32>, purpose: Purpose) -> Vec<String> {
-    let mut wanted = missing.to_vec();
-    // Without headers the survey has not found the version, and so not told what it needs.
-    if let (Some(major), true) = (major, missing.contains(&Missing::Headers)) {
-        wanted.extend(purpose.extensions(major).into_iter().filter(|thing| !missing.contains(thing)));
-    }
-    wanted.into_iter().flat_map(|thing| thing.packages(major)).collect()
+/// The packages of what is missing.
+fn packages(missing: &[Missing], major: Option<u32>) -> Vec<String> {
+    missing.iter().flat_map(|thing| thing.packages(major)).collect()
 }
 
 /// The version that the distribution's package `postgresql` stands for.
@@ -378,35 +387,35 @@ mod tests {
 
     #[test]
     fn packages_are_those_of_the_version() {
-        let missing = [Missing::PostgreSql, Missing::Headers, Missing::Clang];
+        let missing = [Missing::PostgreSql, Missing::Headers, Missing::Clang, Missing::PlpgsqlCheck];
         assert_eq!(
-            packages(&missing, Some(17), Purpose::Replication),
-            ["postgresql-17", "postgresql-server-dev-17", "clang", "libclang-dev"]
+            packages(&missing, Some(17)),
+            [
+                "postgresql-17",
+                "postgresql-server-dev-17",
+                "clang",
+                "libclang-dev",
+                "postgresql-17-plpgsql-check"
+            ]
         );
         assert_eq!(
-            packages(&missing[..2], None, Purpose::Build),
+            packages(&missing[..2], None),
             ["postgresql", "postgresql-server-dev-all"],
             "no version is known"
         );
     }
 
     #[test]
-    fn what_a_version_needs_comes_along_with_it() {
-        let missing = [Missing::PostgreSql, Missing::Headers];
-        let beside = |purpose, major| packages(&missing, major, purpose).split_off(2);
-        assert!(beside(Purpose::Build, Some(15)).is_empty());
-        assert_eq!(beside(Purpose::Replication, Some(15)), ["postgresql-15-pglogical"]);
-        assert!(beside(Purpose::Replication, Some(16)).is_empty());
-        assert_eq!(
-            beside(Purpose::Tests, Some(15)),
-            ["postgresql-15-pglogical", "postgresql-15-plpgsql-check"],
-            "or they would still be missing once all that was said to be is there"
-        );
-        assert_eq!(beside(Purpose::Tests, Some(17)), ["postgresql-17-plpgsql-check"]);
-        assert_eq!(
-            packages(&[Missing::Pglogical], Some(15), Purpose::Tests),
-            ["postgresql-15-pglogical"],
-            "nothing but what is missing where the version is known"
-        );
+    fn what_a_version_needs_is_told_before_it_is_there() {
+        let options = |no_install| Options { pg: None, pg_config: None, no_install, yes: false };
+        let needed = |purpose, major| options(false).extensions(purpose, major, true);
+        assert!(needed(Purpose::Build, 15).is_empty());
+        assert_eq!(needed(Purpose::Replication, 15), [Missing::Pglogical]);
+        assert!(needed(Purpose::Replication, 16).is_empty());
+        assert_eq!(needed(Purpose::Tests, 15), [Missing::Pglogical, Missing::PlpgsqlCheck]);
+        assert_eq!(needed(Purpose::Tests, 17), [Missing::PlpgsqlCheck]);
+        // Where it cannot be had, the tests do without the one, and not without the other.
+        assert_eq!(options(true).extensions(Purpose::Tests, 15, true), [Missing::Pglogical]);
+        assert_eq!(options(false).extensions(Purpose::Tests, 15, false), [Missing::Pglogical]);
     }
 }

@@ -5,6 +5,7 @@
 mod dumped;
 mod killed;
 mod locked;
+mod rests;
 mod standby;
 mod stopped;
 

@@ -15,8 +15,8 @@ const PAGES: i64 = 1 << 32;
 
 /// Which part of the rows of a page a batch takes. Rows that move get new entries in every index, beside the old ones,
 /// which can go only once the batch is seen by all; a B-tree is built with a tenth of each page free, so that a twelfth
-/// finds room there, while an eighth split every second page (a primary key grew to 1.57 times). Smaller parts would move
-/// hardly fewer rows, with more looks at each page.
+/// finds room there, while an eighth splits pages. Smaller parts would move hardly fewer rows, with more looks at each
+/// page.
 pub const PARTS: i64 = 12;
 /// How many ranges of pages are in hand at most.
 const MOST_WINDOWS: usize = 8;
@@ -35,9 +35,9 @@ pub struct Room {
 }
 
 impl Room {
-    /// How many of a page's rows a batch takes: a twelfth.
+    /// How many of a page's rows a batch takes: a twelfth, or one where it has fewer.
     fn part(self) -> usize {
-        self.rows.div_ceil(usize::try_from(PARTS).unwrap_or(1))
+        (self.rows / usize::try_from(PARTS).unwrap_or(1)).max(1)
     }
 
     /// How many it takes at most.
@@ -265,14 +265,16 @@ mod tests {
     fn a_batch_takes_what_stays_on_its_page() {
         let sizes = [76; 100];
         // A full page gives up a twelfth, whose room the next batch uses.
-        assert_eq!(Room { free: 0, rows: 100 }.take(&sizes, 16), 9);
-        assert_eq!(Room { free: 6 * 76, rows: 100 }.take(&sizes, 16), 9);
+        assert_eq!(Room { free: 0, rows: 100 }.take(&sizes, 16), 8);
+        assert_eq!(Room { free: 6 * 76, rows: 100 }.take(&sizes, 16), 8);
         assert_eq!(Room { free: 15 * 100, rows: 100 }.take(&sizes, 16), 15);
         // A page with much room is not done in one batch, whose size would be another one.
-        assert_eq!(Room { free: 8_000, rows: 100 }.take(&sizes, 16), 18);
+        assert_eq!(Room { free: 8_000, rows: 100 }.take(&sizes, 16), 16);
         // What is left is taken, and no more.
         assert_eq!(Room { free: 0, rows: 100 }.take(&sizes[..7], 16), 7);
         assert_eq!(Room { free: 0, rows: 3 }.take(&sizes[..3], 16), 1);
+        // No more than a page of an index has room for, where it can be helped.
+        assert_eq!(Room { free: 0, rows: 17 }.take(&sizes[..17], 16), 1);
         assert_eq!(Room { free: 0, rows: 0 }.take(&[], 16), 0);
     }
 

@@ -24,7 +24,7 @@ pub const CHAPTER: Chapter = Chapter {
             turn; every figure is that of one turn. Throttled is `key_migration_set('orders', batch_pages => 16, \
             pause => '20 ms')`, and where there is a pause, others who wait for the CPU go first within a batch, too: a \
             kernel may let a batch go on for some milliseconds, which is longer than these transactions take. And the \
-            batch flushes what it logs every 256 KiB, which whoever commits would have to otherwise. \
+            batch flushes its log every 256 KiB and at its end, which whoever commits would have to otherwise. \
             Unthrottled is as it is created, 64 pages without a pause.",
     needs: &[Need::Routine("key_migration_set")],
     tables: &[Table {

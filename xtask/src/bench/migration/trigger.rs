@@ -239,7 +239,10 @@ fn look_up(client: &mut Client, size: Size, rounds: u32, figures: &mut Figures) 
 /// What an INSERT takes, of which nothing is left once it is seen that its rows have keys.
 fn insert(client: &mut Client, schema: &str, kind: Kind, size: Size) -> Result<f64> {
     let table = format!("{schema}.{}", kind.table);
-    client.batch_execute(&format!("VACUUM {table}")).with_context(|| format!("could not vacuum {table}"))?;
+    // Each time, although rows of the last one are few.
+    client
+        .batch_execute(&format!("VACUUM (INDEX_CLEANUP ON) {table}"))
+        .with_context(|| format!("could not vacuum {table}"))?;
     client.batch_execute("BEGIN").context("could not begin")?;
     let statement = kind.insert(schema, size);
     let (inserted, took) =
