@@ -43,16 +43,6 @@ pub enum Purpose {
     Tests,
 }
 
-impl Purpose {
-    /// The extensions of others that it needs on a version.
-    fn extensions(self, major: u32) -> Vec<Missing> {
-        let replicates = self != Self::Build && major < FIRST_WITH_ORIGIN;
-        let looks = self == Self::Tests;
-        let needed = [(replicates, Missing::Pglogical), (looks, Missing::PlpgsqlCheck)];
-        needed.into_iter().filter_map(|(is_needed, thing)| is_needed.then_some(thing)).collect()
-    }
-}
-
 /// Something that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
@@ -84,9 +74,10 @@ impl Options {
     /// The extensions of others that have to be there for a version. Without plpgsql_check the tests say so and go on;
     /// it is wanted where it can be had.
     fn extensions(&self, purpose: Purpose, major: u32, is_packaged: bool) -> Vec<Missing> {
-        let mut needed = purpose.extensions(major);
-        needed.retain(|thing| *thing != Missing::PlpgsqlCheck || (is_packaged && !self.no_install));
-        needed
+        let replicates = purpose != Purpose::Build && major < FIRST_WITH_ORIGIN;
+        let looks = purpose == Purpose::Tests && is_packaged && !self.no_install;
+        let needed = [(replicates, Missing::Pglogical), (looks, Missing::PlpgsqlCheck)];
+        needed.into_iter().filter_map(|(is_needed, thing)| is_needed.then_some(thing)).collect()
     }
 }
 
@@ -201,7 +192,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             }
             missing.push(Missing::Headers);
             // In a fresh container not before packages are listed: then the next survey tells what it needs.
-            if let Some(major) = options.major().or_else(installed_major).or_else(default_major) {
+            if let Some(major) = options.major().or_else(likely_major) {
                 missing.extend(options.extensions(purpose, major, true));
             }
         }
@@ -222,6 +213,11 @@ fn installed_major() -> Option<u32> {
     let entries = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let servers = entries.flatten().filter(|entry| entry.path().join("bin/postgres").is_file());
     servers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max()
+}
+
+/// The version that it will be where none is named: one that is there, or the distribution's.
+fn likely_major() -> Option<u32> {
+    installed_major().or_else(default_major)
 }
 
 /// bindgen loads libclang, and needs the headers that come with clang.
@@ -262,7 +258,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 /// Installs what is missing, for the version that was found or asked for.
 fn install(options: &Options, missing: &[Missing], found: Option<u32>) -> Result<()> {
     let wanted_major = found.or(options.major());
-    let known = wanted_major.or_else(installed_major).or_else(default_major);
+    let known = wanted_major.or_else(likely_major);
     let advice = format!(
         "install it yourself (on Debian and Ubuntu: {}), or name another PostgreSQL by --pg-config PATH",
         packages(missing, known).join(" ")
@@ -272,7 +268,7 @@ fn install(options: &Options, missing: &[Missing], found: Option<u32>) -> Result
     }
     install_packages(options, &advice, || {
         // Before the lists were read, a fresh container knows of no packages at all.
-        packages(missing, wanted_major.or_else(installed_major).or_else(default_major))
+        packages(missing, wanted_major.or_else(likely_major))
     })
 }
 
