@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod applied;
 mod dumped;
 mod killed;
 mod locked;
