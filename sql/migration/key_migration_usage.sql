@@ -77,14 +77,12 @@ BEGIN
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
                             AND (t.tgisinternal OR p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late')))
         UNION
-        -- Generated columns; up to PostgreSQL 14 the column itself depends, later its expression.
+        -- Generated columns: their expression depends.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
         FROM used u
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         JOIN pg_catalog.pg_attrdef e ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::regclass AND e.oid OPERATOR(pg_catalog.=) d.objid
-             OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND e.adrelid OPERATOR(pg_catalog.=) d.objid
-                AND e.adnum OPERATOR(pg_catalog.=) d.objsubid
         JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
              AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
         UNION

@@ -38,7 +38,7 @@ pub(super) fn nanosecond() -> Reading {
 
 /// Asks for the memory while the server starts; called when the library is loaded.
 pub(crate) fn request() {
-    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
     at_start::request();
 }
 
@@ -47,13 +47,13 @@ pub(crate) fn request() {
 #[inline(never)]
 #[pg_guard]
 extern "C-unwind" fn attach() {
-    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
     crate::error::raise(crate::error::report(not_preloaded()));
-    #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
     on_demand::attach();
 }
 
-#[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+#[cfg(any(feature = "pg15", feature = "pg16"))]
 fn not_preloaded() -> keyspace::Error {
     keyspace::Error::new(
         keyspace::SqlState::ObjectNotInPrerequisiteState,
@@ -64,13 +64,12 @@ fn not_preloaded() -> keyspace::Error {
 }
 
 /// Up to PostgreSQL 16.
-#[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+#[cfg(any(feature = "pg15", feature = "pg16"))]
 mod at_start {
     use super::{AtomicU64, NAME, Ordering, WORD, Word, pg_guard, pg_sys};
 
     type Hook = Option<unsafe extern "C-unwind" fn()>;
 
-    #[cfg(not(feature = "pg14"))]
     static mut REQUEST_BEFORE: Hook = None;
     static mut STARTUP_BEFORE: Hook = None;
 
@@ -81,33 +80,22 @@ mod at_start {
             if !pg_sys::process_shared_preload_libraries_in_progress {
                 return;
             }
-            #[cfg(feature = "pg14")]
-            reserve();
-            #[cfg(not(feature = "pg14"))]
-            {
-                REQUEST_BEFORE = pg_sys::shmem_request_hook;
-                pg_sys::shmem_request_hook = Some(on_request);
-            }
+            REQUEST_BEFORE = pg_sys::shmem_request_hook;
+            pg_sys::shmem_request_hook = Some(on_request);
             STARTUP_BEFORE = pg_sys::shmem_startup_hook;
             pg_sys::shmem_startup_hook = Some(on_startup);
         }
     }
 
-    fn reserve() {
-        // SAFETY: called when PostgreSQL takes requests.
-        unsafe { pg_sys::RequestAddinShmemSpace(size_of::<Word>()) };
-    }
-
-    #[cfg(not(feature = "pg14"))]
     #[pg_guard]
     unsafe extern "C-unwind" fn on_request() {
-        // SAFETY: the hook of another library, which is called in its turn.
+        // SAFETY: the hook of another library, which is called in its turn; then PostgreSQL takes requests.
         unsafe {
             if let Some(before) = REQUEST_BEFORE {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| before());
             }
+            pg_sys::RequestAddinShmemSpace(size_of::<Word>());
         }
-        reserve();
     }
 
     /// Runs in the postmaster before it starts any other process, and again after a crash, when the memory is made
@@ -132,7 +120,7 @@ mod at_start {
 }
 
 /// From PostgreSQL 17 on.
-#[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+#[cfg(not(any(feature = "pg15", feature = "pg16")))]
 mod on_demand {
     use super::{AtomicU64, NAME, Ordering, WORD, Word, pg_guard, pg_sys};
 
@@ -142,14 +130,24 @@ mod on_demand {
         // SAFETY: the callback initialises memory of the size that is asked for. The server holds on to it, and this
         // process stays attached.
         let word = unsafe {
-            pg_sys::GetNamedDSMSegment(NAME.as_ptr(), size_of::<Word>(), Some(initialise), &mut found)
+            pg_sys::GetNamedDSMSegment(
+                NAME.as_ptr(),
+                size_of::<Word>(),
+                Some(initialise),
+                &mut found,
+                #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+                std::ptr::null_mut(),
+            )
         };
         WORD.store(word.cast(), Ordering::Relaxed);
     }
 
     /// Called under a lock by the process that makes the memory.
     #[pg_guard]
-    unsafe extern "C-unwind" fn initialise(place: *mut std::ffi::c_void) {
+    unsafe extern "C-unwind" fn initialise(
+        place: *mut std::ffi::c_void,
+        #[cfg(not(any(feature = "pg17", feature = "pg18")))] _: *mut std::ffi::c_void,
+    ) {
         // SAFETY: a segment starts at a page.
         unsafe { place.cast::<Word>().write(Word(AtomicU64::new(0))) };
     }

@@ -32,7 +32,7 @@ extern "C-unwind" fn refuse(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: ulid_in is strict and takes a cstring.
     let (call, text) = unsafe { (Call::new(fcinfo), Call::new(fcinfo).cstring(0)) };
     let Err(error) = ulid_text::decode(text.to_bytes()) else { return call.null() };
-    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    #[cfg(not(feature = "pg15"))]
     if soft::leave(fcinfo, &error) {
         return call.null();
     }
@@ -40,7 +40,7 @@ extern "C-unwind" fn refuse(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 }
 
 /// Errors that are left with the caller, which `pg_input_is_valid` and COPY's ON_ERROR ask for, from PostgreSQL 16 on.
-#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+#[cfg(not(feature = "pg15"))]
 mod soft {
     use std::ffi::{CString, c_char, c_int};
     use std::ptr;

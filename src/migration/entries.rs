@@ -178,7 +178,7 @@ impl Entries {
 ///
 /// # Safety
 /// It must be the description of an index.
-#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+#[cfg(not(feature = "pg15"))]
 unsafe fn is_summarizing(info: *const pg_sys::IndexInfo) -> bool {
     // SAFETY: see above.
     unsafe { (*info).ii_Summarizing }
@@ -188,7 +188,7 @@ unsafe fn is_summarizing(info: *const pg_sys::IndexInfo) -> bool {
 ///
 /// # Safety
 /// None is needed.
-#[cfg(any(feature = "pg14", feature = "pg15"))]
+#[cfg(feature = "pg15")]
 unsafe fn is_summarizing(_: *const pg_sys::IndexInfo) -> bool {
     true
 }

@@ -172,9 +172,7 @@ dependents AS (
         LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
         LEFT JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid
         LEFT JOIN pg_statistic_ext x ON d.classid = 'pg_statistic_ext'::regclass AND x.oid = d.objid
-        -- Until PostgreSQL 14 the column itself depends, from 15 on its expression.
-        LEFT JOIN pg_attrdef g ON (d.classid = 'pg_attrdef'::regclass AND g.oid = d.objid
-                                   OR d.classid = 'pg_class'::regclass AND g.adrelid = d.objid AND g.adnum = d.objsubid)
+        LEFT JOIN pg_attrdef g ON d.classid = 'pg_attrdef'::regclass AND g.oid = d.objid
                               AND (g.adrelid <> r.relation OR g.adnum <> d.refobjsubid)
         LEFT JOIN pg_attribute ga ON ga.attrelid = g.adrelid AND ga.attnum = g.adnum AND ga.attgenerated <> ''
         LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid AND n.contype = 'c'

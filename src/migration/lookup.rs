@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 
 use super::tuple::{Column, Value};
 use crate::error::{raise, report};
+use crate::server::by_version::begin_index_scan;
 use crate::server::relation::relation_name;
 
 /// How to find a row of a table by one of its columns. Plain data, so that it can lie in PostgreSQL's memory.
@@ -109,15 +110,7 @@ impl Lookup {
             let lock = pg_sys::AccessShareLock as i32;
             let table = pg_sys::table_open(self.relation, lock);
             let index = pg_sys::index_open(self.index, lock);
-            let scan = pg_sys::index_beginscan(
-                table,
-                index,
-                snapshot,
-                #[cfg(feature = "pg18")]
-                std::ptr::null_mut(),
-                1,
-                0,
-            );
+            let scan = begin_index_scan(table, index, snapshot);
             let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
             Scan { by: self.by, table, index, scan, slot, memory: pg_sys::CurrentMemoryContext }
         }

@@ -14,6 +14,7 @@ use super::derive::Derivation;
 use super::entries::Entries;
 use super::lookup::{Lookup, Scan};
 use super::tuple::{Column, Value};
+use crate::server::by_version::{buffer_lock, prune_page};
 use crate::server::waiting::Turns;
 
 /// What a key adds to a row.
@@ -245,8 +246,7 @@ impl Writer {
         // SAFETY: the buffer is pinned all the time, so that nothing on the page moves.
         unsafe {
             let buffer = pg_sys::ReadBuffer(self.relation, page);
-            // As every reader of a full page does it: what is dead makes room.
-            pg_sys::heap_page_prune_opt(self.relation, buffer);
+            prune_page(self.relation, buffer);
             let content = pg_sys::BufferGetPage(buffer);
             let (room, last) = room(buffer);
             let enough = if all { usize::MAX } else { room.most() + 1 };
@@ -297,7 +297,7 @@ impl Writer {
             self.found.clear();
             self.sizes.clear();
             let mut next = from;
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
             while next <= last && self.found.len() < enough {
                 let offset = next;
                 next += 1;
@@ -312,7 +312,7 @@ impl Writer {
                     self.sizes.push(row.t_len as usize);
                 }
             }
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+            pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
             next
         }
     }
@@ -374,27 +374,29 @@ impl Writer {
         unsafe {
             let mut failure = pg_sys::TM_FailureData::default();
             let mut lock = pg_sys::LockTupleMode::LockTupleNoKeyExclusive;
-            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            #[cfg(not(feature = "pg15"))]
             let mut indexes = pg_sys::TU_UpdateIndexes::TU_None;
             let result = pg_sys::heap_update(
                 self.relation,
                 &mut row.t_self,
                 new,
                 self.command,
+                #[cfg(feature = "pg19")]
+                0,
                 std::ptr::null_mut(),
                 self.waits,
                 &mut failure,
                 &mut lock,
-                #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+                #[cfg(not(feature = "pg15"))]
                 &mut indexes,
             );
             if result != pg_sys::TM_Result::TM_Ok {
                 return false;
             }
-            #[cfg(any(feature = "pg14", feature = "pg15"))]
+            #[cfg(feature = "pg15")]
             let (needs_entries, only_summarizing) =
                 (u32::from((*(*new).t_data).t_infomask2) & pg_sys::HEAP_ONLY_TUPLE == 0, false);
-            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            #[cfg(not(feature = "pg15"))]
             let (needs_entries, only_summarizing) = (
                 indexes != pg_sys::TU_UpdateIndexes::TU_None,
                 indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing,
@@ -414,12 +416,12 @@ impl Writer {
 unsafe fn room(buffer: pg_sys::Buffer) -> (Room, pg_sys::OffsetNumber) {
     // SAFETY: see above; the page is locked while it is looked at.
     unsafe {
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
         let content = pg_sys::BufferGetPage(buffer);
         let last = pg_sys::PageGetMaxOffsetNumber(content);
         let rows = (1..=last).filter(|offset| is_row(content, *offset)).count();
         let free = pg_sys::PageGetHeapFreeSpace(content);
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
         (Room { free, rows }, last)
     }
 }

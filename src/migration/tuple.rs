@@ -331,9 +331,9 @@ mod tests {
             for at in 1..=i16::try_from(columns).unwrap() {
                 pg_sys::TupleDescCopyEntry(shorter, at, of, at);
             }
-            #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16", feature = "pg17")))]
+            #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
             let (values, nulls) = (values.as_ptr(), nulls.as_ptr());
-            #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16", feature = "pg17"))]
+            #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
             let (values, nulls) = (values.as_ptr().cast_mut(), nulls.as_ptr().cast_mut());
             pg_sys::heap_form_tuple(shorter, values, nulls)
         }

@@ -8,6 +8,7 @@ use pgrx::spi::SpiResult;
 
 use super::catalog::Column;
 use crate::encoding::to_server;
+use crate::server::by_version::begin_index_scan;
 
 /// `InvalidStrategy` of access/stratnum.h, which the bindings lack.
 const NO_STRATEGY: pg_sys::StrategyNumber = 0;
@@ -216,10 +217,7 @@ unsafe fn walk_index(
         );
         let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
         let snapshot = pg_sys::GetActiveSnapshot();
-        #[cfg(not(feature = "pg18"))]
-        let scan = pg_sys::index_beginscan(table, relation, snapshot, 1, 0);
-        #[cfg(feature = "pg18")]
-        let scan = pg_sys::index_beginscan(table, relation, snapshot, std::ptr::null_mut(), 1, 0);
+        let scan = begin_index_scan(table, relation, snapshot);
         pg_sys::index_rescan(scan, &mut not_null, 1, std::ptr::null_mut(), 0);
         while pg_sys::index_getnext_slot(scan, direction, slot) {
             check_for_interrupts!();

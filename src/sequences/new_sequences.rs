@@ -263,10 +263,10 @@ fn may_alter(oid: pg_sys::Oid, name: &str, plan: &Plan) -> Result<(), Error> {
     let (is_owner, may_use) = unsafe {
         let (user, schema) = (pg_sys::GetUserId(), pg_sys::get_rel_namespace(oid));
         let usage = pg_sys::ACL_USAGE as pg_sys::AclMode;
-        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        #[cfg(feature = "pg15")]
         let found =
             (pg_sys::pg_class_ownercheck(oid, user), pg_sys::pg_namespace_aclcheck(schema, user, usage));
-        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        #[cfg(not(feature = "pg15"))]
         let found = (
             pg_sys::object_ownercheck(pg_sys::RelationRelationId, oid, user),
             pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, user, usage),

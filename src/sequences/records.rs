@@ -36,16 +36,12 @@ pub(super) struct Records {
 /// The timeline that the server writes, or replays.
 pub(super) fn timeline() -> SpiResult<i32> {
     // SAFETY: reads shared memory; the timeline is set before recovery is said to have ended.
-    #[cfg(not(feature = "pg14"))]
     unsafe {
         if !pg_sys::RecoveryInProgress() {
             return Ok(i32::try_from(pg_sys::GetWALInsertionTimeLine()).unwrap_or(i32::MAX));
         }
     }
-    let query = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
-                        THEN (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() AS c) \
-                        ELSE ('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.pg_walfile_name( \
-                             pg_catalog.pg_current_wal_insert_lsn()), 8))::pg_catalog.bit(32)::integer END";
+    let query = "SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() AS c";
     Spi::connect(|client| Ok(client.select(query, Some(1), &[])?.first().get_one()?.unwrap_or_default()))
 }
 

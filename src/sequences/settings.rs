@@ -32,12 +32,7 @@ pub(crate) fn register() {
         GucFlags::default(),
     );
     // SAFETY: the prefix is a NUL-terminated string, and this runs while the library is loaded.
-    unsafe {
-        #[cfg(feature = "pg14")]
-        pg_sys::EmitWarningsOnPlaceholders(c"pg_keyspace".as_ptr());
-        #[cfg(not(feature = "pg14"))]
-        pg_sys::MarkGUCPrefixReserved(c"pg_keyspace".as_ptr());
-    }
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_keyspace".as_ptr()) };
 }
 
 /// Whether one of the settings is set.

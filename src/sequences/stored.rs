@@ -4,6 +4,8 @@
 use keyspace::sequences::{NumberType, Progression};
 use pgrx::pg_sys;
 
+use crate::server::by_version::buffer_lock;
+
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
 #[repr(C)]
 struct SequenceData {
@@ -63,7 +65,7 @@ unsafe fn read_and_close(relation: pg_sys::Relation) -> State {
     // buffer is pinned and share-locked while its tuple is read, and released afterwards.
     unsafe {
         let buffer = pg_sys::ReadBuffer(relation, 0);
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
         let page = pg_sys::BufferGetPage(buffer);
         let item = pg_sys::PageGetItem(page, pg_sys::PageGetItemId(page, 1));
         let tuple = item.cast::<pg_sys::HeapTupleHeaderData>();

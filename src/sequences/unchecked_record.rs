@@ -9,6 +9,7 @@ use pgrx::{IntoDatum, pg_sys};
 use super::records;
 use super::tables::{self, own_key};
 use crate::encoding::ServerJson;
+use crate::server::by_version::primary_key_index;
 
 /// Keeps what was done with a sequence, and what it was before, as `records::keep` does, but without a privilege
 /// and without a query: whoever creates a table has no privilege on ours, and the row says nothing but what was
@@ -104,10 +105,7 @@ unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
         }
         let new = pg_sys::heap_form_tuple(columns, values.as_mut_ptr(), nulls.as_mut_ptr());
         // Numbers of dropped sequences come again, after four billion of them.
-        #[cfg(not(feature = "pg18"))]
-        let index = pg_sys::RelationGetPrimaryKeyIndex(relation);
-        #[cfg(feature = "pg18")]
-        let index = pg_sys::RelationGetPrimaryKeyIndex(relation, false);
+        let index = primary_key_index(relation);
         let scan = pg_sys::systable_beginscan(
             relation,
             index,

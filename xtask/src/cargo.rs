@@ -1,9 +1,11 @@
 //! Calls of cargo from within cargo.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{LazyLock, Once};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -60,6 +62,55 @@ fn is_set_by_outer_cargo(name: &str) -> bool {
         || ["CARGO", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 
+/// A call of cargo that compiles or looks at what is made with pgrx.
+///
+/// pgrx asks for a later compiler than this project does and compiles with ours: cargo is told to try. On such a compiler
+/// that is said, once.
+pub fn command_for_extension(subcommand: &str) -> Command {
+    let mut command = command();
+    command.arg(subcommand);
+    if let Some(compiler) = *OLDER_COMPILER {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            println!("(pgrx asks for Rust {EXTENSION_RUST}; this is {compiler}, which compiles it, too.)");
+        });
+        command.arg("--ignore-rust-version");
+    }
+    command
+}
+
+/// The version of the compiler, where that is older than the extension's manifest asks for.
+static OLDER_COMPILER: LazyLock<Option<Version>> = LazyLock::new(|| {
+    let output = Command::new("rustc").arg("--version").current_dir(workspace_root()).output().ok()?;
+    let found = Version::in_text(&String::from_utf8_lossy(&output.stdout))?;
+    (found < EXTENSION_RUST).then_some(found)
+});
+
+/// What the extension's manifest asks for, which is what pgrx does; a test compares.
+const EXTENSION_RUST: Version = Version { major: 1, minor: 96 };
+
+/// A version of Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    major: u32,
+    minor: u32,
+}
+
+impl Version {
+    /// That of `rustc 1.95.0 (59807616e 2026-04-14)` or `1.95`.
+    fn in_text(text: &str) -> Option<Self> {
+        let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+        let mut parts = number.split('.');
+        Some(Self { major: parts.next()?.parse().ok()?, minor: parts.next()?.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 /// Builds the extension for `pg` by cargo alone and returns the path of the library.
 ///
 /// # Errors
@@ -82,9 +133,9 @@ pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
 ///
 /// When it does not build; cargo's messages have been shown then.
 pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) -> Result<PathBuf> {
-    let mut command = command();
+    let mut command = command_for_extension("build");
     command
-        .args(["build", "--release", "--lib", "--package", package, "--no-default-features", "--features"])
+        .args(["--release", "--lib", "--package", package, "--no-default-features", "--features"])
         .arg(features)
         .env("PGRX_PG_CONFIG_PATH", pg.path());
     run(command, title)?;
@@ -159,6 +210,18 @@ fn forward_lines(source: impl Read + Send + 'static, sender: mpsc::Sender<String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_extension_asks_for_what_its_manifest_says() {
+        let manifest = std::fs::read_to_string(workspace_root().join("Cargo.toml")).unwrap_or_default();
+        assert!(manifest.contains(&format!("rust-version = \"{EXTENSION_RUST}\"")));
+        assert_eq!(
+            Version::in_text("rustc 1.95.0 (59807616e 2026-04-14)"),
+            Some(Version { major: 1, minor: 95 })
+        );
+        assert!(Version { major: 1, minor: 100 } > EXTENSION_RUST);
+        assert_eq!(Version::in_text("rustc"), None);
+    }
 
     #[test]
     fn variables_that_only_the_outer_cargo_sets_are_told_from_the_users() {

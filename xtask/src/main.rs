@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 use prerequisites::Purpose;
 use test::Tally;
-use versions::{Place, TESTED, Wanted};
+use versions::{Place, Wanted};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Set-up, demo and tests of pg_keyspace")]
@@ -133,7 +133,7 @@ fn run(command: &Command) -> Result<bool> {
                 bail!("--keep leaves the servers of one version running; name it");
             }
             let mut is_good = true;
-            for major in TESTED {
+            for major in versions::all(prerequisites).0 {
                 println!("\n==> PostgreSQL {major}");
                 let command = Command::Demo { prerequisites: prerequisites.of_version(major), keep: false };
                 is_good &=

@@ -9,7 +9,7 @@ use clap::Args;
 use pg_test::PgConfig;
 
 use crate::step::{Step, on_terminal};
-use crate::versions::Wanted;
+use crate::versions::{SUPPORTED, Wanted};
 
 /// The first version whose native replication can leave out what came from the other side.
 const FIRST_WITH_ORIGIN: u32 = 16;
@@ -17,7 +17,7 @@ const FIRST_WITH_ORIGIN: u32 = 16;
 /// How to come by PostgreSQL; the same for every command.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Version of PostgreSQL to use: 14 to 18, or "all" that are tested (15, 17, 18); one that is not on the machine is
+    /// Version of PostgreSQL to use: 15 to 19, or "all" that are tested (15, 17, 18, 19); one that is not on the machine is
     /// set up beside the system's, once
     #[arg(long, value_name = "VERSION")]
     pub pg: Option<Wanted>,
@@ -84,7 +84,7 @@ impl Options {
 impl Missing {
     fn description(self) -> &'static str {
         match self {
-            Self::PostgreSql => "PostgreSQL 14 to 18 (the server)",
+            Self::PostgreSql => "PostgreSQL 15 to 19 (the server)",
             Self::Headers => "the headers of PostgreSQL's server, and pg_regress",
             Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
             Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
@@ -171,8 +171,8 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
     };
     match &pg {
         Some(pg) => {
-            if !(14..=18).contains(&pg.major()) {
-                bail!("{} is not supported; PostgreSQL 14 to 18 is", pg.version());
+            if !SUPPORTED.contains(&pg.major()) {
+                bail!("{} is not supported; PostgreSQL 15 to 19 is", pg.version());
             }
             if !pg.has_server() {
                 missing.push(Missing::PostgreSql);

@@ -59,8 +59,8 @@ pub fn check_against(library: &Path) -> Result<()> {
 ///
 /// When the generator cannot be built or the library holds no SQL metadata.
 pub fn generate(library: &Path, output: &Path) -> Result<()> {
-    let mut build = cargo::command();
-    build.args(["build", "--package", "xtask_schema"]);
+    let mut build = cargo::command_for_extension("build");
+    build.args(["--package", "xtask_schema"]);
     cargo::run(build, "Building the generator of the install script")?;
     let step = Step::quiet("Generating the install script");
     let result = std::process::Command::new(cargo::target_directory().join("debug/xtask_schema"))

@@ -1,6 +1,7 @@
 //! `--pg`: which versions of PostgreSQL a command is for, and where each is found.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
@@ -8,8 +9,12 @@ use anyhow::{Result, bail};
 use crate::beside::{self, Release};
 use crate::prerequisites::{self, Options};
 
-/// The versions that are tested; on the others of 14 to 18 the extension is built.
-pub const TESTED: [u32; 3] = [15, 17, 18];
+/// The versions that the extension is for.
+pub const SUPPORTED: RangeInclusive<u32> = 15..=19;
+
+/// The versions that are tested wherever `--pg all` runs. No release of Debian has 16: it is tested as well where it is
+/// on the machine or among its packages.
+pub const TESTED: [u32; 4] = [15, 17, 18, 19];
 
 /// What `--pg` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +30,9 @@ impl FromStr for Wanted {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
-            Ok(major) if (14..=18).contains(&major) => Ok(Self::One(major)),
+            Ok(major) if SUPPORTED.contains(&major) => Ok(Self::One(major)),
             Err(_) if text == "all" => Ok(Self::All),
-            _ => Err("a version from 14 to 18, or \"all\"".to_owned()),
+            _ => Err("a version from 15 to 19, or \"all\"".to_owned()),
         }
     }
 }
@@ -69,6 +74,20 @@ fn place_of(major: u32) -> Result<Place> {
     }
 }
 
+/// The versions that `--pg all` runs, each where it is, and those that it has to leave out with the reason.
+pub fn all(options: &Options) -> (Vec<u32>, Vec<(u32, String)>) {
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    for major in SUPPORTED {
+        match place(&options.of_version(major)) {
+            // What fails there fails the run.
+            _ if TESTED.contains(&major) => found.push(major),
+            Ok(_) => found.push(major),
+            Err(error) => left_out.push((major, format!("{error:#}"))),
+        }
+    }
+    (found, left_out)
+}
+
 /// The arguments of this call for one version.
 pub fn arguments_for(major: u32) -> Vec<OsString> {
     with_version(std::env::args_os().skip(1), major)
@@ -95,10 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_14_to_18_or_all() {
+    fn versions_are_15_to_19_or_all() {
         assert_eq!("18".parse(), Ok(Wanted::One(18)));
         assert_eq!("all".parse(), Ok(Wanted::All));
-        for text in ["13", "19", "", "15.4", "All"] {
+        for text in ["14", "20", "", "15.4", "All"] {
             assert!(text.parse::<Wanted>().is_err(), "{text}");
         }
     }

@@ -166,7 +166,6 @@ macro_rules! called_as_c {
 called_as_c!(pg_finfo_rival_floor pg_finfo_rival_locked pg_finfo_rival_locked_briefly);
 
 type Hook = Option<unsafe extern "C-unwind" fn()>;
-#[cfg(not(feature = "pg14"))]
 static mut REQUEST_BEFORE: Hook = None;
 static mut STARTUP_BEFORE: Hook = None;
 
@@ -178,19 +177,13 @@ pub extern "C-unwind" fn _PG_init() {
         if !pg_sys::process_shared_preload_libraries_in_progress {
             return;
         }
-        #[cfg(feature = "pg14")]
-        pg_sys::RequestAddinShmemSpace(size_of::<Shared>());
-        #[cfg(not(feature = "pg14"))]
-        {
-            REQUEST_BEFORE = pg_sys::shmem_request_hook;
-            pg_sys::shmem_request_hook = Some(on_request);
-        }
+        REQUEST_BEFORE = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(on_request);
         STARTUP_BEFORE = pg_sys::shmem_startup_hook;
         pg_sys::shmem_startup_hook = Some(on_startup);
     }
 }
 
-#[cfg(not(feature = "pg14"))]
 #[pg_guard]
 unsafe extern "C-unwind" fn on_request() {
     // SAFETY: the hook of another library; then PostgreSQL takes requests.

@@ -16,6 +16,9 @@ pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Which packages the system was completed with.
 const COMPLETED: &str = "etc/pg_keyspace-packages";
 
+/// How the name of a package ends that is wanted from Debian's experimental, as apt writes it.
+pub const FROM_EXPERIMENTAL: &str = "/experimental";
+
 /// How much of a log is shown after a failure.
 const SHOWN_LINES: usize = 30;
 
@@ -54,13 +57,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         bootstrap(&new, release)?;
         configure(&new)?;
+        if packages.iter().any(|package| package.ends_with(FROM_EXPERIMENTAL)) {
+            add_experimental(&new)?;
+        }
         fs::write(new.join(COMPLETED), "").context("could not write")?;
         fs::rename(&new, root).context("could not rename the new system")?;
     }
     let log = root.with_extension("log");
     apt(root, &log, "Reading the lists of packages in it", &["update".to_owned()])?;
     let mut install = vec!["install".to_owned(), "--yes".to_owned(), "--no-install-recommends".to_owned()];
-    install.extend(packages.iter().cloned());
+    for package in packages {
+        install.push(match package.strip_suffix(FROM_EXPERIMENTAL) {
+            Some(name) => of_experimental(root, name)?,
+            None => package.clone(),
+        });
+    }
     apt(root, &log, "Installing PostgreSQL and a compiler in it", &install)?;
     apt(root, &log, "Clearing what was fetched", &["clean".to_owned()])?;
     fs::write(root.join(COMPLETED), packages.join("\n")).context("could not write")?;
@@ -148,13 +159,47 @@ fn acquiring(settings: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-fn apt(root: &Path, log: &Path, title: &str, arguments: &[String]) -> Result<()> {
-    let program = std::env::current_exe().context("the path of this program is unknown")?;
-    let mut command = Command::new(program);
+/// Lets apt see experimental, from which it installs nothing unless it is told to.
+fn add_experimental(root: &Path) -> Result<()> {
+    let list = root.join("etc/apt/sources.list");
+    let sources = fs::read_to_string(&list).context("debootstrap left no list of sources")?;
+    let path = root.join("etc/apt/sources.list.d/experimental.list");
+    let line = experimental_source(&sources).context("debootstrap's list of sources is not understood")?;
+    fs::write(&path, line).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// The same archive with the other suite: `deb MIRROR sid main`.
+fn experimental_source(sources: &str) -> Option<String> {
+    let fields: Vec<&str> =
+        sources.lines().find(|line| line.starts_with("deb "))?.split_whitespace().collect();
+    let uri = fields.iter().find(|field| field.contains("://") || field.starts_with("file:"))?;
+    Some(format!("deb {uri} experimental main\n"))
+}
+
+/// A package in the version that experimental has; by its name alone once it has left experimental.
+fn of_experimental(root: &Path, name: &str) -> Result<String> {
+    let output = within(root, "apt-cache").args(["madison", name]).output().context("could not ask apt")?;
+    let version = experimental_version(&String::from_utf8_lossy(&output.stdout));
+    Ok(version.map_or(name.to_owned(), |version| format!("{name}={version}")))
+}
+
+fn experimental_version(madison: &str) -> Option<String> {
+    let found = madison.lines().find(|line| line.contains("experimental/"))?;
+    Some(found.split('|').nth(1)?.trim().to_owned())
+}
+
+/// A program of the system, run as root within it.
+fn within(root: &Path, program: &str) -> Command {
+    let this = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
+    let mut command = Command::new(this);
     command.args(["as-root", "enter", "--user", "0", "--group", "0", "--directory", "/", "--root"]).arg(root);
     command.args(["--", "env", "--ignore-environment", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]);
-    command.args(["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "apt-get", "--quiet"]).args(arguments);
-    logged(&mut command, log, title)
+    command.args(["PATH=/usr/sbin:/usr/bin:/sbin:/bin", program]);
+    command
+}
+
+fn apt(root: &Path, log: &Path, title: &str, arguments: &[String]) -> Result<()> {
+    logged(within(root, "apt-get").arg("--quiet").args(arguments), log, title)
 }
 
 /// Runs a program with its output in a file, the end of which is shown when it fails.
@@ -193,6 +238,22 @@ mod tests {
         assert_eq!(mirror_in(targets, "bookworm").as_deref(), Some("http://d.example/debian/"));
         assert_eq!(mirror_in(targets, "trixie"), None);
         assert_eq!(mirror_in("stable file:/media/cdrom/\n", "trixie"), None, "not to be seen from in there");
+    }
+
+    #[test]
+    fn a_package_of_experimental_is_asked_for_by_its_version() {
+        let madison = " libpq5 |  19~rc1-1 | http://d.example/debian experimental/main amd64 Packages\n \
+                        libpq5 |     18.6-3 | http://d.example/debian sid/main amd64 Packages\n";
+        assert_eq!(experimental_version(madison).as_deref(), Some("19~rc1-1"));
+        assert_eq!(
+            experimental_version(" libpq5 | 19.0-1 | http://d.example/debian sid/main amd64 Packages"),
+            None
+        );
+        assert_eq!(
+            experimental_source("deb http://d.example/debian sid main\n").as_deref(),
+            Some("deb http://d.example/debian experimental main\n")
+        );
+        assert_eq!(experimental_source(""), None);
     }
 
     #[test]

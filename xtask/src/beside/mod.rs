@@ -30,12 +30,15 @@ pub struct Release {
     pub major: u32,
     /// Debian's name of the release.
     codename: &'static str,
+    /// Whether the release itself lacks the server, and Debian's experimental has it.
+    is_experimental: bool,
 }
 
-const RELEASES: [Release; 3] = [
-    Release { major: 15, codename: "bookworm" },
-    Release { major: 17, codename: "trixie" },
-    Release { major: 18, codename: "forky" },
+const RELEASES: [Release; 4] = [
+    Release { major: 15, codename: "bookworm", is_experimental: false },
+    Release { major: 17, codename: "trixie", is_experimental: false },
+    Release { major: 18, codename: "forky", is_experimental: false },
+    Release { major: 19, codename: "sid", is_experimental: true },
 ];
 
 impl Release {
@@ -48,13 +51,25 @@ impl Release {
     fn packages(self) -> Vec<String> {
         let tools = ["clang", "gcc", "git", "libc6-dev", "libclang-dev"].map(str::to_owned);
         let major = self.major;
-        let server = [
-            format!("postgresql-{major}"),
-            format!("postgresql-{major}-partman"),
-            format!("postgresql-{major}-pglogical"),
-            format!("postgresql-{major}-plpgsql-check"),
-            format!("postgresql-server-dev-{major}"),
-        ];
+        let server = if self.is_experimental {
+            // Each by its version: a wish for the whole of experimental would take perl and others from there.
+            let names = [
+                format!("postgresql-{major}"),
+                format!("postgresql-client-{major}"),
+                format!("postgresql-server-dev-{major}"),
+                "libpq5".to_owned(),
+                "libpq-dev".to_owned(),
+            ];
+            names.map(|name| name + make::FROM_EXPERIMENTAL).to_vec()
+        } else {
+            vec![
+                format!("postgresql-{major}"),
+                format!("postgresql-{major}-partman"),
+                format!("postgresql-{major}-pglogical"),
+                format!("postgresql-{major}-plpgsql-check"),
+                format!("postgresql-server-dev-{major}"),
+            ]
+        };
         tools.into_iter().chain(server).collect()
     }
 }

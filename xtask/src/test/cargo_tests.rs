@@ -48,14 +48,14 @@ fn run(
     filter: Option<&str>,
     tally: &mut Tally,
 ) {
-    let mut build = cargo::command();
-    build.args(["test", "--no-run"]).args(selection);
+    let mut build = cargo::command_for_extension("test");
+    build.arg("--no-run").args(selection);
     if let Err(error) = cargo::run(build, &format!("Building the tests of {subject}")) {
         return tally.broken(subject, &error);
     }
-    let mut command = cargo::command();
+    let mut command = cargo::command_for_extension("test");
     // What comes after a failure is run and counted, too.
-    command.args(["test", "--no-fail-fast"]).args(selection).args(filter).envs(environment.iter().copied());
+    command.arg("--no-fail-fast").args(selection).args(filter).envs(environment.iter().copied());
     let step = Step::quiet(format!("Testing {subject}"));
     match capture(&mut command) {
         Ok((true, output)) => {

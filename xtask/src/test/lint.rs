@@ -13,30 +13,22 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
     format.args(["fmt", "--all", "--check"]);
     check("fmt", "Checking the format", format, tally);
 
-    let mut plain = cargo::command();
-    plain.args(["clippy", "--all-targets", "--package", "keyspace", "--package", "pg_test"]);
+    let mut plain = cargo::command_for_extension("clippy");
+    plain.args(["--all-targets", "--package", "keyspace", "--package", "pg_test"]);
     plain.args(["--package", "xtask", "--package", "xtask_schema", "--", "--deny", "warnings"]);
     check("clippy", "Checking the crates with clippy", plain, tally);
 
-    let mut extension = cargo::command();
+    let mut extension = cargo::command_for_extension("clippy");
     extension
-        .args([
-            "clippy",
-            "--release",
-            "--lib",
-            "--package",
-            "pg_keyspace",
-            "--no-default-features",
-            "--features",
-        ])
+        .args(["--release", "--lib", "--package", "pg_keyspace", "--no-default-features", "--features"])
         .arg(format!("{} pg_test", pg.feature()))
         .args(["--", "--deny", "warnings"])
         .env("PGRX_PG_CONFIG_PATH", pg.path());
     check("clippy", "Checking the extension with clippy", extension, tally);
 
-    let mut rivals = cargo::command();
+    let mut rivals = cargo::command_for_extension("clippy");
     rivals
-        .args(["clippy", "--release", "--lib", "--package", "keyspace_rivals", "--features"])
+        .args(["--release", "--lib", "--package", "keyspace_rivals", "--features"])
         .arg(pg.feature())
         .args(["--", "--deny", "warnings"])
         .env("PGRX_PG_CONFIG_PATH", pg.path());

@@ -14,7 +14,7 @@ use pg_test::{Extension, InstallTree, PgConfig, Run};
 
 use crate::cargo::{self, Build};
 use crate::prerequisites::{self, Options, Purpose};
-use crate::versions::{self, Place, TESTED};
+use crate::versions::{self, Place};
 use crate::{beside, schema};
 use sql_files::Circumstances;
 pub use tally::Tally;
@@ -72,7 +72,7 @@ pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> R
     let (mut all, mut is_good) = (Tally::default(), true);
     let mut lines = String::new();
     // What is here comes last: it is upgraded to what was built beside it.
-    let mut versions = TESTED;
+    let (mut versions, left_out) = versions::all(options);
     versions.sort_by_key(|major| matches!(versions::place(&options.of_version(*major)), Ok(Place::Here)));
     for major in versions {
         println!("\n==> PostgreSQL {major}");
@@ -84,6 +84,9 @@ pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> R
         lines.push_str(&format!("PostgreSQL {major}: {found}\n"));
         is_good &= found.is_good();
         all.add(found);
+    }
+    for (major, reason) in left_out {
+        lines.push_str(&format!("PostgreSQL {major}: not tested: {reason}\n"));
     }
     println!("\n{lines}{all}");
     Ok(is_good)
