@@ -122,6 +122,8 @@ mod at_start {
 /// From PostgreSQL 17 on.
 #[cfg(not(any(feature = "pg15", feature = "pg16")))]
 mod on_demand {
+    use std::ffi::c_void;
+
     use super::{AtomicU64, NAME, Ordering, WORD, Word, pg_guard, pg_sys};
 
     /// Finds the memory, or makes it.
@@ -143,11 +145,17 @@ mod on_demand {
     }
 
     /// Called under a lock by the process that makes the memory.
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
     #[pg_guard]
-    unsafe extern "C-unwind" fn initialise(
-        place: *mut std::ffi::c_void,
-        #[cfg(not(any(feature = "pg17", feature = "pg18")))] _: *mut std::ffi::c_void,
-    ) {
+    unsafe extern "C-unwind" fn initialise(place: *mut c_void) {
+        // SAFETY: a segment starts at a page.
+        unsafe { place.cast::<Word>().write(Word(AtomicU64::new(0))) };
+    }
+
+    /// The same, as PostgreSQL 19 calls it.
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    #[pg_guard]
+    unsafe extern "C-unwind" fn initialise(place: *mut c_void, _argument: *mut c_void) {
         // SAFETY: a segment starts at a page.
         unsafe { place.cast::<Word>().write(Word(AtomicU64::new(0))) };
     }
