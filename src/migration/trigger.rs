@@ -16,9 +16,10 @@ use super::derive::Derivation;
 use super::lookup::Lookup;
 use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
-use crate::error::{raise, report};
+use crate::error::{or_raise, raise, report};
 use crate::fmgr;
 use crate::server::call::running;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 
@@ -469,11 +470,11 @@ impl Arguments {
     }
 }
 
-/// The type `ulid` beside a function of ours.
+/// The type `ulid` of the extension that a function belongs to.
 fn ulid_type(function: pg_sys::Oid) -> pg_sys::Oid {
+    let schema = or_raise(Extension::of(function)).schema();
     // SAFETY: looks up catalogs by OID and by a NUL-terminated name.
     unsafe {
-        let schema = pg_sys::get_func_namespace(function);
         let name = c"ulid";
         pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,

@@ -160,16 +160,14 @@ impl Change {
         self.carry_out(&mut steps, &records, selection)?;
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
-            Planner::SetUp(target, _) if records::may_be_kept(self.function) => {
+            Planner::SetUp(target, _) if records::may_be_kept() => {
                 if only.is_none() && altered.clone().next().is_some() {
                     records::prune(self.function)?;
                 }
                 records::keep(self.function, target, altered)?
             }
             Planner::SetUp(..) => {}
-            Planner::Reset if records::may_be_forgotten(self.function) => {
-                records::forget(self.function, altered)?
-            }
+            Planner::Reset if records::may_be_kept() => records::forget(self.function, altered)?,
             Planner::Reset => {}
         }
         Ok(steps)

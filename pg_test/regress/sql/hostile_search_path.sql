@@ -56,7 +56,7 @@ BEGIN
         EXECUTE format('CREATE DOMAIN evil.%I AS pg_catalog.%I CHECK (evil.length(NULL::pg_catalog.text) = 1)', found.typname, found.typname);
     END LOOP;
     FOR found IN
-        SELECT relname, relnamespace::regnamespace AS schema FROM pg_class
+        SELECT DISTINCT relname FROM pg_class
         WHERE relkind IN ('r', 'v') AND (relnamespace = 'pg_catalog'::regnamespace
               OR oid IN (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e'))
     LOOP
