@@ -173,6 +173,7 @@ SELECT key_migration_begin('shop.sale', 'roll back', NULL, NULL, NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
+\set SHOW_CONTEXT never
 SELECT * FROM key_migration_verify('shop.sale');
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM key_migration;
