@@ -183,6 +183,7 @@ SELECT keyspace_internal.key_migration_begin('shop.sale', 'roll back', NULL, NUL
 \echo :LAST_ERROR_SQLSTATE
 SELECT keyspace_internal.key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
+\set SHOW_CONTEXT never
 SELECT * FROM key_migration_verify('shop.sale');
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM keyspace_internal.key_migration;
