@@ -29,6 +29,7 @@ mod steps;
 mod stored;
 mod tables;
 mod unchecked_record;
+mod values;
 
 pub(crate) use settings::register as register_settings;
 
