@@ -28,6 +28,7 @@ mod steps;
 mod stored;
 mod tables;
 mod unchecked_record;
+mod values;
 
 pub(crate) use settings::register as register_settings;
 

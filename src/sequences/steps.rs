@@ -353,7 +353,10 @@ impl Change {
         for (at, (column, facts)) in entry.columns.iter().zip(&mut sequence.columns).enumerate() {
             reading.borrow_mut().clone_from(&column.relation);
             let known = known.and_then(|known| known.get(at));
-            let found = extreme::read(column, ahead, which)?;
+            // Where the index is gone since, there is nothing that is known.
+            let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
+            let found = extreme::read(column, ahead, which);
+            column.is_read.set(column.is_read.get() || found.is_some());
             *facts = match (found, known) {
                 (None, Some(known)) => column.facts(Extreme {
                     value: known.extreme,

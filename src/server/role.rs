@@ -5,6 +5,9 @@ use std::ffi::c_int;
 use pgrx::pg_sys;
 
 /// The role and the security context from before a step; both come back when it is dropped, by an error, too.
+///
+/// Where PostgreSQL raises an error, the end of the (sub)transaction puts back those that were there when it began,
+/// which are the same, or those that a subtransaction within the step began with, which are the step's.
 struct Before {
     role: pg_sys::Oid,
     context: c_int,
