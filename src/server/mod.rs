@@ -1,6 +1,7 @@
 //! What several subjects need of the server: our tables, settings, transactions, locks, waiting, memory, names.
 
 pub(crate) mod advisory;
+pub(crate) mod as_owner;
 pub(crate) mod by_version;
 pub(crate) mod call;
 pub(crate) mod failure;

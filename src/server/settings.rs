@@ -17,6 +17,15 @@ pub(crate) fn context() -> pg_sys::GucContext::Type {
 /// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
 /// On an error the transaction's end takes them back.
 pub(crate) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
+    run(settings, step, true)
+}
+
+/// As [`with`], and whatever `step` sets, by `SET` as well, is taken back, too: what code of others may have set in it.
+pub(crate) fn within_and_undo<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
+    run(settings, step, false)
+}
+
+fn run<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T, keeps: bool) -> T {
     // SAFETY: a new level of settings is opened and closed within this transaction; where `step`
     // raises an error, the abort of the transaction or subtransaction closes the level.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
@@ -37,7 +46,7 @@ pub(crate) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> 
     }
     let result = step();
     // SAFETY: closes the level opened above.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    unsafe { pg_sys::AtEOXact_GUC(keeps, level) };
     result
 }
 

@@ -1,0 +1,107 @@
+//! Steps as the owner of a relation, in which nothing can be done with the rights of the caller.
+//!
+//! Code of a table's owner can run wherever a table is read or written: index expressions and predicates, defaults,
+//! generated columns, policies, triggers. PostgreSQL's VACUUM, REINDEX and REFRESH MATERIALIZED VIEW run it as the owner under
+//! `SECURITY_RESTRICTED_OPERATION`, and so do we. Before that, the caller's own privileges have to be checked: here
+//! nothing checks them any more.
+
+use pgrx::pg_sys;
+
+use super::settings;
+
+/// The user and the security context that were there before; put back when this is dropped, on an error as well.
+///
+/// Where PostgreSQL raises an error, the end of the (sub)transaction puts back those that were there when it began,
+/// which are the same, or those that a subtransaction within the step began with, which are the owner's.
+struct Before {
+    user: pg_sys::Oid,
+    context: i32,
+}
+
+impl Before {
+    fn switch_to(owner: pg_sys::Oid) -> Self {
+        let mut before = Self { user: pg_sys::InvalidOid, context: 0 };
+        // SAFETY: both are plain variables of this backend.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
+            let restricted = before.context | pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
+            pg_sys::SetUserIdAndSecContext(owner, restricted);
+        }
+        before
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        // SAFETY: sets two plain variables of this backend, to what they were; it raises no error.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
+    }
+}
+
+/// Runs `step` as `owner`, under `SECURITY_RESTRICTED_OPERATION` and with a search_path on which nobody can put
+/// anything. Settings that `step` changes, or code of the owner in it, are taken back.
+///
+/// The caller's privileges must have been checked, and `step` must not end the transaction: PostgreSQL takes note of the
+/// user when one begins.
+pub(crate) fn as_owner<T>(owner: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
+    let before = Before::switch_to(owner);
+    // As `RestrictSearchPath()` of PostgreSQL 17 has it.
+    let result = settings::within_and_undo(&[(c"search_path", c"pg_catalog, pg_temp")], step);
+    drop(before);
+    result
+}
+
+/// The owner of a relation that is open.
+///
+/// # Safety
+/// `relation` must be open.
+pub(crate) unsafe fn owner_of(relation: pg_sys::Relation) -> pg_sys::Oid {
+    // SAFETY: an open relation has its row of pg_class.
+    unsafe { (*(*relation).rd_rel).relowner }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use super::as_owner;
+    use crate::server::subtransaction::attempt;
+
+    fn now() -> (String, String) {
+        Spi::get_two::<String, String>("SELECT current_user::text, current_setting('search_path')")
+            .map(|(user, path)| (user.unwrap(), path.unwrap()))
+            .unwrap()
+    }
+
+    fn owner() -> pg_sys::Oid {
+        Spi::run("CREATE ROLE table_owner").unwrap();
+        Spi::get_one("SELECT oid FROM pg_roles WHERE rolname = 'table_owner'").unwrap().unwrap()
+    }
+
+    #[pg_test]
+    fn fault_a06_a_step_runs_as_the_owner_and_what_it_sets_is_taken_back() {
+        let before = now();
+        let within = as_owner(owner(), || {
+            let found = now();
+            Spi::run("SET work_mem = '77MB'").unwrap();
+            // Nobody gets out of it.
+            let escape = attempt(|| Spi::run("RESET SESSION AUTHORIZATION"));
+            assert!(escape.is_err());
+            assert_eq!(now(), found, "after the end of a subtransaction within the step");
+            found
+        });
+        assert_eq!(within, ("table_owner".to_owned(), "pg_catalog, pg_temp".to_owned()));
+        assert_eq!(now(), before);
+        assert_ne!(Spi::get_one::<String>("SELECT current_setting('work_mem')").unwrap().unwrap(), "77MB");
+    }
+
+    #[pg_test]
+    fn fault_a06_an_error_puts_the_caller_back() {
+        let (before, owner) = (now(), owner());
+        let failed = attempt(|| as_owner(owner, || Spi::run("SELECT 1 / 0")));
+        assert!(failed.is_err());
+        assert_eq!(now(), before);
+    }
+}
