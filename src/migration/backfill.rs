@@ -11,6 +11,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::advance::{Progress, Times, interval};
+use super::key_type::key_type;
 use super::rows::{self, Manner};
 use super::stored::{self, Pace, TABLE};
 use crate::encoding::to_server;
@@ -121,7 +122,7 @@ impl Filling {
                 unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
                 let position = self.position(progress)?;
                 let work = self.next(&position, pace.batch_pages, left, tries);
-                let (work, rows) = self.fill(work, !pace.pause.is_zero())?;
+                let (work, rows) = self.fill(progress.function, work, !pace.pause.is_zero())?;
                 // SAFETY: the number of this transaction, or of the part of it that an error would undo.
                 Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
@@ -170,11 +171,13 @@ impl Filling {
     }
 
     /// Does the work of a batch, and says what it has come to be and how many rows it was.
-    fn fill(&self, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
+    fn fill(&self, function: pg_sys::Oid, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
         let query = |range: Range| backfill::statement(&scope, table, &range.condition());
-        let rows = |range, all, waits| rows::fill(&scope, table, range, Manner { all, waits, gives_way });
+        let key_type = key_type(self.options.target, function);
+        let rows =
+            |range, all, waits| rows::fill(&scope, table, range, Manner { all, waits, gives_way }, key_type);
         Ok(match work {
             Work::Done => (work, 0),
             Work::Unlocked(range) => {

@@ -4,7 +4,7 @@ use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
 use super::tuple::{Column, Value};
-use crate::error::{raise, report};
+use crate::error::{or_raise, raise, report};
 use crate::server::by_version::begin_index_scan;
 use crate::server::relation::relation_name;
 
@@ -33,7 +33,12 @@ impl Lookup {
                     && (*form).indisvalid
                     && (*form).indnkeyatts == 1
                     && *(*form).indkey.values.as_ptr() == by.number
-                    && pg_sys::RelationGetIndexPredicate(index).is_null();
+                    // Not by RelationGetIndexPredicate, which evaluates what is constant in it: code of the table's owner.
+                    && pg_sys::heap_attisnull(
+                        (*index).rd_indextuple,
+                        pg_sys::Anum_pg_index_indpred as i32,
+                        std::ptr::null_mut(),
+                    );
                 pg_sys::index_close(index, pg_sys::NoLock as i32);
                 if fits {
                     found = Some(oid);
@@ -82,10 +87,13 @@ impl Lookup {
         wanted: [Column; N],
         snapshot: pg_sys::Snapshot,
     ) -> Option<[Option<Value>; N]> {
-        // SAFETY: the columns exist, since whoever made this has looked at them; the values are copied before the
-        // scan ends.
+        // SAFETY: the columns exist and are what they were, which is checked; the values are copied before the scan ends.
         unsafe {
             let table = pg_sys::table_open(self.relation, pg_sys::AccessShareLock as i32);
+            or_raise(self.by.check(table));
+            for column in wanted {
+                or_raise(column.check(table));
+            }
             let mut key = pg_sys::ScanKeyData::default();
             let strategy = pg_sys::BTEqualStrategyNumber as u16;
             pg_sys::ScanKeyInit(&mut key, self.by.number, strategy, self.by.kind.equality(), value);

@@ -17,6 +17,7 @@ mod catalog;
 mod create;
 mod derive;
 mod entries;
+mod key_type;
 mod lookup;
 mod planned;
 mod rows;

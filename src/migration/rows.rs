@@ -4,6 +4,7 @@
 //! table has triggers (ours among them), and would fire those that nobody wants here; and it would say beforehand which
 //! rows it takes, while what fits on a page is known only when one looks at it.
 
+use keyspace::Error;
 use keyspace::migration::backfill::{Range, Room};
 use keyspace::migration::facts::Table;
 use keyspace::migration::scope::{Member, Scope};
@@ -13,7 +14,8 @@ use pgrx::pg_sys;
 use super::derive::Derivation;
 use super::entries::Entries;
 use super::lookup::{Lookup, Scan};
-use super::tuple::{Column, Value};
+use super::tuple::{Column, Role, Value};
+use crate::error::or_raise;
 use crate::server::by_version::{buffer_lock, prune_page};
 use crate::server::waiting::Turns;
 
@@ -58,11 +60,18 @@ pub(super) struct Manner {
     pub(super) gives_way: bool,
 }
 
-/// Gives keys to rows of these pages. The table must be a heap, and locked.
+/// Gives keys to rows of these pages. The table must be a heap, and locked; `key_type` is the type of the target's keys.
+/// Raises 42804 where a column of the table or of the one that it refers to is of another type than the migration's.
 ///
 /// Those that refer to nothing stay as they are; so do those that others have changed meanwhile, whom our triggers
 /// give keys to.
-pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manner) -> Filled {
+pub(super) fn fill(
+    scope: &Scope<'_>,
+    table: &Table,
+    range: Range,
+    manner: Manner,
+    key_type: pg_sys::Oid,
+) -> Filled {
     let mut filled = Filled::default();
     // SAFETY: the relation is an ordinary table that the caller has locked. What is opened is closed; an error gives
     // back what is held.
@@ -71,10 +80,9 @@ pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manne
         // What a query would refuse: such a table takes no UPDATE from anybody.
         pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let key_type = key_type(scope, relation);
         let mut fillers: Vec<Filler> = scope
             .members_of(table.oid)
-            .filter_map(|member| filler(scope, member, relation, key_type, snapshot))
+            .map(|member| or_raise(filler(scope, member, relation, key_type, snapshot)))
             .collect();
         let mut writer = Writer::open(scope, table, relation, manner.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
@@ -99,19 +107,6 @@ pub(super) fn fill(scope: &Scope<'_>, table: &Table, range: Range, manner: Manne
     filled
 }
 
-/// The OID of the type of the keys; every column of keys of a migration has it.
-///
-/// # Safety
-/// The relation must be open.
-unsafe fn key_type(scope: &Scope<'_>, relation: pg_sys::Relation) -> pg_sys::Oid {
-    // SAFETY: see above; the column exists once a table is prepared.
-    unsafe {
-        let oid = (*relation).rd_id.to_u32();
-        let number = scope.members_of(oid).next().map_or(0, |member| member.shadow_number);
-        pg_sys::SPI_gettypeid((*relation).rd_att, i32::from(number))
-    }
-}
-
 /// # Safety
 /// The relation must be that of the member, and open; the snapshot must be valid until what is returned is closed.
 unsafe fn filler(
@@ -120,29 +115,28 @@ unsafe fn filler(
     relation: pg_sys::Relation,
     key_type: pg_sys::Oid,
     snapshot: pg_sys::Snapshot,
-) -> Option<Filler> {
+) -> Result<Filler, Error> {
     // SAFETY: see above; columns are looked at before they are used.
     unsafe {
-        let own = |number: i16| Column::of((*relation).rd_att, number, key_type);
-        let (number, key) = (own(member.number.number)?, own(member.shadow_number)?);
+        let column = |of: pg_sys::Relation, number: i16, role: Role| {
+            Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
+        };
+        let number = column(relation, member.number.number, Role::Number)?;
+        let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let of = scope.key_of(member);
         let source = if member.is_key {
-            Source::Own { time: own(of.timestamp.number)? }
+            Source::Own { time: column(relation, of.timestamp.number, Role::Time)? }
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
-            let of_root = |number: i16| Column::of((*root).rd_att, number, key_type);
-            let columns = (
-                of_root(of.column.number.number),
-                of_root(of.column.shadow_number),
-                of_root(of.timestamp.number),
-            );
+            let by = column(root, of.column.number.number, Role::Number)?;
+            let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
+            let time = column(root, of.timestamp.number, Role::Time)?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
-            let (Some(by), Some(key), Some(time)) = columns else { return None };
             Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
-        Some(Filler { number, key, derivation, source })
+        Ok(Filler { number, key, derivation, source })
     }
 }
 

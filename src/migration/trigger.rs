@@ -13,13 +13,13 @@ use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
 
 use super::derive::Derivation;
+use super::key_type::key_type;
 use super::lookup::Lookup;
-use super::tuple::{Column, Kind, Value};
+use super::tuple::{Column, Role, Unfit, Value};
 use crate::encoding::from_server;
-use crate::error::{or_raise, raise, report};
+use crate::error::{raise, report};
 use crate::fmgr;
 use crate::server::call::running;
-use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 
@@ -387,37 +387,25 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
         let parsed = Arguments::parse(&arguments(context), is_reference)
             .filter(|parsed| is_as_made && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
-        let key_type = match parsed.target {
-            Target::Uuid => pg_sys::UUIDOID,
-            Target::Ulid => ulid_type(running(fcinfo)),
+        let key = Role::Key(key_type(parsed.target, running(fcinfo)));
+        let column = |of: pg_sys::Relation, number: i16, role: Role| match Column::of(of, number, role) {
+            Ok(column) => column,
+            Err(Unfit::Gone) => refuse_trigger(context),
+            Err(unfit) => raise(report(unfit.error((*of).rd_id))),
         };
+        let number = column(relation, parsed.number, Role::Number);
+        let own_key = column(relation, parsed.key, key);
         let root = pg_sys::Oid::from(parsed.root);
-        let own = |number: i16| Column::of((*relation).rd_att, number, key_type);
         let table = pg_sys::table_open(root, pg_sys::AccessShareLock as i32);
-        let of_root = |number: i16| Column::of((*table).rd_att, number, key_type);
-        let columns = (
-            own(parsed.number),
-            own(parsed.key),
-            of_root(parsed.root_number),
-            of_root(parsed.root_key),
-            of_root(parsed.root_time),
-        );
+        let root_number = column(table, parsed.root_number, Role::Number);
+        let root_key = column(table, parsed.root_key, key);
+        let root_time = column(table, parsed.root_time, Role::Time);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
-        let (Some(number), Some(key), Some(root_number), Some(root_key), Some(root_time)) = columns else {
-            refuse_trigger(context)
-        };
-        let fits = key.kind == Kind::Key
-            && root_key.kind == Kind::Key
-            && root_time.kind == Kind::Time
-            && [number, root_number].iter().all(|column| !matches!(column.kind, Kind::Key | Kind::Time));
-        if !fits {
-            refuse_trigger(context);
-        }
         Bound {
             key_leads: parsed.key_leads,
             derivation: Derivation::new(parsed.target, &parsed.salt),
             number,
-            key,
+            key: own_key,
             root,
             root_number,
             root_key,
@@ -467,23 +455,6 @@ impl Arguments {
             root_key,
             root_time: time.parse().ok()?,
         })
-    }
-}
-
-/// The type `ulid` of the extension that a function belongs to.
-fn ulid_type(function: pg_sys::Oid) -> pg_sys::Oid {
-    let schema = or_raise(Extension::of(function)).schema();
-    // SAFETY: looks up catalogs by OID and by a NUL-terminated name.
-    unsafe {
-        let name = c"ulid";
-        pg_sys::GetSysCacheOid(
-            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
-            pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
-            name.as_ptr().into(),
-            schema.into(),
-            pg_sys::Datum::null(),
-            pg_sys::Datum::null(),
-        )
     }
 }
 

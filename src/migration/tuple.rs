@@ -1,12 +1,14 @@
 //! Values of rows as triggers and the backfill see them: numbers, times and keys.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use keyspace::sequences::NumberType;
+use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
+use crate::encoding::from_server;
 use crate::server::memory::{allocate, datum_of};
-use crate::server::relation::number_type;
+use crate::server::relation::{number_type, relation_name, type_name};
 
 unsafe extern "C-unwind" {
     /// Of access/htup_details.h: the value of a column that the row has, and that is not NULL in it. It raises an error
@@ -44,24 +46,6 @@ impl Value {
 }
 
 impl Kind {
-    /// What a column of a type holds; `key` is the OID of the type of the new keys.
-    pub(super) fn of(type_oid: pg_sys::Oid, key: pg_sys::Oid) -> Option<Self> {
-        // SAFETY: looks up what a domain is made of.
-        let base = unsafe { pg_sys::getBaseType(type_oid) };
-        if base == key {
-            return Some(Self::Key);
-        }
-        if base == pg_sys::TIMESTAMPTZOID {
-            return Some(Self::Time);
-        }
-        match number_type(Some(base))? {
-            NumberType::Smallint => Some(Self::Smallint),
-            NumberType::Integer => Some(Self::Integer),
-            NumberType::Bigint => Some(Self::Bigint),
-            NumberType::Numeric => None,
-        }
-    }
-
     /// The function that says whether two values are equal; `ulid` is compared as `uuid` is.
     pub(super) fn equality(self) -> pg_sys::Oid {
         match self {
@@ -101,24 +85,107 @@ impl Kind {
 pub(super) struct Column {
     pub(super) number: i16,
     pub(super) kind: Kind,
+    /// The type that it is declared with.
+    declared: pg_sys::Oid,
+    /// Whether that is a domain, which may refuse values.
+    has_domain: bool,
+}
+
+/// What a migration uses a column for. It decides which types the column can have; the column does not (fault A02).
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    /// Numbers: `smallint`, `integer` or `bigint`.
+    Number,
+    /// The time that keys are derived from: `timestamptz`.
+    Time,
+    /// Keys, of the type that is the target of the migration.
+    Key(pg_sys::Oid),
+}
+
+impl Role {
+    /// What a column of a type holds, or what a domain over it holds.
+    fn kind(self, base: pg_sys::Oid) -> Option<Kind> {
+        match self {
+            Self::Number => match number_type(Some(base))? {
+                NumberType::Smallint => Some(Kind::Smallint),
+                NumberType::Integer => Some(Kind::Integer),
+                NumberType::Bigint => Some(Kind::Bigint),
+                NumberType::Numeric => None,
+            },
+            Self::Time => (base == pg_sys::TIMESTAMPTZOID).then_some(Kind::Time),
+            Self::Key(key) => (base == key && key != pg_sys::InvalidOid).then_some(Kind::Key),
+        }
+    }
+
+    /// The types that fit, for a message.
+    fn types(self) -> String {
+        match self {
+            Self::Number => "smallint, integer or bigint".to_owned(),
+            Self::Time => type_name(pg_sys::TIMESTAMPTZOID),
+            Self::Key(key) => type_name(key),
+        }
+    }
+}
+
+/// Why a column cannot be used.
+pub(super) enum Unfit {
+    /// It does not exist, or was dropped.
+    Gone,
+    /// It is of another type.
+    Type(Error),
+}
+
+impl Unfit {
+    /// The error of a migration whose column it is.
+    pub(super) fn error(self, relation: pg_sys::Oid) -> Error {
+        match self {
+            Self::Type(error) => error,
+            Self::Gone => {
+                let message =
+                    format!("a column of the key migration of table {} is gone", relation_name(relation));
+                Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .hint("CALL key_migration_rollback() to end the migration.")
+            }
+        }
+    }
 }
 
 impl Column {
-    /// A column of a relation, where it exists and is of a kind that we know; `key` is the OID of the type of the new
-    /// keys.
+    /// A column of a relation, where it exists and is of a type that fits the role.
     ///
     /// # Safety
-    /// The description must be that of an open relation.
-    pub(super) unsafe fn of(of: pg_sys::TupleDesc, number: i16, key: pg_sys::Oid) -> Option<Self> {
-        // SAFETY: the number is checked before it is used.
+    /// The relation must be open.
+    pub(super) unsafe fn of(relation: pg_sys::Relation, number: i16, role: Role) -> Result<Self, Unfit> {
+        // SAFETY: see above; looks up what a domain is made of.
         unsafe {
-            if number < 1 || i32::from(number) > (*of).natts {
-                return None;
+            let declared = type_of((*relation).rd_att, number).ok_or(Unfit::Gone)?;
+            let base = pg_sys::getBaseType(declared);
+            match role.kind(base) {
+                Some(kind) => Ok(Self { number, kind, declared, has_domain: base != declared }),
+                None => Err(Unfit::Type(wrong_type(relation, number, declared, &role.types()))),
             }
-            let type_oid = pg_sys::SPI_gettypeid(of, i32::from(number));
-            // A dropped column has no type.
-            let kind = (type_oid != pg_sys::InvalidOid).then(|| Kind::of(type_oid, key))??;
-            Some(Self { number, kind })
+        }
+    }
+
+    /// Refuses a relation in which it is no longer of the type that it was: a function that runs within the same
+    /// statement may have altered it.
+    ///
+    /// # Errors
+    /// 42804 where it is of another type, or gone.
+    ///
+    /// # Safety
+    /// The relation must be open.
+    #[inline]
+    pub(super) unsafe fn check(self, relation: pg_sys::Relation) -> Result<(), Error> {
+        // SAFETY: see above.
+        unsafe {
+            match type_of((*relation).rd_att, self.number) {
+                Some(now) if now == self.declared => Ok(()),
+                now => {
+                    let now = now.unwrap_or(pg_sys::InvalidOid);
+                    Err(wrong_type(relation, self.number, now, &type_name(self.declared)))
+                }
+            }
         }
     }
 
@@ -188,13 +255,21 @@ impl Column {
         of: pg_sys::TupleDesc,
         value: Option<Value>,
     ) -> pg_sys::HeapTuple {
-        if let (Kind::Key, Some(Value::Key(key))) = (self.kind, value) {
+        if let (Kind::Key, Some(Value::Key(key)), false) = (self.kind, value, self.has_domain) {
             // SAFETY: see above.
             if let Some(longer) = unsafe { self.appended(row, key) } {
                 return longer;
             }
         }
         let datum = value.and_then(|value| self.kind.datum(value));
+        if self.has_domain {
+            // SAFETY: a value of the type that the domain is made of; nothing is kept for the next one.
+            unsafe {
+                let memory = pg_sys::CurrentMemoryContext;
+                let value = datum.unwrap_or(pg_sys::Datum::null());
+                pg_sys::domain_check(value, datum.is_none(), self.declared, std::ptr::null_mut(), memory);
+            }
+        }
         let mut attribute = i32::from(self.number);
         let mut is_null = datum.is_none();
         let mut datum = datum.unwrap_or(pg_sys::Datum::null());
@@ -247,6 +322,39 @@ impl Column {
     }
 }
 
+/// The type of a column; `None` where there is no such column, or it was dropped.
+///
+/// # Safety
+/// The description must be that of an open relation.
+#[inline]
+unsafe fn type_of(of: pg_sys::TupleDesc, number: i16) -> Option<pg_sys::Oid> {
+    // SAFETY: the number is checked before it is used.
+    unsafe {
+        if number < 1 || i32::from(number) > (*of).natts {
+            return None;
+        }
+        let found = pg_sys::SPI_gettypeid(of, i32::from(number));
+        // A dropped column has no type.
+        (found != pg_sys::InvalidOid).then_some(found)
+    }
+}
+
+/// # Safety
+/// The relation must be open and have the column.
+#[cold]
+unsafe fn wrong_type(relation: pg_sys::Relation, number: i16, found: pg_sys::Oid, wanted: &str) -> Error {
+    // SAFETY: see above; the name is a copy, or null.
+    let (name, table) = unsafe {
+        let name = pg_sys::get_attname((*relation).rd_id, number, true);
+        let name = if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) };
+        (name, relation_name((*relation).rd_id))
+    };
+    let message = format!("column \"{name}\" of table {table} is of type {}", type_name(found));
+    Error::new(SqlState::DatatypeMismatch, message)
+        .detail(format!("The key migration needs a column of type {wanted}."))
+        .hint("Give the column back its type, or CALL key_migration_rollback().")
+}
+
 /// What lies before a row's data in memory.
 const HEADER: usize = size_of::<pg_sys::HeapTupleData>().next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize);
 
@@ -290,7 +398,7 @@ impl Nulls {
 mod tests {
     use pgrx::prelude::*;
 
-    use super::{Column, Kind, Value};
+    use super::{Column, Role, Value};
 
     /// Columns of a table, as they are read from a row.
     unsafe fn taken_apart(
@@ -357,14 +465,20 @@ mod tests {
             unsafe {
                 let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
                 let of = (*relation).rd_att;
-                let column = Column { number: i16::try_from(before).unwrap() + 1, kind: Kind::Key };
+                let role = Role::Key(pg_sys::UUIDOID);
+                let Ok(column) = Column::of(relation, i16::try_from(before).unwrap() + 1, role) else {
+                    panic!("{columns:?}")
+                };
                 for (nulls, length) in (0..32).flat_map(|nulls| (1..=columns.len()).map(move |l| (nulls, l)))
                 {
                     let row = row(of, length, nulls, before);
                     assert!(column.is_null(row));
                     for (number, taken) in (1..).zip(taken_apart(row, of)) {
                         if pg_sys::SPI_gettypeid(of, i32::from(number)) == pg_sys::INT8OID {
-                            let value = Column { number, kind: Kind::Bigint }.value(row, of);
+                            let Ok(column) = Column::of(relation, number, Role::Number) else {
+                                panic!("{number}")
+                            };
+                            let value = column.value(row, of);
                             let number_of = |(bits, _): (usize, _)| Value::Number(bits as i64);
                             assert!(value == taken.map(number_of), "{columns:?} {nulls:b} {length} {number}");
                         }

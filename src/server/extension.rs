@@ -72,41 +72,6 @@ impl Extension {
         })
     }
 
-    /// The schema that it was created in, where everything lies that is called by hand.
-    pub(crate) fn schema(self) -> pg_sys::Oid {
-        let mut key = pg_sys::ScanKeyData::default();
-        // SAFETY: pg_extension has a column oid; what is opened is closed, and the row is read before that.
-        unsafe {
-            pg_sys::ScanKeyInit(
-                &mut key,
-                pg_sys::Anum_pg_extension_oid as pg_sys::AttrNumber,
-                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-                pg_sys::F_OIDEQ.into(),
-                self.0.into(),
-            );
-            let extensions = pg_sys::table_open(pg_sys::ExtensionRelationId, pg_sys::AccessShareLock as i32);
-            let scan = pg_sys::systable_beginscan(
-                extensions,
-                pg_sys::Oid::from(pg_sys::ExtensionOidIndexId),
-                true,
-                std::ptr::null_mut(),
-                1,
-                &mut key,
-            );
-            let row = pg_sys::systable_getnext(scan);
-            let schema = if row.is_null() {
-                pg_sys::InvalidOid
-            } else {
-                let data = (*row).t_data;
-                let form = data.cast::<u8>().add((*data).t_hoff as usize);
-                (*form.cast::<pg_sys::FormData_pg_extension>()).extnamespace
-            };
-            pg_sys::systable_endscan(scan);
-            pg_sys::table_close(extensions, pg_sys::AccessShareLock as i32);
-            schema
-        }
-    }
-
     /// The first of its members in a catalog.
     fn member(self, catalog: pg_sys::Oid) -> Option<pg_sys::Oid> {
         let mut keys = [pg_sys::ScanKeyData::default(); 2];

@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use keyspace::sequences::NumberType;
 use pgrx::pg_sys;
 
+use crate::encoding::from_server;
+
 /// The name of a relation for a message, in quotation marks.
 pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
     // SAFETY: looks the OID up in the cache; the result is a copy in the current memory context, or null.
@@ -43,4 +45,10 @@ pub(crate) fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
         pg_sys::ReleaseSysCache(tuple);
         Some(owner)
     }
+}
+
+/// The name of a type for a message.
+pub(crate) fn type_name(type_oid: pg_sys::Oid) -> String {
+    // SAFETY: looks the type up; any OID has a name here, which is a copy in the current memory context.
+    from_server(unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) })
 }

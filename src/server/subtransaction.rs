@@ -47,13 +47,24 @@ impl Subtransaction {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(step())))
             .catch_others(|error| {
                 self.roll_back();
-                Err(Box::new(error))
+                Err(Box::new(to_be_raised_anew(error)))
             })
             .catch_rust_panic(|error| {
                 self.roll_back();
                 Err(Box::new(error))
             })
             .execute()
+    }
+}
+
+/// An error that is raised again, later on, whatever becomes of PostgreSQL's own record of it.
+///
+/// pgrx raises an error of PostgreSQL again out of that record, which is gone once the error is caught: what the caller got
+/// then was "errstart was not called".
+fn to_be_raised_anew(error: CaughtError) -> CaughtError {
+    match error {
+        CaughtError::PostgresError(report) => CaughtError::ErrorReport(report),
+        other => other,
     }
 }
 

@@ -255,6 +255,16 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             .detail("Triggers that fill keys fire before generated columns have their values.");
         found.push(Warning::refusal(table, error));
     }
+    // A domain over the type is fit, too.
+    let key_type = scope.options.target.type_name(&scope.facts.extension_schema);
+    if let Some(shadow) = member.shadow.filter(|shadow| shadow.type_name != key_type) {
+        let message =
+            format!("column \"{}\" of table \"{name}\" is of type {}", shadow.name, shadow.declared_type);
+        let error = Error::new(SqlState::DatatypeMismatch, message)
+            .detail(format!("The key migration needs a column of type {key_type}."))
+            .hint("Give the column back its type, or CALL key_migration_rollback().");
+        found.push(Warning::refusal(table, error));
+    }
     let mut wanted: Vec<String> = Vec::new();
     if member.shadow.is_none() {
         wanted.push(member.shadow_name.clone());

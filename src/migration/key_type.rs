@@ -1,0 +1,36 @@
+//! The type of the keys of a migration: that of its target, whatever type a column has (fault A02).
+
+use keyspace::migration::Target;
+use pgrx::pg_sys;
+
+/// Its OID; that of no type where the extension's `ulid` is gone. `function` is the function of ours that runs.
+pub(super) fn key_type(target: Target, function: pg_sys::Oid) -> pg_sys::Oid {
+    match target {
+        Target::Uuid => pg_sys::UUIDOID,
+        Target::Ulid => ulid(function),
+    }
+}
+
+/// The type `ulid` that is a member of the same extension as a function of ours, in whatever schema the two are.
+fn ulid(function: pg_sys::Oid) -> pg_sys::Oid {
+    let null = pg_sys::Datum::null();
+    // SAFETY: looks up catalogs by OID and by a NUL-terminated name; a list has as many members as it says, each a row of
+    // pg_type, and is given back.
+    unsafe {
+        let extension = pg_sys::getExtensionOfObject(pg_sys::ProcedureRelationId, function);
+        if extension == pg_sys::InvalidOid {
+            return pg_sys::InvalidOid;
+        }
+        let cache = pg_sys::SysCacheIdentifier::TYPENAMENSP as i32;
+        let list = pg_sys::SearchSysCacheList(cache, 1, c"ulid".as_ptr().into(), null, null);
+        let members = (*list).members.as_slice(usize::try_from((*list).n_members).unwrap_or(0));
+        let found = members
+            .iter()
+            .map(|member| {
+                (*pg_sys::GETSTRUCT(&raw mut (**member).tuple).cast::<pg_sys::FormData_pg_type>()).oid
+            })
+            .find(|found| pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, *found) == extension);
+        pg_sys::ReleaseCatCacheList(list);
+        found.unwrap_or(pg_sys::InvalidOid)
+    }
+}
