@@ -1,7 +1,7 @@
 -- What a migration writes, and as whom: its one column, of the type of its target, and nothing else.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA sound;
 SET search_path = sound, public;
 -- fault_a02_type_of_the_target: what is written into a column has the type of the target, or is not written.
@@ -72,4 +72,4 @@ INSERT INTO spy VALUES (2, '2024-01-01');
 SELECT count(id_new) FROM spy;
 CALL key_migration_rollback('spy');
 DROP SCHEMA sound CASCADE;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');
