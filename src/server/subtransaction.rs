@@ -47,13 +47,23 @@ impl Subtransaction {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(step())))
             .catch_others(|error| {
                 self.roll_back();
-                Err(Box::new(error))
+                Err(Box::new(to_raise_anew(error)))
             })
             .catch_rust_panic(|error| {
                 self.roll_back();
                 Err(Box::new(error))
             })
             .execute()
+    }
+}
+
+/// An error that can be raised once more after it was handled. pgrx raises again what is on PostgreSQL's own stack of
+/// errors, which is empty by then, so that an error of PostgreSQL's would become "errstart was not called"; what it has
+/// read of it is raised as a new error.
+fn to_raise_anew(error: CaughtError) -> CaughtError {
+    match error {
+        CaughtError::PostgresError(report) => CaughtError::ErrorReport(report),
+        other => other,
     }
 }
 
