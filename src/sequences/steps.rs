@@ -205,7 +205,7 @@ impl Change {
         if altered.clone().next().is_some() {
             ddl_replication::check()?;
         }
-        locks::check_room(altered.clone().count(), self.in_parts())?;
+        locks::check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
         let leaves = matches!(&self.planner, Planner::SetUp(target, _) if target.from.is_some());
         let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
         locks::lock(altered, node, self.timeout)?;
