@@ -1662,14 +1662,12 @@ BEGIN
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
                             AND (t.tgisinternal OR p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late')))
         UNION
-        -- Generated columns; up to PostgreSQL 14 the column itself depends, later its expression.
+        -- Generated columns: their expression depends.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
         FROM used u
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         JOIN pg_catalog.pg_attrdef e ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::regclass AND e.oid OPERATOR(pg_catalog.=) d.objid
-             OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND e.adrelid OPERATOR(pg_catalog.=) d.objid
-                AND e.adnum OPERATOR(pg_catalog.=) d.objsubid
         JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
              AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
         UNION
@@ -1700,7 +1698,10 @@ BEGIN
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
     -- What clients have sent, where it is counted.
     SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
-    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
+    JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass
+         AND m.refobjid OPERATOR(pg_catalog.=) e.oid AND m.deptype OPERATOR(pg_catalog.=) 'e'
+         AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND m.objsubid OPERATOR(pg_catalog.=) 0
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
         BEGIN

@@ -113,7 +113,10 @@ BEGIN
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
     -- What clients have sent, where it is counted.
     SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
-    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
+    JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass
+         AND m.refobjid OPERATOR(pg_catalog.=) e.oid AND m.deptype OPERATOR(pg_catalog.=) 'e'
+         AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND m.objsubid OPERATOR(pg_catalog.=) 0
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
         BEGIN

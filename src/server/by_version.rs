@@ -2,6 +2,10 @@
 
 use pgrx::pg_sys;
 
+/// Whether logical replication carries positions of sequences to other servers: publications of ALL SEQUENCES.
+pub(crate) const HAS_SEQUENCE_PUBLICATIONS: bool =
+    cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
+
 /// Whether the lock table ends where its settings say. Before, what was left of shared memory was there for locks, too.
 pub(crate) const LOCK_TABLE_IS_FIXED: bool =
     cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));

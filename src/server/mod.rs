@@ -3,6 +3,7 @@
 pub(crate) mod advisory;
 pub(crate) mod by_version;
 pub(crate) mod call;
+pub(crate) mod extension;
 pub(crate) mod failure;
 pub(crate) mod kept;
 pub(crate) mod memory;
