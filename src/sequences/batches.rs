@@ -22,7 +22,7 @@ use super::selection::Selection;
 use super::steps::Change;
 use super::subtransaction::attempt;
 use super::tables::{self, own_key};
-use super::{catalog, ddl_replication, identity};
+use super::{catalog, ddl_replication, identity, position_replication};
 use crate::error::{or_raise, raise, report};
 use crate::server::across_transactions::AcrossTransactions;
 use crate::server::role::owns_database;
@@ -147,6 +147,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
     let change = request.change();
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&request.selection, &records))?;
+    position_replication::warn(steps.iter().map(|step| &step.entry))?;
     let mut progress = Progress {
         change,
         feeds: request.feeds,

@@ -2,16 +2,17 @@
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 
-use keyspace::sequences::{Draw, FedColumn, NumberType};
+use keyspace::sequences::{Carrier, Draw, FedColumn, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 
 use super::defaults::Defaults;
 use super::extreme::Extreme;
+use super::position_replication;
 use super::selection::Selection;
 use super::values::whole_part;
 use crate::encoding::from_utf8;
@@ -83,8 +84,8 @@ pub(super) struct Entry {
     /// Why it is left alone whatever its state: temporary, a member of an extension, or unlogged on a standby.
     pub(super) exempt: Option<&'static str>,
     pub(super) unlogged: bool,
-    /// Whether logical replication carries its position to other servers.
-    pub(super) replicated: bool,
+    /// What replicates its position, where something does.
+    pub(super) replicated: Option<Carrier>,
     pub(super) columns: Vec<Column>,
 }
 
@@ -138,7 +139,7 @@ impl Column {
 /// that names the sequence, whatever the names are, and what the caller knows (traps S27, S28, S29).
 /// `function` is the function of ours that runs.
 pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult<Vec<Entry>> {
-    let replicated = replicated()?;
+    let carriers = position_replication::carriers()?;
     let mut defaults = Defaults::new(function);
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
     Spi::connect(|client| -> SpiResult<()> {
@@ -151,7 +152,7 @@ pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);
             let entry = match entries.entry(oid.to_u32()) {
                 Occupied(known) => known.into_mut(),
-                Vacant(new) => new.insert(entry(&row, oid, &replicated)?),
+                Vacant(new) => new.insert(entry(&row, oid, &carriers)?),
             };
             if let Some(relation_oid) = row.get(7)? {
                 entry.columns.push(column(&row, relation_oid, oid, &mut defaults)?);
@@ -169,7 +170,7 @@ pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult
     Ok(entries)
 }
 
-fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, replicated: &HashSet<u32>) -> SpiResult<Entry> {
+fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, carriers: &HashMap<u32, Carrier>) -> SpiResult<Entry> {
     let exempt = match row.get::<String>(6)?.as_deref() {
         Some("temporary") => Some("temporary"),
         Some("extension") => Some("belongs to an extension"),
@@ -183,7 +184,7 @@ fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, replicated: &HashSet<u32>
         is_visible: row.get(4)?.unwrap_or(false),
         unlogged: row.get(5)?.unwrap_or(false),
         exempt,
-        replicated: replicated.contains(&oid.to_u32()),
+        replicated: carriers.get(&oid.to_u32()).cloned(),
         columns: Vec::new(),
     })
 }
@@ -241,32 +242,4 @@ fn leave_out_descendants(entry: &mut Entry) {
     entry.columns.retain(|column| {
         !plain(column) || !column.ancestors.iter().any(|ancestor| read.contains(&ancestor.to_u32()))
     });
-}
-
-/// The sequences whose position pglogical or Spock carries to other servers (trap S14).
-fn replicated() -> SpiResult<HashSet<u32>> {
-    let mut sequences = HashSet::new();
-    for (schema, table) in
-        [(c"pglogical", "pglogical.replication_set_seq"), (c"spock", "spock.replication_set_seq")]
-    {
-        // SAFETY: looks the name up; a schema that does not exist is no error.
-        if unsafe { pg_sys::get_namespace_oid(schema.as_ptr(), true) } == pg_sys::InvalidOid {
-            continue;
-        }
-        let readable = format!(
-            "SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass('{table}') \
-             AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
-        );
-        Spi::connect(|client| -> SpiResult<()> {
-            if client.select(&readable, Some(1), &[])?.is_empty() {
-                return Ok(());
-            }
-            let query = format!("SELECT set_seqoid::pg_catalog.oid FROM {table}");
-            for row in client.select(&query, None, &[])? {
-                sequences.extend(row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32));
-            }
-            Ok(())
-        })?;
-    }
-    Ok(sequences)
 }

@@ -6,9 +6,13 @@ use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
 use super::settings;
+use crate::server::other_extensions;
 
 /// A setting of a replication tool that decides whether DDL goes to other nodes.
 struct Switch {
+    /// The extension that heeds it. Where it is not installed, the setting is a name that anybody may have given a
+    /// value (fault A01).
+    extension: &'static CStr,
     name: &'static CStr,
     /// The value with which it stays here.
     local: &'static CStr,
@@ -18,17 +22,20 @@ struct Switch {
 /// cares nothing whether the statement came from a function.
 const SWITCHES: [Switch; 4] = [
     // Spock.
-    Switch { name: c"spock.enable_ddl_replication", local: c"off" },
+    Switch { extension: c"spock", name: c"spock.enable_ddl_replication", local: c"off" },
     // pgactive, and what it is made from.
-    Switch { name: c"pgactive.skip_ddl_replication", local: c"on" },
-    Switch { name: c"bdr.skip_ddl_replication", local: c"on" },
+    Switch { extension: c"pgactive", name: c"pgactive.skip_ddl_replication", local: c"on" },
+    Switch { extension: c"bdr", name: c"bdr.skip_ddl_replication", local: c"on" },
     // EDB Postgres Distributed, where the value may name what is replicated.
-    Switch { name: c"bdr.ddl_replication", local: c"off" },
+    Switch { extension: c"bdr", name: c"bdr.ddl_replication", local: c"off" },
 ];
 
 impl Switch {
     /// Whether DDL goes to other nodes as it stands.
     fn is_on(&self) -> bool {
+        if !other_extensions::is_installed(self.extension) {
+            return false;
+        }
         let mut is_true = false;
         // SAFETY: a setting that does not exist gives null; the value is a string that is read at once.
         let is_boolean = unsafe {
@@ -123,8 +130,8 @@ mod tests {
     fn trap_s15_a_setting_that_the_caller_may_not_change_is_refused() {
         Spi::run("CREATE ROLE guest").unwrap();
         let switches = [
-            Switch { name: c"pg_keyspace.no_such_setting", local: c"off" },
-            Switch { name: c"log_statement_stats", local: c"on" },
+            Switch { extension: c"plpgsql", name: c"pg_keyspace.no_such_setting", local: c"off" },
+            Switch { extension: c"plpgsql", name: c"log_statement_stats", local: c"on" },
         ];
         assert!(check_all(&switches).is_ok(), "a superuser may");
         Spi::run("SET ROLE guest").unwrap();
@@ -136,7 +143,7 @@ mod tests {
         );
         Spi::run("RESET ROLE; SET log_statement_stats = on; SET ROLE guest").unwrap();
         assert!(check_all(&switches).is_ok(), "it is as it should be");
-        let switches = [Switch { name: c"log_statement_stats", local: c"off" }];
+        let switches = [Switch { extension: c"plpgsql", name: c"log_statement_stats", local: c"off" }];
         assert!(check_all(&switches).is_err(), "now the other way around");
     }
 }

@@ -8,14 +8,22 @@ use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
 
+use super::failure::Failure;
 use super::steps::Step;
 use super::{settings, subtransaction, tables};
+use crate::server::by_version::LOCK_TABLE_IS_FIXED;
+use crate::server::settings::with_own_settings;
 pub(super) use crate::server::waiting::{is_in_use, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// From which part of the lock table on a set-up in one transaction names the other form.
 const MANY: usize = 8;
+
+/// How many locks a transaction holds besides those of the relations that it alters: of catalogs, of tables of ours
+/// and of itself. Once others are locked in such numbers, none of these is a fast-path lock any more.
+const BESIDES: usize = 16;
 
 /// The lock that keeps set-ups of a database apart.
 fn setup_lock(function: pg_sys::Oid) -> Result<WorkLock, Error> {
@@ -69,21 +77,26 @@ fn busy() -> Error {
 }
 
 /// Refuses to lock more sequences at once than the server has room for, and names the other form where they are
-/// many (trap S20): `in_parts`. What fits beyond the room that is promised belongs to everybody.
-pub(super) fn check_room(sequences: usize, in_parts: &str) -> Result<(), Error> {
-    let room = room();
-    if sequences > room {
+/// many (trap S20): `in_parts`.
+pub(super) fn check_room(
+    sequences: impl Iterator<Item = pg_sys::Oid> + Clone,
+    in_parts: &str,
+) -> Result<(), Failure> {
+    let count = sequences.clone().count();
+    let room = room(sequences)?;
+    if count > room {
         return Err(Error::new(
             SqlState::OutOfMemory,
-            format!("{sequences} sequences are too many to be locked in one transaction"),
+            format!("{count} sequences are too many to be locked in one transaction"),
         )
-        .detail(format!("The server has room for {room} locks."))
-        .hint(format!("{in_parts} Or raise \"max_locks_per_transaction\".")));
+        .detail(room_detail(room))
+        .hint(format!("{in_parts} Or raise \"max_locks_per_transaction\"."))
+        .into());
     }
-    if sequences > room / MANY {
+    if count > promised() / MANY {
         ErrorReport::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("{sequences} sequences stay locked until this transaction ends"),
+            format!("{count} sequences stay locked until this transaction ends"),
             "pg_keyspace",
         )
         .set_hint(in_parts)
@@ -92,11 +105,44 @@ pub(super) fn check_room(sequences: usize, in_parts: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// How many locks the server has room for.
-pub(super) fn room() -> usize {
+/// How much room there is, as a sentence.
+pub(super) fn room_detail(room: usize) -> String {
+    let more = if LOCK_TABLE_IS_FIXED { " more" } else { "" };
+    format!("The server has room for {room}{more} locks.")
+}
+
+/// How many locks the settings promise.
+fn promised() -> usize {
     // SAFETY: a plain integer, set before a backend starts.
     let backends = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
     number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"))
+}
+
+/// How many of these relations can be locked. What fits beyond that, until PostgreSQL 18, belongs to everybody. From
+/// 19 on nothing does: what others hold by now counts, and what the transaction needs besides.
+pub(super) fn room(wanted: impl Iterator<Item = pg_sys::Oid> + Clone) -> SpiResult<usize> {
+    let promised = promised();
+    // Few fit whatever others hold, unless those are about to fill the table themselves; looking holds them up.
+    if !LOCK_TABLE_IS_FIXED || wanted.clone().count() <= promised / MANY {
+        return Ok(promised);
+    }
+    let wanted: Vec<pg_sys::Oid> = wanted.collect();
+    // Each place is that of an object, however many hold it.
+    let query = "SELECT count(*) FROM \
+         (SELECT DISTINCT l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid, \
+                 l.objid, l.objsubid \
+          FROM pg_locks l \
+          WHERE NOT l.fastpath AND l.mode <> 'SIReadLock' \
+            AND NOT (l.locktype = 'relation' AND l.database = $1 AND l.relation = ANY ($2))) AS held";
+    // SAFETY: set before a backend runs its first statement.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    let held: i64 = with_own_settings(|| {
+        Spi::connect(|client| {
+            let found = client.select(query, Some(1), &[database.into(), wanted.into()])?;
+            SpiResult::Ok(found.first().get_one()?.unwrap_or(0))
+        })
+    })?;
+    Ok(promised.saturating_sub(usize::try_from(held).unwrap_or(usize::MAX)).saturating_sub(BESIDES))
 }
 
 /// The value of an integer setting.

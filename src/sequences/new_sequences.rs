@@ -219,7 +219,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         max_value: form.progression.max_value,
         cycle: form.progression.cycle,
         unlogged: false,
-        replicated: false,
+        replicated: None,
         last_value: state.last_value,
         is_called: state.is_called,
         former: None,

@@ -18,7 +18,7 @@ use super::request::running;
 use super::selection::Selection;
 use super::steps::{Change, Planner, Step};
 use super::tables::own_key;
-use super::{catalog, identity, peers};
+use super::{catalog, identity, peers, position_replication};
 use crate::encoding::{ServerJson, from_utf8};
 use crate::error::or_raise;
 
@@ -86,6 +86,7 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
             }
         }
     }
+    let publications = position_replication::publications()?;
     let (system_identifier, database) = own_key();
     let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
                          pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), \
@@ -104,6 +105,10 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
         database_oid: database.to_u32(),
         started_at: peers::started_at()?,
         time: time.unwrap_or_default(),
+        sequence_publications: publications.into_iter().map(|publication| publication.name).collect(),
+        sequence_subscriptions: position_replication::subscription_names(
+            steps.iter().map(|step| &step.entry),
+        ),
         sequences,
     })
 }

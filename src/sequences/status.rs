@@ -18,7 +18,10 @@ use super::request::running;
 use super::selection::Selection;
 use super::setup::percent;
 use super::steps::{Change, Planner, Step};
-use super::{catalog, ddl_replication, identity, node_state, peers, steps, stored};
+use super::{
+    catalog, ddl_replication, identity, insert_conflicts, node_state, peers, position_replication, steps,
+    stored,
+};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::versions;
@@ -46,10 +49,12 @@ fn interleaved_sequences_status(
     ),
 > {
     let function = running(fcinfo);
-    let (seen, class) = match see(function) {
+    let found = see(function).and_then(|found| Ok((found, position_replication::publications()?)));
+    let ((seen, class), publications) = match found {
         Ok(found) => found,
         Err(failure) => failure.raise(),
     };
+    let is_published = !publications.is_empty();
     TableIterator::new(seen.into_iter().map(move |Seen { entry, sequence, status, is_known }| {
         let mut findings: Vec<_> = status.findings.iter().map(Finding::name).collect();
         if class.is_none() {
@@ -61,6 +66,9 @@ fn interleaved_sequences_status(
             findings.push("permission denied");
         } else if !is_known {
             findings.push("locked");
+        }
+        if is_published && entry.exempt.is_none() {
+            findings.push("position published");
         }
         (
             entry.oid,
@@ -129,7 +137,7 @@ fn check_interleaved_sequences(
         name!(peer, Option<i32>),
         name!(finding, &'static str),
         name!(detail, ServerText),
-        name!(hint, &'static str),
+        name!(hint, ServerText),
     ),
 > {
     let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
@@ -141,7 +149,7 @@ fn check_interleaved_sequences(
 
 /// A row of the check.
 type Found =
-    (&'static str, Option<pg_sys::Oid>, Option<i32>, Option<i32>, &'static str, ServerText, &'static str);
+    (&'static str, Option<pg_sys::Oid>, Option<i32>, Option<i32>, &'static str, ServerText, ServerText);
 
 fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
     let peers = peers::read(peers)?;
@@ -158,9 +166,19 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
         rows.push((Severity::Warning, ddl_is_replicated(class, setting)));
     }
     if let Some((detail, hint)) = versions::difference()? {
-        let found =
-            ("warning", None, class.map(Class::node), None, "versions differ", ServerText(detail), hint);
+        let found = of_node(Severity::Warning, class, "versions differ", detail, hint);
         rows.push((Severity::Warning, found));
+    }
+    for publication in position_replication::publications()? {
+        let (detail, hint) = (publication.detail(), publication.hint());
+        rows.push((
+            Severity::Warning,
+            of_node(Severity::Warning, class, "positions published", detail, hint),
+        ));
+    }
+    for conflicts in insert_conflicts::of_subscriptions()? {
+        let (detail, hint) = (conflicts.detail(), conflicts.hint());
+        rows.push((Severity::Error, of_node(Severity::Error, class, "insert conflicts", detail, hint)));
     }
     let oids: HashMap<&str, pg_sys::Oid> =
         steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();
@@ -201,8 +219,20 @@ fn row(
         None,
         finding.name(),
         ServerText(finding.detail(sequence, status)),
-        finding.hint(),
+        ServerText(finding.hint().into_owned()),
     )
+}
+
+/// What is wrong with this node as a whole.
+fn of_node(
+    severity: Severity,
+    class: Option<Class>,
+    finding: &'static str,
+    detail: String,
+    hint: impl Into<String>,
+) -> Found {
+    let node = class.map(Class::node);
+    (severity.name(), None, node, None, finding, ServerText(detail), ServerText(hint.into()))
 }
 
 /// What is wrong between this node and another.
@@ -214,7 +244,8 @@ fn row_of_peer(oids: &HashMap<&str, pg_sys::Oid>, class: Option<Class>, finding:
         _ => finding.detail,
     };
     let severity = finding.severity.name();
-    (severity, oid, class.map(Class::node), finding.peer, finding.name, ServerText(detail), finding.hint)
+    let (detail, hint) = (ServerText(detail), ServerText(finding.hint.to_owned()));
+    (severity, oid, class.map(Class::node), finding.peer, finding.name, detail, hint)
 }
 
 /// A database that has no node; it may be a copy of one (trap S13).
@@ -235,14 +266,15 @@ fn no_node(other: Option<Class>) -> Found {
             "Call setup_interleaved_sequences(node, nodes).",
         ),
     };
-    ("error", None, None, other.map(Class::node), finding, ServerText(detail), hint)
+    let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
+    ("error", None, None, other.map(Class::node), finding, detail, hint)
 }
 
 /// DDL that goes to other nodes (trap S15).
 fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
     let detail = format!("\"{setting}\" carries DDL to the other nodes, an ALTER SEQUENCE by hand as well.");
     let hint = "Switch it off for what you alter of sequences by hand; the functions of this extension do so themselves.";
-    ("warning", None, class.map(Class::node), None, "DDL replication", ServerText(detail), hint)
+    of_node(Severity::Warning, class, "DDL replication", detail, hint)
 }
 
 /// A sequence of which the definition alone may be told.
@@ -293,5 +325,6 @@ fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
         return None;
     };
     let oid = Some(step.entry.oid);
-    Some(("warning", oid, class.map(Class::node), None, finding, ServerText(detail), hint))
+    let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
+    Some(("warning", oid, class.map(Class::node), None, finding, detail, hint))
 }

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::locks::{self, Timeout};
 use super::records::{self, Records};
 use super::selection::Selection;
-use super::{ddl_replication, settings, stored, subtransaction, tables};
+use super::{ddl_replication, position_replication, settings, stored, subtransaction, tables};
 use crate::encoding::to_server;
 use crate::error::report;
 
@@ -157,6 +157,9 @@ impl Change {
         let mut steps = catalog::with_own_settings(|| self.plan_before(selection, &records, true))?;
         self.check(&steps)?;
         self.warn_of_skipped(&steps);
+        if only.is_none() && matches!(self.planner, Planner::SetUp(..)) {
+            position_replication::warn(steps.iter().map(|step| &step.entry))?;
+        }
         self.carry_out(&mut steps, &records, selection)?;
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
@@ -203,7 +206,7 @@ impl Change {
         if altered.clone().next().is_some() {
             ddl_replication::check()?;
         }
-        locks::check_room(altered.clone().count(), self.in_parts())?;
+        locks::check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
         let leaves = matches!(&self.planner, Planner::SetUp(target, _) if target.from.is_some());
         let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
         locks::lock(altered, node, self.timeout)?;
@@ -398,7 +401,7 @@ pub(super) fn sequence(
         max_value: form.progression.max_value,
         cycle: form.progression.cycle,
         unlogged: entry.unlogged,
-        replicated: entry.replicated,
+        replicated: entry.replicated.clone(),
         last_value: state.last_value,
         is_called: state.is_called,
         former: records.former(entry.oid, form.progression.increment),

@@ -2,6 +2,14 @@
 
 use pgrx::pg_sys;
 
+/// Whether logical replication carries positions of sequences to other servers: publications of ALL SEQUENCES.
+pub(crate) const HAS_SEQUENCE_PUBLICATIONS: bool =
+    cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
+
+/// Whether the lock table ends where its settings say. Before, what was left of shared memory was there for locks, too.
+pub(crate) const LOCK_TABLE_IS_FIXED: bool =
+    cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
+
 /// How a buffer is locked, as [`pg_sys::LockBuffer`] takes it.
 #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
 pub(crate) mod buffer_lock {

@@ -7,6 +7,7 @@ pub(crate) mod call;
 pub(crate) mod extension;
 pub(crate) mod failure;
 pub(crate) mod memory;
+pub(crate) mod other_extensions;
 pub(crate) mod prepared;
 pub(crate) mod relation;
 pub(crate) mod role;

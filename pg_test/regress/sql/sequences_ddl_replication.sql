@@ -1,5 +1,5 @@
--- trap_s15: where DDL is replicated, what alters sequences stays on this node. The tools are not here; their
--- settings are, as names that nobody has claimed.
+-- trap_s15: where DDL is replicated, what alters sequences stays on this node. The tools are not here: stand-ins have
+-- their names, and their settings are names that nobody has claimed.
 SET client_min_messages = warning;
 CREATE SCHEMA ddl;
 SET search_path = ddl, public;
@@ -20,6 +20,17 @@ SELECT action FROM setup_interleaved_sequences(2, sequences => '{s}');
 SELECT action FROM reset_interleaved_sequences('{s}');
 SELECT DISTINCT spock, pgactive, bdr_skip, bdr FROM seen;
 TRUNCATE seen;
+-- fault_a01_settings_of_what_is_not_installed: they are left alone.
+SET spock.enable_ddl_replication = on;
+SET bdr.ddl_replication = 'all';
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{s}');
+SELECT count(*) FROM check_interleaved_sequences() WHERE finding LIKE 'DDL%';
+SELECT action FROM reset_interleaved_sequences('{s}');
+SELECT DISTINCT spock, pgactive, bdr_skip, bdr FROM seen;
+TRUNCATE seen;
+CREATE EXTENSION spock;
+CREATE EXTENSION pgactive;
+CREATE EXTENSION bdr;
 -- Each is set while sequences are altered, and is afterwards what it was.
 SET spock.enable_ddl_replication = on;
 SET pgactive.skip_ddl_replication = off;
@@ -39,6 +50,7 @@ ALTER SEQUENCE s INCREMENT 1;
 SELECT spock, pgactive, bdr_skip, bdr FROM seen;
 TRUNCATE seen;
 -- An error takes them back, too.
+\set SHOW_CONTEXT never
 CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 CREATE EVENT TRIGGER regress_keyspace_fail ON ddl_command_end WHEN TAG IN ('ALTER SEQUENCE') EXECUTE FUNCTION fail();
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{s}');
@@ -71,4 +83,5 @@ BEGIN;
 SET LOCAL spock.enable_ddl_replication = on;
 SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE finding LIKE 'DDL%';
 ROLLBACK;
+DROP EXTENSION spock, pgactive, bdr;
 DROP SCHEMA ddl CASCADE;

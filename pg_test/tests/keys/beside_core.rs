@@ -1,5 +1,7 @@
 //! Keys of ours among those of PostgreSQL's own `uuidv7()`, which there is from version 18 on.
 
+use pg_test::skip;
+
 use crate::preload::{DATABASE, start};
 
 /// Pairs of keys that are made one right after the other.
@@ -16,8 +18,10 @@ fn keys_of_both_generators_are_in_the_order_in_which_they_were_made() {
     let server = start(&[]);
     let major = server.tree().major();
     if major < 18 {
-        println!("skipped: PostgreSQL {major} has no uuidv7()");
-        return;
+        return skip(
+            "keys_of_both_generators_are_in_the_order_in_which_they_were_made",
+            "PostgreSQL has no uuidv7() before 18",
+        );
     }
     let mut client = server.connect(DATABASE).unwrap();
     client.batch_execute("SET timezone = 'UTC'").unwrap();
@@ -46,4 +50,34 @@ fn keys_of_both_generators_are_in_the_order_in_which_they_were_made() {
         0
     );
     assert_eq!(count("SELECT count(*) FROM pair WHERE uuid_extract_version(ours) <> 7"), 0);
+}
+
+/// The casts between uuid and bytea and the encoding base32hex, which there are from version 19 on, beside ours.
+#[test]
+fn casts_and_text_forms_of_core_beside_ours() {
+    let server = start(&[]);
+    let major = server.tree().major();
+    if major < 19 {
+        return skip("casts_and_text_forms_of_core_beside_ours", "uuid has no casts before PostgreSQL 19");
+    }
+    let mut client = server.connect(DATABASE).unwrap();
+    client.batch_execute("CREATE TABLE key AS SELECT uuidv7() AS id FROM generate_series(1, 1000)").unwrap();
+    let mut wrong = |what: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM key WHERE ({what}) IS NOT TRUE");
+        client.query_one(&query, &[]).unwrap().get(0)
+    };
+    // All ways between the three types give the same 16 bytes.
+    assert_eq!(
+        wrong("id::bytea = id::ulid::bytea AND id::bytea::ulid = id::ulid AND id::bytea::uuid = id"),
+        0
+    );
+    // Core's text form has the digits of base 32 from the left, padded; ours is that of ULID, from the right. Without the
+    // padding one can be read as the other, and is then another key.
+    assert_eq!(wrong("encode(id::bytea, 'base32hex') LIKE repeat('_', 26) || '======'"), 0);
+    assert_eq!(wrong("left(encode(id::bytea, 'base32hex'), 26) <> id::ulid::text"), 0);
+    // Both are in the order of the keys.
+    let ordered = "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY id) AS a,
+                       row_number() OVER (ORDER BY encode(id::bytea, 'base32hex') COLLATE \"C\") AS b,
+                       row_number() OVER (ORDER BY id::ulid::text COLLATE \"C\") AS c FROM key) AS o WHERE a <> b OR a <> c";
+    assert_eq!(client.query_one(ordered, &[]).unwrap().get::<_, i64>(0), 0);
 }

@@ -210,3 +210,28 @@ fn a_session_that_ends_between_two_transactions_takes_nothing_with_it() {
     assert_eq!(in_order(&mut client), (3, 0));
     assert!(!server.log().unwrap().contains("terminated by signal"), "no backend crashed");
 }
+
+/// What is not ours to handle goes on as it came, wherever the set-up waits.
+#[test]
+fn a_set_up_that_is_cancelled_says_so() {
+    let server = start(&[]);
+    let mut client = server.connect("postgres").unwrap();
+    make_tables(&mut client, 3);
+    let mut other = server.connect("postgres").unwrap();
+    let mut open = other.transaction().unwrap();
+    open.batch_execute("SELECT nextval('t1_id_seq')").unwrap();
+    client.batch_execute("SET statement_timeout = '200 ms'").unwrap();
+    for waiting in [
+        "SELECT * FROM setup_interleaved_sequences(1, 2, lock_timeout => '1 min')",
+        "DO $$ BEGIN PERFORM * FROM setup_interleaved_sequences(1, 2, lock_timeout => '1 min'); END $$",
+        "CALL setup_interleaved_sequences_in_batches(1, 2, lock_timeout => '1 min')",
+    ] {
+        let error = client.batch_execute(waiting).unwrap_err();
+        assert_eq!((code(&error), error.to_string().contains("errstart")), ("57014", false), "{error:?}");
+    }
+    open.batch_execute("LOCK TABLE t2").unwrap();
+    let error = client
+        .batch_execute("SELECT * FROM check_interleaved_sequences(lock_timeout => '1 min')")
+        .unwrap_err();
+    assert_eq!(code(&error), "57014", "{error:?}");
+}

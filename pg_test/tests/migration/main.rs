@@ -6,6 +6,7 @@ mod applied;
 mod dumped;
 mod killed;
 mod locked;
+mod repack;
 mod rests;
 mod standby;
 mod stopped;

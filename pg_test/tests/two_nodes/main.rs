@@ -7,4 +7,5 @@ mod collisions;
 mod crash;
 mod guard;
 mod pair;
+mod sequence_sync;
 mod ulid;

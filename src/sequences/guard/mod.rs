@@ -218,13 +218,15 @@ fn check(steps: &[Step]) -> Result<(), Error> {
 }
 
 /// Locks all tables that are changed, or none, as a set-up locks its sequences.
-fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Error> {
-    let (tables, room) = (wanted.0.len(), locks::room());
+fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
+    let tables = wanted.0.len();
+    let room = locks::room(wanted.0.keys().copied().map(pg_sys::Oid::from))?;
     if tables > room {
         let message = format!("{tables} tables are too many to be locked in one transaction");
         return Err(Error::new(SqlState::OutOfMemory, message)
-            .detail(format!("The server has room for {room} locks."))
-            .hint("Name some at a time, by schemas or tables. Or raise \"max_locks_per_transaction\"."));
+            .detail(locks::room_detail(room))
+            .hint("Name some at a time, by schemas or tables. Or raise \"max_locks_per_transaction\".")
+            .into());
     }
     let locks = wanted.0.iter().map(|(oid, (name, lock))| Wanted {
         oid: pg_sys::Oid::from(*oid),
@@ -238,7 +240,8 @@ fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Error> {
         )
         .detail("A transaction that has used it is still open; while it is waited for, nobody else can write to it.")
         .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
-    })
+    })?;
+    Ok(())
 }
 
 /// The rows of the result, by the names of the tables.

@@ -152,6 +152,7 @@ pub fn run(
     // Where ANALYZE reads meanwhile, old rows cannot go, and tables grow as they would not otherwise.
     let settings: Vec<&str> =
         ["autovacuum = off"].into_iter().chain(circumstances.settings.iter().map(String::as_str)).collect();
+    install_stand_ins(tree, &source)?;
     let server = Server::start(tree, &directory, &settings)?;
     let output = tree
         .pgxs_command(suite.program)
@@ -182,6 +183,22 @@ pub fn run(
     }
     tally.add(found);
     Ok(())
+}
+
+/// Puts stand-ins for extensions of others into the tree, in place of these where they are installed.
+fn install_stand_ins(tree: &InstallTree, source: &Path) -> Result<()> {
+    let stand_ins = source.join("extensions");
+    if !stand_ins.is_dir() {
+        return Ok(());
+    }
+    // A link to the system's own file is not to be followed.
+    for entry in std::fs::read_dir(&stand_ins).context("could not read the stand-ins")?.flatten() {
+        let place = tree.extension_dir().join(entry.file_name());
+        if place.is_symlink() {
+            std::fs::remove_file(&place).with_context(|| format!("could not remove {}", place.display()))?;
+        }
+    }
+    copy_files(&stand_ins, tree.extension_dir())
 }
 
 fn names(directory: &Path, suffix: &str, filter: Option<&str>) -> Result<Vec<String>> {

@@ -209,7 +209,7 @@ mod tests {
             max_value: i64::MAX,
             cycle: false,
             unlogged: false,
-            replicated: false,
+            replicated: None,
             last_value: 10,
             is_called: true,
             former: None,

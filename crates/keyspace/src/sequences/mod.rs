@@ -15,6 +15,6 @@ pub use course::Share;
 pub use peer::{Peer, beside};
 pub use peers::{PeerFinding, compare};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset};
-pub use sequence::{Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};
+pub use sequence::{Carrier, Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};
 pub use state::{NodeState, Phase, SequenceState};
 pub use status::{Finding, Severity, Status, status};

@@ -113,6 +113,8 @@ mod tests {
             database_oid: 5,
             started_at: "then".to_owned(),
             time: "now".to_owned(),
+            sequence_publications: vec![],
+            sequence_subscriptions: vec![],
             sequences: [("public.s".to_owned(), sequence)].into(),
         }
     }
@@ -177,7 +179,7 @@ mod tests {
             max_value: i64::MAX,
             cycle: false,
             unlogged: false,
-            replicated: false,
+            replicated: None,
             last_value: 1,
             is_called: false,
             former: None,

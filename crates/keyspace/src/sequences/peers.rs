@@ -32,11 +32,15 @@ const OVERLAP: &str = "values overlap";
 const NOT_ABOVE: &str = "restart not above";
 const OF_THIS_CLASS: &str = "values of this class";
 const NOT_KNOWN: &str = "set-up not known";
+const POSITION_REPLICATED: &str = "position replicated";
+const POSITIONS_PUBLISHED: &str = "positions published";
 const MISSING_THERE: &str = "missing at the peer";
 const MISSING_HERE: &str = "missing here";
 
 const RUN_WITH_PEERS: &str =
     "Run setup_interleaved_sequences() again as the same node, with the states of all others as peers.";
+
+const CHECK_THERE: &str = "Run check_interleaved_sequences() on the peer, which tells how to end that.";
 
 const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the node that it is, with the states of all others as peers.";
 
@@ -67,6 +71,17 @@ pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
             let detail = format!("{} has not been set up as a node.", capitalized(&peer.name()));
             let hint = "Set it up, with the states of all others as peers.";
             findings.push(whole(Severity::Error, NOT_A_NODE, detail, hint));
+        }
+        if let [first, ..] = peer.sequence_subscriptions.as_slice() {
+            let detail = format!(
+                "Subscription \"{first}\" of {} writes another server's positions over those of its sequences.",
+                peer.name()
+            );
+            findings.push(whole(Severity::Error, POSITION_REPLICATED, detail, CHECK_THERE));
+        }
+        if let [first, ..] = peer.sequence_publications.as_slice() {
+            let detail = format!("Publication \"{first}\" of {} is of ALL SEQUENCES.", peer.name());
+            findings.push(whole(Severity::Warning, POSITIONS_PUBLISHED, detail, CHECK_THERE));
         }
         let shared = shared_class(own, peer);
         let is_shared = shared.is_some();
@@ -281,6 +296,8 @@ mod tests {
             database_oid: 5,
             started_at: "then".to_owned(),
             time: "now".to_owned(),
+            sequence_publications: vec![],
+            sequence_subscriptions: vec![],
             sequences: [("public.s".to_owned(), sequence)].into(),
         }
     }
@@ -299,6 +316,15 @@ mod tests {
         let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         assert_eq!(found(&one, std::slice::from_ref(&two)), Vec::<&str>::new());
         assert_eq!(found(&two, &[one]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn trap_s51_positions_that_are_published_or_subscribed_to_at_a_peer_are_found() {
+        let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let publisher = NodeState { sequence_publications: vec!["p".to_owned()], ..two.clone() };
+        assert_eq!(found(&one, &[publisher]), ["positions published"]);
+        let subscriber = NodeState { sequence_subscriptions: vec!["s".to_owned()], ..two };
+        assert_eq!(found(&one, &[subscriber]), ["position replicated"]);
     }
 
     #[test]

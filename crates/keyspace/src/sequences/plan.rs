@@ -253,7 +253,7 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     if sequence.unlogged {
         notes.push("unlogged: repeats values after a crash".to_owned());
     }
-    if sequence.replicated {
+    if sequence.replicated.is_some() {
         notes.push("replication carries its position".to_owned());
     }
     notes
@@ -344,7 +344,7 @@ mod tests {
             max_value: i64::MAX,
             cycle: false,
             unlogged: false,
-            replicated: false,
+            replicated: None,
             last_value: 1,
             is_called: false,
             former: None,

@@ -2,6 +2,7 @@
 
 use super::class::{Class, Residue};
 use super::state::Phase;
+use crate::migration::names::quoted;
 
 /// The types whose values compare with those of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,60 @@ pub struct FedColumn {
     pub ahead: Option<i64>,
 }
 
+/// What replicates positions of sequences between servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A replication set of an extension, which sends positions to other servers and takes theirs.
+    ReplicationSet {
+        /// The extension.
+        extension: &'static str,
+    },
+    /// A subscription, from PostgreSQL 19 on.
+    Subscription {
+        /// Its name.
+        name: String,
+        /// The names of its publications.
+        publications: Vec<String>,
+    },
+}
+
+impl Carrier {
+    /// What it does, as a sentence.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::ReplicationSet { extension } => {
+                format!("A replication set of {extension} writes another server's position over its own.")
+            }
+            Self::Subscription { name, publications } => {
+                let names: Vec<String> = publications.iter().map(|name| format!("\"{name}\"")).collect();
+                let publications = if names.len() == 1 { "publication" } else { "publications" };
+                format!(
+                    "Subscription \"{name}\" ({publications} {}) writes another server's position over its own.",
+                    names.join(", ")
+                )
+            }
+        }
+    }
+
+    /// How to end that, as sentences.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::ReplicationSet { .. } => "Take the sequence out of the replication set.".to_owned(),
+            Self::Subscription { name, publications } => {
+                let subscription = quoted(name);
+                let remove = match publications.as_slice() {
+                    [_] => format!("DROP SUBSCRIPTION {subscription}"),
+                    _ => format!("ALTER SUBSCRIPTION {subscription} DROP PUBLICATION"),
+                };
+                format!(
+                    "If its publication of ALL SEQUENCES is of tables, too, run ALTER PUBLICATION ... SET ALL TABLES (with its \
+                     EXCEPT list) on the publisher, then ALTER SUBSCRIPTION {subscription} REFRESH PUBLICATION here. Otherwise run {remove}."
+                )
+            }
+        }
+    }
+}
+
 /// What the catalog and the sequence's own page tell of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
@@ -92,8 +147,8 @@ pub struct Sequence {
     pub cycle: bool,
     /// Whether it falls back after a crash (`UNLOGGED`, from PostgreSQL 15 on).
     pub unlogged: bool,
-    /// Whether logical replication carries its position to other servers.
-    pub replicated: bool,
+    /// What replicates its position, where something does.
+    pub replicated: Option<Carrier>,
     /// `last_value` of the sequence's page.
     pub last_value: i64,
     /// `is_called` of the sequence's page: whether `last_value` has been handed out.

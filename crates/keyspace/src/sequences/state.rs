@@ -34,6 +34,12 @@ pub struct NodeState {
     pub started_at: String,
     /// When the document was made.
     pub time: String,
+    /// Publications of ALL SEQUENCES, which offer its positions to other servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequence_publications: Vec<String>,
+    /// Subscriptions that write other servers' positions over its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequence_subscriptions: Vec<String>,
     /// The sequences, by their full names.
     pub sequences: BTreeMap<String, SequenceState>,
 }
@@ -297,7 +303,7 @@ mod tests {
             max_value: i64::MAX,
             cycle: false,
             unlogged: false,
-            replicated: false,
+            replicated: None,
             last_value: 4,
             is_called: true,
             former: None,

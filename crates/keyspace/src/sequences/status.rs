@@ -1,8 +1,10 @@
 //! Whether a sequence keeps to its node's class, and what else is to be known of it.
 
+use std::borrow::Cow;
+
 use super::class::{Class, Progression};
 use super::course::{Course, Share};
-use super::sequence::{Draw, NumberType, Sequence};
+use super::sequence::{Carrier, Draw, NumberType, Sequence};
 
 /// From which share of its range on a sequence is called nearly used up, in hundredths of a percent.
 const NEARLY_USED_UP: i64 = 8_000;
@@ -80,8 +82,8 @@ pub enum Finding {
     },
     /// After a crash it hands out values again.
     Unlogged,
-    /// Logical replication sets it to another server's position.
-    Replicated,
+    /// Replication sets it to another server's position.
+    Replicated(Carrier),
     /// A column and its sequence have types of different size.
     TypeMismatch {
         /// The column.
@@ -108,7 +110,7 @@ impl Finding {
             Self::BehindTable { .. } => "behind the table",
             Self::AnotherWriter { .. } => "another writer in the class",
             Self::Unlogged => "unlogged",
-            Self::Replicated => "position replicated",
+            Self::Replicated(_) => "position replicated",
             Self::TypeMismatch { .. } => "type mismatch",
             Self::NearlyUsedUp => "nearly used up",
             Self::UsedUp => "used up",
@@ -133,7 +135,7 @@ impl Finding {
                 | Self::StartNotAligned
                 | Self::UnsafeCycle
                 | Self::DefaultOfAnotherNode { .. }
-                | Self::Replicated
+                | Self::Replicated(_)
         )
     }
 
@@ -158,7 +160,7 @@ impl Finding {
                 format!("Its next value is {next}, and {column} holds {value} already.")
             }
             Self::Unlogged => "After a crash it falls back to where its last ALTER left it.".to_owned(),
-            Self::Replicated => "Another server's position is written over its own.".to_owned(),
+            Self::Replicated(carrier) => carrier.detail(),
             Self::TypeMismatch { column, number_type } => format!(
                 "The sequence is {}, and {column} is {}.",
                 sequence.number_type.name(),
@@ -171,8 +173,9 @@ impl Finding {
     }
 
     /// What to do about it, as a sentence.
-    pub const fn hint(&self) -> &'static str {
-        match self {
+    pub fn hint(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Replicated(carrier) => return Cow::Owned(carrier.hint()),
             Self::WrongIncrement | Self::WrongClass | Self::StartNotAligned | Self::UnsafeCycle => {
                 "Run setup_interleaved_sequences() again as the same node."
             }
@@ -189,12 +192,11 @@ impl Finding {
                 "Look for another server that was set up as the same node, and for ids that are brought along; then run setup_interleaved_sequences() again as the same node."
             }
             Self::Unlogged => "ALTER SEQUENCE ... SET LOGGED, or run the set-up after every crash.",
-            Self::Replicated => "Take the sequence out of the replication set.",
             Self::TypeMismatch { .. } => {
                 "ALTER the sequence AS the type of its column, or widen the column; the narrower one is the limit."
             }
             Self::NearlyUsedUp | Self::UsedUp => "Widen the sequence and the columns that it feeds.",
-        }
+        })
     }
 }
 
@@ -233,9 +235,7 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     if sequence.unlogged {
         findings.push(Finding::Unlogged);
     }
-    if sequence.replicated {
-        findings.push(Finding::Replicated);
-    }
+    findings.extend(sequence.replicated.clone().map(Finding::Replicated));
     let narrower = sequence.columns.iter().find_map(|column| {
         let number_type = column.number_type?;
         // A numeric column takes whatever a sequence gives.
@@ -326,7 +326,7 @@ mod tests {
             max_value: i64::MAX,
             cycle: false,
             unlogged: false,
-            replicated: false,
+            replicated: None,
             last_value: 10,
             is_called: true,
             former: None,
@@ -357,13 +357,34 @@ mod tests {
         assert_eq!(found(&Sequence { start: 1, ..even() }), (Some(false), vec!["START not aligned"]));
         assert_eq!(found(&Sequence { cycle: true, ..even() }), (Some(false), vec!["unsafe CYCLE"]));
         assert_eq!(
-            found(&Sequence { replicated: true, ..even() }),
+            found(&Sequence { replicated: Some(Carrier::ReplicationSet { extension: "spock" }), ..even() }),
             (Some(false), vec!["position replicated"])
         );
         let named = Sequence { columns: vec![column(Draw::OfNode { node: 1, nodes: 2 })], ..even() };
         assert_eq!(found(&named), (Some(false), vec!["default of another node"]));
         let own = Sequence { columns: vec![column(Draw::OfNode { node: 2, nodes: 2 })], ..even() };
         assert_eq!(found(&own), (Some(true), vec![]));
+    }
+
+    #[test]
+    fn trap_s51_a_subscription_is_named_with_what_to_do_about_it() {
+        let by = |publications: &[&str]| {
+            let publications = publications.iter().map(|name| (*name).to_owned()).collect();
+            let carrier = Carrier::Subscription { name: "from B".to_owned(), publications };
+            let finding = Finding::Replicated(carrier);
+            let sequence = even();
+            let status = status(&sequence, None, true);
+            (finding.detail(&sequence, &status), finding.hint().into_owned())
+        };
+        let (detail, hint) = by(&["p", "q"]);
+        assert_eq!(
+            detail,
+            "Subscription \"from B\" (publications \"p\", \"q\") writes another server's position over its own."
+        );
+        assert!(hint.ends_with("ALTER SUBSCRIPTION \"from B\" DROP PUBLICATION."), "{hint}");
+        let (detail, hint) = by(&["p"]);
+        assert!(detail.contains("(publication \"p\")"), "{detail}");
+        assert!(hint.ends_with("DROP SUBSCRIPTION \"from B\"."), "{hint}");
     }
 
     #[test]

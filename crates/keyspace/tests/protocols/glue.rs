@@ -41,7 +41,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         max_value,
         cycle: false,
         unlogged: false,
-        replicated: false,
+        replicated: None,
         last_value: sequence.last_value,
         is_called: sequence.is_called,
         former: sequence.former.map(|(increment, start)| Former { increment, start, min_value, max_value }),
@@ -202,6 +202,8 @@ fn document(told: &Told) -> NodeState {
         database_oid: 5,
         started_at: String::new(),
         time: String::new(),
+        sequence_publications: vec![],
+        sequence_subscriptions: vec![],
         sequences: sequences.collect(),
     }
 }

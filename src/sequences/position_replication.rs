@@ -1,0 +1,155 @@
+//! What replicates the positions of sequences between servers: replication sets of pglogical and Spock (trap S14), and
+//! PostgreSQL's own publications and subscriptions, from 19 on (trap S51). On nodes that interleave their sequences
+//! one would get the position of the other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::CStr;
+
+use keyspace::migration::names::quoted;
+use keyspace::sequences::Carrier;
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+use super::catalog::{Entry, with_own_settings};
+use crate::encoding::from_utf8;
+use crate::error::report;
+use crate::server::by_version::HAS_SEQUENCE_PUBLICATIONS;
+use crate::server::other_extensions;
+
+/// Extensions that replicate sequences, and their table of these.
+const EXTENSIONS: [(&CStr, &CStr); 2] =
+    [(c"pglogical", c"replication_set_seq"), (c"spock", c"replication_set_seq")];
+
+/// The sequences whose positions are replicated, by their OIDs. To be called with settings for our own queries.
+pub(super) fn carriers() -> SpiResult<HashMap<u32, Carrier>> {
+    let mut carriers = HashMap::new();
+    for (name, table) in EXTENSIONS {
+        if let Some(table) = other_extensions::member_table(name, table)? {
+            let carrier = Carrier::ReplicationSet { extension: name.to_str().unwrap_or_default() };
+            let sequences = other_extensions::oids_in(table, c"set_seqoid").into_iter();
+            carriers.extend(sequences.map(|oid| (oid.to_u32(), carrier.clone())));
+        }
+    }
+    // SAFETY: counts rows of a catalog.
+    let may_subscribe =
+        HAS_SEQUENCE_PUBLICATIONS && unsafe { pg_sys::CountDBSubscriptions(pg_sys::MyDatabaseId) } > 0;
+    if may_subscribe {
+        carriers.extend(subscribed()?);
+    }
+    Ok(carriers)
+}
+
+/// The sequences that subscriptions of this database take part in: of several, the first by name counts.
+fn subscribed() -> SpiResult<HashMap<u32, Carrier>> {
+    let query = "SELECT r.srrelid, convert_to(s.subname::text, 'UTF8'), convert_to(p.name, 'UTF8') \
+                 FROM pg_subscription_rel r \
+                 JOIN pg_class c ON c.oid = r.srrelid AND c.relkind = 'S' \
+                 JOIN pg_subscription s ON s.oid = r.srsubid \
+                 CROSS JOIN unnest(s.subpublications) AS p (name) \
+                 ORDER BY s.subname, p.name";
+    let mut carriers: HashMap<u32, Carrier> = HashMap::new();
+    Spi::connect(|client| {
+        for row in client.select(query, None, &[])? {
+            let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);
+            let subscription = from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default());
+            let publication = from_utf8(row.get::<Vec<u8>>(3)?.unwrap_or_default());
+            let carrier = carriers.entry(oid.to_u32()).or_insert_with(|| Carrier::Subscription {
+                name: subscription.clone(),
+                publications: Vec::new(),
+            });
+            if let Carrier::Subscription { name, publications } = carrier
+                && *name == subscription
+            {
+                publications.push(publication);
+            }
+        }
+        Ok(carriers)
+    })
+}
+
+/// The subscriptions that write positions over those of these sequences, each with the number of them.
+fn subscriptions<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<&'a str, (&'a Carrier, usize)> {
+    let mut found = BTreeMap::new();
+    for carrier in entries.filter_map(|entry| entry.replicated.as_ref()) {
+        if let Carrier::Subscription { name, .. } = carrier {
+            found.entry(name.as_str()).or_insert((carrier, 0)).1 += 1;
+        }
+    }
+    found
+}
+
+/// The names of [`subscriptions`].
+pub(super) fn subscription_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    subscriptions(entries).into_keys().map(str::to_owned).collect()
+}
+
+/// A publication of ALL SEQUENCES.
+pub(super) struct Publication {
+    pub(super) name: String,
+    /// Whether it is of tables, too.
+    has_tables: bool,
+}
+
+impl Publication {
+    pub(super) fn detail(&self) -> String {
+        format!("Publication \"{}\" is of ALL SEQUENCES.", self.name)
+    }
+
+    pub(super) fn hint(&self) -> String {
+        let name = quoted(&self.name);
+        if self.has_tables {
+            format!(
+                "Run ALTER PUBLICATION {name} SET ALL TABLES, with its EXCEPT list if it has one, then ALTER SUBSCRIPTION ... REFRESH PUBLICATION on the servers that subscribe to it."
+            )
+        } else {
+            format!(
+                "On the servers that subscribe to it run ALTER SUBSCRIPTION ... DROP PUBLICATION {name}, or DROP SUBSCRIPTION where it is the only one; then DROP PUBLICATION {name}."
+            )
+        }
+    }
+}
+
+/// The publications of ALL SEQUENCES, by their names.
+pub(super) fn publications() -> SpiResult<Vec<Publication>> {
+    if !HAS_SEQUENCE_PUBLICATIONS {
+        return Ok(Vec::new());
+    }
+    // As JSON, since earlier versions do not have the column.
+    let query = "SELECT convert_to(p.pubname::text, 'UTF8'), p.puballtables FROM pg_publication p \
+                 WHERE (to_jsonb(p) ->> 'puballsequences')::boolean ORDER BY p.pubname";
+    with_own_settings(|| {
+        Spi::connect(|client| {
+            let rows = client.select(query, None, &[])?.map(|row| {
+                Ok(Publication {
+                    name: from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()),
+                    has_tables: row.get(2)?.unwrap_or(false),
+                })
+            });
+            rows.collect()
+        })
+    })
+}
+
+/// Warns at a set-up of what would carry this node's positions to another node, or another's to this one. Nothing is
+/// refused: START of what is set up differs between nodes, so that PostgreSQL refuses to write over it. START can be the
+/// same for a sequence that was made on both since, and on which `partitioned_nextval` draws.
+pub(super) fn warn<'a>(entries: impl Iterator<Item = &'a Entry>) -> SpiResult<()> {
+    let warn = |message: String, detail: String, hint: String| {
+        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(hint);
+        report(error).report(PgLogLevel::WARNING);
+    };
+    for (name, (carrier, sequences)) in subscriptions(entries) {
+        let sequences =
+            if sequences == 1 { "1 sequence".to_owned() } else { format!("{sequences} sequences") };
+        let message = format!("subscription \"{name}\" replicates the positions of {sequences} to this node");
+        warn(message, carrier.detail(), carrier.hint());
+    }
+    for publication in publications()? {
+        let message =
+            format!("publication \"{}\" replicates the positions of all sequences", publication.name);
+        let detail = "A node that subscribes to it would take them for its own.".to_owned();
+        warn(message, detail, publication.hint());
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Other extensions, which are known by their rows in the catalogs and never by the names of their schemas: whoever
+//! may create a schema can give it any name (fault A01).
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+
+/// Whether an extension is installed in this database.
+pub(crate) fn is_installed(extension: &CStr) -> bool {
+    // SAFETY: looks the name up; one that does not exist is no error.
+    unsafe { pg_sys::get_extension_oid(extension.as_ptr(), true) != pg_sys::InvalidOid }
+}
+
+/// The ordinary table of this name that is a member of an extension, in whatever schema. To be called with settings for
+/// our own queries.
+pub(crate) fn member_table(extension: &CStr, table: &CStr) -> SpiResult<Option<pg_sys::Oid>> {
+    // SAFETY: looks the name up; one that does not exist is no error.
+    let extension = unsafe { pg_sys::get_extension_oid(extension.as_ptr(), true) };
+    if extension == pg_sys::InvalidOid {
+        return Ok(None);
+    }
+    let query = "SELECT c.oid FROM pg_depend d JOIN pg_class c ON c.oid = d.objid \
+                 WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = $1 AND d.deptype = 'e' \
+                   AND d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND c.relkind = 'r' AND c.relname = $2::name";
+    let table = table.to_str().unwrap_or_default();
+    Spi::connect(|client| {
+        let found = client.select(query, Some(1), &[extension.into(), table.into()])?;
+        if found.is_empty() { Ok(None) } else { found.first().get_one() }
+    })
+}
+
+/// The values of a column of OIDs in a table that the caller may read. It is read by OID, so that nothing but that
+/// table can be met, and nothing of it is run.
+pub(crate) fn oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
+    let mut oids = Vec::new();
+    // SAFETY: the table is opened by OID under AccessShare, if it is still there, and closed below; the snapshot is
+    // registered as long as the scan runs. The column is read only where it is of a type that holds an OID.
+    unsafe {
+        let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
+        if relation.is_null() {
+            return oids;
+        }
+        let attribute = pg_sys::get_attnum(table, column.as_ptr());
+        let is_oid = attribute > 0
+            && [pg_sys::OIDOID, pg_sys::REGCLASSOID].contains(&pg_sys::get_atttype(table, attribute));
+        let privilege = pg_sys::ACL_SELECT as pg_sys::AclMode;
+        let may_read = pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), privilege)
+            == pg_sys::AclResult::ACLCHECK_OK;
+        if may_read && is_oid && (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_RELATION {
+            let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+            let scan = pg_sys::systable_beginscan(
+                relation,
+                pg_sys::InvalidOid,
+                false,
+                snapshot,
+                0,
+                std::ptr::null_mut(),
+            );
+            let columns = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
+            let mut values = vec![pg_sys::Datum::null(); columns];
+            let mut nulls = vec![false; columns];
+            let at = usize::try_from(attribute - 1).unwrap_or(0);
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                let row = (*relation).rd_att;
+                pg_sys::heap_deform_tuple(tuple, row, values.as_mut_ptr(), nulls.as_mut_ptr());
+                if let (Some(value), Some(false)) = (values.get(at), nulls.get(at)) {
+                    oids.push(pg_sys::Oid::from(value.value() as u32));
+                }
+            }
+            pg_sys::systable_endscan(scan);
+            pg_sys::UnregisterSnapshot(snapshot);
+        }
+        pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+    }
+    oids
+}
