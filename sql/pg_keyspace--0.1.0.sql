@@ -927,11 +927,11 @@ COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) I
 -- requires:
 --   check_interleaved_sequences
 
-CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT '2 s') RETURNS jsonb
+CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT '2 s', last_rows bigint DEFAULT 1000000) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'interleaved_node_state_wrapper';
 
-COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval) IS
+COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval, bigint) IS
 'what this node tells the others, who pass it as peers: its class, and of each sequence how far it has come, here and before its set-up';
 /* </end connected objects> */
 
@@ -1662,14 +1662,12 @@ BEGIN
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
                             AND (t.tgisinternal OR p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late')))
         UNION
-        -- Generated columns; up to PostgreSQL 14 the column itself depends, later its expression.
+        -- Generated columns: their expression depends.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
         FROM used u
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         JOIN pg_catalog.pg_attrdef e ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::regclass AND e.oid OPERATOR(pg_catalog.=) d.objid
-             OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND e.adrelid OPERATOR(pg_catalog.=) d.objid
-                AND e.adnum OPERATOR(pg_catalog.=) d.objsubid
         JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
              AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
         UNION
