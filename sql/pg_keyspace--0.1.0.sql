@@ -942,11 +942,11 @@ COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) I
 -- requires:
 --   check_interleaved_sequences
 
-CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT '2 s') RETURNS jsonb
+CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT '2 s', last_rows bigint DEFAULT 1000000) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'interleaved_node_state_wrapper';
 
-COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval) IS
+COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval, bigint) IS
 'what this node tells the others, who pass it as peers: its class, and of each sequence how far it has come, here and before its set-up';
 /* </end connected objects> */
 

@@ -148,6 +148,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&request.selection, &records))?;
     position_replication::warn(steps.iter().map(|step| &step.entry))?;
+    change.warn_of_unknown(&steps);
     let mut progress = Progress {
         change,
         feeds: request.feeds,

@@ -47,8 +47,6 @@ pub(super) struct Column {
     pub(super) attribute: i16,
     /// `schema.table`, quoted where needed.
     pub(super) relation: String,
-    /// The column's name, quoted where needed.
-    pub(super) column: String,
     /// The base type, where its values compare with the sequence's.
     pub(super) number_type: Option<NumberType>,
     /// By what its default draws.
@@ -211,7 +209,6 @@ fn column(
         relation_oid,
         attribute: row.get(8)?.unwrap_or(0),
         relation,
-        column,
         number_type,
         draw,
         hidden: match row.get::<String>(12)?.as_deref() {

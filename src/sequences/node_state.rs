@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keyspace::sequences::{Class, NodeState, SequenceState, Share};
+use keyspace::sequences::{Class, ColumnName, NodeState, Rows, SequenceName, SequenceState, Share};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
@@ -22,38 +22,61 @@ use super::{catalog, identity, peers, position_replication};
 use crate::encoding::{ServerJson, from_utf8};
 use crate::error::or_raise;
 
-/// Of how many rows at the end of a column the classes are told.
-const LAST_ROWS: u64 = 64;
 /// How many columns are read before their locks are given back.
 const READ_BATCH: usize = 100;
 
-/// The state of this node, to be passed to the others as `peers`.
+/// The state of this node, to be passed to the others as `peers`. Of the indexes of columns it looks at so many rows, the last
+/// ones, or at all.
 ///
 /// # Errors
-/// 22004 and 22023 for the argument, 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
+/// 22004 and 22023 for the arguments, 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
 #[pg_extern(sql = false)]
-fn interleaved_node_state(lock_timeout: Option<Interval>, fcinfo: pg_sys::FunctionCallInfo) -> ServerJson {
+fn interleaved_node_state(
+    lock_timeout: Option<Interval>,
+    last_rows: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> ServerJson {
     let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
-    match state(timeout, running(fcinfo)) {
+    let last_rows = last_rows.map(|rows| {
+        or_raise(u64::try_from(rows).map_err(|_| {
+            let message = format!("last_rows must be at least 0, not {rows}");
+            Error::new(SqlState::InvalidParameterValue, message).hint("NULL stands for all rows.")
+        }))
+    });
+    match state(timeout, LookAt::Last(last_rows), running(fcinfo)) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
 }
 
+/// Which rows are looked at for the furthest of each class.
+#[derive(Clone, Copy)]
+pub(super) enum LookAt {
+    /// None: the state is compared with those of others, whose rows count.
+    Nothing,
+    /// Of a column with an index so many, or all; of one without an index all.
+    Last(Option<u64>),
+}
+
 /// Reads the state of this node.
-fn state(timeout: Timeout, function: pg_sys::Oid) -> Result<NodeState, Failure> {
+fn state(timeout: Timeout, look_at: LookAt, function: pg_sys::Oid) -> Result<NodeState, Failure> {
     let class = identity::known(function)?;
     let change = Change { function, name: "node state", class, timeout, planner: Planner::Reset };
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
-    of(&change, &records, &steps)
+    of(&change, &records, &steps, look_at)
 }
 
 /// The state of this node, of whose sequences the facts have been read.
 ///
 /// # Errors
 /// 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
-pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<NodeState, Failure> {
+pub(super) fn of(
+    change: &Change,
+    records: &Records,
+    steps: &[Step],
+    look_at: LookAt,
+) -> Result<NodeState, Failure> {
     let class = change.class;
     let mut sequences = BTreeMap::new();
     if let Some(error) = steps.iter().filter(|step| step.is_locked()).find_map(Step::error) {
@@ -74,15 +97,20 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
                 .hint("Call it as a role that may read them all.")
                 .into());
         }
-        let others = catalog::with_own_settings(|| {
-            change.read_in_time(|reading| {
-                let others = |step: &Step| others(step, class, &mut reading.borrow_mut());
-                Ok(batch.iter().map(others).collect::<Vec<_>>())
-            })
-        })?;
-        for (step, others) in batch.iter().zip(others) {
-            if step.entry.exempt.is_none() {
-                sequences.insert(step.entry.name.clone(), sequence_state(step, others, records, class));
+        let rows = match look_at {
+            LookAt::Nothing => vec![Rows::default(); batch.len()],
+            LookAt::Last(last_rows) => catalog::with_own_settings(|| {
+                change.read_in_time(|reading| {
+                    let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
+                    Ok(batch.iter().map(rows).collect::<Vec<_>>())
+                })
+            })?,
+        };
+        for (step, rows) in batch.iter().zip(rows) {
+            if step.entry.exempt.is_none()
+                && let Some(name) = SequenceName::of_quoted(&step.entry.name)
+            {
+                sequences.insert(name, sequence_state(step, rows, records, class));
             }
         }
     }
@@ -96,7 +124,6 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
         Ok((row.get::<Vec<u8>>(1)?, row.get::<String>(2)?))
     })?;
     Ok(NodeState {
-        version: keyspace::sequences::state::VERSION,
         node: class.map(Class::node),
         nodes: class.map(Class::nodes),
         system_identifier,
@@ -113,21 +140,21 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
     })
 }
 
-/// The furthest values of other nodes' classes among the last rows that a sequence feeds.
-fn others(step: &Step, class: Option<Class>, reading: &mut String) -> Vec<i64> {
-    let (Some(class), None) = (class, step.entry.exempt) else { return Vec::new() };
-    let ascending = step.before.increment > 0;
+/// The furthest values of each class in the columns that a sequence feeds.
+fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut String) -> Rows {
+    if step.entry.exempt.is_some() {
+        return Rows::default();
+    }
+    let (modulus, ascending) = (Rows::modulus(class), step.before.increment > 0);
     let mut found = ByResidue::default();
     for column in &step.entry.columns {
         reading.clone_from(&column.relation);
-        found.read(column, ascending, i64::from(class.nodes()), Some(LAST_ROWS));
+        found.read(column, ascending, i64::from(modulus), last_rows);
     }
-    let mut values = found.values(ascending);
-    values.retain(|value| !class.contains(*value));
-    values
+    Rows { modulus, furthest: found.values(ascending), unread: found.unread }
 }
 
-fn sequence_state(step: &Step, others: Vec<i64>, records: &Records, class: Option<Class>) -> SequenceState {
+fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Class>) -> SequenceState {
     let sequence = &step.before;
     let columns = sequence.columns.iter().filter_map(|column| column.extreme);
     let next = sequence.next_value();
@@ -136,10 +163,13 @@ fn sequence_state(step: &Step, others: Vec<i64>, records: &Records, class: Optio
         next_value: i64::try_from(next).unwrap_or(if next > 0 { i64::MAX } else { i64::MIN }),
         last_value: sequence.is_called.then_some(sequence.last_value),
         maximum: if sequence.increment > 0 { columns.max() } else { columns.min() },
-        others,
+        rows,
         drawn_on: sequence.is_drawn_on(),
         block: class.and_then(|class| Share::of(sequence, class, false)).map(|share| share.size),
-        columns: sequence.columns.iter().map(|column| column.name.clone()).collect(),
+        columns: {
+            let names = sequence.columns.iter();
+            names.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()
+        },
         restart: records.restart(step.entry.oid, sequence.increment),
         before_setup: sequence.phases.clone(),
     }

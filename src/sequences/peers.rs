@@ -22,21 +22,25 @@ use crate::encoding::from_utf8;
 pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
     let peers = peers.ok_or_else(|| null("peers"))?;
     // SAFETY: the function is declared with an argument of type jsonb[], which lives as long as the call.
-    let argument = unsafe { DatumWithOid::new(peers.datum(), pg_sys::JSONBARRAYOID) };
-    // SQL knows the encoding of the strings in it.
-    let query = "SELECT pg_catalog.convert_to(p.state::pg_catalog.text, 'UTF8') FROM pg_catalog.unnest($1) AS p (state)";
-    let documents = Spi::connect(|client| {
-        let table = client.select(query, None, &[argument])?;
-        table.into_iter().map(|row| row.get::<Vec<u8>>(1)).collect::<Result<Vec<_>, _>>()
-    })?;
-    let states = documents.into_iter().map(|document| {
+    let argument = || unsafe { DatumWithOid::new(peers.datum(), pg_sys::JSONBARRAYOID) };
+    // SQL knows the encoding of the strings in it. One after the other, since a state can be long.
+    let count = "SELECT pg_catalog.cardinality($1)";
+    let query = "SELECT pg_catalog.convert_to(p.state::pg_catalog.text, 'UTF8') \
+                 FROM pg_catalog.unnest($1) WITH ORDINALITY AS p (state, at) WHERE p.at OPERATOR(pg_catalog.=) $2";
+    let states: Option<i32> =
+        Spi::connect(|client| client.select(count, Some(1), &[argument()])?.first().get_one())?;
+    let mut peers = Vec::new();
+    for at in 1..=states.unwrap_or_default() {
+        let document: Option<Vec<u8>> = Spi::connect(|client| {
+            client.select(query, Some(1), &[argument(), i64::from(at).into()])?.first().get_one()
+        })?;
         let document = document.ok_or_else(|| {
             let message = "argument \"peers\" must not contain NULL";
             Error::new(SqlState::NullValueNotAllowed, message)
         })?;
-        NodeState::parse(&from_utf8(document)).map(Peer::from)
-    });
-    Ok(states.collect::<Result<_, _>>()?)
+        peers.push(NodeState::parse(&from_utf8(document)).map(Peer::from)?);
+    }
+    Ok(peers.into())
 }
 
 /// Refuses the state of this very database: the same server, started at the same time. A copy of the server, and an

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use keyspace::sentence::sentence;
-use keyspace::sequences::{Class, Finding, PeerFinding, Sequence, Severity, Status, compare, status};
+use keyspace::sequences::{
+    Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
+};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -13,6 +15,7 @@ use super::catalog::{Column, Entry};
 use super::failure::Failure;
 use super::locks::Timeout;
 use super::nextval::null;
+use super::node_state::LookAt;
 use super::records::Records;
 use super::request::running;
 use super::selection::Selection;
@@ -180,10 +183,10 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
         let (detail, hint) = (conflicts.detail(), conflicts.hint());
         rows.push((Severity::Error, of_node(Severity::Error, class, "insert conflicts", detail, hint)));
     }
-    let oids: HashMap<&str, pg_sys::Oid> =
-        steps.iter().map(|step| (step.entry.name.as_str(), step.entry.oid)).collect();
+    let named = |step: &Step| Some((SequenceName::of_quoted(&step.entry.name)?, step.entry.oid));
+    let oids: HashMap<SequenceName, pg_sys::Oid> = steps.iter().filter_map(named).collect();
     if !peers.is_empty() {
-        let own = node_state::of(&change, &records, &steps)?;
+        let own = node_state::of(&change, &records, &steps, LookAt::Nothing)?;
         let found = compare(&own, &peers).into_iter();
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
@@ -236,8 +239,12 @@ fn of_node(
 }
 
 /// What is wrong between this node and another.
-fn row_of_peer(oids: &HashMap<&str, pg_sys::Oid>, class: Option<Class>, finding: PeerFinding) -> Found {
-    let sequence = finding.sequence.as_deref();
+fn row_of_peer(
+    oids: &HashMap<SequenceName, pg_sys::Oid>,
+    class: Option<Class>,
+    finding: PeerFinding,
+) -> Found {
+    let sequence = finding.sequence.as_ref();
     let oid = sequence.and_then(|name| oids.get(name)).copied();
     let detail = match sequence {
         Some(name) if oid.is_none() => format!("{name}: {}", finding.detail),

@@ -1,7 +1,7 @@
 //! Sequences to be altered, step by step: read, plan, lock, look again, alter.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use keyspace::sequences::{
@@ -157,6 +157,10 @@ impl Change {
         let mut steps = catalog::with_own_settings(|| self.plan_before(selection, &records, true))?;
         self.check(&steps)?;
         self.warn_of_skipped(&steps);
+        // In batches it was said at the beginning, of all of them.
+        if only.is_none() {
+            self.warn_of_unknown(&steps);
+        }
         if only.is_none() && matches!(self.planner, Planner::SetUp(..)) {
             position_replication::warn(steps.iter().map(|step| &step.entry))?;
         }
@@ -191,6 +195,27 @@ impl Change {
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "If it was copied from a node that is set up, ALTER SEQUENCE ... INCREMENT 1 and run it again; if its values stand for blocks, use blocks => true; otherwise only one node may draw from it.",
             ))
+            .report(PgLogLevel::WARNING);
+        }
+    }
+
+    /// Tells of sequences of which a peer's state says nothing, so that nothing of what it has of them is known.
+    pub(super) fn warn_of_unknown(&self, steps: &[Step]) {
+        let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
+        let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for step in &steps {
+            for elsewhere in step.before.elsewhere.iter().filter(|elsewhere| !elsewhere.is_known) {
+                unknown.entry(&elsewhere.peer).or_default().push(&step.entry.name);
+            }
+        }
+        for (peer, names) in unknown {
+            let message = format!("{peer} knows {} of {} sequences", steps.len() - names.len(), steps.len());
+            let first = names.first().copied().unwrap_or_default();
+            report(
+                Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .detail(format!("Its state tells nothing of {first} by its name or its columns."))
+                    .hint("Compare the schemas of the nodes, and take the peer's state as a role that may see all of its sequences."),
+            )
             .report(PgLogLevel::WARNING);
         }
     }

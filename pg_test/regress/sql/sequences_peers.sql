@@ -16,14 +16,14 @@ SELECT s - 'system_identifier' - 'timeline' - 'database_oid' - 'time' - 'started
        s->>'system_identifier' = (SELECT system_identifier::text FROM pg_control_system()) AS server,
        (s->>'time')::timestamptz > (s->>'started_at')::timestamptz AS time
 FROM interleaved_node_state() AS s;
-CREATE VIEW own AS SELECT e.key, e.value FROM interleaved_node_state() AS s, jsonb_each(s->'sequences') AS e WHERE e.key LIKE 'peers.%';
+CREATE VIEW own AS SELECT 'peers.' || e.key AS key, e.value FROM interleaved_node_state() AS s, jsonb_each(s->'sequences'->'peers') AS e;
 SELECT key, jsonb_pretty(value) FROM own ORDER BY key;
 
 -- A peer, made of the own state: node 1 of 2 on another server, with changes of one sequence.
 CREATE FUNCTION peer(node integer, nodes integer, orders jsonb DEFAULT '{}', whole jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql AS $$
     SELECT s || jsonb_build_object('node', node, 'nodes', nodes, 'system_identifier', node,
-                                   'sequences', jsonb_build_object('peers.orders_id_seq', s->'sequences'->'peers.orders_id_seq' || orders)) || whole
+                                   'sequences', jsonb_build_object('peers', jsonb_build_object('orders_id_seq', s->'sequences'->'peers'->'orders_id_seq' || orders))) || whole
     FROM interleaved_node_state() AS s
 $$;
 
@@ -43,7 +43,7 @@ FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}',
     peers => ARRAY[peer(1, 2, '{"increment": 2, "next_value": 2001, "last_value": 1999, "maximum": 1999, "before_setup": [{"step": 1, "offset": 650, "until": 650}]}')]);
 SELECT action, restart, detail
 FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}',
-    peers => ARRAY[peer(1, 2, '{"increment": 2, "next_value": 2001, "others": [3000]}')]);
+    peers => ARRAY[peer(1, 2, '{"increment": 2, "next_value": 2001, "rows": {"modulus": 24, "furthest": [3000]}}')]);
 SELECT key, value->'restart' AS restart, value->'before_setup' AS before_setup FROM own WHERE key = 'peers.orders_id_seq';
 
 -- trap_s35: a class that a peer has is not taken a second time.
@@ -57,7 +57,7 @@ CREATE SEQUENCE copied INCREMENT 4;
 CREATE SEQUENCE own_step INCREMENT 7;
 SELECT sequence, action, restart, new_increment, detail
 FROM setup_interleaved_sequences(2, 2, sequences => '{copied, own_step}', dry_run => true,
-    peers => ARRAY[peer(1, 4, '{}', '{"sequences": {"peers.copied": {"increment": 4, "next_value": 9, "last_value": 5, "block": 1}}}')]);
+    peers => ARRAY[peer(1, 4, '{}', '{"sequences": {"peers": {"copied": {"increment": 4, "next_value": 9, "last_value": 5, "block": 1}}}}')]);
 
 -- What the check finds between nodes.
 CREATE FUNCTION found(VARIADIC peers jsonb[])
@@ -76,7 +76,7 @@ SELECT finding, detail FROM found(peer(1, 2, '{"increment": 2, "next_value": 400
 \x
 SELECT * FROM found(peer(1, 2, '{"increment": 2, "next_value": 9001, "restart": 9001, "before_setup": [{"step": 1, "offset": 8000, "until": 8000}]}'));
 -- trap_s08
-SELECT * FROM found(peer(1, 2, '{"increment": 2, "next_value": 9001, "restart": 9001, "others": [7000]}'));
+SELECT * FROM found(peer(1, 2, '{"increment": 2, "next_value": 9001, "restart": 9001, "rows": {"modulus": 24, "furthest": [7000]}}'));
 \x
 -- trap_s13: the same server twice.
 SELECT finding, detail FROM found(peer(1, 2, :'in_order'), peer(1, 2, :'in_order', '{"timeline": 7}'));
@@ -85,13 +85,13 @@ SELECT finding, detail FROM found(peer(1, 2, :'in_order', '{"node": null, "nodes
 SELECT finding, detail FROM found(peer(1, 2, :'in_order'), peer(3, 4, '{"increment": 4, "next_value": 2003, "restart": 2003}'));
 -- Missing on a side.
 SELECT severity, sequence, finding, detail
-FROM check_interleaved_sequences(ARRAY[peer(1, 2, '{}', '{"sequences": {"peers.other": {"increment": 1, "next_value": 1}}}')])
+FROM check_interleaved_sequences(ARRAY[peer(1, 2, '{}', '{"sequences": {"peers": {"other": {"increment": 1, "next_value": 1}}}}')])
 WHERE finding LIKE 'missing%' AND (sequence IS NULL OR sequence::text IN ('orders_id_seq')) ORDER BY finding;
 
 -- trap_s35: states that are none.
 SELECT * FROM check_interleaved_sequences(ARRAY[NULL]::jsonb[]);
 SELECT * FROM check_interleaved_sequences(ARRAY['null', '[1]']::jsonb[]);
-SELECT * FROM check_interleaved_sequences(ARRAY['{"version": 2}']::jsonb[]);
+SELECT * FROM check_interleaved_sequences(ARRAY['{"version": 3}']::jsonb[]);
 SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state() || '{"node": 5}']);
 SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state() || '{"colour": "red"}']);
 SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state()]);
@@ -100,7 +100,7 @@ SELECT * FROM setup_interleaved_sequences(2, 2, peers => ARRAY[NULL]::jsonb[]);
 SELECT * FROM setup_interleaved_sequences(2, 2, peers => NULL);
 -- A floor beyond the type.
 SELECT action, detail FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}', dry_run => true,
-    peers => ARRAY[peer(1, 2, '{"maximum": 9223372036854775807, "others": [9223372036854775806]}')]);
+    peers => ARRAY[peer(1, 2, '{"maximum": 9223372036854775807, "rows": {"modulus": 24, "furthest": [9223372036854775806]}}')]);
 SELECT * FROM interleaved_node_state(lock_timeout => NULL);
 -- What cannot be read cannot be told.
 CREATE ROLE regress_keyspace_blind;

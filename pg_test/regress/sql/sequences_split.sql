@@ -23,13 +23,13 @@ INSERT INTO orders SELECT FROM generate_series(1, 3) RETURNING id;
 INSERT INTO ticket SELECT FROM generate_series(1, 3) RETURNING id;
 SELECT sequence, in_order, findings FROM interleaved_sequences WHERE sequence::text !~ '\.';
 SELECT e.key, e.value->'before_setup' AS before_setup
-FROM jsonb_each(interleaved_node_state()->'sequences') AS e WHERE e.key LIKE 'split.%' ORDER BY 1;
+FROM jsonb_each(interleaved_node_state()->'sequences'->'split') AS e ORDER BY 1;
 
 -- Another class only with the states of the others, for all sequences, in one transaction.
 SELECT * FROM setup_interleaved_sequences(1, 3);
 CREATE FUNCTION other() RETURNS jsonb LANGUAGE sql AS $$
     SELECT s || '{"system_identifier": 7, "node": 1, "nodes": 2}' || jsonb_build_object('sequences',
-        jsonb_build_object('split.orders_id_seq', s->'sequences'->'split.orders_id_seq' || '{"last_value": 701, "maximum": 703, "increment": 2, "next_value": 703}'))
+        jsonb_build_object('split', jsonb_build_object('orders_id_seq', s->'sequences'->'split'->'orders_id_seq' || '{"last_value": 701, "maximum": 703, "increment": 2, "next_value": 703}')))
     FROM interleaved_node_state() AS s
 $$;
 SELECT * FROM setup_interleaved_sequences(3, 3, schemas => '{split}', peers => ARRAY[other()]);

@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use super::class::Residue;
 use super::course::Share;
+use super::name::{ColumnName, SequenceName};
 use super::plan::Target;
 use super::sequence::{Elsewhere, Sequence};
 use super::state::{NodeState, SequenceState};
@@ -13,12 +14,12 @@ use super::state::{NodeState, SequenceState};
 #[derive(Clone, Debug)]
 pub struct Peer {
     state: NodeState,
-    by_column: HashMap<String, Vec<String>>,
+    by_column: HashMap<ColumnName, Vec<SequenceName>>,
 }
 
 impl From<NodeState> for Peer {
     fn from(state: NodeState) -> Self {
-        let mut by_column: HashMap<String, Vec<String>> = HashMap::new();
+        let mut by_column: HashMap<ColumnName, Vec<SequenceName>> = HashMap::new();
         for (name, sequence) in &state.sequences {
             for column in &sequence.columns {
                 by_column.entry(column.clone()).or_default().push(name.clone());
@@ -41,11 +42,11 @@ impl Peer {
     /// that feed one of its columns.
     pub fn related<'a>(
         &'a self,
-        sequence: &'a str,
-        columns: &[String],
-    ) -> impl Iterator<Item = (&'a str, &'a SequenceState)> {
+        sequence: &'a SequenceName,
+        columns: &[ColumnName],
+    ) -> impl Iterator<Item = (&'a SequenceName, &'a SequenceState)> {
         let by_column = columns.iter().filter_map(|column| self.by_column.get(column)).flatten();
-        let names: BTreeSet<&str> = by_column.map(String::as_str).chain([sequence]).collect();
+        let names: BTreeSet<&SequenceName> = by_column.chain([sequence]).collect();
         names.into_iter().filter_map(|name| Some((name, self.sequences.get(name)?)))
     }
 
@@ -53,6 +54,7 @@ impl Peer {
     fn elsewhere(&self, state: &SequenceState, values: Residue) -> Elsewhere {
         Elsewhere {
             peer: self.name(),
+            is_known: true,
             furthest: state.furthest(state.everything()),
             of_ours: state.furthest(state.within(self.class(), values)),
             set_up: self.class().and(state.block).map(|size| (state.increment, size)),
@@ -62,10 +64,16 @@ impl Peer {
 
 /// A sequence with what other nodes have of it, for a set-up that moves it to `target`.
 pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
-    let columns: Vec<String> = sequence.columns.iter().map(|column| column.name.clone()).collect();
+    let columns: Vec<ColumnName> =
+        sequence.columns.iter().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
+    let name = SequenceName::of_quoted(&sequence.name);
     let elsewhere = |sequence: &Sequence, values: Residue| -> Vec<Elsewhere> {
         let of = |peer: &Peer| -> Vec<Elsewhere> {
-            peer.related(&sequence.name, &columns)
+            let mut related = name.iter().flat_map(|name| peer.related(name, &columns)).peekable();
+            if related.peek().is_none() {
+                return vec![Elsewhere::unknown(peer.name())];
+            }
+            related
                 .filter(|(_, state)| state.increment.signum() == sequence.increment.signum())
                 .map(|(_, state)| peer.elsewhere(state, values))
                 .collect()
@@ -86,8 +94,22 @@ pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequen
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::class::Class;
-    use super::super::state::{Phase, VERSION};
+    use super::super::rows::Rows;
+    use super::super::state::Phase;
     use super::*;
+
+    fn named(name: &str) -> SequenceName {
+        SequenceName::of_quoted(name).expect("a name")
+    }
+
+    fn column(name: &str) -> ColumnName {
+        ColumnName::of_quoted(name).expect("a name")
+    }
+
+    /// All rows were looked at.
+    fn rows(furthest: &[i64]) -> Rows {
+        Rows { modulus: 24, furthest: furthest.to_vec(), unread: None }
+    }
 
     /// Node 1 of 2, which came to 8 before its set-up and has come to 11 since.
     fn state() -> NodeState {
@@ -96,15 +118,14 @@ mod tests {
             next_value: 13,
             last_value: Some(11),
             maximum: Some(20),
-            others: vec![20],
+            rows: rows(&[20, 11]),
             drawn_on: false,
             restart: Some(9),
             block: Some(1),
-            columns: vec!["public.t.id".to_owned()],
+            columns: vec![column("public.t.id")],
             before_setup: vec![Phase { step: 1, offset: 8, until: 8 }],
         };
         NodeState {
-            version: VERSION,
             node: Some(1),
             nodes: Some(2),
             system_identifier: 1,
@@ -115,31 +136,31 @@ mod tests {
             time: "now".to_owned(),
             sequence_publications: vec![],
             sequence_subscriptions: vec![],
-            sequences: [("public.s".to_owned(), sequence)].into(),
+            sequences: [(named("public.s"), sequence)].into(),
         }
     }
 
     fn of_s(state: &NodeState, values: Residue) -> Elsewhere {
         let peer = Peer::from(state.clone());
-        let sequence = peer.sequences.get("public.s").expect("there");
+        let sequence = &peer.sequences[&named("public.s")];
         peer.elsewhere(sequence, values)
     }
 
     fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {
-        let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
-        peer.related(sequence, &columns).map(|(name, _)| name.to_owned()).collect()
+        let columns: Vec<ColumnName> = columns.iter().map(|name| column(name)).collect();
+        peer.related(&named(sequence), &columns).map(|(name, _)| name.to_string()).collect()
     }
 
     #[test]
     fn sequences_are_found_by_their_name_and_by_their_columns() {
         let mut state = state();
-        let other = state.sequences["public.s"].clone();
-        state.sequences.insert("public.other".to_owned(), SequenceState { columns: vec![], ..other });
+        let other = state.sequences[&named("public.s")].clone();
+        state.sequences.insert(named("public.other"), SequenceState { columns: vec![], ..other });
         let peer = Peer::from(state);
         assert_eq!(names(&peer, "public.s", &["public.t.id"]), ["public.s"], "once");
         assert_eq!(names(&peer, "public.t_id_seq", &["public.u.id", "public.t.id"]), ["public.s"]);
         assert_eq!(names(&peer, "public.other", &["public.t.id"]), ["public.other", "public.s"]);
-        assert_eq!(names(&peer, "public.t", &["public.t"]), Vec::<String>::new());
+        assert_eq!(names(&peer, "public.t", &["public.t.x"]), Vec::<String>::new());
     }
 
     #[test]
@@ -148,8 +169,8 @@ mod tests {
         let even = Class::new(2, 2).expect("a class").residue();
         let found = of_s(&state, even);
         assert_eq!((found.furthest, found.of_ours), (Some(20), Some(20)));
-        let own = state.sequences.get_mut("public.s").expect("there");
-        (own.maximum, own.others) = (Some(11), vec![]);
+        let own = state.sequences.get_mut(&named("public.s")).expect("there");
+        (own.maximum, own.rows) = (Some(11), rows(&[11]));
         let found = of_s(&state, even);
         assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "8 was its value at its set-up");
     }
@@ -158,8 +179,8 @@ mod tests {
     fn trap_s43_what_a_donor_stayed_clear_of_a_newcomer_does_too() {
         // Node 1 came to 3, and restarted at 15 because node 2 had come to 14: of that nothing has arrived here.
         let mut donor = state();
-        let own = donor.sequences.get_mut("public.s").expect("there");
-        (own.last_value, own.maximum, own.others, own.next_value) = (None, Some(3), vec![], 15);
+        let own = donor.sequences.get_mut(&named("public.s")).expect("there");
+        (own.last_value, own.maximum, own.rows, own.next_value) = (None, Some(3), rows(&[3]), 15);
         (own.restart, own.before_setup) = (Some(15), vec![Phase { step: 1, offset: 3, until: 3 }]);
         let found = of_s(&donor, Class::new(3, 4).expect("a class").residue());
         assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
@@ -195,9 +216,9 @@ mod tests {
         assert_eq!(beside(down, &target, &peers).elsewhere, []);
         // A block that was copied from the peer: its values are those of blocks.
         let mut pooled = state();
-        let theirs = pooled.sequences.get_mut("public.s").expect("there");
+        let theirs = pooled.sequences.get_mut(&named("public.s")).expect("there");
         (theirs.increment, theirs.block, theirs.next_value) = (100, Some(50), 151);
-        (theirs.maximum, theirs.others, theirs.last_value) = (Some(301), vec![], Some(51));
+        (theirs.maximum, theirs.rows, theirs.last_value) = (Some(301), rows(&[301]), Some(51));
         let copy = Sequence { increment: 100, ..sequence };
         let found = beside(copy, &target, &[Peer::from(pooled)]).elsewhere;
         assert_eq!(

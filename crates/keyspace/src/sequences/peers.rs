@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::class::Class;
+use super::name::{ColumnName, SequenceName};
 use super::peer::Peer;
+use super::rows::Reached;
 use super::state::{NodeState, SequenceState};
 use super::status::Severity;
 use crate::sentence::capitalized;
@@ -13,8 +14,8 @@ use crate::sentence::capitalized;
 pub struct PeerFinding {
     /// How grave it is.
     pub severity: Severity,
-    /// The full name of the sequence, where it is about one.
-    pub sequence: Option<String>,
+    /// The sequence, where it is about one.
+    pub sequence: Option<SequenceName>,
     /// The number of the other node, where it has one.
     pub peer: Option<i32>,
     /// A few words, the same as in the documentation.
@@ -31,6 +32,7 @@ const SAME_CLASS: &str = "classes overlap";
 const OVERLAP: &str = "values overlap";
 const NOT_ABOVE: &str = "restart not above";
 const OF_THIS_CLASS: &str = "values of this class";
+const MAY_BE_OF_THIS_CLASS: &str = "rows not read";
 const NOT_KNOWN: &str = "set-up not known";
 const POSITION_REPLICATED: &str = "position replicated";
 const POSITIONS_PUBLISHED: &str = "positions published";
@@ -157,15 +159,15 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
             let found = compare_two(own, mine, peer, theirs, classes_overlap);
             findings.extend(found.into_iter().map(|mut finding| {
                 finding.sequence = Some(name.clone());
-                if their_name != name.as_str() {
+                if their_name != name {
                     finding.detail = format!("{} There it is {their_name}.", finding.detail);
                 }
                 finding
             }));
         }
     }
-    let own_columns: HashSet<&String> = own.sequences.values().flat_map(|mine| &mine.columns).collect();
-    let is_here = |name: &String, theirs: &SequenceState| {
+    let own_columns: HashSet<&ColumnName> = own.sequences.values().flat_map(|mine| &mine.columns).collect();
+    let is_here = |name: &SequenceName, theirs: &SequenceState| {
         own.sequences.contains_key(name) || theirs.columns.iter().any(|column| own_columns.contains(column))
     };
     for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_here(name, theirs)) {
@@ -220,14 +222,23 @@ fn compare_two(
         };
         find(severity, NOT_ABOVE, detail, hint);
     }
-    let of_ours = of_this_class(own_class, mine, theirs);
-    if let Some(value) = of_ours.filter(|value| mine.reaches(*value, mine.next_value)) {
+    let Reached { known, possible } = theirs.rows(values);
+    let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value);
+    if let Some(row) = known.filter(is_ahead) {
         let detail = format!(
-            "{} has {value}, and the next value here is {}.",
+            "{} has {row}, and the next value here is {}.",
             capitalized(&peer.name()),
             mine.next_value
         );
         find(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS);
+    } else if let Some(row) = possible.filter(is_ahead) {
+        let detail = format!(
+            "{} may have values of this class up to {row}, and the next value here is {}.",
+            capitalized(&peer.name()),
+            mine.next_value
+        );
+        let hint = "Take the peer's state by interleaved_node_state(last_rows => NULL), which looks at all rows; or run setup_interleaved_sequences() again as the same node, with the states of all others as peers, which restarts beyond them.";
+        find(Severity::Error, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
         let detail = format!("{} does not know its value at its set-up.", capitalized(&peer.name()));
@@ -258,19 +269,21 @@ fn not_above(
     Some((detail, !its.reaches(phase.until, its.next_value)))
 }
 
-/// The furthest row of the node's class at a peer.
-fn of_this_class(class: Option<Class>, mine: &SequenceState, theirs: &SequenceState) -> Option<i64> {
-    let values = mine.own_values(class);
-    let rows = theirs.others.iter().copied().chain(theirs.maximum);
-    let rows = rows.filter(|row| values.contains(i128::from(*row)));
-    if mine.increment > 0 { rows.max() } else { rows.min() }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::state::{Phase, VERSION};
+    use super::super::rows::Rows;
+    use super::super::state::Phase;
     use super::*;
+
+    fn named(name: &str) -> SequenceName {
+        SequenceName::of_quoted(name).expect("a name")
+    }
+
+    /// All rows were looked at.
+    fn rows(furthest: &[i64]) -> Rows {
+        Rows { modulus: 24, furthest: furthest.to_vec(), unread: None }
+    }
 
     /// A node that handed out 1 to `until` before its set-up, and restarted above it.
     fn node(node: i32, nodes: i32, until: i64, restart: i64) -> NodeState {
@@ -279,7 +292,7 @@ mod tests {
             next_value: restart,
             last_value: None,
             maximum: Some(until),
-            others: vec![],
+            rows: rows(&[until]),
             drawn_on: false,
             block: Some(1),
             columns: vec![],
@@ -287,7 +300,6 @@ mod tests {
             before_setup: vec![Phase { step: 1, offset: until, until }],
         };
         NodeState {
-            version: VERSION,
             node: Some(node),
             nodes: Some(nodes),
             system_identifier: i64::from(node),
@@ -298,7 +310,7 @@ mod tests {
             time: "now".to_owned(),
             sequence_publications: vec![],
             sequence_subscriptions: vec![],
-            sequences: [("public.s".to_owned(), sequence)].into(),
+            sequences: [(named("public.s"), sequence)].into(),
         }
     }
 
@@ -337,7 +349,7 @@ mod tests {
     #[test]
     fn trap_s33_a_sequence_that_left_its_class_overlaps() {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
-        two.sequences.get_mut("public.s").expect("there").next_value = 10_007;
+        two.sequences.get_mut(&named("public.s")).expect("there").next_value = 10_007;
         assert_eq!(found(&one, &[two]), ["values overlap"]);
     }
 
@@ -347,7 +359,7 @@ mod tests {
         assert_eq!(found(&two, std::slice::from_ref(&one)), ["restart not above", "values of this class"]);
         assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above"]);
         let mut moved = two.clone();
-        moved.sequences.get_mut("public.s").expect("there").next_value = 252;
+        moved.sequences.get_mut(&named("public.s")).expect("there").next_value = 252;
         let findings = compare(&moved, &[one]);
         assert_eq!((findings.len(), findings[0].severity), (1, Severity::Warning), "{findings:?}");
     }
@@ -355,7 +367,7 @@ mod tests {
     #[test]
     fn trap_s43_a_split_counts_for_the_newcomer_alone() {
         let (mut donor, other) = (node(1, 4, 100, 301), node(2, 2, 90, 102));
-        let sequence = donor.sequences.get_mut("public.s").expect("there");
+        let sequence = donor.sequences.get_mut(&named("public.s")).expect("there");
         sequence.before_setup.push(Phase { step: 2, offset: 1, until: 297 });
         assert_eq!(found(&other, std::slice::from_ref(&donor)), Vec::<&str>::new());
         assert_eq!(found(&node(3, 4, 0, 303), std::slice::from_ref(&donor)), Vec::<&str>::new());
@@ -365,9 +377,25 @@ mod tests {
     #[test]
     fn trap_s08_rows_of_this_class_at_a_peer_are_found() {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
-        two.sequences.get_mut("public.s").expect("there").others = vec![10_003];
+        two.sequences.get_mut(&named("public.s")).expect("there").rows = rows(&[10_003]);
         assert_eq!(found(&one, std::slice::from_ref(&two)), ["values of this class"]);
-        two.sequences.get_mut("public.s").expect("there").others = vec![9_999];
+        two.sequences.get_mut(&named("public.s")).expect("there").rows = rows(&[9_999]);
+        assert_eq!(found(&one, &[two]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn fault_b12_rows_that_a_peer_has_not_looked_at_are_no_proof() {
+        let (one, mut two) = (node(1, 2, 100, 17), node(2, 2, 90, 102));
+        let state = two.sequences.get_mut(&named("public.s")).expect("there");
+        (state.maximum, state.rows) = (Some(500), Rows { unread: Some(372), ..rows(&[500, 498]) });
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above", "rows not read"]);
+        let state = two.sequences.get_mut(&named("public.s")).expect("there");
+        state.rows.unread = None;
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above"]);
+        // What lies behind the next value does no harm.
+        let mut one = node(1, 2, 100, 373);
+        one.sequences.get_mut(&named("public.s")).expect("there").next_value = 401;
+        two.sequences.get_mut(&named("public.s")).expect("there").rows.unread = Some(372);
         assert_eq!(found(&one, &[two]), Vec::<&str>::new());
     }
 
@@ -383,11 +411,12 @@ mod tests {
     #[test]
     fn sequences_of_other_names_that_feed_the_same_column_are_compared() {
         let (mut one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
-        let mut sequence = two.sequences.remove("public.s").expect("there");
-        sequence.columns = vec!["public.t.id".to_owned()];
+        let mut sequence = two.sequences.remove(&named("public.s")).expect("there");
+        sequence.columns = vec![ColumnName::of_quoted("public.t.id").expect("a name")];
         sequence.before_setup[0].until = 20_000;
-        two.sequences.insert("public.s1".to_owned(), sequence);
-        one.sequences.get_mut("public.s").expect("there").columns = vec!["public.t.id".to_owned()];
+        two.sequences.insert(named("public.s1"), sequence);
+        one.sequences.get_mut(&named("public.s")).expect("there").columns =
+            vec![ColumnName::of_quoted("public.t.id").expect("a name")];
         let findings = compare(&one, &[two]);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!((findings[0].name, findings[0].severity), ("restart not above", Severity::Error));
@@ -405,8 +434,8 @@ mod tests {
     #[test]
     fn what_is_missing_on_a_side_is_named() {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
-        let sequence = two.sequences.remove("public.s").expect("there");
-        two.sequences.insert("public.t".to_owned(), sequence);
+        let sequence = two.sequences.remove(&named("public.s")).expect("there");
+        two.sequences.insert(named("public.t"), sequence);
         assert_eq!(found(&one, &[two]), ["missing at the peer", "missing here"]);
     }
 }

@@ -250,6 +250,9 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(format!("{}{more} not read", column.name));
     }
+    for elsewhere in sequence.elsewhere.iter().filter(|elsewhere| !elsewhere.is_known) {
+        notes.push(format!("not known to {}", elsewhere.peer));
+    }
     if sequence.unlogged {
         notes.push("unlogged: repeats values after a crash".to_owned());
     }
@@ -564,8 +567,13 @@ mod tests {
 
     #[test]
     fn trap_s08_a_sequence_restarts_above_what_peers_have() {
-        let elsewhere =
-            |furthest, of_ours| Elsewhere { peer: "node 1 of 2".to_owned(), furthest, of_ours, set_up: None };
+        let elsewhere = |furthest, of_ours| Elsewhere {
+            peer: "node 1 of 2".to_owned(),
+            is_known: true,
+            furthest,
+            of_ours,
+            set_up: None,
+        };
         let sequence = Sequence {
             last_value: 10,
             is_called: true,
@@ -621,6 +629,7 @@ mod tests {
     #[test]
     fn trap_s34_what_was_copied_from_a_node_that_is_set_up_is_no_step_of_its_own() {
         let set_up = |step, size| Elsewhere {
+            is_known: true,
             peer: "node 2 of 2".to_owned(),
             furthest: Some(500),
             of_ours: None,

@@ -235,6 +235,8 @@ impl Former {
 pub struct Elsewhere {
     /// Which node that is, for messages.
     pub peer: String,
+    /// Whether it has told of this sequence, or of one that feeds the same columns.
+    pub is_known: bool,
     /// The furthest value that it has in any way.
     pub furthest: Option<i64>,
     /// The furthest value that it has and that this node could hand out, too: what it handed out before it had a class
@@ -242,4 +244,11 @@ pub struct Elsewhere {
     pub of_ours: Option<i64>,
     /// By how much the sequence steps there, and how many ids each value stands for, where a set-up has made it so.
     pub set_up: Option<(i64, u64)>,
+}
+
+impl Elsewhere {
+    /// A node that has told nothing of the sequence.
+    pub const fn unknown(peer: String) -> Self {
+        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None }
+    }
 }

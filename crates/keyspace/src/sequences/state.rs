@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
+use super::name::{ColumnName, SequenceName};
+use super::rows::{Reached, Rows};
 use super::sequence::Sequence;
 use crate::error::{Error, SqlState};
 use crate::sentence::sentence;
 
-/// The version of the document that is written, and the only one that is read.
-pub const VERSION: u32 = 1;
+/// The version of the document that is written.
+pub const VERSION: u32 = 2;
+/// The version before: names are quoted, and of rows the last ones are told.
+const FORMER_VERSION: u32 = 1;
+/// How long a document may be: that of 100,000 sequences is shorter.
+pub const LONGEST: usize = 64 * 1024 * 1024;
 
 /// A node and its sequences, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
-    /// The version of the document.
-    pub version: u32,
     /// The number of the node; absent where the database has none.
     pub node: Option<i32>,
     /// The number of classes.
@@ -40,8 +43,37 @@ pub struct NodeState {
     /// Subscriptions that write other servers' positions over its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sequence_subscriptions: Vec<String>,
-    /// The sequences, by their full names.
-    pub sequences: BTreeMap<String, SequenceState>,
+    /// The sequences.
+    pub sequences: BTreeMap<SequenceName, SequenceState>,
+}
+
+/// The document, with its sequences in the form of a version.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document<Sequences> {
+    version: u32,
+    node: Option<i32>,
+    nodes: Option<i32>,
+    system_identifier: i64,
+    timeline: i32,
+    database: String,
+    database_oid: u32,
+    started_at: String,
+    time: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sequence_publications: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sequence_subscriptions: Vec<String>,
+    sequences: Sequences,
+}
+
+/// By their schemas and names.
+type BySchema<State> = BTreeMap<String, BTreeMap<String, State>>;
+
+/// The version alone.
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<u32>,
 }
 
 /// What a node tells of a sequence.
@@ -56,9 +88,9 @@ pub struct SequenceState {
     pub last_value: Option<i64>,
     /// The furthest value in the columns that it feeds: the greatest, or the least where it descends.
     pub maximum: Option<i64>,
-    /// Of the last rows of these columns the furthest of each class but the node's own.
+    /// The furthest values of each class in these columns.
     #[serde(default)]
-    pub others: Vec<i64>,
+    pub rows: Rows,
     /// Whether every column draws from it by `partitioned_nextval(sequence)`.
     #[serde(default)]
     pub drawn_on: bool,
@@ -67,12 +99,35 @@ pub struct SequenceState {
     /// How many ids each value stands for; absent where it steps as no set-up has made it.
     #[serde(default)]
     pub block: Option<u64>,
-    /// The columns that it feeds, by their full names.
+    /// The columns that it feeds.
     #[serde(default)]
-    pub columns: Vec<String>,
+    pub columns: Vec<ColumnName>,
     /// What it handed out before that, and up to which value: its value at its set-up.
     #[serde(default)]
     pub before_setup: Vec<Phase>,
+}
+
+/// What a node of version 1 tells of a sequence.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FormerSequenceState {
+    increment: i64,
+    next_value: i64,
+    last_value: Option<i64>,
+    maximum: Option<i64>,
+    /// Of the last rows of these columns the furthest of each class but the node's own.
+    #[serde(default)]
+    others: Vec<i64>,
+    #[serde(default)]
+    drawn_on: bool,
+    restart: Option<i64>,
+    #[serde(default)]
+    block: Option<u64>,
+    /// Quoted as on that node.
+    #[serde(default)]
+    columns: Vec<String>,
+    #[serde(default)]
+    before_setup: Vec<Phase>,
 }
 
 /// Values that a sequence handed out in earlier days.
@@ -138,22 +193,67 @@ impl NodeState {
                 .detail(reason)
                 .hint("Pass the result of interleaved_node_state() of the other node as it is.")
         };
-        let value: serde_json::Value =
+        if document.len() > LONGEST {
+            return Err(malformed(format!("It has more than {LONGEST} bytes.")));
+        }
+        if !document.trim_start().starts_with('{') {
+            return Err(malformed("It is not an object.".to_owned()));
+        }
+        // Nothing but the version is kept of it: what is read twice costs less memory than a tree of all values.
+        let Versioned { version } =
             serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
-        match value.get("version").and_then(serde_json::Value::as_u64) {
-            Some(version) if version == u64::from(VERSION) => {}
+        let state = match version {
+            Some(VERSION) => {
+                let document: Document<BySchema<SequenceState>> =
+                    serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+                Self::of(document, |sequences| {
+                    let of_schema = |(schema, sequences): (String, BTreeMap<String, SequenceState>)| {
+                        sequences
+                            .into_iter()
+                            .map(move |(name, state)| (SequenceName::new([schema.clone(), name]), state))
+                    };
+                    Ok(sequences.into_iter().flat_map(of_schema).collect())
+                })
+            }
+            Some(FORMER_VERSION) => {
+                let document: Document<BTreeMap<String, FormerSequenceState>> =
+                    serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+                let class = document.node.zip(document.nodes);
+                let class = class.and_then(|(node, nodes)| Class::new(node, nodes).ok());
+                Self::of(document, |sequences| {
+                    sequences.into_iter().map(|(name, state)| state.read(&name, class)).collect()
+                })
+            }
             Some(other) => {
                 let message = format!("a peer's state is of version {other}");
                 return Err(Error::new(SqlState::InvalidParameterValue, message)
-                    .detail(format!("Only version {VERSION} can be read."))
+                    .detail(format!("Versions {FORMER_VERSION} and {VERSION} can be read."))
                     .hint("Update the extension on both nodes to the same version."));
             }
-            None if value.is_object() => return Err(malformed("It has no version.".to_owned())),
-            None => return Err(malformed("It is not an object.".to_owned())),
-        }
-        let state: Self = serde_json::from_value(value).map_err(|error| malformed(said(&error)))?;
+            None => return Err(malformed("It has no version.".to_owned())),
+        };
+        let state = state.map_err(malformed)?;
         state.check().map_err(malformed)?;
         Ok(state)
+    }
+
+    fn of<Sequences>(
+        document: Document<Sequences>,
+        read: impl FnOnce(Sequences) -> Result<BTreeMap<SequenceName, SequenceState>, String>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            node: document.node,
+            nodes: document.nodes,
+            system_identifier: document.system_identifier,
+            timeline: document.timeline,
+            database: document.database,
+            database_oid: document.database_oid,
+            started_at: document.started_at,
+            time: document.time,
+            sequence_publications: document.sequence_publications,
+            sequence_subscriptions: document.sequence_subscriptions,
+            sequences: read(document.sequences)?,
+        })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -175,8 +275,27 @@ impl NodeState {
 
     /// The document.
     pub fn to_json(&self) -> String {
+        let mut sequences: BTreeMap<&str, BTreeMap<&str, &SequenceState>> = BTreeMap::new();
+        for (name, state) in &self.sequences {
+            let [schema, name] = name.parts();
+            sequences.entry(schema).or_default().insert(name, state);
+        }
+        let document = Document {
+            version: VERSION,
+            node: self.node,
+            nodes: self.nodes,
+            system_identifier: self.system_identifier,
+            timeline: self.timeline,
+            database: self.database.clone(),
+            database_oid: self.database_oid,
+            started_at: self.started_at.clone(),
+            time: self.time.clone(),
+            sequence_publications: self.sequence_publications.clone(),
+            sequence_subscriptions: self.sequence_subscriptions.clone(),
+            sequences,
+        };
         // Numbers, strings and maps with string keys: there is nothing that could fail.
-        serde_json::to_string(self).unwrap_or_default()
+        serde_json::to_string(&document).unwrap_or_default()
     }
 
     /// The class of the node, where it has one.
@@ -195,6 +314,29 @@ impl NodeState {
     /// Whether it is of the same database of the same server as another, or of a copy.
     pub fn is_of_same_database(&self, other: &Self) -> bool {
         (self.system_identifier, self.database_oid) == (other.system_identifier, other.database_oid)
+    }
+}
+
+impl FormerSequenceState {
+    fn read(self, name: &str, class: Option<Class>) -> Result<(SequenceName, SequenceState), String> {
+        let columns = self.columns.iter().map(|column| {
+            ColumnName::of_quoted(column).ok_or_else(|| format!("\"{column}\" is not the name of a column."))
+        });
+        let state = SequenceState {
+            increment: self.increment,
+            next_value: self.next_value,
+            last_value: self.last_value,
+            maximum: self.maximum,
+            rows: Rows::of_last(class, self.others, self.maximum),
+            drawn_on: self.drawn_on,
+            restart: self.restart,
+            block: self.block,
+            columns: columns.collect::<Result<_, _>>()?,
+            before_setup: self.before_setup,
+        };
+        let name = SequenceName::of_quoted(name)
+            .ok_or_else(|| format!("\"{name}\" is not the name of a sequence."))?;
+        Ok((name, state))
     }
 }
 
@@ -219,9 +361,14 @@ impl SequenceState {
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let earlier = self.before_setup.iter().filter(move |phase| phase.values().meets(values));
         let drawn = self.last_value.filter(|_| self.own_values(class).meets(values));
-        let rows = self.others.iter().copied().chain(self.maximum);
-        let rows = rows.filter(move |row| values.contains(i128::from(*row)));
-        earlier.map(|phase| phase.until).chain(drawn).chain(rows)
+        let rows = self.rows(values);
+        earlier.map(|phase| phase.until).chain(drawn).chain(rows.known).chain(rows.possible)
+    }
+
+    /// How far its rows have come with values of a residue.
+    pub(super) fn rows(&self, values: Residue) -> Reached {
+        let blocks = self.block.is_some_and(|size| size > 1);
+        self.rows.reached(values, self.maximum, self.increment > 0, blocks)
     }
 
     /// The furthest of values in the sequence's direction.
@@ -247,13 +394,39 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    const DOCUMENT: &str = r#"{"version": 1, "node": 1, "nodes": 2, "system_identifier": -7, "timeline": 1,
-        "database": "shop", "database_oid": 5, "started_at": "then", "time": "now", "sequences": {"public.s":
+    const DOCUMENT: &str = r#"{"version": 2, "node": 1, "nodes": 2, "system_identifier": -7, "timeline": 1,
+        "database": "shop", "database_oid": 5, "started_at": "then", "time": "now", "sequences": {"public": {"s":
+        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9,
+         "rows": {"modulus": 24, "furthest": [20, 11], "unread": null}, "columns": [["public", "t", "i.d"]],
+         "before_setup": [{"step": 1, "offset": 8, "until": 8}]}}}}"#;
+
+    const FORMER_DOCUMENT: &str = r#"{"version": 1, "node": 1, "nodes": 2, "system_identifier": -7, "timeline": 1,
+        "database": "shop", "database_oid": 5, "started_at": "then", "time": "now", "sequences": {"\"public\".s":
         {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "others": [20], "restart": 9,
-         "before_setup": [{"step": 1, "offset": 8, "until": 8}]}}}"#;
+         "columns": ["public.t.\"i.d\""], "before_setup": [{"step": 1, "offset": 8, "until": 8}]}}}"#;
 
     fn sequence() -> SequenceState {
-        NodeState::parse(DOCUMENT).expect("a state").sequences.remove("public.s").expect("there")
+        let name = SequenceName::of_quoted("public.s").expect("a name");
+        NodeState::parse(DOCUMENT).expect("a state").sequences.remove(&name).expect("there")
+    }
+
+    #[test]
+    fn fault_b24_a_state_of_the_version_before_is_read() {
+        let (former, state) =
+            (NodeState::parse(FORMER_DOCUMENT).expect("a state"), NodeState::parse(DOCUMENT));
+        let mut state = state.expect("a state");
+        let sequence = state.sequences.values_mut().next().expect("there");
+        sequence.rows = Rows { modulus: 2, furthest: vec![20, 20], unread: Some(20) };
+        assert_eq!(former, state);
+        let error = FORMER_DOCUMENT.replace("public.t.", "");
+        assert_eq!(NodeState::parse(&error).expect_err("refused").sqlstate.code(), "22023");
+    }
+
+    #[test]
+    fn fault_a19_a_state_that_is_too_long_is_refused() {
+        let long = format!("{}{}", DOCUMENT, " ".repeat(LONGEST));
+        let error = NodeState::parse(&long).expect_err("refused");
+        assert_eq!(error.sqlstate.code(), "22023");
     }
 
     #[test]
@@ -273,7 +446,7 @@ mod tests {
         for document in ["null", "{}", "[]", "17", r#""state""#, "{"] {
             assert_eq!(NodeState::parse(document).expect_err(document).sqlstate.code(), "22023");
         }
-        assert_eq!(broken("\"version\": 1", "\"version\": 2").message, "a peer's state is of version 2");
+        assert_eq!(broken("\"version\": 2", "\"version\": 3").message, "a peer's state is of version 3");
         broken("\"node\": 1", "\"node\": 3");
         broken("\"node\": 1,", "");
         broken("\"increment\": 2", "\"increment\": 0");
@@ -338,12 +511,13 @@ mod tests {
             increment: 1,
             next_value: 12,
             before_setup: vec![],
-            others: vec![],
+            rows: Rows { modulus: 24, furthest: vec![20, 11], unread: None },
             ..sequence()
         };
         let even = Class::new(2, 2).expect("a class").residue();
         assert_eq!(alone.furthest(alone.within(None, even)), Some(20));
-        let drawn_on = SequenceState { drawn_on: true, maximum: Some(11), ..alone };
+        let rows = Rows { modulus: 24, furthest: vec![11], unread: None };
+        let drawn_on = SequenceState { drawn_on: true, maximum: Some(11), rows, ..alone };
         assert_eq!(drawn_on.furthest(drawn_on.within(Class::new(1, 2).ok(), even)), None);
     }
 }

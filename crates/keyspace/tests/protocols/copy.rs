@@ -1,7 +1,7 @@
 //! A dump of a node that is restored on another server.
 
 use super::fail_over::no_more_is_lost;
-use super::scenario::{Scenario, SetUp, What};
+use super::scenario::{Judge, Scenario, SetUp, What};
 use super::search::{fails, holds};
 use super::{NEXTVAL, as_node, draws};
 
@@ -43,6 +43,52 @@ fn beside() -> Scenario {
         .then(2, What::Restore, &[(0, 0)])
         .then(2, What::SetUp(as_node((3, 3))), &[])
         .then(2, What::Open, &[])
+}
+
+/// Node 1 is restored from an older copy, and lacks what it handed out since: 1, 3 and 5, whose rows node 2 has. That has
+/// come to 10 meanwhile, so they lie behind many of its own. Node 1: 0 `first`, 1 clients write. Node 2: 0 state.
+fn lacks_rows(sign: i64, look_back: usize, first: What) -> Scenario {
+    Scenario::new(2, &[NEXTVAL], sign)
+        .was_set_up(0, (1, 2), 0)
+        .was_set_up(1, (2, 2), 0)
+        .begins()
+        .rows(1, 0, &[1, 2, 3, 4, 5, 6, 8, 10])
+        .with(|scenario| {
+            let sequence = &mut scenario.world.nodes[1].sequences[0];
+            (sequence.last_value, sequence.is_called) = (10 * sign, true);
+            (scenario.look_back, scenario.unread_is_told) = (look_back, true);
+        })
+        .closed(0)
+        .draws(&[4, 2])
+        .then(1, What::GiveState, &[])
+        .then(0, first, &[(1, 0)])
+        .then(0, What::Open, &[])
+}
+
+/// A set-up of node 1, with the state of node 2.
+fn again() -> What {
+    What::SetUp(SetUp { peers: true, ..as_node((1, 2)) })
+}
+
+#[test]
+fn fault_b12_rows_behind_those_of_another_class_count() {
+    for (sign, look_back) in [(1, 0), (1, 1), (1, 3), (1, 99), (-1, 0), (-1, 2)] {
+        let name = format!("rows lacked, {look_back} looked at");
+        holds(&name, &lacks_rows(sign, look_back, again()));
+        let checked = lacks_rows(sign, look_back, What::Check).judge(Judge::Proof);
+        holds(&format!("{name}, checked"), &checked);
+    }
+}
+
+#[test]
+fn fault_b12_with_rows_left_out_they_do_not() {
+    let silent = |scenario: &mut Scenario| scenario.unread_is_told = false;
+    fails("rows lacked, those not looked at left out", &lacks_rows(1, 2, again()).with(silent));
+    let checked = lacks_rows(1, 2, What::Check).judge(Judge::Proof);
+    fails("rows lacked, those not looked at left out, checked", &checked.with(silent));
+    let alone = lacks_rows(1, 99, again()).set_up(0, 0, |set_up| set_up.peers = false);
+    fails("rows lacked, state not passed", &alone);
+    fails("rows lacked, set-up left out", &lacks_rows(1, 99, again()).without(0, 0));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! shipped one; what is here stands for SQL.
 
 use keyspace::sequences::{
-    Class, Draw, FedColumn, Former, NodeState, NumberType, Outcome, Peer, PeerFinding, Phase,
-    Sequence as Facts, SequenceState, Share, Target, beside, compare, plan,
+    Class, ColumnName, Draw, FedColumn, Former, NodeState, NumberType, Outcome, Peer, PeerFinding, Phase,
+    Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, beside, compare, plan,
 };
 
 use super::scenario::{Scenario, SetUp};
@@ -149,7 +149,7 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
             next_value: i64::try_from(facts.next_value()).unwrap(),
             last_value: sequence.is_called.then_some(sequence.last_value),
             maximum: furthest(sequence.rows, sign),
-            others: class.map_or(vec![], |class| of_others(sequence.rows, sign, class, scenario.look_back)),
+            rows: rows(scenario, sequence.rows, sign, class),
             drawn_on: facts.is_drawn_on(),
             block: class.and_then(|class| Share::of(&facts, class, false)).map(|share| share.size),
             restart: sequence.restart,
@@ -164,16 +164,20 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
     }
 }
 
-/// Of the last rows the furthest of each class but the node's own.
-fn of_others(rows: Values, sign: i64, own: Class, look_back: usize) -> Vec<i64> {
-    let mut found: Vec<i64> = Vec::new();
-    for row in each(rows, sign).rev().take(look_back) {
-        let is_new = found.iter().all(|known| own.node_of(*known) != own.node_of(row));
-        if !own.contains(row) && is_new {
-            found.push(row);
+/// The furthest of each class among the last rows, and the first that was not looked at.
+fn rows(scenario: &Scenario, rows: Values, sign: i64, class: Option<Class>) -> Rows {
+    let mut told = Rows { modulus: Rows::modulus(class), furthest: vec![], unread: None };
+    for (at, row) in each(rows, sign).rev().enumerate() {
+        if at == scenario.look_back {
+            told.unread = scenario.unread_is_told.then_some(row);
+            break;
+        }
+        let is_new = |known: &i64| (known - row) % i64::from(told.modulus) != 0;
+        if told.furthest.iter().all(is_new) {
+            told.furthest.push(row);
         }
     }
-    found
+    told
 }
 
 /// The document of `interleaved_node_state()`.
@@ -183,17 +187,16 @@ fn document(told: &Told) -> NodeState {
         next_value: told.next_value,
         last_value: told.last_value,
         maximum: told.maximum,
-        others: told.others.clone(),
+        rows: told.rows.clone(),
         drawn_on: told.drawn_on,
         block: told.block,
-        columns: vec![column.to_owned()],
+        columns: ColumnName::of_quoted(column).into_iter().collect(),
         restart: told.restart,
         before_setup: phases(&told.phases),
     };
     let sequences = told.sequences.iter().zip(COLUMNS).map(sequence);
-    let sequences = NAMES.iter().map(|name| (*name).to_owned()).zip(sequences);
+    let sequences = NAMES.iter().filter_map(|name| SequenceName::of_quoted(name)).zip(sequences);
     NodeState {
-        version: keyspace::sequences::state::VERSION,
         node: told.identity.map(|(node, _)| node),
         nodes: told.identity.map(|(_, nodes)| nodes),
         system_identifier: i64::from(told.server),
@@ -218,7 +221,7 @@ fn others(world: &World, node: usize) -> Vec<Peer> {
 pub fn check(scenario: &Scenario, world: &World, node: usize) -> Vec<PeerFinding> {
     let mut own = tell(scenario, world, node);
     // The more it knew of its own rows, the more it could find.
-    own.sequences.iter_mut().for_each(|told| (told.maximum, told.others) = (None, vec![]));
+    own.sequences.iter_mut().for_each(|told| (told.maximum, told.rows) = (None, Rows::default()));
     compare(&document(&own), &others(world, node))
 }
 

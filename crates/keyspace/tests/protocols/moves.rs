@@ -408,7 +408,8 @@ impl Scenario {
         let mut all = [(0, 1); Classes::MOST + 1];
         all[..Classes::MOST].copy_from_slice(&classes.all);
         all[Classes::MOST] = (next, sequence.increment.abs());
-        visible(sequence.rows | more, sequence.increment.signum(), behind, &all, self.look_back)
+        let look_back = self.look_back + usize::from(self.unread_is_told);
+        visible(sequence.rows | more, sequence.increment.signum(), behind, &all, look_back)
     }
 
     /// All classes by which a set-up, here or where the rows are copied to, may look for rows ahead.

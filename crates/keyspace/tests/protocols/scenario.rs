@@ -101,6 +101,9 @@ pub struct Scenario {
     pub ahead: &'static [u8],
     /// How many rows a look at the end of a table goes back. The less it finds, the less a check can tell.
     pub look_back: usize,
+    /// Whether a state tells which rows were not looked at, where it does not look at all of them. While rows are not
+    /// lost, it makes no difference but alarms: what a world is proved to do without, it does with it.
+    pub unread_is_told: bool,
     /// The node that has a standby.
     pub standby: Option<usize>,
     /// What the operator sees to, where a step depends on more than the order: whether a node may go on.
@@ -155,6 +158,7 @@ impl Scenario {
             transactions: false,
             ahead: &[0, 1],
             look_back: 1,
+            unread_is_told: false,
             plain: false,
             keeps_outcomes: false,
             standby: None,

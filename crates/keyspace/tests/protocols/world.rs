@@ -1,6 +1,6 @@
 //! A small world: nodes with their sequences, rows and sessions, and what has been handed out by anybody.
 
-use keyspace::sequences::Class;
+use keyspace::sequences::{Class, Rows};
 
 /// A set of values, by their distance from 0: a world has ascending sequences or descending ones, never both.
 pub type Values = u128;
@@ -148,7 +148,7 @@ pub struct ToldSequence {
     pub next_value: i64,
     pub last_value: Option<i64>,
     pub maximum: Option<i64>,
-    pub others: Vec<i64>,
+    pub rows: Rows,
     pub drawn_on: bool,
     pub block: Option<u64>,
     pub restart: Option<i64>,
