@@ -15,7 +15,6 @@ mod backfill;
 mod catalog;
 mod create;
 mod derive;
-mod entries;
 mod key_type;
 mod lookup;
 mod planned;
@@ -25,6 +24,7 @@ mod switch;
 mod trigger;
 mod tuple;
 mod verify;
+mod writer;
 
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_derived.sql",
