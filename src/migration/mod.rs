@@ -16,7 +16,6 @@ mod backfill;
 mod catalog;
 mod create;
 mod derive;
-mod entries;
 mod key_type;
 mod lookup;
 mod planned;
@@ -27,6 +26,7 @@ mod trigger;
 mod tuple;
 mod usage;
 mod verify;
+mod writer;
 
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_derived.sql",

@@ -1,22 +1,22 @@
 //! The backfill's writes: rows of some pages get their keys, page by page.
 //!
-//! Done by the heap's own update rather than by a query. A query would lock each row before it updates it, since the
-//! table has triggers (ours among them), and would fire those that nobody wants here; and it would say beforehand which
-//! rows it takes, while what fits on a page is known only when one looks at it.
+//! Which rows it takes is decided by looking at their pages, not by a query: what fits on a page is known only then, and a
+//! query would lock each row before it updates it, since the table has triggers, ours among them.
 
-use keyspace::Error;
 use keyspace::migration::backfill::{Range, Room};
 use keyspace::migration::facts::Table;
 use keyspace::migration::scope::{Member, Scope};
+use keyspace::{Error, SqlState};
 use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 
 use super::derive::Derivation;
-use super::entries::Entries;
 use super::lookup::{Lookup, Scan};
 use super::tuple::{Column, Role, Value};
+use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
 use crate::server::by_version::{buffer_lock, prune_page};
+use crate::server::relation::relation_name;
 use crate::server::waiting::Turns;
 
 /// What a key adds to a row.
@@ -77,14 +77,14 @@ pub(super) fn fill(
     // back what is held.
     unsafe {
         let relation = pg_sys::table_open(pg_sys::Oid::from(table.oid), pg_sys::NoLock as i32);
-        // What a query would refuse: such a table takes no UPDATE from anybody.
-        pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
+        or_raise(check_is_heap(relation));
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let mut fillers: Vec<Filler> = scope
             .members_of(table.oid)
             .map(|member| or_raise(filler(scope, member, relation, key_type, snapshot)))
             .collect();
-        let mut writer = Writer::open(scope, table, relation, manner.waits);
+        let columns: Vec<i16> = fillers.iter().map(|filler| filler.key.number).collect();
+        let mut pages_of = Pages::open(relation, Writer::open(relation, &columns, manner.waits));
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         let mut turns = manner.gives_way.then(Turns::begin);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
@@ -93,9 +93,9 @@ pub(super) fn fill(
                 turns.give_way();
             }
             let Ok(page) = pg_sys::BlockNumber::try_from(page) else { break };
-            writer.page(page, snapshot, &mut fillers, manner.all, &mut filled);
+            pages_of.fill(page, snapshot, &mut fillers, manner.all, &mut filled);
         }
-        writer.close();
+        pages_of.close();
         for filler in fillers {
             if let Source::Root { scan, .. } = filler.source {
                 scan.close();
@@ -182,36 +182,47 @@ impl Filler {
     }
 }
 
-/// A table that is written to.
-struct Writer {
+/// The pages of a table that is written to.
+struct Pages {
     relation: pg_sys::Relation,
-    entries: Entries,
+    writer: Writer,
     /// What a row needs.
     memory: pg_sys::MemoryContext,
-    command: pg_sys::CommandId,
-    waits: bool,
     /// Rows of the page in hand that lack a key.
     found: Vec<pg_sys::OffsetNumber>,
     sizes: Vec<usize>,
 }
 
-impl Writer {
+/// Refuses what only looks like a heap: pages are read as a heap's are. The access method may have any name.
+///
+/// # Safety
+/// The relation must be open.
+unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
+    // SAFETY: see above; the heap's routine is a constant of the server.
+    if std::ptr::eq(unsafe { (*relation).rd_tableam }, unsafe { pg_sys::GetHeapamTableAmRoutine() }) {
+        return Ok(());
+    }
+    // SAFETY: see above.
+    let name = relation_name(unsafe { (*relation).rd_id });
+    Err(Error::new(SqlState::FeatureNotSupported, format!("table {name} is not stored as a heap"))
+        .hint("ALTER TABLE ... SET ACCESS METHOD heap."))
+}
+
+impl Pages {
     /// # Safety
-    /// The relation must be that of the table, open, and locked until [`Self::close`].
-    unsafe fn open(scope: &Scope<'_>, table: &Table, relation: pg_sys::Relation, waits: bool) -> Self {
-        // SAFETY: see above; the command's number is of this transaction.
-        unsafe {
-            let memory = pg_sys::AllocSetContextCreateInternal(
+    /// The relation must be open, and the writer its own.
+    unsafe fn open(relation: pg_sys::Relation, writer: Writer) -> Self {
+        // SAFETY: makes a memory context, which `close` deletes.
+        let memory = unsafe {
+            pg_sys::AllocSetContextCreateInternal(
                 pg_sys::CurrentMemoryContext,
                 c"key migration row".as_ptr(),
                 pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
                 pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
                 pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
-            );
-            let entries = Entries::open(scope, table, relation);
-            let command = pg_sys::GetCurrentCommandId(true);
-            Self { relation, entries, memory, command, waits, found: Vec::new(), sizes: Vec::new() }
-        }
+            )
+        };
+        Self { relation, writer, memory, found: Vec::new(), sizes: Vec::new() }
     }
 
     /// # Safety
@@ -219,7 +230,7 @@ impl Writer {
     unsafe fn close(self) {
         // SAFETY: what `open` has opened.
         unsafe {
-            self.entries.close();
+            self.writer.close();
             pg_sys::MemoryContextDelete(self.memory);
             pg_sys::CommandCounterIncrement();
         }
@@ -229,7 +240,7 @@ impl Writer {
     ///
     /// # Safety
     /// The relation must have the page, and the snapshot must be valid.
-    unsafe fn page(
+    unsafe fn fill(
         &mut self,
         page: pg_sys::BlockNumber,
         snapshot: pg_sys::Snapshot,
@@ -258,9 +269,9 @@ impl Writer {
                     }
                     let Some(offset) = self.found.get(at).copied() else { break };
                     let mut row = self.row(content, page, offset);
-                    match self.write(&mut row, fillers) {
-                        Some(true) => taken += 1,
-                        Some(false) => filled.skipped += 1,
+                    match self.write(&mut row, fillers, snapshot) {
+                        Some(Outcome::Written) => taken += 1,
+                        Some(Outcome::PassedBy) => filled.skipped += 1,
                         None => {}
                     }
                 }
@@ -333,12 +344,16 @@ impl Writer {
         }
     }
 
-    /// Gives a row the keys that it lacks. Whether it has got them, or somebody else was at it; `None` where there
-    /// is nothing to give.
+    /// Gives a row the keys that it lacks; `None` where there is nothing to give.
     ///
     /// # Safety
     /// The row must be on a page that is pinned.
-    unsafe fn write(&mut self, row: &mut pg_sys::HeapTupleData, fillers: &mut [Filler]) -> Option<bool> {
+    unsafe fn write(
+        &mut self,
+        row: &mut pg_sys::HeapTupleData,
+        fillers: &mut [Filler],
+        snapshot: pg_sys::Snapshot,
+    ) -> Option<Outcome> {
         // SAFETY: the columns are those of the relation; memory is reset only where nothing points into it.
         unsafe {
             let of = (*self.relation).rd_att;
@@ -352,53 +367,10 @@ impl Writer {
                     new = filler.key.set(from, of, Some(Value::Key(key)));
                 }
             }
-            let written = (!new.is_null()).then(|| self.update(row, new));
+            let written = (!new.is_null()).then(|| self.writer.write(&mut row.t_self, new, snapshot));
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextReset(self.memory);
             written
-        }
-    }
-
-    /// Whether the row could be updated.
-    ///
-    /// # Safety
-    /// The new row must be one of the relation.
-    unsafe fn update(&self, row: &mut pg_sys::HeapTupleData, new: pg_sys::HeapTuple) -> bool {
-        // SAFETY: see above; where the row has moved it gets entries in all indexes.
-        unsafe {
-            let mut failure = pg_sys::TM_FailureData::default();
-            let mut lock = pg_sys::LockTupleMode::LockTupleNoKeyExclusive;
-            #[cfg(not(feature = "pg15"))]
-            let mut indexes = pg_sys::TU_UpdateIndexes::TU_None;
-            let result = pg_sys::heap_update(
-                self.relation,
-                &mut row.t_self,
-                new,
-                self.command,
-                #[cfg(feature = "pg19")]
-                0,
-                std::ptr::null_mut(),
-                self.waits,
-                &mut failure,
-                &mut lock,
-                #[cfg(not(feature = "pg15"))]
-                &mut indexes,
-            );
-            if result != pg_sys::TM_Result::TM_Ok {
-                return false;
-            }
-            #[cfg(feature = "pg15")]
-            let (needs_entries, only_summarizing) =
-                (u32::from((*(*new).t_data).t_infomask2) & pg_sys::HEAP_ONLY_TUPLE == 0, false);
-            #[cfg(not(feature = "pg15"))]
-            let (needs_entries, only_summarizing) = (
-                indexes != pg_sys::TU_UpdateIndexes::TU_None,
-                indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing,
-            );
-            if needs_entries {
-                self.entries.insert(new, only_summarizing);
-            }
-            true
         }
     }
 }

@@ -112,3 +112,174 @@ pub(crate) unsafe fn prune_page(table: pg_sys::Relation, buffer: pg_sys::Buffer)
         }
     }
 }
+
+/// Which indexes a row that was updated gets entries in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntriesFor {
+    None,
+    /// Those that have no entries for single rows (BRIN). Before PostgreSQL 16 a row gets entries in all.
+    Summarizing,
+    All,
+}
+
+/// Updates a row by its table's access method.
+///
+/// # Safety
+/// The table must be open and locked for writing, the slot hold a row of it, and the snapshot be valid.
+pub(crate) unsafe fn update_row(
+    table: pg_sys::Relation,
+    place: &mut pg_sys::ItemPointerData,
+    slot: *mut pg_sys::TupleTableSlot,
+    command: pg_sys::CommandId,
+    snapshot: pg_sys::Snapshot,
+    waits: bool,
+    failure: &mut pg_sys::TM_FailureData,
+) -> (pg_sys::TM_Result::Type, EntriesFor) {
+    let mut lock = pg_sys::LockTupleMode::LockTupleNoKeyExclusive;
+    #[cfg(feature = "pg15")]
+    let mut entries = false;
+    #[cfg(not(feature = "pg15"))]
+    let mut entries = pg_sys::TU_UpdateIndexes::TU_None;
+    // SAFETY: see above; the closure holds nothing but the call, which may raise an error of PostgreSQL.
+    let result = unsafe {
+        let Some(update) = (*(*table).rd_tableam).tuple_update else {
+            pgrx::error!("the access method of a table has no update");
+        };
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            update(
+                table,
+                place,
+                slot,
+                command,
+                #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
+                0,
+                snapshot,
+                std::ptr::null_mut(),
+                waits,
+                failure,
+                &mut lock,
+                &mut entries,
+            )
+        })
+    };
+    #[cfg(feature = "pg15")]
+    let entries = if entries { EntriesFor::All } else { EntriesFor::None };
+    #[cfg(not(feature = "pg15"))]
+    let entries = match entries {
+        pg_sys::TU_UpdateIndexes::TU_None => EntriesFor::None,
+        pg_sys::TU_UpdateIndexes::TU_Summarizing => EntriesFor::Summarizing,
+        _ => EntriesFor::All,
+    };
+    (result, entries)
+}
+
+/// Makes the entries of a row that was updated. Returns the indexes of deferrable constraints that are to be looked at
+/// again.
+///
+/// # Safety
+/// The slot must hold the row at its new place, and the indexes of the table be open.
+pub(crate) unsafe fn insert_index_entries(
+    result: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    state: *mut pg_sys::EState,
+    #[allow(unused_variables)] only_summarizing: bool,
+) -> *mut pg_sys::List {
+    // SAFETY: see above.
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
+    unsafe {
+        pg_sys::ExecInsertIndexTuples(
+            result,
+            slot,
+            state,
+            true,
+            false,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            #[cfg(not(feature = "pg15"))]
+            only_summarizing,
+        )
+    }
+    // SAFETY: see above.
+    #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
+    unsafe {
+        let summarizing = if only_summarizing { pg_sys::EIIT_ONLY_SUMMARIZING } else { 0 };
+        let null = std::ptr::null_mut();
+        let flags = pg_sys::EIIT_IS_UPDATE | summarizing;
+        pg_sys::ExecInsertIndexTuples(result, state, flags, slot, null, std::ptr::null_mut())
+    }
+}
+
+/// Makes a table that some columns are written of the first entry of a range table.
+///
+/// # Safety
+/// The table must be open, and the current memory context live as long as the state.
+pub(crate) unsafe fn init_range_table(
+    state: *mut pg_sys::EState,
+    table: pg_sys::Relation,
+    written: *mut pg_sys::Bitmapset,
+) {
+    // SAFETY: see above; a node of the right size, all zero but for its type.
+    unsafe {
+        let entry = pg_sys::palloc0(size_of::<pg_sys::RangeTblEntry>()).cast::<pg_sys::RangeTblEntry>();
+        (*entry).type_ = pg_sys::NodeTag::T_RangeTblEntry;
+        (*entry).rtekind = pg_sys::RTEKind::RTE_RELATION;
+        (*entry).relid = (*table).rd_id;
+        (*entry).relkind = (*(*table).rd_rel).relkind;
+        (*entry).rellockmode = pg_sys::RowExclusiveLock as i32;
+        let entries = pg_sys::lappend(std::ptr::null_mut(), entry.cast());
+        #[cfg(feature = "pg15")]
+        {
+            (*entry).updatedCols = written;
+            pg_sys::ExecInitRangeTable(state, entries);
+        }
+        #[cfg(not(feature = "pg15"))]
+        {
+            let mut permissions = std::ptr::null_mut();
+            (*pg_sys::addRTEPermissionInfo(&mut permissions, entry)).updatedCols = written;
+            pg_sys::ExecInitRangeTable(
+                state,
+                entries,
+                permissions,
+                #[cfg(not(any(feature = "pg16", feature = "pg17")))]
+                pg_sys::bms_make_singleton(1),
+            );
+        }
+    }
+}
+
+/// A column of a description, counted from 0.
+///
+/// # Safety
+/// The description must have the column.
+pub(crate) unsafe fn attribute(
+    of: pg_sys::TupleDesc,
+    at: std::ffi::c_int,
+) -> *mut pg_sys::FormData_pg_attribute {
+    // SAFETY: see above.
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+    unsafe {
+        (*of).attrs.as_mut_ptr().add(usize::try_from(at).unwrap_or(0))
+    }
+    // SAFETY: see above.
+    #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
+    unsafe {
+        pg_sys::TupleDescAttr(of, at)
+    }
+}
+
+/// The expression of a check, with what virtual columns stand for.
+///
+/// # Safety
+/// The relation must be open, and the text that of a check of it.
+pub(crate) unsafe fn check_expression(
+    #[allow(unused_variables)] relation: pg_sys::Relation,
+    text: *const std::ffi::c_char,
+) -> *mut pg_sys::Node {
+    // SAFETY: see above.
+    unsafe {
+        let expression = pg_sys::stringToNode(text).cast::<pg_sys::Node>();
+        #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
+        let expression = pg_sys::expand_generated_columns_in_expr(expression, relation, 1);
+        expression
+    }
+}

@@ -1,0 +1,321 @@
+//! Writes columns of a row as an UPDATE of these columns does, by the parts of PostgreSQL's executor, but for triggers.
+//!
+//! Not by `ExecSimpleRelationUpdate`, which locks each row first where a table has a BEFORE trigger (as ours are), and
+//! fires those that are ENABLE ALWAYS or REPLICA. Constraints that say nothing of the written columns are left out: rows
+//! from before may violate one that is NOT VALID, and what they hold there does not change. Of AFTER triggers there are
+//! PostgreSQL's own for foreign keys on the written columns and for deferrable unique constraints.
+
+use pgrx::pg_sys;
+
+use crate::server::by_version::{self, EntriesFor};
+
+/// What has become of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    /// Somebody else is at it or has changed it, or this transaction has changed it itself.
+    PassedBy,
+}
+
+/// A table some columns of which are written.
+pub(super) struct Writer {
+    relation: pg_sys::Relation,
+    state: *mut pg_sys::EState,
+    result: *mut pg_sys::ResultRelInfo,
+    /// The row as written.
+    slot: *mut pg_sys::TupleTableSlot,
+    command: pg_sys::CommandId,
+    waits: bool,
+    /// Whether generated columns depend on those that are written.
+    generates: bool,
+    /// The relation with those constraints that are about what is written; `None` where there are none.
+    checked: Option<*mut pg_sys::ResultRelInfo>,
+    /// Whether foreign keys are about what is written.
+    fires: bool,
+}
+
+impl Writer {
+    /// Opens a table to write columns of it. Until [`Self::close`] it must not be closed, and its lock must be kept.
+    ///
+    /// # Safety
+    /// The relation must be an ordinary table that is open, locked for writing, and has the columns.
+    pub(super) unsafe fn open(relation: pg_sys::Relation, columns: &[i16], waits: bool) -> Self {
+        // SAFETY: see above. All that is made here lives as long as the executor's state.
+        unsafe {
+            // What a query would refuse: such a table takes no UPDATE from anybody.
+            pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
+            let state = pg_sys::CreateExecutorState();
+            let before = pg_sys::MemoryContextSwitchTo((*state).es_query_cxt);
+            let written = columns.iter().fold(std::ptr::null_mut(), |set, column| {
+                pg_sys::bms_add_member(set, member(i32::from(*column)))
+            });
+            by_version::init_range_table(state, relation, written);
+            let result = result_of(relation);
+            pg_sys::ExecOpenIndices(result, false);
+            let (affected, generates) = affected(relation, written);
+            let checked = with_constraints_of(relation, affected);
+            let fires = keep_own_triggers(relation, result, affected);
+            let slot =
+                pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsHeapTuple);
+            let command = pg_sys::GetCurrentCommandId(true);
+            (*state).es_output_cid = command;
+            pg_sys::MemoryContextSwitchTo(before);
+            pg_sys::AfterTriggerBeginQuery();
+            Self { relation, state, result, slot, command, waits, generates, checked, fires }
+        }
+    }
+
+    /// Puts a row in the place of another one.
+    ///
+    /// # Safety
+    /// The new row must be one of the relation, allocated by itself, which this frees; it may differ from the one at this
+    /// place in the columns only that the writer was opened for. The snapshot must be valid.
+    pub(super) unsafe fn write(
+        &self,
+        place: &mut pg_sys::ItemPointerData,
+        new: pg_sys::HeapTuple,
+        snapshot: pg_sys::Snapshot,
+    ) -> Outcome {
+        // SAFETY: see above; the slot is emptied before the memory is reset.
+        unsafe {
+            pg_sys::ExecStoreHeapTuple(new, self.slot, true);
+            if self.generates {
+                let update = pg_sys::CmdType::CMD_UPDATE;
+                pg_sys::ExecComputeStoredGenerated(self.result, self.state, self.slot, update);
+            }
+            if let Some(checked) = self.checked {
+                pg_sys::ExecConstraints(checked, self.slot, self.state);
+            }
+            let mut failure = pg_sys::TM_FailureData::default();
+            let (result, entries) = by_version::update_row(
+                self.relation,
+                place,
+                self.slot,
+                self.command,
+                snapshot,
+                self.waits,
+                &mut failure,
+            );
+            let outcome = match result {
+                pg_sys::TM_Result::TM_Ok => {
+                    self.follow(place, entries);
+                    Outcome::Written
+                }
+                pg_sys::TM_Result::TM_BeingModified
+                | pg_sys::TM_Result::TM_WouldBlock
+                | pg_sys::TM_Result::TM_Updated
+                | pg_sys::TM_Result::TM_Deleted
+                | pg_sys::TM_Result::TM_SelfModified => Outcome::PassedBy,
+                // The heap raises an error of its own before it comes to this: TM_Invisible.
+                other => pgrx::error!("unexpected result {other} of an update"),
+            };
+            pg_sys::ExecClearTuple(self.slot);
+            let context = (*self.state).es_per_tuple_exprcontext;
+            if !context.is_null() {
+                pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+            }
+            outcome
+        }
+    }
+
+    /// Makes the entries of a row in indexes, and notes what is checked at the end.
+    ///
+    /// # Safety
+    /// The slot must hold the row, which is at the place where the table has put it; `old` is where it was.
+    unsafe fn follow(&self, old: &mut pg_sys::ItemPointerData, entries: EntriesFor) {
+        // SAFETY: see above.
+        unsafe {
+            let mut again = std::ptr::null_mut();
+            if entries != EntriesFor::None && (*self.result).ri_NumIndices > 0 {
+                let only_summarizing = entries == EntriesFor::Summarizing;
+                again =
+                    by_version::insert_index_entries(self.result, self.slot, self.state, only_summarizing);
+            }
+            if self.fires || !again.is_null() {
+                let null = std::ptr::null_mut();
+                pg_sys::ExecARUpdateTriggers(
+                    self.state,
+                    self.result,
+                    null,
+                    null,
+                    old,
+                    std::ptr::null_mut(),
+                    self.slot,
+                    again,
+                    std::ptr::null_mut(),
+                    false,
+                );
+            }
+            pg_sys::list_free(again);
+        }
+    }
+
+    /// Runs the checks that are left, and gives back what [`Self::open`] has taken.
+    ///
+    /// # Safety
+    /// To be called once, at the end.
+    pub(super) unsafe fn close(self) {
+        // SAFETY: what `open` has opened.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::AfterTriggerEndQuery(self.state);
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::ExecCloseIndices(self.result);
+            pg_sys::ExecCloseResultRelations(self.state);
+            pg_sys::ExecResetTupleTable((*self.state).es_tupleTable, false);
+            pg_sys::FreeExecutorState(self.state);
+        }
+    }
+}
+
+/// A column as sets of columns have it.
+const fn member(column: i32) -> i32 {
+    column - pg_sys::FirstLowInvalidHeapAttributeNumber
+}
+
+/// # Safety
+/// The relation must be open.
+unsafe fn result_of(relation: pg_sys::Relation) -> *mut pg_sys::ResultRelInfo {
+    // SAFETY: see above; the first entry of the range table is the relation.
+    unsafe {
+        let result = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
+        (*result).type_ = pg_sys::NodeTag::T_ResultRelInfo;
+        pg_sys::InitResultRelInfo(result, relation, 1, std::ptr::null_mut(), 0);
+        result
+    }
+}
+
+/// The written columns, and the generated ones that depend on them; whether there are some of those that are stored.
+///
+/// # Safety
+/// The relation must be open.
+unsafe fn affected(
+    relation: pg_sys::Relation,
+    written: *mut pg_sys::Bitmapset,
+) -> (*mut pg_sys::Bitmapset, bool) {
+    // SAFETY: see above; the numbers are those of its columns.
+    unsafe {
+        let of = (*relation).rd_att;
+        let (mut affected, mut generates) = (pg_sys::bms_copy(written), false);
+        if (*of).constr.is_null() {
+            return (affected, generates);
+        }
+        for at in 0..(*of).natts {
+            let generated = (*by_version::attribute(of, at)).attgenerated;
+            if generated == 0 {
+                continue;
+            }
+            let mut used = std::ptr::null_mut();
+            pg_sys::pull_varattnos(pg_sys::build_column_default(relation, at + 1), 1, &mut used);
+            if is_about(used, written) {
+                affected = pg_sys::bms_add_member(affected, member(at + 1));
+                generates |= generated == pg_sys::ATTRIBUTE_GENERATED_STORED as std::ffi::c_char;
+            }
+        }
+        (affected, generates)
+    }
+}
+
+/// Whether an expression that uses these columns is about some of those; the row as a whole is about each.
+///
+/// # Safety
+/// Both must be sets.
+unsafe fn is_about(used: *const pg_sys::Bitmapset, columns: *const pg_sys::Bitmapset) -> bool {
+    // SAFETY: see above.
+    unsafe { pg_sys::bms_overlap(used, columns) || pg_sys::bms_is_member(member(0), used) }
+}
+
+/// The relation as it would be without the constraints that are not about these columns, for `ExecConstraints`; `None`
+/// where it would have none.
+///
+/// # Safety
+/// The relation must be open as long as this is used.
+unsafe fn with_constraints_of(
+    relation: pg_sys::Relation,
+    affected: *const pg_sys::Bitmapset,
+) -> Option<*mut pg_sys::ResultRelInfo> {
+    // SAFETY: see above; what is changed is a copy.
+    unsafe {
+        if (*(*relation).rd_att).constr.is_null() {
+            return None;
+        }
+        let of = pg_sys::CreateTupleDescCopyConstr((*relation).rd_att);
+        let constraints = (*of).constr;
+        let mut kept = 0;
+        for at in 0..(*constraints).num_check {
+            let check = (*constraints).check.add(usize::from(at));
+            let expression = by_version::check_expression(relation, (*check).ccbin);
+            let mut used = std::ptr::null_mut();
+            pg_sys::pull_varattnos(expression, 1, &mut used);
+            if is_about(used, affected) {
+                (*constraints).check.add(usize::from(kept)).write(*check);
+                kept += 1;
+            }
+        }
+        (*constraints).num_check = kept;
+        (*constraints).has_not_null = false;
+        for at in 0..(*of).natts {
+            let attribute = by_version::attribute(of, at);
+            (*attribute).attnotnull &= pg_sys::bms_is_member(member(at + 1), affected);
+            (*constraints).has_not_null |= (*attribute).attnotnull;
+        }
+        if kept == 0 && !(*constraints).has_not_null {
+            return None;
+        }
+        let class =
+            pg_sys::palloc(size_of::<pg_sys::FormData_pg_class>()).cast::<pg_sys::FormData_pg_class>();
+        class.write(*(*relation).rd_rel);
+        (*class).relchecks = i16::try_from(kept).unwrap_or(i16::MAX);
+        let copy = pg_sys::palloc(size_of::<pg_sys::RelationData>()).cast::<pg_sys::RelationData>();
+        copy.copy_from_nonoverlapping(relation, 1);
+        (*copy).rd_att = of;
+        (*copy).rd_rel = class;
+        Some(result_of(copy))
+    }
+}
+
+/// Leaves a table those triggers only that check its foreign keys on these columns, and its deferrable unique
+/// constraints. Whether there are some of the first kind.
+///
+/// # Safety
+/// `result` must be that of the relation, which must be open.
+unsafe fn keep_own_triggers(
+    relation: pg_sys::Relation,
+    result: *mut pg_sys::ResultRelInfo,
+    affected: *const pg_sys::Bitmapset,
+) -> bool {
+    // SAFETY: see above; the triggers are a copy, of which there are as many as it says. So are keys' columns.
+    unsafe {
+        let triggers = (*result).ri_TrigDesc;
+        if triggers.is_null() {
+            return false;
+        }
+        let mut constraints: Vec<pg_sys::Oid> = Vec::new();
+        let keys = pg_sys::RelationGetFKeyList(relation);
+        for at in 0..if keys.is_null() { 0 } else { (*keys).length } {
+            let key = pg_sys::list_nth(keys, at).cast::<pg_sys::ForeignKeyCacheInfo>();
+            let columns = usize::try_from((*key).nkeys).unwrap_or(0);
+            let is_affected = |column: &i16| pg_sys::bms_is_member(member(i32::from(*column)), affected);
+            if (*key).conkey.iter().take(columns).any(is_affected) {
+                constraints.push((*key).conoid);
+            }
+        }
+        let (mut kept, mut fires) = (0, false);
+        for at in 0..usize::try_from((*triggers).numtriggers).unwrap_or(0) {
+            let trigger = *(*triggers).triggers.add(at);
+            let function = trigger.tgfoid.to_u32();
+            let is_key =
+                function == pg_sys::F_RI_FKEY_CHECK_UPD && constraints.contains(&trigger.tgconstraint);
+            if trigger.tgisinternal && (is_key || function == pg_sys::F_UNIQUE_KEY_RECHECK) {
+                (*triggers).triggers.add(kept).write(trigger);
+                kept += 1;
+                fires |= is_key;
+            }
+        }
+        (*triggers).numtriggers = i32::try_from(kept).unwrap_or(0);
+        (*triggers).trig_update_after_row = kept > 0;
+        (*triggers).trig_update_old_table = false;
+        (*triggers).trig_update_new_table = false;
+        fires
+    }
+}
