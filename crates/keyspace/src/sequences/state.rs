@@ -38,10 +38,8 @@ pub struct NodeState {
     /// When the document was made.
     pub time: String,
     /// Publications of ALL SEQUENCES, which offer its positions to other servers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sequence_publications: Vec<String>,
     /// Subscriptions that write other servers' positions over its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sequence_subscriptions: Vec<String>,
     /// The sequences.
     pub sequences: BTreeMap<SequenceName, SequenceState>,
