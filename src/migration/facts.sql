@@ -92,6 +92,8 @@ index_keys AS (
     LEFT JOIN pg_opclass o ON o.oid = i.indclass[at.n]
     LEFT JOIN pg_collation l ON l.oid = i.indcollation[at.n]
     GROUP BY i.indexrelid
+    -- Functions look at the catalogs as they are by now: of what was dropped since the snapshot they give NULL.
+    HAVING count(*) FILTER (WHERE i.indkey[at.n] = 0 AND pg_get_indexdef(i.indexrelid, at.n + 1, false) IS NULL) = 0
 ),
 indexes AS (
     SELECT i.indrelid, jsonb_agg(jsonb_build_object(
@@ -106,7 +108,7 @@ indexes AS (
         'keys', k.list,
         'include', coalesce((SELECT jsonb_agg(i.indkey[n] ORDER BY n)
                              FROM generate_series(i.indnkeyatts::integer, i.indnatts - 1) AS n), '[]'),
-        'predicate', pg_get_expr(i.indpred, i.indrelid),
+        'predicate', now.predicate,
         'used_columns', coalesce((SELECT jsonb_agg(DISTINCT d.refobjsubid) FROM pg_depend d
                                   WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
                                     AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
@@ -117,15 +119,17 @@ indexes AS (
         'tablespace', t.spcname,
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
             'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable) END,
-        'bytes', pg_relation_size(i.indexrelid)
+        'bytes', now.bytes
     ) ORDER BY NOT i.indisprimary, c.relname) AS list
     FROM relations r
     JOIN pg_index i ON i.indrelid = r.relation
     JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_am m ON m.oid = c.relam
     JOIN index_keys k ON k.indexrelid = i.indexrelid
+    CROSS JOIN LATERAL (SELECT pg_relation_size(i.indexrelid) AS bytes, pg_get_expr(i.indpred, i.indrelid) AS predicate OFFSET 0) AS now
     LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace
     LEFT JOIN pg_constraint n ON n.conindid = i.indexrelid AND n.conrelid = i.indrelid AND n.contype IN ('p', 'u', 'x')
+    WHERE now.bytes IS NOT NULL AND (i.indpred IS NULL OR now.predicate IS NOT NULL)
     GROUP BY i.indrelid
 ),
 triggers AS (
@@ -147,9 +151,11 @@ checks AS (
         'name', n.conname,
         'columns', coalesce(to_jsonb(n.conkey), '[]'),
         'validated', n.convalidated,
-        'definition', pg_get_constraintdef(n.oid)
+        'definition', now.definition
     ) ORDER BY n.conname) AS list
     FROM relations r JOIN pg_constraint n ON n.conrelid = r.relation AND n.contype = 'c'
+    CROSS JOIN LATERAL (SELECT pg_get_constraintdef(n.oid) AS definition OFFSET 0) AS now
+    WHERE now.definition IS NOT NULL
     GROUP BY n.conrelid
 ),
 dependents AS (
@@ -211,7 +217,7 @@ tables AS (
         'hides_rows', row_security_active(c.oid),
         'persistence', c.relpersistence,
         'rows', greatest(c.reltuples, 0)::bigint,
-        'heap_bytes', CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,
+        'heap_bytes', now.bytes,
         'is_owner', pg_has_role(c.relowner, 'USAGE'),
         'is_partition', c.relispartition,
         'is_inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),
@@ -237,6 +243,8 @@ tables AS (
     LEFT JOIN triggers ON triggers.tgrelid = c.oid
     LEFT JOIN checks ON checks.conrelid = c.oid
     LEFT JOIN dependents ON dependents.relation = c.oid
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END AS bytes OFFSET 0) AS now
+    WHERE now.bytes IS NOT NULL
 ),
 foreign_keys AS (
     SELECT jsonb_agg(jsonb_build_object(

@@ -197,12 +197,14 @@ fn column(
     let expression: Option<Vec<u8>> = row.get(13)?;
     let given = row.get(15)?.unwrap_or(false);
     let draw = match expression.map(CString::new).filter(|_| !given) {
+        _ if row.get(16)? != Some(true) => Draw::NotAllowed,
         // Identity columns, and columns that own a sequence without a default of it.
         None => Draw::Nextval,
         Some(expression) => defaults.draw(&expression.unwrap_or_default(), sequence),
     };
     // A default that computes with the value tells nothing of the sequence's position.
-    let number_type = if draw == Draw::Other { None } else { number_type(row.get(11)?) };
+    let is_read = !matches!(draw, Draw::Other | Draw::NotAllowed);
+    let number_type = if is_read { number_type(row.get(11)?) } else { None };
     let ancestors: Option<Vec<pg_sys::Oid>> = row.get(14)?;
     Ok(Column {
         name: format!("{relation}.{column}"),
@@ -229,7 +231,7 @@ fn text(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<String> {
 
 /// The maximum over a parent takes in its partitions and children.
 fn leave_out_descendants(entry: &mut Entry) {
-    let plain = |column: &Column| column.draw != Draw::Other;
+    let plain = |column: &Column| !matches!(column.draw, Draw::Other | Draw::NotAllowed);
     let read: HashSet<u32> = entry
         .columns
         .iter()

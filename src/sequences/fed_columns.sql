@@ -21,7 +21,7 @@ WITH RECURSIVE chosen AS (
 ),
 -- Owned and identity columns.
 owned AS (
-    SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS attribute
+    SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS attribute, true AS is_owned
     FROM pg_depend d
     WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
       AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
@@ -37,10 +37,10 @@ defaults AS (
 ),
 -- And what the caller knows.
 fed AS MATERIALIZED (
-    SELECT sequence, relation, attribute, expression, false AS given
+    SELECT sequence, relation, attribute, expression, false AS given, is_owned
     FROM owned FULL JOIN defaults USING (sequence, relation, attribute)
     UNION ALL
-    SELECT given.sequence, given.relation, given.attribute, NULL, true
+    SELECT given.sequence, given.relation, given.attribute, NULL, true, NULL
     FROM unnest($4::oid[], $5::oid[], $6::smallint[]) AS given (sequence, relation, attribute)
 ),
 ancestors AS (
@@ -68,7 +68,9 @@ columns AS (
            CASE WHEN NOT (has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT'))
                 THEN 'permission' WHEN c.relrowsecurity AND row_security_active(c.oid) THEN 'rows' END AS hidden,
            CASE WHEN c.relispartition OR EXISTS (SELECT FROM ancestors WHERE ancestors.relation = f.relation)
-                THEN ARRAY(SELECT ancestor FROM ancestors WHERE ancestors.relation = f.relation) END AS ancestors
+                THEN ARRAY(SELECT ancestor FROM ancestors WHERE ancestors.relation = f.relation) END AS ancestors,
+           -- A default alone is written without any privilege on the sequence.
+           f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'USAGE, UPDATE') AS counts
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -82,5 +84,5 @@ SELECT chosen.oid,
        has_sequence_privilege(chosen.oid, 'USAGE, SELECT'),
        chosen.relpersistence = 'u',
        chosen.exempt,
-       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'UTF8'), columns.ancestors, columns.given
+       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'UTF8'), columns.ancestors, columns.given, columns.counts
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid

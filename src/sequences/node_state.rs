@@ -167,7 +167,7 @@ fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Clas
         drawn_on: sequence.is_drawn_on(),
         block: class.and_then(|class| Share::of(sequence, class, false)).map(|share| share.size),
         columns: {
-            let names = sequence.columns.iter();
+            let names = sequence.fed_columns();
             names.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()
         },
         restart: records.restart(step.entry.oid, sequence.increment),

@@ -314,7 +314,15 @@ impl Change {
             plan.detail = reason.to_owned();
         } else if matches!(plan.outcome, Outcome::Skip) {
             return plan;
-        } else if matches!(plan.outcome, Outcome::Alter { .. }) && !entry.is_owner {
+        } else if !entry.is_visible && entry.is_owner {
+            let message = format!("permission denied for sequence \"{}\"", entry.name);
+            let hint = format!(
+                "Run the {} as a role that has SELECT or USAGE on it, or leave the sequence out.",
+                self.name
+            );
+            plan.outcome = Outcome::Fail(Error::new(SqlState::InsufficientPrivilege, message).hint(hint));
+            plan.detail = "permission denied".to_owned();
+        } else if (matches!(plan.outcome, Outcome::Alter { .. }) || !entry.is_visible) && !entry.is_owner {
             let message = format!("must be owner of sequence \"{}\"", entry.name);
             let hint =
                 format!("Run the {} as a role that owns every sequence, or leave the others out.", self.name);
@@ -375,7 +383,7 @@ impl Change {
             own_values: sequence.own_values(self.class),
         };
         // A sequence that is left alone in any case need not be compared with its tables.
-        if entry.exempt.is_some() {
+        if entry.exempt.is_some() || !entry.is_visible {
             return Ok(sequence);
         }
         for (at, (column, facts)) in entry.columns.iter().zip(&mut sequence.columns).enumerate() {
@@ -400,8 +408,9 @@ impl Change {
 /// What the catalogs and the sequence's page tell, without its columns' values; `None` where it was dropped.
 pub(super) fn facts(entry: &Entry, records: &Records) -> Option<Sequence> {
     let form = stored::definition(entry.oid)?;
-    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read.
-    let state = if entry.exempt.is_some() {
+    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read; and of what
+    // the caller may not see nothing can be told that was not read.
+    let state = if entry.exempt.is_some() || !entry.is_visible {
         stored::State { last_value: form.start, is_called: false }
     } else {
         // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.

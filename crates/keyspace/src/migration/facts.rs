@@ -295,6 +295,7 @@ impl Facts {
                 SqlState::ObjectNotInPrerequisiteState,
                 format!("the catalogs are not as expected: {error}"),
             )
+            .hint("Where something was dropped at the same time, run it again.")
         })
     }
 

@@ -40,6 +40,12 @@ impl Class {
         Ok(Self { node, nodes })
     }
 
+    /// Whether there is a class of `node` of `nodes`.
+    #[inline]
+    pub const fn is_one(node: i32, nodes: i32) -> bool {
+        Self::MIN_NODES <= nodes && nodes <= Self::MAX_NODES && 1 <= node && node <= nodes
+    }
+
     /// The class of a node and a number of nodes that [`Class::new`] has accepted.
     #[inline]
     pub const fn new_unchecked(node: i32, nodes: i32) -> Self {
@@ -236,9 +242,11 @@ mod tests {
         for (node, nodes) in [(0, 2), (3, 2), (-1, 2), (i32::MIN, 2), (1, 1), (1, 0), (1, -2), (1, 65_536)] {
             let error = Class::new(node, nodes).expect_err("refused");
             assert_eq!(error.sqlstate.code(), "22023", "{node} of {nodes}");
+            assert!(!Class::is_one(node, nodes));
             assert!(error.hint.is_some());
         }
-        assert!(Class::new(65_535, 65_535).is_ok());
+        assert!(Class::new(65_535, 65_535).is_ok() && Class::is_one(65_535, 65_535));
+        assert!(Class::new(1, 2).is_ok() && Class::is_one(1, 2));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Unguardable {
     },
     /// The default computes with the sequence's value.
     Computed,
+    /// The default is all that connects them, and the table's owner may not draw from the sequence.
+    NotAllowed,
 }
 
 impl Unguardable {
@@ -70,6 +72,7 @@ impl Unguardable {
                 (!is_own).then_some(Self::OtherNode { node, nodes })
             }
             Draw::Other => Some(Self::Computed),
+            Draw::NotAllowed => Some(Self::NotAllowed),
             Draw::Nextval => match Share::of(sequence, class, false) {
                 None => Some(Self::OwnIncrement(sequence.increment)),
                 Some(share) if share.size > 1 => Some(Self::Blocks(share.size)),
@@ -89,6 +92,7 @@ impl Unguardable {
             Self::Blocks(size) => format!("blocks of {size}"),
             Self::OtherNode { node, nodes } => format!("default of node {node} of {nodes}"),
             Self::Computed => "default computes with the value".to_owned(),
+            Self::NotAllowed => "owner may not draw".to_owned(),
         }
     }
 
@@ -108,6 +112,9 @@ impl Unguardable {
             Self::Computed => {
                 format!("The default computes with the value of sequence \"{sequence}\".")
             }
+            Self::NotAllowed => {
+                format!("The owner of the table may not draw from sequence \"{sequence}\".")
+            }
         }
     }
 
@@ -122,6 +129,9 @@ impl Unguardable {
                 "Use partitioned_nextval(sequence) without a node, or leave the table out."
             }
             Self::Computed => "Leave the table out.",
+            Self::NotAllowed => {
+                "GRANT USAGE ON SEQUENCE to the owner of the table if its ids come from there, or leave the table out."
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ impl Peer {
 /// A sequence with what other nodes have of it, for a set-up that moves it to `target`.
 pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
     let columns: Vec<ColumnName> =
-        sequence.columns.iter().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
+        sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
     let name = SequenceName::of_quoted(&sequence.name);
     let elsewhere = |sequence: &Sequence, values: Residue| -> Vec<Elsewhere> {
         let of = |peer: &Peer| -> Vec<Elsewhere> {

@@ -2,7 +2,7 @@
 
 use super::class::{Class, Residue};
 use super::course::{Course, Share};
-use super::sequence::Sequence;
+use super::sequence::{Draw, FedColumn, Sequence};
 use crate::error::{Error, SqlState};
 
 /// Where a set-up moves sequences to.
@@ -238,18 +238,16 @@ pub fn plan_reset(sequence: &Sequence) -> Plan {
 fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     let mut notes = Vec::new();
     let limit = course.limit(sequence);
-    if sequence.columns.is_empty() {
+    if sequence.fed_columns().next().is_none() {
         notes.push("no known column".to_owned());
     }
     if limit != course.end(sequence) {
         notes.push(format!("column ends at {limit}"));
     }
-    let mut unread = sequence.columns.iter().filter(|column| column.number_type.is_none());
-    if let Some(column) = unread.next() {
-        let more = unread.count();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        notes.push(format!("{}{more} not read", column.name));
-    }
+    let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
+    notes.extend(first_of(unread).map(|names| format!("{names} not read")));
+    let others = sequence.columns.iter().filter(|column| column.draw == Draw::NotAllowed);
+    notes.extend(first_of(others).map(|names| format!("{names} not read: its owner may not draw")));
     for elsewhere in sequence.elsewhere.iter().filter(|elsewhere| !elsewhere.is_known) {
         notes.push(format!("not known to {}", elsewhere.peer));
     }
@@ -260,6 +258,15 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
         notes.push("replication carries its position".to_owned());
     }
     notes
+}
+
+/// The name of the first of some columns, and how many more there are.
+fn first_of<'a>(mut columns: impl Iterator<Item = &'a FedColumn>) -> Option<String> {
+    let name = columns.next()?.name.clone();
+    Some(match columns.count() {
+        0 => name,
+        more => format!("{name} and {more} more"),
+    })
 }
 
 /// Whether a sequence hands out nothing but its share, and nothing that is in a table already.
@@ -314,7 +321,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Draw, Elsewhere, FedColumn, Former, NumberType};
+    use super::super::sequence::{Elsewhere, Former, NumberType};
     use super::*;
     use proptest::prelude::*;
 
@@ -563,6 +570,28 @@ mod tests {
         assert_eq!(plan(&after, &target(1)).outcome, Outcome::Unchanged);
         draw(&mut after);
         assert_eq!(plan(&after, &Target { blocks: false, ..target(1) }).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn fault_a04_a_default_of_others_alone_changes_nothing() {
+        let theirs = FedColumn {
+            name: "att.e.x".to_owned(),
+            number_type: None,
+            draw: Draw::NotAllowed,
+            ..column(None)
+        };
+        let sequence = Sequence { columns: vec![column(Some(10))], ..fresh() };
+        let mut with_theirs = sequence.clone();
+        with_theirs.columns.push(theirs);
+        let (plain, found) = (plan(&sequence, &target(2, 2, 0)), plan(&with_theirs, &target(2, 2, 0)));
+        assert_eq!(found.outcome, plain.outcome);
+        assert!(found.detail.ends_with("att.e.x not read: its owner may not draw"), "{}", found.detail);
+        let drawn_on = |draw| {
+            let mut sequence = with_theirs.clone();
+            sequence.columns[0].draw = draw;
+            sequence.is_drawn_on()
+        };
+        assert!(drawn_on(Draw::OfThisNode) && !drawn_on(Draw::Nextval));
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum Draw {
     },
     /// Something else: a default that computes with the value, a function, a trigger, the application.
     Other,
+    /// By a default alone, of a table whose owner may not draw from the sequence: whoever may create a table can write such a
+    /// default, so what the column holds tells nothing of the sequence.
+    NotAllowed,
 }
 
 /// A column that takes its values from a sequence.
@@ -175,10 +178,16 @@ impl Sequence {
         if self.is_called { last + i128::from(self.increment) } else { last }
     }
 
+    /// The columns that count as fed.
+    pub fn fed_columns(&self) -> impl Iterator<Item = &FedColumn> {
+        self.columns.iter().filter(|column| column.draw != Draw::NotAllowed)
+    }
+
     /// Whether every column draws from it by `partitioned_nextval(sequence)`, so that whatever it steps by
     /// only values of the node come to be used.
     pub fn is_drawn_on(&self) -> bool {
-        !self.columns.is_empty() && self.columns.iter().all(|column| column.draw == Draw::OfThisNode)
+        let mut draws = self.fed_columns().map(|column| column.draw).peekable();
+        draws.peek().is_some() && draws.all(|draw| draw == Draw::OfThisNode)
     }
 
     /// The values that come to be used as it stands, ahead of it and behind it.
