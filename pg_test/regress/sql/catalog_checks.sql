@@ -49,7 +49,7 @@ FROM mine m JOIN pg_shdepend s ON s.classid = m.classid AND s.objid = m.objid AN
 WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.refobjid <> m.extowner;
 -- Nothing that it made lies about without belonging to it.
 SELECT p.oid::regprocedure AS not_a_member FROM pg_proc p
-WHERE (p.probin = '$libdir/pg_keyspace' OR p.prosrc ~ 'keyspace') AND p.pronamespace NOT IN ('checks'::regnamespace, 'keyspace_test'::regnamespace)
+WHERE (p.probin = '$libdir/pg_keyspace' OR p.prosrc ~ 'keyspace') AND p.pronamespace::regnamespace::text NOT IN ('checks', 'keyspace_test')
   AND p.oid NOT IN (SELECT oid FROM my_function)
 ORDER BY 1;
 

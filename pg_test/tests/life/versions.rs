@@ -12,7 +12,7 @@ fn a_library_that_is_older_than_the_script_is_refused_and_one_that_is_newer_tell
     for version in ["0.0.1", "99.0.0"] {
         std::fs::write(directory.join(format!("pg_keyspace--{version}.sql")), &script).unwrap();
     }
-    let update = "SELECT @extschema@.check_library_version();";
+    let update = "SELECT keyspace_internal.check_library_version();";
     std::fs::write(directory.join("pg_keyspace--0.0.1--99.0.0.sql"), update).unwrap();
     let mut client = server.connect(DATABASE).unwrap();
     let refused = client.batch_execute("CREATE EXTENSION pg_keyspace VERSION '99.0.0'").unwrap_err();

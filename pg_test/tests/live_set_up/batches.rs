@@ -197,7 +197,7 @@ fn a_session_that_ends_between_two_transactions_takes_nothing_with_it() {
     make_tables(&mut client, 3);
     {
         let mut other = server.connect(DATABASE).unwrap();
-        let begin = "SELECT setup_interleaved_sequences_begin(2, 3, NULL, NULL, NULL, NULL, '{}', 0, false, '1 s', 1)";
+        let begin = "SELECT keyspace_internal.setup_interleaved_sequences_begin(2, 3, NULL, NULL, NULL, NULL, '{}', 0, false, '1 s', 1)";
         other.batch_execute(begin).unwrap();
         let error = client.batch_execute(CALL).unwrap_err();
         assert_eq!(code(&error), "55006", "{error}");
