@@ -15,17 +15,20 @@ use pgrx::spi::SpiResult;
 use pgrx::{PgRelation, PgSqlErrorCode};
 
 use super::backfill::Filling;
+use super::rights::check_is_owner;
+use super::search_path::explained;
 use super::stored::{self, COLUMN, MIGRATION, Migration, Pace, STEP};
 use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
 use crate::fault;
 use crate::server::across_transactions::AcrossTransactions;
+use crate::server::as_owner::as_owner;
 use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
-use crate::server::relation::relation_name;
+use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
 use crate::server::transaction::{check_own_statement, check_transaction};
@@ -347,7 +350,8 @@ impl Progress {
         let lock = step.lock.filter(|lock| *lock >= Lock::ShareRowExclusive);
         let relations: Vec<(pg_sys::Oid, Lock)> = lock.map(|lock| (table, lock)).into_iter().collect();
         let phase = step.phase.name();
-        let Some(times) = self.in_locks(&migration.pace, &relations, &step.statements, phase)? else {
+        let owner = step.evaluates.then_some(table);
+        let Some(times) = self.in_locks(&migration.pace, &relations, &step.statements, phase, owner)? else {
             return Ok(true);
         };
         if step.phase == Phase::Prepared {
@@ -360,7 +364,7 @@ impl Progress {
         Ok(true)
     }
 
-    /// Runs statements once these relations are locked; `name` is for tests; `None` where it is to be tried again, or has failed.
+    /// Runs statements once these relations are locked, as the owner of one of them if it is given; `name` is for tests; `None` where it is to be tried again, or has failed.
     ///
     /// # Errors
     /// Those of SPI itself.
@@ -370,24 +374,27 @@ impl Progress {
         relations: &[(pg_sys::Oid, Lock)],
         statements: &[String],
         name: &str,
+        as_owner_of: Option<pg_sys::Oid>,
     ) -> Result<Option<Times>, Failure> {
         let timeout = pace.timeout();
         let began = Instant::now();
         let done = attempt(|| {
             with_own_settings(|| {
-                settings::with(&[(c"lock_timeout", timeout.as_c_str())], || -> SpiResult<Times> {
+                settings::with(&[(c"lock_timeout", timeout.as_c_str())], || -> Result<Times, Failure> {
                     for (relation, lock) in relations {
                         // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                         unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
                     }
                     let locked = Instant::now();
                     fault::point(|| format!("{name}: locked"));
-                    Spi::connect_mut(|client| {
-                        for statement in statements {
-                            client.update(to_server(statement).as_c_str(), None, &[])?;
+                    match as_owner_of {
+                        None => run_all(statements)?,
+                        Some(table) => {
+                            let owner = relation_owner(table);
+                            check_is_owner(table, owner)?;
+                            as_owner(owner, || run_all(statements))?;
                         }
-                        SpiResult::Ok(())
-                    })?;
+                    }
                     fault::point(|| format!("{name}: done"));
                     Ok(Times { began, waited: locked - began, held: locked.elapsed() })
                 })
@@ -396,6 +403,10 @@ impl Progress {
         match done {
             Ok(times) => Ok(Some(times?)),
             Err(error) => {
+                let error = match as_owner_of {
+                    Some(table) => explained(error, table),
+                    None => error,
+                };
                 self.failed(pace, error)?;
                 Ok(None)
             }
@@ -516,6 +527,15 @@ impl Progress {
         )?;
         self.succeeded()
     }
+}
+
+fn run_all(statements: &[String]) -> SpiResult<()> {
+    Spi::connect_mut(|client| {
+        for statement in statements {
+            client.update(to_server(statement).as_c_str(), None, &[])?;
+        }
+        Ok(())
+    })
 }
 
 /// How long a step has taken.

@@ -12,12 +12,16 @@ use pgrx::spi::SpiResult;
 
 use super::advance::{Progress, Times, interval};
 use super::key_type::key_type;
+use super::rights::check_is_owner;
 use super::rows::{self, Manner};
+use super::search_path::explained;
 use super::stored::{self, Pace, TABLE};
 use crate::encoding::to_server;
 use crate::fault;
+use crate::server::as_owner::as_owner;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
+use crate::server::relation::relation_owner;
 use crate::server::settings;
 use crate::server::subtransaction::attempt;
 
@@ -120,9 +124,14 @@ impl Filling {
                 // Keeps VACUUM FULL and its like away until the position is saved.
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
+                // Code of the owner runs as the owner, if the caller may be him. Nothing may be left for the commit then.
+                let owner = relation_owner(self.table);
+                check_is_owner(self.table, owner)?;
+                Spi::run("SET CONSTRAINTS ALL IMMEDIATE")?;
                 let position = self.position(progress)?;
                 let work = self.next(&position, pace.batch_pages, left, tries);
-                let (work, rows) = self.fill(progress.function, work, !pace.pause.is_zero())?;
+                let (work, rows) =
+                    as_owner(owner, || self.fill(progress.function, work, !pace.pause.is_zero()))?;
                 // SAFETY: the number of this transaction, or of the part of it that an error would undo.
                 Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
@@ -131,7 +140,7 @@ impl Filling {
             Ok(done) => done?,
             Err(error) => {
                 self.windows.forget();
-                progress.failed(pace, error)?;
+                progress.failed(pace, explained(error, self.table))?;
                 return Ok(true);
             }
         };

@@ -8,8 +8,10 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::encoding::{from_utf8, to_server};
+use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::relation::relation_owner;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
 
@@ -98,5 +100,6 @@ fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
         })
     };
     // A policy of the table may hide rows from its owner, too.
-    attempt(|| with_own_settings(read)).ok()?.ok()?
+    let owner = relation_owner(pg_sys::Oid::from(key.table.oid));
+    attempt(|| with_own_settings(|| as_owner(owner, read))).ok()?.ok()?
 }

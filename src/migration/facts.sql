@@ -206,7 +206,9 @@ tables AS (
         'schema', n.nspname,
         'name', c.relname,
         'kind', c.relkind,
-        'access_method', coalesce((SELECT m.amname FROM pg_am m WHERE m.oid = c.relam), ''),
+        -- Whatever its name is.
+        'access_method', coalesce((SELECT CASE WHEN m.amhandler = 'heap_tableam_handler'::regproc THEN 'heap' ELSE m.amname END
+                                   FROM pg_am m WHERE m.oid = c.relam), ''),
         'owner', pg_get_userbyid(c.relowner),
         'grants', coalesce((SELECT jsonb_agg(jsonb_build_object(
                                 'grantee', CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END,
@@ -264,6 +266,21 @@ foreign_keys AS (
     FROM pg_constraint f
     WHERE f.contype = 'f' AND f.conparentid = 0
       AND f.conrelid IN (SELECT relation FROM relations) AND f.confrelid IN (SELECT relation FROM relations)
+),
+-- Owners of referring tables who have not the rights of the owner of the table referred to.
+others AS (
+    SELECT jsonb_agg(jsonb_build_object(
+        'key', m.key::bigint,
+        'table', m.relation::bigint,
+        'column', m.attribute,
+        'owner', a.rolname,
+        'hides_rows', k.relrowsecurity AND NOT a.rolsuper AND NOT a.rolbypassrls,
+        'may_select', has_table_privilege(a.oid, k.oid, 'SELECT'),
+        'columns', coalesce((SELECT jsonb_agg(t.attnum ORDER BY t.attnum) FROM pg_attribute t WHERE t.attrelid = k.oid AND t.attnum > 0
+                             AND NOT t.attisdropped AND has_column_privilege(a.oid, k.oid, t.attnum, 'SELECT')), '[]')
+    ) ORDER BY m.relation, m.attribute) AS list
+    FROM referring m JOIN pg_class c ON c.oid = m.relation JOIN pg_class k ON k.oid = m.key JOIN pg_roles a ON a.oid = c.relowner
+    WHERE NOT pg_has_role(c.relowner, k.relowner, 'USAGE')
 )
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT format('%I', n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $6),
@@ -275,5 +292,6 @@ SELECT convert_to(jsonb_build_object(
     'references', coalesce((SELECT jsonb_agg(jsonb_build_object('key', m.key::bigint, 'table', m.relation::bigint, 'column', m.attribute,
                                                                 'declared', m.declared)
                                              ORDER BY m.relation, m.attribute, m.key) FROM referring m), '[]'),
+    'other_owners', coalesce((SELECT list FROM others), '[]'),
     'foreign_keys', coalesce((SELECT list FROM foreign_keys), '[]')
 )::text, 'UTF8')

@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
+use super::rights::{LookedAt, check_may_look_up};
 use super::tuple::{Column, Role, Value};
 use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
@@ -132,6 +133,14 @@ unsafe fn filler(
             let by = column(root, of.column.number.number, Role::Number)?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
             let time = column(root, of.timestamp.number, Role::Time)?;
+            let looked_at = LookedAt {
+                number: number.number,
+                key: member.shadow_number,
+                root_number: by.number,
+                root_key: key.number,
+                root_time: time.number,
+            };
+            check_may_look_up(relation, root, looked_at)?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };

@@ -243,7 +243,7 @@ fn run(
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
     let statements = statements(&scope)?;
-    let Some(times) = progress.in_locks(&migration.pace, &relations, &statements, action)? else {
+    let Some(times) = progress.in_locks(&migration.pace, &relations, &statements, action, None)? else {
         return Ok(true);
     };
     progress.log(None, action, &statements, times)?;

@@ -4,23 +4,22 @@
 //! their numbers, so that renaming one does no harm; nothing is looked up by name, so that a `search_path` does none
 //! either (replication runs with an empty one); and whoever writes to a table needs no privilege on another.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, c_void};
 
 use keyspace::migration::Target;
 use keyspace::{Error, SqlState};
-use pgrx::datum::DatumWithOid;
-use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
 
 use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
+use super::rights::{LookedAt, check_may_look_up};
 use super::tuple::{Column, Role, Unfit, Value};
+use super::writer::Writer;
 use crate::encoding::from_server;
-use crate::error::{raise, report};
+use crate::error::{or_raise, raise, report};
 use crate::fmgr;
 use crate::server::call::running;
-use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 
 /// What a trigger is on, and when it fires.
@@ -249,9 +248,10 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
     }
 }
 
-/// The trigger for rows that refer to one that has come after them, at the end of the transaction: it writes them
-/// again, and the trigger above does the rest. As the owner of the table, since whoever inserts need not be allowed to
-/// update. Its condition names the columns; the arguments are those of the trigger above.
+/// The trigger for rows that refer to one that has come after them, at the end of the transaction: it writes the column
+/// that is missing, and nothing else. No trigger of the table fires, and nothing runs as its owner (fault A07); as with
+/// the triggers above, whoever writes the row needs no privilege on the column. Its condition names the columns; the
+/// arguments are those of the trigger above.
 ///
 /// # Errors
 /// 55000 for a trigger of another table.
@@ -263,52 +263,39 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
         let context = trigger_data(fcinfo);
         let bound = bound(fcinfo, context, Place::Late);
         let row = Row::of(context);
+        let follower = bound.follower();
         // What refers to nothing stays as it is.
-        let found = row.new_value(bound.leader()).is_some_and(|leads| bound.other(leads, &row).is_some());
-        if found {
-            write_again((*context).tg_relation, row.new, bound.follower().number);
+        if row.new_value(follower).is_none()
+            && let Some(leads) = row.new_value(bound.leader())
+            && let Some(follows) = bound.other(leads, &row)
+        {
+            write_late((*context).tg_relation, &row, follower, follows);
         }
     }
     pg_sys::Datum::from(0_usize)
 }
 
-/// Updates a row without a change, unless it has been changed since.
+/// Writes a value into a row, unless the row has been changed since: then it is another event of the trigger.
 ///
 /// # Safety
 /// The relation must be open and have the column, and the row must be one of it.
-unsafe fn write_again(relation: pg_sys::Relation, row: pg_sys::HeapTuple, follower: i16) {
-    // SAFETY: names are NUL-terminated, and copies; the user is set back below, or by the end of the transaction where
-    // an error is raised.
+unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, value: Value) {
+    // SAFETY: see above; what is opened is closed. A snapshot that is PostgreSQL's own, and static, shows what this
+    // transaction has done.
     unsafe {
-        let form = (*relation).rd_rel;
-        let schema = pg_sys::get_namespace_name((*form).relnamespace);
-        let table = pg_sys::quote_qualified_identifier(schema, (*form).relname.data.as_ptr());
-        let column = pg_sys::get_attname((*relation).rd_id, follower, false);
-        let column = CStr::from_ptr(pg_sys::quote_identifier(column)).to_bytes();
-        let statement = [
-            b"UPDATE ONLY ",
-            CStr::from_ptr(table).to_bytes(),
-            b" SET ",
-            column,
-            b" = NULL WHERE ctid OPERATOR(pg_catalog.=) $1 AND ",
-            column,
-            b" IS NULL",
-        ]
-        .concat();
-        let statement = CString::new(statement).unwrap_or_default();
-        let tid = pg_sys::palloc(size_of::<pg_sys::ItemPointerData>()).cast::<pg_sys::ItemPointerData>();
-        tid.write((*row).t_self);
-        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_NOFORCE_RLS;
-        pg_sys::SetUserIdAndSecContext((*form).relowner, context | flags as i32);
-        let argument = DatumWithOid::new(pg_sys::Datum::from(tid), pg_sys::TIDOID);
-        let written =
-            Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &[argument]).map(|_| ()));
-        pg_sys::SetUserIdAndSecContext(user, context);
-        if let Err(error) = written {
-            Failure::from(error).raise();
+        let mut place = (*row.new).t_self;
+        let snapshot = &raw mut pg_sys::SnapshotSelfData;
+        let slot = pg_sys::table_slot_create(relation, std::ptr::null_mut());
+        let is_there = pg_sys::table_tuple_fetch_row_version(relation, &mut place, snapshot, slot);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        if !is_there {
+            return;
         }
+        // The row may come from the command before.
+        pg_sys::CommandCounterIncrement();
+        let writer = Writer::open(relation, &[column.number], true);
+        writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot);
+        writer.close();
     }
 }
 
@@ -400,6 +387,14 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
         let root_number = column(table, parsed.root_number, Role::Number);
         let root_key = column(table, parsed.root_key, key);
         let root_time = column(table, parsed.root_time, Role::Time);
+        let looked_at = LookedAt {
+            number: number.number,
+            key: own_key.number,
+            root_number: root_number.number,
+            root_key: root_key.number,
+            root_time: root_time.number,
+        };
+        or_raise(check_may_look_up(relation, table, looked_at));
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         Bound {
             key_leads: parsed.key_leads,

@@ -8,14 +8,16 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::rights::check_may_read;
 use super::stored::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use crate::fault;
+use crate::server::as_owner::as_owner;
 use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
-use crate::server::relation::relation_name;
+use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
 
 /// What a check has found.
@@ -100,20 +102,22 @@ fn compare(
             .hint("CALL key_migration_advance(..., through => 'backfilled') first.")
             .into());
     }
-    with_own_settings(|| {
-        Spi::connect(|client| {
-            checks(&scope)
-                .into_iter()
-                .map(|check| {
-                    let query = to_server(&check.query);
-                    let row = client.select(query.as_c_str(), Some(1), &[])?.first();
-                    let (rows, example) = (row.get::<i64>(1)?.unwrap_or(0), row.get::<String>(2)?);
-                    Ok(Found { check, rows, example })
-                })
-                .collect::<SpiResult<Vec<Found>>>()
-        })
-    })
-    .map_err(Failure::from)
+    for table in scope.tables() {
+        check_may_read(pg_sys::Oid::from(table.oid))?;
+    }
+    // Indexes of a table can hold code of its owner, which a query evaluates where it is planned.
+    let compare = |check: Check| {
+        let query = to_server(&check.query);
+        let found = as_owner(relation_owner(pg_sys::Oid::from(check.table)), || {
+            Spi::connect(|client| -> SpiResult<_> {
+                let row = client.select(query.as_c_str(), Some(1), &[])?.first();
+                Ok((row.get::<i64>(1)?.unwrap_or(0), row.get::<String>(2)?))
+            })
+        });
+        found.map(|(rows, example)| Found { check, rows, example })
+    };
+    with_own_settings(|| checks(&scope).into_iter().map(compare).collect::<SpiResult<Vec<Found>>>())
+        .map_err(Failure::from)
 }
 
 /// Where all that is wrong is to be seen, for a hint.

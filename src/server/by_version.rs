@@ -283,3 +283,16 @@ pub(crate) unsafe fn check_expression(
         expression
     }
 }
+
+/// Whether a role may use a schema.
+pub(crate) fn may_use_schema(schema: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    let usage = pg_sys::ACL_USAGE as pg_sys::AclMode;
+    // SAFETY: looks up catalogs by OID.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        let result = pg_sys::pg_namespace_aclcheck(schema, role, usage);
+        #[cfg(not(feature = "pg15"))]
+        let result = pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, role, usage);
+        result == pg_sys::AclResult::ACLCHECK_OK
+    }
+}

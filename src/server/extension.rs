@@ -108,9 +108,7 @@ impl Extension {
                 if row.is_null() {
                     break;
                 }
-                let data = (*row).t_data;
-                let form =
-                    data.cast::<u8>().add((*data).t_hoff as usize).cast::<pg_sys::FormData_pg_depend>();
+                let form = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_depend>();
                 let is_member = (*form).deptype as u8 == pg_sys::DependencyType::DEPENDENCY_EXTENSION as u8;
                 found = (is_member && (*form).classid == catalog).then_some((*form).objid);
             }

@@ -19,6 +19,21 @@ pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
     format!("\"{}\"", name.to_string_lossy())
 }
 
+/// The owner of a relation; that of none where it is gone.
+pub(crate) fn relation_owner(relation: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: looks the relation up in the cache; the tuple is valid until it is released.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let found = pg_sys::SearchSysCache1(cache, relation.into());
+        if found.is_null() {
+            return pg_sys::InvalidOid;
+        }
+        let owner = (*pg_sys::GETSTRUCT(found).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(found);
+        owner
+    }
+}
+
 /// The type of numbers that a type, or what a domain is made of, is; `None` where it is none.
 pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
     // SAFETY: looks the type up, and what a domain is made of.
@@ -28,22 +43,6 @@ pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
         pg_sys::INT8OID => Some(NumberType::Bigint),
         pg_sys::NUMERICOID => Some(NumberType::Numeric),
         _ => None,
-    }
-}
-
-/// The owner of a relation; `None` where it is gone.
-pub(crate) fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    // SAFETY: looks the OID up in the cache; the fixed part of what is found is what the form says, and it is released.
-    unsafe {
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relation.into());
-        if tuple.is_null() {
-            return None;
-        }
-        let data = (*tuple).t_data;
-        let form = data.cast::<u8>().add((*data).t_hoff as usize).cast::<pg_sys::FormData_pg_class>();
-        let owner = (*form).relowner;
-        pg_sys::ReleaseSysCache(tuple);
-        Some(owner)
     }
 }
 

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiResult, SpiTupleTable};
 
 use super::extension::Extension;
-use super::relation::owner;
+use super::relation::{relation_name, relation_owner};
 use super::role::run_as;
 use super::settings::with_own_settings;
 use crate::error::{or_raise, raise, report};
@@ -57,12 +57,7 @@ impl Table {
     /// Runs `step` with the rights of its owner, and as the library: for statements of ours alone.
     pub(super) fn with_rights<T>(self, function: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
         let table = or_raise(self.oid(function));
-        let Some(owner) = owner(table) else {
-            raise(report(Error::new(
-                SqlState::ObjectNotInPrerequisiteState,
-                format!("table \"{}\" is missing", self.name()),
-            )))
-        };
+        let owner = relation_owner(table);
         let _ours = Ours(IS_OURS.replace(true));
         run_as(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || with_own_settings(step))
     }
@@ -147,7 +142,7 @@ pub extern "C-unwind" fn library_only(fcinfo: pg_sys::FunctionCallInfo) -> pg_sy
         if is_row && is_replayed {
             return pg_sys::Datum::from(0_usize);
         }
-        let name = super::relation::relation_name((*(*data).tg_relation).rd_id);
+        let name = relation_name((*(*data).tg_relation).rd_id);
         raise(report(
             Error::new(
                 SqlState::InsufficientPrivilege,

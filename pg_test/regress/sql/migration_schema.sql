@@ -65,7 +65,7 @@ COMMIT;
 SELECT o."Id", o."Replaces_new" = p."Id_new" AS fits FROM "Orders" o LEFT JOIN "Orders" p ON p."Id" = o."Replaces" WHERE o."Id" >= 1000 ORDER BY 1;
 SELECT note, about_new = "Id_new" AS fits FROM log LEFT JOIN "Orders" ON about = "Id" WHERE note <> 'n' ORDER BY note;
 SELECT statement FROM key_migration_statements('"Orders"', through => 'backfilled') \gexec
--- The user's trigger has not fired but for the row that referred to a later one; generated columns are as they were.
+-- The user's trigger has not fired, for the row that referred to a later one either; generated columns are as they were.
 SELECT count(updated_at) AS touched, count(*) FILTER (WHERE doubled = total * 2) AS doubled FROM "Orders";
 SELECT count(*), count("Id_new"), count("Replaces"), count("Replaces_new") FROM "Orders";
 SELECT statement FROM key_migration_statements('"Orders"') \gexec

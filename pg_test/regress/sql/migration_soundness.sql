@@ -71,5 +71,175 @@ CALL key_migration_advance('spy', through => 'backfilled');
 INSERT INTO spy VALUES (2, '2024-01-01');
 SELECT count(id_new) FROM spy;
 CALL key_migration_rollback('spy');
+DROP TABLE spy;
+-- fault_a10_generated_columns_and_checks: those that depend on the new column are made and hold, others are left alone.
+CREATE TABLE post (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, size integer, twice integer GENERATED ALWAYS AS (size * 2) STORED,
+    once integer UNIQUE DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE remark (id bigint PRIMARY KEY, post_id bigint REFERENCES post);
+INSERT INTO post (id, created_at, size, once) SELECT i, '2024-01-01'::timestamptz + i * interval '1 day', -i, i FROM generate_series(1, 500) AS i;
+INSERT INTO remark SELECT i, i FROM generate_series(1, 500) AS i;
+-- What no row could be updated by any more.
+ALTER TABLE post ADD CONSTRAINT size_positive CHECK (size > 0) NOT VALID;
+SELECT key_migration_create('post');
+SELECT action, detail FROM key_migration_plan('post') WHERE step IS NULL;
+CALL key_migration_advance('post', through => 'prepared');
+ALTER TABLE post ADD COLUMN short text GENERATED ALWAYS AS (left(id_new::text, 8)) STORED;
+ALTER TABLE post ADD CONSTRAINT key_of_2024 CHECK (id_new < uuidv7_boundary('2025-01-01'));
+CREATE INDEX ON post (short);
+ALTER TABLE post ADD CONSTRAINT post_new UNIQUE (id_new);
+ALTER TABLE remark ADD CONSTRAINT remark_new FOREIGN KEY (post_id_new) REFERENCES post (id_new) DEFERRABLE INITIALLY DEFERRED NOT VALID;
+CALL key_migration_advance('post', through => 'backfilled');
+ALTER TABLE post DROP CONSTRAINT key_of_2024, ADD CONSTRAINT short_there CHECK (short IS NOT NULL OR id_new IS NULL);
+CALL key_migration_advance('post', through => 'backfilled');
+SELECT count(*), count(short), count(*) FILTER (WHERE short <> left(id_new::text, 8)) AS wrong FROM post;
+SET enable_seqscan = off;
+SELECT count(*) FROM post AS p WHERE short = (SELECT left(o.id_new::text, 8) FROM post AS o WHERE o.id = p.id);
+RESET enable_seqscan;
+ALTER TABLE remark VALIDATE CONSTRAINT remark_new;
+SELECT ok, count(*) FROM key_migration_verify('post') GROUP BY ok;
+-- A row that comes before the one that it refers to: the foreign key on keys is checked for what is written late.
+ALTER TABLE remark ALTER CONSTRAINT remark_post_id_fkey DEFERRABLE INITIALLY DEFERRED;
+BEGIN;
+INSERT INTO remark VALUES (501, 501);
+UPDATE remark SET id = 502 WHERE id = 501;
+INSERT INTO post (id, created_at, size) VALUES (501, '2024-01-01', 1);
+COMMIT;
+SELECT post_id_new = id_new AS same FROM remark JOIN post ON post.id = post_id WHERE remark.id = 502;
+DROP TABLE remark, post CASCADE;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+-- fault_a06_code_of_owners_runs_as_owners: what belongs to a table runs as its owner, and can do nothing else.
+CREATE ROLE owner_a06;
+GRANT CREATE, USAGE ON SCHEMA sound TO owner_a06;
+SET SESSION AUTHORIZATION owner_a06;
+CREATE FUNCTION trap(at text, anyelement) RETURNS boolean IMMUTABLE LANGUAGE plpgsql SET search_path = sound, public AS $$
+BEGIN
+    IF current_user <> 'owner_a06' THEN
+        RAISE EXCEPTION 'caught % at %', current_user, at;
+    END IF;
+    RETURN true;
+END $$;
+CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM sound.trap('trigger', 1); RETURN NEW; END $$;
+CREATE TABLE trapped (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, v integer, g boolean GENERATED ALWAYS AS (trap('generated', v)) STORED);
+CREATE TABLE trapped_item (id bigint PRIMARY KEY, trapped_id bigint NOT NULL REFERENCES trapped, v integer);
+INSERT INTO trapped SELECT i, '2024-01-01', i FROM generate_series(1, 200) AS i;
+INSERT INTO trapped_item SELECT i, i, i FROM generate_series(1, 200) AS i;
+CREATE INDEX ON trapped (trap('expression', v));
+CREATE INDEX ON trapped (v) WHERE trap('predicate', v);
+CREATE INDEX ON trapped (created_at) WHERE trap('constant', 1);
+CREATE INDEX ON trapped_item (id) WHERE trap('constant of item', 1);
+ALTER TABLE trapped ADD CHECK (trap('check', v)), ADD CHECK (trap('constant check', 1));
+ALTER TABLE trapped_item ADD CHECK (trap('constant check of item', 1));
+CREATE TRIGGER trap AFTER INSERT OR UPDATE ON trapped FOR EACH ROW EXECUTE FUNCTION trap();
+CREATE CONSTRAINT TRIGGER trap_late AFTER INSERT OR UPDATE ON trapped_item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trap();
+RESET SESSION AUTHORIZATION;
+SELECT action, detail FROM key_migration_plan('trapped') WHERE action = 'error';
+SELECT key_migration_create('trapped');
+CALL key_migration_advance('trapped', through => 'prepared');
+SET SESSION AUTHORIZATION owner_a06;
+ALTER TABLE trapped ADD CHECK (trap('check of key', id_new)), ADD COLUMN made boolean GENERATED ALWAYS AS (trap('generated of key', id_new)) STORED;
+CREATE INDEX ON trapped_item (trap('expression of key', trapped_id_new));
+RESET SESSION AUTHORIZATION;
+CALL key_migration_advance('trapped', through => 'backfilled');
+SELECT statement FROM key_migration_statements('trapped', through => 'verified') \gexec
+SELECT ok, count(*) FROM key_migration_verify('trapped') GROUP BY ok;
+CALL key_migration_cutover('trapped');
+CALL key_migration_rollback('trapped');
+SET SESSION AUTHORIZATION owner_a06;
+ALTER TABLE trapped DROP COLUMN made;
+RESET SESSION AUTHORIZATION;
+CALL key_migration_rollback('trapped', confirm => 'trapped');
+SELECT key_migration_create('trapped', fire_triggers => true);
+CALL key_migration_advance('trapped', through => 'prepared');
+SET SESSION AUTHORIZATION owner_a06;
+CREATE INDEX ON trapped_item (trap('expression of key', trapped_id_new));
+RESET SESSION AUTHORIZATION;
+CALL key_migration_advance('trapped', through => 'backfilled');
+SET SESSION AUTHORIZATION owner_a06;
+SELECT count(trapped_id_new) FROM trapped_item;
+RESET SESSION AUTHORIZATION;
+CALL key_migration_rollback('trapped');
+-- A function that needs a search_path of others is named.
+CREATE FUNCTION helper(integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION careless(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN helper($1); END';
+CREATE TABLE careless (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, filler text);
+INSERT INTO careless SELECT i, '2024-01-01', repeat('x', 1000) FROM generate_series(1, 100) AS i;
+CREATE INDEX ON careless (careless(id::integer));
+SELECT key_migration_create('careless');
+CALL key_migration_advance('careless', through => 'prepared');
+CALL key_migration_advance('careless', through => 'backfilled');
+ALTER FUNCTION careless SET search_path = sound;
+CALL key_migration_advance('careless', through => 'backfilled');
+CALL key_migration_rollback('careless');
+DROP TABLE careless;
+-- fault_a07_late_rows: the trigger writes its one column, with nobody's rights, and no trigger fires.
+CREATE ROLE owner_of_database;
+GRANT CREATE, USAGE ON SCHEMA sound TO owner_of_database;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_late(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_key() TO owner_of_database;
+SET SESSION AUTHORIZATION owner_a06;
+CREATE TABLE root (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, id_new uuid UNIQUE);
+CREATE TABLE victim (id bigint PRIMARY KEY, root_id bigint, root_id_new uuid);
+INSERT INTO root VALUES (1, '2024-01-01', '00000000-0000-7000-8000-000000000001');
+GRANT INSERT, SELECT, TRIGGER ON victim TO owner_of_database;
+SET SESSION AUTHORIZATION owner_of_database;
+CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'steal as %', current_user; END $$;
+CREATE TRIGGER steal BEFORE UPDATE ON victim FOR EACH ROW EXECUTE FUNCTION steal();
+CREATE TRIGGER steal_later AFTER UPDATE ON victim FOR EACH ROW EXECUTE FUNCTION steal();
+DO $$
+BEGIN
+    EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON victim DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'victim'::regclass::oid, '', 'root'::regclass::oid);
+END $$;
+INSERT INTO victim VALUES (1, 1);
+SELECT * FROM victim;
+-- fault_a08_look_up: nothing is looked up that the owner of the table may not read.
+CREATE TABLE mine (id bigint, root_id bigint, root_id_new uuid);
+DO $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON mine FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
+    EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
+END $$;
+INSERT INTO mine VALUES (1, 1);
+ALTER TABLE mine DISABLE TRIGGER look;
+INSERT INTO mine VALUES (2, 1);
+ALTER TABLE mine ENABLE TRIGGER look;
+-- A superuser who inserts there changes nothing of that.
+RESET SESSION AUTHORIZATION;
+INSERT INTO mine VALUES (3, 1);
+GRANT SELECT (id, id_new) ON root TO owner_of_database;
+INSERT INTO mine VALUES (4, 1);
+GRANT SELECT (created_at) ON root TO owner_of_database;
+INSERT INTO mine VALUES (5, 1);
+REVOKE SELECT (id, id_new, created_at) ON root FROM owner_of_database;
+INSERT INTO mine VALUES (6, 1);
+ALTER TABLE mine ADD FOREIGN KEY (root_id) REFERENCES root;
+INSERT INTO mine VALUES (7, 1);
+ALTER TABLE root ENABLE ROW LEVEL SECURITY;
+INSERT INTO mine VALUES (8, 1);
+SELECT * FROM mine;
+-- The plan tells it before anything is created.
+ALTER TABLE root DISABLE ROW LEVEL SECURITY;
+DROP TRIGGER look ON mine;
+DROP TRIGGER late ON mine;
+ALTER TABLE mine DROP COLUMN root_id_new;
+ALTER TABLE root DROP COLUMN id_new;
+SELECT action, detail FROM key_migration_plan('root') WHERE detail ~ 'owner_of';
+ALTER TABLE root ENABLE ROW LEVEL SECURITY;
+SELECT action, detail FROM key_migration_plan('root') WHERE detail ~ 'owner_of';
+ALTER TABLE root DISABLE ROW LEVEL SECURITY;
+ALTER TABLE mine DROP CONSTRAINT mine_root_id_fkey;
+SELECT key_migration_create('root');
+SELECT key_migration_add_reference('root', 'mine', '{root_id}');
+GRANT SELECT ON root TO owner_of_database;
+SELECT key_migration_add_reference('root', 'mine', '{root_id}');
+CALL key_migration_advance('root', through => 'backfilled');
+SELECT ok, count(*) FROM key_migration_verify('root') GROUP BY ok;
+REVOKE SELECT ON root FROM owner_of_database;
+CALL key_migration_advance('root', through => 'validated');
+INSERT INTO mine VALUES (9, 1);
+CALL key_migration_rollback('root');
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_late(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_key() FROM owner_of_database;
 DROP SCHEMA sound CASCADE;
+DROP ROLE owner_a06, owner_of_database;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -24,6 +24,27 @@ pub struct Facts {
     pub references: Vec<Reference>,
     /// The foreign keys between the tables.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Owners of tables that refer to keys of others.
+    pub other_owners: Vec<OtherOwner>,
+}
+
+/// The owner of a table that refers to a key, who has not the rights of the owner of that key's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OtherOwner {
+    /// The table whose key it is.
+    pub key: u32,
+    /// The table that refers to it.
+    pub table: u32,
+    /// The column that refers to it.
+    pub column: i16,
+    /// His name, not quoted.
+    pub owner: String,
+    /// Whether policies of the key's table apply to him.
+    pub hides_rows: bool,
+    /// Whether he may read all of it.
+    pub may_select: bool,
+    /// The columns of it that he may read.
+    pub columns: Vec<i16>,
 }
 
 /// A table.

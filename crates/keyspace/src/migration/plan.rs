@@ -82,6 +82,9 @@ pub struct Step {
     pub done: bool,
     /// What to mind.
     pub detail: String,
+    /// Whether PostgreSQL evaluates expressions of the table's owner in it: of checks, and of the indexes of a table that
+    /// it queries.
+    pub evaluates: bool,
 }
 
 /// All steps.
@@ -160,6 +163,7 @@ impl Step {
             runs: Runs::Advance,
             done: false,
             detail: String::new(),
+            evaluates: false,
         }
     }
 }
@@ -459,6 +463,7 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
         );
         validate.lock = Some(Lock::ShareUpdateExclusive);
         validate.rows = table.rows;
+        validate.evaluates = true;
         validate.done = done || exists.is_some_and(|check| check.validated);
         let mut set = Step::new(
             Phase::Validated,
@@ -470,6 +475,7 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
             ],
         );
         set.lock = Some(Lock::AccessExclusive);
+        set.evaluates = true;
         set.done = done && exists.is_none();
         if done && exists.is_some() {
             set.statements.remove(0);
@@ -533,6 +539,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         );
         validate.lock = Some(Lock::ShareUpdateExclusive);
         validate.rows = child.rows;
+        validate.evaluates = true;
         validate.done = twin.is_some_and(|twin| twin.validated);
         steps.push(validate);
     }

@@ -85,6 +85,7 @@ fn shop() -> Facts {
         major: 15,
         key_ranges: vec![(ORDERS, 1, 1_000)],
         strays: Vec::new(),
+        other_owners: Vec::new(),
         tables: vec![
             table(
                 ORDERS,

@@ -1,7 +1,7 @@
 //! What a person should know before the first step, and what keeps a migration from being begun.
 
-use super::facts::{Column, ForeignKey, Index, Table, Trigger};
-use super::names::qualified;
+use super::facts::{Column, ForeignKey, Index, OtherOwner, Table, Trigger};
+use super::names::{qualified, quoted};
 use super::scope::{Key, Member, Scope, unfit_kind};
 use super::{plan, switch};
 use crate::error::{Error, SqlState};
@@ -58,6 +58,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     }
     for member in &scope.members {
         member_columns(scope, member, &mut found);
+        owner(scope, member, &mut found);
     }
     for (key, _) in scope.foreign_keys() {
         foreign_key(scope, key, &mut found);
@@ -153,6 +154,24 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
             format!("table \"{name}\" is published by {}", list(&table.publications)),
             "Add the new columns on subscribers first, and mind that the backfill is replicated; a cut-over on one side alone stops replication.",
         ));
+    }
+    let violated: Vec<String> = table
+        .checks
+        .iter()
+        .filter(|check| !check.validated)
+        .filter(|check| {
+            !scope.members_of(table.oid).any(|member| plan::check_name(scope, member) == check.name)
+        })
+        .map(|check| check.name.clone())
+        .collect();
+    if !violated.is_empty() {
+        let message = format!("table \"{name}\" has checks that are not valid: {}", list(&violated));
+        let hint = if scope.options.fire_triggers {
+            "The backfill updates rows by queries, and stops at one that violates a check."
+        } else {
+            "Rows from before that violate them get keys all the same, unless a check is about the new column."
+        };
+        found.push(Warning::remark(table, message, hint));
     }
     match table.replica_identity.as_str() {
         "f" => found.push(Warning::remark(
@@ -314,6 +333,47 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             format!("there are privileges on {of} alone"),
             "They stay with the number; grant them on the new column before the cut-over.",
         ));
+    }
+}
+
+/// Whether the owner of a table may know what is looked up for it in the table that it refers to.
+fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
+    let of = (member.key, member.table.oid, member.number.number);
+    let is_his = |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
+    let Some(other) = scope.facts.other_owners.iter().find(is_his) else { return };
+    let key = scope.key_of(member);
+    let (name, root) = (member.table_sql(), key.column.table_sql());
+    let role = quoted(&other.owner);
+    let may_read = other.may_select
+        || key.column.shadow.is_some_and(|shadow| {
+            [key.column.number.number, key.timestamp.number, shadow.number]
+                .iter()
+                .all(|column| other.columns.contains(column))
+        });
+    let has_foreign_key = scope.facts.foreign_keys.iter().any(|foreign| {
+        (foreign.child, foreign.parent) == (member.table.oid, member.key)
+            && foreign.child_columns.iter().zip(&foreign.parent_columns).any(|(own, other)| {
+                (*own, *other) == (member.number.number, key.column.number.number)
+                    || (*own, *other) == (member.shadow_number, key.column.shadow_number)
+            })
+    });
+    let message = format!("owner {role} of table \"{name}\" may not read table \"{root}\"");
+    let grant = format!("GRANT SELECT ON {root} TO {role}.");
+    if other.hides_rows {
+        let error = Error::new(SqlState::InsufficientPrivilege, message)
+            .detail("Policies of it hide rows from him, and triggers of a key migration look up there what rows refer to.")
+            .hint(format!("Give {role} BYPASSRLS, or both tables the same owner."));
+        found.push(Warning::refusal(member.table, error));
+    } else if !may_read && !has_foreign_key {
+        let error = Error::new(SqlState::InsufficientPrivilege, message)
+            .detail("Triggers of a key migration look up there what rows refer to, and no foreign key says that they do.")
+            .hint(grant);
+        found.push(Warning::refusal(member.table, error));
+    } else if !may_read {
+        let hint = format!(
+            "The foreign key is enough for triggers and the backfill, but values are compared as him: {grant}"
+        );
+        found.push(Warning::remark(member.table, message, hint));
     }
 }
 

@@ -1,0 +1,164 @@
+//! Who may look up rows of the table that a column refers to (fault A08).
+//!
+//! Asked without our tables, since triggers go on in a copy of the database and after pg_upgrade, where those are empty.
+
+use std::ffi::CStr;
+
+use keyspace::{Error, SqlState};
+use pgrx::pg_sys;
+
+use crate::encoding::from_server;
+use crate::server::by_version::may_use_schema;
+use crate::server::relation::relation_name;
+
+/// The columns of a table that are looked at, and those that refer to it: number, key, and the root's time.
+#[derive(Clone, Copy)]
+pub(super) struct LookedAt {
+    pub(super) number: i16,
+    pub(super) key: i16,
+    pub(super) root_number: i16,
+    pub(super) root_key: i16,
+    pub(super) root_time: i16,
+}
+
+/// Refuses a table whose owner could not see himself what is looked up for it: he needs SELECT on the root's columns, or a
+/// foreign key of his table on them, which needed REFERENCES; and no policy of the root may apply to him. Whoever has the
+/// rights of the root's owner has all of that.
+///
+/// # Errors
+/// 42501.
+///
+/// # Safety
+/// Both relations must be open.
+pub(super) unsafe fn check_may_look_up(
+    relation: pg_sys::Relation,
+    root: pg_sys::Relation,
+    columns: LookedAt,
+) -> Result<(), Error> {
+    // SAFETY: see above; what is looked up are catalogs, by OID.
+    unsafe {
+        let owner = (*(*relation).rd_rel).relowner;
+        if (*relation).rd_id == (*root).rd_id || pg_sys::has_privs_of_role(owner, (*(*root).rd_rel).relowner)
+        {
+            return Ok(());
+        }
+        let hides = pg_sys::check_enable_rls((*root).rd_id, owner, true)
+            == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
+        if hides {
+            return Err(denied(relation, root, "Policies of it hide rows from that role.")
+                .hint(format!("Give {} BYPASSRLS, or both tables the same owner.", role_name(owner))));
+        }
+        if has_foreign_key(relation, (*root).rd_id, columns) || may_select((*root).rd_id, owner, columns) {
+            return Ok(());
+        }
+        let detail = "The key migration looks up there what a row refers to, and no foreign key says that it refers to it.";
+        Err(denied(relation, root, detail).hint(format!(
+            "GRANT SELECT ON {} TO {}.",
+            relation_name((*root).rd_id),
+            role_name(owner)
+        )))
+    }
+}
+
+/// # Safety
+/// The relation must be open.
+unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns: LookedAt) -> bool {
+    let pairs = [(columns.number, columns.root_number), (columns.key, columns.root_key)];
+    // SAFETY: see above; a list of foreign keys, each with as many columns as it says.
+    unsafe {
+        let keys = pg_sys::RelationGetFKeyList(relation);
+        (0..if keys.is_null() { 0 } else { (*keys).length }).any(|at| {
+            let key = &*pg_sys::list_nth(keys, at).cast::<pg_sys::ForeignKeyCacheInfo>();
+            let count = usize::try_from(key.nkeys).unwrap_or(0);
+            key.confrelid == root
+                && key
+                    .conkey
+                    .iter()
+                    .zip(&key.confkey)
+                    .take(count)
+                    .any(|(own, other)| pairs.contains(&(*own, *other)))
+        })
+    }
+}
+
+fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookedAt) -> bool {
+    let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
+    let ok = pg_sys::AclResult::ACLCHECK_OK;
+    // SAFETY: looks up catalogs by OID.
+    unsafe {
+        pg_sys::pg_class_aclcheck(root, role, select) == ok
+            || [columns.root_number, columns.root_key, columns.root_time]
+                .iter()
+                .all(|column| pg_sys::pg_attribute_aclcheck(root, *column, role, select) == ok)
+    }
+}
+
+/// Refuses a caller who may not read all of a table, as a query of his own would.
+///
+/// # Errors
+/// 42501.
+pub(super) fn check_may_read(table: pg_sys::Oid) -> Result<(), Error> {
+    let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
+    let ok = pg_sys::AclResult::ACLCHECK_OK;
+    // SAFETY: looks up catalogs by OID.
+    let (may, hides) = unsafe {
+        let user = pg_sys::GetUserId();
+        let all = pg_sys::AclMaskHow::ACLMASK_ALL;
+        let may = may_use_schema(pg_sys::get_rel_namespace(table), user)
+            && (pg_sys::pg_class_aclcheck(table, user, select) == ok
+                || pg_sys::pg_attribute_aclcheck_all(table, user, select, all) == ok);
+        let hides = pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)
+            == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
+        (may, hides)
+    };
+    let name = relation_name(table);
+    if !may {
+        let message = format!("permission denied for table {}", name.trim_matches('"'));
+        return Err(Error::new(SqlState::InsufficientPrivilege, message));
+    }
+    if hides {
+        let message = format!("query would be affected by row-level security policy for table {name}");
+        return Err(Error::new(SqlState::InsufficientPrivilege, message));
+    }
+    Ok(())
+}
+
+/// Refuses a caller who has not the rights of a table's owner.
+///
+/// # Errors
+/// 42501.
+pub(super) fn check_is_owner(table: pg_sys::Oid, owner: pg_sys::Oid) -> Result<(), Error> {
+    // SAFETY: looks up catalogs by OID.
+    if unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), owner) } {
+        return Ok(());
+    }
+    let message = format!("must be owner of table {}", relation_name(table).trim_matches('"'));
+    Err(Error::new(SqlState::InsufficientPrivilege, message)
+        .hint("Run the migration as a role that owns all of its tables."))
+}
+
+/// # Safety
+/// Both relations must be open.
+#[cold]
+unsafe fn denied(relation: pg_sys::Relation, root: pg_sys::Relation, detail: &str) -> Error {
+    // SAFETY: see above.
+    let (owner, table, root) = unsafe {
+        (
+            role_name((*(*relation).rd_rel).relowner),
+            relation_name((*relation).rd_id),
+            relation_name((*root).rd_id),
+        )
+    };
+    let message = format!("permission denied for table {root} to {owner}, the owner of table {table}");
+    Error::new(SqlState::InsufficientPrivilege, message).detail(detail)
+}
+
+fn role_name(role: pg_sys::Oid) -> String {
+    // SAFETY: looks the role up; the name is a copy, or null.
+    let name = unsafe { pg_sys::GetUserNameFromId(role, true) };
+    if name.is_null() {
+        return format!("role with OID {}", role.to_u32());
+    }
+    // SAFETY: not null, and NUL-terminated.
+    format!("\"{}\"", from_server(unsafe { CStr::from_ptr(name) }))
+}

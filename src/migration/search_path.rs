@@ -1,0 +1,61 @@
+//! A hint for code of a table's owner that needs a search_path, which it does not have where a migration runs it.
+
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::prelude::*;
+use pgrx::spi::SpiResult;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use crate::encoding::from_utf8;
+use crate::server::settings::with_own_settings;
+use crate::server::subtransaction::attempt;
+
+/// Functions that indexes, generated columns, checks and triggers of a table call, and that have no search_path of their
+/// own; PostgreSQL's and those in C need none.
+const FUNCTIONS: &str = "SELECT convert_to(string_agg(DISTINCT p.oid::regprocedure::text, ', '), 'UTF8') \
+    FROM pg_depend AS d JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid \
+    JOIN pg_language AS l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c') \
+    WHERE NOT coalesce(array_to_string(p.proconfig, ',') LIKE '%search_path=%', false) AND ( \
+        d.classid = 'pg_class'::regclass AND d.objid IN (SELECT i.indexrelid FROM pg_index AS i WHERE i.indrelid = $1) \
+        OR d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT e.oid FROM pg_attrdef AS e WHERE e.adrelid = $1) \
+        OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT c.oid FROM pg_constraint AS c WHERE c.conrelid = $1) \
+        OR d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = $1))";
+
+/// The same error, with a hint that names the functions, where something was not found by its name.
+pub(super) fn explained(error: Box<CaughtError>, table: pg_sys::Oid) -> Box<CaughtError> {
+    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
+        return error;
+    };
+    let is_missing = matches!(
+        report.sql_error_code(),
+        PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION
+            | PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE
+            | PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT
+            | PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN
+    );
+    let functions = if is_missing { functions(table).unwrap_or_default() } else { String::new() };
+    if functions.is_empty() {
+        return error;
+    }
+    let hint = format!(
+        "A key migration runs what belongs to a table as its owner, with the search_path pg_catalog, pg_temp. \
+         These functions have none of their own: {functions}. ALTER FUNCTION ... SET search_path = ..."
+    );
+    let mut explained =
+        ErrorReport::new(report.sql_error_code(), report.message().to_owned(), "pg_keyspace").set_hint(hint);
+    if let Some(detail) = report.detail() {
+        explained = explained.set_detail(detail.to_owned());
+    }
+    match attempt(|| explained.report(PgLogLevel::ERROR)) {
+        Err(explained) => explained,
+        Ok(()) => error,
+    }
+}
+
+fn functions(table: pg_sys::Oid) -> Option<String> {
+    let read = || {
+        Spi::connect(|client| -> SpiResult<Option<Vec<u8>>> {
+            client.select(FUNCTIONS, Some(1), &[table.into()])?.first().get(1)
+        })
+    };
+    attempt(|| with_own_settings(read)).ok()?.ok()?.map(from_utf8)
+}
