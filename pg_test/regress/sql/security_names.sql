@@ -84,7 +84,8 @@ INSERT INTO public.sale DEFAULT VALUES RETURNING id IS NOT NULL AS inserted;
 SELECT count(*) FROM open.key_migration_log;
 SELECT statement FROM open.key_migration_plan('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false)
 WHERE phase = 'finalized' \gexec
-CREATE TABLE public.ticket (id bigint PRIMARY KEY DEFAULT open.partitioned_nextval('public.sale_id_seq'::regclass));
+CREATE SEQUENCE public.ticket_no;
+CREATE TABLE public.ticket (id bigint PRIMARY KEY DEFAULT open.partitioned_nextval('public.ticket_no'::regclass));
 INSERT INTO public.ticket DEFAULT VALUES RETURNING id % 2 AS odd;
 TABLE public.traces;
 \c pg_keyspace_regression
