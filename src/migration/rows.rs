@@ -378,7 +378,7 @@ impl Writer {
             let mut indexes = pg_sys::TU_UpdateIndexes::TU_None;
             let result = pg_sys::heap_update(
                 self.relation,
-                &mut row.t_self,
+                &raw mut row.t_self,
                 new,
                 self.command,
                 #[cfg(feature = "pg19")]

@@ -18,6 +18,7 @@ use super::tuple::{Column, Kind, Value};
 use crate::encoding::from_server;
 use crate::error::{raise, report};
 use crate::fmgr;
+use crate::server::by_version;
 use crate::server::call::running;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
@@ -476,7 +477,7 @@ fn ulid_type(function: pg_sys::Oid) -> pg_sys::Oid {
         let schema = pg_sys::get_func_namespace(function);
         let name = c"ulid";
         pg_sys::GetSysCacheOid(
-            pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+            by_version::cache::TYPENAMENSP,
             pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
             name.as_ptr().into(),
             schema.into(),
@@ -514,7 +515,7 @@ fn is_applied() -> bool {
 fn is_required(relation: pg_sys::Oid, column: Column) -> bool {
     // SAFETY: looks the column up in the cache; the tuple is valid until it is released.
     unsafe {
-        let cache = pg_sys::SysCacheIdentifier::ATTNUM as i32;
+        let cache = by_version::cache::ATTNUM;
         let found = pg_sys::SearchSysCache2(cache, relation.into(), column.number.into());
         if found.is_null() {
             return false;
