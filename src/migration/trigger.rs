@@ -481,7 +481,7 @@ fn is_applied() -> bool {
 fn is_required(relation: pg_sys::Oid, column: Column) -> bool {
     // SAFETY: looks the column up in the cache; the tuple is valid until it is released.
     unsafe {
-        let cache = pg_sys::SysCacheIdentifier::ATTNUM as i32;
+        let cache = by_version::cache::ATTNUM;
         let found = pg_sys::SearchSysCache2(cache, relation.into(), column.number.into());
         if found.is_null() {
             return false;

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 use super::stored::SequenceForm;
+use crate::server::by_version;
 
 /// `SequenceRelationId` of catalog/pg_sequence.h, which the bindings lack.
 const PG_SEQUENCE: pg_sys::Oid = pg_sys::Oid::from_u32(2224);
@@ -36,7 +37,7 @@ pub(super) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
     unsafe {
         let catalog = pg_sys::table_open(PG_SEQUENCE, pg_sys::RowExclusiveLock as i32);
         let tuple = pg_sys::SearchSysCacheCopy(
-            pg_sys::SysCacheIdentifier::SEQRELID as i32,
+            by_version::cache::SEQRELID,
             sequence.into(),
             pg_sys::Datum::null(),
             pg_sys::Datum::null(),
@@ -61,7 +62,7 @@ pub(super) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
                 _ => {}
             }
         }
-        pg_sys::CatalogTupleUpdate(catalog, &mut (*tuple).t_self, tuple);
+        pg_sys::CatalogTupleUpdate(catalog, &raw mut (*tuple).t_self, tuple);
         pg_sys::heap_freetuple(tuple);
         pg_sys::table_close(catalog, pg_sys::RowExclusiveLock as i32);
         // The new bounds are to be seen.

@@ -14,6 +14,7 @@ use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 use super::request::running;
 use super::{identity, stored};
 use crate::error::{or_raise, raise, report};
+use crate::server::by_version;
 pub(super) use crate::server::call::null;
 
 unsafe extern "C-unwind" {
@@ -115,7 +116,7 @@ extern "C-unwind" fn look_ahead(sequence: pg_sys::Oid, node: i32, nodes: i32, va
         // SAFETY: the callback stays valid, since libraries are never unloaded.
         unsafe {
             pg_sys::CacheRegisterSyscacheCallback(
-                pg_sys::SysCacheIdentifier::SEQRELID as i32,
+                by_version::cache::SEQRELID,
                 Some(definition_changed),
                 pg_sys::Datum::null(),
             );

@@ -4,7 +4,7 @@
 use keyspace::sequences::{NumberType, Progression};
 use pgrx::pg_sys;
 
-use crate::server::by_version::buffer_lock;
+use crate::server::by_version::{self, buffer_lock};
 
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
 #[repr(C)]
@@ -105,7 +105,7 @@ pub(super) struct Definition {
 pub(super) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
     // SAFETY: the tuple is held while its fixed part is copied; pg_sequence has no nullable columns.
     unsafe {
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::SEQRELID as i32, sequence.into());
+        let tuple = pg_sys::SearchSysCache1(by_version::cache::SEQRELID, sequence.into());
         if tuple.is_null() {
             return None;
         }

@@ -119,7 +119,7 @@ unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
             pg_sys::CatalogTupleInsert(relation, new);
         } else {
             let mut place = (*old).t_self;
-            pg_sys::CatalogTupleUpdate(relation, &mut place, new);
+            pg_sys::CatalogTupleUpdate(relation, &raw mut place, new);
         }
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);

@@ -10,6 +10,18 @@ pub(crate) const HAS_SEQUENCE_PUBLICATIONS: bool =
 pub(crate) const LOCK_TABLE_IS_FIXED: bool =
     cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
 
+/// Caches of the catalogs, as [`pg_sys::SearchSysCache1`] takes them: their type is of another sign until PostgreSQL 18.
+#[allow(clippy::unnecessary_cast)]
+pub(crate) mod cache {
+    use std::ffi::c_int;
+
+    use pgrx::pg_sys::SysCacheIdentifier;
+
+    pub(crate) const ATTNUM: c_int = SysCacheIdentifier::ATTNUM as c_int;
+    pub(crate) const SEQRELID: c_int = SysCacheIdentifier::SEQRELID as c_int;
+    pub(crate) const TYPENAMENSP: c_int = SysCacheIdentifier::TYPENAMENSP as c_int;
+}
+
 /// How a buffer is locked, as [`pg_sys::LockBuffer`] takes it.
 #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
 pub(crate) mod buffer_lock {
