@@ -10,6 +10,73 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/lib.rs
+-- bootstrap
+-- Our tables, and the functions that nobody calls by hand. A schema of its own, which is on nobody's search_path: what
+-- dumps or compares the application's schemas does not take them for the application's, and who owns the schema of the
+-- extension cannot put anything beside them. An empty schema of this name is replaced: tools that write down every schema
+-- of a database create them all before the extensions.
+DO $do$
+BEGIN
+    DROP SCHEMA IF EXISTS keyspace_internal RESTRICT;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    RAISE EXCEPTION 'schema "keyspace_internal" is not empty' USING ERRCODE = 'duplicate_schema',
+        DETAIL = 'The extension keeps its own tables in a schema of this name.',
+        HINT = 'Rename or drop the schema, and create the extension again.';
+END
+$do$;
+CREATE SCHEMA keyspace_internal;
+REVOKE ALL ON SCHEMA keyspace_internal FROM PUBLIC;
+-- Views, procedures and triggers of ours call functions in it as whoever uses them.
+GRANT USAGE ON SCHEMA keyspace_internal TO PUBLIC;
+
+COMMENT ON SCHEMA keyspace_internal IS
+'tables of pg_keyspace, and functions that are parts of others; not meant to be on a search_path or to be used by hand';
+
+CREATE FUNCTION keyspace_internal.library_only() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'library_only';
+REVOKE ALL ON FUNCTION keyspace_internal.library_only() FROM PUBLIC;
+COMMENT ON FUNCTION keyspace_internal.library_only() IS
+'trigger of the tables of pg_keyspace: leaves out rows that replication brings from another server, and refuses all changes but those that the functions of the extension make';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/lib.rs
+-- requires:
+--   internal_schema
+
+-- Whoever may create objects beside ours can create functions of the same names that take other arguments, and have them
+-- called by those who write ours with arguments of these types.
+DO $do$
+DECLARE
+    others text;
+BEGIN
+    SELECT pg_catalog.string_agg(CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', '
+                                 ORDER BY a.grantee)
+    INTO others
+    FROM pg_catalog.pg_namespace n
+    CROSS JOIN LATERAL pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
+    LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.grantee
+    WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::regnamespace AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+      AND r.rolsuper IS NOT TRUE
+      -- The owner of the database, by the name of his role or by the one that stands for him.
+      AND a.grantee OPERATOR(pg_catalog.<>) (SELECT d.datdba FROM pg_catalog.pg_database d
+                                             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+      AND r.rolname IS DISTINCT FROM 'pg_database_owner'
+      -- And whoever installs it.
+      AND a.grantee OPERATOR(pg_catalog.<>) (SELECT e.extowner FROM pg_catalog.pg_extension e
+                                             WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace');
+    IF others IS NOT NULL THEN
+        RAISE WARNING 'others may create objects in schema %, which pg_keyspace is created in', '@extschema@'::regnamespace
+            USING DETAIL = pg_catalog.format('Roles with the privilege CREATE: %s.', others),
+                  HINT = 'Revoke it, or create the extension in a schema of its own: CREATE EXTENSION pg_keyspace SCHEMA keyspace.';
+    END IF;
+END
+$do$;
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/keys/sql.rs
 -- What is called without a guard: see src/keys/call.rs.
 CREATE FUNCTION @extschema@.uuidv7() RETURNS uuid
@@ -476,7 +543,7 @@ CREATE FUNCTION @extschema@.ulid_boundary(ts timestamptz) RETURNS @extschema@.ul
 -- src/sequences/mod.rs
 -- Which node this database is. One row for each server and database, and not dumped, so that a
 -- copy restored elsewhere does not take over the class of its origin.
-CREATE TABLE @extschema@.interleaved_node (
+CREATE TABLE keyspace_internal.interleaved_node (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     node integer NOT NULL,
@@ -487,32 +554,29 @@ CREATE TABLE @extschema@.interleaved_node (
     CHECK (nodes BETWEEN 2 AND 65535),
     CHECK (node BETWEEN 1 AND nodes)
 );
-REVOKE ALL ON @extschema@.interleaved_node FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_node TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_node TO pg_database_owner;
+COMMENT ON TABLE keyspace_internal.interleaved_node IS
+'which node this database is, as the view interleaved_node shows it: written by setup_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
+COMMENT ON COLUMN keyspace_internal.interleaved_node.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_node.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_node.node IS 'the number of this node, from 1 to nodes';
+COMMENT ON COLUMN keyspace_internal.interleaved_node.nodes IS 'the number of classes that the values are split into';
+COMMENT ON COLUMN keyspace_internal.interleaved_node.set_up_at IS 'when this database was set up as this node';
+COMMENT ON COLUMN keyspace_internal.interleaved_node.new_sequences IS 'whether new sequences are moved into the class as they are created: see interleave_new_sequences()';
 
-COMMENT ON TABLE @extschema@.interleaved_node IS
-'which node this database is: written by setup_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON COLUMN @extschema@.interleaved_node.system_identifier IS 'the server, as in pg_control_system()';
-COMMENT ON COLUMN @extschema@.interleaved_node.database IS 'the database, as in pg_database.oid';
+CREATE VIEW @extschema@.interleaved_node WITH (security_barrier = true) AS
+SELECT n.node, n.nodes, n.set_up_at, n.new_sequences
+FROM keyspace_internal.interleaved_node n
+WHERE n.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND n.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON @extschema@.interleaved_node TO PUBLIC;
+
+COMMENT ON VIEW @extschema@.interleaved_node IS
+'which node this database is; no row where it is none; a node that is named by settings is not shown';
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';
 COMMENT ON COLUMN @extschema@.interleaved_node.new_sequences IS 'whether new sequences are moved into the class as they are created: see interleave_new_sequences()';
-
--- Sessions keep their node in memory; whatever changes the table makes them read it again.
-CREATE FUNCTION @extschema@.interleaved_node_changed() RETURNS trigger
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'interleaved_node_changed';
-REVOKE ALL ON FUNCTION @extschema@.interleaved_node_changed() FROM PUBLIC;
-CREATE TRIGGER interleaved_node_changed
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.interleaved_node
-    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.interleaved_node_changed();
-
-COMMENT ON FUNCTION @extschema@.interleaved_node_changed() IS
-'trigger of interleaved_node: makes every session read its node again';
-COMMENT ON TRIGGER interleaved_node_changed ON @extschema@.interleaved_node IS
-'makes every session read its node again';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -522,7 +586,7 @@ COMMENT ON TRIGGER interleaved_node_changed ON @extschema@.interleaved_node IS
 
 -- What a set-up has done with each sequence, so that the way back is known. As the table of nodes: each server's
 -- and database's own, and not dumped.
-CREATE TABLE @extschema@.interleaved_sequence (
+CREATE TABLE keyspace_internal.interleaved_sequence (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     sequence oid NOT NULL,
@@ -539,28 +603,22 @@ CREATE TABLE @extschema@.interleaved_sequence (
     set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (system_identifier, database, sequence)
 );
-REVOKE ALL ON @extschema@.interleaved_sequence FROM PUBLIC;
--- Where a sequence stood is for those to see who may keep the records.
-GRANT SELECT (system_identifier, database, sequence, increment, former_increment, former_start, former_min_value,
-              former_max_value, gap, timeline, set_up_at) ON @extschema@.interleaved_sequence TO PUBLIC;
-GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
-
-COMMENT ON TABLE @extschema@.interleaved_sequence IS
+COMMENT ON TABLE keyspace_internal.interleaved_sequence IS
 'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.database IS 'the database, as in pg_database.oid';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_increment IS 'its increment before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_start IS 'its START before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.restart IS 'where that set-up restarted it';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.gap IS 'the gap that it left';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'its increment before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'where that set-up restarted it';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that it left';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that was';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -569,7 +627,7 @@ COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';
 --   interleaved_sequence
 
 -- Columns that a sequence feeds and that the catalog does not connect with it, as callers have named them.
-CREATE TABLE @extschema@.interleaved_feed (
+CREATE TABLE keyspace_internal.interleaved_feed (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     sequence oid NOT NULL,
@@ -577,17 +635,13 @@ CREATE TABLE @extschema@.interleaved_feed (
     attribute smallint NOT NULL,
     PRIMARY KEY (system_identifier, database, sequence, relation, attribute)
 );
-REVOKE ALL ON @extschema@.interleaved_feed FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_feed TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_feed TO pg_database_owner;
-
-COMMENT ON TABLE @extschema@.interleaved_feed IS
+COMMENT ON TABLE keyspace_internal.interleaved_feed IS
 'what was given to setup_interleaved_sequences() as feeds; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON COLUMN @extschema@.interleaved_feed.system_identifier IS 'the server, as in pg_control_system()';
-COMMENT ON COLUMN @extschema@.interleaved_feed.database IS 'the database, as in pg_database.oid';
-COMMENT ON COLUMN @extschema@.interleaved_feed.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN @extschema@.interleaved_feed.relation IS 'the table that it feeds, as in pg_class.oid';
-COMMENT ON COLUMN @extschema@.interleaved_feed.attribute IS 'the column, as in pg_attribute.attnum';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.relation IS 'the table that it feeds, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.attribute IS 'the column, as in pg_attribute.attnum';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -596,7 +650,7 @@ COMMENT ON COLUMN @extschema@.interleaved_feed.attribute IS 'the column, as in p
 --   interleaved_feed
 
 -- The last set-up in batches of each server and database, and how far it has come.
-CREATE TABLE @extschema@.interleaved_setup (
+CREATE TABLE keyspace_internal.interleaved_setup (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     node integer NOT NULL,
@@ -612,22 +666,19 @@ CREATE TABLE @extschema@.interleaved_setup (
     finished_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database)
 );
-REVOKE ALL ON @extschema@.interleaved_setup FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_setup TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_setup TO pg_database_owner;
-
-COMMENT ON TABLE @extschema@.interleaved_setup IS
+COMMENT ON TABLE keyspace_internal.interleaved_setup IS
 'the last set-up in batches, which the view interleaved_setup_progress shows; never dumped; the rows of other servers and databases mean nothing here';
 
-CREATE VIEW @extschema@.interleaved_setup_progress AS
+CREATE VIEW @extschema@.interleaved_setup_progress WITH (security_barrier = true) AS
 SELECT s.node,
        s.nodes,
        CASE WHEN s.finished_at IS NOT NULL THEN 'finished'
             WHEN NOT EXISTS (
-                -- The advisory lock of a set-up: "keyspace" in ASCII.
+                -- The lock of a set-up.
                 SELECT FROM pg_catalog.pg_locks l
-                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) s.database
-                  AND l.classid OPERATOR(pg_catalog.=) 1801812339::oid AND l.objid OPERATOR(pg_catalog.=) 1885430629::oid
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) s.database
+                  AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.interleaved_setup'::regclass::oid
+                  AND l.objid OPERATOR(pg_catalog.=) 'keyspace_internal.interleaved_setup'::regclass::oid
                   AND l.granted AND l.pid OPERATOR(pg_catalog.=) s.pid) THEN 'interrupted'
             WHEN s.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
             ELSE 'running' END AS state,
@@ -640,7 +691,7 @@ SELECT s.node,
        s.updated_at,
        s.finished_at,
        s.pid
-FROM @extschema@.interleaved_setup s
+FROM keyspace_internal.interleaved_setup s
 WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
   AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
                                          WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
@@ -666,42 +717,6 @@ COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'the process tha
 -- src/sequences/mod.rs
 -- requires:
 --   interleaved_setup
-
--- The rows of our tables are each server's own. Under FOR ALL TABLES publications they travel all the same; where they
--- arrive they are left out, so that no server is told by another what it is.
-CREATE FUNCTION @extschema@.interleaved_not_replicated() RETURNS trigger
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'interleaved_not_replicated';
-REVOKE ALL ON FUNCTION @extschema@.interleaved_not_replicated() FROM PUBLIC;
-COMMENT ON FUNCTION @extschema@.interleaved_not_replicated() IS
-'trigger of our tables: leaves out rows that replication brings from another server';
-
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_node
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_sequence
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_feed
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.interleaved_setup
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-ALTER TABLE @extschema@.interleaved_node ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.interleaved_sequence ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.interleaved_feed ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.interleaved_setup ENABLE REPLICA TRIGGER interleaved_not_replicated;
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_node IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_sequence IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_feed IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.interleaved_setup IS
-'leaves out rows that replication brings from another server';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/sequences/mod.rs
--- requires:
---   interleaved_not_replicated
 
 CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
@@ -761,7 +776,7 @@ COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences(
 -- requires:
 --   setup_interleaved_sequences
 
-CREATE FUNCTION @extschema@.setup_interleaved_sequences_begin(
+CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_begin(
     node integer,
     nodes integer,
     schemas name[],
@@ -776,11 +791,11 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences_begin(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_begin_wrapper';
-CREATE FUNCTION @extschema@.setup_interleaved_sequences_step() RETURNS boolean
+CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_step() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
 
-CREATE FUNCTION @extschema@.setup_interleaved_sequences_check() RETURNS void
+CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_check() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_check_wrapper';
 
@@ -800,25 +815,25 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.setup_interleaved_sequences_check();
+    PERFORM keyspace_internal.setup_interleaved_sequences_check();
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.setup_interleaved_sequences_begin(
+    PERFORM keyspace_internal.setup_interleaved_sequences_begin(
         node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout, retries);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.setup_interleaved_sequences_step();
+        EXIT WHEN NOT keyspace_internal.setup_interleaved_sequences_step();
     END LOOP;
 END
 $procedure$;
 
-COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_begin(
+COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_begin(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
-COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_check() IS
+COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_check() IS
 'part of setup_interleaved_sequences_in_batches(): refuses a transaction block';
-COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_step() IS
+COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_step() IS
 'part of setup_interleaved_sequences_in_batches(): each further transaction';
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
@@ -861,7 +876,7 @@ COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval
 -- requires:
 --   reset_interleaved_sequences
 
-CREATE FUNCTION @extschema@.interleaved_sequences_status() RETURNS TABLE (
+CREATE FUNCTION keyspace_internal.interleaved_sequences_status() RETURNS TABLE (
     sequence regclass,
     in_order boolean,
     findings text[],
@@ -879,10 +894,10 @@ CREATE FUNCTION @extschema@.interleaved_sequences_status() RETURNS TABLE (
 CREATE VIEW @extschema@.interleaved_sequences AS
 SELECT s.sequence, s.in_order, s.findings, s.next_value, s.increment, s.values_left, s.percent_used, s.last_value,
        s.fed_columns, s.node, s.nodes
-FROM @extschema@.interleaved_sequences_status() s;
+FROM keyspace_internal.interleaved_sequences_status() s;
 GRANT SELECT ON @extschema@.interleaved_sequences TO PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
+COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
 COMMENT ON VIEW @extschema@.interleaved_sequences IS
 'every sequence, and whether it keeps to the class of the node; reads no table, waits for nobody, keeps no lock, works on a standby';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.sequence IS 'the sequence';
@@ -987,7 +1002,7 @@ COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, b
 --   split_interleaved_sequences
 
 -- What is on the tables of users; whoever puts it there needs EXECUTE on it.
-CREATE FUNCTION @extschema@.interleaved_guard() RETURNS trigger
+CREATE FUNCTION keyspace_internal.interleaved_guard() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleaved_guard';
 
@@ -1024,7 +1039,7 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'unguard_interleaved_sequences_wrapper';
 
-COMMENT ON FUNCTION @extschema@.interleaved_guard() IS
+COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
 'trigger of guarded tables: refuses, or warns of, ids of other nodes that are inserted here';
 COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
 'keep ids of other nodes'' classes from being inserted here into the tables that sequences feed; rows that are replicated pass';
@@ -1045,18 +1060,18 @@ COMMENT ON FUNCTION @extschema@.interleave_new_sequences(boolean) IS
 'switch for this database whether new sequences are moved into the class of its node by the command that creates them; off until switched on';
 
 -- Whoever owns the database can switch it, but cannot alter an event trigger, so it is always there, and looks.
-CREATE FUNCTION @extschema@.interleave_created_sequences() RETURNS event_trigger
+CREATE FUNCTION keyspace_internal.interleave_created_sequences() RETURNS event_trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleave_created_sequences';
-REVOKE ALL ON FUNCTION @extschema@.interleave_created_sequences() FROM PUBLIC;
+REVOKE ALL ON FUNCTION keyspace_internal.interleave_created_sequences() FROM PUBLIC;
 CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE SEQUENCE', 'CREATE SCHEMA',
                  'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA')
-    EXECUTE FUNCTION @extschema@.interleave_created_sequences();
+    EXECUTE FUNCTION keyspace_internal.interleave_created_sequences();
 -- For those who replay the DDL of other nodes, too, whose role is "replica".
 ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
 
-COMMENT ON FUNCTION @extschema@.interleave_created_sequences() IS
+COMMENT ON FUNCTION keyspace_internal.interleave_created_sequences() IS
 'event trigger of interleave_new_sequences(): moves new sequences into the class of the node where that is switched on';
 COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
 'moves new sequences into the class of the node where interleave_new_sequences() has switched it on';
@@ -1088,7 +1103,7 @@ COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, big
 
 -- The migrations of each server and database. What can be seen in the catalogs is not kept here, so that nothing can
 -- contradict them: only what the owner has said, and how far the backfill has come.
-CREATE TABLE @extschema@.key_migration (
+CREATE TABLE keyspace_internal.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     relation oid NOT NULL,
@@ -1112,7 +1127,7 @@ CREATE TABLE @extschema@.key_migration (
     PRIMARY KEY (system_identifier, database, relation)
 );
 -- A migration goes by the name of the table of its first key.
-CREATE TABLE @extschema@.key_migration_key (
+CREATE TABLE keyspace_internal.key_migration_key (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -1123,9 +1138,9 @@ CREATE TABLE @extschema@.key_migration_key (
     salt text NOT NULL,
     include_columns name[] NOT NULL,
     PRIMARY KEY (system_identifier, database, relation),
-    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
-CREATE TABLE @extschema@.key_migration_column (
+CREATE TABLE keyspace_internal.key_migration_column (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -1135,9 +1150,9 @@ CREATE TABLE @extschema@.key_migration_column (
     declared boolean NOT NULL,
     key_relation oid NOT NULL,
     PRIMARY KEY (system_identifier, database, relation, attribute),
-    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
-CREATE TABLE @extschema@.key_migration_table (
+CREATE TABLE keyspace_internal.key_migration_table (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -1154,9 +1169,9 @@ CREATE TABLE @extschema@.key_migration_table (
     updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation),
-    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
-CREATE TABLE @extschema@.key_migration_step (
+CREATE TABLE keyspace_internal.key_migration_step (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -1173,77 +1188,75 @@ CREATE TABLE @extschema@.key_migration_step (
     PRIMARY KEY (system_identifier, database, migration, step)
 );
 
-REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
-    @extschema@.key_migration_table, @extschema@.key_migration_step FROM PUBLIC;
-GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
-    @extschema@.key_migration_table, @extschema@.key_migration_step TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_key,
-    @extschema@.key_migration_column, @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
-
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_key
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_column
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_table
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_step
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-ALTER TABLE @extschema@.key_migration ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_key ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_column ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_table ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_step ENABLE REPLICA TRIGGER interleaved_not_replicated;
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_key IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_column IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_table IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_step IS
-'leaves out rows that replication brings from another server';
-
-COMMENT ON TABLE @extschema@.key_migration IS
+COMMENT ON TABLE keyspace_internal.key_migration IS
 'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_key IS
+COMMENT ON TABLE keyspace_internal.key_migration_key IS
 'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_column IS
+COMMENT ON TABLE keyspace_internal.key_migration_column IS
 'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_table IS
+COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_step IS
+COMMENT ON TABLE keyspace_internal.key_migration_step IS
 'what key migrations have done, which the view key_migration_log shows; never dumped; the rows of other servers and databases mean nothing here';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/lib.rs
+-- requires:
+--   key_migration_tables
+
+-- Nobody but the library changes our tables, under whatever role and by whatever means. The rows are each server's own:
+-- publications FOR ALL TABLES carry them, and tools that replicate by ordinary sessions do; where they arrive they are
+-- left out, so that no server is told by another what it is.
+DO $do$
+DECLARE
+    name name;
+BEGIN
+    FOR name IN SELECT c.relname FROM pg_catalog.pg_class c
+                WHERE c.relnamespace OPERATOR(pg_catalog.=) 'keyspace_internal'::regnamespace AND c.relkind OPERATOR(pg_catalog.=) 'r'
+    LOOP
+        EXECUTE pg_catalog.format('CREATE TRIGGER library_only BEFORE INSERT OR UPDATE OR DELETE ON keyspace_internal.%I
+                                   FOR EACH ROW EXECUTE FUNCTION keyspace_internal.library_only()', name);
+        EXECUTE pg_catalog.format('CREATE TRIGGER library_only_truncate BEFORE TRUNCATE ON keyspace_internal.%I
+                                   FOR EACH STATEMENT EXECUTE FUNCTION keyspace_internal.library_only()', name);
+        EXECUTE pg_catalog.format('ALTER TABLE keyspace_internal.%I ENABLE ALWAYS TRIGGER library_only', name);
+        EXECUTE pg_catalog.format('ALTER TABLE keyspace_internal.%I ENABLE ALWAYS TRIGGER library_only_truncate', name);
+        EXECUTE pg_catalog.format('COMMENT ON TRIGGER library_only ON keyspace_internal.%I IS %L', name,
+            'leaves out rows that replication brings from another server, and refuses changes by others than the extension');
+        EXECUTE pg_catalog.format('COMMENT ON TRIGGER library_only_truncate ON keyspace_internal.%I IS %L', name,
+            'refuses TRUNCATE');
+        EXECUTE pg_catalog.format('REVOKE ALL ON keyspace_internal.%I FROM PUBLIC', name);
+    END LOOP;
+END
+$do$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
 -- src/migration/mod.rs
 -- requires:
---   key_migration_tables
+--   library_only
 
 -- What is on the tables of users; whoever puts it there needs EXECUTE on it.
-CREATE FUNCTION @extschema@.key_migration_key() RETURNS trigger
+CREATE FUNCTION keyspace_internal.key_migration_key() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_key';
-CREATE FUNCTION @extschema@.key_migration_reference() RETURNS trigger
+CREATE FUNCTION keyspace_internal.key_migration_reference() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_reference';
 
-CREATE FUNCTION @extschema@.key_migration_late() RETURNS trigger
+CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
--- The last one writes as the owner of the table, so they are not for everybody's triggers.
-REVOKE ALL ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() TO pg_database_owner;
+-- They write columns and read tables without the privileges of whoever writes, so they are not for everybody's triggers.
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
 
-COMMENT ON FUNCTION @extschema@.key_migration_late() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
 'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
-COMMENT ON FUNCTION @extschema@.key_migration_key() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
-COMMENT ON FUNCTION @extschema@.key_migration_reference() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS
 'trigger of a table that refers to one whose key is migrated: keeps number and key in step';
 /* </end connected objects> */
 
@@ -1290,7 +1303,12 @@ CREATE FUNCTION @extschema@.key_migration_statements(
 CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
+CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
 
+COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
+'part of the view key_migration_progress: key_migration_phase() of a table that may be gone';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
 'what migrating the key of a table would do, to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
@@ -1379,10 +1397,10 @@ COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
 -- requires:
 --   key_migration_verify
 
-CREATE FUNCTION @extschema@.key_migration_check(procedure text) RETURNS void
+CREATE FUNCTION keyspace_internal.key_migration_check(procedure text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_check_wrapper';
-CREATE FUNCTION @extschema@.key_migration_begin(
+CREATE FUNCTION keyspace_internal.key_migration_begin(
     migration regclass,
     task text,
     through text,
@@ -1391,7 +1409,7 @@ CREATE FUNCTION @extschema@.key_migration_begin(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_begin_wrapper';
-CREATE FUNCTION @extschema@.key_migration_next() RETURNS boolean
+CREATE FUNCTION keyspace_internal.key_migration_next() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_next_wrapper';
 
@@ -1403,14 +1421,14 @@ CREATE PROCEDURE @extschema@.key_migration_advance(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_advance');
+    PERFORM keyspace_internal.key_migration_check('key_migration_advance');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'advance', through, max_pages, NULL);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'advance', through, max_pages, NULL);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
@@ -1419,14 +1437,14 @@ CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass, way text 
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_cutover');
+    PERFORM keyspace_internal.key_migration_check('key_migration_cutover');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'cut over', way, NULL, NULL);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'cut over', way, NULL, NULL);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
@@ -1435,14 +1453,14 @@ CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass, confirm 
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_rollback');
+    PERFORM keyspace_internal.key_migration_check('key_migration_rollback');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
@@ -1455,23 +1473,23 @@ CREATE PROCEDURE @extschema@.key_migration_finalize(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_finalize');
+    PERFORM keyspace_internal.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
 
-COMMENT ON FUNCTION @extschema@.key_migration_check(text) IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_check(text) IS
 'part of the procedures of key migrations: refuses a transaction block';
-COMMENT ON FUNCTION @extschema@.key_migration_begin(regclass, text, text, bigint, text) IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_begin(regclass, text, text, bigint, text) IS
 'part of the procedures of key migrations: their first transaction';
-COMMENT ON FUNCTION @extschema@.key_migration_next() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_next() IS
 'part of the procedures of key migrations: each further transaction';
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
@@ -1488,18 +1506,31 @@ COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean)
 -- requires:
 --   key_migration_procedures
 
-CREATE VIEW @extschema@.key_migration_progress AS
+CREATE FUNCTION keyspace_internal.may_see_migration(migration oid) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE CALLED ON NULL INPUT
+    RETURN pg_catalog.pg_has_role('pg_read_all_stats'::name, 'USAGE'::text)
+        OR EXISTS (SELECT FROM pg_catalog.pg_database d
+                   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                     AND pg_catalog.pg_has_role(d.datdba, 'USAGE'::text))
+        OR EXISTS (SELECT FROM pg_catalog.pg_class c
+                   WHERE c.oid OPERATOR(pg_catalog.=) migration AND pg_catalog.pg_has_role(c.relowner, 'USAGE'::text));
+COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
+'part of the views key_migration_progress and key_migration_log: whether the caller owns the database or the table, or may read all statistics';
+
+-- Of a migration those are told who may carry it out or own its table, and those who may read all statistics (pg_monitor
+-- among them): an error can hold values of rows, as the texts of statements do.
+CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
        CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
             WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
-            THEN @extschema@.key_migration_phase(m.relation) END AS phase,
+            THEN keyspace_internal.key_migration_phase(m.relation) END AS phase,
        CASE WHEN m.paused THEN 'paused'
             WHEN NOT EXISTS (
-                -- The advisory lock of a migration: "keym" in ASCII, and the table.
+                -- The lock of a migration.
                 SELECT FROM pg_catalog.pg_locks l
-                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) m.database
-                  AND l.classid OPERATOR(pg_catalog.=) 1801812333::oid AND l.objid OPERATOR(pg_catalog.=) m.relation
-                  AND l.objsubid OPERATOR(pg_catalog.=) 2 AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) m.database
+                  AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.key_migration'::regclass::oid
+                  AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
             WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
             ELSE 'running' END AS state,
        t.relation::regclass AS table_name,
@@ -1520,17 +1551,18 @@ SELECT m.relation::regclass AS migration,
        t.started_at,
        t.updated_at,
        t.finished_at
-FROM @extschema@.key_migration m
-LEFT JOIN @extschema@.key_migration_table t
+FROM keyspace_internal.key_migration m
+LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
 WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
   AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+  AND keyspace_internal.may_see_migration(m.relation);
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
-CREATE VIEW @extschema@.key_migration_log AS
+CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS
 SELECT s.migration::regclass AS migration,
        s.step,
        s.relation::regclass AS table_name,
@@ -1541,10 +1573,11 @@ SELECT s.migration::regclass AS migration,
        s.lock_held,
        s.tries,
        s.statements
-FROM @extschema@.key_migration_step s
+FROM keyspace_internal.key_migration_step s
 WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
   AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+  AND keyspace_internal.may_see_migration(s.migration);
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS
@@ -1583,6 +1616,12 @@ COMMENT ON COLUMN @extschema@.key_migration_log.statements IS 'the statements';
 -- requires:
 --   key_migration_views
 
+CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETURNS TABLE (relation oid, attribute smallint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
+COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
+'part of key_migration_usage(): the columns of numbers of a key migration';
+
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
     column_name name,
@@ -1595,45 +1634,18 @@ CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABL
     SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
-    root oid;
     statements regclass;
 BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    root := migration::oid;
-    -- The table that the migration goes by: of one that has a key in it, or of a view that a cut-over has made.
-    root := coalesce((SELECT k.migration FROM @extschema@.key_migration_key k
-                      WHERE k.relation OPERATOR(pg_catalog.=) root
-                        AND k.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
-                        AND k.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())),
-                     (SELECT t.migration FROM @extschema@.key_migration_table t
-                      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
-                      JOIN pg_catalog.pg_class v ON v.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
-                           AND v.relname OPERATOR(pg_catalog.=) t.view_name AND v.relkind OPERATOR(pg_catalog.=) 'v'
-                      WHERE v.oid OPERATOR(pg_catalog.=) root
-                        AND t.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
-                        AND t.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), root);
-    IF NOT EXISTS (SELECT FROM @extschema@.key_migration m
-                   WHERE m.relation OPERATOR(pg_catalog.=) root AND m.finalized_at IS NULL
-                     AND m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
-                     AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) THEN
-        RAISE EXCEPTION 'the key of table % is not being migrated', pg_catalog.to_json(migration::text)
-            USING ERRCODE = 'undefined_object', HINT = 'Call key_migration_plan(), then key_migration_create().';
-    END IF;
     -- What the catalogs know.
     RETURN QUERY
     WITH used AS (
         SELECT c.relation, c.attribute, a.attname
-        FROM @extschema@.key_migration_column c
+        FROM keyspace_internal.key_migration_columns(migration) c
         JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation AND a.attnum OPERATOR(pg_catalog.=) c.attribute
-        WHERE c.migration OPERATOR(pg_catalog.=) root AND NOT a.attisdropped
-          AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
-          AND c.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+        WHERE NOT a.attisdropped
     ),
     found AS (
         -- Views, policies, functions with a parsed body, statistics, triggers and constraints.
@@ -1660,16 +1672,14 @@ BEGIN
                           AND (n.contype OPERATOR(pg_catalog.<>) 'f' OR n.conrelid IN (SELECT o.relation FROM used o)))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
-                            AND (t.tgisinternal OR p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late')))
+                            AND (t.tgisinternal OR p.pronamespace OPERATOR(pg_catalog.=) 'keyspace_internal'::regnamespace))
         UNION
-        -- Generated columns; up to PostgreSQL 14 the column itself depends, later its expression.
+        -- Generated columns: their expression depends.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
         FROM used u
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         JOIN pg_catalog.pg_attrdef e ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::regclass AND e.oid OPERATOR(pg_catalog.=) d.objid
-             OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass AND e.adrelid OPERATOR(pg_catalog.=) d.objid
-                AND e.adnum OPERATOR(pg_catalog.=) d.objsubid
         JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
              AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
         UNION
@@ -1700,28 +1710,27 @@ BEGIN
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
     -- What clients have sent, where it is counted.
     SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
-    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
+    JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass AND m.refobjid OPERATOR(pg_catalog.=) e.oid
+         AND m.deptype OPERATOR(pg_catalog.=) 'e' AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
         BEGIN
             RETURN QUERY EXECUTE pg_catalog.format($query$
                 SELECT c.relation::regclass, a.attname, 'statement'::text, pg_catalog.left(s.query, 200), 'pg_stat_statements'::text,
                        pg_catalog.format('%%s calls; it has the words, and may mean others', s.calls)
-                FROM @extschema@.key_migration_column c
+                FROM keyspace_internal.key_migration_columns($1) c
                 JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation
                      AND a.attnum OPERATOR(pg_catalog.=) c.attribute AND NOT a.attisdropped
                 JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.relation
                 JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-                     AND d.oid OPERATOR(pg_catalog.=) c.database
                 JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
-                WHERE c.migration OPERATOR(pg_catalog.=) $1
-                  AND s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
-                  AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT o.system_identifier FROM pg_catalog.pg_control_system() o)
+                WHERE s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
                   AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
                                                 pg_catalog.lower(a.attname::text)) IS NOT NULL
                   AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
                                                 pg_catalog.lower(t.relname::text)) IS NOT NULL
-                ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100 $query$, statements) USING root;
+                ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100 $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
             NULL;  -- It is there, but not preloaded.
         END;
@@ -1796,6 +1805,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/advance.rs
 -- pg_keyspace::migration::advance::key_migration_check
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/usage.rs
+-- pg_keyspace::migration::usage::key_migration_columns
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -2240,12 +2255,12 @@ COMMENT ON FUNCTION @extschema@.uuidv7_boundary(timestamptz) IS
 /* <begin connected objects> */
 -- src/versions.rs
 -- finalize
-CREATE FUNCTION @extschema@.check_library_version() RETURNS void
+CREATE FUNCTION keyspace_internal.check_library_version() RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'check_library_version_wrapper';
-COMMENT ON FUNCTION @extschema@.check_library_version() IS
+COMMENT ON FUNCTION keyspace_internal.check_library_version() IS
 'refuse a library that is older than the extension in this database; the last line of every script calls it';
 
 -- Now rather than at the first call of a function that the library lacks. Every upgrade script ends with the same.
-SELECT @extschema@.check_library_version();
+SELECT keyspace_internal.check_library_version();
 /* </end connected objects> */

@@ -12,6 +12,18 @@ mod sequences;
 mod server;
 mod versions;
 
+pgrx::extension_sql_file!("../sql/internal_schema.sql", name = "internal_schema", bootstrap);
+pgrx::extension_sql_file!(
+    "../sql/schema_warning.sql",
+    name = "schema_warning",
+    requires = ["internal_schema"]
+);
+pgrx::extension_sql_file!(
+    "../sql/library_only.sql",
+    name = "library_only",
+    requires = ["key_migration_tables"]
+);
+
 /// Called once by every process that loads the library.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {

@@ -1,7 +1,7 @@
-CREATE FUNCTION @extschema@.key_migration_check(procedure text) RETURNS void
+CREATE FUNCTION keyspace_internal.key_migration_check(procedure text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_check_wrapper';
-CREATE FUNCTION @extschema@.key_migration_begin(
+CREATE FUNCTION keyspace_internal.key_migration_begin(
     migration regclass,
     task text,
     through text,
@@ -10,7 +10,7 @@ CREATE FUNCTION @extschema@.key_migration_begin(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_begin_wrapper';
-CREATE FUNCTION @extschema@.key_migration_next() RETURNS boolean
+CREATE FUNCTION keyspace_internal.key_migration_next() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_next_wrapper';
 
@@ -22,14 +22,14 @@ CREATE PROCEDURE @extschema@.key_migration_advance(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_advance');
+    PERFORM keyspace_internal.key_migration_check('key_migration_advance');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'advance', through, max_pages, NULL);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'advance', through, max_pages, NULL);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
@@ -38,14 +38,14 @@ CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass, way text 
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_cutover');
+    PERFORM keyspace_internal.key_migration_check('key_migration_cutover');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'cut over', way, NULL, NULL);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'cut over', way, NULL, NULL);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
@@ -54,14 +54,14 @@ CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass, confirm 
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_rollback');
+    PERFORM keyspace_internal.key_migration_check('key_migration_rollback');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
@@ -74,23 +74,23 @@ CREATE PROCEDURE @extschema@.key_migration_finalize(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.key_migration_check('key_migration_finalize');
+    PERFORM keyspace_internal.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
+    PERFORM keyspace_internal.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.key_migration_next();
+        EXIT WHEN NOT keyspace_internal.key_migration_next();
     END LOOP;
 END
 $procedure$;
 
-COMMENT ON FUNCTION @extschema@.key_migration_check(text) IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_check(text) IS
 'part of the procedures of key migrations: refuses a transaction block';
-COMMENT ON FUNCTION @extschema@.key_migration_begin(regclass, text, text, bigint, text) IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_begin(regclass, text, text, bigint, text) IS
 'part of the procedures of key migrations: their first transaction';
-COMMENT ON FUNCTION @extschema@.key_migration_next() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_next() IS
 'part of the procedures of key migrations: each further transaction';
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';

@@ -1,6 +1,6 @@
 -- The migrations of each server and database. What can be seen in the catalogs is not kept here, so that nothing can
 -- contradict them: only what the owner has said, and how far the backfill has come.
-CREATE TABLE @extschema@.key_migration (
+CREATE TABLE keyspace_internal.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     relation oid NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE @extschema@.key_migration (
     PRIMARY KEY (system_identifier, database, relation)
 );
 -- A migration goes by the name of the table of its first key.
-CREATE TABLE @extschema@.key_migration_key (
+CREATE TABLE keyspace_internal.key_migration_key (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -35,9 +35,9 @@ CREATE TABLE @extschema@.key_migration_key (
     salt text NOT NULL,
     include_columns name[] NOT NULL,
     PRIMARY KEY (system_identifier, database, relation),
-    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
-CREATE TABLE @extschema@.key_migration_column (
+CREATE TABLE keyspace_internal.key_migration_column (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -47,9 +47,9 @@ CREATE TABLE @extschema@.key_migration_column (
     declared boolean NOT NULL,
     key_relation oid NOT NULL,
     PRIMARY KEY (system_identifier, database, relation, attribute),
-    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
-CREATE TABLE @extschema@.key_migration_table (
+CREATE TABLE keyspace_internal.key_migration_table (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -66,9 +66,9 @@ CREATE TABLE @extschema@.key_migration_table (
     updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation),
-    FOREIGN KEY (system_identifier, database, migration) REFERENCES @extschema@.key_migration ON DELETE CASCADE
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
-CREATE TABLE @extschema@.key_migration_step (
+CREATE TABLE keyspace_internal.key_migration_step (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     migration oid NOT NULL,
@@ -85,46 +85,13 @@ CREATE TABLE @extschema@.key_migration_step (
     PRIMARY KEY (system_identifier, database, migration, step)
 );
 
-REVOKE ALL ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
-    @extschema@.key_migration_table, @extschema@.key_migration_step FROM PUBLIC;
-GRANT SELECT ON @extschema@.key_migration, @extschema@.key_migration_key, @extschema@.key_migration_column,
-    @extschema@.key_migration_table, @extschema@.key_migration_step TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.key_migration, @extschema@.key_migration_key,
-    @extschema@.key_migration_column, @extschema@.key_migration_table, @extschema@.key_migration_step TO pg_database_owner;
-
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_key
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_column
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_table
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-CREATE TRIGGER interleaved_not_replicated BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.key_migration_step
-    FOR EACH ROW EXECUTE FUNCTION @extschema@.interleaved_not_replicated();
-ALTER TABLE @extschema@.key_migration ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_key ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_column ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_table ENABLE REPLICA TRIGGER interleaved_not_replicated;
-ALTER TABLE @extschema@.key_migration_step ENABLE REPLICA TRIGGER interleaved_not_replicated;
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_key IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_column IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_table IS
-'leaves out rows that replication brings from another server';
-COMMENT ON TRIGGER interleaved_not_replicated ON @extschema@.key_migration_step IS
-'leaves out rows that replication brings from another server';
-
-COMMENT ON TABLE @extschema@.key_migration IS
+COMMENT ON TABLE keyspace_internal.key_migration IS
 'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_key IS
+COMMENT ON TABLE keyspace_internal.key_migration_key IS
 'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_column IS
+COMMENT ON TABLE keyspace_internal.key_migration_column IS
 'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_table IS
+COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON TABLE @extschema@.key_migration_step IS
+COMMENT ON TABLE keyspace_internal.key_migration_step IS
 'what key migrations have done, which the view key_migration_log shows; never dumped; the rows of other servers and databases mean nothing here';

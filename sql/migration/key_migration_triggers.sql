@@ -1,22 +1,22 @@
 -- What is on the tables of users; whoever puts it there needs EXECUTE on it.
-CREATE FUNCTION @extschema@.key_migration_key() RETURNS trigger
+CREATE FUNCTION keyspace_internal.key_migration_key() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_key';
-CREATE FUNCTION @extschema@.key_migration_reference() RETURNS trigger
+CREATE FUNCTION keyspace_internal.key_migration_reference() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_reference';
 
-CREATE FUNCTION @extschema@.key_migration_late() RETURNS trigger
+CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
--- The last one writes as the owner of the table, so they are not for everybody's triggers.
-REVOKE ALL ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.key_migration_key(), @extschema@.key_migration_reference(), @extschema@.key_migration_late() TO pg_database_owner;
+-- They write columns and read tables without the privileges of whoever writes, so they are not for everybody's triggers.
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
 
-COMMENT ON FUNCTION @extschema@.key_migration_late() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
 'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
-COMMENT ON FUNCTION @extschema@.key_migration_key() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
-COMMENT ON FUNCTION @extschema@.key_migration_reference() IS
+COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS
 'trigger of a table that refers to one whose key is migrated: keeps number and key in step';

@@ -1,3 +1,9 @@
+CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETURNS TABLE (relation oid, attribute smallint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
+COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
+'part of key_migration_usage(): the columns of numbers of a key migration';
+
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
     column_name name,
@@ -10,45 +16,18 @@ CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABL
     SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
-    root oid;
     statements regclass;
 BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    root := migration::oid;
-    -- The table that the migration goes by: of one that has a key in it, or of a view that a cut-over has made.
-    root := coalesce((SELECT k.migration FROM @extschema@.key_migration_key k
-                      WHERE k.relation OPERATOR(pg_catalog.=) root
-                        AND k.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
-                        AND k.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())),
-                     (SELECT t.migration FROM @extschema@.key_migration_table t
-                      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relation
-                      JOIN pg_catalog.pg_class v ON v.relnamespace OPERATOR(pg_catalog.=) c.relnamespace
-                           AND v.relname OPERATOR(pg_catalog.=) t.view_name AND v.relkind OPERATOR(pg_catalog.=) 'v'
-                      WHERE v.oid OPERATOR(pg_catalog.=) root
-                        AND t.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
-                        AND t.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())), root);
-    IF NOT EXISTS (SELECT FROM @extschema@.key_migration m
-                   WHERE m.relation OPERATOR(pg_catalog.=) root AND m.finalized_at IS NULL
-                     AND m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
-                     AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) THEN
-        RAISE EXCEPTION 'the key of table % is not being migrated', pg_catalog.to_json(migration::text)
-            USING ERRCODE = 'undefined_object', HINT = 'Call key_migration_plan(), then key_migration_create().';
-    END IF;
     -- What the catalogs know.
     RETURN QUERY
     WITH used AS (
         SELECT c.relation, c.attribute, a.attname
-        FROM @extschema@.key_migration_column c
+        FROM keyspace_internal.key_migration_columns(migration) c
         JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation AND a.attnum OPERATOR(pg_catalog.=) c.attribute
-        WHERE c.migration OPERATOR(pg_catalog.=) root AND NOT a.attisdropped
-          AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)
-          AND c.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+        WHERE NOT a.attisdropped
     ),
     found AS (
         -- Views, policies, functions with a parsed body, statistics, triggers and constraints.
@@ -75,7 +54,7 @@ BEGIN
                           AND (n.contype OPERATOR(pg_catalog.<>) 'f' OR n.conrelid IN (SELECT o.relation FROM used o)))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
-                            AND (t.tgisinternal OR p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late')))
+                            AND (t.tgisinternal OR p.pronamespace OPERATOR(pg_catalog.=) 'keyspace_internal'::regnamespace))
         UNION
         -- Generated columns: their expression depends.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
@@ -113,28 +92,27 @@ BEGIN
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
     -- What clients have sent, where it is counted.
     SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
-    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
+    JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass AND m.refobjid OPERATOR(pg_catalog.=) e.oid
+         AND m.deptype OPERATOR(pg_catalog.=) 'e' AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
         BEGIN
             RETURN QUERY EXECUTE pg_catalog.format($query$
                 SELECT c.relation::regclass, a.attname, 'statement'::text, pg_catalog.left(s.query, 200), 'pg_stat_statements'::text,
                        pg_catalog.format('%%s calls; it has the words, and may mean others', s.calls)
-                FROM @extschema@.key_migration_column c
+                FROM keyspace_internal.key_migration_columns($1) c
                 JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation
                      AND a.attnum OPERATOR(pg_catalog.=) c.attribute AND NOT a.attisdropped
                 JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.relation
                 JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-                     AND d.oid OPERATOR(pg_catalog.=) c.database
                 JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
-                WHERE c.migration OPERATOR(pg_catalog.=) $1
-                  AND s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
-                  AND c.system_identifier OPERATOR(pg_catalog.=) (SELECT o.system_identifier FROM pg_catalog.pg_control_system() o)
+                WHERE s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
                   AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
                                                 pg_catalog.lower(a.attname::text)) IS NOT NULL
                   AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
                                                 pg_catalog.lower(t.relname::text)) IS NOT NULL
-                ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100 $query$, statements) USING root;
+                ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100 $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
             NULL;  -- It is there, but not preloaded.
         END;

@@ -1,15 +1,28 @@
-CREATE VIEW @extschema@.key_migration_progress AS
+CREATE FUNCTION keyspace_internal.may_see_migration(migration oid) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE CALLED ON NULL INPUT
+    RETURN pg_catalog.pg_has_role('pg_read_all_stats'::name, 'USAGE'::text)
+        OR EXISTS (SELECT FROM pg_catalog.pg_database d
+                   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                     AND pg_catalog.pg_has_role(d.datdba, 'USAGE'::text))
+        OR EXISTS (SELECT FROM pg_catalog.pg_class c
+                   WHERE c.oid OPERATOR(pg_catalog.=) migration AND pg_catalog.pg_has_role(c.relowner, 'USAGE'::text));
+COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
+'part of the views key_migration_progress and key_migration_log: whether the caller owns the database or the table, or may read all statistics';
+
+-- Of a migration those are told who may carry it out or own its table, and those who may read all statistics (pg_monitor
+-- among them): an error can hold values of rows, as the texts of statements do.
+CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
        CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
             WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
-            THEN @extschema@.key_migration_phase(m.relation) END AS phase,
+            THEN keyspace_internal.key_migration_phase(m.relation) END AS phase,
        CASE WHEN m.paused THEN 'paused'
             WHEN NOT EXISTS (
-                -- The advisory lock of a migration: "keym" in ASCII, and the table.
+                -- The lock of a migration.
                 SELECT FROM pg_catalog.pg_locks l
-                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) m.database
-                  AND l.classid OPERATOR(pg_catalog.=) 1801812333::oid AND l.objid OPERATOR(pg_catalog.=) m.relation
-                  AND l.objsubid OPERATOR(pg_catalog.=) 2 AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) m.database
+                  AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.key_migration'::regclass::oid
+                  AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
             WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
             ELSE 'running' END AS state,
        t.relation::regclass AS table_name,
@@ -30,17 +43,18 @@ SELECT m.relation::regclass AS migration,
        t.started_at,
        t.updated_at,
        t.finished_at
-FROM @extschema@.key_migration m
-LEFT JOIN @extschema@.key_migration_table t
+FROM keyspace_internal.key_migration m
+LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
 WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
   AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+  AND keyspace_internal.may_see_migration(m.relation);
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
-CREATE VIEW @extschema@.key_migration_log AS
+CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS
 SELECT s.migration::regclass AS migration,
        s.step,
        s.relation::regclass AS table_name,
@@ -51,10 +65,11 @@ SELECT s.migration::regclass AS migration,
        s.lock_held,
        s.tries,
        s.statements
-FROM @extschema@.key_migration_step s
+FROM keyspace_internal.key_migration_step s
 WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
   AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+  AND keyspace_internal.may_see_migration(s.migration);
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS

@@ -1,5 +1,5 @@
 -- What is on the tables of users; whoever puts it there needs EXECUTE on it.
-CREATE FUNCTION @extschema@.interleaved_guard() RETURNS trigger
+CREATE FUNCTION keyspace_internal.interleaved_guard() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleaved_guard';
 
@@ -36,7 +36,7 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'unguard_interleaved_sequences_wrapper';
 
-COMMENT ON FUNCTION @extschema@.interleaved_guard() IS
+COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
 'trigger of guarded tables: refuses, or warns of, ids of other nodes that are inserted here';
 COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
 'keep ids of other nodes'' classes from being inserted here into the tables that sequences feed; rows that are replicated pass';

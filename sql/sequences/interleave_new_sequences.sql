@@ -6,18 +6,18 @@ COMMENT ON FUNCTION @extschema@.interleave_new_sequences(boolean) IS
 'switch for this database whether new sequences are moved into the class of its node by the command that creates them; off until switched on';
 
 -- Whoever owns the database can switch it, but cannot alter an event trigger, so it is always there, and looks.
-CREATE FUNCTION @extschema@.interleave_created_sequences() RETURNS event_trigger
+CREATE FUNCTION keyspace_internal.interleave_created_sequences() RETURNS event_trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleave_created_sequences';
-REVOKE ALL ON FUNCTION @extschema@.interleave_created_sequences() FROM PUBLIC;
+REVOKE ALL ON FUNCTION keyspace_internal.interleave_created_sequences() FROM PUBLIC;
 CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE SEQUENCE', 'CREATE SCHEMA',
                  'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA')
-    EXECUTE FUNCTION @extschema@.interleave_created_sequences();
+    EXECUTE FUNCTION keyspace_internal.interleave_created_sequences();
 -- For those who replay the DDL of other nodes, too, whose role is "replica".
 ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
 
-COMMENT ON FUNCTION @extschema@.interleave_created_sequences() IS
+COMMENT ON FUNCTION keyspace_internal.interleave_created_sequences() IS
 'event trigger of interleave_new_sequences(): moves new sequences into the class of the node where that is switched on';
 COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
 'moves new sequences into the class of the node where interleave_new_sequences() has switched it on';

@@ -1,5 +1,5 @@
 -- Columns that a sequence feeds and that the catalog does not connect with it, as callers have named them.
-CREATE TABLE @extschema@.interleaved_feed (
+CREATE TABLE keyspace_internal.interleaved_feed (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     sequence oid NOT NULL,
@@ -7,14 +7,10 @@ CREATE TABLE @extschema@.interleaved_feed (
     attribute smallint NOT NULL,
     PRIMARY KEY (system_identifier, database, sequence, relation, attribute)
 );
-REVOKE ALL ON @extschema@.interleaved_feed FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_feed TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_feed TO pg_database_owner;
-
-COMMENT ON TABLE @extschema@.interleaved_feed IS
+COMMENT ON TABLE keyspace_internal.interleaved_feed IS
 'what was given to setup_interleaved_sequences() as feeds; never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON COLUMN @extschema@.interleaved_feed.system_identifier IS 'the server, as in pg_control_system()';
-COMMENT ON COLUMN @extschema@.interleaved_feed.database IS 'the database, as in pg_database.oid';
-COMMENT ON COLUMN @extschema@.interleaved_feed.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN @extschema@.interleaved_feed.relation IS 'the table that it feeds, as in pg_class.oid';
-COMMENT ON COLUMN @extschema@.interleaved_feed.attribute IS 'the column, as in pg_attribute.attnum';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.relation IS 'the table that it feeds, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_feed.attribute IS 'the column, as in pg_attribute.attnum';

@@ -1,6 +1,6 @@
 -- What a set-up has done with each sequence, so that the way back is known. As the table of nodes: each server's
 -- and database's own, and not dumped.
-CREATE TABLE @extschema@.interleaved_sequence (
+CREATE TABLE keyspace_internal.interleaved_sequence (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     sequence oid NOT NULL,
@@ -17,25 +17,19 @@ CREATE TABLE @extschema@.interleaved_sequence (
     set_up_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (system_identifier, database, sequence)
 );
-REVOKE ALL ON @extschema@.interleaved_sequence FROM PUBLIC;
--- Where a sequence stood is for those to see who may keep the records.
-GRANT SELECT (system_identifier, database, sequence, increment, former_increment, former_start, former_min_value,
-              former_max_value, gap, timeline, set_up_at) ON @extschema@.interleaved_sequence TO PUBLIC;
-GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.interleaved_sequence TO pg_database_owner;
-
-COMMENT ON TABLE @extschema@.interleaved_sequence IS
+COMMENT ON TABLE keyspace_internal.interleaved_sequence IS
 'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.database IS 'the database, as in pg_database.oid';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_increment IS 'its increment before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_start IS 'its START before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.restart IS 'where that set-up restarted it';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.gap IS 'the gap that it left';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
-COMMENT ON COLUMN @extschema@.interleaved_sequence.set_up_at IS 'when that was';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'its increment before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'where that set-up restarted it';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that it left';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that was';

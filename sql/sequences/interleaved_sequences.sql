@@ -1,4 +1,4 @@
-CREATE FUNCTION @extschema@.interleaved_sequences_status() RETURNS TABLE (
+CREATE FUNCTION keyspace_internal.interleaved_sequences_status() RETURNS TABLE (
     sequence regclass,
     in_order boolean,
     findings text[],
@@ -16,10 +16,10 @@ CREATE FUNCTION @extschema@.interleaved_sequences_status() RETURNS TABLE (
 CREATE VIEW @extschema@.interleaved_sequences AS
 SELECT s.sequence, s.in_order, s.findings, s.next_value, s.increment, s.values_left, s.percent_used, s.last_value,
        s.fed_columns, s.node, s.nodes
-FROM @extschema@.interleaved_sequences_status() s;
+FROM keyspace_internal.interleaved_sequences_status() s;
 GRANT SELECT ON @extschema@.interleaved_sequences TO PUBLIC;
 
-COMMENT ON FUNCTION @extschema@.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
+COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
 COMMENT ON VIEW @extschema@.interleaved_sequences IS
 'every sequence, and whether it keeps to the class of the node; reads no table, waits for nobody, keeps no lock, works on a standby';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.sequence IS 'the sequence';

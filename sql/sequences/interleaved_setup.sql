@@ -1,5 +1,5 @@
 -- The last set-up in batches of each server and database, and how far it has come.
-CREATE TABLE @extschema@.interleaved_setup (
+CREATE TABLE keyspace_internal.interleaved_setup (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     node integer NOT NULL,
@@ -15,22 +15,19 @@ CREATE TABLE @extschema@.interleaved_setup (
     finished_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database)
 );
-REVOKE ALL ON @extschema@.interleaved_setup FROM PUBLIC;
-GRANT SELECT ON @extschema@.interleaved_setup TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON @extschema@.interleaved_setup TO pg_database_owner;
-
-COMMENT ON TABLE @extschema@.interleaved_setup IS
+COMMENT ON TABLE keyspace_internal.interleaved_setup IS
 'the last set-up in batches, which the view interleaved_setup_progress shows; never dumped; the rows of other servers and databases mean nothing here';
 
-CREATE VIEW @extschema@.interleaved_setup_progress AS
+CREATE VIEW @extschema@.interleaved_setup_progress WITH (security_barrier = true) AS
 SELECT s.node,
        s.nodes,
        CASE WHEN s.finished_at IS NOT NULL THEN 'finished'
             WHEN NOT EXISTS (
-                -- The advisory lock of a set-up: "keyspace" in ASCII.
+                -- The lock of a set-up.
                 SELECT FROM pg_catalog.pg_locks l
-                WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.database OPERATOR(pg_catalog.=) s.database
-                  AND l.classid OPERATOR(pg_catalog.=) 1801812339::oid AND l.objid OPERATOR(pg_catalog.=) 1885430629::oid
+                WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) s.database
+                  AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.interleaved_setup'::regclass::oid
+                  AND l.objid OPERATOR(pg_catalog.=) 'keyspace_internal.interleaved_setup'::regclass::oid
                   AND l.granted AND l.pid OPERATOR(pg_catalog.=) s.pid) THEN 'interrupted'
             WHEN s.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
             ELSE 'running' END AS state,
@@ -43,7 +40,7 @@ SELECT s.node,
        s.updated_at,
        s.finished_at,
        s.pid
-FROM @extschema@.interleaved_setup s
+FROM keyspace_internal.interleaved_setup s
 WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
   AND s.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
                                          WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());

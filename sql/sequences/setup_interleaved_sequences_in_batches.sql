@@ -1,4 +1,4 @@
-CREATE FUNCTION @extschema@.setup_interleaved_sequences_begin(
+CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_begin(
     node integer,
     nodes integer,
     schemas name[],
@@ -13,11 +13,11 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences_begin(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_begin_wrapper';
-CREATE FUNCTION @extschema@.setup_interleaved_sequences_step() RETURNS boolean
+CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_step() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
 
-CREATE FUNCTION @extschema@.setup_interleaved_sequences_check() RETURNS void
+CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_check() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_check_wrapper';
 
@@ -37,25 +37,25 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     LANGUAGE plpgsql
 AS $procedure$
 BEGIN
-    PERFORM @extschema@.setup_interleaved_sequences_check();
+    PERFORM keyspace_internal.setup_interleaved_sequences_check();
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM @extschema@.setup_interleaved_sequences_begin(
+    PERFORM keyspace_internal.setup_interleaved_sequences_begin(
         node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout, retries);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT @extschema@.setup_interleaved_sequences_step();
+        EXIT WHEN NOT keyspace_internal.setup_interleaved_sequences_step();
     END LOOP;
 END
 $procedure$;
 
-COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_begin(
+COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_begin(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
-COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_check() IS
+COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_check() IS
 'part of setup_interleaved_sequences_in_batches(): refuses a transaction block';
-COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences_step() IS
+COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_step() IS
 'part of setup_interleaved_sequences_in_batches(): each further transaction';
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer

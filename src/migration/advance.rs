@@ -22,21 +22,19 @@ use super::{switch, verify};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{or_raise, raise, report};
 use crate::fault;
-use crate::server::advisory::{Advisory, SessionLock};
+use crate::server::across_transactions::AcrossTransactions;
 use crate::server::as_owner::as_owner;
 use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
-use crate::server::kept::Kept;
 use crate::server::prepared::Prepared;
 use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
 use crate::server::transaction::{check_own_statement, check_transaction};
 use crate::server::waiting::{backoff, flush_commits, is_in_use, pause};
+use crate::server::work_lock::{SessionLock, WorkLock};
 
-/// The first half of the advisory lock of a migration; the second is the OID of the table. "keym" in ASCII.
-const LOCK_CLASS: u32 = u32::from_be_bytes(*b"keym");
 /// How often a migration that is paused looks whether it may go on.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often progress is told.
@@ -76,17 +74,15 @@ pub(super) struct Progress {
     _lock: SessionLock,
 }
 
-thread_local! {
-    /// The procedure under way.
-    static PROGRESS: Kept<Progress> = const { Kept::new() };
-}
+/// The procedure under way.
+static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
 
 /// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
 ///
 /// # Errors
 /// 55006 where another session has it.
-fn lock(relation: pg_sys::Oid) -> Result<SessionLock, Error> {
-    Advisory::of_pair(LOCK_CLASS, relation.to_u32()).take_for_session().ok_or_else(|| {
+fn lock(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
+    WorkLock::new(MIGRATION.oid(function)?, relation).take_for_session().ok_or_else(|| {
         let message = format!("another session is at the key migration of table {}", relation_name(relation));
         Error::new(SqlState::ObjectInUse, message)
             .hint("Wait until it has ended; key_migration_progress shows its process.")
@@ -117,7 +113,7 @@ fn key_migration_begin(
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    drop(PROGRESS.with(Kept::take));
+    drop(PROGRESS.take());
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
     let task = match task {
@@ -144,7 +140,7 @@ fn key_migration_begin(
         },
     };
     match begin(function, relation, task, confirm) {
-        Ok(progress) => PROGRESS.with(|kept| kept.keep(Box::new(progress))),
+        Ok(progress) => PROGRESS.keep(Box::new(progress)),
         Err(failure) => failure.raise(),
     }
 }
@@ -161,10 +157,10 @@ fn begin(
         Task::RollBack => c"key_migration_rollback()",
         Task::Finalize { .. } => c"key_migration_finalize()",
     })?;
-    stored::check_may_write(function)?;
+    stored::check_may_write()?;
     let relation = stored::migration_of(function, relation)?;
     let migration = stored::existing(function, relation)?;
-    let lock = lock(relation)?;
+    let lock = lock(function, relation)?;
     match task {
         Task::Finalize { .. } => switch::check_confirmation(&migration, function, confirm)?,
         Task::RollBack => switch::check_removal(&migration, function, confirm)?,
@@ -210,7 +206,7 @@ fn begin(
 /// raises.
 #[pg_extern(sql = false)]
 fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let Some(mut progress) = PROGRESS.with(Kept::take) else {
+    let Some(mut progress) = PROGRESS.take() else {
         raise(report(
             Error::new(
                 SqlState::ObjectNotInPrerequisiteState,
@@ -222,7 +218,7 @@ fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     progress.function = running(fcinfo);
     match progress.next() {
         Ok(true) => {
-            PROGRESS.with(|kept| kept.keep(progress));
+            PROGRESS.keep(progress);
             true
         }
         Ok(false) => false,

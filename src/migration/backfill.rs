@@ -221,28 +221,28 @@ impl Filling {
     /// Where the backfill stands. It begins anew where the table has been written to another file, since its rows
     /// have moved (trap M5); those that are filled are passed by quickly.
     fn position(&mut self, progress: &Progress) -> Result<Position, Failure> {
-        let query = stored::statement(
-            "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
+        let query = "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
                     pg_relation_size($4) / current_setting('block_size')::bigint, \
                     EXISTS (SELECT FROM pg_replication_origin) \
              FROM (SELECT) AS one LEFT JOIN {} AS t ON {own} AND t.relation = $4 \
-             LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true",
-            TABLE,
-            progress.function,
-        );
+             LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true";
         let arguments = stored::arguments(progress.relation, [self.table.into()]);
-        let (known, file, pages, is_replicated) = self.asked.select(query, &arguments, |rows| {
-            let row = rows.first();
-            let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
-            let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
-                (Some(file), Some(page), Some(pages)) => {
-                    Some(Position { file, page, pages, behind: behind.map(|(from, to)| Range { from, to }) })
-                }
-                _ => None,
-            };
-            let is_replicated = row.get::<bool>(8)?.unwrap_or(true);
-            Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), is_replicated))
-        })?;
+        let (known, file, pages, is_replicated) =
+            self.asked.select(&stored::own(query), TABLE, progress.function, &arguments, |rows| {
+                let row = rows.first();
+                let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
+                let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
+                    (Some(file), Some(page), Some(pages)) => Some(Position {
+                        file,
+                        page,
+                        pages,
+                        behind: behind.map(|(from, to)| Range { from, to }),
+                    }),
+                    _ => None,
+                };
+                let is_replicated = row.get::<bool>(8)?.unwrap_or(true);
+                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), is_replicated))
+            })?;
         let file = file.unwrap_or(pg_sys::InvalidOid);
         match known {
             Some(known) if known.file == file => {
@@ -302,7 +302,7 @@ impl Filling {
                 is_done.into(),
             ],
         );
-        self.saved.update(stored::statement(&update, TABLE, progress.function), &arguments)?;
+        self.saved.write(&stored::own(&update), TABLE, progress.function, &arguments)?;
         if is_done {
             let times = Times { began, waited: std::time::Duration::ZERO, held: std::time::Duration::ZERO };
             progress.log(Some(self.table), "rows from before are filled", &[], times)?;

@@ -9,14 +9,11 @@ use pgrx::spi::SpiResult;
 
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_owner;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
-use crate::server::tables::{self, Table};
-
-/// How sequences stand.
-const STATUS: Table = Table::new(c"interleaved_sequences");
 
 /// The facts of tables and of all that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
@@ -27,6 +24,7 @@ pub(super) fn facts(
     keys: &[KeyOptions],
     references: &[Reference],
 ) -> Result<Facts, Failure> {
+    let extension = Extension::of(function)?;
     let roots: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
     let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();
     let referred: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.key)).collect();
@@ -40,7 +38,7 @@ pub(super) fn facts(
                 referred.into(),
                 tables.into(),
                 referring.into(),
-                function.into(),
+                extension.oid().into(),
             ];
             let row = client.select(FACTS, Some(1), &arguments)?.first();
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
@@ -54,17 +52,16 @@ pub(super) fn facts(
 /// The sequences behind keys that are not of the class of the node, each with its table. `function` is the function of
 /// ours that runs.
 pub(super) fn strays(function: pg_sys::Oid, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
-    let query = tables::statement(
-        "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'UTF8') \
+    let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'UTF8') \
          FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
          JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = coalesce(k.attribute, ( \
              SELECT i.indkey[0] FROM pg_index AS i WHERE i.indrelid = k.relation AND i.indisprimary)) \
          JOIN pg_class AS c ON c.oid = k.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-         JOIN {} AS s ON format('%I.%I.%I', n.nspname, c.relname, a.attname) = ANY (s.fed_columns) \
-         WHERE NOT s.in_order",
-        STATUS,
-        function,
-    );
+         JOIN SCHEMA.interleaved_sequences_status() AS s ON format('%I.%I.%I', n.nspname, c.relname, a.attname) = ANY (s.fed_columns) \
+         WHERE NOT s.in_order";
+    // How sequences stand for the caller.
+    let query = query.replace("SCHEMA", &Extension::of(function)?.internal_schema_name()?);
+    let query = to_server(&query);
     let relations: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
     let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();
     let read = || {

@@ -54,7 +54,7 @@ fn key_migration_create(
 
 fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
     check_transaction(c"key_migration_create()")?;
-    stored::check_may_write(function)?;
+    stored::check_may_write()?;
     let options = arguments.options(relation)?;
     refuse_migrated(function, relation)?;
     let (facts, options) = fresh(function, options, &[])?;
@@ -64,14 +64,8 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
     }
     let scope = Scope::new(&facts, &options)?;
     // Those of tables that were dropped are nobody's.
-    stored::write(
-        "DELETE FROM {} AS m WHERE {own} AND (m.relation OPERATOR(pg_catalog.=) $3 \
-         OR NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) m.relation))",
-        MIGRATION,
-        function,
-        relation,
-        [],
-    )?;
+    stored::remove_dropped(function)?;
+    stored::remove(function, relation)?;
     stored::write(
         "INSERT INTO {} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
                          batch_pages, pause, lock_timeout, retries) \
@@ -156,11 +150,9 @@ fn keep(
     let table_oid = pg_sys::Oid::from(column.table);
     let other = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
                  AND c.relation OPERATOR(pg_catalog.=) $4";
-    let query = stored::statement(other, COLUMN, function);
     let arguments = stored::arguments(migration, [table_oid.into()]);
-    let other = Spi::connect(|client| -> SpiResult<Option<pg_sys::Oid>> {
-        let mut rows = client.select(query.as_c_str(), Some(1), &arguments)?;
-        rows.next().map_or(Ok(None), |row| row.get(1))
+    let other = stored::select(other, COLUMN, function, &arguments, |mut rows| {
+        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
     })?;
     if let Some(other) = other {
         let message =
@@ -246,7 +238,7 @@ fn to_be_added_to(
     relation: pg_sys::Oid,
 ) -> Result<Migration, Failure> {
     check_transaction(name)?;
-    stored::check_may_write(function)?;
+    stored::check_may_write()?;
     let migration = stored::existing(function, stored::migration_of(function, relation)?)?;
     if migration.options.cut_over {
         let message = "nothing can be added to a key migration after the cut-over";
@@ -364,7 +356,7 @@ fn key_migration_set(
     or_raise(check_range("pause", milliseconds(&pause), 0, 3_600_000, " ms"));
     or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
-        stored::check_may_write(function)?;
+        stored::check_may_write()?;
         let relation = stored::migration_of(function, relation)?;
         let _: Migration = stored::existing(function, relation)?;
         stored::write(

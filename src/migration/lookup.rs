@@ -118,7 +118,7 @@ impl Lookup {
             let lock = pg_sys::AccessShareLock as i32;
             let table = pg_sys::table_open(self.relation, lock);
             let index = pg_sys::index_open(self.index, lock);
-            let scan = begin_index_scan(table, index, snapshot);
+            let scan = begin_index_scan(table, index, snapshot, 1);
             let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
             Scan { by: self.by, table, index, scan, slot, memory: pg_sys::CurrentMemoryContext }
         }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`catalog`], [`stored`] | what the catalogs tell, and what is stored beside them |
 //! | [`planned`] | `key_migration_plan` and `key_migration_statements` |
+//! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`] | what begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`trigger`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
@@ -25,6 +26,7 @@ mod stored;
 mod switch;
 mod trigger;
 mod tuple;
+mod usage;
 mod verify;
 mod writer;
 
@@ -41,7 +43,7 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_triggers.sql",
     name = "key_migration_triggers",
-    requires = ["key_migration_tables"]
+    requires = ["library_only"]
 );
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_plan.sql",

@@ -248,9 +248,11 @@ fn statements(migration: &Migration, facts: &Facts, plan: &Plan, through: Phase)
     let root = facts.table(migration.relation.to_u32());
     let root = root.map(|root| qualified(&root.schema, &root.name)).unwrap_or_default();
     let advance = |phase: Phase, pages: Option<i64>| {
-        let pages = pages.map(|pages| format!(", max_pages => {pages}")).unwrap_or_default();
+        // Every argument, and of the type that the procedure is declared with: no other one of its name can be meant.
+        let pages = pages.map_or("NULL".to_owned(), |pages| pages.to_string());
         format!(
-            "CALL {}.key_migration_advance({}, through => {}{pages})",
+            "CALL {}.key_migration_advance({}::pg_catalog.regclass, through => {}::pg_catalog.text, \
+             max_pages => {pages}::pg_catalog.int8)",
             facts.extension_schema,
             literal(&root),
             literal(phase.name())

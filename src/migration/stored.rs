@@ -9,13 +9,13 @@ use keyspace::migration::{Facts, KeyOptions, Options, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiHeapTupleData, SpiResult};
+use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
 
 use super::catalog;
 use crate::encoding::from_utf8;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
-use crate::server::settings::with_own_settings;
+use crate::server::role::owns_database;
 use crate::server::tables::{self, Table};
 
 /// The migrations.
@@ -85,7 +85,7 @@ impl Pace {
             "SELECT {} FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
             Self::COLUMNS
         );
-        prepared.select(statement(&text, MIGRATION, function), &arguments(relation, []), |mut rows| {
+        prepared.select(&own(&text), MIGRATION, function, &arguments(relation, []), |mut rows| {
             rows.next().map(|row| Self::read(&row, 0)).transpose()
         })
     }
@@ -99,9 +99,9 @@ impl Pace {
 /// Refuses a caller who may not keep the state of migrations.
 ///
 /// # Errors
-/// 42501 without the privilege, which the owner of the database has.
-pub(super) fn check_may_write(function: pg_sys::Oid) -> Result<(), Error> {
-    if !MIGRATION.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) {
+/// 42501 for others than the owner of the database.
+pub(super) fn check_may_write() -> Result<(), Error> {
+    if !owns_database() {
         let message = "permission denied to migrate keys in this database";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .hint("Run the migration as the owner of the database, or as a superuser."));
@@ -120,9 +120,20 @@ pub(super) fn arguments<'a, const N: usize>(
     all
 }
 
-/// A statement in which `{}` is the table, and `{own}` the condition on this database.
-pub(super) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> CString {
-    tables::statement(&text.replace("{own}", OWN), table, function)
+/// A statement in which `{own}` is the condition on this database.
+pub(super) fn own(text: &str) -> String {
+    text.replace("{own}", OWN)
+}
+
+/// Reads of one migration: `{}` is the table, `{own}` the condition on this database.
+pub(super) fn select<T>(
+    text: &str,
+    table: Table,
+    function: pg_sys::Oid,
+    arguments: &[DatumWithOid<'_>],
+    read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
+) -> SpiResult<T> {
+    tables::select(&own(text), table, function, arguments, read)
 }
 
 /// Runs a statement about one migration.
@@ -133,11 +144,36 @@ pub(super) fn write<const N: usize>(
     relation: pg_sys::Oid,
     others: [DatumWithOid<'_>; N],
 ) -> SpiResult<usize> {
-    let statement = statement(text, table, function);
-    let arguments = arguments(relation, others);
-    with_own_settings(|| {
-        Spi::connect_mut(|client| Ok(client.update(statement.as_c_str(), None, &arguments)?.len()))
-    })
+    tables::write(&own(text), table, function, &arguments(relation, others))
+}
+
+/// Removes everything that is stored of a migration but what it has done. One table after the other: the foreign keys
+/// between them cascade in no session that is a replica.
+pub(super) fn remove(function: pg_sys::Oid, relation: pg_sys::Oid) -> SpiResult<()> {
+    for table in [TABLE, COLUMN, KEY] {
+        let statement = "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3";
+        write(statement, table, function, relation, [])?;
+    }
+    write(
+        "DELETE FROM {} WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+        MIGRATION,
+        function,
+        relation,
+        [],
+    )?;
+    Ok(())
+}
+
+/// Removes what is stored of migrations whose tables were dropped.
+pub(super) fn remove_dropped(function: pg_sys::Oid) -> SpiResult<()> {
+    let dropped = "SELECT m.relation FROM {} AS m WHERE {own} \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)";
+    let (system_identifier, database) = tables::own_key();
+    let own_key = [system_identifier.into(), database.into()];
+    let dropped = select(dropped, MIGRATION, function, &own_key, |rows| {
+        rows.map(|row| row.get::<pg_sys::Oid>(1)).collect::<SpiResult<Vec<_>>>()
+    })?;
+    dropped.into_iter().flatten().try_for_each(|relation| remove(function, relation))
 }
 
 /// The rows of a table are to be filled once more, and what was compared was not all.
@@ -165,7 +201,7 @@ pub(super) fn begin_again(
 
 /// The migration of a table, where there is one.
 pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
-    with_own_settings(|| read(function, relation))
+    read(function, relation)
 }
 
 /// The table that a migration goes by: of one that has a key in it, or of the view that a cut-over has put in the
@@ -173,23 +209,18 @@ pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Optio
 pub(super) fn migration_of(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
     // SAFETY: looks up a catalog by OID.
     let is_view = unsafe { pg_sys::get_rel_relkind(relation) } == pg_sys::RELKIND_VIEW as std::ffi::c_char;
-    let query = if is_view {
-        statement(
+    let (query, table) = if is_view {
+        (
             "SELECT t.migration FROM {} AS t JOIN pg_class AS c ON c.oid = t.relation \
              JOIN pg_class AS v ON v.relnamespace = c.relnamespace AND v.relname = t.view_name \
              WHERE {own} AND v.oid = $3",
             TABLE,
-            function,
         )
     } else {
-        statement("SELECT k.migration FROM {} AS k WHERE {own} AND k.relation = $3", KEY, function)
+        ("SELECT k.migration FROM {} AS k WHERE {own} AND k.relation = $3", KEY)
     };
-    let arguments = arguments(relation, []);
-    let found = with_own_settings(|| {
-        Spi::connect(|client| -> SpiResult<Option<pg_sys::Oid>> {
-            let mut rows = client.select(query.as_c_str(), Some(1), &arguments)?;
-            rows.next().map_or(Ok(None), |row| row.get(1))
-        })
+    let found = select(query, table, function, &arguments(relation, []), |mut rows| {
+        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
     })?;
     Ok(found.unwrap_or(relation))
 }
@@ -202,9 +233,7 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
          FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
         Pace::COLUMNS
     );
-    let query = statement(&query, MIGRATION, function);
-    let found = Spi::connect(|client| -> SpiResult<Option<Migration>> {
-        let mut rows = client.select(query.as_c_str(), Some(1), &arguments(relation, []))?;
+    let found = select(&query, MIGRATION, function, &arguments(relation, []), |mut rows| {
         let Some(row) = rows.next() else { return Ok(None) };
         let text =
             |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
@@ -256,70 +285,77 @@ pub(super) fn existing(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<M
 
 impl Migration {
     fn read_keys(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
-        let keys = statement(
+        let arguments = arguments(self.relation, []);
+        select(
             "SELECT k.relation, k.key_attribute, k.timestamp_attribute, pg_catalog.convert_to(k.salt, 'UTF8'), \
                     pg_catalog.convert_to(pg_catalog.to_jsonb(k.include_columns)::text, 'UTF8') \
              FROM {} AS k WHERE {own} AND k.migration OPERATOR(pg_catalog.=) $3 ORDER BY k.number",
             KEY,
             function,
-        );
-        Spi::connect(|client| -> SpiResult<()> {
-            for row in client.select(keys.as_c_str(), None, &arguments(self.relation, []))? {
-                let text = |at: usize| -> SpiResult<String> {
-                    Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
-                };
-                self.options.keys.push(KeyOptions {
-                    table: row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32),
-                    column: row.get(2)?,
-                    timestamp: row.get(3)?,
-                    timestamp_name: None,
-                    salt: text(4)?,
-                    include: Options::names(&text(5)?),
-                });
-            }
-            Ok(())
-        })?;
+            &arguments,
+            |rows| {
+                for row in rows {
+                    let text = |at: usize| -> SpiResult<String> {
+                        Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+                    };
+                    self.options.keys.push(KeyOptions {
+                        table: row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32),
+                        column: row.get(2)?,
+                        timestamp: row.get(3)?,
+                        timestamp_name: None,
+                        salt: text(4)?,
+                        include: Options::names(&text(5)?),
+                    });
+                }
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 
     fn read_columns(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
-        let columns = statement(
+        let arguments = arguments(self.relation, []);
+        select(
             "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation FROM {} AS c \
              WHERE {own} AND c.migration OPERATOR(pg_catalog.=) $3 ORDER BY c.relation, c.attribute",
             COLUMN,
             function,
-        );
-        let filled = statement(
+            &arguments,
+            |rows| {
+                for row in rows {
+                    let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
+                    let column = row.get::<i16>(2)?.unwrap_or(0);
+                    if let Some(shadow) = row.get::<i16>(3)? {
+                        self.options.shadows.push((table, column, shadow));
+                    }
+                    let declared = row.get(4)?.unwrap_or(false);
+                    let key = row.get::<pg_sys::Oid>(5)?.map_or(0, pg_sys::Oid::to_u32);
+                    if !self.is_key(table, column) {
+                        self.references.push(Reference { key, table, column, declared });
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        select(
             "SELECT t.relation, t.finished_at IS NOT NULL, pg_catalog.convert_to(t.view_name::text, 'UTF8') \
              FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3",
             TABLE,
             function,
-        );
-        let arguments = arguments(self.relation, []);
-        Spi::connect(|client| -> SpiResult<()> {
-            for row in client.select(columns.as_c_str(), None, &arguments)? {
-                let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
-                let column = row.get::<i16>(2)?.unwrap_or(0);
-                if let Some(shadow) = row.get::<i16>(3)? {
-                    self.options.shadows.push((table, column, shadow));
+            &arguments,
+            |rows| {
+                for row in rows {
+                    let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
+                    if row.get::<bool>(2)?.unwrap_or(false) {
+                        self.options.filled.push(table);
+                    }
+                    if let Some(name) = row.get::<Vec<u8>>(3)?.filter(|_| self.options.cut_over) {
+                        self.options.views.push((table, from_utf8(name)));
+                    }
                 }
-                let declared = row.get(4)?.unwrap_or(false);
-                let key = row.get::<pg_sys::Oid>(5)?.map_or(0, pg_sys::Oid::to_u32);
-                if !self.is_key(table, column) {
-                    self.references.push(Reference { key, table, column, declared });
-                }
-            }
-            for row in client.select(filled.as_c_str(), None, &arguments)? {
-                let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
-                if row.get::<bool>(2)?.unwrap_or(false) {
-                    self.options.filled.push(table);
-                }
-                if let Some(name) = row.get::<Vec<u8>>(3)?.filter(|_| self.options.cut_over) {
-                    self.options.views.push((table, from_utf8(name)));
-                }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 

@@ -92,8 +92,7 @@ pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Resul
         "roll back",
         |scope| Ok(switch::remove(scope)),
         |progress| {
-            let statement = "DELETE FROM {} WHERE {own} AND relation = $3";
-            stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+            stored::remove(progress.function, progress.relation)?;
             Ok(())
         },
     )

@@ -24,10 +24,11 @@ use super::subtransaction::attempt;
 use super::tables::{self, own_key};
 use super::{catalog, ddl_replication, identity};
 use crate::error::{or_raise, raise, report};
-use crate::server::advisory::SessionLock;
-use crate::server::kept::Kept;
+use crate::server::across_transactions::AcrossTransactions;
+use crate::server::role::owns_database;
 use crate::server::transaction::{check_own_statement, check_transaction};
 use crate::server::waiting::{backoff, pause};
+use crate::server::work_lock::SessionLock;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -52,10 +53,8 @@ struct Progress {
     _lock: SessionLock,
 }
 
-thread_local! {
-    /// The set-up under way.
-    static PROGRESS: Kept<Progress> = const { Kept::new() };
-}
+/// The set-up under way.
+static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
 
 /// Begins a set-up in batches: plans every sequence, and stores the node. What cannot be set up is a warning.
 ///
@@ -77,7 +76,7 @@ fn setup_interleaved_sequences_begin(
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    drop(PROGRESS.with(Kept::take));
+    drop(PROGRESS.take());
     let retries = or_raise(retries.ok_or_else(|| null("retries")).and_then(|retries| {
         u32::try_from(retries).map_err(|_| {
             let message = format!("retries must be at least 0, not {retries}");
@@ -87,7 +86,7 @@ fn setup_interleaved_sequences_begin(
     let arguments =
         Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
     match begin(arguments, retries, running(fcinfo)) {
-        Ok(progress) => PROGRESS.with(|kept| kept.keep(Box::new(progress))),
+        Ok(progress) => PROGRESS.keep(Box::new(progress)),
         Err(failure) => failure.raise(),
     }
 }
@@ -110,7 +109,7 @@ fn setup_interleaved_sequences_check() {
 /// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up is a warning.
 #[pg_extern(sql = false)]
 fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let Some(mut progress) = PROGRESS.with(Kept::take) else {
+    let Some(mut progress) = PROGRESS.take() else {
         raise(report(
             Error::new(SqlState::ObjectNotInPrerequisiteState, "no set-up in batches is under way")
                 .hint("CALL setup_interleaved_sequences_in_batches()."),
@@ -119,7 +118,7 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     progress.change.function = running(fcinfo);
     match progress.step() {
         Ok(true) => {
-            PROGRESS.with(|kept| kept.keep(progress));
+            PROGRESS.keep(progress);
             true
         }
         Ok(false) => false,
@@ -137,14 +136,14 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
             .hint("Call setup_interleaved_sequences(), which changes all in one transaction.")
             .into());
     }
-    let lock = locks::take_for_session()?;
     request.check_rights()?;
-    if !tables::SETUP.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) {
+    if !owns_database() {
         let message = "permission denied to keep the progress of a set-up in batches";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .hint("Run the set-up as the owner of the database, or as a superuser.")
             .into());
     }
+    let lock = locks::take_for_session(function)?;
     let change = request.change();
     let records = Records::read(function, None)?;
     let steps = catalog::with_own_settings(|| change.plan_all(&request.selection, &records))?;
@@ -190,7 +189,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
     }
     // Before any sequence, so that a default of partitioned_nextval keeps to the class from now on.
     if !identity::is_stored(function)? {
-        identity::check_may_store(function)?;
+        identity::check_may_store()?;
         identity::store(function, request.target.class)?;
     }
     if progress.total > 0 {
@@ -212,7 +211,7 @@ impl Progress {
         };
         let selection = Selection::one(oid, &self.feeds, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
-            let _lock = SetupLock::take()?;
+            let _lock = SetupLock::take(self.change.function)?;
             Ok(self.change.apply(&selection, Some(oid))?.iter().any(|step| step.is_altered()))
         });
         let failed = match outcome {
@@ -265,10 +264,9 @@ impl Progress {
         if self.total > 0 {
             let statement = "UPDATE {} SET finished_at = pg_catalog.clock_timestamp(), current_sequence = NULL \
                  WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-            let statement = tables::statement(statement, tables::SETUP, self.change.function);
             let (system_identifier, database) = own_key();
             let key = [system_identifier.into(), database.into()];
-            Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &key).map(|_| ()))?;
+            tables::write(statement, tables::SETUP, self.change.function, &key)?;
         }
         Ok(())
     }
@@ -291,7 +289,6 @@ impl Progress {
              WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                AND node OPERATOR(pg_catalog.=) $3 AND nodes OPERATOR(pg_catalog.=) $4"
         };
-        let statement = tables::statement(statement, tables::SETUP, self.change.function);
         let (system_identifier, database) = own_key();
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let class = self.change.class;
@@ -306,7 +303,7 @@ impl Progress {
             self.queue.front().map(|(oid, _)| *oid).into(),
             i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
         ];
-        Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+        tables::write(statement, tables::SETUP, self.change.function, &arguments).map(|_| ())
     }
 }
 

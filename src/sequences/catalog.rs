@@ -1,5 +1,6 @@
 //! What the catalogs tell of sequences and of the columns that they feed.
 
+use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::CString;
@@ -12,6 +13,7 @@ use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 use super::defaults::Defaults;
 use super::extreme::Extreme;
 use super::selection::Selection;
+use super::values::whole_part;
 use crate::encoding::from_utf8;
 pub(super) use crate::server::relation::{number_type, relation_name};
 pub(super) use crate::server::settings::with_own_settings;
@@ -56,6 +58,8 @@ pub(super) struct Column {
     ancestors: Vec<pg_sys::Oid>,
     /// Whether the caller knows of it, not the catalog.
     given: bool,
+    /// Whether its values were read already.
+    pub(super) is_read: Cell<bool>,
 }
 
 /// What keeps a caller from seeing every value of a column.
@@ -107,12 +111,14 @@ impl Column {
         self.number_type == Some(NumberType::Numeric)
     }
 
-    /// A value of the column, which must be of an integer type.
-    pub(super) fn integer(&self, datum: pg_sys::Datum) -> i64 {
+    /// A value of the column as a whole number; `None` where no sequence can have given it.
+    pub(super) fn whole(&self, datum: pg_sys::Datum) -> Option<i64> {
         match self.number_type {
-            Some(NumberType::Smallint) => i64::from(datum.value() as i16),
-            Some(NumberType::Integer) => i64::from(datum.value() as i32),
-            _ => datum.value() as i64,
+            Some(NumberType::Smallint) => Some(i64::from(datum.value() as i16)),
+            Some(NumberType::Integer) => Some(i64::from(datum.value() as i32)),
+            Some(NumberType::Bigint) => Some(datum.value() as i64),
+            Some(NumberType::Numeric) => whole_part(datum),
+            None => None,
         }
     }
 
@@ -214,6 +220,7 @@ fn column(
         },
         ancestors: ancestors.unwrap_or_default(),
         given,
+        is_read: Cell::new(false),
     })
 }
 

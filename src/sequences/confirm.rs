@@ -37,8 +37,8 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, function: pg_sys::Oid) -> Resu
         }
     };
     check_transaction(c"confirm_interleaved_node()")?;
-    let _lock = SetupLock::take()?;
-    identity::check_may_store(function)?;
+    identity::check_may_store()?;
+    let _lock = SetupLock::take(function)?;
     if let Some(class) = identity::known(function)? {
         let message = format!("this database is node {} of {} already", class.node(), class.nodes());
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -93,10 +93,8 @@ fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
          ON CONFLICT DO NOTHING";
     let (system_identifier, database) = tables::own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
-    Spi::connect_mut(|client| {
-        for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
-            client.update(tables::statement(statement, table, function).as_c_str(), None, &keys)?;
-        }
-        Ok(())
-    })
+    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
+        tables::write(statement, table, function, &keys)?;
+    }
+    Ok(())
 }

@@ -6,33 +6,34 @@ use keyspace::sequences::Draw;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgMemoryContexts, is_a};
 
+use crate::server::extension::Extension;
+
 /// The casts that a default may put around a value without changing it: to smallint, to integer, to numeric.
 const CASTS: [u32; 3] = [pg_sys::F_INT2_INT8, pg_sys::F_INT4_INT8, pg_sys::F_NUMERIC_INT8];
 
 /// Reads expression trees; what it allocates on the way is freed with it.
 pub(super) struct Defaults {
     context: PgMemoryContexts,
-    /// Where `partitioned_nextval` lies.
-    schema: pg_sys::Oid,
+    /// What `partitioned_nextval` belongs to.
+    extension: Option<Extension>,
 }
 
 impl Defaults {
     /// `function` is the function of ours that runs.
     pub(super) fn new(function: pg_sys::Oid) -> Self {
-        // SAFETY: looks the OID up in the catalog.
-        let schema = unsafe { pg_sys::get_func_namespace(function) };
-        Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), schema }
+        let extension = Extension::of(function).ok();
+        Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), extension }
     }
 
     /// By what the default `expression`, as `pg_attrdef.adbin` holds it, draws from `sequence`.
     pub(super) fn draw(&mut self, expression: &CStr, sequence: pg_sys::Oid) -> Draw {
-        let schema = self.schema;
+        let extension = self.extension;
         // SAFETY: the text comes from pg_attrdef, so it is the tree of an expression; the tree is used
         // before the context is reset.
         unsafe {
             let draw = self.context.switch_to(|_| {
                 let tree = pg_sys::stringToNode(expression.as_ptr());
-                value_drawn(tree.cast(), sequence, schema)
+                value_drawn(tree.cast(), sequence, extension)
             });
             self.context.reset();
             draw
@@ -42,7 +43,11 @@ impl Defaults {
 
 /// # Safety
 /// `node` must be an expression tree.
-unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, schema: pg_sys::Oid) -> Draw {
+unsafe fn value_drawn(
+    mut node: *mut pg_sys::Node,
+    sequence: pg_sys::Oid,
+    extension: Option<Extension>,
+) -> Draw {
     // SAFETY: each node is read as the type that its tag names.
     unsafe {
         while !node.is_null() {
@@ -54,7 +59,7 @@ unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, schema
                 let keeps_the_value = CASTS.contains(&function)
                     || function == pg_sys::F_NUMERIC_NUMERIC_INT4 && keeps_integers(call);
                 if !keeps_the_value {
-                    return call_draws(call, sequence, schema);
+                    return call_draws(call, sequence, extension);
                 }
                 node = argument(call, 0);
             } else {
@@ -80,7 +85,11 @@ unsafe fn keeps_integers(call: *mut pg_sys::FuncExpr) -> bool {
 
 /// # Safety
 /// `call` must be a node of an expression tree.
-unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: pg_sys::Oid, schema: pg_sys::Oid) -> Draw {
+unsafe fn call_draws(
+    call: *mut pg_sys::FuncExpr,
+    sequence: pg_sys::Oid,
+    extension: Option<Extension>,
+) -> Draw {
     // SAFETY: as above; the names are NUL-terminated or null.
     unsafe {
         let drawn = constant(argument(call, 0)).map(|value| value.value() as u32);
@@ -94,7 +103,7 @@ unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: pg_sys::Oid, schema:
         let name = pg_sys::get_func_name(function);
         let is_ours = !name.is_null()
             && CStr::from_ptr(name) == c"partitioned_nextval"
-            && pg_sys::get_func_namespace(function) == schema;
+            && extension.is_some_and(|extension| Extension::of(function).is_ok_and(|of| of == extension));
         if !is_ours {
             return Draw::Other;
         }

@@ -9,6 +9,7 @@ use pgrx::spi::SpiResult;
 
 use super::tables::{self, own_key};
 use crate::encoding::{ServerText, from_utf8};
+use crate::server::role::owns_database;
 
 /// One column that a sequence feeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +52,11 @@ pub(super) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Err
 pub(super) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
     let query = "SELECT f.sequence, f.relation, f.attribute FROM {} AS f \
                  WHERE f.system_identifier OPERATOR(pg_catalog.=) $1 AND f.database OPERATOR(pg_catalog.=) $2";
-    let query = tables::statement(query, tables::FEED, function);
     let (system_identifier, database) = own_key();
-    Spi::connect(|client| {
-        let key = [system_identifier.into(), database.into()];
+    let key = [system_identifier.into(), database.into()];
+    tables::select(query, tables::FEED, function, &key, |rows| {
         let mut feeds = Vec::new();
-        for row in client.select(query.as_c_str(), None, &key)? {
+        for row in rows {
             if let (Some(sequence), Some(relation), Some(attribute)) = (row.get(1)?, row.get(2)?, row.get(3)?)
             {
                 feeds.push(Feed { sequence, relation, attribute });
@@ -70,28 +70,26 @@ pub(super) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
 pub(super) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
     let known = stored(function)?;
     let new: Vec<Feed> = feeds.iter().filter(|feed| !known.contains(feed)).copied().collect();
-    if new.is_empty() || !tables::FEED.allows(function, pg_sys::ACL_INSERT) {
+    if new.is_empty() || !owns_database() {
         return Ok(());
     }
     let statement = "INSERT INTO {} (system_identifier, database, sequence, relation, attribute) \
          SELECT $1, $2, f.sequence, f.relation, f.attribute \
          FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) \
               AS f (sequence, relation, attribute)";
-    let statement = tables::statement(statement, tables::FEED, function);
     let (system_identifier, database) = own_key();
     let [sequences, relations, attributes] = columns(&new);
     let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
-    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+    tables::write(statement, tables::FEED, function, &arguments).map(|_| ())
 }
 
 /// Forgets what was given of sequences.
 pub(super) fn forget(function: pg_sys::Oid, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
-    let statement = tables::statement(statement, tables::FEED, function);
     let (system_identifier, database) = own_key();
     let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
-    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+    tables::write(statement, tables::FEED, function, &arguments).map(|_| ())
 }
 
 /// Three arrays: the sequences, the relations, the numbers of the columns.

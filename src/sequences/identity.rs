@@ -1,16 +1,18 @@
 //! Which node this database is: a row of our own table, cached in every backend.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::failure::Failure;
 use super::{settings, tables};
-use crate::error::{raise, report};
-use crate::fmgr;
+use crate::error::or_raise;
+use crate::server::role::owns_database;
 
 /// What this backend knows of the stored row.
 #[derive(Clone, Copy)]
@@ -153,9 +155,9 @@ fn contradiction(setting: Class, other: Class) -> Error {
 /// Refuses a caller who may not store the node.
 ///
 /// # Errors
-/// 42501 without the privilege, which the owner of the database has.
-pub(super) fn check_may_store(function: pg_sys::Oid) -> Result<(), Error> {
-    if !tables::NODE.allows(function, pg_sys::ACL_INSERT) {
+/// 42501 for others than the owner of the database.
+pub(super) fn check_may_store() -> Result<(), Error> {
+    if !owns_database() {
         let message = "permission denied to set this database up as a node";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .hint("Run the set-up as the owner of the database, or as a superuser."));
@@ -168,19 +170,26 @@ pub(super) fn store(function: pg_sys::Oid, class: Class) -> SpiResult<()> {
     let insert = "INSERT INTO {} (system_identifier, database, node, nodes) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (system_identifier, database) DO UPDATE \
          SET node = EXCLUDED.node, nodes = EXCLUDED.nodes, set_up_at = EXCLUDED.set_up_at";
-    let insert = tables::statement(insert, tables::NODE, function);
     let (system_identifier, database) = tables::own_key();
     let values = [system_identifier.into(), database.into(), class.node().into(), class.nodes().into()];
-    Spi::connect_mut(|client| client.update(insert.as_c_str(), None, &values).map(|_| ()))
+    change(function, insert, &values)
 }
 
 /// Removes this database's node.
 pub(super) fn forget(function: pg_sys::Oid) -> SpiResult<()> {
     let delete = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-    let delete = tables::statement(delete, tables::NODE, function);
     let (system_identifier, database) = tables::own_key();
-    let key = [system_identifier.into(), database.into()];
-    Spi::connect_mut(|client| client.update(delete.as_c_str(), None, &key).map(|_| ()))
+    change(function, delete, &[system_identifier.into(), database.into()])
+}
+
+/// Changes the table, and has every session read its node again as soon as that is committed, those that are open
+/// among them (trap S42).
+fn change(function: pg_sys::Oid, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
+    tables::write(statement, tables::NODE, function, arguments)?;
+    let table = or_raise(tables::NODE.oid(function));
+    // SAFETY: a relation that was just written to.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
+    Ok(())
 }
 
 /// Whether this database's node is stored.
@@ -205,9 +214,9 @@ pub(super) fn takes_new_sequences(function: pg_sys::Oid) -> Result<bool, Error> 
 /// Stores whether new sequences are moved into the class as they are created.
 ///
 /// # Errors
-/// 42501 without the privilege, which the owner of the database has.
+/// 42501 for others than the owner of the database.
 pub(super) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<(), Failure> {
-    if !tables::NODE.allows(function, pg_sys::ACL_UPDATE) {
+    if !owns_database() {
         let message = "permission denied to interleave new sequences";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .hint("Switch it as the owner of the database, or as a superuser.")
@@ -215,10 +224,8 @@ pub(super) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<
     }
     let update = "UPDATE {} SET new_sequences = $3 \
          WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-    let update = tables::statement(update, tables::NODE, function);
     let (system_identifier, database) = tables::own_key();
-    let values = [system_identifier.into(), database.into(), enable.into()];
-    Spi::connect_mut(|client| client.update(update.as_c_str(), None, &values).map(|_| ()))?;
+    change(function, update, &[system_identifier.into(), database.into(), enable.into()])?;
     Ok(())
 }
 
@@ -241,7 +248,7 @@ fn read(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
     register_callback();
     let table = tables::NODE.oid(function)?;
     let own = tables::own_key();
-    let row = rows(table).into_iter().find(|row| row.key == own);
+    let row = rows(table)?.into_iter().find(|row| row.key == own);
     let node = row
         .map(|row| {
             let class = Class::new(row.node, row.nodes)?;
@@ -264,7 +271,7 @@ pub(super) struct Other {
 /// The nodes of other servers and databases, by their keys.
 pub(super) fn others(function: pg_sys::Oid) -> Result<Vec<Other>, Error> {
     let own = tables::own_key();
-    let others = rows(tables::NODE.oid(function)?).into_iter().filter(|row| row.key != own);
+    let others = rows(tables::NODE.oid(function)?)?.into_iter().filter(|row| row.key != own);
     let mut others = others
         .map(|row| {
             let class = Class::new(row.node, row.nodes)?;
@@ -283,13 +290,47 @@ struct Row {
     new_sequences: bool,
 }
 
+/// The columns that are read, with their types. The table may have more of them, and in another order: an update of the
+/// extension may have come since this library was loaded.
+const COLUMNS: [(&CStr, pg_sys::Oid); 5] = [
+    (c"system_identifier", pg_sys::INT8OID),
+    (c"database", pg_sys::OIDOID),
+    (c"node", pg_sys::INT4OID),
+    (c"nodes", pg_sys::INT4OID),
+    (c"new_sequences", pg_sys::BOOLOID),
+];
+
+/// The numbers of the columns.
+///
+/// # Errors
+/// 55000 where one is missing or of another type.
+fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
+    let mut numbers = [0; COLUMNS.len()];
+    for (number, (name, kind)) in numbers.iter_mut().zip(COLUMNS) {
+        // SAFETY: looks up a catalog by OID, name and number.
+        unsafe {
+            *number = pg_sys::get_attnum(table, name.as_ptr());
+            if *number <= 0 || pg_sys::get_atttype(table, *number) != kind {
+                let message = format!(
+                    "table \"{}\" has no column \"{}\" of the type that this library reads",
+                    tables::NODE.name(),
+                    name.to_string_lossy()
+                );
+                return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .hint("Install the library and the extension in the same version."));
+            }
+        }
+    }
+    Ok(numbers)
+}
+
 /// Reads the table without a privilege check: whoever may draw a value must get one of the right class, with or
 /// without USAGE on our schema.
-fn rows(table: pg_sys::Oid) -> Vec<Row> {
+fn rows(table: pg_sys::Oid) -> Result<Vec<Row>, Error> {
+    let numbers = columns(table)?;
     let mut rows = Vec::new();
-    // SAFETY: the table is opened by OID under AccessShare and closed below; the snapshot is
-    // registered as long as the scan runs. The columns read are NOT NULL and of the types that
-    // sql/sequences/interleaved_node.sql gives them.
+    // SAFETY: the table is opened by OID under AccessShare and closed below; the snapshot is registered as long as
+    // the scan runs. The columns exist and have the types that are read; the arrays have room for all columns.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
@@ -301,31 +342,35 @@ fn rows(table: pg_sys::Oid) -> Vec<Row> {
             0,
             std::ptr::null_mut(),
         );
-        let mut values = [pg_sys::Datum::null(); COLUMNS];
-        let mut nulls = [false; COLUMNS];
+        let natts = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
+        let mut values = vec![pg_sys::Datum::null(); natts];
+        let mut nulls = vec![true; natts];
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {
                 break;
             }
             pg_sys::heap_deform_tuple(tuple, (*relation).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
-            let database = pg_sys::Oid::from(values[1].value() as u32);
+            let value = |at: usize| {
+                let place = usize::try_from(numbers[at] - 1).unwrap_or(usize::MAX);
+                match (values.get(place), nulls.get(place)) {
+                    (Some(value), Some(false)) => value.value(),
+                    _ => 0,
+                }
+            };
             rows.push(Row {
-                key: (values[0].value() as i64, database),
-                node: values[2].value() as i32,
-                nodes: values[3].value() as i32,
-                new_sequences: values[5].value() as u8 != 0,
+                key: (value(0) as i64, pg_sys::Oid::from(value(1) as u32)),
+                node: value(2) as i32,
+                nodes: value(3) as i32,
+                new_sequences: value(4) as u8 != 0,
             });
         }
         pg_sys::systable_endscan(scan);
         pg_sys::UnregisterSnapshot(snapshot);
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
     }
-    rows
+    Ok(rows)
 }
-
-/// The number of columns of the table.
-const COLUMNS: usize = 6;
 
 fn register_callback() {
     if !CALLBACK_REGISTERED.replace(true) {
@@ -343,18 +388,3 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
         STORED.set(Stored::Unknown);
     }
 }
-
-/// The trigger on the table: whoever changes a row, by a set-up or by hand, tells every session, so
-/// that sessions which are open follow as soon as the change is committed (trap S42).
-#[pgrx::pg_guard]
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn interleaved_node_changed(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the function manager passes a valid call; that of a trigger has an open relation.
-    unsafe {
-        let Some(data) = fmgr::trigger_data(fcinfo) else { raise(report(fmgr::no_trigger())) };
-        pg_sys::CacheInvalidateRelcache((*data).tg_relation);
-    }
-    pg_sys::Datum::from(0_usize)
-}
-
-fmgr::version_1!(interleaved_node_changed);

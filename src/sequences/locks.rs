@@ -11,18 +11,16 @@ use pgrx::prelude::*;
 
 use super::steps::Step;
 use super::{settings, subtransaction, tables};
-use crate::server::advisory::{Advisory, SessionLock};
 pub(super) use crate::server::waiting::{is_in_use, pause};
-
-/// The advisory lock that keeps set-ups of a database apart: "keyspace" in ASCII.
-const SETUP_LOCK: u64 = u64::from_be_bytes(*b"keyspace");
+use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// From which part of the lock table on a set-up in one transaction names the other form.
 const MANY: usize = 8;
 
-/// The same, to be taken.
-fn setup_lock() -> Advisory {
-    Advisory::of_bigint(SETUP_LOCK)
+/// The lock that keeps set-ups of a database apart.
+fn setup_lock(function: pg_sys::Oid) -> Result<WorkLock, Error> {
+    let table = tables::SETUP.oid(function)?;
+    Ok(WorkLock::new(table, table))
 }
 
 thread_local! {
@@ -38,12 +36,12 @@ impl SetupLock {
     ///
     /// # Errors
     /// 55006 where another session has it, or where a set-up runs in this session.
-    pub(super) fn take() -> Result<Self, Error> {
+    pub(super) fn take(function: pg_sys::Oid) -> Result<Self, Error> {
         if RUNNING.get() {
             return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
         }
-        if !setup_lock().take() {
+        if !setup_lock(function)?.take() {
             return Err(busy());
         }
         RUNNING.set(true);
@@ -61,13 +59,13 @@ impl Drop for SetupLock {
 ///
 /// # Errors
 /// 55006 where another session has it.
-pub(super) fn take_for_session() -> Result<SessionLock, Error> {
-    setup_lock().take_for_session().ok_or_else(busy)
+pub(super) fn take_for_session(function: pg_sys::Oid) -> Result<SessionLock, Error> {
+    setup_lock(function)?.take_for_session().ok_or_else(busy)
 }
 
 fn busy() -> Error {
     Error::new(SqlState::ObjectInUse, "another set-up is running in this database")
-        .hint("Wait until it has ended; pg_locks shows its session by locktype \"advisory\".")
+        .hint("Wait until it has ended. In pg_locks its process has the lock with locktype \"object\" and classid \"keyspace_internal.interleaved_setup\"::regclass.")
 }
 
 /// Refuses to lock more sequences at once than the server has room for, and names the other form where they are

@@ -17,7 +17,6 @@ mod nextval;
 mod node_state;
 mod peers;
 mod records;
-mod replicated;
 mod request;
 mod reset;
 mod selection;
@@ -29,6 +28,7 @@ mod steps;
 mod stored;
 mod tables;
 mod unchecked_record;
+mod values;
 
 pub(crate) use settings::register as register_settings;
 
@@ -51,14 +51,9 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_feed"]
 );
 pgrx::extension_sql_file!(
-    "../../sql/sequences/interleaved_not_replicated.sql",
-    name = "interleaved_not_replicated",
-    requires = ["interleaved_setup"]
-);
-pgrx::extension_sql_file!(
     "../../sql/sequences/partitioned_nextval.sql",
     name = "partitioned_nextval",
-    requires = ["interleaved_not_replicated"]
+    requires = ["interleaved_setup"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/setup_interleaved_sequences.sql",

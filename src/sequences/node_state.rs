@@ -1,6 +1,6 @@
 //! `interleaved_node_state`: what this node tells the others of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use keyspace::sequences::{Class, NodeState, SequenceState, Share};
 use keyspace::{Error, SqlState};
@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::catalog::Column;
+use super::extreme::ByResidue;
 use super::failure::Failure;
 use super::locks::Timeout;
 use super::nextval::null;
@@ -17,12 +18,12 @@ use super::request::running;
 use super::selection::Selection;
 use super::steps::{Change, Planner, Step};
 use super::tables::own_key;
-use super::{catalog, extreme, identity, peers};
+use super::{catalog, identity, peers};
 use crate::encoding::{ServerJson, from_utf8};
 use crate::error::or_raise;
 
 /// Of how many rows at the end of a column the classes are told.
-const LAST_ROWS: usize = 64;
+const LAST_ROWS: u64 = 64;
 /// How many columns are read before their locks are given back.
 const READ_BATCH: usize = 100;
 
@@ -76,7 +77,7 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
         let others = catalog::with_own_settings(|| {
             change.read_in_time(|reading| {
                 let others = |step: &Step| others(step, class, &mut reading.borrow_mut());
-                batch.iter().map(others).collect::<SpiResult<Vec<_>>>()
+                Ok(batch.iter().map(others).collect::<Vec<_>>())
             })
         })?;
         for (step, others) in batch.iter().zip(others) {
@@ -108,20 +109,17 @@ pub(super) fn of(change: &Change, records: &Records, steps: &[Step]) -> Result<N
 }
 
 /// The furthest values of other nodes' classes among the last rows that a sequence feeds.
-fn others(step: &Step, class: Option<Class>, reading: &mut String) -> SpiResult<Vec<i64>> {
-    let (Some(class), None) = (class, step.entry.exempt) else { return Ok(Vec::new()) };
+fn others(step: &Step, class: Option<Class>, reading: &mut String) -> Vec<i64> {
+    let (Some(class), None) = (class, step.entry.exempt) else { return Vec::new() };
     let ascending = step.before.increment > 0;
-    let mut values = BTreeSet::new();
+    let mut found = ByResidue::default();
     for column in &step.entry.columns {
         reading.clone_from(&column.relation);
-        values.extend(extreme::last_values(column, ascending, LAST_ROWS)?);
+        found.read(column, ascending, i64::from(class.nodes()), Some(LAST_ROWS));
     }
-    let mut seen = BTreeSet::from([i64::from(class.node())]);
-    let mut ordered: Vec<i64> = values.into_iter().collect();
-    if ascending {
-        ordered.reverse();
-    }
-    Ok(ordered.into_iter().filter(|value| seen.insert(class.node_of(*value))).collect())
+    let mut values = found.values(ascending);
+    values.retain(|value| !class.contains(*value));
+    values
 }
 
 fn sequence_state(step: &Step, others: Vec<i64>, records: &Records, class: Option<Class>) -> SequenceState {

@@ -9,6 +9,7 @@ use pgrx::spi::SpiResult;
 use super::feeds;
 use super::steps::Step;
 use super::tables::{self, own_key};
+use crate::server::role::owns_database;
 
 /// What is known of a sequence that was set up.
 #[derive(Clone, Debug)]
@@ -53,18 +54,18 @@ impl Records {
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
         // Who may not see where the sequences stood is not told.
-        let may_see = tables::SEQUENCE.allows(function, pg_sys::ACL_SELECT);
+        let may_see = owns_database();
         let positions = if may_see {
             "restart, before_setup::pg_catalog.text"
         } else {
             "NULL::bigint, NULL::pg_catalog.text"
         };
-        let query = tables::statement(&query.replace("POSITIONS", positions), tables::SEQUENCE, function);
+        let query = query.replace("POSITIONS", positions);
         let (system_identifier, database) = own_key();
-        Spi::connect(|client| {
-            let arguments = [system_identifier.into(), database.into(), only.into()];
+        let arguments = [system_identifier.into(), database.into(), only.into()];
+        tables::select(&query, tables::SEQUENCE, function, &arguments, |rows| {
             let mut records = HashMap::new();
-            for row in client.select(query.as_c_str(), None, &arguments)? {
+            for row in rows {
                 let number = |at: usize| -> SpiResult<i64> { Ok(row.get(at)?.unwrap_or_default()) };
                 let former = Former {
                     increment: number(3)?,
@@ -122,15 +123,10 @@ impl Records {
     }
 }
 
-/// Whether the caller may keep records; the owner of the database may.
-pub(super) fn may_be_kept(function: pg_sys::Oid) -> bool {
-    tables::SEQUENCE.allows(function, pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE)
-}
-
-/// Whether the caller may drop records; the owner of the database may. A record that stays does no harm: it counts as
-/// long as the set-up's increment stands.
-pub(super) fn may_be_forgotten(function: pg_sys::Oid) -> bool {
-    tables::SEQUENCE.allows(function, pg_sys::ACL_DELETE) && tables::FEED.allows(function, pg_sys::ACL_DELETE)
+/// Whether the caller may keep records and drop them; the owner of the database may. A record that stays does no harm:
+/// it counts as long as the set-up's increment stands.
+pub(super) fn may_be_kept() -> bool {
+    owns_database()
 }
 
 /// In place of a timeline: the one that is recorded stays.
@@ -189,12 +185,11 @@ pub(super) fn keep<'a>(
              in_use = EXCLUDED.in_use, restart = EXCLUDED.restart, before_setup = EXCLUDED.before_setup, \
              gap = EXCLUDED.gap, \
              timeline = CASE WHEN EXCLUDED.timeline OPERATOR(pg_catalog.=) 0 THEN r.timeline ELSE EXCLUDED.timeline END, set_up_at = EXCLUDED.set_up_at";
-    let statement = tables::statement(statement, tables::SEQUENCE, function);
     let (system_identifier, database) = own_key();
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
     arguments.extend(columns.map(Into::into));
     arguments.push(phases.into());
-    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+    tables::write(statement, tables::SEQUENCE, function, &arguments).map(|_| ())
 }
 
 /// Drops the records of sequences that are no longer what a set-up made of them.
@@ -206,10 +201,9 @@ pub(super) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a 
     feeds::forget(function, &sequences)?;
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
-    let statement = tables::statement(statement, tables::SEQUENCE, function);
     let (system_identifier, database) = own_key();
     let arguments = [system_identifier.into(), database.into(), sequences.into()];
-    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &arguments).map(|_| ()))
+    tables::write(statement, tables::SEQUENCE, function, &arguments).map(|_| ())
 }
 
 /// Drops the records of sequences that are gone, which a database where tables come and go piles up.
@@ -217,8 +211,7 @@ pub(super) fn prune(function: pg_sys::Oid) -> SpiResult<()> {
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
-    let statement = tables::statement(statement, tables::SEQUENCE, function);
     let (system_identifier, database) = own_key();
     let key = [system_identifier.into(), database.into()];
-    Spi::connect_mut(|client| client.update(statement.as_c_str(), None, &key).map(|_| ()))
+    tables::write(statement, tables::SEQUENCE, function, &key).map(|_| ())
 }

@@ -90,7 +90,7 @@ impl Request {
     /// Refuses what the caller has not the right to, before anything is changed.
     pub(super) fn check_rights(&self) -> Result<(), Error> {
         // Without records a second set-up would take the increments of the first for blocks.
-        if self.target.blocks && !records::may_be_kept(self.function) {
+        if self.target.blocks && !records::may_be_kept() {
             let message = "permission denied to keep records of blocks";
             return Err(Error::new(SqlState::InsufficientPrivilege, message)
                 .hint("Run the set-up as the owner of the database, or as a superuser."));

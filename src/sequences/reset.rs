@@ -75,7 +75,7 @@ fn reset(
         return catalog::with_own_settings(|| change.plan_all(&selection, &records));
     }
     check_transaction(c"reset_interleaved_sequences()")?;
-    let _lock = SetupLock::take()?;
+    let _lock = SetupLock::take(function)?;
     if !selection.names_sequences() {
         guard::check_none(function)?;
     }

@@ -91,11 +91,11 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
         return catalog::with_own_settings(|| change.plan_all(&request.selection, &records));
     }
     check_transaction(c"setup_interleaved_sequences()")?;
-    let _lock = SetupLock::take()?;
+    let _lock = SetupLock::take(function)?;
     request.check_rights()?;
     let store_identity = !identity::is_stored(function)? || request.target.from.is_some();
     if store_identity {
-        identity::check_may_store(function)?;
+        identity::check_may_store()?;
     }
     let steps = change.apply(&request.selection, None)?;
     feeds::keep(function, &request.feeds)?;

@@ -74,8 +74,8 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
         return catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records));
     }
     check_transaction(c"split_interleaved_sequences()")?;
-    let _lock = SetupLock::take()?;
-    identity::check_may_store(function)?;
+    identity::check_may_store()?;
+    let _lock = SetupLock::take(function)?;
     if !identity::is_stored(function)? {
         let message = "a node that is named by settings cannot be split";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)

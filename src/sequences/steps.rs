@@ -160,16 +160,14 @@ impl Change {
         self.carry_out(&mut steps, &records, selection)?;
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
-            Planner::SetUp(target, _) if records::may_be_kept(self.function) => {
+            Planner::SetUp(target, _) if records::may_be_kept() => {
                 if only.is_none() && altered.clone().next().is_some() {
                     records::prune(self.function)?;
                 }
                 records::keep(self.function, target, altered)?
             }
             Planner::SetUp(..) => {}
-            Planner::Reset if records::may_be_forgotten(self.function) => {
-                records::forget(self.function, altered)?
-            }
+            Planner::Reset if records::may_be_kept() => records::forget(self.function, altered)?,
             Planner::Reset => {}
         }
         Ok(steps)
@@ -355,7 +353,10 @@ impl Change {
         for (at, (column, facts)) in entry.columns.iter().zip(&mut sequence.columns).enumerate() {
             reading.borrow_mut().clone_from(&column.relation);
             let known = known.and_then(|known| known.get(at));
-            let found = extreme::read(column, ahead, which)?;
+            // Where the index is gone since, there is nothing that is known.
+            let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
+            let found = extreme::read(column, ahead, which);
+            column.is_read.set(column.is_read.get() || found.is_some());
             *facts = match (found, known) {
                 (None, Some(known)) => column.facts(Extreme {
                     value: known.extreme,

@@ -1,6 +1,6 @@
 //! The tables of ours about sequences.
 
-pub(super) use crate::server::tables::{Table, own_key, statement};
+pub(super) use crate::server::tables::{Table, own_key, select, write};
 
 /// Which node a database is.
 pub(super) const NODE: Table = Table::new(c"interleaved_node");

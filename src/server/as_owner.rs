@@ -7,36 +7,8 @@
 
 use pgrx::pg_sys;
 
+use super::role::run_as;
 use super::settings;
-
-/// The user and the security context that were there before; put back when this is dropped, on an error as well.
-///
-/// Where PostgreSQL raises an error, the end of the (sub)transaction puts back those that were there when it began,
-/// which are the same, or those that a subtransaction within the step began with, which are the owner's.
-struct Before {
-    user: pg_sys::Oid,
-    context: i32,
-}
-
-impl Before {
-    fn switch_to(owner: pg_sys::Oid) -> Self {
-        let mut before = Self { user: pg_sys::InvalidOid, context: 0 };
-        // SAFETY: both are plain variables of this backend.
-        unsafe {
-            pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
-            let restricted = before.context | pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
-            pg_sys::SetUserIdAndSecContext(owner, restricted);
-        }
-        before
-    }
-}
-
-impl Drop for Before {
-    fn drop(&mut self) {
-        // SAFETY: sets two plain variables of this backend, to what they were; it raises no error.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
-    }
-}
 
 /// Runs `step` as `owner`, under `SECURITY_RESTRICTED_OPERATION` and with a search_path on which nobody can put
 /// anything. Settings that `step` changes, or code of the owner in it, are taken back.
@@ -44,11 +16,10 @@ impl Drop for Before {
 /// The caller's privileges must have been checked, and `step` must not end the transaction: PostgreSQL takes note of the
 /// user when one begins.
 pub(crate) fn as_owner<T>(owner: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
-    let before = Before::switch_to(owner);
-    // As `RestrictSearchPath()` of PostgreSQL 17 has it.
-    let result = settings::within_and_undo(&[(c"search_path", c"pg_catalog, pg_temp")], step);
-    drop(before);
-    result
+    run_as(owner, pg_sys::SECURITY_RESTRICTED_OPERATION, || {
+        // As `RestrictSearchPath()` of PostgreSQL 17 has it.
+        settings::within_and_undo(&[(c"search_path", c"pg_catalog, pg_temp")], step)
+    })
 }
 
 /// The owner of a relation that is open.

@@ -22,7 +22,7 @@ pub(crate) mod buffer_lock {
     pub(crate) const UNLOCK: BufferLockMode::Type = BufferLockMode::BUFFER_LOCK_UNLOCK;
 }
 
-/// Begins a scan of an index by one key.
+/// Begins a scan of an index by so many keys.
 ///
 /// # Safety
 /// Table and index must be open, the index one of the table's, and the snapshot valid until the scan ends.
@@ -30,6 +30,7 @@ pub(crate) unsafe fn begin_index_scan(
     table: pg_sys::Relation,
     index: pg_sys::Relation,
     snapshot: pg_sys::Snapshot,
+    keys: i32,
 ) -> pg_sys::IndexScanDesc {
     // SAFETY: see above; nothing is counted, and no flag is set.
     unsafe {
@@ -39,8 +40,29 @@ pub(crate) unsafe fn begin_index_scan(
             snapshot,
             #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
             std::ptr::null_mut(),
-            1,
+            keys,
             0,
+            #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
+            0,
+        )
+    }
+}
+
+/// Begins a scan of all rows of a table.
+///
+/// # Safety
+/// The table must be open, and the snapshot valid until the scan ends.
+pub(crate) unsafe fn begin_table_scan(
+    table: pg_sys::Relation,
+    snapshot: pg_sys::Snapshot,
+) -> pg_sys::TableScanDesc {
+    // SAFETY: see above; there are no keys, and no flag is set.
+    unsafe {
+        pg_sys::table_beginscan(
+            table,
+            snapshot,
+            0,
+            std::ptr::null_mut(),
             #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
             0,
         )

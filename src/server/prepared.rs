@@ -1,4 +1,4 @@
-//! Statements of ours that a procedure runs again and again, planned once.
+//! Statements about our tables that a procedure runs again and again, planned once.
 
 use std::ffi::{CStr, CString};
 
@@ -6,25 +6,28 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiResult, SpiTupleTable};
 
-use super::settings::with_own_settings;
+use super::tables::{self, Table};
 
 /// A statement with its plan, once it has run.
 #[derive(Default)]
 pub(crate) struct Prepared(Option<(CString, OwnedPreparedStatement)>);
 
 impl Prepared {
-    /// Reads what a statement finds. It is planned anew where its text is another one, as when the extension has moved
-    /// to another schema.
+    /// As [`tables::select`]. It is planned anew where its text is another one, as when the schema of our tables has got
+    /// another name.
     ///
     /// # Errors
     /// Those of SPI itself.
     pub(crate) fn select<T>(
         &mut self,
-        statement: CString,
+        text: &str,
+        table: Table,
+        function: pg_sys::Oid,
         arguments: &[DatumWithOid<'_>],
         read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
     ) -> SpiResult<T> {
-        with_own_settings(|| {
+        let statement = tables::statement(text, table, function);
+        table.with_rights(function, || {
             Spi::connect(|client| {
                 let plan = self.plan(statement, |text| client.prepare(text, &types(arguments)))?;
                 read(client.select(plan, None, arguments)?)
@@ -32,12 +35,19 @@ impl Prepared {
         })
     }
 
-    /// Runs a statement that writes; otherwise as [`Self::select`].
+    /// As [`tables::write`]; otherwise as [`Self::select`].
     ///
     /// # Errors
     /// Those of SPI itself.
-    pub(crate) fn update(&mut self, statement: CString, arguments: &[DatumWithOid<'_>]) -> SpiResult<usize> {
-        with_own_settings(|| {
+    pub(crate) fn write(
+        &mut self,
+        text: &str,
+        table: Table,
+        function: pg_sys::Oid,
+        arguments: &[DatumWithOid<'_>],
+    ) -> SpiResult<usize> {
+        let statement = tables::statement(text, table, function);
+        table.with_rights(function, || {
             Spi::connect_mut(|client| {
                 let plan = self.plan(statement, |text| client.prepare_mut(text, &types(arguments)))?;
                 Ok(client.update(plan, None, arguments)?.len())

@@ -46,6 +46,22 @@ pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
     }
 }
 
+/// The owner of a relation; `None` where it is gone.
+pub(crate) fn owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: looks the OID up in the cache; the fixed part of what is found is what the form says, and it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relation.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let data = (*tuple).t_data;
+        let form = data.cast::<u8>().add((*data).t_hoff as usize).cast::<pg_sys::FormData_pg_class>();
+        let owner = (*form).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
+
 /// The name of a type for a message.
 pub(crate) fn type_name(type_oid: pg_sys::Oid) -> String {
     // SAFETY: looks the type up; any OID has a name here, which is a copy in the current memory context.

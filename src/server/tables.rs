@@ -1,11 +1,27 @@
-//! The tables of ours, which lie beside our functions, and whose rows are each server's and database's own.
+//! The tables of ours, whose rows are each server's and database's own.
+//!
+//! Nobody has a privilege to write to them: the library does it for those who may, as the owner of the tables, after
+//! its own checks. A trigger on each refuses all other changes, whoever makes them.
 
-use std::ffi::CStr;
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
 
 use keyspace::{Error, SqlState};
-use pgrx::pg_sys;
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::{SpiResult, SpiTupleTable};
 
-use crate::error::or_raise;
+use super::extension::Extension;
+use super::relation::owner;
+use super::role::run_as;
+use super::settings::with_own_settings;
+use crate::error::{or_raise, raise, report};
+use crate::fmgr;
+
+thread_local! {
+    /// Whether a statement of the library's own runs.
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A table of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,45 +43,122 @@ impl Table {
     /// # Errors
     /// 55000 where it is gone.
     pub(crate) fn oid(self, function: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
-        // SAFETY: looks up catalogs by OID and by a NUL-terminated name.
-        let table =
-            unsafe { pg_sys::get_relname_relid(self.0.as_ptr(), pg_sys::get_func_namespace(function)) };
+        let schema = Extension::of(function)?.internal_schema()?;
+        // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
+        let table = unsafe { pg_sys::get_relname_relid(self.0.as_ptr(), schema) };
         if table == pg_sys::InvalidOid {
             let message = format!("table \"{}\" is missing", self.name());
             return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                .hint("It was renamed, moved or dropped; give it back its name and schema."));
+                .hint("It was renamed, moved or dropped. Give it back its name and schema."));
         }
         Ok(table)
     }
 
-    /// Its name with that of its schema, quoted, in the encoding of the database: for a statement.
-    pub(crate) fn qualified(self, function: pg_sys::Oid) -> Vec<u8> {
-        // SAFETY: the schema exists, since a function in it runs; the strings are NUL-terminated.
-        unsafe {
-            let schema = pg_sys::get_namespace_name(pg_sys::get_func_namespace(function));
-            let name = pg_sys::quote_qualified_identifier(schema, self.0.as_ptr());
-            CStr::from_ptr(name).to_bytes().to_vec()
-        }
-    }
-
-    /// Whether the caller has one of these privileges on it: who has one of ours has all.
-    pub(crate) fn allows(self, function: pg_sys::Oid, privileges: u32) -> bool {
+    /// Runs `step` with the rights of its owner, and as the library: for statements of ours alone.
+    pub(super) fn with_rights<T>(self, function: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
         let table = or_raise(self.oid(function));
-        // SAFETY: looks up catalogs by OID.
-        unsafe {
-            let privileges = privileges as pg_sys::AclMode;
-            pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), privileges)
-                == pg_sys::AclResult::ACLCHECK_OK
-        }
+        let Some(owner) = owner(table) else {
+            raise(report(Error::new(
+                SqlState::ObjectNotInPrerequisiteState,
+                format!("table \"{}\" is missing", self.name()),
+            )))
+        };
+        let _ours = Ours(IS_OURS.replace(true));
+        run_as(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || with_own_settings(step))
     }
 }
 
-/// A statement in which each `{}` stands for a table of ours.
-pub(crate) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> std::ffi::CString {
-    let name = table.qualified(function);
-    let bytes: Vec<&[u8]> = text.split("{}").map(str::as_bytes).collect();
-    std::ffi::CString::new(bytes.join(name.as_slice())).unwrap_or_default()
+/// That a statement of the library's own runs, until it is dropped; then it is as it was.
+struct Ours(bool);
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        IS_OURS.set(self.0);
+    }
 }
+
+/// A statement in which each `{}` stands for a table of ours, qualified and quoted, in the encoding of the database.
+pub(crate) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> CString {
+    let oid = or_raise(table.oid(function));
+    // SAFETY: the schema exists, since the table does; the strings are NUL-terminated.
+    let name = unsafe {
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
+        CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, table.0.as_ptr())).to_bytes()
+    };
+    let parts: Vec<&[u8]> = text.split("{}").map(str::as_bytes).collect();
+    CString::new(parts.join(name)).unwrap_or_default()
+}
+
+/// Reads from a table of ours, whatever the privileges of the caller are: what is told of it is the caller's to decide.
+///
+/// # Errors
+/// Those of SPI itself.
+pub(crate) fn select<T>(
+    text: &str,
+    table: Table,
+    function: pg_sys::Oid,
+    arguments: &[DatumWithOid<'_>],
+    read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
+) -> SpiResult<T> {
+    let statement = statement(text, table, function);
+    table.with_rights(function, || {
+        Spi::connect(|client| read(client.select(statement.as_c_str(), None, arguments)?))
+    })
+}
+
+/// Writes to a table of ours, whatever the privileges of the caller are: they have been checked. Returns the number of
+/// rows.
+///
+/// # Errors
+/// Those of SPI itself.
+pub(crate) fn write(
+    text: &str,
+    table: Table,
+    function: pg_sys::Oid,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<usize> {
+    let statement = statement(text, table, function);
+    table.with_rights(function, || {
+        Spi::connect_mut(|client| Ok(client.update(statement.as_c_str(), None, arguments)?.len()))
+    })
+}
+
+/// The trigger of our tables, for rows and for TRUNCATE, which fires under every `session_replication_role`. The
+/// library's own statements pass. Rows that come from another server are left out, since they tell of that server (trap
+/// S46): those of an apply worker, and of a session that replays changes as a replica. All else is refused.
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn library_only(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the function manager passes a valid call; that of a trigger for rows has the tuples of its event.
+    unsafe {
+        let Some(data) = fmgr::trigger_data(fcinfo) else { raise(report(fmgr::no_trigger())) };
+        let event = (*data).tg_event;
+        let is_row = event & pg_sys::TRIGGER_EVENT_ROW != 0;
+        if IS_OURS.get() {
+            let is_update = event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
+            return match (is_row, is_update) {
+                (true, true) => (*data).tg_newtuple.into(),
+                (true, false) => (*data).tg_trigtuple.into(),
+                (false, _) => pg_sys::Datum::from(0_usize),
+            };
+        }
+        let is_replayed = pg_sys::MyBackendType != pg_sys::BackendType::B_BACKEND
+            || pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32;
+        if is_row && is_replayed {
+            return pg_sys::Datum::from(0_usize);
+        }
+        let name = super::relation::relation_name((*(*data).tg_relation).rd_id);
+        raise(report(
+            Error::new(
+                SqlState::InsufficientPrivilege,
+                format!("table {name} is changed by the functions of pg_keyspace only"),
+            )
+            .detail("It says what this very database is and what was done in it."),
+        ))
+    }
+}
+
+fmgr::version_1!(library_only);
 
 /// The key of this database's rows. A copy of the cluster made by dump, template, pg_createsubscriber
 /// or pg_upgrade has another.

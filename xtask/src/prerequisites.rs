@@ -183,7 +183,8 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             let has =
                 |thing: Missing| thing.control().is_some_and(|file| pg.extension_dir().join(file).is_file());
             let needed = options.extensions(purpose, pg.major(), pg.is_packaged());
-            missing.extend(needed.into_iter().filter(|thing| !has(*thing)));
+            let offered = |thing| thing != Missing::PlpgsqlCheck || is_checker_offered(pg.major());
+            missing.extend(needed.into_iter().filter(|thing| !has(*thing) && offered(*thing)));
         }
         None => {
             let is_installed = options.major().map_or(installed_major().is_some(), has_server);
@@ -206,6 +207,14 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
 /// Whether Debian's server of this version is installed, with or without headers.
 pub fn has_server(major: u32) -> bool {
     Path::new("/usr/lib/postgresql").join(major.to_string()).join("bin/postgres").is_file()
+}
+
+/// Whether plpgsql_check can be had for a version. A new version of PostgreSQL is packaged before what looks at it: it is
+/// not asked for where apt has the one and not the other. Before the lists of packages are read, apt knows neither.
+fn is_checker_offered(major: u32) -> bool {
+    let offers = |name: &String| succeeds(Command::new("apt-cache").args(["show", "--quiet", name]));
+    Missing::PlpgsqlCheck.packages(Some(major)).iter().any(offers)
+        || !Missing::PostgreSql.packages(Some(major)).iter().any(offers)
 }
 
 /// The newest of Debian's servers that is installed, with or without headers.

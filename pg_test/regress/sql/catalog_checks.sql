@@ -31,16 +31,25 @@ SELECT (SELECT count(*) FROM my_function) > 60 AS functions, (SELECT count(*) FR
 --
 -- Where things are and whose
 --
--- Everything is in the schema of the extension, and its owner is that of the extension.
+-- Everything is in the schema of the extension or in the one that belongs to it, and its owner is that of the extension.
 SELECT pg_describe_object(m.classid, m.objid, m.objsubid) AS elsewhere
 FROM mine m, LATERAL pg_identify_object(m.classid, m.objid, m.objsubid) i
-WHERE i.schema <> (SELECT nspname FROM pg_namespace WHERE oid = m.extnamespace);
+WHERE i.schema NOT IN ((SELECT nspname FROM pg_namespace WHERE oid = m.extnamespace), 'keyspace_internal');
+-- fault_b01_tables_are_out_of_sight: no table of ours is in the schema that is on search_paths, and no view in the other; what
+-- is in that one nobody calls by hand, so it is written in C or a part of a view, and no one but the owner may create in it.
+SELECT r.oid::regclass FROM my_relation r
+WHERE r.relkind IN ('r', 'S') AND r.relnamespace <> 'keyspace_internal'::regnamespace
+   OR r.relkind = 'v' AND r.relnamespace = 'keyspace_internal'::regnamespace;
+SELECT a.grantee::regrole, a.privilege_type FROM pg_namespace n, LATERAL aclexplode(n.nspacl) a
+WHERE n.nspname = 'keyspace_internal' AND (a.privilege_type <> 'USAGE' OR a.grantee NOT IN (0, n.nspowner)) AND a.grantee <> n.nspowner;
+SELECT r.oid::regclass, a.grantee::regrole, a.privilege_type FROM my_relation r, LATERAL aclexplode(r.relacl) a
+WHERE r.relnamespace = 'keyspace_internal'::regnamespace AND a.grantee <> r.relowner;
 SELECT pg_describe_object(m.classid, m.objid, 0) AS of_somebody_else
 FROM mine m JOIN pg_shdepend s ON s.classid = m.classid AND s.objid = m.objid AND s.deptype = 'o'
 WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.refobjid <> m.extowner;
 -- Nothing that it made lies about without belonging to it.
 SELECT p.oid::regprocedure AS not_a_member FROM pg_proc p
-WHERE (p.probin = '$libdir/pg_keyspace' OR p.prosrc ~ 'keyspace') AND p.pronamespace <> 'checks'::regnamespace
+WHERE (p.probin = '$libdir/pg_keyspace' OR p.prosrc ~ 'keyspace') AND p.pronamespace NOT IN ('checks'::regnamespace, 'keyspace_test'::regnamespace)
   AND p.oid NOT IN (SELECT oid FROM my_function)
 ORDER BY 1;
 
@@ -219,15 +228,14 @@ WHERE r.relkind IN ('r', 'p')
 SELECT relname FROM my_relation
 WHERE relkind NOT IN ('r', 'v', 'i', 'S', 'c') OR relpersistence <> 'p' OR reltablespace <> 0 OR relrowsecurity
    OR relkind = 'r' AND (relhasrules OR relhastriggers AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = my_relation.oid AND t.tgfoid IN (SELECT oid FROM my_function)));
--- What a view shows of a table, its reader may read in the table: a view acts by its owner's rights and must give no more.
-SELECT v.relname AS view, t.relname || '.' || a.attname AS not_public
-FROM my_relation v JOIN pg_rewrite w ON w.ev_class = v.oid
-JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
-JOIN my_relation t ON t.oid = d.refobjid AND t.relkind = 'r'
-JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE v.relkind = 'v'
-  AND NOT has_column_privilege('pg_monitor', t.oid, a.attnum, 'SELECT')
-ORDER BY 1, 2;
+-- A view acts by its owner's rights. One that reads a table of ours lets no condition of its reader see the rows that it
+-- leaves out.
+SELECT v.relname AS no_barrier FROM my_relation v
+WHERE v.relkind = 'v' AND NOT coalesce('security_barrier=true' = ANY (v.reloptions), false)
+  AND EXISTS (SELECT FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+              JOIN my_relation t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid AND t.relkind = 'r'
+              WHERE w.ev_class = v.oid)
+ORDER BY 1;
 -- Event triggers act wherever DDL comes from, also by replication, and call us alone.
 SELECT t.evtname, t.evtenabled, t.evtfoid::regproc FROM mine m JOIN pg_event_trigger t ON t.oid = m.objid
 WHERE m.classid = 'pg_event_trigger'::regclass

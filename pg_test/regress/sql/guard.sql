@@ -292,15 +292,15 @@ SELECT guard_interleaved_sequences('{guarded}');
 ROLLBACK;
 SELECT table_name, action, detail FROM unguard_interleaved_sequences(tables => '{unfed}');
 -- A trigger made by hand.
-CREATE TRIGGER by_hand BEFORE INSERT ON unfed FOR EACH ROW EXECUTE FUNCTION interleaved_guard();
+CREATE TRIGGER by_hand BEFORE INSERT ON unfed FOR EACH ROW EXECUTE FUNCTION keyspace_internal.interleaved_guard();
 INSERT INTO unfed VALUES (1);
 \echo :LAST_ERROR_SQLSTATE
-CREATE OR REPLACE TRIGGER by_hand AFTER INSERT OR UPDATE OF id ON as_text FOR EACH ROW EXECUTE FUNCTION interleaved_guard('refuse');
+CREATE OR REPLACE TRIGGER by_hand AFTER INSERT OR UPDATE OF id ON as_text FOR EACH ROW EXECUTE FUNCTION keyspace_internal.interleaved_guard('refuse');
 INSERT INTO as_text VALUES ('1');
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE unfed;
 DROP TRIGGER by_hand ON as_text;
-SELECT interleaved_guard();
+SELECT keyspace_internal.interleaved_guard();
 \echo :LAST_ERROR_SQLSTATE
 
 -- Not a node, as a copy of the database: nothing is guarded, and what is guarded says what to do.
@@ -308,7 +308,7 @@ SELECT table_name, action FROM guard_interleaved_sequences(tables => '{orders}')
 SELECT table_name, action FROM guard_interleaved_sequences(tables => '{small}', mode => 'warn');
 \set VERBOSITY default
 BEGIN;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 SAVEPOINT as_it_was;
 SELECT guard_interleaved_sequences('{guarded}');
 \echo :LAST_ERROR_SQLSTATE
@@ -323,17 +323,17 @@ INSERT INTO orders VALUES (1003);
 ROLLBACK;
 -- trap_s42: the guard follows a change of the node, such as a split of 2 of 2 into 2 and 4 of 4.
 BEGIN;
-UPDATE interleaved_node SET node = 4, nodes = 4;
+CALL keyspace_test.become_node(4, 4);
 COMMIT;
 INSERT INTO orders VALUES (1004);
 INSERT INTO orders VALUES (1006);
 BEGIN;
-UPDATE interleaved_node SET node = 2, nodes = 2;
+CALL keyspace_test.become_node(2, 2);
 COMMIT;
 INSERT INTO orders VALUES (1006);
 -- Settings stand in for the row.
 BEGIN;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 SET LOCAL pg_keyspace.node = 3;
 SET LOCAL pg_keyspace.nodes = 4;
 INSERT INTO orders VALUES (1007);

@@ -56,7 +56,7 @@ BEGIN
         EXECUTE format('CREATE DOMAIN evil.%I AS pg_catalog.%I CHECK (evil.length(NULL::pg_catalog.text) = 1)', found.typname, found.typname);
     END LOOP;
     FOR found IN
-        SELECT relname, relnamespace::regnamespace AS schema FROM pg_class
+        SELECT DISTINCT relname FROM pg_class
         WHERE relkind IN ('r', 'v') AND (relnamespace = 'pg_catalog'::regnamespace
               OR oid IN (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e'))
     LOOP
@@ -144,7 +144,7 @@ CALL public.key_migration_cutover('trapped.sale');
 CALL public.key_migration_finalize('trapped.sale', confirm => 'sale');
 SELECT pg_catalog.pg_typeof(id), pg_catalog.pg_typeof(sale_id) FROM trapped.sale JOIN trapped.note ON sale_id OPERATOR(pg_catalog.=) id LIMIT 1;
 SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>) 5 AS steps FROM public.key_migration_log;
-SELECT public.check_library_version();
+SELECT keyspace_internal.check_library_version();
 -- The installation itself is led astray no more.
 \c pg_keyspace_regression
 DROP DATABASE regress_hostile;

@@ -9,7 +9,34 @@ CREATE SCHEMA other;
 ALTER EXTENSION pg_keyspace SET SCHEMA other;
 \echo :LAST_ERROR_SQLSTATE
 ALTER SCHEMA "Key; Space {1} - %I" RENAME TO elsewhere;
+-- fault_a14_a_schema_that_is_renamed: everything goes on under the new name, and nothing is looked for under the old one.
+CREATE SCHEMA "Key; Space {1} - %I";
+CREATE FUNCTION "Key; Space {1} - %I".key_migration_check(text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a trap'; END $$;
+CREATE FUNCTION "Key; Space {1} - %I".setup_interleaved_sequences_check() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a trap'; END $$;
+CREATE TABLE "Key; Space {1} - %I".key_migration_column (trap text);
+CREATE TABLE renamed (id serial PRIMARY KEY, created_at timestamptz NOT NULL);
+CALL elsewhere.setup_interleaved_sequences_in_batches(1, 2);
+SELECT elsewhere.key_migration_create('renamed');
+SELECT statement FROM elsewhere.key_migration_statements('renamed') \gexec
+SELECT phase FROM elsewhere.key_migration_progress;
+SELECT count(*) FROM elsewhere.key_migration_usage('renamed');
+CALL elsewhere.key_migration_cutover('renamed');
+CALL elsewhere.key_migration_rollback('renamed');
+CALL elsewhere.key_migration_rollback('renamed', confirm => 'renamed');
+DROP TABLE renamed;
+SELECT count(*) FROM elsewhere.reset_interleaved_sequences();
+DROP SCHEMA "Key; Space {1} - %I" CASCADE;
 ALTER SCHEMA elsewhere RENAME TO "Key; Space {1} - %I";
+-- So is the schema of the tables, which is known by the extension that it belongs to.
+ALTER SCHEMA keyspace_internal RENAME TO "Hidden; Space";
+CREATE SCHEMA keyspace_internal;
+CREATE SEQUENCE found_again;
+SELECT action FROM "Key; Space {1} - %I".setup_interleaved_sequences(1, 2);
+SELECT node FROM "Key; Space {1} - %I".interleaved_node;
+SELECT count(*) FROM "Key; Space {1} - %I".reset_interleaved_sequences();
+DROP SEQUENCE found_again;
+DROP SCHEMA keyspace_internal;
+ALTER SCHEMA "Hidden; Space" RENAME TO keyspace_internal;
 CREATE SCHEMA shop;
 SET search_path = shop, "Key; Space {1} - %I";
 CREATE SEQUENCE ticket_no;
@@ -47,7 +74,9 @@ DROP SCHEMA "Key; Space {1} - %I";
 \echo :LAST_ERROR_SQLSTATE
 DROP TYPE "Key; Space {1} - %I".ulid;
 \echo :LAST_ERROR_SQLSTATE
-DROP TABLE "Key; Space {1} - %I".interleaved_node;
+DROP TABLE keyspace_internal.interleaved_node;
+\echo :LAST_ERROR_SQLSTATE
+DROP SCHEMA keyspace_internal;
 \echo :LAST_ERROR_SQLSTATE
 -- With all that, rows, sequences and their class stay.
 DROP EXTENSION pg_keyspace CASCADE;
@@ -58,6 +87,13 @@ SELECT count(*) AS triggers FROM pg_trigger WHERE NOT tgisinternal;
 SELECT count(*) AS left_behind FROM pg_proc WHERE probin ~ 'pg_keyspace';
 SELECT count(*) AS left_behind FROM pg_class WHERE relnamespace = '"Key; Space {1} - %I"'::regnamespace;
 SELECT count(*) AS left_behind FROM pg_event_trigger;
+SELECT count(*) AS left_behind FROM pg_namespace WHERE nspname = 'keyspace_internal';
+-- fault_b01_a_schema_that_is_empty: tools create the schemas that they have found before the extensions.
+CREATE SCHEMA keyspace_internal;
+CREATE TABLE keyspace_internal.somebodys (id int);
+CREATE EXTENSION pg_keyspace SCHEMA other;
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE keyspace_internal.somebodys;
 -- Installed again it knows nothing of before, and sees what is in use.
 CREATE EXTENSION pg_keyspace SCHEMA other;
 SELECT count(*) FROM other.interleaved_node;

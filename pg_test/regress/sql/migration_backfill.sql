@@ -4,7 +4,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA fill;
 SET search_path = fill, public;
 CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL, total integer, changed integer NOT NULL DEFAULT 0);
@@ -76,4 +76,4 @@ SELECT count(*) FILTER (WHERE id_new IS NULL) AS without, sum(changed) AS fired 
 SELECT * FROM key_migration_verify('orders') WHERE NOT ok;
 CALL key_migration_rollback('orders');
 DROP SCHEMA fill CASCADE;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -2,7 +2,7 @@
 -- trap_m01 trap_m03 trap_m16 trap_m21
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA bad;
 SET search_path = bad, public;
 CREATE TABLE no_key (id integer, created_at timestamptz);
@@ -39,7 +39,7 @@ SELECT * FROM key_migration_verify('good');
 SELECT key_migration_phase('good');
 CALL key_migration_advance('good');
 CALL key_migration_rollback('good');
-SELECT count(*) FROM key_migration;
+SELECT count(*) FROM keyspace_internal.key_migration;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT key_migration_create('good');
 ROLLBACK;
@@ -67,11 +67,11 @@ CALL key_migration_advance('good', through => NULL);
 CALL key_migration_advance('good', max_pages => 0);
 CALL key_migration_cutover('good');
 CALL key_migration_finalize('good', confirm => NULL);
-SELECT key_migration_next();
+SELECT keyspace_internal.key_migration_next();
 BEGIN;
 CALL key_migration_advance('good');
 ROLLBACK;
-SELECT key_migration_key();
+SELECT keyspace_internal.key_migration_key();
 -- Whatever the default level of isolation is.
 SET default_transaction_isolation = 'serializable';
 CALL key_migration_advance('good', through => 'prepared');
@@ -113,10 +113,10 @@ SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL;
 -- No trace is left.
 SET client_min_messages = warning;
 CALL key_migration_rollback('good');
-SELECT count(*) FROM key_migration;
+SELECT count(*) FROM keyspace_internal.key_migration;
 SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN ('good'::regclass, 'child'::regclass) AND attnum > 0 AND NOT attisdropped ORDER BY 1, attnum;
 SELECT tgname FROM pg_trigger WHERE tgrelid IN ('good'::regclass, 'child'::regclass) AND NOT tgisinternal;
 SET client_min_messages = warning;
 DROP SCHEMA bad CASCADE;
 DROP ROLE regress_keyspace_user;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -4,7 +4,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT clock_timestamp(), total integer);
@@ -115,7 +115,7 @@ CREATE TABLE next_one (id serial PRIMARY KEY, created_at timestamptz);
 SELECT key_migration_create('gone');
 DROP TABLE gone;
 SELECT key_migration_create('next_one');
-SELECT relation::regclass, finalized_at IS NULL AS runs FROM key_migration ORDER BY 1;
+SELECT relation::regclass, finalized_at IS NULL AS runs FROM keyspace_internal.key_migration ORDER BY 1;
 -- A view that somebody has dropped is no hindrance.
 CALL key_migration_rollback('next_one');
 SELECT key_migration_create('next_one');
@@ -125,5 +125,5 @@ DROP VIEW next_one;
 CALL key_migration_rollback('next_one_old');
 SELECT key_migration_phase('next_one');
 DROP SCHEMA shop CASCADE;
-DELETE FROM key_migration;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

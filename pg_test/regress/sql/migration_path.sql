@@ -1,7 +1,7 @@
 -- The whole path of the article's case: orders, and an audit table that refers to them and has no timestamp.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE TABLE orders (
@@ -42,7 +42,7 @@ SELECT detail FROM key_migration_plan('orders') WHERE step IS NULL;
 \pset format unaligned
 SELECT step, regexp_replace(statement, '''\d{5,}''', '<oid>', 'g') AS statement FROM key_migration_plan('orders') WHERE phase IN ('prepared', 'backfilled');
 \pset format aligned
-SELECT count(*) FROM key_migration;
+SELECT count(*) FROM keyspace_internal.key_migration;
 SELECT key_migration_create('orders', include_columns => '{total}');
 SELECT key_migration_phase('orders');
 SELECT * FROM key_migration_statements('orders');
@@ -100,5 +100,5 @@ SELECT step, table_name, action, tries FROM key_migration_log;
 SET client_min_messages = warning;
 DROP VIEW public.shape;
 DROP SCHEMA shop CASCADE;
-DELETE FROM key_migration;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -4,7 +4,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA "Shop";
 SET search_path = "Shop", public;
 CREATE TABLE "Orders" (
@@ -98,5 +98,5 @@ WHERE attrelid IN ('"Orders"'::regclass, 'item'::regclass, 'shipment'::regclass,
 ORDER BY attrelid::regclass::text COLLATE "C", attnum;
 SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = '"Orders"'::regclass;
 DROP SCHEMA "Shop" CASCADE;
-DELETE FROM key_migration;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

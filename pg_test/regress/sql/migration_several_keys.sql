@@ -4,7 +4,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE TABLE customers (
@@ -49,13 +49,13 @@ SELECT key_migration_add_key('customers', 'orders', include_columns => '{nothing
 \set VERBOSITY default
 SELECT key_migration_add_key('customers', 'vip');
 SELECT key_migration_add_reference('customers', 'log', '{about}', refers_to => 'orders');
-SELECT count(*) FROM key_migration_key;
+SELECT count(*) FROM keyspace_internal.key_migration_key;
 -- All of it taken back, and the second key added when the first is filled already.
 SELECT key_migration_add_key('customers', 'orders');
 CALL key_migration_advance('orders', through => 'prepared');
 CALL key_migration_rollback('orders');
 SELECT count(*) FROM pg_attribute WHERE attname LIKE '%\_new' AND attrelid::regclass::text IN ('customers', 'orders', 'line', 'log', 'vip');
-SELECT (SELECT count(*) FROM key_migration) AS migrations, (SELECT count(*) FROM key_migration_key) AS keys, (SELECT count(*) FROM key_migration_column) AS columns;
+SELECT (SELECT count(*) FROM keyspace_internal.key_migration) AS migrations, (SELECT count(*) FROM keyspace_internal.key_migration_key) AS keys, (SELECT count(*) FROM keyspace_internal.key_migration_column) AS columns;
 SELECT key_migration_create('customers', 'since');
 CALL key_migration_advance('customers', through => 'backfilled');
 SELECT key_migration_phase('customers');
@@ -66,8 +66,8 @@ SELECT key_migration_create('orders');
 \set VERBOSITY terse
 SELECT key_migration_add_reference('orders', 'log', '{about}', refers_to => 'orders');
 SELECT key_migration_add_reference('customers', 'log', '{customer}', refers_to => 'customers');
-SELECT relation::regclass, number, salt, include_columns FROM key_migration_key ORDER BY number;
-SELECT relation::regclass, attribute, key_relation::regclass, declared FROM key_migration_column ORDER BY relation::regclass::text COLLATE "C", attribute;
+SELECT relation::regclass, number, salt, include_columns FROM keyspace_internal.key_migration_key ORDER BY number;
+SELECT relation::regclass, attribute, key_relation::regclass, declared FROM keyspace_internal.key_migration_column ORDER BY relation::regclass::text COLLATE "C", attribute;
 -- Either table stands for the migration.
 SELECT step, phase, table_name, action, lock FROM key_migration_plan('orders') WHERE phase <> 'backfilled';
 SELECT detail FROM key_migration_plan('orders') WHERE step IS NULL;
@@ -117,9 +117,9 @@ FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid IN ('customers'::regclass, 'orders'::regclass, 'line'::regclass, 'log'::regclass, 'vip'::regclass) AND attnum > 0 AND NOT attisdropped
 ORDER BY attrelid::regclass::text COLLATE "C", attname COLLATE "C";
 SELECT count(*) FROM line JOIN orders AS o ON o.id = order_id JOIN customers AS c ON c.id = o.customer_id AND c.id = line.customer_id;
-SELECT count(*) FROM key_migration_key;
+SELECT count(*) FROM keyspace_internal.key_migration_key;
 -- What is a key already is none to be migrated.
 SELECT key_migration_create('vip', 'since');
 DROP SCHEMA shop CASCADE;
-DELETE FROM key_migration;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

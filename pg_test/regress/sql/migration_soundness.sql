@@ -1,7 +1,7 @@
 -- What a migration writes, and as whom: its one column, of the type of its target, and nothing else.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA sound;
 SET search_path = sound, public;
 -- fault_a02_type_of_the_target: what is written into a column has the type of the target, or is not written.
@@ -106,7 +106,7 @@ INSERT INTO post (id, created_at, size) VALUES (501, '2024-01-01', 1);
 COMMIT;
 SELECT post_id_new = id_new AS same FROM remark JOIN post ON post.id = post_id WHERE remark.id = 502;
 DROP TABLE remark, post CASCADE;
-DELETE FROM key_migration;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
 -- fault_a06_code_of_owners_runs_as_owners: what belongs to a table runs as its owner, and can do nothing else.
 CREATE ROLE owner_a06;
 GRANT CREATE, USAGE ON SCHEMA sound TO owner_a06;
@@ -174,7 +174,8 @@ DROP TABLE careless;
 -- fault_a07_late_rows: the trigger writes its one column, with nobody's rights, and no trigger fires.
 CREATE ROLE owner_of_database;
 GRANT CREATE, USAGE ON SCHEMA sound TO owner_of_database;
-GRANT EXECUTE ON FUNCTION key_migration_late(), key_migration_reference(), key_migration_key() TO owner_of_database;
+GRANT USAGE ON SCHEMA keyspace_internal TO owner_of_database;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_late(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_key() TO owner_of_database;
 SET SESSION AUTHORIZATION owner_a06;
 CREATE TABLE root (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, id_new uuid UNIQUE);
 CREATE TABLE victim (id bigint PRIMARY KEY, root_id bigint, root_id_new uuid);
@@ -187,7 +188,7 @@ CREATE TRIGGER steal_later AFTER UPDATE ON victim FOR EACH ROW EXECUTE FUNCTION 
 DO $$
 BEGIN
     EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON victim DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
-        'EXECUTE FUNCTION key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'victim'::regclass::oid, '', 'root'::regclass::oid);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'victim'::regclass::oid, '', 'root'::regclass::oid);
 END $$;
 INSERT INTO victim VALUES (1, 1);
 SELECT * FROM victim;
@@ -196,9 +197,9 @@ CREATE TABLE mine (id bigint, root_id bigint, root_id_new uuid);
 DO $$
 BEGIN
     EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON mine FOR EACH ROW '
-        'EXECUTE FUNCTION key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
     EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
-        'EXECUTE FUNCTION key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
 END $$;
 INSERT INTO mine VALUES (1, 1);
 ALTER TABLE mine DISABLE TRIGGER look;
@@ -239,7 +240,8 @@ REVOKE SELECT ON root FROM owner_of_database;
 CALL key_migration_advance('root', through => 'validated');
 INSERT INTO mine VALUES (9, 1);
 CALL key_migration_rollback('root');
-REVOKE ALL ON FUNCTION key_migration_late(), key_migration_reference(), key_migration_key() FROM owner_of_database;
+REVOKE USAGE ON SCHEMA keyspace_internal FROM owner_of_database;
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_late(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_key() FROM owner_of_database;
 DROP SCHEMA sound CASCADE;
 DROP ROLE owner_a06, owner_of_database;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -3,7 +3,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE TABLE customer (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), favourite bigint);
@@ -63,5 +63,5 @@ SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull
 WHERE attrelid IN ('customer'::regclass, 'orders'::regclass) AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2;
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'shop'::regnamespace AND contype <> 'n' ORDER BY 1;
 DROP SCHEMA shop CASCADE;
-DELETE FROM key_migration;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -4,7 +4,7 @@
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SET row_security = on;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 CREATE SCHEMA shop;
 SET search_path = shop, public;
 CREATE ROLE regress_clerk;
@@ -78,5 +78,5 @@ INSERT INTO orders DEFAULT VALUES RETURNING "Total";
 RESET ROLE;
 DROP SCHEMA shop CASCADE;
 DROP ROLE regress_clerk;
-DELETE FROM key_migration;
-DELETE FROM key_migration_step;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

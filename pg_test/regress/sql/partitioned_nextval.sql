@@ -85,12 +85,12 @@ INSERT INTO t (v) VALUES (7);
 RESET ROLE;
 GRANT USAGE ON SEQUENCE untouched TO regress_keyspace_writer;
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
-REVOKE SELECT ON interleaved_node FROM PUBLIC;
+REVOKE USAGE ON SCHEMA keyspace_internal FROM PUBLIC;
 SET ROLE regress_keyspace_writer;
 INSERT INTO t (v) VALUES (8);
 RESET ROLE;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
-GRANT SELECT ON interleaved_node TO PUBLIC;
+GRANT USAGE ON SCHEMA keyspace_internal TO PUBLIC;
 SELECT bool_and(id % 2 = 0) AS in_class, max(v) FROM t;
 -- Every row and every execution draws anew.
 PREPARE draw AS SELECT partitioned_nextval('s');

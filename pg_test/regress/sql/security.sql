@@ -34,31 +34,21 @@ DROP FUNCTION keyspace.partitioned_nextval(regclass);
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 -- Nothing is SECURITY DEFINER.
-SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'keyspace'::regnamespace AND p.prosecdef;
+SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace IN ('keyspace'::regnamespace, 'keyspace_internal'::regnamespace) AND p.prosecdef;
 -- What is revoked from PUBLIC: functions that only triggers call.
 SELECT p.oid::regprocedure AS not_for_public, p.prorettype::regtype AS returns
-FROM pg_proc p WHERE p.pronamespace = 'keyspace'::regnamespace AND NOT has_function_privilege('regress_guest', p.oid, 'EXECUTE')
+FROM pg_proc p WHERE p.pronamespace IN ('keyspace'::regnamespace, 'keyspace_internal'::regnamespace) AND NOT has_function_privilege('regress_guest', p.oid, 'EXECUTE')
 ORDER BY p.proname COLLATE "C";
 -- Every other function is everybody's; what it does needs rights of its own.
 SELECT count(*) > 60 AS for_public
 FROM pg_proc p WHERE p.pronamespace = 'keyspace'::regnamespace AND has_function_privilege('regress_guest', p.oid, 'EXECUTE');
--- Tables and views: the privileges of everybody and of the owner of the database, and of nobody else.
-SELECT c.relname, CASE WHEN a.grantee = 0 THEN 'public' ELSE a.grantee::regrole::text END AS grantee,
+-- Tables and views: the privileges of everybody but the owner. Views are everybody's, tables are nobody's.
+SELECT c.relname, c.relkind, CASE WHEN a.grantee = 0 THEN 'public' ELSE a.grantee::regrole::text END AS grantee,
        string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) AS privileges, bool_or(a.is_grantable) AS grantable
 FROM pg_class c CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
-WHERE c.relnamespace = 'keyspace'::regnamespace AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
-GROUP BY 1, 2 ORDER BY c.relname COLLATE "C", 2;
--- Columns that everybody may read of a table that is not everybody's.
-SELECT c.relname, string_agg(a.attname::text, ', ' ORDER BY a.attnum) AS for_public
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = 'keyspace'::regnamespace AND c.relkind = 'r' AND NOT has_table_privilege('regress_guest', c.oid, 'SELECT')
-  AND has_column_privilege('regress_guest', c.oid, a.attnum, 'SELECT')
-GROUP BY 1 ORDER BY 1;
-SELECT c.relname, string_agg(a.attname::text, ', ' ORDER BY a.attnum) AS not_for_public
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = 'keyspace'::regnamespace AND c.relkind = 'r'
-  AND NOT has_column_privilege('regress_guest', c.oid, a.attnum, 'SELECT')
-GROUP BY 1 ORDER BY 1;
+WHERE c.relnamespace IN ('keyspace'::regnamespace, 'keyspace_internal'::regnamespace) AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
+GROUP BY 1, 2, 3 ORDER BY c.relname COLLATE "C", 3;
+SELECT count(*) AS tables FROM pg_class c WHERE c.relnamespace = 'keyspace_internal'::regnamespace AND c.relkind = 'r';
 
 --
 -- Everybody
@@ -68,8 +58,7 @@ SELECT ulid() < ulid() AS keys, uuid_cmp(keyspace.uuidv7(), keyspace.uuidv7()) <
 SELECT sequence, in_order, next_value, findings FROM interleaved_sequences ORDER BY 1;
 SELECT count(*) AS nodes FROM interleaved_node;
 SELECT count(*) AS set_ups FROM interleaved_setup_progress;
-SELECT sequence, increment FROM interleaved_sequence;
-SELECT in_use FROM interleaved_sequence;
+SELECT in_use FROM keyspace_internal.interleaved_sequence;
 \echo :LAST_ERROR_SQLSTATE
 SELECT action, detail FROM setup_interleaved_sequences(2, dry_run => true);
 -- But it can change nothing, and sees no value of what it may not read.
@@ -77,32 +66,32 @@ SELECT setup_interleaved_sequences(2);
 \echo :LAST_ERROR_SQLSTATE
 CALL setup_interleaved_sequences_in_batches(2);
 \echo :LAST_ERROR_SQLSTATE
-SELECT setup_interleaved_sequences_begin(2, 2, NULL, NULL, NULL, NULL, '{}', 0, false, '1 s', 1);
+SELECT keyspace_internal.setup_interleaved_sequences_begin(2, 2, NULL, NULL, NULL, NULL, '{}', 0, false, '1 s', 1);
 \echo :LAST_ERROR_SQLSTATE
 SELECT confirm_interleaved_node();
 \echo :LAST_ERROR_SQLSTATE
 SELECT partitioned_nextval('shop.orders_id_seq', 1, 2);
 \echo :LAST_ERROR_SQLSTATE
-INSERT INTO interleaved_node VALUES (1, 1, 1, 2);
+INSERT INTO keyspace_internal.interleaved_node VALUES (1, 1, 1, 2);
 \echo :LAST_ERROR_SQLSTATE
-UPDATE interleaved_sequence SET increment = 1;
+INSERT INTO interleaved_node (node, nodes) VALUES (1, 2);
 \echo :LAST_ERROR_SQLSTATE
-DELETE FROM interleaved_feed;
+UPDATE keyspace_internal.interleaved_sequence SET increment = 1;
 \echo :LAST_ERROR_SQLSTATE
-TRUNCATE interleaved_setup;
+DELETE FROM keyspace_internal.interleaved_feed;
+\echo :LAST_ERROR_SQLSTATE
+TRUNCATE keyspace_internal.interleaved_setup;
 \echo :LAST_ERROR_SQLSTATE
 SET pg_keyspace.node = 1;
 \echo :LAST_ERROR_SQLSTATE
-SELECT interleaved_node_changed();
-\echo :LAST_ERROR_SQLSTATE
-SELECT interleaved_not_replicated();
+SELECT keyspace_internal.library_only();
 \echo :LAST_ERROR_SQLSTATE
 CREATE TEMP TABLE own (id serial PRIMARY KEY);
-CREATE TRIGGER changed AFTER INSERT ON own EXECUTE FUNCTION interleaved_node_changed();
+CREATE TRIGGER changed BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION keyspace_internal.library_only();
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 -- Trigger functions are no functions for a superuser either.
-SELECT interleaved_not_replicated();
+SELECT keyspace_internal.library_only();
 \echo :LAST_ERROR_SQLSTATE
 
 --
@@ -118,6 +107,16 @@ SELECT setup_interleaved_sequences(2, sequences => '{shop.parcel_id_seq}');
 SELECT interleave_new_sequences(true);
 SELECT interleave_new_sequences(false);
 SET pg_keyspace.node = 1;
+\echo :LAST_ERROR_SQLSTATE
+-- What he may do the library does for him: the tables are not his.
+SELECT in_use FROM keyspace_internal.interleaved_sequence;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE keyspace_internal.interleaved_node SET node = 1;
+\echo :LAST_ERROR_SQLSTATE
+UPDATE keyspace.interleaved_node SET node = 1;
+\echo :LAST_ERROR_SQLSTATE
+-- fault_a11_the_state_of_a_migration_is_not_the_owners
+UPDATE keyspace_internal.key_migration_column SET new_attribute = 1;
 \echo :LAST_ERROR_SQLSTATE
 --
 -- The owner of a sequence or of a table
@@ -153,7 +152,18 @@ SELECT key_migration_create('shop.sale');
 CALL key_migration_advance('shop.sale', through => 'prepared');
 SET ROLE regress_guest;
 SELECT count(*) > 0 AS steps FROM key_migration_plan('shop.sale') WHERE step IS NOT NULL;
-SELECT phase FROM key_migration_progress;
+-- fault_a15_errors_are_not_for_everybody: of a migration those are told who may carry it out, own its table, or read all statistics.
+SELECT count(*) AS told FROM key_migration_progress;
+SELECT count(*) AS told FROM key_migration_log;
+SELECT last_error FROM keyspace_internal.key_migration;
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+GRANT pg_monitor TO regress_guest;
+SET ROLE regress_guest;
+SELECT phase, last_error FROM key_migration_progress;
+RESET ROLE;
+REVOKE pg_monitor FROM regress_guest;
+SET ROLE regress_guest;
 SELECT count(*) > 0 AS statements FROM key_migration_statements('shop.sale');
 SELECT key_migration_set('shop.sale', paused => true);
 \echo :LAST_ERROR_SQLSTATE
@@ -169,18 +179,19 @@ SELECT key_migration_add_reference('shop.sale', 'shop.parcel', '{id}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_add_key('shop.sale', 'shop.parcel');
 \echo :LAST_ERROR_SQLSTATE
-SELECT key_migration_begin('shop.sale', 'roll back', NULL, NULL, NULL);
+SELECT keyspace_internal.key_migration_begin('shop.sale', 'roll back', NULL, NULL, NULL);
 \echo :LAST_ERROR_SQLSTATE
-SELECT key_migration_next();
+SELECT keyspace_internal.key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
+\set SHOW_CONTEXT never
 SELECT * FROM key_migration_verify('shop.sale');
 \echo :LAST_ERROR_SQLSTATE
-DELETE FROM key_migration;
+DELETE FROM keyspace_internal.key_migration;
 \echo :LAST_ERROR_SQLSTATE
 SET pg_keyspace.stop_at = 'backfilled: saved';
 \echo :LAST_ERROR_SQLSTATE
 CREATE TABLE pg_temp.late (id int, id_new uuid);
-CREATE TRIGGER late AFTER INSERT ON pg_temp.late FOR EACH ROW EXECUTE FUNCTION key_migration_late();
+CREATE TRIGGER late AFTER INSERT ON pg_temp.late FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_late();
 \echo :LAST_ERROR_SQLSTATE
 -- Whoever may write rows needs no right of ours for the triggers.
 RESET ROLE;
@@ -191,6 +202,44 @@ INSERT INTO shop.sale DEFAULT VALUES RETURNING id, id_new IS NOT NULL AS has_key
 RESET ROLE;
 SET ROLE regress_owner;
 CALL key_migration_rollback('shop.sale');
+--
+-- fault_a12_a_procedure_that_ends_between_two_steps keeps nothing: not its lock, and not its state
+--
+SELECT key_migration_create('shop.sale');
+BEGIN;
+SELECT keyspace_internal.key_migration_begin('shop.sale', 'advance', 'prepared', NULL, NULL);
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+ROLLBACK;
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+SELECT keyspace_internal.key_migration_next();
+\echo :LAST_ERROR_SQLSTATE
+-- Not even where its parts are called by hand, and the next transaction has nothing to do with it.
+SELECT keyspace_internal.key_migration_begin('shop.sale', 'advance', 'prepared', NULL, NULL);
+SELECT 1 AS something_else;
+SELECT keyspace_internal.key_migration_next();
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+-- A constraint that is checked at the COMMIT within the procedure.
+CREATE TABLE shop.item (id int PRIMARY KEY, sale int, created_at timestamptz NOT NULL DEFAULT '2024-01-01');
+CREATE FUNCTION shop.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused at the end'; END $$;
+CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON shop.item DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shop.refuse();
+INSERT INTO shop.item VALUES (1, 1);
+SELECT key_migration_create('shop.item', fire_triggers => true);
+CALL key_migration_advance('shop.item', through => 'prepared');
+CALL key_migration_advance('shop.item', through => 'backfilled');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.item'::regclass AND pid = pg_backend_pid();
+SELECT state FROM key_migration_progress WHERE migration = 'shop.item'::regclass;
+CALL key_migration_rollback('shop.item');
+CALL key_migration_rollback('shop.sale');
+--
+-- fault_a16_locks_are_only_for_those_who_do_the_work: advisory locks, which everybody can take, are in nobody's way
+--
+SET ROLE regress_guest;
+SELECT pg_try_advisory_lock(x'6b65797370616365'::bigint) AND pg_try_advisory_lock(1801812333, 'shop.sale'::regclass::int) AS taken;
+SET ROLE regress_owner;
+SELECT count(*) > 0 AS set_up FROM setup_interleaved_sequences(2, sequences => '{shop.orders_id_seq}');
+SELECT pg_advisory_unlock_all();
 --
 -- USAGE on a sequence, and nothing else
 --

@@ -106,7 +106,7 @@ BEGIN;
 CALL setup_interleaved_sequences_in_batches(2, schemas => '{bad}');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
-SELECT setup_interleaved_sequences_step();
+SELECT keyspace_internal.setup_interleaved_sequences_step();
 \echo :LAST_ERROR_SQLSTATE
 -- A snapshot that hides what others have committed since.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -136,7 +136,7 @@ CALL setup_interleaved_sequences_in_batches(2, sequences => '{item_id_seq}');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 BEGIN;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 SET LOCAL ROLE regress_keyspace_user;
 CREATE SEQUENCE mine;
 SELECT setup_interleaved_sequences(2, sequences => '{mine}');

@@ -16,9 +16,9 @@ SELECT node, nodes, state, sequences, altered, failed, current_sequence, tries, 
 FROM interleaved_setup_progress;
 -- Again: what is in order takes no transaction, and nothing is written.
 DROP SEQUENCE full_up;
-SELECT xmin AS progress_row FROM interleaved_setup \gset
+SELECT xmin AS progress_row FROM keyspace_internal.interleaved_setup \gset
 CALL setup_interleaved_sequences_in_batches(2, schemas => '{batch}');
-SELECT xmin = :'progress_row' AS same_row FROM interleaved_setup;
+SELECT xmin = :'progress_row' AS same_row FROM keyspace_internal.interleaved_setup;
 -- New ones alone.
 CREATE SEQUENCE later;
 CALL setup_interleaved_sequences_in_batches(2, schemas => '{batch}', feeds => '{"later": ["a.id"]}');

@@ -36,9 +36,9 @@ SELECT action, fed_columns FROM setup_interleaved_sequences(2, sequences => '{do
 INSERT INTO doc VALUES (7), (20);
 SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'doc_no'::regclass;
 SELECT action, restart, detail FROM setup_interleaved_sequences(2, sequences => '{doc_no}');
-SELECT sequence::regclass, relation::regclass, attribute FROM interleaved_feed WHERE sequence = 'doc_no'::regclass;
+SELECT sequence::regclass, relation::regclass, attribute FROM keyspace_internal.interleaved_feed WHERE sequence = 'doc_no'::regclass;
 SELECT action, in_use, restart, fed_columns FROM reset_interleaved_sequences('{doc_no}');
-SELECT count(*) FROM interleaved_feed WHERE sequence = 'doc_no'::regclass;
+SELECT count(*) FROM keyspace_internal.interleaved_feed WHERE sequence = 'doc_no'::regclass;
 -- A feed whose column or table is gone is none.
 CREATE TABLE gone (no int, note text);
 SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{doc_no}', feeds => '{"doc_no": ["gone.no"]}');

@@ -20,7 +20,7 @@ INSERT INTO one VALUES (77);
 SELECT setval('one_id_seq', 5);
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{one_id_seq}');
 SELECT sequence::oid::regclass, increment, former_increment, former_start, former_min_value, former_max_value, in_use, restart
-FROM interleaved_sequence s WHERE s.sequence IN (SELECT oid FROM pg_class WHERE relnamespace = 'back'::regnamespace) ORDER BY s.sequence;
+FROM keyspace_internal.interleaved_sequence s WHERE s.sequence IN (SELECT oid FROM pg_class WHERE relnamespace = 'back'::regnamespace) ORDER BY s.sequence;
 SELECT sequence, action, in_use, restart, old_increment, new_increment, detail
 FROM reset_interleaved_sequences('{one_id_seq, wheel, untouched}', dry_run => true);
 SELECT sequence, action, restart, ddl FROM reset_interleaved_sequences('{one_id_seq, wheel, down, pooled, own_step, untouched}');
@@ -47,7 +47,7 @@ ROLLBACK;
 -- Without records, as after DROP EXTENSION, a step is not taken for that of a set-up.
 BEGIN;
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{down}');
-DELETE FROM interleaved_sequence;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.interleaved_sequence');
 SELECT action, detail, ddl FROM reset_interleaved_sequences('{down}');
 ROLLBACK;
 -- What is used up is no obstacle, and a cycle goes on where it stands.
@@ -69,7 +69,7 @@ SELECT action, new_increment FROM reset_interleaved_sequences('{theirs_id_seq}')
 SELECT sequence, action, in_use, restart, values_left, percent_used, last_value FROM reset_interleaved_sequences('{one_id_seq}', dry_run => true);
 SELECT sequence, action, in_use, restart, values_left, percent_used, last_value FROM setup_interleaved_sequences(2, sequences => '{one_id_seq}', dry_run => true);
 SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'one_id_seq'::regclass;
-SELECT in_use FROM interleaved_sequence;
+SELECT in_use FROM keyspace_internal.interleaved_sequence;
 RESET ROLE;
 DROP SCHEMA back CASCADE;
 DROP ROLE regress_keyspace_owner;

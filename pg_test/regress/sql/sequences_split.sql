@@ -18,7 +18,7 @@ SELECT nextval('pooled'), nextval('pooled');
 -- trap_s34: node 2 of 2 becomes node 2 of 4; node 4 of 4 is free.
 SELECT sequence, action, restart, detail, ddl FROM split_interleaved_sequences(dry_run => true) WHERE sequence::text !~ '\.';
 SELECT sequence, action, restart, detail FROM split_interleaved_sequences() WHERE sequence::text !~ '\.';
-SELECT node, nodes FROM interleaved_node WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database());
+SELECT node, nodes FROM interleaved_node;
 INSERT INTO orders SELECT FROM generate_series(1, 3) RETURNING id;
 INSERT INTO ticket SELECT FROM generate_series(1, 3) RETURNING id;
 SELECT sequence, in_order, findings FROM interleaved_sequences WHERE sequence::text !~ '\.';
@@ -50,18 +50,18 @@ ROLLBACK;
 SET pg_keyspace.node = 3;
 SET pg_keyspace.nodes = 3;
 BEGIN;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 SELECT * FROM split_interleaved_sequences();
 ROLLBACK;
 RESET pg_keyspace.node;
 RESET pg_keyspace.nodes;
 BEGIN;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 SELECT * FROM split_interleaved_sequences();
 ROLLBACK;
 
 -- The way back keeps above everything.
 SELECT sequence, action, restart, new_increment FROM reset_interleaved_sequences('{orders_id_seq, pooled, down_no}');
-UPDATE interleaved_node SET node = 2, nodes = 2;
+CALL keyspace_test.become_node(2, 2);
 \set VERBOSITY terse
 DROP SCHEMA split CASCADE;

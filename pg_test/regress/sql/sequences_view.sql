@@ -58,7 +58,7 @@ WHERE sequence IN ('watch.fine_id_seq'::regclass, 'watch.fresh_id_seq'::regclass
 RESET ROLE;
 -- Without a node nothing is said of classes.
 BEGIN;
-DELETE FROM interleaved_node;
+CALL keyspace_test.forget_node();
 SELECT DISTINCT in_order, node FROM interleaved_sequences;
 ROLLBACK;
 DROP SCHEMA watch CASCADE;

@@ -35,8 +35,10 @@ SELECT '017f22e2-79b0-7cc3-98c4-dc0c0c07398f'::uuid::ulid;
 SELECT date_trunc('milliseconds', '017f22e2-79b0-7cc3-98c4-dc0c0c07398f'::uuid::ulid::timestamptz);
 SELECT '01ARZ3NDEKTSV4RRFFQ69G5FAV'::text::ulid::text, pg_typeof('01ARZ3NDEKTSV4RRFFQ69G5FAV'::ulid::varchar);
 -- None is implicit.
+-- Core's own words, which are others in each version.
+\set VERBOSITY sqlstate
 SELECT '01ARZ3NDEKTSV4RRFFQ69G5FAV'::ulid = '01563e3a-b5d3-d676-4c61-efb99302bd5b'::uuid;
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 SELECT castsource::regtype, casttarget::regtype, castcontext, castmethod FROM pg_cast
 WHERE 'ulid'::regtype IN (castsource, casttarget) ORDER BY 1, 2;
 -- The order of the bytes is that of the text.

@@ -77,11 +77,12 @@ pub(super) fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()
 
 pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
     let mut client = server.connect(database)?;
-    // As JSON, since PostgreSQL 18 counts each kind of conflict and 16 and 17 do not.
+    // As JSON, since PostgreSQL 18 counts each kind of conflict and 16 and 17 do not, and 19 errors of tables and of
+    // sequences each for itself.
     let query = "SELECT coalesce(sum(value::text::bigint), 0)::bigint, \
                         coalesce(sum(value::text::bigint) FILTER (WHERE key NOT LIKE 'confl\\_%'), 0)::bigint \
                  FROM pg_stat_subscription_stats s, jsonb_each(to_jsonb(s)) \
-                 WHERE key IN ('apply_error_count', 'sync_error_count') OR key LIKE 'confl\\_%'";
+                 WHERE key IN ('apply_error_count', 'sync_error_count', 'sync_table_error_count', 'sync_seq_error_count') OR key LIKE 'confl\\_%'";
     let row = client.query_one(query, &[]).context("could not read the statistics of the subscriptions")?;
     let (counted, errors): (i64, i64) = (row.get(0), row.get(1));
     // The statistics do not tell of which table they are, and come later than the log.

@@ -160,7 +160,7 @@ fn it_goes_on_after_a_cancellation_a_lost_session_and_a_crash() {
         assert!(altered > done && left > 0, "{end:?}: {altered} after {done}, {left} left");
         done = altered;
         // The lock has been given back.
-        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 'keyspace_internal.interleaved_setup'::regclass";
         assert_eq!(crate::number(&mut client, held), 0, "after {end:?}");
     }
     client.batch_execute(CALL).unwrap();
@@ -202,7 +202,10 @@ fn a_session_that_ends_between_two_transactions_takes_nothing_with_it() {
         let error = client.batch_execute(CALL).unwrap_err();
         assert_eq!(code(&error), "55006", "{error}");
     }
-    wait_until(&mut client, "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')");
+    wait_until(
+        &mut client,
+        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'object' AND classid = 'keyspace_internal.interleaved_setup'::regclass)",
+    );
     client.batch_execute(CALL).unwrap();
     assert_eq!(in_order(&mut client), (3, 0));
     assert!(!server.log().unwrap().contains("terminated by signal"), "no backend crashed");

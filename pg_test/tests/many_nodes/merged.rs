@@ -57,15 +57,24 @@ fn without_interleaving_the_same_values_are_found() {
     let nodes = Nodes::start(by_chance(&mut chance("no set-up")), 2);
     let drawn = nodes.write_while(50, |is_set_up| {
         // Said to be set up, and not.
-        let node = |node| format!("INSERT INTO interleaved_node SELECT system_identifier, d.oid, {node}, 2
-                                   FROM pg_control_system(), pg_database d WHERE datname = current_database()");
+        let node = |node| {
+            format!(
+                "CREATE EXTENSION pg_keyspace_test;
+                 CALL keyspace_test.by_hand($$INSERT INTO keyspace_internal.interleaved_node
+                     SELECT system_identifier, d.oid, {node}, 2
+                     FROM pg_control_system(), pg_database d WHERE datname = current_database()$$)"
+            )
+        };
         for at in [1, 2] {
             nodes.connect(at).batch_execute(&node(at)).unwrap();
         }
         for (at, flag) in is_set_up.iter().enumerate() {
             // Rows that were brought along would end the writers; and both begin anew, so that they meet.
             for table in &nodes.schema.tables {
-                nodes.connect(at + 1).batch_execute(&format!("TRUNCATE {} RESTART IDENTITY", table.name)).unwrap();
+                nodes
+                    .connect(at + 1)
+                    .batch_execute(&format!("TRUNCATE {} RESTART IDENTITY", table.name))
+                    .unwrap();
             }
             flag.store(true, Ordering::SeqCst);
         }

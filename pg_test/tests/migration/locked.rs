@@ -94,7 +94,10 @@ fn a_migration_is_paused_and_resumed_and_two_are_kept_apart() {
             let call = "CALL key_migration_advance('orders', through => 'backfilled')";
             server.connect(DATABASE).unwrap().batch_execute(call).unwrap();
         });
-        wait_until(&mut client, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory'");
+        wait_until(
+            &mut client,
+            "SELECT count(*) = 1 FROM pg_locks WHERE classid = 'keyspace_internal.key_migration'::regclass",
+        );
         let error = client.batch_execute("CALL key_migration_advance('orders')").unwrap_err();
         assert_eq!(error.code().map(|code| code.code().to_owned()).as_deref(), Some("55006"), "{error}");
         assert_eq!(phase(&mut client), "planned");

@@ -137,7 +137,7 @@ fn take_to(client: &mut Client, statement: &str, back: bool) {
 }
 
 fn exists(client: &mut Client) -> bool {
-    number(client, "SELECT count(*) FROM key_migration WHERE finalized_at IS NULL") > 0
+    number(client, "SELECT count(*) FROM keyspace_internal.key_migration WHERE finalized_at IS NULL") > 0
 }
 
 fn whole_path(victim: Victim) {

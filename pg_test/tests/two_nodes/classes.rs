@@ -50,7 +50,8 @@ fn trap_s46_the_other_nodes_row_does_no_harm() {
     for (client, node) in pair.clients().iter_mut().zip([1_i64, 2]) {
         let value: i64 = client.query_one("SELECT partitioned_nextval('ticket_no')", &[]).unwrap().get(0);
         assert_eq!(value % 2, node % 2);
-        let rows: i64 = client.query_one("SELECT count(*) FROM interleaved_node", &[]).unwrap().get(0);
+        let rows: i64 =
+            client.query_one("SELECT count(*) FROM keyspace_internal.interleaved_node", &[]).unwrap().get(0);
         assert_eq!(rows, 1);
         // A second set-up as the same node still finds its own row, and nothing to do.
         let query =

@@ -163,7 +163,7 @@ fn carry_out(
         Task::Guard(_) => c"guard_interleaved_sequences()",
         Task::Unguard => c"unguard_interleaved_sequences()",
     })?;
-    let _lock = SetupLock::take()?;
+    let _lock = SetupLock::take(function)?;
     let steps = plan()?;
     check(&steps)?;
     let wanted = Locks::of(&steps);

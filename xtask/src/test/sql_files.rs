@@ -160,7 +160,7 @@ pub fn run(
         .arg(format!("--bindir={}", tree.bindir().display()))
         .arg(format!("--host={}", server.socket_dir().display()))
         .args(["--port=5432", "--user=postgres", "--dbname=pg_keyspace_regression"])
-        .arg("--load-extension=pg_keyspace")
+        .args(["--load-extension=pg_keyspace", "--load-extension=pg_keyspace_test"])
         .args(&names)
         .stdin(Stdio::null())
         .output()

@@ -174,10 +174,11 @@ impl Range {
     }
 }
 
-/// The expression that derives a key from the row that it is the key of, which has this alias.
+/// The expression that derives a key from the row that it is the key of, which has this alias. Every argument is of the
+/// type that the function is declared with, so that no other function of its name can be meant.
 pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
     format!(
-        "{}.{}({alias}.{}, {alias}.{}, {})",
+        "{}.{}({alias}.{}::pg_catalog.timestamptz, {alias}.{}::pg_catalog.int8, {}::pg_catalog.text)",
         scope.facts.extension_schema,
         scope.options.target.derivation(),
         quoted(&key.timestamp.name),

@@ -9,6 +9,8 @@ use crate::error::{Error, SqlState};
 pub struct Facts {
     /// The schema of the extension, quoted where needed.
     pub extension_schema: String,
+    /// The schema of the functions that are parts of others, triggers among them, quoted where needed.
+    pub internal_schema: String,
     /// The major version of the server.
     pub major: i32,
     /// The least and the greatest number of keys, each with the table whose key it is.

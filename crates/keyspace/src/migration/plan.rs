@@ -338,7 +338,7 @@ pub(super) fn create_trigger_statements(
     for wanted in triggers(scope, member, key_leads) {
         let name = quoted(&wanted.name);
         let arguments: Vec<String> = wanted.arguments.iter().map(|argument| literal(argument)).collect();
-        let call = format!("{}.{}({})", scope.facts.extension_schema, wanted.function, arguments.join(", "));
+        let call = format!("{}.{}({})", scope.facts.internal_schema, wanted.function, arguments.join(", "));
         statements.push(if wanted.kind & BEFORE == 0 {
             format!(
                 "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
@@ -581,8 +581,11 @@ fn foreign_key_sql(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &
 fn verify(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     let root = scope.root();
     let name = qualified(&root.schema, &root.name);
-    let statement =
-        format!("SELECT * FROM {}.key_migration_verify({})", scope.facts.extension_schema, literal(&name));
+    let statement = format!(
+        "SELECT * FROM {}.key_migration_verify({}::pg_catalog.regclass)",
+        scope.facts.extension_schema,
+        literal(&name)
+    );
     let mut step = Step::new(Phase::Verified, root, "compare all values", vec![statement]);
     step.lock = Some(Lock::AccessShare);
     step.rows = scope.tables().iter().map(|table| table.rows).fold(0, i64::saturating_add);

@@ -279,13 +279,13 @@ fn drop_constraint(table: &Table, name: &str) -> String {
 /// The steps for a plan.
 pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     let root = scope.root();
-    let name = literal(&qualified(&root.schema, &root.name));
+    let name = format!("{}::pg_catalog.regclass", literal(&qualified(&root.schema, &root.name)));
     let schema = &scope.facts.extension_schema;
     let mut step = Step::new(
         Phase::CutOver,
         root,
         "cut over",
-        vec![format!("CALL {schema}.key_migration_cutover({name})")],
+        vec![format!("CALL {schema}.key_migration_cutover({name}, way => 'rename'::pg_catalog.text)")],
     );
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;
@@ -297,7 +297,9 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         Phase::Finalized,
         root,
         "drop the old columns",
-        vec![format!("CALL {schema}.key_migration_finalize({name}, confirm => {confirm})")],
+        vec![format!(
+            "CALL {schema}.key_migration_finalize({name}, confirm => {confirm}::pg_catalog.text, keep_numbers => false)"
+        )],
     );
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;

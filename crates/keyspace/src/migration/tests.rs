@@ -81,6 +81,7 @@ fn foreign_key(name: &str, child: (u32, &[i16]), parent: (u32, &[i16])) -> Forei
 fn shop() -> Facts {
     Facts {
         extension_schema: "keyspace".to_owned(),
+        internal_schema: "keyspace_internal".to_owned(),
         major: 15,
         key_ranges: vec![(ORDERS, 1, 1_000)],
         strays: Vec::new(),
@@ -134,13 +135,13 @@ fn the_articles_case() {
     assert_eq!(prepared[0], "ALTER TABLE shop.orders ADD COLUMN id_new uuid, ADD COLUMN replaces_new uuid");
     assert!(prepared.contains(
         &"CREATE TRIGGER \"~key_migration_insert_3\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \
-          keyspace.key_migration_reference('10', 'number', 'uuid', 'shop.orders', '3', '5', '10', '1', '4', '2')"
+          keyspace_internal.key_migration_reference('10', 'number', 'uuid', 'shop.orders', '3', '5', '10', '1', '4', '2')"
             .to_owned()
     ));
     assert_eq!(
         statements(&facts, &options, Phase::Backfilled)[2],
         "UPDATE ONLY shop.\"Audit\" AS t SET order_id_new = (SELECT COALESCE(p.id_new, \
-         keyspace.key_migration_uuid(p.created_at, p.id, 'shop.orders')) FROM shop.orders AS p \
+         keyspace.key_migration_uuid(p.created_at::pg_catalog.timestamptz, p.id::pg_catalog.int8, 'shop.orders'::pg_catalog.text)) FROM shop.orders AS p \
          WHERE p.id OPERATOR(pg_catalog.=) t.order_id) \
          WHERE t.ctid OPERATOR(pg_catalog.>=) '(0,0)'::pg_catalog.tid \
          AND t.ctid OPERATOR(pg_catalog.<) '(128,0)'::pg_catalog.tid AND t.order_id_new IS NULL"
@@ -528,7 +529,7 @@ fn several_keys_go_together() {
     // Each column is bound to the key that it refers to.
     assert!(prepared.contains(
         &"CREATE TRIGGER \"~key_migration_insert_4\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \
-          keyspace.key_migration_reference('10', 'number', 'uuid', 'shop.customers', '4', '7', '30', '1', '3', '2')"
+          keyspace_internal.key_migration_reference('10', 'number', 'uuid', 'shop.customers', '4', '7', '30', '1', '3', '2')"
             .to_owned()
     ));
     // A table is gone through once for all of its columns.
@@ -536,7 +537,7 @@ fn several_keys_go_together() {
     let updates: Vec<&String> = filled.iter().filter(|one| one.starts_with("UPDATE")).collect();
     assert_eq!(updates.len(), 3, "{updates:#?}");
     assert!(
-        updates[0].contains("keyspace.key_migration_uuid(p.since, p.id, 'shop.customers')"),
+        updates[0].contains("keyspace.key_migration_uuid(p.since::pg_catalog.timestamptz, p.id::pg_catalog.int8, 'shop.customers'::pg_catalog.text)"),
         "{}",
         updates[0]
     );

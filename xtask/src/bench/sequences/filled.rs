@@ -17,8 +17,13 @@ const ALTER: &str = "INCREMENT BY 2 START WITH 1 RESTART WITH 21";
 const UNDO: &str = "INCREMENT BY 1 START WITH 1 RESTART WITH 21";
 
 /// What a set-up leaves dead rows in, as far as it exists.
-pub const CATALOGS: [&str; 5] =
-    ["pg_class", "pg_sequence", "pg_depend", "interleaved_node", "interleaved_sequence"];
+pub const CATALOGS: [&str; 5] = [
+    "pg_class",
+    "pg_sequence",
+    "pg_depend",
+    "keyspace_internal.interleaved_node",
+    "keyspace_internal.interleaved_sequence",
+];
 
 /// The sequences that are set up.
 const SEQUENCES: &str =
@@ -125,12 +130,9 @@ pub fn bare_loop_in_transactions() -> String {
 pub fn forget_set_up(client: &mut Client) -> Result<()> {
     client
         .batch_execute(
-            "DO $$ BEGIN
-                 DELETE FROM interleaved_node;
-                 IF to_regclass('interleaved_sequence') IS NOT NULL THEN
-                     DELETE FROM interleaved_sequence;
-                 END IF;
-             END $$",
+            "CREATE EXTENSION IF NOT EXISTS pg_keyspace_test;
+             CALL keyspace_test.forget_node();
+             CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.interleaved_sequence')",
         )
         .context("could not take away what the set-up noted")
 }

@@ -1,0 +1,28 @@
+-- Whoever may create objects beside ours can create functions of the same names that take other arguments, and have them
+-- called by those who write ours with arguments of these types.
+DO $do$
+DECLARE
+    others text;
+BEGIN
+    SELECT pg_catalog.string_agg(CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', '
+                                 ORDER BY a.grantee)
+    INTO others
+    FROM pg_catalog.pg_namespace n
+    CROSS JOIN LATERAL pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
+    LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.grantee
+    WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::regnamespace AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+      AND r.rolsuper IS NOT TRUE
+      -- The owner of the database, by the name of his role or by the one that stands for him.
+      AND a.grantee OPERATOR(pg_catalog.<>) (SELECT d.datdba FROM pg_catalog.pg_database d
+                                             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+      AND r.rolname IS DISTINCT FROM 'pg_database_owner'
+      -- And whoever installs it.
+      AND a.grantee OPERATOR(pg_catalog.<>) (SELECT e.extowner FROM pg_catalog.pg_extension e
+                                             WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace');
+    IF others IS NOT NULL THEN
+        RAISE WARNING 'others may create objects in schema %, which pg_keyspace is created in', '@extschema@'::regnamespace
+            USING DETAIL = pg_catalog.format('Roles with the privilege CREATE: %s.', others),
+                  HINT = 'Revoke it, or create the extension in a schema of its own: CREATE EXTENSION pg_keyspace SCHEMA keyspace.';
+    END IF;
+END
+$do$;

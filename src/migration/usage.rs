@@ -1,0 +1,36 @@
+//! The columns whose use `key_migration_usage` tells.
+
+use pgrx::PgRelation;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+
+use super::stored;
+use crate::error::or_raise;
+use crate::server::call::{null, running};
+
+/// The columns of numbers of a migration. Declared in sql/migration/key_migration_usage.sql.
+///
+/// # Errors
+/// 22004 for NULL, 42704 where the table is not being migrated, 55000 where that has ended.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn key_migration_columns(
+    migration: Option<PgRelation>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<'static, (name!(relation, Option<pg_sys::Oid>), name!(attribute, Option<i16>))> {
+    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let function = running(fcinfo);
+    let found =
+        stored::migration_of(function, relation).and_then(|relation| stored::existing(function, relation));
+    match found {
+        Ok(migration) => {
+            let keys = migration.options.keys.iter().filter_map(|key| Some((key.table, key.column?)));
+            let references = migration.references.iter().map(|reference| (reference.table, reference.column));
+            let columns: Vec<_> = keys.chain(references).collect();
+            TableIterator::new(
+                columns.into_iter().map(|(table, column)| (Some(pg_sys::Oid::from(table)), Some(column))),
+            )
+        }
+        Err(failure) => failure.raise(),
+    }
+}

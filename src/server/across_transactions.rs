@@ -1,0 +1,72 @@
+//! What a procedure keeps from one of its transactions to the next.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+
+use pgrx::pg_sys;
+
+/// Room for it, one for each session and procedure. A plain pointer: what a thread-local value drops when a process ends,
+/// it drops after the process has left shared memory, where the locks are that it would give back.
+///
+/// What is kept goes with the procedure, however that ends: when a transaction is rolled back, since a procedure does not
+/// go on after that, and at the end of a transaction in which nothing was kept anew, since a procedure comes to its next
+/// step at once.
+pub(crate) struct AcrossTransactions<T: 'static> {
+    kept: Cell<*mut T>,
+    /// Whether it was kept by the transaction that runs.
+    is_fresh: Cell<bool>,
+    is_registered: Cell<bool>,
+}
+
+impl<T: 'static> AcrossTransactions<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            kept: Cell::new(std::ptr::null_mut()),
+            is_fresh: Cell::new(false),
+            is_registered: Cell::new(false),
+        }
+    }
+
+    /// Takes it out; an error of whoever has taken it drops it.
+    pub(crate) fn take(&self) -> Option<Box<T>> {
+        let kept = self.kept.replace(std::ptr::null_mut());
+        // SAFETY: not null, so it is from `keep`, and taken only once.
+        (!kept.is_null()).then(|| unsafe { Box::from_raw(kept) })
+    }
+
+    /// Keeps it for the next transaction.
+    pub(crate) fn keep(&'static self, what: Box<T>) {
+        if !self.is_registered.replace(true) {
+            let place = std::ptr::from_ref(self).cast_mut().cast::<c_void>();
+            // SAFETY: the callback is never taken back, and neither it nor its argument ever goes.
+            unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction::<T>), place) };
+        }
+        drop(self.take());
+        self.kept.set(Box::into_raw(what));
+        self.is_fresh.set(true);
+    }
+}
+
+// SAFETY: a backend has one thread.
+unsafe impl<T: 'static> Sync for AcrossTransactions<T> {}
+
+/// Called at each end of a transaction. Dropping gives back a lock and memory, which raises no error.
+unsafe extern "C-unwind" fn at_end_of_transaction<T: 'static>(
+    event: pg_sys::XactEvent::Type,
+    place: *mut c_void,
+) {
+    // SAFETY: registered with the address of a static.
+    let Some(place) = (unsafe { place.cast::<AcrossTransactions<T>>().as_ref() }) else { return };
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => {
+            if !place.is_fresh.replace(false) {
+                drop(place.take());
+            }
+        }
+        pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
+            place.is_fresh.set(false);
+            drop(place.take());
+        }
+        _ => {}
+    }
+}
