@@ -1248,7 +1248,7 @@ CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
--- The last one writes as the owner of the table, so they are not for everybody's triggers.
+-- They write columns and read tables without the privileges of whoever writes, so they are not for everybody's triggers.
 REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
 

@@ -3,6 +3,8 @@
 use keyspace::migration::Target;
 use pgrx::pg_sys;
 
+use crate::server::by_version::cache;
+
 /// Its OID; that of no type where the extension's `ulid` is gone. `function` is the function of ours that runs.
 pub(super) fn key_type(target: Target, function: pg_sys::Oid) -> pg_sys::Oid {
     match target {
@@ -21,8 +23,7 @@ fn ulid(function: pg_sys::Oid) -> pg_sys::Oid {
         if extension == pg_sys::InvalidOid {
             return pg_sys::InvalidOid;
         }
-        let cache = pg_sys::SysCacheIdentifier::TYPENAMENSP as i32;
-        let list = pg_sys::SearchSysCacheList(cache, 1, c"ulid".as_ptr().into(), null, null);
+        let list = pg_sys::SearchSysCacheList(cache::TYPENAMENSP, 1, c"ulid".as_ptr().into(), null, null);
         let members = (*list).members.as_slice(usize::try_from((*list).n_members).unwrap_or(0));
         let found = members
             .iter()

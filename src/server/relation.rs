@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use keyspace::sequences::NumberType;
 use pgrx::pg_sys;
 
+use super::by_version;
+
 use crate::encoding::from_server;
 
 /// The name of a relation for a message, in quotation marks.
@@ -23,8 +25,7 @@ pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
 pub(crate) fn relation_owner(relation: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: looks the relation up in the cache; the tuple is valid until it is released.
     unsafe {
-        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
-        let found = pg_sys::SearchSysCache1(cache, relation.into());
+        let found = pg_sys::SearchSysCache1(by_version::cache::RELOID, relation.into());
         if found.is_null() {
             return pg_sys::InvalidOid;
         }
