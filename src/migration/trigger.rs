@@ -19,6 +19,7 @@ use super::writer::Writer;
 use crate::encoding::from_server;
 use crate::error::{or_raise, raise, report};
 use crate::fmgr;
+use crate::server::by_version;
 use crate::server::call::running;
 use crate::server::relation::relation_name;
 

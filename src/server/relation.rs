@@ -6,7 +6,6 @@ use keyspace::sequences::NumberType;
 use pgrx::pg_sys;
 
 use super::by_version;
-
 use crate::encoding::from_server;
 
 /// The name of a relation for a message, in quotation marks.
