@@ -6,6 +6,7 @@ mod amcheck;
 mod catalog;
 mod dump;
 mod objects;
+mod own_tables;
 mod plpgsql;
 mod update;
 mod upgrade;

@@ -1,0 +1,121 @@
+//! Our own tables with contents that nobody but a superuser can bring about, who takes their triggers off: whatever he
+//! leaves there, functions and triggers of ours raise a clear error or go on, and the server stays up.
+
+use rand::rngs::{ChaCha12Rng, SysRng};
+use rand::seq::IndexedRandom;
+use rand::{SeedableRng, TryRng};
+
+use crate::{DATABASE, start};
+
+/// The ground on which each round begins, with something in every table.
+const GROUND: [&str; 14] = [
+    "CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step; DELETE FROM keyspace_internal.key_migration;
+         DELETE FROM keyspace_internal.interleaved_node; DELETE FROM keyspace_internal.interleaved_sequence;
+         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_setup')",
+    "DROP TABLE IF EXISTS orders, audit, other CASCADE",
+    "CREATE TABLE orders (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), what text)",
+    "CREATE TABLE audit (no serial PRIMARY KEY, order_id int REFERENCES orders)",
+    "CREATE TABLE other (name text, since date)",
+    "INSERT INTO orders (what) SELECT 'x' FROM generate_series(1, 50)",
+    "INSERT INTO audit (order_id) SELECT id FROM orders",
+    "CALL setup_interleaved_sequences_in_batches(1, 2, feeds => '{\"orders_id_seq\": [\"audit.order_id\"]}')",
+    "SELECT interleave_new_sequences(true)",
+    "SELECT guard_interleaved_sequences(tables => '{audit}')",
+    "SELECT key_migration_create('orders', target => 'ulid')",
+    "CALL key_migration_advance('orders', through => 'prepared')",
+    "CALL key_migration_advance('orders', through => 'backfilled', max_pages => 1)",
+    "CREATE TABLE IF NOT EXISTS kept (id serial)",
+];
+
+/// What is called after each damage. What ends a transaction or changes much comes last.
+const CALLS: [&str; 20] = [
+    "SELECT * FROM interleaved_node",
+    "SELECT * FROM interleaved_sequences",
+    "SELECT * FROM interleaved_setup_progress",
+    "SELECT * FROM check_interleaved_sequences()",
+    "SELECT interleaved_node_state()",
+    "SELECT partitioned_nextval('orders_id_seq')",
+    "INSERT INTO audit (order_id) VALUES (1)",
+    "CREATE TABLE fresh (id serial); DROP TABLE fresh",
+    "SELECT * FROM setup_interleaved_sequences(1, 2)",
+    "SELECT * FROM reset_interleaved_sequences(dry_run => true)",
+    "SELECT * FROM split_interleaved_sequences(dry_run => true)",
+    "SELECT * FROM key_migration_progress",
+    "SELECT * FROM key_migration_log",
+    "SELECT * FROM key_migration_plan('orders')",
+    "SELECT * FROM key_migration_statements('orders')",
+    "SELECT * FROM key_migration_usage('orders')",
+    "SELECT * FROM key_migration_verify('orders')",
+    "CALL key_migration_advance('orders', through => 'prepared')",
+    "CALL key_migration_advance('orders', through => 'backfilled')",
+    "CALL key_migration_rollback('orders')",
+];
+
+/// Values of every kind, as SQL.
+const VALUES: [&str; 18] = [
+    "NULL",
+    "0",
+    "-1",
+    "1",
+    "2",
+    "3",
+    "32767",
+    "2147483647",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "'other'::regclass::oid::bigint",
+    "'audit'::regclass::oid::bigint",
+    "'orders_id_seq'::regclass::oid::bigint",
+    "'[]'",
+    "'{\"a\": 1}'",
+    "'{[1,5),[9,9000000000)}'",
+    "'uuid'",
+    "'infinity'",
+];
+
+#[test]
+fn fuzz_of_our_own_tables_leaves_the_server_up() {
+    let seed = match std::env::var("PG_KEYSPACE_TEST_SEED") {
+        Ok(seed) => seed.parse().expect("PG_KEYSPACE_TEST_SEED is a number"),
+        Err(_) => SysRng.try_next_u64().unwrap(),
+    };
+    println!("our own tables: PG_KEYSPACE_TEST_SEED={seed}");
+    let mut chance = ChaCha12Rng::seed_from_u64(seed);
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    client.batch_execute("CREATE EXTENSION pg_keyspace; CREATE EXTENSION pg_keyspace_test").unwrap();
+    let started = |client: &mut postgres::Client| -> String {
+        client.query_one("SELECT pg_postmaster_start_time()::text || pg_backend_pid()", &[]).unwrap().get(0)
+    };
+    let before = started(&mut client);
+    let columns = "SELECT format('%s', c.oid::regclass), quote_ident(a.attname) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                   WHERE c.relnamespace = 'keyspace_internal'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+                     AND a.attname NOT IN ('system_identifier', 'database') ORDER BY 1, 2";
+    let columns: Vec<(String, String)> =
+        client.query(columns, &[]).unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert!(columns.len() > 40, "{columns:?}");
+    let mut damages = 0;
+    for round in 0..60 {
+        for statement in GROUND {
+            if let Err(error) = client.batch_execute(statement) {
+                panic!("round {round}: {statement}: {error:?}");
+            }
+        }
+        let (table, column) = columns.choose(&mut chance).unwrap();
+        let value = VALUES.choose(&mut chance).unwrap();
+        let damage = format!("UPDATE {table} SET {column} = {value}");
+        // What the type or a constraint refuses is no damage.
+        let damaged = client.execute("CALL keyspace_test.by_hand($1)", &[&damage]).is_ok();
+        damages += usize::from(damaged);
+        for call in CALLS.iter().take(if damaged { CALLS.len() } else { 0 }) {
+            if let Err(error) = client.batch_execute(call) {
+                let Some(error) = error.as_db_error() else {
+                    panic!("round {round}: {damage}: {call}: {error}")
+                };
+                assert_ne!(error.code().code(), "XX000", "round {round}: {damage}: {call}: {error:?}");
+            }
+        }
+    }
+    assert!(damages > 10, "{damages} damages");
+    assert_eq!(started(&mut client), before, "neither the server nor the session has gone");
+}
