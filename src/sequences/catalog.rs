@@ -14,7 +14,7 @@ use super::defaults::Defaults;
 use super::extreme::Extreme;
 use super::selection::Selection;
 use super::values::whole_part;
-use crate::encoding::from_utf8;
+use crate::encoding::{ServerText, from_utf8};
 pub(super) use crate::server::relation::{number_type, relation_name};
 pub(super) use crate::server::settings::with_own_settings;
 
@@ -84,6 +84,14 @@ pub(super) struct Entry {
     /// Whether logical replication carries its position to other servers.
     pub(super) replicated: bool,
     pub(super) columns: Vec<Column>,
+}
+
+impl Entry {
+    /// The names of the columns that count as fed.
+    pub(super) fn fed_columns(self) -> Vec<ServerText> {
+        let fed = self.columns.into_iter().filter(|column| column.draw != Draw::NotAllowed);
+        fed.map(|column| ServerText(column.name)).collect()
+    }
 }
 
 impl Column {
