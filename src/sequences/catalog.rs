@@ -15,7 +15,7 @@ use super::extreme::Extreme;
 use super::position_replication;
 use super::selection::Selection;
 use super::values::whole_part;
-use crate::encoding::from_utf8;
+use crate::encoding::{ServerText, from_utf8};
 pub(super) use crate::server::relation::{number_type, relation_name};
 pub(super) use crate::server::settings::with_own_settings;
 
@@ -85,6 +85,14 @@ pub(super) struct Entry {
     /// What replicates its position, where something does.
     pub(super) replicated: Option<Carrier>,
     pub(super) columns: Vec<Column>,
+}
+
+impl Entry {
+    /// The names of the columns that count as fed.
+    pub(super) fn fed_columns(self) -> Vec<ServerText> {
+        let fed = self.columns.into_iter().filter(|column| column.draw != Draw::NotAllowed);
+        fed.map(|column| ServerText(column.name)).collect()
+    }
 }
 
 impl Column {

@@ -170,6 +170,10 @@ fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Clas
             let names = sequence.fed_columns();
             names.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()
         },
+        unread_columns: {
+            let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
+            unread.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()
+        },
         restart: records.restart(step.entry.oid, sequence.increment),
         before_setup: sequence.phases.clone(),
     }

@@ -125,16 +125,18 @@ impl Step {
             Outcome::Fail(_) => ("failed", None),
         };
         // Where a sequence stands is for those to see who may draw from it or read it.
-        let seen = |value: Option<i64>| value.filter(|_| self.entry.is_visible);
+        let (oid, is_visible) = (self.entry.oid, self.entry.is_visible);
+        let seen = |value: Option<i64>| value.filter(|_| is_visible);
+        let fed_columns = self.entry.fed_columns();
         (
-            Some(self.entry.oid),
+            Some(oid),
             Some(action),
             seen(self.plan.in_use),
             seen(self.plan.restart),
             seen(self.plan.values_left),
             Some(ServerText(self.plan.detail)),
             seen(self.plan.used_basis_points).and_then(percent),
-            Some(self.entry.columns.into_iter().map(|column| ServerText(column.name)).collect()),
+            Some(fed_columns),
             seen(self.before.is_called.then_some(self.before.last_value)),
             Some(self.before.increment),
             Some(self.plan.increment),

@@ -82,7 +82,7 @@ fn interleaved_sequences_status(
             status.values_left,
             status.used_basis_points.and_then(percent),
             (is_known && sequence.is_called).then_some(sequence.last_value),
-            entry.columns.into_iter().map(|column| ServerText(column.name)).collect(),
+            entry.fed_columns(),
             class.map(Class::node),
             class.map(Class::nodes),
         )

@@ -20,6 +20,7 @@ RESET ROLE;
 :restarts);
 SELECT c.finding FROM check_interleaved_sequences() AS c WHERE c.sequence = 'shop.ord_id_seq'::regclass ORDER BY 1;
 SELECT s->'maximum', s->'columns' FROM (SELECT interleaved_node_state()->'sequences'->'shop'->'ord_id_seq') AS own (s);
+SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'shop.ord_id_seq'::regclass;
 SELECT g.table_name, g.action, g.detail FROM guard_interleaved_sequences(tables => '{att.e}', dry_run => true) AS g;
 -- Who may not read it is not kept from the set-up.
 SET ROLE regress_rights_owner;

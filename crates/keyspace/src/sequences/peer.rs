@@ -123,6 +123,7 @@ mod tests {
             restart: Some(9),
             block: Some(1),
             columns: vec![column("public.t.id")],
+            unread_columns: vec![],
             before_setup: vec![Phase { step: 1, offset: 8, until: 8 }],
         };
         NodeState {

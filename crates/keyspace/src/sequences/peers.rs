@@ -33,6 +33,7 @@ const OVERLAP: &str = "values overlap";
 const NOT_ABOVE: &str = "restart not above";
 const OF_THIS_CLASS: &str = "values of this class";
 const MAY_BE_OF_THIS_CLASS: &str = "rows not read";
+const COLUMN_NOT_READ: &str = "column not read";
 const NOT_KNOWN: &str = "set-up not known";
 const POSITION_REPLICATED: &str = "position replicated";
 const POSITIONS_PUBLISHED: &str = "positions published";
@@ -240,6 +241,14 @@ fn compare_two(
         let hint = "Take the peer's state by interleaved_node_state(last_rows => NULL), which looks at all rows; or run setup_interleaved_sequences() again as the same node, with the states of all others as peers, which restarts beyond them.";
         find(Severity::Error, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
+    if let Some(column) = theirs.unread_columns.first() {
+        let detail = format!(
+            "{} does not compare the values of column {column} with those of the sequence.",
+            capitalized(&peer.name())
+        );
+        let hint = "Look there for values of this node's class ahead of its sequence, or have no two nodes write such rows.";
+        find(Severity::Warning, COLUMN_NOT_READ, detail, hint);
+    }
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
         let detail = format!("{} does not know its value at its set-up.", capitalized(&peer.name()));
         let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
@@ -296,6 +305,7 @@ mod tests {
             drawn_on: false,
             block: Some(1),
             columns: vec![],
+            unread_columns: vec![],
             restart: Some(restart),
             before_setup: vec![Phase { step: 1, offset: until, until }],
         };
@@ -397,6 +407,14 @@ mod tests {
         one.sequences.get_mut(&named("public.s")).expect("there").next_value = 401;
         two.sequences.get_mut(&named("public.s")).expect("there").rows.unread = Some(372);
         assert_eq!(found(&one, &[two]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn fault_b12_a_column_that_is_not_read_is_named() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let state = two.sequences.get_mut(&named("public.s")).expect("there");
+        state.unread_columns = vec![ColumnName::of_quoted("public.t.code").expect("a name")];
+        assert_eq!(found(&one, &[two]), ["column not read"]);
     }
 
     #[test]

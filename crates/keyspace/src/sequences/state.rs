@@ -100,6 +100,9 @@ pub struct SequenceState {
     /// The columns that it feeds.
     #[serde(default)]
     pub columns: Vec<ColumnName>,
+    /// Those of them whose values are not compared with the sequence's, so that nothing is told of their rows.
+    #[serde(default)]
+    pub unread_columns: Vec<ColumnName>,
     /// What it handed out before that, and up to which value: its value at its set-up.
     #[serde(default)]
     pub before_setup: Vec<Phase>,
@@ -330,6 +333,7 @@ impl FormerSequenceState {
             restart: self.restart,
             block: self.block,
             columns: columns.collect::<Result<_, _>>()?,
+            unread_columns: Vec::new(),
             before_setup: self.before_setup,
         };
         let name = SequenceName::of_quoted(name)

@@ -191,6 +191,7 @@ fn document(told: &Told) -> NodeState {
         drawn_on: told.drawn_on,
         block: told.block,
         columns: ColumnName::of_quoted(column).into_iter().collect(),
+        unread_columns: vec![],
         restart: told.restart,
         before_setup: phases(&told.phases),
     };
