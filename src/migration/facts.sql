@@ -117,7 +117,8 @@ indexes AS (
         'tablespace', t.spcname,
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
             'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable) END,
-        'bytes', pg_relation_size(i.indexrelid)
+        -- None where it is dropped meanwhile.
+        'bytes', coalesce(pg_relation_size(i.indexrelid), 0)
     ) ORDER BY NOT i.indisprimary, c.relname) AS list
     FROM relations r
     JOIN pg_index i ON i.indrelid = r.relation

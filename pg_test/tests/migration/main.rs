@@ -7,6 +7,7 @@ mod dumped;
 mod killed;
 mod locked;
 mod rests;
+mod sound;
 mod standby;
 mod stopped;
 
