@@ -8,6 +8,7 @@ mod killed;
 mod locked;
 mod repack;
 mod rests;
+mod sound;
 mod standby;
 mod stopped;
 
