@@ -58,11 +58,8 @@ unsafe extern "C-unwind" fn at_end_of_transaction<T: 'static>(
     // SAFETY: registered with the address of a static.
     let Some(place) = (unsafe { place.cast::<AcrossTransactions<T>>().as_ref() }) else { return };
     match event {
-        pg_sys::XactEvent::XACT_EVENT_COMMIT => {
-            if !place.is_fresh.replace(false) {
-                drop(place.take());
-            }
-        }
+        pg_sys::XactEvent::XACT_EVENT_COMMIT if place.is_fresh.replace(false) => {}
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => drop(place.take()),
         pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
             place.is_fresh.set(false);
             drop(place.take());
