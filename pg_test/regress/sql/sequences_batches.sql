@@ -52,7 +52,7 @@ CALL setup_interleaved_sequences_in_batches(2, sequences => '{mine}');
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{mine}');
 RESET ROLE;
 -- No lock of the set-up is left.
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
+SELECT count(*) FROM pg_locks WHERE classid = 'keyspace_internal.interleaved_setup'::regclass;
 SET client_min_messages = warning;
 DROP SCHEMA batch CASCADE;
 DROP ROLE regress_keyspace_user;
