@@ -105,6 +105,19 @@ impl PgConfig {
         self.includedir_server.join("postgres.h").is_file()
     }
 
+    /// Whether the server's headers include those of ICU, and these are not there. Up to PostgreSQL 17 they do, and
+    /// Debian's package of them does not depend on that of ICU.
+    #[must_use]
+    pub fn lacks_headers_of_icu(&self) -> bool {
+        let includes = |header: &str, text: &str| {
+            std::fs::read_to_string(self.includedir_server.join(header)).is_ok_and(|found| found.contains(text))
+        };
+        self.is_packaged()
+            && includes("utils/pg_locale.h", "unicode/ucol.h")
+            && includes("pg_config.h", "#define USE_ICU 1")
+            && !Path::new("/usr/include/unicode/ucol.h").is_file()
+    }
+
     /// The `pg_config` program itself.
     #[must_use]
     pub fn path(&self) -> &Path {

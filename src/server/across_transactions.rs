@@ -1,7 +1,7 @@
 //! What a procedure keeps from one of its transactions to the next.
 
 use std::cell::Cell;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 
 use pgrx::pg_sys;
 
@@ -9,8 +9,8 @@ use pgrx::pg_sys;
 /// it drops after the process has left shared memory, where the locks are that it would give back.
 ///
 /// What is kept goes with the procedure, however that ends: when a transaction is rolled back, since a procedure does not
-/// go on after that, and at the end of a transaction in which nothing was kept anew, since a procedure comes to its next
-/// step at once.
+/// go on after that; at the end of a transaction in which nothing was kept anew, since a procedure comes to its next
+/// step at once; and when the session ends.
 pub(crate) struct AcrossTransactions<T: 'static> {
     kept: Cell<*mut T>,
     /// Whether it was kept by the transaction that runs.
@@ -38,8 +38,12 @@ impl<T: 'static> AcrossTransactions<T> {
     pub(crate) fn keep(&'static self, what: Box<T>) {
         if !self.is_registered.replace(true) {
             let place = std::ptr::from_ref(self).cast_mut().cast::<c_void>();
-            // SAFETY: the callback is never taken back, and neither it nor its argument ever goes.
-            unsafe { pg_sys::RegisterXactCallback(Some(at_end_of_transaction::<T>), place) };
+            // SAFETY: the callbacks are never taken back, and neither they nor their argument ever go. PostgreSQL gives back
+            // a session's locks when it rolls back, and outside of a transaction it has nothing to roll back as it ends.
+            unsafe {
+                pg_sys::RegisterXactCallback(Some(at_end_of_transaction::<T>), place);
+                pg_sys::before_shmem_exit(Some(at_end_of_session::<T>), pg_sys::Datum::from(place));
+            }
         }
         drop(self.take());
         self.kept.set(Box::into_raw(what));
@@ -65,5 +69,13 @@ unsafe extern "C-unwind" fn at_end_of_transaction<T: 'static>(
             drop(place.take());
         }
         _ => {}
+    }
+}
+
+/// Called as the process ends, while it still has its locks.
+unsafe extern "C-unwind" fn at_end_of_session<T: 'static>(_code: c_int, place: pg_sys::Datum) {
+    // SAFETY: registered with the address of a static.
+    if let Some(place) = unsafe { place.cast_mut_ptr::<AcrossTransactions<T>>().as_ref() } {
+        drop(place.take());
     }
 }

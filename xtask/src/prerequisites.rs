@@ -48,6 +48,7 @@ pub enum Purpose {
 enum Missing {
     PostgreSql,
     Headers,
+    Icu,
     Clang,
     Pglogical,
     PlpgsqlCheck,
@@ -86,6 +87,7 @@ impl Missing {
         match self {
             Self::PostgreSql => "PostgreSQL 15 to 19 (the server)",
             Self::Headers => "the headers of PostgreSQL's server, and pg_regress",
+            Self::Icu => "the headers of ICU, which those of PostgreSQL include",
             Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
             Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
             Self::PlpgsqlCheck => "plpgsql_check (looks at what is written in PL/pgSQL)",
@@ -95,7 +97,7 @@ impl Missing {
     /// The file that tells that an extension is there.
     fn control(self) -> Option<&'static str> {
         match self {
-            Self::PostgreSql | Self::Headers | Self::Clang => None,
+            Self::PostgreSql | Self::Headers | Self::Icu | Self::Clang => None,
             Self::Pglogical => Some("pglogical.control"),
             Self::PlpgsqlCheck => Some("plpgsql_check.control"),
         }
@@ -109,6 +111,7 @@ impl Missing {
             Self::Headers => {
                 vec![format!("postgresql-server-dev-{}", major.as_deref().unwrap_or("all"))]
             }
+            Self::Icu => vec!["libicu-dev".to_owned()],
             Self::Clang => vec!["clang".to_owned(), "libclang-dev".to_owned()],
             Self::Pglogical => {
                 vec![format!("postgresql-{}-pglogical", major.as_deref().unwrap_or("NN"))]
@@ -144,7 +147,7 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
                     println!("  - {}", thing.description());
                 }
                 if let Some(pg) = pg.as_ref().filter(|pg| !pg.is_packaged())
-                    && missing.iter().any(|thing| *thing != Missing::Clang)
+                    && missing.iter().any(|thing| ![Missing::Clang, Missing::Icu].contains(thing))
                 {
                     bail!("{} does not come from a package; add to it what is missing", pg.path().display());
                 }
@@ -179,6 +182,9 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             }
             if !pg.has_headers() || !pg.pgxs_program("src/test/regress/pg_regress").is_file() {
                 missing.push(Missing::Headers);
+            }
+            if pg.lacks_headers_of_icu() {
+                missing.push(Missing::Icu);
             }
             let has =
                 |thing: Missing| thing.control().is_some_and(|file| pg.extension_dir().join(file).is_file());

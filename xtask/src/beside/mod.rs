@@ -49,7 +49,8 @@ impl Release {
 
     /// What is installed on top of the smallest Debian there is.
     fn packages(self) -> Vec<String> {
-        let tools = ["clang", "gcc", "git", "libc6-dev", "libclang-dev"].map(str::to_owned);
+        // The headers of servers up to 17 include those of ICU, and do not bring them along.
+        let tools = ["clang", "gcc", "git", "libc6-dev", "libclang-dev", "libicu-dev"].map(str::to_owned);
         let major = self.major;
         let server = if self.is_experimental {
             // Each by its version: a wish for the whole of experimental would take perl and others from there.
