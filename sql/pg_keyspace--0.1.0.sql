@@ -1713,6 +1713,9 @@ BEGIN
     JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass AND m.refobjid OPERATOR(pg_catalog.=) e.oid
          AND m.deptype OPERATOR(pg_catalog.=) 'e' AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
+         AND c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace
+    -- Who has installed an extension can add what is his to it.
+    JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner AND o.rolsuper
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
         BEGIN

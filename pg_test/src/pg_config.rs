@@ -110,7 +110,8 @@ impl PgConfig {
     #[must_use]
     pub fn lacks_headers_of_icu(&self) -> bool {
         let includes = |header: &str, text: &str| {
-            std::fs::read_to_string(self.includedir_server.join(header)).is_ok_and(|found| found.contains(text))
+            std::fs::read_to_string(self.includedir_server.join(header))
+                .is_ok_and(|found| found.contains(text))
         };
         self.is_packaged()
             && includes("utils/pg_locale.h", "unicode/ucol.h")

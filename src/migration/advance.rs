@@ -228,6 +228,7 @@ fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
 
 impl Progress {
     fn next(&mut self) -> Result<bool, Failure> {
+        stored::check_may_write()?;
         if let Some(failure) = self.failure.take() {
             failure.rethrow();
         }

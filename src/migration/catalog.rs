@@ -13,7 +13,7 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_owner;
 use crate::server::settings::{self, with_own_settings};
-use crate::server::subtransaction::attempt;
+use crate::server::subtransaction::{attempt, unless_cancelled};
 
 /// The facts of tables and of all that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
@@ -25,6 +25,7 @@ pub(super) fn facts(
     references: &[Reference],
 ) -> Result<Facts, Failure> {
     let extension = Extension::of(function)?;
+    let internal_schema = extension.internal_schema()?;
     let roots: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
     let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();
     let referred: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.key)).collect();
@@ -39,6 +40,7 @@ pub(super) fn facts(
                 tables.into(),
                 referring.into(),
                 extension.oid().into(),
+                internal_schema.into(),
             ];
             let row = client.select(FACTS, Some(1), &arguments)?.first();
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
@@ -101,5 +103,5 @@ fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     };
     // A policy of the table may hide rows from its owner, too.
     let owner = relation_owner(pg_sys::Oid::from(key.table.oid));
-    attempt(|| with_own_settings(|| as_owner(owner, read))).ok()?.ok()?
+    unless_cancelled(attempt(|| with_own_settings(|| as_owner(owner, read))))?.ok()?
 }

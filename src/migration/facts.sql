@@ -1,12 +1,11 @@
 -- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for that of the primary key.
 -- $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, which no foreign key needs to say: the table whose key
--- it is, the table and the column that refer to it; $6 oid: the extension.
+-- it is, the table and the column that refer to it; $6 oid: the extension; $7 oid: its schema in which nobody else can create.
 -- One JSON document: the facts of keyspace::migration.
 WITH RECURSIVE
 ours AS (
-    SELECT p.oid, p.proname, p.pronamespace
-    FROM pg_depend m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
-    WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = $6 AND m.deptype = 'e' AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late') AND p.pronargs = 0
+    SELECT p.oid, p.proname FROM pg_proc p
+    WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late') AND p.pronargs = 0
 ),
 keys AS (
     SELECT given.relation, coalesce(given.attribute, (
@@ -284,7 +283,7 @@ others AS (
 )
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT format('%I', n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $6),
-    'internal_schema', (SELECT DISTINCT format('%I', n.nspname) FROM ours o JOIN pg_namespace n ON n.oid = o.pronamespace),
+    'internal_schema', (SELECT format('%I', n.nspname) FROM pg_namespace n WHERE n.oid = $7),
     'major', current_setting('server_version_num')::integer / 10000,
     'key_ranges', jsonb_build_array(),
     'strays', jsonb_build_array(),

@@ -14,6 +14,9 @@ pub(super) fn key_type(target: Target, function: pg_sys::Oid) -> pg_sys::Oid {
 }
 
 /// The type `ulid` that is a member of the same extension as a function of ours, in whatever schema the two are.
+///
+/// That alone would prove nothing: who has installed the extension can add types of his own to it. But a base type of 16
+/// bytes that are passed by reference only a superuser can create.
 fn ulid(function: pg_sys::Oid) -> pg_sys::Oid {
     let null = pg_sys::Datum::null();
     // SAFETY: looks up catalogs by OID and by a NUL-terminated name; a list has as many members as it says, each a row of
@@ -27,9 +30,11 @@ fn ulid(function: pg_sys::Oid) -> pg_sys::Oid {
         let members = (*list).members.as_slice(usize::try_from((*list).n_members).unwrap_or(0));
         let found = members
             .iter()
-            .map(|member| {
-                (*pg_sys::GETSTRUCT(&raw mut (**member).tuple).cast::<pg_sys::FormData_pg_type>()).oid
+            .map(|member| *pg_sys::GETSTRUCT(&raw mut (**member).tuple).cast::<pg_sys::FormData_pg_type>())
+            .filter(|found| {
+                found.typtype as u8 == pg_sys::TYPTYPE_BASE && found.typlen == 16 && !found.typbyval
             })
+            .map(|found| found.oid)
             .find(|found| pg_sys::getExtensionOfObject(pg_sys::TypeRelationId, *found) == extension);
         pg_sys::ReleaseCatCacheList(list);
         found.unwrap_or(pg_sys::InvalidOid)

@@ -86,10 +86,11 @@ fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookedAt) -> bool {
     let ok = pg_sys::AclResult::ACLCHECK_OK;
     // SAFETY: looks up catalogs by OID.
     unsafe {
-        pg_sys::pg_class_aclcheck(root, role, select) == ok
-            || [columns.root_number, columns.root_key, columns.root_time]
-                .iter()
-                .all(|column| pg_sys::pg_attribute_aclcheck(root, *column, role, select) == ok)
+        may_use_schema(pg_sys::get_rel_namespace(root), role)
+            && (pg_sys::pg_class_aclcheck(root, role, select) == ok
+                || [columns.root_number, columns.root_key, columns.root_time]
+                    .iter()
+                    .all(|column| pg_sys::pg_attribute_aclcheck(root, *column, role, select) == ok))
     }
 }
 

@@ -7,7 +7,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::encoding::from_utf8;
 use crate::server::settings::with_own_settings;
-use crate::server::subtransaction::attempt;
+use crate::server::subtransaction::{attempt, unless_cancelled};
 
 /// Functions that indexes, generated columns, checks and triggers of a table call, and that have no search_path of their
 /// own; PostgreSQL's and those in C need none.
@@ -57,5 +57,5 @@ fn functions(table: pg_sys::Oid) -> Option<String> {
             client.select(FUNCTIONS, Some(1), &[table.into()])?.first().get(1)
         })
     };
-    attempt(|| with_own_settings(read)).ok()?.ok()?.map(from_utf8)
+    unless_cancelled(attempt(|| with_own_settings(read)))?.ok()?.map(from_utf8)
 }

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::steps::Step;
 use super::{settings, subtransaction, tables};
 use crate::server::by_version::LOCK_TABLE_IS_FIXED;
+use crate::server::role::owns_database;
 use crate::server::settings::with_own_settings;
 pub(super) use crate::server::waiting::{is_in_use, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
@@ -49,9 +50,18 @@ impl SetupLock {
             return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
         }
-        if !setup_lock(function)?.take() {
+        if !owns_database() {
+            // Owners of sequences are kept apart by the locks on these, and must not keep the owner of the database from
+            // a set-up; but the class must not change while they work.
+            let node = tables::NODE.oid(function)?;
+            // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+            unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
+        } else if !setup_lock(function)?.take() {
             return Err(busy());
         }
+        // What the last one has changed, the node among it.
+        // SAFETY: within a transaction.
+        unsafe { pg_sys::AcceptInvalidationMessages() };
         RUNNING.set(true);
         Ok(Self)
     }

@@ -87,6 +87,19 @@ impl Request {
         }
     }
 
+    /// Refuses to go on where the node has got another class since the arguments were looked at.
+    pub(super) fn check_class(&self) -> Result<(), Error> {
+        let from = self.target.from.unwrap_or(self.target.class);
+        match identity::known(self.function)? {
+            Some(class) if class != from => Err(Error::new(
+                SqlState::ObjectInUse,
+                format!("this database has become node {} of {}", class.node(), class.nodes()),
+            )
+            .hint("Run it again. Nothing has been changed.")),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses what the caller has not the right to, before anything is changed.
     pub(super) fn check_rights(&self) -> Result<(), Error> {
         // Without records a second set-up would take the increments of the first for blocks.

@@ -93,6 +93,7 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
     check_transaction(c"setup_interleaved_sequences()")?;
     let _lock = SetupLock::take(function)?;
     request.check_rights()?;
+    request.check_class()?;
     let store_identity = !identity::is_stored(function)? || request.target.from.is_some();
     if store_identity {
         identity::check_may_store()?;

@@ -18,6 +18,7 @@ pub(crate) mod cache {
     use pgrx::pg_sys::SysCacheIdentifier;
 
     pub(crate) const ATTNUM: c_int = SysCacheIdentifier::ATTNUM as c_int;
+    pub(crate) const NAMESPACEOID: c_int = SysCacheIdentifier::NAMESPACEOID as c_int;
     pub(crate) const RELOID: c_int = SysCacheIdentifier::RELOID as c_int;
     pub(crate) const SEQRELID: c_int = SysCacheIdentifier::SEQRELID as c_int;
     pub(crate) const TYPENAMENSP: c_int = SysCacheIdentifier::TYPENAMENSP as c_int;

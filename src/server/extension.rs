@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
+use super::by_version;
 use crate::encoding::from_server;
 
 /// The schema of our tables and of the functions that nobody calls by hand.
@@ -32,13 +33,14 @@ impl Extension {
         Ok(Self(oid))
     }
 
-    /// Its OID.
+    /// Its OID. That something is a member of it proves nothing by itself: who has installed it can add what is his.
     pub(crate) fn oid(self) -> pg_sys::Oid {
         self.0
     }
 
-    /// The schema of our tables: the one that belongs to the extension, whatever it is called by now. A schema of
-    /// that name which does not belong to it is nothing to us.
+    /// The schema of our tables: the one of a superuser's that belongs to the extension, whatever it is called by now. A
+    /// schema of that name which does not belong to it is nothing to us, and neither is one that whoever has installed
+    /// the extension has added to it.
     ///
     /// # Errors
     /// 55000 where it has been taken out of the extension.
@@ -47,10 +49,11 @@ impl Extension {
         let named = unsafe {
             let schema = pg_sys::get_namespace_oid(INTERNAL.as_ptr(), true);
             (schema != pg_sys::InvalidOid
-                && pg_sys::getExtensionOfObject(pg_sys::NamespaceRelationId, schema) == self.0)
-                .then_some(schema)
+                && pg_sys::getExtensionOfObject(pg_sys::NamespaceRelationId, schema) == self.0
+                && is_of_superuser(schema))
+            .then_some(schema)
         };
-        named.or_else(|| self.member(pg_sys::NamespaceRelationId)).ok_or_else(|| {
+        named.or_else(|| self.schema_of_superuser()).ok_or_else(|| {
             Error::new(
                 SqlState::ObjectNotInPrerequisiteState,
                 format!("schema \"{}\" does not belong to the extension", INTERNAL.to_string_lossy()),
@@ -72,8 +75,8 @@ impl Extension {
         })
     }
 
-    /// The first of its members in a catalog.
-    fn member(self, catalog: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    /// The schema among its members that is a superuser's.
+    fn schema_of_superuser(self) -> Option<pg_sys::Oid> {
         let mut keys = [pg_sys::ScanKeyData::default(); 2];
         // SAFETY: pg_depend has these columns of type oid; what is opened is closed, and a row is read before the
         // next one is asked for.
@@ -110,11 +113,26 @@ impl Extension {
                 }
                 let form = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_depend>();
                 let is_member = (*form).deptype as u8 == pg_sys::DependencyType::DEPENDENCY_EXTENSION as u8;
-                found = (is_member && (*form).classid == catalog).then_some((*form).objid);
+                let is_schema = (*form).classid == pg_sys::NamespaceRelationId;
+                found = (is_member && is_schema && is_of_superuser((*form).objid)).then_some((*form).objid);
             }
             pg_sys::systable_endscan(scan);
             pg_sys::table_close(depend, pg_sys::AccessShareLock as i32);
             found
         }
+    }
+}
+
+/// Whether a schema belongs to a superuser.
+fn is_of_superuser(schema: pg_sys::Oid) -> bool {
+    // SAFETY: looks the schema up in the cache; the tuple is valid until it is released.
+    unsafe {
+        let found = pg_sys::SearchSysCache1(by_version::cache::NAMESPACEOID, schema.into());
+        if found.is_null() {
+            return false;
+        }
+        let owner = (*pg_sys::GETSTRUCT(found).cast::<pg_sys::FormData_pg_namespace>()).nspowner;
+        pg_sys::ReleaseSysCache(found);
+        pg_sys::superuser_arg(owner)
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use pgrx::pg_sys::panic::CaughtError;
-use pgrx::{PgTryBuilder, pg_sys};
+use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
 /// An internal subtransaction, as PL/pgSQL opens one for a block with EXCEPTION.
 struct Subtransaction {
@@ -89,4 +89,20 @@ pub(crate) fn attempt<T>(step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>
     let value = subtransaction.run(step)?;
     subtransaction.commit();
     Ok(value)
+}
+
+/// What a step has given, and nothing where it has failed; a cancellation goes on.
+pub(crate) fn unless_cancelled<T>(result: Result<T, Box<CaughtError>>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let (CaughtError::PostgresError(report)
+            | CaughtError::ErrorReport(report)
+            | CaughtError::RustPanic { ereport: report, .. }) = &*error;
+            if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+                error.rethrow();
+            }
+            None
+        }
+    }
 }

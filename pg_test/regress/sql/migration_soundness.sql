@@ -74,7 +74,7 @@ INSERT INTO spy VALUES (2, '2024-01-01');
 SELECT count(id_new) FROM spy;
 CALL key_migration_rollback('spy');
 DROP TABLE spy;
--- fault_a10_generated_columns_and_checks: those that depend on the new column are made and hold, others are left alone.
+-- trap_m27 fault_a10_generated_columns_and_checks: those that depend on the new column are made and hold, others are left alone.
 CREATE TABLE post (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, size integer, twice integer GENERATED ALWAYS AS (size * 2) STORED,
     once integer UNIQUE DEFERRABLE INITIALLY DEFERRED);
 CREATE TABLE remark (id bigint PRIMARY KEY, post_id bigint REFERENCES post);

@@ -90,4 +90,38 @@ INSERT INTO public.ticket DEFAULT VALUES RETURNING id % 2 AS odd;
 TABLE public.traces;
 \c pg_keyspace_regression
 DROP DATABASE regress_names;
+-- fault_a02_members_that_were_added_to_our_extension: who has installed it can add what is his to it, which proves nothing.
+CREATE DATABASE regress_names OWNER regress_attacker;
+\c regress_names
+SET client_min_messages = warning;
+SET ROLE regress_attacker;
+CREATE SCHEMA before;
+CREATE SCHEMA keyspace;
+CREATE EXTENSION pg_keyspace SCHEMA keyspace;
+CREATE TYPE before.ulid AS (x text);
+ALTER EXTENSION pg_keyspace ADD TYPE before.ulid;
+CREATE FUNCTION before.interleaved_guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a trap'; END $$;
+ALTER EXTENSION pg_keyspace ADD FUNCTION before.interleaved_guard();
+CREATE FUNCTION before.key_migration_key() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a trap'; END $$;
+ALTER EXTENSION pg_keyspace ADD FUNCTION before.key_migration_key();
+ALTER EXTENSION pg_keyspace ADD SCHEMA before;
+CREATE TABLE before.t (id bigint PRIMARY KEY, k before.ulid, ts timestamptz);
+DO $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER z BEFORE INSERT ON before.t FOR EACH ROW EXECUTE FUNCTION
+                    keyspace_internal.key_migration_key(%s, number, ulid, %L, 1, 2, 3)', 'before.t'::regclass::oid, '');
+END
+$$;
+INSERT INTO before.t VALUES (1, NULL, '1970-01-01 00:01:05+00');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+CREATE TABLE public.sale (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01');
+SELECT action FROM keyspace.setup_interleaved_sequences(1, 2);
+SELECT action FROM keyspace.guard_interleaved_sequences(tables => '{public.sale}');
+INSERT INTO public.sale DEFAULT VALUES RETURNING id;
+SELECT keyspace.key_migration_create('public.sale', target => 'ulid');
+SELECT statement FROM keyspace.key_migration_statements('public.sale') \gexec
+SELECT pg_typeof(id_new) FROM public.sale;
+\c pg_keyspace_regression
+DROP DATABASE regress_names;
 DROP ROLE regress_attacker;

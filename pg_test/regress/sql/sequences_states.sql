@@ -43,7 +43,7 @@ SELECT s.action, s.detail FROM setup_interleaved_sequences(2, sequences => ARRAY
 CALL setup_interleaved_sequences_in_batches(2, sequences => ARRAY['"of x"']::regclass[], peers => ARRAY[:state]);
 SET client_min_messages = warning;
 
--- fault_b12_rows_behind_others: this node is far ahead, and has rows of node 1 behind its own
+-- trap_s52 fault_b12_rows_behind_others: this node is far ahead, and has rows of node 1 behind its own
 SELECT action, restart FROM setup_interleaved_sequences(2, sequences => ARRAY['ord_id_seq']::regclass[]);
 INSERT INTO ord VALUES (11), (13), (4711);
 INSERT INTO ord SELECT generate_series(12, 20000, 2);

@@ -253,12 +253,11 @@ impl Decoded {
         let value = |name: &str| {
             let start = new.find(&format!("{name}[")).map(|at| at + name.len())?;
             let value = new[start..].split_once("]:")?.1;
-            let end = if value.starts_with('\'') {
-                value[1..].find('\'')? + 2
-            } else {
-                value.find(' ').unwrap_or(value.len())
+            let value = match value.strip_prefix('\'') {
+                Some(quoted) => quoted.split_once('\'')?.0,
+                None => value.split(' ').next().unwrap_or(value),
             };
-            Some(value[..end].trim_matches('\'').to_owned())
+            Some(value.to_owned())
         };
         let id: i64 = value("id").unwrap().parse().unwrap();
         match action {

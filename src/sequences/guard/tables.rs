@@ -26,18 +26,15 @@ const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'UTF8'), t.
      FROM pg_trigger t WHERE t.tgrelid = ANY ($1) AND (NOT t.tgisinternal OR t.tgfoid = $2) \
      ORDER BY t.tgrelid, t.tgname";
 
-/// The function that is the guard, of the extension that the function of ours that runs belongs to.
+/// The function that is the guard, in the schema of ours in which nobody else can create one.
 const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'UTF8') \
-     FROM pg_depend m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid \
-          JOIN pg_namespace n ON n.oid = p.pronamespace \
-     WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = $1 AND m.deptype = 'e' AND p.proname = 'interleaved_guard' AND p.pronargs = 0";
+     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
+     WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0";
 
 /// A table that is guarded.
 const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
-     FROM pg_depend m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid \
-          JOIN pg_trigger t ON t.tgfoid = p.oid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-     WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = $1 AND m.deptype = 'e' \
-       AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
+     FROM pg_proc p JOIN pg_trigger t ON t.tgfoid = p.oid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
 
 /// `TRIGGER_TYPE_ROW` with `_INSERT`, which is AFTER without `_BEFORE`; `_UPDATE`, `_DELETE` of catalog/pg_trigger.h.
 const AFTER_INSERT: i16 = 1 | 4;
@@ -153,9 +150,9 @@ impl Tables {
     /// runs.
     pub(super) fn read(function: pg_sys::Oid, class: Option<Class>) -> Result<Self, Failure> {
         let sources = sources(function, class)?;
-        let extension = Extension::of(function)?;
+        let schema = Extension::of(function)?.internal_schema()?;
         let (guard, name) = Spi::connect(|client| -> SpiResult<_> {
-            let row = client.select(FUNCTION, Some(1), &[extension.oid().into()])?.first();
+            let row = client.select(FUNCTION, Some(1), &[schema.into()])?.first();
             Ok((row.get::<pg_sys::Oid>(1)?, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
         })
         .map_err(|_| {
@@ -253,7 +250,7 @@ impl Tables {
 
 /// The name of a table that is guarded, if there is one.
 pub(super) fn any_guarded(function: pg_sys::Oid) -> Result<Option<String>, Failure> {
-    Ok(first(ANY_GUARDED, &[Extension::of(function)?.oid().into()])?)
+    Ok(first(ANY_GUARDED, &[Extension::of(function)?.internal_schema()?.into()])?)
 }
 
 /// What feeds which column, by the table's OID and the column's number.
