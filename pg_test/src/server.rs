@@ -445,16 +445,23 @@ impl Server {
 
     /// Kills one of its processes as `kill -9` does; the postmaster then ends all others and recovers.
     ///
+    /// Returns once the postmaster knows, so that who connects then has a server that has recovered.
+    ///
     /// # Errors
     ///
-    /// When it is none of its processes.
+    /// When it is none of its processes, or the postmaster does not take it.
     pub fn kill9_backend(&self, backend: i32) -> Result<()> {
         let backend = Pid::from_raw(backend);
-        let is_ours = self.postmaster()?.is_some_and(|postmaster| children(postmaster).contains(&backend));
-        if !is_ours {
+        let is_ours = || {
+            Ok::<_, anyhow::Error>(
+                self.postmaster()?.is_some_and(|postmaster| children(postmaster).contains(&backend)),
+            )
+        };
+        if !is_ours()? {
             bail!("process {backend} is none of server {}", self.name);
         }
-        processes::signal(backend, Signal::SIGKILL)
+        processes::signal(backend, Signal::SIGKILL)?;
+        self.wait_for_processes(is_ours)
     }
 
     /// Stops all its processes where they are: connections stay open, and nobody answers.
@@ -491,8 +498,12 @@ impl Server {
     }
 
     fn wait_for_ends(&self, ids: &[Pid]) -> Result<()> {
+        self.wait_for_processes(|| Ok(ids.iter().any(|id| is_alive(*id))))
+    }
+
+    fn wait_for_processes(&self, are_there: impl Fn() -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while ids.iter().any(|id| is_alive(*id)) {
+        while are_there()? {
             if Instant::now() > deadline {
                 bail!("processes of server {} did not end within {} s", self.name, PATIENCE.as_secs());
             }
