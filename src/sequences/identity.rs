@@ -12,6 +12,7 @@ use pgrx::spi::SpiResult;
 use super::failure::Failure;
 use super::{settings, tables};
 use crate::error::or_raise;
+use crate::server::raw_rows;
 use crate::server::role::owns_database;
 
 /// What this backend knows of the stored row.
@@ -327,49 +328,23 @@ fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
 /// Reads the table without a privilege check: whoever may draw a value must get one of the right class, with or
 /// without USAGE on our schema.
 fn rows(table: pg_sys::Oid) -> Result<Vec<Row>, Error> {
-    let numbers = columns(table)?;
-    let mut rows = Vec::new();
-    // SAFETY: the table is opened by OID under AccessShare and closed below; the snapshot is registered as long as
-    // the scan runs. The columns exist and have the types that are read; the arrays have room for all columns.
+    let [system_identifier, database, node, nodes, new_sequences] = columns(table)?;
+    // SAFETY: the table is opened by OID under AccessShare and closed below. The columns exist, and are of types that are
+    // passed by value and read as such.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let scan = pg_sys::systable_beginscan(
-            relation,
-            pg_sys::InvalidOid,
-            false,
-            snapshot,
-            0,
-            std::ptr::null_mut(),
-        );
-        let natts = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
-        let mut values = vec![pg_sys::Datum::null(); natts];
-        let mut nulls = vec![true; natts];
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
+        let rows = raw_rows::read(relation, |row| {
+            let value = |attribute| row.get(attribute).map_or(0, |value| value.value());
+            Row {
+                key: (value(system_identifier) as i64, pg_sys::Oid::from(value(database) as u32)),
+                node: value(node) as i32,
+                nodes: value(nodes) as i32,
+                new_sequences: value(new_sequences) as u8 != 0,
             }
-            pg_sys::heap_deform_tuple(tuple, (*relation).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
-            let value = |at: usize| {
-                let place = usize::try_from(numbers[at] - 1).unwrap_or(usize::MAX);
-                match (values.get(place), nulls.get(place)) {
-                    (Some(value), Some(false)) => value.value(),
-                    _ => 0,
-                }
-            };
-            rows.push(Row {
-                key: (value(0) as i64, pg_sys::Oid::from(value(1) as u32)),
-                node: value(2) as i32,
-                nodes: value(3) as i32,
-                new_sequences: value(4) as u8 != 0,
-            });
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::UnregisterSnapshot(snapshot);
+        });
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+        Ok(rows)
     }
-    Ok(rows)
 }
 
 fn register_callback() {

@@ -9,6 +9,7 @@ pub(crate) mod failure;
 pub(crate) mod memory;
 pub(crate) mod other_extensions;
 pub(crate) mod prepared;
+pub(crate) mod raw_rows;
 pub(crate) mod relation;
 pub(crate) mod role;
 pub(crate) mod settings;

@@ -7,6 +7,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::raw_rows::{self, RawRow};
+
 /// Whether an extension is installed in this database.
 pub(crate) fn is_installed(extension: &CStr) -> bool {
     // SAFETY: looks the name up; one that does not exist is no error.
@@ -34,13 +36,12 @@ pub(crate) fn member_table(extension: &CStr, table: &CStr) -> SpiResult<Option<p
 /// The values of a column of OIDs in a table that the caller may read. It is read by OID, so that nothing but that
 /// table can be met, and nothing of it is run.
 pub(crate) fn oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
-    let mut oids = Vec::new();
-    // SAFETY: the table is opened by OID under AccessShare, if it is still there, and closed below; the snapshot is
-    // registered as long as the scan runs. The column is read only where it is of a type that holds an OID.
+    // SAFETY: the table is opened by OID under AccessShare, if it is still there, and closed below. The column is read
+    // only where it is of a type that holds an OID, and has room for it in a Datum.
     unsafe {
         let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
         if relation.is_null() {
-            return oids;
+            return Vec::new();
         }
         let attribute = pg_sys::get_attnum(table, column.as_ptr());
         let is_oid = attribute > 0
@@ -48,35 +49,14 @@ pub(crate) fn oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
         let privilege = pg_sys::ACL_SELECT as pg_sys::AclMode;
         let may_read = pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), privilege)
             == pg_sys::AclResult::ACLCHECK_OK;
-        if may_read && is_oid && (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_RELATION {
-            let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-            let scan = pg_sys::systable_beginscan(
-                relation,
-                pg_sys::InvalidOid,
-                false,
-                snapshot,
-                0,
-                std::ptr::null_mut(),
-            );
-            let columns = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
-            let mut values = vec![pg_sys::Datum::null(); columns];
-            let mut nulls = vec![false; columns];
-            let at = usize::try_from(attribute - 1).unwrap_or(0);
-            loop {
-                let tuple = pg_sys::systable_getnext(scan);
-                if tuple.is_null() {
-                    break;
-                }
-                let row = (*relation).rd_att;
-                pg_sys::heap_deform_tuple(tuple, row, values.as_mut_ptr(), nulls.as_mut_ptr());
-                if let (Some(value), Some(false)) = (values.get(at), nulls.get(at)) {
-                    oids.push(pg_sys::Oid::from(value.value() as u32));
-                }
-            }
-            pg_sys::systable_endscan(scan);
-            pg_sys::UnregisterSnapshot(snapshot);
-        }
+        let is_table = (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_RELATION;
+        let oids = if may_read && is_oid && is_table {
+            let oid = |row: &RawRow<'_>| Some(pg_sys::Oid::from(row.get(attribute)?.value() as u32));
+            raw_rows::read(relation, oid).into_iter().flatten().collect()
+        } else {
+            Vec::new()
+        };
         pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+        oids
     }
-    oids
 }
