@@ -133,7 +133,7 @@ pub(super) fn select<T>(
     arguments: &[DatumWithOid<'_>],
     read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
 ) -> SpiResult<T> {
-    tables::select(&own(text), table, function, arguments, read)
+    table.select(&own(text), function, arguments, read)
 }
 
 /// Runs a statement about one migration.
@@ -144,7 +144,7 @@ pub(super) fn write<const N: usize>(
     relation: pg_sys::Oid,
     others: [DatumWithOid<'_>; N],
 ) -> SpiResult<usize> {
-    tables::write(&own(text), table, function, &arguments(relation, others))
+    table.write(&own(text), function, &arguments(relation, others))
 }
 
 /// Removes everything that is stored of a migration but what it has done. One table after the other: the foreign keys

@@ -1,5 +1,9 @@
 //! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
 
+use crate::sequences::change::setup_lock;
+use crate::server::failure::refusal;
+use crate::server::settings::with_own_settings;
+use crate::server::waiting::is_in_use;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -7,25 +11,26 @@ use std::time::{Duration, Instant};
 use keyspace::sequences::Outcome;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
 
-use super::failure::Failure;
-use super::feeds::{self, Feed};
-use super::locks::{self, SetupLock};
-use super::nextval::null;
-use super::records::Records;
-use super::request::{Arguments, Request, running};
-use super::selection::Selection;
-use super::steps::Change;
-use super::subtransaction::attempt;
-use super::tables::{self, own_key};
-use super::{catalog, ddl_replication, identity, position_replication};
 use crate::error::{or_raise, raise, report};
+use crate::sequences::change::records::Records;
+use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::change::{Change, ddl_replication};
+use crate::sequences::own::identity;
+use crate::sequences::own::tables::{self};
+use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::read::selection::Selection;
+use crate::sequences::read::{catalog, position_replication};
+use crate::sequences::request::{Arguments, Request};
 use crate::server::across_transactions::AcrossTransactions;
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
 use crate::server::role::owns_database;
+use crate::server::subtransaction::attempt;
+use crate::server::tables::own_key;
 use crate::server::transaction::{check_own_statement, check_transaction};
 use crate::server::waiting::{backoff, pause};
 use crate::server::work_lock::SessionLock;
@@ -143,11 +148,11 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
             .hint("Run the set-up as the owner of the database, or as a superuser.")
             .into());
     }
-    let lock = locks::take_for_session(function)?;
+    let lock = setup_lock::take_for_session(function)?;
     let change = request.change();
     let records = Records::read(function, None)?;
-    let steps = catalog::with_own_settings(|| change.plan_all(&request.selection, &records))?;
-    position_replication::warn(steps.iter().map(|step| &step.entry))?;
+    let steps = with_own_settings(|| change.plan_all(&request.selection, &records))?;
+    position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
     change.warn_of_unknown(&steps);
     let mut progress = Progress {
         change,
@@ -236,7 +241,7 @@ impl Progress {
             }
             Ok(Err(Failure::Refused(error))) => Some(error),
             Ok(Err(failure)) => return Err(failure),
-            Err(error) if locks::is_in_use(&error) && self.tries < self.retries => {
+            Err(error) if is_in_use(&error) && self.tries < self.retries => {
                 self.tries += 1;
                 return Ok(true);
             }
@@ -268,7 +273,7 @@ impl Progress {
                  WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
             let (system_identifier, database) = own_key();
             let key = [system_identifier.into(), database.into()];
-            tables::write(statement, tables::SETUP, self.change.function, &key)?;
+            tables::SETUP.write(statement, self.change.function, &key)?;
         }
         Ok(())
     }
@@ -305,22 +310,8 @@ impl Progress {
             self.queue.front().map(|(oid, _)| *oid).into(),
             i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
         ];
-        tables::write(statement, tables::SETUP, self.change.function, &arguments).map(|_| ())
+        tables::SETUP.write(statement, self.change.function, &arguments).map(|_| ())
     }
-}
-
-/// An error that a statement of the set-up raised, a user's event trigger among them. A cancellation goes on.
-pub(super) fn refusal(error: Box<CaughtError>) -> Error {
-    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
-        error.rethrow();
-    };
-    if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
-        error.rethrow();
-    }
-    let mut refusal = Error::new(SqlState::ObjectNotInPrerequisiteState, report.message());
-    refusal.detail = report.detail().map(str::to_owned);
-    refusal.hint = report.hint().map(str::to_owned);
-    refusal
 }
 
 fn warn(sequence: &str, error: Error) {

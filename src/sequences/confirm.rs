@@ -1,15 +1,16 @@
 //! `confirm_interleaved_node`: a copy takes the place of the node that it is a copy of.
 
+use crate::server::tables::own_key;
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::failure::Failure;
-use super::identity::{self, Other};
-use super::locks::SetupLock;
-use super::request::running;
-use super::tables;
+use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::own::identity::{self, Other};
+use crate::sequences::own::tables;
+use crate::server::call::running;
+use crate::server::failure::Failure;
 use crate::server::transaction::check_transaction;
 
 /// Makes this database the node that it is a copy of: after pg_upgrade, pg_createsubscriber or a template, when the
@@ -91,10 +92,10 @@ fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
          SELECT $1, $2, f.sequence, f.relation, f.attribute FROM {} AS f \
          WHERE f.system_identifier OPERATOR(pg_catalog.=) $3 AND f.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
-    let (system_identifier, database) = tables::own_key();
+    let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
     for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
-        tables::write(statement, table, function, &keys)?;
+        table.write(statement, function, &keys)?;
     }
     Ok(())
 }

@@ -1,40 +1,25 @@
-//! Interleaved sequences: the functions that SQL calls, and what they read of the server.
+//! Interleaved sequences: the functions that SQL calls, each in a file of its own.
+//!
+//! They use, from the bottom up, [`own`] (what this database is), [`read`] (what the server tells) and [`change`]
+//! (sequences altered, and the records of it).
 
 mod batches;
-mod catalog;
+mod change;
+mod check;
 mod confirm;
-mod created;
-mod ddl_replication;
-mod defaults;
-mod extreme;
-mod feeds;
 mod guard;
-mod identity;
-mod in_place;
-mod insert_conflicts;
-mod locks;
 mod new_sequences;
 mod nextval;
 mod node_state;
+mod own;
 mod peers;
-mod position_replication;
-mod records;
+mod read;
 mod request;
 mod reset;
-mod selection;
-mod settings;
 mod setup;
 mod split;
-mod status;
-mod steps;
-mod stored;
-mod tables;
-mod unchecked_record;
-mod values;
 
-pub(crate) use settings::register as register_settings;
-
-use crate::server::{failure, subtransaction};
+pub(crate) use own::settings::register as register_settings;
 
 pgrx::extension_sql_file!("../../sql/sequences/interleaved_node.sql", name = "interleaved_node");
 pgrx::extension_sql_file!(

@@ -1,5 +1,6 @@
 //! New sequences: moved into the class of the node by the command that creates them, where that is switched on.
 
+use crate::server::settings::with_own_settings;
 use std::ffi::CStr;
 
 use keyspace::sequences::{Class, Outcome, Plan, Sequence, Target, plan};
@@ -7,18 +8,17 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
 
-use super::batches::refusal;
-use super::failure::Failure;
-use super::locks::Timeout;
-use super::nextval::null;
-use super::records::{self, Records};
-use super::request::running;
-use super::selection::Selection;
-use super::steps::{Change, Planner};
-use super::subtransaction::attempt;
-use super::{catalog, created, identity, in_place, stored, tables, unchecked_record};
 use crate::encoding::{from_server, to_server};
 use crate::error::{or_raise, raise, report};
+use crate::sequences::change::records::{self, Records};
+use crate::sequences::change::{Change, Planner, alter_created, record_of_created};
+use crate::sequences::own::{identity, tables};
+use crate::sequences::read::selection::Selection;
+use crate::sequences::read::{created, form};
+use crate::server::call::{null, running};
+use crate::server::failure::{Failure, refusal};
+use crate::server::locks::Timeout;
+use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
     /// Of commands/sequence.h: what `ALTER SEQUENCE` does.
@@ -192,7 +192,7 @@ fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Res
     // SAFETY: popped below; on an error the end of the subtransaction does it.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
     // Nothing is known of a sequence that was not there before.
-    let steps = catalog::with_own_settings(|| change.plan_all(&Selection::only(oid), &Records::default()));
+    let steps = with_own_settings(|| change.plan_all(&Selection::only(oid), &Records::default()));
     // SAFETY: pushed above.
     unsafe { pg_sys::PopActiveSnapshot() };
     let steps = steps?;
@@ -204,11 +204,11 @@ fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Res
 
 /// What is known of a sequence without its columns; `None` where it is gone.
 fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
-    let form = stored::definition(oid)?;
+    let form = form::definition(oid)?;
     // SAFETY: the OID is that of a sequence; the names are copies.
     let (state, name) = unsafe {
         let (schema, name) = names(oid)?;
-        (stored::state(oid)?, from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name))))
+        (form::state(oid)?, from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name))))
     };
     Some(Sequence {
         name,
@@ -289,7 +289,7 @@ fn carry_out(function: pg_sys::Oid, oid: pg_sys::Oid, before: &Sequence, plan: &
     match &plan.outcome {
         Outcome::Alter { ddl } => {
             alter(oid, ddl);
-            if let Err(error) = unchecked_record::keep(function, oid, before, plan) {
+            if let Err(error) = record_of_created::keep(function, oid, before, plan) {
                 warn(&format!("could not keep a record of sequence \"{}\"", before.name), error);
             }
             Ok(())
@@ -328,8 +328,8 @@ fn alter(oid: pg_sys::Oid, ddl: &str) {
             return;
         };
         let statement = statement.cast::<pg_sys::AlterSeqStmt>();
-        if in_place::is_possible(oid) {
-            in_place::alter(oid, (*statement).options);
+        if alter_created::is_possible(oid) {
+            alter_created::alter(oid, (*statement).options);
             return;
         }
         // A name that is no text of the encoding would not come back from UTF-8 as it was.

@@ -5,17 +5,19 @@
 //! frames, as it jumps over those of C. That is sound as long as nothing that is to be dropped, and no
 //! `catch_unwind`, is alive in them while core is called. Everything else happens behind `#[pg_guard]`.
 
+use crate::server::call::null;
+use crate::server::relation::relation_name;
 use std::cell::Cell;
 
 use keyspace::sequences::{Class, Progression};
 use keyspace::{Error, SqlState};
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
-use super::request::running;
-use super::{identity, stored};
 use crate::error::{or_raise, raise, report};
+use crate::sequences::own::identity;
+use crate::sequences::read::form;
 use crate::server::by_version;
-pub(super) use crate::server::call::null;
+use crate::server::call::running;
 
 unsafe extern "C-unwind" {
     /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.
@@ -124,7 +126,7 @@ extern "C-unwind" fn look_ahead(sequence: pg_sys::Oid, node: i32, nodes: i32, va
     }
     let class = or_raise(Class::new(node, nodes));
     // Where the sequence was dropped under us, the next draw says so.
-    let Some(definition) = stored::definition(sequence) else { return };
+    let Some(definition) = form::definition(sequence) else { return };
     if !class.is_ahead(value, &definition.progression) {
         raise(report(unreachable_class(sequence, class, value, definition.progression.increment)));
     }
@@ -193,7 +195,7 @@ unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, at: usize) -> Option<pg_sys
 
 #[cold]
 fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment: i64) -> Error {
-    let name = super::catalog::relation_name(sequence);
+    let name = relation_name(sequence);
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!("sequence {name} never comes to the values of node {} of {}", class.node(), class.nodes()),

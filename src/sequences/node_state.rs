@@ -1,5 +1,6 @@
 //! `interleaved_node_state`: what this node tells the others of itself.
 
+use crate::server::settings::with_own_settings;
 use std::collections::BTreeMap;
 
 use keyspace::sequences::{Class, ColumnName, NodeState, Rows, SequenceName, SequenceState, Share};
@@ -8,19 +9,21 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::catalog::Column;
-use super::extreme::ByResidue;
-use super::failure::Failure;
-use super::locks::Timeout;
-use super::nextval::null;
-use super::records::{self, Records};
-use super::request::running;
-use super::selection::Selection;
-use super::steps::{Change, Planner, Step};
-use super::tables::own_key;
-use super::{catalog, identity, peers, position_replication};
 use crate::encoding::{ServerJson, from_utf8};
 use crate::error::or_raise;
+use crate::sequences::change::records::{self, Records};
+use crate::sequences::change::step::Step;
+use crate::sequences::change::{Change, Planner};
+use crate::sequences::own::identity;
+use crate::sequences::peers;
+use crate::sequences::read::catalog::Column;
+use crate::sequences::read::furthest::ByResidue;
+use crate::sequences::read::position_replication;
+use crate::sequences::read::selection::Selection;
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
+use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are given back.
 const READ_BATCH: usize = 100;
@@ -63,7 +66,7 @@ fn state(timeout: Timeout, look_at: LookAt, function: pg_sys::Oid) -> Result<Nod
     let class = identity::known(function)?;
     let change = Change { function, name: "node state", class, timeout, planner: Planner::Reset };
     let records = Records::read(function, None)?;
-    let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    let steps = with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     of(&change, &records, &steps, look_at)
 }
 
@@ -99,7 +102,7 @@ pub(super) fn of(
         }
         let rows = match look_at {
             LookAt::Nothing => vec![Rows::default(); batch.len()],
-            LookAt::Last(last_rows) => catalog::with_own_settings(|| {
+            LookAt::Last(last_rows) => with_own_settings(|| {
                 change.read_in_time(|reading| {
                     let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
                     Ok(batch.iter().map(rows).collect::<Vec<_>>())
@@ -134,7 +137,7 @@ pub(super) fn of(
         time: time.unwrap_or_default(),
         sequence_publications: publications.into_iter().map(|publication| publication.name).collect(),
         sequence_subscriptions: position_replication::subscription_names(
-            steps.iter().map(|step| &step.entry),
+            steps.iter().filter_map(|step| step.entry.replicated.as_ref()),
         ),
         sequences,
     })

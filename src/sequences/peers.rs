@@ -9,11 +9,11 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::failure::Failure;
-use super::nextval::null;
-use super::records;
-use super::tables::own_key;
 use crate::encoding::from_utf8;
+use crate::sequences::change::records;
+use crate::server::call::null;
+use crate::server::failure::Failure;
+use crate::server::tables::own_key;
 
 /// Reads the states of other nodes.
 ///

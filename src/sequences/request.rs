@@ -1,5 +1,6 @@
 //! What a set-up is asked for: the arguments that its two forms share, checked.
 
+use crate::server::settings::with_own_settings;
 use std::rc::Rc;
 
 use keyspace::sequences::{Class, Peer, Target};
@@ -8,14 +9,14 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, AnyElement};
 
-use super::failure::Failure;
-use super::feeds::{self, Feed};
-use super::locks::Timeout;
-use super::nextval::null;
-use super::selection::Selection;
-use super::steps::{Change, Planner};
-use super::{catalog, identity, peers, records};
-pub(super) use crate::server::call::running;
+use crate::sequences::change::{Change, Planner, records};
+use crate::sequences::own::identity;
+use crate::sequences::peers;
+use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::read::selection::Selection;
+use crate::server::call::null;
+use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
 
 /// The arguments as SQL passes them.
 pub(super) struct Arguments {
@@ -72,7 +73,7 @@ impl Request {
             let hint = "Leave out schemas, sequences and exclude.";
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
-        catalog::with_own_settings(|| selection.check())??;
+        with_own_settings(|| selection.check())??;
         Ok(Self { function, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
     }
 

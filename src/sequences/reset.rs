@@ -1,21 +1,23 @@
 //! `reset_interleaved_sequences`: the way back from a set-up.
 
+use crate::server::settings::with_own_settings;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, AnyNumeric};
 
-use super::failure::Failure;
-use super::locks::{SetupLock, Timeout};
-use super::nextval::null;
-use super::records::Records;
-use super::request::running;
-use super::selection::Selection;
-use super::setup::rows;
-use super::steps::{Change, Planner, Step};
-use super::{catalog, guard, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::change::records::Records;
+use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::change::step::{Step, rows};
+use crate::sequences::change::{Change, Planner};
+use crate::sequences::guard;
+use crate::sequences::own::identity;
+use crate::sequences::read::selection::Selection;
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
 use crate::server::transaction::check_transaction;
 
 /// Gives sequences the increment, START and bounds that they had before they were set up, above everything in
@@ -62,7 +64,7 @@ fn reset(
     function: pg_sys::Oid,
 ) -> Result<Vec<Step>, Failure> {
     let selection = Selection::new(None, sequences, None, Vec::new());
-    catalog::with_own_settings(|| selection.check())??;
+    with_own_settings(|| selection.check())??;
     let change = Change {
         function,
         name: "reset",
@@ -72,7 +74,7 @@ fn reset(
     };
     if dry_run {
         let records = Records::read(function, None)?;
-        return catalog::with_own_settings(|| change.plan_all(&selection, &records));
+        return with_own_settings(|| change.plan_all(&selection, &records));
     }
     check_transaction(c"reset_interleaved_sequences()")?;
     let _lock = SetupLock::take(function)?;

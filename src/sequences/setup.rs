@@ -1,37 +1,23 @@
 //! `setup_interleaved_sequences`: moves every sequence of a database into its node's class.
 
-use keyspace::sequences::Outcome;
+use crate::sequences::change::step::rows;
+use crate::server::settings::with_own_settings;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
-use super::failure::Failure;
-use super::locks::SetupLock;
-use super::nextval::null;
-use super::records::Records;
-use super::request::{Arguments, Request, running};
-use super::steps::Step;
-use super::{catalog, feeds, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::change::records::Records;
+use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::change::step::Step;
+use crate::sequences::own::identity;
+use crate::sequences::read::feeds;
+use crate::sequences::request::{Arguments, Request};
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
 use crate::server::transaction::check_transaction;
-
-/// One row of the result.
-pub(super) type Row = (
-    Option<pg_sys::Oid>,
-    Option<&'static str>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<ServerText>,
-    Option<AnyNumeric>,
-    Option<Vec<ServerText>>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<ServerText>,
-);
 
 /// Sets this database up as `node` of `nodes`: every sequence is moved above the values in use, and
 /// into its class. Declared in sql/sequences/setup_interleaved_sequences.sql, which says what the
@@ -88,7 +74,7 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
     let change = request.change();
     if dry_run {
         let records = Records::read(function, None)?;
-        return catalog::with_own_settings(|| change.plan_all(&request.selection, &records));
+        return with_own_settings(|| change.plan_all(&request.selection, &records));
     }
     check_transaction(c"setup_interleaved_sequences()")?;
     let _lock = SetupLock::take(function)?;
@@ -104,44 +90,4 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
         identity::store(function, request.target.class)?;
     }
     Ok(steps)
-}
-
-/// The rows of the result, by the names of the sequences.
-pub(super) fn rows(mut steps: Vec<Step>, dry_run: bool) -> TableIterator<'static, Row> {
-    steps.sort_by(|a, b| a.entry.name.cmp(&b.entry.name));
-    TableIterator::new(steps.into_iter().map(move |step| step.into_row(dry_run)))
-}
-
-/// Hundredths of a percent as percent.
-pub(super) fn percent(basis_points: i64) -> Option<AnyNumeric> {
-    AnyNumeric::try_from(format!("{}.{:02}", basis_points / 100, basis_points % 100).as_str()).ok()
-}
-
-impl Step {
-    fn into_row(self, dry_run: bool) -> Row {
-        let (action, ddl) = match self.plan.outcome {
-            Outcome::Alter { ddl } => (if dry_run { "planned" } else { "altered" }, Some(ddl)),
-            Outcome::Unchanged => ("unchanged", None),
-            Outcome::Skip => ("skipped", None),
-            Outcome::Fail(_) => ("failed", None),
-        };
-        // Where a sequence stands is for those to see who may draw from it or read it.
-        let (oid, is_visible) = (self.entry.oid, self.entry.is_visible);
-        let seen = |value: Option<i64>| value.filter(|_| is_visible);
-        let fed_columns = self.entry.fed_columns();
-        (
-            Some(oid),
-            Some(action),
-            seen(self.plan.in_use),
-            seen(self.plan.restart),
-            seen(self.plan.values_left),
-            Some(ServerText(self.plan.detail)),
-            seen(self.plan.used_basis_points).and_then(percent),
-            Some(fed_columns),
-            seen(self.before.is_called.then_some(self.before.last_value)),
-            Some(self.before.increment),
-            Some(self.plan.increment),
-            ddl.map(ServerText),
-        )
-    }
 }

@@ -1,5 +1,6 @@
 //! `split_interleaved_sequences`: a node gives up a part of its class, for nodes to come.
 
+use crate::server::settings::with_own_settings;
 use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::AnyNumeric;
@@ -7,17 +8,17 @@ use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-use super::failure::Failure;
-use super::locks::{SetupLock, Timeout};
-use super::nextval::null;
-use super::records::Records;
-use super::request::running;
-use super::selection::Selection;
-use super::setup::rows;
-use super::steps::{Change, Planner, Step};
-use super::{catalog, identity};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::change::records::Records;
+use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::change::step::{Step, rows};
+use crate::sequences::change::{Change, Planner};
+use crate::sequences::own::identity;
+use crate::sequences::read::selection::Selection;
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
 use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for others. Only this
@@ -71,7 +72,7 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
     };
     if dry_run {
         let records = Records::read(function, None)?;
-        return catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records));
+        return with_own_settings(|| change.plan_all(&Selection::all(), &records));
     }
     check_transaction(c"split_interleaved_sequences()")?;
     identity::check_may_store()?;

@@ -1,8 +1,8 @@
 //! Why a call that reads the catalogs and alters what is in them cannot go on.
 
-use keyspace::Error;
+use keyspace::{Error, SqlState};
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::spi::SpiError;
 
 use crate::error::{raise, report};
@@ -39,4 +39,18 @@ impl From<SpiError> for Failure {
     fn from(error: SpiError) -> Self {
         Self::Spi(error)
     }
+}
+
+/// An error that a statement of the set-up raised, a user's event trigger among them. A cancellation goes on.
+pub(crate) fn refusal(error: Box<CaughtError>) -> Error {
+    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
+        error.rethrow();
+    };
+    if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+        error.rethrow();
+    }
+    let mut refusal = Error::new(SqlState::ObjectNotInPrerequisiteState, report.message());
+    refusal.detail = report.detail().map(str::to_owned);
+    refusal.hint = report.hint().map(str::to_owned);
+    refusal
 }

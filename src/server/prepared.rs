@@ -13,7 +13,7 @@ use super::tables::{self, Table};
 pub(crate) struct Prepared(Option<(CString, OwnedPreparedStatement)>);
 
 impl Prepared {
-    /// As [`tables::select`]. It is planned anew where its text is another one, as when the schema of our tables has got
+    /// As [`Table::select`]. It is planned anew where its text is another one, as when the schema of our tables has got
     /// another name.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Prepared {
         })
     }
 
-    /// As [`tables::write`]; otherwise as [`Self::select`].
+    /// As [`Table::write`]; otherwise as [`Self::select`].
     ///
     /// # Errors
     /// Those of SPI itself.

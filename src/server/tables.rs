@@ -84,38 +84,39 @@ pub(crate) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> CStr
     CString::new(parts.join(name)).unwrap_or_default()
 }
 
-/// Reads from a table of ours, whatever the privileges of the caller are: what is told of it is the caller's to decide.
-///
-/// # Errors
-/// Those of SPI itself.
-pub(crate) fn select<T>(
-    text: &str,
-    table: Table,
-    function: pg_sys::Oid,
-    arguments: &[DatumWithOid<'_>],
-    read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
-) -> SpiResult<T> {
-    let statement = statement(text, table, function);
-    table.with_rights(function, || {
-        Spi::connect(|client| read(client.select(statement.as_c_str(), None, arguments)?))
-    })
-}
+impl Table {
+    /// Reads from it, whatever the privileges of the caller are: what is told of it is the caller's to decide.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(crate) fn select<T>(
+        self,
+        text: &str,
+        function: pg_sys::Oid,
+        arguments: &[DatumWithOid<'_>],
+        read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
+    ) -> SpiResult<T> {
+        let statement = statement(text, self, function);
+        self.with_rights(function, || {
+            Spi::connect(|client| read(client.select(statement.as_c_str(), None, arguments)?))
+        })
+    }
 
-/// Writes to a table of ours, whatever the privileges of the caller are: they have been checked. Returns the number of
-/// rows.
-///
-/// # Errors
-/// Those of SPI itself.
-pub(crate) fn write(
-    text: &str,
-    table: Table,
-    function: pg_sys::Oid,
-    arguments: &[DatumWithOid<'_>],
-) -> SpiResult<usize> {
-    let statement = statement(text, table, function);
-    table.with_rights(function, || {
-        Spi::connect_mut(|client| Ok(client.update(statement.as_c_str(), None, arguments)?.len()))
-    })
+    /// Writes to it, whatever the privileges of the caller are: they have been checked. Returns the number of rows.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(crate) fn write(
+        self,
+        text: &str,
+        function: pg_sys::Oid,
+        arguments: &[DatumWithOid<'_>],
+    ) -> SpiResult<usize> {
+        let statement = statement(text, self, function);
+        self.with_rights(function, || {
+            Spi::connect_mut(|client| Ok(client.update(statement.as_c_str(), None, arguments)?.len()))
+        })
+    }
 }
 
 /// The trigger of our tables, for rows and for TRUNCATE, which fires under every `session_replication_role`. The

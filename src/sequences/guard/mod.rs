@@ -5,6 +5,8 @@ mod request;
 mod tables;
 mod trigger;
 
+use crate::server::locks;
+use crate::server::settings::with_own_settings;
 use keyspace::sequences::Class;
 use keyspace::sequences::guard::Mode;
 use keyspace::{Error, SqlState};
@@ -14,13 +16,14 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, pg_sys};
 
-use super::failure::Failure;
-use super::locks::{self, SetupLock, Timeout, Wanted};
-use super::nextval::null;
-use super::request::running;
-use super::{catalog, ddl_replication, identity};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
+use crate::sequences::change::ddl_replication;
+use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::own::identity;
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
+use crate::server::locks::{Timeout, Wanted};
 use crate::server::transaction::check_transaction;
 use plan::{Locks, Outcome, Step};
 use request::Chosen;
@@ -96,7 +99,7 @@ fn unguard_interleaved_sequences(
 /// # Errors
 /// 55000 where one is.
 pub(super) fn check_none(function: pg_sys::Oid) -> Result<(), Failure> {
-    let Some(table) = catalog::with_own_settings(|| tables::any_guarded(function))? else { return Ok(()) };
+    let Some(table) = with_own_settings(|| tables::any_guarded(function))? else { return Ok(()) };
     let message = format!("table \"{table}\" is guarded");
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail("In a database that is no node, a guard would refuse every row.")
@@ -153,9 +156,8 @@ fn carry_out(
             .hint("Call setup_interleaved_sequences(node, nodes) first.")
             .into());
     }
-    let chosen =
-        catalog::with_own_settings(|| Chosen::new(arguments.schemas, arguments.tables, arguments.exclude))??;
-    let plan = || catalog::with_own_settings(|| plan(task, &chosen, class, function));
+    let chosen = with_own_settings(|| Chosen::new(arguments.schemas, arguments.tables, arguments.exclude))??;
+    let plan = || with_own_settings(|| plan(task, &chosen, class, function));
     if dry_run {
         return plan();
     }

@@ -7,9 +7,9 @@ use pgrx::AnyArray;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::super::selection::{ArrayArgument, first};
 use super::tables::Column;
 use crate::encoding::from_utf8;
+use crate::sequences::read::selection::{ArrayArgument, first};
 
 /// The tables that a call is about.
 pub(super) struct Chosen {

@@ -1,5 +1,6 @@
 //! What the catalogs tell of the tables that can be guarded, and of their guards.
 
+use crate::sequences::change::facts;
 use std::collections::HashMap;
 
 use keyspace::sequences::guard::{Mode, Unguardable};
@@ -8,13 +9,14 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
-use super::super::catalog::{self, number_type};
-use super::super::failure::Failure;
-use super::super::records::Records;
-use super::super::selection::{Selection, first};
-use super::super::{steps, stored};
 use crate::encoding::from_utf8;
+use crate::sequences::change::records::Records;
+use crate::sequences::read::catalog::{self};
+use crate::sequences::read::form;
+use crate::sequences::read::selection::{Selection, first};
 use crate::server::extension::Extension;
+use crate::server::failure::Failure;
+use crate::server::relation::number_type;
 
 /// The columns that are fed or guarded.
 const TABLES: &str = include_str!("tables.sql");
@@ -258,10 +260,10 @@ fn sources(function: pg_sys::Oid, class: Option<Class>) -> Result<HashMap<(u32, 
     let records = Records::read(function, None)?;
     let mut sources: HashMap<_, Vec<Source>> = HashMap::new();
     for entry in catalog::entries(&Selection::all(), function)? {
-        let Some(form) = stored::definition(entry.oid) else { continue };
+        let Some(form) = form::definition(entry.oid) else { continue };
         // How it steps is what counts, not where it stands.
-        let state = stored::State { last_value: form.start, is_called: false };
-        let sequence = steps::sequence(&entry, &records, form, state);
+        let state = form::State { last_value: form.start, is_called: false };
+        let sequence = facts::of(&entry, &records, form, state);
         for column in &entry.columns {
             let why_not = class.and_then(|class| Unguardable::of(&sequence, column.draw, class));
             let key = (column.relation_oid.to_u32(), column.attribute);

@@ -12,12 +12,12 @@ use keyspace::sequences::guard::{self, Mode, Place};
 use keyspace::{Error, SqlState};
 use pgrx::{PgLogLevel, direct_function_call_as_datum, pg_guard, pg_sys};
 
-use super::super::catalog::number_type;
-use super::super::identity;
-use super::super::request::running;
 use crate::encoding::{for_message, from_server};
 use crate::error::{code, or_raise, raise, report};
 use crate::fmgr;
+use crate::sequences::own::identity;
+use crate::server::call::running;
+use crate::server::relation::number_type;
 
 // What the bindings keep to themselves, or wrap into a guard. Of utils/elog.h,
 // catalog/partition.h and executor/tuptable.h.

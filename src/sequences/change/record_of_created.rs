@@ -6,10 +6,11 @@ use keyspace::sequences::{Phase, Plan, Residue, Sequence};
 use keyspace::{Error, SqlState};
 use pgrx::{IntoDatum, pg_sys};
 
-use super::records;
-use super::tables::{self, own_key};
 use crate::encoding::ServerJson;
+use crate::sequences::change::records;
+use crate::sequences::own::tables::{self};
 use crate::server::by_version::primary_key_index;
+use crate::server::tables::own_key;
 
 /// Keeps what was done with a sequence, and what it was before, as `records::keep` does, but without a privilege
 /// and without a query: whoever creates a table has no privilege on ours, and the row says nothing but what was
@@ -17,7 +18,7 @@ use crate::server::by_version::primary_key_index;
 ///
 /// # Errors
 /// 55000 where the table is gone, or another is in its place.
-pub(super) fn keep(
+pub(crate) fn keep(
     function: pg_sys::Oid,
     oid: pg_sys::Oid,
     before: &Sequence,

@@ -16,11 +16,11 @@ struct SequenceData {
 
 /// Where a sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(crate) struct State {
     /// The value handed out last, or to be handed out first.
-    pub(super) last_value: i64,
+    pub(crate) last_value: i64,
     /// Whether `last_value` has been handed out.
-    pub(super) is_called: bool,
+    pub(crate) is_called: bool,
 }
 
 /// Reads where a sequence stands, whatever the snapshot; `None` where it does not exist any more.
@@ -30,7 +30,7 @@ pub(super) struct State {
 ///
 /// # Safety
 /// `sequence` must be the OID of a sequence, or of no relation at all.
-pub(super) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
+pub(crate) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
     // SAFETY: within a transaction; what is opened is read and closed.
     unsafe {
         let relation = pg_sys::try_relation_open(sequence, pg_sys::AccessShareLock as i32);
@@ -43,7 +43,7 @@ pub(super) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
 ///
 /// # Safety
 /// As for [`state`].
-pub(super) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
+pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
     // SAFETY: as for `state`; the lock is taken before the relation is opened, and given back if it is gone.
     unsafe {
         if !pg_sys::ConditionalLockRelationOid(sequence, pg_sys::AccessShareLock as i32) {
@@ -79,30 +79,30 @@ unsafe fn read_and_close(relation: pg_sys::Relation) -> State {
 
 /// `FormData_pg_sequence` of catalog/pg_sequence.h, which the bindings lack; the same in PostgreSQL 10 to 18.
 #[repr(C)]
-pub(super) struct SequenceForm {
+pub(crate) struct SequenceForm {
     seqrelid: pg_sys::Oid,
     seqtypid: pg_sys::Oid,
-    pub(super) seqstart: i64,
-    pub(super) seqincrement: i64,
-    pub(super) seqmax: i64,
-    pub(super) seqmin: i64,
+    pub(crate) seqstart: i64,
+    pub(crate) seqincrement: i64,
+    pub(crate) seqmax: i64,
+    pub(crate) seqmin: i64,
     seqcache: i64,
     seqcycle: bool,
 }
 
 /// How a sequence is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Definition {
+pub(crate) struct Definition {
     /// `AS`.
-    pub(super) number_type: NumberType,
+    pub(crate) number_type: NumberType,
     /// `START WITH`.
-    pub(super) start: i64,
+    pub(crate) start: i64,
     /// How it goes on.
-    pub(super) progression: Progression,
+    pub(crate) progression: Progression,
 }
 
 /// The definition of a sequence; `None` where there is no such sequence.
-pub(super) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
+pub(crate) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
     // SAFETY: the tuple is held while its fixed part is copied; pg_sequence has no nullable columns.
     unsafe {
         let tuple = pg_sys::SearchSysCache1(by_version::cache::SEQRELID, sequence.into());

@@ -1,5 +1,7 @@
 //! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its node's class.
 
+use crate::sequences::change::facts;
+use crate::server::settings::with_own_settings;
 use std::collections::HashMap;
 
 use keyspace::sentence::sentence;
@@ -11,22 +13,20 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, AnyNumeric};
 
-use super::catalog::{Column, Entry};
-use super::failure::Failure;
-use super::locks::Timeout;
-use super::nextval::null;
-use super::node_state::LookAt;
-use super::records::Records;
-use super::request::running;
-use super::selection::Selection;
-use super::setup::percent;
-use super::steps::{Change, Planner, Step};
-use super::{
-    catalog, ddl_replication, identity, insert_conflicts, node_state, peers, position_replication, steps,
-    stored,
-};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::change::records::Records;
+use crate::sequences::change::step::{Step, percent};
+use crate::sequences::change::{Change, Planner, ddl_replication};
+use crate::sequences::node_state::LookAt;
+use crate::sequences::own::identity;
+use crate::sequences::read::catalog::{Column, Entry};
+use crate::sequences::read::selection::Selection;
+use crate::sequences::read::{catalog, form, insert_conflicts, position_replication};
+use crate::sequences::{node_state, peers};
+use crate::server::call::{null, running};
+use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
 use crate::versions;
 
 /// Every sequence of the database, as far as it can be seen without reading tables: what the view
@@ -99,21 +99,21 @@ struct Seen {
 }
 
 fn see(function: pg_sys::Oid) -> Result<(Vec<Seen>, Option<Class>), Failure> {
-    let (entries, records) = catalog::with_own_settings(|| -> Result<_, Failure> {
+    let (entries, records) = with_own_settings(|| -> Result<_, Failure> {
         Ok((catalog::entries(&Selection::all(), function)?, Records::read(function, None)?))
     })?;
     let class = identity::known(function)?;
     let mut seen = Vec::with_capacity(entries.len());
     for entry in entries {
-        let Some(form) = stored::definition(entry.oid) else { continue };
+        let Some(form) = form::definition(entry.oid) else { continue };
         let state = if entry.is_visible && entry.exempt.is_none() {
             // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
-            unsafe { stored::state_at_once(entry.oid) }
+            unsafe { form::state_at_once(entry.oid) }
         } else {
             None
         };
-        let unknown = stored::State { last_value: form.start, is_called: false };
-        let sequence = steps::sequence(&entry, &records, form, state.unwrap_or(unknown));
+        let unknown = form::State { last_value: form.start, is_called: false };
+        let sequence = facts::of(&entry, &records, form, state.unwrap_or(unknown));
         let status = status(&sequence, class, state.is_some());
         seen.push(Seen { entry, sequence, status, is_known: state.is_some() });
     }
@@ -160,7 +160,7 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
     let class = identity::known(function)?;
     let change = Change { function, name: "check", class, timeout, planner: Planner::Reset };
     let records = Records::read(function, None)?;
-    let steps = catalog::with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    let steps = with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     let mut rows = Vec::new();
     if class.is_none() {
         rows.push((Severity::Error, no_node(identity::others(function)?.first().map(|other| other.class))));
@@ -300,7 +300,7 @@ fn seen_again(step: &Step) -> Sequence {
         return sequence;
     }
     // SAFETY: the OID is that of a sequence or, by now, of nothing.
-    if let Some(state) = unsafe { stored::state_at_once(step.entry.oid) } {
+    if let Some(state) = unsafe { form::state_at_once(step.entry.oid) } {
         (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
         let next = sequence.next_value();
         let ascending = sequence.increment > 0;

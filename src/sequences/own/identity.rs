@@ -1,5 +1,6 @@
 //! Which node this database is: a row of our own table, cached in every backend.
 
+use crate::server::tables::own_key;
 use std::cell::Cell;
 use std::ffi::CStr;
 
@@ -9,9 +10,9 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::failure::Failure;
-use super::{settings, tables};
 use crate::error::or_raise;
+use crate::sequences::own::{settings, tables};
+use crate::server::failure::Failure;
 use crate::server::raw_rows;
 use crate::server::role::owns_database;
 
@@ -46,7 +47,7 @@ thread_local! {
 /// # Errors
 /// 55000 where the database has no node, or where the settings name another than the stored one.
 #[inline]
-pub(super) fn class(function: pg_sys::Oid) -> Result<Class, Error> {
+pub(crate) fn class(function: pg_sys::Oid) -> Result<Class, Error> {
     known(function)?.map_or_else(|| Err(unknown(function)?), Ok)
 }
 
@@ -75,7 +76,7 @@ fn unknown(function: pg_sys::Oid) -> Result<Error, Error> {
 /// The class of this database's node, where the backend has read it and no setting stands in for it. Raises no
 /// error.
 #[inline]
-pub(super) fn at_hand() -> Option<Class> {
+pub(crate) fn at_hand() -> Option<Class> {
     match STORED.get() {
         Stored::Read { node: Some(node), .. } if !settings::is_any_set() => Some(node.class),
         _ => None,
@@ -86,7 +87,7 @@ pub(super) fn at_hand() -> Option<Class> {
 ///
 /// # Errors
 /// 55000 where the settings name another than the stored one, 22023 where they make no class.
-pub(super) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
+pub(crate) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
     match (settings::class()?, stored(function)?) {
         (Some(setting), Some(stored)) if setting != stored => Err(contradiction(setting, stored)),
         (setting, stored) => Ok(setting.or(stored)),
@@ -98,7 +99,7 @@ pub(super) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
 /// # Errors
 /// 55000 where it has another and its peers are not known, where a server of which it is a copy has this one, or
 /// where the settings name another.
-pub(super) fn class_to_leave(
+pub(crate) fn class_to_leave(
     function: pg_sys::Oid,
     class: Class,
     peers_are_known: bool,
@@ -157,7 +158,7 @@ fn contradiction(setting: Class, other: Class) -> Error {
 ///
 /// # Errors
 /// 42501 for others than the owner of the database.
-pub(super) fn check_may_store() -> Result<(), Error> {
+pub(crate) fn check_may_store() -> Result<(), Error> {
     if !owns_database() {
         let message = "permission denied to set this database up as a node";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
@@ -167,26 +168,26 @@ pub(super) fn check_may_store() -> Result<(), Error> {
 }
 
 /// Stores the class of this database's node.
-pub(super) fn store(function: pg_sys::Oid, class: Class) -> SpiResult<()> {
+pub(crate) fn store(function: pg_sys::Oid, class: Class) -> SpiResult<()> {
     let insert = "INSERT INTO {} (system_identifier, database, node, nodes) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (system_identifier, database) DO UPDATE \
          SET node = EXCLUDED.node, nodes = EXCLUDED.nodes, set_up_at = EXCLUDED.set_up_at";
-    let (system_identifier, database) = tables::own_key();
+    let (system_identifier, database) = own_key();
     let values = [system_identifier.into(), database.into(), class.node().into(), class.nodes().into()];
     change(function, insert, &values)
 }
 
 /// Removes this database's node.
-pub(super) fn forget(function: pg_sys::Oid) -> SpiResult<()> {
+pub(crate) fn forget(function: pg_sys::Oid) -> SpiResult<()> {
     let delete = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-    let (system_identifier, database) = tables::own_key();
+    let (system_identifier, database) = own_key();
     change(function, delete, &[system_identifier.into(), database.into()])
 }
 
 /// Changes the table, and has every session read its node again as soon as that is committed, those that are open
 /// among them (trap S42).
 fn change(function: pg_sys::Oid, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
-    tables::write(statement, tables::NODE, function, arguments)?;
+    tables::NODE.write(statement, function, arguments)?;
     let table = or_raise(tables::NODE.oid(function));
     // SAFETY: a relation that was just written to.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
@@ -194,13 +195,13 @@ fn change(function: pg_sys::Oid, statement: &str, arguments: &[DatumWithOid<'_>]
 }
 
 /// Whether this database's node is stored.
-pub(super) fn is_stored(function: pg_sys::Oid) -> Result<bool, Error> {
+pub(crate) fn is_stored(function: pg_sys::Oid) -> Result<bool, Error> {
     Ok(stored(function)?.is_some())
 }
 
 /// Whether new sequences are moved into the class, where the backend has read it. Raises no error.
 #[inline]
-pub(super) fn takes_new_sequences_at_hand() -> Option<bool> {
+pub(crate) fn takes_new_sequences_at_hand() -> Option<bool> {
     match STORED.get() {
         Stored::Read { node, .. } => Some(node.is_some_and(|node| node.new_sequences)),
         Stored::Unknown => None,
@@ -208,7 +209,7 @@ pub(super) fn takes_new_sequences_at_hand() -> Option<bool> {
 }
 
 /// Whether new sequences are moved into the class as they are created.
-pub(super) fn takes_new_sequences(function: pg_sys::Oid) -> Result<bool, Error> {
+pub(crate) fn takes_new_sequences(function: pg_sys::Oid) -> Result<bool, Error> {
     Ok(node(function)?.is_some_and(|node| node.new_sequences))
 }
 
@@ -216,7 +217,7 @@ pub(super) fn takes_new_sequences(function: pg_sys::Oid) -> Result<bool, Error> 
 ///
 /// # Errors
 /// 42501 for others than the owner of the database.
-pub(super) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<(), Failure> {
+pub(crate) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<(), Failure> {
     if !owns_database() {
         let message = "permission denied to interleave new sequences";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
@@ -225,7 +226,7 @@ pub(super) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<
     }
     let update = "UPDATE {} SET new_sequences = $3 \
          WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-    let (system_identifier, database) = tables::own_key();
+    let (system_identifier, database) = own_key();
     change(function, update, &[system_identifier.into(), database.into(), enable.into()])?;
     Ok(())
 }
@@ -248,7 +249,7 @@ fn node(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
 fn read(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
     register_callback();
     let table = tables::NODE.oid(function)?;
-    let own = tables::own_key();
+    let own = own_key();
     let row = rows(table)?.into_iter().find(|row| row.key == own);
     let node = row
         .map(|row| {
@@ -262,16 +263,16 @@ fn read(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
 
 /// A node that is stored for another server or database, of which this one may be a copy.
 #[derive(Clone, Copy)]
-pub(super) struct Other {
-    pub(super) key: (i64, pg_sys::Oid),
-    pub(super) class: Class,
+pub(crate) struct Other {
+    pub(crate) key: (i64, pg_sys::Oid),
+    pub(crate) class: Class,
     /// Whether new sequences are moved into its class.
-    pub(super) new_sequences: bool,
+    pub(crate) new_sequences: bool,
 }
 
 /// The nodes of other servers and databases, by their keys.
-pub(super) fn others(function: pg_sys::Oid) -> Result<Vec<Other>, Error> {
-    let own = tables::own_key();
+pub(crate) fn others(function: pg_sys::Oid) -> Result<Vec<Other>, Error> {
+    let own = own_key();
     let others = rows(tables::NODE.oid(function)?)?.into_iter().filter(|row| row.key != own);
     let mut others = others
         .map(|row| {

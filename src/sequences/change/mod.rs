@@ -1,5 +1,14 @@
 //! Sequences to be altered, step by step: read, plan, lock, look again, alter.
 
+pub(crate) mod alter_created;
+pub(crate) mod ddl_replication;
+pub(crate) mod facts;
+pub(crate) mod record_of_created;
+pub(crate) mod records;
+pub(crate) mod setup_lock;
+pub(crate) mod step;
+
+use crate::server::settings::with_own_settings;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -11,30 +20,29 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::catalog::{self, Column, Entry};
-use super::extreme::{self, Ahead, Extreme, Which};
-use super::failure::Failure;
-use super::locks::{self, Timeout};
-use super::records::{self, Records};
-use super::selection::Selection;
-use super::{ddl_replication, position_replication, settings, stored, subtransaction, tables};
+use self::records::Records;
+use self::step::Step;
 use crate::encoding::to_server;
 use crate::error::report;
+use crate::sequences::own::tables;
+use crate::sequences::read::catalog::{self, Column, Entry};
+use crate::sequences::read::furthest::{self, Ahead, Extreme, Which};
+use crate::sequences::read::position_replication;
+use crate::sequences::read::selection::Selection;
+use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
+use crate::server::locks::{MANY, Wanted, lock_all, promised, room, room_detail};
+use crate::server::settings;
+use crate::server::subtransaction;
+use crate::server::waiting::is_in_use;
+use pgrx::pg_sys::panic::ErrorReport;
 
 /// How many columns are read in one subtransaction before its locks are given back.
 const READ_BATCH: usize = 100;
 
-/// One sequence, and what is done with it.
-pub(super) struct Step {
-    pub(super) entry: Entry,
-    /// The sequence before it is altered.
-    pub(super) before: Sequence,
-    pub(super) plan: Plan,
-}
-
 /// How a sequence is planned.
 #[derive(Clone, Debug)]
-pub(super) enum Planner {
+pub(crate) enum Planner {
     /// Into a class, beyond what other nodes have.
     SetUp(Target, Rc<[Peer]>),
     /// Back to what it was before.
@@ -43,21 +51,21 @@ pub(super) enum Planner {
 
 /// A change of many sequences.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// The function of ours that runs.
-    pub(super) function: pg_sys::Oid,
+    pub(crate) function: pg_sys::Oid,
     /// What is done, in messages.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The class of the database's node, where it has one.
-    pub(super) class: Option<Class>,
+    pub(crate) class: Option<Class>,
     /// How long to wait for locks.
-    pub(super) timeout: Timeout,
-    pub(super) planner: Planner,
+    pub(crate) timeout: Timeout,
+    pub(crate) planner: Planner,
 }
 
 impl Change {
     /// Plans every sequence of a selection without keeping a lock on any of them.
-    pub(super) fn plan_all(&self, selection: &Selection, records: &Records) -> Result<Vec<Step>, Failure> {
+    pub(crate) fn plan_all(&self, selection: &Selection, records: &Records) -> Result<Vec<Step>, Failure> {
         self.plan_before(selection, records, false)
     }
 
@@ -148,13 +156,13 @@ impl Change {
 
     /// Plans the sequences of a selection, alters them and keeps records of it. `only` is the sequence where
     /// there is but one.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         selection: &Selection,
         only: Option<pg_sys::Oid>,
     ) -> Result<Vec<Step>, Failure> {
         let records = Records::read(self.function, only)?;
-        let mut steps = catalog::with_own_settings(|| self.plan_before(selection, &records, true))?;
+        let mut steps = with_own_settings(|| self.plan_before(selection, &records, true))?;
         self.check(&steps)?;
         self.warn_of_skipped(&steps);
         // In batches it was said at the beginning, of all of them.
@@ -162,7 +170,7 @@ impl Change {
             self.warn_of_unknown(&steps);
         }
         if only.is_none() && matches!(self.planner, Planner::SetUp(..)) {
-            position_replication::warn(steps.iter().map(|step| &step.entry))?;
+            position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
         }
         self.carry_out(&mut steps, &records, selection)?;
         let altered = steps.iter().filter(|step| step.is_altered());
@@ -200,7 +208,7 @@ impl Change {
     }
 
     /// Tells of sequences of which a peer's state says nothing, so that nothing of what it has of them is known.
-    pub(super) fn warn_of_unknown(&self, steps: &[Step]) {
+    pub(crate) fn warn_of_unknown(&self, steps: &[Step]) {
         let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
         let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for step in &steps {
@@ -231,14 +239,14 @@ impl Change {
         if altered.clone().next().is_some() {
             ddl_replication::check()?;
         }
-        locks::check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
+        check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
         let leaves = matches!(&self.planner, Planner::SetUp(target, _) if target.from.is_some());
         let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
-        locks::lock(altered, node, self.timeout)?;
+        lock(altered, node, self.timeout)?;
         if leaves {
             self.check_complete(steps, selection)?;
         }
-        catalog::with_own_settings(|| self.look_again(steps, records))?;
+        with_own_settings(|| self.look_again(steps, records))?;
         self.check(steps)?;
         ddl_replication::locally(|| {
             Spi::connect_mut(|client| -> SpiResult<()> {
@@ -258,7 +266,7 @@ impl Change {
     fn check_complete(&self, steps: &[Step], selection: &Selection) -> Result<(), Failure> {
         // SAFETY: popped below; on an error the end of the transaction does it.
         unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
-        let entries = catalog::with_own_settings(|| catalog::entries(selection, self.function));
+        let entries = with_own_settings(|| catalog::entries(selection, self.function));
         // SAFETY: pushed above.
         unsafe { pg_sys::PopActiveSnapshot() };
         let known: HashSet<u32> = steps.iter().map(|step| step.entry.oid.to_u32()).collect();
@@ -338,7 +346,7 @@ impl Change {
     /// What is known of a sequence here and, for a set-up, on other nodes, without its columns' values; `None` where
     /// it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
-        let sequence = facts(entry, records)?;
+        let sequence = facts::read(entry, records)?;
         Some(match &self.planner {
             Planner::SetUp(target, peers) => beside(sequence, target, peers),
             Planner::Reset => sequence,
@@ -346,7 +354,7 @@ impl Change {
     }
 
     /// Runs reads that wait for locked tables no longer than for sequences, and keeps none of their locks.
-    pub(super) fn read_in_time<T>(
+    pub(crate) fn read_in_time<T>(
         &self,
         read: impl FnOnce(&RefCell<String>) -> SpiResult<T>,
     ) -> Result<T, Failure> {
@@ -357,7 +365,7 @@ impl Change {
         });
         match result {
             Ok(value) => Ok(value?),
-            Err(error) if locks::is_in_use(&error) => Err(Error::new(
+            Err(error) if is_in_use(&error) => Err(Error::new(
                 SqlState::LockNotAvailable,
                 format!("could not read table \"{}\" within {}", reading.borrow(), self.timeout.text()),
             )
@@ -391,7 +399,7 @@ impl Change {
             let known = known.and_then(|known| known.get(at));
             // Where the index is gone since, there is nothing that is known.
             let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
-            let found = extreme::read(column, ahead, which);
+            let found = furthest::read(column, ahead, which);
             column.is_read.set(column.is_read.get() || found.is_some());
             *facts = match (found, known) {
                 (None, Some(known)) => column.facts(Extreme {
@@ -405,64 +413,62 @@ impl Change {
     }
 }
 
-/// What the catalogs and the sequence's page tell, without its columns' values; `None` where it was dropped.
-pub(super) fn facts(entry: &Entry, records: &Records) -> Option<Sequence> {
-    let form = stored::definition(entry.oid)?;
-    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read; and of what
-    // the caller may not see nothing can be told that was not read.
-    let state = if entry.exempt.is_some() || !entry.is_visible {
-        stored::State { last_value: form.start, is_called: false }
-    } else {
-        // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
-        unsafe { stored::state(entry.oid) }?
-    };
-    Some(sequence(entry, records, form, state))
+/// Refuses to lock more sequences at once than the server has room for, and names the other form where they are
+/// many (trap S20): `in_parts`.
+pub(crate) fn check_room(
+    sequences: impl Iterator<Item = pg_sys::Oid> + Clone,
+    in_parts: &str,
+) -> Result<(), Failure> {
+    let count = sequences.clone().count();
+    let room = room(sequences)?;
+    if count > room {
+        return Err(Error::new(
+            SqlState::OutOfMemory,
+            format!("{count} sequences are too many to be locked in one transaction"),
+        )
+        .detail(room_detail(room))
+        .hint(format!("{in_parts} Or raise \"max_locks_per_transaction\"."))
+        .into());
+    }
+    if count > promised() / MANY {
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("{count} sequences stay locked until this transaction ends"),
+            "pg_keyspace",
+        )
+        .set_hint(in_parts)
+        .report(PgLogLevel::NOTICE);
+    }
+    Ok(())
 }
 
-/// Puts together what is known of a sequence.
-pub(super) fn sequence(
-    entry: &Entry,
-    records: &Records,
-    form: stored::Definition,
-    state: stored::State,
-) -> Sequence {
-    Sequence {
-        name: entry.name.clone(),
-        number_type: form.number_type,
-        start: form.start,
-        increment: form.progression.increment,
-        min_value: form.progression.min_value,
-        max_value: form.progression.max_value,
-        cycle: form.progression.cycle,
-        unlogged: entry.unlogged,
-        replicated: entry.replicated.clone(),
-        last_value: state.last_value,
-        is_called: state.is_called,
-        former: records.former(entry.oid, form.progression.increment),
-        phases: records.phases(entry.oid),
-        promoted: records.promoted(entry.oid),
-        gap_left: records.gap_left(entry.oid),
-        elsewhere: Vec::new(),
-        columns: entry.columns.iter().map(|column| column.facts(Extreme::default())).collect(),
-    }
-}
-
-impl Step {
-    /// Whether it is, or is to be, altered.
-    pub(super) fn is_altered(&self) -> bool {
-        matches!(self.plan.outcome, Outcome::Alter { .. })
-    }
-
-    /// Whether its table could not be read in time.
-    pub(super) fn is_locked(&self) -> bool {
-        self.error().is_some_and(|error| error.sqlstate == SqlState::LockNotAvailable)
-    }
-
-    /// Why it cannot be.
-    pub(super) fn error(&self) -> Option<&Error> {
-        match &self.plan.outcome {
-            Outcome::Fail(error) => Some(error),
-            _ => None,
+/// Locks sequences against drawing, to the end of the transaction: all of them, or none. With `node`, the table of
+/// nodes, also against those who create sequences of the class that it names.
+///
+/// # Errors
+/// As for [`lock_all`].
+pub(crate) fn lock<'a>(
+    steps: impl Iterator<Item = &'a Step> + Clone,
+    node: Option<pg_sys::Oid>,
+    timeout: Timeout,
+) -> Result<(), Error> {
+    let lock = pg_sys::ShareRowExclusiveLock;
+    let node = node.into_iter().map(|oid| Wanted { oid, name: tables::NODE.name(), lock });
+    let sequences = steps.map(|step| Wanted { oid: step.entry.oid, name: step.entry.name.as_str(), lock });
+    lock_all(node.chain(sequences), timeout, |name| {
+        if name == tables::NODE.name() {
+            let message = format!("could not lock the node within {}", timeout.text());
+            return Error::new(SqlState::LockNotAvailable, message)
+                .detail("A transaction that has created a sequence of its class is still open.")
+                .hint(
+                    "Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.",
+                );
         }
-    }
+        Error::new(
+            SqlState::LockNotAvailable,
+            format!("could not lock sequence \"{name}\" within {}", timeout.text()),
+        )
+        .detail("A transaction that has drawn from it is still open; while it is waited for, nobody else can draw.")
+        .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+    })
 }

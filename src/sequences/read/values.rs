@@ -4,12 +4,13 @@
 //! the predicate of an index and in a policy, and `max` of one type must not be computed as another. Here a table is scanned,
 //! or walked along an index on the column itself, with PostgreSQL's own comparisons, and as its owner.
 
+use keyspace::sequences::NumberType;
 use std::ffi::CStr;
 
 use pgrx::check_for_interrupts;
 use pgrx::pg_sys::{self, ScanDirection};
 
-use super::catalog::Column;
+use crate::sequences::read::catalog::Column;
 use crate::server::as_owner::{as_owner, owner_of};
 use crate::server::by_version::{begin_index_scan, begin_table_scan};
 
@@ -29,6 +30,19 @@ unsafe extern "C-unwind" {
     fn numeric_out(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 }
 
+impl Column {
+    /// A value of the column as a whole number; `None` where no sequence can have given it.
+    pub(crate) fn whole(&self, datum: pg_sys::Datum) -> Option<i64> {
+        match self.number_type {
+            Some(NumberType::Smallint) => Some(i64::from(datum.value() as i16)),
+            Some(NumberType::Integer) => Some(i64::from(datum.value() as i32)),
+            Some(NumberType::Bigint) => Some(datum.value() as i64),
+            Some(NumberType::Numeric) => whole_part(datum),
+            None => None,
+        }
+    }
+}
+
 /// A table with rows of its own that holds a column, or the same column of a partition or a child.
 struct Table {
     oid: pg_sys::Oid,
@@ -45,7 +59,7 @@ struct Index {
 
 /// In which order the values of a table are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// The furthest first: through an index.
     FurthestFirst,
     /// In none, each of them.
@@ -53,7 +67,7 @@ pub(super) enum Order {
 }
 
 /// A column whose tables are locked against changes of their form, so that its values can be read.
-pub(super) struct Values<'a> {
+pub(crate) struct Values<'a> {
     column: &'a Column,
     tables: Vec<Table>,
 }
@@ -64,7 +78,7 @@ impl<'a> Values<'a> {
     ///
     /// They are read under a new snapshot, so that whether the transaction has an id makes no difference: SPI
     /// would take the statement's snapshot for read-only queries and a new one for others (trap S39).
-    pub(super) fn of<T>(column: &'a Column, read: impl FnOnce(&Self) -> T) -> Option<T> {
+    pub(crate) fn of<T>(column: &'a Column, read: impl FnOnce(&Self) -> T) -> Option<T> {
         if column.number_type.is_none() || column.is_hidden() {
             return None;
         }
@@ -94,7 +108,7 @@ impl<'a> Values<'a> {
     }
 
     /// Whether each of its tables has an index that gives the furthest values at once.
-    pub(super) fn are_indexed(&self) -> bool {
+    pub(crate) fn are_indexed(&self) -> bool {
         self.tables.iter().all(|table| {
             // SAFETY: the table is locked, and closed again; its lock is kept.
             unsafe {
@@ -108,7 +122,7 @@ impl<'a> Values<'a> {
 
     /// Gives every whole number that a `bigint` can hold to `see`, table by table, as long as it asks for more of
     /// this table; of numbers with a fraction the part before it. `begin` is told in which order they come.
-    pub(super) fn each(
+    pub(crate) fn each(
         &self,
         ascending: bool,
         mut begin: impl FnMut(Order),
@@ -409,7 +423,7 @@ unsafe fn is_usable(index: pg_sys::Relation) -> bool {
 }
 
 /// The part of a `numeric` before its point, where a `bigint` can hold it.
-pub(super) fn whole_part(number: pg_sys::Datum) -> Option<i64> {
+pub(crate) fn whole_part(number: pg_sys::Datum) -> Option<i64> {
     // SAFETY: the datum is a numeric; its text is a copy in the current memory context, which is freed.
     unsafe {
         let text = pg_sys::DirectFunctionCall1Coll(Some(numeric_out), pg_sys::InvalidOid, number);

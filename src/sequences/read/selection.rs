@@ -8,18 +8,18 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, IntoDatum};
 
-use super::feeds::{self, Feed};
 use crate::encoding::from_utf8;
+use crate::sequences::read::feeds::{self, Feed};
 
 /// An array that a caller passed, handed on to a query as it is.
 #[derive(Clone, Copy)]
-pub(super) struct ArrayArgument {
+pub(crate) struct ArrayArgument {
     datum: Option<pg_sys::Datum>,
     type_oid: pg_sys::Oid,
 }
 
 impl ArrayArgument {
-    pub(super) fn new(array: Option<AnyArray>, type_oid: pg_sys::Oid) -> Self {
+    pub(crate) fn new(array: Option<AnyArray>, type_oid: pg_sys::Oid) -> Self {
         Self { datum: array.map(|array| array.datum()), type_oid }
     }
 
@@ -28,7 +28,7 @@ impl ArrayArgument {
         Self { datum: vec![sequence].into_datum(), type_oid: pg_sys::REGCLASSARRAYOID }
     }
 
-    pub(super) fn is_given(self) -> bool {
+    pub(crate) fn is_given(self) -> bool {
         self.datum.is_some()
     }
 
@@ -39,7 +39,7 @@ impl ArrayArgument {
         })
     }
 
-    pub(super) fn argument(self) -> DatumWithOid<'static> {
+    pub(crate) fn argument(self) -> DatumWithOid<'static> {
         match self.datum {
             // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
             Some(datum) => unsafe { DatumWithOid::new(datum, self.type_oid) },
@@ -49,7 +49,7 @@ impl ArrayArgument {
 }
 
 /// Which sequences a call is about.
-pub(super) struct Selection {
+pub(crate) struct Selection {
     /// `name[]`: only those of these schemas.
     schemas: ArrayArgument,
     /// `regclass[]`: only these.
@@ -65,7 +65,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(
+    pub(crate) fn new(
         schemas: Option<AnyArray>,
         sequences: Option<AnyArray>,
         exclude: Option<AnyArray>,
@@ -82,40 +82,40 @@ impl Selection {
     }
 
     /// Every sequence of the database.
-    pub(super) fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self::new(None, None, None, Vec::new())
     }
 
     /// One sequence alone, of which nobody has told yet what it feeds.
-    pub(super) fn only(sequence: pg_sys::Oid) -> Self {
+    pub(crate) fn only(sequence: pg_sys::Oid) -> Self {
         Self { sequences: ArrayArgument::of_one(sequence), all_feeds: true, ..Self::all() }
     }
 
     /// One sequence alone, by a query of [`super::catalog::prepare`], and all that is known of what it feeds.
-    pub(super) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
+    pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
         let prepared = Some(Rc::clone(query));
         Self { feeds, prepared, ..Self::only(sequence) }
     }
 
     /// The query for them, where it was prepared.
-    pub(super) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
+    pub(crate) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
         self.prepared.as_deref()
     }
 
     /// Whether sequences were named one by one.
-    pub(super) fn names_sequences(&self) -> bool {
+    pub(crate) fn names_sequences(&self) -> bool {
         self.sequences.is_given()
     }
 
     /// Whether nothing is left out.
-    pub(super) fn is_of_all(&self) -> SpiResult<bool> {
+    pub(crate) fn is_of_all(&self) -> SpiResult<bool> {
         let leaves_out = self.exclude.is_given() && !self.exclude.is_empty()?;
         Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
     }
 
     /// The parameters of the query for the sequences and their columns. `function` is the function of ours that runs.
-    pub(super) fn arguments(&self, function: pg_sys::Oid) -> SpiResult<[DatumWithOid<'static>; 6]> {
+    pub(crate) fn arguments(&self, function: pg_sys::Oid) -> SpiResult<[DatumWithOid<'static>; 6]> {
         let mut feeds = self.feeds.clone();
         if !self.all_feeds {
             let stored = feeds::stored(function)?;
@@ -137,7 +137,7 @@ impl Selection {
     /// # Errors
     /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42809 for what is no sequence, 22023
     /// for a sequence that one argument selects and another leaves out.
-    pub(super) fn check(&self) -> SpiResult<Result<(), Error>> {
+    pub(crate) fn check(&self) -> SpiResult<Result<(), Error>> {
         for (name, argument) in [("schemas", self.schemas), ("sequences", self.sequences)] {
             if argument.is_empty()? {
                 let message = format!("argument \"{name}\" must not be empty");
@@ -214,7 +214,7 @@ impl Selection {
 }
 
 /// The first row's only column, a text in UTF-8.
-pub(super) fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
+pub(crate) fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
     Spi::connect(|client| {
         let mut rows = client.select(query, Some(1), arguments)?;
         rows.next().map(|row| row.get::<Vec<u8>>(1)).transpose().map(|found| found.flatten().map(from_utf8))

@@ -11,18 +11,18 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::catalog::{Entry, with_own_settings};
 use crate::encoding::from_utf8;
 use crate::error::report;
 use crate::server::by_version::HAS_SEQUENCE_PUBLICATIONS;
 use crate::server::other_extensions;
+use crate::server::settings::with_own_settings;
 
 /// Extensions that replicate sequences, and their table of these.
 const EXTENSIONS: [(&CStr, &CStr); 2] =
     [(c"pglogical", c"replication_set_seq"), (c"spock", c"replication_set_seq")];
 
 /// The sequences whose positions are replicated, by their OIDs. To be called with settings for our own queries.
-pub(super) fn carriers() -> SpiResult<HashMap<u32, Carrier>> {
+pub(crate) fn carriers() -> SpiResult<HashMap<u32, Carrier>> {
     let mut carriers = HashMap::new();
     for (name, table) in EXTENSIONS {
         if let Some(table) = other_extensions::member_table(name, table)? {
@@ -68,10 +68,10 @@ fn subscribed() -> SpiResult<HashMap<u32, Carrier>> {
     })
 }
 
-/// The subscriptions that write positions over those of these sequences, each with the number of them.
-fn subscriptions<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<&'a str, (&'a Carrier, usize)> {
+/// The subscriptions among what replicates the positions of sequences, each with the number of these.
+fn subscriptions<'a>(carriers: impl Iterator<Item = &'a Carrier>) -> BTreeMap<&'a str, (&'a Carrier, usize)> {
     let mut found = BTreeMap::new();
-    for carrier in entries.filter_map(|entry| entry.replicated.as_ref()) {
+    for carrier in carriers {
         if let Carrier::Subscription { name, .. } = carrier {
             found.entry(name.as_str()).or_insert((carrier, 0)).1 += 1;
         }
@@ -80,23 +80,23 @@ fn subscriptions<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<&'a s
 }
 
 /// The names of [`subscriptions`].
-pub(super) fn subscription_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
-    subscriptions(entries).into_keys().map(str::to_owned).collect()
+pub(crate) fn subscription_names<'a>(carriers: impl Iterator<Item = &'a Carrier>) -> Vec<String> {
+    subscriptions(carriers).into_keys().map(str::to_owned).collect()
 }
 
 /// A publication of ALL SEQUENCES.
-pub(super) struct Publication {
-    pub(super) name: String,
+pub(crate) struct Publication {
+    pub(crate) name: String,
     /// Whether it is of tables, too.
     has_tables: bool,
 }
 
 impl Publication {
-    pub(super) fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         format!("Publication \"{}\" is of ALL SEQUENCES.", self.name)
     }
 
-    pub(super) fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let name = quoted(&self.name);
         if self.has_tables {
             format!(
@@ -111,7 +111,7 @@ impl Publication {
 }
 
 /// The publications of ALL SEQUENCES, by their names.
-pub(super) fn publications() -> SpiResult<Vec<Publication>> {
+pub(crate) fn publications() -> SpiResult<Vec<Publication>> {
     if !HAS_SEQUENCE_PUBLICATIONS {
         return Ok(Vec::new());
     }
@@ -134,12 +134,12 @@ pub(super) fn publications() -> SpiResult<Vec<Publication>> {
 /// Warns at a set-up of what would carry this node's positions to another node, or another's to this one. Nothing is
 /// refused: START of what is set up differs between nodes, so that PostgreSQL refuses to write over it. START can be the
 /// same for a sequence that was made on both since, and on which `partitioned_nextval` draws.
-pub(super) fn warn<'a>(entries: impl Iterator<Item = &'a Entry>) -> SpiResult<()> {
+pub(crate) fn warn<'a>(carriers: impl Iterator<Item = &'a Carrier>) -> SpiResult<()> {
     let warn = |message: String, detail: String, hint: String| {
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(hint);
         report(error).report(PgLogLevel::WARNING);
     };
-    for (name, (carrier, sequences)) in subscriptions(entries) {
+    for (name, (carrier, sequences)) in subscriptions(carriers) {
         let sequences =
             if sequences == 1 { "1 sequence".to_owned() } else { format!("{sequences} sequences") };
         let message = format!("subscription \"{name}\" replicates the positions of {sequences} to this node");

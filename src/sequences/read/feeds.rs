@@ -7,16 +7,17 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::tables::{self, own_key};
 use crate::encoding::{ServerText, from_utf8};
+use crate::sequences::own::tables::{self};
 use crate::server::role::owns_database;
+use crate::server::tables::own_key;
 
 /// One column that a sequence feeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Feed {
-    pub(super) sequence: pg_sys::Oid,
-    pub(super) relation: pg_sys::Oid,
-    pub(super) attribute: i16,
+pub(crate) struct Feed {
+    pub(crate) sequence: pg_sys::Oid,
+    pub(crate) relation: pg_sys::Oid,
+    pub(crate) attribute: i16,
 }
 
 /// Reads `{"schema.sequence": ["schema.table.column", ...], ...}`. Names are looked up as the caller would: under
@@ -24,7 +25,7 @@ pub(super) struct Feed {
 ///
 /// # Errors
 /// 22023 where it is no such object, 42P01, 42703 and 42809 where a name is not that of a sequence and a column.
-pub(super) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Error>> {
+pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Error>> {
     let Some(feeds) = feeds else { return Ok(Ok(Vec::new())) };
     let mut found = Vec::new();
     for pair in match pairs(feeds)? {
@@ -49,12 +50,12 @@ pub(super) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Err
 }
 
 /// What was given to earlier set-ups.
-pub(super) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
+pub(crate) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
     let query = "SELECT f.sequence, f.relation, f.attribute FROM {} AS f \
                  WHERE f.system_identifier OPERATOR(pg_catalog.=) $1 AND f.database OPERATOR(pg_catalog.=) $2";
     let (system_identifier, database) = own_key();
     let key = [system_identifier.into(), database.into()];
-    tables::select(query, tables::FEED, function, &key, |rows| {
+    tables::FEED.select(query, function, &key, |rows| {
         let mut feeds = Vec::new();
         for row in rows {
             if let (Some(sequence), Some(relation), Some(attribute)) = (row.get(1)?, row.get(2)?, row.get(3)?)
@@ -67,7 +68,7 @@ pub(super) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
 }
 
 /// Keeps what was given, where the caller may, so that a check, a reset and later set-ups know of it, too.
-pub(super) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
+pub(crate) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
     let known = stored(function)?;
     let new: Vec<Feed> = feeds.iter().filter(|feed| !known.contains(feed)).copied().collect();
     if new.is_empty() || !owns_database() {
@@ -80,20 +81,20 @@ pub(super) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
     let (system_identifier, database) = own_key();
     let [sequences, relations, attributes] = columns(&new);
     let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
-    tables::write(statement, tables::FEED, function, &arguments).map(|_| ())
+    tables::FEED.write(statement, function, &arguments).map(|_| ())
 }
 
 /// Forgets what was given of sequences.
-pub(super) fn forget(function: pg_sys::Oid, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
+pub(crate) fn forget(function: pg_sys::Oid, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let (system_identifier, database) = own_key();
     let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
-    tables::write(statement, tables::FEED, function, &arguments).map(|_| ())
+    tables::FEED.write(statement, function, &arguments).map(|_| ())
 }
 
 /// Three arrays: the sequences, the relations, the numbers of the columns.
-pub(super) fn columns(feeds: &[Feed]) -> [DatumWithOid<'static>; 3] {
+pub(crate) fn columns(feeds: &[Feed]) -> [DatumWithOid<'static>; 3] {
     let sequences: Vec<pg_sys::Oid> = feeds.iter().map(|feed| feed.sequence).collect();
     let relations: Vec<pg_sys::Oid> = feeds.iter().map(|feed| feed.relation).collect();
     let attributes: Vec<i16> = feeds.iter().map(|feed| feed.attribute).collect();

@@ -15,7 +15,7 @@ const IN_EXTENSION: i32 = 8;
 ///
 /// # Safety
 /// To be called within an event trigger at the end of a command.
-pub(super) unsafe fn sequences() -> Vec<pg_sys::Oid> {
+pub(crate) unsafe fn sequences() -> Vec<pg_sys::Oid> {
     let mut created = Vec::new();
     // SAFETY: what the function is given is what the executor gives to a function that returns a set all at once;
     // it checks itself that an event trigger runs. What it allocates is freed, here or with the transaction.

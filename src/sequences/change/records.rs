@@ -6,14 +6,15 @@ use keyspace::sequences::{Former, Phase, Residue, Target};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::feeds;
-use super::steps::Step;
-use super::tables::{self, own_key};
+use crate::sequences::change::step::Step;
+use crate::sequences::own::tables::{self};
+use crate::sequences::read::feeds;
 use crate::server::role::owns_database;
+use crate::server::tables::own_key;
 
 /// What is known of a sequence that was set up.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// The increment that the set-up gave it.
     increment: i64,
     former: Former,
@@ -29,13 +30,13 @@ pub(super) struct Record {
 
 /// The records of this database's sequences, by their OIDs.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(crate) struct Records {
     records: HashMap<u32, Record>,
     timeline: i32,
 }
 
 /// The timeline that the server writes, or replays.
-pub(super) fn timeline() -> SpiResult<i32> {
+pub(crate) fn timeline() -> SpiResult<i32> {
     // SAFETY: reads shared memory; the timeline is set before recovery is said to have ended.
     unsafe {
         if !pg_sys::RecoveryInProgress() {
@@ -48,7 +49,7 @@ pub(super) fn timeline() -> SpiResult<i32> {
 
 impl Records {
     /// Reads all of them, or that of one sequence.
-    pub(super) fn read(function: pg_sys::Oid, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
+    pub(crate) fn read(function: pg_sys::Oid, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
         let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
                             timeline, gap, POSITIONS \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
@@ -63,7 +64,7 @@ impl Records {
         let query = query.replace("POSITIONS", positions);
         let (system_identifier, database) = own_key();
         let arguments = [system_identifier.into(), database.into(), only.into()];
-        tables::select(&query, tables::SEQUENCE, function, &arguments, |rows| {
+        tables::SEQUENCE.select(&query, function, &arguments, |rows| {
             let mut records = HashMap::new();
             for row in rows {
                 let number = |at: usize| -> SpiResult<i64> { Ok(row.get(at)?.unwrap_or_default()) };
@@ -97,27 +98,27 @@ impl Records {
     }
 
     /// What a sequence was before it was set up.
-    pub(super) fn former(&self, sequence: pg_sys::Oid, increment: i64) -> Option<Former> {
+    pub(crate) fn former(&self, sequence: pg_sys::Oid, increment: i64) -> Option<Former> {
         self.of(sequence, increment).map(|record| record.former)
     }
 
     /// Where the last set-up restarted a sequence.
-    pub(super) fn restart(&self, sequence: pg_sys::Oid, increment: i64) -> Option<i64> {
+    pub(crate) fn restart(&self, sequence: pg_sys::Oid, increment: i64) -> Option<i64> {
         self.of(sequence, increment).and_then(|record| record.restart)
     }
 
     /// What a sequence handed out before it was set up. That stays true whatever was done to it since.
-    pub(super) fn phases(&self, sequence: pg_sys::Oid) -> Vec<Phase> {
+    pub(crate) fn phases(&self, sequence: pg_sys::Oid) -> Vec<Phase> {
         self.records.get(&sequence.to_u32()).map(|record| record.phases.clone()).unwrap_or_default()
     }
 
     /// Whether the server has been promoted since a set-up left a gap above a sequence, or since its first set-up.
-    pub(super) fn promoted(&self, sequence: pg_sys::Oid) -> bool {
+    pub(crate) fn promoted(&self, sequence: pg_sys::Oid) -> bool {
         self.records.get(&sequence.to_u32()).is_some_and(|record| record.timeline != self.timeline)
     }
 
     /// The gap that was left above a sequence, unless a promotion asks for another one.
-    pub(super) fn gap_left(&self, sequence: pg_sys::Oid) -> i64 {
+    pub(crate) fn gap_left(&self, sequence: pg_sys::Oid) -> i64 {
         let record = self.records.get(&sequence.to_u32()).filter(|record| record.timeline == self.timeline);
         record.map_or(0, |record| record.gap)
     }
@@ -125,7 +126,7 @@ impl Records {
 
 /// Whether the caller may keep records and drop them; the owner of the database may. A record that stays does no harm:
 /// it counts as long as the set-up's increment stands.
-pub(super) fn may_be_kept() -> bool {
+pub(crate) fn may_be_kept() -> bool {
     owns_database()
 }
 
@@ -133,7 +134,7 @@ pub(super) fn may_be_kept() -> bool {
 const KEPT: i64 = 0;
 
 /// Keeps what was done with sequences, and what they were before.
-pub(super) fn keep<'a>(
+pub(crate) fn keep<'a>(
     function: pg_sys::Oid,
     target: &Target,
     steps: impl Iterator<Item = &'a Step>,
@@ -189,11 +190,11 @@ pub(super) fn keep<'a>(
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
     arguments.extend(columns.map(Into::into));
     arguments.push(phases.into());
-    tables::write(statement, tables::SEQUENCE, function, &arguments).map(|_| ())
+    tables::SEQUENCE.write(statement, function, &arguments).map(|_| ())
 }
 
 /// Drops the records of sequences that are no longer what a set-up made of them.
-pub(super) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a Step>) -> SpiResult<()> {
+pub(crate) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a Step>) -> SpiResult<()> {
     let sequences: Vec<pg_sys::Oid> = steps.map(|step| step.entry.oid).collect();
     if sequences.is_empty() {
         return Ok(());
@@ -203,15 +204,15 @@ pub(super) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a 
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let (system_identifier, database) = own_key();
     let arguments = [system_identifier.into(), database.into(), sequences.into()];
-    tables::write(statement, tables::SEQUENCE, function, &arguments).map(|_| ())
+    tables::SEQUENCE.write(statement, function, &arguments).map(|_| ())
 }
 
 /// Drops the records of sequences that are gone, which a database where tables come and go piles up.
-pub(super) fn prune(function: pg_sys::Oid) -> SpiResult<()> {
+pub(crate) fn prune(function: pg_sys::Oid) -> SpiResult<()> {
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
     let (system_identifier, database) = own_key();
     let key = [system_identifier.into(), database.into()];
-    tables::write(statement, tables::SEQUENCE, function, &key).map(|_| ())
+    tables::SEQUENCE.write(statement, function, &key).map(|_| ())
 }

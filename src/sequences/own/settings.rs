@@ -4,8 +4,6 @@ use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 
-pub(super) use crate::server::settings::{context, with};
-
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NODES: GucSetting<i32> = GucSetting::<i32>::new(0);
 
@@ -37,7 +35,7 @@ pub(crate) fn register() {
 
 /// Whether one of the settings is set.
 #[inline]
-pub(super) fn is_any_set() -> bool {
+pub(crate) fn is_any_set() -> bool {
     NODE.get() != 0 || NODES.get() != 0
 }
 
@@ -45,7 +43,7 @@ pub(super) fn is_any_set() -> bool {
 ///
 /// # Errors
 /// 22023 where only one of them is set, or where they make no class.
-pub(super) fn class() -> Result<Option<Class>, Error> {
+pub(crate) fn class() -> Result<Option<Class>, Error> {
     match (NODE.get(), NODES.get()) {
         (0, 0) => Ok(None),
         (_, 0) => Err(half_set("pg_keyspace.node", "pg_keyspace.nodes")),

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::stored::SequenceForm;
+use crate::sequences::read::form::SequenceForm;
 use crate::server::by_version;
 
 /// `SequenceRelationId` of catalog/pg_sequence.h, which the bindings lack.
@@ -14,7 +14,7 @@ const PG_SEQUENCE: pg_sys::Oid = pg_sys::Oid::from_u32(2224);
 ///
 /// An unlogged one has a second copy, for the time after a crash, which only `ALTER SEQUENCE` writes. And `setval`
 /// asks for a privilege that an owner may have taken from himself.
-pub(super) fn is_possible(sequence: pg_sys::Oid) -> bool {
+pub(crate) fn is_possible(sequence: pg_sys::Oid) -> bool {
     // SAFETY: looks up catalogs by OID.
     unsafe {
         pg_sys::get_rel_persistence(sequence) as u8 == pg_sys::RELPERSISTENCE_PERMANENT
@@ -32,7 +32,7 @@ pub(super) fn is_possible(sequence: pg_sys::Oid) -> bool {
 /// # Safety
 /// The current command must have created `sequence`, and `options` must be those of a parsed `ALTER SEQUENCE`, all of
 /// them numbers.
-pub(super) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
+pub(crate) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
     // SAFETY: the tuple is a copy, whose fixed part is what `SequenceForm` says; what is opened is closed.
     unsafe {
         let catalog = pg_sys::table_open(PG_SEQUENCE, pg_sys::RowExclusiveLock as i32);

@@ -3,11 +3,11 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::catalog::with_own_settings;
 use crate::encoding::from_utf8;
+use crate::server::settings::with_own_settings;
 
 /// What a subscription of this database has counted.
-pub(super) struct InsertConflicts {
+pub(crate) struct InsertConflicts {
     oid: u32,
     subscription: String,
     count: i64,
@@ -16,7 +16,7 @@ pub(super) struct InsertConflicts {
 }
 
 impl InsertConflicts {
-    pub(super) fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         let since = match &self.since {
             Some(reset) => format!("since {reset} (stats_reset)"),
             None => "since it was created (stats_reset is null)".to_owned(),
@@ -28,7 +28,7 @@ impl InsertConflicts {
         )
     }
 
-    pub(super) fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         format!(
             "Two nodes have used the same key, or the same value of another unique index. The server's log names the rows; \
              resolve them, then run SELECT pg_stat_reset_subscription_stats({}).",
@@ -38,7 +38,7 @@ impl InsertConflicts {
 }
 
 /// The subscriptions that have counted any, by their names.
-pub(super) fn of_subscriptions() -> SpiResult<Vec<InsertConflicts>> {
+pub(crate) fn of_subscriptions() -> SpiResult<Vec<InsertConflicts>> {
     // As JSON, since the columns are those of later versions.
     let query = "SELECT s.oid, convert_to(s.subname::text, 'UTF8'), c.count, \
                         to_char(timezone('UTC', t.stats_reset), 'YYYY-MM-DD HH24:MI:SS\"Z\"') \

@@ -12,7 +12,7 @@ use crate::server::extension::Extension;
 const CASTS: [u32; 3] = [pg_sys::F_INT2_INT8, pg_sys::F_INT4_INT8, pg_sys::F_NUMERIC_INT8];
 
 /// Reads expression trees; what it allocates on the way is freed with it.
-pub(super) struct Defaults {
+pub(crate) struct Defaults {
     context: PgMemoryContexts,
     /// What `partitioned_nextval` belongs to.
     extension: Option<Extension>,
@@ -20,13 +20,13 @@ pub(super) struct Defaults {
 
 impl Defaults {
     /// `function` is the function of ours that runs.
-    pub(super) fn new(function: pg_sys::Oid) -> Self {
+    pub(crate) fn new(function: pg_sys::Oid) -> Self {
         let extension = Extension::of(function).ok();
         Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), extension }
     }
 
     /// By what the default `expression`, as `pg_attrdef.adbin` holds it, draws from `sequence`.
-    pub(super) fn draw(&mut self, expression: &CStr, sequence: pg_sys::Oid) -> Draw {
+    pub(crate) fn draw(&mut self, expression: &CStr, sequence: pg_sys::Oid) -> Draw {
         let extension = self.extension;
         // SAFETY: the text comes from pg_attrdef, so it is the tree of an expression; the tree is used
         // before the context is reset.

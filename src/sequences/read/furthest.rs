@@ -1,28 +1,29 @@
 //! The furthest values of the columns that sequences feed.
 
+use keyspace::sequences::FedColumn;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use keyspace::sequences::Residue;
 
-use super::catalog::Column;
-use super::values::{Order, Values};
+use crate::sequences::read::catalog::Column;
+use crate::sequences::read::values::{Order, Values};
 
 /// What is looked for: values in the direction of a sequence, and those among them that it will hand out itself.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     /// Whether the sequence ascends.
-    pub(super) ascending: bool,
+    pub(crate) ascending: bool,
     /// The next value of the sequence.
-    pub(super) next: i128,
+    pub(crate) next: i128,
     /// The values that it hands out.
-    pub(super) own_values: Residue,
+    pub(crate) own_values: Residue,
 }
 
 impl Ahead {
     /// Whether the sequence has yet to come to a value.
-    pub(super) fn is_ahead(self, value: i64) -> bool {
+    pub(crate) fn is_ahead(self, value: i64) -> bool {
         let value = i128::from(value);
         if self.ascending { value >= self.next } else { value <= self.next }
     }
@@ -30,16 +31,29 @@ impl Ahead {
 
 /// What was found in a column.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Extreme {
+pub(crate) struct Extreme {
     /// The furthest value; `None` where there is none.
-    pub(super) value: Option<i64>,
+    pub(crate) value: Option<i64>,
     /// The furthest value that the sequence will hand out itself.
-    pub(super) ahead: Option<i64>,
+    pub(crate) ahead: Option<i64>,
+}
+
+impl Column {
+    /// The facts of the column, with what was found in it.
+    pub(crate) fn facts(&self, found: Extreme) -> FedColumn {
+        FedColumn {
+            name: self.name.clone(),
+            number_type: self.number_type,
+            draw: self.draw,
+            extreme: found.value,
+            ahead: found.ahead,
+        }
+    }
 }
 
 /// Which columns are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(crate) enum Which {
     /// All of them.
     All,
     /// Those with an index that tells at once: what is quick is read when the sequence is locked.
@@ -50,7 +64,7 @@ pub(super) enum Which {
 
 /// Reads a column to its end in the direction of a sequence: through an index where there is one, by a scan
 /// otherwise. `None` where it was not read.
-pub(super) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Extreme> {
+pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Extreme> {
     Values::of(column, |values| {
         if which != Which::All && values.are_indexed() != (which == Which::Indexed) {
             return None;
@@ -81,23 +95,23 @@ pub(super) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Extrem
 
 /// The furthest value of each residue class that was found in the columns of a sequence.
 #[derive(Debug, Default)]
-pub(super) struct ByResidue {
+pub(crate) struct ByResidue {
     /// By the remainder.
     furthest: HashMap<i64, i64>,
     /// What was not read of an index lies at or before this one.
-    pub(super) unread: Option<i64>,
+    pub(crate) unread: Option<i64>,
 }
 
 impl ByResidue {
     /// Those that were found, the furthest first.
-    pub(super) fn values(&self, ascending: bool) -> Vec<i64> {
+    pub(crate) fn values(&self, ascending: bool) -> Vec<i64> {
         let mut values: Vec<i64> = self.furthest.values().copied().collect();
         values.sort_unstable_by_key(|value| if ascending { !*value } else { *value });
         values
     }
 
     /// Adds what a column holds. Of an index it reads the last `rows`, or all of them; a table without one it scans.
-    pub(super) fn read(&mut self, column: &Column, ascending: bool, modulus: i64, rows: Option<u64>) {
+    pub(crate) fn read(&mut self, column: &Column, ascending: bool, modulus: i64, rows: Option<u64>) {
         let is_past = |a: i64, b: i64| if ascending { a > b } else { a < b };
         let all = u64::try_from(modulus).unwrap_or(u64::MAX);
         let (order, seen) = (Cell::new(Order::Any), Cell::new(0_u64));

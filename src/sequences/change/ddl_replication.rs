@@ -1,11 +1,11 @@
 //! DDL replication: an `ALTER SEQUENCE` that moves a sequence into the class of one node must not reach another.
 
+use crate::server::settings as server_settings;
 use std::ffi::CStr;
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-use super::settings;
 use crate::server::other_extensions;
 
 /// A setting of a replication tool that decides whether DDL goes to other nodes.
@@ -56,7 +56,7 @@ impl Switch {
             pg_sys::set_config_option(
                 self.name.as_ptr(),
                 self.local.as_ptr(),
-                settings::context(),
+                server_settings::context(),
                 pg_sys::GucSource::PGC_S_SESSION,
                 pg_sys::GucAction::GUC_ACTION_SAVE,
                 false,
@@ -85,7 +85,7 @@ impl Switch {
 }
 
 /// The setting by which DDL goes to other nodes, where that is so.
-pub(super) fn is_on() -> Option<&'static str> {
+pub(crate) fn is_on() -> Option<&'static str> {
     SWITCHES.iter().find(|switch| switch.is_on()).map(Switch::name)
 }
 
@@ -93,7 +93,7 @@ pub(super) fn is_on() -> Option<&'static str> {
 ///
 /// # Errors
 /// 55000 where DDL is replicated, and the caller may not change that.
-pub(super) fn check() -> Result<(), Error> {
+pub(crate) fn check() -> Result<(), Error> {
     check_all(&SWITCHES)
 }
 
@@ -106,14 +106,14 @@ fn check_all(switches: &[Switch]) -> Result<(), Error> {
 ///
 /// # Errors
 /// As for [`check`], before `step` is begun.
-pub(super) fn locally<T>(step: impl FnOnce() -> T) -> Result<T, Error> {
+pub(crate) fn locally<T>(step: impl FnOnce() -> T) -> Result<T, Error> {
     check()?;
     let on = SWITCHES.iter().filter(|switch| switch.is_on());
     let settings: Vec<(&CStr, &CStr)> = on.map(|switch| (switch.name, switch.local)).collect();
     if settings.is_empty() {
         return Ok(step());
     }
-    Ok(settings::with(&settings, step))
+    Ok(server_settings::with(&settings, step))
 }
 
 #[cfg(any(test, feature = "pg_test"))]

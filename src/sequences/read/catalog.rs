@@ -1,29 +1,27 @@
 //! What the catalogs tell of sequences and of the columns that they feed.
 
+use crate::server::relation::number_type;
+use crate::server::settings::with_own_settings;
 use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 
-use keyspace::sequences::{Carrier, Draw, FedColumn, NumberType};
+use keyspace::sequences::{Carrier, Draw, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 
-use super::defaults::Defaults;
-use super::extreme::Extreme;
-use super::position_replication;
-use super::selection::Selection;
-use super::values::whole_part;
 use crate::encoding::{ServerText, from_utf8};
-pub(super) use crate::server::relation::{number_type, relation_name};
-pub(super) use crate::server::settings::with_own_settings;
+use crate::sequences::read::defaults::Defaults;
+use crate::sequences::read::position_replication;
+use crate::sequences::read::selection::Selection;
 
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");
 
 /// Prepares the query for sequences that are named one by one, for those who ask for many in turn.
-pub(super) fn prepare() -> SpiResult<OwnedPreparedStatement> {
+pub(crate) fn prepare() -> SpiResult<OwnedPreparedStatement> {
     // A plan for any parameters would have to allow for all sequences, too.
     let query = FED_COLUMNS.replace("$2 IS NULL", "false").replace("$2 IS NOT NULL", "true");
     let arguments = [
@@ -39,18 +37,18 @@ pub(super) fn prepare() -> SpiResult<OwnedPreparedStatement> {
 }
 
 /// A column that a sequence feeds, and how to read it.
-pub(super) struct Column {
+pub(crate) struct Column {
     /// `schema.table.column`, quoted where needed.
-    pub(super) name: String,
-    pub(super) relation_oid: pg_sys::Oid,
+    pub(crate) name: String,
+    pub(crate) relation_oid: pg_sys::Oid,
     /// The number of the column.
-    pub(super) attribute: i16,
+    pub(crate) attribute: i16,
     /// `schema.table`, quoted where needed.
-    pub(super) relation: String,
+    pub(crate) relation: String,
     /// The base type, where its values compare with the sequence's.
-    pub(super) number_type: Option<NumberType>,
+    pub(crate) number_type: Option<NumberType>,
     /// By what its default draws.
-    pub(super) draw: Draw,
+    pub(crate) draw: Draw,
     /// Why the caller cannot see every value.
     hidden: Option<Hidden>,
     /// The tables that it is a partition or a child of.
@@ -58,7 +56,7 @@ pub(super) struct Column {
     /// Whether the caller knows of it, not the catalog.
     given: bool,
     /// Whether its values were read already.
-    pub(super) is_read: Cell<bool>,
+    pub(crate) is_read: Cell<bool>,
 }
 
 /// What keeps a caller from seeing every value of a column.
@@ -71,25 +69,25 @@ enum Hidden {
 }
 
 /// A sequence as the catalogs have it.
-pub(super) struct Entry {
-    pub(super) oid: pg_sys::Oid,
+pub(crate) struct Entry {
+    pub(crate) oid: pg_sys::Oid,
     /// `schema.sequence`, quoted where needed.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Whether the caller may alter it.
-    pub(super) is_owner: bool,
+    pub(crate) is_owner: bool,
     /// Whether the caller may see where it stands.
-    pub(super) is_visible: bool,
+    pub(crate) is_visible: bool,
     /// Why it is left alone whatever its state: temporary, a member of an extension, or unlogged on a standby.
-    pub(super) exempt: Option<&'static str>,
-    pub(super) unlogged: bool,
+    pub(crate) exempt: Option<&'static str>,
+    pub(crate) unlogged: bool,
     /// What replicates its position, where something does.
-    pub(super) replicated: Option<Carrier>,
-    pub(super) columns: Vec<Column>,
+    pub(crate) replicated: Option<Carrier>,
+    pub(crate) columns: Vec<Column>,
 }
 
 impl Entry {
     /// The names of the columns that count as fed.
-    pub(super) fn fed_columns(self) -> Vec<ServerText> {
+    pub(crate) fn fed_columns(self) -> Vec<ServerText> {
         let fed = self.columns.into_iter().filter(|column| column.draw != Draw::NotAllowed);
         fed.map(|column| ServerText(column.name)).collect()
     }
@@ -97,7 +95,7 @@ impl Entry {
 
 impl Column {
     /// Why its greatest value cannot be known, where that is so and the column would be read.
-    pub(super) fn refusal(&self) -> Option<Error> {
+    pub(crate) fn refusal(&self) -> Option<Error> {
         let hint = "Run the set-up as a role that may read it, or exclude the sequence.";
         let message = match (self.number_type, self.hidden) {
             (None, _) | (_, None) => return None,
@@ -109,42 +107,20 @@ impl Column {
     }
 
     /// Whether the caller cannot see every value.
-    pub(super) fn is_hidden(&self) -> bool {
+    pub(crate) fn is_hidden(&self) -> bool {
         self.hidden.is_some()
     }
 
     /// Whether its values have a fraction.
-    pub(super) fn is_numeric(&self) -> bool {
+    pub(crate) fn is_numeric(&self) -> bool {
         self.number_type == Some(NumberType::Numeric)
-    }
-
-    /// A value of the column as a whole number; `None` where no sequence can have given it.
-    pub(super) fn whole(&self, datum: pg_sys::Datum) -> Option<i64> {
-        match self.number_type {
-            Some(NumberType::Smallint) => Some(i64::from(datum.value() as i16)),
-            Some(NumberType::Integer) => Some(i64::from(datum.value() as i32)),
-            Some(NumberType::Bigint) => Some(datum.value() as i64),
-            Some(NumberType::Numeric) => whole_part(datum),
-            None => None,
-        }
-    }
-
-    /// The facts of the column, with what was found in it.
-    pub(super) fn facts(&self, found: Extreme) -> FedColumn {
-        FedColumn {
-            name: self.name.clone(),
-            number_type: self.number_type,
-            draw: self.draw,
-            extreme: found.value,
-            ahead: found.ahead,
-        }
     }
 }
 
 /// The sequences of a selection with every column that they feed, ordered by OID: owned, identity, any default
 /// that names the sequence, whatever the names are, and what the caller knows (traps S27, S28, S29).
 /// `function` is the function of ours that runs.
-pub(super) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult<Vec<Entry>> {
+pub(crate) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult<Vec<Entry>> {
     let carriers = position_replication::carriers()?;
     let mut defaults = Defaults::new(function);
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();

@@ -1,0 +1,45 @@
+//! What is known of a sequence before it is planned.
+
+use keyspace::sequences::Sequence;
+
+use super::records::Records;
+use crate::sequences::read::catalog::Entry;
+use crate::sequences::read::form;
+use crate::sequences::read::furthest::Extreme;
+
+/// What the catalogs and the sequence's page tell, without its columns' values; `None` where it was dropped.
+pub(crate) fn read(entry: &Entry, records: &Records) -> Option<Sequence> {
+    let form = form::definition(entry.oid)?;
+    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read; and of what
+    // the caller may not see nothing can be told that was not read.
+    let state = if entry.exempt.is_some() || !entry.is_visible {
+        form::State { last_value: form.start, is_called: false }
+    } else {
+        // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
+        unsafe { form::state(entry.oid) }?
+    };
+    Some(of(entry, records, form, state))
+}
+
+/// Puts together what is known of a sequence.
+pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state: form::State) -> Sequence {
+    Sequence {
+        name: entry.name.clone(),
+        number_type: form.number_type,
+        start: form.start,
+        increment: form.progression.increment,
+        min_value: form.progression.min_value,
+        max_value: form.progression.max_value,
+        cycle: form.progression.cycle,
+        unlogged: entry.unlogged,
+        replicated: entry.replicated.clone(),
+        last_value: state.last_value,
+        is_called: state.is_called,
+        former: records.former(entry.oid, form.progression.increment),
+        phases: records.phases(entry.oid),
+        promoted: records.promoted(entry.oid),
+        gap_left: records.gap_left(entry.oid),
+        elsewhere: Vec::new(),
+        columns: entry.columns.iter().map(|column| column.facts(Extreme::default())).collect(),
+    }
+}

@@ -1,0 +1,70 @@
+//! The lock that keeps set-ups apart.
+
+use std::cell::Cell;
+
+use keyspace::{Error, SqlState};
+use pgrx::prelude::*;
+
+use crate::sequences::own::tables;
+use crate::server::role::owns_database;
+use crate::server::work_lock::{SessionLock, WorkLock};
+
+/// The lock that keeps set-ups of a database apart.
+fn setup_lock(function: pg_sys::Oid) -> Result<WorkLock, Error> {
+    let table = tables::SETUP.oid(function)?;
+    Ok(WorkLock::new(table, table))
+}
+
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The right to set up, taken from every other session, and from this one where an event trigger of the user
+/// would begin another set-up within it.
+pub(crate) struct SetupLock;
+
+impl SetupLock {
+    /// Takes the lock to the end of the transaction.
+    ///
+    /// # Errors
+    /// 55006 where another session has it, or where a set-up runs in this session.
+    pub(crate) fn take(function: pg_sys::Oid) -> Result<Self, Error> {
+        if RUNNING.get() {
+            return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
+                .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
+        }
+        if !owns_database() {
+            // Owners of sequences are kept apart by the locks on these, and must not keep the owner of the database from
+            // a set-up; but the class must not change while they work.
+            let node = tables::NODE.oid(function)?;
+            // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+            unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
+        } else if !setup_lock(function)?.take() {
+            return Err(busy());
+        }
+        // What the last one has changed, the node among it.
+        // SAFETY: within a transaction.
+        unsafe { pg_sys::AcceptInvalidationMessages() };
+        RUNNING.set(true);
+        Ok(Self)
+    }
+}
+
+impl Drop for SetupLock {
+    fn drop(&mut self) {
+        RUNNING.set(false);
+    }
+}
+
+/// Takes the lock for the session, over several transactions, until it is dropped.
+///
+/// # Errors
+/// 55006 where another session has it.
+pub(crate) fn take_for_session(function: pg_sys::Oid) -> Result<SessionLock, Error> {
+    setup_lock(function)?.take_for_session().ok_or_else(busy)
+}
+
+fn busy() -> Error {
+    Error::new(SqlState::ObjectInUse, "another set-up is running in this database")
+        .hint("Wait until it has ended. In pg_locks its process has the lock with locktype \"object\" and classid \"keyspace_internal.interleaved_setup\"::regclass.")
+}
