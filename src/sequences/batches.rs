@@ -1,9 +1,5 @@
 //! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
 
-use crate::sequences::change::setup_lock;
-use crate::server::failure::refusal;
-use crate::server::settings::with_own_settings;
-use crate::server::waiting::is_in_use;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,22 +13,23 @@ use pgrx::{AnyArray, AnyElement};
 
 use crate::error::{or_raise, raise, report};
 use crate::sequences::change::records::Records;
-use crate::sequences::change::setup_lock::SetupLock;
+use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{Change, ddl_replication};
 use crate::sequences::own::identity;
-use crate::sequences::own::tables::{self};
+use crate::sequences::own::tables;
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Arguments, Request};
 use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::{null, running};
-use crate::server::failure::Failure;
+use crate::server::failure::{Failure, refusal};
 use crate::server::role::owns_database;
+use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::attempt;
 use crate::server::tables::own_key;
 use crate::server::transaction::{check_own_statement, check_transaction};
-use crate::server::waiting::{backoff, pause};
+use crate::server::waiting::{backoff, is_in_use, pause};
 use crate::server::work_lock::SessionLock;
 
 /// How often progress is told.

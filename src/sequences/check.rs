@@ -1,7 +1,5 @@
 //! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its node's class.
 
-use crate::sequences::change::facts;
-use crate::server::settings::with_own_settings;
 use std::collections::HashMap;
 
 use keyspace::sentence::sentence;
@@ -17,16 +15,17 @@ use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::sequences::change::records::Records;
 use crate::sequences::change::step::{Step, percent};
-use crate::sequences::change::{Change, Planner, ddl_replication};
-use crate::sequences::node_state::LookAt;
+use crate::sequences::change::{Change, Planner, ddl_replication, facts};
+use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
-use crate::sequences::read::catalog::{Column, Entry};
+use crate::sequences::peers;
+use crate::sequences::read::catalog::{self, Column, Entry};
 use crate::sequences::read::selection::Selection;
-use crate::sequences::read::{catalog, form, insert_conflicts, position_replication};
-use crate::sequences::{node_state, peers};
+use crate::sequences::read::{form, insert_conflicts, position_replication};
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
+use crate::server::locks::{Patience, Timeout};
+use crate::server::settings::with_own_settings;
 use crate::versions;
 
 /// Every sequence of the database, as far as it can be seen without reading tables: what the view
@@ -158,7 +157,8 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
     let peers = peers::read(peers)?;
     peers::check_others(&peers)?;
     let class = identity::known(function)?;
-    let change = Change { function, name: "check", class, timeout, planner: Planner::Reset };
+    let change =
+        Change { function, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
     let records = Records::read(function, None)?;
     let steps = with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     let mut rows = Vec::new();

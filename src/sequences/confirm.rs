@@ -1,6 +1,5 @@
 //! `confirm_interleaved_node`: a copy takes the place of the node that it is a copy of.
 
-use crate::server::tables::own_key;
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
@@ -11,6 +10,7 @@ use crate::sequences::own::identity::{self, Other};
 use crate::sequences::own::tables;
 use crate::server::call::running;
 use crate::server::failure::Failure;
+use crate::server::tables::own_key;
 use crate::server::transaction::check_transaction;
 
 /// Makes this database the node that it is a copy of: after pg_upgrade, pg_createsubscriber or a template, when the

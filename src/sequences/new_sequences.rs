@@ -1,6 +1,5 @@
 //! New sequences: moved into the class of the node by the command that creates them, where that is switched on.
 
-use crate::server::settings::with_own_settings;
 use std::ffi::CStr;
 
 use keyspace::sequences::{Class, Outcome, Plan, Sequence, Target, plan};
@@ -17,7 +16,8 @@ use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{created, form};
 use crate::server::call::{null, running};
 use crate::server::failure::{Failure, refusal};
-use crate::server::locks::Timeout;
+use crate::server::locks::{Patience, Timeout};
+use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
@@ -185,7 +185,7 @@ fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Res
         function,
         name: "command",
         class: Some(target.class),
-        timeout: Timeout::USUAL,
+        patience: Patience::new(Timeout::USUAL),
         planner: Planner::SetUp(target, [].into()),
     };
     // The snapshot of the command is from before it, and a subtransaction without an id of its own would read by it.

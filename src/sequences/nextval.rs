@@ -5,8 +5,6 @@
 //! frames, as it jumps over those of C. That is sound as long as nothing that is to be dropped, and no
 //! `catch_unwind`, is alive in them while core is called. Everything else happens behind `#[pg_guard]`.
 
-use crate::server::call::null;
-use crate::server::relation::relation_name;
 use std::cell::Cell;
 
 use keyspace::sequences::{Class, Progression};
@@ -17,7 +15,8 @@ use crate::error::{or_raise, raise, report};
 use crate::sequences::own::identity;
 use crate::sequences::read::form;
 use crate::server::by_version;
-use crate::server::call::running;
+use crate::server::call::{null, running};
+use crate::server::relation::relation_name;
 
 unsafe extern "C-unwind" {
     /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.

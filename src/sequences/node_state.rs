@@ -1,6 +1,5 @@
 //! `interleaved_node_state`: what this node tells the others of itself.
 
-use crate::server::settings::with_own_settings;
 use std::collections::BTreeMap;
 
 use keyspace::sequences::{Class, ColumnName, NodeState, Rows, SequenceName, SequenceState, Share};
@@ -22,7 +21,8 @@ use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
+use crate::server::locks::{Patience, Timeout};
+use crate::server::settings::with_own_settings;
 use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are given back.
@@ -64,7 +64,13 @@ pub(super) enum LookAt {
 /// Reads the state of this node.
 fn state(timeout: Timeout, look_at: LookAt, function: pg_sys::Oid) -> Result<NodeState, Failure> {
     let class = identity::known(function)?;
-    let change = Change { function, name: "node state", class, timeout, planner: Planner::Reset };
+    let change = Change {
+        function,
+        name: "node state",
+        class,
+        patience: Patience::new(timeout),
+        planner: Planner::Reset,
+    };
     let records = Records::read(function, None)?;
     let steps = with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
     of(&change, &records, &steps, look_at)

@@ -1,6 +1,5 @@
 //! What a set-up is asked for: the arguments that its two forms share, checked.
 
-use crate::server::settings::with_own_settings;
 use std::rc::Rc;
 
 use keyspace::sequences::{Class, Peer, Target};
@@ -16,7 +15,8 @@ use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::server::call::null;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
+use crate::server::locks::{Patience, Timeout};
+use crate::server::settings::with_own_settings;
 
 /// The arguments as SQL passes them.
 pub(super) struct Arguments {
@@ -83,7 +83,7 @@ impl Request {
             function: self.function,
             name: "set-up",
             class: Some(self.target.class),
-            timeout: self.timeout,
+            patience: Patience::new(self.timeout),
             planner: Planner::SetUp(self.target, Rc::clone(&self.peers)),
         }
     }

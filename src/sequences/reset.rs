@@ -1,6 +1,5 @@
 //! `reset_interleaved_sequences`: the way back from a set-up.
 
-use crate::server::settings::with_own_settings;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -17,7 +16,8 @@ use crate::sequences::own::identity;
 use crate::sequences::read::selection::Selection;
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
+use crate::server::locks::{Patience, Timeout};
+use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// Gives sequences the increment, START and bounds that they had before they were set up, above everything in
@@ -69,7 +69,7 @@ fn reset(
         function,
         name: "reset",
         class: identity::known(function)?,
-        timeout,
+        patience: Patience::new(timeout),
         planner: Planner::Reset,
     };
     if dry_run {

@@ -1,7 +1,5 @@
 //! `setup_interleaved_sequences`: moves every sequence of a database into its node's class.
 
-use crate::sequences::change::step::rows;
-use crate::server::settings::with_own_settings;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -11,12 +9,13 @@ use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::sequences::change::records::Records;
 use crate::sequences::change::setup_lock::SetupLock;
-use crate::sequences::change::step::Step;
+use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
 use crate::sequences::read::feeds;
 use crate::sequences::request::{Arguments, Request};
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
+use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// Sets this database up as `node` of `nodes`: every sequence is moved above the values in use, and

@@ -1,6 +1,5 @@
 //! `split_interleaved_sequences`: a node gives up a part of its class, for nodes to come.
 
-use crate::server::settings::with_own_settings;
 use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::AnyNumeric;
@@ -18,7 +17,8 @@ use crate::sequences::own::identity;
 use crate::sequences::read::selection::Selection;
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
+use crate::server::locks::{Patience, Timeout};
+use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for others. Only this
@@ -67,7 +67,7 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
         function,
         name: "split",
         class: Some(class),
-        timeout,
+        patience: Patience::new(timeout),
         planner: Planner::SetUp(Target { class, from: Some(from), gap: 0, blocks: false }, [].into()),
     };
     if dry_run {

@@ -125,6 +125,9 @@ impl Timeout {
     /// What `lock_timeout` is where it is not given.
     pub(crate) const USUAL: Self = Self(Duration::from_secs(2));
 
+    /// The least that the setting lock_timeout takes; 0 is without a limit.
+    const SHORTEST: Self = Self(Duration::from_millis(1));
+
     /// A timeout from an argument.
     ///
     /// # Errors
@@ -148,5 +151,38 @@ impl Timeout {
 
     pub(crate) fn text(self) -> String {
         format!("{}ms", self.0.as_millis())
+    }
+}
+
+/// A timeout for several waits together: once one of them has used it up, the others hardly wait any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    timeout: Timeout,
+    is_used_up: Cell<bool>,
+}
+
+impl Patience {
+    pub(crate) const fn new(timeout: Timeout) -> Self {
+        Self { timeout, is_used_up: Cell::new(false) }
+    }
+
+    /// How long the next wait may take.
+    pub(crate) fn left(&self) -> Timeout {
+        if self.is_used_up.get() { Timeout::SHORTEST } else { self.timeout }
+    }
+
+    /// The timeout as the caller gave it.
+    pub(crate) const fn given(&self) -> Timeout {
+        self.timeout
+    }
+
+    /// A wait was as long as it could be.
+    pub(crate) fn use_up(&self) {
+        self.is_used_up.set(true);
+    }
+
+    /// What is waited for from now on has nothing to do with what was waited for before.
+    pub(crate) fn renew(&self) {
+        self.is_used_up.set(false);
     }
 }

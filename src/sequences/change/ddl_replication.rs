@@ -1,12 +1,11 @@
 //! DDL replication: an `ALTER SEQUENCE` that moves a sequence into the class of one node must not reach another.
 
-use crate::server::settings as server_settings;
 use std::ffi::CStr;
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-use crate::server::other_extensions;
+use crate::server::{other_extensions, settings as server_settings};
 
 /// A setting of a replication tool that decides whether DDL goes to other nodes.
 struct Switch {

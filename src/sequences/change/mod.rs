@@ -8,7 +8,6 @@ pub(crate) mod records;
 pub(crate) mod setup_lock;
 pub(crate) mod step;
 
-use crate::server::settings::with_own_settings;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -17,6 +16,7 @@ use keyspace::sequences::{
     Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, beside, plan, plan_reset,
 };
 use keyspace::{Error, SqlState};
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -30,12 +30,10 @@ use crate::sequences::read::furthest::{self, Ahead, Extreme, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
-use crate::server::locks::{MANY, Wanted, lock_all, promised, room, room_detail};
-use crate::server::settings;
+use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail};
+use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction;
 use crate::server::waiting::is_in_use;
-use pgrx::pg_sys::panic::ErrorReport;
 
 /// How many columns are read in one subtransaction before its locks are given back.
 const READ_BATCH: usize = 100;
@@ -58,8 +56,8 @@ pub(crate) struct Change {
     pub(crate) name: &'static str,
     /// The class of the database's node, where it has one.
     pub(crate) class: Option<Class>,
-    /// How long to wait for locks.
-    pub(crate) timeout: Timeout,
+    /// How long to wait for locks, all in all.
+    pub(crate) patience: Patience,
     pub(crate) planner: Planner,
 }
 
@@ -161,6 +159,7 @@ impl Change {
         selection: &Selection,
         only: Option<pg_sys::Oid>,
     ) -> Result<Vec<Step>, Failure> {
+        self.patience.renew();
         let records = Records::read(self.function, only)?;
         let mut steps = with_own_settings(|| self.plan_before(selection, &records, true))?;
         self.check(&steps)?;
@@ -242,7 +241,7 @@ impl Change {
         check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
         let leaves = matches!(&self.planner, Planner::SetUp(target, _) if target.from.is_some());
         let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
-        lock(altered, node, self.timeout)?;
+        lock(altered, node, self.patience.left())?;
         if leaves {
             self.check_complete(steps, selection)?;
         }
@@ -359,19 +358,24 @@ impl Change {
         read: impl FnOnce(&RefCell<String>) -> SpiResult<T>,
     ) -> Result<T, Failure> {
         let reading = RefCell::new(String::new());
-        let timeout = self.timeout.setting();
+        let timeout = self.patience.left().setting();
         let result = subtransaction::read_and_release(|| {
             settings::with(&[(c"lock_timeout", timeout.as_c_str())], || read(&reading))
         });
         match result {
             Ok(value) => Ok(value?),
-            Err(error) if is_in_use(&error) => Err(Error::new(
-                SqlState::LockNotAvailable,
-                format!("could not read table \"{}\" within {}", reading.borrow(), self.timeout.text()),
-            )
-            .detail("Another transaction keeps it locked.")
-            .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
-            .into()),
+            Err(error) if is_in_use(&error) => {
+                self.patience.use_up();
+                let message = format!(
+                    "could not read table \"{}\" within {}",
+                    reading.borrow(),
+                    self.patience.given().text()
+                );
+                Err(Error::new(SqlState::LockNotAvailable, message)
+                    .detail("Another transaction keeps it locked.")
+                    .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+                    .into())
+            }
             Err(error) => error.rethrow(),
         }
     }

@@ -8,7 +8,7 @@ use pgrx::{IntoDatum, pg_sys};
 
 use crate::encoding::ServerJson;
 use crate::sequences::change::records;
-use crate::sequences::own::tables::{self};
+use crate::sequences::own::tables;
 use crate::server::by_version::primary_key_index;
 use crate::server::tables::own_key;
 

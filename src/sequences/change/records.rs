@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::sequences::change::step::Step;
-use crate::sequences::own::tables::{self};
+use crate::sequences::own::tables;
 use crate::sequences::read::feeds;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;

@@ -5,8 +5,6 @@ mod request;
 mod tables;
 mod trigger;
 
-use crate::server::locks;
-use crate::server::settings::with_own_settings;
 use keyspace::sequences::Class;
 use keyspace::sequences::guard::Mode;
 use keyspace::{Error, SqlState};
@@ -15,6 +13,9 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, pg_sys};
+use plan::{Locks, Outcome, Step};
+use request::Chosen;
+use tables::Tables;
 
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
@@ -23,11 +24,9 @@ use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::own::identity;
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
-use crate::server::locks::{Timeout, Wanted};
+use crate::server::locks::{self, Timeout, Wanted};
+use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
-use plan::{Locks, Outcome, Step};
-use request::Chosen;
-use tables::Tables;
 
 /// One row of the result.
 type Row =

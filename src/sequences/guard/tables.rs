@@ -1,6 +1,5 @@
 //! What the catalogs tell of the tables that can be guarded, and of their guards.
 
-use crate::sequences::change::facts;
 use std::collections::HashMap;
 
 use keyspace::sequences::guard::{Mode, Unguardable};
@@ -10,8 +9,9 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::from_utf8;
+use crate::sequences::change::facts;
 use crate::sequences::change::records::Records;
-use crate::sequences::read::catalog::{self};
+use crate::sequences::read::catalog;
 use crate::sequences::read::form;
 use crate::sequences::read::selection::{Selection, first};
 use crate::server::extension::Extension;

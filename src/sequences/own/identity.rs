@@ -1,6 +1,5 @@
 //! Which node this database is: a row of our own table, cached in every backend.
 
-use crate::server::tables::own_key;
 use std::cell::Cell;
 use std::ffi::CStr;
 
@@ -15,6 +14,7 @@ use crate::sequences::own::{settings, tables};
 use crate::server::failure::Failure;
 use crate::server::raw_rows;
 use crate::server::role::owns_database;
+use crate::server::tables::own_key;
 
 /// What this backend knows of the stored row.
 #[derive(Clone, Copy)]

@@ -1,7 +1,5 @@
 //! What the catalogs tell of sequences and of the columns that they feed.
 
-use crate::server::relation::number_type;
-use crate::server::settings::with_own_settings;
 use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,6 +14,8 @@ use crate::encoding::{ServerText, from_utf8};
 use crate::sequences::read::defaults::Defaults;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
+use crate::server::relation::number_type;
+use crate::server::settings::with_own_settings;
 
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");

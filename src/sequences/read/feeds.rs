@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::encoding::{ServerText, from_utf8};
-use crate::sequences::own::tables::{self};
+use crate::sequences::own::tables;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
 

@@ -1,11 +1,10 @@
 //! The furthest values of the columns that sequences feed.
 
-use keyspace::sequences::FedColumn;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use keyspace::sequences::Residue;
+use keyspace::sequences::{FedColumn, Residue};
 
 use crate::sequences::read::catalog::Column;
 use crate::sequences::read::values::{Order, Values};

@@ -4,9 +4,9 @@
 //! the predicate of an index and in a policy, and `max` of one type must not be computed as another. Here a table is scanned,
 //! or walked along an index on the column itself, with PostgreSQL's own comparisons, and as its owner.
 
-use keyspace::sequences::NumberType;
 use std::ffi::CStr;
 
+use keyspace::sequences::NumberType;
 use pgrx::check_for_interrupts;
 use pgrx::pg_sys::{self, ScanDirection};
 
