@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use keyspace::sentence::sentence;
+use keyspace::error::sentence;
 use keyspace::sequences::{
     Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
 };

@@ -223,7 +223,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         last_value: state.last_value,
         is_called: state.is_called,
         former: None,
-        phases: Vec::new(),
+        history: Vec::new(),
         promoted: false,
         gap_left: 0,
         elsewhere: Vec::new(),

@@ -184,6 +184,6 @@ fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Clas
             unread.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()
         },
         restart: records.restart(step.entry.oid, sequence.increment),
-        before_setup: sequence.phases.clone(),
+        before_setup: sequence.history.clone(),
     }
 }

@@ -4,7 +4,6 @@
 pub mod error;
 pub mod keys;
 pub mod migration;
-pub mod sentence;
 pub mod sequences;
 pub mod versions;
 

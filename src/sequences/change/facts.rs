@@ -36,7 +36,7 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         last_value: state.last_value,
         is_called: state.is_called,
         former: records.former(entry.oid, form.progression.increment),
-        phases: records.phases(entry.oid),
+        history: records.history(entry.oid),
         promoted: records.promoted(entry.oid),
         gap_left: records.gap_left(entry.oid),
         elsewhere: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use keyspace::sequences::{Phase, Plan, Residue, Sequence};
+use keyspace::sequences::{PastValues, Plan, Residue, Sequence};
 use keyspace::{Error, SqlState};
 use pgrx::{IntoDatum, pg_sys};
 
@@ -31,8 +31,8 @@ pub(crate) fn keep(
     let now = unsafe { pg_sys::GetCurrentTransactionStartTimestamp() };
     let goes_on_with =
         Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
-    let phases = Phase::extend(Vec::new(), Phase::so_far(before, None), goes_on_with);
-    let phases = ServerJson(Phase::to_json(&phases)).into_datum();
+    let history = PastValues::extend(Vec::new(), before.handed_out(None), goes_on_with);
+    let history = ServerJson(PastValues::to_json(&history)).into_datum();
     let timeline = Some(records::timeline().unwrap_or_default().into());
     let (bigint, oid_type, time) = (pg_sys::INT8OID, pg_sys::OIDOID, pg_sys::TIMESTAMPTZOID);
     let row = [
@@ -46,7 +46,7 @@ pub(crate) fn keep(
         Value { column: c"former_max_value", kind: bigint, datum: number(before.max_value) },
         Value { column: c"in_use", kind: bigint, datum: plan.in_use.map(pg_sys::Datum::from) },
         Value { column: c"restart", kind: bigint, datum: plan.restart.map(pg_sys::Datum::from) },
-        Value { column: c"before_setup", kind: pg_sys::JSONBOID, datum: phases },
+        Value { column: c"before_setup", kind: pg_sys::JSONBOID, datum: history },
         Value { column: c"gap", kind: bigint, datum: number(0) },
         Value { column: c"timeline", kind: pg_sys::INT4OID, datum: timeline },
         Value { column: c"set_up_at", kind: time, datum: number(now) },

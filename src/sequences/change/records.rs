@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use keyspace::sequences::{Former, Phase, Residue, Target};
+use keyspace::sequences::{Former, PastValues, Residue, Target};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -21,7 +21,7 @@ pub(crate) struct Record {
     /// Where the last set-up restarted it.
     restart: Option<i64>,
     /// What it handed out before.
-    phases: Vec<Phase>,
+    history: Vec<PastValues>,
     /// The timeline of the server at that time.
     timeline: i32,
     /// The gap that was left then.
@@ -78,9 +78,9 @@ impl Records {
                     increment: number(2)?,
                     former,
                     restart: row.get(9)?,
-                    phases: row
+                    history: row
                         .get::<String>(10)?
-                        .map(|document| Phase::parse(&document))
+                        .map(|document| PastValues::parse(&document))
                         .unwrap_or_default(),
                     timeline: row.get(7)?.unwrap_or_default(),
                     gap: number(8)?,
@@ -108,8 +108,8 @@ impl Records {
     }
 
     /// What a sequence handed out before it was set up. That stays true whatever was done to it since.
-    pub(crate) fn phases(&self, sequence: pg_sys::Oid) -> Vec<Phase> {
-        self.records.get(&sequence.to_u32()).map(|record| record.phases.clone()).unwrap_or_default()
+    pub(crate) fn history(&self, sequence: pg_sys::Oid) -> Vec<PastValues> {
+        self.records.get(&sequence.to_u32()).map(|record| record.history.clone()).unwrap_or_default()
     }
 
     /// Whether the server has been promoted since a set-up left a gap above a sequence, or since its first set-up.
@@ -142,7 +142,7 @@ pub(crate) fn keep<'a>(
     let mut columns: [Vec<Option<i64>>; 9] = Default::default();
     let timeline = i64::from(timeline()?);
     let mut sequences: Vec<pg_sys::Oid> = Vec::new();
-    let mut phases: Vec<String> = Vec::new();
+    let mut history: Vec<String> = Vec::new();
     for step in steps {
         let (sequence, plan) = (&step.before, &step.plan);
         // A second set-up of a sequence knows what it was before the first.
@@ -162,10 +162,14 @@ pub(crate) fn keep<'a>(
         let goes_on_with =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
         // Before its first set-up a sequence was drawn from by anybody, with or without a class.
-        let is_known = sequence.former.is_some() || !sequence.phases.is_empty();
+        let is_known = sequence.former.is_some() || !sequence.history.is_empty();
         let class = target.from.or(is_known.then_some(target.class));
-        let so_far = Phase::so_far(sequence, class);
-        phases.push(Phase::to_json(&Phase::extend(sequence.phases.clone(), so_far, goes_on_with)));
+        let so_far = sequence.handed_out(class);
+        history.push(PastValues::to_json(&PastValues::extend(
+            sequence.history.clone(),
+            so_far,
+            goes_on_with,
+        )));
         sequences.push(step.entry.oid);
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
     }
@@ -189,7 +193,7 @@ pub(crate) fn keep<'a>(
     let (system_identifier, database) = own_key();
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
     arguments.extend(columns.map(Into::into));
-    arguments.push(phases.into());
+    arguments.push(history.into());
     tables::SEQUENCE.write(statement, function, &arguments).map(|_| ())
 }
 

@@ -1,7 +1,7 @@
 //! The guard of a column: which columns can have one, and what it says of an id that is not of the node's class.
 
 use super::class::Class;
-use super::course::Share;
+use super::direction::Share;
 use super::sequence::{Draw, Sequence};
 use crate::error::{Error, SqlState};
 
@@ -223,7 +223,7 @@ mod tests {
             last_value: 10,
             is_called: true,
             former: None,
-            phases: vec![],
+            history: vec![],
             promoted: false,
             gap_left: 0,
             elsewhere: vec![],

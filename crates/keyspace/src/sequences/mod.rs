@@ -1,24 +1,26 @@
 //! Interleaved sequences: which values belong to which node, and how a sequence is moved into its class.
 
 pub mod class;
-mod course;
+pub mod compare;
+mod direction;
 pub mod guard;
+pub mod history;
 pub mod name;
+pub mod node_state;
 pub mod peer;
-pub mod peers;
 pub mod plan;
 pub mod rows;
 pub mod sequence;
-pub mod state;
 pub mod status;
 
 pub use class::{Class, Progression, Residue};
-pub use course::Share;
+pub use compare::{PeerFinding, compare};
+pub use direction::Share;
+pub use history::PastValues;
 pub use name::{ColumnName, SequenceName};
+pub use node_state::{NodeState, SequenceState};
 pub use peer::{Peer, beside};
-pub use peers::{PeerFinding, compare};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset};
 pub use rows::Rows;
 pub use sequence::{Carrier, Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};
-pub use state::{NodeState, Phase, SequenceState};
 pub use status::{Finding, Severity, Status, status};

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 
 use super::class::Residue;
-use super::course::Share;
+use super::direction::Share;
 use super::name::{ColumnName, SequenceName};
+use super::node_state::{NodeState, SequenceState};
 use super::plan::Target;
 use super::sequence::{Elsewhere, Sequence};
-use super::state::{NodeState, SequenceState};
 
 /// The state of another node, whose sequences are at hand by their names and by the columns that they feed.
 #[derive(Clone, Debug)]
@@ -94,8 +94,8 @@ pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequen
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::class::Class;
+    use super::super::history::PastValues;
     use super::super::rows::Rows;
-    use super::super::state::Phase;
     use super::*;
 
     fn named(name: &str) -> SequenceName {
@@ -124,7 +124,7 @@ mod tests {
             block: Some(1),
             columns: vec![column("public.t.id")],
             unread_columns: vec![],
-            before_setup: vec![Phase { step: 1, offset: 8, until: 8 }],
+            before_setup: vec![PastValues { step: 1, offset: 8, until: 8 }],
         };
         NodeState {
             node: Some(1),
@@ -182,7 +182,7 @@ mod tests {
         let mut donor = state();
         let own = donor.sequences.get_mut(&named("public.s")).expect("there");
         (own.last_value, own.maximum, own.rows, own.next_value) = (None, Some(3), rows(&[3]), 15);
-        (own.restart, own.before_setup) = (Some(15), vec![Phase { step: 1, offset: 3, until: 3 }]);
+        (own.restart, own.before_setup) = (Some(15), vec![PastValues { step: 1, offset: 3, until: 3 }]);
         let found = of_s(&donor, Class::new(3, 4).expect("a class").residue());
         assert_eq!(found.furthest, Some(14), "7 may be on its way from node 2");
         assert_eq!(found.of_ours, Some(3), "and no reason to move what is in order");
@@ -205,7 +205,7 @@ mod tests {
             last_value: 1,
             is_called: false,
             former: None,
-            phases: vec![],
+            history: vec![],
             promoted: false,
             gap_left: 0,
             elsewhere: vec![],

@@ -1,7 +1,7 @@
 //! How one sequence is moved into its node's class, from facts that are given as data.
 
 use super::class::{Class, Residue};
-use super::course::{Course, Share};
+use super::direction::{Course, Share};
 use super::sequence::{Draw, FedColumn, Sequence};
 use crate::error::{Error, SqlState};
 
@@ -358,7 +358,7 @@ mod tests {
             last_value: 1,
             is_called: false,
             former: None,
-            phases: vec![],
+            history: vec![],
             promoted: false,
             gap_left: 0,
             elsewhere: vec![],

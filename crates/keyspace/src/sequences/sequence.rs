@@ -1,7 +1,7 @@
 //! What is known of a sequence: facts that are given as data.
 
 use super::class::{Class, Residue};
-use super::state::Phase;
+use super::history::PastValues;
 use crate::migration::names::quoted;
 
 /// The types whose values compare with those of a sequence.
@@ -159,7 +159,7 @@ pub struct Sequence {
     /// What it was before it was set up, where that is known and the set-up's increment still stands.
     pub former: Option<Former>,
     /// What it handed out before it was set up as it is, oldest first.
-    pub phases: Vec<Phase>,
+    pub history: Vec<PastValues>,
     /// Whether the server has been promoted since the sequence was set up, so that values which it handed out
     /// before may be lost here and present elsewhere.
     pub promoted: bool,
@@ -172,6 +172,18 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// What it has handed out so far, where it has handed out anything.
+    pub fn handed_out(&self, class: Option<Class>) -> Option<PastValues> {
+        let values = self.own_values(class);
+        let step = u64::try_from(values.modulus()).unwrap_or(1);
+        let until = self.last_value;
+        // What `partitioned_nextval` passes over is of other classes, and a crash leaves a sequence at any value: the
+        // last one need not be one of those that were handed out.
+        let nearest = [values.at_or_below(i128::from(until)), values.at_or_above(i128::from(until))];
+        let offset = nearest.into_iter().find_map(|value| i64::try_from(value).ok()).unwrap_or(until);
+        self.is_called.then_some(PastValues { step, offset, until })
+    }
+
     /// The value that it hands out next, if it does not wrap around.
     pub fn next_value(&self) -> i128 {
         let last = i128::from(self.last_value);
@@ -259,5 +271,49 @@ impl Elsewhere {
     /// A node that has told nothing of the sequence.
     pub const fn unknown(peer: String) -> Self {
         Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn trap_s41_what_was_passed_over_does_not_stand_for_what_was_handed_out() {
+        let column = FedColumn {
+            name: "public.t.id".to_owned(),
+            number_type: Some(NumberType::Bigint),
+            draw: Draw::OfThisNode,
+            extreme: None,
+            ahead: None,
+        };
+        // Of node 1 of 2, and after a crash at 4: it handed out 1 and 3.
+        let sequence = Sequence {
+            name: "public.s".to_owned(),
+            number_type: NumberType::Bigint,
+            start: 1,
+            increment: 1,
+            min_value: 1,
+            max_value: i64::MAX,
+            cycle: false,
+            unlogged: false,
+            replicated: None,
+            last_value: 4,
+            is_called: true,
+            former: None,
+            history: vec![],
+            promoted: false,
+            gap_left: 0,
+            elsewhere: vec![],
+            columns: vec![column],
+        };
+        let odd = Class::new(1, 2).expect("a class");
+        for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {
+            let sequence = Sequence { last_value, ..sequence.clone() };
+            let past = sequence.handed_out(Some(odd)).expect("called");
+            assert!(past.values().is_same(odd.residue()), "{past:?}");
+            assert_eq!(past.until, last_value);
+        }
     }
 }

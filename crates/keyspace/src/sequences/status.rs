@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::class::{Class, Progression};
-use super::course::{Course, Share};
+use super::direction::{Course, Share};
 use super::sequence::{Carrier, Draw, NumberType, Sequence};
 
 /// From which share of its range on a sequence is called nearly used up, in hundredths of a percent.
@@ -330,7 +330,7 @@ mod tests {
             last_value: 10,
             is_called: true,
             former: None,
-            phases: vec![],
+            history: vec![],
             promoted: false,
             gap_left: 0,
             elsewhere: vec![],

@@ -2,8 +2,8 @@
 //! shipped one; what is here stands for SQL.
 
 use keyspace::sequences::{
-    Class, ColumnName, Draw, FedColumn, Former, NodeState, NumberType, Outcome, Peer, PeerFinding, Phase,
-    Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, beside, compare, plan,
+    Class, ColumnName, Draw, FedColumn, Former, NodeState, NumberType, Outcome, PastValues, Peer,
+    PeerFinding, Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, beside, compare, plan,
 };
 
 use super::scenario::{Scenario, SetUp};
@@ -16,8 +16,8 @@ fn furthest(rows: Values, sign: i64) -> Option<i64> {
     each(rows, sign).next_back()
 }
 
-fn phases(sequence: &[(u64, i64, i64)]) -> Vec<Phase> {
-    sequence.iter().map(|&(step, offset, until)| Phase { step, offset, until }).collect()
+fn history(sequence: &[(u64, i64, i64)]) -> Vec<PastValues> {
+    sequence.iter().map(|&(step, offset, until)| PastValues { step, offset, until }).collect()
 }
 
 /// What is read of a sequence, its table not included.
@@ -45,7 +45,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         last_value: sequence.last_value,
         is_called: sequence.is_called,
         former: sequence.former.map(|(increment, start)| Former { increment, start, min_value, max_value }),
-        phases: phases(&sequence.phases),
+        history: history(&sequence.history),
         promoted: sequence.promoted,
         gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
         elsewhere: vec![],
@@ -100,9 +100,9 @@ pub fn set_up(
         sequence.promoted = false;
     }
     let goes_on_with = facts(scenario, sequence, at).own_values(Some(target.class));
-    let so_far = Phase::so_far(&before, class_before);
-    let extended = Phase::extend(before.phases.clone(), so_far, goes_on_with);
-    sequence.phases = extended.iter().map(|phase| (phase.step, phase.offset, phase.until)).collect();
+    let so_far = before.handed_out(class_before);
+    let extended = PastValues::extend(before.history.clone(), so_far, goes_on_with);
+    sequence.history = extended.iter().map(|phase| (phase.step, phase.offset, phase.until)).collect();
     if !scenario.caches_survive {
         world.nodes[node].sessions.iter_mut().for_each(|session| session.cached[at] = None);
     }
@@ -153,7 +153,7 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
             drawn_on: facts.is_drawn_on(),
             block: class.and_then(|class| Share::of(&facts, class, false)).map(|share| share.size),
             restart: sequence.restart,
-            phases: sequence.phases.clone(),
+            history: sequence.history.clone(),
         }
     };
     Told {
@@ -193,7 +193,7 @@ fn document(told: &Told) -> NodeState {
         columns: ColumnName::of_quoted(column).into_iter().collect(),
         unread_columns: vec![],
         restart: told.restart,
-        before_setup: phases(&told.phases),
+        before_setup: history(&told.history),
     };
     let sequences = told.sequences.iter().zip(COLUMNS).map(sequence);
     let sequences = NAMES.iter().filter_map(|name| SequenceName::of_quoted(name)).zip(sequences);
@@ -228,6 +228,6 @@ pub fn check(scenario: &Scenario, world: &World, node: usize) -> Vec<PeerFinding
 
 /// The furthest value that a state tells of.
 pub fn furthest_told(told: &ToldSequence, sign: i64) -> Option<i64> {
-    let phases = told.phases.iter().map(|(_, _, until)| *until);
-    phases.chain(told.last_value).chain(told.maximum).max_by_key(|value| value * sign)
+    let history = told.history.iter().map(|(_, _, until)| *until);
+    history.chain(told.last_value).chain(told.maximum).max_by_key(|value| value * sign)
 }

@@ -325,7 +325,7 @@ impl Scenario {
                 let mut copy = Copy::of(&world.nodes[node]);
                 for sequence in &mut copy.sequences {
                     (sequence.former, sequence.restart) = (None, None);
-                    (sequence.phases, sequence.local, sequence.gap_left) = (vec![], 0, 0);
+                    (sequence.history, sequence.local, sequence.gap_left) = (vec![], 0, 0);
                 }
                 world.copy = Some(copy);
             }

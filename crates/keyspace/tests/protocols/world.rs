@@ -93,7 +93,7 @@ pub struct Sequence {
     /// The increment and START before the first set-up.
     pub former: Option<(i64, i64)>,
     /// What it handed out before its last set-up: step, offset, until.
-    pub phases: Vec<(u64, i64, i64)>,
+    pub history: Vec<(u64, i64, i64)>,
     pub restart: Option<i64>,
     pub promoted: bool,
     pub gap_left: i64,
@@ -152,7 +152,7 @@ pub struct ToldSequence {
     pub drawn_on: bool,
     pub block: Option<u64>,
     pub restart: Option<i64>,
-    pub phases: Vec<(u64, i64, i64)>,
+    pub history: Vec<(u64, i64, i64)>,
 }
 
 impl Sequence {
@@ -164,7 +164,7 @@ impl Sequence {
             last_value: sign,
             is_called: false,
             former: None,
-            phases: vec![],
+            history: vec![],
             restart: None,
             promoted: false,
             gap_left: 0,

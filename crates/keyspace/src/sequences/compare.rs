@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::name::{ColumnName, SequenceName};
+use super::node_state::{NodeState, SequenceState};
 use super::peer::Peer;
 use super::rows::Reached;
-use super::state::{NodeState, SequenceState};
 use super::status::Severity;
-use crate::sentence::capitalized;
+use crate::error::capitalized;
 
 /// Something to be minded between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,8 +281,8 @@ fn not_above(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::history::PastValues;
     use super::super::rows::Rows;
-    use super::super::state::Phase;
     use super::*;
 
     fn named(name: &str) -> SequenceName {
@@ -307,7 +307,7 @@ mod tests {
             columns: vec![],
             unread_columns: vec![],
             restart: Some(restart),
-            before_setup: vec![Phase { step: 1, offset: until, until }],
+            before_setup: vec![PastValues { step: 1, offset: until, until }],
         };
         NodeState {
             node: Some(node),
@@ -378,7 +378,7 @@ mod tests {
     fn trap_s43_a_split_counts_for_the_newcomer_alone() {
         let (mut donor, other) = (node(1, 4, 100, 301), node(2, 2, 90, 102));
         let sequence = donor.sequences.get_mut(&named("public.s")).expect("there");
-        sequence.before_setup.push(Phase { step: 2, offset: 1, until: 297 });
+        sequence.before_setup.push(PastValues { step: 2, offset: 1, until: 297 });
         assert_eq!(found(&other, std::slice::from_ref(&donor)), Vec::<&str>::new());
         assert_eq!(found(&node(3, 4, 0, 303), std::slice::from_ref(&donor)), Vec::<&str>::new());
         assert_eq!(found(&node(3, 4, 0, 295), &[donor]), ["restart not above"]);

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
+use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
 use super::rows::{Reached, Rows};
-use super::sequence::Sequence;
-use crate::error::{Error, SqlState};
-use crate::sentence::sentence;
+use crate::error::{Error, SqlState, sentence};
 
 /// The version of the document that is written.
 pub const VERSION: u32 = 2;
@@ -105,7 +104,7 @@ pub struct SequenceState {
     pub unread_columns: Vec<ColumnName>,
     /// What it handed out before that, and up to which value: its value at its set-up.
     #[serde(default)]
-    pub before_setup: Vec<Phase>,
+    pub before_setup: Vec<PastValues>,
 }
 
 /// What a node of version 1 tells of a sequence.
@@ -128,58 +127,7 @@ struct FormerSequenceState {
     #[serde(default)]
     columns: Vec<String>,
     #[serde(default)]
-    before_setup: Vec<Phase>,
-}
-
-/// Values that a sequence handed out in earlier days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Phase {
-    /// How far the values lay apart.
-    pub step: u64,
-    /// One of the values.
-    pub offset: i64,
-    /// The last of them.
-    pub until: i64,
-}
-
-impl Phase {
-    /// What a sequence has handed out so far, where it has handed out anything.
-    pub fn so_far(sequence: &Sequence, class: Option<Class>) -> Option<Self> {
-        let values = sequence.own_values(class);
-        let step = u64::try_from(values.modulus()).unwrap_or(1);
-        let until = sequence.last_value;
-        // What `partitioned_nextval` passes over is of other classes, and a crash leaves a sequence at any value: the
-        // last one need not be one of those that were handed out.
-        let nearest = [values.at_or_below(i128::from(until)), values.at_or_above(i128::from(until))];
-        let offset = nearest.into_iter().find_map(|value| i64::try_from(value).ok()).unwrap_or(until);
-        sequence.is_called.then_some(Self { step, offset, until })
-    }
-
-    /// Adds what a sequence has handed out so far to what it handed out before, unless it goes on with the same values.
-    pub fn extend(mut phases: Vec<Self>, so_far: Option<Self>, goes_on_with: Residue) -> Vec<Self> {
-        if let Some(phase) = so_far.filter(|phase| !phase.values().is_same(goes_on_with)) {
-            phases.retain(|earlier| !earlier.values().is_same(phase.values()));
-            phases.push(phase);
-        }
-        phases
-    }
-
-    /// Reads a list of them; one that cannot be read is empty.
-    pub fn parse(document: &str) -> Vec<Self> {
-        serde_json::from_str(document).unwrap_or_default()
-    }
-
-    /// Writes a list of them.
-    pub fn to_json(phases: &[Self]) -> String {
-        // Numbers only: there is nothing that could fail.
-        serde_json::to_string(phases).unwrap_or_default()
-    }
-
-    /// The values.
-    pub const fn values(&self) -> Residue {
-        Residue::through(self.offset as i128, self.step)
-    }
+    before_setup: Vec<PastValues>,
 }
 
 impl NodeState {
@@ -266,7 +214,7 @@ impl NodeState {
         for (name, sequence) in &self.sequences {
             if sequence.increment == 0
                 || sequence.block == Some(0)
-                || sequence.before_setup.iter().any(|phase| phase.step == 0)
+                || sequence.before_setup.iter().any(|past| past.step == 0)
             {
                 return Err(format!("Sequence {name} has an increment of 0."));
             }
@@ -354,17 +302,17 @@ impl SequenceState {
     /// Everything that the node has, and what its own set-up stayed clear of: what lies before its restart may be in use
     /// by nodes whose states are not at hand.
     pub(super) fn everything(&self) -> impl Iterator<Item = i64> {
-        let phases = self.before_setup.iter().map(|phase| phase.until);
+        let pasts = self.before_setup.iter().map(|past| past.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
-        phases.chain(self.last_value).chain(self.maximum).chain(before_restart)
+        pasts.chain(self.last_value).chain(self.maximum).chain(before_restart)
     }
 
     /// How far it has come with values of a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
-        let earlier = self.before_setup.iter().filter(move |phase| phase.values().meets(values));
+        let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
         let drawn = self.last_value.filter(|_| self.own_values(class).meets(values));
         let rows = self.rows(values);
-        earlier.map(|phase| phase.until).chain(drawn).chain(rows.known).chain(rows.possible)
+        earlier.map(|past| past.until).chain(drawn).chain(rows.known).chain(rows.possible)
     }
 
     /// How far its rows have come with values of a residue.
@@ -456,55 +404,6 @@ mod tests {
         broken("\"increment\": 2", "\"increment\": 2, \"colour\": 1");
         broken("\"next_value\": 13", "\"next_value\": 99999999999999999999");
         broken("\"step\": 1", "\"step\": 0");
-    }
-
-    #[test]
-    fn trap_s41_what_was_passed_over_does_not_stand_for_what_was_handed_out() {
-        use super::super::sequence::{Draw, FedColumn, NumberType};
-        let column = FedColumn {
-            name: "public.t.id".to_owned(),
-            number_type: Some(NumberType::Bigint),
-            draw: Draw::OfThisNode,
-            extreme: None,
-            ahead: None,
-        };
-        // Of node 1 of 2, and after a crash at 4: it handed out 1 and 3.
-        let sequence = Sequence {
-            name: "public.s".to_owned(),
-            number_type: NumberType::Bigint,
-            start: 1,
-            increment: 1,
-            min_value: 1,
-            max_value: i64::MAX,
-            cycle: false,
-            unlogged: false,
-            replicated: None,
-            last_value: 4,
-            is_called: true,
-            former: None,
-            phases: vec![],
-            promoted: false,
-            gap_left: 0,
-            elsewhere: vec![],
-            columns: vec![column],
-        };
-        let odd = Class::new(1, 2).expect("a class");
-        for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {
-            let sequence = Sequence { last_value, ..sequence.clone() };
-            let phase = Phase::so_far(&sequence, Some(odd)).expect("called");
-            assert!(phase.values().is_same(odd.residue()), "{phase:?}");
-            assert_eq!(phase.until, last_value);
-        }
-    }
-
-    #[test]
-    fn what_a_sequence_hands_out_again_is_one_phase() {
-        let every = |until| Some(Phase { step: 1, offset: until, until });
-        let odd = Class::new(1, 2).expect("a class").residue();
-        let phases = Phase::extend(vec![], every(7), odd);
-        assert_eq!(Phase::extend(phases.clone(), None, odd), phases);
-        assert_eq!(Phase::extend(phases.clone(), Some(Phase { step: 2, offset: 9, until: 9 }), odd), phases);
-        assert_eq!(Phase::extend(phases, every(12), odd), [every(12).expect("there")]);
     }
 
     #[test]

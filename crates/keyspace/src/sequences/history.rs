@@ -1,0 +1,64 @@
+//! What a sequence handed out before it was set up.
+
+use serde::{Deserialize, Serialize};
+
+use super::class::Residue;
+
+/// Values that a sequence handed out in earlier days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PastValues {
+    /// How far the values lay apart.
+    pub step: u64,
+    /// One of the values.
+    pub offset: i64,
+    /// The last of them.
+    pub until: i64,
+}
+
+impl PastValues {
+    /// Adds what a sequence has handed out so far to what it handed out before, unless it goes on with the same values.
+    pub fn extend(mut history: Vec<Self>, so_far: Option<Self>, goes_on_with: Residue) -> Vec<Self> {
+        if let Some(past) = so_far.filter(|past| !past.values().is_same(goes_on_with)) {
+            history.retain(|earlier| !earlier.values().is_same(past.values()));
+            history.push(past);
+        }
+        history
+    }
+
+    /// Reads a list of them; one that cannot be read is empty.
+    pub fn parse(document: &str) -> Vec<Self> {
+        serde_json::from_str(document).unwrap_or_default()
+    }
+
+    /// Writes a list of them.
+    pub fn to_json(history: &[Self]) -> String {
+        // Numbers only: there is nothing that could fail.
+        serde_json::to_string(history).unwrap_or_default()
+    }
+
+    /// The values.
+    pub const fn values(&self) -> Residue {
+        Residue::through(self.offset as i128, self.step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::class::Class;
+    use super::*;
+
+    #[test]
+    fn what_a_sequence_hands_out_again_is_one_entry() {
+        let every = |until| Some(PastValues { step: 1, offset: until, until });
+        let odd = Class::new(1, 2).expect("a class").residue();
+        let history = PastValues::extend(vec![], every(7), odd);
+        assert_eq!(PastValues::extend(history.clone(), None, odd), history);
+        assert_eq!(
+            PastValues::extend(history.clone(), Some(PastValues { step: 2, offset: 9, until: 9 }), odd),
+            history
+        );
+        assert_eq!(PastValues::extend(history, every(12), odd), [every(12).expect("there")]);
+    }
+}
