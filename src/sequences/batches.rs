@@ -12,11 +12,9 @@ use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
 
 use crate::error::{or_raise, raise, report};
-use crate::sequences::change::records::Records;
 use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{Change, ddl_replication};
-use crate::sequences::own::identity;
-use crate::sequences::own::tables;
+use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{catalog, position_replication};
@@ -25,7 +23,6 @@ use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::{null, running};
 use crate::server::failure::{Failure, refusal};
 use crate::server::role::owns_database;
-use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::attempt;
 use crate::server::tables::own_key;
 use crate::server::transaction::{check_own_statement, check_transaction};
@@ -147,8 +144,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
     }
     let lock = setup_lock::take_for_session(function)?;
     let change = request.change();
-    let records = Records::read(function, None)?;
-    let steps = with_own_settings(|| change.plan_all(&request.selection, &records))?;
+    let (steps, _) = change.plan(&request.selection)?;
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
     change.warn_of_unknown(&steps);
     let mut progress = Progress {
@@ -216,7 +212,7 @@ impl Progress {
         let selection = Selection::one(oid, &self.feeds, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
             let _lock = SetupLock::take(self.change.function)?;
-            Ok(self.change.apply(&selection, Some(oid))?.iter().any(|step| step.is_altered()))
+            Ok(self.change.apply(&selection)?.iter().any(|step| step.is_altered()))
         });
         let failed = match outcome {
             Ok(Ok(altered)) => {

@@ -13,19 +13,18 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::change::records::Records;
+use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::change::step::{Step, percent};
-use crate::sequences::change::{Change, Planner, ddl_replication, facts};
+use crate::sequences::change::{Change, Planner, ddl_replication};
 use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
 use crate::sequences::peers;
-use crate::sequences::read::catalog::{self, Column, Entry};
+use crate::sequences::read::catalog::{Column, Entry};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
-use crate::server::settings::with_own_settings;
 use crate::versions;
 
 /// Every sequence of the database, as far as it can be seen without reading tables: what the view
@@ -98,9 +97,7 @@ struct Seen {
 }
 
 fn see(function: pg_sys::Oid) -> Result<(Vec<Seen>, Option<Class>), Failure> {
-    let (entries, records) = with_own_settings(|| -> Result<_, Failure> {
-        Ok((catalog::entries(&Selection::all(), function)?, Records::read(function, None)?))
-    })?;
+    let Facts { entries, records } = Facts::read(function, &Selection::all())?;
     let class = identity::known(function)?;
     let mut seen = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -159,8 +156,7 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Re
     let class = identity::known(function)?;
     let change =
         Change { function, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
-    let records = Records::read(function, None)?;
-    let steps = with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    let (steps, records) = change.plan(&Selection::all())?;
     let mut rows = Vec::new();
     if class.is_none() {
         rows.push((Severity::Error, no_node(identity::others(function)?.first().map(|other| other.class))));

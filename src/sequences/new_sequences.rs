@@ -9,7 +9,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::encoding::{from_server, to_server};
 use crate::error::{or_raise, raise, report};
-use crate::sequences::change::records::{self, Records};
+use crate::sequences::change::records;
 use crate::sequences::change::{Change, Planner, alter_created, record_of_created};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::selection::Selection;
@@ -17,7 +17,6 @@ use crate::sequences::read::{created, form};
 use crate::server::call::{null, running};
 use crate::server::failure::{Failure, refusal};
 use crate::server::locks::{Patience, Timeout};
-use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
@@ -191,11 +190,10 @@ fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Res
     // The snapshot of the command is from before it, and a subtransaction without an id of its own would read by it.
     // SAFETY: popped below; on an error the end of the subtransaction does it.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
-    // Nothing is known of a sequence that was not there before.
-    let steps = with_own_settings(|| change.plan_all(&Selection::only(oid), &Records::default()));
+    let planned = change.plan(&Selection::new_sequence(oid));
     // SAFETY: pushed above.
     unsafe { pg_sys::PopActiveSnapshot() };
-    let steps = steps?;
+    let (steps, _) = planned?;
     for step in &steps {
         carry_out(function, oid, &step.before, &step.plan)?;
     }

@@ -22,7 +22,6 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
-use crate::server::settings::with_own_settings;
 use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are given back.
@@ -71,8 +70,7 @@ fn state(timeout: Timeout, look_at: LookAt, function: pg_sys::Oid) -> Result<Nod
         patience: Patience::new(timeout),
         planner: Planner::Reset,
     };
-    let records = Records::read(function, None)?;
-    let steps = with_own_settings(|| change.plan_all(&Selection::all(), &records))?;
+    let (steps, records) = change.plan(&Selection::all())?;
     of(&change, &records, &steps, look_at)
 }
 
@@ -108,11 +106,9 @@ pub(super) fn of(
         }
         let rows = match look_at {
             LookAt::Nothing => vec![Rows::default(); batch.len()],
-            LookAt::Last(last_rows) => with_own_settings(|| {
-                change.read_in_time(|reading| {
-                    let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
-                    Ok(batch.iter().map(rows).collect::<Vec<_>>())
-                })
+            LookAt::Last(last_rows) => change.read_in_time(|reading| {
+                let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
+                Ok(batch.iter().map(rows).collect::<Vec<_>>())
             })?,
         };
         for (step, rows) in batch.iter().zip(rows) {

@@ -7,7 +7,6 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::change::records::Records;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
@@ -73,15 +72,14 @@ fn reset(
         planner: Planner::Reset,
     };
     if dry_run {
-        let records = Records::read(function, None)?;
-        return with_own_settings(|| change.plan_all(&selection, &records));
+        return change.plan(&selection).map(|(steps, _)| steps);
     }
     check_transaction(c"reset_interleaved_sequences()")?;
     let _lock = SetupLock::take(function)?;
     if !selection.names_sequences() {
         guard::check_none(function)?;
     }
-    let steps = change.apply(&selection, None)?;
+    let steps = change.apply(&selection)?;
     if !selection.names_sequences() && identity::is_stored(function)? {
         identity::forget(function)?;
     }

@@ -7,7 +7,6 @@ use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::change::records::Records;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
@@ -15,7 +14,6 @@ use crate::sequences::read::feeds;
 use crate::sequences::request::{Arguments, Request};
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
-use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// Sets this database up as `node` of `nodes`: every sequence is moved above the values in use, and
@@ -72,8 +70,7 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
     let request = Request::new(arguments, function)?;
     let change = request.change();
     if dry_run {
-        let records = Records::read(function, None)?;
-        return with_own_settings(|| change.plan_all(&request.selection, &records));
+        return change.plan(&request.selection).map(|(steps, _)| steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
     let _lock = SetupLock::take(function)?;
@@ -83,7 +80,7 @@ fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<
     if store_identity {
         identity::check_may_store()?;
     }
-    let steps = change.apply(&request.selection, None)?;
+    let steps = change.apply(&request.selection)?;
     feeds::keep(function, &request.feeds)?;
     if store_identity {
         identity::store(function, request.target.class)?;

@@ -9,7 +9,6 @@ use pgrx::prelude::*;
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::change::records::Records;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
@@ -18,7 +17,6 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::{null, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
-use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for others. Only this
@@ -71,8 +69,7 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
         planner: Planner::SetUp(Target { class, from: Some(from), gap: 0, blocks: false }, [].into()),
     };
     if dry_run {
-        let records = Records::read(function, None)?;
-        return with_own_settings(|| change.plan_all(&Selection::all(), &records));
+        return change.plan(&Selection::all()).map(|(steps, _)| steps);
     }
     check_transaction(c"split_interleaved_sequences()")?;
     identity::check_may_store()?;
@@ -83,7 +80,7 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
             .hint("Reset \"pg_keyspace.node\" and \"pg_keyspace.nodes\", and store the node by setup_interleaved_sequences().")
             .into());
     }
-    let steps = change.apply(&Selection::all(), None)?;
+    let steps = change.apply(&Selection::all())?;
     identity::store(function, class)?;
     tell(from, class);
     Ok(steps)

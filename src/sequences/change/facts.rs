@@ -1,14 +1,38 @@
-//! What is known of a sequence before it is planned.
+//! What is known of sequences before they are planned.
 
 use keyspace::sequences::Sequence;
+use pgrx::pg_sys;
 
 use super::records::Records;
-use crate::sequences::read::catalog::Entry;
+use crate::sequences::read::catalog::{self, Entry};
 use crate::sequences::read::form;
 use crate::sequences::read::furthest::Extreme;
+use crate::sequences::read::selection::Selection;
+use crate::server::failure::Failure;
+use crate::server::settings::with_own_settings;
+
+/// What the catalogs and our own table tell of the sequences of a selection, read once a call.
+pub(crate) struct Facts {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) records: Records,
+}
+
+impl Facts {
+    /// Reads them. `function` is the function of ours that runs.
+    pub(crate) fn read(function: pg_sys::Oid, selection: &Selection) -> Result<Self, Failure> {
+        // Nothing is recorded of a sequence that was not there before.
+        let records = if selection.is_new() {
+            Records::default()
+        } else {
+            Records::read(function, selection.only_one())?
+        };
+        let entries = with_own_settings(|| catalog::entries(selection, function))?;
+        Ok(Self { entries, records })
+    }
+}
 
 /// What the catalogs and the sequence's page tell, without its columns' values; `None` where it was dropped.
-pub(crate) fn read(entry: &Entry, records: &Records) -> Option<Sequence> {
+pub(crate) fn sequence(entry: &Entry, records: &Records) -> Option<Sequence> {
     let form = form::definition(entry.oid)?;
     // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read; and of what
     // the caller may not see nothing can be told that was not read.

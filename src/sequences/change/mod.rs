@@ -20,6 +20,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use self::facts::Facts;
 use self::records::Records;
 use self::step::Step;
 use crate::encoding::to_server;
@@ -63,20 +64,21 @@ pub(crate) struct Change {
 
 impl Change {
     /// Plans every sequence of a selection without keeping a lock on any of them.
-    pub(crate) fn plan_all(&self, selection: &Selection, records: &Records) -> Result<Vec<Step>, Failure> {
-        self.plan_before(selection, records, false)
+    pub(crate) fn plan(&self, selection: &Selection) -> Result<(Vec<Step>, Records), Failure> {
+        let Facts { entries, records } = Facts::read(self.function, selection)?;
+        Ok((self.plan_entries(entries, &records, false)?, records))
     }
 
-    /// As [`Change::plan_all`]. Of sequences that are to be altered whatever their tables hold, it leaves to
-    /// [`Change::look_again`] what an index tells, where it `goes_on` to that.
-    fn plan_before(
+    /// Of sequences that are to be altered whatever their tables hold, it leaves to [`Change::read_under_locks`] what an
+    /// index tells, where it `goes_on` to that.
+    fn plan_entries(
         &self,
-        selection: &Selection,
+        entries: Vec<Entry>,
         records: &Records,
         goes_on: bool,
     ) -> Result<Vec<Step>, Failure> {
         let mut steps = Vec::new();
-        let mut entries = catalog::entries(selection, self.function)?.into_iter().peekable();
+        let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
             let mut batch = Vec::new();
             let mut columns = 0;
@@ -152,30 +154,26 @@ impl Change {
         step
     }
 
-    /// Plans the sequences of a selection, alters them and keeps records of it. `only` is the sequence where
-    /// there is but one.
-    pub(crate) fn apply(
-        &self,
-        selection: &Selection,
-        only: Option<pg_sys::Oid>,
-    ) -> Result<Vec<Step>, Failure> {
+    /// Plans the sequences of a selection, alters them and keeps records of it.
+    pub(crate) fn apply(&self, selection: &Selection) -> Result<Vec<Step>, Failure> {
         self.patience.renew();
-        let records = Records::read(self.function, only)?;
-        let mut steps = with_own_settings(|| self.plan_before(selection, &records, true))?;
+        let Facts { entries, records } = Facts::read(self.function, selection)?;
+        let mut steps = self.plan_entries(entries, &records, true)?;
+        // In batches it is one after the other, and what holds for all of them was said at the beginning.
+        let is_whole = selection.only_one().is_none();
         self.check(&steps)?;
         self.warn_of_skipped(&steps);
-        // In batches it was said at the beginning, of all of them.
-        if only.is_none() {
+        if is_whole {
             self.warn_of_unknown(&steps);
         }
-        if only.is_none() && matches!(self.planner, Planner::SetUp(..)) {
+        if is_whole && matches!(self.planner, Planner::SetUp(..)) {
             position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
         }
         self.carry_out(&mut steps, &records, selection)?;
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
-                if only.is_none() && altered.clone().next().is_some() {
+                if is_whole && altered.clone().next().is_some() {
                     records::prune(self.function)?;
                 }
                 records::keep(self.function, target, altered)?
@@ -245,7 +243,7 @@ impl Change {
         if leaves {
             self.check_complete(steps, selection)?;
         }
-        with_own_settings(|| self.look_again(steps, records))?;
+        self.read_under_locks(steps, records)?;
         self.check(steps)?;
         ddl_replication::locally(|| {
             Spi::connect_mut(|client| -> SpiResult<()> {
@@ -282,7 +280,7 @@ impl Change {
 
     /// Reads sequences again once they are locked: what was committed while they were waited for counts. Others
     /// cannot draw any more; only ids that are brought along can have come since.
-    fn look_again(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
+    fn read_under_locks(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
         for batch in steps.chunks_mut(READ_BATCH) {
             let found = self.read_in_time(|reading| {
                 let altered = batch.iter().map(|step| {
@@ -345,7 +343,7 @@ impl Change {
     /// What is known of a sequence here and, for a set-up, on other nodes, without its columns' values; `None` where
     /// it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
-        let sequence = facts::read(entry, records)?;
+        let sequence = facts::sequence(entry, records)?;
         Some(match &self.planner {
             Planner::SetUp(target, peers) => beside(sequence, target, peers),
             Planner::Reset => sequence,
@@ -360,7 +358,7 @@ impl Change {
         let reading = RefCell::new(String::new());
         let timeout = self.patience.left().setting();
         let result = subtransaction::read_and_release(|| {
-            settings::with(&[(c"lock_timeout", timeout.as_c_str())], || read(&reading))
+            settings::with(&[(c"lock_timeout", timeout.as_c_str())], || with_own_settings(|| read(&reading)))
         });
         match result {
             Ok(value) => Ok(value?),

@@ -9,9 +9,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::from_utf8;
-use crate::sequences::change::facts;
-use crate::sequences::change::records::Records;
-use crate::sequences::read::catalog;
+use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::read::form;
 use crate::sequences::read::selection::{Selection, first};
 use crate::server::extension::Extension;
@@ -257,9 +255,9 @@ pub(super) fn any_guarded(function: pg_sys::Oid) -> Result<Option<String>, Failu
 
 /// What feeds which column, by the table's OID and the column's number.
 fn sources(function: pg_sys::Oid, class: Option<Class>) -> Result<HashMap<(u32, i16), Vec<Source>>, Failure> {
-    let records = Records::read(function, None)?;
+    let Facts { entries, records } = Facts::read(function, &Selection::all())?;
     let mut sources: HashMap<_, Vec<Source>> = HashMap::new();
-    for entry in catalog::entries(&Selection::all(), function)? {
+    for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };
         // How it steps is what counts, not where it stands.
         let state = form::State { last_value: form.start, is_called: false };

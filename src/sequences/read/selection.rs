@@ -62,6 +62,10 @@ pub(crate) struct Selection {
     all_feeds: bool,
     /// The query for them, where it was prepared.
     prepared: Option<Rc<OwnedPreparedStatement>>,
+    /// The sequence, where it is one alone.
+    only_one: Option<pg_sys::Oid>,
+    /// Whether that sequence was created by the command that runs.
+    is_new: bool,
 }
 
 impl Selection {
@@ -78,6 +82,8 @@ impl Selection {
             feeds,
             all_feeds: false,
             prepared: None,
+            only_one: None,
+            is_new: false,
         }
     }
 
@@ -86,21 +92,36 @@ impl Selection {
         Self::new(None, None, None, Vec::new())
     }
 
-    /// One sequence alone, of which nobody has told yet what it feeds.
-    pub(crate) fn only(sequence: pg_sys::Oid) -> Self {
-        Self { sequences: ArrayArgument::of_one(sequence), all_feeds: true, ..Self::all() }
+    /// One sequence alone, which was created just now: nobody has told yet what it feeds.
+    pub(crate) fn new_sequence(sequence: pg_sys::Oid) -> Self {
+        Self { is_new: true, ..Self::sequence(sequence) }
+    }
+
+    fn sequence(sequence: pg_sys::Oid) -> Self {
+        let sequences = ArrayArgument::of_one(sequence);
+        Self { sequences, all_feeds: true, only_one: Some(sequence), ..Self::all() }
     }
 
     /// One sequence alone, by a query of [`super::catalog::prepare`], and all that is known of what it feeds.
     pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
         let prepared = Some(Rc::clone(query));
-        Self { feeds, prepared, ..Self::only(sequence) }
+        Self { feeds, prepared, ..Self::sequence(sequence) }
     }
 
     /// The query for them, where it was prepared.
     pub(crate) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
         self.prepared.as_deref()
+    }
+
+    /// The sequence, where it is one alone.
+    pub(crate) const fn only_one(&self) -> Option<pg_sys::Oid> {
+        self.only_one
+    }
+
+    /// Whether it is a sequence alone that was created by the command that runs.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Whether sequences were named one by one.
