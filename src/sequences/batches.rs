@@ -20,7 +20,7 @@ use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Arguments, Request};
 use crate::server::across_transactions::AcrossTransactions;
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::{Failure, refusal};
 use crate::server::role::owns_database;
 use crate::server::subtransaction::attempt;
@@ -76,7 +76,7 @@ fn setup_interleaved_sequences_begin(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     drop(PROGRESS.take());
-    let retries = or_raise(retries.ok_or_else(|| null("retries")).and_then(|retries| {
+    let retries = or_raise(required(retries, "retries").and_then(|retries| {
         u32::try_from(retries).map_err(|_| {
             let message = format!("retries must be at least 0, not {retries}");
             Error::new(SqlState::InvalidParameterValue, message)

@@ -22,7 +22,7 @@ use crate::sequences::peers;
 use crate::sequences::read::catalog::{Column, Entry};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::versions;
@@ -139,7 +139,7 @@ fn check_interleaved_sequences(
         name!(hint, ServerText),
     ),
 > {
-    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
     match check(peers, timeout, running(fcinfo)) {
         Ok(rows) => TableIterator::new(rows),
         Err(failure) => failure.raise(),

@@ -14,7 +14,7 @@ use crate::sequences::change::{Change, Planner, alter_created, record_of_created
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{created, form};
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::{Failure, refusal};
 use crate::server::locks::{Patience, Timeout};
 use crate::server::subtransaction::attempt;
@@ -35,7 +35,7 @@ unsafe extern "C-unwind" {
 /// it has no node.
 #[pg_extern(sql = false)]
 fn interleave_new_sequences(enable: Option<bool>, fcinfo: pg_sys::FunctionCallInfo) {
-    let enable = or_raise(enable.ok_or_else(|| null("enable")));
+    let enable = or_raise(required(enable, "enable"));
     if let Err(failure) = switch(enable, running(fcinfo)) {
         failure.raise();
     }
@@ -75,7 +75,7 @@ pub unsafe extern "C-unwind" fn interleave_created_sequences(
         let context = (*fcinfo).context;
         !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_EventTriggerData
     };
-    if !is_event_trigger || identity::takes_new_sequences_at_hand() != Some(false) {
+    if !is_event_trigger || identity::takes_new_sequences_cached() != Some(false) {
         command_ended(fcinfo, is_event_trigger);
     }
     pg_sys::Datum::from(0_usize)

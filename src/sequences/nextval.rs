@@ -52,7 +52,7 @@ pub unsafe extern "C-unwind" fn partitioned_nextval(fcinfo: pg_sys::FunctionCall
         // The first draw comes before the class is read: its lock takes in invalidations, so that a
         // session that was open before a change of the node follows it (trap S42).
         let value = nextval_internal(sequence, true);
-        let class = match identity::at_hand() {
+        let class = match identity::cached() {
             Some(class) => class,
             None => unpack(class_of_node(fcinfo)),
         };

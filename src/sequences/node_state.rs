@@ -19,7 +19,7 @@ use crate::sequences::read::catalog::Column;
 use crate::sequences::read::furthest::ByResidue;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::tables::own_key;
@@ -38,7 +38,7 @@ fn interleaved_node_state(
     last_rows: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> ServerJson {
-    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
     let last_rows = last_rows.map(|rows| {
         or_raise(u64::try_from(rows).map_err(|_| {
             let message = format!("last_rows must be at least 0, not {rows}");

@@ -11,7 +11,7 @@ use pgrx::spi::SpiResult;
 
 use crate::encoding::from_utf8;
 use crate::sequences::change::records;
-use crate::server::call::null;
+use crate::server::call::required;
 use crate::server::failure::Failure;
 use crate::server::tables::own_key;
 
@@ -20,7 +20,7 @@ use crate::server::tables::own_key;
 /// # Errors
 /// 22004 for NULL, 22023 for what is no state, or one of a version that cannot be read.
 pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
-    let peers = peers.ok_or_else(|| null("peers"))?;
+    let peers = required(peers, "peers")?;
     // SAFETY: the function is declared with an argument of type jsonb[], which lives as long as the call.
     let argument = || unsafe { DatumWithOid::new(peers.datum(), pg_sys::JSONBARRAYOID) };
     // SQL knows the encoding of the strings in it. One after the other, since a state can be long.

@@ -13,7 +13,7 @@ use crate::sequences::own::identity;
 use crate::sequences::peers;
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
-use crate::server::call::null;
+use crate::server::call::required;
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::settings::with_own_settings;
@@ -45,11 +45,11 @@ pub(super) struct Request {
 impl Request {
     /// Checks the arguments and the node. `function` is the function of ours that runs.
     pub(super) fn new(arguments: Arguments, function: pg_sys::Oid) -> Result<Self, Failure> {
-        let node = arguments.node.ok_or_else(|| null("node"))?;
-        let nodes = arguments.nodes.ok_or_else(|| null("nodes"))?;
-        let gap = arguments.gap.ok_or_else(|| null("gap"))?;
-        let blocks = arguments.blocks.ok_or_else(|| null("blocks"))?;
-        let lock_timeout = arguments.lock_timeout.ok_or_else(|| null("lock_timeout"))?;
+        let node = required(arguments.node, "node")?;
+        let nodes = required(arguments.nodes, "nodes")?;
+        let gap = required(arguments.gap, "gap")?;
+        let blocks = required(arguments.blocks, "blocks")?;
+        let lock_timeout = required(arguments.lock_timeout, "lock_timeout")?;
         let class = Class::new(node, nodes)?;
         if gap < 0 {
             let message = format!("gap must be at least 0, not {gap}");

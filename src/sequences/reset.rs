@@ -13,7 +13,7 @@ use crate::sequences::change::{Change, Planner};
 use crate::sequences::guard;
 use crate::sequences::own::identity;
 use crate::sequences::read::selection::Selection;
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::settings::with_own_settings;
@@ -48,8 +48,8 @@ fn reset_interleaved_sequences(
         name!(ddl, Option<ServerText>),
     ),
 > {
-    let dry_run = or_raise(dry_run.ok_or_else(|| null("dry_run")));
-    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    let dry_run = or_raise(required(dry_run, "dry_run"));
+    let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
     match reset(sequences, timeout, dry_run, running(fcinfo)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),

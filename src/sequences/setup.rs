@@ -12,7 +12,7 @@ use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
 use crate::sequences::read::feeds;
 use crate::sequences::request::{Arguments, Request};
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::transaction::check_transaction;
 
@@ -59,7 +59,7 @@ fn setup_interleaved_sequences(
 > {
     let arguments =
         Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
-    let dry_run = or_raise(dry_run.ok_or_else(|| null("dry_run")));
+    let dry_run = or_raise(required(dry_run, "dry_run"));
     match set_up(arguments, dry_run, running(fcinfo)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),

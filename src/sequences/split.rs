@@ -14,7 +14,7 @@ use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
 use crate::sequences::own::identity;
 use crate::sequences::read::selection::Selection;
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::transaction::check_transaction;
@@ -49,9 +49,9 @@ fn split_interleaved_sequences(
         name!(ddl, Option<ServerText>),
     ),
 > {
-    let factor = or_raise(factor.ok_or_else(|| null("factor")));
-    let timeout = or_raise(lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
-    let dry_run = or_raise(dry_run.ok_or_else(|| null("dry_run")));
+    let factor = or_raise(required(factor, "factor"));
+    let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
+    let dry_run = or_raise(required(dry_run, "dry_run"));
     match split(factor, timeout, dry_run, running(fcinfo)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
@@ -82,12 +82,12 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
     }
     let steps = change.apply(&Selection::all())?;
     identity::store(function, class)?;
-    tell(from, class);
+    announce_free_classes(from, class);
     Ok(steps)
 }
 
 /// Says which classes are free now.
-fn tell(from: Class, class: Class) {
+fn announce_free_classes(from: Class, class: Class) {
     let free: Vec<String> = from.freed_by(class).take(4).map(|node| node.to_string()).collect();
     let more = if from.freed_by(class).count() > free.len() { ", ..." } else { "" };
     notice!(

@@ -9,7 +9,15 @@ pub(crate) fn running(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     unsafe { (*(*fcinfo).flinfo).fn_oid }
 }
 
-/// An argument that must not be NULL is.
+/// An argument that must not be NULL.
+///
+/// # Errors
+/// 22004 where it is.
+pub(crate) fn required<T>(argument: Option<T>, name: &str) -> Result<T, Error> {
+    argument.ok_or_else(|| null(name))
+}
+
+/// That an argument must not be NULL.
 pub(crate) fn null(argument: &str) -> Error {
     Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not be null"))
 }

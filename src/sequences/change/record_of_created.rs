@@ -29,9 +29,9 @@ pub(crate) fn keep(
     let number = |value: i64| Some(pg_sys::Datum::from(value));
     // SAFETY: plain reading of the clock's time of this transaction.
     let now = unsafe { pg_sys::GetCurrentTransactionStartTimestamp() };
-    let goes_on_with =
+    let next_values =
         Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
-    let history = PastValues::extend(Vec::new(), before.handed_out(None), goes_on_with);
+    let history = PastValues::extend(Vec::new(), before.handed_out(None), next_values);
     let history = ServerJson(PastValues::to_json(&history)).into_datum();
     let timeline = Some(records::timeline().unwrap_or_default().into());
     let (bigint, oid_type, time) = (pg_sys::INT8OID, pg_sys::OIDOID, pg_sys::TIMESTAMPTZOID);

@@ -159,17 +159,13 @@ pub(crate) fn keep<'a>(
             // Who leaves no gap after a promotion leaves it to a later set-up.
             Some(if target.gap == 0 && sequence.promoted { KEPT } else { timeline }),
         ];
-        let goes_on_with =
+        let next_values =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
         // Before its first set-up a sequence was drawn from by anybody, with or without a class.
         let is_known = sequence.former.is_some() || !sequence.history.is_empty();
         let class = target.from.or(is_known.then_some(target.class));
         let so_far = sequence.handed_out(class);
-        history.push(PastValues::to_json(&PastValues::extend(
-            sequence.history.clone(),
-            so_far,
-            goes_on_with,
-        )));
+        history.push(PastValues::to_json(&PastValues::extend(sequence.history.clone(), so_far, next_values)));
         sequences.push(step.entry.oid);
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
     }

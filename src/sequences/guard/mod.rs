@@ -22,7 +22,7 @@ use crate::error::or_raise;
 use crate::sequences::change::ddl_replication;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::own::identity;
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{self, Timeout, Wanted};
 use crate::server::settings::with_own_settings;
@@ -61,7 +61,7 @@ fn guard_interleaved_sequences(
         name!(detail, Option<ServerText>),
     ),
 > {
-    let mode = or_raise(mode.ok_or_else(|| null("mode")).and_then(Mode::parse));
+    let mode = or_raise(required(mode, "mode").and_then(Mode::parse));
     let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
     change(arguments, Task::Guard(mode), running(fcinfo))
 }
@@ -132,8 +132,8 @@ struct Arguments {
 }
 
 fn change(arguments: Arguments, task: Task, function: pg_sys::Oid) -> TableIterator<'static, Row> {
-    let dry_run = or_raise(arguments.dry_run.ok_or_else(|| null("dry_run")));
-    let timeout = or_raise(arguments.lock_timeout.ok_or_else(|| null("lock_timeout")).and_then(Timeout::new));
+    let dry_run = or_raise(required(arguments.dry_run, "dry_run"));
+    let timeout = or_raise(required(arguments.lock_timeout, "lock_timeout").and_then(Timeout::new));
     match carry_out(arguments, task, timeout, dry_run, function) {
         Ok(steps) => rows(steps, task, dry_run),
         Err(failure) => failure.raise(),

@@ -93,7 +93,7 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
         let attribute = *(*(*context).tg_trigger).tgattr;
         let result = pg_sys::Datum::from(row);
         let Some(value) = value_in(slot, attribute) else { return result };
-        if let (Some(value), Some(class)) = (integer(value, kind), identity::at_hand())
+        if let (Some(value), Some(class)) = (integer(value, kind), identity::cached())
             && class.contains(value)
         {
             return result;
@@ -104,7 +104,7 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
         }
         let objection = object(fcinfo, value, kind);
         if !objection.is_null() {
-            say(objection, (*context).tg_relation, attribute);
+            raise_or_warn(objection, (*context).tg_relation, attribute);
         }
         result
     }
@@ -362,7 +362,7 @@ fn objection(error: Error, mode: Mode) -> *const Objection {
 /// # Safety
 /// The objection must be one of [`objection`], and the relation open. See also the head of this file.
 #[cold]
-unsafe fn say(objection: *const Objection, relation: pg_sys::Relation, attribute: i16) {
+unsafe fn raise_or_warn(objection: *const Objection, relation: pg_sys::Relation, attribute: i16) {
     const TEXT: *const c_char = c"%s".as_ptr();
     // SAFETY: see above; what is raised jumps over this frame, in which nothing is to be dropped.
     unsafe {

@@ -76,7 +76,7 @@ fn unknown(function: pg_sys::Oid) -> Result<Error, Error> {
 /// The class of this database's node, where the backend has read it and no setting stands in for it. Raises no
 /// error.
 #[inline]
-pub(crate) fn at_hand() -> Option<Class> {
+pub(crate) fn cached() -> Option<Class> {
     match STORED.get() {
         Stored::Read { node: Some(node), .. } if !settings::is_any_set() => Some(node.class),
         _ => None,
@@ -201,7 +201,7 @@ pub(crate) fn is_stored(function: pg_sys::Oid) -> Result<bool, Error> {
 
 /// Whether new sequences are moved into the class, where the backend has read it. Raises no error.
 #[inline]
-pub(crate) fn takes_new_sequences_at_hand() -> Option<bool> {
+pub(crate) fn takes_new_sequences_cached() -> Option<bool> {
     match STORED.get() {
         Stored::Read { node, .. } => Some(node.is_some_and(|node| node.new_sequences)),
         Stored::Unknown => None,

@@ -18,8 +18,8 @@ pub struct PastValues {
 
 impl PastValues {
     /// Adds what a sequence has handed out so far to what it handed out before, unless it goes on with the same values.
-    pub fn extend(mut history: Vec<Self>, so_far: Option<Self>, goes_on_with: Residue) -> Vec<Self> {
-        if let Some(past) = so_far.filter(|past| !past.values().is_same(goes_on_with)) {
+    pub fn extend(mut history: Vec<Self>, so_far: Option<Self>, next_values: Residue) -> Vec<Self> {
+        if let Some(past) = so_far.filter(|past| !past.values().is_same(next_values)) {
             history.retain(|earlier| !earlier.values().is_same(past.values()));
             history.push(past);
         }

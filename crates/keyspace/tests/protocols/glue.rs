@@ -99,9 +99,9 @@ pub fn set_up(
         sequence.gap_left = set_up.gap;
         sequence.promoted = false;
     }
-    let goes_on_with = facts(scenario, sequence, at).own_values(Some(target.class));
+    let next_values = facts(scenario, sequence, at).own_values(Some(target.class));
     let so_far = before.handed_out(class_before);
-    let extended = PastValues::extend(before.history.clone(), so_far, goes_on_with);
+    let extended = PastValues::extend(before.history.clone(), so_far, next_values);
     sequence.history = extended.iter().map(|phase| (phase.step, phase.offset, phase.until)).collect();
     if !scenario.caches_survive {
         world.nodes[node].sessions.iter_mut().for_each(|session| session.cached[at] = None);
