@@ -9,14 +9,14 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::encoding::{from_server, to_server};
 use crate::error::{or_raise, raise, report};
-use crate::sequences::change::records;
-use crate::sequences::change::{Change, Planner, alter_created, record_of_created};
+use crate::sequences::change::{Change, Planner, alter_created, record_of_created, records};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{created, form};
 use crate::server::call::{required, running};
 use crate::server::failure::{Failure, refusal};
 use crate::server::locks::{Patience, Timeout};
+use crate::server::open::ActiveSnapshot;
 use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
@@ -188,11 +188,9 @@ fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Res
         planner: Planner::SetUp(target, [].into()),
     };
     // The snapshot of the command is from before it, and a subtransaction without an id of its own would read by it.
-    // SAFETY: popped below; on an error the end of the subtransaction does it.
-    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let snapshot = ActiveSnapshot::latest();
     let planned = change.plan(&Selection::new_sequence(oid));
-    // SAFETY: pushed above.
-    unsafe { pg_sys::PopActiveSnapshot() };
+    drop(snapshot);
     let (steps, _) = planned?;
     for step in &steps {
         carry_out(function, oid, &step.before, &step.plan)?;

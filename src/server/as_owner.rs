@@ -22,15 +22,6 @@ pub(crate) fn as_owner<T>(owner: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
     })
 }
 
-/// The owner of a relation that is open.
-///
-/// # Safety
-/// `relation` must be open.
-pub(crate) unsafe fn owner_of(relation: pg_sys::Relation) -> pg_sys::Oid {
-    // SAFETY: an open relation has its row of pg_class.
-    unsafe { (*(*relation).rd_rel).relowner }
-}
-
 #[cfg(any(test, feature = "pg_test"))]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 #[pgrx::pg_schema]

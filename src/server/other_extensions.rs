@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::open::OpenRelation;
 use super::raw_rows::{self, RawRow};
 
 /// Whether an extension is installed in this database.
@@ -36,27 +37,20 @@ pub(crate) fn member_table(extension: &CStr, table: &CStr) -> SpiResult<Option<p
 /// The values of a column of OIDs in a table that the caller may read. It is read by OID, so that nothing but that
 /// table can be met, and nothing of it is run.
 pub(crate) fn oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
-    // SAFETY: the table is opened by OID under AccessShare, if it is still there, and closed below. The column is read
-    // only where it is of a type that holds an OID, and has room for it in a Datum.
-    unsafe {
-        let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
-        if relation.is_null() {
-            return Vec::new();
-        }
+    let Some(relation) = OpenRelation::try_any(table, pg_sys::AccessShareLock) else { return Vec::new() };
+    // SAFETY: looks up catalogs by OID, number and a NUL-terminated name.
+    let (attribute, is_oid, may_read) = unsafe {
         let attribute = pg_sys::get_attnum(table, column.as_ptr());
         let is_oid = attribute > 0
             && [pg_sys::OIDOID, pg_sys::REGCLASSOID].contains(&pg_sys::get_atttype(table, attribute));
         let privilege = pg_sys::ACL_SELECT as pg_sys::AclMode;
         let may_read = pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), privilege)
             == pg_sys::AclResult::ACLCHECK_OK;
-        let is_table = (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_RELATION;
-        let oids = if may_read && is_oid && is_table {
-            let oid = |row: &RawRow<'_>| Some(pg_sys::Oid::from(row.get(attribute)?.value() as u32));
-            raw_rows::read(relation, oid).into_iter().flatten().collect()
-        } else {
-            Vec::new()
-        };
-        pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
-        oids
+        (attribute, is_oid, may_read)
+    };
+    if !may_read || !is_oid || relation.kind() != pg_sys::RELKIND_RELATION {
+        return Vec::new();
     }
+    let oid = |row: &RawRow<'_>| Some(pg_sys::Oid::from(row.get(attribute)?.value() as u32));
+    raw_rows::read(&relation, oid).into_iter().flatten().collect()
 }

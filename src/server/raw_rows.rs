@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys;
 
+use super::open::OpenRelation;
+
 /// The values of one row, by the numbers of its columns.
 pub(crate) struct RawRow<'a> {
     values: &'a [pg_sys::Datum],
@@ -16,29 +18,19 @@ impl RawRow<'_> {
     }
 }
 
-/// Reads each row that the latest snapshot shows.
-///
-/// # Safety
-/// `relation` must be a table, opened and locked with at least AccessShare. Values by reference are valid within `read`
-/// alone, which must not close the table.
-pub(crate) unsafe fn read<T>(relation: pg_sys::Relation, mut read: impl FnMut(&RawRow<'_>) -> T) -> Vec<T> {
+/// Reads each row that the latest snapshot shows. Values by reference are valid within `read` alone.
+pub(crate) fn read<T>(table: &OpenRelation, mut read: impl FnMut(&RawRow<'_>) -> T) -> Vec<T> {
     let mut rows = Vec::new();
-    // SAFETY: the snapshot is registered as long as the scan runs, and both are given back; an error of the scan ends the
-    // transaction, which does so too. The arrays have room for all columns of the table.
+    let columns = table.rd_att;
+    // SAFETY: the table is open, so that it has its columns; the arrays have room for all of them. The snapshot is
+    // registered as long as the scan runs, and both are given back; an error ends the transaction, which does so too.
     unsafe {
-        let columns = (*relation).rd_att;
         let count = usize::try_from((*columns).natts).unwrap_or_default();
         let mut values = vec![pg_sys::Datum::null(); count];
         let mut nulls = vec![true; count];
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let scan = pg_sys::systable_beginscan(
-            relation,
-            pg_sys::InvalidOid,
-            false,
-            snapshot,
-            0,
-            std::ptr::null_mut(),
-        );
+        let (index, keys) = (pg_sys::InvalidOid, std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(table.raw(), index, false, snapshot, 0, keys);
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use crate::sequences::read::form::SequenceForm;
 use crate::server::by_version;
+use crate::server::open::OpenRelation;
 
 /// `SequenceRelationId` of catalog/pg_sequence.h, which the bindings lack.
 const PG_SEQUENCE: pg_sys::Oid = pg_sys::Oid::from_u32(2224);
@@ -35,7 +36,7 @@ pub(crate) fn is_possible(sequence: pg_sys::Oid) -> bool {
 pub(crate) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
     // SAFETY: the tuple is a copy, whose fixed part is what `SequenceForm` says; what is opened is closed.
     unsafe {
-        let catalog = pg_sys::table_open(PG_SEQUENCE, pg_sys::RowExclusiveLock as i32);
+        let catalog = OpenRelation::table(PG_SEQUENCE, pg_sys::RowExclusiveLock);
         let tuple = pg_sys::SearchSysCacheCopy(
             by_version::cache::SEQRELID,
             sequence.into(),
@@ -44,7 +45,6 @@ pub(crate) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
             pg_sys::Datum::null(),
         );
         if tuple.is_null() {
-            pg_sys::table_close(catalog, pg_sys::RowExclusiveLock as i32);
             return;
         }
         let data = (*tuple).t_data;
@@ -62,9 +62,9 @@ pub(crate) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
                 _ => {}
             }
         }
-        pg_sys::CatalogTupleUpdate(catalog, &raw mut (*tuple).t_self, tuple);
+        pg_sys::CatalogTupleUpdate(catalog.raw(), &raw mut (*tuple).t_self, tuple);
         pg_sys::heap_freetuple(tuple);
-        pg_sys::table_close(catalog, pg_sys::RowExclusiveLock as i32);
+        drop(catalog);
         // The new bounds are to be seen.
         pg_sys::CommandCounterIncrement();
         if let Some(restart) = restart {

@@ -32,6 +32,7 @@ use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail};
+use crate::server::open::ActiveSnapshot;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction;
 use crate::server::waiting::is_in_use;
@@ -261,11 +262,9 @@ impl Change {
     /// Refuses to leave a class while sequences of it are not among those that are locked: others may have created some
     /// since they were looked for. Nobody can any more.
     fn check_complete(&self, steps: &[Step], selection: &Selection) -> Result<(), Failure> {
-        // SAFETY: popped below; on an error the end of the transaction does it.
-        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+        let snapshot = ActiveSnapshot::latest();
         let entries = with_own_settings(|| catalog::entries(selection, self.function));
-        // SAFETY: pushed above.
-        unsafe { pg_sys::PopActiveSnapshot() };
+        drop(snapshot);
         let known: HashSet<u32> = steps.iter().map(|step| step.entry.oid.to_u32()).collect();
         match entries?.into_iter().find(|entry| !known.contains(&entry.oid.to_u32())) {
             None => Ok(()),

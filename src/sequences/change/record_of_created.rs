@@ -10,6 +10,7 @@ use crate::encoding::ServerJson;
 use crate::sequences::change::records;
 use crate::sequences::own::tables;
 use crate::server::by_version::primary_key_index;
+use crate::server::open::OpenRelation;
 use crate::server::tables::own_key;
 
 /// Keeps what was done with a sequence, and what it was before, as `records::keep` does, but without a privilege
@@ -84,8 +85,8 @@ const KEY: usize = 3;
 unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
     // SAFETY: see above. What is opened is closed; the tuple that is found is used before its scan ends.
     unsafe {
-        let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock as i32);
-        let columns = (*relation).rd_att;
+        let relation = OpenRelation::table(table, pg_sys::RowExclusiveLock);
+        let columns = relation.rd_att;
         let natts = usize::try_from((*columns).natts).unwrap_or(0);
         let mut values = vec![pg_sys::Datum::null(); natts];
         let mut nulls = vec![true; natts];
@@ -106,9 +107,9 @@ unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
         }
         let new = pg_sys::heap_form_tuple(columns, values.as_mut_ptr(), nulls.as_mut_ptr());
         // Numbers of dropped sequences come again, after four billion of them.
-        let index = primary_key_index(relation);
+        let index = primary_key_index(relation.raw());
         let scan = pg_sys::systable_beginscan(
-            relation,
+            relation.raw(),
             index,
             index != pg_sys::InvalidOid,
             std::ptr::null_mut(),
@@ -117,12 +118,11 @@ unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
         );
         let old = pg_sys::systable_getnext(scan);
         if old.is_null() {
-            pg_sys::CatalogTupleInsert(relation, new);
+            pg_sys::CatalogTupleInsert(relation.raw(), new);
         } else {
             let mut place = (*old).t_self;
-            pg_sys::CatalogTupleUpdate(relation, &raw mut place, new);
+            pg_sys::CatalogTupleUpdate(relation.raw(), &raw mut place, new);
         }
         pg_sys::systable_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
     }
 }

@@ -12,6 +12,7 @@ use pgrx::spi::SpiResult;
 use crate::error::or_raise;
 use crate::sequences::own::{settings, tables};
 use crate::server::failure::Failure;
+use crate::server::open::OpenRelation;
 use crate::server::raw_rows;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
@@ -330,22 +331,17 @@ fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
 /// without USAGE on our schema.
 fn rows(table: pg_sys::Oid) -> Result<Vec<Row>, Error> {
     let [system_identifier, database, node, nodes, new_sequences] = columns(table)?;
-    // SAFETY: the table is opened by OID under AccessShare and closed below. The columns exist, and are of types that are
-    // passed by value and read as such.
-    unsafe {
-        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let rows = raw_rows::read(relation, |row| {
-            let value = |attribute| row.get(attribute).map_or(0, |value| value.value());
-            Row {
-                key: (value(system_identifier) as i64, pg_sys::Oid::from(value(database) as u32)),
-                node: value(node) as i32,
-                nodes: value(nodes) as i32,
-                new_sequences: value(new_sequences) as u8 != 0,
-            }
-        });
-        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
-        Ok(rows)
-    }
+    let table = OpenRelation::table(table, pg_sys::AccessShareLock);
+    Ok(raw_rows::read(&table, |row| {
+        // The columns exist, and are of types that are passed by value and read as such.
+        let value = |attribute| row.get(attribute).map_or(0, |value| value.value());
+        Row {
+            key: (value(system_identifier) as i64, pg_sys::Oid::from(value(database) as u32)),
+            node: value(node) as i32,
+            nodes: value(nodes) as i32,
+            new_sequences: value(new_sequences) as u8 != 0,
+        }
+    }))
 }
 
 fn register_callback() {

@@ -5,6 +5,7 @@ use keyspace::sequences::{NumberType, Progression};
 use pgrx::pg_sys;
 
 use crate::server::by_version::{self, buffer_lock};
+use crate::server::open::OpenRelation;
 
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
 #[repr(C)]
@@ -31,11 +32,9 @@ pub(crate) struct State {
 /// # Safety
 /// `sequence` must be the OID of a sequence, or of no relation at all.
 pub(crate) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: within a transaction; what is opened is read and closed.
-    unsafe {
-        let relation = pg_sys::try_relation_open(sequence, pg_sys::AccessShareLock as i32);
-        if relation.is_null() { None } else { Some(read_and_close(relation)) }
-    }
+    let relation = OpenRelation::try_any(sequence, pg_sys::AccessShareLock)?;
+    // SAFETY: the caller's.
+    Some(unsafe { read(&relation) })
 }
 
 /// Reads where a sequence stands without waiting; `None` where it does not exist any more, or where somebody has
@@ -44,27 +43,29 @@ pub(crate) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
 /// # Safety
 /// As for [`state`].
 pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: as for `state`; the lock is taken before the relation is opened, and given back if it is gone.
-    unsafe {
-        if !pg_sys::ConditionalLockRelationOid(sequence, pg_sys::AccessShareLock as i32) {
+    let lock = pg_sys::AccessShareLock;
+    // SAFETY: takes a lock by OID, without waiting, and gives it back where there is nothing to be opened.
+    let relation = unsafe {
+        if !pg_sys::ConditionalLockRelationOid(sequence, lock as i32) {
             return None;
         }
-        let relation = pg_sys::try_relation_open(sequence, pg_sys::NoLock as i32);
-        if relation.is_null() {
-            pg_sys::UnlockRelationOid(sequence, pg_sys::AccessShareLock as i32);
+        let Some(relation) = OpenRelation::try_any(sequence, pg_sys::NoLock) else {
+            pg_sys::UnlockRelationOid(sequence, lock as i32);
             return None;
-        }
-        Some(read_and_close(relation))
-    }
+        };
+        relation.release(lock)
+    };
+    // SAFETY: the caller's.
+    Some(unsafe { read(&relation) })
 }
 
 /// # Safety
-/// `relation` must be a sequence, opened and locked with AccessShare.
-unsafe fn read_and_close(relation: pg_sys::Relation) -> State {
+/// It must be a sequence, locked with AccessShare.
+unsafe fn read(sequence: &OpenRelation) -> State {
     // SAFETY: a sequence has exactly one page with exactly one tuple, which is never pruned. The
     // buffer is pinned and share-locked while its tuple is read, and released afterwards.
     unsafe {
-        let buffer = pg_sys::ReadBuffer(relation, 0);
+        let buffer = pg_sys::ReadBuffer(sequence.raw(), 0);
         pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
         let page = pg_sys::BufferGetPage(buffer);
         let item = pg_sys::PageGetItem(page, pg_sys::PageGetItemId(page, 1));
@@ -72,7 +73,6 @@ unsafe fn read_and_close(relation: pg_sys::Relation) -> State {
         let data = tuple.cast::<u8>().add((*tuple).t_hoff as usize).cast::<SequenceData>();
         let state = State { last_value: (*data).last_value, is_called: (*data).is_called };
         pg_sys::UnlockReleaseBuffer(buffer);
-        pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
         state
     }
 }

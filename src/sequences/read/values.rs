@@ -11,8 +11,9 @@ use pgrx::check_for_interrupts;
 use pgrx::pg_sys::{self, ScanDirection};
 
 use crate::sequences::read::catalog::Column;
-use crate::server::as_owner::{as_owner, owner_of};
+use crate::server::as_owner::as_owner;
 use crate::server::by_version::{begin_index_scan, begin_table_scan};
+use crate::server::open::{ActiveSnapshot, OpenRelation};
 
 /// `InvalidStrategy` of access/stratnum.h, which the bindings lack.
 const NO_STRATEGY: pg_sys::StrategyNumber = 0;
@@ -82,41 +83,23 @@ impl<'a> Values<'a> {
         if column.number_type.is_none() || column.is_hidden() {
             return None;
         }
-        // SAFETY: the relation is opened under AccessShare, if it is still there, and closed below.
-        let root = unsafe { pg_sys::try_table_open(column.relation_oid, pg_sys::AccessShareLock as i32) };
-        if root.is_null() {
-            return None;
+        let root = OpenRelation::try_table(column.relation_oid, pg_sys::AccessShareLock)?;
+        let values = Self { column, tables: tables(&root, column.attribute)? };
+        let snapshot = ActiveSnapshot::latest();
+        let found = read(&values);
+        drop(snapshot);
+        for table in values.tables.iter().filter(|table| table.oid != column.relation_oid) {
+            // SAFETY: the locks of the tables below were taken in `tables`.
+            unsafe { pg_sys::UnlockRelationOid(table.oid, pg_sys::AccessShareLock as i32) };
         }
-        // SAFETY: the table is open.
-        let found = unsafe { tables(root, column.attribute) }.map(|tables| {
-            // SAFETY: the snapshot is popped below; on an error the end of the transaction or subtransaction does it.
-            unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
-            let values = Self { column, tables };
-            let found = read(&values);
-            // SAFETY: pushed above; the locks of the tables below were taken in `tables`.
-            unsafe {
-                pg_sys::PopActiveSnapshot();
-                for table in values.tables.iter().filter(|table| table.oid != column.relation_oid) {
-                    pg_sys::UnlockRelationOid(table.oid, pg_sys::AccessShareLock as i32);
-                }
-            }
-            found
-        });
-        // SAFETY: opened above.
-        unsafe { pg_sys::table_close(root, pg_sys::AccessShareLock as i32) };
-        found
+        Some(found)
     }
 
     /// Whether each of its tables has an index that gives the furthest values at once.
     pub(crate) fn are_indexed(&self) -> bool {
         self.tables.iter().all(|table| {
-            // SAFETY: the table is locked, and closed again; its lock is kept.
-            unsafe {
-                let relation = pg_sys::table_open(table.oid, pg_sys::NoLock as i32);
-                let found = leading_index(relation, table.attribute).is_some();
-                pg_sys::table_close(relation, pg_sys::NoLock as i32);
-                found
-            }
+            let relation = OpenRelation::locked_table(table.oid);
+            leading_index(&relation, table.attribute).is_some()
         })
     }
 
@@ -129,32 +112,30 @@ impl<'a> Values<'a> {
         mut see: impl FnMut(i64) -> bool,
     ) {
         for table in &self.tables {
-            // SAFETY: the table is locked, and closed again. The caller's privileges for the column are checked, and
-            // those for its table hold for what is below it.
-            unsafe {
-                let relation = pg_sys::table_open(table.oid, pg_sys::NoLock as i32);
-                as_owner(owner_of(relation), || match leading_index(relation, table.attribute) {
-                    Some(index) => {
-                        begin(Order::FurthestFirst);
-                        self.walk(relation, table.attribute, &index, ascending, &mut see);
-                    }
-                    None => {
-                        begin(Order::Any);
-                        self.scan(relation, table.attribute, &mut see);
-                    }
-                });
-                pg_sys::table_close(relation, pg_sys::NoLock as i32);
-            }
+            // The caller's privileges for the column are checked, and those for its table hold for what is below it.
+            let relation = OpenRelation::locked_table(table.oid);
+            as_owner(relation.class().relowner, || match leading_index(&relation, table.attribute) {
+                Some(index) => {
+                    begin(Order::FurthestFirst);
+                    // SAFETY: the index is one of this table's, and a snapshot is active.
+                    unsafe { self.walk(&relation, table.attribute, &index, ascending, &mut see) };
+                }
+                None => {
+                    begin(Order::Any);
+                    // SAFETY: a snapshot is active.
+                    unsafe { self.scan(&relation, table.attribute, &mut see) };
+                }
+            });
         }
     }
 
     /// Walks an index from its far end as long as `see` asks for more.
     ///
     /// # Safety
-    /// `table` must be open, `index` one of its own that leads with this column, and an active snapshot set.
+    /// `index` must be one of the table's own that leads with this column, and an active snapshot set.
     unsafe fn walk(
         &self,
-        table: pg_sys::Relation,
+        table: &OpenRelation,
         attribute: i16,
         index: &Index,
         ascending: bool,
@@ -168,12 +149,12 @@ impl<'a> Values<'a> {
         // SAFETY: everything opened here is closed here, or by PostgreSQL's handling of an error. A key makes the
         // scan leave out NULLs, so each slot holds a value of the column's type.
         unsafe {
-            let relation = pg_sys::index_open(index.oid, pg_sys::AccessShareLock as i32);
-            let mut keys = self.keys(relation);
-            let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
+            let index = OpenRelation::index(index.oid, pg_sys::AccessShareLock);
+            let mut keys = self.keys(&index);
+            let slot = pg_sys::table_slot_create(table.raw(), std::ptr::null_mut());
             let snapshot = pg_sys::GetActiveSnapshot();
             let count = keys.len() as i32;
-            let scan = begin_index_scan(table, relation, snapshot, count);
+            let scan = begin_index_scan(table.raw(), index.raw(), snapshot, count);
             pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
             while pg_sys::index_getnext_slot(scan, direction, slot) {
                 check_for_interrupts!();
@@ -185,7 +166,6 @@ impl<'a> Values<'a> {
             }
             pg_sys::index_endscan(scan);
             pg_sys::ExecDropSingleTupleTableSlot(slot);
-            pg_sys::index_close(relation, pg_sys::AccessShareLock as i32);
         }
     }
 
@@ -193,8 +173,8 @@ impl<'a> Values<'a> {
     /// sequence.
     ///
     /// # Safety
-    /// `index` must be an index of the kind that [`leading_index`] finds, and open.
-    unsafe fn keys(&self, index: pg_sys::Relation) -> Vec<pg_sys::ScanKeyData> {
+    /// `index` must be an index of the kind that [`leading_index`] finds.
+    unsafe fn keys(&self, index: &OpenRelation) -> Vec<pg_sys::ScanKeyData> {
         let mut keys = Vec::new();
         if self.column.is_numeric() {
             for (strategy, bound) in [
@@ -216,7 +196,7 @@ impl<'a> Values<'a> {
                         1,
                         strategy as pg_sys::StrategyNumber,
                         pg_sys::NUMERICOID,
-                        *(*index).rd_indcollation,
+                        *index.rd_indcollation,
                         pg_sys::get_opcode(operator),
                         pg_sys::DirectFunctionCall1Coll(
                             Some(int8_numeric),
@@ -250,15 +230,15 @@ impl<'a> Values<'a> {
     /// Reads every row of a table, unless `see` asks for no more.
     ///
     /// # Safety
-    /// `table` must be open, and an active snapshot set.
-    unsafe fn scan(&self, table: pg_sys::Relation, attribute: i16, see: &mut impl FnMut(i64) -> bool) {
+    /// An active snapshot must be set.
+    unsafe fn scan(&self, table: &OpenRelation, attribute: i16, see: &mut impl FnMut(i64) -> bool) {
         // What a value of a type by reference points to is gone with the next row.
         let rows = if self.column.is_numeric() { 1 } else { ROWS };
         let mut found = [pg_sys::Datum::null(); ROWS];
         // SAFETY: everything opened here is closed here, or by PostgreSQL's handling of an error.
         unsafe {
-            let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
-            let scan = begin_table_scan(table, pg_sys::GetActiveSnapshot());
+            let slot = pg_sys::table_slot_create(table.raw(), std::ptr::null_mut());
+            let scan = begin_table_scan(table.raw(), pg_sys::GetActiveSnapshot());
             loop {
                 check_for_interrupts!();
                 let (count, ended) = next_rows(scan, slot, attribute, &mut found[..rows]);
@@ -312,29 +292,24 @@ unsafe fn next_rows(
 
 /// The tables with rows: the one that is open, and its partitions and children, locked under AccessShare. `None` where
 /// the column is gone.
-///
-/// # Safety
-/// `root` must be open under AccessShare.
-unsafe fn tables(root: pg_sys::Relation, attribute: i16) -> Option<Vec<Table>> {
+fn tables(root: &OpenRelation, attribute: i16) -> Option<Vec<Table>> {
     // SAFETY: the list is a copy in this memory context; names are copies; a table that is locked can be opened.
     unsafe {
-        let oid = (*root).rd_id;
+        let oid = root.rd_id;
         let name = pg_sys::get_attname(oid, attribute, true);
         if name.is_null() {
             return None;
         }
-        if !(*(*root).rd_rel).relhassubclass {
-            let has_rows = (*(*root).rd_rel).relkind == pg_sys::RELKIND_RELATION as i8;
+        if !root.class().relhassubclass {
+            let has_rows = root.kind() == pg_sys::RELKIND_RELATION;
             return Some(if has_rows { vec![Table { oid, attribute }] } else { Vec::new() });
         }
         let all = pg_sys::find_all_inheritors(oid, pg_sys::AccessShareLock as i32, std::ptr::null_mut());
         let mut tables = Vec::new();
         for at in 0..if all.is_null() { 0 } else { (*all).length } {
             let table = pg_sys::list_nth_oid(all, at);
-            let relation = pg_sys::table_open(table, pg_sys::NoLock as i32);
             let attribute = pg_sys::get_attnum(table, name);
-            let is_read = attribute > 0 && has_rows(relation);
-            pg_sys::table_close(relation, pg_sys::NoLock as i32);
+            let is_read = attribute > 0 && has_rows(&OpenRelation::locked_table(table));
             if is_read {
                 tables.push(Table { oid: table, attribute });
             } else if table != oid {
@@ -347,75 +322,57 @@ unsafe fn tables(root: pg_sys::Relation, attribute: i16) -> Option<Vec<Table>> {
 
 /// Whether a table holds rows itself that can be read here: neither a partitioned nor a foreign one, no temporary one
 /// of another session, and on a standby no unlogged one, which is empty when that is promoted.
-///
-/// # Safety
-/// `relation` must be open.
-unsafe fn has_rows(relation: pg_sys::Relation) -> bool {
-    // SAFETY: an open relation has its row of pg_class.
-    unsafe {
-        let form = (*relation).rd_rel;
-        let is_of_others =
-            (*form).relpersistence == pg_sys::RELPERSISTENCE_TEMP as i8 && !(*relation).rd_islocaltemp;
-        let is_unlogged = (*form).relpersistence == pg_sys::RELPERSISTENCE_UNLOGGED as i8;
-        (*form).relkind == pg_sys::RELKIND_RELATION as i8
-            && !is_of_others
-            && !(is_unlogged && pg_sys::RecoveryInProgress())
-    }
+fn has_rows(table: &OpenRelation) -> bool {
+    let persistence = table.class().relpersistence as u8;
+    let is_of_others = persistence == pg_sys::RELPERSISTENCE_TEMP && !table.rd_islocaltemp;
+    let is_unlogged = persistence == pg_sys::RELPERSISTENCE_UNLOGGED;
+    // SAFETY: reads shared memory.
+    let in_recovery = || unsafe { pg_sys::RecoveryInProgress() };
+    table.kind() == pg_sys::RELKIND_RELATION && !is_of_others && !(is_unlogged && in_recovery())
 }
 
 /// Looks for an index on all rows that is ordered by the column first.
-///
-/// # Safety
-/// `table` must be open.
-unsafe fn leading_index(table: pg_sys::Relation, attribute: i16) -> Option<Index> {
-    // SAFETY: the list is a copy in this memory context; each index is opened under AccessShare and closed.
+fn leading_index(table: &OpenRelation, attribute: i16) -> Option<Index> {
+    if !table.class().relhasindex {
+        return None;
+    }
+    // SAFETY: the list is a copy in this memory context; an open index has its rows of the catalogs.
     unsafe {
-        if !(*(*table).rd_rel).relhasindex {
-            return None;
-        }
-        let indexes = pg_sys::RelationGetIndexList(table);
-        let mut found = None;
+        let indexes = pg_sys::RelationGetIndexList(table.raw());
         for at in 0..if indexes.is_null() { 0 } else { (*indexes).length } {
             let oid = pg_sys::list_nth_oid(indexes, at);
-            let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
-            let form = (*index).rd_index;
+            let index = OpenRelation::index(oid, pg_sys::AccessShareLock);
+            let form = index.rd_index;
             // `RelationGetIndexPredicate` would compute what is constant in a predicate, by functions of the owner's.
             let has_predicate = !pg_sys::heap_attisnull(
-                (*index).rd_indextuple,
+                index.rd_indextuple,
                 pg_sys::Anum_pg_index_indpred as i32,
                 std::ptr::null_mut(),
             );
-            if (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+            if index.class().relam == pg_sys::BTREE_AM_OID
                 && (*form).indisvalid
                 && *(*form).indkey.values.as_ptr() == attribute
                 && !has_predicate
-                && [pg_sys::INTEGER_BTREE_FAM_OID, NUMERIC_BTREE_FAMILY].contains(&*(*index).rd_opfamily)
-                && is_usable(index)
+                && [pg_sys::INTEGER_BTREE_FAM_OID, NUMERIC_BTREE_FAMILY].contains(&*index.rd_opfamily)
+                && is_usable(&index)
             {
-                let descending = *(*index).rd_indoption & pg_sys::INDOPTION_DESC as i16 != 0;
-                found = Some(Index { oid, descending });
-            }
-            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
-            if found.is_some() {
-                break;
+                let descending = *index.rd_indoption & pg_sys::INDOPTION_DESC as i16 != 0;
+                return Some(Index { oid, descending });
             }
         }
-        found
     }
+    None
 }
 
 /// Whether an index can be used under the snapshots of this transaction: where chains of updated rows were broken when
 /// it was built, not those from before it. The planner says so by the same.
-///
-/// # Safety
-/// `index` must be open.
-unsafe fn is_usable(index: pg_sys::Relation) -> bool {
+fn is_usable(index: &OpenRelation) -> bool {
     // SAFETY: an open index has its row of pg_index, a tuple from a catalog.
     unsafe {
-        if !(*(*index).rd_index).indcheckxmin {
+        if !(*index.rd_index).indcheckxmin {
             return true;
         }
-        let header = (*(*index).rd_indextuple).t_data;
+        let header = (*index.rd_indextuple).t_data;
         let frozen = pg_sys::HEAP_XMIN_FROZEN as u16;
         (*header).t_infomask & frozen == frozen
             || pg_sys::TransactionIdPrecedes((*header).t_choice.t_heap.t_xmin, pg_sys::TransactionXmin)
