@@ -49,7 +49,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::UtcText;
+    use super::{DAYS_PER_ERA, UtcText, civil_from_days};
 
     #[test]
     fn instants_read_as_postgresql_shows_them_in_utc() {
@@ -66,5 +66,29 @@ mod tests {
         ] {
             assert_eq!(UtcText(micros).to_string(), text);
         }
+    }
+
+    /// Day by day over two turns of the calendar, before and after year 0, by the rule of leap years alone.
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let mut date = civil_from_days(-DAYS_PER_ERA * 6);
+        assert_eq!(date, (-400, 1, 1));
+        for days in 1 - DAYS_PER_ERA * 6..=DAYS_PER_ERA {
+            let (year, month, day) = date;
+            let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let last = match month {
+                2 if is_leap_year => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            date = match (month, day) {
+                (12, 31) => (year + 1, 1, 1),
+                (_, day) if day == last => (year, month + 1, 1),
+                _ => (year, month, day + 1),
+            };
+            assert_eq!(civil_from_days(days), date);
+        }
+        assert_eq!(date, (2400, 1, 1));
     }
 }
