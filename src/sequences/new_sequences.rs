@@ -16,6 +16,7 @@ use crate::sequences::read::{created, form};
 use crate::server::call::{required, running};
 use crate::server::failure::{Failure, refusal};
 use crate::server::locks::{Patience, Timeout};
+use crate::server::names::renamed;
 use crate::server::open::ActiveSnapshot;
 use crate::server::subtransaction::attempt;
 
@@ -331,8 +332,12 @@ fn alter(oid: pg_sys::Oid, ddl: &str) {
         // A name that is no text of the encoding would not come back from UTF-8 as it was.
         (*statement).sequence = pg_sys::makeRangeVar(schema, name, -1);
         let state = pg_sys::make_parsestate(std::ptr::null_mut());
-        pg_sys::ffi::pg_guard_ffi_boundary(|| AlterSequence(state, statement));
+        let altered = pg_sys::ffi::pg_guard_ffi_boundary(|| AlterSequence(state, statement));
         pg_sys::free_parsestate(state);
+        // Its schema can have been renamed just now, and another one have got that name.
+        if altered.objectId != oid {
+            raise(report(renamed("sequence", &from_server(CStr::from_ptr(name)))));
+        }
         pg_sys::CommandCounterIncrement();
     }
 }

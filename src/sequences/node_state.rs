@@ -152,7 +152,7 @@ fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut
     }
     let (modulus, ascending) = (Rows::modulus(class), step.before.increment > 0);
     let mut found = ByResidue::default();
-    for column in &step.entry.columns {
+    for column in step.entry.columns.iter().filter(|column| column.is_followed) {
         reading.clone_from(&column.relation);
         found.read(column, ascending, i64::from(modulus), last_rows);
     }

@@ -8,6 +8,7 @@ pub(crate) mod extension;
 pub(crate) mod failure;
 pub(crate) mod locks;
 pub(crate) mod memory;
+pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod other_extensions;
 pub(crate) mod prepared;

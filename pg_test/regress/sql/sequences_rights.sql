@@ -52,6 +52,23 @@ SELECT in_order, next_value, values_left, percent_used, last_value, findings FRO
 SELECT finding, detail FROM check_interleaved_sequences() WHERE sequence = 'shop.ord_id_seq'::regclass ORDER BY 1;
 SELECT interleaved_node_state();
 RESET ROLE;
+-- Nor does a sequence go above rows of whoever may only draw from it, not set it.
+GRANT USAGE ON SEQUENCE shop.ord_id_seq TO regress_rights_other;
+SET ROLE regress_rights_other;
+SELECT setval('shop.ord_id_seq', 2147483000);
+CREATE TABLE att.hog (x bigint DEFAULT nextval('shop.ord_id_seq'));
+INSERT INTO att.hog VALUES (2147483640);
+RESET ROLE;
+:restarts);
+SELECT action, restart FROM setup_interleaved_sequences(2, sequences => ARRAY['shop.ord_id_seq']::regclass[]);
+SELECT finding, detail, hint FROM check_interleaved_sequences() WHERE sequence = 'shop.ord_id_seq'::regclass ORDER BY 1;
+SELECT s->'maximum', s->'rows' FROM (SELECT interleaved_node_state()->'sequences'->'shop'->'ord_id_seq') AS own (s);
+GRANT UPDATE ON SEQUENCE shop.ord_id_seq TO regress_rights_other;
+:restarts);
+REVOKE ALL ON SEQUENCE shop.ord_id_seq FROM regress_rights_other;
+DROP TABLE att.hog;
+SELECT count(*) FROM reset_interleaved_sequences(sequences => ARRAY['shop.ord_id_seq']::regclass[]);
+
 -- Nor to an owner who has taken the right from himself.
 SET ROLE regress_rights_owner;
 REVOKE ALL ON SEQUENCE shop.ord_id_seq FROM regress_rights_owner;

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
+use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{
     Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, beside, plan, plan_reset,
 };
@@ -33,9 +34,10 @@ use crate::sequences::read::selection::Selection;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail};
 use crate::server::open::ActiveSnapshot;
+use crate::server::role::owns_database;
 use crate::server::settings::{self, with_own_settings};
-use crate::server::subtransaction;
 use crate::server::waiting::is_in_use;
+use crate::server::{names, subtransaction};
 
 /// How many columns are read in one subtransaction before its locks are given back.
 const READ_BATCH: usize = 100;
@@ -164,6 +166,7 @@ impl Change {
         let is_whole = selection.only_one().is_none();
         self.check(&steps)?;
         self.warn_of_skipped(&steps);
+        self.warn_of_not_followed(&steps);
         if is_whole {
             self.warn_of_unknown(&steps);
         }
@@ -205,6 +208,25 @@ impl Change {
         }
     }
 
+    /// Tells of rows beyond a sequence that do not move it.
+    fn warn_of_not_followed(&self, steps: &[Step]) {
+        for step in steps {
+            for column in &step.before.columns {
+                let Some(value) = column.not_followed else { continue };
+                let message = format!(
+                    "sequence \"{}\" does not go above {value} in column {}",
+                    step.entry.name, column.name
+                );
+                report(
+                    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                        .detail("The owner of its table may draw from the sequence, but not set it.")
+                        .hint(NOT_FOLLOWED_HINT),
+                )
+                .report(PgLogLevel::WARNING);
+            }
+        }
+    }
+
     /// Tells of sequences of which a peer's state says nothing, so that nothing of what it has of them is known.
     pub(crate) fn warn_of_unknown(&self, steps: &[Step]) {
         let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
@@ -238,9 +260,14 @@ impl Change {
             ddl_replication::check()?;
         }
         check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
-        let leaves = matches!(&self.planner, Planner::SetUp(target, _) if target.from.is_some());
+        let leaves = match &self.planner {
+            Planner::SetUp(target, _) => target.from.is_some(),
+            // Of all sequences: the database is no node afterwards.
+            Planner::Reset => !selection.names_sequences() && owns_database(),
+        };
         let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
-        lock(altered, node, self.patience.left())?;
+        lock(altered.clone(), node, self.patience.left())?;
+        self.check_names(altered)?;
         if leaves {
             self.check_complete(steps, selection)?;
         }
@@ -257,6 +284,37 @@ impl Change {
             })
         })??;
         Ok(())
+    }
+
+    /// Refuses to alter by a name what has got another one, and keeps it that way.
+    fn check_names<'a>(&self, steps: impl Iterator<Item = &'a Step> + Clone) -> Result<(), Failure> {
+        // Where nothing is altered, the transaction need not get an id.
+        if steps.clone().next().is_none() {
+            return Ok(());
+        }
+        let timeout = self.patience.left().setting();
+        let locked = subtransaction::attempt(|| {
+            settings::with(&[(c"lock_timeout", timeout.as_c_str())], || {
+                names::lock_schemas(self.function, tables::NODE, steps.clone().map(|step| step.entry.oid))
+            })
+        });
+        match locked {
+            Ok(locked) => locked?,
+            Err(error) if is_in_use(&error) => {
+                let message = format!("could not lock the schemas within {}", self.patience.given().text());
+                return Err(Error::new(SqlState::LockNotAvailable, message)
+                    .detail("Another transaction has renamed or dropped one of them.")
+                    .hint("Try again when it has ended. Nothing has been changed.")
+                    .into());
+            }
+            Err(error) => error.rethrow(),
+        }
+        let is_renamed =
+            |step: &&Step| names::qualified_name(step.entry.oid).as_ref() != Some(&step.entry.name);
+        match with_own_settings(|| steps.clone().find(is_renamed)) {
+            Some(step) => Err(names::renamed("sequence", &step.entry.name).into()),
+            None => Ok(()),
+        }
     }
 
     /// Refuses to leave a class while sequences of it are not among those that are locked: others may have created some
@@ -400,12 +458,16 @@ impl Change {
             let known = known.and_then(|known| known.get(at));
             // Where the index is gone since, there is nothing that is known.
             let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
-            let found = furthest::read(column, ahead, which);
+            let handed_out = sequence.is_called.then_some(sequence.last_value);
+            let found = furthest::read(column, ahead, which).map(|found| {
+                if column.is_followed { found } else { found.up_to(handed_out, ahead.ascending) }
+            });
             column.is_read.set(column.is_read.get() || found.is_some());
             *facts = match (found, known) {
                 (None, Some(known)) => column.facts(Extreme {
                     value: known.extreme,
                     ahead: known.ahead.filter(|value| ahead.is_ahead(*value)),
+                    not_followed: known.not_followed,
                 }),
                 (found, _) => column.facts(found.unwrap_or_default()),
             };

@@ -22,10 +22,13 @@ use crate::error::or_raise;
 use crate::sequences::change::ddl_replication;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::own::identity;
+use crate::sequences::own::tables::NODE;
 use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::{self, Timeout, Wanted};
-use crate::server::settings::with_own_settings;
+use crate::server::names;
+use crate::server::open::ActiveSnapshot;
+use crate::server::settings::{self, with_own_settings};
 use crate::server::transaction::check_transaction;
 
 /// One row of the result.
@@ -172,12 +175,15 @@ fn carry_out(
         return Ok(steps);
     }
     lock(&wanted, timeout)?;
+    // From here on their names, by which they are altered, stay what they are.
+    let tables = wanted.0.keys().copied().map(pg_sys::Oid::from);
+    settings::with(&[(c"lock_timeout", timeout.setting().as_c_str())], || {
+        names::lock_schemas(function, NODE, tables)
+    })?;
     // What was committed while the tables were waited for counts.
-    // SAFETY: popped below, or by the end of the transaction where an error is raised.
-    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let snapshot = ActiveSnapshot::latest();
     let steps = plan();
-    // SAFETY: pushed above.
-    unsafe { pg_sys::PopActiveSnapshot() };
+    drop(snapshot);
     let steps = steps?;
     check(&steps)?;
     if !wanted.cover(&Locks::of(&steps)) {

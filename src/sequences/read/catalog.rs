@@ -55,6 +55,8 @@ pub(crate) struct Column {
     ancestors: Vec<pg_sys::Oid>,
     /// Whether the caller knows of it, not the catalog.
     given: bool,
+    /// Whether the owner of its table may set the sequence, so that the sequence goes above whatever he writes.
+    pub(crate) is_followed: bool,
     /// Whether its values were read already.
     pub(crate) is_read: Cell<bool>,
 }
@@ -204,6 +206,7 @@ fn column(
         },
         ancestors: ancestors.unwrap_or_default(),
         given,
+        is_followed: row.get(17)?.unwrap_or(false),
         is_read: Cell::new(false),
     })
 }

@@ -70,7 +70,9 @@ columns AS (
            CASE WHEN c.relispartition OR EXISTS (SELECT FROM ancestors WHERE ancestors.relation = f.relation)
                 THEN ARRAY(SELECT ancestor FROM ancestors WHERE ancestors.relation = f.relation) END AS ancestors,
            -- A default alone is written without any privilege on the sequence.
-           f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'USAGE, UPDATE') AS counts
+           f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'USAGE, UPDATE') AS counts,
+           -- And whoever may only draw has it moved by what it has handed out, not by what he writes.
+           f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'UPDATE') AS is_followed
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -84,5 +86,5 @@ SELECT chosen.oid,
        has_sequence_privilege(chosen.oid, 'USAGE, SELECT'),
        chosen.relpersistence = 'u',
        chosen.exempt,
-       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'UTF8'), columns.ancestors, columns.given, columns.counts
+       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'UTF8'), columns.ancestors, columns.given, columns.counts, columns.is_followed
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid

@@ -35,6 +35,29 @@ pub(crate) struct Extreme {
     pub(crate) value: Option<i64>,
     /// The furthest value that the sequence will hand out itself.
     pub(crate) ahead: Option<i64>,
+    /// The furthest value, where the sequence does not follow it.
+    pub(crate) not_followed: Option<i64>,
+}
+
+impl Extreme {
+    /// The same of a column of which nothing counts that lies beyond what the sequence has handed out, whose last value
+    /// is `handed_out`.
+    pub(crate) fn up_to(self, handed_out: Option<i64>, ascending: bool) -> Self {
+        let is_beyond = |value: &i64| match handed_out {
+            Some(last) => {
+                if ascending {
+                    *value > last
+                } else {
+                    *value < last
+                }
+            }
+            None => true,
+        };
+        match self.value.filter(is_beyond) {
+            None => self,
+            beyond => Self { value: handed_out, ahead: None, not_followed: beyond },
+        }
+    }
 }
 
 impl Column {
@@ -46,6 +69,7 @@ impl Column {
             draw: self.draw,
             extreme: found.value,
             ahead: found.ahead,
+            not_followed: found.not_followed,
         }
     }
 }

@@ -248,6 +248,9 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     notes.extend(first_of(unread).map(|names| format!("{names} not read")));
     let others = sequence.columns.iter().filter(|column| column.draw == Draw::NotAllowed);
     notes.extend(first_of(others).map(|names| format!("{names} not read: its owner may not draw")));
+    let not_followed = sequence.columns.iter().filter(|column| column.not_followed.is_some());
+    notes
+        .extend(first_of(not_followed).map(|names| format!("{names} not followed: its owner may only draw")));
     for elsewhere in sequence.elsewhere.iter().filter(|elsewhere| !elsewhere.is_known) {
         notes.push(format!("not known to {}", elsewhere.peer));
     }
@@ -340,6 +343,7 @@ mod tests {
             draw: Draw::Nextval,
             extreme,
             ahead: None,
+            not_followed: None,
         }
     }
 

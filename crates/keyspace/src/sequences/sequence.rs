@@ -75,6 +75,9 @@ pub struct FedColumn {
     /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at or past the
     /// sequence's next value.
     pub ahead: Option<i64>,
+    /// The furthest value in the column, where it lies beyond what the sequence has handed out and the owner of the table
+    /// may only draw from the sequence, not set it: the sequence does not follow it, and it is in neither of the two above.
+    pub not_followed: Option<i64>,
 }
 
 /// What replicates positions of sequences between servers.
@@ -287,6 +290,7 @@ mod tests {
             draw: Draw::OfThisNode,
             extreme: None,
             ahead: None,
+            not_followed: None,
         };
         // Of node 1 of 2, and after a crash at 4: it handed out 1 and 3.
         let sequence = Sequence {

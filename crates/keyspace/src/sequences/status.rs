@@ -80,6 +80,13 @@ pub enum Finding {
         /// The furthest of these values.
         value: i64,
     },
+    /// A table holds a value beyond it whose owner may only draw from it.
+    NotFollowed {
+        /// The column.
+        column: String,
+        /// The furthest of these values.
+        value: i64,
+    },
     /// After a crash it hands out values again.
     Unlogged,
     /// Replication sets it to another server's position.
@@ -97,6 +104,9 @@ pub enum Finding {
     UsedUp,
 }
 
+/// What to do about rows that a sequence does not follow.
+pub const NOT_FOLLOWED_HINT: &str = "Look at these rows. If the sequence is to go on above them, GRANT UPDATE ON SEQUENCE to the owner of the table, or name the column in feeds.";
+
 impl Finding {
     /// A few words, the same as in the documentation.
     pub const fn name(&self) -> &'static str {
@@ -109,6 +119,7 @@ impl Finding {
             Self::DefaultOfAnotherNode { .. } => "default of another node",
             Self::BehindTable { .. } => "behind the table",
             Self::AnotherWriter { .. } => "another writer in the class",
+            Self::NotFollowed { .. } => "rows not followed",
             Self::Unlogged => "unlogged",
             Self::Replicated(_) => "position replicated",
             Self::TypeMismatch { .. } => "type mismatch",
@@ -120,7 +131,9 @@ impl Finding {
     /// How grave it is.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::Unlogged => Severity::Warning,
+            Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::NotFollowed { .. } | Self::Unlogged => {
+                Severity::Warning
+            }
             _ => Severity::Error,
         }
     }
@@ -159,6 +172,9 @@ impl Finding {
             Self::BehindTable { column, value } | Self::AnotherWriter { column, value } => {
                 format!("Its next value is {next}, and {column} holds {value} already.")
             }
+            Self::NotFollowed { column, value } => {
+                format!("{column} holds {value}, and the owner of its table may not set the sequence.")
+            }
             Self::Unlogged => "After a crash it falls back to where its last ALTER left it.".to_owned(),
             Self::Replicated(carrier) => carrier.detail(),
             Self::TypeMismatch { column, number_type } => format!(
@@ -191,6 +207,7 @@ impl Finding {
             Self::AnotherWriter { .. } => {
                 "Look for another server that was set up as the same node, and for ids that are brought along; then run setup_interleaved_sequences() again as the same node."
             }
+            Self::NotFollowed { .. } => NOT_FOLLOWED_HINT,
             Self::Unlogged => "ALTER SEQUENCE ... SET LOGGED, or run the set-up after every crash.",
             Self::TypeMismatch { .. } => {
                 "ALTER the sequence AS the type of its column, or widen the column; the narrower one is the limit."
@@ -232,6 +249,11 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
             Finding::BehindTable { column, value }
         });
     }
+    let not_followed = sequence.columns.iter().filter_map(|column| {
+        let (column, value) = (column.name.clone(), column.not_followed?);
+        Some(Finding::NotFollowed { column, value })
+    });
+    findings.extend(not_followed);
     if sequence.unlogged {
         findings.push(Finding::Unlogged);
     }
@@ -312,6 +334,7 @@ mod tests {
             draw,
             extreme: None,
             ahead: None,
+            not_followed: None,
         }
     }
 

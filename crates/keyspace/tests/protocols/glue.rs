@@ -31,6 +31,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         draw,
         extreme: None,
         ahead: None,
+        not_followed: None,
     };
     Facts {
         name: NAMES[at].to_owned(),
