@@ -294,8 +294,8 @@ unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, valu
         }
         // The row may come from the command before.
         pg_sys::CommandCounterIncrement();
-        let writer = Writer::open(relation, &[column.number], true);
-        writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot);
+        let writer = Writer::open(relation, &[column.number]);
+        writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot, None);
         writer.close();
     }
 }
