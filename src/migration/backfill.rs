@@ -24,6 +24,7 @@ use crate::server::prepared::Prepared;
 use crate::server::relation::relation_owner;
 use crate::server::settings;
 use crate::server::subtransaction::attempt;
+use crate::server::waiting::is_in_use;
 
 /// How often a batch is tried whole before the rows that are locked are left for later.
 const WHOLE_TRIES: u32 = 3;
@@ -42,6 +43,8 @@ pub(super) struct Filling {
     pages: i64,
     rows: i64,
     vacuum_told_at: Option<i64>,
+    /// Since when it waits for somebody, over several batches that have come to nothing.
+    waits_since: Option<Instant>,
     /// The pages that batches go over now, and the transactions that were there last.
     windows: Windows<pg_sys::TransactionId>,
     /// Where it stands, in the two directions.
@@ -87,6 +90,7 @@ impl Filling {
             pages: 0,
             rows: 0,
             vacuum_told_at: None,
+            waits_since: None,
             windows: Windows::default(),
             asked: Prepared::default(),
             saved: Prepared::default(),
@@ -109,7 +113,7 @@ impl Filling {
         pace: &Pace,
         left: Option<i64>,
     ) -> Result<bool, Failure> {
-        let timeout = pace.timeout();
+        let timeout = pace.unnoticed_timeout();
         let wanted: [(&CStr, &CStr); 4] = [
             (c"lock_timeout", timeout.as_c_str()),
             // The pages, and the index of the root for each row (trap M8).
@@ -140,10 +144,16 @@ impl Filling {
             Ok(done) => done?,
             Err(error) => {
                 self.windows.forget();
+                let since = self.waits_since.unwrap_or(began);
+                self.waits_since = (is_in_use(&error) && !pace.is_over(since)).then_some(since);
+                if self.waits_since.is_some() {
+                    return Ok(true);
+                }
                 progress.failed(pace, explained(error, self.table))?;
                 return Ok(true);
             }
         };
+        self.waits_since = None;
         let was_at = self.page;
         match work {
             Work::Part(range) => self.windows.part(range, by),

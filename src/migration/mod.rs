@@ -7,11 +7,12 @@
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`] | what begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
-//! | [`trigger`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
+//! | [`trigger`], [`arguments`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
 //! | [`advance`], [`backfill`], [`verify`], [`switch`] | the transactions of the procedures |
 //! | [`rows`], [`entries`] | what a batch writes: rows, and their entries in indexes |
 
 mod advance;
+mod arguments;
 mod backfill;
 mod catalog;
 mod create;

@@ -1,4 +1,4 @@
-//! Who may look up rows of the table that a column refers to (fault A08).
+//! Who may look up rows of the table that a column refers to, and which columns of it (fault A08).
 //!
 //! Asked without our tables, since triggers go on in a copy of the database and after pg_upgrade, where those are empty.
 
@@ -58,6 +58,44 @@ pub(super) unsafe fn check_may_look_up(
             role_name(owner)
         )))
     }
+}
+
+/// Refuses a trigger that names columns of a root which the root's own trigger does not name, unless both the table's owner
+/// and whoever writes now may read exactly those. Who has put it there is not told by the catalogs: a role with
+/// TRIGGER on the table, and with nothing on the root, would read there with the owner's rights (fault A08). It
+/// gains nothing where others write, whom any trigger of its own would catch.
+///
+/// # Errors
+/// 42501.
+///
+/// # Safety
+/// Both relations must be open.
+pub(super) unsafe fn check_may_name(
+    trigger: &str,
+    relation: pg_sys::Relation,
+    root: pg_sys::Relation,
+    columns: LookedAt,
+) -> Result<(), Error> {
+    // SAFETY: see above; looks up catalogs by OID.
+    let (owner, oid) = unsafe { ((*(*relation).rd_rel).relowner, (*root).rd_id) };
+    // SAFETY: as above.
+    let may = [owner, unsafe { pg_sys::GetUserId() }].into_iter().all(|role| {
+        // SAFETY: as above.
+        let hides = unsafe { pg_sys::check_enable_rls(oid, role, true) };
+        hides != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 && may_select(oid, role, columns)
+    });
+    if may {
+        return Ok(());
+    }
+    // SAFETY: as above.
+    let table = relation_name(unsafe { (*relation).rd_id });
+    let message = format!(
+        "permission denied for table {} to trigger \"{trigger}\" of table {table}",
+        relation_name(oid)
+    );
+    Err(Error::new(SqlState::InsufficientPrivilege, message)
+        .detail("The trigger names columns there that no trigger of a key migration on that table names.")
+        .hint("CALL key_migration_advance() of the migration that it belongs to, or drop the trigger."))
 }
 
 /// # Safety

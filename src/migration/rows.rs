@@ -55,7 +55,8 @@ enum Source {
 pub(super) struct Manner {
     /// Whether it takes all rows of its pages, or a part of each page's.
     pub(super) all: bool,
-    /// Whether it waits for whoever is at a row, or passes it by.
+    /// Whether it waits for whoever is at a row, or passes it by. It waits once, and before it has written anything: who
+    /// wants its rows in turn has not waited so long then that PostgreSQL would look for a deadlock and end him.
     pub(super) waits: bool,
     /// Whether others who want the CPU go first, and it flushes what it logs as it goes.
     pub(super) gives_way: bool,
@@ -85,7 +86,7 @@ pub(super) fn fill(
             .map(|member| or_raise(filler(scope, member, relation, key_type, snapshot)))
             .collect();
         let columns: Vec<i16> = fillers.iter().map(|filler| filler.key.number).collect();
-        let mut pages_of = Pages::open(relation, Writer::open(relation, &columns, manner.waits));
+        let mut pages_of = Pages::open(relation, Writer::open(relation, &columns), manner.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         let mut turns = manner.gives_way.then(Turns::begin);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
@@ -195,6 +196,8 @@ impl Filler {
 struct Pages {
     relation: pg_sys::Relation,
     writer: Writer,
+    /// Whether it still may wait for somebody.
+    may_wait: bool,
     /// What a row needs.
     memory: pg_sys::MemoryContext,
     /// Rows of the page in hand that lack a key.
@@ -220,7 +223,7 @@ unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
 impl Pages {
     /// # Safety
     /// The relation must be open, and the writer its own.
-    unsafe fn open(relation: pg_sys::Relation, writer: Writer) -> Self {
+    unsafe fn open(relation: pg_sys::Relation, writer: Writer, may_wait: bool) -> Self {
         // SAFETY: makes a memory context, which `close` deletes.
         let memory = unsafe {
             pg_sys::AllocSetContextCreateInternal(
@@ -231,7 +234,7 @@ impl Pages {
                 pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
             )
         };
-        Self { relation, writer, memory, found: Vec::new(), sizes: Vec::new() }
+        Self { relation, writer, may_wait, memory, found: Vec::new(), sizes: Vec::new() }
     }
 
     /// # Safety
@@ -278,7 +281,7 @@ impl Pages {
                     }
                     let Some(offset) = self.found.get(at).copied() else { break };
                     let mut row = self.row(content, page, offset);
-                    match self.write(&mut row, fillers, snapshot) {
+                    match self.write(&mut row, buffer, fillers, snapshot) {
                         Some(Outcome::Written) => taken += 1,
                         Some(Outcome::PassedBy) => filled.skipped += 1,
                         None => {}
@@ -356,10 +359,11 @@ impl Pages {
     /// Gives a row the keys that it lacks; `None` where there is nothing to give.
     ///
     /// # Safety
-    /// The row must be on a page that is pinned.
+    /// The row must be on the page of this buffer, which is pinned.
     unsafe fn write(
         &mut self,
         row: &mut pg_sys::HeapTupleData,
+        buffer: pg_sys::Buffer,
         fillers: &mut [Filler],
         snapshot: pg_sys::Snapshot,
     ) -> Option<Outcome> {
@@ -376,7 +380,12 @@ impl Pages {
                     new = filler.key.set(from, of, Some(Value::Key(key)));
                 }
             }
-            let written = (!new.is_null()).then(|| self.writer.write(&mut row.t_self, new, snapshot));
+            let written = (!new.is_null()).then(|| {
+                let mut place = row.t_self;
+                // What is written from now on others may want.
+                let if_free = (!std::mem::take(&mut self.may_wait)).then_some((&mut *row, buffer));
+                self.writer.write(&mut place, new, snapshot, if_free)
+            });
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextReset(self.memory);
             written

@@ -1,7 +1,7 @@
 //! What is stored of a migration: what its owner has said, and how far the backfill has come.
 
 use std::ffi::CString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyspace::migration::facts::Reference;
 use keyspace::migration::plan::{self, Plan};
@@ -88,6 +88,19 @@ impl Pace {
         prepared.select(&own(&text), MIGRATION, function, &arguments(relation, []), |mut rows| {
             rows.next().map(|row| Self::read(&row, 0)).transpose()
         })
+    }
+
+    /// The same, for one wait of a batch, which holds rows meanwhile: it ends before PostgreSQL would look for a deadlock, in
+    /// which whoever waits for those rows may be the victim (trap S19).
+    pub(super) fn unnoticed_timeout(&self) -> CString {
+        // SAFETY: a plain integer of this backend, in milliseconds.
+        let unnoticed = i64::from(unsafe { pg_sys::DeadlockTimeout } / 2).max(1);
+        CString::new(format!("{}ms", self.lock_timeout.min(unnoticed))).unwrap_or_default()
+    }
+
+    /// Whether a lock has been waited for as long as it may be.
+    pub(super) fn is_over(&self, since: Instant) -> bool {
+        since.elapsed() >= Duration::from_millis(u64::try_from(self.lock_timeout).unwrap_or(0))
     }
 
     /// How long a lock is waited for, for the setting.

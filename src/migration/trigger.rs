@@ -6,14 +6,14 @@
 
 use std::ffi::{CStr, c_void};
 
-use keyspace::migration::Target;
 use keyspace::{Error, SqlState};
 use pgrx::{pg_guard, pg_sys};
 
+use super::arguments::{Arguments, is_known};
 use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
-use super::rights::{LookedAt, check_may_look_up};
+use super::rights::{LookedAt, check_may_look_up, check_may_name};
 use super::tuple::{Column, Role, Unfit, Value};
 use super::writer::Writer;
 use crate::encoding::from_server;
@@ -294,23 +294,9 @@ unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, valu
         }
         // The row may come from the command before.
         pg_sys::CommandCounterIncrement();
-        let writer = Writer::open(relation, &[column.number], true);
-        writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot);
+        let writer = Writer::open(relation, &[column.number]);
+        writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot, None);
         writer.close();
-    }
-}
-
-/// The arguments of a trigger.
-///
-/// # Safety
-/// `context` must be that of a trigger.
-unsafe fn arguments(context: *const pg_sys::TriggerData) -> Vec<String> {
-    // SAFETY: a trigger has as many arguments as it says, each a string.
-    unsafe {
-        let trigger = (*context).tg_trigger;
-        (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
-            .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
-            .collect()
     }
 }
 
@@ -372,7 +358,7 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == timing
             && operation(context) != pg_sys::TRIGGER_EVENT_DELETE;
         let relation = (*context).tg_relation;
-        let parsed = Arguments::parse(&arguments(context), is_reference)
+        let parsed = Arguments::of((*context).tg_trigger, is_reference)
             .filter(|parsed| is_as_made && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
         let key = Role::Key(key_type(parsed.target, running(fcinfo)));
@@ -396,6 +382,10 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             root_time: root_time.number,
         };
         or_raise(check_may_look_up(relation, table, looked_at));
+        if is_reference && !is_known(table, &parsed, running(fcinfo)) {
+            let name = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
+            or_raise(check_may_name(&name, relation, table, looked_at));
+        }
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         Bound {
             key_leads: parsed.key_leads,
@@ -410,47 +400,6 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             by_key: None,
             last: None,
         }
-    }
-}
-
-/// The arguments of a trigger, as the plan writes them.
-struct Arguments {
-    table: u32,
-    key_leads: bool,
-    target: Target,
-    salt: String,
-    number: i16,
-    key: i16,
-    root: u32,
-    root_number: i16,
-    root_key: i16,
-    root_time: i16,
-}
-
-impl Arguments {
-    fn parse(arguments: &[String], is_reference: bool) -> Option<Self> {
-        let (own, rest) = arguments.split_at_checked(6)?;
-        let [table, leader, target, salt, number, key] = own else { return None };
-        let (table, number, key) = (table.parse().ok()?, number.parse().ok()?, key.parse().ok()?);
-        let (root, root_number, root_key, time) = match (is_reference, rest) {
-            (true, [root, root_number, root_key, time]) => {
-                (root.parse().ok()?, root_number.parse().ok()?, root_key.parse().ok()?, time)
-            }
-            (false, [time]) => (table, number, key, time),
-            _ => return None,
-        };
-        Some(Self {
-            table,
-            key_leads: leader == "key",
-            target: Target::parse(target).ok()?,
-            salt: salt.clone(),
-            number,
-            key,
-            root,
-            root_number,
-            root_key,
-            root_time: time.parse().ok()?,
-        })
     }
 }
 

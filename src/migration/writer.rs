@@ -7,7 +7,7 @@
 
 use pgrx::pg_sys;
 
-use crate::server::by_version::{self, EntriesFor};
+use crate::server::by_version::{self, EntriesFor, buffer_lock};
 
 /// What has become of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub(super) struct Writer {
     /// The row as written.
     slot: *mut pg_sys::TupleTableSlot,
     command: pg_sys::CommandId,
-    waits: bool,
+    /// How an update of these columns locks a row.
+    lock: pg_sys::LockTupleMode::Type,
     /// Whether generated columns depend on those that are written.
     generates: bool,
     /// The relation with those constraints that are about what is written; `None` where there are none.
@@ -39,7 +40,7 @@ impl Writer {
     ///
     /// # Safety
     /// The relation must be an ordinary table that is open, locked for writing, and has the columns.
-    pub(super) unsafe fn open(relation: pg_sys::Relation, columns: &[i16], waits: bool) -> Self {
+    pub(super) unsafe fn open(relation: pg_sys::Relation, columns: &[i16]) -> Self {
         // SAFETY: see above. All that is made here lives as long as the executor's state.
         unsafe {
             // What a query would refuse: such a table takes no UPDATE from anybody.
@@ -55,26 +56,35 @@ impl Writer {
             let (affected, generates) = affected(relation, written);
             let checked = with_constraints_of(relation, affected);
             let fires = keep_own_triggers(relation, result, affected);
+            let kind = pg_sys::IndexAttrBitmapKind::INDEX_ATTR_BITMAP_KEY;
+            let is_of_key = pg_sys::bms_overlap(affected, pg_sys::RelationGetIndexAttrBitmap(relation, kind));
+            let lock = if is_of_key {
+                pg_sys::LockTupleMode::LockTupleExclusive
+            } else {
+                pg_sys::LockTupleMode::LockTupleNoKeyExclusive
+            };
             let slot =
                 pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsHeapTuple);
             let command = pg_sys::GetCurrentCommandId(true);
             (*state).es_output_cid = command;
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::AfterTriggerBeginQuery();
-            Self { relation, state, result, slot, command, waits, generates, checked, fires }
+            Self { relation, state, result, slot, command, lock, generates, checked, fires }
         }
     }
 
-    /// Puts a row in the place of another one.
+    /// Puts a row in the place of another one. Waits for whoever is at it, unless `if_free` tells the row and its page.
     ///
     /// # Safety
     /// The new row must be one of the relation, allocated by itself, which this frees; it may differ from the one at this
-    /// place in the columns only that the writer was opened for. The snapshot must be valid.
+    /// place in the columns only that the writer was opened for. The snapshot must be valid, and the page pinned, and one
+    /// of a heap.
     pub(super) unsafe fn write(
         &self,
         place: &mut pg_sys::ItemPointerData,
         new: pg_sys::HeapTuple,
         snapshot: pg_sys::Snapshot,
+        if_free: Option<(&mut pg_sys::HeapTupleData, pg_sys::Buffer)>,
     ) -> Outcome {
         // SAFETY: see above; the slot is emptied before the memory is reset.
         unsafe {
@@ -86,16 +96,14 @@ impl Writer {
             if let Some(checked) = self.checked {
                 pg_sys::ExecConstraints(checked, self.slot, self.state);
             }
+            let is_busy = if_free.is_some_and(|(row, buffer)| !self.is_free(row, buffer));
             let mut failure = pg_sys::TM_FailureData::default();
-            let (result, entries) = by_version::update_row(
-                self.relation,
-                place,
-                self.slot,
-                self.command,
-                snapshot,
-                self.waits,
-                &mut failure,
-            );
+            let (result, entries) = if is_busy {
+                (pg_sys::TM_Result::TM_WouldBlock, EntriesFor::None)
+            } else {
+                let (table, slot) = (self.relation, self.slot);
+                by_version::update_row(table, place, slot, self.command, snapshot, &mut failure)
+            };
             let outcome = match result {
                 pg_sys::TM_Result::TM_Ok => {
                     self.follow(place, entries);
@@ -115,6 +123,61 @@ impl Writer {
                 pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
             }
             outcome
+        }
+    }
+
+    /// Whether an update of a row would wait for nobody. Rows that others have locked are locked by this transaction, too,
+    /// as far as these locks let it; who comes between this and the update is waited for after all.
+    ///
+    /// # Safety
+    /// The row must be one of the relation, which is a heap, on a page that is pinned and not locked.
+    unsafe fn is_free(&self, row: &mut pg_sys::HeapTupleData, buffer: pg_sys::Buffer) -> bool {
+        // SAFETY: see above; what is locked is given back. Nothing on a pinned page moves.
+        unsafe {
+            pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
+            let marks = u32::from((*row.t_data).t_infomask);
+            pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
+            // The usual cases: nobody was at it, or a foreign key's check, for which only updates of a key wait.
+            if marks & pg_sys::HEAP_XMAX_INVALID != 0 || self.lets_in(marks) {
+                return true;
+            }
+            pg_sys::LockBuffer(buffer, buffer_lock::EXCLUSIVE);
+            let state = pg_sys::HeapTupleSatisfiesUpdate(row, self.command, buffer);
+            pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
+            // Where the row is gone the update says so, and waits for nobody.
+            state != pg_sys::TM_Result::TM_BeingModified || self.is_locked_at_once(row)
+        }
+    }
+
+    /// Whether a row has one locker at most, who lets an update pass.
+    const fn lets_in(&self, marks: u32) -> bool {
+        let kinds = pg_sys::HEAP_XMAX_IS_MULTI | pg_sys::HEAP_LOCK_MASK | pg_sys::HEAP_XMAX_LOCK_ONLY;
+        self.lock == pg_sys::LockTupleMode::LockTupleNoKeyExclusive
+            && marks & kinds == pg_sys::HEAP_XMAX_KEYSHR_LOCK | pg_sys::HEAP_XMAX_LOCK_ONLY
+    }
+
+    /// Locks a row, unless that means to wait.
+    ///
+    /// # Safety
+    /// As for [`Self::is_free`].
+    unsafe fn is_locked_at_once(&self, row: &pg_sys::HeapTupleData) -> bool {
+        let mut locked = pg_sys::HeapTupleData { t_self: row.t_self, ..Default::default() };
+        let (mut buffer, mut failure) =
+            (pg_sys::InvalidBuffer as pg_sys::Buffer, pg_sys::TM_FailureData::default());
+        // SAFETY: see above; the page is pinned once more, which is taken back.
+        unsafe {
+            let result = pg_sys::heap_lock_tuple(
+                self.relation,
+                &mut locked,
+                self.command,
+                self.lock,
+                pg_sys::LockWaitPolicy::LockWaitSkip,
+                false,
+                &mut buffer,
+                &mut failure,
+            );
+            pg_sys::ReleaseBuffer(buffer);
+            result == pg_sys::TM_Result::TM_Ok
         }
     }
 

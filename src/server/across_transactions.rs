@@ -5,16 +5,21 @@ use std::ffi::{c_int, c_void};
 
 use pgrx::pg_sys;
 
+/// No subtransaction.
+const NOWHERE: pg_sys::SubTransactionId = 0;
+
 /// Room for it, one for each session and procedure. A plain pointer: what a thread-local value drops when a process ends,
 /// it drops after the process has left shared memory, where the locks are that it would give back.
 ///
-/// What is kept goes with the procedure, however that ends: when a transaction is rolled back, since a procedure does not
-/// go on after that; at the end of a transaction in which nothing was kept anew, since a procedure comes to its next
+/// What is kept goes with the procedure, however that ends: when a transaction is rolled back, or the savepoint in which it
+/// was kept, since a procedure does not go on after that; at the end of a transaction in which nothing was kept anew, since a procedure comes to its next
 /// step at once; and when the session ends.
 pub(crate) struct AcrossTransactions<T: 'static> {
     kept: Cell<*mut T>,
     /// Whether it was kept by the transaction that runs.
     is_fresh: Cell<bool>,
+    /// In which subtransaction, or the innermost open one around that.
+    kept_in: Cell<pg_sys::SubTransactionId>,
     is_registered: Cell<bool>,
 }
 
@@ -23,6 +28,7 @@ impl<T: 'static> AcrossTransactions<T> {
         Self {
             kept: Cell::new(std::ptr::null_mut()),
             is_fresh: Cell::new(false),
+            kept_in: Cell::new(NOWHERE),
             is_registered: Cell::new(false),
         }
     }
@@ -42,12 +48,15 @@ impl<T: 'static> AcrossTransactions<T> {
             // a session's locks when it rolls back, and outside of a transaction it has nothing to roll back as it ends.
             unsafe {
                 pg_sys::RegisterXactCallback(Some(at_end_of_transaction::<T>), place);
+                pg_sys::RegisterSubXactCallback(Some(at_end_of_subtransaction::<T>), place);
                 pg_sys::before_shmem_exit(Some(at_end_of_session::<T>), pg_sys::Datum::from(place));
             }
         }
         drop(self.take());
         self.kept.set(Box::into_raw(what));
         self.is_fresh.set(true);
+        // SAFETY: a number of this backend.
+        self.kept_in.set(unsafe { pg_sys::GetCurrentSubTransactionId() });
     }
 }
 
@@ -66,6 +75,29 @@ unsafe extern "C-unwind" fn at_end_of_transaction<T: 'static>(
         pg_sys::XactEvent::XACT_EVENT_COMMIT => drop(place.take()),
         pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
             place.is_fresh.set(false);
+            drop(place.take());
+        }
+        _ => {}
+    }
+}
+
+/// Called at each end of a subtransaction, which a savepoint begins. What an earlier transaction has kept was kept outside
+/// of all that are there now: the first subtransaction is the transaction itself, of which this is not called.
+unsafe extern "C-unwind" fn at_end_of_subtransaction<T: 'static>(
+    event: pg_sys::SubXactEvent::Type,
+    own: pg_sys::SubTransactionId,
+    parent: pg_sys::SubTransactionId,
+    place: *mut c_void,
+) {
+    // SAFETY: registered with the address of a static.
+    let Some(place) = (unsafe { place.cast::<AcrossTransactions<T>>().as_ref() }) else { return };
+    if place.kept_in.get() != own {
+        return;
+    }
+    match event {
+        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => place.kept_in.set(parent),
+        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+            place.kept_in.set(NOWHERE);
             drop(place.take());
         }
         _ => {}

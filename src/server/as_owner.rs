@@ -5,17 +5,25 @@
 //! `SECURITY_RESTRICTED_OPERATION`, and so do we. Before that, the caller's own privileges have to be checked: here
 //! nothing checks them any more.
 
+use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
 use super::role::run_as;
 use super::settings;
+use crate::error::{raise, report};
 
 /// Runs `step` as `owner`, under `SECURITY_RESTRICTED_OPERATION` and with a search_path on which nobody can put
 /// anything. Settings that `step` changes, or code of the owner in it, are taken back.
 ///
 /// The caller's privileges must have been checked, and `step` must not end the transaction: PostgreSQL takes note of the
 /// user when one begins.
+///
+/// Leaves the statement where there is no owner, since the table was dropped before it was looked for.
 pub(crate) fn as_owner<T>(owner: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
+    if owner == pg_sys::InvalidOid {
+        let error = Error::new(SqlState::UndefinedObject, "a table was dropped meanwhile");
+        raise(report(error.hint("Run it again.")));
+    }
     run_as(owner, pg_sys::SECURITY_RESTRICTED_OPERATION, || {
         // As `RestrictSearchPath()` of PostgreSQL 17 has it.
         settings::within_and_undo(&[(c"search_path", c"pg_catalog, pg_temp")], step)
@@ -57,6 +65,12 @@ mod tests {
         assert_eq!(within, ("table_owner".to_owned(), "pg_catalog, pg_temp".to_owned()));
         assert_eq!(now(), before);
         assert_ne!(Spi::get_one::<String>("SELECT current_setting('work_mem')").unwrap().unwrap(), "77MB");
+    }
+
+    #[pg_test(error = "a table was dropped meanwhile")]
+    fn nobody_is_no_owner() {
+        as_owner(crate::server::relation::relation_owner(pg_sys::InvalidOid), || Spi::run("SELECT 1"))
+            .unwrap();
     }
 
     #[pg_test]

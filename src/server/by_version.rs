@@ -32,6 +32,7 @@ pub(crate) mod buffer_lock {
     use pgrx::pg_sys;
 
     pub(crate) const SHARE: c_int = pg_sys::BUFFER_LOCK_SHARE as c_int;
+    pub(crate) const EXCLUSIVE: c_int = pg_sys::BUFFER_LOCK_EXCLUSIVE as c_int;
     pub(crate) const UNLOCK: c_int = pg_sys::BUFFER_LOCK_UNLOCK as c_int;
 }
 
@@ -41,6 +42,7 @@ pub(crate) mod buffer_lock {
     use pgrx::pg_sys::BufferLockMode;
 
     pub(crate) const SHARE: BufferLockMode::Type = BufferLockMode::BUFFER_LOCK_SHARE;
+    pub(crate) const EXCLUSIVE: BufferLockMode::Type = BufferLockMode::BUFFER_LOCK_EXCLUSIVE;
     pub(crate) const UNLOCK: BufferLockMode::Type = BufferLockMode::BUFFER_LOCK_UNLOCK;
 }
 
@@ -136,7 +138,8 @@ pub(crate) enum EntriesFor {
     All,
 }
 
-/// Updates a row by its table's access method.
+/// Updates a row by its table's access method. It waits for whoever is at the row: a heap knows no other way, and
+/// asserts that nobody is where it is told not to wait.
 ///
 /// # Safety
 /// The table must be open and locked for writing, the slot hold a row of it, and the snapshot be valid.
@@ -146,7 +149,6 @@ pub(crate) unsafe fn update_row(
     slot: *mut pg_sys::TupleTableSlot,
     command: pg_sys::CommandId,
     snapshot: pg_sys::Snapshot,
-    waits: bool,
     failure: &mut pg_sys::TM_FailureData,
 ) -> (pg_sys::TM_Result::Type, EntriesFor) {
     let mut lock = pg_sys::LockTupleMode::LockTupleNoKeyExclusive;
@@ -169,7 +171,7 @@ pub(crate) unsafe fn update_row(
                 0,
                 snapshot,
                 std::ptr::null_mut(),
-                waits,
+                true,
                 failure,
                 &mut lock,
                 &mut entries,

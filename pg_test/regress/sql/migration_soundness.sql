@@ -184,6 +184,14 @@ CREATE TABLE root (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, id_ne
 CREATE TABLE victim (id bigint PRIMARY KEY, root_id bigint, root_id_new uuid);
 INSERT INTO root VALUES (1, '2024-01-01', '00000000-0000-7000-8000-000000000001');
 GRANT INSERT, SELECT, TRIGGER ON victim TO owner_of_database;
+RESET SESSION AUTHORIZATION;
+-- As the plan makes them: columns of number and key, and of the time.
+CREATE PROCEDURE put_on_root() LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER key BEFORE INSERT ON sound.root FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_key(%s, number, uuid, %L, 1, 3, 2)', 'sound.root'::regclass::oid, '');
+END $$;
+CALL put_on_root();
 SET SESSION AUTHORIZATION owner_of_database;
 CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'steal as %', current_user; END $$;
 CREATE TRIGGER steal BEFORE UPDATE ON victim FOR EACH ROW EXECUTE FUNCTION steal();
@@ -221,9 +229,136 @@ ALTER TABLE mine ADD FOREIGN KEY (root_id) REFERENCES root;
 INSERT INTO mine VALUES (7, 1);
 ALTER TABLE root ENABLE ROW LEVEL SECURITY;
 INSERT INTO mine VALUES (8, 1);
-SELECT * FROM mine;
--- The plan tells it before anything is created.
 ALTER TABLE root DISABLE ROW LEVEL SECURITY;
+SELECT * FROM mine ORDER BY id;
+-- fault_a08_other_columns: a foreign key on the number is no consent to read other columns, which whoever has a table of
+-- his own can write into the arguments of a trigger.
+CREATE TABLE salary (id bigint PRIMARY KEY, hired_at timestamptz NOT NULL, badge uuid UNIQUE NOT NULL, amount bigint, id_new uuid UNIQUE);
+INSERT INTO salary VALUES (1, '2024-01-01', '00000000-0000-4000-8000-000000000001', 4200, '00000000-0000-7000-8000-000000000002');
+GRANT REFERENCES ON salary TO owner_of_database;
+DO $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER key BEFORE INSERT ON salary FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_key(%s, number, uuid, %L, 1, 5, 2)', 'salary'::regclass::oid, '');
+END $$;
+SET SESSION AUTHORIZATION owner_of_database;
+CREATE TABLE spy_key (id bigint, salary_id bigint REFERENCES salary, badge uuid);
+CREATE TABLE spy_number (id bigint, amount bigint, badge uuid REFERENCES salary (badge));
+CREATE TABLE spy_late (id bigint, salary_id bigint REFERENCES salary, badge uuid);
+CREATE TABLE fair (id bigint, salary_id bigint REFERENCES salary, salary_id_new uuid);
+DO $$
+DECLARE
+    salary oid := 'salary'::regclass;
+BEGIN
+    EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON spy_key FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'spy_key'::regclass::oid, '', salary);
+    EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON spy_number FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, key, uuid, %L, 2, 3, %s, 4, 3, 2)', 'spy_number'::regclass::oid, '', salary);
+    EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON spy_late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'spy_late'::regclass::oid, '', salary);
+    EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON fair FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 5, 2)', 'fair'::regclass::oid, '', salary);
+END $$;
+INSERT INTO spy_key VALUES (1, 1);
+INSERT INTO spy_number VALUES (1, NULL, '00000000-0000-4000-8000-000000000001');
+INSERT INTO spy_late VALUES (1, 1);
+-- What the root's own trigger names is what a migration lets those know who refer to it; also while that is switched off.
+INSERT INTO fair VALUES (1, 1);
+RESET SESSION AUTHORIZATION;
+ALTER TABLE salary DISABLE TRIGGER USER;
+SET SESSION AUTHORIZATION owner_of_database;
+INSERT INTO fair VALUES (2, 1);
+-- A function of the same name, on a trigger of the same arguments, is none of ours.
+RESET SESSION AUTHORIZATION;
+DROP TRIGGER key ON salary;
+GRANT TRIGGER ON salary TO owner_of_database;
+SET SESSION AUTHORIZATION owner_of_database;
+CREATE FUNCTION key_migration_key() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+DO $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER key BEFORE INSERT ON salary FOR EACH ROW '
+        'EXECUTE FUNCTION sound.key_migration_key(%s, number, uuid, %L, 1, 5, 2)', 'salary'::regclass::oid, '');
+END $$;
+INSERT INTO fair VALUES (3, 1);
+RESET SESSION AUTHORIZATION;
+SELECT 'spy_key' AS of, to_jsonb(t) AS got FROM spy_key AS t UNION ALL SELECT 'spy_number', to_jsonb(t) FROM spy_number AS t
+UNION ALL SELECT 'spy_late', to_jsonb(t) FROM spy_late AS t UNION ALL SELECT 'fair', to_jsonb(t) FROM fair AS t;
+-- Neither is that a table's owner may read them: who has TRIGGER on the table has put it there, and reads what it writes.
+DROP TRIGGER key ON salary;
+REVOKE ALL ON salary FROM owner_of_database;
+ALTER TABLE salary OWNER TO owner_a06;
+CREATE TABLE visited (id bigint, salary_id bigint, badge uuid);
+ALTER TABLE visited OWNER TO owner_a06;
+GRANT INSERT, SELECT, TRIGGER ON visited TO owner_of_database;
+SET SESSION AUTHORIZATION owner_of_database;
+DO $$
+DECLARE
+    salary oid := 'salary'::regclass;
+BEGIN
+    EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON visited FOR EACH ROW '
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'visited'::regclass::oid, '', salary);
+END $$;
+INSERT INTO visited VALUES (1, 1);
+SELECT * FROM visited;
+-- Whoever may read them, as that owner may, is told nothing that he could not read.
+RESET SESSION AUTHORIZATION;
+GRANT SELECT (id, badge, hired_at) ON salary TO owner_of_database;
+SET SESSION AUTHORIZATION owner_of_database;
+INSERT INTO visited VALUES (2, 1);
+RESET SESSION AUTHORIZATION;
+REVOKE SELECT (badge) ON salary FROM owner_of_database;
+ALTER TABLE salary ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON salary TO owner_of_database;
+SET SESSION AUTHORIZATION owner_of_database;
+INSERT INTO visited VALUES (3, 1);
+RESET SESSION AUTHORIZATION;
+SELECT * FROM visited;
+DROP TABLE spy_key, spy_number, spy_late, fair, visited, salary;
+-- While tables that refer to each other get their columns, writers without a right on the other one are in nobody's way: the
+-- trigger of a key is there before anything that looks it up.
+CREATE ROLE writer_a08;
+GRANT USAGE ON SCHEMA sound TO writer_a08;
+CREATE TABLE egg (id bigint PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01', hen_id bigint);
+CREATE TABLE hen (id bigint PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01', egg_id bigint REFERENCES egg);
+ALTER TABLE egg ADD FOREIGN KEY (hen_id) REFERENCES hen;
+INSERT INTO egg VALUES (1);
+INSERT INTO hen VALUES (1);
+GRANT INSERT ON egg, hen TO writer_a08;
+SELECT key_migration_create('egg');
+SELECT key_migration_add_key('egg', 'hen');
+SELECT step, table_name, action FROM key_migration_plan('egg') WHERE phase = 'prepared';
+CREATE TABLE hatched AS SELECT row_number() OVER () AS no, step, statement FROM key_migration_plan('egg') WHERE phase = 'prepared';
+CREATE PROCEDURE hatch(integer) LANGUAGE plpgsql AS $$
+DECLARE
+    planned text;
+BEGIN
+    FOR planned IN SELECT statement FROM sound.hatched WHERE step = $1 ORDER BY no LOOP
+        EXECUTE planned;
+    END LOOP;
+END $$;
+CALL hatch(1);
+SET SESSION AUTHORIZATION writer_a08;
+INSERT INTO egg VALUES (2, DEFAULT, 1);
+INSERT INTO hen VALUES (2, DEFAULT, 1);
+RESET SESSION AUTHORIZATION;
+CALL hatch(2);
+SET SESSION AUTHORIZATION writer_a08;
+INSERT INTO egg VALUES (3, DEFAULT, 1);
+INSERT INTO hen VALUES (3, DEFAULT, 1);
+RESET SESSION AUTHORIZATION;
+CALL hatch(3);
+SET SESSION AUTHORIZATION writer_a08;
+INSERT INTO egg VALUES (4, DEFAULT, 1);
+INSERT INTO hen VALUES (4, DEFAULT, 1);
+RESET SESSION AUTHORIZATION;
+SELECT id, e.id_new IS NOT NULL AS egg, h.id_new IS NOT NULL AS hen, e.hen_id_new IS NOT NULL AS by_egg, h.egg_id_new IS NOT NULL AS by_hen
+FROM egg AS e JOIN hen AS h USING (id) ORDER BY id;
+CALL key_migration_rollback('egg');
+DROP TABLE hatched, egg, hen CASCADE;
+DROP OWNED BY writer_a08;
+DROP ROLE writer_a08;
+-- The plan tells it before anything is created.
+DROP TRIGGER key ON root;
 DROP TRIGGER look ON mine;
 DROP TRIGGER late ON mine;
 ALTER TABLE mine DROP COLUMN root_id_new;

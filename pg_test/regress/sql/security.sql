@@ -219,6 +219,21 @@ SELECT 1 AS something_else;
 SELECT keyspace_internal.key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+-- Nor does it outlive the savepoint behind which one was begun.
+BEGIN;
+SAVEPOINT outer_one;
+SAVEPOINT inner_one;
+SELECT keyspace_internal.key_migration_begin('shop.sale', 'advance', 'prepared', NULL, NULL);
+RELEASE SAVEPOINT inner_one;
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+SAVEPOINT another_one;
+ROLLBACK TO SAVEPOINT another_one;
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+ROLLBACK TO SAVEPOINT outer_one;
+SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
+SELECT keyspace_internal.key_migration_next();
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
 -- A constraint that is checked at the COMMIT within the procedure.
 CREATE TABLE shop.item (id int PRIMARY KEY, sale int, created_at timestamptz NOT NULL DEFAULT '2024-01-01');
 CREATE FUNCTION shop.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused at the end'; END $$;

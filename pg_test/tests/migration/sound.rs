@@ -239,6 +239,8 @@ impl Decoded {
     }
 
     fn read(&mut self, client: &mut Client) {
+        // What was committed without waiting for the disk is decoded once it is flushed.
+        client.batch_execute("CHECKPOINT").unwrap();
         let query = "SELECT data FROM pg_logical_slot_get_changes($1, NULL, NULL, 'include-xids', 'off', 'skip-empty-xacts', 'on') \
                      WHERE data LIKE 'table public.orders:%'";
         for row in client.query(query, &[&SLOT]).unwrap() {

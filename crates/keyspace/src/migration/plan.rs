@@ -177,7 +177,8 @@ pub(super) fn is_our_comment(comment: &str) -> bool {
 }
 
 /// Columns and triggers, table by table: there are both, or neither, and writers wait once. Where a table refers to a
-/// key whose column comes later, its triggers wait for that: they could find no key before, or another's column.
+/// key whose column comes later, the triggers of its references wait for that: they could find no key before, or another's
+/// column. The trigger of its own key does not, since those of other tables look there for what they may read.
 fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     let (mut prepared, mut late) = (Vec::new(), Vec::new());
     for table in scope.tables() {
@@ -194,15 +195,17 @@ fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         }
     }
     steps.extend(late.into_iter().map(|table| {
-        let mut step = Step::new(Phase::Prepared, table, "create triggers", all_triggers(scope, table));
+        let references = scope.members_of(table.oid).filter(|member| !member.is_key);
+        let statements = trigger_statements_of(scope, references);
+        let mut step = Step::new(Phase::Prepared, table, "create triggers", statements);
         step.lock = Some(Lock::ShareRowExclusive);
         step.done = step.statements.is_empty();
         step
     }));
 }
 
-/// Columns of a table, and its triggers.
-fn prepare_table(scope: &Scope<'_>, table: &Table, with_triggers: bool) -> Step {
+/// Columns of a table, and its triggers, or that of its key alone.
+fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Step {
     let name = qualified(&table.schema, &table.name);
     let type_name = scope.options.target.type_name(&scope.facts.extension_schema);
     let missing: Vec<&Member<'_>> =
@@ -225,24 +228,27 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_triggers: bool) -> Step 
         }
     }
     let has_columns = missing.is_empty();
-    let action = match (has_columns, with_triggers) {
-        (true, true) => "create triggers",
-        (false, true) => "add columns and triggers",
-        (_, false) => "add columns",
+    let members = scope.members_of(table.oid).filter(|member| with_references || member.is_key);
+    let members: Vec<&Member<'_>> = members.collect();
+    let action = match (has_columns, with_references, members.is_empty()) {
+        (true, ..) => "create triggers",
+        (false, true, _) => "add columns and triggers",
+        (false, false, true) => "add columns",
+        (false, false, false) => "add columns and the triggers of the key",
     };
-    if with_triggers {
-        statements.extend(all_triggers(scope, table));
-    }
+    statements.extend(trigger_statements_of(scope, members.into_iter()));
     let mut step = Step::new(Phase::Prepared, table, action, statements);
     step.lock = Some(if has_columns { Lock::ShareRowExclusive } else { Lock::AccessExclusive });
     step.done = step.statements.is_empty();
     step
 }
 
-/// The statements that give a table the triggers of all its columns.
-fn all_triggers(scope: &Scope<'_>, table: &Table) -> Vec<String> {
-    let key_leads = scope.options.cut_over;
-    scope.members_of(table.oid).flat_map(|member| trigger_statements(scope, member, key_leads)).collect()
+/// The statements that give columns their triggers.
+fn trigger_statements_of<'a>(
+    scope: &Scope<'_>,
+    members: impl Iterator<Item = &'a Member<'a>>,
+) -> Vec<String> {
+    members.flat_map(|member| trigger_statements(scope, member, scope.options.cut_over)).collect()
 }
 
 /// A trigger that a column is to have.

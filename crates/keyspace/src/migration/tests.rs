@@ -520,12 +520,24 @@ fn several_keys_go_together() {
             "ALTER TABLE shop.\"Audit\" ADD COLUMN order_id_new uuid, ADD COLUMN customer_id_new uuid",
         ]
     );
-    // Triggers that look for a key come after its column.
+    // Triggers that look for a key come after its column; those of a key come with it, before any that looks there.
     let position = |text: &str| prepared.iter().position(|one| one.contains(text)).unwrap();
     let key_of_customers = position("ALTER TABLE shop.customers ADD COLUMN id_new");
-    let triggers_of_orders =
-        prepared.iter().position(|one| one.starts_with("CREATE TRIGGER") && one.contains("ON shop.orders"));
-    assert!(triggers_of_orders.unwrap() > key_of_customers, "{prepared:#?}");
+    let created: Vec<(usize, &String)> =
+        prepared.iter().enumerate().filter(|(_, one)| one.starts_with("CREATE TRIGGER")).collect();
+    let of_orders = created
+        .iter()
+        .filter(|(_, one)| one.contains("ON shop.orders") && one.contains("key_migration_reference"));
+    let first = of_orders.map(|(at, _)| *at).min().unwrap();
+    assert!(first > key_of_customers, "{prepared:#?}");
+    let key_of_orders =
+        position("ON shop.orders FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(");
+    assert!(key_of_orders < key_of_customers, "{prepared:#?}");
+    assert!(key_of_orders < position("key_migration_reference("), "{prepared:#?}");
+    // Each is created once.
+    let names: std::collections::BTreeSet<&str> =
+        created.iter().filter_map(|(_, one)| one.split(" FOR EACH ROW ").next()).collect();
+    assert_eq!(names.len(), created.len(), "{prepared:#?}");
     // Each column is bound to the key that it refers to.
     assert!(prepared.contains(
         &"CREATE TRIGGER \"~key_migration_insert_4\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \

@@ -1,0 +1,108 @@
+//! What the triggers of a migration are told by their arguments.
+
+use std::ffi::CStr;
+
+use keyspace::migration::Target;
+use pgrx::pg_sys;
+
+use crate::encoding::from_server;
+
+/// The arguments of a trigger, as the plan writes them.
+pub(super) struct Arguments {
+    pub(super) table: u32,
+    pub(super) key_leads: bool,
+    pub(super) target: Target,
+    pub(super) salt: String,
+    pub(super) number: i16,
+    pub(super) key: i16,
+    pub(super) root: u32,
+    pub(super) root_number: i16,
+    pub(super) root_key: i16,
+    pub(super) root_time: i16,
+}
+
+impl Arguments {
+    /// Those of a trigger; `None` where it was not made by a plan.
+    ///
+    /// # Safety
+    /// The trigger must be that of a relation that is open.
+    pub(super) unsafe fn of(trigger: *const pg_sys::Trigger, is_reference: bool) -> Option<Self> {
+        // SAFETY: a trigger has as many arguments as it says, each a string.
+        let arguments: Vec<String> = unsafe {
+            (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
+                .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
+                .collect()
+        };
+        Self::parse(&arguments, is_reference)
+    }
+
+    fn parse(arguments: &[String], is_reference: bool) -> Option<Self> {
+        let (own, rest) = arguments.split_at_checked(6)?;
+        let [table, leader, target, salt, number, key] = own else { return None };
+        let (table, number, key) = (table.parse().ok()?, number.parse().ok()?, key.parse().ok()?);
+        let (root, root_number, root_key, time) = match (is_reference, rest) {
+            (true, [root, root_number, root_key, time]) => {
+                (root.parse().ok()?, root_number.parse().ok()?, root_key.parse().ok()?, time)
+            }
+            (false, [time]) => (table, number, key, time),
+            _ => return None,
+        };
+        Some(Self {
+            table,
+            key_leads: leader == "key",
+            target: Target::parse(target).ok()?,
+            salt: salt.clone(),
+            number,
+            key,
+            root,
+            root_number,
+            root_key,
+            root_time: time.parse().ok()?,
+        })
+    }
+}
+
+/// The function behind the trigger of a root.
+const OF_ROOT: &CStr = c"key_migration_key";
+
+/// Whether the columns of a root that a reference's trigger names are those of a migration: the root itself has a trigger
+/// of ours that names them (fault A08). Whoever puts a trigger on his own table can write any numbers of columns into its
+/// arguments; on the root he would have to own it, or have TRIGGER there, and so see what its writers see.
+///
+/// That trigger counts while it is switched off, too: nobody but the root's owner can do that, and the writers of
+/// other tables are not to fail while he loads rows. `function` is the function of ours that runs.
+///
+/// # Safety
+/// The root must be open.
+pub(super) unsafe fn is_known(root: pg_sys::Relation, named: &Arguments, function: pg_sys::Oid) -> bool {
+    // SAFETY: see above; a relation has as many triggers as it says.
+    unsafe {
+        let triggers = (*root).trigdesc;
+        let count =
+            if triggers.is_null() { 0 } else { usize::try_from((*triggers).numtriggers).unwrap_or(0) };
+        (0..count).any(|at| {
+            let trigger = (*triggers).triggers.add(at);
+            Arguments::of(trigger, false).is_some_and(|own| {
+                own.table == (*root).rd_id.to_u32()
+                    && own.table == named.root
+                    && own.target == named.target
+                    && own.number == named.root_number
+                    && own.key == named.root_key
+                    && own.root_time == named.root_time
+            }) && is_of_root((*trigger).tgfoid, function)
+        })
+    }
+}
+
+/// Whether a function is that of a root's trigger: the one in the schema of our function that runs, in which nobody but a
+/// superuser can create another.
+fn is_of_root(function: pg_sys::Oid, running: pg_sys::Oid) -> bool {
+    // SAFETY: looks up catalogs by OID; the name is a NUL-terminated copy, or null.
+    unsafe {
+        if pg_sys::get_func_namespace(function) != pg_sys::get_func_namespace(running) {
+            return false;
+        }
+        let name = pg_sys::get_func_name(function);
+        !name.is_null() && CStr::from_ptr(name) == OF_ROOT
+    }
+}
