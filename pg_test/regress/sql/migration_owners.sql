@@ -104,13 +104,20 @@ UPDATE item SET root_id = 1 WHERE id = 20;
 ALTER TABLE item ADD FOREIGN KEY (root_id) REFERENCES root;
 REVOKE SELECT ON root FROM owner_of_items;
 ALTER TABLE root DROP CONSTRAINT root_check, DROP CONSTRAINT root_check_of_row;
+GRANT REFERENCES ON root TO owner_of_items;
+SET SESSION AUTHORIZATION owner_of_items;
+CREATE TABLE pair (id bigint PRIMARY KEY, one smallint REFERENCES root, other bigint REFERENCES root);
+INSERT INTO pair SELECT i, i, nullif(i % 7, 0) FROM generate_series(1, 300) AS i;
+RESET SESSION AUTHORIZATION;
 SELECT table_name, detail FROM key_migration_plan('root') WHERE detail ~ 'owner_of';
 SELECT key_migration_create('root', target => 'ulid', fire_triggers => true);
 CALL key_migration_advance('root', through => 'backfilled');
 SELECT count(root_id_new), count(*) FROM item;
+SELECT count(*), count(one_new), count(other_new), count(other) FROM pair;
 SELECT statement FROM key_migration_statements('root', through => 'verified') \gexec
 SELECT ok, count(*) FROM key_migration_verify('root') GROUP BY ok;
 CALL key_migration_rollback('root');
+DROP TABLE pair;
 -- A column to which he may not get by its schema is one that he may not read.
 ALTER TABLE item DROP CONSTRAINT item_root_id_fkey;
 GRANT SELECT ON root TO owner_of_items;
