@@ -2,6 +2,7 @@
 //!
 //! Each transaction reads anew where the migration stands, so whatever ends one, the next call goes on from there.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use keyspace::migration::names::qualified;
@@ -285,9 +286,7 @@ impl Progress {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.clone().into());
         }
-        let step =
-            plan.left(through).find(|step| step.phase != Phase::Backfilled || step.runs == Runs::Batches);
-        let Some(step) = step else {
+        let Some(step) = next_step(&plan, through) else {
             notice!(
                 "the key migration of table {} is {}",
                 relation_name(self.relation),
@@ -308,7 +307,7 @@ impl Progress {
                 verify::complete(self.function, migration)?;
                 Ok(true)
             }
-            _ => self.run(migration, &facts, step),
+            _ => self.run(migration, through, step),
         }
     }
 
@@ -345,18 +344,30 @@ impl Progress {
     }
 
     /// Runs a step, or tries to.
-    fn run(&mut self, migration: &Migration, facts: &Facts, step: &Step) -> Result<bool, Failure> {
+    fn run(&mut self, migration: &Migration, through: Phase, step: &Step) -> Result<bool, Failure> {
         let table = pg_sys::Oid::from(step.table);
-        // Validation takes a lock that keeps nobody out; others are waited for before anything is done.
-        let lock = step.lock.filter(|lock| *lock >= Lock::ShareRowExclusive);
-        let relations: Vec<(pg_sys::Oid, Lock)> = lock.map(|lock| (table, lock)).into_iter().collect();
+        let lock = step.lock.map(|lock| (table, lock));
+        let other = step.other.map(|(other, lock)| (pg_sys::Oid::from(other), lock));
+        let relations: Vec<(pg_sys::Oid, Lock)> = lock.into_iter().chain(other).collect();
         let phase = step.phase.name();
         let owner = step.evaluates.then_some(table);
-        let Some(times) = self.in_locks(&migration.pace, &relations, &step.statements, phase, owner)? else {
+        // The step that comes next has to be the same one still: what it was made from may have been altered before it was
+        // locked, and names mean something else then.
+        let function = self.function;
+        let look_again = || {
+            let (facts, plan) = migration.plan(function)?;
+            if let Some(refusal) = plan.refusal() {
+                return Err(refusal.clone().into());
+            }
+            let is_same = next_step(&plan, through).is_some_and(|now| now.is_same(step));
+            Ok(is_same.then(|| (step.statements.clone(), facts)))
+        };
+        let Some((_, facts, times)) = self.in_locks(&migration.pace, &relations, look_again, phase, owner)?
+        else {
             return Ok(true);
         };
         if step.phase == Phase::Prepared {
-            self.keep_columns(facts, migration, step.table)?;
+            self.keep_columns(&facts, migration, step.table)?;
         }
         self.log(Some(table), &step.action, &step.statements, times)?;
         fault::point(|| format!("{phase}: logged"));
@@ -365,44 +376,59 @@ impl Progress {
         Ok(true)
     }
 
-    /// Runs statements once these relations are locked, as the owner of one of them if it is given; `name` is for tests; `None` where it is to be tried again, or has failed.
+    /// Runs statements once these relations are locked, as the owner of one of them if it is given; `name` is for tests;
+    /// `None` where it is to be tried again, or has failed.
+    ///
+    /// The statements are made by `look_again` from what is there under the locks, and come with what they were made from;
+    /// it gives none where other locks or other statements are needed, which is tried again then.
     ///
     /// # Errors
-    /// Those of SPI itself.
-    pub(super) fn in_locks(
+    /// Those of `look_again` and of SPI itself.
+    pub(super) fn in_locks<T>(
         &mut self,
         pace: &Pace,
         relations: &[(pg_sys::Oid, Lock)],
-        statements: &[String],
+        look_again: impl FnOnce() -> Result<Option<(Vec<String>, T)>, Failure>,
         name: &str,
         as_owner_of: Option<pg_sys::Oid>,
-    ) -> Result<Option<Times>, Failure> {
+    ) -> Result<Option<(Vec<String>, T, Times)>, Failure> {
         let timeout = pace.timeout();
         let began = Instant::now();
+        let was_altered = Cell::new(false);
+        let relation = self.relation;
+        let in_locks = || -> Result<(Vec<String>, T, Times), Failure> {
+            for (relation, lock) in relations {
+                // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+                unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
+            }
+            let locked = Instant::now();
+            fault::point(|| format!("{name}: locked"));
+            let Some((statements, made_from)) = with_new_snapshot(look_again)? else {
+                // Raised here, so that the locks are given back.
+                was_altered.set(true);
+                raise(report(altered(relation)));
+            };
+            match as_owner_of {
+                None => run_all(&statements)?,
+                Some(table) => {
+                    let owner = relation_owner(table);
+                    check_is_owner(table, owner)?;
+                    as_owner(owner, || run_all(&statements))?;
+                }
+            }
+            fault::point(|| format!("{name}: done"));
+            Ok((statements, made_from, Times { began, waited: locked - began, held: locked.elapsed() }))
+        };
         let done = attempt(|| {
-            with_own_settings(|| {
-                settings::with(&[(c"lock_timeout", timeout.as_c_str())], || -> Result<Times, Failure> {
-                    for (relation, lock) in relations {
-                        // SAFETY: takes a lock by OID; the lock manager raises its own errors.
-                        unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
-                    }
-                    let locked = Instant::now();
-                    fault::point(|| format!("{name}: locked"));
-                    match as_owner_of {
-                        None => run_all(statements)?,
-                        Some(table) => {
-                            let owner = relation_owner(table);
-                            check_is_owner(table, owner)?;
-                            as_owner(owner, || run_all(statements))?;
-                        }
-                    }
-                    fault::point(|| format!("{name}: done"));
-                    Ok(Times { began, waited: locked - began, held: locked.elapsed() })
-                })
-            })
+            with_own_settings(|| settings::with(&[(c"lock_timeout", timeout.as_c_str())], in_locks))
         });
         match done {
-            Ok(times) => Ok(Some(times?)),
+            Ok(done) => Ok(Some(done?)),
+            Err(error) if was_altered.get() && self.tries < pace.retries => {
+                self.tries += 1;
+                self.store_tries(Some(message_of(&error).0))?;
+                Ok(None)
+            }
             Err(error) => {
                 let error = match as_owner_of {
                     Some(table) => explained(error, table),
@@ -420,14 +446,7 @@ impl Progress {
     /// # Errors
     /// Those of SPI itself; a cancellation goes on.
     pub(super) fn failed(&mut self, pace: &Pace, error: Box<CaughtError>) -> Result<(), Failure> {
-        let (message, code) = match &*error {
-            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-                (report.message().to_owned(), report.sql_error_code())
-            }
-            CaughtError::RustPanic { ereport, .. } => {
-                (ereport.message().to_owned(), ereport.sql_error_code())
-            }
-        };
+        let (message, code) = message_of(&error);
         if code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
             error.rethrow();
         }
@@ -471,8 +490,7 @@ impl Progress {
             // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
             let number = unsafe { pg_sys::get_attnum(pg_sys::Oid::from(table), name.as_ptr()) };
             if number != member.shadow_number {
-                let message = format!("table \"{}\" was altered meanwhile", member.table_sql());
-                return Err(Error::new(SqlState::ObjectInUse, message).hint("Run it again.").into());
+                return Err(altered(pg_sys::Oid::from(table)).into());
             }
             stored::write(
                 "INSERT INTO {} (system_identifier, database, migration, relation, attribute, new_attribute, declared, \
@@ -528,6 +546,36 @@ impl Progress {
         )?;
         self.succeeded()
     }
+}
+
+/// The step that comes next on the way to a phase.
+fn next_step(plan: &Plan, through: Phase) -> Option<&Step> {
+    plan.left(through).find(|step| step.phase != Phase::Backfilled || step.runs == Runs::Batches)
+}
+
+/// That others have altered what was to be locked.
+fn altered(relation: pg_sys::Oid) -> Error {
+    let message =
+        format!("tables of the key migration of table {} were altered meanwhile", relation_name(relation));
+    Error::new(SqlState::ObjectInUse, message).hint("Run it again.")
+}
+
+/// Runs `read` with a snapshot of its own: what was committed while locks were waited for counts.
+fn with_new_snapshot<T>(read: impl FnOnce() -> T) -> T {
+    // SAFETY: popped below, or by the end of the subtransaction where an error is raised.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let result = read();
+    // SAFETY: pushed above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
+/// What an error says, and its SQLSTATE.
+fn message_of(error: &CaughtError) -> (String, PgSqlErrorCode) {
+    let (CaughtError::PostgresError(report)
+    | CaughtError::ErrorReport(report)
+    | CaughtError::RustPanic { ereport: report, .. }) = error;
+    (report.message().to_owned(), report.sql_error_code())
 }
 
 fn run_all(statements: &[String]) -> SpiResult<()> {

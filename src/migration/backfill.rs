@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::time::Instant;
 
 use keyspace::migration::backfill::{self, Range, Windows};
+use keyspace::migration::facts::Table;
 use keyspace::migration::names::qualified;
 use keyspace::migration::{Facts, Options, Scope};
 use pgrx::prelude::*;
@@ -12,6 +13,7 @@ use pgrx::spi::SpiResult;
 
 use super::advance::{Progress, Times, interval};
 use super::key_type::key_type;
+use super::referenced::{self, may_be_joined};
 use super::rights::check_is_owner;
 use super::rows::{self, Manner};
 use super::search_path::explained;
@@ -114,8 +116,10 @@ impl Filling {
         left: Option<i64>,
     ) -> Result<bool, Failure> {
         let timeout = pace.unnoticed_timeout();
-        let wanted: [(&CStr, &CStr); 4] = [
+        let wanted: [(&CStr, &CStr); 5] = [
             (c"lock_timeout", timeout.as_c_str()),
+            // The planner evaluates no checks.
+            (c"constraint_exclusion", c"off"),
             // The pages, and the index of the root for each row (trap M8).
             (c"enable_seqscan", c"off"),
             (c"jit", c"off"),
@@ -193,16 +197,15 @@ impl Filling {
     fn fill(&self, function: pg_sys::Oid, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
-        let query = |range: Range| backfill::statement(&scope, table, &range.condition());
         let key_type = key_type(self.options.target, function);
         let rows =
             |range, all, waits| rows::fill(&scope, table, range, Manner { all, waits, gives_way }, key_type);
         Ok(match work {
             Work::Done => (work, 0),
-            Work::Unlocked(range) => {
-                (work, self.update(&backfill::unlocked_statement(&scope, table, range))?)
+            Work::Unlocked(range) => (work, update(&scope, table, range, true, key_type)?),
+            Work::Rest(range) | Work::Behind(range) if self.by_queries => {
+                (work, update(&scope, table, range, false, key_type)?)
             }
-            Work::Rest(range) | Work::Behind(range) if self.by_queries => (work, self.update(&query(range))?),
             Work::Behind(range) => {
                 let filled = rows(range, true, true);
                 // Whoever has changed a row meanwhile may be one whom no trigger gives keys: once more.
@@ -219,13 +222,6 @@ impl Filling {
             }
             Work::Again => (work, 0),
         })
-    }
-
-    fn update(&self, statement: &str) -> Result<usize, Failure> {
-        let statement = to_server(statement);
-        Ok(Spi::connect_mut(|client| -> SpiResult<usize> {
-            Ok(client.update(statement.as_c_str(), None, &[])?.len())
-        })?)
     }
 
     /// Where the backfill stands. It begins anew where the table has been written to another file, since its rows
@@ -328,6 +324,42 @@ impl Filling {
             notice!("VACUUM {} is due, so that what comes next reuses the space of old rows", self.name);
         }
     }
+}
+
+/// Gives keys to rows by a query, so that triggers of the user fire; `is_unlocked` says whether rows that others have locked
+/// are left out.
+///
+/// Keys of a table that must not be part of the same query are looked up before.
+fn update(
+    scope: &Scope<'_>,
+    table: &Table,
+    range: Range,
+    is_unlocked: bool,
+    key_type: pg_sys::Oid,
+) -> Result<usize, Failure> {
+    let (mut given, mut keys) = (Vec::new(), Vec::new());
+    let referring = scope.members_of(table.oid).filter(|member| !member.is_key);
+    for member in referring.filter(|member| !may_be_joined(scope, member)) {
+        let query = to_server(&backfill::numbers(member, &range.condition()));
+        let numbers: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
+            client.select(query.as_c_str(), None, &[])?.map(|row| row.get::<i64>(1)).collect()
+        })?
+        .into_iter()
+        .flatten()
+        .collect();
+        given.push(member.number.number);
+        keys.push(referenced::keys(scope, member, key_type, &numbers)?);
+    }
+    let statement = if is_unlocked {
+        backfill::unlocked_statement(scope, table, range, &given)
+    } else {
+        backfill::statement(scope, table, &range.condition(), &given)
+    };
+    let statement = to_server(&statement);
+    let keys: Vec<_> = keys.into_iter().map(Into::into).collect();
+    Ok(Spi::connect_mut(|client| -> SpiResult<usize> {
+        Ok(client.update(statement.as_c_str(), None, &keys)?.len())
+    })?)
 }
 
 /// Whether nobody can see any more what a transaction has deleted.

@@ -1,11 +1,14 @@
 //! What the catalogs tell of a migration's tables.
 
-use keyspace::migration::facts::{Facts, Reference};
-use keyspace::migration::names::quoted;
+use std::cell::OnceCell;
+
+use keyspace::migration::facts::{Facts, Reference, Table};
+use keyspace::migration::names::{qualified, quoted};
 use keyspace::migration::scope::Member;
-use keyspace::migration::{KeyOptions, Options, Scope};
+use keyspace::migration::{KeyOptions, Options, Scope, warnings};
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::SpiResult;
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
@@ -17,6 +20,24 @@ use crate::server::subtransaction::{attempt, unless_cancelled};
 
 /// The facts of tables and of all that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
+
+thread_local! {
+    /// Its plan, once it has run. It takes longer to plan than to run, and procedures run it while others wait for their locks.
+    /// It lives as long as the session.
+    static PLAN: OnceCell<&'static OwnedPreparedStatement> = const { OnceCell::new() };
+}
+
+fn plan(
+    client: &SpiClient<'_>,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<&'static OwnedPreparedStatement> {
+    if let Some(plan) = PLAN.with(|plan| plan.get().copied()) {
+        return Ok(plan);
+    }
+    let types: Vec<PgOid> = arguments.iter().map(|argument| PgOid::from(argument.oid())).collect();
+    let new: &'static OwnedPreparedStatement = Box::leak(Box::new(client.prepare(FACTS, &types)?.keep()));
+    Ok(PLAN.with(|plan| *plan.get_or_init(|| new)))
+}
 
 /// Reads them. `references` are columns that no foreign key needs to say; `function` is the function of ours that runs.
 pub(super) fn facts(
@@ -33,7 +54,7 @@ pub(super) fn facts(
     let referring: Vec<i16> = references.iter().map(|one| one.column).collect();
     let read = || {
         Spi::connect(|client| -> SpiResult<String> {
-            let arguments = [
+            let arguments: [DatumWithOid<'_>; 7] = [
                 roots.into(),
                 columns.into(),
                 referred.into(),
@@ -42,7 +63,7 @@ pub(super) fn facts(
                 extension.oid().into(),
                 internal_schema.into(),
             ];
-            let row = client.select(FACTS, Some(1), &arguments)?.first();
+            let row = client.select(plan(client, &arguments)?, Some(1), &arguments)?.first();
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
     };
@@ -77,6 +98,34 @@ pub(super) fn strays(function: pg_sys::Oid, keys: &[KeyOptions]) -> Result<Vec<(
         })
     };
     Ok(with_own_settings(read)?)
+}
+
+/// Counts the rows that violate checks which are not valid, of tables whose owner the caller may be.
+pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
+    let Ok(scope) = Scope::new(facts, options) else { return };
+    let of_table = |table: &Table| {
+        warnings::not_valid(&scope, table).map(|check| (table.oid, check.name.clone())).collect::<Vec<_>>()
+    };
+    let wanted: Vec<(u32, String)> = scope.tables().into_iter().flat_map(of_table).collect();
+    for table in facts.tables.iter_mut().filter(|table| table.is_owner && table.kind == "r") {
+        let name = qualified(&table.schema, &table.name);
+        let owner = relation_owner(pg_sys::Oid::from(table.oid));
+        let of = table.oid;
+        for check in table.checks.iter_mut().filter(|check| wanted.contains(&(of, check.name.clone()))) {
+            // Without an alias: a check may be about whole rows, by the name of the table.
+            let query =
+                format!("SELECT pg_catalog.count(*) FROM ONLY {name} WHERE ({}) IS FALSE", check.expression);
+            let query = to_server(&query);
+            let read = || {
+                Spi::connect(|client| -> SpiResult<Option<i64>> {
+                    client.select(query.as_c_str(), Some(1), &[])?.first().get::<i64>(1)
+                })
+            };
+            // The check can raise an error, and policies can hide rows from the owner, too.
+            let counted = unless_cancelled(attempt(|| with_own_settings(|| as_owner(owner, read))));
+            check.violations = counted.and_then(Result::ok).flatten();
+        }
+    }
 }
 
 /// The least and the greatest number of each key, with its table; left out where the caller may not know, or where

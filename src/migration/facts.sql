@@ -149,12 +149,13 @@ checks AS (
     SELECT n.conrelid, jsonb_agg(jsonb_build_object(
         'name', n.conname,
         'columns', coalesce(to_jsonb(n.conkey), '[]'),
-        'validated', n.convalidated,
-        'definition', now.definition
+        -- One that is not enforced (PostgreSQL 18 and later) stops nothing.
+        'validated', n.convalidated OR NOT coalesce((to_jsonb(n) ->> 'conenforced')::boolean, true),
+        'expression', now.expression
     ) ORDER BY n.conname) AS list
     FROM relations r JOIN pg_constraint n ON n.conrelid = r.relation AND n.contype = 'c'
-    CROSS JOIN LATERAL (SELECT pg_get_constraintdef(n.oid) AS definition OFFSET 0) AS now
-    WHERE now.definition IS NOT NULL
+    CROSS JOIN LATERAL (SELECT pg_get_expr(n.conbin, n.conrelid) AS expression OFFSET 0) AS now
+    WHERE now.expression IS NOT NULL
     GROUP BY n.conrelid
 ),
 dependents AS (
@@ -233,8 +234,17 @@ tables AS (
         'rules', coalesce((SELECT jsonb_agg(w.rulename ORDER BY w.rulename) FROM pg_rewrite w
                            WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
         'dependents', coalesce(dependents.list, '[]'),
-        'publications', coalesce((SELECT jsonb_agg(DISTINCT p.pubname ORDER BY p.pubname) FROM pg_publication_tables p
-                                  WHERE p.schemaname = n.nspname AND p.tablename = c.relname), '[]')
+        -- Not by pg_publication_tables, which raises an error where a publication is dropped meanwhile. From PostgreSQL 19 on
+        -- tables can be left out of publications of all tables.
+        'publications', coalesce((
+            SELECT jsonb_agg(p.pubname ORDER BY p.pubname) FROM pg_publication p
+            LEFT JOIN LATERAL (SELECT coalesce((to_jsonb(t) ->> 'prexcept')::boolean, false) AS is_left_out
+                               FROM pg_publication_rel t WHERE t.prpubid = p.oid AND t.prrelid = c.oid) own ON true
+            WHERE NOT coalesce(own.is_left_out, false) AND (
+                own.is_left_out IS NOT NULL
+                OR (c.relpersistence = 'p' AND c.oid >= 16384
+                    AND (p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace s
+                                                   WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace))))), '[]')
     ) ORDER BY n.nspname, c.relname) AS list
     FROM relations r
     JOIN pg_class c ON c.oid = r.relation
@@ -274,12 +284,45 @@ others AS (
         'column', m.attribute,
         'owner', a.rolname,
         'hides_rows', k.relrowsecurity AND NOT a.rolsuper AND NOT a.rolbypassrls,
-        'may_select', has_table_privilege(a.oid, k.oid, 'SELECT'),
+        'may_use_schema', coalesce(has_schema_privilege(a.oid, k.relnamespace, 'USAGE'), false),
+        'may_select', coalesce(has_table_privilege(a.oid, k.oid, 'SELECT'), false),
         'columns', coalesce((SELECT jsonb_agg(t.attnum ORDER BY t.attnum) FROM pg_attribute t WHERE t.attrelid = k.oid AND t.attnum > 0
                              AND NOT t.attisdropped AND has_column_privilege(a.oid, k.oid, t.attnum, 'SELECT')), '[]')
     ) ORDER BY m.relation, m.attribute) AS list
     FROM referring m JOIN pg_class c ON c.oid = m.relation JOIN pg_class k ON k.oid = m.key JOIN pg_roles a ON a.oid = c.relowner
     WHERE NOT pg_has_role(c.relowner, k.relowner, 'USAGE')
+),
+-- Tables that refer to those of owners who have not the rights of theirs; and what the planner evaluates of the latter though
+-- somebody has written it who has not these rights either: functions in indexes and statistics, and those of operators.
+-- PostgreSQL's own functions are pinned, and nothing is said to depend on them.
+strangers AS (
+    SELECT jsonb_agg(jsonb_build_object(
+        'table', r.child::bigint,
+        'other', r.parent::bigint,
+        'code', coalesce((
+            SELECT jsonb_agg(DISTINCT jsonb_build_object('kind', o.kind, 'name', o.name, 'function', p.oid::regprocedure::text))
+            FROM (
+                SELECT 'index' AS kind, format('%I.%I', n.nspname, x.relname) AS name, 'pg_class'::regclass AS class, i.indexrelid AS oid
+                FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_namespace n ON n.oid = x.relnamespace
+                WHERE i.indrelid = r.parent AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+                UNION ALL
+                SELECT 'statistics object', format('%I.%I', n.nspname, s.stxname), 'pg_statistic_ext'::regclass, s.oid
+                FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+                WHERE s.stxrelid = r.parent AND s.stxexprs IS NOT NULL
+            ) o
+            JOIN pg_depend d ON d.classid = o.class AND d.objid = o.oid
+                            AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+            LEFT JOIN pg_operator op ON d.refclassid = 'pg_operator'::regclass AND op.oid = d.refobjid
+            JOIN pg_proc p ON p.oid = coalesce(op.oprcode::oid, d.refobjid)
+            WHERE NOT pg_has_role(p.proowner, r.owner, 'USAGE')), '[]')
+    ) ORDER BY r.child, r.parent) AS list
+    FROM (
+        SELECT f.conrelid AS child, f.confrelid AS parent, c.relowner AS owner
+        FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_class k ON k.oid = f.confrelid
+        WHERE f.contype = 'f' AND f.conparentid = 0 AND c.relowner <> k.relowner AND NOT pg_has_role(k.relowner, c.relowner, 'USAGE')
+          AND f.conrelid IN (SELECT relation FROM relations) AND f.confrelid IN (SELECT relation FROM relations)
+        GROUP BY f.conrelid, f.confrelid, c.relowner
+    ) r
 )
 SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT format('%I', n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $6),
@@ -292,5 +335,6 @@ SELECT convert_to(jsonb_build_object(
                                                                 'declared', m.declared)
                                              ORDER BY m.relation, m.attribute, m.key) FROM referring m), '[]'),
     'other_owners', coalesce((SELECT list FROM others), '[]'),
+    'strangers', coalesce((SELECT list FROM strangers), '[]'),
     'foreign_keys', coalesce((SELECT list FROM foreign_keys), '[]')
 )::text, 'UTF8')

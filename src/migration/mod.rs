@@ -20,6 +20,7 @@ mod derive;
 mod key_type;
 mod lookup;
 mod planned;
+mod referenced;
 mod rights;
 mod rows;
 mod search_path;

@@ -146,11 +146,13 @@ fn read(
         Some(migration) => {
             let mut facts = migration.facts(function)?;
             facts.strays = catalog::strays(function, &migration.options.keys)?;
+            catalog::count_violations(&mut facts, &migration.options);
             let plan = plan::plan(&facts, &migration.options)?;
             Ok((facts, plan))
         }
         None => {
-            let (facts, options) = fresh(function, options, &[])?;
+            let (mut facts, options) = fresh(function, options, &[])?;
+            catalog::count_violations(&mut facts, &options);
             let plan = plan::plan(&facts, &options)?;
             Ok((facts, plan))
         }

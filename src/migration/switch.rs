@@ -2,7 +2,7 @@
 
 use keyspace::migration::names::qualified;
 use keyspace::migration::plan::Lock;
-use keyspace::migration::{Facts, Phase, Scope, switch, view, warnings};
+use keyspace::migration::{Facts, Phase, Scope, plan, switch, view, warnings};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
@@ -24,33 +24,27 @@ pub(super) fn cut_over(
     migration: &Migration,
     by_views: bool,
 ) -> Result<bool, Failure> {
-    let (facts, plan) = migration.plan(progress.function)?;
-    if let Some(step) = plan.left(Phase::Verified).next() {
-        let message =
-            format!("the key migration of table {} is not verified", relation_name(migration.relation));
-        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail(format!("What comes next is \"{}\".", step.action))
-            .hint("SELECT statement FROM key_migration_statements(...) \\gexec takes it there.")
-            .into());
-    }
+    let facts = migration.facts(progress.function)?;
+    check_verified(migration, &Scope::new(&facts, &migration.options)?)?;
     if progress.tries == 0 {
         warn_of_strays(progress.function, migration, &facts)?;
     }
     let statement =
         "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
+    let (function, relation) = (progress.function, progress.relation);
     let statements = |scope: &Scope<'_>| {
+        // What was done since then may have made something necessary again.
+        check_verified(migration, scope)?;
         if !by_views {
             return Ok(switch::cut_over(scope));
         }
         view::check(scope)?;
+        // The names that the tables have now are those of the views.
+        let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
+                     WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
+        stored::write(names, TABLE, function, relation, [])?;
         Ok(view::cut_over(scope))
     };
-    // The names that the tables have now are those of the views.
-    let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
-                 WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
-    if by_views {
-        stored::write(names, TABLE, progress.function, progress.relation, [])?;
-    }
     run(progress, migration, "cut over", statements, |progress| {
         stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
         if !by_views {
@@ -58,6 +52,20 @@ pub(super) fn cut_over(
         }
         Ok(())
     })
+}
+
+/// Refuses a migration that has a step left before its cut-over.
+///
+/// # Errors
+/// 55000.
+fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failure> {
+    let plan = plan::plan(scope.facts, scope.options)?;
+    let Some(step) = plan.left(Phase::Verified).next() else { return Ok(()) };
+    let message = format!("the key migration of table {} is not verified", relation_name(migration.relation));
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail(format!("What comes next is \"{}\".", step.action))
+        .hint("SELECT statement FROM key_migration_statements(...) \\gexec takes it there.")
+        .into())
 }
 
 /// Warns of numbers that are drawn from sequences which other nodes may draw from, too (trap M23).
@@ -78,9 +86,8 @@ pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Resul
     if migration.options.cut_over {
         let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
         let by_views = !migration.options.views.is_empty();
-        let statements = |scope: &Scope<'_>| {
-            if by_views { view::take_back(scope) } else { Ok(switch::take_back(scope)) }
-        };
+        let statements =
+            |scope: &Scope<'_>| Ok(if by_views { view::take_back(scope)? } else { switch::take_back(scope) });
         return run(progress, migration, "take the cut-over back", statements, |progress| {
             stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
             forget_views(progress)
@@ -108,21 +115,26 @@ pub(super) fn finalize(
     keep_numbers: bool,
 ) -> Result<bool, Failure> {
     if !std::mem::replace(&mut progress.compared, true) {
-        check_nothing_left(progress, migration, keep_numbers)?;
+        let facts = migration.facts(progress.function)?;
+        check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_numbers)?;
         verify::check_end(progress.function, migration, keep_numbers)?;
         // What was compared is let go before anything is locked.
         return Ok(true);
     }
     if !migration.options.views.is_empty() {
         // From views to names first, in a transaction of its own; then it is as any other.
-        run(progress, migration, "replace the views", view::into_names, forget_views)?;
+        let statements = |scope: &Scope<'_>| Ok(view::into_names(scope)?);
+        run(progress, migration, "replace the views", statements, forget_views)?;
         return Ok(true);
     }
     run(
         progress,
         migration,
         "finalize",
-        |scope| Ok(switch::finalize(scope, keep_numbers)),
+        |scope| {
+            check_nothing_left(migration, scope, keep_numbers)?;
+            Ok(switch::finalize(scope, keep_numbers))
+        },
         |progress| {
             for (statement, table) in [
                 ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
@@ -141,10 +153,8 @@ pub(super) fn finalize(
 ///
 /// # Errors
 /// 55000 where there is something that would go with the numbers.
-fn check_nothing_left(progress: &Progress, migration: &Migration, keep_numbers: bool) -> Result<(), Failure> {
-    let facts = migration.facts(progress.function)?;
-    let scope = Scope::new(&facts, &migration.options)?;
-    let left = switch::left_behind(&scope, keep_numbers);
+fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_numbers: bool) -> Result<(), Failure> {
+    let left = switch::left_behind(scope, keep_numbers);
     if left.is_empty() {
         return Ok(());
     }
@@ -228,12 +238,12 @@ fn forget_views(progress: &Progress) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Locks all tables and runs the statements. Whether it is to be tried again.
+/// Locks all tables, makes statements of what is there then, and runs them. Whether it is to be tried again.
 fn run(
     progress: &mut Progress,
     migration: &Migration,
     action: &str,
-    statements: impl FnOnce(&Scope<'_>) -> Result<Vec<String>, Error>,
+    statements: impl FnOnce(&Scope<'_>) -> Result<Vec<String>, Failure>,
     store: impl FnOnce(&Progress) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
     let facts = migration.facts(progress.function)?;
@@ -242,8 +252,21 @@ fn run(
         .into_iter()
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
-    let statements = statements(&scope)?;
-    let Some(times) = progress.in_locks(&migration.pace, &relations, &statements, action, None)? else {
+    let function = progress.function;
+    let look_again = || {
+        lock_indexes(&relations);
+        let facts = migration.facts(function)?;
+        let scope = Scope::new(&facts, &migration.options)?;
+        // A table that has come to refer to one of these is to be locked, too.
+        let mut tables = switch::lock_order(&scope).into_iter().map(pg_sys::Oid::from);
+        if !tables.all(|table| relations.iter().any(|locked| locked.0 == table)) {
+            return Ok(None);
+        }
+        Ok(Some((statements(&scope)?, ())))
+    };
+    let Some((statements, (), times)) =
+        progress.in_locks(&migration.pace, &relations, look_again, action, None)?
+    else {
         return Ok(true);
     };
     progress.log(None, action, &statements, times)?;
@@ -257,4 +280,24 @@ fn run(
         milliseconds % 10
     );
     Ok(false)
+}
+
+/// Locks the indexes of tables that are locked: an index is renamed without a lock on its table.
+fn lock_indexes(tables: &[(pg_sys::Oid, Lock)]) {
+    for (table, _) in tables {
+        // SAFETY: the table is locked, if it is still there; the list is a copy; locks are taken by OID.
+        unsafe {
+            let relation = pg_sys::try_relation_open(*table, pg_sys::NoLock as i32);
+            if relation.is_null() {
+                continue;
+            }
+            let indexes = pg_sys::RelationGetIndexList(relation);
+            for at in 0..if indexes.is_null() { 0 } else { (*indexes).length } {
+                let index = pg_sys::list_nth_oid(indexes, at);
+                pg_sys::LockRelationOid(index, pg_sys::ShareUpdateExclusiveLock as i32);
+            }
+            pg_sys::list_free(indexes);
+            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! The comparison of numbers and keys.
 
+use std::collections::HashMap;
+
 use keyspace::migration::Scope;
-use keyspace::migration::verify::{self, Check};
+use keyspace::migration::verify::{self, Check, Joined};
 use keyspace::{Error, SqlState};
 use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::key_type::key_type;
+use super::referenced::{self, Compared, may_be_joined};
 use super::rights::check_may_read;
 use super::stored::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
@@ -105,8 +109,26 @@ fn compare(
     for table in scope.tables() {
         check_may_read(pg_sys::Oid::from(table.oid))?;
     }
-    // Indexes of a table can hold code of its owner, which a query evaluates where it is planned.
-    let compare = |check: Check| {
+    let key_type = key_type(scope.options.target, function);
+    let mut looked_up: HashMap<(u32, i16), Compared> = HashMap::new();
+    // Indexes of a table can hold code of its owner, which a query evaluates where it is planned. Where a query over two
+    // tables would be planned as the owner of one who may not run what the other has written, rows are looked up.
+    let mut compare = |check: Check| -> Result<Found, Failure> {
+        let member = scope.member(check.table, check.number);
+        if let (Some(joined), Some(member)) = (check.joined, member)
+            && !may_be_joined(&scope, member)
+        {
+            let of = (check.table, check.number);
+            let found = match looked_up.get(&of) {
+                Some(found) => *found,
+                None => *looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?),
+            };
+            let rows = match joined {
+                Joined::Orphans => found.orphans,
+                Joined::OtherKeys => found.other_keys,
+            };
+            return Ok(Found { check, rows: rows.count, example: rows.least.map(|least| least.to_string()) });
+        }
         let query = to_server(&check.query);
         let found = as_owner(relation_owner(pg_sys::Oid::from(check.table)), || {
             Spi::connect(|client| -> SpiResult<_> {
@@ -114,10 +136,10 @@ fn compare(
                 Ok((row.get::<i64>(1)?.unwrap_or(0), row.get::<String>(2)?))
             })
         });
-        found.map(|(rows, example)| Found { check, rows, example })
+        let (rows, example) = found?;
+        Ok(Found { check, rows, example })
     };
-    with_own_settings(|| checks(&scope).into_iter().map(compare).collect::<SpiResult<Vec<Found>>>())
-        .map_err(Failure::from)
+    with_own_settings(|| checks(&scope).into_iter().map(&mut compare).collect())
 }
 
 /// Where all that is wrong is to be seen, for a hint.

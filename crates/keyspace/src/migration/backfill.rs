@@ -190,14 +190,23 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
 /// The expression for the key that a row has in a column of keys.
 ///
 /// A scalar subquery, which goes through the root's index for each row; a join reads the whole root for each batch
-/// (trap M8). The root's stored key goes before what can be derived (trap M22).
-fn value(scope: &Scope<'_>, member: &Member<'_>) -> String {
+/// (trap M8). The root's stored key goes before what can be derived (trap M22). Keys of the columns in `given` come with
+/// the statement: see [`numbers`].
+fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
     let key = scope.key_of(member);
     if member.is_key {
         return derived(scope, key, "t");
     }
+    if let Some(at) = given.iter().position(|number| *number == member.number.number) {
+        return format!(
+            "(${}::pg_catalog.jsonb OPERATOR(pg_catalog.->>) t.{}::pg_catalog.int8::pg_catalog.text)::pg_catalog.uuid::{}",
+            at + 1,
+            quoted(&member.number.name),
+            scope.options.target.type_name(&scope.facts.extension_schema)
+        );
+    }
     format!(
-        "(SELECT COALESCE(p.{}, {}) FROM {} AS p WHERE p.{} OPERATOR(pg_catalog.=) t.{})",
+        "(SELECT COALESCE(p.{}, {}) FROM ONLY {} AS p WHERE p.{} OPERATOR(pg_catalog.=) t.{})",
         quoted(&key.column.shadow_name),
         derived(scope, key, "p"),
         key.column.table_sql(),
@@ -222,14 +231,14 @@ pub fn lacks_any(scope: &Scope<'_>, table: &Table) -> String {
 }
 
 /// The statement that gives keys to the rows of a table that lack one; `condition` says which rows, where the table
-/// has the alias `t`.
-pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str) -> String {
+/// has the alias `t`, and `given` the columns of numbers whose keys are the statement's parameters.
+pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str, given: &[i16]) -> String {
     let members: Vec<&Member<'_>> = scope.members_of(table.oid).collect();
     let sets: Vec<String> = members
         .iter()
         .map(|member| {
             let shadow = quoted(&member.shadow_name);
-            let value = value(scope, member);
+            let value = value(scope, member, given);
             // A key once set is never derived again.
             if members.len() == 1 {
                 format!("{shadow} = {value}")
@@ -246,8 +255,20 @@ pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str) -> String {
     )
 }
 
-/// The same for those of the rows that nobody else has locked.
-pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range) -> String {
+/// The numbers that rows without a key refer to, for whoever looks up their keys himself and gives them to
+/// [`statement`], as a JSON object for each column. A query over two tables is planned as the owner of one of them, and
+/// the planner evaluates code of the other's.
+pub fn numbers(member: &Member<'_>, condition: &str) -> String {
+    let number = quoted(&member.number.name);
+    format!(
+        "SELECT DISTINCT t.{number}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {} AND t.{number} IS NOT NULL",
+        member.table_sql(),
+        lacks(member)
+    )
+}
+
+/// The same as [`statement`] for those of the rows that nobody else has locked.
+pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range, given: &[i16]) -> String {
     let rows = format!(
         "t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT t.ctid FROM ONLY {} AS t WHERE {} AND {} \
          FOR NO KEY UPDATE SKIP LOCKED))",
@@ -255,7 +276,7 @@ pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range) -> Str
         range.condition(),
         lacks_any(scope, table)
     );
-    statement(scope, table, &rows)
+    statement(scope, table, &rows, given)
 }
 
 #[cfg(test)]

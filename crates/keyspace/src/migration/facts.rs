@@ -26,6 +26,31 @@ pub struct Facts {
     pub foreign_keys: Vec<ForeignKey>,
     /// Owners of tables that refer to keys of others.
     pub other_owners: Vec<OtherOwner>,
+    /// Tables that refer to those of owners who may not act as theirs.
+    pub strangers: Vec<Stranger>,
+}
+
+/// A table that refers to another, whose owner has not the rights of the owner of the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Stranger {
+    /// The table that refers.
+    pub table: u32,
+    /// The table that it refers to.
+    pub other: u32,
+    /// What the planner evaluates of the latter in whatever query it is part of, though others than whom the owner of the
+    /// former has to trust have written it.
+    pub code: Vec<Code>,
+}
+
+/// An index or a statistics object that has an expression or a condition with a function in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Code {
+    /// What it is.
+    pub kind: String,
+    /// Its name, as SQL writes it.
+    pub name: String,
+    /// The function, with the types of its arguments.
+    pub function: String,
 }
 
 /// The owner of a table that refers to a key, who has not the rights of the owner of that key's table.
@@ -41,6 +66,8 @@ pub struct OtherOwner {
     pub owner: String,
     /// Whether policies of the key's table apply to him.
     pub hides_rows: bool,
+    /// Whether he may use its schema.
+    pub may_use_schema: bool,
     /// Whether he may read all of it.
     pub may_select: bool,
     /// The columns of it that he may read.
@@ -289,8 +316,11 @@ pub struct Check {
     pub columns: Vec<i16>,
     /// Whether all rows are known to hold to it.
     pub validated: bool,
-    /// Its definition.
-    pub definition: String,
+    /// What it checks.
+    pub expression: String,
+    /// How many rows violate it, where they have been counted.
+    #[serde(skip)]
+    pub violations: Option<i64>,
 }
 
 /// Something that depends on a column.
@@ -303,6 +333,13 @@ pub struct Dependent {
     pub name: String,
     /// The column, 0 where it is the table as a whole.
     pub column: i16,
+}
+
+impl Stranger {
+    /// Whether these are the tables of a foreign key.
+    pub fn is(&self, key: &ForeignKey) -> bool {
+        (self.table, self.other) == (key.child, key.parent)
+    }
 }
 
 impl Facts {

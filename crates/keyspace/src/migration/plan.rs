@@ -85,6 +85,8 @@ pub struct Step {
     /// Whether PostgreSQL evaluates expressions of the table's owner in it: of checks, and of the indexes of a table that
     /// it queries.
     pub evaluates: bool,
+    /// Another table whose names it uses, and the lock that keeps them, and what the planner evaluates of it, as they are.
+    pub other: Option<(u32, Lock)>,
 }
 
 /// All steps.
@@ -164,7 +166,13 @@ impl Step {
             done: false,
             detail: String::new(),
             evaluates: false,
+            other: None,
         }
+    }
+
+    /// Whether another plan has the same step, so that its statements mean what they meant.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.phase, self.table, &self.statements) == (other.phase, other.table, &other.statements)
     }
 }
 
@@ -376,7 +384,7 @@ pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
 
 fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let example = backfill::Range { from: 0, to: 128 };
-    let statement = backfill::statement(scope, table, &example.condition());
+    let statement = backfill::statement(scope, table, &example.condition(), &[]);
     let mut step = Step::new(Phase::Backfilled, table, "fill rows from before", vec![statement]);
     let columns = i64::try_from(scope.members_of(table.oid).count()).unwrap_or(1);
     let width = if table.rows > 0 { table.heap_bytes / table.rows.max(1) } else { 0 };
@@ -532,6 +540,8 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         add.lock = Some(Lock::ShareRowExclusive);
         add.done = twin.is_some();
         add.detail = format!("the lock is on {} as well", qualified(&parent.schema, &parent.name));
+        let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
+        add.other = other(Lock::ShareRowExclusive);
         steps.push(add);
         if !old.validated {
             continue;
@@ -546,6 +556,9 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         validate.lock = Some(Lock::ShareUpdateExclusive);
         validate.rows = child.rows;
         validate.evaluates = true;
+        // No index comes to a table of somebody else while a query over both is planned.
+        let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
+        validate.other = other(if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare });
         validate.done = twin.is_some_and(|twin| twin.validated);
         steps.push(validate);
     }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::backfill::{self, Range};
 use super::facts::{
-    Check, Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Table,
+    Check, Code, Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Stranger,
+    Table,
 };
 use super::{KeyOptions, Options, Phase, Runs, Scope, Target, names, plan, switch};
 use crate::SqlState;
@@ -86,6 +87,7 @@ fn shop() -> Facts {
         key_ranges: vec![(ORDERS, 1, 1_000)],
         strays: Vec::new(),
         other_owners: Vec::new(),
+        strangers: Vec::new(),
         tables: vec![
             table(
                 ORDERS,
@@ -141,7 +143,7 @@ fn the_articles_case() {
     assert_eq!(
         statements(&facts, &options, Phase::Backfilled)[2],
         "UPDATE ONLY shop.\"Audit\" AS t SET order_id_new = (SELECT COALESCE(p.id_new, \
-         keyspace.key_migration_uuid(p.created_at::pg_catalog.timestamptz, p.id::pg_catalog.int8, 'shop.orders'::pg_catalog.text)) FROM shop.orders AS p \
+         keyspace.key_migration_uuid(p.created_at::pg_catalog.timestamptz, p.id::pg_catalog.int8, 'shop.orders'::pg_catalog.text)) FROM ONLY shop.orders AS p \
          WHERE p.id OPERATOR(pg_catalog.=) t.order_id) \
          WHERE t.ctid OPERATOR(pg_catalog.>=) '(0,0)'::pg_catalog.tid \
          AND t.ctid OPERATOR(pg_catalog.<) '(128,0)'::pg_catalog.tid AND t.order_id_new IS NULL"
@@ -475,7 +477,7 @@ fn what_would_go_with_the_numbers_is_named() {
 fn a_check_that_was_left_over_goes() {
     let (mut facts, options) = verified();
     let name = "orders_id_new_filled".to_owned();
-    facts.tables[0].checks.push(Check { name, columns: vec![4], validated: true, definition: String::new() });
+    facts.tables[0].checks.push(Check { name, columns: vec![4], validated: true, ..Check::default() });
     assert_eq!(
         statements(&facts, &options, Phase::Validated),
         ["ALTER TABLE shop.orders DROP CONSTRAINT orders_id_new_filled"]
@@ -578,6 +580,60 @@ fn a_column_belongs_to_one_key() {
     let mut facts = shop();
     facts.references.push(Reference { key: ORDERS, table: ORDERS, column: 1, declared: true });
     assert_eq!(Scope::new(&facts, &self::options()).unwrap().members.len(), 3);
+}
+
+#[test]
+fn fault_a07_no_foreign_key_is_validated_by_code_of_others() {
+    let stranger = |code: Vec<Code>| {
+        let mut facts = shop();
+        facts.strangers.push(Stranger { table: AUDIT, other: ORDERS, code });
+        facts
+    };
+    let code = |name: &str| Code {
+        kind: "index".to_owned(),
+        name: name.to_owned(),
+        function: "f(integer)".to_owned(),
+    };
+    let refusal = |facts: &Facts| {
+        let plan = plan::plan(facts, &options()).unwrap();
+        plan.refusal().cloned()
+    };
+    let error = refusal(&stranger(vec![code("a"), code("b")])).unwrap();
+    assert_eq!(error.sqlstate, SqlState::InsufficientPrivilege);
+    assert!(error.detail.unwrap().ends_with("index \"a\" calls f(integer), index \"b\" calls f(integer)."));
+    // Without such code the index that could come is kept away for the while.
+    let facts = stranger(Vec::new());
+    assert_eq!(refusal(&facts), None);
+    let lock = |facts: &Facts| {
+        let plan = plan::plan(facts, &options()).unwrap();
+        let is_it =
+            |step: &&plan::Step| step.table == AUDIT && step.action.starts_with("validate foreign key");
+        plan.steps.iter().find(is_it).and_then(|step| step.other)
+    };
+    assert_eq!(lock(&facts), Some((ORDERS, plan::Lock::ShareUpdateExclusive)));
+    assert_eq!(lock(&shop()), Some((ORDERS, plan::Lock::AccessShare)));
+    // What is not valid is not validated, and code in a table that refers to nothing of this is nobody's danger.
+    let mut facts = stranger(vec![code("a")]);
+    facts.foreign_keys.iter_mut().for_each(|key| key.validated = false);
+    assert_eq!(refusal(&facts), None);
+}
+
+#[test]
+fn keys_that_are_looked_up_come_as_parameters() {
+    let (facts, options) = (shop(), options());
+    let scope = Scope::new(&facts, &options).unwrap();
+    let member = scope.members.iter().find(|member| member.table.oid == AUDIT).unwrap();
+    let given = backfill::statement(&scope, member.table, "true", &[member.number.number]);
+    assert!(
+        given.contains(
+            "($1::pg_catalog.jsonb OPERATOR(pg_catalog.->>) t.order_id::pg_catalog.int8::pg_catalog.text)\
+             ::pg_catalog.uuid::uuid"
+        ),
+        "{given}"
+    );
+    assert!(!given.contains("orders"), "{given}");
+    let numbers = backfill::numbers(member, "true");
+    assert!(numbers.starts_with("SELECT DISTINCT t.order_id::pg_catalog.int8 FROM ONLY shop."), "{numbers}");
 }
 
 proptest! {

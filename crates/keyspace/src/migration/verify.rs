@@ -13,10 +13,23 @@ pub struct Check {
     pub table: u32,
     /// The column.
     pub column: String,
+    /// The number of the column of numbers beside it.
+    pub number: i16,
     /// Whether there must be none of them.
     pub must_be_none: bool,
     /// `SELECT count, example`.
     pub query: String,
+    /// What it compares, where the query joins two tables.
+    pub joined: Option<Joined>,
+}
+
+/// What is found by comparing rows with those that they refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// Rows that refer to nothing.
+    Orphans,
+    /// Rows with another key than those that they refer to.
+    OtherKeys,
 }
 
 /// The queries for all columns.
@@ -45,7 +58,15 @@ pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
 }
 
 fn check(member: &Member<'_>, name: &'static str, must_be_none: bool, query: String) -> Check {
-    Check { name, table: member.table.oid, column: member.shadow_name.clone(), must_be_none, query }
+    Check {
+        name,
+        table: member.table.oid,
+        column: member.shadow_name.clone(),
+        number: member.number.number,
+        must_be_none,
+        query,
+        joined: None,
+    }
 }
 
 fn rows(member: &Member<'_>) -> Check {
@@ -104,23 +125,29 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     vec![
         rows(member),
         // What refers to nothing has nothing to take a key from. Where a foreign key forbids it there is none.
-        check(
-            member,
-            "orphans",
-            member.declared,
-            format!(
-                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{number} IS NOT NULL AND p.{root_number} IS NULL"
-            ),
-        ),
-        check(
-            member,
-            "other than referenced",
-            true,
-            format!(
-                "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_number} IS NOT NULL \
-                 AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
-            ),
-        ),
+        Check {
+            joined: Some(Joined::Orphans),
+            ..check(
+                member,
+                "orphans",
+                member.declared,
+                format!(
+                    "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{number} IS NOT NULL AND p.{root_number} IS NULL"
+                ),
+            )
+        },
+        Check {
+            joined: Some(Joined::OtherKeys),
+            ..check(
+                member,
+                "other than referenced",
+                true,
+                format!(
+                    "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_number} IS NOT NULL \
+                     AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
+                ),
+            )
+        },
         check(
             member,
             "keys without number",

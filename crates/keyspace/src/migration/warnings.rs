@@ -1,6 +1,6 @@
 //! What a person should know before the first step, and what keeps a migration from being begun.
 
-use super::facts::{Column, ForeignKey, Index, OtherOwner, Table, Trigger};
+use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::names::{qualified, quoted};
 use super::scope::{Key, Member, Scope, unfit_kind};
 use super::{plan, switch};
@@ -60,8 +60,9 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
         member_columns(scope, member, &mut found);
         owner(scope, member, &mut found);
     }
-    for (key, _) in scope.foreign_keys() {
+    for (key, twin) in scope.foreign_keys() {
         foreign_key(scope, key, &mut found);
+        strangers(scope, key, twin, &mut found);
     }
     for key in &scope.keys {
         values(scope, key, &mut found);
@@ -69,6 +70,14 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     // What refuses first.
     found.sort_by_key(|warning| !warning.is_refusal());
     found
+}
+
+/// Checks that rows from before may violate, those of the migration left out.
+pub fn not_valid<'a>(scope: &'a Scope<'_>, table: &'a Table) -> impl Iterator<Item = &'a Check> {
+    let is_ours = |check: &Check| {
+        scope.members_of(table.oid).any(|member| plan::check_name(scope, member) == check.name)
+    };
+    table.checks.iter().filter(move |check| !check.validated && !is_ours(check))
 }
 
 fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
@@ -155,17 +164,19 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
             "Add the new columns on subscribers first, and mind that the backfill is replicated; a cut-over on one side alone stops replication.",
         ));
     }
-    let violated: Vec<String> = table
-        .checks
-        .iter()
-        .filter(|check| !check.validated)
-        .filter(|check| {
-            !scope.members_of(table.oid).any(|member| plan::check_name(scope, member) == check.name)
+    let violated: Vec<String> = not_valid(scope, table)
+        .map(|check| {
+            let rows = match check.violations {
+                None => String::new(),
+                Some(0) => ", which no row violates".to_owned(),
+                Some(1) => ", which 1 row violates".to_owned(),
+                Some(rows) => format!(", which {rows} rows violate"),
+            };
+            format!("\"{}\"{rows}", check.name)
         })
-        .map(|check| check.name.clone())
         .collect();
     if !violated.is_empty() {
-        let message = format!("table \"{name}\" has checks that are not valid: {}", list(&violated));
+        let message = format!("table \"{name}\" has checks that are not valid: {}", violated.join("; "));
         let hint = if scope.options.fire_triggers {
             "The backfill updates rows by queries, and stops at one that violates a check."
         } else {
@@ -301,7 +312,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         found.push(Warning::refusal(table, error));
     }
     let check = plan::check_name(scope, member);
-    let is_foreign = |existing: &&super::facts::Check| {
+    let is_foreign = |existing: &&Check| {
         existing.name == check && member.shadow.is_none_or(|shadow| existing.columns != [shadow.number])
     };
     if table.checks.iter().any(|existing| is_foreign(&existing)) {
@@ -344,12 +355,13 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     let key = scope.key_of(member);
     let (name, root) = (member.table_sql(), key.column.table_sql());
     let role = quoted(&other.owner);
-    let may_read = other.may_select
+    let may_select = other.may_select
         || key.column.shadow.is_some_and(|shadow| {
             [key.column.number.number, key.timestamp.number, shadow.number]
                 .iter()
                 .all(|column| other.columns.contains(column))
         });
+    let may_read = other.may_use_schema && may_select;
     let has_foreign_key = scope.facts.foreign_keys.iter().any(|foreign| {
         (foreign.child, foreign.parent) == (member.table.oid, member.key)
             && foreign.child_columns.iter().zip(&foreign.parent_columns).any(|(own, other)| {
@@ -358,7 +370,13 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
             })
     });
     let message = format!("owner {role} of table \"{name}\" may not read table \"{root}\"");
-    let grant = format!("GRANT SELECT ON {root} TO {role}.");
+    let mut grants = Vec::new();
+    if !other.may_use_schema {
+        grants.push(format!("GRANT USAGE ON SCHEMA {} TO {role}", quoted(&key.column.table.schema)));
+    }
+    if !may_select {
+        grants.push(format!("GRANT SELECT ON {root} TO {role}"));
+    }
     if other.hides_rows {
         let error = Error::new(SqlState::InsufficientPrivilege, message)
             .detail("Policies of it hide rows from him, and triggers of a key migration look up there what rows refer to.")
@@ -367,14 +385,45 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     } else if !may_read && !has_foreign_key {
         let error = Error::new(SqlState::InsufficientPrivilege, message)
             .detail("Triggers of a key migration look up there what rows refer to, and no foreign key says that they do.")
-            .hint(grant);
+            .hint(format!("{}.", grants.join("; ")));
         found.push(Warning::refusal(member.table, error));
-    } else if !may_read {
-        let hint = format!(
-            "The foreign key is enough for triggers and the backfill, but values are compared as him: {grant}"
-        );
-        found.push(Warning::remark(member.table, message, hint));
     }
+}
+
+/// Whether a foreign key on keys can be validated without running code of others as the owner of the table (fault A07).
+fn strangers(scope: &Scope<'_>, key: &ForeignKey, twin: Option<&ForeignKey>, found: &mut Vec<Warning>) {
+    // It is not validated, or was.
+    if !key.validated || twin.is_some_and(|twin| twin.validated) {
+        return;
+    }
+    let Some(stranger) = scope.facts.strangers.iter().find(|stranger| stranger.is(key)) else { return };
+    let (Some(child), Some(parent)) = (scope.facts.table(key.child), scope.facts.table(key.parent)) else {
+        return;
+    };
+    if stranger.code.is_empty() {
+        return;
+    }
+    let (name, other) = (qualified(&child.schema, &child.name), qualified(&parent.schema, &parent.name));
+    let role = quoted(&child.owner);
+    let calls: Vec<String> = stranger
+        .code
+        .iter()
+        .take(MOST)
+        .map(|code| format!("{} \"{}\" calls {}", code.kind, code.name, code.function))
+        .collect();
+    let message = format!(
+        "foreign key \"{}\" of table \"{name}\" would be validated by functions of others with the rights of {role}",
+        key.name
+    );
+    let error = Error::new(SqlState::InsufficientPrivilege, message)
+        .detail(format!(
+            "A query over both tables is planned as the owner of the table, and the planner evaluates what belongs to table \"{other}\": {}.",
+            calls.join(", ")
+        ))
+        .hint(format!(
+            "Drop these until the foreign key is validated, ALTER FUNCTION ... OWNER TO a role with the rights of {role}, or give both tables the same owner."
+        ));
+    found.push(Warning::refusal(child, error));
 }
 
 fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
@@ -465,9 +514,11 @@ fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
     (rows > 1).then_some(rows)
 }
 
+/// How much a sentence lists at most.
+const MOST: usize = 8;
+
 /// Names as a sentence lists them.
 fn list(names: &[String]) -> String {
-    const MOST: usize = 8;
     let mut quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("\"{name}\"")).collect();
     if names.len() > MOST {
         quoted.push(format!("{} more", names.len() - MOST));

@@ -1,0 +1,224 @@
+//! Rows that others refer to, looked up one by one where the tables have different owners.
+//!
+//! A query over both tables is planned and run as the owner of one of them, and the planner evaluates what it finds
+//! constant in indexes and statistics of the other one: code of that one's owner (fault A07). Here nothing is planned, and
+//! nothing of either owner runs.
+
+use keyspace::migration::Scope;
+use keyspace::migration::scope::Member;
+use keyspace::{Error, SqlState};
+use pgrx::pg_sys;
+
+use super::derive::Derivation;
+use super::lookup::{Lookup, Scan};
+use super::rights::{LookedAt, check_may_look_up};
+use super::tuple::{Column, Role, Value};
+use crate::server::by_version::begin_table_scan;
+use crate::server::relation::{relation_name, relation_owner};
+
+/// Whether a query over the table of a column and the one that it refers to may be planned as the owner of the former: each
+/// owner has the rights of the other, so that whatever one of them has written is his to run for both, and may be read.
+pub(super) fn may_be_joined(scope: &Scope<'_>, member: &Member<'_>) -> bool {
+    let owner = |table: u32| {
+        let table = pg_sys::Oid::from(table);
+        // A query would take it as well; so no table gets another owner between this and the query.
+        // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+        unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessShareLock as i32) };
+        relation_owner(table)
+    };
+    let (one, other) = (owner(member.table.oid), owner(scope.key_of(member).column.table.oid));
+    // SAFETY: looks up catalogs by OID.
+    one == other || unsafe { pg_sys::has_privs_of_role(one, other) && pg_sys::has_privs_of_role(other, one) }
+}
+
+/// How many rows there are of a kind, and the least number in them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rows {
+    pub(super) count: i64,
+    pub(super) least: Option<i64>,
+}
+
+impl Rows {
+    fn add(&mut self, number: i64) {
+        self.count += 1;
+        self.least = Some(self.least.map_or(number, |least| least.min(number)));
+    }
+}
+
+/// What a comparison of all rows with those that they refer to has found.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Compared {
+    /// Those that refer to nothing.
+    pub(super) orphans: Rows,
+    /// Those with another key than the row that they refer to.
+    pub(super) other_keys: Rows,
+}
+
+/// The table that a column refers to, and what is looked up there.
+struct Root {
+    scan: Scan,
+    key: Column,
+    time: Column,
+}
+
+/// The table of a column, open.
+struct Opened {
+    relation: pg_sys::Relation,
+    number: Column,
+    key: Column,
+}
+
+impl Opened {
+    /// # Safety
+    /// To be closed again.
+    unsafe fn new(member: &Member<'_>, key_type: pg_sys::Oid) -> Result<Self, Error> {
+        // SAFETY: opened under the lock of a reader; columns are looked at before they are used.
+        unsafe {
+            let oid = pg_sys::Oid::from(member.table.oid);
+            let relation = pg_sys::try_table_open(oid, pg_sys::AccessShareLock as i32);
+            if relation.is_null() {
+                return Err(gone(member));
+            }
+            let number = column(relation, member.number.number, Role::Number)?;
+            let key = column(relation, member.shadow_number, Role::Key(key_type))?;
+            Ok(Self { relation, number, key })
+        }
+    }
+
+    /// # Safety
+    /// To be called once, at the end.
+    unsafe fn close(self) {
+        // SAFETY: what `new` has opened; the lock is kept to the end of the transaction.
+        unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
+    }
+}
+
+impl Root {
+    /// Opens it. `to_look_up` is the table whose owner has to be allowed to look there; none where the caller may read both.
+    ///
+    /// # Safety
+    /// The snapshot must be valid until it is closed.
+    unsafe fn open(
+        scope: &Scope<'_>,
+        member: &Member<'_>,
+        key_type: pg_sys::Oid,
+        to_look_up: Option<&Opened>,
+        snapshot: pg_sys::Snapshot,
+    ) -> Result<Self, Error> {
+        let of = scope.key_of(member);
+        let oid = pg_sys::Oid::from(of.column.table.oid);
+        // SAFETY: see above; columns are looked at before they are used.
+        unsafe {
+            let root = pg_sys::try_table_open(oid, pg_sys::AccessShareLock as i32);
+            if root.is_null() {
+                return Err(gone(&of.column));
+            }
+            let by = column(root, of.column.number.number, Role::Number)?;
+            let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
+            let time = column(root, of.timestamp.number, Role::Time)?;
+            if let Some(opened) = to_look_up {
+                let looked_at = LookedAt {
+                    number: opened.number.number,
+                    key: opened.key.number,
+                    root_number: by.number,
+                    root_key: key.number,
+                    root_time: time.number,
+                };
+                check_may_look_up(opened.relation, root, looked_at)?;
+            }
+            pg_sys::table_close(root, pg_sys::NoLock as i32);
+            Ok(Self { scan: Lookup::required(oid, by).open(snapshot), key, time })
+        }
+    }
+}
+
+/// # Safety
+/// The relation must be open.
+unsafe fn column(relation: pg_sys::Relation, number: i16, role: Role) -> Result<Column, Error> {
+    // SAFETY: see above.
+    unsafe { Column::of(relation, number, role).map_err(|unfit| unfit.error((*relation).rd_id)) }
+}
+
+fn gone(member: &Member<'_>) -> Error {
+    let message = format!("table {} is gone", relation_name(pg_sys::Oid::from(member.table.oid)));
+    Error::new(SqlState::UndefinedTable, message).hint("CALL key_migration_rollback() to end the migration.")
+}
+
+/// Compares the keys of a column with those of the rows that it refers to. The caller must be allowed to read both tables.
+///
+/// # Errors
+/// 42804 where a column is of another type than the migration's, 55000 where it is gone.
+pub(super) fn compare(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    key_type: pg_sys::Oid,
+) -> Result<Compared, Error> {
+    let mut found = Compared::default();
+    // SAFETY: both tables are read under one snapshot, which is registered as long; what is opened is closed, an error
+    // gives back what is held. A slot that holds a row has the columns of its table.
+    unsafe {
+        let table = Opened::new(member, key_type)?;
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
+        let mut root = Root::open(scope, member, key_type, None, snapshot)?;
+        let slot = pg_sys::table_slot_create(table.relation, std::ptr::null_mut());
+        let scan = begin_table_scan(table.relation, snapshot);
+        // Rows that refer to the same one often come one after the other.
+        let mut last: Option<(Value, Option<Option<Value>>)> = None;
+        while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+            pgrx::check_for_interrupts!();
+            let Some(value) = table.number.value_in(slot) else { continue };
+            let Some(number) = value.number() else { continue };
+            let referenced = match last {
+                Some((last, key)) if last == value => key,
+                _ => root.scan.columns(value, [root.key]).map(|[key]| key),
+            };
+            last = Some((value, referenced));
+            match referenced {
+                None => found.orphans.add(number),
+                Some(key) if key != table.key.value_in(slot) => found.other_keys.add(number),
+                Some(_) => {}
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        root.scan.close();
+        pg_sys::UnregisterSnapshot(snapshot);
+        table.close();
+    }
+    Ok(found)
+}
+
+/// The keys of rows with these numbers, as a JSON object; those that are not there are left out. The owner of the column's
+/// table must be allowed to look them up.
+///
+/// # Errors
+/// As [`compare`]; 42501.
+pub(super) fn keys(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    key_type: pg_sys::Oid,
+    numbers: &[i64],
+) -> Result<String, Error> {
+    let derivation = Derivation::new(scope.options.target, &scope.key_of(member).options.salt);
+    let mut found: Vec<String> = Vec::with_capacity(numbers.len());
+    // SAFETY: as for `compare`.
+    unsafe {
+        let table = Opened::new(member, key_type)?;
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let mut root = Root::open(scope, member, key_type, Some(&table), snapshot)?;
+        for number in numbers {
+            pgrx::check_for_interrupts!();
+            let value = Value::Number(*number);
+            let key = root.scan.columns(value, [root.key, root.time]).map(|columns| match columns {
+                // The root's stored key goes before what can be derived (trap M22).
+                [Some(Value::Key(key)), _] => key,
+                [_, time] => derivation.key(time, value),
+            });
+            found.extend(key.map(|key| format!("\"{number}\":\"{:032x}\"", u128::from_be_bytes(key))));
+        }
+        root.scan.close();
+        pg_sys::UnregisterSnapshot(snapshot);
+        table.close();
+    }
+    Ok(format!("{{{}}}", found.join(",")))
+}
