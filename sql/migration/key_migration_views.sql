@@ -75,7 +75,7 @@ GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 COMMENT ON VIEW @extschema@.key_migration_progress IS
 'how far each key migration of this database has come, with a row for each of its tables once their backfill has begun';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
-COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete; NULL while a table is locked by another session';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use keyspace::migration::names::qualified;
-use keyspace::migration::plan::{Lock, Plan, Runs, Step};
+use keyspace::migration::plan::{Lock, Plan, Runs, Statement, Step};
 use keyspace::migration::{Facts, Phase};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
@@ -28,6 +28,7 @@ use crate::server::as_owner::as_owner;
 use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
+use crate::server::names;
 use crate::server::prepared::Prepared;
 use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::{self, with_own_settings};
@@ -255,11 +256,22 @@ impl Progress {
         if self.is_paused(&migration.pace) {
             return Ok(true);
         }
-        match self.task {
+        let done = match self.task {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
             Task::CutOver { by_views } => switch::cut_over(self, &migration, by_views),
             Task::RollBack => switch::roll_back(self, &migration),
             Task::Finalize { keep_numbers } => switch::finalize(self, &migration, keep_numbers),
+        };
+        match done {
+            // Nothing has been done yet in this transaction: what there is could not even be looked at.
+            Err(Failure::Refused(error))
+                if error.sqlstate == SqlState::LockNotAvailable && self.tries < migration.pace.retries =>
+            {
+                self.tries += 1;
+                self.store_tries(Some(error.message))?;
+                Ok(true)
+            }
+            done => done,
         }
     }
 
@@ -350,7 +362,6 @@ impl Progress {
         let other = step.other.map(|(other, lock)| (pg_sys::Oid::from(other), lock));
         let relations: Vec<(pg_sys::Oid, Lock)> = lock.into_iter().chain(other).collect();
         let phase = step.phase.name();
-        let owner = step.evaluates.then_some(table);
         // The step that comes next has to be the same one still: what it was made from may have been altered before it was
         // locked, and names mean something else then.
         let function = self.function;
@@ -360,10 +371,11 @@ impl Progress {
                 return Err(refusal.clone().into());
             }
             let is_same = next_step(&plan, through).is_some_and(|now| now.is_same(step));
-            Ok(is_same.then(|| (step.statements.clone(), facts)))
+            let as_owner_of = step.evaluates.then_some(step.table);
+            let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
+            Ok(is_same.then(|| (statements.collect(), facts)))
         };
-        let Some((_, facts, times)) = self.in_locks(&migration.pace, &relations, look_again, phase, owner)?
-        else {
+        let Some((_, facts, times)) = self.in_locks(&migration.pace, &relations, look_again, phase)? else {
             return Ok(true);
         };
         if step.phase == Phase::Prepared {
@@ -376,8 +388,8 @@ impl Progress {
         Ok(true)
     }
 
-    /// Runs statements once these relations are locked, as the owner of one of them if it is given; `name` is for tests;
-    /// `None` where it is to be tried again, or has failed.
+    /// Runs statements once these relations are locked and their schemas keep their names; `name` is for tests; `None` where
+    /// it is to be tried again, or has failed.
     ///
     /// The statements are made by `look_again` from what is there under the locks, and come with what they were made from;
     /// it gives none where other locks or other statements are needed, which is tried again then.
@@ -388,19 +400,22 @@ impl Progress {
         &mut self,
         pace: &Pace,
         relations: &[(pg_sys::Oid, Lock)],
-        look_again: impl FnOnce() -> Result<Option<(Vec<String>, T)>, Failure>,
+        look_again: impl FnOnce() -> Result<Option<(Vec<Statement>, T)>, Failure>,
         name: &str,
-        as_owner_of: Option<pg_sys::Oid>,
     ) -> Result<Option<(Vec<String>, T, Times)>, Failure> {
         let timeout = pace.timeout();
         let began = Instant::now();
         let was_altered = Cell::new(false);
+        // The table as whose owner the last statement was run.
+        let owned = Cell::new(None);
+        let function = self.function;
         let relation = self.relation;
         let in_locks = || -> Result<(Vec<String>, T, Times), Failure> {
             for (relation, lock) in relations {
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
             }
+            names::lock_schemas(function, MIGRATION, relations.iter().map(|(relation, _)| *relation))?;
             let locked = Instant::now();
             fault::point(|| format!("{name}: locked"));
             let Some((statements, made_from)) = with_new_snapshot(look_again)? else {
@@ -408,15 +423,12 @@ impl Progress {
                 was_altered.set(true);
                 raise(report(altered(relation)));
             };
-            match as_owner_of {
-                None => run_all(&statements)?,
-                Some(table) => {
-                    let owner = relation_owner(table);
-                    check_is_owner(table, owner)?;
-                    as_owner(owner, || run_all(&statements))?;
-                }
+            for statement in &statements {
+                owned.set(statement.as_owner_of.map(pg_sys::Oid::from));
+                run_statement(&statement.text, owned.get())?;
             }
             fault::point(|| format!("{name}: done"));
+            let statements = statements.into_iter().map(|statement| statement.text).collect();
             Ok((statements, made_from, Times { began, waited: locked - began, held: locked.elapsed() }))
         };
         let done = attempt(|| {
@@ -430,7 +442,7 @@ impl Progress {
                 Ok(None)
             }
             Err(error) => {
-                let error = match as_owner_of {
+                let error = match owned.get() {
                     Some(table) => explained(error, table),
                     None => error,
                 };
@@ -578,13 +590,19 @@ fn message_of(error: &CaughtError) -> (String, PgSqlErrorCode) {
     (report.message().to_owned(), report.sql_error_code())
 }
 
-fn run_all(statements: &[String]) -> SpiResult<()> {
-    Spi::connect_mut(|client| {
-        for statement in statements {
-            client.update(to_server(statement).as_c_str(), None, &[])?;
+/// Runs a statement, as the owner of a table if one is given.
+fn run_statement(statement: &str, as_owner_of: Option<pg_sys::Oid>) -> Result<(), Failure> {
+    let run =
+        || Spi::connect_mut(|client| client.update(to_server(statement).as_c_str(), None, &[]).map(|_| ()));
+    match as_owner_of {
+        None => run()?,
+        Some(table) => {
+            let owner = relation_owner(table);
+            check_is_owner(table, owner)?;
+            as_owner(owner, run)?;
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// How long a step has taken.

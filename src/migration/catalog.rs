@@ -6,6 +6,7 @@ use keyspace::migration::facts::{Facts, Reference, Table};
 use keyspace::migration::names::{qualified, quoted};
 use keyspace::migration::scope::Member;
 use keyspace::migration::{KeyOptions, Options, Scope, warnings};
+use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
@@ -14,6 +15,7 @@ use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::locks::{Timeout, within};
 use crate::server::relation::relation_owner;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::{attempt, unless_cancelled};
@@ -68,8 +70,24 @@ pub(super) fn facts(
         })
     };
     // A long query over few rows: compiling it would take longer than running it.
-    let json = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
+    let json = in_time(|| Ok(with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?))?;
     Ok(Facts::from_json(&json)?)
+}
+
+/// Reads tables, or what takes a lock on them (their sizes, and some expressions in catalogs), without waiting for long:
+/// whoever may refer to a table brings one of his own into the migration, and can keep that locked.
+///
+/// # Errors
+/// 55P03 where one is locked for longer.
+pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let timeout = Timeout::USUAL.or_sooner();
+    let refusal = || {
+        let message = format!("could not read the tables of the key migration within {}", timeout.text());
+        Error::new(SqlState::LockNotAvailable, message)
+            .detail("Another transaction keeps one of them locked, or one that refers to them.")
+            .hint("Try again when it has ended; pg_locks shows which it is.")
+    };
+    within(timeout, refusal, read)
 }
 
 /// The sequences behind keys that are not of the class of the node, each with its table. `function` is the function of

@@ -17,6 +17,8 @@ use crate::keys::RawText;
 use crate::server::call::null;
 use crate::server::call::running;
 use crate::server::failure::Failure;
+use crate::server::locks::Timeout;
+use crate::server::settings;
 
 /// What arguments say of a key that is to be migrated.
 pub(super) struct KeyArguments<'a> {
@@ -298,23 +300,43 @@ fn parts(
     statements
 }
 
-/// The last phase that is complete. Declared in sql/migration/key_migration_plan.sql.
+/// The last phase of a migration that is complete. Declared in sql/migration/key_migration_plan.sql.
+///
+/// # Errors
+/// 42704 where the table is not being migrated, 55P03 where a table is locked.
+#[pg_extern(sql = false)]
+fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
+    match phase_of(migration, running(fcinfo)) {
+        Ok(phase) => phase.name(),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// The same for the view `key_migration_progress`, of all migrations: NULL where a table is locked, without waiting.
 ///
 /// # Errors
 /// 42704 where the table is not being migrated.
 #[pg_extern(sql = false)]
-fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
-    let function = running(fcinfo);
-    let relation = stored::migration_of(function, migration);
+fn key_migration_phase_at_once(
+    migration: pg_sys::Oid,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Option<&'static str> {
+    let timeout = Timeout::SHORTEST.setting();
     let phase =
-        relation.and_then(|relation| stored::load(function, relation)).and_then(|found| match found {
-            Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
-            Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
-            None => stored::existing(function, migration).map(|_| Phase::Planned),
-        });
+        settings::with(&[(c"lock_timeout", timeout.as_c_str())], || phase_of(migration, running(fcinfo)));
     match phase {
-        Ok(phase) => phase.name(),
+        Ok(phase) => Some(phase.name()),
+        Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => None,
         Err(failure) => failure.raise(),
+    }
+}
+
+fn phase_of(migration: pg_sys::Oid, function: pg_sys::Oid) -> Result<Phase, Failure> {
+    let relation = stored::migration_of(function, migration)?;
+    match stored::load(function, relation)? {
+        Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
+        Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
+        None => stored::existing(function, migration).map(|_| Phase::Planned),
     }
 }
 

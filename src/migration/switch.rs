@@ -1,7 +1,7 @@
 //! Cut-over, the way back and the end: one short transaction each, tried until no lock has to be waited for.
 
 use keyspace::migration::names::qualified;
-use keyspace::migration::plan::Lock;
+use keyspace::migration::plan::{Lock, Statement};
 use keyspace::migration::{Facts, Phase, Scope, plan, switch, view, warnings};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
@@ -36,14 +36,14 @@ pub(super) fn cut_over(
         // What was done since then may have made something necessary again.
         check_verified(migration, scope)?;
         if !by_views {
-            return Ok(switch::cut_over(scope));
+            return Ok(plain(switch::cut_over(scope)));
         }
         view::check(scope)?;
         // The names that the tables have now are those of the views.
         let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
                      WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
         stored::write(names, TABLE, function, relation, [])?;
-        Ok(view::cut_over(scope))
+        Ok(plain(view::cut_over(scope)))
     };
     run(progress, migration, "cut over", statements, |progress| {
         stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
@@ -86,8 +86,9 @@ pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Resul
     if migration.options.cut_over {
         let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
         let by_views = !migration.options.views.is_empty();
-        let statements =
-            |scope: &Scope<'_>| Ok(if by_views { view::take_back(scope)? } else { switch::take_back(scope) });
+        let statements = |scope: &Scope<'_>| {
+            Ok(plain(if by_views { view::take_back(scope)? } else { switch::take_back(scope) }))
+        };
         return run(progress, migration, "take the cut-over back", statements, |progress| {
             stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
             forget_views(progress)
@@ -97,7 +98,7 @@ pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Resul
         progress,
         migration,
         "roll back",
-        |scope| Ok(switch::remove(scope)),
+        |scope| Ok(plain(switch::remove(scope))),
         |progress| {
             stored::remove(progress.function, progress.relation)?;
             Ok(())
@@ -123,7 +124,7 @@ pub(super) fn finalize(
     }
     if !migration.options.views.is_empty() {
         // From views to names first, in a transaction of its own; then it is as any other.
-        let statements = |scope: &Scope<'_>| Ok(view::into_names(scope)?);
+        let statements = |scope: &Scope<'_>| Ok(plain(view::into_names(scope)?));
         run(progress, migration, "replace the views", statements, forget_views)?;
         return Ok(true);
     }
@@ -238,12 +239,17 @@ fn forget_views(progress: &Progress) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Statements in which nothing of a table's owner is evaluated.
+fn plain(statements: Vec<String>) -> Vec<Statement> {
+    statements.into_iter().map(Statement::from).collect()
+}
+
 /// Locks all tables, makes statements of what is there then, and runs them. Whether it is to be tried again.
 fn run(
     progress: &mut Progress,
     migration: &Migration,
     action: &str,
-    statements: impl FnOnce(&Scope<'_>) -> Result<Vec<String>, Failure>,
+    statements: impl FnOnce(&Scope<'_>) -> Result<Vec<Statement>, Failure>,
     store: impl FnOnce(&Progress) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
     let facts = migration.facts(progress.function)?;
@@ -264,8 +270,7 @@ fn run(
         }
         Ok(Some((statements(&scope)?, ())))
     };
-    let Some((statements, (), times)) =
-        progress.in_locks(&migration.pace, &relations, look_again, action, None)?
+    let Some((statements, (), times)) = progress.in_locks(&migration.pace, &relations, look_again, action)?
     else {
         return Ok(true);
     };

@@ -172,8 +172,8 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
     // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
     unsafe {
         let context = trigger_data(fcinfo);
-        let bound = bound(fcinfo, context, Place::Root);
         let row = Row::of(context);
+        let Some(bound) = bound(fcinfo, context, Place::Root) else { return row.new.into() };
         let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
         if row.old.is_none() {
             // After the cut-over keys are made by their default. Before it a row that has one is a copy of another
@@ -213,8 +213,8 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
     // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
     unsafe {
         let context = trigger_data(fcinfo);
-        let bound = bound(fcinfo, context, Place::Reference);
         let row = Row::of(context);
+        let Some(bound) = bound(fcinfo, context, Place::Reference) else { return row.new.into() };
         let (leader, follower) = (bound.leader(), bound.follower());
         let (leads, follows) = (row.new_value(leader), row.new_value(follower));
         if row.old.is_some() && row.old_value(leader) == leads {
@@ -262,8 +262,8 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
     // SAFETY: the context is checked; an AFTER trigger for rows has a row that is in the table, and an open relation.
     unsafe {
         let context = trigger_data(fcinfo);
-        let bound = bound(fcinfo, context, Place::Late);
         let row = Row::of(context);
+        let Some(bound) = bound(fcinfo, context, Place::Late) else { return pg_sys::Datum::from(0_usize) };
         let follower = bound.follower();
         // What refers to nothing stays as it is.
         if row.new_value(follower).is_none()
@@ -321,7 +321,8 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::Trigg
     }
 }
 
-/// The arguments, from memory after the first row of a statement.
+/// The arguments, from memory after the first row of a statement; `None` where the table that a column refers to is gone,
+/// which its owner has dropped by CASCADE: nothing can be known of its rows any more, and writers are to go on.
 ///
 /// # Safety
 /// `context` must be that of the call.
@@ -329,24 +330,28 @@ unsafe fn bound<'a>(
     fcinfo: pg_sys::FunctionCallInfo,
     context: *const pg_sys::TriggerData,
     place: Place,
-) -> &'a mut Bound {
+) -> Option<&'a mut Bound> {
     // SAFETY: what is in fn_extra was put there below, in memory that lives as long as flinfo.
     unsafe {
         let function = (*fcinfo).flinfo;
         if (*function).fn_extra.is_null() {
-            let bound = read(fcinfo, context, place);
+            let bound = read(fcinfo, context, place)?;
             let memory = pg_sys::MemoryContextAlloc((*function).fn_mcxt, size_of::<Bound>()).cast::<Bound>();
             memory.write(bound);
             (*function).fn_extra = memory.cast::<c_void>();
         }
-        &mut *(*function).fn_extra.cast::<Bound>()
+        Some(&mut *(*function).fn_extra.cast::<Bound>())
     }
 }
 
 /// # Safety
 /// `context` must be that of the call.
 #[cold]
-unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::TriggerData, place: Place) -> Bound {
+unsafe fn read(
+    fcinfo: pg_sys::FunctionCallInfo,
+    context: *const pg_sys::TriggerData,
+    place: Place,
+) -> Option<Bound> {
     // SAFETY: the call is a trigger's; relations that are opened are closed.
     unsafe {
         let is_reference = place != Place::Root;
@@ -370,7 +375,10 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
         let number = column(relation, parsed.number, Role::Number);
         let own_key = column(relation, parsed.key, key);
         let root = pg_sys::Oid::from(parsed.root);
-        let table = pg_sys::table_open(root, pg_sys::AccessShareLock as i32);
+        let table = pg_sys::try_table_open(root, pg_sys::AccessShareLock as i32);
+        if table.is_null() {
+            return None;
+        }
         let root_number = column(table, parsed.root_number, Role::Number);
         let root_key = column(table, parsed.root_key, key);
         let root_time = column(table, parsed.root_time, Role::Time);
@@ -387,7 +395,7 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             or_raise(check_may_name(&name, relation, table, looked_at));
         }
         pg_sys::table_close(table, pg_sys::NoLock as i32);
-        Bound {
+        Some(Bound {
             key_leads: parsed.key_leads,
             derivation: Derivation::new(parsed.target, &parsed.salt),
             number,
@@ -399,7 +407,7 @@ unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, context: *const pg_sys::Trigger
             by_number: None,
             by_key: None,
             last: None,
-        }
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::catalog::in_time;
 use super::key_type::key_type;
 use super::referenced::{self, Compared, may_be_joined};
 use super::rights::check_may_read;
@@ -139,7 +140,7 @@ fn compare(
         let (rows, example) = found?;
         Ok(Found { check, rows, example })
     };
-    with_own_settings(|| checks(&scope).into_iter().map(&mut compare).collect())
+    in_time(|| with_own_settings(|| checks(&scope).into_iter().map(&mut compare).collect()))
 }
 
 /// Where all that is wrong is to be seen, for a hint.

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::by_version::LOCK_TABLE_IS_FIXED;
+use super::failure::Failure;
 use super::settings::{self, with_own_settings};
 use super::subtransaction;
 use super::waiting::{is_in_use, pause};
@@ -117,6 +118,24 @@ pub(crate) fn lock_all<'a>(
     }
 }
 
+/// Runs `step`, which may wait for each of its locks as long as `timeout` says, in a subtransaction.
+///
+/// # Errors
+/// `refusal` where it had to wait for longer, or others were in the way; those of `step`.
+pub(crate) fn within<T>(
+    timeout: Timeout,
+    refusal: impl FnOnce() -> Error,
+    step: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let setting = timeout.setting();
+    let done = subtransaction::attempt(|| settings::with(&[(c"lock_timeout", setting.as_c_str())], step));
+    match done {
+        Ok(done) => done,
+        Err(error) if is_in_use(&error) => Err(refusal().into()),
+        Err(error) => error.rethrow(),
+    }
+}
+
 /// How long to wait for locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeout(Duration);
@@ -126,7 +145,7 @@ impl Timeout {
     pub(crate) const USUAL: Self = Self(Duration::from_secs(2));
 
     /// The least that the setting lock_timeout takes; 0 is without a limit.
-    const SHORTEST: Self = Self(Duration::from_millis(1));
+    pub(crate) const SHORTEST: Self = Self(Duration::from_millis(1));
 
     /// A timeout from an argument.
     ///
@@ -141,6 +160,15 @@ impl Timeout {
                 format!("lock_timeout must be between 1 ms and {} ms, not {milliseconds} ms", i32::MAX),
             )
             .hint("A sequence that is waited for keeps every other session from drawing from it, so there is no unlimited wait.")),
+        }
+    }
+
+    /// The same, or that of the session, where it is shorter.
+    pub(crate) fn or_sooner(self) -> Self {
+        // SAFETY: a plain integer of this backend, in milliseconds; 0 is without a limit.
+        match u64::try_from(unsafe { pg_sys::LockTimeout }) {
+            Ok(milliseconds @ 1..) => Self(self.0.min(Duration::from_millis(milliseconds))),
+            _ => self,
         }
     }
 

@@ -32,7 +32,7 @@ use crate::sequences::read::furthest::{self, Ahead, Extreme, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::failure::Failure;
-use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail};
+use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail, within};
 use crate::server::open::ActiveSnapshot;
 use crate::server::role::owns_database;
 use crate::server::settings::{self, with_own_settings};
@@ -292,23 +292,16 @@ impl Change {
         if steps.clone().next().is_none() {
             return Ok(());
         }
-        let timeout = self.patience.left().setting();
-        let locked = subtransaction::attempt(|| {
-            settings::with(&[(c"lock_timeout", timeout.as_c_str())], || {
-                names::lock_schemas(self.function, tables::NODE, steps.clone().map(|step| step.entry.oid))
-            })
-        });
-        match locked {
-            Ok(locked) => locked?,
-            Err(error) if is_in_use(&error) => {
-                let message = format!("could not lock the schemas within {}", self.patience.given().text());
-                return Err(Error::new(SqlState::LockNotAvailable, message)
-                    .detail("Another transaction has renamed or dropped one of them.")
-                    .hint("Try again when it has ended. Nothing has been changed.")
-                    .into());
-            }
-            Err(error) => error.rethrow(),
-        }
+        let refusal = || {
+            let message = format!("could not lock the schemas within {}", self.patience.given().text());
+            Error::new(SqlState::LockNotAvailable, message)
+                .detail("Another transaction has renamed or dropped one of them.")
+                .hint("Try again when it has ended. Nothing has been changed.")
+        };
+        within(self.patience.left(), refusal, || {
+            let sequences = steps.clone().map(|step| step.entry.oid);
+            Ok(names::lock_schemas(self.function, tables::NODE, sequences)?)
+        })?;
         let is_renamed =
             |step: &&Step| names::qualified_name(step.entry.oid).as_ref() != Some(&step.entry.name);
         match with_own_settings(|| steps.clone().find(is_renamed)) {

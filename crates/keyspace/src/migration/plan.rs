@@ -59,6 +59,22 @@ pub enum Runs {
     Procedure,
 }
 
+/// A statement that is run under locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// As SQL.
+    pub text: String,
+    /// The table whose owner has to run it, since PostgreSQL evaluates in it what the owner has written: checks, and
+    /// expressions of indexes.
+    pub as_owner_of: Option<u32>,
+}
+
+impl From<String> for Statement {
+    fn from(text: String) -> Self {
+        Self { text, as_owner_of: None }
+    }
+}
+
 /// A step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {

@@ -3,7 +3,9 @@
 use super::facts::{Column, Index, Table};
 use super::names::{literal, qualified, quoted};
 use super::phase::Phase;
-use super::plan::{self, Lock, Runs, Step, check_name, create_trigger_statements, drop_trigger_statements};
+use super::plan::{
+    self, Lock, Runs, Statement, Step, check_name, create_trigger_statements, drop_trigger_statements,
+};
 use super::scope::{Key, Member, Scope};
 use super::twin;
 
@@ -169,8 +171,8 @@ pub fn remove(scope: &Scope<'_>) -> Vec<String> {
 
 /// The statements that end a migration that is cut over, once all tables are locked: what is left is as if it had been
 /// made with such keys. Numbers that are kept are ordinary columns then, which nothing fills.
-pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
-    let mut statements = Vec::new();
+pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<Statement> {
+    let mut statements: Vec<String> = Vec::new();
     for (old, twin) in scope.foreign_keys() {
         if let (Some(_), Some(child)) = (twin, scope.facts.table(old.child)) {
             statements.push(drop_constraint(child, &old.name));
@@ -179,7 +181,7 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
     for member in &scope.members {
         statements.extend(drop_trigger_statements(member));
     }
-    let mut made = Vec::new();
+    let mut made: Vec<Statement> = Vec::new();
     for table in scope.tables() {
         let name = qualified(&table.schema, &table.name);
         for (index, twin) in index_pairs(scope, table) {
@@ -187,10 +189,18 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
                 statements.push(drop_constraint(table, &constraint.name));
                 let kind = if constraint.kind == "p" { "PRIMARY KEY" } else { "UNIQUE" };
                 let twin = quoted(&twin.name);
-                made.push(format!("ALTER TABLE {name} ADD CONSTRAINT {twin} {kind} USING INDEX {twin}"));
+                // Where a column of it may hold NULL, the planner looks whether a check rules that out.
+                made.push(evaluating(
+                    table,
+                    format!("ALTER TABLE {name} ADD CONSTRAINT {twin} {kind} USING INDEX {twin}"),
+                ));
             }
             if index.is_replica_identity {
-                made.push(format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {}", quoted(&twin.name)));
+                let twin = quoted(&twin.name);
+                made.push(evaluating(
+                    table,
+                    format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {twin}"),
+                ));
             }
         }
     }
@@ -205,16 +215,20 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
         if let (Some(old), Some(new)) = (name(member.number), member.shadow.and_then(name))
             && old != new
         {
-            made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old));
+            made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
         }
         // Unless somebody has given it one of its own meanwhile.
         if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(plan::is_our_comment)) {
             let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
-            made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()));
+            made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()).into());
         }
     }
-    statements.extend(made);
-    statements
+    statements.into_iter().map(Statement::from).chain(made).collect()
+}
+
+/// A statement in which PostgreSQL evaluates what the owner of the table has written.
+fn evaluating(table: &Table, text: String) -> Statement {
+    Statement { text, as_owner_of: Some(table.oid) }
 }
 
 /// What goes with the old columns at the end though nothing has taken its place, each in a few words; what can be kept

@@ -9,6 +9,7 @@ use super::facts::{
     Check, Code, Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Stranger,
     Table,
 };
+use super::plan::Statement;
 use super::{KeyOptions, Options, Phase, Runs, Scope, Target, names, plan, switch};
 use crate::SqlState;
 
@@ -126,6 +127,10 @@ fn statements(facts: &Facts, options: &Options, phase: Phase) -> Vec<String> {
     let plan = plan::plan(facts, options).unwrap();
     let steps = plan.steps.iter().filter(|step| step.phase == phase && !step.done);
     steps.flat_map(|step| step.statements.clone()).collect()
+}
+
+fn texts(statements: Vec<Statement>) -> Vec<String> {
+    statements.into_iter().map(|statement| statement.text).collect()
 }
 
 #[test]
@@ -264,7 +269,7 @@ fn the_end_is_what_a_person_would_have_written() {
     }
     options.cut_over = true;
     assert_eq!(
-        switch::finalize(&Scope::new(&facts, &options).unwrap(), false),
+        texts(switch::finalize(&Scope::new(&facts, &options).unwrap(), false)),
         [
             "ALTER TABLE shop.orders DROP CONSTRAINT orders_replaces_fkey_old",
             "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_old\"",
@@ -280,7 +285,7 @@ fn the_end_is_what_a_person_would_have_written() {
             "COMMENT ON COLUMN shop.\"Audit\".order_id IS NULL",
         ]
     );
-    let kept = switch::finalize(&Scope::new(&facts, &options).unwrap(), true);
+    let kept = texts(switch::finalize(&Scope::new(&facts, &options).unwrap(), true));
     assert!(!kept.iter().any(|statement| statement.contains("DROP COLUMN")));
     assert!(
         kept.contains(&"ALTER TABLE shop.orders ALTER COLUMN id_old DROP NOT NULL".to_owned()),
@@ -296,7 +301,7 @@ fn trap_m17_a_named_not_null_gets_the_name_of_the_old_one() {
     facts.tables[0].columns[3].not_null_constraint = Some("orders_id_new_not_null".to_owned());
     let renamed = "ALTER TABLE shop.orders RENAME CONSTRAINT orders_id_new_not_null TO orders_id_not_null";
     for keep_numbers in [false, true] {
-        let end = switch::finalize(&Scope::new(&facts, &options).unwrap(), keep_numbers);
+        let end = texts(switch::finalize(&Scope::new(&facts, &options).unwrap(), keep_numbers));
         let at = |what: &str| end.iter().position(|statement| statement == what);
         let gone = if keep_numbers { "ALTER COLUMN id DROP NOT NULL" } else { "DROP COLUMN id" };
         let gone = at(&format!("ALTER TABLE shop.orders {gone}")).unwrap();
