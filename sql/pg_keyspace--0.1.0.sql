@@ -1305,10 +1305,10 @@ CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
     AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
-    AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
+    AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
-'part of the view key_migration_progress: key_migration_phase() of a table that may be gone';
+'part of the view key_migration_progress: key_migration_phase() of a table that may be gone; NULL where it is locked';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
 'what migrating the key of a table would do, to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
@@ -1583,7 +1583,7 @@ GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 COMMENT ON VIEW @extschema@.key_migration_progress IS
 'how far each key migration of this database has come, with a row for each of its tables once their backfill has begun';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
-COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete; NULL while a table is locked by another session';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';
@@ -1746,8 +1746,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/sequences/status.rs
--- pg_keyspace::sequences::status::check_interleaved_sequences
+-- src/sequences/check.rs
+-- pg_keyspace::sequences::check::check_interleaved_sequences
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1782,8 +1782,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/sequences/status.rs
--- pg_keyspace::sequences::status::interleaved_sequences_status
+-- src/sequences/check.rs
+-- pg_keyspace::sequences::check::interleaved_sequences_status
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1832,6 +1832,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/planned.rs
 -- pg_keyspace::migration::planned::key_migration_phase
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/planned.rs
+-- pg_keyspace::migration::planned::key_migration_phase_at_once
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

@@ -46,7 +46,9 @@ columns AS (
         -- It has a name from PostgreSQL 18 on.
         'not_null_constraint', (SELECT n.conname FROM pg_constraint n WHERE n.conrelid = a.attrelid AND n.contype = 'n'
                                 AND n.conkey = ARRAY[a.attnum]),
-        'default', pg_get_expr(d.adbin, d.adrelid),
+        -- The depth of a longer one may be more than the stack bears; as SQL this is an error, never another default.
+        'default', CASE WHEN length(d.adbin::text) <= 262144 THEN pg_get_expr(d.adbin, d.adrelid)
+                        WHEN d.adbin IS NOT NULL THEN 'a default that is too long' END,
         'identity', a.attidentity,
         'generated', a.attgenerated,
         'null_thousandths', (s.stanullfrac * 1000)::bigint,

@@ -94,3 +94,17 @@ CREATE TABLE with_precision (id numeric(20, 0) DEFAULT nextval('numbered'), no o
 INSERT INTO with_precision VALUES (37, 12);
 SELECT in_use, restart, detail FROM setup_interleaved_sequences(2, sequences => '{numbered}', dry_run => true);
 DROP SCHEMA shop, "Back Office" CASCADE;
+
+-- A default whose depth is more than the stack bears, where it is read deeper in it than where it was made, keeps nobody else's
+-- sequences from being found.
+CREATE SCHEMA deep;
+CREATE SEQUENCE deep.s;
+DO $$
+BEGIN
+    EXECUTE 'CREATE TABLE deep.t (id bigint DEFAULT ' || repeat('(', 3000) || 'nextval(''deep.s'')' || repeat(' + 0)', 3000) || ')';
+END $$;
+SET max_stack_depth = '1MB';
+SELECT action, detail FROM setup_interleaved_sequences(2, schemas => '{deep}', dry_run => true);
+SELECT count(*) FROM interleaved_sequences WHERE sequence = 'deep.s'::regclass;
+RESET max_stack_depth;
+DROP SCHEMA deep CASCADE;

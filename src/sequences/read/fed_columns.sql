@@ -29,7 +29,9 @@ owned AS (
 ),
 -- Every default that names the sequence.
 defaults AS (
-    SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum::integer AS attribute, a.adbin::text AS expression
+    SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum::integer AS attribute,
+           -- Whatever is longer draws nothing that is known, and its depth may be more than the stack bears.
+           CASE WHEN length(a.adbin::text) <= 16384 THEN a.adbin::text ELSE '' END AS expression
     FROM pg_depend d
     JOIN pg_attrdef a ON a.oid = d.objid
     WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
