@@ -2,22 +2,23 @@
 //! it has come.
 
 use std::ffi::CStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use keyspace::migration::backfill::{self, Range, Windows};
+use keyspace::migration::backfill::{self as rows, Range, Windows};
 use keyspace::migration::facts::Table;
-use keyspace::migration::names::qualified;
 use keyspace::migration::{Facts, Options, Scope};
+use keyspace::sql::qualified;
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::advance::{Progress, Times, interval};
+use super::backfill_page::{self, Manner};
 use super::key_type::key_type;
 use super::referenced::{self, may_be_joined};
 use super::rights::check_is_owner;
-use super::rows::{self, Manner};
+use super::runner::{Runner, Times, interval};
 use super::search_path::explained;
-use super::stored::{self, Pace, TABLE};
+use super::state::{self, Pace, TABLE};
 use crate::encoding::to_server;
 use crate::fault;
 use crate::server::as_owner::as_owner;
@@ -33,8 +34,33 @@ const WHOLE_TRIES: u32 = 3;
 /// After which part of a table VACUUM is due.
 const VACUUM_PART: i64 = 10;
 
+/// What has become of a batch.
+pub(super) enum Outcome {
+    /// Rows were written, or looked at, and there are more.
+    Written,
+    /// There are no more.
+    Complete(Times),
+    /// Somebody is in the way, and the next batch tries again.
+    Waits,
+    /// It could not be done.
+    Failed(Box<CaughtError>),
+}
+
+/// A batch that has been tried.
+pub(super) struct Batch {
+    /// How many pages it has got on.
+    pub(super) pages: i64,
+    pub(super) outcome: Outcome,
+}
+
+impl Batch {
+    const fn of(outcome: Outcome) -> Self {
+        Self { pages: 0, outcome }
+    }
+}
+
 /// The backfill of a table, kept from one batch to the next.
-pub(super) struct Filling {
+pub(super) struct Backfill {
     facts: Facts,
     options: Options,
     table: pg_sys::Oid,
@@ -79,7 +105,7 @@ enum Work {
     Done,
 }
 
-impl Filling {
+impl Backfill {
     pub(super) fn new(facts: &Facts, options: &Options, table: pg_sys::Oid) -> Self {
         let found = facts.table(table.to_u32());
         Self {
@@ -105,16 +131,21 @@ impl Filling {
         notice!("{}: {percent} % of the pages, {} rows filled by this call", self.name, self.rows);
     }
 
-    /// Fills the next pages. Whether there are more.
+    /// The table.
+    pub(super) const fn table(&self) -> pg_sys::Oid {
+        self.table
+    }
+
+    /// Fills the next pages.
     ///
     /// # Errors
     /// Those of SPI itself.
     pub(super) fn batch(
         &mut self,
-        progress: &mut Progress,
+        runner: &Runner,
         pace: &Pace,
         left: Option<i64>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Batch, Failure> {
         let timeout = pace.unnoticed_timeout();
         let wanted: [(&CStr, &CStr); 5] = [
             (c"lock_timeout", timeout.as_c_str()),
@@ -126,7 +157,7 @@ impl Filling {
             // An error instead of rows that a policy hides.
             (c"row_security", c"off"),
         ];
-        let (tries, began) = (progress.tries, Instant::now());
+        let (tries, began) = (runner.tries, Instant::now());
         let done = attempt(|| -> Result<_, Failure> {
             settings::with(&wanted, || {
                 // Keeps VACUUM FULL and its like away until the position is saved.
@@ -136,10 +167,10 @@ impl Filling {
                 let owner = relation_owner(self.table);
                 check_is_owner(self.table, owner)?;
                 Spi::run("SET CONSTRAINTS ALL IMMEDIATE")?;
-                let position = self.position(progress)?;
+                let position = self.position(runner)?;
                 let work = self.next(&position, pace.batch_pages, left, tries);
                 let (work, rows) =
-                    as_owner(owner, || self.fill(progress.function, work, !pace.pause.is_zero()))?;
+                    as_owner(owner, || self.fill(runner.function, work, !pace.pause.is_zero()))?;
                 // SAFETY: the number of this transaction, or of the part of it that an error would undo.
                 Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
@@ -150,11 +181,11 @@ impl Filling {
                 self.windows.forget();
                 let since = self.waits_since.unwrap_or(began);
                 self.waits_since = (is_in_use(&error) && !pace.is_over(since)).then_some(since);
-                if self.waits_since.is_some() {
-                    return Ok(true);
-                }
-                progress.failed(pace, explained(error, self.table))?;
-                return Ok(true);
+                return Ok(Batch::of(if self.waits_since.is_some() {
+                    Outcome::Waits
+                } else {
+                    Outcome::Failed(explained(error, self.table))
+                }));
             }
         };
         self.waits_since = None;
@@ -166,20 +197,24 @@ impl Filling {
         }
         fault::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
-        self.save(progress, work, rows, began)?;
-        progress.succeeded()?;
-        progress.pages += self.page - was_at;
+        self.save(runner, work, rows, began)?;
         self.tell_of_vacuum(was_at);
         fault::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
-        Ok(!matches!(work, Work::Done))
+        let outcome = if matches!(work, Work::Done) {
+            notice!("{}: rows from before are filled", self.name);
+            Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
+        } else {
+            Outcome::Written
+        };
+        Ok(Batch { pages: self.page - was_at, outcome })
     }
 
     fn next(&mut self, position: &Position, batch: i64, left: Option<i64>, tries: u32) -> Work {
         (self.page, self.pages) = (position.page, position.pages);
         // What one batch holds is not cut up.
         let is_cut = !self.by_queries && position.pages > batch;
-        let size = if is_cut { batch.saturating_mul(backfill::PARTS) } else { batch };
+        let size = if is_cut { batch.saturating_mul(rows::PARTS) } else { batch };
         let table = self.table;
         let window = self
             .windows
@@ -198,8 +233,9 @@ impl Filling {
         let scope = Scope::new(&self.facts, &self.options)?;
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
         let key_type = key_type(self.options.target, function);
-        let rows =
-            |range, all, waits| rows::fill(&scope, table, range, Manner { all, waits, gives_way }, key_type);
+        let rows = |range, all, waits| {
+            backfill_page::fill(&scope, table, range, Manner { all, waits, gives_way }, key_type)
+        };
         Ok(match work {
             Work::Done => (work, 0),
             Work::Unlocked(range) => (work, update(&scope, table, range, true, key_type)?),
@@ -226,15 +262,15 @@ impl Filling {
 
     /// Where the backfill stands. It begins anew where the table has been written to another file, since its rows
     /// have moved (trap M5); those that are filled are passed by quickly.
-    fn position(&mut self, progress: &Progress) -> Result<Position, Failure> {
+    fn position(&mut self, runner: &Runner) -> Result<Position, Failure> {
         let query = "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
                     pg_relation_size($4) / current_setting('block_size')::bigint, \
                     EXISTS (SELECT FROM pg_replication_origin) \
              FROM (SELECT) AS one LEFT JOIN {} AS t ON {own} AND t.relation = $4 \
              LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true";
-        let arguments = stored::arguments(progress.relation, [self.table.into()]);
+        let arguments = state::arguments(runner.relation, [self.table.into()]);
         let (known, file, pages, is_replicated) =
-            self.asked.select(&stored::own(query), TABLE, progress.function, &arguments, |rows| {
+            self.asked.select(&state::own(query), TABLE, runner.function, &arguments, |rows| {
                 let row = rows.first();
                 let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
                 let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
@@ -262,13 +298,13 @@ impl Filling {
                 if known.is_some() {
                     notice!("{} has been rewritten, so the backfill begins anew", self.name);
                 }
-                stored::write(
+                state::write(
                     "INSERT INTO {} AS t (system_identifier, database, migration, relation, file, page, pages) \
                      VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
                      SET file = EXCLUDED.file, page = 0, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL",
                     TABLE,
-                    progress.function,
-                    progress.relation,
+                    runner.function,
+                    runner.relation,
                     [self.table.into(), file.into(), pages.into()],
                 )?;
                 Ok(Position { file, page: 0, pages, behind: None })
@@ -276,13 +312,7 @@ impl Filling {
         }
     }
 
-    fn save(
-        &mut self,
-        progress: &mut Progress,
-        work: Work,
-        rows: usize,
-        began: Instant,
-    ) -> Result<(), Failure> {
+    fn save(&mut self, runner: &Runner, work: Work, rows: usize, began: Instant) -> Result<(), Failure> {
         let (behind, operator) = match work {
             Work::Part(_) | Work::Rest(_) | Work::Again | Work::Done => (None, "+"),
             Work::Unlocked(range) => (Some(range), "+"),
@@ -295,8 +325,8 @@ impl Filling {
              WHERE {own} AND relation = $4 AND $3 = migration"
             .replace("_ CASE", &format!("{operator} CASE"));
         let is_done = matches!(work, Work::Done);
-        let arguments = stored::arguments(
-            progress.relation,
+        let arguments = state::arguments(
+            runner.relation,
             [
                 self.table.into(),
                 self.page.into(),
@@ -308,12 +338,7 @@ impl Filling {
                 is_done.into(),
             ],
         );
-        self.saved.write(&stored::own(&update), TABLE, progress.function, &arguments)?;
-        if is_done {
-            let times = Times { began, waited: std::time::Duration::ZERO, held: std::time::Duration::ZERO };
-            progress.log(Some(self.table), "rows from before are filled", &[], times)?;
-            notice!("{}: rows from before are filled", self.name);
-        }
+        self.saved.write(&state::own(&update), TABLE, runner.function, &arguments)?;
         Ok(())
     }
 
@@ -340,7 +365,7 @@ fn update(
     let (mut given, mut keys) = (Vec::new(), Vec::new());
     let referring = scope.members_of(table.oid).filter(|member| !member.is_key);
     for member in referring.filter(|member| !may_be_joined(scope, member)) {
-        let query = to_server(&backfill::numbers(member, &range.condition()));
+        let query = to_server(&rows::numbers(member, &range.condition()));
         let numbers: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
             client.select(query.as_c_str(), None, &[])?.map(|row| row.get::<i64>(1)).collect()
         })?
@@ -351,9 +376,9 @@ fn update(
         keys.push(referenced::keys(scope, member, key_type, &numbers)?);
     }
     let statement = if is_unlocked {
-        backfill::unlocked_statement(scope, table, range, &given)
+        rows::unlocked_statement(scope, table, range, &given)
     } else {
-        backfill::statement(scope, table, &range.condition(), &given)
+        rows::statement(scope, table, &range.condition(), &given)
     };
     let statement = to_server(&statement);
     let keys: Vec<_> = keys.into_iter().map(Into::into).collect();

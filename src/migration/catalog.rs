@@ -3,9 +3,9 @@
 use std::cell::OnceCell;
 
 use keyspace::migration::facts::{Facts, Reference, Table};
-use keyspace::migration::names::{qualified, quoted};
 use keyspace::migration::scope::Member;
 use keyspace::migration::{KeyOptions, Options, Scope, warnings};
+use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;

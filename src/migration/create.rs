@@ -1,17 +1,17 @@
 //! What begins a migration, and what changes how it goes on.
 
 use keyspace::migration::facts::Reference;
-use keyspace::migration::names::qualified;
 use keyspace::migration::scope::{Key, Member};
 use keyspace::migration::{Scope, plan};
+use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, PgRelation};
 
-use super::planned::{Arguments, KeyArguments, fresh, names};
-use super::stored::{self, COLUMN, KEY, MIGRATION, Migration};
+use super::plan::{Arguments, KeyArguments, fresh, names};
+use super::state::{self, COLUMN, KEY, MIGRATION, Migration};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::fault;
@@ -54,7 +54,7 @@ fn key_migration_create(
 
 fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
     check_transaction(c"key_migration_create()")?;
-    stored::check_may_write()?;
+    state::check_may_write()?;
     let options = arguments.options(relation)?;
     refuse_migrated(function, relation)?;
     let (facts, options) = fresh(function, options, &[])?;
@@ -64,9 +64,9 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
     }
     let scope = Scope::new(&facts, &options)?;
     // Those of tables that were dropped are nobody's.
-    stored::remove_dropped(function)?;
-    stored::remove(function, relation)?;
-    stored::write(
+    state::remove_dropped(function)?;
+    state::remove(function, relation)?;
+    state::write(
         "INSERT INTO {} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
                          batch_pages, pause, lock_timeout, retries) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '0', '100 ms', 50)",
@@ -96,8 +96,8 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
 /// # Errors
 /// 55000 where it is.
 fn refuse_migrated(function: pg_sys::Oid, table: pg_sys::Oid) -> Result<(), Failure> {
-    let migration = stored::migration_of(function, table)?;
-    if stored::load(function, migration)?.is_some_and(|migration| !migration.is_finalized) {
+    let migration = state::migration_of(function, table)?;
+    if state::load(function, migration)?.is_some_and(|migration| !migration.is_finalized) {
         let message = format!("the key of table {} is being migrated already", relation_name(table));
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .hint("Go on with it, or CALL key_migration_rollback() first.");
@@ -121,7 +121,7 @@ fn reference(member: &Member<'_>) -> Reference {
 /// Remembers a key.
 fn keep_key(function: pg_sys::Oid, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
     let include: Vec<ServerText> = key.options.include.iter().cloned().map(ServerText).collect();
-    stored::write(
+    state::write(
         "INSERT INTO {} AS k (system_identifier, database, migration, relation, number, key_attribute, \
                               timestamp_attribute, salt, include_columns) \
          SELECT $1, $2, $3, $4, COALESCE((SELECT max(o.number) FROM {} AS o WHERE {own} AND o.migration = $3), 0) + 1, \
@@ -150,8 +150,8 @@ fn keep(
     let table_oid = pg_sys::Oid::from(column.table);
     let other = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
                  AND c.relation OPERATOR(pg_catalog.=) $4";
-    let arguments = stored::arguments(migration, [table_oid.into()]);
-    let other = stored::select(other, COLUMN, function, &arguments, |mut rows| {
+    let arguments = state::arguments(migration, [table_oid.into()]);
+    let other = state::select(other, COLUMN, function, &arguments, |mut rows| {
         rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
     })?;
     if let Some(other) = other {
@@ -164,7 +164,7 @@ fn keep(
             )
             .into());
     }
-    stored::write(
+    state::write(
         "INSERT INTO {} AS c (system_identifier, database, migration, relation, attribute, declared, key_relation) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
@@ -223,7 +223,7 @@ fn add_key(
     }
     for member in scope.members.iter().filter(|member| member.key == table.to_u32()) {
         keep(function, migration.relation, &reference(member), &member.table_sql())?;
-        stored::begin_again(function, migration.relation, pg_sys::Oid::from(member.table.oid))?;
+        state::begin_again(function, migration.relation, pg_sys::Oid::from(member.table.oid))?;
     }
     Ok(())
 }
@@ -238,8 +238,8 @@ fn to_be_added_to(
     relation: pg_sys::Oid,
 ) -> Result<Migration, Failure> {
     check_transaction(name)?;
-    stored::check_may_write()?;
-    let migration = stored::existing(function, stored::migration_of(function, relation)?)?;
+    state::check_may_write()?;
+    let migration = state::existing(function, state::migration_of(function, relation)?)?;
     if migration.options.cut_over {
         let message = "nothing can be added to a key migration after the cut-over";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -316,7 +316,7 @@ fn add(
         let table = facts.table(reference.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
         keep(function, migration.relation, reference, &name)?;
-        stored::begin_again(function, migration.relation, pg_sys::Oid::from(reference.table))?;
+        state::begin_again(function, migration.relation, pg_sys::Oid::from(reference.table))?;
     }
     Ok(())
 }
@@ -356,10 +356,10 @@ fn key_migration_set(
     or_raise(check_range("pause", milliseconds(&pause), 0, 3_600_000, " ms"));
     or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
-        stored::check_may_write()?;
-        let relation = stored::migration_of(function, relation)?;
-        let _: Migration = stored::existing(function, relation)?;
-        stored::write(
+        state::check_may_write()?;
+        let relation = state::migration_of(function, relation)?;
+        let _: Migration = state::existing(function, relation)?;
+        state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \
                            lock_timeout = COALESCE($6, lock_timeout), retries = COALESCE($7, retries), \
                            paused = COALESCE($8, paused) \

@@ -2,31 +2,32 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`catalog`], [`stored`] | what the catalogs tell, and what is stored beside them |
-//! | [`planned`] | `key_migration_plan` and `key_migration_statements` |
+//! | [`catalog`], [`state`] | what the catalogs tell, and what is stored beside them |
+//! | [`plan`] | `key_migration_plan` and `key_migration_statements` |
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`] | what begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
-//! | [`trigger`], [`arguments`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
-//! | [`advance`], [`backfill`], [`verify`], [`switch`] | the transactions of the procedures |
-//! | [`rows`], [`entries`] | what a batch writes: rows, and their entries in indexes |
+//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
+//! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
+//! | [`backfill_page`], [`writer`] | what a batch writes: rows, and their entries in indexes |
 
-mod advance;
-mod arguments;
 mod backfill;
+mod backfill_page;
 mod catalog;
 mod create;
+mod cutover;
 mod derive;
 mod key_type;
 mod lookup;
-mod planned;
+mod plan;
+mod procedures;
 mod referenced;
 mod rights;
-mod rows;
+mod runner;
 mod search_path;
-mod stored;
-mod switch;
+mod state;
 mod trigger;
+mod trigger_arguments;
 mod tuple;
 mod usage;
 mod verify;

@@ -9,11 +9,11 @@ use std::ffi::{CStr, c_void};
 use keyspace::{Error, SqlState};
 use pgrx::{pg_guard, pg_sys};
 
-use super::arguments::{Arguments, is_known};
 use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
 use super::rights::{LookedAt, check_may_look_up, check_may_name};
+use super::trigger_arguments::{Arguments, is_known};
 use super::tuple::{Column, Role, Unfit, Value};
 use super::writer::Writer;
 use crate::encoding::from_server;

@@ -4,7 +4,7 @@ use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-use super::stored;
+use super::state;
 use crate::error::or_raise;
 use crate::server::call::{null, running};
 
@@ -21,7 +21,7 @@ fn key_migration_columns(
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
     let found =
-        stored::migration_of(function, relation).and_then(|relation| stored::existing(function, relation));
+        state::migration_of(function, relation).and_then(|relation| state::existing(function, relation));
     match found {
         Ok(migration) => {
             let keys = migration.options.keys.iter().filter_map(|key| Some((key.table, key.column?)));

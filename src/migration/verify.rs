@@ -14,7 +14,7 @@ use super::catalog::in_time;
 use super::key_type::key_type;
 use super::referenced::{self, Compared, may_be_joined};
 use super::rights::check_may_read;
-use super::stored::{self, MIGRATION, Migration};
+use super::state::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use crate::fault;
@@ -69,8 +69,8 @@ fn key_migration_verify(
 > {
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let function = running(fcinfo);
-    let found = stored::migration_of(function, relation)
-        .and_then(|relation| stored::existing(function, relation))
+    let found = state::migration_of(function, relation)
+        .and_then(|relation| state::existing(function, relation))
         .and_then(|migration| compare(function, &migration, verify::checks));
     match found {
         Ok(found) => TableIterator::new(found.into_iter().map(|found| {
@@ -207,7 +207,7 @@ pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(
             notice!("{} of {} in table {table}: {}", found.check.name, found.check.column, found.rows);
         }
     }
-    stored::write(
+    state::write(
         "UPDATE {} SET verified_at = clock_timestamp() WHERE {own} AND relation = $3",
         MIGRATION,
         function,

@@ -5,6 +5,7 @@ pub mod error;
 pub mod keys;
 pub mod migration;
 pub mod sequences;
+pub mod sql;
 pub mod versions;
 
 pub use error::{Error, SqlState};

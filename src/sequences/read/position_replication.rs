@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
 
-use keyspace::migration::names::quoted;
 use keyspace::sequences::Carrier;
+use keyspace::sql::quoted;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;

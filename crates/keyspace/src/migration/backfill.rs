@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use super::facts::Table;
-use super::names::{literal, qualified, quoted};
 use super::scope::{Key, Member, Scope};
+use crate::sql::{literal, qualified, quoted};
 
 /// One more than the greatest number of a page.
 const PAGES: i64 = 1 << 32;

@@ -9,36 +9,39 @@
 //! | [`facts`] | tables, columns, indexes, foreign keys and triggers as the catalogs have them |
 //! | [`options`] | what a migration was told |
 //! | [`phase`] | the phases, in their order |
-//! | [`names`] | names in SQL, and names of what a migration adds |
+//! | [`names`] | names of what a migration adds |
 //! | [`scope`] | which columns are part of a migration, and what keeps them from being |
 //! | [`warnings`] | what a person should know before the first step |
-//! | [`plan`] | the steps of each phase |
-//! | [`twin`] | the index on the new column for each index on the old one |
+//! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
+//! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | [`verify`] | what is compared before a cut-over |
-//! | [`switch`] | cut-over, the way back, and the end |
-//! | [`view`] | the cut-over by views, and from there to names |
+//! | [`cutover`] | cut-over, the way back, and the end |
+//! | [`cutover_view`] | the cut-over by views, and from there to names |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 
 pub mod backfill;
+pub mod cutover;
+pub mod cutover_view;
 pub mod derive;
 pub mod facts;
 pub mod names;
 pub mod options;
 pub mod phase;
 pub mod plan;
+pub mod replacement_index;
 pub mod scope;
-pub mod switch;
+pub mod step;
 #[cfg(test)]
 mod tests;
-pub mod twin;
+pub mod triggers;
 pub mod verify;
-pub mod view;
 pub mod warnings;
 
 pub use facts::Facts;
 pub use options::{KeyOptions, Options, Target};
 pub use phase::Phase;
-pub use plan::{Plan, Runs, Step};
+pub use plan::Plan;
 pub use scope::Scope;
+pub use step::{Runs, Step};
 pub use warnings::{Severity, Warning};

@@ -1,15 +1,19 @@
 //! The steps of a migration, in order, each with what it costs and whether it is done.
 
 use super::backfill;
-use super::facts::{Facts, ForeignKey, Index, Table, Trigger};
-use super::names::{literal, qualified, quoted};
+use super::cutover;
+use super::facts::{Facts, ForeignKey, Index, Table};
+use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
+use super::replacement_index::{self, Twin};
 use super::scope::{Member, Scope};
-use super::switch;
-use super::twin::{self, Twin};
+use super::scope::{check_name, foreign_key_name};
+use super::step::{Lock, Runs, Step};
+use super::triggers::trigger_statements_of;
 use super::warnings::{self, Warning};
 use crate::error::Error;
+use crate::sql::{literal, qualified, quoted};
 
 /// Of 8 kB, as nearly every server has them.
 const PAGE: i64 = 8_192;
@@ -17,93 +21,6 @@ const PAGE: i64 = 8_192;
 const ENTRY: i64 = 36;
 /// What a row grows by.
 const KEY: i64 = 16;
-
-/// A lock on a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lock {
-    /// Keeps out nothing but what rebuilds or drops the table.
-    AccessShare,
-    /// What every writer takes.
-    RowExclusive,
-    /// Lets writers pass.
-    ShareUpdateExclusive,
-    /// Keeps writers out.
-    ShareRowExclusive,
-    /// Keeps readers out, too.
-    AccessExclusive,
-}
-
-impl Lock {
-    /// Its name in SQL.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AccessShare => "ACCESS SHARE",
-            Self::RowExclusive => "ROW EXCLUSIVE",
-            Self::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
-            Self::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
-            Self::AccessExclusive => "ACCESS EXCLUSIVE",
-        }
-    }
-}
-
-/// Who runs a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs {
-    /// `key_migration_advance`, in one transaction.
-    Advance,
-    /// `key_migration_advance`, in many.
-    Batches,
-    /// The client, as a statement of its own: PostgreSQL takes it from nobody else (trap M12).
-    Client,
-    /// A procedure that is called for this alone.
-    Procedure,
-}
-
-/// A statement that is run under locks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Statement {
-    /// As SQL.
-    pub text: String,
-    /// The table whose owner has to run it, since PostgreSQL evaluates in it what the owner has written: checks, and
-    /// expressions of indexes.
-    pub as_owner_of: Option<u32>,
-}
-
-impl From<String> for Statement {
-    fn from(text: String) -> Self {
-        Self { text, as_owner_of: None }
-    }
-}
-
-/// A step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The phase that it is part of.
-    pub phase: Phase,
-    /// The table; 0 where it is about all of them.
-    pub table: u32,
-    /// A few words.
-    pub action: String,
-    /// The statements, which one transaction holds.
-    pub statements: Vec<String>,
-    /// The strongest lock that it takes.
-    pub lock: Option<Lock>,
-    /// About how many rows it reads or writes.
-    pub rows: i64,
-    /// About how many bytes it writes.
-    pub bytes: i64,
-    /// Who runs it.
-    pub runs: Runs,
-    /// Whether it is done.
-    pub done: bool,
-    /// What to mind.
-    pub detail: String,
-    /// Whether PostgreSQL evaluates expressions of the table's owner in it: of checks, and of the indexes of a table that
-    /// it queries.
-    pub evaluates: bool,
-    /// Another table whose names it uses, and the lock that keeps them, and what the planner evaluates of it, as they are.
-    pub other: Option<(u32, Lock)>,
-}
 
 /// All steps.
 #[derive(Clone, Debug)]
@@ -159,45 +76,8 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
             _ => true,
         };
     }
-    switch::steps(&scope, &mut steps);
+    cutover::steps(&scope, &mut steps);
     Ok(Plan { warnings, steps })
-}
-
-impl Step {
-    pub(super) fn new(
-        phase: Phase,
-        table: &Table,
-        action: impl Into<String>,
-        statements: Vec<String>,
-    ) -> Self {
-        Self {
-            phase,
-            table: table.oid,
-            action: action.into(),
-            statements,
-            lock: None,
-            rows: 0,
-            bytes: 0,
-            runs: Runs::Advance,
-            done: false,
-            detail: String::new(),
-            evaluates: false,
-            other: None,
-        }
-    }
-
-    /// Whether another plan has the same step, so that its statements mean what they meant.
-    pub fn is_same(&self, other: &Self) -> bool {
-        (self.phase, self.table, &self.statements) == (other.phase, other.table, &other.statements)
-    }
-}
-
-/// How the comment on a new column ends.
-const COMMENT: &str = " of a key migration; filled by triggers";
-
-/// Whether a comment is that of a migration.
-pub(super) fn is_our_comment(comment: &str) -> bool {
-    comment.ends_with(COMMENT)
 }
 
 /// Columns and triggers, table by table: there are both, or neither, and writers wait once. Where a table refers to a
@@ -267,137 +147,6 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Ste
     step
 }
 
-/// The statements that give columns their triggers.
-fn trigger_statements_of<'a>(
-    scope: &Scope<'_>,
-    members: impl Iterator<Item = &'a Member<'a>>,
-) -> Vec<String> {
-    members.flat_map(|member| trigger_statements(scope, member, scope.options.cut_over)).collect()
-}
-
-/// A trigger that a column is to have.
-struct Wanted {
-    name: String,
-    /// `tgtype`.
-    kind: i16,
-    /// `tgenabled`.
-    enabled: &'static str,
-    function: &'static str,
-    arguments: Vec<String>,
-}
-
-/// The triggers of a column.
-///
-/// BEFORE INSERT fires for rows that replication brings, too; BEFORE UPDATE does not (trap M24), and neither is
-/// `UPDATE OF`, since other triggers may have changed the row before. Their names come after all others in ASCII, so
-/// that they see what those have made of the row. The third is for rows that refer to one that comes later in the
-/// same transaction.
-fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
-    let key = scope.key_of(member);
-    let mut arguments = vec![
-        member.table.oid.to_string(),
-        if key_leads { "key" } else { "number" }.to_owned(),
-        scope.options.target.name().to_owned(),
-        key.options.salt.clone(),
-        member.number.number.to_string(),
-        member.shadow_number.to_string(),
-    ];
-    if !member.is_key {
-        arguments.extend([
-            key.column.table.oid.to_string(),
-            key.column.number.number.to_string(),
-            key.column.shadow_number.to_string(),
-        ]);
-    }
-    arguments.push(key.timestamp.number.to_string());
-    let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
-    let wanted = |event: &str, kind, enabled, function| Wanted {
-        name: format!("~key_migration_{event}_{}", member.number.number),
-        kind,
-        enabled,
-        function,
-        arguments: arguments.clone(),
-    };
-    let mut triggers = vec![
-        wanted("insert", ROW | BEFORE | INSERT, "A", function),
-        wanted("update", ROW | BEFORE | UPDATE, "O", function),
-    ];
-    if !member.is_key {
-        triggers.push(wanted("late", ROW | INSERT | UPDATE, "O", "key_migration_late"));
-    }
-    triggers
-}
-
-/// The bits of `tgtype`.
-const ROW: i16 = 1;
-const BEFORE: i16 = 2;
-const INSERT: i16 = 4;
-const UPDATE: i16 = 16;
-
-/// The statements that make the triggers of a column what they have to be; none where they are.
-pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
-    let wanted = triggers(scope, member, key_leads);
-    let is_right = |wanted: &Wanted| {
-        member.table.triggers.iter().any(|trigger: &Trigger| {
-            trigger.is_ours
-                && trigger.name == wanted.name
-                && trigger.kind == wanted.kind
-                && trigger.enabled == wanted.enabled
-                && trigger.columns.is_empty()
-                && trigger.arguments == wanted.arguments
-        })
-    };
-    if wanted.iter().all(is_right) {
-        return Vec::new();
-    }
-    let mut statements = drop_trigger_statements(member);
-    statements.extend(create_trigger_statements(scope, member, key_leads));
-    statements
-}
-
-/// The statements that create the triggers of a column, once the columns have the names that go with what leads.
-pub(super) fn create_trigger_statements(
-    scope: &Scope<'_>,
-    member: &Member<'_>,
-    key_leads: bool,
-) -> Vec<String> {
-    let table = member.table_sql();
-    let (number, key) = switch::names(scope, member, key_leads);
-    let (leader, follower) = if key_leads { (key, number) } else { (number, key) };
-    let mut statements = Vec::new();
-    for wanted in triggers(scope, member, key_leads) {
-        let name = quoted(&wanted.name);
-        let arguments: Vec<String> = wanted.arguments.iter().map(|argument| literal(argument)).collect();
-        let call = format!("{}.{}({})", scope.facts.internal_schema, wanted.function, arguments.join(", "));
-        statements.push(if wanted.kind & BEFORE == 0 {
-            format!(
-                "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
-                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL) EXECUTE FUNCTION {call}",
-                quoted(&follower),
-                quoted(&leader)
-            )
-        } else {
-            let event = if wanted.kind & INSERT != 0 { "INSERT" } else { "UPDATE" };
-            format!("CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {call}")
-        });
-        if wanted.enabled == "A" {
-            statements.push(format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"));
-        }
-    }
-    statements
-}
-
-/// The statements that drop what triggers a column has.
-pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
-    let end = format!("_{}", member.number.number);
-    let is_of_column = |trigger: &&Trigger| {
-        trigger.is_ours && trigger.name.starts_with("~key_migration_") && trigger.name.ends_with(&end)
-    };
-    let statement =
-        |trigger: &Trigger| format!("DROP TRIGGER {} ON {}", quoted(&trigger.name), member.table_sql());
-    member.table.triggers.iter().filter(is_of_column).map(statement).collect()
-}
-
 fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let example = backfill::Range { from: 0, to: 128 };
     let statement = backfill::statement(scope, table, &example.condition(), &[]);
@@ -426,10 +175,10 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut Vec<Warning>) {
     let indexes: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     for index in indexes {
-        match twin::twin(scope, table, index) {
+        match replacement_index::twin(scope, table, index) {
             Twin::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
             Twin::Create { name, statement } => {
-                let existing = twin::existing(scope, table, index);
+                let existing = replacement_index::existing(scope, table, index);
                 let done = existing.is_some_and(|twin| twin.is_valid);
                 if existing.is_some_and(|twin| !twin.is_valid) {
                     let drop = format!("DROP INDEX CONCURRENTLY {}", qualified(&table.schema, &name));
@@ -456,12 +205,6 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut
             }
         }
     }
-}
-
-/// The name of the check that spares NOT NULL a scan under a lock.
-pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
-    let base = format!("{}_{}", member.table.name, member.number.name);
-    super::names::suffixed(&base, &format!("{}_filled", scope.options.new_suffix))
 }
 
 /// NOT NULL, by way of a check that is validated without keeping writers out.
@@ -512,11 +255,6 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
         }
         steps.extend([add, validate, set]);
     }
-}
-
-/// The name of the foreign key that another gets a twin by.
-pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
-    scope.options.new_name(&key.name)
 }
 
 fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {

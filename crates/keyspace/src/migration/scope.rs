@@ -1,9 +1,10 @@
 //! Which columns are part of a migration, and what keeps them from being.
 
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
-use super::names::{qualified, quoted};
+use super::names;
 use super::options::{KeyOptions, Options};
 use crate::error::{Error, SqlState};
+use crate::sql::{qualified, quoted};
 
 /// The columns of a migration, found in the catalogs.
 #[derive(Clone, Debug)]
@@ -392,4 +393,33 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
             .hint("Move its rows to an ordinary table, or migrate it by hand."),
         _ => Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table")),
     }
+}
+
+/// The name of the check that spares NOT NULL a scan under a lock.
+pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
+    let base = format!("{}_{}", member.table.name, member.number.name);
+    names::suffixed(&base, &format!("{}_filled", scope.options.new_suffix))
+}
+
+/// The name of the foreign key that another gets a twin by.
+pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
+    scope.options.new_name(&key.name)
+}
+
+/// What the columns of numbers and of keys are called when this one leads.
+pub(super) fn column_names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
+    let (number, key) = (member.number.name.clone(), member.shadow_name.clone());
+    if !scope.options.views.is_empty() {
+        return (number, key);
+    }
+    match (scope.options.cut_over, key_leads) {
+        (false, true) => (scope.options.old_name(&number), number),
+        (true, false) => (key.clone(), scope.options.new_name(&key)),
+        _ => (number, key),
+    }
+}
+
+/// The names that the cut-over gives to old columns; none must be taken.
+pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
+    scope.options.old_name(&member.number.name)
 }

@@ -9,8 +9,8 @@ use super::facts::{
     Check, Code, Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Stranger,
     Table,
 };
-use super::plan::Statement;
-use super::{KeyOptions, Options, Phase, Runs, Scope, Target, names, plan, switch};
+use super::step::{Lock, Statement, Step};
+use super::{KeyOptions, Options, Phase, Runs, Scope, Target, cutover, names, plan};
 use crate::SqlState;
 
 const ORDERS: u32 = 10;
@@ -237,7 +237,7 @@ fn trap_m12_an_invalid_index_is_dropped_and_built_again() {
 fn cut_over_and_back_leave_the_names_as_they_were() {
     let (before, mut options) = verified();
     let mut facts = before.clone();
-    for statement in switch::cut_over(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cutover::cut_over(&Scope::new(&facts, &options).unwrap()) {
         apply_rename(&mut facts, &statement);
     }
     let orders: Vec<&str> = facts.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
@@ -255,7 +255,7 @@ fn cut_over_and_back_leave_the_names_as_they_were() {
         ]
     );
     options.cut_over = true;
-    for statement in switch::take_back(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cutover::take_back(&Scope::new(&facts, &options).unwrap()) {
         apply_rename(&mut facts, &statement);
     }
     assert_eq!(facts, before);
@@ -264,12 +264,12 @@ fn cut_over_and_back_leave_the_names_as_they_were() {
 #[test]
 fn the_end_is_what_a_person_would_have_written() {
     let (mut facts, mut options) = verified();
-    for statement in switch::cut_over(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cutover::cut_over(&Scope::new(&facts, &options).unwrap()) {
         apply_rename(&mut facts, &statement);
     }
     options.cut_over = true;
     assert_eq!(
-        texts(switch::finalize(&Scope::new(&facts, &options).unwrap(), false)),
+        texts(cutover::finalize(&Scope::new(&facts, &options).unwrap(), false)),
         [
             "ALTER TABLE shop.orders DROP CONSTRAINT orders_replaces_fkey_old",
             "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_old\"",
@@ -285,7 +285,7 @@ fn the_end_is_what_a_person_would_have_written() {
             "COMMENT ON COLUMN shop.\"Audit\".order_id IS NULL",
         ]
     );
-    let kept = texts(switch::finalize(&Scope::new(&facts, &options).unwrap(), true));
+    let kept = texts(cutover::finalize(&Scope::new(&facts, &options).unwrap(), true));
     assert!(!kept.iter().any(|statement| statement.contains("DROP COLUMN")));
     assert!(
         kept.contains(&"ALTER TABLE shop.orders ALTER COLUMN id_old DROP NOT NULL".to_owned()),
@@ -301,7 +301,7 @@ fn trap_m17_a_named_not_null_gets_the_name_of_the_old_one() {
     facts.tables[0].columns[3].not_null_constraint = Some("orders_id_new_not_null".to_owned());
     let renamed = "ALTER TABLE shop.orders RENAME CONSTRAINT orders_id_new_not_null TO orders_id_not_null";
     for keep_numbers in [false, true] {
-        let end = texts(switch::finalize(&Scope::new(&facts, &options).unwrap(), keep_numbers));
+        let end = texts(cutover::finalize(&Scope::new(&facts, &options).unwrap(), keep_numbers));
         let at = |what: &str| end.iter().position(|statement| statement == what);
         let gone = if keep_numbers { "ALTER COLUMN id DROP NOT NULL" } else { "DROP COLUMN id" };
         let gone = at(&format!("ALTER TABLE shop.orders {gone}")).unwrap();
@@ -446,7 +446,7 @@ fn trap_m13_a_twin_whose_foreign_key_was_dropped_goes_too() {
     facts.references[0].declared = false;
     let drop = "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_new\"";
     assert_eq!(statements(&facts, &options, Phase::Validated), [drop]);
-    let removed = switch::remove(&Scope::new(&facts, &options).unwrap());
+    let removed = cutover::remove(&Scope::new(&facts, &options).unwrap());
     assert!(removed.iter().any(|statement| statement == drop), "{removed:#?}");
 }
 
@@ -454,7 +454,7 @@ fn trap_m13_a_twin_whose_foreign_key_was_dropped_goes_too() {
 fn what_would_go_with_the_numbers_is_named() {
     let (mut facts, mut options) = verified();
     options.cut_over = true;
-    let left = |facts: &Facts, keep| switch::left_behind(&Scope::new(facts, &options).unwrap(), keep);
+    let left = |facts: &Facts, keep| cutover::left_behind(&Scope::new(facts, &options).unwrap(), keep);
     assert!(left(&facts, false).is_empty());
     facts.tables[1].indexes.push(Index { used_columns: vec![1], ..index(23, "by_number", &[0], false) });
     facts.tables[1].dependents = vec![
@@ -565,7 +565,7 @@ fn several_keys_go_together() {
                 customer_id_new) REFERENCES shop.orders (id_new, customer_id_new) NOT VALID";
     assert!(validated.iter().any(|statement| statement == both), "{validated:#?}");
     // What comes first is locked first, whichever statement locks it.
-    assert_eq!(switch::lock_order(&Scope::new(&facts, &options).unwrap()), [ORDERS, 30, AUDIT]);
+    assert_eq!(cutover::lock_order(&Scope::new(&facts, &options).unwrap()), [ORDERS, 30, AUDIT]);
 }
 
 #[test]
@@ -611,12 +611,11 @@ fn fault_a07_no_foreign_key_is_validated_by_code_of_others() {
     assert_eq!(refusal(&facts), None);
     let lock = |facts: &Facts| {
         let plan = plan::plan(facts, &options()).unwrap();
-        let is_it =
-            |step: &&plan::Step| step.table == AUDIT && step.action.starts_with("validate foreign key");
+        let is_it = |step: &&Step| step.table == AUDIT && step.action.starts_with("validate foreign key");
         plan.steps.iter().find(is_it).and_then(|step| step.other)
     };
-    assert_eq!(lock(&facts), Some((ORDERS, plan::Lock::ShareUpdateExclusive)));
-    assert_eq!(lock(&shop()), Some((ORDERS, plan::Lock::AccessShare)));
+    assert_eq!(lock(&facts), Some((ORDERS, Lock::ShareUpdateExclusive)));
+    assert_eq!(lock(&shop()), Some((ORDERS, Lock::AccessShare)));
     // What is not valid is not validated, and code in a table that refers to nothing of this is nobody's danger.
     let mut facts = stranger(vec![code("a")]);
     facts.foreign_keys.iter_mut().for_each(|key| key.validated = false);
@@ -657,7 +656,7 @@ proptest! {
     fn names_stay_names(name in "\\PC{0,80}", suffix in "[_a-z]{1,16}") {
         let long = names::suffixed(&name, &suffix);
         prop_assert!(long.len() <= 63 && long.ends_with(&suffix));
-        let quoted = names::quoted(&name);
+        let quoted = crate::sql::quoted(&name);
         let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         prop_assert_eq!(inner.map_or(quoted.clone(), |inner| inner.replace("\"\"", "\"")), name);
     }

@@ -1,8 +1,8 @@
 //! What is compared before a cut-over, as queries.
 
 use super::backfill::derived;
-use super::names::quoted;
 use super::scope::{Member, Scope};
+use crate::sql::quoted;
 
 /// A query that says how many rows there are of a kind, and gives an example.
 #[derive(Clone, Debug, PartialEq, Eq)]

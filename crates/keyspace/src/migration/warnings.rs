@@ -1,11 +1,11 @@
 //! What a person should know before the first step, and what keeps a migration from being begun.
 
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
-use super::names::{qualified, quoted};
-use super::scope::{Key, Member, Scope, unfit_kind};
-use super::{plan, switch};
+use super::scope::{Key, Member, Scope, check_name, old_column_name, unfit_kind};
+
 use crate::error::{Error, SqlState};
 use crate::keys::derived::MAX_ID;
+use crate::sql::{qualified, quoted};
 
 /// How much a warning weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +74,8 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
 
 /// Checks that rows from before may violate, those of the migration left out.
 pub fn not_valid<'a>(scope: &'a Scope<'_>, table: &'a Table) -> impl Iterator<Item = &'a Check> {
-    let is_ours = |check: &Check| {
-        scope.members_of(table.oid).any(|member| plan::check_name(scope, member) == check.name)
-    };
+    let is_ours =
+        |check: &Check| scope.members_of(table.oid).any(|member| check_name(scope, member) == check.name);
     table.checks.iter().filter(move |check| !check.validated && !is_ours(check))
 }
 
@@ -300,7 +299,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         wanted.push(member.shadow_name.clone());
     }
     if !scope.options.cut_over {
-        wanted.push(switch::old_column_name(scope, member));
+        wanted.push(old_column_name(scope, member));
     }
     for taken in wanted.into_iter().filter(|wanted| table.column_named(wanted).is_some()) {
         let error = Error::new(
@@ -311,7 +310,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         .hint("Choose other names by new_suffix and old_suffix, or rename the column.");
         found.push(Warning::refusal(table, error));
     }
-    let check = plan::check_name(scope, member);
+    let check = check_name(scope, member);
     let is_foreign = |existing: &&Check| {
         existing.name == check && member.shadow.is_none_or(|shadow| existing.columns != [shadow.number])
     };

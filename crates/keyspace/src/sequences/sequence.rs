@@ -2,7 +2,7 @@
 
 use super::class::{Class, Residue};
 use super::history::PastValues;
-use crate::migration::names::quoted;
+use crate::sql::quoted;
 
 /// The types whose values compare with those of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

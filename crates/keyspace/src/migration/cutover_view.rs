@@ -3,13 +3,13 @@
 //! For those who must not touch the columns of a table, since something goes by them that cannot be told. A view is
 //! less than a table (trap M18), so names that change places are the usual way.
 
+use super::cutover;
 use super::facts::{Facts, Table};
-use super::names::{qualified, quoted};
 use super::options::Options;
-use super::plan::{create_trigger_statements, drop_trigger_statements};
 use super::scope::{Key, Scope};
-use super::switch;
+use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::{Error, SqlState};
+use crate::sql::{qualified, quoted};
 
 /// The first PostgreSQL whose views can look at tables as who asks.
 const INVOKER: i32 = 15;
@@ -162,6 +162,6 @@ pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
 pub fn into_names(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
     let mut statements = uncover(scope);
     let (facts, options) = uncovered(scope);
-    statements.extend(switch::swap_names(&Scope::new(&facts, &options)?));
+    statements.extend(cutover::swap_names(&Scope::new(&facts, &options)?));
     Ok(statements)
 }

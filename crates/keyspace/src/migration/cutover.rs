@@ -1,13 +1,14 @@
 //! Cut-over, the way back, and the end: what one short transaction does with all tables.
 
 use super::facts::{Column, Index, Table};
-use super::names::{literal, qualified, quoted};
+use super::names::is_our_comment;
 use super::phase::Phase;
-use super::plan::{
-    self, Lock, Runs, Statement, Step, check_name, create_trigger_statements, drop_trigger_statements,
-};
+use super::replacement_index;
+use super::scope::check_name;
 use super::scope::{Key, Member, Scope};
-use super::twin;
+use super::step::{Lock, Runs, Statement, Step};
+use super::triggers::{create_trigger_statements, drop_trigger_statements};
+use crate::sql::{literal, qualified, quoted};
 
 /// Something old and its twin, which change places.
 struct Pair {
@@ -75,25 +76,9 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
 /// The indexes on columns of numbers that have a twin.
 fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
     let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
-    old.into_iter().filter_map(|index| Some((index, twin::existing(scope, table, index)?))).collect()
-}
-
-/// What the columns of numbers and of keys are called when this one leads.
-pub(super) fn names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
-    let (number, key) = (member.number.name.clone(), member.shadow_name.clone());
-    if !scope.options.views.is_empty() {
-        return (number, key);
-    }
-    match (scope.options.cut_over, key_leads) {
-        (false, true) => (scope.options.old_name(&number), number),
-        (true, false) => (key.clone(), scope.options.new_name(&key)),
-        _ => (number, key),
-    }
-}
-
-/// The names that the cut-over gives to old columns; none must be taken.
-pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
-    scope.options.old_name(&member.number.name)
+    old.into_iter()
+        .filter_map(|index| Some((index, replacement_index::existing(scope, table, index)?)))
+        .collect()
 }
 
 /// The statements that give what is new the names of what is old.
@@ -218,7 +203,7 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<Statement> {
             made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
         }
         // Unless somebody has given it one of its own meanwhile.
-        if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(plan::is_our_comment)) {
+        if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(is_our_comment)) {
             let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
             made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()).into());
         }
@@ -246,7 +231,7 @@ pub fn left_behind(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
     }
     for table in scope.tables() {
         for index in scope.indexes(table).filter(|index| !scope.is_new(table, index)) {
-            if twin::existing(scope, table, index).is_none() {
+            if replacement_index::existing(scope, table, index).is_none() {
                 left.push(format!("index \"{}\"", index.name));
             }
         }

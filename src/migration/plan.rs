@@ -1,16 +1,17 @@
 //! What a migration would do, and what is left of it: nothing here changes anything.
 
 use keyspace::migration::facts::Reference;
-use keyspace::migration::names::{literal, qualified};
-use keyspace::migration::plan::{self, Plan, Runs, Step};
+use keyspace::migration::plan::{self, Plan};
+use keyspace::migration::step::{Lock, Runs, Step};
 use keyspace::migration::{Facts, KeyOptions, Options, Phase, Severity, Target};
+use keyspace::sql::{literal, qualified};
 use keyspace::{Error, SqlState};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, PgRelation};
 
 use super::catalog;
-use super::stored::{self, Migration};
+use super::state::{self, Migration};
 use crate::encoding::{ServerText, from_utf8};
 use crate::error::or_raise;
 use crate::keys::RawText;
@@ -142,7 +143,7 @@ fn read(
     arguments: &Arguments<'_>,
 ) -> Result<(Facts, Plan), Failure> {
     let options = arguments.options(relation)?;
-    match stored::load(function, stored::migration_of(function, relation)?)?
+    match state::load(function, state::migration_of(function, relation)?)?
         .filter(|migration| !migration.is_finalized)
     {
         Some(migration) => {
@@ -200,7 +201,7 @@ fn rows(
             Some(pg_sys::Oid::from(step.table)),
             Some(ServerText(step.action)),
             Some(step.done),
-            step.lock.map(plan::Lock::name),
+            step.lock.map(Lock::name),
             Some(step.rows),
             Some(step.bytes),
             Some(step.detail).filter(|detail| !detail.is_empty()).map(ServerText),
@@ -227,8 +228,8 @@ fn key_migration_statements(
     let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
     let through = or_raise(through.ok_or_else(|| null("through")).and_then(Phase::parse_through));
     let function = running(fcinfo);
-    let relation = stored::migration_of(function, relation);
-    let left = relation.and_then(|relation| stored::existing(function, relation)).and_then(|migration| {
+    let relation = state::migration_of(function, relation);
+    let left = relation.and_then(|relation| state::existing(function, relation)).and_then(|migration| {
         let (facts, plan) = migration.plan(function)?;
         Ok(statements(&migration, &facts, &plan, through))
     });
@@ -332,11 +333,11 @@ fn key_migration_phase_at_once(
 }
 
 fn phase_of(migration: pg_sys::Oid, function: pg_sys::Oid) -> Result<Phase, Failure> {
-    let relation = stored::migration_of(function, migration)?;
-    match stored::load(function, relation)? {
+    let relation = state::migration_of(function, migration)?;
+    match state::load(function, relation)? {
         Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
         Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
-        None => stored::existing(function, migration).map(|_| Phase::Planned),
+        None => state::existing(function, migration).map(|_| Phase::Planned),
     }
 }
 

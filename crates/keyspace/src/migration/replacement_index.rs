@@ -1,8 +1,8 @@
 //! The index on the new column for each index on the old one.
 
 use super::facts::{Index, IndexKey, Table};
-use super::names::{qualified, quoted};
 use super::scope::Scope;
+use crate::sql::{qualified, quoted};
 
 /// What is to become of an index on a column of numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! Cut-over, the way back and the end: one short transaction each, tried until no lock has to be waited for.
 
-use keyspace::migration::names::qualified;
-use keyspace::migration::plan::{Lock, Statement};
-use keyspace::migration::{Facts, Phase, Scope, plan, switch, view, warnings};
+use keyspace::migration::step::{Lock, Statement};
+use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, plan, warnings};
+use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
-use super::advance::Progress;
 use super::catalog;
-use super::stored::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
+use super::runner::Runner;
+use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
 use super::verify;
 use crate::error::report;
 use crate::fault;
@@ -19,36 +19,32 @@ use crate::server::relation::relation_name;
 ///
 /// # Errors
 /// 55000 before all values have been compared.
-pub(super) fn cut_over(
-    progress: &mut Progress,
-    migration: &Migration,
-    by_views: bool,
-) -> Result<bool, Failure> {
-    let facts = migration.facts(progress.function)?;
+pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: bool) -> Result<bool, Failure> {
+    let facts = migration.facts(runner.function)?;
     check_verified(migration, &Scope::new(&facts, &migration.options)?)?;
-    if progress.tries == 0 {
-        warn_of_strays(progress.function, migration, &facts)?;
+    if runner.tries == 0 {
+        warn_of_strays(runner.function, migration, &facts)?;
     }
     let statement =
         "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
-    let (function, relation) = (progress.function, progress.relation);
+    let (function, relation) = (runner.function, runner.relation);
     let statements = |scope: &Scope<'_>| {
         // What was done since then may have made something necessary again.
         check_verified(migration, scope)?;
         if !by_views {
-            return Ok(plain(switch::cut_over(scope)));
+            return Ok(plain(cutover::cut_over(scope)));
         }
-        view::check(scope)?;
+        cutover_view::check(scope)?;
         // The names that the tables have now are those of the views.
         let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
                      WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
-        stored::write(names, TABLE, function, relation, [])?;
-        Ok(plain(view::cut_over(scope)))
+        state::write(names, TABLE, function, relation, [])?;
+        Ok(plain(cutover_view::cut_over(scope)))
     };
-    run(progress, migration, "cut over", statements, |progress| {
-        stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
+    run(runner, migration, "cut over", statements, |runner| {
+        state::write(statement, MIGRATION, runner.function, runner.relation, [])?;
         if !by_views {
-            forget_views(progress)?;
+            forget_views(runner)?;
         }
         Ok(())
     })
@@ -82,28 +78,38 @@ fn warn_of_strays(function: pg_sys::Oid, migration: &Migration, facts: &Facts) -
 ///
 /// # Errors
 /// Those of the statements.
-pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Result<bool, Failure> {
+pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
     if migration.options.cut_over {
         let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
         let by_views = !migration.options.views.is_empty();
         let statements = |scope: &Scope<'_>| {
-            Ok(plain(if by_views { view::take_back(scope)? } else { switch::take_back(scope) }))
+            Ok(plain(if by_views { cutover_view::take_back(scope)? } else { cutover::take_back(scope) }))
         };
-        return run(progress, migration, "take the cut-over back", statements, |progress| {
-            stored::write(statement, MIGRATION, progress.function, progress.relation, [])?;
-            forget_views(progress)
+        return run(runner, migration, "take the cut-over back", statements, |runner| {
+            state::write(statement, MIGRATION, runner.function, runner.relation, [])?;
+            forget_views(runner)
         });
     }
     run(
-        progress,
+        runner,
         migration,
         "roll back",
-        |scope| Ok(plain(switch::remove(scope))),
-        |progress| {
-            stored::remove(progress.function, progress.relation)?;
+        |scope| Ok(plain(cutover::remove(scope))),
+        |runner| {
+            state::remove(runner.function, runner.relation)?;
             Ok(())
         },
     )
+}
+
+/// Compares once more before the old columns go, and looks whether something still uses them.
+///
+/// # Errors
+/// 55000 where something does, or values do not fit.
+pub(super) fn check_end(runner: &Runner, migration: &Migration, keep_numbers: bool) -> Result<(), Failure> {
+    let facts = migration.facts(runner.function)?;
+    check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_numbers)?;
+    verify::check_end(runner.function, migration, keep_numbers)
 }
 
 /// Drops the old columns, or leaves them to themselves.
@@ -111,39 +117,32 @@ pub(super) fn roll_back(progress: &mut Progress, migration: &Migration) -> Resul
 /// # Errors
 /// 55000 where something still uses them.
 pub(super) fn finalize(
-    progress: &mut Progress,
+    runner: &mut Runner,
     migration: &Migration,
     keep_numbers: bool,
 ) -> Result<bool, Failure> {
-    if !std::mem::replace(&mut progress.compared, true) {
-        let facts = migration.facts(progress.function)?;
-        check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_numbers)?;
-        verify::check_end(progress.function, migration, keep_numbers)?;
-        // What was compared is let go before anything is locked.
-        return Ok(true);
-    }
     if !migration.options.views.is_empty() {
         // From views to names first, in a transaction of its own; then it is as any other.
-        let statements = |scope: &Scope<'_>| Ok(plain(view::into_names(scope)?));
-        run(progress, migration, "replace the views", statements, forget_views)?;
+        let statements = |scope: &Scope<'_>| Ok(plain(cutover_view::into_names(scope)?));
+        run(runner, migration, "replace the views", statements, forget_views)?;
         return Ok(true);
     }
     run(
-        progress,
+        runner,
         migration,
         "finalize",
         |scope| {
             check_nothing_left(migration, scope, keep_numbers)?;
-            Ok(switch::finalize(scope, keep_numbers))
+            Ok(cutover::finalize(scope, keep_numbers))
         },
-        |progress| {
+        |runner| {
             for (statement, table) in [
                 ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", KEY),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
             ] {
-                stored::write(statement, table, progress.function, progress.relation, [])?;
+                state::write(statement, table, runner.function, runner.relation, [])?;
             }
             Ok(())
         },
@@ -155,7 +154,7 @@ pub(super) fn finalize(
 /// # Errors
 /// 55000 where there is something that would go with the numbers.
 fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_numbers: bool) -> Result<(), Failure> {
-    let left = switch::left_behind(scope, keep_numbers);
+    let left = cutover::left_behind(scope, keep_numbers);
     if left.is_empty() {
         return Ok(());
     }
@@ -233,9 +232,9 @@ fn wrong_name(name: &str, given: &str) -> Error {
 }
 
 /// Forgets that there are views.
-fn forget_views(progress: &Progress) -> Result<(), Failure> {
+fn forget_views(runner: &Runner) -> Result<(), Failure> {
     let statement = "UPDATE {} SET view_name = NULL WHERE {own} AND migration = $3 AND view_name IS NOT NULL";
-    stored::write(statement, TABLE, progress.function, progress.relation, [])?;
+    state::write(statement, TABLE, runner.function, runner.relation, [])?;
     Ok(())
 }
 
@@ -246,36 +245,36 @@ fn plain(statements: Vec<String>) -> Vec<Statement> {
 
 /// Locks all tables, makes statements of what is there then, and runs them. Whether it is to be tried again.
 fn run(
-    progress: &mut Progress,
+    runner: &mut Runner,
     migration: &Migration,
     action: &str,
     statements: impl FnOnce(&Scope<'_>) -> Result<Vec<Statement>, Failure>,
-    store: impl FnOnce(&Progress) -> Result<(), Failure>,
+    store: impl FnOnce(&Runner) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
-    let facts = migration.facts(progress.function)?;
+    let facts = migration.facts(runner.function)?;
     let scope = Scope::new(&facts, &migration.options)?;
-    let relations: Vec<(pg_sys::Oid, Lock)> = switch::lock_order(&scope)
+    let relations: Vec<(pg_sys::Oid, Lock)> = cutover::lock_order(&scope)
         .into_iter()
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
-    let function = progress.function;
+    let function = runner.function;
     let look_again = || {
         lock_indexes(&relations);
         let facts = migration.facts(function)?;
         let scope = Scope::new(&facts, &migration.options)?;
         // A table that has come to refer to one of these is to be locked, too.
-        let mut tables = switch::lock_order(&scope).into_iter().map(pg_sys::Oid::from);
+        let mut tables = cutover::lock_order(&scope).into_iter().map(pg_sys::Oid::from);
         if !tables.all(|table| relations.iter().any(|locked| locked.0 == table)) {
             return Ok(None);
         }
         Ok(Some((statements(&scope)?, ())))
     };
-    let Some((statements, (), times)) = progress.in_locks(&migration.pace, &relations, look_again, action)?
+    let Some((statements, (), times)) = runner.in_locks(&migration.pace, &relations, look_again, action)?
     else {
         return Ok(true);
     };
-    progress.log(None, action, &statements, times)?;
-    store(progress)?;
+    runner.log(None, action, &statements, times)?;
+    store(runner)?;
     fault::point(|| format!("{action}: stored"));
     let milliseconds = times.held.as_micros() / 100;
     notice!(

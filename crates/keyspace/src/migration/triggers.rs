@@ -1,0 +1,136 @@
+//! The triggers that keep old ids and keys in step.
+
+use super::facts::Trigger;
+use super::scope::{self, Member, Scope};
+use crate::sql::{literal, quoted};
+
+/// The statements that give columns their triggers.
+pub(super) fn trigger_statements_of<'a>(
+    scope: &Scope<'_>,
+    members: impl Iterator<Item = &'a Member<'a>>,
+) -> Vec<String> {
+    members.flat_map(|member| trigger_statements(scope, member, scope.options.cut_over)).collect()
+}
+
+/// A trigger that a column is to have.
+struct Wanted {
+    name: String,
+    /// `tgtype`.
+    kind: i16,
+    /// `tgenabled`.
+    enabled: &'static str,
+    function: &'static str,
+    arguments: Vec<String>,
+}
+
+/// The triggers of a column.
+///
+/// BEFORE INSERT fires for rows that replication brings, too; BEFORE UPDATE does not (trap M24), and neither is
+/// `UPDATE OF`, since other triggers may have changed the row before. Their names come after all others in ASCII, so
+/// that they see what those have made of the row. The third is for rows that refer to one that comes later in the
+/// same transaction.
+fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
+    let key = scope.key_of(member);
+    let mut arguments = vec![
+        member.table.oid.to_string(),
+        if key_leads { "key" } else { "number" }.to_owned(),
+        scope.options.target.name().to_owned(),
+        key.options.salt.clone(),
+        member.number.number.to_string(),
+        member.shadow_number.to_string(),
+    ];
+    if !member.is_key {
+        arguments.extend([
+            key.column.table.oid.to_string(),
+            key.column.number.number.to_string(),
+            key.column.shadow_number.to_string(),
+        ]);
+    }
+    arguments.push(key.timestamp.number.to_string());
+    let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
+    let wanted = |event: &str, kind, enabled, function| Wanted {
+        name: format!("~key_migration_{event}_{}", member.number.number),
+        kind,
+        enabled,
+        function,
+        arguments: arguments.clone(),
+    };
+    let mut triggers = vec![
+        wanted("insert", ROW | BEFORE | INSERT, "A", function),
+        wanted("update", ROW | BEFORE | UPDATE, "O", function),
+    ];
+    if !member.is_key {
+        triggers.push(wanted("late", ROW | INSERT | UPDATE, "O", "key_migration_late"));
+    }
+    triggers
+}
+
+/// The bits of `tgtype`.
+const ROW: i16 = 1;
+const BEFORE: i16 = 2;
+const INSERT: i16 = 4;
+const UPDATE: i16 = 16;
+
+/// The statements that make the triggers of a column what they have to be; none where they are.
+pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
+    let wanted = triggers(scope, member, key_leads);
+    let is_right = |wanted: &Wanted| {
+        member.table.triggers.iter().any(|trigger: &Trigger| {
+            trigger.is_ours
+                && trigger.name == wanted.name
+                && trigger.kind == wanted.kind
+                && trigger.enabled == wanted.enabled
+                && trigger.columns.is_empty()
+                && trigger.arguments == wanted.arguments
+        })
+    };
+    if wanted.iter().all(is_right) {
+        return Vec::new();
+    }
+    let mut statements = drop_trigger_statements(member);
+    statements.extend(create_trigger_statements(scope, member, key_leads));
+    statements
+}
+
+/// The statements that create the triggers of a column, once the columns have the names that go with what leads.
+pub(super) fn create_trigger_statements(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    key_leads: bool,
+) -> Vec<String> {
+    let table = member.table_sql();
+    let (number, key) = scope::column_names(scope, member, key_leads);
+    let (leader, follower) = if key_leads { (key, number) } else { (number, key) };
+    let mut statements = Vec::new();
+    for wanted in triggers(scope, member, key_leads) {
+        let name = quoted(&wanted.name);
+        let arguments: Vec<String> = wanted.arguments.iter().map(|argument| literal(argument)).collect();
+        let call = format!("{}.{}({})", scope.facts.internal_schema, wanted.function, arguments.join(", "));
+        statements.push(if wanted.kind & BEFORE == 0 {
+            format!(
+                "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
+                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL) EXECUTE FUNCTION {call}",
+                quoted(&follower),
+                quoted(&leader)
+            )
+        } else {
+            let event = if wanted.kind & INSERT != 0 { "INSERT" } else { "UPDATE" };
+            format!("CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {call}")
+        });
+        if wanted.enabled == "A" {
+            statements.push(format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"));
+        }
+    }
+    statements
+}
+
+/// The statements that drop what triggers a column has.
+pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
+    let end = format!("_{}", member.number.number);
+    let is_of_column = |trigger: &&Trigger| {
+        trigger.is_ours && trigger.name.starts_with("~key_migration_") && trigger.name.ends_with(&end)
+    };
+    let statement =
+        |trigger: &Trigger| format!("DROP TRIGGER {} ON {}", quoted(&trigger.name), member.table_sql());
+    member.table.triggers.iter().filter(is_of_column).map(statement).collect()
+}

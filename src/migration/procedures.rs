@@ -1,0 +1,475 @@
+//! The procedures of a migration: how each begins, and what it does between two commits.
+//!
+//! Each transaction reads anew where the migration stands, so whatever ends one, the next call goes on from there.
+
+use std::time::{Duration, Instant};
+
+use keyspace::migration::plan::Plan;
+use keyspace::migration::step::{Lock, Runs, Statement, Step};
+use keyspace::migration::{Facts, Phase};
+use keyspace::sql::qualified;
+use keyspace::{Error, SqlState};
+use pgrx::PgRelation;
+use pgrx::prelude::*;
+
+use super::backfill::{Backfill, Outcome};
+use super::runner::{Runner, altered};
+use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
+use super::{cutover, verify};
+use crate::encoding::to_server;
+use crate::error::{or_raise, raise, report};
+use crate::fault;
+use crate::server::across_transactions::AcrossTransactions;
+use crate::server::call::{required, running};
+use crate::server::failure::Failure;
+use crate::server::prepared::Prepared;
+use crate::server::relation::relation_name;
+use crate::server::transaction::{check_own_statement, check_transaction};
+use crate::server::waiting::{backoff, flush_commits, pause};
+use crate::server::work_lock::{SessionLock, WorkLock};
+
+/// How often a migration that is paused looks whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// What a procedure is there for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Advance { through: Phase, max_pages: Option<i64> },
+    CutOver { by_views: bool },
+    RollBack,
+    Finalize { keep_numbers: bool },
+}
+
+/// A procedure under way, kept from one transaction to the next.
+struct Progress {
+    runner: Runner,
+    task: Task,
+    /// The backfill in hand.
+    backfill: Option<Box<Backfill>>,
+    /// Whether this call has compared all values.
+    compared: bool,
+    /// How many pages this call has gone through.
+    pages: i64,
+    /// The pause before the next batch.
+    pause: Duration,
+    /// How it goes on.
+    pace: Prepared,
+    told_at: Instant,
+    told_pause: bool,
+    /// Given back when the procedure ends, by an error, too.
+    _lock: SessionLock,
+}
+
+/// The procedure under way.
+static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
+
+/// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
+///
+/// # Errors
+/// 55006 where another session has it.
+fn lock(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
+    WorkLock::new(MIGRATION.oid(function)?, relation).take_for_session().ok_or_else(|| {
+        let message = format!("another session is at the key migration of table {}", relation_name(relation));
+        Error::new(SqlState::ObjectInUse, message)
+            .hint("Wait until it has ended; key_migration_progress shows its process.")
+    })
+}
+
+/// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do. Declared
+/// in sql/migration/key_migration_procedures.sql.
+///
+/// # Errors
+/// 25001 within a transaction block (trap M3).
+#[pg_extern(sql = false)]
+fn key_migration_check(procedure: &str) {
+    or_raise(check_own_statement(procedure, "It ends a transaction for each of its steps."));
+}
+
+/// Begins `key_migration_advance`. Declared in sql/migration/key_migration_procedures.sql, as are the other three.
+///
+/// # Errors
+/// 22004, 22023 for arguments that mean nothing; and those of [`begin`].
+#[pg_extern(sql = false)]
+fn key_migration_begin_advance(
+    migration: Option<PgRelation>,
+    through: Option<&str>,
+    max_pages: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let task = || {
+        let through = required(through, "through").and_then(Phase::parse_through)?;
+        match max_pages {
+            Some(pages) if pages < 1 => {
+                let message = format!("max_pages must be at least 1, not {pages}");
+                Err(Error::new(SqlState::InvalidParameterValue, message))
+            }
+            _ => Ok(Task::Advance { through, max_pages }),
+        }
+    };
+    begin_task(migration, running(fcinfo), task, None);
+}
+
+/// Begins `key_migration_cutover`.
+///
+/// # Errors
+/// 22004, 22023 for an unknown way; and those of [`begin`].
+#[pg_extern(sql = false)]
+fn key_migration_begin_cutover(
+    migration: Option<PgRelation>,
+    way: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let task = || match required(way, "way")? {
+        "rename" => Ok(Task::CutOver { by_views: false }),
+        "view" => Ok(Task::CutOver { by_views: true }),
+        other => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
+            .hint("The way is \"rename\" or \"view\".")),
+    };
+    begin_task(migration, running(fcinfo), task, None);
+}
+
+/// Begins `key_migration_rollback`.
+///
+/// # Errors
+/// Those of [`begin`].
+#[pg_extern(sql = false)]
+fn key_migration_begin_rollback(
+    migration: Option<PgRelation>,
+    confirm: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    begin_task(migration, running(fcinfo), || Ok(Task::RollBack), confirm);
+}
+
+/// Begins `key_migration_finalize`.
+///
+/// # Errors
+/// 22004; and those of [`begin`].
+#[pg_extern(sql = false)]
+fn key_migration_begin_finalize(
+    migration: Option<PgRelation>,
+    confirm: Option<&str>,
+    keep_numbers: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
+    let task = || Ok(Task::Finalize { keep_numbers: required(keep_numbers, "keep_numbers")? });
+    begin_task(migration, running(fcinfo), task, confirm);
+}
+
+/// Begins a procedure, which [`key_migration_next`] goes on with.
+fn begin_task(
+    migration: Option<PgRelation>,
+    function: pg_sys::Oid,
+    task: impl FnOnce() -> Result<Task, Error>,
+    confirm: Option<&str>,
+) {
+    drop(PROGRESS.take());
+    let relation = or_raise(required(migration, "migration")).oid();
+    let task = or_raise(task());
+    match begin(function, relation, task, confirm) {
+        Ok(progress) => PROGRESS.keep(Box::new(progress)),
+        Err(failure) => failure.raise(),
+    }
+}
+
+/// # Errors
+/// 42501 without the privileges, 42704 where the table is not being migrated, 55000 out of order, 55006 if another session
+/// works on the migration.
+fn begin(
+    function: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    task: Task,
+    confirm: Option<&str>,
+) -> Result<Progress, Failure> {
+    check_transaction(match task {
+        Task::Advance { .. } => c"key_migration_advance()",
+        Task::CutOver { .. } => c"key_migration_cutover()",
+        Task::RollBack => c"key_migration_rollback()",
+        Task::Finalize { .. } => c"key_migration_finalize()",
+    })?;
+    state::check_may_write()?;
+    let relation = state::migration_of(function, relation)?;
+    let migration = state::existing(function, relation)?;
+    let lock = lock(function, relation)?;
+    match task {
+        Task::Finalize { .. } => cutover::check_confirmation(&migration, function, confirm)?,
+        Task::RollBack => cutover::check_removal(&migration, function, confirm)?,
+        Task::Advance { .. } | Task::CutOver { .. } => {}
+    }
+    if migration.options.cut_over
+        && let Task::Advance { .. } | Task::CutOver { .. } = task
+    {
+        let message = format!("the key migration of table {} is cut over already", relation_name(relation));
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to take the cut-over back.")
+            .into());
+    }
+    state::write(
+        "UPDATE {} SET pid = pg_backend_pid(), tries = 0 WHERE {own} AND relation = $3",
+        MIGRATION,
+        function,
+        relation,
+        [],
+    )?;
+    Ok(Progress {
+        runner: Runner::new(function, relation),
+        task,
+        backfill: None,
+        compared: false,
+        pages: 0,
+        pause: Duration::ZERO,
+        pace: Prepared::default(),
+        told_at: Instant::now(),
+        told_pause: false,
+        _lock: lock,
+    })
+}
+
+/// Does the next step in this transaction. Whether there are more. Declared in
+/// sql/migration/key_migration_procedures.sql.
+///
+/// # Errors
+/// 55000 outside a procedure of ours, or out of order; 55P03 where a lock was not to be had; whatever a statement
+/// raises.
+#[pg_extern(sql = false)]
+fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    let Some(mut progress) = PROGRESS.take() else {
+        raise(report(
+            Error::new(
+                SqlState::ObjectNotInPrerequisiteState,
+                "no key migration is under way in this session",
+            )
+            .hint("CALL key_migration_advance()."),
+        ));
+    };
+    progress.runner.function = running(fcinfo);
+    match progress.next() {
+        Ok(true) => {
+            PROGRESS.keep(progress);
+            true
+        }
+        Ok(false) => false,
+        Err(failure) => failure.raise(),
+    }
+}
+
+impl Progress {
+    fn next(&mut self) -> Result<bool, Failure> {
+        state::check_may_write()?;
+        self.runner.end_if_failed();
+        // No lock is held while it waits.
+        if self.runner.tries > 0 {
+            pause(backoff(self.runner.tries));
+        } else if !self.pause.is_zero() {
+            // Who commits while it rests need not flush its log.
+            flush_commits();
+            pause(std::mem::take(&mut self.pause));
+        }
+        // In the midst of a backfill only what can be changed at once is read again.
+        if let (Some(backfill), Task::Advance { max_pages, .. }) = (self.backfill.take(), self.task)
+            && let Some(pace) = Pace::current(&mut self.pace, self.runner.function, self.runner.relation)?
+        {
+            if self.is_paused(&pace) {
+                self.backfill = Some(backfill);
+                return Ok(true);
+            }
+            return self.fill(&pace, backfill, max_pages);
+        }
+        let migration = state::existing(self.runner.function, self.runner.relation)?;
+        if self.is_paused(&migration.pace) {
+            return Ok(true);
+        }
+        let done = match self.task {
+            Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
+            Task::CutOver { by_views } => cutover::cut_over(&mut self.runner, &migration, by_views),
+            Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
+            // What was compared is let go before anything is locked.
+            Task::Finalize { keep_numbers } if !std::mem::replace(&mut self.compared, true) => {
+                cutover::check_end(&self.runner, &migration, keep_numbers).map(|()| true)
+            }
+            Task::Finalize { keep_numbers } => cutover::finalize(&mut self.runner, &migration, keep_numbers),
+        };
+        match done {
+            // Nothing has been done yet in this transaction: what there is could not even be looked at.
+            Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => {
+                self.compared = false;
+                self.runner.again(&migration.pace, error).map(|()| true)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether it is to stand still, which it has done for a moment then.
+    fn is_paused(&mut self, pace: &Pace) -> bool {
+        if !pace.is_paused {
+            self.told_pause = false;
+            return false;
+        }
+        if !std::mem::replace(&mut self.told_pause, true) {
+            notice!("the key migration of table {} is paused", relation_name(self.runner.relation));
+        }
+        pause(LOOK_EVERY);
+        true
+    }
+
+    fn advance(
+        &mut self,
+        migration: &Migration,
+        through: Phase,
+        max_pages: Option<i64>,
+    ) -> Result<bool, Failure> {
+        let (facts, plan) = migration.plan(self.runner.function)?;
+        if let Some(refusal) = plan.refusal() {
+            return Err(refusal.clone().into());
+        }
+        let Some(step) = next_step(&plan, through) else {
+            notice!(
+                "the key migration of table {} is {}",
+                relation_name(self.runner.relation),
+                super::plan::phase(migration, &plan).name()
+            );
+            return Ok(false);
+        };
+        match step.runs {
+            Runs::Batches => {
+                if max_pages.is_some_and(|most| self.pages >= most) {
+                    return Ok(false);
+                }
+                let backfill = Backfill::new(&facts, &migration.options, pg_sys::Oid::from(step.table));
+                self.fill(&migration.pace, Box::new(backfill), max_pages)
+            }
+            Runs::Client => Err(self.needs_client(&plan, step).into()),
+            _ if step.phase == Phase::Verified => {
+                verify::complete(self.runner.function, migration)?;
+                Ok(true)
+            }
+            _ => self.run(migration, through, step),
+        }
+    }
+
+    fn needs_client(&self, plan: &Plan, step: &Step) -> Error {
+        let left =
+            plan.left(step.phase).filter(|step| step.runs == Runs::Client && step.phase == Phase::Indexed);
+        let message = format!("{} indexes are to be built first", left.count());
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("PostgreSQL builds an index beside writers only as a statement of its own.")
+            .hint(format!(
+                "SELECT statement FROM key_migration_statements('{}') \\gexec in psql, or run these statements one by one.",
+                relation_name(self.runner.relation).trim_matches('"')
+            ))
+    }
+
+    fn fill(
+        &mut self,
+        pace: &Pace,
+        mut backfill: Box<Backfill>,
+        max_pages: Option<i64>,
+    ) -> Result<bool, Failure> {
+        let left = max_pages.map(|most| (most - self.pages).max(1));
+        let batch = backfill.batch(&self.runner, pace, left)?;
+        self.pages += batch.pages;
+        let more = match batch.outcome {
+            Outcome::Written => {
+                self.runner.succeeded()?;
+                true
+            }
+            Outcome::Complete(times) => {
+                self.runner.log(Some(backfill.table()), "rows from before are filled", &[], times)?;
+                false
+            }
+            Outcome::Waits => true,
+            Outcome::Failed(error) => {
+                self.runner.failed(pace, error)?;
+                true
+            }
+        };
+        self.pause = pace.pause;
+        if self.told_at.elapsed() >= TELL_EVERY {
+            self.told_at = Instant::now();
+            backfill.tell();
+        }
+        let is_enough = max_pages.is_some_and(|most| self.pages >= most || !more);
+        if more {
+            self.backfill = Some(backfill);
+        }
+        Ok(self.runner.has_failed() || !is_enough)
+    }
+
+    /// Runs a step, or tries to.
+    fn run(&mut self, migration: &Migration, through: Phase, step: &Step) -> Result<bool, Failure> {
+        let table = pg_sys::Oid::from(step.table);
+        let lock = step.lock.map(|lock| (table, lock));
+        let other = step.other.map(|(other, lock)| (pg_sys::Oid::from(other), lock));
+        let relations: Vec<(pg_sys::Oid, Lock)> = lock.into_iter().chain(other).collect();
+        let phase = step.phase.name();
+        // The step that comes next has to be the same one still: what it was made from may have been altered before it was
+        // locked, and names mean something else then.
+        let function = self.runner.function;
+        let look_again = || {
+            let (facts, plan) = migration.plan(function)?;
+            if let Some(refusal) = plan.refusal() {
+                return Err(refusal.clone().into());
+            }
+            let is_same = next_step(&plan, through).is_some_and(|now| now.is_same(step));
+            let as_owner_of = step.evaluates.then_some(step.table);
+            let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
+            Ok(is_same.then(|| (statements.collect(), facts)))
+        };
+        let Some((_, facts, times)) = self.runner.in_locks(&migration.pace, &relations, look_again, phase)?
+        else {
+            return Ok(true);
+        };
+        if step.phase == Phase::Prepared {
+            self.keep_columns(&facts, migration, step.table)?;
+        }
+        self.runner.log(Some(table), &step.action, &step.statements, times)?;
+        fault::point(|| format!("{phase}: logged"));
+        let name = facts.table(step.table).map(|table| qualified(&table.schema, &table.name));
+        notice!("{}: {}", name.unwrap_or_default(), step.action);
+        Ok(true)
+    }
+
+    /// Remembers the new columns of a table.
+    ///
+    /// # Errors
+    /// 55006 where the table was altered meanwhile.
+    fn keep_columns(&self, before: &Facts, migration: &Migration, table: u32) -> Result<(), Failure> {
+        let scope = keyspace::migration::Scope::new(before, &migration.options)?;
+        for member in scope.members_of(table) {
+            let name = to_server(&member.shadow_name);
+            // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
+            let number = unsafe { pg_sys::get_attnum(pg_sys::Oid::from(table), name.as_ptr()) };
+            if number != member.shadow_number {
+                return Err(altered(pg_sys::Oid::from(table)).into());
+            }
+            state::write(
+                "INSERT INTO {} (system_identifier, database, migration, relation, attribute, new_attribute, declared, \
+                                 key_relation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                 ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
+                 SET new_attribute = EXCLUDED.new_attribute, declared = EXCLUDED.declared, \
+                     key_relation = EXCLUDED.key_relation",
+                COLUMN,
+                self.runner.function,
+                self.runner.relation,
+                [
+                    pg_sys::Oid::from(table).into(),
+                    member.number.number.into(),
+                    number.into(),
+                    member.declared.into(),
+                    pg_sys::Oid::from(member.key).into(),
+                ],
+            )?;
+        }
+        // Rows from before are to be filled, whatever was done to a column that is gone; and while a trigger was,
+        // anything may have been written.
+        state::begin_again(self.runner.function, self.runner.relation, pg_sys::Oid::from(table))?;
+        Ok(())
+    }
+}
+
+/// The step that comes next on the way to a phase.
+fn next_step(plan: &Plan, through: Phase) -> Option<&Step> {
+    plan.left(through).find(|step| step.phase != Phase::Backfilled || step.runs == Runs::Batches)
+}
