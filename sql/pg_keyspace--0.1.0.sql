@@ -1400,15 +1400,18 @@ COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
 CREATE FUNCTION keyspace_internal.key_migration_check(procedure text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_check_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin(
-    migration regclass,
-    task text,
-    through text,
-    max_pages bigint,
-    confirm text
-) RETURNS void
+CREATE FUNCTION keyspace_internal.key_migration_begin_advance(migration regclass, through text, max_pages bigint) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'key_migration_begin_wrapper';
+    AS 'MODULE_PATHNAME', 'key_migration_begin_advance_wrapper';
+CREATE FUNCTION keyspace_internal.key_migration_begin_cutover(migration regclass, way text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_begin_cutover_wrapper';
+CREATE FUNCTION keyspace_internal.key_migration_begin_rollback(migration regclass, confirm text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_begin_rollback_wrapper';
+CREATE FUNCTION keyspace_internal.key_migration_begin_finalize(migration regclass, confirm text, keep_numbers boolean) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_begin_finalize_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_next() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_next_wrapper';
@@ -1424,7 +1427,7 @@ BEGIN
     PERFORM keyspace_internal.key_migration_check('key_migration_advance');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin(migration, 'advance', through, max_pages, NULL);
+    PERFORM keyspace_internal.key_migration_begin_advance(migration, through, max_pages);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1440,7 +1443,7 @@ BEGIN
     PERFORM keyspace_internal.key_migration_check('key_migration_cutover');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin(migration, 'cut over', way, NULL, NULL);
+    PERFORM keyspace_internal.key_migration_begin_cutover(migration, way);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1456,7 +1459,7 @@ BEGIN
     PERFORM keyspace_internal.key_migration_check('key_migration_rollback');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin(migration, 'roll back', NULL, NULL, confirm);
+    PERFORM keyspace_internal.key_migration_begin_rollback(migration, confirm);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1476,7 +1479,7 @@ BEGIN
     PERFORM keyspace_internal.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin(migration, 'finalize', CASE WHEN keep_numbers THEN 'keep' WHEN NOT keep_numbers THEN 'drop' END, NULL, confirm);
+    PERFORM keyspace_internal.key_migration_begin_finalize(migration, confirm, keep_numbers);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1487,8 +1490,14 @@ $procedure$;
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_check(text) IS
 'part of the procedures of key migrations: refuses a transaction block';
-COMMENT ON FUNCTION keyspace_internal.key_migration_begin(regclass, text, text, bigint, text) IS
-'part of the procedures of key migrations: their first transaction';
+COMMENT ON FUNCTION keyspace_internal.key_migration_begin_advance(regclass, text, bigint) IS
+'part of key_migration_advance(): its first transaction';
+COMMENT ON FUNCTION keyspace_internal.key_migration_begin_cutover(regclass, text) IS
+'part of key_migration_cutover(): its first transaction';
+COMMENT ON FUNCTION keyspace_internal.key_migration_begin_rollback(regclass, text) IS
+'part of key_migration_rollback(): its first transaction';
+COMMENT ON FUNCTION keyspace_internal.key_migration_begin_finalize(regclass, text, boolean) IS
+'part of key_migration_finalize(): its first transaction';
 COMMENT ON FUNCTION keyspace_internal.key_migration_next() IS
 'part of the procedures of key migrations: each further transaction';
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
@@ -1800,14 +1809,32 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/advance.rs
--- pg_keyspace::migration::advance::key_migration_begin
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_begin_advance
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/advance.rs
--- pg_keyspace::migration::advance::key_migration_check
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_begin_cutover
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_begin_finalize
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_begin_rollback
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_check
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1824,26 +1851,26 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/advance.rs
--- pg_keyspace::migration::advance::key_migration_next
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_next
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/planned.rs
--- pg_keyspace::migration::planned::key_migration_phase
+-- src/migration/plan.rs
+-- pg_keyspace::migration::plan::key_migration_phase
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/planned.rs
--- pg_keyspace::migration::planned::key_migration_phase_at_once
+-- src/migration/plan.rs
+-- pg_keyspace::migration::plan::key_migration_phase_at_once
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/planned.rs
--- pg_keyspace::migration::planned::key_migration_plan
+-- src/migration/plan.rs
+-- pg_keyspace::migration::plan::key_migration_plan
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1854,8 +1881,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/migration/planned.rs
--- pg_keyspace::migration::planned::key_migration_statements
+-- src/migration/plan.rs
+-- pg_keyspace::migration::plan::key_migration_statements
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

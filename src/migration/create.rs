@@ -10,14 +10,14 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, PgRelation};
 
-use super::plan::{Arguments, KeyArguments, fresh, names};
+use super::arguments::{Arguments, KeyArguments, names};
+use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::fault;
 use crate::keys::RawText;
-use crate::server::call::null;
-use crate::server::call::running;
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 use crate::server::transaction::check_transaction;
@@ -44,7 +44,7 @@ fn key_migration_create(
     fire_triggers: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
     let key = KeyArguments { timestamp_column, salt, include_columns };
     let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
     if let Err(failure) = create(running(fcinfo), relation, &arguments) {
@@ -195,8 +195,8 @@ fn key_migration_add_key(
     include_columns: Option<AnyArray>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
-    let table = or_raise(table_name.ok_or_else(|| null("table_name"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
+    let table = or_raise(required(table_name, "table_name")).oid();
     let arguments = KeyArguments { timestamp_column, salt, include_columns };
     if let Err(failure) = add_key(running(fcinfo), relation, table, &arguments) {
         failure.raise();
@@ -262,8 +262,8 @@ fn key_migration_add_reference(
     refers_to: Option<PgRelation>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
-    let table = or_raise(table_name.ok_or_else(|| null("table_name"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
+    let table = or_raise(required(table_name, "table_name")).oid();
     let key = refers_to.map_or(relation, |table| table.oid());
     let added =
         names(columns, "columns").and_then(|names| add(running(fcinfo), relation, table, &names, key));
@@ -347,7 +347,7 @@ fn key_migration_set(
     paused: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
     let function = running(fcinfo);
     or_raise(check_range("batch_pages", batch_pages.map(i64::from), 1, 10_000, ""));
     or_raise(check_range("retries", retries.map(i64::from), 0, i64::from(i32::MAX), ""));

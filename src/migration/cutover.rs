@@ -6,10 +6,9 @@ use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
-use super::catalog;
 use super::runner::Runner;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
-use super::verify;
+use super::{catalog, verify};
 use crate::error::report;
 use crate::fault;
 use crate::server::failure::Failure;

@@ -3,7 +3,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`catalog`], [`state`] | what the catalogs tell, and what is stored beside them |
-//! | [`plan`] | `key_migration_plan` and `key_migration_statements` |
+//! | [`arguments`], [`plan`] | `key_migration_plan` and `key_migration_statements` |
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`] | what begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
@@ -11,6 +11,7 @@
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_page`], [`writer`] | what a batch writes: rows, and their entries in indexes |
 
+mod arguments;
 mod backfill;
 mod backfill_page;
 mod catalog;

@@ -1,83 +1,25 @@
 //! What a migration would do, and what is left of it: nothing here changes anything.
 
+use keyspace::SqlState;
 use keyspace::migration::facts::Reference;
 use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::step::{Lock, Runs, Step};
-use keyspace::migration::{Facts, KeyOptions, Options, Phase, Severity, Target};
+use keyspace::migration::{Facts, Options, Phase, Severity};
 use keyspace::sql::{literal, qualified};
-use keyspace::{Error, SqlState};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyArray, PgRelation};
 
+use super::arguments::{Arguments, KeyArguments};
 use super::catalog;
 use super::state::{self, Migration};
-use crate::encoding::{ServerText, from_utf8};
+use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::keys::RawText;
-use crate::server::call::null;
-use crate::server::call::running;
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::locks::Timeout;
 use crate::server::settings;
-
-/// What arguments say of a key that is to be migrated.
-pub(super) struct KeyArguments<'a> {
-    pub(super) timestamp_column: Option<&'a std::ffi::CStr>,
-    pub(super) salt: Option<RawText<'a>>,
-    pub(super) include_columns: Option<AnyArray>,
-}
-
-impl KeyArguments<'_> {
-    /// The arguments, checked; without a salt, where it has not been given.
-    pub(super) fn key(&self, relation: pg_sys::Oid) -> Result<KeyOptions, Failure> {
-        Ok(KeyOptions {
-            table: relation.to_u32(),
-            timestamp_name: self.timestamp_column.map(crate::encoding::from_server),
-            salt: self.salt.map(|salt| salt.to_utf8().to_owned()).unwrap_or_default(),
-            include: names(self.include_columns, "include_columns")?,
-            ..KeyOptions::default()
-        })
-    }
-}
-
-/// What the arguments of a plan and of a new migration say.
-pub(super) struct Arguments<'a> {
-    pub(super) key: KeyArguments<'a>,
-    pub(super) target: Option<&'a str>,
-    pub(super) new_suffix: Option<RawText<'a>>,
-    pub(super) old_suffix: Option<RawText<'a>>,
-    pub(super) fire_triggers: Option<bool>,
-}
-
-impl Arguments<'_> {
-    /// The arguments, checked; without a salt, where it has not been given.
-    pub(super) fn options(&self, relation: pg_sys::Oid) -> Result<Options, Failure> {
-        let mut options = Options::new(Target::parse(self.target.ok_or_else(|| null("target"))?)?);
-        options.keys = vec![self.key.key(relation)?];
-        options.new_suffix = self.new_suffix.ok_or_else(|| null("new_suffix"))?.to_utf8().to_owned();
-        options.old_suffix = self.old_suffix.ok_or_else(|| null("old_suffix"))?.to_utf8().to_owned();
-        options.fire_triggers = self.fire_triggers.ok_or_else(|| null("fire_triggers"))?;
-        options.check()?;
-        Ok(options)
-    }
-}
-
-/// The names of an array of them.
-pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
-    let array = array.ok_or_else(|| null(argument))?;
-    let query = "SELECT pg_catalog.convert_to(given::text, 'UTF8') FROM pg_catalog.unnest($1) AS given";
-    // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
-    let given = unsafe { pgrx::datum::DatumWithOid::new(array.datum(), pg_sys::NAMEARRAYOID) };
-    let found: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
-        client.select(query, None, &[given])?.map(|row| row.get::<Vec<u8>>(1)).collect::<Result<_, _>>()
-    })?;
-    let found: Option<Vec<Vec<u8>>> = found.into_iter().collect();
-    let found = found.ok_or_else(|| {
-        Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not contain nulls"))
-    })?;
-    Ok(found.into_iter().map(from_utf8).collect())
-}
 
 /// The facts for keys that are not migrated yet, whose salts become those that are usual.
 pub(super) fn fresh(
@@ -128,7 +70,7 @@ fn key_migration_plan(
         name!(statement, Option<ServerText>),
     ),
 > {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
     let key = KeyArguments { timestamp_column, salt, include_columns };
     let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
     match read(running(fcinfo), relation, &arguments) {
@@ -225,8 +167,8 @@ fn key_migration_statements(
     'static,
     (name!(step, Option<i32>), name!(phase, Option<&'static str>), name!(statement, Option<ServerText>)),
 > {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
-    let through = or_raise(through.ok_or_else(|| null("through")).and_then(Phase::parse_through));
+    let relation = or_raise(required(migration, "migration")).oid();
+    let through = or_raise(required(through, "through").and_then(Phase::parse_through));
     let function = running(fcinfo);
     let relation = state::migration_of(function, relation);
     let left = relation.and_then(|relation| state::existing(function, relation)).and_then(|migration| {

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 
 use super::state;
 use crate::error::or_raise;
-use crate::server::call::{null, running};
+use crate::server::call::{required, running};
 
 /// The columns of numbers of a migration. Declared in sql/migration/key_migration_usage.sql.
 ///
@@ -18,7 +18,7 @@ fn key_migration_columns(
     migration: Option<PgRelation>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(relation, Option<pg_sys::Oid>), name!(attribute, Option<i16>))> {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
     let function = running(fcinfo);
     let found =
         state::migration_of(function, relation).and_then(|relation| state::existing(function, relation));

@@ -19,8 +19,7 @@ use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use crate::fault;
 use crate::server::as_owner::as_owner;
-use crate::server::call::null;
-use crate::server::call::running;
+use crate::server::call::{required, running};
 use crate::server::failure::Failure;
 use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
@@ -67,7 +66,7 @@ fn key_migration_verify(
         name!(example, Option<ServerText>),
     ),
 > {
-    let relation = or_raise(migration.ok_or_else(|| null("migration"))).oid();
+    let relation = or_raise(required(migration, "migration")).oid();
     let function = running(fcinfo);
     let found = state::migration_of(function, relation)
         .and_then(|relation| state::existing(function, relation))

@@ -179,7 +179,7 @@ SELECT key_migration_add_reference('shop.sale', 'shop.parcel', '{id}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_add_key('shop.sale', 'shop.parcel');
 \echo :LAST_ERROR_SQLSTATE
-SELECT keyspace_internal.key_migration_begin('shop.sale', 'roll back', NULL, NULL, NULL);
+SELECT keyspace_internal.key_migration_begin_rollback('shop.sale', NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT keyspace_internal.key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
@@ -207,14 +207,14 @@ CALL key_migration_rollback('shop.sale');
 --
 SELECT key_migration_create('shop.sale');
 BEGIN;
-SELECT keyspace_internal.key_migration_begin('shop.sale', 'advance', 'prepared', NULL, NULL);
+SELECT keyspace_internal.key_migration_begin_advance('shop.sale', 'prepared', NULL);
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
 ROLLBACK;
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
 SELECT keyspace_internal.key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
 -- Not even where its parts are called by hand, and the next transaction has nothing to do with it.
-SELECT keyspace_internal.key_migration_begin('shop.sale', 'advance', 'prepared', NULL, NULL);
+SELECT keyspace_internal.key_migration_begin_advance('shop.sale', 'prepared', NULL);
 SELECT 1 AS something_else;
 SELECT keyspace_internal.key_migration_next();
 \echo :LAST_ERROR_SQLSTATE
@@ -223,7 +223,7 @@ SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'sh
 BEGIN;
 SAVEPOINT outer_one;
 SAVEPOINT inner_one;
-SELECT keyspace_internal.key_migration_begin('shop.sale', 'advance', 'prepared', NULL, NULL);
+SELECT keyspace_internal.key_migration_begin_advance('shop.sale', 'prepared', NULL);
 RELEASE SAVEPOINT inner_one;
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
 SAVEPOINT another_one;

@@ -1,0 +1,72 @@
+//! The arguments of a plan and of a new migration, checked.
+
+use std::ffi::CStr;
+
+use keyspace::migration::{KeyOptions, Options, Target};
+use keyspace::{Error, SqlState};
+use pgrx::AnyArray;
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+
+use crate::encoding::{from_server, from_utf8};
+use crate::keys::RawText;
+use crate::server::call::required;
+use crate::server::failure::Failure;
+
+/// What arguments say of a key that is to be migrated.
+pub(super) struct KeyArguments<'a> {
+    pub(super) timestamp_column: Option<&'a CStr>,
+    pub(super) salt: Option<RawText<'a>>,
+    pub(super) include_columns: Option<AnyArray>,
+}
+
+impl KeyArguments<'_> {
+    /// The arguments, checked; without a salt, where it has not been given.
+    pub(super) fn key(&self, relation: pg_sys::Oid) -> Result<KeyOptions, Failure> {
+        Ok(KeyOptions {
+            table: relation.to_u32(),
+            timestamp_name: self.timestamp_column.map(from_server),
+            salt: self.salt.map(|salt| salt.to_utf8().to_owned()).unwrap_or_default(),
+            include: names(self.include_columns, "include_columns")?,
+            ..KeyOptions::default()
+        })
+    }
+}
+
+/// What the arguments of a plan and of a new migration say.
+pub(super) struct Arguments<'a> {
+    pub(super) key: KeyArguments<'a>,
+    pub(super) target: Option<&'a str>,
+    pub(super) new_suffix: Option<RawText<'a>>,
+    pub(super) old_suffix: Option<RawText<'a>>,
+    pub(super) fire_triggers: Option<bool>,
+}
+
+impl Arguments<'_> {
+    /// The arguments, checked; without a salt, where it has not been given.
+    pub(super) fn options(&self, relation: pg_sys::Oid) -> Result<Options, Failure> {
+        let mut options = Options::new(Target::parse(required(self.target, "target")?)?);
+        options.keys = vec![self.key.key(relation)?];
+        options.new_suffix = required(self.new_suffix, "new_suffix")?.to_utf8().to_owned();
+        options.old_suffix = required(self.old_suffix, "old_suffix")?.to_utf8().to_owned();
+        options.fire_triggers = required(self.fire_triggers, "fire_triggers")?;
+        options.check()?;
+        Ok(options)
+    }
+}
+
+/// The names of an array of them.
+pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
+    let array = required(array, argument)?;
+    let query = "SELECT pg_catalog.convert_to(given::text, 'UTF8') FROM pg_catalog.unnest($1) AS given";
+    // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
+    let given = unsafe { DatumWithOid::new(array.datum(), pg_sys::NAMEARRAYOID) };
+    let found: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
+        client.select(query, None, &[given])?.map(|row| row.get::<Vec<u8>>(1)).collect::<Result<_, _>>()
+    })?;
+    let found: Option<Vec<Vec<u8>>> = found.into_iter().collect();
+    let found = found.ok_or_else(|| {
+        Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not contain nulls"))
+    })?;
+    Ok(found.into_iter().map(from_utf8).collect())
+}
