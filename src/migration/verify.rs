@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use keyspace::migration::Scope;
-use keyspace::migration::verify::{self, Check, Joined};
+use keyspace::migration::verify::{self, Check, Kind};
 use keyspace::{Error, SqlState};
 use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
@@ -35,7 +35,8 @@ impl Found {
     /// That there are such rows.
     fn error(&self) -> Error {
         let table = relation_name(pg_sys::Oid::from(self.check.table));
-        let message = format!("{} of {} in table {table}: {}", self.check.name, self.check.column, self.rows);
+        let message =
+            format!("{} of {} in table {table}: {}", self.check.kind.name(), self.check.column, self.rows);
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
         error.detail = self.example.as_ref().map(|example| format!("One of them has {example}."));
         error
@@ -77,7 +78,7 @@ fn key_migration_verify(
             (
                 Some(pg_sys::Oid::from(found.check.table)),
                 Some(ServerName(found.check.column)),
-                Some(found.check.name),
+                Some(found.check.kind.name()),
                 Some(ok),
                 Some(found.rows),
                 found.example.map(ServerText),
@@ -114,8 +115,9 @@ fn compare(
     // Indexes of a table can hold code of its owner, which a query evaluates where it is planned. Where a query over two
     // tables would be planned as the owner of one who may not run what the other has written, rows are looked up.
     let mut compare = |check: Check| -> Result<Found, Failure> {
-        let member = scope.member(check.table, check.number);
-        if let (Some(joined), Some(member)) = (check.joined, member)
+        let joins = matches!(check.kind, Kind::Orphans | Kind::OtherThanReferenced);
+        let member = scope.member(check.table, check.number).filter(|_| joins);
+        if let Some(member) = member
             && !may_be_joined(&scope, member)
         {
             let of = (check.table, check.number);
@@ -123,10 +125,7 @@ fn compare(
                 Some(found) => *found,
                 None => *looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?),
             };
-            let rows = match joined {
-                Joined::Orphans => found.orphans,
-                Joined::OtherKeys => found.other_keys,
-            };
+            let rows = if check.kind == Kind::Orphans { found.orphans } else { found.other_keys };
             return Ok(Found { check, rows: rows.count, example: rows.least.map(|least| least.to_string()) });
         }
         let query = to_server(&check.query);
@@ -157,9 +156,8 @@ pub(super) fn check_end(
     migration: &Migration,
     keep_numbers: bool,
 ) -> Result<(), Failure> {
-    let ends = ["rows without key", "equal keys", "other than referenced"];
     let found = compare(function, migration, verify::checks)?;
-    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && ends.contains(&found.check.name)) {
+    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.bars_end()) {
         return Err(wrong
             .error()
             .hint(format!(
@@ -198,12 +196,9 @@ pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(
             .into());
     }
     for found in &found {
-        if !found.check.must_be_none
-            && found.rows > 0
-            && matches!(found.check.name, "orphans" | "rows changed since")
-        {
+        if !found.check.must_be_none && found.rows > 0 && found.check.kind.is_notable() {
             let table = relation_name(pg_sys::Oid::from(found.check.table));
-            notice!("{} of {} in table {table}: {}", found.check.name, found.check.column, found.rows);
+            notice!("{} of {} in table {table}: {}", found.check.kind.name(), found.check.column, found.rows);
         }
     }
     state::write(

@@ -4,32 +4,71 @@ use super::backfill::derived;
 use super::scope::{Member, Scope};
 use crate::sql::quoted;
 
+/// What a query counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// All rows.
+    Rows,
+    /// Rows of the migrated table without a key.
+    RowsWithoutKey,
+    /// Keys that more than one row has.
+    EqualKeys,
+    /// Rows with another key than time and old id give now.
+    RowsChangedSince,
+    /// Rows that refer to nothing.
+    Orphans,
+    /// Rows with another key than the row that they refer to.
+    OtherThanReferenced,
+    /// Rows with a key and no old id.
+    KeysWithoutOldId,
+    /// Rows with an old id and no key.
+    OldIdsWithoutKey,
+    /// All keys, with a digest that does not depend on their order.
+    Digest,
+}
+
+impl Kind {
+    /// A few words, the same as in the documentation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::RowsWithoutKey => "rows without key",
+            Self::EqualKeys => "equal keys",
+            Self::RowsChangedSince => "rows changed since",
+            Self::Orphans => "orphans",
+            Self::OtherThanReferenced => "other than referenced",
+            Self::KeysWithoutOldId => "keys without old id",
+            Self::OldIdsWithoutKey => "old ids without key",
+            Self::Digest => "digest",
+        }
+    }
+
+    /// Whether a migration cannot end with such rows: after that, nothing tells any more which row was meant.
+    pub const fn bars_end(self) -> bool {
+        matches!(self, Self::RowsWithoutKey | Self::EqualKeys | Self::OtherThanReferenced)
+    }
+
+    /// Whether rows of it are worth a notice where they are allowed.
+    pub const fn is_notable(self) -> bool {
+        matches!(self, Self::Orphans | Self::RowsChangedSince)
+    }
+}
+
 /// A query that says how many rows there are of a kind, and gives an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// A few words, the same as in the documentation.
-    pub name: &'static str,
+    /// What it counts. [`Kind::Orphans`] and [`Kind::OtherThanReferenced`] join two tables.
+    pub kind: Kind,
     /// The table.
     pub table: u32,
     /// The column.
     pub column: String,
-    /// The number of the column of numbers beside it.
+    /// The number of the column of old ids beside it.
     pub number: i16,
     /// Whether there must be none of them.
     pub must_be_none: bool,
     /// `SELECT count, example`.
     pub query: String,
-    /// What it compares, where the query joins two tables.
-    pub joined: Option<Joined>,
-}
-
-/// What is found by comparing rows with those that they refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
-    /// Rows that refer to nothing.
-    Orphans,
-    /// Rows with another key than those that they refer to.
-    OtherKeys,
 }
 
 /// The queries for all columns.
@@ -52,26 +91,25 @@ pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
                  WHERE t.{number} IS NOT NULL AND t.{shadow} IS NULL",
                 member.table_sql()
             );
-            check(member, "numbers without key", true, query)
+            check(member, Kind::OldIdsWithoutKey, true, query)
         })
         .collect()
 }
 
-fn check(member: &Member<'_>, name: &'static str, must_be_none: bool, query: String) -> Check {
+fn check(member: &Member<'_>, kind: Kind, must_be_none: bool, query: String) -> Check {
     Check {
-        name,
+        kind,
         table: member.table.oid,
         column: member.shadow_name.clone(),
         number: member.number.number,
         must_be_none,
         query,
-        joined: None,
     }
 }
 
 fn rows(member: &Member<'_>) -> Check {
     let query = format!("SELECT pg_catalog.count(*), NULL::text FROM ONLY {} AS t", member.table_sql());
-    check(member, "rows", false, query)
+    check(member, Kind::Rows, false, query)
 }
 
 /// A key: there, different, and in the order of time and number. Before a cut-over every key has been
@@ -85,7 +123,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
         rows(member),
         check(
             member,
-            "rows without key",
+            Kind::RowsWithoutKey,
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {table} AS t WHERE t.{shadow} IS NULL"
@@ -93,7 +131,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
         ),
         check(
             member,
-            "equal keys",
+            Kind::EqualKeys,
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(d.k) FROM (SELECT t.{shadow}::text AS k FROM ONLY {table} AS t \
@@ -102,7 +140,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
         ),
         check(
             member,
-            "rows changed since",
+            Kind::RowsChangedSince,
             false,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {table} AS t \
@@ -125,32 +163,26 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     vec![
         rows(member),
         // What refers to nothing has nothing to take a key from. Where a foreign key forbids it there is none.
-        Check {
-            joined: Some(Joined::Orphans),
-            ..check(
-                member,
-                "orphans",
-                member.declared,
-                format!(
-                    "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{number} IS NOT NULL AND p.{root_number} IS NULL"
-                ),
-            )
-        },
-        Check {
-            joined: Some(Joined::OtherKeys),
-            ..check(
-                member,
-                "other than referenced",
-                true,
-                format!(
-                    "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_number} IS NOT NULL \
-                     AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
-                ),
-            )
-        },
         check(
             member,
-            "keys without number",
+            Kind::Orphans,
+            member.declared,
+            format!(
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{number} IS NOT NULL AND p.{root_number} IS NULL"
+            ),
+        ),
+        check(
+            member,
+            Kind::OtherThanReferenced,
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_number} IS NOT NULL \
+                 AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
+            ),
+        ),
+        check(
+            member,
+            Kind::KeysWithoutOldId,
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{shadow}::text) FROM ONLY {table} AS t \
@@ -167,7 +199,7 @@ fn digest(member: &Member<'_>) -> Check {
     let shadow = quoted(&member.shadow_name);
     check(
         member,
-        "digest",
+        Kind::Digest,
         false,
         format!(
             "SELECT pg_catalog.count(t.{shadow}), pg_catalog.to_hex((COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(\
