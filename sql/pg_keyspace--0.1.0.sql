@@ -1193,7 +1193,7 @@ COMMENT ON TABLE keyspace_internal.key_migration IS
 COMMENT ON TABLE keyspace_internal.key_migration_key IS
 'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE keyspace_internal.key_migration_column IS
-'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
+'the columns of key migrations: old ids, and keys next to them; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
@@ -1257,7 +1257,7 @@ COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
 COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
 COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS
-'trigger of a table that refers to one whose key is migrated: keeps number and key in step';
+'trigger of a table that refers to one whose key is migrated: keeps old id and key in step';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1389,7 +1389,7 @@ CREATE FUNCTION @extschema@.key_migration_verify(migration regclass) RETURNS TAB
     AS 'MODULE_PATHNAME', 'key_migration_verify_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
-'compare numbers and keys of a key migration: each kind of row that there must not be, how many there are, and the number of one';
+'compare old ids and keys of a key migration: how many rows there are of each kind that must not exist, and the old id of one';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1409,7 +1409,7 @@ CREATE FUNCTION keyspace_internal.key_migration_begin_cutover(migration regclass
 CREATE FUNCTION keyspace_internal.key_migration_begin_rollback(migration regclass, confirm text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_begin_rollback_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin_finalize(migration regclass, confirm text, keep_numbers boolean) RETURNS void
+CREATE FUNCTION keyspace_internal.key_migration_begin_finalize(migration regclass, confirm text, keep_old_ids boolean) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_begin_finalize_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_next() RETURNS boolean
@@ -1471,7 +1471,7 @@ $procedure$;
 CREATE PROCEDURE @extschema@.key_migration_finalize(
     migration regclass,
     confirm text,
-    keep_numbers boolean DEFAULT false
+    keep_old_ids boolean DEFAULT false
 )
     LANGUAGE plpgsql
 AS $procedure$
@@ -1479,7 +1479,7 @@ BEGIN
     PERFORM keyspace_internal.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin_finalize(migration, confirm, keep_numbers);
+    PERFORM keyspace_internal.key_migration_begin_finalize(migration, confirm, keep_old_ids);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -1629,7 +1629,7 @@ CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETU
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
-'part of key_migration_usage(): the columns of numbers of a key migration';
+'part of key_migration_usage(): the columns of old ids of a key migration';
 
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
@@ -1751,7 +1751,7 @@ END
 $function$;
 
 COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
-'what still uses the columns of numbers of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';
+'what still uses the columns of old ids of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';
 /* </end connected objects> */
 
 /* <begin connected objects> */

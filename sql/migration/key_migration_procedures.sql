@@ -10,7 +10,7 @@ CREATE FUNCTION keyspace_internal.key_migration_begin_cutover(migration regclass
 CREATE FUNCTION keyspace_internal.key_migration_begin_rollback(migration regclass, confirm text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_begin_rollback_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin_finalize(migration regclass, confirm text, keep_numbers boolean) RETURNS void
+CREATE FUNCTION keyspace_internal.key_migration_begin_finalize(migration regclass, confirm text, keep_old_ids boolean) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_begin_finalize_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_next() RETURNS boolean
@@ -72,7 +72,7 @@ $procedure$;
 CREATE PROCEDURE @extschema@.key_migration_finalize(
     migration regclass,
     confirm text,
-    keep_numbers boolean DEFAULT false
+    keep_old_ids boolean DEFAULT false
 )
     LANGUAGE plpgsql
 AS $procedure$
@@ -80,7 +80,7 @@ BEGIN
     PERFORM keyspace_internal.key_migration_check('key_migration_finalize');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin_finalize(migration, confirm, keep_numbers);
+    PERFORM keyspace_internal.key_migration_begin_finalize(migration, confirm, keep_old_ids);
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;

@@ -90,7 +90,7 @@ COMMENT ON TABLE keyspace_internal.key_migration IS
 COMMENT ON TABLE keyspace_internal.key_migration_key IS
 'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE keyspace_internal.key_migration_column IS
-'the columns of key migrations: numbers, and beside them keys; never dumped; the rows of other servers and databases mean nothing here';
+'the columns of key migrations: old ids, and keys next to them; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS

@@ -19,4 +19,4 @@ COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
 COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
 COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS
-'trigger of a table that refers to one whose key is migrated: keeps number and key in step';
+'trigger of a table that refers to one whose key is migrated: keeps old id and key in step';

@@ -2,7 +2,7 @@ CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETU
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
-'part of key_migration_usage(): the columns of numbers of a key migration';
+'part of key_migration_usage(): the columns of old ids of a key migration';
 
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
@@ -124,4 +124,4 @@ END
 $function$;
 
 COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
-'what still uses the columns of numbers of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';
+'what still uses the columns of old ids of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';

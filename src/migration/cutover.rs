@@ -105,10 +105,10 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
 ///
 /// # Errors
 /// 55000 where something does, or values do not fit.
-pub(super) fn check_end(runner: &Runner, migration: &Migration, keep_numbers: bool) -> Result<(), Failure> {
+pub(super) fn check_end(runner: &Runner, migration: &Migration, keep_old_ids: bool) -> Result<(), Failure> {
     let facts = migration.facts(runner.function)?;
-    check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_numbers)?;
-    verify::check_end(runner.function, migration, keep_numbers)
+    check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_old_ids)?;
+    verify::check_end(runner.function, migration, keep_old_ids)
 }
 
 /// Drops the old columns, or leaves them to themselves.
@@ -118,7 +118,7 @@ pub(super) fn check_end(runner: &Runner, migration: &Migration, keep_numbers: bo
 pub(super) fn finalize(
     runner: &mut Runner,
     migration: &Migration,
-    keep_numbers: bool,
+    keep_old_ids: bool,
 ) -> Result<bool, Failure> {
     if !migration.options.views.is_empty() {
         // From views to names first, in a transaction of its own; then it is as any other.
@@ -131,8 +131,8 @@ pub(super) fn finalize(
         migration,
         "finalize",
         |scope| {
-            check_nothing_left(migration, scope, keep_numbers)?;
-            Ok(cutover::finalize(scope, keep_numbers))
+            check_nothing_left(migration, scope, keep_old_ids)?;
+            Ok(cutover::finalize(scope, keep_old_ids))
         },
         |runner| {
             for (statement, table) in [
@@ -152,8 +152,8 @@ pub(super) fn finalize(
 ///
 /// # Errors
 /// 55000 where there is something that would go with the numbers.
-fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_numbers: bool) -> Result<(), Failure> {
-    let left = cutover::left_behind(scope, keep_numbers);
+fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bool) -> Result<(), Failure> {
+    let left = cutover::left_behind(scope, keep_old_ids);
     if left.is_empty() {
         return Ok(());
     }
@@ -163,7 +163,7 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_numbers: bo
     );
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail(format!("By {}.", left.join(", ")))
-        .hint("Make these anew with the new columns, or drop them; all but foreign keys may stay where the numbers do: keep_numbers => true.")
+        .hint("Make these anew with the new columns, or drop them; all but foreign keys may stay if the old ids do: keep_old_ids => true.")
         .into())
 }
 
@@ -177,7 +177,7 @@ pub(super) fn check_confirmation(
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
     let [name, full_name] = names(migration, function)?;
-    let hint = format!("Old columns and their numbers are dropped: confirm => '{name}'.");
+    let hint = format!("The old columns and their ids are dropped: confirm => '{name}'.");
     match confirm {
         None => Err(crate::server::call::null("confirm").hint(hint).into()),
         Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).hint(hint).into()),

@@ -39,7 +39,7 @@ pub(super) enum Task {
     Advance { through: Phase, max_pages: Option<i64> },
     CutOver { by_views: bool },
     RollBack,
-    Finalize { keep_numbers: bool },
+    Finalize { keep_old_ids: bool },
 }
 
 /// A procedure under way, kept from one transaction to the next.
@@ -151,10 +151,10 @@ fn key_migration_begin_rollback(
 fn key_migration_begin_finalize(
     migration: Option<PgRelation>,
     confirm: Option<&str>,
-    keep_numbers: Option<bool>,
+    keep_old_ids: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let task = || Ok(Task::Finalize { keep_numbers: required(keep_numbers, "keep_numbers")? });
+    let task = || Ok(Task::Finalize { keep_old_ids: required(keep_old_ids, "keep_old_ids")? });
     begin_task(migration, running(fcinfo), task, confirm);
 }
 
@@ -286,10 +286,10 @@ impl Progress {
             Task::CutOver { by_views } => cutover::cut_over(&mut self.runner, &migration, by_views),
             Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
             // What was compared is let go before anything is locked.
-            Task::Finalize { keep_numbers } if !std::mem::replace(&mut self.compared, true) => {
-                cutover::check_end(&self.runner, &migration, keep_numbers).map(|()| true)
+            Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {
+                cutover::check_end(&self.runner, &migration, keep_old_ids).map(|()| true)
             }
-            Task::Finalize { keep_numbers } => cutover::finalize(&mut self.runner, &migration, keep_numbers),
+            Task::Finalize { keep_old_ids } => cutover::finalize(&mut self.runner, &migration, keep_old_ids),
         };
         match done {
             // Nothing has been done yet in this transaction: what there is could not even be looked at.

@@ -423,7 +423,7 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
     let message = format!("trigger \"{trigger}\" of table {table} was not made for this table");
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A key migration binds its triggers to a table and its columns by number; this one is a copy, as a restore makes it, or a column was dropped.")
+            .detail("A key migration binds its triggers to a table and its columns by their numbers; this one is a copy, as a restore makes it, or a column was dropped.")
             .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, and the column that it fills, and plan the migration anew.")),
     ))
 }

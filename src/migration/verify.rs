@@ -154,7 +154,7 @@ fn shows_all(migration: &Migration) -> String {
 pub(super) fn check_end(
     function: pg_sys::Oid,
     migration: &Migration,
-    keep_numbers: bool,
+    keep_old_ids: bool,
 ) -> Result<(), Failure> {
     let found = compare(function, migration, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.bars_end()) {
@@ -166,14 +166,14 @@ pub(super) fn check_end(
             ))
             .into());
     }
-    if keep_numbers {
+    if keep_old_ids {
         return Ok(());
     }
     match compare(function, migration, verify::losses)?.iter().find(|found| !found.is_ok()) {
         Some(lost) => Err(lost
             .error()
             .hint(
-                "These numbers would be lost: keep them by keep_numbers => true, or set them to NULL first.",
+                "These old ids would be lost: keep them by keep_old_ids => true, or set them to NULL first.",
             )
             .into()),
         None => Ok(()),

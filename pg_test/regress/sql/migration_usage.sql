@@ -49,10 +49,10 @@ SELECT key_migration_create('customer');
 SELECT statement FROM key_migration_statements('customer') \gexec
 CALL key_migration_cutover('customer');
 -- The numbers stay for rows from before, and nothing fills them any more.
-CALL key_migration_finalize('customer', confirm => 'customer', keep_numbers => NULL);
+CALL key_migration_finalize('customer', confirm => 'customer', keep_old_ids => NULL);
 CREATE VIEW by_number AS SELECT id_old, id FROM customer;
 CALL key_migration_finalize('customer', confirm => 'customer');
-CALL key_migration_finalize('customer', confirm => 'customer', keep_numbers => true);
+CALL key_migration_finalize('customer', confirm => 'customer', keep_old_ids => true);
 WITH c AS (INSERT INTO customer DEFAULT VALUES RETURNING id, id_old)
 INSERT INTO orders (customer_id) SELECT id FROM c RETURNING customer_id IS NOT NULL AS has_key, customer_id_old;
 SELECT count(*), count(id_old), min(id_old), max(id_old) FROM by_number;

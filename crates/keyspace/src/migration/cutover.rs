@@ -156,7 +156,7 @@ pub fn remove(scope: &Scope<'_>) -> Vec<String> {
 
 /// The statements that end a migration that is cut over, once all tables are locked: what is left is as if it had been
 /// made with such keys. Numbers that are kept are ordinary columns then, which nothing fills.
-pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<Statement> {
+pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     let mut statements: Vec<String> = Vec::new();
     for (old, twin) in scope.foreign_keys() {
         if let (Some(_), Some(child)) = (twin, scope.facts.table(old.child)) {
@@ -191,7 +191,7 @@ pub fn finalize(scope: &Scope<'_>, keep_numbers: bool) -> Vec<Statement> {
     }
     for member in &scope.members {
         let (old, new) = (quoted(&member.number.name), quoted(&member.shadow_name));
-        if keep_numbers {
+        if keep_old_ids {
             statements.extend(plain_column(member));
         } else {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
@@ -218,7 +218,7 @@ fn evaluating(table: &Table, text: String) -> Statement {
 
 /// What goes with the old columns at the end though nothing has taken its place, each in a few words; what can be kept
 /// with the numbers is left out where these are kept.
-pub fn left_behind(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
+pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     let mut left = Vec::new();
     for (key, twin) in scope.foreign_keys() {
         if twin.is_none() {
@@ -226,7 +226,7 @@ pub fn left_behind(scope: &Scope<'_>, keep_numbers: bool) -> Vec<String> {
             left.push(format!("foreign key \"{}\" of table \"{child}\"", key.name));
         }
     }
-    if keep_numbers {
+    if keep_old_ids {
         return left;
     }
     for table in scope.tables() {
@@ -297,7 +297,7 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         root,
         "drop the old columns",
         vec![format!(
-            "CALL {schema}.key_migration_finalize({name}, confirm => {confirm}::pg_catalog.text, keep_numbers => false)"
+            "CALL {schema}.key_migration_finalize({name}, confirm => {confirm}::pg_catalog.text, keep_old_ids => false)"
         )],
     );
     step.lock = Some(Lock::AccessExclusive);

@@ -271,7 +271,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
             )],
         );
         drop.lock = Some(Lock::AccessExclusive);
-        drop.detail = "the one on numbers is gone".to_owned();
+        drop.detail = "the one on old ids is gone".to_owned();
         steps.push(drop);
     }
     for (old, twin) in scope.foreign_keys() {

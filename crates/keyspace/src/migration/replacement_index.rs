@@ -23,7 +23,7 @@ pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
     let numbers: Vec<i16> = scope.members_of(table.oid).map(|member| member.number.number).collect();
     if index.used_columns.iter().any(|column| numbers.contains(column)) {
         return Twin::Leave(
-            "It has an expression or a condition on the number, which is to be written for keys by hand.",
+            "It has an expression or a condition on the old id, which has to be written for keys by hand.",
         );
     }
     if index.constraint.as_ref().is_some_and(|constraint| constraint.kind == "x") {

@@ -314,7 +314,7 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
                 keys => {
                     let message = format!("the primary key of table \"{name}\" has {} columns", keys.len());
                     return Err(Error::new(SqlState::FeatureNotSupported, message)
-                        .detail("A key is migrated that is one column of whole numbers.")
+                        .detail("Only a key of a single integer column can be migrated.")
                         .hint(
                             "Where one of the columns is a reference, migrate the table that it refers to.",
                         ));

@@ -300,10 +300,10 @@ fn trap_m17_a_named_not_null_gets_the_name_of_the_old_one() {
     facts.tables[0].columns[0].not_null_constraint = Some("orders_id_not_null".to_owned());
     facts.tables[0].columns[3].not_null_constraint = Some("orders_id_new_not_null".to_owned());
     let renamed = "ALTER TABLE shop.orders RENAME CONSTRAINT orders_id_new_not_null TO orders_id_not_null";
-    for keep_numbers in [false, true] {
-        let end = texts(cutover::finalize(&Scope::new(&facts, &options).unwrap(), keep_numbers));
+    for keep_old_ids in [false, true] {
+        let end = texts(cutover::finalize(&Scope::new(&facts, &options).unwrap(), keep_old_ids));
         let at = |what: &str| end.iter().position(|statement| statement == what);
-        let gone = if keep_numbers { "ALTER COLUMN id DROP NOT NULL" } else { "DROP COLUMN id" };
+        let gone = if keep_old_ids { "ALTER COLUMN id DROP NOT NULL" } else { "DROP COLUMN id" };
         let gone = at(&format!("ALTER TABLE shop.orders {gone}")).unwrap();
         assert!(gone < at(renamed).unwrap(), "{end:#?}");
     }

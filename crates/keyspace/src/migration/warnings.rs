@@ -233,7 +233,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
                 ),
                 _ => (
                     format!("{kind} {} uses column \"{column}\" of table \"{name}\"", list(&names)),
-                    "It goes on with the number after the cut-over, whatever name that has then, and keeps the column from being dropped; make it anew after the cut-over.",
+                    "After the cut-over it goes on using the old id, whatever its name is then, and keeps the column from being dropped. Create it again after the cut-over.",
                 ),
             };
             found.push(Warning::remark(table, message, hint));
@@ -264,7 +264,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         found.push(Warning::remark(
             table,
             format!("table \"{name}\" has triggers that fire after those of the migration: {}", list(&late)),
-            "A number or a time that they change comes too late for the key; give them names that come before \"~\".",
+            "An old id or a time that they change comes too late for the key; give them names that sort before \"~\".",
         ));
     }
 }
@@ -334,14 +334,14 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         found.push(Warning::remark(
             table,
             format!("{of} has a default"),
-            "It is that of the number, and goes with it; after the cut-over give the key of that row to the new column as its default.",
+            "It belongs to the old id, and goes with it. After the cut-over, make the key of that row the default of the new column.",
         ));
     }
     if number.has_grants {
         found.push(Warning::remark(
             table,
             format!("there are privileges on {of} alone"),
-            "They stay with the number; grant them on the new column before the cut-over.",
+            "They stay with the old id; grant them on the new column before the cut-over.",
         ));
     }
 }
@@ -473,14 +473,14 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
         found.push(Warning::remark(
             table,
             format!("{of} can be NULL{part}"),
-            "Such rows, and those whose time is infinite or before 1970, get keys of 1970-01-01, in the order of their numbers.",
+            "Such rows, and those whose time is infinite or before 1970, get keys of 1970-01-01, in the order of their old ids.",
         ));
     }
     if let Some(rows) = rows_for_each_time(timestamp) {
         found.push(Warning::remark(
             table,
             format!("{of} has about {rows} rows for each time"),
-            "Their keys are in the order of their numbers, and never equal.",
+            "Their keys are in the order of their old ids, and never equal.",
         ));
     }
     for (_, sequence) in scope.facts.strays.iter().filter(|stray| stray.0 == table.oid) {
@@ -491,7 +491,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
     {
         found.push(Warning::remark(
             table,
-            format!("column \"{}\" of table \"{name}\" has numbers from {least} to {greatest}", key.column.number.name),
+            format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.number.name),
             format!("Numbers below 0 and above {MAX_ID} do not fit into keys: theirs are hashed, so among rows of one time they have no order, and cannot be read back."),
         ));
     }
@@ -502,7 +502,7 @@ pub fn stray(table: &Table, sequence: &str) -> Warning {
     Warning::remark(
         table,
         format!("sequence \"{sequence}\" is not of the class of this node"),
-        "After the cut-over new rows go on getting numbers from it, which may be those of other nodes: setup_interleaved_sequences().",
+        "After the cut-over new rows still get old ids from it, which may be those of other nodes: setup_interleaved_sequences().",
     )
 }
 
