@@ -1656,6 +1656,28 @@ BEGIN
         JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation AND a.attnum OPERATOR(pg_catalog.=) c.attribute
         WHERE NOT a.attisdropped
     ),
+    words AS (
+        SELECT DISTINCT n.word, pg_catalog.concat('(^|[^[:alnum:]_$])',
+                   pg_catalog.regexp_replace(n.word, '[^[:alnum:]_]', $re$\\\&$re$, 'g'), '($|[^[:alnum:]_$])') AS pattern
+        FROM used u JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
+        CROSS JOIN LATERAL (VALUES (pg_catalog.lower(u.attname::text)), (pg_catalog.lower(t.relname::text))) AS n (word)
+    ),
+    bodies AS (
+        SELECT p.oid, p.prosrc, pg_catalog.octet_length(p.prosrc) OPERATOR(pg_catalog.>) 1048576 AS is_long
+        FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang AND l.lanname NOT IN ('internal', 'c')
+        WHERE p.prosrc OPERATOR(pg_catalog.<>) ''
+          AND p.pronamespace OPERATOR(pg_catalog.<>) 'pg_catalog'::regnamespace
+          AND p.pronamespace OPERATOR(pg_catalog.<>) 'information_schema'::regnamespace
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::regclass
+                          AND e.objid OPERATOR(pg_catalog.=) p.oid AND e.deptype OPERATOR(pg_catalog.=) 'e')
+    ),
+    -- Each body is looked at once, whatever is looked for: anybody can write one, of any length.
+    searched AS MATERIALIZED (
+        SELECT b.oid, ARRAY(SELECT w.word FROM words w
+                              WHERE pg_catalog.strpos(b.body, w.word) OPERATOR(pg_catalog.>) 0 AND b.body OPERATOR(pg_catalog.~) w.pattern) AS words
+        FROM (SELECT oid, pg_catalog.lower(prosrc) AS body FROM bodies WHERE NOT is_long OFFSET 0) b
+    ),
     found AS (
         -- Views, policies, functions with a parsed body, statistics, triggers and constraints.
         SELECT u.relation, u.attname,
@@ -1701,19 +1723,14 @@ BEGIN
         JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid OPERATOR(pg_catalog.=) i.indexrelid AND s.idx_scan OPERATOR(pg_catalog.>) 0
         UNION
         -- Bodies that are plain text: their words alone.
-        SELECT u.relation, u.attname, 'function', p.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
+        SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
         FROM used u
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
-        JOIN pg_catalog.pg_proc p ON p.prosrc OPERATOR(pg_catalog.<>) ''
-        JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang AND l.lanname NOT IN ('internal', 'c')
-        WHERE p.pronamespace OPERATOR(pg_catalog.<>) 'pg_catalog'::regnamespace
-          AND p.pronamespace OPERATOR(pg_catalog.<>) 'information_schema'::regnamespace
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::regclass
-                          AND e.objid OPERATOR(pg_catalog.=) p.oid AND e.deptype OPERATOR(pg_catalog.=) 'e')
-          AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(p.prosrc), '[^[:alnum:]_$]+'),
-                                        pg_catalog.lower(u.attname::text)) IS NOT NULL
-          AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(p.prosrc), '[^[:alnum:]_$]+'),
-                                        pg_catalog.lower(t.relname::text)) IS NOT NULL
+        JOIN searched b ON pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
+                       AND pg_catalog.lower(t.relname::text) OPERATOR(pg_catalog.=) ANY (b.words)
+        UNION
+        SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not looked at: its body is longer than 1 MB'
+        FROM bodies b WHERE b.is_long
     )
     SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
@@ -1729,20 +1746,42 @@ BEGIN
     IF statements IS NOT NULL THEN
         BEGIN
             RETURN QUERY EXECUTE pg_catalog.format($query$
-                SELECT c.relation::regclass, a.attname, 'statement'::text, pg_catalog.left(s.query, 200), 'pg_stat_statements'::text,
-                       pg_catalog.format('%%s calls; it has the words, and may mean others', s.calls)
-                FROM keyspace_internal.key_migration_columns($1) c
-                JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation
-                     AND a.attnum OPERATOR(pg_catalog.=) c.attribute AND NOT a.attisdropped
-                JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.relation
-                JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-                JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
-                WHERE s.query OPERATOR(pg_catalog.~*) '^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M'
-                  AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
-                                                pg_catalog.lower(a.attname::text)) IS NOT NULL
-                  AND pg_catalog.array_position(pg_catalog.regexp_split_to_array(pg_catalog.lower(s.query), '[^[:alnum:]_$]+'),
-                                                pg_catalog.lower(t.relname::text)) IS NOT NULL
-                ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100 $query$, statements) USING migration;
+                WITH used AS (
+                    SELECT c.relation, a.attname, pg_catalog.lower(a.attname::text) AS column_word, pg_catalog.lower(t.relname::text) AS table_word
+                    FROM keyspace_internal.key_migration_columns($1) c
+                    JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation
+                         AND a.attnum OPERATOR(pg_catalog.=) c.attribute AND NOT a.attisdropped
+                    JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) c.relation
+                ),
+                words AS (
+                    SELECT DISTINCT n.word, pg_catalog.concat('(^|[^[:alnum:]_$])',
+                               pg_catalog.regexp_replace(n.word, '[^[:alnum:]_]', $re$\\\&$re$, 'g'), '($|[^[:alnum:]_$])') AS pattern
+                    FROM used u CROSS JOIN LATERAL (VALUES (u.column_word), (u.table_word)) AS n (word)
+                ),
+                statements AS (
+                    SELECT s.query, s.calls, pg_catalog.octet_length(s.query) OPERATOR(pg_catalog.>) 1048576 AS is_long
+                    FROM pg_catalog.pg_database d JOIN %s AS s ON s.dbid OPERATOR(pg_catalog.=) d.oid
+                    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                ),
+                searched AS MATERIALIZED (
+                    SELECT b.query, b.calls, ARRAY(SELECT w.word FROM words w
+                                                   WHERE pg_catalog.strpos(b.body, w.word) OPERATOR(pg_catalog.>) 0
+                                                     AND b.body OPERATOR(pg_catalog.~) w.pattern) AS words
+                    FROM (SELECT query, calls, pg_catalog.lower(query) AS body FROM statements
+                          WHERE CASE WHEN is_long THEN false
+                                     ELSE query OPERATOR(pg_catalog.~*)
+                                          $re$^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|copy|values|declare)\M$re$ END
+                          OFFSET 0) b
+                )
+                (SELECT u.relation::regclass, u.attname, 'statement'::text, pg_catalog.left(b.query, 200), 'pg_stat_statements'::text,
+                        pg_catalog.format('%%s calls; it has the words, and may mean others', b.calls)
+                 FROM used u JOIN searched b ON u.column_word OPERATOR(pg_catalog.=) ANY (b.words)
+                                            AND u.table_word OPERATOR(pg_catalog.=) ANY (b.words)
+                 ORDER BY b.calls DESC, b.query COLLATE "C" LIMIT 100)
+                UNION ALL
+                (SELECT NULL, NULL, 'statement', pg_catalog.left(s.query, 200), 'pg_stat_statements',
+                        pg_catalog.format('%%s calls; not looked at: it is longer than 1 MB', s.calls)
+                 FROM statements s WHERE s.is_long ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100) $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
             NULL;  -- It is there, but not preloaded.
         END;

@@ -296,7 +296,7 @@ fn seen_again(step: &Step) -> Sequence {
         return sequence;
     }
     // SAFETY: the OID is that of a sequence or, by now, of nothing.
-    if let Some(state) = unsafe { form::state_at_once(step.entry.oid) } {
+    if let Some(state) = unsafe { form::state_beside_others(step.entry.oid) } {
         (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
         let next = sequence.next_value();
         let ascending = sequence.increment > 0;

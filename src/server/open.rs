@@ -55,7 +55,8 @@ impl OpenRelation {
     }
 
     fn found(relation: pg_sys::Relation, lock: pg_sys::LOCKMODE) -> Option<Self> {
-        (!relation.is_null()).then_some(Self { relation, lock })
+        // Not made before it is known to be open: it is closed when it goes.
+        if relation.is_null() { None } else { Some(Self { relation, lock }) }
     }
 
     /// For PostgreSQL's functions; valid as long as this lives.

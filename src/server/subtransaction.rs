@@ -96,13 +96,18 @@ pub(crate) fn unless_cancelled<T>(result: Result<T, Box<CaughtError>>) -> Option
     match result {
         Ok(value) => Some(value),
         Err(error) => {
-            let (CaughtError::PostgresError(report)
-            | CaughtError::ErrorReport(report)
-            | CaughtError::RustPanic { ereport: report, .. }) = &*error;
-            if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+            if sqlstate(&error) == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
                 error.rethrow();
             }
             None
         }
     }
+}
+
+/// The SQLSTATE of an error that was caught.
+pub(crate) fn sqlstate(error: &CaughtError) -> PgSqlErrorCode {
+    let (CaughtError::PostgresError(report)
+    | CaughtError::ErrorReport(report)
+    | CaughtError::RustPanic { ereport: report, .. }) = error;
+    report.sql_error_code()
 }

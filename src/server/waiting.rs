@@ -7,6 +7,8 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use crate::server::subtransaction::sqlstate;
+
 /// How long the first pause lasts after a lock was not to be had.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How long a pause lasts at most.
@@ -20,11 +22,8 @@ const UNFLUSHED: u64 = 256 * 1024;
 
 /// Whether an error says that others are at it, and that trying again will do.
 pub(crate) fn is_in_use(error: &CaughtError) -> bool {
-    let code = match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report.sql_error_code(),
-        CaughtError::RustPanic { ereport, .. } => ereport.sql_error_code(),
-    };
-    matches!(code, PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED)
+    use PgSqlErrorCode::{ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_T_R_DEADLOCK_DETECTED};
+    matches!(sqlstate(error), ERRCODE_LOCK_NOT_AVAILABLE | ERRCODE_T_R_DEADLOCK_DETECTED)
 }
 
 /// Sleeps, and can be cancelled.

@@ -227,6 +227,10 @@ ALTER SEQUENCE exact_no OWNED BY as_text.id;
 CREATE FOREIGN DATA WRAPPER nothing;
 CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;
 CREATE FOREIGN TABLE far (id bigint DEFAULT nextval('orders_id_seq')) SERVER elsewhere;
+-- A view can have a default, and own a sequence; whoever may create a view could keep all others from being guarded.
+CREATE VIEW looked_at AS SELECT 1::bigint AS id, 2::bigint AS no;
+ALTER VIEW looked_at ALTER id SET DEFAULT nextval('orders_id_seq');
+CREATE SEQUENCE looked_at_no OWNED BY looked_at.no;
 CREATE TEMPORARY TABLE passing (id serial);
 CREATE TABLE unfed (id bigint);
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{blocks_no}', blocks => true);

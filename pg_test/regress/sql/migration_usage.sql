@@ -37,6 +37,26 @@ RESET pg_keyspace.node;
 RESET pg_keyspace.nodes;
 SELECT count(*) FROM key_migration_plan('orders') WHERE detail LIKE 'sequence %';
 SELECT table_name, column_name, kind, used_by, known_by, detail FROM key_migration_usage('orders') WHERE kind <> 'index';
+-- Anybody can create a function, with a body of any length: what is longer than 1 MB is named, and not looked at.
+DO $$ BEGIN
+    EXECUTE format('CREATE FUNCTION too_long() RETURNS bigint LANGUAGE plpgsql AS %L', 'BEGIN RETURN 1; /* orders id_old' || repeat(' a', 524288) || '*/ END');
+    EXECUTE format('CREATE FUNCTION long() RETURNS bigint LANGUAGE plpgsql AS %L', 'BEGIN RETURN 1; /*' || repeat(' a', 524000) || ' orders.id_old*/ END');
+END $$;
+SELECT table_name, column_name, kind, used_by, known_by, detail FROM key_migration_usage('orders') WHERE kind = 'function' AND used_by LIKE '%long()';
+DROP FUNCTION too_long(), long();
+-- Names with what means something in a pattern stand for themselves.
+CREATE TABLE "o(r$" ("i.d|" bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+SELECT key_migration_create('"o(r$"');
+CREATE FUNCTION by_odd_names() RETURNS bigint LANGUAGE sql AS $$ SELECT 1 AS "i.D|" -- "o(r$" $$;
+CREATE FUNCTION by_others() RETURNS bigint LANGUAGE sql AS $$ SELECT 1 AS "ixd" -- "o(r$" $$;
+CREATE FUNCTION by_longer() RETURNS bigint LANGUAGE sql AS $$ SELECT 1 AS "i.d|_" -- "o(r$" $$;
+SELECT column_name, used_by FROM key_migration_usage('"o(r$"') WHERE kind = 'function';
+SET standard_conforming_strings = off;
+SELECT column_name, used_by FROM key_migration_usage('"o(r$"') WHERE kind = 'function';
+RESET standard_conforming_strings;
+CALL key_migration_rollback('"o(r$"');
+DROP TABLE "o(r$";
+DROP FUNCTION by_odd_names(), by_others(), by_longer();
 DROP VIEW latest, all_orders;
 DROP POLICY old_ones ON orders;
 DROP STATISTICS about_orders;

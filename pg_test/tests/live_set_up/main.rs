@@ -1,6 +1,7 @@
 //! Set-ups on a server that is in use: many sequences, other sessions, crashes, standbys.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod altered;
 mod batches;
 mod lock_table;
 mod members;

@@ -72,6 +72,9 @@ impl Column {
     fn unfit(&self) -> Option<String> {
         if self.kind == "f" {
             Some("foreign table".to_owned())
+        } else if self.kind != "r" && self.kind != "p" {
+            // A view can have defaults, and own a sequence; the ids of its rows are those of its tables.
+            Some("view".to_owned())
         } else if self.is_temporary {
             Some("temporary table".to_owned())
         } else if self.number_type.is_none() {

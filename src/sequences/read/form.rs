@@ -2,10 +2,12 @@
 //! only place that tells whether a value was handed out.
 
 use keyspace::sequences::{NumberType, Progression};
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::server::by_version::{self, buffer_lock};
 use crate::server::open::OpenRelation;
+use crate::server::subtransaction;
 
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
 #[repr(C)]
@@ -24,28 +26,104 @@ pub(crate) struct State {
     pub(crate) is_called: bool,
 }
 
+/// How often a sequence is read at most while others replace its file.
+const TRIES: u32 = 5;
+
 /// Reads where a sequence stands, whatever the snapshot; `None` where it does not exist any more.
 ///
-/// Takes AccessShare and gives it back, so it does not queue behind an `ALTER SEQUENCE`, which
-/// holds ShareRowExclusive, and takes no privilege but that of naming the sequence.
+/// An `ALTER SEQUENCE`, which holds ShareRowExclusive and may replace the sequence's file, is not waited for; only what
+/// keeps it from being read at all is (DROP, TRUNCATE ... RESTART IDENTITY). It takes no privilege but that of naming
+/// the sequence, and keeps no lock.
 ///
 /// # Safety
 /// `sequence` must be the OID of a sequence, or of no relation at all.
 pub(crate) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
-    let relation = OpenRelation::try_any(sequence, pg_sys::AccessShareLock)?;
     // SAFETY: the caller's.
-    Some(unsafe { read(&relation) })
+    unsafe {
+        read_protected(sequence)
+            .or_else(|| read_unprotected(|| OpenRelation::try_any(sequence, pg_sys::AccessShareLock)))
+    }
 }
 
 /// Reads where a sequence stands without waiting; `None` where it does not exist any more, or where somebody has
-/// locked it even against reading (TRUNCATE ... RESTART IDENTITY, DROP, ALTER SEQUENCE ... OWNED BY).
+/// locked it against being drawn from, or is waiting to (ALTER SEQUENCE, a set-up, TRUNCATE ... RESTART IDENTITY, DROP).
 ///
 /// # Safety
 /// As for [`state`].
 pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
-    let lock = pg_sys::AccessShareLock;
+    // SAFETY: the caller's; the first looks at shared memory.
+    unsafe {
+        if pg_sys::RecoveryInProgress() {
+            return read_unprotected(|| open_at_once(sequence, pg_sys::AccessShareLock));
+        }
+        read_protected(sequence)
+    }
+}
+
+/// Reads as [`state_at_once`] does, also beside an ALTER SEQUENCE: `None` only where the sequence does not exist any
+/// more, or cannot be read at all.
+///
+/// # Safety
+/// As for [`state`].
+pub(crate) unsafe fn state_beside_others(sequence: pg_sys::Oid) -> Option<State> {
+    // SAFETY: the caller's.
+    unsafe {
+        read_protected(sequence)
+            .or_else(|| read_unprotected(|| open_at_once(sequence, pg_sys::AccessShareLock)))
+    }
+}
+
+/// Reads a sequence whose file nobody can replace meanwhile, as PostgreSQL's own functions do: its lock conflicts with
+/// that of ALTER SEQUENCE. `None` where that is not to be had at once.
+///
+/// # Safety
+/// As for [`state`].
+unsafe fn read_protected(sequence: pg_sys::Oid) -> Option<State> {
+    // SAFETY: looks at shared memory, and at the locks of this session; the rest is the caller's.
+    unsafe {
+        // A standby replays an ALTER without the lock that it was made under.
+        if pg_sys::RecoveryInProgress() {
+            return None;
+        }
+        if let Some(relation) = open_at_once(sequence, pg_sys::RowExclusiveLock) {
+            return Some(read(&relation));
+        }
+        // Where others wait for a sequence that this session has locked itself, it gets no lock at once either that
+        // conflicts with theirs.
+        let relation = open_at_once(sequence, pg_sys::AccessShareLock)?;
+        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+        pg_sys::CheckRelationLockedByMe(relation.raw(), lock, true).then(|| read(&relation))
+    }
+}
+
+/// Reads a sequence whose file others may replace meanwhile, as it was before or after that.
+///
+/// # Safety
+/// What `open` gives must be a sequence, locked with AccessShare.
+unsafe fn read_unprotected(open: impl Fn() -> Option<OpenRelation>) -> Option<State> {
+    for _ in 1..TRIES {
+        // SAFETY: the caller's.
+        match subtransaction::attempt(|| open().map(|relation| unsafe { read(&relation) })) {
+            Ok(state) => return state,
+            // SAFETY: takes in which files relations have by now, within a transaction.
+            Err(error) if is_replaced(&error) => unsafe { pg_sys::AcceptInvalidationMessages() },
+            Err(error) => error.rethrow(),
+        }
+    }
+    // SAFETY: the caller's.
+    open().map(|relation| unsafe { read(&relation) })
+}
+
+/// Whether an error says that a file is empty or gone, as one is that was replaced.
+fn is_replaced(error: &CaughtError) -> bool {
+    use PgSqlErrorCode::{ERRCODE_DATA_CORRUPTED, ERRCODE_UNDEFINED_FILE};
+    matches!(subtransaction::sqlstate(error), ERRCODE_DATA_CORRUPTED | ERRCODE_UNDEFINED_FILE)
+}
+
+/// Opens a sequence under a lock that is given back when it is closed, where that is to be had without waiting.
+fn open_at_once(sequence: pg_sys::Oid, lock: u32) -> Option<OpenRelation> {
     // SAFETY: takes a lock by OID, without waiting, and gives it back where there is nothing to be opened.
-    let relation = unsafe {
+    unsafe {
         if !pg_sys::ConditionalLockRelationOid(sequence, lock as i32) {
             return None;
         }
@@ -53,10 +131,8 @@ pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
             pg_sys::UnlockRelationOid(sequence, lock as i32);
             return None;
         };
-        relation.release(lock)
-    };
-    // SAFETY: the caller's.
-    Some(unsafe { read(&relation) })
+        Some(relation.release(lock))
+    }
 }
 
 /// # Safety

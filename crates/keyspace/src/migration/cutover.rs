@@ -231,7 +231,7 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     }
     for table in scope.tables() {
         for index in scope.indexes(table).filter(|index| !scope.is_new(table, index)) {
-            if replacement_index::existing(scope, table, index).is_none() {
+            if index.is_valid && replacement_index::existing(scope, table, index).is_none() {
                 left.push(format!("index \"{}\"", index.name));
             }
         }

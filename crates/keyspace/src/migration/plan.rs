@@ -175,6 +175,10 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut Vec<Warning>) {
     let indexes: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     for index in indexes {
+        if !index.is_valid {
+            warnings.push(warnings::index_not_valid(table, index));
+            continue;
+        }
         match replacement_index::twin(scope, table, index) {
             Twin::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
             Twin::Create { name, statement } => {

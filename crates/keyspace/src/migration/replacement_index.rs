@@ -72,12 +72,17 @@ pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
 /// The index of a table that is the twin of another.
 ///
 /// It is found by what it is made of: until the cut-over by its name, too, and afterwards, when names have changed
-/// places, by its columns alone.
+/// places, by its columns alone. What is not valid has none.
 pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
+    if !index.is_valid {
+        return None;
+    }
     let columns = |index: &Index| index.keys.iter().map(|key| key.column).collect::<Vec<_>>();
     let wanted = scope.mapped(table.oid, &columns(index));
     let same = |other: &&Index| {
         scope.is_new(table, other)
+            // Until the cut-over one that is not valid is to be dropped and built again.
+            && (other.is_valid || !scope.options.cut_over)
             && other.is_unique == index.is_unique
             && other.method == index.method
             && other.predicate == index.predicate

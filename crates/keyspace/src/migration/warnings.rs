@@ -49,6 +49,16 @@ pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Warning {
     Warning::remark(table, format!("index \"{name}\" is not built for keys"), why)
 }
 
+/// An index that has no use as it is, and gets no twin.
+pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
+    let name = qualified(&table.schema, &index.name);
+    Warning::remark(
+        table,
+        format!("index \"{name}\" is not valid, and is not built for keys"),
+        "A build of it was interrupted, or is under way. It is dropped with the old column at the end; DROP INDEX CONCURRENTLY drops it before, and once REINDEX INDEX CONCURRENTLY has made it valid it is built for keys, too.",
+    )
+}
+
 /// Everything to know.
 pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
@@ -200,7 +210,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
         |index: &Index| scope.keys.iter().any(|key| index.is_primary && key.column.table.oid == table.oid);
     let unique: Vec<String> = scope
         .indexes(table)
-        .filter(|index| index.is_unique && !is_key(index) && !scope.is_new(table, index))
+        .filter(|index| index.is_unique && index.is_valid && !is_key(index) && !scope.is_new(table, index))
         .map(|index| index.name.clone())
         .collect();
     if !unique.is_empty() && !scope.options.cut_over {
