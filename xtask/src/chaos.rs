@@ -10,8 +10,8 @@ use pg_test::{Extension, InstallTree, PgConfig, Run};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::bench::machine::{Code, Machine};
-use crate::cargo::{self, Build};
+use xtask::cargo::{self, Build};
+use xtask::machine::{Code, Machine};
 
 /// What to run.
 #[derive(Args, Clone, Debug)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Error, Result, anyhow};
 use pg_test::{Extension, PgConfig, install_extension};
 
-use crate::cargo::{self, Build};
+use xtask::cargo::{self, Build};
 
 /// Builds the extension and copies library, control file and scripts to where `pg` looks for them.
 ///

@@ -1,17 +1,11 @@
 //! Set-up and orchestration: `cargo xtask --help`.
 
-mod bench;
-mod beside;
-mod cargo;
 mod chaos;
 mod demo;
 mod install;
 mod notices;
-mod prerequisites;
 mod schema;
-mod step;
 mod test;
-mod versions;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,9 +14,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-use prerequisites::Purpose;
+use xtask::prerequisites::{self, Purpose, Wanted};
+use xtask::versions::{self, Place};
+use xtask::{beside, cargo};
+
 use test::Tally;
-use versions::{Place, Wanted};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Set-up, demo and tests of pg_keyspace")]
@@ -61,10 +57,12 @@ enum Command {
         #[command(flatten)]
         wanted: chaos::Wanted,
     },
-    /// Measure what things cost, and write docs/benchmarks
+    /// Measure what things cost, and write docs/benchmarks: `cargo xtask bench --help`
+    #[command(disable_help_flag = true)]
     Bench {
-        #[command(subcommand)]
-        benchmark: bench::Benchmark,
+        /// What the benchmarks' own program takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Build the extension and install it into PostgreSQL's own directories
     Install {
@@ -102,8 +100,7 @@ impl Command {
             | Self::Chaos { prerequisites, .. }
             | Self::Install { prerequisites }
             | Self::Schema { prerequisites, .. } => Some(prerequisites),
-            Self::Bench { benchmark } => Some(benchmark.prerequisites()),
-            Self::Notices { .. } | Self::AsRoot { .. } => None,
+            Self::Bench { .. } | Self::Notices { .. } | Self::AsRoot { .. } => None,
         }
     }
 }
@@ -125,6 +122,7 @@ fn run(command: &Command) -> Result<bool> {
     match (command, options) {
         (Command::AsRoot { task }, _) => beside::run_as_root(task).map(|()| true),
         (Command::Notices { check }, _) => notices::run(*check).map(|()| true),
+        (Command::Bench { arguments }, _) => bench(arguments),
         (Command::Test { prerequisites, only, filter, .. }, _) if prerequisites.pg == Some(Wanted::All) => {
             test::run_versions(prerequisites, only, filter.as_deref())
         }
@@ -181,10 +179,6 @@ fn run_here(command: &Command) -> Result<bool> {
         Command::Chaos { prerequisites, wanted } => {
             chaos::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, wanted)
         }
-        Command::Bench { benchmark } => {
-            bench::run(benchmark)?;
-            Ok(true)
-        }
         Command::Install { prerequisites } => {
             install::run(&prerequisites::ensure(prerequisites, Purpose::Build)?)?;
             Ok(true)
@@ -193,6 +187,13 @@ fn run_here(command: &Command) -> Result<bool> {
             schema::run(&prerequisites::ensure(prerequisites, Purpose::Build)?, *check)?;
             Ok(true)
         }
-        Command::Notices { .. } | Command::AsRoot { .. } => Ok(false),
+        Command::Bench { .. } | Command::Notices { .. } | Command::AsRoot { .. } => Ok(false),
     }
+}
+
+/// Runs the benchmarks, which are a package of their own: it is compiled only for whoever measures.
+fn bench(arguments: &[OsString]) -> Result<bool> {
+    let mut command = cargo::command();
+    command.args(["run", "--quiet", "--package", "bench", "--"]).args(arguments);
+    Ok(command.status().context("could not run cargo")?.success())
 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::cargo;
+use xtask::cargo;
 
 /// The same list on every machine.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";

@@ -1,18 +1,43 @@
 //! What has to be on the machine, and how it gets there.
 
 use std::io::{IsTerminal, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use pg_test::PgConfig;
 
 use crate::step::{Step, on_terminal};
-use crate::versions::{SUPPORTED, Wanted};
+
+/// The versions that the extension is for.
+pub const SUPPORTED: RangeInclusive<u32> = 15..=19;
 
 /// The first version whose native replication can leave out what came from the other side.
 const FIRST_WITH_ORIGIN: u32 = 16;
+
+/// What `--pg` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// One major version.
+    One(u32),
+    /// Each that is tested.
+    All,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(major) if SUPPORTED.contains(&major) => Ok(Self::One(major)),
+            Err(_) if text == "all" => Ok(Self::All),
+            _ => Err("a version from 15 to 19, or \"all\"".to_owned()),
+        }
+    }
+}
 
 /// How to come by PostgreSQL; the same for every command.
 #[derive(Args, Clone, Debug)]
@@ -388,6 +413,15 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+
+    #[test]
+    fn versions_are_15_to_19_or_all() {
+        assert_eq!("18".parse(), Ok(Wanted::One(18)));
+        assert_eq!("all".parse(), Ok(Wanted::All));
+        for text in ["14", "20", "", "15.4", "All"] {
+            assert!(text.parse::<Wanted>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_default_version_is_read_from_apt() {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use pg_test::PgConfig;
 
-use crate::cargo::{self, Build};
-use crate::step::Step;
+use xtask::cargo::{self, Build};
+use xtask::step::Step;
 
 /// The script that `CREATE EXTENSION` runs.
 pub fn script_path() -> PathBuf {

@@ -1,41 +1,15 @@
 //! `--pg`: which versions of PostgreSQL a command is for, and where each is found.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
 use crate::beside::{self, Release};
-use crate::prerequisites::{self, Options};
-
-/// The versions that the extension is for.
-pub const SUPPORTED: RangeInclusive<u32> = 15..=19;
+use crate::prerequisites::{self, Options, SUPPORTED, Wanted};
 
 /// The versions that are tested wherever `--pg all` runs. No release of Debian has 16: it is tested as well where it is
 /// on the machine or among its packages.
 pub const TESTED: [u32; 4] = [15, 17, 18, 19];
-
-/// What `--pg` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// One major version.
-    One(u32),
-    /// Each that is tested.
-    All,
-}
-
-impl FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(major) if SUPPORTED.contains(&major) => Ok(Self::One(major)),
-            Err(_) if text == "all" => Ok(Self::All),
-            _ => Err("a version from 15 to 19, or \"all\"".to_owned()),
-        }
-    }
-}
 
 /// Where a version of PostgreSQL is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +86,6 @@ fn with_version(arguments: impl Iterator<Item = OsString>, major: u32) -> Vec<Os
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_15_to_19_or_all() {
-        assert_eq!("18".parse(), Ok(Wanted::One(18)));
-        assert_eq!("all".parse(), Ok(Wanted::All));
-        for text in ["14", "20", "", "15.4", "All"] {
-            assert!(text.parse::<Wanted>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn only_the_version_changes_among_the_arguments() {

@@ -9,7 +9,7 @@ use postgres::Client;
 use super::pair::{DATABASE, SHOP};
 use super::shoppers::{self, AUDIT, INVOICES, LINES, Order, READS_FOR, SHOPPERS};
 use super::table::{self, number};
-use crate::step::Step;
+use xtask::step::Step;
 
 /// What is asked for, in psql's words.
 const CREATE: [&str; 3] = [

@@ -15,11 +15,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use pg_test::{Extension, InstallTree, PgConfig, Run, Server};
 
-use crate::cargo::{self, Build};
-use crate::step::Step;
 use pair::{DATABASE, Pair};
 use summary::Summary;
 use table::number;
+use xtask::cargo::{self, Build};
+use xtask::step::Step;
 
 /// Builds the extension and tells the story. Returns whether all of it held.
 ///

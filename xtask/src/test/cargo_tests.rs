@@ -7,15 +7,15 @@ use anyhow::{Context, Result, bail};
 use pg_test::{BESIDE_VARIABLE, Beside, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, PgConfig, SKIPPED_VARIABLE};
 
 use super::tally::Tally;
-use crate::step::Step;
-use crate::{beside, cargo};
+use xtask::step::Step;
+use xtask::{beside, cargo};
 
 /// Tests of the crates that need no server.
 pub fn unit(filter: Option<&str>, tally: &mut Tally) {
     run("the pure crate", &["--package", "keyspace"], &[], filter, tally);
-    let harness =
-        ["--package", "pg_test", "--package", "xtask", "--package", "xtask_schema", "--lib", "--bins"];
-    run("harness and xtask", &harness, &[], filter, tally);
+    let packages = ["pg_test", "xtask", "xtask_schema", "bench"];
+    let harness: Vec<&str> = packages.iter().flat_map(|name| ["--package", name]).collect();
+    run("harness, xtask and bench", &[&harness[..], &["--lib", "--bins"]].concat(), &[], filter, tally);
 }
 
 /// Tests on clusters, which find PostgreSQL and the library by the environment.

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use pg_test::PgConfig;
 
 use super::tally::Tally;
-use crate::{cargo, notices};
+use xtask::cargo;
+
+use crate::notices;
 
 /// Checks format and lints, where the toolchain has the components.
 pub fn run(pg: &PgConfig, tally: &mut Tally) {
@@ -15,7 +17,8 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
 
     let mut plain = cargo::command_for_extension("clippy");
     plain.args(["--all-targets", "--package", "keyspace", "--package", "pg_test"]);
-    plain.args(["--package", "xtask", "--package", "xtask_schema", "--", "--deny", "warnings"]);
+    plain.args(["--package", "bench", "--package", "xtask", "--package", "xtask_schema"]);
+    plain.args(["--", "--deny", "warnings"]);
     check("clippy", "Checking the crates with clippy", plain, tally);
 
     let mut extension = cargo::command_for_extension("clippy");
@@ -26,13 +29,13 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
         .env("PGRX_PG_CONFIG_PATH", pg.path());
     check("clippy", "Checking the extension with clippy", extension, tally);
 
-    let mut rivals = cargo::command_for_extension("clippy");
-    rivals
-        .args(["--release", "--lib", "--package", "keyspace_rivals", "--features"])
+    let mut baseline = cargo::command_for_extension("clippy");
+    baseline
+        .args(["--release", "--lib", "--package", "keyspace_baseline", "--features"])
         .arg(pg.feature())
         .args(["--", "--deny", "warnings"])
         .env("PGRX_PG_CONFIG_PATH", pg.path());
-    check("clippy", "Checking what keys are measured against with clippy", rivals, tally);
+    check("clippy", "Checking what keys are measured against with clippy", baseline, tally);
 
     dependencies(tally);
 }

@@ -12,10 +12,12 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use pg_test::{Extension, InstallTree, PgConfig, Run};
 
-use crate::cargo::{self, Build};
-use crate::prerequisites::{self, Options, Purpose};
-use crate::versions::{self, Place};
-use crate::{beside, schema};
+use xtask::beside;
+use xtask::cargo::{self, Build};
+use xtask::prerequisites::{self, Options, Purpose};
+use xtask::versions::{self, Place};
+
+use crate::schema;
 use sql_files::Circumstances;
 pub use tally::Tally;
 

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use pg_test::{InstallTree, Server};
 
 use super::tally::Tally;
-use crate::cargo;
-use crate::step::Step;
+use xtask::cargo;
+use xtask::step::Step;
 
 /// One kind of SQL tests.
 #[derive(Clone, Copy)]

@@ -1,0 +1,99 @@
+//! Time that a backend takes, and rounds in which what is compared takes turns.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use postgres::Client;
+
+use xtask::backend::Backend;
+
+use super::figures::Figures;
+
+/// What a statement took.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed {
+    /// On the clock, as the client sees it.
+    pub wall: Duration,
+    /// On a CPU in the backend; on the clock, where that is not known.
+    pub cpu: Duration,
+}
+
+/// Runs `work` on `client` and says what it took.
+///
+/// # Errors
+///
+/// When the work fails.
+pub fn time<T>(client: &mut Client, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<(T, Timed)> {
+    let backend = Backend::of(client)?;
+    backend.settle();
+    let before = backend.cpu();
+    let started = Instant::now();
+    let result = work(client)?;
+    let wall = started.elapsed();
+    backend.settle();
+    let cpu = before.zip(backend.cpu()).map_or(wall, |(before, after)| after.saturating_sub(before));
+    Ok((result, Timed { wall, cpu }))
+}
+
+/// Whether what comes first is run once for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarmUp {
+    /// A round whose figures are thrown away.
+    Round,
+    /// None: every run starts from the same state by itself.
+    None,
+}
+
+/// Runs everything that is compared once in each of `rounds`, one after the other, beginning with another one each
+/// time, so that neither the machine's mood nor the order favours one of them.
+///
+/// # Errors
+///
+/// When a run fails.
+pub fn interleave<C>(
+    rounds: u32,
+    warm_up: WarmUp,
+    compared: &[C],
+    figures: &mut Figures,
+    mut run: impl FnMut(&C, &mut Figures) -> Result<()>,
+) -> Result<()> {
+    if warm_up == WarmUp::Round {
+        let mut thrown_away = Figures::default();
+        compared.iter().try_for_each(|one| run(one, &mut thrown_away))?;
+    }
+    for round in 0..rounds {
+        print!(" {}", round + 1);
+        // Progress that cannot be shown is no reason to stop.
+        let _ = std::io::stdout().flush();
+        for at in 0..compared.len() {
+            let turn = (at + round as usize) % compared.len();
+            if let Some(one) = compared.get(turn) {
+                run(one, figures)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::super::figures::Unit;
+    use super::*;
+
+    #[test]
+    fn what_is_compared_takes_turns_and_the_warm_up_leaves_no_figures() {
+        let mut order = String::new();
+        let mut figures = Figures::default();
+        interleave(3, WarmUp::Round, &["a", "b"], &mut figures, |name, figures| {
+            order.push_str(name);
+            figures.add(name, Unit::Number, 1.0);
+            Ok(())
+        })
+        .expect("rounds");
+        assert_eq!(order, "ababbaab");
+        assert_eq!(figures.series("a").expect("a series").values.len(), 3);
+    }
+}

@@ -1,0 +1,77 @@
+//! How the memory of a backend develops while it works.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use xtask::backend::Backend;
+
+/// How often it is looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a backend held of its own at points of its work, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// After a tenth of the time, when it has come to what it needs for the work at all.
+    pub start: f64,
+    /// After half of the time.
+    pub middle: f64,
+    /// At the end.
+    pub end: f64,
+}
+
+/// Runs `work` and looks at the memory of `backend` meanwhile; `None` where the system does not tell.
+///
+/// # Errors
+///
+/// When the work fails.
+pub fn watch<T>(backend: Backend, work: impl FnOnce() -> Result<T>) -> Result<(T, Option<Memory>)> {
+    std::thread::scope(|scope| {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let samples = scope.spawn(move || {
+            let mut samples = Vec::new();
+            loop {
+                samples.extend(backend.own_memory());
+                if stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                    samples.extend(backend.own_memory());
+                    return samples;
+                }
+            }
+        });
+        let result = work();
+        // The channel closes, and wakes the thread, also where the work has failed.
+        drop(stop);
+        let samples = samples.join().map_err(|_| anyhow!("the thread that watches memory panicked"))?;
+        Ok((result?, Memory::of(&samples)))
+    })
+}
+
+impl Memory {
+    fn of(samples: &[u64]) -> Option<Self> {
+        let last = samples.len().checked_sub(1)?;
+        let at = |index: usize| samples.get(index).map(|bytes| *bytes as f64);
+        Some(Self { start: at(last / 10)?, middle: at(last / 2)?, end: at(last)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn start_middle_and_end_of_the_samples() {
+        let samples: Vec<u64> = (0..=20).collect();
+        assert_eq!(Memory::of(&samples), Some(Memory { start: 2.0, middle: 10.0, end: 20.0 }));
+        assert_eq!(Memory::of(&[7]), Some(Memory { start: 7.0, middle: 7.0, end: 7.0 }));
+        assert_eq!(Memory::of(&[]), None);
+    }
+
+    #[test]
+    fn work_that_fails_ends_the_watch() {
+        let failed: Result<((), _)> = watch(Backend::of_this_process(), || Err(anyhow!("no")));
+        assert_eq!(failed.expect_err("an error").to_string(), "no");
+    }
+}

@@ -1,0 +1,176 @@
+//! The tables of the article's case: orders, and audit tables that refer to them and have no time.
+
+use anyhow::{Context, Result};
+use pg_test::Server;
+use postgres::Client;
+
+use super::super::server;
+use super::super::suite::Plan;
+
+/// The database that the others are copies of.
+pub const SHOP: &str = "shop";
+
+/// The same without audit rows, where orders are all that matters.
+pub const ORDERS: &str = "shop_orders";
+
+/// Orders that share a time, as imports leave them.
+const PER_TIME: u32 = 3;
+
+/// Audit rows of an order, in each of the tables.
+const AUDIT_ROWS: u32 = 3;
+
+/// The tables that refer to orders: the rows of one are in the order of time, those of the other in none.
+pub const CHILDREN: [&str; 2] = ["audit", "audit_shuffled"];
+
+/// How much there is in the shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Orders.
+    pub orders: u32,
+    /// Of these, those of one transaction, which all have one time.
+    pub at_once: u32,
+}
+
+impl Size {
+    /// That of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let orders = if plan.full { 5_000_000 } else { plan.count(1_000_000, 100_000) };
+        Self { orders, at_once: orders / 5 }
+    }
+
+    /// Rows of each audit table.
+    pub fn audit_rows(self) -> u32 {
+        self.orders * AUDIT_ROWS
+    }
+
+    /// The orders of the one transaction: above the first number, up to the second.
+    fn import(self) -> (u32, u32) {
+        let first = (self.orders - self.at_once) / 2;
+        (first, first + self.at_once)
+    }
+
+    /// A number that has no divisor in common with the number of orders: its multiples come to each of them, in an
+    /// order that has nothing to do with theirs.
+    fn stride(self) -> u32 {
+        let start = self.orders / 8 * 5 + 1;
+        (start..).find(|stride| greatest_common_divisor(*stride, self.orders) == 1).unwrap_or(1)
+    }
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// Makes the shop, from which others are copied.
+///
+/// # Errors
+///
+/// When a statement fails.
+pub fn create(server: &Server, size: Size) -> Result<()> {
+    let mut client = server::create_database(server, SHOP)?;
+    let Size { orders, .. } = size;
+    let ((first, last), stride, audit) = (size.import(), size.stride(), size.audit_rows());
+    let statements = [
+        // As wide as orders are.
+        "CREATE TABLE orders (
+             id bigserial PRIMARY KEY,
+             customer_id bigint NOT NULL,
+             created_at timestamptz NOT NULL DEFAULT now(),
+             status text NOT NULL DEFAULT 'placed',
+             total numeric(10, 2) NOT NULL,
+             address text NOT NULL
+         )"
+        .to_owned(),
+        format!(
+            "INSERT INTO orders (customer_id, created_at, status, total, address)
+             SELECT i % 50000 + 1,
+                    '2024-01-01 00:00:00.000123+00'::timestamptz
+                        + (CASE WHEN i > {first} AND i <= {last} THEN {first} ELSE i END / {PER_TIME}) * interval '1 s',
+                    'delivered', i % 100000 / 100.0, 'street ' || i % 1000 || ', ' || repeat('x', 30)
+             FROM generate_series(1, {orders}) AS i"
+        ),
+        "CREATE TABLE audit (no bigserial PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders, what text)".to_owned(),
+        "CREATE TABLE audit_shuffled (no bigserial PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders, what text)"
+            .to_owned(),
+        // Each reference would be looked up one by one.
+        "SET session_replication_role = replica".to_owned(),
+        format!(
+            "INSERT INTO audit (order_id, what) SELECT (i - 1) / {AUDIT_ROWS} + 1, 'what was done'
+             FROM generate_series(1, {audit}) AS i"
+        ),
+        format!(
+            "INSERT INTO audit_shuffled (order_id, what) SELECT i::bigint * {stride} % {orders} + 1, 'what was done'
+             FROM generate_series(1, {audit}) AS i"
+        ),
+        "RESET session_replication_role".to_owned(),
+        "CREATE INDEX audit_order_id_idx ON audit (order_id)".to_owned(),
+        "CREATE INDEX audit_shuffled_order_id_idx ON audit_shuffled (order_id)".to_owned(),
+    ];
+    for statement in statements {
+        client.batch_execute(&statement).with_context(|| format!("could not make the shop: {statement}"))?;
+    }
+    server::tidy(&mut client, &["orders", "audit", "audit_shuffled"])
+}
+
+/// Makes the shop without audit rows from that with them.
+///
+/// # Errors
+///
+/// When it cannot be copied.
+pub fn create_orders(server: &Server) -> Result<()> {
+    let mut client = copy(server, SHOP, ORDERS)?;
+    client.batch_execute(&format!("TRUNCATE {}", CHILDREN.join(", "))).context("could not empty audit tables")
+}
+
+/// A copy of a shop.
+///
+/// # Errors
+///
+/// When it cannot be copied.
+pub fn copy(server: &Server, shop: &str, name: &str) -> Result<Client> {
+    let mut client = server.connect("postgres")?;
+    drop_copy(&mut client, name)?;
+    client
+        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {shop}"))
+        .with_context(|| format!("could not copy {shop} to {name}"))?;
+    client.batch_execute("CHECKPOINT").context("could not make a checkpoint")?;
+    server.connect(name)
+}
+
+/// Makes room for the next.
+///
+/// # Errors
+///
+/// When somebody still uses it.
+pub fn drop_copy(client: &mut Client, name: &str) -> Result<()> {
+    client
+        .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        .with_context(|| format!("could not drop {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sizes_are_those_of_the_article_at_scale() {
+        let plan = |quick, full| Plan { quick, full, rounds: 1, only: Vec::new() };
+        let size = Size::of(&plan(false, false));
+        assert_eq!((size.orders, size.at_once, size.audit_rows()), (1_000_000, 200_000, 3_000_000));
+        assert_eq!(size.import(), (400_000, 600_000));
+        let full = Size::of(&plan(false, true));
+        assert_eq!((full.orders, full.at_once, full.audit_rows()), (5_000_000, 1_000_000, 15_000_000));
+        assert!(Size::of(&plan(true, false)).orders < size.orders);
+    }
+
+    #[test]
+    fn shuffled_rows_refer_to_every_order_as_often() {
+        let size = Size { orders: 1_000, at_once: 200 };
+        let mut seen = vec![0; 1_000];
+        for i in 1..=u64::from(size.audit_rows()) {
+            let order = i * u64::from(size.stride()) % u64::from(size.orders);
+            seen[usize::try_from(order).unwrap_or(0)] += 1;
+        }
+        assert!(seen.iter().all(|rows| *rows == AUDIT_ROWS));
+    }
+}

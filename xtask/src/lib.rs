@@ -1,0 +1,11 @@
+//! What `cargo xtask` and `cargo xtask bench` share: calls of cargo, what has to be installed, which PostgreSQL is
+//! used, and what the machine tells of itself and of a backend.
+
+pub mod backend;
+pub mod beside;
+pub mod cargo;
+pub mod machine;
+pub mod prerequisites;
+pub mod statistics;
+pub mod step;
+pub mod versions;
