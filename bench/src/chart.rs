@@ -6,56 +6,23 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{Figures, Unit};
-use super::scale::Scale;
 use xtask::statistics::Spread;
 
-/// A picture of some of the figures of a chapter.
-pub struct Chart {
-    /// What its file's name ends in.
-    pub name: &'static str,
-    /// What it shows.
-    pub title: &'static str,
-    /// How it shows it.
-    pub shape: Shape,
-    /// What is shown: labels, and the names of series or, of a course, of one timeline.
-    pub rows: &'static [(&'static str, &'static [&'static str])],
-}
-
-/// How figures are shown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
-    /// A bar for each row, as long as the median of its one series.
-    Bars {
-        /// How many of them, the first ones, are not ours.
-        others: usize,
-    },
-    /// A line for each row, through the medians of its series.
-    Lines {
-        /// What the series stand for, one beside the other.
-        places: &'static [&'static str],
-        /// What these places are of.
-        along: &'static str,
-        /// Whether each line up is ten times the one below.
-        log: bool,
-    },
-    /// A line for each row, through one of the curves of its timeline, and thin ones where a part of it begins.
-    Course {
-        /// The name of the curve.
-        curve: &'static str,
-        /// As above.
-        log: bool,
-    },
-}
+use crate::figures::{Figures, Unit};
+use crate::scale::Scale;
+use crate::suite::{Chart, Shape};
 
 const WIDTH: u32 = 840;
 const MARGIN: i32 = 16;
 const TITLE: i32 = 20;
 const TEXT: i32 = 14;
+const SMALL: i32 = 11;
 /// From the top of a row of text, or a bar, to that of the next.
 const ROW: i32 = 30;
 /// The height of what lines are drawn on.
 const PLOT: i32 = 340;
+/// Phases that begin within this part of the width would have their names on top of each other.
+const NEAR: f64 = 0.02;
 /// How much of the width the labels of bars have, and the figures behind the bars.
 const LABELS: i32 = 330;
 const FIGURES: i32 = 90;
@@ -85,8 +52,8 @@ const LINES: [Colour; 6] = [
 
 /// Whether anything of it has been measured.
 pub fn is_measured(chart: &Chart, figures: &Figures) -> bool {
-    let mut names = chart.rows.iter().flat_map(|(_, names)| *names);
-    names.any(|name| figures.series(name).is_ok() || figures.timelines.contains_key(*name))
+    let mut names = chart.rows().flat_map(|(_, names)| names);
+    names.any(|name| figures.series(name).is_ok() || figures.timelines.contains_key(name))
 }
 
 /// The picture.
@@ -96,15 +63,20 @@ pub fn is_measured(chart: &Chart, figures: &Figures) -> bool {
 /// When figures are missing, or more rows are to be shown than there are colours.
 pub fn svg(chart: &Chart, figures: &Figures) -> Result<String> {
     let mut text = String::new();
-    match chart.shape {
-        Shape::Bars { others } => bars(chart, figures, others, &mut text)?,
+    match &chart.shape {
+        Shape::Bars { others } => bars(chart, figures, *others, &mut text)?,
         Shape::Lines { places, along, log } => {
             let (unit, lines) = medians(chart, figures, places)?;
-            sheet_of_lines(chart, &Plot::new(Across::Places { places, along }, unit, lines), log, &mut text)?;
+            sheet_of_lines(
+                chart,
+                &Plot::new(Across::Places { places, along }, unit, lines),
+                *log,
+                &mut text,
+            )?;
         }
         Shape::Course { curve, log } => {
-            let (unit, lines) = courses(chart, figures, curve, log)?;
-            sheet_of_lines(chart, &Plot::new(Across::Seconds, unit, lines), log, &mut text)?;
+            let (unit, lines) = courses(chart, figures, curve, *log)?;
+            sheet_of_lines(chart, &Plot::new(Across::Seconds, unit, lines), *log, &mut text)?;
         }
     }
     Ok(with_theme(&text))
@@ -160,13 +132,13 @@ fn median(figures: &Figures, name: &str) -> Result<(f64, Unit)> {
 
 fn bars(chart: &Chart, figures: &Figures, others: usize, text: &mut String) -> Result<()> {
     let mut bars = Vec::new();
-    for (label, names) in chart.rows {
+    for (label, names) in chart.rows() {
         let [name] = names else { return Err(anyhow!("{label}: a bar shows one series")) };
         bars.push((label, median(figures, name)?));
     }
     let longest = bars.iter().map(|(_, (value, _))| *value).fold(f64::MIN_POSITIVE, f64::max);
     let top = 2 * MARGIN + TITLE;
-    let area = sheet(text, chart.title, top + ROW * i32::try_from(bars.len())? + MARGIN)?;
+    let area = sheet(text, &chart.title, top + ROW * i32::try_from(bars.len())? + MARGIN)?;
     let room = WIDTH as i32 - 2 * MARGIN - LABELS - FIGURES;
     let left = MARGIN + LABELS;
     for (at, (label, (value, unit))) in (0..).zip(&bars) {
@@ -182,18 +154,19 @@ fn bars(chart: &Chart, figures: &Figures, others: usize, text: &mut String) -> R
     area.present().map_err(drawing)
 }
 
-/// A line, and what marks its way.
+/// A line, and the phases of what it shows.
 struct Line {
     label: String,
     points: Vec<(f64, f64)>,
-    marks: Vec<f64>,
+    /// When phases of it began, and what they are called.
+    phases: Vec<(f64, String)>,
 }
 
 /// Lines through medians, one place beside the other.
-fn medians(chart: &Chart, figures: &Figures, places: &[&str]) -> Result<(Unit, Vec<Line>)> {
+fn medians(chart: &Chart, figures: &Figures, places: &[String]) -> Result<(Unit, Vec<Line>)> {
     let mut unit = Unit::Number;
     let mut lines = Vec::new();
-    for (label, names) in chart.rows {
+    for (label, names) in chart.rows() {
         ensure!(names.len() == places.len(), "{label}: a line goes through all places");
         let mut points = Vec::new();
         for (at, name) in names.iter().enumerate() {
@@ -201,7 +174,7 @@ fn medians(chart: &Chart, figures: &Figures, places: &[&str]) -> Result<(Unit, V
             unit = of;
             points.push((at as f64, value));
         }
-        lines.push(Line { label: plain(label), points, marks: Vec::new() });
+        lines.push(Line { label: plain(label), points, phases: Vec::new() });
     }
     Ok((unit, lines))
 }
@@ -210,10 +183,10 @@ fn medians(chart: &Chart, figures: &Figures, places: &[&str]) -> Result<(Unit, V
 fn courses(chart: &Chart, figures: &Figures, curve: &str, log: bool) -> Result<(Unit, Vec<Line>)> {
     let mut unit = Unit::Number;
     let mut lines = Vec::new();
-    for (label, names) in chart.rows {
+    for (label, names) in chart.rows() {
         let [name] = names else { return Err(anyhow!("{label}: a course is that of one timeline")) };
         let timeline =
-            figures.timelines.get(*name).with_context(|| format!("there is no timeline \"{name}\""))?;
+            figures.timelines.get(name).with_context(|| format!("there is no timeline \"{name}\""))?;
         let seen = timeline.curves.get(curve).with_context(|| format!("there is no curve \"{curve}\""))?;
         unit = seen.unit;
         let points =
@@ -221,7 +194,7 @@ fn courses(chart: &Chart, figures: &Figures, curve: &str, log: bool) -> Result<(
         lines.push(Line {
             label: plain(label),
             points: points.filter(|(_, value)| !log || *value > 0.0).collect(),
-            marks: timeline.marks.iter().map(|(at, _)| *at).collect(),
+            phases: timeline.marks.clone(),
         });
     }
     Ok((unit, lines))
@@ -234,7 +207,7 @@ fn sheet_of_lines(chart: &Chart, plot: &Plot<'_>, log: bool, text: &mut String) 
     let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::MIN_POSITIVE, f64::max));
     let legend = ROW * i32::try_from(plot.lines.len().div_ceil(2))?;
     let top = 2 * MARGIN + TITLE;
-    let area = sheet(text, chart.title, top + legend + PLOT + MARGIN)?;
+    let area = sheet(text, &chart.title, top + legend + PLOT + MARGIN)?;
     for ((at, line), colour) in (0..).zip(&plot.lines).zip(&LINES) {
         let (x, y) = (MARGIN + at % 2 * (WIDTH as i32 / 2), top + at / 2 * ROW);
         area.draw(&Rectangle::new([(x, y + 8), (x + 24, y + 12)], colour.light.filled())).map_err(drawing)?;
@@ -252,7 +225,7 @@ fn sheet_of_lines(chart: &Chart, plot: &Plot<'_>, log: bool, text: &mut String) 
 
 /// What lines go along.
 enum Across<'a> {
-    Places { places: &'a [&'a str], along: &'a str },
+    Places { places: &'a [String], along: &'a str },
     Seconds,
 }
 
@@ -280,10 +253,10 @@ impl<'a> Plot<'a> {
         Y: AsRangedCoord<Value = f64>,
         Y::CoordDescType: ValueFormatter<f64>,
     {
-        let end = self.lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(1.0, f64::max);
+        let width = self.lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(1.0, f64::max);
         let (across, labels, along) = match self.across {
             Across::Places { places, along } => (-0.2..places.len() as f64 - 0.8, places.len(), along),
-            Across::Seconds => (0.0..end, 10, "seconds"),
+            Across::Seconds => (0.0..width, 10, "seconds"),
         };
         let mut chart: ChartContext<'_, _, Cartesian2d<RangedCoordf64, Y::CoordDescType>> =
             ChartBuilder::on(paper)
@@ -310,11 +283,22 @@ impl<'a> Plot<'a> {
             })
             .draw()
             .map_err(drawing)?;
-        for (line, colour) in self.lines.iter().zip(&LINES) {
+        // Names of the first line's phases stand at the top, and those of the next one at the bottom.
+        let ends = [(top, HPos::Right), (bottom, HPos::Left)];
+        for ((line, colour), (end, side)) in self.lines.iter().zip(&LINES).zip(ends.into_iter().cycle()) {
             let colour = colour.light;
-            for mark in &line.marks {
-                let upright = PathElement::new([(*mark, bottom), (*mark, top)], colour.stroke_width(1));
+            let style = ("sans-serif", SMALL).into_font().transform(FontTransform::Rotate270).color(&colour);
+            let style = style.pos(Pos::new(side, VPos::Top));
+            for (at, _) in &line.phases {
+                let upright = PathElement::new([(*at, bottom), (*at, top)], colour.stroke_width(1));
                 chart.draw_series([upright]).map_err(drawing)?;
+            }
+            // A phase that is over at once shares its place with the next one.
+            for phases in line.phases.chunk_by(|(one, _), (next, _)| next - one < width * NEAR) {
+                let Some((at, _)) = phases.last() else { continue };
+                let names: Vec<&str> = phases.iter().map(|(_, name)| name.as_str()).collect();
+                let names = Text::new(format!(" {} ", names.join(", ")), (*at, end), style.clone());
+                chart.draw_series([names]).map_err(drawing)?;
             }
             chart
                 .draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)))
@@ -332,7 +316,7 @@ impl Across<'_> {
     fn label(&self, at: f64) -> String {
         match self {
             Self::Places { places, .. } if at.fract() == 0.0 && at >= 0.0 => {
-                places.get(at as usize).map_or_else(String::new, |place| (*place).to_owned())
+                places.get(at as usize).cloned().unwrap_or_default()
             }
             Self::Places { .. } => String::new(),
             Self::Seconds => format!("{at:.0}"),
@@ -344,11 +328,18 @@ impl Across<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use super::super::figures::{Series, Timeline};
     use super::*;
+    use crate::figures::{Series, Timeline};
 
-    const ROWS: &[(&str, &[&str])] =
-        &[("`theirs`", &["theirs.1", "theirs.2"]), ("ours", &["ours.1", "ours.2"])];
+    fn chart(shape: Shape, rows: &[&[&str]]) -> Chart {
+        let rows = rows.iter().map(|row| row.iter().map(|name| (*name).to_owned()).collect()).collect();
+        Chart { name: "c".to_owned(), title: "A title".to_owned(), shape, series: Vec::new(), rows }
+    }
+
+    fn lines(log: bool) -> Shape {
+        let places = ["few", "many"].map(str::to_owned).to_vec();
+        Shape::Lines { places, along: "clients".to_owned(), log }
+    }
 
     fn figures() -> Figures {
         let mut figures = Figures::default();
@@ -360,9 +351,8 @@ mod tests {
 
     #[test]
     fn lines_have_their_labels_and_places_and_colours_for_dark_pages() {
-        let shape = Shape::Lines { places: &["few", "many"], along: "clients", log: true };
-        let svg =
-            svg(&Chart { name: "c", title: "A title", shape, rows: ROWS }, &figures()).expect("a chart");
+        let rows: [&[&str]; 2] = [&["`theirs`", "theirs.1", "theirs.2"], &["ours", "ours.1", "ours.2"]];
+        let svg = svg(&chart(lines(true), &rows), &figures()).expect("a chart");
         for text in
             ["A title", "theirs", "ours", "few", "many", "clients", "10.0 s", "prefers-color-scheme: dark"]
         {
@@ -377,8 +367,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_values() {
-        let rows: &[(&str, &[&str])] = &[("theirs", &["theirs.2"]), ("ours", &["ours.2"])];
-        let chart = Chart { name: "c", title: "A title", shape: Shape::Bars { others: 1 }, rows };
+        let chart = chart(Shape::Bars { others: 1 }, &[&["theirs", "theirs.2"], &["ours", "ours.2"]]);
         let svg = svg(&chart, &figures()).expect("a chart");
         let widths: Vec<f64> = svg
             .lines()
@@ -391,16 +380,15 @@ mod tests {
     }
 
     #[test]
-    fn a_course_has_a_line_for_each_timeline_and_thin_ones_where_parts_begin() {
+    fn a_course_has_a_line_for_each_timeline_and_named_ones_where_phases_begin() {
         let mut figures = Figures::default();
         for (name, values) in [("theirs", vec![0.01, 7.0, 0.0, 0.02]), ("ours", vec![0.01, 0.012])] {
             let curves = [("latency".to_owned(), Series { unit: Unit::Seconds, values })].into();
-            let marks = vec![(0.5, "a part".to_owned())];
+            let marks = vec![(0.5, "a phase".to_owned())];
             figures.timelines.insert(name.to_owned(), Timeline { interval: 1.0, marks, curves });
         }
-        let shape = Shape::Course { curve: "latency", log: true };
-        let rows: &[(&str, &[&str])] = &[("theirs", &["theirs"]), ("ours", &["ours"])];
-        let chart = Chart { name: "c", title: "A title", shape, rows };
+        let shape = Shape::Course { curve: "latency".to_owned(), log: true };
+        let chart = chart(shape, &[&["theirs", "theirs"], &["ours", "ours"]]);
         assert!(is_measured(&chart, &figures));
         let svg = svg(&chart, &figures).expect("a chart");
         for colour in ["#0072B2", "#D55E00"] {
@@ -408,13 +396,12 @@ mod tests {
             assert_eq!(lines.count(), 2, "{colour}");
         }
         assert!(svg.contains("seconds"));
+        assert_eq!(svg.matches("a phase").count(), 2, "each line has its name");
     }
 
     #[test]
     fn figures_that_are_missing_are_an_error() {
-        let rows: &[(&str, &[&str])] = &[("theirs", &["theirs.1", "theirs.3"])];
-        let shape = Shape::Lines { places: &["few", "many"], along: "clients", log: false };
-        let chart = Chart { name: "c", title: "A title", shape, rows };
+        let chart = chart(lines(false), &[&["theirs", "theirs.1", "theirs.3"]]);
         assert!(is_measured(&chart, &figures()) && svg(&chart, &figures()).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use xtask::machine::{Code, Machine};
@@ -138,8 +138,24 @@ pub enum Unit {
     Number,
 }
 
+impl Unit {
+    /// The one of this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn of(name: &str) -> Result<Self> {
+        match name {
+            "seconds" => Ok(Self::Seconds),
+            "bytes" => Ok(Self::Bytes),
+            "number" => Ok(Self::Number),
+            _ => bail!("there is no unit \"{name}\""),
+        }
+    }
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;

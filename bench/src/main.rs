@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: what things cost, as ratios between what is compared in turn in one run.
 //!
-//! Absolute times say more of the machine than of the code, so a page is made of ratios; nothing fails for being
-//! slow. What is measured is a [`Suite`]: chapters of the page, and the function that comes by their figures.
+//! Absolute times say more of the machine than of the code, so a page is made of ratios; nothing fails for being slow.
+//! What is measured is a [`Suite`]: chapters of the page, most of them timed as files of SQL say it ([`timing`]), the
+//! others by code of their own.
 
 mod chart;
 mod edge;
@@ -15,15 +16,15 @@ mod scale;
 mod sequences;
 mod server;
 mod suite;
+mod timing;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
 use pg_test::{Extension, InstallTree, Run, Server};
-use postgres::Client;
 use xtask::beside;
 use xtask::cargo::{self, Build};
 use xtask::machine::{Code, Machine};
@@ -32,87 +33,19 @@ use xtask::step::Step;
 use xtask::versions::{self, Place};
 
 use figures::Results;
-use suite::{Plan, Suite};
+use suite::{Measured, NAMES, Plan, Suite};
 
+/// Stands for every suite on the command line.
+const ALL: &str = "all";
+
+/// Measure what pg_keyspace costs, and write docs/benchmarks
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", about = "What pg_keyspace costs")]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Cli {
-    #[command(subcommand)]
-    benchmark: Benchmark,
-}
-
-/// What there is to measure.
-#[derive(Subcommand)]
-enum Benchmark {
-    /// Interleaved sequences: drawing, setting up, looking at them
-    Sequences(BenchOptions),
-    /// Time-ordered keys: making them, in many sessions, inserting them; the type ulid
-    Keys(BenchOptions),
-    /// Writers far from each other: keys from a central sequence over a link of 40 ms, and keys made on the spot
-    Edge(BenchOptions),
-    /// Key migration: a live table and those that refer to it, beside the usual recipe
-    Migration(MigrationOptions),
-    /// All of these, one after the other
-    All(Manner),
-}
-
-impl Benchmark {
-    /// The suites, and what of each.
-    fn runs(&self) -> Vec<(&'static Suite, Extent)> {
-        let of = |options: &BenchOptions, full| Extent {
-            rounds: options.rounds,
-            only: options.only.clone(),
-            full,
-        };
-        match self {
-            Self::Sequences(options) => vec![(&sequences::SUITE, of(options, false))],
-            Self::Keys(options) => vec![(&keys::SUITE, of(options, false))],
-            Self::Edge(options) => vec![(&edge::SUITE, of(options, false))],
-            Self::Migration(MigrationOptions { options, full }) => {
-                vec![(&migration::SUITE, of(options, *full))]
-            }
-            Self::All(_) => SUITES.iter().map(|suite| (*suite, Extent::default())).collect(),
-        }
-    }
-
-    fn manner(&self) -> &Manner {
-        match self {
-            Self::Sequences(options) | Self::Keys(options) | Self::Edge(options) => &options.manner,
-            Self::Migration(MigrationOptions { options, .. }) => &options.manner,
-            Self::All(manner) => manner,
-        }
-    }
-
-    /// How to come by PostgreSQL.
-    pub fn prerequisites(&self) -> &prerequisites::Options {
-        &self.manner().prerequisites
-    }
-}
-
-/// All that there is to measure.
-const SUITES: [&Suite; 4] = [&keys::SUITE, &sequences::SUITE, &edge::SUITE, &migration::SUITE];
-
-/// How much of a suite, as the command line says it.
-#[derive(Default)]
-struct Extent {
-    rounds: Option<u32>,
-    only: Vec<String>,
-    full: bool,
-}
-
-/// How to measure key migration.
-#[derive(Args)]
-pub struct MigrationOptions {
-    #[command(flatten)]
-    options: BenchOptions,
-    /// Five times as many rows: 5,000,000 orders, 15,000,000 audit rows
-    #[arg(long, conflicts_with = "quick")]
-    full: bool,
-}
-
-/// How to measure; the same for every suite.
-#[derive(Args)]
-pub struct Manner {
+    /// Time-ordered keys; interleaved sequences; keys from 40 ms away and keys generated locally; key migration next to
+    /// the usual recipe; or all of these, one after the other
+    #[arg(value_parser = [NAMES[0], NAMES[1], NAMES[2], NAMES[3], ALL])]
+    suite: String,
     #[command(flatten)]
     prerequisites: prerequisites::Options,
     /// A rough look in about two minutes: smaller counts; the page is printed and kept below target only
@@ -121,23 +54,19 @@ pub struct Manner {
     /// Measure nothing; make the pages again from the figures of the last run on each version of PostgreSQL
     #[arg(long)]
     from_json: bool,
-}
-
-/// What to measure of one suite, and how.
-#[derive(Args)]
-pub struct BenchOptions {
-    #[command(flatten)]
-    manner: Manner,
-    /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3; migration: 1]
+    /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3; edge: 3; migration: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: Option<u32>,
     /// Only these chapters; the page is printed and kept below target only
     #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
     only: Vec<String>,
+    /// Of migration, five times as many rows: 5,000,000 orders, 15,000,000 audit rows
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
 }
 
 fn main() -> ExitCode {
-    match start(&Cli::parse().benchmark) {
+    match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -147,44 +76,46 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures where the PostgreSQL is that the options name. Returns whether it came to a good end.
-fn start(benchmark: &Benchmark) -> Result<bool> {
-    let options = benchmark.prerequisites();
-    match versions::place(options)? {
-        Place::Here => run(benchmark).map(|()| true),
+/// Measures where the PostgreSQL is that the options name. Returns whether that succeeded.
+fn run(cli: &Cli) -> Result<bool> {
+    // All of them before the first, which takes its time.
+    let plans = plans(cli)?;
+    match versions::place(&cli.prerequisites)? {
+        Place::Here => {
+            plans.iter().try_for_each(|(suite, plan)| run_suite(suite, plan, cli))?;
+            Ok(true)
+        }
         Place::Beside(release) => {
-            let arguments = std::env::args_os().skip(1);
-            beside::run(options, release, [OsString::from("bench")].into_iter().chain(arguments).collect())
+            let arguments = [OsString::from("bench")].into_iter().chain(std::env::args_os().skip(1));
+            beside::run(&cli.prerequisites, release, arguments.collect())
         }
     }
 }
 
-/// Measures, or makes the page again from figures that are there.
-///
-/// # Errors
-///
-/// When a server, a statement or a file fails, or the extension lacks what is to be measured.
-fn run(benchmark: &Benchmark) -> Result<()> {
-    let manner = benchmark.manner();
-    // All of them before the first, which takes its time.
-    let runs: Result<Vec<_>> = benchmark
-        .runs()
-        .into_iter()
-        .map(|(suite, extent)| Ok((suite, plan(suite, manner, extent)?)))
-        .collect();
-    runs?.into_iter().try_for_each(|(suite, plan)| run_suite(suite, &plan, manner))
+/// The suites, and what to measure of each.
+fn plans(cli: &Cli) -> Result<Vec<(Suite, Plan)>> {
+    ensure!(!cli.full || cli.suite == "migration", "--full is for migration");
+    ensure!(cli.only.is_empty() || cli.suite != ALL, "--only is for one suite");
+    let names = NAMES.into_iter().filter(|name| cli.suite == ALL || cli.suite == *name);
+    let plan = |name| {
+        let suite = Suite::load(name)?;
+        let rounds = cli.rounds.unwrap_or(suite.rounds.of(cli.quick));
+        let plan = Plan { quick: cli.quick, full: cli.full, rounds, only: cli.only.clone() };
+        plan.check(&suite)?;
+        Ok((suite, plan))
+    };
+    names.map(plan).collect()
 }
 
-fn run_suite(suite: &Suite, plan: &Plan, manner: &Manner) -> Result<()> {
+/// Measures, or makes the pages again from figures that are there.
+fn run_suite(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<()> {
     let directory = directory(plan);
-    let measured = if manner.from_json {
+    let measured = if cli.from_json {
         let kept = kept(suite, &directory)?;
-        if kept.is_empty() {
-            bail!("there are no figures of \"{}\" in {}", suite.name, shown(&directory));
-        }
+        ensure!(!kept.is_empty(), "there are no figures of \"{}\" in {}", suite.name, shown(&directory));
         kept
     } else {
-        let results = measure(suite, plan, manner)?;
+        let results = measure(suite, plan, cli)?;
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("could not make {}", shown(&directory)))?;
         write(&directory.join(format!("{}.json", results.file_stem())), &results.to_json()?)?;
@@ -209,7 +140,7 @@ fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
     for entry in std::fs::read_dir(directory).into_iter().flatten() {
         let path = entry.with_context(|| format!("could not read {}", shown(directory)))?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let version = stem.strip_prefix(suite.name).and_then(|rest| rest.strip_prefix('-'));
+        let version = stem.strip_prefix(&suite.name).and_then(|rest| rest.strip_prefix('-'));
         if version.is_none() || path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
@@ -218,19 +149,6 @@ fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
         kept.push(Results::from_json(&text).with_context(|| format!("{} is not understood", shown(&path)))?);
     }
     Ok(kept)
-}
-
-fn plan(suite: &Suite, manner: &Manner, extent: Extent) -> Result<Plan> {
-    let names: Vec<&str> = suite.chapters.iter().map(|chapter| chapter.name).collect();
-    if let Some(unknown) = extent.only.iter().find(|name| !names.contains(&name.as_str())) {
-        bail!("there is no chapter \"{unknown}\"; there are {}", names.join(", "));
-    }
-    Ok(Plan {
-        quick: manner.quick,
-        full: extent.full,
-        rounds: extent.rounds.unwrap_or(suite.rounds.of(manner.quick)),
-        only: extent.only,
-    })
 }
 
 /// Where the page goes: what is not complete must not pass for the page of the documentation.
@@ -253,32 +171,50 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(cargo::workspace_root()).unwrap_or(path).display().to_string()
 }
 
-fn measure(suite: &Suite, plan: &Plan, manner: &Manner) -> Result<Results> {
-    let pg = prerequisites::ensure(&manner.prerequisites, Purpose::Build)?;
+fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
+    let pg = prerequisites::ensure(&cli.prerequisites, Purpose::Build)?;
     // Before the build, so that a change during the run does not pass unseen.
     let code = Code::of_checkout()?;
     let library = cargo::build_extension(&pg, Build::Release)?;
     let run = Run::new(false)?;
     let tree = InstallTree::new(&run, &pg)?;
     tree.install(&Extension::of_checkout(library)?)?;
-    for package in suite.libraries {
+    for package in &suite.libraries {
         let title = format!("Building {package} for PostgreSQL {}", pg.major());
         tree.install_library(package, &cargo::build_library(&pg, package, &pg.feature(), &title)?)?;
     }
     let step = Step::quiet("Starting a server");
-    let server = Server::start(&tree, "bench", suite.settings)?;
+    let settings: Vec<&str> = suite.settings.iter().map(String::as_str).collect();
+    let server = Server::start(&tree, "bench", &settings)?;
     let mut client = server::create_database(&server, "probe")?;
     step.done();
+    let chapters: Vec<_> = suite
+        .chapters
+        .iter()
+        .filter(|chapter| plan.wants(&chapter.name) && chapter.is_for(pg.major()))
+        .collect();
     // Now rather than after an hour of other chapters.
-    check_needs(&mut client, suite, plan)?;
+    chapters.iter().try_for_each(|chapter| chapter.check_needs(&mut client))?;
     let machine = Machine::probe(run.directory())?;
     let postgresql = server::setting(&mut client, "server_version")?;
     let settings = server::settings(&mut client)?;
     let measured_on = server::today(&mut client)?;
     drop(client);
-    let chapters = (suite.measure)(&server, plan)?;
+    let mut measured = Measured::new(suite, plan);
+    for chapter in chapters {
+        if let Some(timing) = &chapter.measure {
+            measured.chapter(&chapter.name, |plan| timing.measure(&server, suite, &chapter.name, plan))?;
+        }
+    }
+    match suite.name.as_str() {
+        "keys" => keys::measure(&server, &mut measured)?,
+        "sequences" => sequences::measure(&server, &mut measured)?,
+        "edge" => edge::measure(&server, suite, &mut measured)?,
+        "migration" => migration::measure(&server, &mut measured)?,
+        name => bail!("nothing measures \"{name}\""),
+    }
     Ok(Results {
-        suite: suite.name.to_owned(),
+        suite: suite.name.clone(),
         measured_on,
         command: plan.command(suite),
         quick: plan.quick,
@@ -287,24 +223,8 @@ fn measure(suite: &Suite, plan: &Plan, manner: &Manner) -> Result<Results> {
         machine,
         postgresql,
         settings,
-        chapters,
+        chapters: measured.chapters,
     })
-}
-
-/// Fails where the extension lacks what a chapter measures: a page without it would look complete.
-fn check_needs(client: &mut Client, suite: &Suite, plan: &Plan) -> Result<()> {
-    for chapter in suite.chapters.iter().filter(|chapter| plan.wants(chapter)) {
-        for need in chapter.needs {
-            if !need.is_met(client)? {
-                bail!(
-                    "chapter \"{}\" measures {need}, which this version of the extension does not have; measure \
-                     others by --only CHAPTER,...",
-                    chapter.name
-                );
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -312,29 +232,44 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::figures::{Figures, Unit};
-    use super::suite::{Quantity, ROUNDS};
+    use super::suite::{Quantity, Shape};
     use super::*;
 
     fn plan(quick: bool, rounds: u32, only: &[&str]) -> Plan {
         Plan { quick, full: false, rounds, only: only.iter().map(|name| (*name).to_owned()).collect() }
     }
 
+    fn suites() -> Vec<Suite> {
+        NAMES.map(|name| Suite::load(name).expect("a suite")).into()
+    }
+
     #[test]
     fn the_command_on_the_page_is_the_one_that_measures_it_again() {
-        let suite = &sequences::SUITE;
-        assert_eq!(plan(false, ROUNDS.usual, &[]).command(suite), "cargo xtask bench sequences");
+        let suite = Suite::load("sequences").expect("a suite");
+        assert_eq!(plan(false, 7, &[]).command(&suite), "cargo xtask bench sequences");
         assert_eq!(
-            plan(true, 5, &["draw", "view"]).command(suite),
+            plan(true, 5, &["draw", "view"]).command(&suite),
             "cargo xtask bench sequences --quick --rounds 5 --only draw,view"
         );
         let full = Plan { full: true, ..plan(false, 1, &[]) };
-        assert_eq!(full.command(&migration::SUITE), "cargo xtask bench migration --full");
+        let migration = Suite::load("migration").expect("a suite");
+        assert_eq!(full.command(&migration), "cargo xtask bench migration --full");
+        for plan in [plan(false, 7, &["draw"]), full] {
+            let command = plan.command(&suite);
+            let parsed = Cli::try_parse_from(["bench"].into_iter().chain(command.split(' ').skip(3)));
+            assert_eq!(parsed.expect("a command line").only, plan.only);
+        }
     }
 
     #[test]
     fn the_command_line_is_consistent() {
         // Names of options may clash with those of other commands only where they meet.
         <Cli as clap::CommandFactory>::command().debug_assert();
+        let parse = |arguments: &[&str]| plans(&Cli::parse_from([&["bench"], arguments].concat()));
+        assert_eq!(parse(&["all"]).expect("plans").len(), NAMES.len());
+        for wrong in [&["keys", "--full"][..], &["all", "--only", "draw"], &["sequences", "--only", "make"]] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -347,18 +282,19 @@ mod tests {
 
     #[test]
     fn a_page_that_is_checked_in_is_what_its_figures_give() {
-        for suite in SUITES {
+        for suite in suites() {
             let directory = cargo::workspace_root().join("docs/benchmarks");
-            let kept = kept(suite, &directory).expect("figures");
+            let kept = kept(&suite, &directory).expect("figures");
+            assert!(!kept.is_empty(), "{}", suite.name);
             for results in kept {
                 let page = std::fs::read_to_string(directory.join(format!("{}.md", results.file_stem())));
                 assert_eq!(
-                    report::page(suite, &results).expect("a page"),
+                    report::page(&suite, &results).expect("a page"),
                     page.expect("a page beside the figures"),
                     "run: cargo xtask bench {} --from-json",
                     suite.name
                 );
-                for (file, svg) in report::charts(suite, &results).expect("charts") {
+                for (file, svg) in report::charts(&suite, &results).expect("charts") {
                     let kept = std::fs::read_to_string(directory.join(&file));
                     assert!(
                         kept.expect("a chart beside the page") == svg,
@@ -371,20 +307,22 @@ mod tests {
 
     #[test]
     fn checks_are_made_of_series_that_the_tables_show() {
-        for chapter in SUITES.iter().flat_map(|suite| suite.chapters) {
-            let shown: Vec<&str> = chapter
-                .tables
-                .iter()
-                .flat_map(|table| table.rows)
-                .flat_map(|(_, names)| names.iter().copied())
-                .collect();
-            for check in chapter.checks {
-                let used = match check.quantity {
-                    Quantity::Ratio { of, to, less } => vec![Some(of), Some(to), less],
-                    Quantity::Median(name) | Quantity::Worst(name) => vec![Some(name)],
-                };
-                for name in used.into_iter().flatten() {
-                    assert!(shown.contains(&name), "{}: {name}", chapter.name);
+        for suite in suites() {
+            for chapter in &suite.chapters {
+                let shown: Vec<&String> = chapter
+                    .tables
+                    .iter()
+                    .flat_map(|table| table.rows())
+                    .flat_map(|(_, names)| names)
+                    .collect();
+                for check in &chapter.checks {
+                    let used = match &check.value {
+                        Quantity::Ratio { of, to, less } => vec![Some(of), Some(to), less.as_ref()],
+                        Quantity::Median(name) | Quantity::Worst(name) => vec![Some(name)],
+                    };
+                    for name in used.into_iter().flatten() {
+                        assert!(shown.contains(&name), "{}: {name}", chapter.name);
+                    }
                 }
             }
         }
@@ -392,28 +330,42 @@ mod tests {
 
     #[test]
     fn every_row_has_a_figure_for_each_column() {
-        for (suite, chapter) in SUITES.iter().flat_map(|suite| suite.chapters.iter().map(move |c| (suite, c)))
-        {
-            let mut figures = Figures::default();
-            for (at, name) in
-                chapter.tables.iter().flat_map(|t| t.rows).flat_map(|(_, names)| *names).enumerate()
-            {
-                // Different, so that nothing is divided by nothing.
-                figures.add(name, Unit::Seconds, 1.0 + at as f64);
+        for suite in suites() {
+            for chapter in &suite.chapters {
+                let mut figures = Figures::default();
+                let names = chapter.tables.iter().flat_map(|table| table.rows()).flat_map(|(_, names)| names);
+                for (at, name) in names.enumerate() {
+                    // Different, so that nothing is divided by nothing.
+                    figures.add(name, Unit::Seconds, 1.0 + at as f64);
+                }
+                // Courses are of timelines, of which there are none.
+                let is_course = |chart: &&suite::Chart| matches!(chart.shape, Shape::Course { .. });
+                for chart in chapter.charts.iter().filter(|chart| !is_course(chart)) {
+                    chart::svg(chart, &figures).expect(&chart.name);
+                }
+                for table in &chapter.tables {
+                    for (label, names) in table.rows() {
+                        assert_eq!(names.len(), table.columns.len(), "{label}");
+                    }
+                }
+                let results = figures::tests::results(&chapter.name, figures);
+                report::page(&suite, &Results { suite: suite.name.clone(), ..results }).expect("a page");
             }
-            // Courses are of timelines, of which there are none.
-            let is_course = |chart: &&chart::Chart| matches!(chart.shape, chart::Shape::Course { .. });
-            for chart in chapter.charts.iter().filter(|chart| !is_course(chart)) {
-                chart::svg(chart, &figures).expect(chart.name);
+        }
+    }
+
+    #[test]
+    fn every_chapter_that_files_time_has_series_for_its_tables() {
+        for suite in suites() {
+            for chapter in &suite.chapters {
+                let Some(timing) = &chapter.measure else { continue };
+                let series = timing.series(&suite, &chapter.name).expect("a file of statements");
+                for (label, names) in chapter.tables.iter().flat_map(|table| table.rows()) {
+                    for name in names {
+                        assert!(series.contains(name), "{}: {label}: {name} is not measured", chapter.name);
+                    }
+                }
             }
-            for (table, (label, names)) in
-                chapter.tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)))
-            {
-                assert_eq!(names.len(), table.columns.len(), "{label}");
-            }
-            let results =
-                Results { suite: suite.name.to_owned(), ..figures::tests::results(chapter.name, figures) };
-            report::page(suite, &results).expect("a page");
         }
     }
 }

@@ -1,10 +1,9 @@
 //! How the memory of a backend develops while it works.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-
+use anyhow::Result;
+use pg_test::load::{self, Session};
 use xtask::backend::Backend;
 
 /// How often it is looked at.
@@ -22,29 +21,19 @@ pub struct Memory {
 }
 
 /// Runs `work` and looks at the memory of `backend` meanwhile; `None` where the system does not tell.
-///
-/// # Errors
-///
-/// When the work fails.
 pub fn watch<T>(backend: Backend, work: impl FnOnce() -> Result<T>) -> Result<(T, Option<Memory>)> {
-    std::thread::scope(|scope| {
-        let (stop, stopped) = mpsc::channel::<()>();
-        let samples = scope.spawn(move || {
-            let mut samples = Vec::new();
-            loop {
+    let watcher: Session<'_, u64> = Box::new(move |stop| {
+        let mut samples = Vec::new();
+        loop {
+            samples.extend(backend.own_memory());
+            if stop.wait(INTERVAL) {
                 samples.extend(backend.own_memory());
-                if stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
-                    samples.extend(backend.own_memory());
-                    return samples;
-                }
+                return Ok(samples);
             }
-        });
-        let result = work();
-        // The channel closes, and wakes the thread, also where the work has failed.
-        drop(stop);
-        let samples = samples.join().map_err(|_| anyhow!("the thread that watches memory panicked"))?;
-        Ok((result?, Memory::of(&samples)))
-    })
+        }
+    });
+    let (samples, result) = load::alongside(vec![watcher], work)?;
+    Ok((result, Memory::of(&samples)))
 }
 
 impl Memory {
@@ -57,8 +46,6 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
     use super::*;
 
     #[test]
@@ -67,11 +54,5 @@ mod tests {
         assert_eq!(Memory::of(&samples), Some(Memory { start: 2.0, middle: 10.0, end: 20.0 }));
         assert_eq!(Memory::of(&[7]), Some(Memory { start: 7.0, middle: 7.0, end: 7.0 }));
         assert_eq!(Memory::of(&[]), None);
-    }
-
-    #[test]
-    fn work_that_fails_ends_the_watch() {
-        let failed: Result<((), _)> = watch(Backend::of_this_process(), || Err(anyhow!("no")));
-        assert_eq!(failed.expect_err("an error").to_string(), "no");
     }
 }

@@ -1,12 +1,12 @@
 //! The page: tables of medians with their spread, ratios, and which targets were met.
 
 use anyhow::{Context, Result, ensure};
-
-use super::chart::{self, Chart};
-use super::figures::{Figures, Results, Series, Unit};
-use super::scale::{Scale, three_digits};
-use super::suite::{Chapter, Check, Quantity, Suite, Target};
 use xtask::statistics::Spread;
+
+use crate::chart;
+use crate::figures::{Figures, Results, Series, Unit};
+use crate::scale::{Scale, three_digits};
+use crate::suite::{Chapter, Chart, Check, Quantity, Suite, Target};
 
 /// Lines of text are as long as elsewhere in the documentation.
 const WIDTH: usize = 116;
@@ -19,10 +19,10 @@ const WIDTH: usize = 116;
 pub fn page(suite: &Suite, results: &Results) -> Result<String> {
     ensure!(results.suite == suite.name, "these are figures of \"{}\"", results.suite);
     let title = format!("# {}, on PostgreSQL {}", suite.title, results.major());
-    let mut blocks = vec![title, wrapped(suite.about), circumstances(results)];
-    for chapter in suite.chapters {
+    let mut blocks = vec![title, wrapped(&suite.about), circumstances(results)];
+    for chapter in &suite.chapters {
         // A run of some chapters only; the command above says which.
-        let Some(figures) = results.chapters.get(chapter.name) else { continue };
+        let Some(figures) = results.chapters.get(&chapter.name) else { continue };
         blocks.extend(
             chapter_blocks(chapter, figures, &results.file_stem())
                 .with_context(|| format!("the figures of chapter \"{}\" are not complete", chapter.name))?,
@@ -38,8 +38,8 @@ pub fn page(suite: &Suite, results: &Results) -> Result<String> {
 /// When figures are missing.
 pub fn charts(suite: &Suite, results: &Results) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
-    for chapter in suite.chapters {
-        let Some(figures) = results.chapters.get(chapter.name) else { continue };
+    for chapter in &suite.chapters {
+        let Some(figures) = results.chapters.get(&chapter.name) else { continue };
         for chart in chapter.charts.iter().filter(|chart| chart::is_measured(chart, figures)) {
             let svg = chart::svg(chart, figures)
                 .with_context(|| format!("the chart \"{}\" cannot be drawn", chart.name))?;
@@ -109,7 +109,7 @@ fn wrapped(text: &str) -> String {
 }
 
 fn chapter_blocks(chapter: &Chapter, figures: &Figures, stem: &str) -> Result<Vec<String>> {
-    let mut blocks = vec![format!("## {}", chapter.title), wrapped(chapter.about)];
+    let mut blocks = vec![format!("## {}", chapter.title), wrapped(&chapter.about)];
     if !figures.counts.is_empty() {
         let counts: Vec<String> = figures
             .counts
@@ -121,17 +121,14 @@ fn chapter_blocks(chapter: &Chapter, figures: &Figures, stem: &str) -> Result<Ve
     for chart in chapter.charts.iter().filter(|chart| chart::is_measured(chart, figures)) {
         blocks.push(format!("![{}]({})", chart.title, chart_file(stem, chart)));
     }
-    for table in chapter.tables {
-        let mut headings = vec![table.corner];
-        headings.extend(table.columns);
-        let rows: Result<Vec<Vec<String>>> = table
-            .rows
-            .iter()
-            .map(|(label, names)| {
-                let cells = names.iter().map(|name| cell(figures.series(name)?));
-                std::iter::once(Ok((*label).to_owned())).chain(cells).collect()
-            })
-            .collect();
+    for table in &chapter.tables {
+        let headings: Vec<&str> =
+            std::iter::once(&table.corner).chain(&table.columns).map(String::as_str).collect();
+        let row = |(label, names): (&str, &[String])| {
+            let cells = names.iter().map(|name| cell(figures.series(name)?));
+            std::iter::once(Ok(label.to_owned())).chain(cells).collect()
+        };
+        let rows: Result<Vec<Vec<String>>> = table.rows().map(row).collect();
         blocks.push(markdown(&headings, &rows?));
     }
     if !chapter.checks.is_empty() {
@@ -160,9 +157,9 @@ fn with_spread(median: String, spread: Spread, values: &[f64], write: impl Fn(f6
 }
 
 fn check_row(check: &Check, figures: &Figures) -> Result<Vec<String>> {
-    let (value, text, unit) = match check.quantity {
+    let (value, text, unit) = match &check.value {
         Quantity::Ratio { of, to, less } => {
-            let ratios = ratios(figures, of, to, less)?;
+            let ratios = ratios(figures, of, to, less.as_deref())?;
             let spread = Spread::of(&ratios).context("a series is empty")?;
             let text = with_spread(times(spread.median), spread, &ratios, three_digits);
             (spread.median, text, None)
@@ -170,7 +167,7 @@ fn check_row(check: &Check, figures: &Figures) -> Result<Vec<String>> {
         Quantity::Median(name) | Quantity::Worst(name) => {
             let series = figures.series(name)?;
             let spread = Spread::of(&series.values).context("a series is empty")?;
-            let value = if matches!(check.quantity, Quantity::Worst(_)) { spread.max } else { spread.median };
+            let value = if matches!(check.value, Quantity::Worst(_)) { spread.max } else { spread.median };
             (value, Scale::of(series.unit, value).with_unit(value), Some(series.unit))
         }
     };
@@ -189,7 +186,7 @@ fn check_row(check: &Check, figures: &Figures) -> Result<Vec<String>> {
             (text, met.to_owned())
         }
     };
-    Ok(vec![check.what.to_owned(), text, target, met])
+    Ok(vec![check.what.clone(), text, target, met])
 }
 
 fn times(ratio: f64) -> String {
@@ -232,44 +229,41 @@ fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use std::collections::BTreeMap;
-
-    use super::super::figures::tests::results;
-    use super::super::suite::{ROUNDS, Table};
     use super::*;
+    use crate::figures::tests::results;
 
-    const CHAPTER: Chapter = Chapter {
-        name: "draw",
-        title: "Drawing",
-        about: "How it was measured.",
-        needs: &[],
-        tables: &[Table {
-            corner: "drawn by",
-            columns: &["CPU time"],
-            rows: &[("`theirs`", &["theirs"]), ("`ours`", &["ours"])],
-        }],
-        charts: &[],
-        checks: &[
-            Check {
-                what: "`ours` to `theirs`",
-                quantity: Quantity::Ratio { of: "ours", to: "theirs", less: Some("loop") },
-                target: Some(Target::AtMost(1.1)),
-            },
-            Check { what: "worst", quantity: Quantity::Worst("ours"), target: Some(Target::AtMost(200e-9)) },
-            Check { what: "middle", quantity: Quantity::Median("ours"), target: None },
-        ],
-    };
+    const CHAPTER: &str = r#"
+        title = "Drawing"
+        about = "How it was measured."
 
-    const SUITE: Suite = Suite {
-        name: "sequences",
-        title: "A title",
-        about: "What it is about.",
-        settings: &[],
-        libraries: &[],
-        rounds: ROUNDS,
-        chapters: &[&CHAPTER],
-        measure: |_, _| Ok(BTreeMap::new()),
-    };
+        [[tables]]
+        corner = "drawn by"
+        columns = ["CPU time"]
+        rows = [["`theirs`", "theirs"], ["`ours`", "ours"]]
+
+        [[checks]]
+        what = "`ours` to `theirs`"
+        value = { ratio = { of = "ours", to = "theirs", less = "loop" } }
+        target = { at_most = 1.1 }
+
+        [[checks]]
+        what = "worst"
+        value = { worst = "ours" }
+        target = { at_most = 200e-9 }
+
+        [[checks]]
+        what = "middle"
+        value = { median = "ours" }"#;
+
+    fn suite() -> Suite {
+        let text = "title = \"A title\"\nabout = \"What it is about.\"\nsettings = []\nchapters = []";
+        let mut suite: Suite = toml::from_str(text).expect("a suite");
+        "sequences".clone_into(&mut suite.name);
+        let mut chapter: Chapter = toml::from_str(CHAPTER).expect("a chapter");
+        "draw".clone_into(&mut chapter.name);
+        suite.chapters.push(chapter);
+        suite
+    }
 
     fn figures() -> Figures {
         let mut figures = Figures::default();
@@ -284,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_page_has_circumstances_medians_spread_ratios_and_verdicts() {
-        let page = page(&SUITE, &results("draw", figures())).expect("a page");
+        let page = page(&suite(), &results("draw", figures())).expect("a page");
         assert_eq!(
             page,
             "# A title, on PostgreSQL 15\n\nWhat it is about.\n\n\
@@ -311,8 +305,8 @@ mod tests {
     fn figures_that_are_missing_are_an_error_and_a_chapter_that_was_not_run_is_left_out() {
         let mut incomplete = figures();
         incomplete.series.remove("ours");
-        assert!(page(&SUITE, &results("draw", incomplete)).is_err());
-        let other = page(&SUITE, &results("other", figures())).expect("a page");
+        assert!(page(&suite(), &results("draw", incomplete)).is_err());
+        let other = page(&suite(), &results("other", figures())).expect("a page");
         assert!(!other.contains("## Drawing"));
     }
 

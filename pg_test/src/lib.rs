@@ -7,6 +7,7 @@ mod compare;
 mod foreign;
 mod install_tree;
 mod link;
+pub mod load;
 mod pg_config;
 mod processes;
 pub mod replication;

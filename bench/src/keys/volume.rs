@@ -6,82 +6,10 @@ use anyhow::{Context, Result};
 use pg_test::Server;
 use postgres::Client;
 
-use super::super::chart::{Chart, Shape};
-use super::super::figures::{Figures, Unit};
-use super::super::measure::{WarmUp, interleave};
-use super::super::server;
-use super::super::suite::Plan;
-use super::super::suite::{Chapter, Check, Quantity, Table};
-
-macro_rules! rows {
-    ($size:literal) => {
-        &[
-            rows!("`bigserial`", "serial", $size),
-            rows!("`gen_random_uuid()`", "random", $size),
-            rows!("`uuidv7()`", "uuidv7", $size),
-            rows!("`ulid()`", "ulid", $size),
-        ]
-    };
-    ($label:literal, $name:literal, $size:literal) => {
-        (
-            $label,
-            &[
-                concat!($name, $size, ".rate"),
-                concat!($name, $size, ".log"),
-                concat!($name, $size, ".index"),
-                concat!($name, $size, ".density"),
-                concat!($name, $size, ".fragmented"),
-                concat!($name, $size, ".missed"),
-            ],
-        )
-    };
-}
-
-const COLUMNS: &[&str] = &[
-    "rows a second",
-    "log",
-    "index",
-    "density of its leaves, %",
-    "leaves out of order, %",
-    "blocks of it read",
-];
-
-/// The chapter.
-pub const CHAPTER: Chapter = Chapter {
-    name: "volume",
-    title: "An index that outgrows memory",
-    about: "Another server with `shared_buffers = 64MB` and a checkpoint for each GB of log, as a busy one has them. Rows are \
-            inserted as above, 100,000 in a transaction that is flushed to disk, on the clock. Density and order of the \
-            leaves are those of `pgstatindex`. *Blocks of it read* are those of the index that were not among the \
-            server's buffers (`idx_blks_read`): keys in the order of time touch its right edge alone.",
-    needs: &[],
-    tables: &[
-        Table { corner: "default of the key, a tenth of the rows", columns: COLUMNS, rows: rows!(".tenth") },
-        Table { corner: "default of the key, all rows", columns: COLUMNS, rows: rows!(".all") },
-    ],
-    charts: &[Chart {
-        name: "volume",
-        title: "Rows a second into an index that outgrows memory",
-        shape: Shape::Bars { others: 2 },
-        rows: &[
-            ("bigserial", &["serial.all.rate"]),
-            ("gen_random_uuid()", &["random.all.rate"]),
-            ("uuidv7()", &["uuidv7.all.rate"]),
-            ("ulid()", &["ulid.all.rate"]),
-        ],
-    }],
-    checks: &[
-        check("rows a second, `uuidv7()` to `gen_random_uuid()`", "uuidv7.all.rate", "random.all.rate"),
-        check("rows a second, `uuidv7()` to `bigserial`", "uuidv7.all.rate", "serial.all.rate"),
-        check("log, `gen_random_uuid()` to `uuidv7()`", "random.all.log", "uuidv7.all.log"),
-        check("index, `uuidv7()` to `gen_random_uuid()`", "uuidv7.all.index", "random.all.index"),
-        check("index, `uuidv7()` to `bigserial`", "uuidv7.all.index", "serial.all.index"),
-    ],
-};
-
-const fn check(what: &'static str, of: &'static str, to: &'static str) -> Check {
-    Check { what, quantity: Quantity::Ratio { of, to, less: None }, target: None }
-}
+use crate::figures::{Figures, Unit};
+use crate::measure::{WarmUp, interleave};
+use crate::server::{self, Traces};
+use crate::suite::Plan;
 
 const SETTINGS: &[&str] = &[
     "fsync = on",
@@ -99,25 +27,16 @@ const BATCH: u32 = 100_000;
 /// Rows by the ten million take long enough to be alike.
 const MOST_ROUNDS: u32 = 3;
 
-struct Key {
-    name: &'static str,
-    column: &'static str,
-}
-
-const KEYS: [Key; 4] = [
-    Key { name: "serial", column: "bigserial" },
-    Key { name: "random", column: "uuid DEFAULT gen_random_uuid()" },
-    Key { name: "uuidv7", column: "uuid DEFAULT public.uuidv7()" },
-    Key { name: "ulid", column: "ulid DEFAULT ulid()" },
+/// What is compared, and its column.
+const KEYS: [(&str, &str); 4] = [
+    ("serial", "bigserial"),
+    ("random", "uuid DEFAULT gen_random_uuid()"),
+    ("uuidv7", "uuid DEFAULT public.uuidv7()"),
+    ("ulid", "ulid DEFAULT ulid()"),
 ];
 
-/// Comes by the figures.
-///
-/// # Errors
-///
-/// When a statement fails.
-pub fn measure(beside: &Server, plan: &Plan) -> Result<Figures> {
-    let server = Server::start(beside.tree(), "volume", SETTINGS)?;
+pub fn measure(other: &Server, plan: &Plan) -> Result<Figures> {
+    let server = Server::start(other.tree(), "volume", SETTINGS)?;
     let mut client = server::create_database(&server, "volume")?;
     client.batch_execute("CREATE EXTENSION pgstattuple").context("could not create pgstattuple")?;
     let mut observer = server.connect("volume")?;
@@ -126,13 +45,12 @@ pub fn measure(beside: &Server, plan: &Plan) -> Result<Figures> {
     let mut figures = Figures::default();
     figures.count("rows", batches * BATCH);
     figures.count("rounds", rounds);
-    interleave(rounds, WarmUp::None, &KEYS, &mut figures, |key, figures| {
-        let table =
-            format!("DROP TABLE IF EXISTS t; CREATE TABLE t (id {} PRIMARY KEY, n integer)", key.column);
+    interleave(rounds, WarmUp::None, &KEYS, &mut figures, |(key, column), figures| {
+        let table = format!("DROP TABLE IF EXISTS t; CREATE TABLE t (id {column} PRIMARY KEY, n integer)");
         client.batch_execute(&table).context("could not create the table")?;
         observer.batch_execute("CHECKPOINT").context("could not make a checkpoint")?;
         let insert = format!("INSERT INTO t (n) SELECT generate_series(1, {BATCH})");
-        let before = server::Traces::now(&mut observer)?;
+        let before = Traces::now(&mut observer)?;
         let started = Instant::now();
         for batch in 1..=batches {
             client.batch_execute(&insert).context("could not insert")?;
@@ -144,9 +62,9 @@ pub fn measure(beside: &Server, plan: &Plan) -> Result<Figures> {
                 continue;
             };
             let took = started.elapsed();
-            let name = format!("{}.{part}", key.name);
+            let name = format!("{key}.{part}");
             figures.add(&format!("{name}.rate"), Unit::Number, f64::from(batch * BATCH) / took.as_secs_f64());
-            let log = server::Traces::now(&mut observer)?.log_since(before);
+            let log = Traces::now(&mut observer)?.log_since(before);
             figures.add(&format!("{name}.log"), Unit::Bytes, log);
             index(&mut client, &mut observer, &name, figures)?;
         }
@@ -157,13 +75,9 @@ pub fn measure(beside: &Server, plan: &Plan) -> Result<Figures> {
 
 fn index(client: &mut Client, observer: &mut Client, name: &str, figures: &mut Figures) -> Result<()> {
     // A session tells of what it has read when it has nothing to do, and at once where it is asked to.
-    let told = if server::number(observer, "SELECT current_setting('server_version_num')::bigint")? >= 150_000
-    {
-        client.batch_execute("SELECT pg_stat_force_next_flush(); SELECT 1")
-    } else {
-        Ok(())
-    };
-    told.context("could not ask for statistics")?;
+    client
+        .batch_execute("SELECT pg_stat_force_next_flush(); SELECT 1")
+        .context("could not ask for statistics")?;
     let missed = server::number(
         observer,
         "SELECT idx_blks_read FROM pg_statio_user_indexes WHERE indexrelname = 't_pkey'",

@@ -1,20 +1,18 @@
-//! The tables of the article's case: orders, and audit tables that refer to them and have no time.
+//! The tables of the article's case, and copies of them.
 
 use anyhow::{Context, Result};
 use pg_test::Server;
 use postgres::Client;
 
-use super::super::server;
-use super::super::suite::Plan;
+use crate::server;
+use crate::suite::Plan;
+use crate::timing::section;
 
 /// The database that the others are copies of.
 pub const SHOP: &str = "shop";
 
 /// The same without audit rows, where orders are all that matters.
 pub const ORDERS: &str = "shop_orders";
-
-/// Orders that share a time, as imports leave them.
-const PER_TIME: u32 = 3;
 
 /// Audit rows of an order, in each of the tables.
 const AUDIT_ROWS: u32 = 3;
@@ -62,71 +60,30 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
 }
 
 /// Makes the shop, from which others are copied.
-///
-/// # Errors
-///
-/// When a statement fails.
 pub fn create(server: &Server, size: Size) -> Result<()> {
     let mut client = server::create_database(server, SHOP)?;
-    let Size { orders, .. } = size;
-    let ((first, last), stride, audit) = (size.import(), size.stride(), size.audit_rows());
-    let statements = [
-        // As wide as orders are.
-        "CREATE TABLE orders (
-             id bigserial PRIMARY KEY,
-             customer_id bigint NOT NULL,
-             created_at timestamptz NOT NULL DEFAULT now(),
-             status text NOT NULL DEFAULT 'placed',
-             total numeric(10, 2) NOT NULL,
-             address text NOT NULL
-         )"
-        .to_owned(),
-        format!(
-            "INSERT INTO orders (customer_id, created_at, status, total, address)
-             SELECT i % 50000 + 1,
-                    '2024-01-01 00:00:00.000123+00'::timestamptz
-                        + (CASE WHEN i > {first} AND i <= {last} THEN {first} ELSE i END / {PER_TIME}) * interval '1 s',
-                    'delivered', i % 100000 / 100.0, 'street ' || i % 1000 || ', ' || repeat('x', 30)
-             FROM generate_series(1, {orders}) AS i"
-        ),
-        "CREATE TABLE audit (no bigserial PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders, what text)".to_owned(),
-        "CREATE TABLE audit_shuffled (no bigserial PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders, what text)"
-            .to_owned(),
-        // Each reference would be looked up one by one.
-        "SET session_replication_role = replica".to_owned(),
-        format!(
-            "INSERT INTO audit (order_id, what) SELECT (i - 1) / {AUDIT_ROWS} + 1, 'what was done'
-             FROM generate_series(1, {audit}) AS i"
-        ),
-        format!(
-            "INSERT INTO audit_shuffled (order_id, what) SELECT i::bigint * {stride} % {orders} + 1, 'what was done'
-             FROM generate_series(1, {audit}) AS i"
-        ),
-        "RESET session_replication_role".to_owned(),
-        "CREATE INDEX audit_order_id_idx ON audit (order_id)".to_owned(),
-        "CREATE INDEX audit_shuffled_order_id_idx ON audit_shuffled (order_id)".to_owned(),
+    let (first, last) = size.import();
+    let numbers = [
+        ("orders", size.orders),
+        ("first", first),
+        ("last", last),
+        ("stride", size.stride()),
+        ("rows_of_each", AUDIT_ROWS),
+        ("audit_rows", size.audit_rows()),
     ];
-    for statement in statements {
+    for statement in section("migration", "shop", "do", &numbers)? {
         client.batch_execute(&statement).with_context(|| format!("could not make the shop: {statement}"))?;
     }
     server::tidy(&mut client, &["orders", "audit", "audit_shuffled"])
 }
 
 /// Makes the shop without audit rows from that with them.
-///
-/// # Errors
-///
-/// When it cannot be copied.
 pub fn create_orders(server: &Server) -> Result<()> {
     let mut client = copy(server, SHOP, ORDERS)?;
     client.batch_execute(&format!("TRUNCATE {}", CHILDREN.join(", "))).context("could not empty audit tables")
 }
 
 /// A copy of a shop.
-///
-/// # Errors
-///
-/// When it cannot be copied.
 pub fn copy(server: &Server, shop: &str, name: &str) -> Result<Client> {
     let mut client = server.connect("postgres")?;
     drop_copy(&mut client, name)?;
@@ -138,10 +95,6 @@ pub fn copy(server: &Server, shop: &str, name: &str) -> Result<Client> {
 }
 
 /// Makes room for the next.
-///
-/// # Errors
-///
-/// When somebody still uses it.
 pub fn drop_copy(client: &mut Client, name: &str) -> Result<()> {
     client
         .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))

@@ -6,79 +6,11 @@ use anyhow::{Context, Result, ensure};
 use pg_test::Server;
 use postgres::Client;
 
-use super::super::figures::{Figures, Unit};
-use super::super::measure::{WarmUp, interleave, time};
-use super::super::server;
-use super::super::suite::Plan;
-use super::super::suite::{Chapter, Check, Need, Quantity, Table, Target};
-use super::filled::CATALOGS;
-
-/// The chapter.
-pub const CHAPTER: Chapter = Chapter {
-    name: "ddl",
-    title: "Creating and altering tables",
-    about: "Three databases: one without the extension, one where `interleave_new_sequences` is off, and one where it \
-            is on. In each a session runs every statement so many times, with other tables, each in a transaction of \
-            its own; the three take turns every 20 statements: `CREATE TABLE t (id int, v int)`, `ALTER TABLE t ADD COLUMN w int`, \
-            `CREATE INDEX ON t (v)`, `DROP TABLE t`, and `CREATE TABLE s (id bigserial PRIMARY KEY, v int)`. The \
-            figures are for one statement. In between, untimed, the tables are dropped, catalogs vacuumed and a \
-            checkpoint made.",
-    needs: &[Need::Routine("interleave_new_sequences")],
-    tables: &[
-        Table {
-            corner: "time with its commit",
-            columns: &["without the extension", "off", "on"],
-            rows: &[
-                ("`CREATE TABLE`", &["create.wall.without", "create.wall.off", "create.wall.on"]),
-                (
-                    "`ALTER TABLE ... ADD COLUMN`",
-                    &["column.wall.without", "column.wall.off", "column.wall.on"],
-                ),
-                ("`CREATE INDEX`", &["index.wall.without", "index.wall.off", "index.wall.on"]),
-                ("`DROP TABLE`", &["drop.wall.without", "drop.wall.off", "drop.wall.on"]),
-                (
-                    "`CREATE TABLE` with a serial",
-                    &["serial.wall.without", "serial.wall.off", "serial.wall.on"],
-                ),
-            ],
-        },
-        Table {
-            corner: "CPU time of the backend",
-            columns: &["without the extension", "off", "on"],
-            rows: &[
-                ("`CREATE TABLE`", &["create.cpu.without", "create.cpu.off", "create.cpu.on"]),
-                ("`ALTER TABLE ... ADD COLUMN`", &["column.cpu.without", "column.cpu.off", "column.cpu.on"]),
-                ("`CREATE INDEX`", &["index.cpu.without", "index.cpu.off", "index.cpu.on"]),
-                ("`DROP TABLE`", &["drop.cpu.without", "drop.cpu.off", "drop.cpu.on"]),
-                ("`CREATE TABLE` with a serial", &["serial.cpu.without", "serial.cpu.off", "serial.cpu.on"]),
-            ],
-        },
-    ],
-    charts: &[],
-    checks: &[
-        ratio("`CREATE TABLE`, off, time", "create.wall.off", "create.wall.without", 1.05),
-        ratio("`CREATE TABLE`, on, time", "create.wall.on", "create.wall.without", 1.05),
-        ratio("`ALTER TABLE ... ADD COLUMN`, off, time", "column.wall.off", "column.wall.without", 1.05),
-        ratio("`ALTER TABLE ... ADD COLUMN`, on, time", "column.wall.on", "column.wall.without", 1.05),
-        ratio("`CREATE INDEX`, on, time", "index.wall.on", "index.wall.without", 1.05),
-        ratio("`DROP TABLE`, on, time", "drop.wall.on", "drop.wall.without", 1.05),
-        ratio("`CREATE TABLE` with a serial, off, time", "serial.wall.off", "serial.wall.without", 1.05),
-        ratio("`CREATE TABLE` with a serial, on, time", "serial.wall.on", "serial.wall.without", 1.3),
-        cpu("`CREATE TABLE`, on, CPU time", "create.cpu.on", "create.cpu.without"),
-        cpu("`DROP TABLE`, on, CPU time", "drop.cpu.on", "drop.cpu.without"),
-        cpu("`CREATE TABLE` with a serial, on, CPU time", "serial.cpu.on", "serial.cpu.without"),
-    ],
-};
-
-/// A ratio of times with a target.
-const fn ratio(what: &'static str, of: &'static str, to: &'static str, at_most: f64) -> Check {
-    Check { what, quantity: Quantity::Ratio { of, to, less: None }, target: Some(Target::AtMost(at_most)) }
-}
-
-/// A ratio of CPU times, which leave out what the disk takes.
-const fn cpu(what: &'static str, of: &'static str, to: &'static str) -> Check {
-    Check { what, quantity: Quantity::Ratio { of, to, less: None }, target: None }
-}
+use super::CATALOGS;
+use crate::figures::{Figures, Unit};
+use crate::measure::{WarmUp, interleave, time};
+use crate::server;
+use crate::suite::Plan;
 
 /// The databases.
 const STATES: [&str; 3] = ["without", "off", "on"];
@@ -92,11 +24,6 @@ const STATEMENTS: [(&str, &str); 5] = [
     ("serial", "CREATE TABLE s{} (id bigserial PRIMARY KEY, v int)"),
 ];
 
-/// Comes by the figures.
-///
-/// # Errors
-///
-/// When a statement fails, or sequences are not in the state that they should be in.
 pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     for state in STATES {
         prepare(server, state)?;
