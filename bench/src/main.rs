@@ -25,8 +25,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use pg_test::{Extension, InstallTree, Run, Server};
-use xtask::beside;
 use xtask::cargo::{self, Build};
+use xtask::container;
 use xtask::machine::{Code, Machine};
 use xtask::prerequisites::{self, Purpose};
 use xtask::step::Step;
@@ -85,9 +85,9 @@ fn run(cli: &Cli) -> Result<bool> {
             plans.iter().try_for_each(|(suite, plan)| run_suite(suite, plan, cli))?;
             Ok(true)
         }
-        Place::Beside(release) => {
+        Place::Container(release) => {
             let arguments = [OsString::from("bench")].into_iter().chain(std::env::args_os().skip(1));
-            beside::run(&cli.prerequisites, release, arguments.collect())
+            container::run(&cli.prerequisites, release, arguments.collect())
         }
     }
 }

@@ -2,8 +2,8 @@
 //! used, and what the machine tells of itself and of a backend.
 
 pub mod backend;
-pub mod beside;
 pub mod cargo;
+pub mod container;
 pub mod machine;
 pub mod prerequisites;
 pub mod statistics;

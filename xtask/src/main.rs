@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::prerequisites::{self, Purpose, Wanted};
 use xtask::versions::{self, Place};
-use xtask::{beside, cargo};
+use xtask::{cargo, container};
 
 use test::Tally;
 
@@ -83,12 +83,6 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// What needs root, called by this program itself
-    #[command(hide = true)]
-    AsRoot {
-        #[command(subcommand)]
-        task: beside::AsRoot,
-    },
 }
 
 impl Command {
@@ -100,7 +94,7 @@ impl Command {
             | Self::Chaos { prerequisites, .. }
             | Self::Install { prerequisites }
             | Self::Schema { prerequisites, .. } => Some(prerequisites),
-            Self::Bench { .. } | Self::Notices { .. } | Self::AsRoot { .. } => None,
+            Self::Bench { .. } | Self::Notices { .. } => None,
         }
     }
 }
@@ -120,7 +114,6 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<bool> {
     let options = command.prerequisites();
     match (command, options) {
-        (Command::AsRoot { task }, _) => beside::run_as_root(task).map(|()| true),
         (Command::Notices { check }, _) => notices::run(*check).map(|()| true),
         (Command::Bench { arguments }, _) => bench(arguments),
         (Command::Test { prerequisites, only, filter, .. }, _) if prerequisites.pg == Some(Wanted::All) => {
@@ -152,13 +145,13 @@ fn run_version(
 ) -> Result<bool> {
     match (versions::place(options)?, command) {
         (Place::Here, _) => run_here(command),
-        (Place::Beside(release), Command::Install { .. }) => {
+        (Place::Container(release), Command::Install { .. }) => {
             bail!("PostgreSQL {} is not on this machine; there is nothing to install into", release.major)
         }
-        (Place::Beside(release), Command::Demo { keep: true, .. }) => {
+        (Place::Container(release), Command::Demo { keep: true, .. }) => {
             bail!("PostgreSQL {} is not on this machine; its servers cannot outlive the demo", release.major)
         }
-        (Place::Beside(release), _) => beside::run(options, release, arguments),
+        (Place::Container(release), _) => container::run(options, release, arguments),
     }
 }
 
@@ -187,7 +180,7 @@ fn run_here(command: &Command) -> Result<bool> {
             schema::run(&prerequisites::ensure(prerequisites, Purpose::Build)?, *check)?;
             Ok(true)
         }
-        Command::Bench { .. } | Command::Notices { .. } | Command::AsRoot { .. } => Ok(false),
+        Command::Bench { .. } | Command::Notices { .. } => Ok(false),
     }
 }
 

@@ -43,7 +43,7 @@ impl FromStr for Wanted {
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Version of PostgreSQL to use: 15 to 19, or "all" that are tested (15, 17, 18, 19); one that is not on the machine is
-    /// set up beside the system's, once
+    /// set up in a container, once
     #[arg(long, value_name = "VERSION")]
     pub pg: Option<Wanted>,
     /// PostgreSQL to use: the path of its pg_config

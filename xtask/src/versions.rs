@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use anyhow::{Result, bail};
 
-use crate::beside::{self, Release};
+use crate::container::{self, Release};
 use crate::prerequisites::{self, Options, SUPPORTED, Wanted};
 
 /// The versions that are tested wherever `--pg all` runs. No release of Debian has 16: it is tested as well where it is
@@ -16,15 +16,15 @@ pub const TESTED: [u32; 4] = [15, 17, 18, 19];
 pub enum Place {
     /// On this machine, or to be had from its packages.
     Here,
-    /// In a system of its own beside this one.
-    Beside(Release),
+    /// In a container.
+    Container(Release),
 }
 
 /// Where the version that the options name is or will be.
 ///
 /// # Errors
 ///
-/// When it is neither here nor can be set up beside.
+/// When it is neither here nor in any release of Debian.
 pub fn place(options: &Options) -> Result<Place> {
     match options.pg {
         None => Ok(Place::Here),
@@ -35,11 +35,11 @@ pub fn place(options: &Options) -> Result<Place> {
 }
 
 fn place_of(major: u32) -> Result<Place> {
-    if prerequisites::has_server(major) || beside::is_offered_here(major) {
+    if prerequisites::has_server(major) || container::is_offered_here(major) {
         return Ok(Place::Here);
     }
     match Release::with(major) {
-        Some(release) => Ok(Place::Beside(release)),
+        Some(release) => Ok(Place::Container(release)),
         None => bail!(
             "PostgreSQL {major} is not on this machine, and no release of Debian has it; install \
              postgresql-server-dev-{major} from the PostgreSQL project's own packages (https://apt.postgresql.org), or \

@@ -1,6 +1,6 @@
-//! A PostgreSQL of another system, run on this one: for pg_upgrade, which needs two versions in one place.
+//! The PostgreSQL of a container, run outside of it: for pg_upgrade, which needs two versions in one place.
 //!
-//! Programs and the libraries that they need are copied out of the other system's directory, and each program is
+//! Programs and the libraries that they need are copied out of the container's directory, and each program is
 //! started by that system's own loader, so that it finds the C library that it was built for.
 
 use std::collections::BTreeSet;
@@ -10,12 +10,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Names systems beside this one and the libraries that were built there: `MAJOR=ROOT=LIBRARY`, one a line.
-pub const BESIDE_VARIABLE: &str = "PG_KEYSPACE_TEST_BESIDE";
+/// Names containers and the libraries that were built in them: `MAJOR=ROOT=LIBRARY`, one a line.
+pub const CONTAINERS_VARIABLE: &str = "PG_KEYSPACE_TEST_CONTAINERS";
 
-/// A system beside this one.
+/// A directory with a small Debian that has another version of PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beside {
+pub struct Container {
     /// PostgreSQL's major version there.
     pub major: u32,
     /// The directory that is its root.
@@ -24,11 +24,11 @@ pub struct Beside {
     pub library: PathBuf,
 }
 
-impl Beside {
+impl Container {
     /// Those that `cargo xtask test` tells of.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let text = std::env::var(BESIDE_VARIABLE).unwrap_or_default();
+        let text = std::env::var(CONTAINERS_VARIABLE).unwrap_or_default();
         text.lines().filter_map(Self::parse).collect()
     }
 
@@ -108,7 +108,7 @@ pub fn adopt(
             .args(["--library-path", &path, "--list"])
             .arg(&file)
             .output()
-            .context("could not run the loader of the other system")?;
+            .context("could not run the loader of the container")?;
         needed.extend(listed(&String::from_utf8_lossy(&output.stdout)));
     }
     for library in &needed {
@@ -144,10 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_system_is_told_in_a_line() {
-        let beside = Beside { major: 17, root: "/c/r".into(), library: "/t/a=b/lib.so".into() };
-        assert_eq!(Beside::parse(&beside.line()), Some(beside));
-        assert_eq!(Beside::parse(""), None);
+    fn a_container_is_told_in_a_line() {
+        let container = Container { major: 17, root: "/c/r".into(), library: "/t/a=b/lib.so".into() };
+        assert_eq!(Container::parse(&container.line()), Some(container));
+        assert_eq!(Container::parse(""), None);
     }
 
     #[test]
