@@ -15,9 +15,10 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::{getgid, getuid};
 use pg_test::Container;
+use xshell::{Shell, cmd};
 
 use crate::cargo;
-use crate::prerequisites::{self, Options, succeeds};
+use crate::prerequisites::{self, Options, is_there};
 use crate::step::Step;
 
 /// A release of Debian, and the PostgreSQL that it has.
@@ -117,8 +118,8 @@ pub fn is_offered_here(major: u32) -> bool {
     // A fresh machine knows no packages before it has read the lists.
     let by_release = os_release("ID").as_deref() == Some("debian")
         && Release::with(major).map(|r| r.codename) == codename.as_deref();
-    let output = Command::new("apt-cache").args(["policy", &format!("postgresql-{major}")]).output();
-    by_release || output.is_ok_and(|output| has_candidate(&String::from_utf8_lossy(&output.stdout)))
+    by_release
+        || read("apt-cache", &["policy", &format!("postgresql-{major}")]).is_ok_and(|it| has_candidate(&it))
 }
 
 fn has_candidate(policy: &str) -> bool {
@@ -304,10 +305,9 @@ fn set_up(release: Release, root: &Path, mirror: &str) -> Result<()> {
     let mut command = as_root("sh")?;
     command.args(["-c", SETUP, "container_setup.sh"]).arg(root).args([release.codename, mirror, KEYRING]);
     command.args(release.packages()).stdin(Stdio::piped()).stdout(log).stderr(errors);
+    let settings = acquiring(&read("apt-config", &["dump"])?);
     let mut child = command.spawn().context("could not run the set-up")?;
-    let settings = Command::new("apt-config").arg("dump").output().context("could not run apt-config")?;
     if let Some(mut stdin) = child.stdin.take() {
-        let settings = acquiring(&String::from_utf8_lossy(&settings.stdout));
         stdin.write_all(settings.as_bytes()).context("could not pass apt's settings on")?;
     }
     if !child.wait().context("could not wait for the set-up")?.success() {
@@ -326,11 +326,9 @@ fn set_up(release: Release, root: &Path, mirror: &str) -> Result<()> {
 fn this_machines_mirror() -> Option<String> {
     let codename =
         os_release("VERSION_CODENAME").filter(|_| os_release("ID").as_deref() == Some("debian"))?;
-    let output = Command::new("apt-get")
-        .args(["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"])
-        .output()
-        .ok()?;
-    mirror_in(&String::from_utf8_lossy(&output.stdout), &codename)
+    let format = "$(RELEASE) $(REPO_URI)";
+    let targets = read("apt-get", &["indextargets", "--format", format, "Created-By: Packages"]).ok()?;
+    mirror_in(&targets, &codename)
 }
 
 fn mirror_in(targets: &str, codename: &str) -> Option<String> {
@@ -352,17 +350,14 @@ fn acquiring(settings: &str) -> String {
 fn check_means(options: &Options, release: Release, is_made: bool) -> Result<()> {
     let advice = release.advice();
     ensure!(
-        cfg!(target_os = "linux") && succeeds(Command::new("apt-get").arg("--version")),
+        cfg!(target_os = "linux") && is_there("apt-get"),
         "a container can be set up on Debian and Ubuntu only; {advice}"
     );
     let mut missing = Vec::new();
-    if !succeeds(Command::new("bwrap").arg("--version")) {
+    if !is_there("bwrap") {
         missing.push("bubblewrap".to_owned());
     }
-    if !is_made
-        && !succeeds(Command::new("debootstrap").arg("--version"))
-        && !Path::new("/usr/sbin/debootstrap").is_file()
-    {
+    if !is_made && !is_there("debootstrap") && !Path::new("/usr/sbin/debootstrap").is_file() {
         missing.push("debootstrap".to_owned());
     }
     if !is_made && !Path::new(KEYRING).is_file() {
@@ -382,15 +377,18 @@ fn check_means(options: &Options, release: Release, is_made: bool) -> Result<()>
     Ok(())
 }
 
+/// What a program says.
+fn read(program: &str, arguments: &[&str]) -> Result<String> {
+    let sh = Shell::new().context("there is no working directory")?;
+    Ok(cmd!(sh, "{program} {arguments...}").ignore_stderr().read()?)
+}
+
 /// A call of a program as root.
 fn as_root(program: &str) -> Result<Command> {
     if getuid().is_root() {
         return Ok(Command::new(program));
     }
-    ensure!(
-        succeeds(Command::new("sudo").arg("--version")),
-        "neither root nor sudo is there, which a container needs"
-    );
+    ensure!(is_there("sudo"), "neither root nor sudo is there, which a container needs");
     let mut command = Command::new("sudo");
     command.arg(program);
     Ok(command)

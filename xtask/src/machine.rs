@@ -2,11 +2,11 @@
 
 use std::io::{Seek, Write};
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use xshell::{Shell, cmd};
 
 use crate::backend::Backend;
 use crate::cargo::workspace_root;
@@ -83,13 +83,13 @@ fn file_system(mounts: &str, directory: &Path) -> Option<String> {
 }
 
 fn flush_seconds(directory: &Path) -> Result<f64> {
-    let mut file = tempfile::tempfile_in(directory).context("could not make a file beside the data")?;
+    let mut file = tempfile::tempfile_in(directory).context("could not make a file next to the data")?;
     let page = [0_u8; 8192];
     let mut seconds = Vec::with_capacity(FLUSHES);
     for _ in 0..FLUSHES {
         let started = Instant::now();
-        file.rewind().and_then(|()| file.write_all(&page)).context("could not write beside the data")?;
-        file.sync_data().context("could not flush what was written beside the data")?;
+        file.rewind().and_then(|()| file.write_all(&page)).context("could not write next to the data")?;
+        file.sync_data().context("could not flush what was written next to the data")?;
         seconds.push(started.elapsed().as_secs_f64());
     }
     Ok(Spread::of(&seconds).map_or(0.0, |spread| rounded(spread.median)))
@@ -100,7 +100,7 @@ fn flush_seconds(directory: &Path) -> Result<f64> {
 pub struct Code {
     /// The commit that is checked out.
     pub commit: String,
-    /// Whether there are changes beside it; the documentation does not count.
+    /// Whether there are changes that it lacks; the documentation does not count.
     pub dirty: bool,
 }
 
@@ -111,22 +111,14 @@ impl Code {
     ///
     /// When git is not there or does not know the checkout.
     pub fn of_checkout() -> Result<Self> {
-        let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
-        let changes = git(&["status", "--porcelain", "--", ".", ":(exclude)docs"])?;
-        Ok(Self { commit, dirty: !changes.trim().is_empty() })
+        let sh = Shell::new().context("there is no working directory")?;
+        sh.change_dir(workspace_root());
+        let documentation = ":(exclude)docs";
+        let commit = cmd!(sh, "git rev-parse HEAD").read();
+        let changes = cmd!(sh, "git status --porcelain -- . {documentation}").read();
+        let says = "git, which says which commit is measured, failed";
+        Ok(Self { commit: commit.context(says)?, dirty: !changes.context(says)?.is_empty() })
     }
-}
-
-fn git(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(workspace_root())
-        .output()
-        .context("could not run git, which says which commit is measured")?;
-    if !output.status.success() {
-        bail!("git {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
-use xtask::prerequisites::{self, Purpose, Wanted};
+use xtask::prerequisites::{self, Options, Purpose, Wanted};
 use xtask::versions::{self, Place};
 use xtask::{cargo, container};
 
@@ -23,6 +23,8 @@ use test::Tally;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Set-up, demo and tests of pg_keyspace")]
 struct Cli {
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     command: Command,
 }
@@ -31,16 +33,12 @@ struct Cli {
 enum Command {
     /// Show on two throw-away servers what goes wrong with two writers, and that it does not any more
     Demo {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
         /// Leave the servers running, and print how to connect
         #[arg(long)]
         keep: bool,
     },
     /// Run everything that is tested
     Test {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
         /// Only these kinds of tests
         #[arg(long, value_delimiter = ',')]
         only: Vec<test::Kind>,
@@ -50,13 +48,8 @@ enum Command {
         #[arg(long, hide = true)]
         tally: Option<PathBuf>,
     },
-    /// Writers on several nodes while faults strike by chance; nothing may be lost, twice or in conflict
-    Chaos {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
-        #[command(flatten)]
-        wanted: chaos::Wanted,
-    },
+    /// Writers on several nodes under random faults; no row may be lost, duplicated or in conflict
+    Chaos(chaos::Wanted),
     /// Measure what things cost, and write docs/benchmarks: `cargo xtask bench --help`
     #[command(disable_help_flag = true)]
     Bench {
@@ -65,14 +58,9 @@ enum Command {
         arguments: Vec<OsString>,
     },
     /// Build the extension and install it into PostgreSQL's own directories
-    Install {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
-    },
+    Install,
     /// Write the install script sql/pg_keyspace--VERSION.sql from the code
     Schema {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
         /// Do not write; fail when the script that is checked in differs
         #[arg(long)]
         check: bool,
@@ -85,22 +73,9 @@ enum Command {
     },
 }
 
-impl Command {
-    /// How to come by PostgreSQL, where it is needed.
-    fn prerequisites(&self) -> Option<&prerequisites::Options> {
-        match self {
-            Self::Demo { prerequisites, .. }
-            | Self::Test { prerequisites, .. }
-            | Self::Chaos { prerequisites, .. }
-            | Self::Install { prerequisites }
-            | Self::Schema { prerequisites, .. } => Some(prerequisites),
-            Self::Bench { .. } | Self::Notices { .. } => None,
-        }
-    }
-}
-
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    let cli = Cli::parse();
+    match run(&cli.command, &cli.options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -110,76 +85,56 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command for the version that it is for, or for each. Returns whether it came to a good end.
-fn run(command: &Command) -> Result<bool> {
-    let options = command.prerequisites();
-    match (command, options) {
-        (Command::Notices { check }, _) => notices::run(*check).map(|()| true),
-        (Command::Bench { arguments }, _) => bench(arguments),
-        (Command::Test { prerequisites, only, filter, .. }, _) if prerequisites.pg == Some(Wanted::All) => {
-            test::run_versions(prerequisites, only, filter.as_deref())
+/// Runs the command for the version that it is for, or for each. Returns whether it succeeded.
+fn run(command: &Command, options: &Options) -> Result<bool> {
+    match command {
+        Command::Notices { check } => notices::run(*check).map(|()| true),
+        Command::Bench { arguments } => bench(arguments),
+        Command::Test { only, filter, .. } if options.pg == Some(Wanted::All) => {
+            test::run_versions(options, only, filter.as_deref())
         }
-        (Command::Demo { prerequisites, keep }, _) if prerequisites.pg == Some(Wanted::All) => {
-            if *keep {
-                bail!("--keep leaves the servers of one version running; name it");
-            }
+        Command::Demo { keep } if options.pg == Some(Wanted::All) => {
+            ensure!(!keep, "--keep leaves the servers of one version running; name it");
             let mut is_good = true;
-            for major in versions::all(prerequisites).0 {
+            for major in versions::all(options).0 {
                 println!("\n==> PostgreSQL {major}");
-                let command = Command::Demo { prerequisites: prerequisites.of_version(major), keep: false };
-                is_good &=
-                    run_version(&command, &prerequisites.of_version(major), versions::arguments_for(major))?;
+                is_good &= run_version(command, &options.of_version(major), versions::arguments_for(major))?;
             }
             Ok(is_good)
         }
-        (command, Some(options)) => run_version(command, options, std::env::args_os().skip(1).collect()),
-        (_, None) => Ok(false),
+        _ => run_version(command, options, std::env::args_os().skip(1).collect()),
     }
 }
 
 /// Runs the command for one version, where that is; `arguments` say the same on a command line.
-fn run_version(
-    command: &Command,
-    options: &prerequisites::Options,
-    arguments: Vec<OsString>,
-) -> Result<bool> {
+fn run_version(command: &Command, options: &Options, arguments: Vec<OsString>) -> Result<bool> {
     match (versions::place(options)?, command) {
-        (Place::Here, _) => run_here(command),
-        (Place::Container(release), Command::Install { .. }) => {
+        (Place::Here, _) => run_here(command, options),
+        (Place::Container(release), Command::Install) => {
             bail!("PostgreSQL {} is not on this machine; there is nothing to install into", release.major)
         }
-        (Place::Container(release), Command::Demo { keep: true, .. }) => {
+        (Place::Container(release), Command::Demo { keep: true }) => {
             bail!("PostgreSQL {} is not on this machine; its servers cannot outlive the demo", release.major)
         }
         (Place::Container(release), _) => container::run(options, release, arguments),
     }
 }
 
-fn run_here(command: &Command) -> Result<bool> {
+fn run_here(command: &Command, options: &Options) -> Result<bool> {
+    let with = |purpose| prerequisites::ensure(options, purpose);
     match command {
-        Command::Demo { prerequisites, keep } => {
-            demo::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, *keep)
-        }
-        Command::Test { prerequisites, only, filter, tally } => {
-            let pg = prerequisites::ensure(prerequisites, Purpose::Tests)?;
-            let found: Tally = test::run(&pg, only, filter.as_deref());
+        Command::Demo { keep } => demo::run(&with(Purpose::Replication)?, *keep),
+        Command::Test { only, filter, tally } => {
+            let found: Tally = test::run(&with(Purpose::Tests)?, only, filter.as_deref());
             if let Some(path) = tally {
                 std::fs::write(path, found.to_string()).context("could not write the counts")?;
             }
             println!("{found}");
             Ok(found.is_good())
         }
-        Command::Chaos { prerequisites, wanted } => {
-            chaos::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, wanted)
-        }
-        Command::Install { prerequisites } => {
-            install::run(&prerequisites::ensure(prerequisites, Purpose::Build)?)?;
-            Ok(true)
-        }
-        Command::Schema { prerequisites, check } => {
-            schema::run(&prerequisites::ensure(prerequisites, Purpose::Build)?, *check)?;
-            Ok(true)
-        }
+        Command::Chaos(wanted) => chaos::run(&with(Purpose::Replication)?, wanted),
+        Command::Install => install::run(&with(Purpose::Build)?).map(|()| true),
+        Command::Schema { check } => schema::run(&with(Purpose::Build)?, *check).map(|()| true),
         Command::Bench { .. } | Command::Notices { .. } => Ok(false),
     }
 }
@@ -189,4 +144,25 @@ fn bench(arguments: &[OsString]) -> Result<bool> {
     let mut command = cargo::command();
     command.args(["run", "--quiet", "--package", "bench", "--"]).args(arguments);
     Ok(command.status().context("could not run cargo")?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_options_come_anywhere() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+        for line in ["xtask --pg 17 test --only unit name", "xtask test --only unit --pg 17 name"] {
+            let cli = Cli::try_parse_from(line.split(' '));
+            assert!(cli.is_ok_and(|cli| cli.options.pg == Some(Wanted::One(17))), "{line}");
+        }
+        let bench = Cli::try_parse_from(["xtask", "bench", "keys", "--pg", "18", "--quick"]);
+        let expected = ["keys", "--pg", "18", "--quick"];
+        assert!(
+            bench.is_ok_and(
+                |cli| matches!(cli.command, Command::Bench { arguments } if arguments == expected)
+            )
+        );
+    }
 }

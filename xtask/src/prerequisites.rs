@@ -9,6 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use pg_test::PgConfig;
+use xshell::{Shell, cmd};
 
 use crate::step::{Step, on_terminal};
 
@@ -44,16 +45,16 @@ impl FromStr for Wanted {
 pub struct Options {
     /// Version of PostgreSQL to use: 15 to 19, or "all" that are tested (15, 17, 18, 19); one that is not on the machine is
     /// set up in a container, once
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, global = true, value_name = "VERSION")]
     pub pg: Option<Wanted>,
     /// PostgreSQL to use: the path of its pg_config
-    #[arg(long, value_name = "PATH", env = "PG_CONFIG")]
+    #[arg(long, global = true, value_name = "PATH", env = "PG_CONFIG")]
     pg_config: Option<PathBuf>,
     /// Never install anything; say what is missing and stop
-    #[arg(long)]
+    #[arg(long, global = true)]
     no_install: bool,
     /// Install what is missing without asking
-    #[arg(long, short)]
+    #[arg(long, short, global = true)]
     yes: bool,
 }
 
@@ -277,7 +278,7 @@ fn has_libclang() -> bool {
         }
     }
     let library = directories.iter().any(|directory| holds_libclang(directory)) || cfg!(target_os = "macos");
-    library && succeeds(Command::new("clang").arg("--version"))
+    library && is_there("clang")
 }
 
 fn holds_libclang(directory: &Path) -> bool {
@@ -289,8 +290,13 @@ fn holds_libclang(directory: &Path) -> bool {
     })
 }
 
+/// Whether there is a program.
+pub fn is_there(program: &str) -> bool {
+    succeeds(Command::new(program).arg("--version"))
+}
+
 /// Whether a program ends well; what it says is not shown.
-pub fn succeeds(command: &mut Command) -> bool {
+fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
@@ -321,11 +327,11 @@ pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -
     if options.no_install {
         bail!("--no-install was given; {advice}");
     }
-    if !succeeds(Command::new("apt-get").arg("--version")) {
+    if !is_there("apt-get") {
         bail!("only Debian's and Ubuntu's packages can be installed from here; {advice}");
     }
     let is_root = nix::unistd::geteuid().is_root();
-    if !is_root && !succeeds(Command::new("sudo").arg("--version")) {
+    if !is_root && !is_there("sudo") {
         bail!("neither root nor sudo is there to install packages; {advice}");
     }
     if !agrees(options, "Install it now with apt-get?")? {
@@ -355,8 +361,8 @@ fn packages(missing: &[Missing], major: Option<u32>) -> Vec<String> {
 
 /// The version that the distribution's package `postgresql` stands for.
 fn default_major() -> Option<u32> {
-    let output = Command::new("apt-cache").args(["depends", "postgresql"]).output().ok()?;
-    major_in_depends(&String::from_utf8_lossy(&output.stdout))
+    let sh = Shell::new().ok()?;
+    major_in_depends(&cmd!(sh, "apt-cache depends postgresql").ignore_stderr().read().ok()?)
 }
 
 fn major_in_depends(text: &str) -> Option<u32> {
@@ -381,29 +387,21 @@ pub fn agrees(options: &Options, question: &str) -> Result<bool> {
 
 /// Runs apt-get. On a terminal its own progress shows; without one its output shows when it fails.
 fn apt(is_root: bool, arguments: &[&str]) -> Result<()> {
-    let mut command = if is_root {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    } else {
-        let mut command = Command::new("sudo");
-        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        command
-    };
+    let sh = Shell::new().context("there is no working directory")?;
+    // Both take variables before the command.
+    let program = if is_root { "env" } else { "sudo" };
     // The machine's own updates may hold the lock for a while.
-    command.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments).stdin(Stdio::null());
-    let failure = format!("apt-get {} failed", arguments.join(" "));
+    let lock = "DPkg::Lock::Timeout=300";
+    let command =
+        cmd!(sh, "{program} DEBIAN_FRONTEND=noninteractive apt-get -o {lock} {arguments...}").quiet();
     if on_terminal() {
-        return match command.status().context("could not run apt-get")?.success() {
-            true => Ok(()),
-            false => bail!(failure),
-        };
+        return Ok(command.run()?);
     }
-    let output = command.output().context("could not run apt-get")?;
+    let output = command.ignore_status().output()?;
     if !output.status.success() {
         let (stdout, stderr) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        bail!("{failure}:\n{}\n{}", stdout.trim(), stderr.trim());
+        bail!("apt-get {} failed:\n{}\n{}", arguments.join(" "), stdout.trim(), stderr.trim());
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use pg_test::PgConfig;
+use xshell::{Shell, cmd};
 
 use xtask::cargo::{self, Build};
 use xtask::step::Step;
@@ -63,17 +64,11 @@ pub fn generate(library: &Path, output: &Path) -> Result<()> {
     build.args(["--package", "xtask_schema"]);
     cargo::run(build, "Building the generator of the install script")?;
     let step = Step::quiet("Generating the install script");
-    let result = std::process::Command::new(cargo::target_directory().join("debug/xtask_schema"))
-        .arg(library)
-        .arg(cargo::workspace_root().join("pg_keyspace.control"))
-        .arg(cargo::VERSION)
-        .arg(output)
-        .output()
-        .context("could not run the generator of the install script")?;
+    let sh = Shell::new().context("there is no working directory")?;
+    let generator = cargo::target_directory().join("debug/xtask_schema");
+    let (control, version) = (cargo::workspace_root().join("pg_keyspace.control"), cargo::VERSION);
+    cmd!(sh, "{generator} {library} {control} {version} {output}").quiet().run()?;
     step.done();
-    if !result.status.success() {
-        bail!("{}", String::from_utf8_lossy(&result.stderr).trim().trim_start_matches("error: "));
-    }
     Ok(())
 }
 

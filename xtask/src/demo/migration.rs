@@ -81,7 +81,7 @@ pub fn show(tree: &InstallTree) -> Result<(Server, Migrated)> {
     println!("shop=# SELECT statement FROM key_migration_statements('shop.orders') \\gexec");
     println!("shop=# CALL key_migration_cutover('shop.orders');\n");
     let mut migrated = Migrated { rows: count_rows(&mut client)?, ..Migrated::default() };
-    let (orders, parts) = shoppers::beside(&server, || migrate(&mut client, &mut migrated))?;
+    let (orders, parts) = shoppers::alongside(&server, || migrate(&mut client, &mut migrated))?;
     let [_, first, .., last, _] = &parts[..] else { bail!("there was nothing to migrate") };
     migrated.took = last.ended.duration_since(first.began);
     show_parts(&parts, &orders);
@@ -157,7 +157,7 @@ fn explained(phase: &str) -> &str {
     match phase {
         "prepared" => "columns and triggers",
         "backfilled" => "keys for rows from before",
-        "indexed" => "indexes, built beside the writers",
+        "indexed" => "indexes, built next to the writers",
         "validated" => "NOT NULL and foreign keys",
         "verified" => "every value compared",
         "cut over" => "keys take the names of the numbers",
@@ -193,8 +193,8 @@ pub fn milliseconds(time: Duration) -> String {
 
 /// The keys of the orders that were placed before the cut-over, and of those after it.
 fn told(orders: &[Order]) -> (Vec<i64>, Vec<&str>) {
-    let numbers = orders.iter().filter_map(|order| order.key.parse().ok()).collect();
-    let keys = orders.iter().map(|order| order.key.as_str()).filter(|key| key.contains('-')).collect();
+    let numbers = orders.iter().filter_map(|order| order.result.parse().ok()).collect();
+    let keys = orders.iter().map(|order| order.result.as_str()).filter(|key| key.contains('-')).collect();
     (numbers, keys)
 }
 
@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn numbers_and_keys_are_told_apart() {
-        let order = |key: &str| Order { key: key.to_owned(), due: Instant::now(), latency: Duration::ZERO };
+        let order =
+            |key: &str| Order { result: key.to_owned(), due: Instant::now(), latency: Duration::ZERO };
         let orders = [order("17"), order("01a1fe03-1f6f-7f58-8000-001972862f33")];
         let (numbers, keys) = told(&orders);
         assert_eq!((numbers, keys), (vec![17], vec!["01a1fe03-1f6f-7f58-8000-001972862f33"]));

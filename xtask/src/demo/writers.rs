@@ -1,10 +1,9 @@
 //! After: writers on both sides at once, through plain INSERTs.
 
-use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use pg_test::{Acknowledged, Insert};
+use anyhow::{Context, Result};
+use pg_test::{Acknowledged, Insert, load};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -68,23 +67,9 @@ struct Share {
 
 /// Writes on both sides at once, and returns what was acknowledged.
 pub fn run(pair: &Pair) -> Result<Written> {
-    // All are connected and prepared before the first one writes.
-    let barrier = Barrier::new(2 * CONNECTIONS);
-    let shares: Vec<Result<Share>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2 * CONNECTIONS)
-            .map(|number| {
-                let (node, barrier) = (number % 2, &barrier);
-                scope.spawn(move || {
-                    let writer = pair.servers[node].connect(DATABASE).and_then(Writer::prepare);
-                    barrier.wait();
-                    writer?.write(node)
-                })
-            })
-            .collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a writer panicked")))).collect()
-    });
-    let shares = shares.into_iter().collect::<Result<Vec<_>>>()?;
+    let prepare = |node: usize| Ok((node, Writer::prepare(pair.servers[node].connect(DATABASE)?)?));
+    let nodes = (0..2 * CONNECTIONS).map(|number| number % 2).collect();
+    let shares = load::at_once(nodes, prepare, |(node, writer)| writer.write(node))?;
     let nothing = "there are writers";
     let started = shares.iter().map(|share| share.started);
     let (first_start, last_start) =
