@@ -57,10 +57,6 @@ pub fn is_measured(chart: &Chart, figures: &Figures) -> bool {
 }
 
 /// The picture.
-///
-/// # Errors
-///
-/// When figures are missing, or more rows are to be shown than there are colours.
 pub fn svg(chart: &Chart, figures: &Figures) -> Result<String> {
     let mut text = String::new();
     match &chart.shape {

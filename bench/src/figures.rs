@@ -46,10 +46,6 @@ impl Results {
     }
 
     /// As they are kept.
-    ///
-    /// # Errors
-    ///
-    /// When a figure is not a number that JSON can hold.
     pub fn to_json(&self) -> Result<String> {
         let mut text = serde_json::to_string_pretty(self).context("could not write the figures as JSON")?;
         text.push('\n');
@@ -57,10 +53,6 @@ impl Results {
     }
 
     /// As they were kept.
-    ///
-    /// # Errors
-    ///
-    /// When the text is not what `to_json` writes.
     pub fn from_json(text: &str) -> Result<Self> {
         serde_json::from_str(text).context("the figures are not those of this version")
     }
@@ -97,10 +89,6 @@ impl Figures {
     }
 
     /// The series `name`.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
     pub fn series(&self, name: &str) -> Result<&Series> {
         self.series.get(name).with_context(|| format!("there are no figures \"{name}\""))
     }
@@ -140,10 +128,6 @@ pub enum Unit {
 
 impl Unit {
     /// The one of this name.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
     pub fn of(name: &str) -> Result<Self> {
         match name {
             "seconds" => Ok(Self::Seconds),

@@ -34,6 +34,7 @@ use xtask::versions::{self, Place};
 
 use figures::Results;
 use suite::{Measured, NAMES, Plan, Suite};
+use timing::Timing;
 
 /// Stands for every suite on the command line.
 const ALL: &str = "all";
@@ -202,8 +203,9 @@ fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
     drop(client);
     let mut measured = Measured::new(suite, plan);
     for chapter in chapters {
-        if let Some(timing) = &chapter.measure {
-            measured.chapter(&chapter.name, |plan| timing.measure(&server, suite, &chapter.name, plan))?;
+        if let Some(timing) = Timing::of(chapter)? {
+            let name = &chapter.name;
+            measured.chapter(name, |plan| timing.measure(&server, &suite.name, name, plan))?;
         }
     }
     match suite.name.as_str() {
@@ -358,8 +360,8 @@ mod tests {
     fn every_chapter_that_files_time_has_series_for_its_tables() {
         for suite in suites() {
             for chapter in &suite.chapters {
-                let Some(timing) = &chapter.measure else { continue };
-                let series = timing.series(&suite, &chapter.name).expect("a file of statements");
+                let Some(timing) = Timing::of(chapter).expect("a way to measure") else { continue };
+                let series = timing.series(&suite.name, &chapter.name).expect("a file of statements");
                 for (label, names) in chapter.tables.iter().flat_map(|table| table.rows()) {
                     for name in names {
                         assert!(series.contains(name), "{}: {label}: {name} is not measured", chapter.name);

@@ -20,10 +20,6 @@ pub struct Timed {
 }
 
 /// Runs `work` on `client` and says what it took.
-///
-/// # Errors
-///
-/// When the work fails.
 pub fn time<T>(client: &mut Client, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<(T, Timed)> {
     let backend = Backend::of(client)?;
     backend.settle();
@@ -47,10 +43,6 @@ pub enum WarmUp {
 
 /// Runs everything that is compared once in each of `rounds`, one after the other, beginning with another one each
 /// time, so that neither the machine's mood nor the order favours one of them.
-///
-/// # Errors
-///
-/// When a run fails.
 pub fn interleave<C>(
     rounds: u32,
     warm_up: WarmUp,

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use xtask::statistics::Spread;
+use xtask::table::markdown;
 
 use crate::chart;
 use crate::figures::{Figures, Results, Series, Unit};
@@ -12,10 +13,6 @@ use crate::suite::{Chapter, Chart, Check, Quantity, Suite, Target};
 const WIDTH: usize = 116;
 
 /// The page of a suite in Markdown, with tables that read well in a terminal, too.
-///
-/// # Errors
-///
-/// When figures are missing.
 pub fn page(suite: &Suite, results: &Results) -> Result<String> {
     ensure!(results.suite == suite.name, "these are figures of \"{}\"", results.suite);
     let title = format!("# {}, on PostgreSQL {}", suite.title, results.major());
@@ -32,10 +29,6 @@ pub fn page(suite: &Suite, results: &Results) -> Result<String> {
 }
 
 /// The pictures of a page, each with the name of its file.
-///
-/// # Errors
-///
-/// When figures are missing.
 pub fn charts(suite: &Suite, results: &Results) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for chapter in &suite.chapters {
@@ -207,22 +200,6 @@ fn ratios(figures: &Figures, of: &str, to: &str, less: Option<&str>) -> Result<V
     let limited = ratios.iter().filter(|ratio| ratio.is_finite()).count();
     ensure!(2 * limited > ratios.len(), "nothing is left of a series to divide by");
     Ok(ratios)
-}
-
-fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain(headings.get(column).map(|heading| heading.chars().count())).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} "));
-        format!("|{}|", padded.collect::<Vec<_>>().join("|"))
-    };
-    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
-    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-    let lines = [headings, rule].into_iter().chain(rows.iter().cloned()).map(|cells| line(&cells));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

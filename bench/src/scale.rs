@@ -1,6 +1,8 @@
 //! Values as people read them: three digits, and a unit that fits.
 
-use super::figures::Unit;
+use xtask::table;
+
+use crate::figures::Unit;
 
 /// How values of about one size are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,7 +13,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What suits `value`, and others that stand beside it.
+    /// What suits `value`, and others that stand next to it.
     pub fn of(unit: Unit, value: f64) -> Self {
         let steps: &[(f64, &str)] = match unit {
             Unit::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")],
@@ -29,7 +31,7 @@ impl Scale {
         format!("{}{}", self.bare(value), self.suffix)
     }
 
-    /// A value without its unit, beside one that has it.
+    /// A value without its unit, next to one that has it.
     pub fn bare(&self, value: f64) -> String {
         let scaled = value / self.divisor;
         let whole = self.unit == Unit::Number || (self.unit == Unit::Bytes && self.divisor == 1.0);
@@ -57,21 +59,14 @@ pub fn three_digits(value: f64) -> String {
 }
 
 fn grouped(value: f64, decimals: usize) -> String {
-    let text = format!("{:.decimals$}", value.abs());
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(w, f)| (w, Some(f)));
-    let mut result = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
-            result.push(',');
-        }
-        result.push(digit);
+    let text = format!("{value:.decimals$}");
+    // What is rounded to nothing has no sign.
+    let text =
+        if text.chars().any(|c| ('1'..='9').contains(&c)) { &text } else { text.trim_start_matches('-') };
+    match text.split_once('.') {
+        Some((whole, fraction)) => format!("{}.{fraction}", table::grouped(whole)),
+        None => table::grouped(text),
     }
-    if let Some(fraction) = fraction {
-        result.push('.');
-        result.push_str(fraction);
-    }
-    let is_negative = value < 0.0 && result.chars().any(|c| ('1'..='9').contains(&c));
-    if is_negative { format!("-{result}") } else { result }
 }
 
 #[cfg(test)]
@@ -102,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn values_beside_each_other_share_a_unit() {
+    fn values_next_to_each_other_share_a_unit() {
         let scale = Scale::of(Unit::Seconds, 0.9);
         assert_eq!((scale.with_unit(0.9), scale.bare(1.2)), ("900 ms".to_owned(), "1,200".to_owned()));
     }

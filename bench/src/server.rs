@@ -24,10 +24,6 @@ const NAMED: [&str; 13] = [
 ];
 
 /// Makes a database with the extension, and connects to it.
-///
-/// # Errors
-///
-/// When it cannot be made.
 pub fn create_database(server: &Server, name: &str) -> Result<Client> {
     server
         .connect("postgres")?
@@ -39,48 +35,28 @@ pub fn create_database(server: &Server, name: &str) -> Result<Client> {
 }
 
 /// The value of a setting.
-///
-/// # Errors
-///
-/// When there is no such setting.
 pub fn setting(client: &mut Client, name: &str) -> Result<String> {
     let row = client.query_one("SELECT current_setting($1)", &[&name]);
     Ok(row.with_context(|| format!("could not read the setting {name}"))?.get(0))
 }
 
 /// The settings that a page names.
-///
-/// # Errors
-///
-/// When they cannot be read.
 pub fn settings(client: &mut Client) -> Result<BTreeMap<String, String>> {
     NAMED.iter().map(|name| Ok(((*name).to_owned(), setting(client, name)?))).collect()
 }
 
 /// The day, as the server has it.
-///
-/// # Errors
-///
-/// When it does not say.
 pub fn today(client: &mut Client) -> Result<String> {
     Ok(client.query_one("SELECT current_date::text", &[]).context("could not ask for the day")?.get(0))
 }
 
 /// One number.
-///
-/// # Errors
-///
-/// When the statement fails.
 pub fn number(client: &mut Client, sql: &str) -> Result<i64> {
     let row = client.query_one(sql, &[]).with_context(|| format!("failed: {sql}"))?;
     row.try_get(0).with_context(|| format!("not a bigint: {sql}"))
 }
 
 /// Vacuums those of these tables that exist, and makes a checkpoint.
-///
-/// # Errors
-///
-/// When a statement fails.
 pub fn tidy(client: &mut Client, tables: &[&str]) -> Result<()> {
     // One by one: several statements in one message are a transaction, in which none of these may run.
     for table in tables {
@@ -105,10 +81,6 @@ pub struct Traces {
 
 impl Traces {
     /// The state before or after; asked for in another session than the one that is measured.
-    ///
-    /// # Errors
-    ///
-    /// When the server does not say.
     pub fn now(client: &mut Client) -> Result<Self> {
         let row = client
             .query_one(

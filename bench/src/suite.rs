@@ -14,7 +14,6 @@ use xtask::cargo::workspace_root;
 use xtask::step::Step;
 
 use crate::figures::Figures;
-use crate::timing::Timing;
 
 /// The names of all suites.
 pub const NAMES: [&str; 4] = ["keys", "sequences", "edge", "migration"];
@@ -87,8 +86,8 @@ pub struct Chapter {
     /// The first and the last version of PostgreSQL that it is for.
     from: Option<u32>,
     until: Option<u32>,
-    /// How it is measured, unless code of its own does that.
-    pub measure: Option<Timing>,
+    /// How SQL is timed for it, unless code of its own measures.
+    pub measure: Option<toml::Table>,
     /// What was measured.
     #[serde(default)]
     pub tables: Vec<Table>,
@@ -205,10 +204,6 @@ pub enum Target {
 
 impl Suite {
     /// Reads the files of a suite.
-    ///
-    /// # Errors
-    ///
-    /// When one is not there or not understood.
     pub fn load(name: &str) -> Result<Self> {
         let mut suite: Self = read(name, "suite")?;
         name.clone_into(&mut suite.name);
@@ -255,10 +250,6 @@ impl Chapter {
     }
 
     /// Fails where the extension lacks what is measured: a page without it would look complete.
-    ///
-    /// # Errors
-    ///
-    /// When the server does not say, or something is missing.
     pub fn check_needs(&self, client: &mut Client) -> Result<()> {
         for need in &self.needs {
             let (sql, name) = match need.strip_suffix("()") {
@@ -350,10 +341,6 @@ impl Plan {
     }
 
     /// Fails where a chapter is wanted that there is not.
-    ///
-    /// # Errors
-    ///
-    /// When there is one.
     pub fn check(&self, suite: &Suite) -> Result<()> {
         match self.only.iter().find(|name| !suite.order.contains(name)) {
             Some(unknown) => bail!("there is no chapter \"{unknown}\"; there are {}", suite.order.join(", ")),
@@ -396,16 +383,19 @@ impl<'a> Measured<'a> {
         Self { plan, suite, chapters: BTreeMap::new() }
     }
 
+    /// Adds what has been measured together with something else, where it is wanted.
+    pub fn add(&mut self, chapter: &str, figures: Figures) {
+        if self.plan.wants(chapter) {
+            self.chapters.insert(chapter.to_owned(), figures);
+        }
+    }
+
     /// Measures a chapter, where it is wanted, and shows that.
-    ///
-    /// # Errors
-    ///
-    /// When measuring fails.
     pub fn chapter(&mut self, name: &str, measure: impl FnOnce(&Plan) -> Result<Figures>) -> Result<()> {
         let found = self.suite.chapters.iter().find(|chapter| chapter.name == name);
         let chapter = found.with_context(|| format!("the suite has no chapter \"{name}\""))?;
         if self.plan.wants(name) {
-            let step = Step::quiet(format!("{}, by rounds", chapter.title));
+            let step = Step::quiet(&chapter.title);
             self.chapters.insert(name.to_owned(), measure(self.plan)?);
             step.done_with("done");
         }

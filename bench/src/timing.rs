@@ -28,7 +28,7 @@ use crate::figures::{Figures, Unit};
 use crate::measure::{Timed, WarmUp, interleave, time};
 use crate::memory::{self, Memory};
 use crate::server::{self, Traces};
-use crate::suite::{Plan, Suite, directory};
+use crate::suite::{Chapter, Plan, directory};
 
 /// How a chapter is timed.
 #[derive(Deserialize)]
@@ -106,21 +106,16 @@ enum Cost {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum Formula {
     /// Of each round.
-    Difference {
-        of: String,
-        less: String,
-    },
+    Difference { of: String, less: String },
     /// Of what is over the third, of the least values or of the medians: in one round a difference may be nothing.
-    RatioOfLeast {
-        of: String,
-        to: String,
-        less: String,
-    },
-    RatioOfMedians {
-        of: String,
-        to: String,
-        less: String,
-    },
+    Ratio { of: String, to: String, less: String, by: By },
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Least,
+    Median,
 }
 
 /// A file of statements.
@@ -235,12 +230,14 @@ fn replaced(text: &str, names: &BTreeMap<String, String>) -> String {
 }
 
 impl Timing {
+    /// That of a chapter, where it has one.
+    pub fn of(chapter: &Chapter) -> Result<Option<Self>> {
+        let timing = chapter.measure.clone().map(toml::Table::try_into).transpose();
+        timing.with_context(|| format!("how chapter \"{}\" is measured is not understood", chapter.name))
+    }
+
     /// Measures, round by round.
-    ///
-    /// # Errors
-    ///
-    /// When a statement fails, or a check does.
-    pub fn measure(&self, server: &Server, suite: &Suite, chapter: &str, plan: &Plan) -> Result<Figures> {
+    pub fn measure(&self, server: &Server, suite: &str, chapter: &str, plan: &Plan) -> Result<Figures> {
         let mut figures = Figures::default();
         let (numbers, rounds) = self.numbers(plan, &mut figures);
         let (prepare, runs) = self.parts(suite, chapter, &numbers)?;
@@ -258,7 +255,7 @@ impl Timing {
 
     /// The names of all series that it measures.
     #[cfg(test)]
-    pub fn series(&self, suite: &Suite, chapter: &str) -> Result<Vec<String>> {
+    pub fn series(&self, suite: &str, chapter: &str) -> Result<Vec<String>> {
         let plan = Plan { quick: true, full: false, rounds: 1, only: Vec::new() };
         let (numbers, _) = self.numbers(&plan, &mut Figures::default());
         let (prepare, runs) = self.parts(suite, chapter, &numbers)?;
@@ -297,11 +294,11 @@ impl Timing {
     /// What is executed once, and what runs by rounds: for each variant what names it.
     fn parts(
         &self,
-        suite: &Suite,
+        suite: &str,
         chapter: &str,
         numbers: &BTreeMap<String, String>,
     ) -> Result<(Vec<Part>, Vec<Vec<Part>>)> {
-        let script = Script::read(&suite.name, self.sql.as_deref().unwrap_or(chapter))?;
+        let script = Script::read(suite, self.sql.as_deref().unwrap_or(chapter))?;
         let variants: Vec<BTreeMap<String, String>> = self
             .variants
             .iter()
@@ -345,7 +342,7 @@ impl Timing {
     fn connect<'a>(
         &self,
         server: &'a Server,
-        suite: &Suite,
+        suite: &str,
         chapter: &str,
         numbers: &BTreeMap<String, String>,
     ) -> Result<Session<'a>> {
@@ -354,7 +351,7 @@ impl Timing {
         if server::number(&mut server.connect("postgres")?, &query)? == 0 {
             let mut client = server::create_database(server, &database)?;
             if let Some(file) = &self.create {
-                let sql = std::fs::read_to_string(directory(&suite.name).join(file))
+                let sql = std::fs::read_to_string(directory(suite).join(file))
                     .with_context(|| format!("could not read {file}"))?;
                 let part = Part { words: Vec::new(), sql: replaced(&sql, numbers) };
                 part.statements().iter().try_for_each(|sql| run(&mut client, sql).map(drop))?;
@@ -471,22 +468,17 @@ impl Formula {
                     figures.add(name, of.unit, value - less);
                 }
             }
-            Self::RatioOfLeast { of, to, less } => {
-                let [of, to, less] = spreads(figures, [of, to, less])?.map(|spread| spread.min);
-                figures.add(name, Unit::Number, (of - less) / (to - less));
-            }
-            Self::RatioOfMedians { of, to, less } => {
-                let [of, to, less] = spreads(figures, [of, to, less])?.map(|spread| spread.median);
+            Self::Ratio { of, to, less, by } => {
+                let value = |name: &str| {
+                    let spread = Spread::of(&figures.series(name)?.values).context("a series is empty")?;
+                    anyhow::Ok(if matches!(by, By::Least) { spread.min } else { spread.median })
+                };
+                let (of, to, less) = (value(of)?, value(to)?, value(less)?);
                 figures.add(name, Unit::Number, (of - less) / (to - less));
             }
         }
         Ok(())
     }
-}
-
-fn spreads(figures: &Figures, names: [&str; 3]) -> Result<[Spread; 3]> {
-    let spread = |name: &str| Spread::of(&figures.series(name)?.values).context("a series is empty");
-    Ok([spread(names[0])?, spread(names[1])?, spread(names[2])?])
 }
 
 fn series_name(name: &str, ending: &str) -> String {
@@ -556,7 +548,7 @@ mod tests {
         let difference = Formula::Difference { of: of.clone(), less: less.clone() };
         difference.add_to("added", &mut figures).expect("a difference");
         assert_eq!(figures.series("added").expect("a series").values, [2.0, 2.0, 5.0]);
-        Formula::RatioOfLeast { of, to, less }.add_to("ratio", &mut figures).expect("a ratio");
+        Formula::Ratio { of, to, less, by: By::Least }.add_to("ratio", &mut figures).expect("a ratio");
         let ratio = figures.series("ratio").expect("a series");
         assert_eq!((ratio.unit, ratio.values.as_slice()), (Unit::Number, &[0.285714][..]));
     }

@@ -46,10 +46,6 @@ pub struct Wanted {
 }
 
 /// Builds the extension and runs. Returns whether nothing was found to be wrong.
-///
-/// # Errors
-///
-/// When a server does not come back, or the report cannot be written.
 pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     let seed = match wanted.seed {
         Some(seed) => seed,

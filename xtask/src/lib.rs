@@ -8,4 +8,5 @@ pub mod machine;
 pub mod prerequisites;
 pub mod statistics;
 pub mod step;
+pub mod table;
 pub mod versions;

@@ -30,10 +30,6 @@ fn path() -> PathBuf {
 }
 
 /// Writes the list or, with `check`, compares it with the one that is checked in.
-///
-/// # Errors
-///
-/// When cargo does not tell what is linked, a package has no licence, or with `check` when the list is out of date.
 pub fn run(check: bool) -> Result<()> {
     let text = notices()?;
     if !check {

@@ -131,21 +131,18 @@ impl Missing {
 
     /// Debian's packages, those of the default version where none is known.
     fn packages(self, major: Option<u32>) -> Vec<String> {
-        let major = major.map(|major| major.to_string());
-        match self {
-            Self::PostgreSql => vec![major.map_or("postgresql".to_owned(), |n| format!("postgresql-{n}"))],
-            Self::Headers => {
-                vec![format!("postgresql-server-dev-{}", major.as_deref().unwrap_or("all"))]
-            }
-            Self::Icu => vec!["libicu-dev".to_owned()],
-            Self::Clang => vec!["clang".to_owned(), "libclang-dev".to_owned()],
-            Self::Pglogical => {
-                vec![format!("postgresql-{}-pglogical", major.as_deref().unwrap_or("NN"))]
-            }
-            Self::PlpgsqlCheck => {
-                vec![format!("postgresql-{}-plpgsql-check", major.as_deref().unwrap_or("NN"))]
-            }
-        }
+        let names: &[&str] = match (self, major) {
+            (Self::PostgreSql, None) => &["postgresql"],
+            (Self::PostgreSql, Some(_)) => &["postgresql-NN"],
+            (Self::Headers, None) => &["postgresql-server-dev-all"],
+            (Self::Headers, Some(_)) => &["postgresql-server-dev-NN"],
+            (Self::Icu, _) => &["libicu-dev"],
+            (Self::Clang, _) => &["clang", "libclang-dev"],
+            (Self::Pglogical, _) => &["postgresql-NN-pglogical"],
+            (Self::PlpgsqlCheck, _) => &["postgresql-NN-plpgsql-check"],
+        };
+        let major = major.map_or("NN".to_owned(), |major| major.to_string());
+        names.iter().map(|name| name.replace("NN", &major)).collect()
     }
 }
 

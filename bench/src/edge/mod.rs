@@ -15,6 +15,7 @@ use crate::figures::{Figures, Unit};
 use crate::measure::{WarmUp, interleave};
 use crate::server;
 use crate::suite::{Measured, Plan, Suite};
+use crate::timing::section;
 use inserter::{Inserter, WAYS, Way};
 
 /// There and back.
@@ -32,11 +33,10 @@ const RATE: u32 = 1_000;
 /// Measures all chapters.
 pub fn measure(near: &Server, suite: &Suite, measured: &mut Measured<'_>) -> Result<()> {
     let step = Step::quiet("Making two regions");
-    let mut client = server::create_database(near, DATABASE)?;
-    inserter::prepare_b(&mut client)?;
+    let mut client = make_region(near, "b")?;
     let settings: Vec<&str> = suite.settings.iter().map(String::as_str).collect();
     let far = Server::start(near.tree(), "region_a", &settings)?;
-    inserter::prepare_a(&mut server::create_database(&far, DATABASE)?)?;
+    make_region(&far, "a")?;
     let link = Link::new(near.tree().run(), "link", far.socket_dir())?;
     let conninfo = far.conninfo_over(&link, DATABASE);
     let connect = || Client::connect(&conninfo, NoTls).context("could not connect over the link");
@@ -62,6 +62,15 @@ pub fn measure(near: &Server, suite: &Suite, measured: &mut Measured<'_>) -> Res
         measured.chapter(chapter, |plan| compare(plan, &loads, &mut client, &mut clients))?;
     }
     Ok(())
+}
+
+/// Makes the tables or sequences of a region.
+fn make_region(server: &Server, name: &str) -> Result<Client> {
+    let mut client = server::create_database(server, DATABASE)?;
+    for statement in section("edge", "regions", name, &[])? {
+        client.batch_execute(&statement).with_context(|| format!("failed: {statement}"))?;
+    }
+    Ok(client)
 }
 
 /// Sets the delay of the link so that a round trip of a client takes what it should, all of it included. Returns what
@@ -107,7 +116,7 @@ fn compare(
     figures.count("ms of each run", counted);
     let counted = Duration::from_millis(counted.into());
     interleave(plan.rounds, WarmUp::None, loads, &mut figures, |(way, number, rate), figures| {
-        client.batch_execute(&format!("TRUNCATE {}", way.table())).context("could not truncate")?;
+        client.batch_execute(&format!("TRUNCATE orders_{}", way.name)).context("could not truncate")?;
         let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(*number as u64) / rate);
         let of = u32::try_from(*number)?;
         let mut sessions: Vec<Session<'_, Turn<Duration>>> = Vec::new();

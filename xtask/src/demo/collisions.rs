@@ -5,7 +5,7 @@ use pg_test::{Acknowledged, Insert};
 use postgres::{Client, Transaction};
 
 use super::pair::{DATABASE, MAKERS, Pair};
-use super::table::{self, number};
+use xtask::table::{self, number};
 
 /// How many orders each side places.
 const ORDERS: i64 = 500;
@@ -91,7 +91,7 @@ fn show_reports(pair: &Pair) -> Result<u64> {
         let conflicts = pair.method.conflicts(server, DATABASE)?;
         let reported = conflicts.logged.max(conflicts.counted);
         total += reported;
-        counts.push(number(i64::try_from(reported).context("a number of conflicts")?));
+        counts.push(number(reported));
         first = first.or(conflicts.first);
     }
     println!("State of replication: {}.", each(&states));

@@ -8,8 +8,8 @@ use postgres::Client;
 
 use super::pair::{DATABASE, SHOP};
 use super::shoppers::{self, AUDIT, INVOICES, LINES, Order, READS_FOR, SHOPPERS};
-use super::table::{self, number};
 use xtask::step::Step;
+use xtask::table::{self, number};
 
 /// What is asked for, in psql's words.
 const CREATE: [&str; 3] = [
@@ -177,7 +177,7 @@ fn show_parts(parts: &[Part], orders: &[Order]) {
                 part.phase.clone(),
                 explained(&part.phase).to_owned(),
                 format!("{:.1} s", part.ended.duration_since(part.began).as_secs_f64()),
-                number(i64::try_from(meanwhile.count()).unwrap_or(i64::MAX)),
+                number(meanwhile.count()),
                 milliseconds(longest),
             ]
         })

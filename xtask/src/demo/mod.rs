@@ -6,7 +6,6 @@ mod migration;
 mod pair;
 mod shoppers;
 mod summary;
-mod table;
 mod verdict;
 mod writers;
 
@@ -17,15 +16,11 @@ use pg_test::{Extension, InstallTree, PgConfig, Run, Server};
 
 use pair::{DATABASE, Pair};
 use summary::Summary;
-use table::number;
 use xtask::cargo::{self, Build};
 use xtask::step::Step;
+use xtask::table::{self, number};
 
 /// Builds the extension and tells the story. Returns whether all of it held.
-///
-/// # Errors
-///
-/// When a server or a statement fails.
 pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
     let started = Instant::now();
     let library = cargo::build_extension(pg, Build::Release)?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::collisions::Losses;
 use super::derived_keys::DerivedKeys;
 use super::migration::{Migrated, milliseconds};
-use super::table::number;
 use super::verdict::Verdict;
 use super::writers::Written;
+use xtask::table::number;
 
 /// Everything that was measured.
 pub struct Summary {
@@ -51,14 +51,14 @@ impl Summary {
             number(losses.never_arrived),
             number(losses.misattached)
         );
-        println!("             order, {} conflicts and errors", number_of(losses.reported));
+        println!("             order, {} conflicts and errors", number(losses.reported));
         println!(
             "    after    {} rows acknowledged by both nodes within {:.1} s ({}/s): {} missing, {} conflicts,",
             number(self.written.rows()),
             self.written.took.as_secs_f64(),
             number(self.written.rows_per_second()),
             number(verdict.missing),
-            number_of(verdict.conflicts)
+            number(verdict.conflicts)
         );
         println!(
             "             {} keys of the wrong class; {} tables with {} rows, {} of them different",
@@ -92,8 +92,4 @@ impl Summary {
             println!("    {} {claim}", if holds { "[held]  " } else { "[FAILED]" });
         }
     }
-}
-
-fn number_of(value: u64) -> String {
-    number(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -66,10 +66,6 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
 /// Runs the tests on every version that is tested, one after the other, and says how many passed on each and in all.
 ///
 /// Returns whether all passed and at least one ran on each.
-///
-/// # Errors
-///
-/// When the tests could not be run at all.
 pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> Result<bool> {
     let (mut all, mut is_good) = (Tally::default(), true);
     let mut lines = String::new();
