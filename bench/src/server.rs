@@ -50,12 +50,6 @@ pub fn today(client: &mut Client) -> Result<String> {
     Ok(client.query_one("SELECT current_date::text", &[]).context("could not ask for the day")?.get(0))
 }
 
-/// One number.
-pub fn number(client: &mut Client, sql: &str) -> Result<i64> {
-    let row = client.query_one(sql, &[]).with_context(|| format!("failed: {sql}"))?;
-    row.try_get(0).with_context(|| format!("not a bigint: {sql}"))
-}
-
 /// Vacuums those of these tables that exist, and makes a checkpoint.
 pub fn tidy(client: &mut Client, tables: &[&str]) -> Result<()> {
     // One by one: several statements in one message are a transaction, in which none of these may run.

@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Context, Result, bail, ensure};
-use pg_test::Server;
-use postgres::{Client, SimpleQueryMessage};
+use pg_test::{Server, first_value};
+use postgres::Client;
 use serde::Deserialize;
 use xtask::backend::Backend;
 use xtask::statistics::Spread;
@@ -348,13 +348,13 @@ impl Timing {
     ) -> Result<Session<'a>> {
         let database = self.database.clone().unwrap_or_else(|| chapter.to_owned());
         let query = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
-        if server::number(&mut server.connect("postgres")?, &query)? == 0 {
+        if pg_test::number(&mut server.connect("postgres")?, &query)? == 0 {
             let mut client = server::create_database(server, &database)?;
             if let Some(file) = &self.create {
                 let sql = std::fs::read_to_string(directory(suite).join(file))
                     .with_context(|| format!("could not read {file}"))?;
                 let part = Part { words: Vec::new(), sql: replaced(&sql, numbers) };
-                part.statements().iter().try_for_each(|sql| run(&mut client, sql).map(drop))?;
+                part.statements().iter().try_for_each(|sql| first_value(&mut client, sql).map(drop))?;
             }
         }
         let (client, observer) = (server.connect(&database)?, server.connect(&database)?);
@@ -376,17 +376,20 @@ impl Session<'_> {
             "session" => self.client = self.server.connect(&self.database)?,
             "do" => {
                 for statement in part.statements() {
-                    run(&mut self.client, &statement)?;
+                    first_value(&mut self.client, &statement)?;
                 }
             }
             "check" => {
                 for query in part.statements() {
-                    ensure!(run(&mut self.client, &query)?.as_deref() == Some("t"), "it is not so: {query}");
+                    ensure!(
+                        first_value(&mut self.client, &query)?.as_deref() == Some("t"),
+                        "it is not so: {query}"
+                    );
                 }
             }
             "note" => {
                 let [_, name, unit, ..] = &part.words[..] else { bail!("a note has a name and a unit") };
-                let value = run(&mut self.client, &part.sql)?.context("a query returned nothing")?;
+                let value = first_value(&mut self.client, &part.sql)?.context("a query returned nothing")?;
                 figures.add(name, Unit::of(unit)?, value.parse().with_context(|| part.sql.clone())?);
             }
             "time" => self.time(part, costs, figures)?,
@@ -404,7 +407,7 @@ impl Session<'_> {
         let mut work = || {
             time(&mut self.client, |client| match part.sql.contains("FROM STDIN") {
                 true => copy(client, &part.sql, rows),
-                false => run(client, &part.sql),
+                false => first_value(client, &part.sql),
             })
         };
         let ((result, took), memory) =
@@ -483,16 +486,6 @@ impl Formula {
 
 fn series_name(name: &str, ending: &str) -> String {
     if ending.is_empty() { name.to_owned() } else { format!("{name}.{ending}") }
-}
-
-/// Runs a statement. Returns the first value of its first row, as text.
-fn run(client: &mut Client, sql: &str) -> Result<Option<String>> {
-    let messages = client.simple_query(sql).with_context(|| format!("failed: {sql}"))?;
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(0).map(str::to_owned)),
-        _ => None,
-    });
-    Ok(row.flatten())
 }
 
 /// Copies the numbers from 1 on, one a row.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use postgres::Client;
 
+use crate::first_value;
+
 /// Prepares a session for each item, lets all of them begin at the same moment, and returns what each has come to.
 ///
 /// # Errors
@@ -135,6 +137,19 @@ pub fn keep_open(
         stop.wait(rest);
     }
     Ok(())
+}
+
+/// Inserts a row, and in the same transaction what refers to it: in `rest` `:key` stands for its key, which `insert`
+/// returns. All of it is text, so that a key may be of another type from one time to the next. Returns the key.
+///
+/// # Errors
+///
+/// When a statement fails, or returns no key.
+pub fn insert_with_children(client: &mut Client, insert: &str, rest: &str) -> Result<String> {
+    let key = first_value(client, &format!("BEGIN; {insert}"))?.context("a row has got no key")?;
+    let rest = format!("{}; COMMIT", rest.replace(":key", &key));
+    client.batch_execute(&rest).with_context(|| format!("failed: {rest}"))?;
+    Ok(key)
 }
 
 #[cfg(test)]

@@ -201,19 +201,14 @@ pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Res
     for file in files {
         command.args(["--ro-bind-try", file, file]);
     }
-    if !getuid().is_root() {
-        command.args([
-            "setpriv",
-            "--reuid",
-            &user,
-            "--regid",
-            &group,
-            "--clear-groups",
-            "--pdeathsig",
-            "TERM",
-        ]);
+    command.arg("--clearenv");
+    for (name, value) in environment(&sysroot, &cargo_home, &target) {
+        command.arg("--setenv").arg(name).arg(value);
     }
-    command.args(["env", "--ignore-environment"]).args(environment(&sysroot, &cargo_home, &target));
+    if !getuid().is_root() {
+        command.args(["setpriv", "--reuid", &user, "--regid", &group]);
+        command.args(["--clear-groups", "--pdeathsig", "TERM"]);
+    }
     command.args(["cargo", "run", "--package", "xtask", "--"]).args(arguments);
     let status = command.status().context("could not enter the container")?;
     if let Some(signal) = status.signal() {
@@ -233,32 +228,23 @@ fn sysroot() -> Result<PathBuf> {
     Ok(sysroot)
 }
 
-/// The environment in there, for env(1): what is the user's choice and does not name places of this machine.
-fn environment(sysroot: &Path, cargo_home: &Path, target: &Path) -> Vec<OsString> {
-    let assignment = |name: &str, value: &Path| {
-        let mut text = OsString::from(format!("{name}="));
-        text.push(value);
-        text
-    };
+/// The environment in there: what is the user's choice and does not name places of this machine.
+fn environment(sysroot: &Path, cargo_home: &Path, target: &Path) -> Vec<(OsString, OsString)> {
     let mut path = sysroot.join("bin").into_os_string();
     for directory in [cargo_home.join("bin").as_os_str(), "/usr/sbin:/usr/bin:/sbin:/bin".as_ref()] {
         path.push(":");
         path.push(directory);
     }
-    let mut environment = vec![
-        assignment("PATH", Path::new(&path)),
-        assignment("CARGO_HOME", cargo_home),
-        assignment("CARGO_TARGET_DIR", target),
+    let of_tools: [(OsString, OsString); 5] = [
+        ("PATH".into(), path),
+        ("CARGO_HOME".into(), cargo_home.into()),
+        ("CARGO_TARGET_DIR".into(), target.into()),
         // Not the caller's: what programs leave there must not depend on who runs them.
-        assignment("HOME", Path::new("/tmp")),
-        assignment("LC_ALL", Path::new("C.UTF-8")),
+        ("HOME".into(), "/tmp".into()),
+        ("LC_ALL".into(), "C.UTF-8".into()),
     ];
-    for (name, value) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_passed_on) {
-            environment.push(assignment(&name.to_string_lossy(), Path::new(&value)));
-        }
-    }
-    environment
+    let of_user = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on));
+    of_tools.into_iter().chain(of_user).collect()
 }
 
 fn is_passed_on(name: &str) -> bool {

@@ -141,6 +141,9 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
 
 /// Runs the benchmarks, which are a package of their own: it is compiled only for whoever measures.
 fn bench(arguments: &[OsString]) -> Result<bool> {
+    let mut build = cargo::command();
+    build.args(["build", "--package", "bench"]);
+    cargo::run(build, "Building the benchmarks")?;
     let mut command = cargo::command();
     command.args(["run", "--quiet", "--package", "bench", "--"]).args(arguments);
     Ok(command.status().context("could not run cargo")?.success())

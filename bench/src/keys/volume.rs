@@ -78,7 +78,7 @@ fn index(client: &mut Client, observer: &mut Client, name: &str, figures: &mut F
     client
         .batch_execute("SELECT pg_stat_force_next_flush(); SELECT 1")
         .context("could not ask for statistics")?;
-    let missed = server::number(
+    let missed = pg_test::number(
         observer,
         "SELECT idx_blks_read FROM pg_statio_user_indexes WHERE indexrelname = 't_pkey'",
     )?;

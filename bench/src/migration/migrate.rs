@@ -14,7 +14,6 @@ use super::writers::{Others, latency};
 use crate::figures::{Figures, Unit};
 use crate::measure::{Timed, time};
 use crate::memory::{self, Memory};
-use crate::server;
 use crate::timing::section;
 
 /// How long there is nothing but the writers, before and after.
@@ -226,7 +225,7 @@ impl<'a> Migration<'a> {
     }
 
     fn number(&mut self, query: &str) -> Result<i64> {
-        server::number(&mut self.client, query)
+        pg_test::number(&mut self.client, query)
     }
 
     fn bytes_per_row(&mut self, of: &str) -> Result<f64> {

@@ -12,7 +12,6 @@ use super::shop::{self, Size};
 use super::writers::{Others, latency};
 use crate::figures::{Figures, Unit};
 use crate::measure::{WarmUp, interleave};
-use crate::server;
 use crate::suite::Plan;
 
 const DATABASE: &str = "throttle";
@@ -45,7 +44,7 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
             }
             let advancing = load.is_some().then(|| server.connect(DATABASE)).transpose()?;
             let filled = "SELECT coalesce(sum(filled_rows), 0)::bigint FROM key_migration_progress";
-            let before = server::number(&mut client, filled)?;
+            let before = pg_test::number(&mut client, filled)?;
             let started = Instant::now();
             let (transactions, ()) = others.alongside(server, DATABASE, || {
                 if let Some(client) = advancing {
@@ -54,7 +53,7 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
                 std::thread::sleep(time.saturating_sub(started.elapsed()));
                 Ok(())
             })?;
-            let rows = server::number(&mut client, filled)? - before;
+            let rows = pg_test::number(&mut client, filled)? - before;
             let mut add = |part: &str, unit, value| figures.add(&format!("{name}.{part}"), unit, value);
             add("count", Unit::Number, transactions.len() as f64);
             add("rate", Unit::Number, rows as f64 / started.elapsed().as_secs_f64());

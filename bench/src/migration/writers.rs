@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use pg_test::Server;
 use pg_test::load::{self, Session, Turn};
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 use xtask::statistics::quantile;
@@ -74,26 +74,18 @@ impl Writer {
     /// An order with its audit rows, and a change of one from before.
     fn place_order(&mut self) -> Result<()> {
         let customer: u32 = self.chance.random();
-        let placed = self
-            .client
-            .simple_query(&format!(
-                "BEGIN; INSERT INTO orders (customer_id, total, address) VALUES ({}, 10, 'street {customer}') RETURNING id",
-                customer % 50_000
-            ))
-            .context("a writer could not place an order")?;
-        let row = placed.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
-        let Some(id) = row else { bail!("an order has got no id") };
-        let mut statements = format!(
-            "INSERT INTO audit (order_id, what) VALUES ('{id}', 'placed'), ('{id}', 'paid'), ('{id}', 'packed'); "
+        let order = format!(
+            "INSERT INTO orders (customer_id, total, address) VALUES ({}, 10, 'street {customer}') RETURNING id",
+            customer % 50_000
         );
+        let mut rest =
+            "INSERT INTO audit (order_id, what) VALUES (':key', 'placed'), (':key', 'paid'), (':key', 'packed')"
+                .to_owned();
         if let Some(orders) = self.edits {
             let old = self.chance.random_range(1..=orders);
-            statements.push_str(&format!("UPDATE orders SET status = 'returned' WHERE id = '{old}'; "));
+            rest.push_str(&format!("; UPDATE orders SET status = 'returned' WHERE id = '{old}'"));
         }
-        statements.push_str("COMMIT");
-        self.client.batch_execute(&statements).context("a writer could not write")
+        load::insert_with_children(&mut self.client, &order, &rest).context("a writer could not write")?;
+        Ok(())
     }
 }

@@ -50,12 +50,12 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
              FROM (SELECT clock_timestamp() AS started, {call}, clock_timestamp() AS ended
                    FROM generate_series(1, {bulk}) OFFSET 0) AS c"
         );
-        let before = server::number(&mut client, &last_value)?;
+        let before = pg_test::number(&mut client, &last_value)?;
         let latencies = in_sessions(server, &format!("SELECT {call}"), one_by_one)?;
-        let between = server::number(&mut client, &last_value)?;
+        let between = pg_test::number(&mut client, &last_value)?;
         record(figures, &format!("{name}.single"), &latencies, between - before)?;
         let latencies = in_sessions(server, &all_in_one, back_to_back)?;
-        let after = server::number(&mut client, &last_value)?;
+        let after = pg_test::number(&mut client, &last_value)?;
         record(figures, &format!("{name}.bulk"), &latencies, after - between)
     })?;
     Ok(figures)

@@ -47,7 +47,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
             let tables = turns * AT_ONCE;
             let expected = if *state == "on" { i64::from(tables) + 1 } else { 0 };
             let interleaved = "SELECT count(*) FROM pg_sequence WHERE seqincrement = 2";
-            ensure!(server::number(client, interleaved)? == expected, "wrong increments: {state}");
+            ensure!(pg_test::number(client, interleaved)? == expected, "wrong increments: {state}");
             (0..=tables).try_for_each(|number| run(client, "DROP TABLE s{}", number))?;
         }
         Ok(())
@@ -107,7 +107,7 @@ fn prepare(server: &Server, state: &str) -> Result<()> {
         }
         "on" => {
             let set_up = "SELECT count(*) FROM setup_interleaved_sequences(1, 2)";
-            server::number(&mut client, set_up)?;
+            pg_test::number(&mut client, set_up)?;
             client.batch_execute("SELECT interleave_new_sequences(true)").context("could not switch it on")
         }
         _ => Ok(()),

@@ -66,7 +66,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
         })?;
         record(figures, &format!("{name}.during"), &turns)?;
         figures.add_time(&format!("{name}.set_up"), took);
-        let done = server::number(
+        let done = pg_test::number(
             &mut client,
             "SELECT count(*) FROM pg_sequences WHERE schemaname = 'public' AND increment_by = 2",
         )?;

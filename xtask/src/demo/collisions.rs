@@ -191,10 +191,9 @@ fn count_misattached(client: &mut Client) -> Result<i64> {
                          WHERE c.made_by <> o.made_by)
                       + (SELECT count(*) FROM shop.audit c JOIN shop.orders o ON o.id = c.order_id
                          WHERE c.made_by <> o.made_by)";
-    Ok(client.query_one(query, &[]).context("could not count the orders' lines")?.get(0))
+    pg_test::number(client, query)
 }
 
 fn count_doubled(client: &mut Client) -> Result<i64> {
-    let query = "SELECT count(*) - count(DISTINCT move_no) FROM shop.stock_move";
-    Ok(client.query_one(query, &[]).context("could not count the stock moves")?.get(0))
+    pg_test::number(client, "SELECT count(*) - count(DISTINCT move_no) FROM shop.stock_move")
 }

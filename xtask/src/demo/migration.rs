@@ -98,11 +98,7 @@ pub fn show(tree: &InstallTree) -> Result<(Server, Migrated)> {
 
 fn count_rows(client: &mut Client) -> Result<i64> {
     let tables = REFERENCES.iter().map(|(table, ..)| *table).chain(["shop.orders"]);
-    tables.map(|table| number_of(client, &format!("SELECT count(*) FROM {table}"))).sum()
-}
-
-fn number_of(client: &mut Client, query: &str) -> Result<i64> {
-    Ok(client.query_one(query, &[]).with_context(|| format!("failed: {query}"))?.get(0))
+    tables.map(|table| pg_test::number(client, &format!("SELECT count(*) FROM {table}"))).sum()
 }
 
 fn migrate(client: &mut Client, migrated: &mut Migrated) -> Result<Vec<Part>> {
@@ -131,7 +127,7 @@ fn migrate(client: &mut Client, migrated: &mut Migrated) -> Result<Vec<Part>> {
         }
     }
     let objections = "SELECT count(*) FROM key_migration_verify('shop.orders') WHERE NOT ok";
-    migrated.is_verified = number_of(client, objections)? == 0;
+    migrated.is_verified = pg_test::number(client, objections)? == 0;
     if let Some(part) = parts.last_mut() {
         part.ended = Instant::now();
     }
@@ -226,7 +222,7 @@ fn check(client: &mut Client, orders: &[Order], migrated: &mut Migrated) -> Resu
     for (table, column, _) in REFERENCES {
         let old =
             format!("{}_old{}", column.trim_end_matches('"'), if column.ends_with('"') { "\"" } else { "" });
-        migrated.wrong += number_of(
+        migrated.wrong += pg_test::number(
             client,
             &format!(
                 "SELECT count(*) FROM {table} AS c LEFT JOIN shop.orders AS o ON o.id_old = c.{old}

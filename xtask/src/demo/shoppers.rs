@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use pg_test::Server;
 use pg_test::load::{self, Session, Turn};
-use postgres::{Client, SimpleQueryMessage};
 
 use super::pair::DATABASE;
 
@@ -31,7 +30,11 @@ pub fn alongside<T>(server: &Server, work: impl FnOnce() -> Result<T>) -> Result
     for place in 0..SHOPPERS {
         let mut client = server.connect(DATABASE)?;
         sessions.push(Box::new(move |stop| {
-            load::paced(stop, INTERVAL, (place, SHOPPERS), || place_order(&mut client))
+            let order =
+                "INSERT INTO shop.orders (customer_id, total, made_by) VALUES (1, 5, 'shopper') RETURNING id";
+            load::paced(stop, INTERVAL, (place, SHOPPERS), || {
+                load::insert_with_children(&mut client, order, OF_ORDER)
+            })
         }));
     }
     let reader = server.connect(DATABASE)?;
@@ -42,25 +45,8 @@ pub fn alongside<T>(server: &Server, work: impl FnOnce() -> Result<T>) -> Result
     load::alongside(sessions, work)
 }
 
-/// An order with what belongs to it. What the server calls it is passed on as it is, whether number or UUID.
-fn place_order(client: &mut Client) -> Result<String> {
-    let placed = client
-        .simple_query(
-            "BEGIN; INSERT INTO shop.orders (customer_id, total, made_by) VALUES (1, 5, 'shopper') RETURNING id",
-        )
-        .context("an order was refused")?;
-    let key = placed.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    let Some(key) = key else { bail!("an order has got no key") };
-    client
-        .batch_execute(&format!(
-            "INSERT INTO shop.order_line (order_id, article) VALUES ('{key}', 'a'), ('{key}', 'b');
-             INSERT INTO shop.audit (order_id, action) VALUES ('{key}', 'placed'), ('{key}', 'paid');
-             INSERT INTO \"Back Office\".\"Invoice\" (\"orderId\") VALUES ('{key}');
-             COMMIT"
-        ))
-        .context("what belongs to an order was refused")?;
-    Ok(key.to_owned())
-}
+/// What belongs to an order. What the server calls the order is passed on as it is, whether number or UUID.
+const OF_ORDER: &str = "
+    INSERT INTO shop.order_line (order_id, article) VALUES (':key', 'a'), (':key', 'b');
+    INSERT INTO shop.audit (order_id, action) VALUES (':key', 'placed'), (':key', 'paid');
+    INSERT INTO \"Back Office\".\"Invoice\" (\"orderId\") VALUES (':key')";
