@@ -48,13 +48,7 @@ fn chart_file(stem: &str, chart: &Chart) -> String {
 
 fn circumstances(results: &Results) -> String {
     let machine = &results.machine;
-    let memory = machine.memory_bytes.map_or_else(
-        || "memory unknown".to_owned(),
-        |bytes| format!("{:.0} GiB of memory", bytes as f64 / f64::from(1 << 30)),
-    );
     let flush = Scale::of(Unit::Seconds, machine.flush_seconds).with_unit(machine.flush_seconds);
-    let short = results.code.commit.get(..12).unwrap_or(&results.code.commit);
-    let dirty = if results.code.dirty { ", with changes that are not committed" } else { "" };
     let settings: Vec<String> =
         results.settings.iter().map(|(name, value)| format!("`{name} = {value}`")).collect();
     let rounds = match results.rounds {
@@ -69,12 +63,9 @@ fn circumstances(results: &Results) -> String {
     };
     [
         format!("- Measured on {} by `{}`, {rounds}{quick}", results.measured_on, results.command),
-        format!("- Commit {short}{dirty}; PostgreSQL {}", results.postgresql),
+        format!("- Commit {}; PostgreSQL {}", results.code, results.postgresql),
         format!(
-            "- {}, {} cores, {memory}; {}; {}, on which a flush of 8 KiB takes {flush}",
-            machine.cpu,
-            machine.cores,
-            machine.system,
+            "- {machine}; {}, on which a flush of 8 KiB takes {flush}",
             machine.file_system.as_deref().unwrap_or("file system unknown")
         ),
         format!("- Settings: {}", settings.join(", ")),

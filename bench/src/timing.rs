@@ -194,6 +194,12 @@ impl Part {
         names.any(|name| replaced(&text, &[(name.clone(), String::new())].into()) != text)
     }
 
+    /// For how many rows it is timed.
+    fn rows(&self) -> Result<u32> {
+        let rows = self.words.iter().find_map(|word| word.strip_prefix("rows="));
+        rows.context("no number of rows")?.parse().context("a number of rows")
+    }
+
     /// Its statements one by one: several in one message would be one transaction.
     fn statements(&self) -> Vec<String> {
         let (mut statements, mut statement) = (Vec::new(), String::new());
@@ -421,14 +427,6 @@ impl Session<'_> {
             figures.add(&series_name(name, ending), unit, value);
         }
         Ok(())
-    }
-}
-
-impl Part {
-    /// For how many rows it is timed.
-    fn rows(&self) -> Result<u32> {
-        let rows = self.words.iter().find_map(|word| word.strip_prefix("rows="));
-        rows.context("no number of rows")?.parse().context("a number of rows")
     }
 }
 

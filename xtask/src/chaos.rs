@@ -85,25 +85,17 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
 
 /// The report as a page of the documentation.
 fn page(command: &str, report: &Report, machine: &Machine, code: &Code) -> String {
-    let changed = if code.dirty { ", with changes" } else { "" };
-    let memory = machine.memory_bytes.map_or_else(String::new, |bytes| {
-        format!(", {} GiB of memory", (bytes as f64 / f64::from(1 << 30)).round())
-    });
     format!(
         "# Under fire
 
-Writers on every node while faults strike by chance, and a checker that knows what they were told. What is done, and what
-it proves, tells [How it is tested](../how-it-is-tested.md). Written by `cargo xtask chaos --report`.
+Writers on every node under random faults, and a checker that knows what they were told. What is done, and what it proves,
+tells [How it is tested](../how-it-is-tested.md). Written by `cargo xtask chaos --report`.
 
 - `{command}`, on {}
-- Commit {}{changed}; {}, {} cores{memory}; {}
+- Commit {code}; {machine}
 
 {}",
         report.day,
-        code.commit.get(..12).unwrap_or(&code.commit),
-        machine.cpu,
-        machine.cores,
-        machine.system,
         report.markdown()
     )
 }

@@ -1,5 +1,6 @@
 //! What the figures were measured with: the machine and the code.
 
+use std::fmt;
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -57,6 +58,16 @@ impl Machine {
             flush_seconds: flush_seconds(directory)?,
             cpu_clock: Backend::of_this_process().cpu().is_some(),
         })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = self.memory_bytes.map_or_else(
+            || "memory unknown".to_owned(),
+            |bytes| format!("{:.0} GiB of memory", bytes as f64 / f64::from(1 << 30)),
+        );
+        write!(f, "{}, {} cores, {memory}; {}", self.cpu, self.cores, self.system)
     }
 }
 
@@ -118,6 +129,13 @@ impl Code {
         let changes = cmd!(sh, "git status --porcelain -- . {documentation}").read();
         let says = "git, which says which commit is measured, failed";
         Ok(Self { commit: commit.context(says)?, dirty: !changes.context(says)?.is_empty() })
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.commit.get(..12).unwrap_or(&self.commit))?;
+        f.write_str(if self.dirty { ", with changes that are not committed" } else { "" })
     }
 }
 

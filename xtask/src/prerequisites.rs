@@ -162,7 +162,8 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
             }
             // What a version needs besides is known only once it is there.
             _ if !tried.is_empty() && missing.iter().all(|thing| tried.contains(thing)) => {
-                bail!("still missing after the installation: {}", descriptions(&missing));
+                let missing: Vec<&str> = missing.iter().map(|thing| thing.description()).collect();
+                bail!("still missing after the installation: {}", missing.join("; "));
             }
             pg => {
                 println!("Missing on this machine:");
@@ -181,13 +182,10 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
     }
 }
 
-fn descriptions(missing: &[Missing]) -> String {
-    missing.iter().map(|thing| thing.description()).collect::<Vec<_>>().join("; ")
-}
-
 fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<Missing>)> {
     let mut missing = Vec::new();
-    let pg = match (named(options)?, options.major()) {
+    let named = options.pg_config.as_ref().map(PgConfig::from_path).transpose()?;
+    let pg = match (named, options.major()) {
         (Some(pg), Some(major)) if pg.major() != major => {
             bail!("{} is {}, not {major}", pg.path().display(), pg.version())
         }
@@ -344,11 +342,6 @@ pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -
     apt(is_root, &arguments).map_err(|error| anyhow!("{error:#}\n{advice}"))?;
     step.done();
     Ok(())
-}
-
-/// The PostgreSQL that the caller named.
-fn named(options: &Options) -> Result<Option<PgConfig>> {
-    options.pg_config.as_ref().map(PgConfig::from_path).transpose()
 }
 
 /// The packages of what is missing.

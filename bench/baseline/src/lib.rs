@@ -105,24 +105,31 @@ pub unsafe extern "C-unwind" fn baseline_floor(_fcinfo: pg_sys::FunctionCallInfo
     result(tick, tick)
 }
 
+/// A key that is made by whoever holds the lock.
+#[inline]
+fn under_lock(key: impl FnOnce(*mut Shared) -> (u64, u64)) -> pg_sys::Datum {
+    let shared = SHARED.load(Ordering::Relaxed);
+    if shared.is_null() {
+        return refuse();
+    }
+    // SAFETY: the pointer is that of shared memory, and the lock is given back.
+    let (tick, tail) = unsafe {
+        acquire(&raw mut (*shared).lock);
+        let key = key(shared);
+        release(&raw mut (*shared).lock);
+        key
+    };
+    result(tick, tail)
+}
+
 /// `baseline_locked() RETURNS uuid`
 ///
 /// # Safety
 /// To be called by the function manager.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn baseline_locked(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let shared = SHARED.load(Ordering::Relaxed);
-    if shared.is_null() {
-        return refuse();
-    }
-    // SAFETY: the pointer is that of shared memory, and the lock is held in between.
-    let (tick, tail) = unsafe {
-        acquire(&raw mut (*shared).lock);
-        let key = next(shared, tick(), random());
-        release(&raw mut (*shared).lock);
-        key
-    };
-    result(tick, tail)
+    // SAFETY: the lock is held.
+    under_lock(|shared| unsafe { next(shared, tick(), random()) })
 }
 
 /// `baseline_locked_briefly() RETURNS uuid`
@@ -131,19 +138,9 @@ pub unsafe extern "C-unwind" fn baseline_locked(_fcinfo: pg_sys::FunctionCallInf
 /// To be called by the function manager.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn baseline_locked_briefly(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let shared = SHARED.load(Ordering::Relaxed);
-    if shared.is_null() {
-        return refuse();
-    }
     let (now, random) = (tick(), random());
-    // SAFETY: as above.
-    let (tick, tail) = unsafe {
-        acquire(&raw mut (*shared).lock);
-        let key = next(shared, now, random);
-        release(&raw mut (*shared).lock);
-        key
-    };
-    result(tick, tail)
+    // SAFETY: the lock is held.
+    under_lock(|shared| unsafe { next(shared, now, random) })
 }
 
 #[cold]
