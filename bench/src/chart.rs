@@ -40,7 +40,7 @@ const INK: Colour = Colour { light: RGBColor(31, 35, 40), dark: "#e6edf3" };
 const GRID: Colour = Colour { light: RGBColor(209, 217, 224), dark: "#3d444d" };
 /// What is not ours, among bars.
 const OTHERS: Colour = LINES[5];
-/// Told apart by people who do not see all colours, too.
+/// Distinct for people with colour blindness, too.
 const LINES: [Colour; 6] = [
     Colour { light: RGBColor(0, 114, 178), dark: "#56b4e9" },
     Colour { light: RGBColor(213, 94, 0), dark: "#ff9e4a" },
@@ -78,7 +78,7 @@ pub fn svg(chart: &Chart, figures: &Figures) -> Result<String> {
     Ok(with_theme(&text))
 }
 
-/// The colours of a dark page for whoever prefers one.
+/// The colours of a dark page for readers who prefer one.
 fn with_theme(svg: &str) -> String {
     let mut style = String::from("<style>@media (prefers-color-scheme: dark) {");
     for Colour { light: RGBColor(red, green, blue), dark } in [&PAPER, &INK, &GRID].into_iter().chain(&LINES)
@@ -158,7 +158,7 @@ struct Line {
     phases: Vec<(f64, String)>,
 }
 
-/// Lines through medians, one place beside the other.
+/// Lines through medians, one place after the other.
 fn medians(chart: &Chart, figures: &Figures, places: &[String]) -> Result<(Unit, Vec<Line>)> {
     let mut unit = Unit::Number;
     let mut lines = Vec::new();

@@ -197,9 +197,9 @@ fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
     // Now rather than after an hour of other chapters.
     chapters.iter().try_for_each(|chapter| chapter.check_needs(&mut client))?;
     let machine = Machine::probe(run.directory())?;
-    let postgresql = server::setting(&mut client, "server_version")?;
+    let postgresql = server::text(&mut client, "SHOW server_version")?;
     let settings = server::settings(&mut client)?;
-    let measured_on = server::today(&mut client)?;
+    let measured_on = server::text(&mut client, "SELECT current_date")?;
     drop(client);
     let mut measured = Measured::new(suite, plan);
     for chapter in chapters {
@@ -292,14 +292,14 @@ mod tests {
                 let page = std::fs::read_to_string(directory.join(format!("{}.md", results.file_stem())));
                 assert_eq!(
                     report::page(&suite, &results).expect("a page"),
-                    page.expect("a page beside the figures"),
+                    page.expect("a page next to the figures"),
                     "run: cargo xtask bench {} --from-json",
                     suite.name
                 );
                 for (file, svg) in report::charts(&suite, &results).expect("charts") {
                     let kept = std::fs::read_to_string(directory.join(&file));
                     assert!(
-                        kept.expect("a chart beside the page") == svg,
+                        kept.expect("a chart next to the page") == svg,
                         "{file} is not what its figures give"
                     );
                 }

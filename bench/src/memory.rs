@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// What a backend held of its own at points of its work, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// After a tenth of the time, when it has come to what it needs for the work at all.
+    /// After a tenth of the time, when it has what it needs for the work at all.
     pub start: f64,
     /// After half of the time.
     pub middle: f64,
@@ -20,7 +20,7 @@ pub struct Memory {
     pub end: f64,
 }
 
-/// Runs `work` and looks at the memory of `backend` meanwhile; `None` where the system does not tell.
+/// Runs `work` and looks at the memory of `backend` meanwhile; `None` where the system does not report it.
 pub fn watch<T>(backend: Backend, work: impl FnOnce() -> Result<T>) -> Result<(T, Option<Memory>)> {
     let watcher: Session<'_, u64> = Box::new(move |stop| {
         let mut samples = Vec::new();

@@ -20,9 +20,12 @@ impl Scale {
             Unit::Bytes => &[(1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
             Unit::Number => &[(1.0, "")],
         };
-        let fitting = steps.iter().find(|(divisor, _)| value.abs() >= *divisor).or(steps.last());
-        let (divisor, suffix) =
-            if value == 0.0 { None } else { fitting.copied() }.unwrap_or((1.0, zero(unit)));
+        let fitting = match steps.iter().find(|(divisor, _)| value.abs() >= *divisor) {
+            // Nothing is told in seconds, but in bytes.
+            None if value == 0.0 && unit == Unit::Seconds => steps.first(),
+            fitting => fitting.or(steps.last()),
+        };
+        let (divisor, suffix) = fitting.copied().unwrap_or((1.0, ""));
         Self { divisor, suffix, unit }
     }
 
@@ -36,14 +39,6 @@ impl Scale {
         let scaled = value / self.divisor;
         let whole = self.unit == Unit::Number || (self.unit == Unit::Bytes && self.divisor == 1.0);
         if whole && scaled.fract() == 0.0 { grouped(scaled, 0) } else { three_digits(scaled) }
-    }
-}
-
-fn zero(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Seconds => " s",
-        Unit::Bytes => " B",
-        Unit::Number => "",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use pg_test::Server;
+use pg_test::{Server, first_value};
 use postgres::Client;
 
 /// Settings that figures depend on, and that a page names.
@@ -34,20 +34,14 @@ pub fn create_database(server: &Server, name: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// The value of a setting.
-pub fn setting(client: &mut Client, name: &str) -> Result<String> {
-    let row = client.query_one("SELECT current_setting($1)", &[&name]);
-    Ok(row.with_context(|| format!("could not read the setting {name}"))?.get(0))
-}
-
 /// The settings that a page names.
 pub fn settings(client: &mut Client) -> Result<BTreeMap<String, String>> {
-    NAMED.iter().map(|name| Ok(((*name).to_owned(), setting(client, name)?))).collect()
+    NAMED.iter().map(|name| Ok(((*name).to_owned(), text(client, &format!("SHOW {name}"))?))).collect()
 }
 
-/// The day, as the server has it.
-pub fn today(client: &mut Client) -> Result<String> {
-    Ok(client.query_one("SELECT current_date::text", &[]).context("could not ask for the day")?.get(0))
+/// The text that a query returns.
+pub fn text(client: &mut Client, sql: &str) -> Result<String> {
+    first_value(client, sql)?.with_context(|| format!("nothing was returned: {sql}"))
 }
 
 /// Vacuums those of these tables that exist, and makes a checkpoint.
@@ -66,7 +60,7 @@ pub fn tidy(client: &mut Client, tables: &[&str]) -> Result<()> {
     client.batch_execute("CHECKPOINT").context("could not make a checkpoint")
 }
 
-/// What a statement has cost beside time.
+/// What a statement has cost besides time.
 #[derive(Clone, Copy, Debug)]
 pub struct Traces {
     log: i64,

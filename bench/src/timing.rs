@@ -444,7 +444,7 @@ impl Cost {
         memory: Option<Memory>,
         rows: f64,
     ) -> Result<(Unit, f64)> {
-        let memory = || memory.context("this system does not tell what memory a process has");
+        let memory = || memory.context("this system does not report the memory of a process");
         Ok(match self {
             Self::Wall => (Unit::Seconds, took.wall.as_secs_f64()),
             Self::WallPerRow => (Unit::Seconds, took.wall.as_secs_f64() / rows),

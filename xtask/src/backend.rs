@@ -26,7 +26,7 @@ impl Backend {
         Ok(Self { id: u32::try_from(row.get::<_, i32>(0)).context("a process id")? })
     }
 
-    /// This process, to see what the system tells.
+    /// This process, to see what the system reports.
     pub fn of_this_process() -> Self {
         Self { id: std::process::id() }
     }
@@ -39,7 +39,7 @@ impl Backend {
 
     /// The memory that is its own, without files and shared memory; `None` where the system does not say.
     pub fn own_memory(self) -> Option<u64> {
-        own_memory(&std::fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?)
+        bytes_of("RssAnon", &std::fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?)
     }
 
     /// Waits until it sleeps: the kernel brings the CPU time up to date only then, and what a backend does after
@@ -56,8 +56,9 @@ impl Backend {
     }
 }
 
-fn own_memory(status: &str) -> Option<u64> {
-    let rest = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+/// The bytes behind a name, as in `RssAnon:  604 kB`.
+pub(crate) fn bytes_of(name: &str, text: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -78,11 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn own_memory_is_read_as_linux_writes_it() {
-        assert_eq!(
-            own_memory("VmRSS:\t  900 kB\nRssAnon:\t     604 kB\nRssFile:\t 1 kB\n"),
-            Some(604 * 1024)
-        );
-        assert_eq!(own_memory(""), None);
+    fn memory_is_read_as_linux_writes_it() {
+        let status = "VmRSS:\t  900 kB\nRssAnon:\t     604 kB\nRssFile:\t 1 kB\n";
+        assert_eq!(bytes_of("RssAnon", status), Some(604 * 1024));
+        assert_eq!((bytes_of("Rss", status), bytes_of("RssAnon", "")), (None, None));
     }
 }

@@ -103,7 +103,7 @@ pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) 
 
 /// Runs a call of cargo whose result matters, not its output.
 ///
-/// On a terminal cargo shows its own progress. Without one a line from time to time tells how far it is, and
+/// On a terminal cargo shows its own progress. Without one a line from time to time shows how far it is, and
 /// its output is shown when it fails.
 ///
 /// # Errors

@@ -68,13 +68,13 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     };
     let command = command(wanted, seed);
     println!("{command}");
-    // What runs, and not what the checkout has become by the end of a long run.
+    // The code that runs, which may not be that of the checkout any more at the end of a long run.
     let place = match &wanted.report {
         Some(file) => Some((file, Machine::probe(tree.run().directory())?, Code::of_checkout()?)),
         None => None,
     };
     let report = Chaos::run(&tree, options, &mut |line| println!("{line}"))
-        .with_context(|| format!("the run with seed {seed} did not come to its end"))?;
+        .with_context(|| format!("the run with seed {seed} was not completed"))?;
     println!("\n{}", report.markdown());
     if let Some((file, machine, code)) = place {
         std::fs::write(file, page(&command, &report, &machine, &code))
@@ -88,8 +88,8 @@ fn page(command: &str, report: &Report, machine: &Machine, code: &Code) -> Strin
     format!(
         "# Under fire
 
-Writers on every node under random faults, and a checker that knows what they were told. What is done, and what it proves,
-tells [How it is tested](../how-it-is-tested.md). Written by `cargo xtask chaos --report`.
+Writers on every node under random faults, and a checker that knows what was acknowledged. [How it is
+tested](../how-it-is-tested.md) describes what is done and what it proves. Written by `cargo xtask chaos --report`.
 
 - `{command}`, on {}
 - Commit {code}; {machine}

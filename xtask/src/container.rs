@@ -239,7 +239,7 @@ fn environment(sysroot: &Path, cargo_home: &Path, target: &Path) -> Vec<(OsStrin
         ("PATH".into(), path),
         ("CARGO_HOME".into(), cargo_home.into()),
         ("CARGO_TARGET_DIR".into(), target.into()),
-        // Not the caller's: what programs leave there must not depend on who runs them.
+        // Not the caller's: what programs leave there must not depend on the user who runs them.
         ("HOME".into(), "/tmp".into()),
         ("LC_ALL".into(), "C.UTF-8".into()),
     ];
@@ -262,7 +262,7 @@ fn ensure_made(options: &Options, release: Release) -> Result<()> {
     let root = release.root()?;
     let caches = root.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(caches).with_context(|| format!("could not make {}", caches.display()))?;
-    // One at a time; whoever comes second finds it made.
+    // One at a time; the second one finds it made.
     let lock = File::create(root.with_extension("lock")).context("could not write to the cache directory")?;
     lock.lock().context("could not lock the cache directory")?;
     let is_complete = release.is_complete()?;

@@ -1,5 +1,5 @@
 //! What `cargo xtask` and `cargo xtask bench` share: calls of cargo, what has to be installed, which PostgreSQL is
-//! used, and what the machine tells of itself and of a backend.
+//! used, and the machine with the backends that run on it.
 
 pub mod backend;
 pub mod cargo;

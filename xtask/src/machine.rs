@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, bytes_of};
 use crate::cargo::workspace_root;
 use crate::statistics::{Spread, rounded};
 
@@ -49,7 +49,7 @@ impl Machine {
         Ok(Self {
             cpu: cpu_model(&read("/proc/cpuinfo")).unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().context("the number of cores is unknown")?.get(),
-            memory_bytes: total_memory(&read("/proc/meminfo")),
+            memory_bytes: bytes_of("MemTotal", &read("/proc/meminfo")),
             system: format!("{} {}", std::env::consts::OS, release.trim()).trim().to_owned(),
             file_system: directory
                 .canonicalize()
@@ -74,12 +74,6 @@ impl fmt::Display for Machine {
 fn cpu_model(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-fn total_memory(meminfo: &str) -> Option<u64> {
-    let rest = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// The type of the innermost mount that holds `directory`.
@@ -144,13 +138,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn model_and_memory_are_read_as_linux_writes_them() {
+    fn the_model_is_read_as_linux_writes_it() {
         assert_eq!(
             cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n").as_deref(),
             Some("Some CPU @ 2 GHz")
         );
-        assert_eq!(total_memory("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_689_764 * 1024));
-        assert_eq!((cpu_model(""), total_memory("")), (None, None));
+        assert_eq!(cpu_model(""), None);
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
     }
 }
 
-/// Runs the benchmarks, which are a package of their own: it is compiled only for whoever measures.
+/// Runs the benchmarks, which are a package of their own: it is compiled only when something is measured.
 fn bench(arguments: &[OsString]) -> Result<bool> {
     let mut build = cargo::command();
     build.args(["build", "--package", "bench"]);

@@ -40,7 +40,7 @@ impl FromStr for Wanted {
     }
 }
 
-/// How to come by PostgreSQL; the same for every command.
+/// Which PostgreSQL to use, and what may be installed; the same for every command.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Version of PostgreSQL to use: 15 to 19, or "all" that are tested (15, 17, 18, 19); one that is not on the machine is
@@ -120,7 +120,7 @@ impl Missing {
         }
     }
 
-    /// The file that tells that an extension is there.
+    /// The file that shows that an extension is there.
     fn control(self) -> Option<&'static str> {
         match self {
             Self::PostgreSql | Self::Headers | Self::Icu | Self::Clang => None,
@@ -219,7 +219,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
-            // In a fresh container not before packages are listed: then the next survey tells what it needs.
+            // On a fresh machine not before packages are listed: then the next survey finds what it needs.
             if let Some(major) = options.major().or_else(likely_major) {
                 missing.extend(options.extensions(purpose, major, true));
             }

@@ -74,7 +74,7 @@ pub fn measure(other: &Server, plan: &Plan) -> Result<Figures> {
 }
 
 fn index(client: &mut Client, observer: &mut Client, name: &str, figures: &mut Figures) -> Result<()> {
-    // A session tells of what it has read when it has nothing to do, and at once where it is asked to.
+    // A session reports what it has read when it has nothing to do, and at once when it is asked to.
     client
         .batch_execute("SELECT pg_stat_force_next_flush(); SELECT 1")
         .context("could not ask for statistics")?;

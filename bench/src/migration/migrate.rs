@@ -8,7 +8,7 @@ use pg_test::load::Turn;
 use postgres::Client;
 use xtask::backend::Backend;
 
-use super::shop::{self, CHILDREN, Size};
+use super::shop::{self, CHILDREN, Size, TABLES};
 use super::timeline;
 use super::writers::{Others, latency};
 use crate::figures::{Figures, Unit};
@@ -19,7 +19,7 @@ use crate::timing::section;
 /// How long there is nothing but the writers, before and after.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// How long somebody reads who does it now and then, and how long it rests; and somebody who nearly always does.
+/// How long an occasional reader reads, and how long it rests; and one that reads nearly always.
 const NOW_AND_THEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(9));
 const OFTEN: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
 
@@ -29,10 +29,7 @@ const BATCH: u32 = 10_000;
 /// Batches of the recipe that are measured, for each table; spread over it where it has more.
 const MOST_BATCHES: u32 = 60;
 
-/// All tables.
-const NAMES: [&str; CHILDREN.len() + 1] = ["orders", CHILDREN[0], CHILDREN[1]];
-
-/// How a table comes to its keys.
+/// How a table gets its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// As it is usually done.
@@ -80,7 +77,7 @@ impl Filled {
     }
 }
 
-/// Migrates everything, and notes what the backfill and the cut-over have come to.
+/// Migrates everything, and notes the figures of the backfill and of the cut-over.
 pub fn migrate_all(
     server: &Server,
     size: Size,
@@ -100,7 +97,7 @@ pub fn migrate_all(
     migration.end()
 }
 
-/// Gives keys to orders where there are no audit rows, and notes what that has come to.
+/// Gives keys to orders where there are no audit rows, and notes the figures.
 pub fn migrate_orders(server: &Server, size: Size, way: Way, figures: &mut Figures) -> Result<()> {
     let mut migration = Migration::new(server, shop::ORDERS, size, way)?;
     migration.phase("columns", None, Migration::add_columns)?;
@@ -170,7 +167,7 @@ impl<'a> Migration<'a> {
         }
         // At the end of the work on orders, and later.
         let memory = memory.zip(first_memory).map(|(memory, first)| Memory { start: first.end, ..memory });
-        let memory = memory.context("this system does not tell what memory a process has")?;
+        let memory = memory.context("this system does not report the memory of a process")?;
         let numbers = [
             ("growth", after / before),
             ("index_growth", indexes_after / indexes_before),
@@ -299,15 +296,15 @@ impl<'a> Migration<'a> {
     }
 
     /// Runs statements of a backfill. Returns what each table took, orders first.
-    fn fill(&mut self, statements: &[String]) -> Result<[Filled; NAMES.len()]> {
-        let mut all = [Filled::default(); NAMES.len()];
+    fn fill(&mut self, statements: &[String]) -> Result<[Filled; TABLES.len()]> {
+        let mut all = [Filled::default(); TABLES.len()];
         let mut before = self.filled_rows()?;
         for statement in statements {
             let took = self.time(statement)?;
             let after = self.filled_rows()?;
             for (at, filled) in all.iter_mut().enumerate() {
                 let rows = (after[at] - before[at]) as f64;
-                if statement.ends_with(&format!("VACUUM public.{}", NAMES[at])) {
+                if statement.ends_with(&format!("VACUUM public.{}", TABLES[at])) {
                     filled.vacuum += took.wall;
                 } else if rows > 0.0 {
                     filled.add(rows, took);
@@ -318,13 +315,13 @@ impl<'a> Migration<'a> {
         Ok(all)
     }
 
-    fn filled_rows(&mut self) -> Result<[i64; NAMES.len()]> {
-        let mut rows = [0; NAMES.len()];
+    fn filled_rows(&mut self) -> Result<[i64; TABLES.len()]> {
+        let mut rows = [0; TABLES.len()];
         let query =
             "SELECT table_name::text, filled_rows FROM key_migration_progress WHERE table_name IS NOT NULL";
         for row in self.client.query(query, &[]).context("could not ask for the progress")? {
             let name: &str = row.get(0);
-            if let Some(at) = NAMES.iter().position(|known| *known == name) {
+            if let Some(at) = TABLES.iter().position(|known| *known == name) {
                 rows[at] = row.get(1);
             }
         }

@@ -36,7 +36,7 @@ pub fn measure(server: &Server, measured: &mut Measured<'_>) -> Result<()> {
     measured.chapter("throttle", |plan| throttle::measure(server, plan, size))
 }
 
-/// What the backfill has come to, and the cut-over at its end.
+/// The figures of the backfill, and of the cut-over at its end.
 fn measure_all(server: &Server, plan: &Plan, size: Size) -> Result<(Figures, Figures)> {
     let (mut backfill, mut cut_over) = (Figures::default(), Figures::default());
     backfill.count("orders", size.orders);

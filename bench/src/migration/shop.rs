@@ -20,6 +20,9 @@ const AUDIT_ROWS: u32 = 3;
 /// The tables that refer to orders: the rows of one are in the order of time, those of the other in none.
 pub const CHILDREN: [&str; 2] = ["audit", "audit_shuffled"];
 
+/// All tables.
+pub const TABLES: [&str; 3] = ["orders", CHILDREN[0], CHILDREN[1]];
+
 /// How much there is in the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -47,8 +50,8 @@ impl Size {
         (first, first + self.at_once)
     }
 
-    /// A number that has no divisor in common with the number of orders: its multiples come to each of them, in an
-    /// order that has nothing to do with theirs.
+    /// A number that has no divisor in common with the number of orders: its multiples reach each of them, in an order
+    /// that has nothing to do with theirs.
     fn stride(self) -> u32 {
         let start = self.orders / 8 * 5 + 1;
         (start..).find(|stride| greatest_common_divisor(*stride, self.orders) == 1).unwrap_or(1)
@@ -74,7 +77,7 @@ pub fn create(server: &Server, size: Size) -> Result<()> {
     for statement in section("migration", "shop", "do", &numbers)? {
         client.batch_execute(&statement).with_context(|| format!("could not make the shop: {statement}"))?;
     }
-    server::tidy(&mut client, &["orders", "audit", "audit_shuffled"])
+    server::tidy(&mut client, &TABLES)
 }
 
 /// Makes the shop without audit rows from that with them.

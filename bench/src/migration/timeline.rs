@@ -10,6 +10,7 @@ use pg_test::load::{self, Session, Turn};
 use postgres::Client;
 use xtask::statistics::{quantile, rounded};
 
+use super::shop::TABLES;
 use crate::figures::{Series, Timeline, Unit};
 
 /// The length of an interval of a timeline.
@@ -17,9 +18,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the server is looked at.
 const EVERY: Duration = Duration::from_millis(100);
-
-/// The tables whose size is watched.
-const TABLES: [&str; 3] = ["orders", "audit", "audit_shuffled"];
 
 /// What was seen at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

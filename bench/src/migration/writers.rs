@@ -14,7 +14,7 @@ use xtask::statistics::quantile;
 const WRITERS: u32 = 4;
 const INTERVAL: Duration = Duration::from_millis(40);
 
-/// Who is at work.
+/// The sessions at work.
 #[derive(Clone, Copy, Debug)]
 pub struct Others {
     /// Whether writers change rows from before, too, by their old ids.
@@ -27,7 +27,7 @@ pub struct Others {
 }
 
 impl Others {
-    /// Does `work` next to them. Returns the transactions of the writers, and what the work has come to.
+    /// Does `work` next to them. Returns the transactions of the writers, and the result of the work.
     pub fn alongside<T>(
         self,
         server: &Server,

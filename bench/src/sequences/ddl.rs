@@ -1,4 +1,4 @@
-//! What the event trigger for new sequences costs those who create and alter tables.
+//! What the event trigger for new sequences costs sessions that create and alter tables.
 
 use std::time::Duration;
 

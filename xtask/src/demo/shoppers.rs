@@ -1,4 +1,4 @@
-//! Who goes on shopping while the orders' key is migrated.
+//! Customers who place orders while the orders' key is migrated.
 
 use std::time::Duration;
 
