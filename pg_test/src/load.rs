@@ -1,4 +1,8 @@
 //! Sessions that load a server: all at the same moment, or at an even pace while something else is done.
+//!
+//! One generator for demo, benchmarks and tests, so that their figures compare. pgbench with a rate and a log would do for
+//! some of them. It does not for clients of two servers, for keys that are to be found again, nor where writing ends when
+//! something else does: it writes what is left of its log only at an end of its own.
 
 use std::sync::{Barrier, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
