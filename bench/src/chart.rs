@@ -10,7 +10,7 @@ use xtask::statistics::Spread;
 
 use crate::figures::{Figures, Unit};
 use crate::scale::Scale;
-use crate::suite::{Chart, Shape};
+use crate::suite::{Chart, Row, Shape};
 
 const WIDTH: u32 = 840;
 const MARGIN: i32 = 16;
@@ -52,7 +52,7 @@ const LINES: [Colour; 6] = [
 
 /// Whether anything of it has been measured.
 pub fn is_measured(chart: &Chart, figures: &Figures) -> bool {
-    let mut names = chart.rows().flat_map(|(_, names)| names);
+    let mut names = chart.rows.iter().flat_map(|row| &row.names);
     names.any(|name| figures.series(name).is_ok() || figures.timelines.contains_key(name))
 }
 
@@ -128,8 +128,8 @@ fn median(figures: &Figures, name: &str) -> Result<(f64, Unit)> {
 
 fn bars(chart: &Chart, figures: &Figures, others: usize, text: &mut String) -> Result<()> {
     let mut bars = Vec::new();
-    for (label, names) in chart.rows() {
-        let [name] = names else { return Err(anyhow!("{label}: a bar shows one series")) };
+    for Row { label, names } in &chart.rows {
+        let [name] = &names[..] else { return Err(anyhow!("{label}: a bar shows one series")) };
         bars.push((label, median(figures, name)?));
     }
     let longest = bars.iter().map(|(_, (value, _))| *value).fold(f64::MIN_POSITIVE, f64::max);
@@ -162,7 +162,7 @@ struct Line {
 fn medians(chart: &Chart, figures: &Figures, places: &[String]) -> Result<(Unit, Vec<Line>)> {
     let mut unit = Unit::Number;
     let mut lines = Vec::new();
-    for (label, names) in chart.rows() {
+    for Row { label, names } in &chart.rows {
         ensure!(names.len() == places.len(), "{label}: a line goes through all places");
         let mut points = Vec::new();
         for (at, name) in names.iter().enumerate() {
@@ -179,8 +179,8 @@ fn medians(chart: &Chart, figures: &Figures, places: &[String]) -> Result<(Unit,
 fn courses(chart: &Chart, figures: &Figures, curve: &str, log: bool) -> Result<(Unit, Vec<Line>)> {
     let mut unit = Unit::Number;
     let mut lines = Vec::new();
-    for (label, names) in chart.rows() {
-        let [name] = names else { return Err(anyhow!("{label}: a course is that of one timeline")) };
+    for Row { label, names } in &chart.rows {
+        let [name] = &names[..] else { return Err(anyhow!("{label}: a course is that of one timeline")) };
         let timeline =
             figures.timelines.get(name).with_context(|| format!("there is no timeline \"{name}\""))?;
         let seen = timeline.curves.get(curve).with_context(|| format!("there is no curve \"{curve}\""))?;
@@ -328,7 +328,8 @@ mod tests {
     use crate::figures::{Series, Timeline};
 
     fn chart(shape: Shape, rows: &[&[&str]]) -> Chart {
-        let rows = rows.iter().map(|row| row.iter().map(|name| (*name).to_owned()).collect()).collect();
+        let row = |row: &&[&str]| Row::from(row.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let rows = rows.iter().map(row).collect();
         Chart { name: "c".to_owned(), title: "A title".to_owned(), shape, series: Vec::new(), rows }
     }
 

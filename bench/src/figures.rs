@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use xtask::machine::{Code, Machine};
@@ -124,18 +124,6 @@ pub enum Unit {
     Bytes,
     /// A number of things.
     Number,
-}
-
-impl Unit {
-    /// The one of this name.
-    pub fn of(name: &str) -> Result<Self> {
-        match name {
-            "seconds" => Ok(Self::Seconds),
-            "bytes" => Ok(Self::Bytes),
-            "number" => Ok(Self::Number),
-            _ => bail!("there is no unit \"{name}\""),
-        }
-    }
 }
 
 #[cfg(test)]

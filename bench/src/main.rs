@@ -13,6 +13,7 @@ mod memory;
 mod migration;
 mod report;
 mod scale;
+mod script;
 mod sequences;
 mod server;
 mod suite;
@@ -311,12 +312,8 @@ mod tests {
     fn checks_are_made_of_series_that_the_tables_show() {
         for suite in suites() {
             for chapter in &suite.chapters {
-                let shown: Vec<&String> = chapter
-                    .tables
-                    .iter()
-                    .flat_map(|table| table.rows())
-                    .flat_map(|(_, names)| names)
-                    .collect();
+                let shown: Vec<&String> =
+                    chapter.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.names).collect();
                 for check in &chapter.checks {
                     let used = match &check.value {
                         Quantity::Ratio { of, to, less } => vec![Some(of), Some(to), less.as_ref()],
@@ -335,7 +332,7 @@ mod tests {
         for suite in suites() {
             for chapter in &suite.chapters {
                 let mut figures = Figures::default();
-                let names = chapter.tables.iter().flat_map(|table| table.rows()).flat_map(|(_, names)| names);
+                let names = chapter.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.names);
                 for (at, name) in names.enumerate() {
                     // Different, so that nothing is divided by nothing.
                     figures.add(name, Unit::Seconds, 1.0 + at as f64);
@@ -346,8 +343,8 @@ mod tests {
                     chart::svg(chart, &figures).expect(&chart.name);
                 }
                 for table in &chapter.tables {
-                    for (label, names) in table.rows() {
-                        assert_eq!(names.len(), table.columns.len(), "{label}");
+                    for row in &table.rows {
+                        assert_eq!(row.names.len(), table.columns.len(), "{}", row.label);
                     }
                 }
                 let results = figures::tests::results(&chapter.name, figures);
@@ -362,10 +359,8 @@ mod tests {
             for chapter in &suite.chapters {
                 let Some(timing) = Timing::of(chapter).expect("a way to measure") else { continue };
                 let series = timing.series(&suite.name, &chapter.name).expect("a file of statements");
-                for (label, names) in chapter.tables.iter().flat_map(|table| table.rows()) {
-                    for name in names {
-                        assert!(series.contains(name), "{}: {label}: {name} is not measured", chapter.name);
-                    }
+                for name in chapter.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.names) {
+                    assert!(series.contains(name), "{}: {name} is not measured", chapter.name);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use postgres::Client;
-
+use serde::Deserialize;
 use xtask::backend::Backend;
 
 use super::figures::Figures;
@@ -33,9 +33,11 @@ pub fn time<T>(client: &mut Client, work: impl FnOnce(&mut Client) -> Result<T>)
 }
 
 /// Whether what comes first is run once for nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum WarmUp {
     /// A round whose figures are thrown away.
+    #[default]
     Round,
     /// None: every run starts from the same state by itself.
     None,

@@ -7,7 +7,7 @@ use xtask::table::markdown;
 use crate::chart;
 use crate::figures::{Figures, Results, Series, Unit};
 use crate::scale::{Scale, three_digits};
-use crate::suite::{Chapter, Chart, Check, Quantity, Suite, Target};
+use crate::suite::{Chapter, Chart, Check, Quantity, Row, Suite, Target};
 
 /// Lines of text are as long as elsewhere in the documentation.
 const WIDTH: usize = 116;
@@ -108,11 +108,11 @@ fn chapter_blocks(chapter: &Chapter, figures: &Figures, stem: &str) -> Result<Ve
     for table in &chapter.tables {
         let headings: Vec<&str> =
             std::iter::once(&table.corner).chain(&table.columns).map(String::as_str).collect();
-        let row = |(label, names): (&str, &[String])| {
-            let cells = names.iter().map(|name| cell(figures.series(name)?));
-            std::iter::once(Ok(label.to_owned())).chain(cells).collect()
+        let row = |row: &Row| {
+            let cells = row.names.iter().map(|name| cell(figures.series(name)?));
+            std::iter::once(Ok(row.label.clone())).chain(cells).collect()
         };
-        let rows: Result<Vec<Vec<String>>> = table.rows().map(row).collect();
+        let rows: Result<Vec<Vec<String>>> = table.rows.iter().map(row).collect();
         blocks.push(markdown(&headings, &rows?));
     }
     if !chapter.checks.is_empty() {

@@ -111,10 +111,9 @@ pub struct Table {
     /// How the names of the series of each column end, where those of a row begin alike.
     #[serde(default)]
     series: Vec<String>,
-    /// The rows: a label, and the name of a series for each column, or how the names of all of them begin. None: those
-    /// of the table before.
+    /// The rows; none: those of the table before.
     #[serde(default)]
-    rows: Vec<Vec<String>>,
+    pub rows: Vec<Row>,
 }
 
 /// A picture of some of the figures of a chapter.
@@ -130,8 +129,25 @@ pub struct Chart {
     /// As in a table.
     #[serde(default)]
     pub series: Vec<String>,
-    /// What is shown: labels, and the names of series or, of a course, of one timeline.
-    pub rows: Vec<Vec<String>>,
+    /// What is shown; of a course, timelines.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a table, or what is drawn of a chart.
+#[derive(Clone, Deserialize)]
+#[serde(from = "Vec<String>")]
+pub struct Row {
+    /// Its label.
+    pub label: String,
+    /// The name of a series for each column; in the file also how the names of all of them begin.
+    pub names: Vec<String>,
+}
+
+impl From<Vec<String>> for Row {
+    fn from(mut texts: Vec<String>) -> Self {
+        let names = texts.split_off(1.min(texts.len()));
+        Self { label: texts.concat(), names }
+    }
 }
 
 /// How figures are shown.
@@ -231,7 +247,7 @@ fn read<T: DeserializeOwned>(suite: &str, file: &str) -> Result<T> {
 impl Chapter {
     /// Fills in what tables and charts leave out.
     fn complete(mut self) -> Self {
-        let mut before: Option<(Vec<String>, Vec<Vec<String>>)> = None;
+        let mut before: Option<(Vec<String>, Vec<Row>)> = None;
         for table in &mut self.tables {
             if let Some((columns, rows)) = before.take() {
                 table.columns = if table.columns.is_empty() { columns } else { table.columns.clone() };
@@ -270,31 +286,12 @@ impl Chapter {
 }
 
 /// Completes the names of series that begin alike in each row.
-fn name_series(endings: &[String], rows: &mut [Vec<String>]) {
+fn name_series(endings: &[String], rows: &mut [Row]) {
     for row in rows.iter_mut().filter(|_| !endings.is_empty()) {
-        if let [label, beginning] = &row[..] {
-            let names = endings.iter().map(|ending| format!("{beginning}.{ending}"));
-            *row = std::iter::once(label.clone()).chain(names).collect();
+        if let [beginning] = &row.names[..] {
+            row.names = endings.iter().map(|ending| format!("{beginning}.{ending}")).collect();
         }
     }
-}
-
-impl Table {
-    /// The rows: their label, and the name of a series for each column.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &[String])> {
-        labelled(&self.rows)
-    }
-}
-
-impl Chart {
-    /// As of a table.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &[String])> {
-        labelled(&self.rows)
-    }
-}
-
-fn labelled(rows: &[Vec<String>]) -> impl Iterator<Item = (&str, &[String])> {
-    rows.iter().filter_map(|row| row.split_first().map(|(label, names)| (label.as_str(), names)))
 }
 
 impl Target {

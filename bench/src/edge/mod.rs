@@ -13,9 +13,9 @@ use xtask::step::Step;
 
 use crate::figures::{Figures, Unit};
 use crate::measure::{WarmUp, interleave};
+use crate::script::section;
 use crate::server;
 use crate::suite::{Measured, Plan, Suite};
-use crate::timing::section;
 use inserter::{Inserter, WAYS, Way};
 
 /// There and back.

@@ -14,7 +14,7 @@ use super::writers::{Others, latency};
 use crate::figures::{Figures, Unit};
 use crate::measure::{Timed, time};
 use crate::memory::{self, Memory};
-use crate::timing::section;
+use crate::script::section;
 
 /// How long there is nothing but the writers, before and after.
 const QUIET: Duration = Duration::from_secs(3);

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use pg_test::Server;
 use postgres::Client;
 
+use crate::script::section;
 use crate::server;
 use crate::suite::Plan;
-use crate::timing::section;
 
 /// The database that the others are copies of.
 pub const SHOP: &str = "shop";
