@@ -63,12 +63,8 @@ pub fn svg(chart: &Chart, figures: &Figures) -> Result<String> {
         Shape::Bars { others } => bars(chart, figures, *others, &mut text)?,
         Shape::Lines { places, along, log } => {
             let (unit, lines) = medians(chart, figures, places)?;
-            sheet_of_lines(
-                chart,
-                &Plot::new(Across::Places { places, along }, unit, lines),
-                *log,
-                &mut text,
-            )?;
+            let plot = Plot::new(Across::Places { places, along }, unit, lines);
+            sheet_of_lines(chart, &plot, *log, &mut text)?;
         }
         Shape::Course { curve, log } => {
             let (unit, lines) = courses(chart, figures, curve, *log)?;

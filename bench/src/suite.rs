@@ -224,9 +224,8 @@ impl Suite {
         let mut suite: Self = read(name, "suite")?;
         name.clone_into(&mut suite.name);
         for chapter in &suite.order {
-            suite
-                .chapters
-                .push(Chapter { name: chapter.clone(), ..read::<Chapter>(name, chapter)? }.complete());
+            let read: Chapter = read(name, chapter)?;
+            suite.chapters.push(Chapter { name: chapter.clone(), ..read }.complete());
         }
         Ok(suite)
     }
@@ -247,14 +246,16 @@ fn read<T: DeserializeOwned>(suite: &str, file: &str) -> Result<T> {
 impl Chapter {
     /// Fills in what tables and charts leave out.
     fn complete(mut self) -> Self {
-        let mut before: Option<(Vec<String>, Vec<Row>)> = None;
-        for table in &mut self.tables {
-            if let Some((columns, rows)) = before.take() {
-                table.columns = if table.columns.is_empty() { columns } else { table.columns.clone() };
-                table.rows = if table.rows.is_empty() { rows } else { table.rows.clone() };
+        let mut before: (Vec<String>, Vec<Row>) = Default::default();
+        for Table { columns, rows, series, .. } in &mut self.tables {
+            if columns.is_empty() {
+                *columns = before.0;
             }
-            before = Some((table.columns.clone(), table.rows.clone()));
-            name_series(&table.series, &mut table.rows);
+            if rows.is_empty() {
+                *rows = before.1;
+            }
+            before = (columns.clone(), rows.clone());
+            name_series(series, rows);
         }
         self.charts.iter_mut().for_each(|chart| name_series(&chart.series, &mut chart.rows));
         self
