@@ -145,7 +145,9 @@ fn bench(arguments: &[OsString]) -> Result<bool> {
     build.args(["build", "--package", "bench"]);
     cargo::run(build, "Building the benchmarks")?;
     let mut command = cargo::command();
-    command.args(["run", "--quiet", "--package", "bench", "--"]).args(arguments);
+    // Options may come before the command, too.
+    let before = std::env::args_os().skip(1).take_while(|argument| argument != "bench");
+    command.args(["run", "--quiet", "--package", "bench", "--"]).args(before).args(arguments);
     Ok(command.status().context("could not run cargo")?.success())
 }
 
