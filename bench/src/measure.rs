@@ -19,17 +19,34 @@ pub struct Timed {
     pub cpu: Duration,
 }
 
+/// The time that a backend spends on a CPU from now on.
+pub struct CpuClock {
+    backend: Backend,
+    before: Option<Duration>,
+}
+
+impl CpuClock {
+    /// Of the backend that serves `client`.
+    pub fn start(client: &mut Client) -> Result<Self> {
+        let backend = Backend::of(client)?;
+        backend.settle();
+        Ok(Self { backend, before: backend.cpu() })
+    }
+
+    /// What it was for what took so long on the clock.
+    pub fn stop(self, wall: Duration) -> Timed {
+        self.backend.settle();
+        let taken = self.before.zip(self.backend.cpu()).map(|(before, after)| after.saturating_sub(before));
+        Timed { wall, cpu: taken.unwrap_or(wall) }
+    }
+}
+
 /// Runs `work` on `client` and says what it took.
 pub fn time<T>(client: &mut Client, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<(T, Timed)> {
-    let backend = Backend::of(client)?;
-    backend.settle();
-    let before = backend.cpu();
+    let clock = CpuClock::start(client)?;
     let started = Instant::now();
     let result = work(client)?;
-    let wall = started.elapsed();
-    backend.settle();
-    let cpu = before.zip(backend.cpu()).map_or(wall, |(before, after)| after.saturating_sub(before));
-    Ok((result, Timed { wall, cpu }))
+    Ok((result, clock.stop(started.elapsed())))
 }
 
 /// Whether what comes first is run once for nothing.

@@ -5,6 +5,7 @@
 //! something else does: it writes what is left of its log only at an end of its own.
 
 use std::sync::{Barrier, Condvar, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -12,26 +13,52 @@ use postgres::Client;
 
 use crate::first_value;
 
-/// Prepares a session for each item, lets all of them begin at the same moment, and returns what each has come to.
+/// What sessions have done that began at the same moment.
+#[derive(Debug)]
+pub struct AtOnce<T> {
+    /// The result of each, in the order of their items.
+    pub results: Vec<T>,
+    /// From the beginning of the first to the end of the last.
+    pub took: Duration,
+    /// How long all of them were at work.
+    pub together: Duration,
+}
+
+/// Prepares a session for each item, lets all of them begin at the same moment, and waits for their ends.
 ///
 /// # Errors
 ///
-/// When one cannot be prepared or fails at its work.
+/// When there are none, or one cannot be prepared or fails at its work.
 pub fn at_once<I: Send, S, T: Send>(
     items: Vec<I>,
     prepare: impl Fn(I) -> Result<S> + Sync,
     work: impl Fn(S) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
+) -> Result<AtOnce<T>> {
     let ready = Barrier::new(items.len());
-    std::thread::scope(|scope| {
+    let runs = std::thread::scope(|scope| {
         let session = |item| {
             let prepared = prepare(item);
             // Also where it has failed: the others wait for it.
             ready.wait();
-            work(prepared?)
+            let prepared = prepared?;
+            let began = Instant::now();
+            let result = work(prepared)?;
+            Ok((began, Instant::now(), result))
         };
         let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || session(item))).collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a session panicked"))?).collect()
+        let join = |thread: ScopedJoinHandle<'_, Result<_>>| {
+            thread.join().map_err(|_| anyhow!("a session panicked"))?
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    let none = "there are no sessions";
+    let (began, ended) = (runs.iter().map(|run| run.0), runs.iter().map(|run| run.1));
+    let (first_began, last_began) = (began.clone().min().context(none)?, began.max().context(none)?);
+    let (first_ended, last_ended) = (ended.clone().min().context(none)?, ended.max().context(none)?);
+    Ok(AtOnce {
+        took: last_ended.saturating_duration_since(first_began),
+        together: first_ended.saturating_duration_since(last_began),
+        results: runs.into_iter().map(|(_, _, result)| result).collect(),
     })
 }
 
@@ -171,8 +198,13 @@ mod tests {
             prepared.fetch_add(1, Ordering::SeqCst);
             Ok(item)
         };
-        let seen = at_once(vec![1, 2, 3], prepare, |item| Ok((item, prepared.load(Ordering::SeqCst))));
-        assert_eq!(seen.expect("all of them"), [(1, 3), (2, 3), (3, 3)]);
+        let seen = at_once(vec![1, 2, 3], prepare, |item| {
+            std::thread::sleep(Duration::from_millis(10));
+            Ok((item, prepared.load(Ordering::SeqCst)))
+        });
+        let seen = seen.expect("all of them");
+        assert_eq!(seen.results, [(1, 3), (2, 3), (3, 3)]);
+        assert!(seen.took >= Duration::from_millis(10) && seen.took >= seen.together);
         let failed =
             at_once(vec![true, false], |is_good| if is_good { Ok(()) } else { Err(anyhow!("no")) }, Ok);
         assert_eq!(failed.expect_err("an error").to_string(), "no");

@@ -75,13 +75,11 @@ pub fn command_for_extension(subcommand: &str) -> Command {
 ///
 /// When it does not build; cargo's messages have been shown then.
 pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
-    let (features, title) = match build {
-        Build::Release => (pg.feature(), format!("Building the extension for PostgreSQL {}", pg.major())),
-        Build::WithTests => (
-            format!("{} pg_test", pg.feature()),
-            format!("Building the extension with its in-server tests for PostgreSQL {}", pg.major()),
-        ),
+    let (features, tests) = match build {
+        Build::Release => (pg.feature(), ""),
+        Build::WithTests => (format!("{} pg_test", pg.feature()), " with its in-server tests"),
     };
+    let title = format!("Building the extension{tests} for PostgreSQL {}", pg.major());
     build_library(pg, "pg_keyspace", &features, &title)
 }
 

@@ -1,12 +1,11 @@
 //! What a key costs in many sessions at once.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result};
 use pg_test::{Server, load};
+use postgres::Client;
 
 use crate::figures::{Figures, Unit};
-use crate::measure::{Timed, WarmUp, interleave, time};
+use crate::measure::{CpuClock, Timed, WarmUp, interleave};
 use crate::server::create_database;
 use crate::suite::{Plan, directory};
 
@@ -52,18 +51,13 @@ fn at_once(server: &Server, sessions: u32, statement: &str) -> Result<Timed> {
         // Loads the library, finds shared memory and draws random bits.
         client.batch_execute("SELECT public.uuidv7(), uuidv7_monotonic()").context("a call failed")?;
         let statement = client.prepare(statement).context("could not prepare the calls")?;
-        Ok((client, statement))
+        let clock = CpuClock::start(&mut client)?;
+        Ok((client, statement, clock))
     };
-    let runs = load::at_once((0..sessions).collect(), prepare, |(mut client, statement)| {
-        let ((began, ended), took) = time(&mut client, |client| {
-            let began = Instant::now();
-            client.query_one(&statement, &[]).context("the calls failed")?;
-            Ok((began, Instant::now()))
-        })?;
-        Ok((began, ended, took.cpu))
+    let done = load::at_once((0..sessions).collect(), prepare, |(mut client, statement, clock)| {
+        client.query_one(&statement, &[]).context("the calls failed")?;
+        Ok((client, clock))
     })?;
-    let began = runs.iter().map(|(began, ..)| *began).min().context("no sessions")?;
-    let ended = runs.iter().map(|(_, ended, _)| *ended).max().context("no sessions")?;
-    let cpu = runs.iter().map(|(.., cpu)| *cpu).sum::<Duration>();
-    Ok(Timed { wall: ended - began, cpu })
+    let cpu = |(_client, clock): (Client, CpuClock)| clock.stop(done.took).cpu;
+    Ok(Timed { wall: done.took, cpu: done.results.into_iter().map(cpu).sum() })
 }

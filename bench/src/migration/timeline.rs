@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use pg_test::Server;
 use pg_test::load::{self, Session, Turn};
-use postgres::Client;
 use xtask::statistics::{quantile, rounded};
 
 use super::shop::TABLES;
@@ -37,47 +36,28 @@ pub fn watch<T>(
     start: Instant,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<(Vec<Sight>, T)> {
-    let mut watcher = Watcher::new(server, database)?;
+    let mut client = server.connect(database)?;
+    let mut files: [PathBuf; TABLES.len()] = Default::default();
+    for (file, table) in files.iter_mut().zip(TABLES) {
+        let row = client.query_one("SELECT pg_relation_filepath($1::text::regclass)", &[&table]);
+        let path: String = row.context("could not ask for the file of a table")?.get(0);
+        *file = server.socket_dir().join("data").join(path);
+    }
+    // Takes no lock on a table, which it would have to wait for where it matters most.
+    let waits = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8
+                 FROM pg_locks WHERE NOT granted";
     let session: Session<'_, Sight> = Box::new(move |stop| {
-        let mut sights = vec![watcher.look(start)?];
-        while !stop.wait(EVERY) {
-            sights.push(watcher.look(start)?);
+        let mut sights = Vec::new();
+        loop {
+            let row = client.query_one(waits, &[]).context("could not look at the locks")?;
+            let sizes = files.each_ref().map(|file| size(file));
+            sights.push(Sight { at: start.elapsed().as_secs_f64(), sizes, lock_wait: row.get(0) });
+            if stop.wait(EVERY) {
+                return Ok(sights);
+            }
         }
-        Ok(sights)
     });
     load::alongside(vec![session], work)
-}
-
-struct Watcher {
-    client: Client,
-    files: [PathBuf; TABLES.len()],
-}
-
-impl Watcher {
-    fn new(server: &Server, database: &str) -> Result<Self> {
-        let mut client = server.connect(database)?;
-        let data = server.socket_dir().join("data");
-        let mut files: [PathBuf; TABLES.len()] = Default::default();
-        for (file, table) in files.iter_mut().zip(TABLES) {
-            let row = client.query_one("SELECT pg_relation_filepath($1::text::regclass)", &[&table]);
-            *file = data.join(row.context("could not ask for the file of a table")?.get::<_, String>(0));
-        }
-        Ok(Self { client, files })
-    }
-
-    /// Takes no lock on a table, which it would have to wait for where it matters most.
-    fn look(&mut self, start: Instant) -> Result<Sight> {
-        let row = self
-            .client
-            .query_one(
-                "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8
-                 FROM pg_locks WHERE NOT granted",
-                &[],
-            )
-            .context("could not look at the locks")?;
-        let sizes = self.files.each_ref().map(|file| size(file));
-        Ok(Sight { at: start.elapsed().as_secs_f64(), sizes, lock_wait: row.get(0) })
-    }
 }
 
 /// The size of a table, whose file is cut into segments.

@@ -75,7 +75,7 @@ fn in_sessions(
     let all = load::at_once((0..SESSIONS).collect(), prepare, |(mut client, statement)| {
         work(&mut client, &statement)
     })?;
-    Ok(all.concat())
+    Ok(all.results.concat())
 }
 
 /// Notes what was felt, and how many values the sequence went on by for each call.

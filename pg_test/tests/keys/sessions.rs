@@ -54,7 +54,7 @@ fn take_in_all_sessions(server: &Server, function: &str, server_wide: bool) -> V
         }
         Ok(keys)
     };
-    load::at_once((0..SESSIONS).collect(), |_| server.connect(DATABASE), session).unwrap()
+    load::at_once((0..SESSIONS).collect(), |_| server.connect(DATABASE), session).unwrap().results
 }
 
 /// Each session's keys increase, and no key is in two sessions; found by a merge, as they are in order.
