@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::foreign::{self, Beside};
+use crate::container::{self, Container};
 use crate::{PgConfig, Run};
 
 /// The programs of the server's side; where they are installed among a whole system's, nothing else is copied.
@@ -99,16 +99,16 @@ impl InstallTree {
         Ok(tree)
     }
 
-    /// Copies the PostgreSQL of a system beside this one, with the extension as it was built there, into the directory of
+    /// Copies the PostgreSQL of a container, with the extension as it was built there, into the directory of
     /// `run`. It runs on this system; Debian's layout is assumed.
     ///
     /// # Errors
     ///
     /// When something is missing there or cannot be copied.
-    pub fn of_system_beside(run: &Arc<Run>, beside: &Beside) -> Result<Self> {
-        let major = beside.major;
-        let root = run.make_directory(&format!("beside-{major}"))?;
-        let theirs = |path: &str| beside.root.join("usr").join(path.replace("NN", &major.to_string()));
+    pub fn of_container(run: &Arc<Run>, container: &Container) -> Result<Self> {
+        let major = container.major;
+        let root = run.make_directory(&format!("container-{major}"))?;
+        let theirs = |path: &str| container.root.join("usr").join(path.replace("NN", &major.to_string()));
         let ours = |path: &str| root.join(path.replace("NN", &major.to_string()));
         let (bindir, pkglibdir) = (ours("lib/postgresql/NN/bin"), ours("lib/postgresql/NN/lib"));
         let sharedir = ours("share/postgresql/NN");
@@ -116,8 +116,8 @@ impl InstallTree {
         copy_all(&theirs("share/postgresql/NN"), &sharedir, &["man"])?;
         let loaded =
             ["libpqwalreceiver.so", "dict_snowball.so", "plpgsql.so"].map(|name| pkglibdir.join(name));
-        foreign::adopt(
-            &beside.root,
+        container::adopt(
+            &container.root,
             &theirs("lib/postgresql/NN/bin"),
             &PROGRAMS,
             &loaded,
@@ -132,7 +132,7 @@ impl InstallTree {
             bindir,
             pkglibdir,
         };
-        tree.install(&Extension::of_checkout(beside.library.clone())?)?;
+        tree.install(&Extension::of_checkout(container.library.clone())?)?;
         Ok(tree)
     }
 

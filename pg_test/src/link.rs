@@ -1,4 +1,4 @@
-//! A line between two servers that can be cut, stalled and mended: a socket that passes on what it gets.
+//! A line to a server that can be cut, stalled, mended and made slow: a socket that passes on what it gets.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -6,7 +6,10 @@ use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, sleep};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -14,6 +17,15 @@ use crate::Run;
 
 /// The number in the names of sockets, as the servers have it.
 const PORT: u16 = 5432;
+
+/// What a thread of a line needs of the stack; there are four for each connection.
+const STACK: usize = 128 * 1024;
+
+/// The most that is read at once.
+const PIECE: usize = 16 * 1024;
+
+/// The most pieces that are on their way in one direction: whoever sends more has to wait, as on any line.
+const ON_THEIR_WAY: usize = 1024;
 
 /// How a line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +51,8 @@ struct Line {
 
 struct Shared {
     state: State,
+    /// How long everything takes in each direction.
+    delay: Duration,
     /// The socket at the other end.
     target: PathBuf,
     /// Both ends of each connection, by its number.
@@ -89,6 +103,7 @@ impl Link {
             .with_context(|| format!("could not open {} to the servers", socket.display()))?;
         let shared = Shared {
             state: State::Open,
+            delay: Duration::ZERO,
             target: socket_in(target),
             connections: BTreeMap::new(),
             connected: 0,
@@ -122,6 +137,11 @@ impl Link {
     /// Passes everything on again.
     pub fn mend(&self) {
         self.line.change(|shared| shared.state = State::Open);
+    }
+
+    /// Delivers later what is sent from now on, in either direction.
+    pub fn delay(&self, time: Duration) {
+        self.line.change(|shared| shared.delay = time);
     }
 
     /// Leads to another server from now on.
@@ -160,7 +180,7 @@ fn accept(listener: &UnixListener, line: &Arc<Line>) {
     }
 }
 
-/// Connects to the other end, and passes on what comes from there until either side closes.
+/// Connects to the other end, and passes on what comes from either side until one closes.
 fn connect(near: UnixStream, line: &Arc<Line>) {
     line.wait_while_stalled();
     let target = line.shared().target.clone();
@@ -171,37 +191,71 @@ fn connect(near: UnixStream, line: &Arc<Line>) {
         if shared.ended || shared.state == State::Cut {
             return;
         }
-        let (Ok(near), Ok(far)) = (near.try_clone(), far.try_clone()) else { return };
         shared.connected += 1;
         let number = shared.connected;
-        shared.connections.insert(number, (near, far));
+        shared.connections.insert(number, (near_too, far_too));
         number
     };
-    let there = Arc::clone(line);
-    std::thread::spawn(move || pass_on(&near_too, &far_too, &there));
-    pass_on(&far, &near, line);
-    line.shared().connections.remove(&number);
+    let (near, far) = (Arc::new(near), Arc::new(far));
+    let there = pass_on(&near, &far, number, line);
+    if there.and_then(|()| pass_on(&far, &near, number, line)).is_err() {
+        // As a connection that is refused.
+        close(&near, &far, number, line);
+    }
 }
 
-fn pass_on(mut from: &UnixStream, mut to: &UnixStream, line: &Line) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        line.wait_while_stalled();
-        let Some(bytes) = buffer.get(..count) else { break };
-        if to.write_all(bytes).is_err() {
-            break;
+/// Something on its way, and when it arrives.
+type Parcel = (Instant, Vec<u8>);
+
+/// Passes on what comes from one side, by two threads: one goes on reading while the other waits until it is time.
+fn pass_on(
+    from: &Arc<UnixStream>,
+    to: &Arc<UnixStream>,
+    number: u64,
+    line: &Arc<Line>,
+) -> std::io::Result<()> {
+    let (sender, receiver) = sync_channel(ON_THEIR_WAY);
+    let (source, sending) = (Arc::clone(from), Arc::clone(line));
+    Builder::new().stack_size(STACK).spawn(move || receive(&source, &sender, &sending))?;
+    let (from, to, line) = (Arc::clone(from), Arc::clone(to), Arc::clone(line));
+    Builder::new().stack_size(STACK).spawn(move || {
+        deliver(&to, &receiver, &line);
+        close(&from, &to, number, &line);
+    })?;
+    Ok(())
+}
+
+fn receive(mut from: &UnixStream, onward: &SyncSender<Parcel>, line: &Line) {
+    let mut piece = vec![0; PIECE];
+    while let Ok(read @ 1..) = from.read(&mut piece) {
+        let arrives = Instant::now() + line.shared().delay;
+        if onward.send((arrives, piece.get(..read).unwrap_or_default().to_vec())).is_err() {
+            return;
         }
     }
-    // Closing one side closes the other, both ways.
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// Hands over what arrives, in its order, until there is nothing more to come.
+fn deliver(mut to: &UnixStream, parcels: &Receiver<Parcel>, line: &Line) {
+    for (arrives, bytes) in parcels {
+        sleep(arrives.saturating_duration_since(Instant::now()));
+        line.wait_while_stalled();
+        if to.write_all(&bytes).is_err() {
+            return;
+        }
+    }
+}
+
+/// Closing one side closes the other, both ways.
+fn close(one: &UnixStream, other: &UnixStream, number: u64, line: &Line) {
+    let _ = one.shutdown(Shutdown::Both);
+    let _ = other.shutdown(Shutdown::Both);
+    line.shared().connections.remove(&number);
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use std::time::Duration;
 
     use super::*;
 
@@ -260,5 +314,29 @@ mod tests {
         assert!(ask(&connect(), 1).is_err());
         echo(&two);
         assert_eq!(ask(&connect(), 2).unwrap(), [2, 2]);
+    }
+
+    #[test]
+    fn what_is_sent_arrives_later_whole_and_in_order_and_so_does_the_end() {
+        let run = Run::new(false).unwrap();
+        let target = run.make_directory("target").unwrap();
+        let server = UnixListener::bind(socket_in(&target)).unwrap();
+        let link = Link::new(&run, "slow", &target).unwrap();
+        link.delay(Duration::from_millis(30));
+        let near = UnixStream::connect(socket_in(link.socket_dir())).unwrap();
+        let (mut behind, _) = server.accept().unwrap();
+        let sent: Vec<u8> = (0..100_000_u32).flat_map(u32::to_be_bytes).collect();
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (&near).write_all(&sent).unwrap();
+                near.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut arrived = vec![0];
+            behind.read_exact(&mut arrived).unwrap();
+            assert!(started.elapsed() >= Duration::from_millis(30));
+            behind.read_to_end(&mut arrived).unwrap();
+            assert!(arrived == sent);
+        });
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use postgres::{Client, NoTls};
 
 use crate::processes::{self, children, is_alive, remove_shared_memory};
-use crate::{InstallTree, Run};
+use crate::{InstallTree, Link, Run};
 
 /// The superuser of every server.
 const SUPERUSER: &str = "postgres";
@@ -258,16 +258,16 @@ impl Server {
         &self.directory
     }
 
-    /// Its socket.
-    #[must_use]
-    pub fn socket_file(&self) -> PathBuf {
-        self.directory.join(format!(".s.PGSQL.{PORT}"))
-    }
-
     /// How libpq connects to a database of this server, from a client or from another server.
     #[must_use]
     pub fn conninfo(&self, database: &str) -> String {
         format!("host={} port={PORT} user={SUPERUSER} dbname={database}", self.directory.display())
+    }
+
+    /// The same over a line to it.
+    #[must_use]
+    pub fn conninfo_over(&self, link: &Link, database: &str) -> String {
+        format!("host={} port={PORT} user={SUPERUSER} dbname={database}", link.socket_dir().display())
     }
 
     /// The command line that connects a person to it.

@@ -1,11 +1,7 @@
 //! Calls of cargo from within cargo.
 
-use std::fmt;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{LazyLock, Once};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +14,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Without a terminal a sign of life is printed this often.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether cargo has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Which library to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,53 +61,12 @@ fn is_set_by_outer_cargo(name: &str) -> bool {
         || ["CARGO", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 
-/// A call of cargo that compiles or looks at what is made with pgrx.
-///
-/// pgrx asks for a later compiler than this project does and compiles with ours: cargo is told to try. On such a compiler
-/// that is said, once.
+/// A call of cargo that compiles or looks at what is made with pgrx, which asks for a later compiler than this project
+/// does and compiles with ours: cargo is told not to mind.
 pub fn command_for_extension(subcommand: &str) -> Command {
     let mut command = command();
-    command.arg(subcommand);
-    if let Some(compiler) = *OLDER_COMPILER {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| {
-            println!("(pgrx asks for Rust {EXTENSION_RUST}; this is {compiler}, which compiles it, too.)");
-        });
-        command.arg("--ignore-rust-version");
-    }
+    command.args([subcommand, "--ignore-rust-version"]);
     command
-}
-
-/// The version of the compiler, where that is older than the extension's manifest asks for.
-static OLDER_COMPILER: LazyLock<Option<Version>> = LazyLock::new(|| {
-    let output = Command::new("rustc").arg("--version").current_dir(workspace_root()).output().ok()?;
-    let found = Version::in_text(&String::from_utf8_lossy(&output.stdout))?;
-    (found < EXTENSION_RUST).then_some(found)
-});
-
-/// What the extension's manifest asks for, which is what pgrx does; a test compares.
-const EXTENSION_RUST: Version = Version { major: 1, minor: 96 };
-
-/// A version of Rust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    major: u32,
-    minor: u32,
-}
-
-impl Version {
-    /// That of `rustc 1.95.0 (59807616e 2026-04-14)` or `1.95`.
-    fn in_text(text: &str) -> Option<Self> {
-        let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
-        let mut parts = number.split('.');
-        Some(Self { major: parts.next()?.parse().ok()?, minor: parts.next()?.parse().ok()? })
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
 }
 
 /// Builds the extension for `pg` by cargo alone and returns the path of the library.
@@ -117,13 +75,11 @@ impl fmt::Display for Version {
 ///
 /// When it does not build; cargo's messages have been shown then.
 pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
-    let (features, title) = match build {
-        Build::Release => (pg.feature(), format!("Building the extension for PostgreSQL {}", pg.major())),
-        Build::WithTests => (
-            format!("{} pg_test", pg.feature()),
-            format!("Building the extension with its in-server tests for PostgreSQL {}", pg.major()),
-        ),
+    let (features, tests) = match build {
+        Build::Release => (pg.feature(), ""),
+        Build::WithTests => (format!("{} pg_test", pg.feature()), " with its in-server tests"),
     };
+    let title = format!("Building the extension{tests} for PostgreSQL {}", pg.major());
     build_library(pg, "pg_keyspace", &features, &title)
 }
 
@@ -145,7 +101,7 @@ pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) 
 
 /// Runs a call of cargo whose result matters, not its output.
 ///
-/// On a terminal cargo shows its own progress. Without one a line from time to time tells how far it is, and
+/// On a terminal cargo shows its own progress. Without one a line from time to time shows how far it is, and
 /// its output is shown when it fails.
 ///
 /// # Errors
@@ -167,61 +123,34 @@ pub fn run(mut command: Command, title: &str) -> Result<()> {
 }
 
 fn run_with_reports(command: &mut Command, step: &Step) -> Result<bool> {
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("could not run cargo")?;
-    let (sender, lines) = mpsc::channel();
-    let stdout = child.stdout.take().context("cargo has no standard output")?;
-    forward_lines(stdout, sender.clone());
-    forward_lines(child.stderr.take().context("cargo has no standard error")?, sender);
-    let (mut output, mut compiled, mut reported) = (String::new(), 0_u32, Instant::now());
-    loop {
-        match lines.recv_timeout(REPORT_EVERY.saturating_sub(reported.elapsed())) {
-            Ok(line) => {
-                let verb = line.trim_start();
-                compiled += u32::from(verb.starts_with("Compiling ") || verb.starts_with("Checking "));
-                output.push_str(&line);
-                output.push('\n');
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                println!("    {} s, {compiled} packages so far", step.seconds());
-                reported = Instant::now();
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
+    let log = tempfile::NamedTempFile::new().context("could not make a file for cargo's output")?;
+    let [stdout, stderr] = [log.reopen()?, log.as_file().try_clone()?];
+    let output = || std::fs::read_to_string(log.path()).unwrap_or_default();
+    let mut child = command.stdout(stdout).stderr(stderr).spawn().context("could not run cargo")?;
+    let mut reported = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().context("could not wait for cargo")? {
+            break status;
         }
-    }
-    let status = child.wait().context("could not wait for cargo")?;
+        std::thread::sleep(LOOK_EVERY);
+        if reported.elapsed() >= REPORT_EVERY {
+            let compiles = |line: &&str| {
+                ["Compiling ", "Checking "].iter().any(|verb| line.trim_start().starts_with(verb))
+            };
+            let compiled = output().lines().filter(compiles).count();
+            println!("    {} s, {compiled} packages so far", step.seconds());
+            reported = Instant::now();
+        }
+    };
     if !status.success() {
-        eprint!("{output}");
+        eprint!("{}", output());
     }
     Ok(status.success())
-}
-
-/// Sends each line that comes until the other side closes.
-fn forward_lines(source: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_extension_asks_for_what_its_manifest_says() {
-        let manifest = std::fs::read_to_string(workspace_root().join("Cargo.toml")).unwrap_or_default();
-        assert!(manifest.contains(&format!("rust-version = \"{EXTENSION_RUST}\"")));
-        assert_eq!(
-            Version::in_text("rustc 1.95.0 (59807616e 2026-04-14)"),
-            Some(Version { major: 1, minor: 95 })
-        );
-        assert!(Version { major: 1, minor: 100 } > EXTENSION_RUST);
-        assert_eq!(Version::in_text("rustc"), None);
-    }
 
     #[test]
     fn variables_that_only_the_outer_cargo_sets_are_told_from_the_users() {

@@ -10,8 +10,8 @@ use pg_test::{Extension, InstallTree, PgConfig, Run};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::bench::machine::{Code, Machine};
-use crate::cargo::{self, Build};
+use xtask::cargo::{self, Build};
+use xtask::machine::{Code, Machine};
 
 /// What to run.
 #[derive(Args, Clone, Debug)]
@@ -46,10 +46,6 @@ pub struct Wanted {
 }
 
 /// Builds the extension and runs. Returns whether nothing was found to be wrong.
-///
-/// # Errors
-///
-/// When a server does not come back, or the report cannot be written.
 pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     let seed = match wanted.seed {
         Some(seed) => seed,
@@ -72,13 +68,13 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     };
     let command = command(wanted, seed);
     println!("{command}");
-    // What runs, and not what the checkout has become by the end of a long run.
+    // The code that runs, which may not be that of the checkout any more at the end of a long run.
     let place = match &wanted.report {
         Some(file) => Some((file, Machine::probe(tree.run().directory())?, Code::of_checkout()?)),
         None => None,
     };
     let report = Chaos::run(&tree, options, &mut |line| println!("{line}"))
-        .with_context(|| format!("the run with seed {seed} did not come to its end"))?;
+        .with_context(|| format!("the run with seed {seed} was not completed"))?;
     println!("\n{}", report.markdown());
     if let Some((file, machine, code)) = place {
         std::fs::write(file, page(&command, &report, &machine, &code))
@@ -89,25 +85,17 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
 
 /// The report as a page of the documentation.
 fn page(command: &str, report: &Report, machine: &Machine, code: &Code) -> String {
-    let changed = if code.dirty { ", with changes" } else { "" };
-    let memory = machine.memory_bytes.map_or_else(String::new, |bytes| {
-        format!(", {} GiB of memory", (bytes as f64 / f64::from(1 << 30)).round())
-    });
     format!(
         "# Under fire
 
-Writers on every node while faults strike by chance, and a checker that knows what they were told. What is done, and what
-it proves, tells [How it is tested](../how-it-is-tested.md). Written by `cargo xtask chaos --report`.
+Writers on every node under random faults, and a checker that knows what was acknowledged. [How it is
+tested](../how-it-is-tested.md) describes what is done and what it proves. Written by `cargo xtask chaos --report`.
 
 - `{command}`, on {}
-- Commit {}{changed}; {}, {} cores{memory}; {}
+- Commit {code}; {machine}
 
 {}",
         report.day,
-        code.commit.get(..12).unwrap_or(&code.commit),
-        machine.cpu,
-        machine.cores,
-        machine.system,
         report.markdown()
     )
 }

@@ -7,14 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Error, Result, anyhow};
 use pg_test::{Extension, PgConfig, install_extension};
 
-use crate::cargo::{self, Build};
+use xtask::cargo::{self, Build};
 
-/// Builds the extension and copies library, control file and scripts to where `pg` looks for them.
-///
-/// # Errors
-///
-/// When it does not build, or a file cannot be written; where only the right to write is missing, the message gives
-/// the commands that finish the job.
+/// Builds the extension and copies library, control file and scripts to where `pg` looks for them. Where only the right to
+/// write is missing, the error gives the commands that finish the job.
 pub fn run(pg: &PgConfig) -> Result<()> {
     let library = cargo::build_extension(pg, Build::Release)?;
     let extension = Extension::of_checkout(library)?;

@@ -1,32 +1,30 @@
 //! Set-up and orchestration: `cargo xtask --help`.
 
-mod bench;
-mod beside;
-mod cargo;
 mod chaos;
 mod demo;
 mod install;
 mod notices;
-mod prerequisites;
 mod schema;
-mod step;
 mod test;
-mod versions;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
-use prerequisites::Purpose;
+use xtask::prerequisites::{self, Options, Purpose, Wanted};
+use xtask::versions::{self, Place};
+use xtask::{cargo, container};
+
 use test::Tally;
-use versions::{Place, Wanted};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Set-up, demo and tests of pg_keyspace")]
 struct Cli {
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     command: Command,
 }
@@ -35,16 +33,12 @@ struct Cli {
 enum Command {
     /// Show on two throw-away servers what goes wrong with two writers, and that it does not any more
     Demo {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
         /// Leave the servers running, and print how to connect
         #[arg(long)]
         keep: bool,
     },
     /// Run everything that is tested
     Test {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
         /// Only these kinds of tests
         #[arg(long, value_delimiter = ',')]
         only: Vec<test::Kind>,
@@ -54,27 +48,19 @@ enum Command {
         #[arg(long, hide = true)]
         tally: Option<PathBuf>,
     },
-    /// Writers on several nodes while faults strike by chance; nothing may be lost, twice or in conflict
-    Chaos {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
-        #[command(flatten)]
-        wanted: chaos::Wanted,
-    },
-    /// Measure what things cost, and write docs/benchmarks
+    /// Writers on several nodes under random faults; no row may be lost, duplicated or in conflict
+    Chaos(chaos::Wanted),
+    /// Measure what things cost, and write docs/benchmarks: `cargo xtask bench --help`
+    #[command(disable_help_flag = true)]
     Bench {
-        #[command(subcommand)]
-        benchmark: bench::Benchmark,
+        /// What the benchmarks' own program takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Build the extension and install it into PostgreSQL's own directories
-    Install {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
-    },
+    Install,
     /// Write the install script sql/pg_keyspace--VERSION.sql from the code
     Schema {
-        #[command(flatten)]
-        prerequisites: prerequisites::Options,
         /// Do not write; fail when the script that is checked in differs
         #[arg(long)]
         check: bool,
@@ -85,31 +71,11 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// What needs root, called by this program itself
-    #[command(hide = true)]
-    AsRoot {
-        #[command(subcommand)]
-        task: beside::AsRoot,
-    },
-}
-
-impl Command {
-    /// How to come by PostgreSQL, where it is needed.
-    fn prerequisites(&self) -> Option<&prerequisites::Options> {
-        match self {
-            Self::Demo { prerequisites, .. }
-            | Self::Test { prerequisites, .. }
-            | Self::Chaos { prerequisites, .. }
-            | Self::Install { prerequisites }
-            | Self::Schema { prerequisites, .. } => Some(prerequisites),
-            Self::Bench { benchmark } => Some(benchmark.prerequisites()),
-            Self::Notices { .. } | Self::AsRoot { .. } => None,
-        }
-    }
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    let cli = Cli::parse();
+    match run(&cli.command, &cli.options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -119,80 +85,89 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command for the version that it is for, or for each. Returns whether it came to a good end.
-fn run(command: &Command) -> Result<bool> {
-    let options = command.prerequisites();
-    match (command, options) {
-        (Command::AsRoot { task }, _) => beside::run_as_root(task).map(|()| true),
-        (Command::Notices { check }, _) => notices::run(*check).map(|()| true),
-        (Command::Test { prerequisites, only, filter, .. }, _) if prerequisites.pg == Some(Wanted::All) => {
-            test::run_versions(prerequisites, only, filter.as_deref())
+/// Runs the command for the version that it is for, or for each. Returns whether it succeeded.
+fn run(command: &Command, options: &Options) -> Result<bool> {
+    match command {
+        Command::Notices { check } => notices::run(*check).map(|()| true),
+        Command::Bench { arguments } => bench(arguments),
+        Command::Test { only, filter, .. } if options.pg == Some(Wanted::All) => {
+            test::run_versions(options, only, filter.as_deref())
         }
-        (Command::Demo { prerequisites, keep }, _) if prerequisites.pg == Some(Wanted::All) => {
-            if *keep {
-                bail!("--keep leaves the servers of one version running; name it");
-            }
+        Command::Demo { keep } if options.pg == Some(Wanted::All) => {
+            ensure!(!keep, "--keep leaves the servers of one version running; name it");
             let mut is_good = true;
-            for major in versions::all(prerequisites).0 {
+            for major in versions::all(options).0 {
                 println!("\n==> PostgreSQL {major}");
-                let command = Command::Demo { prerequisites: prerequisites.of_version(major), keep: false };
-                is_good &=
-                    run_version(&command, &prerequisites.of_version(major), versions::arguments_for(major))?;
+                is_good &= run_version(command, &options.of_version(major), versions::arguments_for(major))?;
             }
             Ok(is_good)
         }
-        (command, Some(options)) => run_version(command, options, std::env::args_os().skip(1).collect()),
-        (_, None) => Ok(false),
+        _ => run_version(command, options, std::env::args_os().skip(1).collect()),
     }
 }
 
 /// Runs the command for one version, where that is; `arguments` say the same on a command line.
-fn run_version(
-    command: &Command,
-    options: &prerequisites::Options,
-    arguments: Vec<OsString>,
-) -> Result<bool> {
+fn run_version(command: &Command, options: &Options, arguments: Vec<OsString>) -> Result<bool> {
     match (versions::place(options)?, command) {
-        (Place::Here, _) => run_here(command),
-        (Place::Beside(release), Command::Install { .. }) => {
+        (Place::Here, _) => run_here(command, options),
+        (Place::Container(release), Command::Install) => {
             bail!("PostgreSQL {} is not on this machine; there is nothing to install into", release.major)
         }
-        (Place::Beside(release), Command::Demo { keep: true, .. }) => {
+        (Place::Container(release), Command::Demo { keep: true }) => {
             bail!("PostgreSQL {} is not on this machine; its servers cannot outlive the demo", release.major)
         }
-        (Place::Beside(release), _) => beside::run(options, release, arguments),
+        (Place::Container(release), _) => container::run(options, release, arguments),
     }
 }
 
-fn run_here(command: &Command) -> Result<bool> {
+fn run_here(command: &Command, options: &Options) -> Result<bool> {
+    let with = |purpose| prerequisites::ensure(options, purpose);
     match command {
-        Command::Demo { prerequisites, keep } => {
-            demo::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, *keep)
-        }
-        Command::Test { prerequisites, only, filter, tally } => {
-            let pg = prerequisites::ensure(prerequisites, Purpose::Tests)?;
-            let found: Tally = test::run(&pg, only, filter.as_deref());
+        Command::Demo { keep } => demo::run(&with(Purpose::Replication)?, *keep),
+        Command::Test { only, filter, tally } => {
+            let found: Tally = test::run(&with(Purpose::Tests)?, only, filter.as_deref());
             if let Some(path) = tally {
                 std::fs::write(path, found.to_string()).context("could not write the counts")?;
             }
             println!("{found}");
             Ok(found.is_good())
         }
-        Command::Chaos { prerequisites, wanted } => {
-            chaos::run(&prerequisites::ensure(prerequisites, Purpose::Replication)?, wanted)
+        Command::Chaos(wanted) => chaos::run(&with(Purpose::Replication)?, wanted),
+        Command::Install => install::run(&with(Purpose::Build)?).map(|()| true),
+        Command::Schema { check } => schema::run(&with(Purpose::Build)?, *check).map(|()| true),
+        Command::Bench { .. } | Command::Notices { .. } => Ok(false),
+    }
+}
+
+/// Runs the benchmarks, which are a package of their own: it is compiled only when something is measured.
+fn bench(arguments: &[OsString]) -> Result<bool> {
+    let mut build = cargo::command();
+    build.args(["build", "--package", "bench"]);
+    cargo::run(build, "Building the benchmarks")?;
+    let mut command = cargo::command();
+    // Options may come before the command, too.
+    let before = std::env::args_os().skip(1).take_while(|argument| argument != "bench");
+    command.args(["run", "--quiet", "--package", "bench", "--"]).args(before).args(arguments);
+    Ok(command.status().context("could not run cargo")?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_options_come_anywhere() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+        for line in ["xtask --pg 17 test --only unit name", "xtask test --only unit --pg 17 name"] {
+            let cli = Cli::try_parse_from(line.split(' '));
+            assert!(cli.is_ok_and(|cli| cli.options.pg == Some(Wanted::One(17))), "{line}");
         }
-        Command::Bench { benchmark } => {
-            bench::run(benchmark)?;
-            Ok(true)
-        }
-        Command::Install { prerequisites } => {
-            install::run(&prerequisites::ensure(prerequisites, Purpose::Build)?)?;
-            Ok(true)
-        }
-        Command::Schema { prerequisites, check } => {
-            schema::run(&prerequisites::ensure(prerequisites, Purpose::Build)?, *check)?;
-            Ok(true)
-        }
-        Command::Notices { .. } | Command::AsRoot { .. } => Ok(false),
+        let bench = Cli::try_parse_from(["xtask", "bench", "keys", "--pg", "18", "--quick"]);
+        let expected = ["keys", "--pg", "18", "--quick"];
+        assert!(
+            bench.is_ok_and(
+                |cli| matches!(cli.command, Command::Bench { arguments } if arguments == expected)
+            )
+        );
     }
 }

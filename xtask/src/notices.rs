@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, NodeDep, Package};
 
-use crate::cargo;
+use xtask::cargo;
 
 /// The same list on every machine.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -25,61 +24,12 @@ the text below is of one of them.
 
 ";
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    version: String,
-    license: Option<String>,
-    repository: Option<String>,
-    manifest_path: PathBuf,
-    source: Option<String>,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<Kind>,
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    kind: Option<String>,
-}
-
 /// The file.
 fn path() -> PathBuf {
     cargo::workspace_root().join("THIRD-PARTY.md")
 }
 
 /// Writes the list or, with `check`, compares it with the one that is checked in.
-///
-/// # Errors
-///
-/// When cargo does not tell what is linked, a package has no licence, or with `check` when the list is out of date.
 pub fn run(check: bool) -> Result<()> {
     let text = notices()?;
     if !check {
@@ -94,17 +44,10 @@ pub fn run(check: bool) -> Result<()> {
 }
 
 fn notices() -> Result<String> {
-    let output = cargo::command()
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("could not run cargo metadata")?;
-    if !output.status.success() {
-        bail!("cargo metadata failed");
-    }
-    let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).context("cargo metadata is not understood")?;
+    let mut command = MetadataCommand::new();
+    command.current_dir(cargo::workspace_root());
+    command.other_options(["--locked", "--filter-platform", PLATFORM].map(str::to_owned).to_vec());
+    let metadata = command.exec().context("cargo metadata failed")?;
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut list = String::from(PREAMBLE);
     list.push_str("| package | version | licence | from |\n| --- | --- | --- | --- |\n");
@@ -114,7 +57,7 @@ fn notices() -> Result<String> {
         let from = package.repository.as_deref().unwrap_or("crates.io");
         writeln!(list, "| {} | {} | {licence} | {from} |", package.name, package.version)?;
         let text = licence_text(package)?;
-        texts.entry(text).or_default().push(package.name.clone());
+        texts.entry(text).or_default().push(package.name.to_string());
     }
     let mut by_package: Vec<(Vec<String>, String)> =
         texts.into_iter().map(|(text, packages)| (packages, text)).collect();
@@ -127,23 +70,22 @@ fn notices() -> Result<String> {
 
 /// What the library is linked from, without what only runs while it is built.
 fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
-    let packages: BTreeMap<&str, &Package> =
-        metadata.packages.iter().map(|package| (package.id.as_str(), package)).collect();
-    let nodes: BTreeMap<&str, &Node> =
-        metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
+    let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
+    let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let top = metadata.packages.iter().find(|package| package.name == "pg_keyspace");
-    let mut waiting = vec![top.context("the workspace has no package pg_keyspace")?.id.as_str()];
+    let mut waiting = vec![&top.context("the workspace has no package pg_keyspace")?.id];
     let mut seen = BTreeSet::new();
     while let Some(id) = waiting.pop() {
         let package = packages.get(id).context("an unknown package")?;
-        let runs_at_build =
-            package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "proc-macro"));
-        if runs_at_build || !seen.insert(id) {
+        if package.targets.iter().any(|target| target.is_proc_macro()) || !seen.insert(id) {
             continue;
         }
         let node = nodes.get(id).context("a package that is not resolved")?;
-        let links = |dependency: &&Dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
-        waiting.extend(node.deps.iter().filter(links).map(|dependency| dependency.pkg.as_str()));
+        let is_linked = |dependency: &&NodeDep| {
+            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+        };
+        waiting.extend(node.deps.iter().filter(is_linked).map(|dependency| &dependency.pkg));
     }
     let mut linked: Vec<&Package> = seen.into_iter().filter_map(|id| packages.get(id).copied()).collect();
     // Ours are under the licence of the whole.
@@ -153,7 +95,8 @@ fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
 }
 
 fn licence_text(package: &Package) -> Result<String> {
-    let directory = package.manifest_path.parent().unwrap_or(Path::new("."));
+    let manifest = package.manifest_path.as_std_path();
+    let directory = manifest.parent().unwrap_or(Path::new("."));
     let entries =
         std::fs::read_dir(directory).with_context(|| format!("could not read {}", directory.display()))?;
     let mut files: Vec<(usize, PathBuf)> = entries
@@ -180,31 +123,37 @@ fn licence_text(package: &Package) -> Result<String> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
     fn what_runs_while_building_is_not_linked() {
-        let text = r#"{
+        let package = |id: &str, kind: &str, source: Option<&str>| {
+            let target = json!({"name": id, "kind": [kind], "src_path": "/lib.rs"});
+            json!({"id": id, "name": id, "version": "1.0.0", "license": "MIT", "manifest_path": "/Cargo.toml",
+                   "source": source, "targets": [target], "dependencies": [], "features": {}})
+        };
+        let registry = Some("registry");
+        let depends =
+            |on: &str, kind: Option<&str>| json!({"name": on, "pkg": on, "dep_kinds": [{"kind": kind}]});
+        let node = |id: &str, deps: Vec<Value>| json!({"id": id, "deps": deps, "dependencies": []});
+        let metadata = json!({
             "packages": [
-                {"id": "p", "name": "pg_keyspace", "version": "1.0.0", "license": "PostgreSQL", "repository": null,
-                 "manifest_path": "/p/Cargo.toml", "source": null, "targets": [{"kind": ["cdylib"]}]},
-                {"id": "l", "name": "linked", "version": "1.0.0", "license": "MIT", "repository": null,
-                 "manifest_path": "/l/Cargo.toml", "source": "registry", "targets": [{"kind": ["lib"]}]},
-                {"id": "m", "name": "macros", "version": "1.0.0", "license": "MIT", "repository": null,
-                 "manifest_path": "/m/Cargo.toml", "source": "registry", "targets": [{"kind": ["proc-macro"]}]},
-                {"id": "s", "name": "syntax", "version": "1.0.0", "license": "MIT", "repository": null,
-                 "manifest_path": "/s/Cargo.toml", "source": "registry", "targets": [{"kind": ["lib"]}]},
-                {"id": "b", "name": "build", "version": "1.0.0", "license": "MIT", "repository": null,
-                 "manifest_path": "/b/Cargo.toml", "source": "registry", "targets": [{"kind": ["lib"]}]}
+                package("pg_keyspace", "cdylib", None), package("linked", "lib", registry),
+                package("macros", "proc-macro", registry), package("syntax", "lib", registry),
+                package("build", "lib", registry),
             ],
             "resolve": {"nodes": [
-                {"id": "p", "deps": [{"pkg": "l", "dep_kinds": [{"kind": null}]}, {"pkg": "m", "dep_kinds": [{"kind": null}]},
-                                      {"pkg": "b", "dep_kinds": [{"kind": "build"}]}]},
-                {"id": "l", "deps": []}, {"id": "m", "deps": [{"pkg": "s", "dep_kinds": [{"kind": null}]}]},
-                {"id": "s", "deps": []}, {"id": "b", "deps": []}
-            ]}
-        }"#;
-        let metadata: Metadata = serde_json::from_str(text).expect("metadata");
+                node("pg_keyspace", vec![
+                    depends("linked", None), depends("macros", None), depends("build", Some("build")),
+                ]),
+                node("linked", vec![]), node("macros", vec![depends("syntax", None)]), node("syntax", vec![]),
+                node("build", vec![]),
+            ]},
+            "workspace_members": [], "workspace_root": "/", "target_directory": "/target", "version": 1,
+        });
+        let metadata: Metadata = serde_json::from_value(metadata).expect("metadata");
         let names: Vec<&str> = linked(&metadata).expect("a list").iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["linked"]);
     }

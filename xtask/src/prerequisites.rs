@@ -1,34 +1,60 @@
 //! What has to be on the machine, and how it gets there.
 
 use std::io::{IsTerminal, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use pg_test::PgConfig;
+use xshell::{Shell, cmd};
 
 use crate::step::{Step, on_terminal};
-use crate::versions::{SUPPORTED, Wanted};
+
+/// The versions that the extension is for.
+pub const SUPPORTED: RangeInclusive<u32> = 15..=19;
 
 /// The first version whose native replication can leave out what came from the other side.
 const FIRST_WITH_ORIGIN: u32 = 16;
 
-/// How to come by PostgreSQL; the same for every command.
+/// What `--pg` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// One major version.
+    One(u32),
+    /// Each that is tested.
+    All,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(major) if SUPPORTED.contains(&major) => Ok(Self::One(major)),
+            Err(_) if text == "all" => Ok(Self::All),
+            _ => Err("a version from 15 to 19, or \"all\"".to_owned()),
+        }
+    }
+}
+
+/// Which PostgreSQL to use, and what may be installed; the same for every command.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Version of PostgreSQL to use: 15 to 19, or "all" that are tested (15, 17, 18, 19); one that is not on the machine is
-    /// set up beside the system's, once
-    #[arg(long, value_name = "VERSION")]
+    /// set up in a container, once
+    #[arg(long, global = true, value_name = "VERSION")]
     pub pg: Option<Wanted>,
     /// PostgreSQL to use: the path of its pg_config
-    #[arg(long, value_name = "PATH", env = "PG_CONFIG")]
+    #[arg(long, global = true, value_name = "PATH", env = "PG_CONFIG")]
     pg_config: Option<PathBuf>,
     /// Never install anything; say what is missing and stop
-    #[arg(long)]
+    #[arg(long, global = true)]
     no_install: bool,
     /// Install what is missing without asking
-    #[arg(long, short)]
+    #[arg(long, short, global = true)]
     yes: bool,
 }
 
@@ -94,7 +120,7 @@ impl Missing {
         }
     }
 
-    /// The file that tells that an extension is there.
+    /// The file that shows that an extension is there.
     fn control(self) -> Option<&'static str> {
         match self {
             Self::PostgreSql | Self::Headers | Self::Icu | Self::Clang => None,
@@ -105,21 +131,18 @@ impl Missing {
 
     /// Debian's packages, those of the default version where none is known.
     fn packages(self, major: Option<u32>) -> Vec<String> {
-        let major = major.map(|major| major.to_string());
-        match self {
-            Self::PostgreSql => vec![major.map_or("postgresql".to_owned(), |n| format!("postgresql-{n}"))],
-            Self::Headers => {
-                vec![format!("postgresql-server-dev-{}", major.as_deref().unwrap_or("all"))]
-            }
-            Self::Icu => vec!["libicu-dev".to_owned()],
-            Self::Clang => vec!["clang".to_owned(), "libclang-dev".to_owned()],
-            Self::Pglogical => {
-                vec![format!("postgresql-{}-pglogical", major.as_deref().unwrap_or("NN"))]
-            }
-            Self::PlpgsqlCheck => {
-                vec![format!("postgresql-{}-plpgsql-check", major.as_deref().unwrap_or("NN"))]
-            }
-        }
+        let names: &[&str] = match (self, major) {
+            (Self::PostgreSql, None) => &["postgresql"],
+            (Self::PostgreSql, Some(_)) => &["postgresql-NN"],
+            (Self::Headers, None) => &["postgresql-server-dev-all"],
+            (Self::Headers, Some(_)) => &["postgresql-server-dev-NN"],
+            (Self::Icu, _) => &["libicu-dev"],
+            (Self::Clang, _) => &["clang", "libclang-dev"],
+            (Self::Pglogical, _) => &["postgresql-NN-pglogical"],
+            (Self::PlpgsqlCheck, _) => &["postgresql-NN-plpgsql-check"],
+        };
+        let major = major.map_or("NN".to_owned(), |major| major.to_string());
+        names.iter().map(|name| name.replace("NN", &major)).collect()
     }
 }
 
@@ -139,7 +162,8 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
             }
             // What a version needs besides is known only once it is there.
             _ if !tried.is_empty() && missing.iter().all(|thing| tried.contains(thing)) => {
-                bail!("still missing after the installation: {}", descriptions(&missing));
+                let missing: Vec<&str> = missing.iter().map(|thing| thing.description()).collect();
+                bail!("still missing after the installation: {}", missing.join("; "));
             }
             pg => {
                 println!("Missing on this machine:");
@@ -158,13 +182,10 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
     }
 }
 
-fn descriptions(missing: &[Missing]) -> String {
-    missing.iter().map(|thing| thing.description()).collect::<Vec<_>>().join("; ")
-}
-
 fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<Missing>)> {
     let mut missing = Vec::new();
-    let pg = match (named(options)?, options.major()) {
+    let named = options.pg_config.as_ref().map(PgConfig::from_path).transpose()?;
+    let pg = match (named, options.major()) {
         (Some(pg), Some(major)) if pg.major() != major => {
             bail!("{} is {}, not {major}", pg.path().display(), pg.version())
         }
@@ -198,7 +219,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
-            // In a fresh container not before packages are listed: then the next survey tells what it needs.
+            // On a fresh machine not before packages are listed: then the next survey finds what it needs.
             if let Some(major) = options.major().or_else(likely_major) {
                 missing.extend(options.extensions(purpose, major, true));
             }
@@ -252,7 +273,7 @@ fn has_libclang() -> bool {
         }
     }
     let library = directories.iter().any(|directory| holds_libclang(directory)) || cfg!(target_os = "macos");
-    library && succeeds(Command::new("clang").arg("--version"))
+    library && is_there("clang")
 }
 
 fn holds_libclang(directory: &Path) -> bool {
@@ -264,8 +285,13 @@ fn holds_libclang(directory: &Path) -> bool {
     })
 }
 
+/// Whether there is a program.
+pub fn is_there(program: &str) -> bool {
+    succeeds(Command::new(program).arg("--version"))
+}
+
 /// Whether a program ends well; what it says is not shown.
-pub fn succeeds(command: &mut Command) -> bool {
+fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
@@ -296,11 +322,11 @@ pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -
     if options.no_install {
         bail!("--no-install was given; {advice}");
     }
-    if !succeeds(Command::new("apt-get").arg("--version")) {
+    if !is_there("apt-get") {
         bail!("only Debian's and Ubuntu's packages can be installed from here; {advice}");
     }
     let is_root = nix::unistd::geteuid().is_root();
-    if !is_root && !succeeds(Command::new("sudo").arg("--version")) {
+    if !is_root && !is_there("sudo") {
         bail!("neither root nor sudo is there to install packages; {advice}");
     }
     if !agrees(options, "Install it now with apt-get?")? {
@@ -318,11 +344,6 @@ pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -
     Ok(())
 }
 
-/// The PostgreSQL that the caller named.
-fn named(options: &Options) -> Result<Option<PgConfig>> {
-    options.pg_config.as_ref().map(PgConfig::from_path).transpose()
-}
-
 /// The packages of what is missing.
 fn packages(missing: &[Missing], major: Option<u32>) -> Vec<String> {
     missing.iter().flat_map(|thing| thing.packages(major)).collect()
@@ -330,8 +351,8 @@ fn packages(missing: &[Missing], major: Option<u32>) -> Vec<String> {
 
 /// The version that the distribution's package `postgresql` stands for.
 fn default_major() -> Option<u32> {
-    let output = Command::new("apt-cache").args(["depends", "postgresql"]).output().ok()?;
-    major_in_depends(&String::from_utf8_lossy(&output.stdout))
+    let sh = Shell::new().ok()?;
+    major_in_depends(&cmd!(sh, "apt-cache depends postgresql").ignore_stderr().read().ok()?)
 }
 
 fn major_in_depends(text: &str) -> Option<u32> {
@@ -356,29 +377,21 @@ pub fn agrees(options: &Options, question: &str) -> Result<bool> {
 
 /// Runs apt-get. On a terminal its own progress shows; without one its output shows when it fails.
 fn apt(is_root: bool, arguments: &[&str]) -> Result<()> {
-    let mut command = if is_root {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    } else {
-        let mut command = Command::new("sudo");
-        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        command
-    };
+    let sh = Shell::new().context("there is no working directory")?;
+    // Both take variables before the command.
+    let program = if is_root { "env" } else { "sudo" };
     // The machine's own updates may hold the lock for a while.
-    command.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments).stdin(Stdio::null());
-    let failure = format!("apt-get {} failed", arguments.join(" "));
+    let lock = "DPkg::Lock::Timeout=300";
+    let command =
+        cmd!(sh, "{program} DEBIAN_FRONTEND=noninteractive apt-get -o {lock} {arguments...}").quiet();
     if on_terminal() {
-        return match command.status().context("could not run apt-get")?.success() {
-            true => Ok(()),
-            false => bail!(failure),
-        };
+        return Ok(command.run()?);
     }
-    let output = command.output().context("could not run apt-get")?;
+    let output = command.ignore_status().output()?;
     if !output.status.success() {
         let (stdout, stderr) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        bail!("{failure}:\n{}\n{}", stdout.trim(), stderr.trim());
+        bail!("apt-get {} failed:\n{}\n{}", arguments.join(" "), stdout.trim(), stderr.trim());
     }
     Ok(())
 }
@@ -388,6 +401,15 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+
+    #[test]
+    fn versions_are_15_to_19_or_all() {
+        assert_eq!("18".parse(), Ok(Wanted::One(18)));
+        assert_eq!("all".parse(), Ok(Wanted::All));
+        for text in ["14", "20", "", "15.4", "All"] {
+            assert!(text.parse::<Wanted>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_default_version_is_read_from_apt() {

@@ -34,22 +34,17 @@ impl Step {
 
     /// Ends the step with the time it took.
     pub fn done(self) {
-        let seconds = self.seconds();
-        self.end(&format!("{seconds} s"));
+        self.end("");
     }
 
     /// Ends the step with a remark and the time it took.
     pub fn done_with(self, remark: &str) {
-        let seconds = self.seconds();
-        self.end(&format!("{remark}, {seconds} s"));
+        self.end(&format!("{remark}, "));
     }
 
-    fn end(&self, result: &str) {
-        if self.own_line {
-            println!("==> {} ... {result}", self.title);
-        } else {
-            println!(" {result}");
-        }
+    fn end(self, remark: &str) {
+        let heading = if self.own_line { format!("==> {} ...", self.title) } else { String::new() };
+        println!("{heading} {remark}{} s", self.seconds());
     }
 }
 

@@ -1,56 +1,30 @@
 //! `--pg`: which versions of PostgreSQL a command is for, and where each is found.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
-use crate::beside::{self, Release};
-use crate::prerequisites::{self, Options};
-
-/// The versions that the extension is for.
-pub const SUPPORTED: RangeInclusive<u32> = 15..=19;
+use crate::container::{self, Release};
+use crate::prerequisites::{self, Options, SUPPORTED, Wanted};
 
 /// The versions that are tested wherever `--pg all` runs. No release of Debian has 16: it is tested as well where it is
 /// on the machine or among its packages.
 pub const TESTED: [u32; 4] = [15, 17, 18, 19];
-
-/// What `--pg` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// One major version.
-    One(u32),
-    /// Each that is tested.
-    All,
-}
-
-impl FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(major) if SUPPORTED.contains(&major) => Ok(Self::One(major)),
-            Err(_) if text == "all" => Ok(Self::All),
-            _ => Err("a version from 15 to 19, or \"all\"".to_owned()),
-        }
-    }
-}
 
 /// Where a version of PostgreSQL is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// On this machine, or to be had from its packages.
     Here,
-    /// In a system of its own beside this one.
-    Beside(Release),
+    /// In a container.
+    Container(Release),
 }
 
 /// Where the version that the options name is or will be.
 ///
 /// # Errors
 ///
-/// When it is neither here nor can be set up beside.
+/// When it is neither here nor in any release of Debian.
 pub fn place(options: &Options) -> Result<Place> {
     match options.pg {
         None => Ok(Place::Here),
@@ -61,11 +35,11 @@ pub fn place(options: &Options) -> Result<Place> {
 }
 
 fn place_of(major: u32) -> Result<Place> {
-    if prerequisites::has_server(major) || beside::is_offered_here(major) {
+    if prerequisites::has_server(major) || container::is_offered_here(major) {
         return Ok(Place::Here);
     }
     match Release::with(major) {
-        Some(release) => Ok(Place::Beside(release)),
+        Some(release) => Ok(Place::Container(release)),
         None => bail!(
             "PostgreSQL {major} is not on this machine, and no release of Debian has it; install \
              postgresql-server-dev-{major} from the PostgreSQL project's own packages (https://apt.postgresql.org), or \
@@ -79,10 +53,9 @@ pub fn all(options: &Options) -> (Vec<u32>, Vec<(u32, String)>) {
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for major in SUPPORTED {
         match place(&options.of_version(major)) {
-            // What fails there fails the run.
-            _ if TESTED.contains(&major) => found.push(major),
-            Ok(_) => found.push(major),
-            Err(error) => left_out.push((major, format!("{error:#}"))),
+            Err(error) if !TESTED.contains(&major) => left_out.push((major, format!("{error:#}"))),
+            // Also where what is tested fails: then the run does.
+            _ => found.push(major),
         }
     }
     (found, left_out)
@@ -112,15 +85,6 @@ fn with_version(arguments: impl Iterator<Item = OsString>, major: u32) -> Vec<Os
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_15_to_19_or_all() {
-        assert_eq!("18".parse(), Ok(Wanted::One(18)));
-        assert_eq!("all".parse(), Ok(Wanted::All));
-        for text in ["14", "20", "", "15.4", "All"] {
-            assert!(text.parse::<Wanted>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn only_the_version_changes_among_the_arguments() {

@@ -1,9 +1,10 @@
 //! Many keys in many sessions at once: none twice, each session's in order, and where promised the server's.
 
 use std::io::Read;
-use std::sync::{Barrier, Mutex};
+use std::sync::Mutex;
 
-use pg_test::Server;
+use pg_test::{Server, load};
+use postgres::Client;
 
 use crate::preload::{DATABASE, PRELOADED, start};
 
@@ -20,7 +21,7 @@ fn keys_per_session() -> usize {
 }
 
 /// Keys of a statement, by COPY in the binary form: 16 bytes each, after their number of columns and their length.
-fn take(client: &mut postgres::Client, function: &str, count: usize, keys: &mut Vec<u128>) {
+fn take(client: &mut Client, function: &str, count: usize, keys: &mut Vec<u128>) {
     let copy =
         format!("COPY (SELECT {function}() FROM generate_series(1, {count})) TO STDOUT (FORMAT binary)");
     let mut bytes = Vec::with_capacity(count * 22 + 64);
@@ -38,28 +39,22 @@ fn take(client: &mut postgres::Client, function: &str, count: usize, keys: &mut 
 /// every key that any session had before the statement began.
 fn take_in_all_sessions(server: &Server, function: &str, server_wide: bool) -> Vec<Vec<u128>> {
     let count = keys_per_session();
-    let ready = Barrier::new(SESSIONS);
     let latest = Mutex::new(0_u128);
-    std::thread::scope(|scope| {
-        let session = || {
-            let mut client = server.connect(DATABASE).unwrap();
-            ready.wait();
-            let mut keys = Vec::with_capacity(count);
-            while keys.len() < count {
-                let first = keys.len();
-                let before = *latest.lock().unwrap();
-                take(&mut client, function, BATCH.min(count - first), &mut keys);
-                if server_wide {
-                    assert!(keys[first] > before, "{:x} came after {before:x}", keys[first]);
-                }
-                let mut latest = latest.lock().unwrap();
-                *latest = (*latest).max(keys[keys.len() - 1]);
+    let session = |mut client: Client| {
+        let mut keys = Vec::with_capacity(count);
+        while keys.len() < count {
+            let first = keys.len();
+            let before = *latest.lock().unwrap();
+            take(&mut client, function, BATCH.min(count - first), &mut keys);
+            if server_wide {
+                assert!(keys[first] > before, "{:x} came after {before:x}", keys[first]);
             }
-            keys
-        };
-        let threads: Vec<_> = (0..SESSIONS).map(|_| scope.spawn(session)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
+            let mut latest = latest.lock().unwrap();
+            *latest = (*latest).max(keys[keys.len() - 1]);
+        }
+        Ok(keys)
+    };
+    load::at_once((0..SESSIONS).collect(), |_| server.connect(DATABASE), session).unwrap().results
 }
 
 /// Each session's keys increase, and no key is in two sessions; found by a merge, as they are in order.

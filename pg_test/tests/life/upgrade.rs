@@ -1,6 +1,6 @@
 //! pg_upgrade from 15 over 17 to 18, with `ulid` columns, indexes and a node.
 
-use pg_test::{Beside, InstallTree, Server, skip};
+use pg_test::{Container, InstallTree, Server, skip};
 use postgres::Client;
 
 use crate::{DATABASE, start};
@@ -45,29 +45,29 @@ fn take_out_what_core_cannot_carry(client: &mut Client) {
 
 #[test]
 fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
-    let mut beside = Beside::all();
-    beside.sort_by_key(|beside| beside.major);
+    let mut containers = Container::all();
+    containers.sort_by_key(|container| container.major);
     let mut server = start(&[]);
     let first = server.tree().major();
-    beside.retain(|beside| beside.major > first);
-    if beside.is_empty() {
+    containers.retain(|container| container.major > first);
+    if containers.is_empty() {
         return skip(
             NAME,
-            "no later version is beside this one with the extension built from the sources as they are; cargo xtask test --pg all sees to that on the earliest",
+            "no container has a later version with the extension built from the sources as they are; cargo xtask test --pg all sees to that on the earliest",
         );
     }
     let mut client = server.connect(DATABASE).unwrap();
     client.batch_execute(SCHEMA).unwrap();
     let rows: String = one(&mut client, ROWS);
-    for beside in beside {
+    for container in containers {
         take_out_what_core_cannot_carry(&mut client);
         drop(client);
         let from = server.tree().major();
-        let tree = InstallTree::of_system_beside(server.tree().run(), &beside).unwrap();
-        server = Server::upgrade_to(&mut server, &tree, &format!("upgraded-{}", beside.major)).unwrap();
+        let tree = InstallTree::of_container(server.tree().run(), &container).unwrap();
+        server = Server::upgrade_to(&mut server, &tree, &format!("upgraded-{}", container.major)).unwrap();
         client = server.connect(DATABASE).unwrap();
-        println!("{from} to {}: {}", beside.major, one::<String>(&mut client, "SELECT version()"));
-        assert_eq!(one::<String>(&mut client, ROWS), rows, "rows on {}", beside.major);
+        println!("{from} to {}: {}", container.major, one::<String>(&mut client, "SELECT version()"));
+        assert_eq!(one::<String>(&mut client, ROWS), rows, "rows on {}", container.major);
         // Indexes are files that were linked: they are whole, and find what a scan finds.
         client.batch_execute("CREATE EXTENSION IF NOT EXISTS amcheck").unwrap();
         let check = "SELECT count(bt_index_parent_check(indexrelid, true, true)::text) FROM pg_index
@@ -92,7 +92,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
                             WHERE opfname = 'ulid_ops' AND amprocnum = 6 AND amproc::regproc::text LIKE '%skipsupport'";
         assert_eq!(one::<i64>(&mut client, skip_support), 0, "the objects are those of the first version");
-        if beside.major >= 18 {
+        if container.major >= 18 {
             client
                 .batch_execute(
                     "CREATE FUNCTION ulid_skipsupport(internal) RETURNS void

@@ -87,7 +87,8 @@ fn readers_do_not_keep_a_set_up_from_its_locks() {
     let out_of_class = format!(
         "DO $$ BEGIN FOR i IN 1..{TABLES} LOOP EXECUTE format('ALTER SEQUENCE t%s_id_seq INCREMENT 1', i); END LOOP; END $$"
     );
-    let set_up = "SELECT * FROM setup_interleaved_sequences(1, 4, lock_timeout => '1 s') WHERE action = 'altered'";
+    let set_up =
+        "SELECT * FROM setup_interleaved_sequences(1, 4, lock_timeout => '1 s') WHERE action = 'altered'";
     beside_readers(&server, &[READERS[0]; 4], || {
         for _ in 0..20 {
             client.batch_execute(&out_of_class).unwrap();

@@ -1,12 +1,12 @@
 //! `setup_interleaved_sequences_in_batches` beside writers, other set-ups and faults.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pg_test::Server;
+use pg_test::load::{self, Session, Turn};
 use postgres::Client;
 
 use crate::{DATABASE, code, connect_listening, in_order, make_tables, start, wait_until};
@@ -22,31 +22,22 @@ fn trap_s18_writers_go_on_while_it_runs_and_no_key_comes_twice() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_tables(&mut client, 60);
-    let stop = AtomicBool::new(false);
-    let drawn: Vec<Vec<(usize, i32)>> = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4)
-            .map(|writer| {
-                let (server, stop) = (&server, &stop);
-                scope.spawn(move || {
-                    let mut client = server.connect(DATABASE).unwrap();
-                    let mut drawn = Vec::new();
-                    let mut table = writer;
-                    while !stop.load(Ordering::Relaxed) {
-                        table = (table * 7 + 3) % 60;
-                        let insert = format!("INSERT INTO t{} (v) VALUES (4) RETURNING id", table + 1);
-                        drawn.push((table, client.query_one(&insert, &[]).unwrap().get(0)));
-                    }
-                    drawn
-                })
+    let mut writers: Vec<Session<'_, Turn<(usize, i32)>>> = Vec::new();
+    for writer in 0..4 {
+        let mut client = server.connect(DATABASE).unwrap();
+        let mut table = writer;
+        writers.push(Box::new(move |stop| {
+            load::paced(stop, Duration::ZERO, (0, 1), || {
+                table = (table * 7 + 3) % 60;
+                let insert = format!("INSERT INTO t{} (v) VALUES (4) RETURNING id", table + 1);
+                Ok((table, client.query_one(&insert, &[])?.get(0)))
             })
-            .collect();
-        client.batch_execute(CALL).unwrap();
-        stop.store(true, Ordering::Relaxed);
-        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
-    });
+        }));
+    }
+    let (drawn, ()) = load::alongside(writers, || Ok(client.batch_execute(CALL)?)).unwrap();
     assert_eq!(in_order(&mut client), (60, 0));
-    let all: Vec<_> = drawn.concat();
-    assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    let keys: HashSet<_> = drawn.iter().map(|turn| turn.result).collect();
+    assert_eq!(keys.len(), drawn.len());
     for table in 1..=60 {
         let insert = format!("INSERT INTO t{table} (v) VALUES (5) RETURNING id");
         assert_eq!(client.query_one(&insert, &[]).unwrap().get::<_, i32>(0) % 3, 2);

@@ -5,7 +5,7 @@ use pg_test::{Acknowledged, Insert};
 use postgres::{Client, Transaction};
 
 use super::pair::{DATABASE, MAKERS, Pair};
-use super::table::{self, number};
+use xtask::table::{self, number};
 
 /// How many orders each side places.
 const ORDERS: i64 = 500;
@@ -23,7 +23,7 @@ pub struct Losses {
     pub gone: i64,
     /// Rows that never reached the other node, or were replaced there.
     pub never_arrived: i64,
-    /// Lines and audit rows that hang on an order of the other node.
+    /// Lines and audit rows that refer to an order of the other node.
     pub misattached: i64,
     /// Conflicts and errors that the servers reported.
     pub reported: u64,
@@ -49,10 +49,8 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     let campaign = Insert::prepare(&mut one, insert, "campaign_no")?;
     told[0].insert(&mut one, &campaign, &[&MAKERS[0]])?;
     let applied = pair.method.wait_until_applied_or_stopped(&pair.both(), DATABASE)?;
-    println!(
-        "Each node takes {} orders with their lines, audit rows and stock moves, in one",
-        number(ORDERS)
-    );
+    let orders = number(ORDERS);
+    println!("Each node takes {orders} orders with their lines, audit rows and stock moves, in one");
     println!("transaction that overlaps the other's. Both commit: every row is acknowledged.");
     println!("Then node 1 opens a campaign, under a number that node 2 has not given out.\n");
 
@@ -61,16 +59,14 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     println!();
     show_example(&told, &mut clients)?;
     println!();
-    let mut misattached = Vec::new();
-    for client in &mut clients {
-        misattached.push(count_misattached(client)?);
-    }
+    let misattached = clients.iter_mut().map(count_misattached).collect::<Result<Vec<_>>>()?;
     losses.misattached = misattached.iter().sum();
     if losses.misattached > 0 {
         let counts: Vec<String> = misattached.iter().map(|found| number(*found)).collect();
-        println!("Lines and audit rows that hang on an order of the other node: {}.", each(&counts));
+        println!("Lines and audit rows that refer to an order of the other node: {}.", each(&counts));
     }
-    let doubled = count_doubled(&mut clients[0])?;
+    let doubled = "SELECT count(*) - count(DISTINCT move_no) FROM shop.stock_move";
+    let doubled = pg_test::number(&mut clients[0], doubled)?;
     if doubled > 0 {
         println!("shop.stock_move has no primary key to object: {} numbers occur twice.", number(doubled));
     }
@@ -91,7 +87,7 @@ fn show_reports(pair: &Pair) -> Result<u64> {
         let conflicts = pair.method.conflicts(server, DATABASE)?;
         let reported = conflicts.logged.max(conflicts.counted);
         total += reported;
-        counts.push(number(i64::try_from(reported).context("a number of conflicts")?));
+        counts.push(number(reported));
         first = first.or(conflicts.first);
     }
     println!("State of replication: {}.", each(&states));
@@ -191,10 +187,5 @@ fn count_misattached(client: &mut Client) -> Result<i64> {
                          WHERE c.made_by <> o.made_by)
                       + (SELECT count(*) FROM shop.audit c JOIN shop.orders o ON o.id = c.order_id
                          WHERE c.made_by <> o.made_by)";
-    Ok(client.query_one(query, &[]).context("could not count the orders' lines")?.get(0))
-}
-
-fn count_doubled(client: &mut Client) -> Result<i64> {
-    let query = "SELECT count(*) - count(DISTINCT move_no) FROM shop.stock_move";
-    Ok(client.query_one(query, &[]).context("could not count the stock moves")?.get(0))
+    pg_test::number(client, query)
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use postgres::Client;
 
 use super::pair::Pair;
-use super::table::{self, number};
+use xtask::table::{self, number};
 
 /// What was found of the derived keys.
 #[derive(Default)]

@@ -8,8 +8,8 @@ use postgres::Client;
 
 use super::pair::{DATABASE, SHOP};
 use super::shoppers::{self, AUDIT, INVOICES, LINES, Order, READS_FOR, SHOPPERS};
-use super::table::{self, number};
-use crate::step::Step;
+use xtask::step::Step;
+use xtask::table::{self, number};
 
 /// What is asked for, in psql's words.
 const CREATE: [&str; 3] = [
@@ -55,11 +55,36 @@ impl Migrated {
     }
 }
 
-/// A part of the way.
-struct Part {
-    phase: String,
+/// A phase of the migration, or what is before and after it.
+struct Phase {
+    name: String,
     began: Instant,
     ended: Instant,
+}
+
+/// The phases one after the other. What comes under the name of the last one goes on with it.
+#[derive(Default)]
+struct Phases(Vec<Phase>);
+
+impl Phases {
+    fn run<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let began = Instant::now();
+        let result = work()?;
+        let ended = Instant::now();
+        match self.0.last_mut() {
+            Some(phase) if phase.name == name => phase.ended = ended,
+            _ => self.0.push(Phase { name: name.to_owned(), began, ended }),
+        }
+        Ok(result)
+    }
+
+    /// What it is like without a migration.
+    fn rest(&mut self, name: &str) -> Result<()> {
+        self.run(name, || {
+            std::thread::sleep(Duration::from_millis(500));
+            Ok(())
+        })
+    }
 }
 
 /// Migrates the key of a shop of its own, which is kept running with the others.
@@ -74,17 +99,17 @@ pub fn show(tree: &InstallTree) -> Result<(Server, Migrated)> {
         "{SHOPPERS} connections place orders all the time, and one reads them in transactions of {} s.",
         READS_FOR.as_secs()
     );
-    println!("A foreign key tells that shop.order_line refers to orders; two other tables have none:\n");
+    println!("shop.order_line refers to orders by a foreign key; two other tables have none:\n");
     for statement in CREATE {
         println!("shop=# {statement}");
     }
     println!("shop=# SELECT statement FROM key_migration_statements('shop.orders') \\gexec");
     println!("shop=# CALL key_migration_cutover('shop.orders');\n");
     let mut migrated = Migrated { rows: count_rows(&mut client)?, ..Migrated::default() };
-    let (orders, parts) = shoppers::beside(&server, || migrate(&mut client, &mut migrated))?;
-    let [_, first, .., last, _] = &parts[..] else { bail!("there was nothing to migrate") };
+    let (orders, phases) = shoppers::alongside(&server, || migrate(&mut client, &mut migrated))?;
+    let [_, first, .., last, _] = &phases[..] else { bail!("there was nothing to migrate") };
     migrated.took = last.ended.duration_since(first.began);
-    show_parts(&parts, &orders);
+    show_phases(&phases, &orders);
     check(&mut client, &orders, &mut migrated)?;
     show_examples(&mut client, &orders)?;
     client
@@ -98,22 +123,15 @@ pub fn show(tree: &InstallTree) -> Result<(Server, Migrated)> {
 
 fn count_rows(client: &mut Client) -> Result<i64> {
     let tables = REFERENCES.iter().map(|(table, ..)| *table).chain(["shop.orders"]);
-    tables.map(|table| number_of(client, &format!("SELECT count(*) FROM {table}"))).sum()
+    tables.map(|table| pg_test::number(client, &format!("SELECT count(*) FROM {table}"))).sum()
 }
 
-fn number_of(client: &mut Client, query: &str) -> Result<i64> {
-    Ok(client.query_one(query, &[]).with_context(|| format!("failed: {query}"))?.get(0))
-}
-
-fn migrate(client: &mut Client, migrated: &mut Migrated) -> Result<Vec<Part>> {
-    let mut parts: Vec<Part> = Vec::new();
+fn migrate(client: &mut Client, migrated: &mut Migrated) -> Result<Vec<Phase>> {
+    let mut phases = Phases::default();
     let run = |client: &mut Client, statement: &str| {
         client.batch_execute(statement).with_context(|| format!("failed: {statement}"))
     };
-    // What it is like without.
-    let began = Instant::now();
-    std::thread::sleep(Duration::from_millis(500));
-    parts.push(Part { phase: "nothing yet".to_owned(), began, ended: Instant::now() });
+    phases.rest("nothing yet")?;
     for statement in CREATE {
         run(client, statement)?;
     }
@@ -121,43 +139,24 @@ fn migrate(client: &mut Client, migrated: &mut Migrated) -> Result<Vec<Part>> {
         .query("SELECT phase, statement FROM key_migration_statements('shop.orders')", &[])
         .context("could not ask for the statements")?;
     for row in &statements {
-        let (phase, statement): (&str, &str) = (row.get(0), row.get(1));
-        let began = Instant::now();
-        run(client, statement)?;
-        let ended = Instant::now();
-        match parts.last_mut() {
-            Some(part) if part.phase == phase => part.ended = ended,
-            _ => parts.push(Part { phase: phase.to_owned(), began, ended }),
-        }
+        phases.run(row.get(0), || run(client, row.get(1)))?;
     }
     let objections = "SELECT count(*) FROM key_migration_verify('shop.orders') WHERE NOT ok";
-    migrated.is_verified = number_of(client, objections)? == 0;
-    if let Some(part) = parts.last_mut() {
-        part.ended = Instant::now();
-    }
-    let began = Instant::now();
-    run(client, "CALL key_migration_cutover('shop.orders')")?;
-    parts.push(Part { phase: "cut over".to_owned(), began, ended: Instant::now() });
-    let row = client
-        .query_one(
-            "SELECT (extract(epoch FROM lock_held) * 1000)::float8 FROM key_migration_log
-             WHERE action = 'cut over' ORDER BY step DESC LIMIT 1",
-            &[],
-        )
-        .context("could not read the log")?;
-    migrated.locked_ms = row.get(0);
-    let began = Instant::now();
-    std::thread::sleep(Duration::from_millis(500));
-    parts.push(Part { phase: "afterwards".to_owned(), began, ended: Instant::now() });
-    Ok(parts)
+    migrated.is_verified = phases.run("verified", || pg_test::number(client, objections))? == 0;
+    phases.run("cut over", || run(client, "CALL key_migration_cutover('shop.orders')"))?;
+    let log = "SELECT (extract(epoch FROM lock_held) * 1000)::float8 FROM key_migration_log
+               WHERE action = 'cut over' ORDER BY step DESC LIMIT 1";
+    migrated.locked_ms = client.query_one(log, &[]).context("could not read the log")?.get(0);
+    phases.rest("afterwards")?;
+    Ok(phases.0)
 }
 
-/// What each phase is, for who does not know them.
+/// What each phase is.
 fn explained(phase: &str) -> &str {
     match phase {
         "prepared" => "columns and triggers",
         "backfilled" => "keys for rows from before",
-        "indexed" => "indexes, built beside the writers",
+        "indexed" => "indexes, built next to the writers",
         "validated" => "NOT NULL and foreign keys",
         "verified" => "every value compared",
         "cut over" => "keys take the names of the numbers",
@@ -167,17 +166,17 @@ fn explained(phase: &str) -> &str {
     }
 }
 
-fn show_parts(parts: &[Part], orders: &[Order]) {
-    let rows: Vec<Vec<String>> = parts
+fn show_phases(phases: &[Phase], orders: &[Order]) {
+    let rows: Vec<Vec<String>> = phases
         .iter()
-        .map(|part| {
-            let meanwhile = orders.iter().filter(|order| order.due >= part.began && order.due < part.ended);
+        .map(|phase| {
+            let meanwhile = orders.iter().filter(|order| order.due >= phase.began && order.due < phase.ended);
             let longest = meanwhile.clone().map(|order| order.latency).max().unwrap_or_default();
             vec![
-                part.phase.clone(),
-                explained(&part.phase).to_owned(),
-                format!("{:.1} s", part.ended.duration_since(part.began).as_secs_f64()),
-                number(i64::try_from(meanwhile.count()).unwrap_or(i64::MAX)),
+                phase.name.clone(),
+                explained(&phase.name).to_owned(),
+                format!("{:.1} s", phase.ended.duration_since(phase.began).as_secs_f64()),
+                number(meanwhile.count()),
                 milliseconds(longest),
             ]
         })
@@ -193,8 +192,8 @@ pub fn milliseconds(time: Duration) -> String {
 
 /// The keys of the orders that were placed before the cut-over, and of those after it.
 fn told(orders: &[Order]) -> (Vec<i64>, Vec<&str>) {
-    let numbers = orders.iter().filter_map(|order| order.key.parse().ok()).collect();
-    let keys = orders.iter().map(|order| order.key.as_str()).filter(|key| key.contains('-')).collect();
+    let numbers = orders.iter().filter_map(|order| order.result.parse().ok()).collect();
+    let keys = orders.iter().map(|order| order.result.as_str()).filter(|key| key.contains('-')).collect();
     (numbers, keys)
 }
 
@@ -226,7 +225,7 @@ fn check(client: &mut Client, orders: &[Order], migrated: &mut Migrated) -> Resu
     for (table, column, _) in REFERENCES {
         let old =
             format!("{}_old{}", column.trim_end_matches('"'), if column.ends_with('"') { "\"" } else { "" });
-        migrated.wrong += number_of(
+        migrated.wrong += pg_test::number(
             client,
             &format!(
                 "SELECT count(*) FROM {table} AS c LEFT JOIN shop.orders AS o ON o.id_old = c.{old}
@@ -302,7 +301,8 @@ mod tests {
 
     #[test]
     fn numbers_and_keys_are_told_apart() {
-        let order = |key: &str| Order { key: key.to_owned(), due: Instant::now(), latency: Duration::ZERO };
+        let order =
+            |key: &str| Order { result: key.to_owned(), due: Instant::now(), latency: Duration::ZERO };
         let orders = [order("17"), order("01a1fe03-1f6f-7f58-8000-001972862f33")];
         let (numbers, keys) = told(&orders);
         assert_eq!((numbers, keys), (vec![17], vec!["01a1fe03-1f6f-7f58-8000-001972862f33"]));

@@ -6,7 +6,6 @@ mod migration;
 mod pair;
 mod shoppers;
 mod summary;
-mod table;
 mod verdict;
 mod writers;
 
@@ -15,17 +14,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use pg_test::{Extension, InstallTree, PgConfig, Run, Server};
 
-use crate::cargo::{self, Build};
-use crate::step::Step;
 use pair::{DATABASE, Pair};
 use summary::Summary;
-use table::number;
+use xtask::cargo::{self, Build};
+use xtask::step::Step;
+use xtask::table::{self, number};
 
 /// Builds the extension and tells the story. Returns whether all of it held.
-///
-/// # Errors
-///
-/// When a server or a statement fails.
 pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
     let started = Instant::now();
     let library = cargo::build_extension(pg, Build::Release)?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::collisions::Losses;
 use super::derived_keys::DerivedKeys;
 use super::migration::{Migrated, milliseconds};
-use super::table::number;
 use super::verdict::Verdict;
 use super::writers::Written;
+use xtask::table::number;
 
 /// Everything that was measured.
 pub struct Summary {
@@ -44,46 +44,31 @@ impl Summary {
 
     /// Prints it.
     pub fn print(&self) {
-        let (losses, verdict, keys) = (&self.losses, &self.verdict, &self.keys);
+        let Self { losses, written, verdict, keys, migrated, .. } = self;
+        let [gone, absent, children] = [losses.gone, losses.never_arrived, losses.misattached].map(number);
+        let reported = number(losses.reported);
         println!(
-            "    before   {} acknowledged rows gone from their own node, {} not on the other, {} children of a wrong",
-            number(losses.gone),
-            number(losses.never_arrived),
-            number(losses.misattached)
+            "    before   {gone} acknowledged rows gone from their own node, {absent} not on the other, {children} children of a wrong
+             order, {reported} conflicts and errors"
         );
-        println!("             order, {} conflicts and errors", number_of(losses.reported));
+        let [rows, rate, missing] = [written.rows(), written.rows_per_second(), verdict.missing].map(number);
+        let (took, conflicts) = (written.took.as_secs_f64(), number(verdict.conflicts));
         println!(
-            "    after    {} rows acknowledged by both nodes within {:.1} s ({}/s): {} missing, {} conflicts,",
-            number(self.written.rows()),
-            self.written.took.as_secs_f64(),
-            number(self.written.rows_per_second()),
-            number(verdict.missing),
-            number_of(verdict.conflicts)
-        );
-        println!(
-            "             {} keys of the wrong class; {} tables with {} rows, {} of them different",
+            "    after    {rows} rows acknowledged by both nodes within {took:.1} s ({rate}/s): {missing} missing, {conflicts} conflicts,
+             {} keys of the wrong class; {} tables with {} rows, {} of them different",
             verdict.out_of_class,
             verdict.tables,
             number(verdict.rows),
             verdict.different
         );
+        let same = if keys.same { "all the same" } else { "NOT THE SAME" };
+        let (orders, inversions) = (number(keys.orders), keys.inversions);
+        println!("    keys     {orders} derived on each node, {same}, {inversions} out of order");
+        let [rows, placed] = [migrated.rows, migrated.placed].map(number);
+        let (took, lost, wrong) = (migrated.took.as_secs_f64(), migrated.lost, migrated.wrong);
         println!(
-            "    keys     {} derived on each node, {}, {} out of order",
-            number(keys.orders),
-            if keys.same { "all the same" } else { "NOT THE SAME" },
-            keys.inversions
-        );
-        let migrated = &self.migrated;
-        println!(
-            "    moved    {} rows to UUIDv7 in {:.1} s, beside {} orders placed: {} lost, {} wrong; tables",
-            number(migrated.rows),
-            migrated.took.as_secs_f64(),
-            number(migrated.placed),
-            migrated.lost,
-            migrated.wrong
-        );
-        println!(
-            "             locked for {:.1} ms at the cut-over, longest wait of an order {}",
+            "    moved    {rows} rows to UUIDv7 in {took:.1} s, next to {placed} orders placed: {lost} lost, {wrong} wrong; tables
+             locked for {:.1} ms at the cut-over, longest wait of an order {}",
             migrated.locked_ms,
             milliseconds(migrated.stall)
         );
@@ -92,8 +77,4 @@ impl Summary {
             println!("    {} {claim}", if holds { "[held]  " } else { "[FAILED]" });
         }
     }
-}
-
-fn number_of(value: u64) -> String {
-    number(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -6,8 +6,8 @@ use anyhow::Result;
 use pg_test::{Acknowledged, contents};
 
 use super::pair::{DATABASE, MAKERS, Pair};
-use super::table::{self, number};
 use super::writers::{KEYS, Written};
+use xtask::table::{self, number};
 
 /// What was found on both sides.
 #[derive(Default)]
@@ -129,7 +129,7 @@ fn compare_tables(pair: &Pair, told: &[Acknowledged; 2], verdict: &mut Verdict) 
             |side: Option<&pg_test::Contents>| side.map_or_else(|| "-".to_owned(), |side| number(side.rows));
         rows.push(vec![
             name.clone(),
-            number(told.iter().map(|told| told.rows(name)).sum()),
+            number(told.iter().map(|told| told.rows(name)).sum::<i64>()),
             number(missing[0]),
             number(missing[1]),
             count(first),

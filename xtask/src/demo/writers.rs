@@ -1,9 +1,9 @@
 //! After: writers on both sides at once, through plain INSERTs.
 
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
+use pg_test::load::{self, AtOnce};
 use pg_test::{Acknowledged, Insert};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -57,51 +57,25 @@ impl Written {
     }
 }
 
-/// What one connection has written, and when.
+/// What one connection has written.
 struct Share {
     node: usize,
     told: Acknowledged,
     refused: u64,
-    started: Instant,
-    ended: Instant,
 }
 
 /// Writes on both sides at once, and returns what was acknowledged.
 pub fn run(pair: &Pair) -> Result<Written> {
-    // All are connected and prepared before the first one writes.
-    let barrier = Barrier::new(2 * CONNECTIONS);
-    let shares: Vec<Result<Share>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2 * CONNECTIONS)
-            .map(|number| {
-                let (node, barrier) = (number % 2, &barrier);
-                scope.spawn(move || {
-                    let writer = pair.servers[node].connect(DATABASE).and_then(Writer::prepare);
-                    barrier.wait();
-                    writer?.write(node)
-                })
-            })
-            .collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a writer panicked")))).collect()
-    });
-    let shares = shares.into_iter().collect::<Result<Vec<_>>>()?;
-    let nothing = "there are writers";
-    let started = shares.iter().map(|share| share.started);
-    let (first_start, last_start) =
-        (started.clone().min().context(nothing)?, started.max().context(nothing)?);
-    let ended = shares.iter().map(|share| share.ended);
-    let (first_end, last_end) = (ended.clone().min().context(nothing)?, ended.max().context(nothing)?);
+    let prepare = |node: usize| Ok((node, Writer::prepare(pair.servers[node].connect(DATABASE)?)?));
+    let nodes = (0..2 * CONNECTIONS).map(|number| number % 2).collect();
+    let AtOnce { results, took, together } =
+        load::at_once(nodes, prepare, |(node, writer)| writer.write(node))?;
     let (mut told, mut refused) = ([Acknowledged::default(), Acknowledged::default()], 0);
-    for share in shares {
+    for share in results {
         refused += share.refused;
         told[share.node].merge(share.told);
     }
-    Ok(Written {
-        told,
-        refused,
-        took: last_end.saturating_duration_since(first_start),
-        together: first_end.saturating_duration_since(last_start),
-    })
+    Ok(Written { told, refused, took, together })
 }
 
 /// One connection with its statements.
@@ -161,7 +135,7 @@ impl Writer {
 
     /// In each transaction a customer, an order with what belongs to it, and a row of every other table.
     fn write(mut self, node: usize) -> Result<Share> {
-        let (maker, started) = (MAKERS[node], Instant::now());
+        let maker = MAKERS[node];
         let (mut told, mut refused) = (Acknowledged::default(), 0);
         for _ in 0..TRANSACTIONS {
             match self.write_once(maker) {
@@ -171,7 +145,7 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Share { node, told, refused, started, ended: Instant::now() })
+        Ok(Share { node, told, refused })
     }
 
     /// One transaction: a customer, an order with what belongs to it, and a row of every other table.

@@ -4,18 +4,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use pg_test::{BESIDE_VARIABLE, Beside, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, PgConfig, SKIPPED_VARIABLE};
+use pg_test::{
+    CONTAINERS_VARIABLE, Container, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, PgConfig, SKIPPED_VARIABLE,
+};
 
 use super::tally::Tally;
-use crate::step::Step;
-use crate::{beside, cargo};
+use xtask::step::Step;
+use xtask::{cargo, container};
 
 /// Tests of the crates that need no server.
 pub fn unit(filter: Option<&str>, tally: &mut Tally) {
     run("the pure crate", &["--package", "keyspace"], &[], filter, tally);
-    let harness =
-        ["--package", "pg_test", "--package", "xtask", "--package", "xtask_schema", "--lib", "--bins"];
-    run("harness and xtask", &harness, &[], filter, tally);
+    let packages = ["pg_test", "xtask", "xtask_schema", "bench"];
+    let harness: Vec<&str> = packages.iter().flat_map(|name| ["--package", name]).collect();
+    run("harness, xtask and bench", &[&harness[..], &["--lib", "--bins"]].concat(), &[], filter, tally);
 }
 
 /// Tests on clusters, which find PostgreSQL and the library by the environment.
@@ -23,13 +25,13 @@ pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut 
     let skipped = cargo::target_directory().join("test-skipped");
     // What the last run skipped.
     let _ = std::fs::remove_file(&skipped);
-    let beside: Vec<String> = beside::built().iter().map(Beside::line).collect();
-    let beside = beside.join("\n");
+    let containers: Vec<String> = container::built().iter().map(Container::line).collect();
+    let containers = containers.join("\n");
     let environment = [
         (PG_CONFIG_VARIABLE, pg.path()),
         (LIBRARY_VARIABLE, library),
         (SKIPPED_VARIABLE, &skipped),
-        (BESIDE_VARIABLE, Path::new(&beside)),
+        (CONTAINERS_VARIABLE, Path::new(&containers)),
     ];
     run("clusters", &["--package", "pg_test", "--test", "*"], &environment, filter, tally);
     for line in std::fs::read_to_string(&skipped).unwrap_or_default().lines() {

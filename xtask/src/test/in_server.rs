@@ -5,9 +5,9 @@ use pg_test::{Extension, InstallTree, PgConfig, Run, Server};
 use postgres::Client;
 
 use super::tally::Tally;
-use crate::cargo::{self, Build};
 use crate::schema;
-use crate::step::Step;
+use xtask::cargo::{self, Build};
+use xtask::step::Step;
 
 /// Builds the library with the tests in it, and calls each in a transaction of its own that is rolled back.
 pub fn run(pg: &PgConfig, filter: Option<&str>, tally: &mut Tally) -> Result<()> {

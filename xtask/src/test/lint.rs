@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use pg_test::PgConfig;
 
 use super::tally::Tally;
-use crate::{cargo, notices};
+use xtask::cargo;
+
+use crate::notices;
 
 /// Checks format and lints, where the toolchain has the components.
 pub fn run(pg: &PgConfig, tally: &mut Tally) {
@@ -13,27 +15,19 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
     format.args(["fmt", "--all", "--check"]);
     check("fmt", "Checking the format", format, tally);
 
-    let mut plain = cargo::command_for_extension("clippy");
-    plain.args(["--all-targets", "--package", "keyspace", "--package", "pg_test"]);
-    plain.args(["--package", "xtask", "--package", "xtask_schema", "--", "--deny", "warnings"]);
-    check("clippy", "Checking the crates with clippy", plain, tally);
-
-    let mut extension = cargo::command_for_extension("clippy");
-    extension
-        .args(["--release", "--lib", "--package", "pg_keyspace", "--no-default-features", "--features"])
-        .arg(format!("{} pg_test", pg.feature()))
-        .args(["--", "--deny", "warnings"])
-        .env("PGRX_PG_CONFIG_PATH", pg.path());
-    check("clippy", "Checking the extension with clippy", extension, tally);
-
-    let mut rivals = cargo::command_for_extension("clippy");
-    rivals
-        .args(["--release", "--lib", "--package", "keyspace_rivals", "--features"])
-        .arg(pg.feature())
-        .args(["--", "--deny", "warnings"])
-        .env("PGRX_PG_CONFIG_PATH", pg.path());
-    check("clippy", "Checking what keys are measured against with clippy", rivals, tally);
-
+    let crates = ["--all-targets", "--package", "keyspace", "--package", "pg_test", "--package", "bench"];
+    let crates = [&crates[..], &["--package", "xtask", "--package", "xtask_schema"]].concat();
+    let (library, feature) = (["--release", "--lib", "--no-default-features", "--package"], pg.feature());
+    let extension = format!("{feature} pg_test");
+    let extension = [&library[..], &["pg_keyspace", "--features", &extension]].concat();
+    let baseline = [&library[..], &["keyspace_baseline", "--features", &feature]].concat();
+    for (what, selection) in
+        [("the crates", crates), ("the extension", extension), ("what keys are measured against", baseline)]
+    {
+        let mut clippy = cargo::command_for_extension("clippy");
+        clippy.args(selection).args(["--", "--deny", "warnings"]).env("PGRX_PG_CONFIG_PATH", pg.path());
+        check("clippy", &format!("Checking {what} with clippy"), clippy, tally);
+    }
     dependencies(tally);
 }
 

@@ -14,10 +14,12 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use pg_test::{Extension, InstallTree, PgConfig, Run};
 
-use crate::cargo::{self, Build};
-use crate::prerequisites::{self, Options, Purpose};
-use crate::versions::{self, Place};
-use crate::{beside, schema};
+use xtask::cargo::{self, Build};
+use xtask::container;
+use xtask::prerequisites::{self, Options, Purpose};
+use xtask::versions::{self, Place};
+
+use crate::schema;
 use sql_files::Circumstances;
 pub use tally::Tally;
 
@@ -32,7 +34,7 @@ pub enum Kind {
     Schema,
     /// SQL files, by PostgreSQL's pg_regress
     Regress,
-    /// Sessions beside each other, by PostgreSQL's isolationtester
+    /// Several sessions at once, by PostgreSQL's isolationtester
     Isolation,
     /// Several servers, with replication between them
     Cluster,
@@ -66,14 +68,10 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
 /// Runs the tests on every version that is tested, one after the other, and says how many passed on each and in all.
 ///
 /// Returns whether all passed and at least one ran on each.
-///
-/// # Errors
-///
-/// When the tests could not be run at all.
 pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> Result<bool> {
     let (mut all, mut is_good) = (Tally::default(), true);
     let mut lines = String::new();
-    // What is here comes last: it is upgraded to what was built beside it.
+    // What is here comes last: it is upgraded to what was built in containers.
     let (mut versions, left_out) = versions::all(options);
     versions.sort_by_key(|major| matches!(versions::place(&options.of_version(*major)), Ok(Place::Here)));
     for major in versions {
@@ -101,15 +99,15 @@ fn run_version(options: &Options, major: u32, only: &[Kind], filter: Option<&str
             println!("{found}");
             Ok(found)
         }
-        Place::Beside(release) => {
+        Place::Container(release) => {
             // Below the target directory, which is found in there, too.
-            let path = cargo::target_directory().join(format!("beside-{major}")).join("tally");
+            let path = release.target().join("tally");
             if path.exists() {
                 std::fs::remove_file(&path).context("could not remove the counts of the last run")?;
             }
             let mut arguments = versions::arguments_for(major);
             arguments.extend(["--tally".into(), path.clone().into_os_string()]);
-            beside::run(options, release, arguments)?;
+            container::run(options, release, arguments)?;
             let counts = std::fs::read_to_string(&path).context("the tests could not be run")?;
             counts.parse()
         }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use pg_test::{InstallTree, Server};
 
 use super::tally::Tally;
-use crate::cargo;
-use crate::step::Step;
+use xtask::cargo;
+use xtask::step::Step;
 
 /// One kind of SQL tests.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ pub const REGRESS: Suite = Suite {
     title: "Running pg_regress",
 };
 
-/// Several sessions beside each other.
+/// Several sessions at once.
 pub const ISOLATION: Suite = Suite {
     directory: "isolation",
     tests: "specs",
@@ -48,7 +48,7 @@ pub struct Circumstances {
     title: &'static str,
     /// For the directory.
     name: &'static str,
-    settings: Vec<String>,
+    settings: &'static [&'static str],
     /// How the names of the tests begin that are run; all where there is none.
     tests: &'static [&'static str],
 }
@@ -56,33 +56,27 @@ pub struct Circumstances {
 impl Circumstances {
     /// As it comes.
     pub fn usual() -> Self {
-        Self { title: "", name: "usual", settings: Vec::new(), tests: &[] }
+        Self { title: "", name: "usual", settings: &[], tests: &[] }
     }
 
     /// What can run in a parallel worker does, plans are generic, and what row-level security would hide is an error.
     fn parallel(major: u32) -> Self {
-        let workers = if major < 16 { "force_parallel_mode" } else { "debug_parallel_query" };
-        let settings =
-            [&format!("{workers} = regress"), "plan_cache_mode = force_generic_plan", "row_security = off"];
-        Self {
-            title: " with parallel workers, generic plans and row_security off",
-            name: "parallel",
-            settings: settings.map(str::to_owned).to_vec(),
-            tests: &[],
-        }
+        let settings: &[&str] = if major < 16 {
+            &["force_parallel_mode = regress", "plan_cache_mode = force_generic_plan", "row_security = off"]
+        } else {
+            &["debug_parallel_query = regress", "plan_cache_mode = force_generic_plan", "row_security = off"]
+        };
+        let title = " with parallel workers, generic plans and row_security off";
+        Self { title, name: "parallel", settings, tests: &[] }
     }
 
     /// Every expression is compiled: for the functions that are called once a row.
     fn compiled() -> Self {
         // Without the passes that make it quick, which take a second for a statement.
         let settings =
-            ["jit = on", "jit_above_cost = 0", "jit_inline_above_cost = -1", "jit_optimize_above_cost = -1"];
-        Self {
-            title: " of keys with JIT",
-            name: "compiled",
-            settings: settings.map(str::to_owned).to_vec(),
-            tests: &["ulid", "uuidv7", "partitioned_nextval"],
-        }
+            &["jit = on", "jit_above_cost = 0", "jit_inline_above_cost = -1", "jit_optimize_above_cost = -1"];
+        let tests = &["ulid", "uuidv7", "partitioned_nextval"];
+        Self { title: " of keys with JIT", name: "compiled", settings, tests }
     }
 
     /// Whatever a backend remembers of the catalogs is forgotten whenever that could happen.
@@ -90,7 +84,7 @@ impl Circumstances {
         Self {
             title: " with caches discarded all the time",
             name: "forgetful",
-            settings: vec!["debug_discard_caches = 1".to_owned()],
+            settings: &["debug_discard_caches = 1"],
             // Of those that read the catalogs and remember, the ones that are done within minutes.
             tests: &[
                 "new_sequences",
@@ -150,8 +144,7 @@ pub fn run(
     }
     tree.run().make_directory(&format!("{directory}-files/results"))?;
     // Where ANALYZE reads meanwhile, old rows cannot go, and tables grow as they would not otherwise.
-    let settings: Vec<&str> =
-        ["autovacuum = off"].into_iter().chain(circumstances.settings.iter().map(String::as_str)).collect();
+    let settings: Vec<&str> = ["autovacuum = off"].iter().chain(circumstances.settings).copied().collect();
     install_stand_ins(tree, &source)?;
     let server = Server::start(tree, &directory, &settings)?;
     let output = tree

@@ -1,0 +1,58 @@
+//! How the memory of a backend develops while it works.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use pg_test::load::{self, Session};
+use xtask::backend::Backend;
+
+/// How often it is looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a backend held of its own at points of its work, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// After a tenth of the time, when it has what it needs for the work at all.
+    pub start: f64,
+    /// After half of the time.
+    pub middle: f64,
+    /// At the end.
+    pub end: f64,
+}
+
+/// Runs `work` and looks at the memory of `backend` meanwhile; `None` where the system does not report it.
+pub fn watch<T>(backend: Backend, work: impl FnOnce() -> Result<T>) -> Result<(T, Option<Memory>)> {
+    let watcher: Session<'_, u64> = Box::new(move |stop| {
+        let mut samples = Vec::new();
+        loop {
+            samples.extend(backend.own_memory());
+            if stop.wait(INTERVAL) {
+                samples.extend(backend.own_memory());
+                return Ok(samples);
+            }
+        }
+    });
+    let (samples, result) = load::alongside(vec![watcher], work)?;
+    Ok((result, Memory::of(&samples)))
+}
+
+impl Memory {
+    fn of(samples: &[u64]) -> Option<Self> {
+        let last = samples.len().checked_sub(1)?;
+        let at = |index: usize| samples.get(index).map(|bytes| *bytes as f64);
+        Some(Self { start: at(last / 10)?, middle: at(last / 2)?, end: at(last)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_middle_and_end_of_the_samples() {
+        let samples: Vec<u64> = (0..=20).collect();
+        assert_eq!(Memory::of(&samples), Some(Memory { start: 2.0, middle: 10.0, end: 20.0 }));
+        assert_eq!(Memory::of(&[7]), Some(Memory { start: 7.0, middle: 7.0, end: 7.0 }));
+        assert_eq!(Memory::of(&[]), None);
+    }
+}

@@ -1,0 +1,52 @@
+-- The set-up of many sequences, each in a transaction of its own.
+
+--! do
+DO $$ BEGIN
+    FOR i IN 1..:plain LOOP
+        EXECUTE format('CREATE SEQUENCE plain.s%s', i);
+        IF i % 1000 = 0 THEN COMMIT; END IF;
+    END LOOP;
+END $$;
+ANALYZE;
+
+--! run
+--! do
+CALL restore();
+VACUUM ANALYZE pg_class;
+VACUUM ANALYZE pg_sequence;
+VACUUM ANALYZE pg_depend;
+VACUUM ANALYZE keyspace_internal.interleaved_node;
+VACUUM ANALYZE keyspace_internal.interleaved_sequence;
+-- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
+VACUUM pg_statistic;
+CHECKPOINT;
+--! session
+--! time bare_loop
+DO $$
+DECLARE
+    s record;
+BEGIN
+    FOR s IN SELECT * FROM to_set_up LOOP
+        EXECUTE format('ALTER SEQUENCE %I.%I INCREMENT BY 2 START WITH 1 RESTART WITH 21', s.schema, s.name);
+        COMMIT;
+    END LOOP;
+END $$;
+--! check
+SELECT count(*) = :rows FROM pg_sequences WHERE increment_by = 2 AND schemaname IN ('filled', 'plain');
+
+--! run
+--! do
+CALL restore();
+VACUUM ANALYZE pg_class;
+VACUUM ANALYZE pg_sequence;
+VACUUM ANALYZE pg_depend;
+VACUUM ANALYZE keyspace_internal.interleaved_node;
+VACUUM ANALYZE keyspace_internal.interleaved_sequence;
+-- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
+VACUUM pg_statistic;
+CHECKPOINT;
+--! session
+--! time batches
+CALL setup_interleaved_sequences_in_batches(1, 2);
+--! check
+SELECT count(*) = :rows FROM pg_sequences WHERE increment_by = 2 AND schemaname IN ('filled', 'plain');

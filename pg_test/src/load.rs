@@ -1,0 +1,244 @@
+//! Sessions that load a server: all at the same moment, or at an even pace while something else is done.
+//!
+//! One generator for demo, benchmarks and tests, so that their figures compare. pgbench with a rate and a log would do for
+//! some of them. It does not for clients of two servers, for keys that are to be found again, nor where writing ends when
+//! something else does: it writes what is left of its log only at an end of its own.
+
+use std::sync::{Barrier, Condvar, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use postgres::Client;
+
+use crate::first_value;
+
+/// What sessions have done that began at the same moment.
+#[derive(Debug)]
+pub struct AtOnce<T> {
+    /// The result of each, in the order of their items.
+    pub results: Vec<T>,
+    /// From the beginning of the first to the end of the last.
+    pub took: Duration,
+    /// How long all of them were at work.
+    pub together: Duration,
+}
+
+/// Prepares a session for each item, lets all of them begin at the same moment, and waits for their ends.
+///
+/// # Errors
+///
+/// When there are none, or one cannot be prepared or fails at its work.
+pub fn at_once<I: Send, S, T: Send>(
+    items: Vec<I>,
+    prepare: impl Fn(I) -> Result<S> + Sync,
+    work: impl Fn(S) -> Result<T> + Sync,
+) -> Result<AtOnce<T>> {
+    let ready = Barrier::new(items.len());
+    let runs = std::thread::scope(|scope| {
+        let session = |item| {
+            let prepared = prepare(item);
+            // Also where it has failed: the others wait for it.
+            ready.wait();
+            let prepared = prepared?;
+            let began = Instant::now();
+            let result = work(prepared)?;
+            Ok((began, Instant::now(), result))
+        };
+        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || session(item))).collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<_>>| {
+            thread.join().map_err(|_| anyhow!("a session panicked"))?
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    let none = "there are no sessions";
+    let (began, ended) = (runs.iter().map(|run| run.0), runs.iter().map(|run| run.1));
+    let (first_began, last_began) = (began.clone().min().context(none)?, began.max().context(none)?);
+    let (first_ended, last_ended) = (ended.clone().min().context(none)?, ended.max().context(none)?);
+    Ok(AtOnce {
+        took: last_ended.saturating_duration_since(first_began),
+        together: first_ended.saturating_duration_since(last_began),
+        results: runs.into_iter().map(|(_, _, result)| result).collect(),
+    })
+}
+
+/// Tells sessions that they are to end.
+#[derive(Default)]
+pub struct Stop {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn set(&self) {
+        *self.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits, and no longer than until it is time to end. Returns whether it is.
+    pub fn wait(&self, time: Duration) -> bool {
+        let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
+        if time.is_zero() {
+            return *is_set;
+        }
+        let waited = self.changed.wait_timeout_while(is_set, time, |is_set| !*is_set);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// What a session does until it is told to stop.
+pub type Session<'a, T> = Box<dyn FnOnce(&Stop) -> Result<Vec<T>> + Send + 'a>;
+
+/// Does `work` while sessions are at theirs. Returns what all of them have come to, and what the work has.
+///
+/// # Errors
+///
+/// When a session or the work fails.
+pub fn alongside<T: Send, R>(
+    sessions: Vec<Session<'_, T>>,
+    work: impl FnOnce() -> Result<R>,
+) -> Result<(Vec<T>, R)> {
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        let threads: Vec<_> =
+            sessions.into_iter().map(|session| scope.spawn(move || session(stop))).collect();
+        let result = work();
+        stop.set();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| anyhow!("a session panicked"))??);
+        }
+        Ok((all, result?))
+    })
+}
+
+/// Something that was done at a pace.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<T> {
+    /// When it was due.
+    pub due: Instant,
+    /// How long it took from then on: what waits behind a stalled one counts, too.
+    pub latency: Duration,
+    /// What came of it.
+    pub result: T,
+}
+
+/// Does something at an even pace until it is told to stop; without an interval again and again. Of several sessions with
+/// the same interval each has its place in it, so that they do not all begin at the same moment.
+///
+/// # Errors
+///
+/// When a turn fails.
+pub fn paced<T>(
+    stop: &Stop,
+    interval: Duration,
+    (place, of): (u32, u32),
+    mut turn: impl FnMut() -> Result<T>,
+) -> Result<Vec<Turn<T>>> {
+    let mut turns = Vec::new();
+    let mut due = Instant::now() + interval * place / of;
+    while !stop.wait(due.saturating_duration_since(Instant::now())) {
+        if interval.is_zero() {
+            due = Instant::now();
+        }
+        let result = turn()?;
+        turns.push(Turn { due, latency: due.elapsed(), result });
+        due += interval;
+    }
+    Ok(turns)
+}
+
+/// Keeps transactions open: each begins with `statements`, stays open for some time, and after a rest comes the next.
+///
+/// # Errors
+///
+/// When a statement fails.
+pub fn keep_open(
+    stop: &Stop,
+    mut client: Client,
+    statements: &str,
+    open: Duration,
+    rest: Duration,
+) -> Result<()> {
+    while !stop.wait(Duration::ZERO) {
+        client.batch_execute(statements).with_context(|| format!("failed: {statements}"))?;
+        std::thread::sleep(open);
+        client.batch_execute("COMMIT").context("could not end a long transaction")?;
+        stop.wait(rest);
+    }
+    Ok(())
+}
+
+/// Inserts a row, and in the same transaction what refers to it: in `rest` `:key` stands for its key, which `insert`
+/// returns. All of it is text, so that a key may be of another type from one time to the next. Returns the key.
+///
+/// # Errors
+///
+/// When a statement fails, or returns no key.
+pub fn insert_with_children(client: &mut Client, insert: &str, rest: &str) -> Result<String> {
+    let key = first_value(client, &format!("BEGIN; {insert}"))?.context("a row has got no key")?;
+    let rest = format!("{}; COMMIT", rest.replace(":key", &key));
+    client.batch_execute(&rest).with_context(|| format!("failed: {rest}"))?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn sessions_begin_together_and_one_that_fails_keeps_nobody_waiting() {
+        let prepared = AtomicUsize::new(0);
+        let prepare = |item: usize| {
+            prepared.fetch_add(1, Ordering::SeqCst);
+            Ok(item)
+        };
+        let seen = at_once(vec![1, 2, 3], prepare, |item| {
+            std::thread::sleep(Duration::from_millis(10));
+            Ok((item, prepared.load(Ordering::SeqCst)))
+        });
+        let seen = seen.expect("all of them");
+        assert_eq!(seen.results, [(1, 3), (2, 3), (3, 3)]);
+        assert!(seen.took >= Duration::from_millis(10) && seen.took >= seen.together);
+        let failed =
+            at_once(vec![true, false], |is_good| if is_good { Ok(()) } else { Err(anyhow!("no")) }, Ok);
+        assert_eq!(failed.expect_err("an error").to_string(), "no");
+    }
+
+    #[test]
+    fn turns_that_wait_behind_a_stalled_one_count_from_when_they_were_due() {
+        let interval = Duration::from_millis(5);
+        let mut is_first = true;
+        let session: Session<'_, Turn<()>> = Box::new(move |stop| {
+            paced(stop, interval, (0, 1), || {
+                std::thread::sleep(if std::mem::take(&mut is_first) {
+                    10 * interval
+                } else {
+                    Duration::ZERO
+                });
+                Ok(())
+            })
+        });
+        let (turns, ()) = alongside(vec![session], || {
+            std::thread::sleep(20 * interval);
+            Ok(())
+        })
+        .expect("turns");
+        assert!(turns.len() > 5, "{}", turns.len());
+        assert!(turns.windows(2).all(|pair| pair[1].due - pair[0].due == interval));
+        assert!(turns[0].latency >= 10 * interval && turns[1].latency >= 8 * interval);
+    }
+
+    #[test]
+    fn work_that_fails_ends_the_sessions() {
+        let session: Session<'_, Turn<()>> =
+            Box::new(|stop| paced(stop, Duration::from_secs(60), (1, 2), || Ok(())));
+        let failed: Result<(_, ())> = alongside(vec![session], || Err(anyhow!("no")));
+        assert_eq!(failed.expect_err("an error").to_string(), "no");
+    }
+}

@@ -1,0 +1,434 @@
+//! A version of PostgreSQL that this machine's packages do not have, in a container: a small Debian that has it.
+//!
+//! Its directory is made once and kept among the user's caches. Commands are run in it by bwrap, with this checkout and
+//! its toolchain in their usual places: nothing of this machine is changed, and what is mounted for a command is gone
+//! with it, however it ends.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::{getgid, getuid};
+use pg_test::Container;
+use xshell::{Shell, cmd};
+
+use crate::cargo;
+use crate::prerequisites::{self, Options, is_there};
+use crate::step::Step;
+
+/// A release of Debian, and the PostgreSQL that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The major version of PostgreSQL.
+    pub major: u32,
+    /// Debian's name of the release.
+    codename: &'static str,
+    /// Whether the release itself lacks the server, and Debian's experimental has it.
+    is_experimental: bool,
+}
+
+const RELEASES: [Release; 4] = [
+    Release { major: 15, codename: "bookworm", is_experimental: false },
+    Release { major: 17, codename: "trixie", is_experimental: false },
+    Release { major: 18, codename: "forky", is_experimental: false },
+    Release { major: 19, codename: "sid", is_experimental: true },
+];
+
+/// Makes the container's system.
+const SETUP: &str = include_str!("container_setup.sh");
+
+/// The keys that Debian signs its releases with.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Where Debian is to be had, where this machine's apt has it from nowhere.
+const MIRROR: &str = "http://deb.debian.org/debian";
+
+/// Which packages a system was completed with; written by the set-up.
+const COMPLETED: &str = "etc/pg_keyspace-packages";
+
+/// How much of a log is shown after a failure.
+const SHOWN_LINES: usize = 30;
+
+impl Release {
+    /// The release that has a version of PostgreSQL.
+    pub fn with(major: u32) -> Option<Self> {
+        RELEASES.into_iter().find(|release| release.major == major)
+    }
+
+    /// What is installed on top of the smallest Debian there is.
+    fn packages(self) -> Vec<String> {
+        // The headers of servers up to 17 include those of ICU, and do not bring them along.
+        let tools = ["clang", "gcc", "git", "libc6-dev", "libclang-dev", "libicu-dev"];
+        let server: &[&str] = if self.is_experimental {
+            &[
+                "postgresql-NN/experimental",
+                "postgresql-client-NN/experimental",
+                "postgresql-server-dev-NN/experimental",
+                "libpq5/experimental",
+                "libpq-dev/experimental",
+            ]
+        } else {
+            &[
+                "postgresql-NN",
+                "postgresql-NN-partman",
+                "postgresql-NN-pglogical",
+                "postgresql-NN-plpgsql-check",
+                "postgresql-server-dev-NN",
+            ]
+        };
+        tools.iter().chain(server).map(|name| name.replace("NN", &self.major.to_string())).collect()
+    }
+
+    /// The directory that is the container's root.
+    fn root(self) -> Result<PathBuf> {
+        let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let usual = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let caches = named.or_else(usual).context("neither XDG_CACHE_HOME nor HOME is set")?;
+        Ok(caches.join(format!("pg_keyspace/postgresql-{}", self.major)))
+    }
+
+    /// Where cargo builds in there: another system has another libc.
+    pub fn target(self) -> PathBuf {
+        cargo::target_directory().join(format!("container-{}", self.major))
+    }
+
+    /// Whether the system is there, with its packages.
+    fn is_complete(self) -> Result<bool> {
+        let found = std::fs::read_to_string(self.root()?.join(COMPLETED));
+        Ok(found.is_ok_and(|found| found == self.packages().join("\n")))
+    }
+
+    fn advice(self) -> String {
+        let major = self.major;
+        format!(
+            "install postgresql-server-dev-{major} from the PostgreSQL project's own packages \
+             (https://apt.postgresql.org) yourself, or name it by --pg-config PATH"
+        )
+    }
+}
+
+/// Whether the packages of this machine have a version of PostgreSQL.
+pub fn is_offered_here(major: u32) -> bool {
+    let codename = os_release("VERSION_CODENAME");
+    // A fresh machine knows no packages before it has read the lists.
+    let by_release = os_release("ID").as_deref() == Some("debian")
+        && Release::with(major).map(|r| r.codename) == codename.as_deref();
+    by_release
+        || read("apt-cache", &["policy", &format!("postgresql-{major}")]).is_ok_and(|it| has_candidate(&it))
+}
+
+fn has_candidate(policy: &str) -> bool {
+    let candidate = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "));
+    candidate.is_some_and(|version| version != "(none)")
+}
+
+fn os_release(field: &str) -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix('='))?;
+    Some(value.trim_matches('"').to_owned())
+}
+
+/// The containers that are there with the extension built in them from the sources as they are.
+pub fn built() -> Vec<Container> {
+    let found = RELEASES.into_iter().filter_map(|release| {
+        let library = release.target().join("release/libpg_keyspace.so");
+        let is_ready = release.is_complete().ok()? && modified(&library)? >= newest_source()?;
+        let container = Container { major: release.major, root: release.root().ok()?, library };
+        is_ready.then_some(container)
+    });
+    found.collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+/// When what the library is made of was last changed.
+fn newest_source() -> Option<SystemTime> {
+    let top = cargo::workspace_root();
+    let mut waiting = ["src", "crates/keyspace/src", "sql"].map(|path| top.join(path)).to_vec();
+    let mut newest = modified(&top.join("Cargo.lock"))?;
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(directory).ok()?.flatten() {
+            if entry.path().is_dir() {
+                waiting.push(entry.path())
+            } else {
+                newest = newest.max(modified(&entry.path())?)
+            }
+        }
+    }
+    Some(newest)
+}
+
+/// Runs `cargo xtask` with these arguments in the container of a release, which is made where there is none.
+///
+/// Returns whether it succeeded.
+///
+/// # Errors
+///
+/// When the container is not there and cannot be made, or cannot be entered.
+pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Result<bool> {
+    ensure_made(options, release)?;
+    let root = release.root()?;
+    println!("Using Debian {} with PostgreSQL {} ({})", release.codename, release.major, root.display());
+    let sysroot = sysroot()?;
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
+    let cargo_home = cargo_home.context("neither CARGO_HOME nor HOME is set")?;
+    let (checkout, target) = (cargo::workspace_root(), release.target());
+    for directory in [&cargo_home, &target] {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("could not make {}", directory.display()))?;
+    }
+    let mut command = as_root("bwrap")?;
+    command.arg("--bind").arg(&root).arg("/").args(["--dev-bind", "/dev", "/dev", "--die-with-parent"]);
+    for directory in [Path::new("/proc"), Path::new("/sys"), &cargo_home, checkout, &target] {
+        command.arg("--bind").arg(directory).arg(directory);
+    }
+    command.arg("--ro-bind").arg(&sysroot).arg(&sysroot).arg("--chdir").arg(checkout);
+    // The names and certificates of the machine's network.
+    let mut files = vec!["/etc/hosts", "/etc/resolv.conf", "/etc/ssl/certs"];
+    let (user, group) = (getuid().to_string(), getgid().to_string());
+    if !getuid().is_root() {
+        // Programs of PostgreSQL want to know their user's name.
+        files.push("/etc/passwd");
+    }
+    for file in files {
+        command.args(["--ro-bind-try", file, file]);
+    }
+    command.arg("--clearenv");
+    for (name, value) in environment(&sysroot, &cargo_home, &target) {
+        command.arg("--setenv").arg(name).arg(value);
+    }
+    if !getuid().is_root() {
+        command.args(["setpriv", "--reuid", &user, "--regid", &group]);
+        command.args(["--clear-groups", "--pdeathsig", "TERM"]);
+    }
+    command.args(["cargo", "run", "--package", "xtask", "--"]).args(arguments);
+    let status = command.status().context("could not enter the container")?;
+    if let Some(signal) = status.signal() {
+        bail!("ended by signal {signal}");
+    }
+    Ok(status.success())
+}
+
+/// Where the toolchain is.
+fn sysroot() -> Result<PathBuf> {
+    let output =
+        Command::new("rustc").args(["--print", "sysroot"]).output().context("could not run rustc")?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !sysroot.join("bin/cargo").is_file() || sysroot == Path::new("/usr") {
+        bail!("a container needs a Rust toolchain that can be used from there, as rustup installs it");
+    }
+    Ok(sysroot)
+}
+
+/// The environment in there: what is the user's choice and does not name places of this machine.
+fn environment(sysroot: &Path, cargo_home: &Path, target: &Path) -> Vec<(OsString, OsString)> {
+    let mut path = sysroot.join("bin").into_os_string();
+    for directory in [cargo_home.join("bin").as_os_str(), "/usr/sbin:/usr/bin:/sbin:/bin".as_ref()] {
+        path.push(":");
+        path.push(directory);
+    }
+    let of_tools: [(OsString, OsString); 5] = [
+        ("PATH".into(), path),
+        ("CARGO_HOME".into(), cargo_home.into()),
+        ("CARGO_TARGET_DIR".into(), target.into()),
+        // Not the caller's: what programs leave there must not depend on the user who runs them.
+        ("HOME".into(), "/tmp".into()),
+        ("LC_ALL".into(), "C.UTF-8".into()),
+    ];
+    let of_user = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on));
+    of_tools.into_iter().chain(of_user).collect()
+}
+
+fn is_passed_on(name: &str) -> bool {
+    let of_cargo =
+        ["CARGO_BUILD_", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_TERM_", "CARGO_INCREMENTAL"];
+    let of_tests = ["PG_KEYSPACE_", "PROPTEST_"];
+    let of_programs = ["TERM", "NO_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+    of_cargo.iter().chain(&of_tests).any(|prefix| name.starts_with(prefix))
+        || of_programs.contains(&name)
+        || name.to_ascii_lowercase().ends_with("_proxy")
+}
+
+/// Makes the container of a release where it is not there or lacks packages.
+fn ensure_made(options: &Options, release: Release) -> Result<()> {
+    let root = release.root()?;
+    let caches = root.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(caches).with_context(|| format!("could not make {}", caches.display()))?;
+    // One at a time; the second one finds it made.
+    let lock = File::create(root.with_extension("lock")).context("could not write to the cache directory")?;
+    lock.lock().context("could not lock the cache directory")?;
+    let is_complete = release.is_complete()?;
+    check_means(options, release, is_complete)?;
+    if is_complete {
+        return Ok(());
+    }
+    println!("PostgreSQL {} is not on this machine and not among its packages.", release.major);
+    let question = format!(
+        "Set it up in {}? It takes some minutes, about 2 GB, and nothing else on this machine.",
+        root.display()
+    );
+    if !prerequisites::agrees(options, &question)? {
+        bail!("nothing was set up; {}", release.advice());
+    }
+    set_up(release, &root, &this_machines_mirror().unwrap_or_else(|| MIRROR.to_owned()))
+}
+
+/// Runs the script of the set-up with its output in a file, the end of which is shown when it fails.
+fn set_up(release: Release, root: &Path, mirror: &str) -> Result<()> {
+    let step =
+        Step::quiet(format!("Setting up Debian {} with PostgreSQL {}", release.codename, release.major));
+    let path = root.with_extension("log");
+    let log = File::create(&path).with_context(|| format!("could not write {}", path.display()))?;
+    let errors = log.try_clone().context("could not write the log")?;
+    let mut command = as_root("sh")?;
+    command.args(["-c", SETUP, "container_setup.sh"]).arg(root).args([release.codename, mirror, KEYRING]);
+    command.args(release.packages()).stdin(Stdio::piped()).stdout(log).stderr(errors);
+    let settings = acquiring(&read("apt-config", &["dump"])?);
+    let mut child = command.spawn().context("could not run the set-up")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(settings.as_bytes()).context("could not pass apt's settings on")?;
+    }
+    if !child.wait().context("could not wait for the set-up")?.success() {
+        step.done_with("FAILED");
+        let text = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+        bail!("{shown}\n(all of it is in {}); {}", path.display(), release.advice());
+    }
+    step.done();
+    Ok(())
+}
+
+/// The mirror of Debian that this machine's apt uses.
+fn this_machines_mirror() -> Option<String> {
+    let codename =
+        os_release("VERSION_CODENAME").filter(|_| os_release("ID").as_deref() == Some("debian"))?;
+    let format = "$(RELEASE) $(REPO_URI)";
+    let targets = read("apt-get", &["indextargets", "--format", format, "Created-By: Packages"]).ok()?;
+    mirror_in(&targets, &codename)
+}
+
+fn mirror_in(targets: &str, codename: &str) -> Option<String> {
+    let names = [codename, "stable", "oldstable", "testing", "unstable", "sid"];
+    let targets = targets.lines().filter_map(|line| line.split_once(' '));
+    let found = targets.filter(|(release, uri)| names.contains(release) && uri.starts_with("http"));
+    found.map(|(_, uri)| uri.to_owned()).next()
+}
+
+/// The settings about reaching archives, which hold in there, too, in the form in which they were dumped.
+fn acquiring(settings: &str) -> String {
+    let wanted =
+        ["Acquire::http", "Acquire::https", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv"];
+    let lines = settings.lines().filter(|line| wanted.iter().any(|prefix| line.starts_with(prefix)));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Installs what is missing to run a container, and to make it; fails early, and in words, where that is of no use.
+fn check_means(options: &Options, release: Release, is_made: bool) -> Result<()> {
+    let advice = release.advice();
+    ensure!(
+        cfg!(target_os = "linux") && is_there("apt-get"),
+        "a container can be set up on Debian and Ubuntu only; {advice}"
+    );
+    let mut missing = Vec::new();
+    if !is_there("bwrap") {
+        missing.push("bubblewrap".to_owned());
+    }
+    if !is_made && !is_there("debootstrap") && !Path::new("/usr/sbin/debootstrap").is_file() {
+        missing.push("debootstrap".to_owned());
+    }
+    if !is_made && !Path::new(KEYRING).is_file() {
+        missing.push("debian-archive-keyring".to_owned());
+    }
+    if !missing.is_empty() {
+        println!("Missing on this machine: {}", missing.join(", "));
+        prerequisites::install_packages(options, &advice, || missing)?;
+    }
+    let output = as_root("bwrap")?.args(["--dev-bind", "/", "/", "true"]).output();
+    let output = output.context("could not run bwrap")?;
+    ensure!(
+        output.status.success(),
+        "root may not mount here, as in many containers, which another one needs ({}); {advice}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+/// What a program says.
+fn read(program: &str, arguments: &[&str]) -> Result<String> {
+    let sh = Shell::new().context("there is no working directory")?;
+    Ok(cmd!(sh, "{program} {arguments...}").ignore_stderr().read()?)
+}
+
+/// A call of a program as root.
+fn as_root(program: &str) -> Result<Command> {
+    if getuid().is_root() {
+        return Ok(Command::new(program));
+    }
+    ensure!(is_there("sudo"), "neither root nor sudo is there, which a container needs");
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_without_a_candidate_is_not_offered() {
+        assert!(has_candidate("postgresql-15:\n  Installed: (none)\n  Candidate: 15.20-0+deb12u1\n"));
+        assert!(!has_candidate("postgresql-15:\n  Installed: (none)\n  Candidate: (none)\n"));
+        assert!(!has_candidate(""));
+    }
+
+    #[test]
+    fn what_names_places_of_this_machine_stays_outside() {
+        for name in ["CARGO_NET_OFFLINE", "https_proxy", "NO_PROXY", "PG_KEYSPACE_TEST_SEED", "TERM"] {
+            assert!(is_passed_on(name), "{name}");
+        }
+        for name in
+            ["PATH", "HOME", "CARGO_HOME", "CARGO_TARGET_DIR", "PG_CONFIG", "PGHOST", "TMPDIR", "RUSTFLAGS"]
+        {
+            assert!(!is_passed_on(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_mirror_is_that_of_the_release_itself() {
+        let targets = "bookworm-security http://a.example/debian-security/\n\
+                       nodistro https://b.example/node/\n\
+                       bookworm-updates http://c.example/debian/\n\
+                       bookworm http://d.example/debian/\n";
+        assert_eq!(mirror_in(targets, "bookworm").as_deref(), Some("http://d.example/debian/"));
+        assert_eq!(mirror_in(targets, "trixie"), None);
+        assert_eq!(mirror_in("stable file:/media/cdrom/\n", "trixie"), None, "not to be seen from in there");
+    }
+
+    #[test]
+    fn only_how_archives_are_reached_is_taken_over() {
+        let settings = "APT::Get::Show-Versions \"1\";\nAcquire::http::Proxy \"http://p:1/\";\nAcquire::Check-Date \"false\";\n\
+                        Acquire::GzipIndexes \"true\";\nDpkg::Post-Invoke:: \"x\";\n";
+        assert_eq!(
+            acquiring(settings),
+            "Acquire::http::Proxy \"http://p:1/\";\nAcquire::Check-Date \"false\";\n"
+        );
+    }
+
+    #[test]
+    fn packages_are_those_of_the_version() {
+        let packages = |major| Release::with(major).map(Release::packages).unwrap_or_default();
+        assert!(packages(17).contains(&"postgresql-17-pglogical".to_owned()));
+        assert!(packages(19).contains(&"postgresql-server-dev-19/experimental".to_owned()));
+        assert!(packages(16).is_empty(), "no release of Debian has it");
+    }
+}
