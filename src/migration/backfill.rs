@@ -22,6 +22,7 @@ use super::state::{self, Pace, TABLE};
 use crate::encoding::to_server;
 use crate::fault;
 use crate::server::as_owner::as_owner;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
 use crate::server::relation::relation_owner;
@@ -170,7 +171,7 @@ impl Backfill {
                 let position = self.position(runner)?;
                 let work = self.next(&position, pace.batch_pages, left, tries);
                 let (work, rows) =
-                    as_owner(owner, || self.fill(runner.function, work, !pace.pause.is_zero()))?;
+                    as_owner(owner, || self.fill(runner.extension, work, !pace.pause.is_zero()))?;
                 // SAFETY: the number of this transaction, or of the part of it that an error would undo.
                 Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
@@ -229,10 +230,10 @@ impl Backfill {
     }
 
     /// Does the work of a batch, and says what it has come to be and how many rows it was.
-    fn fill(&self, function: pg_sys::Oid, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
+    fn fill(&self, extension: Extension, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
-        let key_type = key_type(self.options.target, function);
+        let key_type = key_type(self.options.target, extension);
         let rows = |range, all, waits| {
             backfill_page::fill(&scope, table, range, Manner { all, waits, gives_way }, key_type)
         };
@@ -270,7 +271,7 @@ impl Backfill {
              LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true";
         let arguments = state::arguments(runner.relation, [self.table.into()]);
         let (known, file, pages, is_replicated) =
-            self.asked.select(&state::own(query), TABLE, runner.function, &arguments, |rows| {
+            self.asked.select(&state::own(query), TABLE, runner.extension, &arguments, |rows| {
                 let row = rows.first();
                 let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
                 let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
@@ -303,7 +304,7 @@ impl Backfill {
                      VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
                      SET file = EXCLUDED.file, page = 0, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL",
                     TABLE,
-                    runner.function,
+                    runner.extension,
                     runner.relation,
                     [self.table.into(), file.into(), pages.into()],
                 )?;
@@ -338,7 +339,7 @@ impl Backfill {
                 is_done.into(),
             ],
         );
-        self.saved.write(&state::own(&update), TABLE, runner.function, &arguments)?;
+        self.saved.write(&state::own(&update), TABLE, runner.extension, &arguments)?;
         Ok(())
     }
 

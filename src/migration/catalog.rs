@@ -41,13 +41,12 @@ fn plan(
     Ok(PLAN.with(|plan| *plan.get_or_init(|| new)))
 }
 
-/// Reads them. `references` are columns that no foreign key needs to say; `function` is the function of ours that runs.
+/// Reads them. `references` are columns that refer to a key without a foreign key.
 pub(super) fn facts(
-    function: pg_sys::Oid,
+    extension: Extension,
     keys: &[KeyOptions],
     references: &[Reference],
 ) -> Result<Facts, Failure> {
-    let extension = Extension::of(function)?;
     let internal_schema = extension.internal_schema()?;
     let roots: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
     let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();
@@ -92,7 +91,7 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
 
 /// The sequences behind keys that are not of the class of the node, each with its table. `function` is the function of
 /// ours that runs.
-pub(super) fn strays(function: pg_sys::Oid, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
+pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
     let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'UTF8') \
          FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
          JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = coalesce(k.attribute, ( \
@@ -101,7 +100,7 @@ pub(super) fn strays(function: pg_sys::Oid, keys: &[KeyOptions]) -> Result<Vec<(
          JOIN SCHEMA.interleaved_sequences_status() AS s ON format('%I.%I.%I', n.nspname, c.relname, a.attname) = ANY (s.fed_columns) \
          WHERE NOT s.in_order";
     // How sequences stand for the caller.
-    let query = query.replace("SCHEMA", &Extension::of(function)?.internal_schema_name()?);
+    let query = query.replace("SCHEMA", &extension.internal_schema_name()?);
     let query = to_server(&query);
     let relations: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
     let columns: Vec<Option<i16>> = keys.iter().map(|key| key.column).collect();

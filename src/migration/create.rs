@@ -17,7 +17,8 @@ use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::fault;
 use crate::keys::RawText;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 use crate::server::transaction::check_transaction;
@@ -47,31 +48,31 @@ fn key_migration_create(
     let relation = or_raise(required(migration, "migration")).oid();
     let key = KeyArguments { timestamp_column, salt, include_columns };
     let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
-    if let Err(failure) = create(running(fcinfo), relation, &arguments) {
+    if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         failure.raise();
     }
 }
 
-fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
+fn create(extension: Extension, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
     check_transaction(c"key_migration_create()")?;
     state::check_may_write()?;
     let options = arguments.options(relation)?;
-    refuse_migrated(function, relation)?;
-    let (facts, options) = fresh(function, options, &[])?;
+    refuse_migrated(extension, relation)?;
+    let (facts, options) = fresh(extension, options, &[])?;
     let plan = plan::plan(&facts, &options)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
     }
     let scope = Scope::new(&facts, &options)?;
     // Those of tables that were dropped are nobody's.
-    state::remove_dropped(function)?;
-    state::remove(function, relation)?;
+    state::remove_dropped(extension)?;
+    state::remove(extension, relation)?;
     state::write(
         "INSERT INTO {} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
                          batch_pages, pause, lock_timeout, retries) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '0', '100 ms', 50)",
         MIGRATION,
-        function,
+        extension,
         relation,
         [
             options.target.name().into(),
@@ -82,10 +83,10 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
         ],
     )?;
     for key in &scope.keys {
-        keep_key(function, relation, key)?;
+        keep_key(extension, relation, key)?;
     }
     for member in &scope.members {
-        keep(function, relation, &reference(member), &member.table_sql())?;
+        keep(extension, relation, &reference(member), &member.table_sql())?;
     }
     fault::point(|| "planned: stored".to_owned());
     Ok(())
@@ -95,9 +96,9 @@ fn create(function: pg_sys::Oid, relation: pg_sys::Oid, arguments: &Arguments<'_
 ///
 /// # Errors
 /// 55000 where it is.
-fn refuse_migrated(function: pg_sys::Oid, table: pg_sys::Oid) -> Result<(), Failure> {
-    let migration = state::migration_of(function, table)?;
-    if state::load(function, migration)?.is_some_and(|migration| !migration.is_finalized) {
+fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failure> {
+    let migration = state::migration_of(extension, table)?;
+    if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
         let message = format!("the key of table {} is being migrated already", relation_name(table));
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .hint("Go on with it, or CALL key_migration_rollback() first.");
@@ -119,7 +120,7 @@ fn reference(member: &Member<'_>) -> Reference {
 }
 
 /// Remembers a key.
-fn keep_key(function: pg_sys::Oid, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
+fn keep_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
     let include: Vec<ServerText> = key.options.include.iter().cloned().map(ServerText).collect();
     state::write(
         "INSERT INTO {} AS k (system_identifier, database, migration, relation, number, key_attribute, \
@@ -127,7 +128,7 @@ fn keep_key(function: pg_sys::Oid, migration: pg_sys::Oid, key: &Key<'_>) -> Spi
          SELECT $1, $2, $3, $4, COALESCE((SELECT max(o.number) FROM {} AS o WHERE {own} AND o.migration = $3), 0) + 1, \
                 $5, $6, $7, $8::name[]",
         KEY,
-        function,
+        extension,
         migration,
         [
             pg_sys::Oid::from(key.column.table.oid).into(),
@@ -142,7 +143,7 @@ fn keep_key(function: pg_sys::Oid, migration: pg_sys::Oid, key: &Key<'_>) -> Spi
 
 /// Remembers a column.
 fn keep(
-    function: pg_sys::Oid,
+    extension: Extension,
     migration: pg_sys::Oid,
     column: &Reference,
     table: &str,
@@ -151,7 +152,7 @@ fn keep(
     let other = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
                  AND c.relation OPERATOR(pg_catalog.=) $4";
     let arguments = state::arguments(migration, [table_oid.into()]);
-    let other = state::select(other, COLUMN, function, &arguments, |mut rows| {
+    let other = state::select(other, COLUMN, extension, &arguments, |mut rows| {
         rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
     })?;
     if let Some(other) = other {
@@ -170,7 +171,7 @@ fn keep(
          ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
          SET declared = EXCLUDED.declared WHERE c.declared IS DISTINCT FROM EXCLUDED.declared",
         COLUMN,
-        function,
+        extension,
         migration,
         [
             table_oid.into(),
@@ -198,32 +199,32 @@ fn key_migration_add_key(
     let relation = or_raise(required(migration, "migration")).oid();
     let table = or_raise(required(table_name, "table_name")).oid();
     let arguments = KeyArguments { timestamp_column, salt, include_columns };
-    if let Err(failure) = add_key(running(fcinfo), relation, table, &arguments) {
+    if let Err(failure) = add_key(or_raise(Extension::of_call(fcinfo)), relation, table, &arguments) {
         failure.raise();
     }
 }
 
 fn add_key(
-    function: pg_sys::Oid,
+    extension: Extension,
     relation: pg_sys::Oid,
     table: pg_sys::Oid,
     arguments: &KeyArguments<'_>,
 ) -> Result<(), Failure> {
-    let mut migration = to_be_added_to(c"key_migration_add_key()", function, relation)?;
-    refuse_migrated(function, table)?;
+    let mut migration = to_be_added_to(c"key_migration_add_key()", extension, relation)?;
+    refuse_migrated(extension, table)?;
     migration.options.keys.push(arguments.key(table)?);
-    let (facts, options) = fresh(function, migration.options, &migration.references)?;
+    let (facts, options) = fresh(extension, migration.options, &migration.references)?;
     let plan = plan::plan(&facts, &options)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
     }
     let scope = Scope::new(&facts, &options)?;
     for key in scope.keys.iter().filter(|key| key.column.table.oid == table.to_u32()) {
-        keep_key(function, migration.relation, key)?;
+        keep_key(extension, migration.relation, key)?;
     }
     for member in scope.members.iter().filter(|member| member.key == table.to_u32()) {
-        keep(function, migration.relation, &reference(member), &member.table_sql())?;
-        state::begin_again(function, migration.relation, pg_sys::Oid::from(member.table.oid))?;
+        keep(extension, migration.relation, &reference(member), &member.table_sql())?;
+        state::begin_again(extension, migration.relation, pg_sys::Oid::from(member.table.oid))?;
     }
     Ok(())
 }
@@ -234,12 +235,12 @@ fn add_key(
 /// 42501 for who may not keep state, 42704 where the table is not being migrated, 55000 after the cut-over.
 fn to_be_added_to(
     name: &'static std::ffi::CStr,
-    function: pg_sys::Oid,
+    extension: Extension,
     relation: pg_sys::Oid,
 ) -> Result<Migration, Failure> {
     check_transaction(name)?;
     state::check_may_write()?;
-    let migration = state::existing(function, state::migration_of(function, relation)?)?;
+    let migration = state::existing(extension, state::migration_of(extension, relation)?)?;
     if migration.options.cut_over {
         let message = "nothing can be added to a key migration after the cut-over";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -265,21 +266,21 @@ fn key_migration_add_reference(
     let relation = or_raise(required(migration, "migration")).oid();
     let table = or_raise(required(table_name, "table_name")).oid();
     let key = refers_to.map_or(relation, |table| table.oid());
-    let added =
-        names(columns, "columns").and_then(|names| add(running(fcinfo), relation, table, &names, key));
+    let added = names(columns, "columns")
+        .and_then(|names| add(or_raise(Extension::of_call(fcinfo)), relation, table, &names, key));
     if let Err(failure) = added {
         failure.raise();
     }
 }
 
 fn add(
-    function: pg_sys::Oid,
+    extension: Extension,
     relation: pg_sys::Oid,
     table: pg_sys::Oid,
     columns: &[String],
     key: pg_sys::Oid,
 ) -> Result<(), Failure> {
-    let mut migration = to_be_added_to(c"key_migration_add_reference()", function, relation)?;
+    let mut migration = to_be_added_to(c"key_migration_add_reference()", extension, relation)?;
     if !migration.options.keys.iter().any(|known| known.table == key.to_u32()) {
         let message = format!("the key of table {} is not part of the migration", relation_name(key));
         return Err(Error::new(SqlState::InvalidParameterValue, message)
@@ -308,15 +309,15 @@ fn add(
             added.push(reference);
         }
     }
-    let (facts, plan) = migration.plan(function)?;
+    let (facts, plan) = migration.plan(extension)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
     }
     for reference in &added {
         let table = facts.table(reference.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
-        keep(function, migration.relation, reference, &name)?;
-        state::begin_again(function, migration.relation, pg_sys::Oid::from(reference.table))?;
+        keep(extension, migration.relation, reference, &name)?;
+        state::begin_again(extension, migration.relation, pg_sys::Oid::from(reference.table))?;
     }
     Ok(())
 }
@@ -348,7 +349,7 @@ fn key_migration_set(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(required(migration, "migration")).oid();
-    let function = running(fcinfo);
+    let extension = or_raise(Extension::of_call(fcinfo));
     or_raise(check_range("batch_pages", batch_pages.map(i64::from), 1, 10_000, ""));
     or_raise(check_range("retries", retries.map(i64::from), 0, i64::from(i32::MAX), ""));
     let milliseconds =
@@ -357,15 +358,15 @@ fn key_migration_set(
     or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
         state::check_may_write()?;
-        let relation = state::migration_of(function, relation)?;
-        let _: Migration = state::existing(function, relation)?;
+        let relation = state::migration_of(extension, relation)?;
+        let _: Migration = state::existing(extension, relation)?;
         state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \
                            lock_timeout = COALESCE($6, lock_timeout), retries = COALESCE($7, retries), \
                            paused = COALESCE($8, paused) \
              WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
             MIGRATION,
-            function,
+            extension,
             relation,
             [batch_pages.into(), pause.into(), lock_timeout.into(), retries.into(), paused.into()],
         )?;

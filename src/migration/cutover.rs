@@ -11,6 +11,7 @@ use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
 use super::{catalog, verify};
 use crate::error::report;
 use crate::fault;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
 
@@ -19,14 +20,14 @@ use crate::server::relation::relation_name;
 /// # Errors
 /// 55000 before all values have been compared.
 pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: bool) -> Result<bool, Failure> {
-    let facts = migration.facts(runner.function)?;
+    let facts = migration.facts(runner.extension)?;
     check_verified(migration, &Scope::new(&facts, &migration.options)?)?;
     if runner.tries == 0 {
-        warn_of_strays(runner.function, migration, &facts)?;
+        warn_of_strays(runner.extension, migration, &facts)?;
     }
     let statement =
         "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
-    let (function, relation) = (runner.function, runner.relation);
+    let (extension, relation) = (runner.extension, runner.relation);
     let statements = |scope: &Scope<'_>| {
         // What was done since then may have made something necessary again.
         check_verified(migration, scope)?;
@@ -37,11 +38,11 @@ pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: boo
         // The names that the tables have now are those of the views.
         let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
                      WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
-        state::write(names, TABLE, function, relation, [])?;
+        state::write(names, TABLE, extension, relation, [])?;
         Ok(plain(cutover_view::cut_over(scope)))
     };
     run(runner, migration, "cut over", statements, |runner| {
-        state::write(statement, MIGRATION, runner.function, runner.relation, [])?;
+        state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;
         if !by_views {
             forget_views(runner)?;
         }
@@ -64,8 +65,8 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failur
 }
 
 /// Warns of numbers that are drawn from sequences which other nodes may draw from, too (trap M23).
-fn warn_of_strays(function: pg_sys::Oid, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
-    for (table, sequence) in catalog::strays(function, &migration.options.keys)? {
+fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
+    for (table, sequence) in catalog::strays(extension, &migration.options.keys)? {
         if let Some(table) = facts.table(table) {
             report(warnings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
         }
@@ -85,7 +86,7 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
             Ok(plain(if by_views { cutover_view::take_back(scope)? } else { cutover::take_back(scope) }))
         };
         return run(runner, migration, "take the cut-over back", statements, |runner| {
-            state::write(statement, MIGRATION, runner.function, runner.relation, [])?;
+            state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;
             forget_views(runner)
         });
     }
@@ -95,7 +96,7 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
         "roll back",
         |scope| Ok(plain(cutover::remove(scope))),
         |runner| {
-            state::remove(runner.function, runner.relation)?;
+            state::remove(runner.extension, runner.relation)?;
             Ok(())
         },
     )
@@ -106,9 +107,9 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
 /// # Errors
 /// 55000 where something does, or values do not fit.
 pub(super) fn check_end(runner: &Runner, migration: &Migration, keep_old_ids: bool) -> Result<(), Failure> {
-    let facts = migration.facts(runner.function)?;
+    let facts = migration.facts(runner.extension)?;
     check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_old_ids)?;
-    verify::check_end(runner.function, migration, keep_old_ids)
+    verify::check_end(runner.extension, migration, keep_old_ids)
 }
 
 /// Drops the old columns, or leaves them to themselves.
@@ -141,7 +142,7 @@ pub(super) fn finalize(
                 ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
             ] {
-                state::write(statement, table, runner.function, runner.relation, [])?;
+                state::write(statement, table, runner.extension, runner.relation, [])?;
             }
             Ok(())
         },
@@ -173,10 +174,10 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bo
 /// 22004, 22023 without the name of the table; 55000 before the cut-over.
 pub(super) fn check_confirmation(
     migration: &Migration,
-    function: pg_sys::Oid,
+    extension: Extension,
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
-    let [name, full_name] = names(migration, function)?;
+    let [name, full_name] = names(migration, extension)?;
     let hint = format!("The old columns and their ids are dropped: confirm => '{name}'.");
     match confirm {
         None => Err(crate::server::call::null("confirm").hint(hint).into()),
@@ -197,10 +198,10 @@ pub(super) fn check_confirmation(
 /// 55000 after a cut-over that was taken back, without the name of the table; 22023 for another name.
 pub(super) fn check_removal(
     migration: &Migration,
-    function: pg_sys::Oid,
+    extension: Extension,
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
-    let [name, full_name] = names(migration, function)?;
+    let [name, full_name] = names(migration, extension)?;
     match confirm {
         Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).into()),
         None if migration.was_cut_over && !migration.options.cut_over => {
@@ -216,8 +217,8 @@ pub(super) fn check_removal(
 }
 
 /// The name of the table that a migration goes by, alone and with its schema; under a view that of the view.
-fn names(migration: &Migration, function: pg_sys::Oid) -> Result<[String; 2], Failure> {
-    let facts = migration.facts(function)?;
+fn names(migration: &Migration, extension: Extension) -> Result<[String; 2], Failure> {
+    let facts = migration.facts(extension)?;
     let names = facts.table(migration.relation.to_u32()).map(|root| {
         let view = migration.options.views.iter().find(|view| view.0 == root.oid);
         let name = view.map_or(&root.name, |view| &view.1);
@@ -233,7 +234,7 @@ fn wrong_name(name: &str, given: &str) -> Error {
 /// Forgets that there are views.
 fn forget_views(runner: &Runner) -> Result<(), Failure> {
     let statement = "UPDATE {} SET view_name = NULL WHERE {own} AND migration = $3 AND view_name IS NOT NULL";
-    state::write(statement, TABLE, runner.function, runner.relation, [])?;
+    state::write(statement, TABLE, runner.extension, runner.relation, [])?;
     Ok(())
 }
 
@@ -250,16 +251,16 @@ fn run(
     statements: impl FnOnce(&Scope<'_>) -> Result<Vec<Statement>, Failure>,
     store: impl FnOnce(&Runner) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
-    let facts = migration.facts(runner.function)?;
+    let facts = migration.facts(runner.extension)?;
     let scope = Scope::new(&facts, &migration.options)?;
     let relations: Vec<(pg_sys::Oid, Lock)> = cutover::lock_order(&scope)
         .into_iter()
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
-    let function = runner.function;
+    let extension = runner.extension;
     let look_again = || {
         lock_indexes(&relations);
-        let facts = migration.facts(function)?;
+        let facts = migration.facts(extension)?;
         let scope = Scope::new(&facts, &migration.options)?;
         // A table that has come to refer to one of these is to be locked, too.
         let mut tables = cutover::lock_order(&scope).into_iter().map(pg_sys::Oid::from);

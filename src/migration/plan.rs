@@ -16,25 +16,26 @@ use super::state::{self, Migration};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::keys::RawText;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::Timeout;
 use crate::server::settings;
 
 /// The facts for keys that are not migrated yet, whose salts become those that are usual.
 pub(super) fn fresh(
-    function: pg_sys::Oid,
+    extension: Extension,
     mut options: Options,
     references: &[Reference],
 ) -> Result<(Facts, Options), Failure> {
-    let mut facts = catalog::facts(function, &options.keys, references)?;
+    let mut facts = catalog::facts(extension, &options.keys, references)?;
     for key in options.keys.iter_mut().filter(|key| key.salt.is_empty()) {
         if let Some(table) = facts.table(key.table) {
             key.salt = format!("{}.{}", table.schema, table.name);
         }
     }
     facts.key_ranges = catalog::key_ranges(&facts, &options);
-    facts.strays = catalog::strays(function, &options.keys)?;
+    facts.strays = catalog::strays(extension, &options.keys)?;
     Ok((facts, options))
 }
 
@@ -73,30 +74,30 @@ fn key_migration_plan(
     let relation = or_raise(required(migration, "migration")).oid();
     let key = KeyArguments { timestamp_column, salt, include_columns };
     let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
-    match read(running(fcinfo), relation, &arguments) {
+    match read(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         Ok((_, plan)) => rows(plan),
         Err(failure) => failure.raise(),
     }
 }
 
 fn read(
-    function: pg_sys::Oid,
+    extension: Extension,
     relation: pg_sys::Oid,
     arguments: &Arguments<'_>,
 ) -> Result<(Facts, Plan), Failure> {
     let options = arguments.options(relation)?;
-    match state::load(function, state::migration_of(function, relation)?)?
+    match state::load(extension, state::migration_of(extension, relation)?)?
         .filter(|migration| !migration.is_finalized)
     {
         Some(migration) => {
-            let mut facts = migration.facts(function)?;
-            facts.strays = catalog::strays(function, &migration.options.keys)?;
+            let mut facts = migration.facts(extension)?;
+            facts.strays = catalog::strays(extension, &migration.options.keys)?;
             catalog::count_violations(&mut facts, &migration.options);
             let plan = plan::plan(&facts, &migration.options)?;
             Ok((facts, plan))
         }
         None => {
-            let (mut facts, options) = fresh(function, options, &[])?;
+            let (mut facts, options) = fresh(extension, options, &[])?;
             catalog::count_violations(&mut facts, &options);
             let plan = plan::plan(&facts, &options)?;
             Ok((facts, plan))
@@ -169,10 +170,10 @@ fn key_migration_statements(
 > {
     let relation = or_raise(required(migration, "migration")).oid();
     let through = or_raise(required(through, "through").and_then(Phase::parse_through));
-    let function = running(fcinfo);
-    let relation = state::migration_of(function, relation);
-    let left = relation.and_then(|relation| state::existing(function, relation)).and_then(|migration| {
-        let (facts, plan) = migration.plan(function)?;
+    let extension = or_raise(Extension::of_call(fcinfo));
+    let relation = state::migration_of(extension, relation);
+    let left = relation.and_then(|relation| state::existing(extension, relation)).and_then(|migration| {
+        let (facts, plan) = migration.plan(extension)?;
         Ok(statements(&migration, &facts, &plan, through))
     });
     match left {
@@ -249,7 +250,7 @@ fn parts(
 /// 42704 where the table is not being migrated, 55P03 where a table is locked.
 #[pg_extern(sql = false)]
 fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
-    match phase_of(migration, running(fcinfo)) {
+    match phase_of(migration, or_raise(Extension::of_call(fcinfo))) {
         Ok(phase) => phase.name(),
         Err(failure) => failure.raise(),
     }
@@ -265,8 +266,9 @@ fn key_migration_phase_at_once(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Option<&'static str> {
     let timeout = Timeout::SHORTEST.setting();
-    let phase =
-        settings::with(&[(c"lock_timeout", timeout.as_c_str())], || phase_of(migration, running(fcinfo)));
+    let phase = settings::with(&[(c"lock_timeout", timeout.as_c_str())], || {
+        phase_of(migration, or_raise(Extension::of_call(fcinfo)))
+    });
     match phase {
         Ok(phase) => Some(phase.name()),
         Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => None,
@@ -274,12 +276,12 @@ fn key_migration_phase_at_once(
     }
 }
 
-fn phase_of(migration: pg_sys::Oid, function: pg_sys::Oid) -> Result<Phase, Failure> {
-    let relation = state::migration_of(function, migration)?;
-    match state::load(function, relation)? {
+fn phase_of(migration: pg_sys::Oid, extension: Extension) -> Result<Phase, Failure> {
+    let relation = state::migration_of(extension, migration)?;
+    match state::load(extension, relation)? {
         Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
-        Some(migration) => Ok(phase(&migration, &migration.plan(function)?.1)),
-        None => state::existing(function, migration).map(|_| Phase::Planned),
+        Some(migration) => Ok(phase(&migration, &migration.plan(extension)?.1)),
+        None => state::existing(extension, migration).map(|_| Phase::Planned),
     }
 }
 

@@ -20,7 +20,8 @@ use crate::encoding::to_server;
 use crate::error::{or_raise, raise, report};
 use crate::fault;
 use crate::server::across_transactions::AcrossTransactions;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
 use crate::server::relation::relation_name;
@@ -69,8 +70,8 @@ static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
 ///
 /// # Errors
 /// 55006 where another session has it.
-fn lock(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
-    WorkLock::new(MIGRATION.oid(function)?, relation).take_for_session().ok_or_else(|| {
+fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
+    WorkLock::new(MIGRATION.oid(extension)?, relation).take_for_session().ok_or_else(|| {
         let message = format!("another session is at the key migration of table {}", relation_name(relation));
         Error::new(SqlState::ObjectInUse, message)
             .hint("Wait until it has ended; key_migration_progress shows its process.")
@@ -108,7 +109,7 @@ fn key_migration_begin_advance(
             _ => Ok(Task::Advance { through, max_pages }),
         }
     };
-    begin_task(migration, running(fcinfo), task, None);
+    begin_task(migration, or_raise(Extension::of_call(fcinfo)), task, None);
 }
 
 /// Begins `key_migration_cutover`.
@@ -127,7 +128,7 @@ fn key_migration_begin_cutover(
         other => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
             .hint("The way is \"rename\" or \"view\".")),
     };
-    begin_task(migration, running(fcinfo), task, None);
+    begin_task(migration, or_raise(Extension::of_call(fcinfo)), task, None);
 }
 
 /// Begins `key_migration_rollback`.
@@ -140,7 +141,7 @@ fn key_migration_begin_rollback(
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    begin_task(migration, running(fcinfo), || Ok(Task::RollBack), confirm);
+    begin_task(migration, or_raise(Extension::of_call(fcinfo)), || Ok(Task::RollBack), confirm);
 }
 
 /// Begins `key_migration_finalize`.
@@ -155,20 +156,20 @@ fn key_migration_begin_finalize(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let task = || Ok(Task::Finalize { keep_old_ids: required(keep_old_ids, "keep_old_ids")? });
-    begin_task(migration, running(fcinfo), task, confirm);
+    begin_task(migration, or_raise(Extension::of_call(fcinfo)), task, confirm);
 }
 
 /// Begins a procedure, which [`key_migration_next`] goes on with.
 fn begin_task(
     migration: Option<PgRelation>,
-    function: pg_sys::Oid,
+    extension: Extension,
     task: impl FnOnce() -> Result<Task, Error>,
     confirm: Option<&str>,
 ) {
     drop(PROGRESS.take());
     let relation = or_raise(required(migration, "migration")).oid();
     let task = or_raise(task());
-    match begin(function, relation, task, confirm) {
+    match begin(extension, relation, task, confirm) {
         Ok(progress) => PROGRESS.keep(Box::new(progress)),
         Err(failure) => failure.raise(),
     }
@@ -178,7 +179,7 @@ fn begin_task(
 /// 42501 without the privileges, 42704 where the table is not being migrated, 55000 out of order, 55006 if another session
 /// works on the migration.
 fn begin(
-    function: pg_sys::Oid,
+    extension: Extension,
     relation: pg_sys::Oid,
     task: Task,
     confirm: Option<&str>,
@@ -190,12 +191,12 @@ fn begin(
         Task::Finalize { .. } => c"key_migration_finalize()",
     })?;
     state::check_may_write()?;
-    let relation = state::migration_of(function, relation)?;
-    let migration = state::existing(function, relation)?;
-    let lock = lock(function, relation)?;
+    let relation = state::migration_of(extension, relation)?;
+    let migration = state::existing(extension, relation)?;
+    let lock = lock(extension, relation)?;
     match task {
-        Task::Finalize { .. } => cutover::check_confirmation(&migration, function, confirm)?,
-        Task::RollBack => cutover::check_removal(&migration, function, confirm)?,
+        Task::Finalize { .. } => cutover::check_confirmation(&migration, extension, confirm)?,
+        Task::RollBack => cutover::check_removal(&migration, extension, confirm)?,
         Task::Advance { .. } | Task::CutOver { .. } => {}
     }
     if migration.options.cut_over
@@ -209,12 +210,12 @@ fn begin(
     state::write(
         "UPDATE {} SET pid = pg_backend_pid(), tries = 0 WHERE {own} AND relation = $3",
         MIGRATION,
-        function,
+        extension,
         relation,
         [],
     )?;
     Ok(Progress {
-        runner: Runner::new(function, relation),
+        runner: Runner::new(extension, relation),
         task,
         backfill: None,
         compared: false,
@@ -244,7 +245,7 @@ fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
             .hint("CALL key_migration_advance()."),
         ));
     };
-    progress.runner.function = running(fcinfo);
+    progress.runner.extension = or_raise(Extension::of_call(fcinfo));
     match progress.next() {
         Ok(true) => {
             PROGRESS.keep(progress);
@@ -269,7 +270,7 @@ impl Progress {
         }
         // In the midst of a backfill only what can be changed at once is read again.
         if let (Some(backfill), Task::Advance { max_pages, .. }) = (self.backfill.take(), self.task)
-            && let Some(pace) = Pace::current(&mut self.pace, self.runner.function, self.runner.relation)?
+            && let Some(pace) = Pace::current(&mut self.pace, self.runner.extension, self.runner.relation)?
         {
             if self.is_paused(&pace) {
                 self.backfill = Some(backfill);
@@ -277,7 +278,7 @@ impl Progress {
             }
             return self.fill(&pace, backfill, max_pages);
         }
-        let migration = state::existing(self.runner.function, self.runner.relation)?;
+        let migration = state::existing(self.runner.extension, self.runner.relation)?;
         if self.is_paused(&migration.pace) {
             return Ok(true);
         }
@@ -320,7 +321,7 @@ impl Progress {
         through: Phase,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
-        let (facts, plan) = migration.plan(self.runner.function)?;
+        let (facts, plan) = migration.plan(self.runner.extension)?;
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.clone().into());
         }
@@ -342,7 +343,7 @@ impl Progress {
             }
             Runs::Client => Err(self.needs_client(&plan, step).into()),
             _ if step.phase == Phase::Verified => {
-                verify::complete(self.runner.function, migration)?;
+                verify::complete(self.runner.extension, migration)?;
                 Ok(true)
             }
             _ => self.run(migration, through, step),
@@ -406,9 +407,9 @@ impl Progress {
         let phase = step.phase.name();
         // The step that comes next has to be the same one still: what it was made from may have been altered before it was
         // locked, and names mean something else then.
-        let function = self.runner.function;
+        let extension = self.runner.extension;
         let look_again = || {
-            let (facts, plan) = migration.plan(function)?;
+            let (facts, plan) = migration.plan(extension)?;
             if let Some(refusal) = plan.refusal() {
                 return Err(refusal.clone().into());
             }
@@ -451,7 +452,7 @@ impl Progress {
                  SET new_attribute = EXCLUDED.new_attribute, declared = EXCLUDED.declared, \
                      key_relation = EXCLUDED.key_relation",
                 COLUMN,
-                self.runner.function,
+                self.runner.extension,
                 self.runner.relation,
                 [
                     pg_sys::Oid::from(table).into(),
@@ -464,7 +465,7 @@ impl Progress {
         }
         // Rows from before are to be filled, whatever was done to a column that is gone; and while a trigger was,
         // anything may have been written.
-        state::begin_again(self.runner.function, self.runner.relation, pg_sys::Oid::from(table))?;
+        state::begin_again(self.runner.extension, self.runner.relation, pg_sys::Oid::from(table))?;
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::encoding::{ServerText, to_server};
 use crate::error::{raise, report};
 use crate::fault;
 use crate::server::as_owner::as_owner;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::names;
 use crate::server::open::ActiveSnapshot;
@@ -28,7 +29,7 @@ use crate::server::waiting::is_in_use;
 
 /// Runs the steps of a migration, one transaction after the other.
 pub(super) struct Runner {
-    pub(super) function: pg_sys::Oid,
+    pub(super) extension: Extension,
     pub(super) relation: pg_sys::Oid,
     /// How often the step in hand found something locked.
     pub(super) tries: u32,
@@ -37,8 +38,8 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) const fn new(function: pg_sys::Oid, relation: pg_sys::Oid) -> Self {
-        Self { function, relation, tries: 0, failure: None }
+    pub(super) const fn new(extension: Extension, relation: pg_sys::Oid) -> Self {
+        Self { extension, relation, tries: 0, failure: None }
     }
 
     /// Whether it has to end with the next transaction.
@@ -85,14 +86,14 @@ impl Runner {
         let was_altered = Cell::new(false);
         // The table as whose owner the last statement was run.
         let owned = Cell::new(None);
-        let function = self.function;
+        let extension = self.extension;
         let relation = self.relation;
         let in_locks = || -> Result<(Vec<String>, T, Times), Failure> {
             for (relation, lock) in relations {
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
             }
-            names::lock_schemas(function, MIGRATION, relations.iter().map(|(relation, _)| *relation))?;
+            names::lock_schemas(extension, MIGRATION, relations.iter().map(|(relation, _)| *relation))?;
             let locked = Instant::now();
             fault::point(|| format!("{name}: locked"));
             // What was committed while locks were waited for counts.
@@ -165,7 +166,7 @@ impl Runner {
         state::write(
             "UPDATE {} SET tries = $4, last_error = COALESCE($5, last_error) WHERE {own} AND relation = $3",
             MIGRATION,
-            self.function,
+            self.extension,
             self.relation,
             [tries.into(), error.map(ServerText).into()],
         )
@@ -188,7 +189,7 @@ impl Runner {
              SELECT $1, $2, $3, COALESCE((SELECT max(o.step) FROM {} AS o WHERE {own} AND o.migration = $3), 0) + 1, \
                     $4, $5, $6, clock_timestamp() - $7, clock_timestamp(), $8, $9, $10",
             STEP,
-            self.function,
+            self.extension,
             self.relation,
             [
                 table.into(),

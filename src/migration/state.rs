@@ -13,6 +13,7 @@ use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
 
 use super::catalog;
 use crate::encoding::from_utf8;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
 use crate::server::role::owns_database;
@@ -78,14 +79,14 @@ impl Pace {
     /// Those of SPI itself.
     pub(super) fn current(
         prepared: &mut Prepared,
-        function: pg_sys::Oid,
+        extension: Extension,
         relation: pg_sys::Oid,
     ) -> SpiResult<Option<Self>> {
         let text = format!(
             "SELECT {} FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
             Self::COLUMNS
         );
-        prepared.select(&own(&text), MIGRATION, function, &arguments(relation, []), |mut rows| {
+        prepared.select(&own(&text), MIGRATION, extension, &arguments(relation, []), |mut rows| {
             rows.next().map(|row| Self::read(&row, 0)).transpose()
         })
     }
@@ -142,35 +143,35 @@ pub(super) fn own(text: &str) -> String {
 pub(super) fn select<T>(
     text: &str,
     table: Table,
-    function: pg_sys::Oid,
+    extension: Extension,
     arguments: &[DatumWithOid<'_>],
     read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
 ) -> SpiResult<T> {
-    table.select(&own(text), function, arguments, read)
+    table.select(&own(text), extension, arguments, read)
 }
 
 /// Runs a statement about one migration.
 pub(super) fn write<const N: usize>(
     text: &str,
     table: Table,
-    function: pg_sys::Oid,
+    extension: Extension,
     relation: pg_sys::Oid,
     others: [DatumWithOid<'_>; N],
 ) -> SpiResult<usize> {
-    table.write(&own(text), function, &arguments(relation, others))
+    table.write(&own(text), extension, &arguments(relation, others))
 }
 
 /// Removes everything that is stored of a migration but what it has done. One table after the other: the foreign keys
 /// between them cascade in no session that is a replica.
-pub(super) fn remove(function: pg_sys::Oid, relation: pg_sys::Oid) -> SpiResult<()> {
+pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<()> {
     for table in [TABLE, COLUMN, KEY] {
         let statement = "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3";
-        write(statement, table, function, relation, [])?;
+        write(statement, table, extension, relation, [])?;
     }
     write(
         "DELETE FROM {} WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
         MIGRATION,
-        function,
+        extension,
         relation,
         [],
     )?;
@@ -178,34 +179,30 @@ pub(super) fn remove(function: pg_sys::Oid, relation: pg_sys::Oid) -> SpiResult<
 }
 
 /// Removes what is stored of migrations whose tables were dropped.
-pub(super) fn remove_dropped(function: pg_sys::Oid) -> SpiResult<()> {
+pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     let dropped = "SELECT m.relation FROM {} AS m WHERE {own} \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)";
     let (system_identifier, database) = tables::own_key();
     let own_key = [system_identifier.into(), database.into()];
-    let dropped = select(dropped, MIGRATION, function, &own_key, |rows| {
+    let dropped = select(dropped, MIGRATION, extension, &own_key, |rows| {
         rows.map(|row| row.get::<pg_sys::Oid>(1)).collect::<SpiResult<Vec<_>>>()
     })?;
-    dropped.into_iter().flatten().try_for_each(|relation| remove(function, relation))
+    dropped.into_iter().flatten().try_for_each(|relation| remove(extension, relation))
 }
 
 /// The rows of a table are to be filled once more, and what was compared was not all.
-pub(super) fn begin_again(
-    function: pg_sys::Oid,
-    migration: pg_sys::Oid,
-    table: pg_sys::Oid,
-) -> SpiResult<()> {
+pub(super) fn begin_again(extension: Extension, migration: pg_sys::Oid, table: pg_sys::Oid) -> SpiResult<()> {
     write(
         "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
         MIGRATION,
-        function,
+        extension,
         migration,
         [],
     )?;
     write(
         "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
         TABLE,
-        function,
+        extension,
         migration,
         [table.into()],
     )?;
@@ -213,13 +210,13 @@ pub(super) fn begin_again(
 }
 
 /// The migration of a table, where there is one.
-pub(super) fn load(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
-    read(function, relation)
+pub(super) fn load(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
+    read(extension, relation)
 }
 
 /// The table that a migration goes by: of one that has a key in it, or of the view that a cut-over has put in the
 /// place of such a table. Any other relation is itself.
-pub(super) fn migration_of(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
+pub(super) fn migration_of(extension: Extension, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
     // SAFETY: looks up a catalog by OID.
     let is_view = unsafe { pg_sys::get_rel_relkind(relation) } == pg_sys::RELKIND_VIEW as std::ffi::c_char;
     let (query, table) = if is_view {
@@ -232,13 +229,13 @@ pub(super) fn migration_of(function: pg_sys::Oid, relation: pg_sys::Oid) -> Resu
     } else {
         ("SELECT k.migration FROM {} AS k WHERE {own} AND k.relation = $3", KEY)
     };
-    let found = select(query, table, function, &arguments(relation, []), |mut rows| {
+    let found = select(query, table, extension, &arguments(relation, []), |mut rows| {
         rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
     })?;
     Ok(found.unwrap_or(relation))
 }
 
-fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
+fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
     let query = format!(
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
                 m.fire_triggers, m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, \
@@ -246,7 +243,7 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
          FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
         Pace::COLUMNS
     );
-    let found = select(&query, MIGRATION, function, &arguments(relation, []), |mut rows| {
+    let found = select(&query, MIGRATION, extension, &arguments(relation, []), |mut rows| {
         let Some(row) = rows.next() else { return Ok(None) };
         let text =
             |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
@@ -270,8 +267,8 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
         }))
     })?;
     let Some(mut migration) = found else { return Ok(None) };
-    migration.read_keys(function)?;
-    migration.read_columns(function)?;
+    migration.read_keys(extension)?;
+    migration.read_columns(extension)?;
     Ok(Some(migration))
 }
 
@@ -279,9 +276,9 @@ fn read(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Option<Migration
 ///
 /// # Errors
 /// 42704 where there is none, or where it has ended.
-pub(super) fn existing(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<Migration, Failure> {
+pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Migration, Failure> {
     let name = crate::server::relation::relation_name(relation);
-    let Some(migration) = load(function, relation)? else {
+    let Some(migration) = load(extension, relation)? else {
         let message = format!("the key of table {name} is not being migrated");
         return Err(Error::new(SqlState::UndefinedObject, message)
             .hint("Call key_migration_plan(), then key_migration_create().")
@@ -297,14 +294,14 @@ pub(super) fn existing(function: pg_sys::Oid, relation: pg_sys::Oid) -> Result<M
 }
 
 impl Migration {
-    fn read_keys(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
+    fn read_keys(&mut self, extension: Extension) -> Result<(), Failure> {
         let arguments = arguments(self.relation, []);
         select(
             "SELECT k.relation, k.key_attribute, k.timestamp_attribute, pg_catalog.convert_to(k.salt, 'UTF8'), \
                     pg_catalog.convert_to(pg_catalog.to_jsonb(k.include_columns)::text, 'UTF8') \
              FROM {} AS k WHERE {own} AND k.migration OPERATOR(pg_catalog.=) $3 ORDER BY k.number",
             KEY,
-            function,
+            extension,
             &arguments,
             |rows| {
                 for row in rows {
@@ -326,13 +323,13 @@ impl Migration {
         Ok(())
     }
 
-    fn read_columns(&mut self, function: pg_sys::Oid) -> Result<(), Failure> {
+    fn read_columns(&mut self, extension: Extension) -> Result<(), Failure> {
         let arguments = arguments(self.relation, []);
         select(
             "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation FROM {} AS c \
              WHERE {own} AND c.migration OPERATOR(pg_catalog.=) $3 ORDER BY c.relation, c.attribute",
             COLUMN,
-            function,
+            extension,
             &arguments,
             |rows| {
                 for row in rows {
@@ -354,7 +351,7 @@ impl Migration {
             "SELECT t.relation, t.finished_at IS NOT NULL, pg_catalog.convert_to(t.view_name::text, 'UTF8') \
              FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3",
             TABLE,
-            function,
+            extension,
             &arguments,
             |rows| {
                 for row in rows {
@@ -378,13 +375,13 @@ impl Migration {
     }
 
     /// The catalogs as they are for this migration.
-    pub(super) fn facts(&self, function: pg_sys::Oid) -> Result<Facts, Failure> {
-        catalog::facts(function, &self.options.keys, &self.references)
+    pub(super) fn facts(&self, extension: Extension) -> Result<Facts, Failure> {
+        catalog::facts(extension, &self.options.keys, &self.references)
     }
 
     /// Its steps, those that are done among them.
-    pub(super) fn plan(&self, function: pg_sys::Oid) -> Result<(Facts, Plan), Failure> {
-        let facts = self.facts(function)?;
+    pub(super) fn plan(&self, extension: Extension) -> Result<(Facts, Plan), Failure> {
+        let facts = self.facts(extension)?;
         let plan = plan::plan(&facts, &self.options)?;
         Ok((facts, plan))
     }

@@ -21,6 +21,7 @@ use crate::error::{or_raise, raise, report};
 use crate::fmgr;
 use crate::server::by_version;
 use crate::server::call::running;
+use crate::server::extension::Extension;
 use crate::server::relation::relation_name;
 
 /// What a trigger is on, and when it fires.
@@ -366,7 +367,7 @@ unsafe fn read(
         let parsed = Arguments::of((*context).tg_trigger, is_reference)
             .filter(|parsed| is_as_made && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
-        let key = Role::Key(key_type(parsed.target, running(fcinfo)));
+        let key = Role::Key(key_type(parsed.target, or_raise(Extension::of_call(fcinfo))));
         let column = |of: pg_sys::Relation, number: i16, role: Role| match Column::of(of, number, role) {
             Ok(column) => column,
             Err(Unfit::Gone) => refuse_trigger(context),

@@ -6,7 +6,8 @@ use pgrx::prelude::*;
 
 use super::state;
 use crate::error::or_raise;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 
 /// The columns of numbers of a migration. Declared in sql/migration/key_migration_usage.sql.
 ///
@@ -19,9 +20,9 @@ fn key_migration_columns(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(relation, Option<pg_sys::Oid>), name!(attribute, Option<i16>))> {
     let relation = or_raise(required(migration, "migration")).oid();
-    let function = running(fcinfo);
+    let extension = or_raise(Extension::of_call(fcinfo));
     let found =
-        state::migration_of(function, relation).and_then(|relation| state::existing(function, relation));
+        state::migration_of(extension, relation).and_then(|relation| state::existing(extension, relation));
     match found {
         Ok(migration) => {
             let keys = migration.options.keys.iter().filter_map(|key| Some((key.table, key.column?)));

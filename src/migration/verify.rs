@@ -19,7 +19,8 @@ use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use crate::fault;
 use crate::server::as_owner::as_owner;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
@@ -68,10 +69,10 @@ fn key_migration_verify(
     ),
 > {
     let relation = or_raise(required(migration, "migration")).oid();
-    let function = running(fcinfo);
-    let found = state::migration_of(function, relation)
-        .and_then(|relation| state::existing(function, relation))
-        .and_then(|migration| compare(function, &migration, verify::checks));
+    let extension = or_raise(Extension::of_call(fcinfo));
+    let found = state::migration_of(extension, relation)
+        .and_then(|relation| state::existing(extension, relation))
+        .and_then(|migration| compare(extension, &migration, verify::checks));
     match found {
         Ok(found) => TableIterator::new(found.into_iter().map(|found| {
             let ok = found.is_ok();
@@ -89,11 +90,11 @@ fn key_migration_verify(
 }
 
 fn compare(
-    function: pg_sys::Oid,
+    extension: Extension,
     migration: &Migration,
     checks: impl Fn(&Scope<'_>) -> Vec<Check>,
 ) -> Result<Vec<Found>, Failure> {
-    let facts = migration.facts(function)?;
+    let facts = migration.facts(extension)?;
     let scope = Scope::new(&facts, &migration.options)?;
     if let Some(member) = scope.members.iter().find(|member| member.shadow.is_none()) {
         let message =
@@ -110,7 +111,7 @@ fn compare(
     for table in scope.tables() {
         check_may_read(pg_sys::Oid::from(table.oid))?;
     }
-    let key_type = key_type(scope.options.target, function);
+    let key_type = key_type(scope.options.target, extension);
     let mut looked_up: HashMap<(u32, i16), Compared> = HashMap::new();
     // Indexes of a table can hold code of its owner, which a query evaluates where it is planned. Where a query over two
     // tables would be planned as the owner of one who may not run what the other has written, rows are looked up.
@@ -152,11 +153,11 @@ fn shows_all(migration: &Migration) -> String {
 /// # Errors
 /// 55000 where rows refer to others than their keys do, or would lose a number and have no key.
 pub(super) fn check_end(
-    function: pg_sys::Oid,
+    extension: Extension,
     migration: &Migration,
     keep_old_ids: bool,
 ) -> Result<(), Failure> {
-    let found = compare(function, migration, verify::checks)?;
+    let found = compare(extension, migration, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.bars_end()) {
         return Err(wrong
             .error()
@@ -169,7 +170,7 @@ pub(super) fn check_end(
     if keep_old_ids {
         return Ok(());
     }
-    match compare(function, migration, verify::losses)?.iter().find(|found| !found.is_ok()) {
+    match compare(extension, migration, verify::losses)?.iter().find(|found| !found.is_ok()) {
         Some(lost) => Err(lost
             .error()
             .hint(
@@ -184,8 +185,8 @@ pub(super) fn check_end(
 ///
 /// # Errors
 /// 55000 where they do not.
-pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(), Failure> {
-    let found = compare(function, migration, verify::checks)?;
+pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<(), Failure> {
+    let found = compare(extension, migration, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {
         return Err(wrong
             .error()
@@ -204,7 +205,7 @@ pub(super) fn complete(function: pg_sys::Oid, migration: &Migration) -> Result<(
     state::write(
         "UPDATE {} SET verified_at = clock_timestamp() WHERE {own} AND relation = $3",
         MIGRATION,
-        function,
+        extension,
         migration.relation,
         [],
     )?;

@@ -20,7 +20,8 @@ use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Arguments, Request};
 use crate::server::across_transactions::AcrossTransactions;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::{Failure, refusal};
 use crate::server::role::owns_database;
 use crate::server::subtransaction::attempt;
@@ -84,7 +85,7 @@ fn setup_interleaved_sequences_begin(
     }));
     let arguments =
         Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
-    match begin(arguments, retries, running(fcinfo)) {
+    match begin(arguments, retries, or_raise(Extension::of_call(fcinfo))) {
         Ok(progress) => PROGRESS.keep(Box::new(progress)),
         Err(failure) => failure.raise(),
     }
@@ -114,7 +115,7 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
                 .hint("CALL setup_interleaved_sequences_in_batches()."),
         ));
     };
-    progress.change.function = running(fcinfo);
+    progress.change.extension = or_raise(Extension::of_call(fcinfo));
     match progress.step() {
         Ok(true) => {
             PROGRESS.keep(progress);
@@ -125,9 +126,9 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     }
 }
 
-fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Progress, Failure> {
+fn begin(arguments: Arguments, retries: u32, extension: Extension) -> Result<Progress, Failure> {
     check_transaction(c"setup_interleaved_sequences_in_batches()")?;
-    let request = Request::new(arguments, function)?;
+    let request = Request::new(arguments, extension)?;
     if request.target.from.is_some() {
         let message = "the class of a node cannot be changed in batches";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -142,7 +143,7 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
             .hint("Run the set-up as the owner of the database, or as a superuser.")
             .into());
     }
-    let lock = setup_lock::take_for_session(function)?;
+    let lock = setup_lock::take_for_session(extension)?;
     let change = request.change();
     let (steps, _) = change.plan(&request.selection)?;
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
@@ -180,17 +181,17 @@ fn begin(arguments: Arguments, retries: u32, function: pg_sys::Oid) -> Result<Pr
     if !progress.queue.is_empty() {
         ddl_replication::check()?;
     }
-    feeds::keep(function, &progress.feeds)?;
+    feeds::keep(extension, &progress.feeds)?;
     // The query for one sequence does not look them up.
-    for feed in feeds::stored(function)? {
+    for feed in feeds::stored(extension)? {
         if !progress.feeds.contains(&feed) {
             progress.feeds.push(feed);
         }
     }
     // Before any sequence, so that a default of partitioned_nextval keeps to the class from now on.
-    if !identity::is_stored(function)? {
+    if !identity::is_stored(extension)? {
         identity::check_may_store()?;
-        identity::store(function, request.target.class)?;
+        identity::store(extension, request.target.class)?;
     }
     if progress.total > 0 {
         progress.write_row(true)?;
@@ -211,7 +212,7 @@ impl Progress {
         };
         let selection = Selection::one(oid, &self.feeds, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
-            let _lock = SetupLock::take(self.change.function)?;
+            let _lock = SetupLock::take(self.change.extension)?;
             Ok(self.change.apply(&selection)?.iter().any(|step| step.is_altered()))
         });
         let failed = match outcome {
@@ -266,7 +267,7 @@ impl Progress {
                  WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
             let (system_identifier, database) = own_key();
             let key = [system_identifier.into(), database.into()];
-            tables::SETUP.write(statement, self.change.function, &key)?;
+            tables::SETUP.write(statement, self.change.extension, &key)?;
         }
         Ok(())
     }
@@ -303,7 +304,7 @@ impl Progress {
             self.queue.front().map(|(oid, _)| *oid).into(),
             i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
         ];
-        tables::SETUP.write(statement, self.change.function, &arguments).map(|_| ())
+        tables::SETUP.write(statement, self.change.extension, &arguments).map(|_| ())
     }
 }
 

@@ -22,7 +22,8 @@ use crate::sequences::peers;
 use crate::sequences::read::catalog::{Column, Entry};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::versions;
@@ -49,8 +50,8 @@ fn interleaved_sequences_status(
         name!(nodes, Option<i32>),
     ),
 > {
-    let function = running(fcinfo);
-    let found = see(function).and_then(|found| Ok((found, position_replication::publications()?)));
+    let extension = or_raise(Extension::of_call(fcinfo));
+    let found = see(extension).and_then(|found| Ok((found, position_replication::publications()?)));
     let ((seen, class), publications) = match found {
         Ok(found) => found,
         Err(failure) => failure.raise(),
@@ -96,9 +97,9 @@ struct Seen {
     is_known: bool,
 }
 
-fn see(function: pg_sys::Oid) -> Result<(Vec<Seen>, Option<Class>), Failure> {
-    let Facts { entries, records } = Facts::read(function, &Selection::all())?;
-    let class = identity::known(function)?;
+fn see(extension: Extension) -> Result<(Vec<Seen>, Option<Class>), Failure> {
+    let Facts { entries, records } = Facts::read(extension, &Selection::all())?;
+    let class = identity::known(extension)?;
     let mut seen = Vec::with_capacity(entries.len());
     for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };
@@ -140,7 +141,7 @@ fn check_interleaved_sequences(
     ),
 > {
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match check(peers, timeout, running(fcinfo)) {
+    match check(peers, timeout, or_raise(Extension::of_call(fcinfo))) {
         Ok(rows) => TableIterator::new(rows),
         Err(failure) => failure.raise(),
     }
@@ -150,16 +151,16 @@ fn check_interleaved_sequences(
 type Found =
     (&'static str, Option<pg_sys::Oid>, Option<i32>, Option<i32>, &'static str, ServerText, ServerText);
 
-fn check(peers: Option<AnyArray>, timeout: Timeout, function: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
+fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Result<Vec<Found>, Failure> {
     let peers = peers::read(peers)?;
     peers::check_others(&peers)?;
-    let class = identity::known(function)?;
+    let class = identity::known(extension)?;
     let change =
-        Change { function, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
+        Change { extension, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
     let (steps, records) = change.plan(&Selection::all())?;
     let mut rows = Vec::new();
     if class.is_none() {
-        rows.push((Severity::Error, no_node(identity::others(function)?.first().map(|other| other.class))));
+        rows.push((Severity::Error, no_node(identity::others(extension)?.first().map(|other| other.class))));
     }
     if let Some(setting) = ddl_replication::is_on() {
         rows.push((Severity::Warning, ddl_is_replicated(class, setting)));

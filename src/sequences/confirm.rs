@@ -5,10 +5,11 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use crate::error::or_raise;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::own::identity::{self, Other};
 use crate::sequences::own::tables;
-use crate::server::call::running;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::tables::own_key;
 use crate::server::transaction::check_transaction;
@@ -21,12 +22,12 @@ use crate::server::transaction::check_transaction;
 /// database is a node already, where no node of another server or database is stored, or where several are.
 #[pg_extern(sql = false)]
 fn confirm_interleaved_node(node: Option<i32>, nodes: Option<i32>, fcinfo: pg_sys::FunctionCallInfo) {
-    if let Err(failure) = confirm(node, nodes, running(fcinfo)) {
+    if let Err(failure) = confirm(node, nodes, or_raise(Extension::of_call(fcinfo))) {
         failure.raise();
     }
 }
 
-fn confirm(node: Option<i32>, nodes: Option<i32>, function: pg_sys::Oid) -> Result<(), Failure> {
+fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Result<(), Failure> {
     let named = match (node, nodes) {
         (None, None) => None,
         (Some(node), Some(nodes)) => Some(Class::new(node, nodes)?),
@@ -39,18 +40,18 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, function: pg_sys::Oid) -> Resu
     };
     check_transaction(c"confirm_interleaved_node()")?;
     identity::check_may_store()?;
-    let _lock = SetupLock::take(function)?;
-    if let Some(class) = identity::known(function)? {
+    let _lock = SetupLock::take(extension)?;
+    if let Some(class) = identity::known(extension)? {
         let message = format!("this database is node {} of {} already", class.node(), class.nodes());
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("There is nothing to confirm.")
             .into());
     }
-    let other = choose(identity::others(function)?, named)?;
-    take_over(function, other)?;
-    identity::store(function, other.class)?;
+    let other = choose(identity::others(extension)?, named)?;
+    take_over(extension, other)?;
+    identity::store(extension, other.class)?;
     if other.new_sequences {
-        identity::take_new_sequences(function, true)?;
+        identity::take_new_sequences(extension, true)?;
     }
     notice!("this database is node {} of {} now", other.class.node(), other.class.nodes());
     Ok(())
@@ -81,7 +82,7 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
 }
 
 /// Takes over what is known of the sequences and tables, which have the same OIDs in a copy.
-fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
+fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
     let sequences = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
                      former_min_value, former_max_value, in_use, restart, gap, before_setup, timeline, set_up_at) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, \
@@ -95,7 +96,7 @@ fn take_over(function: pg_sys::Oid, other: Other) -> SpiResult<()> {
     let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
     for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
-        table.write(statement, function, &keys)?;
+        table.write(statement, extension, &keys)?;
     }
     Ok(())
 }

@@ -13,7 +13,8 @@ use crate::sequences::change::{Change, Planner, alter_created, record_of_created
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{created, form};
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::{Failure, refusal};
 use crate::server::locks::{Patience, Timeout};
 use crate::server::names::renamed;
@@ -37,18 +38,18 @@ unsafe extern "C-unwind" {
 #[pg_extern(sql = false)]
 fn interleave_new_sequences(enable: Option<bool>, fcinfo: pg_sys::FunctionCallInfo) {
     let enable = or_raise(required(enable, "enable"));
-    if let Err(failure) = switch(enable, running(fcinfo)) {
+    if let Err(failure) = switch(enable, or_raise(Extension::of_call(fcinfo))) {
         failure.raise();
     }
 }
 
-fn switch(enable: bool, function: pg_sys::Oid) -> Result<(), Failure> {
+fn switch(enable: bool, extension: Extension) -> Result<(), Failure> {
     // SAFETY: plain checks of this backend's state, which raise PostgreSQL's own errors.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(c"interleave_new_sequences()".as_ptr());
         pg_sys::PreventCommandDuringRecovery(c"interleave_new_sequences()".as_ptr());
     }
-    if !identity::is_stored(function)? {
+    if !identity::is_stored(extension)? {
         return Err(Error::new(
             SqlState::ObjectNotInPrerequisiteState,
             "this database has not been set up as a node",
@@ -57,8 +58,8 @@ fn switch(enable: bool, function: pg_sys::Oid) -> Result<(), Failure> {
         .hint("Call setup_interleaved_sequences(node, nodes) first.")
         .into());
     }
-    identity::take_new_sequences(function, enable)?;
-    records::prune(function)?;
+    identity::take_new_sequences(extension, enable)?;
+    records::prune(extension)?;
     Ok(())
 }
 
@@ -98,7 +99,7 @@ extern "C-unwind" fn command_ended(fcinfo: pg_sys::FunctionCallInfo, is_event_tr
     // SAFETY: the context is of this type, as checked.
     let tag = unsafe { (*(*fcinfo).context.cast::<pg_sys::EventTriggerData>()).tag };
     // Whatever is wrong with us, it must not keep anybody from creating a table.
-    match interleave(running(fcinfo), tag) {
+    match interleave(or_raise(Extension::of_call(fcinfo)), tag) {
         Ok(()) => {}
         Err(Failure::Refused(error)) => {
             warn("could not interleave new sequences", error);
@@ -126,8 +127,8 @@ fn is_restoring() -> bool {
     }
 }
 
-fn interleave(function: pg_sys::Oid, tag: pg_sys::CommandTag::Type) -> Result<(), Failure> {
-    if !identity::takes_new_sequences(function)? || is_restoring() {
+fn interleave(extension: Extension, tag: pg_sys::CommandTag::Type) -> Result<(), Failure> {
+    if !identity::takes_new_sequences(extension)? || is_restoring() {
         return Ok(());
     }
     // SAFETY: an event trigger runs, at the end of a command.
@@ -137,35 +138,35 @@ fn interleave(function: pg_sys::Oid, tag: pg_sys::CommandTag::Type) -> Result<()
     }
     // Who leaves the class waits until what was created in it is seen, and whoever creates something now until the
     // class is left: the lock takes in what was changed.
-    let node = tables::NODE.oid(function)?;
+    let node = tables::NODE.oid(extension)?;
     // SAFETY: takes a lock by OID; the lock manager raises its own errors.
     unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
     // Where the row is gone since, so is the switch.
-    let Some(class) = identity::known(function)? else { return Ok(()) };
+    let Some(class) = identity::known(extension)? else { return Ok(()) };
     // A table that was just created is empty.
     let may_hold_rows = !matches!(
         tag,
         pg_sys::CommandTag::CMDTAG_CREATE_TABLE | pg_sys::CommandTag::CMDTAG_CREATE_FOREIGN_TABLE
     );
     for oid in created {
-        interleave_one(function, oid, class, may_hold_rows);
+        interleave_one(extension, oid, class, may_hold_rows);
     }
     Ok(())
 }
 
 /// Moves a sequence that has just been created. What cannot be done is a warning.
-fn interleave_one(function: pg_sys::Oid, oid: pg_sys::Oid, class: Class, may_hold_rows: bool) {
+fn interleave_one(extension: Extension, oid: pg_sys::Oid, class: Class, may_hold_rows: bool) {
     let target = Target { class, from: None, gap: 0, blocks: false };
     // Where the command has drawn from it, all that its column holds came from it, and lies behind it. Otherwise
     // the column may hold what was there before (ADD GENERATED AS IDENTITY, OWNED BY).
     let Some(sequence) = sequence(oid) else { return };
     let name = sequence.name.clone();
     let done = if may_hold_rows && !sequence.is_called && is_owned(oid) {
-        attempt(|| after_reading(function, oid, target)).unwrap_or_else(|error| Err(refusal(error).into()))
+        attempt(|| after_reading(extension, oid, target)).unwrap_or_else(|error| Err(refusal(error).into()))
     } else {
         let plan = plan(&sequence, &target);
         let done = may_alter(oid, &name, &plan);
-        done.and_then(|()| carry_out(function, oid, &sequence, &plan)).map_err(Failure::from)
+        done.and_then(|()| carry_out(extension, oid, &sequence, &plan)).map_err(Failure::from)
     };
     match done {
         Ok(()) => {}
@@ -180,9 +181,9 @@ fn interleave_one(function: pg_sys::Oid, oid: pg_sys::Oid, class: Class, may_hol
 }
 
 /// Moves a sequence above what its columns hold, as a set-up does.
-fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Result<(), Failure> {
+fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Result<(), Failure> {
     let change = Change {
-        function,
+        extension,
         name: "command",
         class: Some(target.class),
         patience: Patience::new(Timeout::USUAL),
@@ -194,7 +195,7 @@ fn after_reading(function: pg_sys::Oid, oid: pg_sys::Oid, target: Target) -> Res
     drop(snapshot);
     let (steps, _) = planned?;
     for step in &steps {
-        carry_out(function, oid, &step.before, &step.plan)?;
+        carry_out(extension, oid, &step.before, &step.plan)?;
     }
     Ok(())
 }
@@ -282,11 +283,11 @@ fn may_alter(oid: pg_sys::Oid, name: &str, plan: &Plan) -> Result<(), Error> {
 }
 
 /// Alters a sequence as planned, and keeps a record of it.
-fn carry_out(function: pg_sys::Oid, oid: pg_sys::Oid, before: &Sequence, plan: &Plan) -> Result<(), Error> {
+fn carry_out(extension: Extension, oid: pg_sys::Oid, before: &Sequence, plan: &Plan) -> Result<(), Error> {
     match &plan.outcome {
         Outcome::Alter { ddl } => {
             alter(oid, ddl);
-            if let Err(error) = record_of_created::keep(function, oid, before, plan) {
+            if let Err(error) = record_of_created::keep(extension, oid, before, plan) {
                 warn(&format!("could not keep a record of sequence \"{}\"", before.name), error);
             }
             Ok(())

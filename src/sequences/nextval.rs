@@ -15,7 +15,8 @@ use crate::error::{or_raise, raise, report};
 use crate::sequences::own::identity;
 use crate::sequences::read::form;
 use crate::server::by_version;
-use crate::server::call::{null, running};
+use crate::server::call::null;
+use crate::server::extension::Extension;
 use crate::server::relation::relation_name;
 
 unsafe extern "C-unwind" {
@@ -141,7 +142,7 @@ unsafe extern "C-unwind" fn definition_changed(_argument: pg_sys::Datum, _cache:
 /// The class of this database's node, packed.
 #[pg_guard]
 extern "C-unwind" fn class_of_node(fcinfo: pg_sys::FunctionCallInfo) -> u64 {
-    pack(or_raise(identity::class(running(fcinfo))))
+    pack(or_raise(Extension::of_call(fcinfo).and_then(identity::class)))
 }
 
 /// The class of `node` of `nodes`, packed.

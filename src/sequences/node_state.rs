@@ -19,7 +19,8 @@ use crate::sequences::read::catalog::Column;
 use crate::sequences::read::furthest::ByResidue;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::tables::own_key;
@@ -45,7 +46,7 @@ fn interleaved_node_state(
             Error::new(SqlState::InvalidParameterValue, message).hint("NULL stands for all rows.")
         }))
     });
-    match state(timeout, LookAt::Last(last_rows), running(fcinfo)) {
+    match state(timeout, LookAt::Last(last_rows), or_raise(Extension::of_call(fcinfo))) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
@@ -61,10 +62,10 @@ pub(super) enum LookAt {
 }
 
 /// Reads the state of this node.
-fn state(timeout: Timeout, look_at: LookAt, function: pg_sys::Oid) -> Result<NodeState, Failure> {
-    let class = identity::known(function)?;
+fn state(timeout: Timeout, look_at: LookAt, extension: Extension) -> Result<NodeState, Failure> {
+    let class = identity::known(extension)?;
     let change = Change {
-        function,
+        extension,
         name: "node state",
         class,
         patience: Patience::new(timeout),

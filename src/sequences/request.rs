@@ -5,7 +5,6 @@ use std::rc::Rc;
 use keyspace::sequences::{Class, Peer, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
-use pgrx::prelude::*;
 use pgrx::{AnyArray, AnyElement};
 
 use crate::sequences::change::{Change, Planner, records};
@@ -14,6 +13,7 @@ use crate::sequences::peers;
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::settings::with_own_settings;
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 /// The arguments, checked.
 pub(super) struct Request {
-    pub(super) function: pg_sys::Oid,
+    pub(super) extension: Extension,
     pub(super) target: Target,
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
@@ -43,8 +43,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Checks the arguments and the node. `function` is the function of ours that runs.
-    pub(super) fn new(arguments: Arguments, function: pg_sys::Oid) -> Result<Self, Failure> {
+    /// Checks the arguments and the node.
+    pub(super) fn new(arguments: Arguments, extension: Extension) -> Result<Self, Failure> {
         let node = required(arguments.node, "node")?;
         let nodes = required(arguments.nodes, "nodes")?;
         let gap = required(arguments.gap, "gap")?;
@@ -60,7 +60,7 @@ impl Request {
         let timeout = Timeout::new(lock_timeout)?;
         let peers = peers::read(arguments.peers)?;
         peers::check_others(&peers)?;
-        let from = identity::class_to_leave(function, class, !peers.is_empty())?;
+        let from = identity::class_to_leave(extension, class, !peers.is_empty())?;
         // While the number of nodes is changed, those that have not moved yet are in classes of the former.
         if from.is_none() {
             peers::check_class(&peers, class)?;
@@ -74,13 +74,13 @@ impl Request {
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        Ok(Self { function, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
+        Ok(Self { extension, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
     }
 
     /// The change that is asked for.
     pub(super) fn change(&self) -> Change {
         Change {
-            function: self.function,
+            extension: self.extension,
             name: "set-up",
             class: Some(self.target.class),
             patience: Patience::new(self.timeout),
@@ -91,7 +91,7 @@ impl Request {
     /// Refuses to go on where the node has got another class since the arguments were looked at.
     pub(super) fn check_class(&self) -> Result<(), Error> {
         let from = self.target.from.unwrap_or(self.target.class);
-        match identity::known(self.function)? {
+        match identity::known(self.extension)? {
             Some(class) if class != from => Err(Error::new(
                 SqlState::ObjectInUse,
                 format!("this database has become node {} of {}", class.node(), class.nodes()),

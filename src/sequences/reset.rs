@@ -13,7 +13,8 @@ use crate::sequences::change::{Change, Planner};
 use crate::sequences::guard;
 use crate::sequences::own::identity;
 use crate::sequences::read::selection::Selection;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::settings::with_own_settings;
@@ -50,7 +51,7 @@ fn reset_interleaved_sequences(
 > {
     let dry_run = or_raise(required(dry_run, "dry_run"));
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match reset(sequences, timeout, dry_run, running(fcinfo)) {
+    match reset(sequences, timeout, dry_run, or_raise(Extension::of_call(fcinfo))) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }
@@ -60,14 +61,14 @@ fn reset(
     sequences: Option<AnyArray>,
     timeout: Timeout,
     dry_run: bool,
-    function: pg_sys::Oid,
+    extension: Extension,
 ) -> Result<Vec<Step>, Failure> {
     let selection = Selection::new(None, sequences, None, Vec::new());
     with_own_settings(|| selection.check())??;
     let change = Change {
-        function,
+        extension,
         name: "reset",
-        class: identity::known(function)?,
+        class: identity::known(extension)?,
         patience: Patience::new(timeout),
         planner: Planner::Reset,
     };
@@ -75,13 +76,13 @@ fn reset(
         return change.plan(&selection).map(|(steps, _)| steps);
     }
     check_transaction(c"reset_interleaved_sequences()")?;
-    let _lock = SetupLock::take(function)?;
+    let _lock = SetupLock::take(extension)?;
     if !selection.names_sequences() {
-        guard::check_none(function)?;
+        guard::check_none(extension)?;
     }
     let steps = change.apply(&selection)?;
-    if !selection.names_sequences() && identity::is_stored(function)? {
-        identity::forget(function)?;
+    if !selection.names_sequences() && identity::is_stored(extension)? {
+        identity::forget(extension)?;
     }
     Ok(steps)
 }

@@ -12,7 +12,8 @@ use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
 use crate::sequences::read::feeds;
 use crate::sequences::request::{Arguments, Request};
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::transaction::check_transaction;
 
@@ -60,30 +61,30 @@ fn setup_interleaved_sequences(
     let arguments =
         Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
     let dry_run = or_raise(required(dry_run, "dry_run"));
-    match set_up(arguments, dry_run, running(fcinfo)) {
+    match set_up(arguments, dry_run, or_raise(Extension::of_call(fcinfo))) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }
 }
 
-fn set_up(arguments: Arguments, dry_run: bool, function: pg_sys::Oid) -> Result<Vec<Step>, Failure> {
-    let request = Request::new(arguments, function)?;
+fn set_up(arguments: Arguments, dry_run: bool, extension: Extension) -> Result<Vec<Step>, Failure> {
+    let request = Request::new(arguments, extension)?;
     let change = request.change();
     if dry_run {
         return change.plan(&request.selection).map(|(steps, _)| steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
-    let _lock = SetupLock::take(function)?;
+    let _lock = SetupLock::take(extension)?;
     request.check_rights()?;
     request.check_class()?;
-    let store_identity = !identity::is_stored(function)? || request.target.from.is_some();
+    let store_identity = !identity::is_stored(extension)? || request.target.from.is_some();
     if store_identity {
         identity::check_may_store()?;
     }
     let steps = change.apply(&request.selection)?;
-    feeds::keep(function, &request.feeds)?;
+    feeds::keep(extension, &request.feeds)?;
     if store_identity {
-        identity::store(function, request.target.class)?;
+        identity::store(extension, request.target.class)?;
     }
     Ok(steps)
 }

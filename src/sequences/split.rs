@@ -14,7 +14,8 @@ use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
 use crate::sequences::own::identity;
 use crate::sequences::read::selection::Selection;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::transaction::check_transaction;
@@ -52,17 +53,17 @@ fn split_interleaved_sequences(
     let factor = or_raise(required(factor, "factor"));
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
     let dry_run = or_raise(required(dry_run, "dry_run"));
-    match split(factor, timeout, dry_run, running(fcinfo)) {
+    match split(factor, timeout, dry_run, or_raise(Extension::of_call(fcinfo))) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }
 }
 
-fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) -> Result<Vec<Step>, Failure> {
-    let from = identity::class(function)?;
+fn split(factor: i32, timeout: Timeout, dry_run: bool, extension: Extension) -> Result<Vec<Step>, Failure> {
+    let from = identity::class(extension)?;
     let class = from.split(factor)?;
     let change = Change {
-        function,
+        extension,
         name: "split",
         class: Some(class),
         patience: Patience::new(timeout),
@@ -73,15 +74,15 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, function: pg_sys::Oid) ->
     }
     check_transaction(c"split_interleaved_sequences()")?;
     identity::check_may_store()?;
-    let _lock = SetupLock::take(function)?;
-    if !identity::is_stored(function)? {
+    let _lock = SetupLock::take(extension)?;
+    if !identity::is_stored(extension)? {
         let message = "a node that is named by settings cannot be split";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .hint("Reset \"pg_keyspace.node\" and \"pg_keyspace.nodes\", and store the node by setup_interleaved_sequences().")
             .into());
     }
     let steps = change.apply(&Selection::all())?;
-    identity::store(function, class)?;
+    identity::store(extension, class)?;
     announce_free_classes(from, class);
     Ok(steps)
 }

@@ -6,6 +6,7 @@ use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
 use super::by_version;
+use super::call::running;
 use crate::encoding::from_server;
 
 /// The schema of our tables and of the functions that nobody calls by hand.
@@ -16,6 +17,14 @@ const INTERNAL: &CStr = c"keyspace_internal";
 pub(crate) struct Extension(pg_sys::Oid);
 
 impl Extension {
+    /// That of the function that runs.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub(crate) fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
+        Self::of(running(fcinfo))
+    }
+
     /// That of a function.
     ///
     /// # Errors

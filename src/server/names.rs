@@ -10,16 +10,17 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use super::extension::Extension;
 use super::tables::Table;
 use crate::encoding::from_server;
 
-/// Keeps the schemas of relations that are locked from being renamed or dropped, to the end of the transaction.
-/// `function` is the function of ours that runs, `ours` a table of ours.
+/// Keeps the schemas of relations that are locked from being renamed or dropped, to the end of the transaction. `ours` is
+/// any table of ours, whose owner may lock rows of catalogs.
 ///
 /// # Errors
 /// Those of SPI itself; 55P03 is raised where a schema is being renamed for longer than lock_timeout.
 pub(crate) fn lock_schemas(
-    function: pg_sys::Oid,
+    extension: Extension,
     ours: Table,
     relations: impl Iterator<Item = pg_sys::Oid>,
 ) -> SpiResult<()> {
@@ -32,7 +33,7 @@ pub(crate) fn lock_schemas(
     let query = "SELECT FROM pg_catalog.pg_namespace AS n WHERE n.oid OPERATOR(pg_catalog.=) ANY ($1) \
                  ORDER BY n.oid FOR KEY SHARE";
     // Locking a row of a catalog takes the rights of a superuser.
-    ours.with_rights(function, || {
+    ours.with_rights(extension, || {
         Spi::connect_mut(|client| client.update(query, None, &[schemas.into()]).map(|_| ()))
     })?;
     // What was committed while they were waited for.

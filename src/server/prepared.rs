@@ -6,6 +6,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiResult, SpiTupleTable};
 
+use super::extension::Extension;
 use super::tables::{self, Table};
 
 /// A statement with its plan, once it has run.
@@ -22,12 +23,12 @@ impl Prepared {
         &mut self,
         text: &str,
         table: Table,
-        function: pg_sys::Oid,
+        extension: Extension,
         arguments: &[DatumWithOid<'_>],
         read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
     ) -> SpiResult<T> {
-        let statement = tables::statement(text, table, function);
-        table.with_rights(function, || {
+        let statement = tables::statement(text, table, extension);
+        table.with_rights(extension, || {
             Spi::connect(|client| {
                 let plan = self.plan(statement, |text| client.prepare(text, &types(arguments)))?;
                 read(client.select(plan, None, arguments)?)
@@ -43,11 +44,11 @@ impl Prepared {
         &mut self,
         text: &str,
         table: Table,
-        function: pg_sys::Oid,
+        extension: Extension,
         arguments: &[DatumWithOid<'_>],
     ) -> SpiResult<usize> {
-        let statement = tables::statement(text, table, function);
-        table.with_rights(function, || {
+        let statement = tables::statement(text, table, extension);
+        table.with_rights(extension, || {
             Spi::connect_mut(|client| {
                 let plan = self.plan(statement, |text| client.prepare_mut(text, &types(arguments)))?;
                 Ok(client.update(plan, None, arguments)?.len())

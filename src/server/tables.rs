@@ -38,12 +38,12 @@ impl Table {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// Its OID. `function` is the function of ours that runs.
+    /// Its OID.
     ///
     /// # Errors
     /// 55000 where it is gone.
-    pub(crate) fn oid(self, function: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
-        let schema = Extension::of(function)?.internal_schema()?;
+    pub(crate) fn oid(self, extension: Extension) -> Result<pg_sys::Oid, Error> {
+        let schema = extension.internal_schema()?;
         // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
         let table = unsafe { pg_sys::get_relname_relid(self.0.as_ptr(), schema) };
         if table == pg_sys::InvalidOid {
@@ -55,8 +55,8 @@ impl Table {
     }
 
     /// Runs `step` with the rights of its owner, and as the library: for statements of ours alone.
-    pub(super) fn with_rights<T>(self, function: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
-        let table = or_raise(self.oid(function));
+    pub(super) fn with_rights<T>(self, extension: Extension, step: impl FnOnce() -> T) -> T {
+        let table = or_raise(self.oid(extension));
         let owner = relation_owner(table);
         let _ours = Ours(IS_OURS.replace(true));
         run_as(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || with_own_settings(step))
@@ -73,8 +73,8 @@ impl Drop for Ours {
 }
 
 /// A statement in which each `{}` stands for a table of ours, qualified and quoted, in the encoding of the database.
-pub(crate) fn statement(text: &str, table: Table, function: pg_sys::Oid) -> CString {
-    let oid = or_raise(table.oid(function));
+pub(crate) fn statement(text: &str, table: Table, extension: Extension) -> CString {
+    let oid = or_raise(table.oid(extension));
     // SAFETY: the schema exists, since the table does; the strings are NUL-terminated.
     let name = unsafe {
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
@@ -92,12 +92,12 @@ impl Table {
     pub(crate) fn select<T>(
         self,
         text: &str,
-        function: pg_sys::Oid,
+        extension: Extension,
         arguments: &[DatumWithOid<'_>],
         read: impl FnOnce(SpiTupleTable<'_>) -> SpiResult<T>,
     ) -> SpiResult<T> {
-        let statement = statement(text, self, function);
-        self.with_rights(function, || {
+        let statement = statement(text, self, extension);
+        self.with_rights(extension, || {
             Spi::connect(|client| read(client.select(statement.as_c_str(), None, arguments)?))
         })
     }
@@ -109,11 +109,11 @@ impl Table {
     pub(crate) fn write(
         self,
         text: &str,
-        function: pg_sys::Oid,
+        extension: Extension,
         arguments: &[DatumWithOid<'_>],
     ) -> SpiResult<usize> {
-        let statement = statement(text, self, function);
-        self.with_rights(function, || {
+        let statement = statement(text, self, extension);
+        self.with_rights(extension, || {
             Spi::connect_mut(|client| Ok(client.update(statement.as_c_str(), None, arguments)?.len()))
         })
     }

@@ -1,13 +1,13 @@
 //! What is known of sequences before they are planned.
 
 use keyspace::sequences::Sequence;
-use pgrx::pg_sys;
 
 use super::records::Records;
 use crate::sequences::read::catalog::{self, Entry};
 use crate::sequences::read::form;
 use crate::sequences::read::furthest::Extreme;
 use crate::sequences::read::selection::Selection;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::settings::with_own_settings;
 
@@ -18,15 +18,15 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Reads them. `function` is the function of ours that runs.
-    pub(crate) fn read(function: pg_sys::Oid, selection: &Selection) -> Result<Self, Failure> {
+    /// Reads them.
+    pub(crate) fn read(extension: Extension, selection: &Selection) -> Result<Self, Failure> {
         // Nothing is recorded of a sequence that was not there before.
         let records = if selection.is_new() {
             Records::default()
         } else {
-            Records::read(function, selection.only_one())?
+            Records::read(extension, selection.only_one())?
         };
-        let entries = with_own_settings(|| catalog::entries(selection, function))?;
+        let entries = with_own_settings(|| catalog::entries(selection, extension))?;
         Ok(Self { entries, records })
     }
 }

@@ -31,6 +31,7 @@ use crate::sequences::read::catalog::{self, Column, Entry};
 use crate::sequences::read::furthest::{self, Ahead, Extreme, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail, within};
 use crate::server::open::ActiveSnapshot;
@@ -54,8 +55,8 @@ pub(crate) enum Planner {
 /// A change of many sequences.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// The function of ours that runs.
-    pub(crate) function: pg_sys::Oid,
+    /// Ours, in this database.
+    pub(crate) extension: Extension,
     /// What is done, in messages.
     pub(crate) name: &'static str,
     /// The class of the database's node, where it has one.
@@ -68,7 +69,7 @@ pub(crate) struct Change {
 impl Change {
     /// Plans every sequence of a selection without keeping a lock on any of them.
     pub(crate) fn plan(&self, selection: &Selection) -> Result<(Vec<Step>, Records), Failure> {
-        let Facts { entries, records } = Facts::read(self.function, selection)?;
+        let Facts { entries, records } = Facts::read(self.extension, selection)?;
         Ok((self.plan_entries(entries, &records, false)?, records))
     }
 
@@ -160,7 +161,7 @@ impl Change {
     /// Plans the sequences of a selection, alters them and keeps records of it.
     pub(crate) fn apply(&self, selection: &Selection) -> Result<Vec<Step>, Failure> {
         self.patience.renew();
-        let Facts { entries, records } = Facts::read(self.function, selection)?;
+        let Facts { entries, records } = Facts::read(self.extension, selection)?;
         let mut steps = self.plan_entries(entries, &records, true)?;
         // In batches it is one after the other, and what holds for all of them was said at the beginning.
         let is_whole = selection.only_one().is_none();
@@ -178,12 +179,12 @@ impl Change {
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
                 if is_whole && altered.clone().next().is_some() {
-                    records::prune(self.function)?;
+                    records::prune(self.extension)?;
                 }
-                records::keep(self.function, target, altered)?
+                records::keep(self.extension, target, altered)?
             }
             Planner::SetUp(..) => {}
-            Planner::Reset if records::may_be_kept() => records::forget(self.function, altered)?,
+            Planner::Reset if records::may_be_kept() => records::forget(self.extension, altered)?,
             Planner::Reset => {}
         }
         Ok(steps)
@@ -265,7 +266,7 @@ impl Change {
             // Of all sequences: the database is no node afterwards.
             Planner::Reset => !selection.names_sequences() && owns_database(),
         };
-        let node = if leaves { Some(tables::NODE.oid(self.function)?) } else { None };
+        let node = if leaves { Some(tables::NODE.oid(self.extension)?) } else { None };
         lock(altered.clone(), node, self.patience.left())?;
         self.check_names(altered)?;
         if leaves {
@@ -300,7 +301,7 @@ impl Change {
         };
         within(self.patience.left(), refusal, || {
             let sequences = steps.clone().map(|step| step.entry.oid);
-            Ok(names::lock_schemas(self.function, tables::NODE, sequences)?)
+            Ok(names::lock_schemas(self.extension, tables::NODE, sequences)?)
         })?;
         let is_renamed =
             |step: &&Step| names::qualified_name(step.entry.oid).as_ref() != Some(&step.entry.name);
@@ -314,7 +315,7 @@ impl Change {
     /// since they were looked for. Nobody can any more.
     fn check_complete(&self, steps: &[Step], selection: &Selection) -> Result<(), Failure> {
         let snapshot = ActiveSnapshot::latest();
-        let entries = with_own_settings(|| catalog::entries(selection, self.function));
+        let entries = with_own_settings(|| catalog::entries(selection, self.extension));
         drop(snapshot);
         let known: HashSet<u32> = steps.iter().map(|step| step.entry.oid.to_u32()).collect();
         match entries?.into_iter().find(|entry| !known.contains(&entry.oid.to_u32())) {

@@ -10,6 +10,7 @@ use crate::encoding::ServerJson;
 use crate::sequences::change::records;
 use crate::sequences::own::tables;
 use crate::server::by_version::primary_key_index;
+use crate::server::extension::Extension;
 use crate::server::open::OpenRelation;
 use crate::server::tables::own_key;
 
@@ -20,12 +21,12 @@ use crate::server::tables::own_key;
 /// # Errors
 /// 55000 where the table is gone, or another is in its place.
 pub(crate) fn keep(
-    function: pg_sys::Oid,
+    extension: Extension,
     oid: pg_sys::Oid,
     before: &Sequence,
     plan: &Plan,
 ) -> Result<(), Error> {
-    let table = tables::SEQUENCE.oid(function)?;
+    let table = tables::SEQUENCE.oid(extension)?;
     let (system_identifier, database) = own_key();
     let number = |value: i64| Some(pg_sys::Datum::from(value));
     // SAFETY: plain reading of the clock's time of this transaction.

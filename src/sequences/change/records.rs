@@ -9,6 +9,7 @@ use pgrx::spi::SpiResult;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::tables;
 use crate::sequences::read::feeds;
+use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
 
@@ -49,7 +50,7 @@ pub(crate) fn timeline() -> SpiResult<i32> {
 
 impl Records {
     /// Reads all of them, or that of one sequence.
-    pub(crate) fn read(function: pg_sys::Oid, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
+    pub(crate) fn read(extension: Extension, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
         let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
                             timeline, gap, POSITIONS \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
@@ -64,7 +65,7 @@ impl Records {
         let query = query.replace("POSITIONS", positions);
         let (system_identifier, database) = own_key();
         let arguments = [system_identifier.into(), database.into(), only.into()];
-        tables::SEQUENCE.select(&query, function, &arguments, |rows| {
+        tables::SEQUENCE.select(&query, extension, &arguments, |rows| {
             let mut records = HashMap::new();
             for row in rows {
                 let number = |at: usize| -> SpiResult<i64> { Ok(row.get(at)?.unwrap_or_default()) };
@@ -135,7 +136,7 @@ const KEPT: i64 = 0;
 
 /// Keeps what was done with sequences, and what they were before.
 pub(crate) fn keep<'a>(
-    function: pg_sys::Oid,
+    extension: Extension,
     target: &Target,
     steps: impl Iterator<Item = &'a Step>,
 ) -> SpiResult<()> {
@@ -190,29 +191,29 @@ pub(crate) fn keep<'a>(
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
     arguments.extend(columns.map(Into::into));
     arguments.push(history.into());
-    tables::SEQUENCE.write(statement, function, &arguments).map(|_| ())
+    tables::SEQUENCE.write(statement, extension, &arguments).map(|_| ())
 }
 
 /// Drops the records of sequences that are no longer what a set-up made of them.
-pub(crate) fn forget<'a>(function: pg_sys::Oid, steps: impl Iterator<Item = &'a Step>) -> SpiResult<()> {
+pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a Step>) -> SpiResult<()> {
     let sequences: Vec<pg_sys::Oid> = steps.map(|step| step.entry.oid).collect();
     if sequences.is_empty() {
         return Ok(());
     }
-    feeds::forget(function, &sequences)?;
+    feeds::forget(extension, &sequences)?;
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let (system_identifier, database) = own_key();
     let arguments = [system_identifier.into(), database.into(), sequences.into()];
-    tables::SEQUENCE.write(statement, function, &arguments).map(|_| ())
+    tables::SEQUENCE.write(statement, extension, &arguments).map(|_| ())
 }
 
 /// Drops the records of sequences that are gone, which a database where tables come and go piles up.
-pub(crate) fn prune(function: pg_sys::Oid) -> SpiResult<()> {
+pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
     let (system_identifier, database) = own_key();
     let key = [system_identifier.into(), database.into()];
-    tables::SEQUENCE.write(statement, function, &key).map(|_| ())
+    tables::SEQUENCE.write(statement, extension, &key).map(|_| ())
 }

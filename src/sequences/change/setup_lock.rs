@@ -6,12 +6,13 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use crate::sequences::own::tables;
+use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// The lock that keeps set-ups of a database apart.
-fn setup_lock(function: pg_sys::Oid) -> Result<WorkLock, Error> {
-    let table = tables::SETUP.oid(function)?;
+fn setup_lock(extension: Extension) -> Result<WorkLock, Error> {
+    let table = tables::SETUP.oid(extension)?;
     Ok(WorkLock::new(table, table))
 }
 
@@ -28,7 +29,7 @@ impl SetupLock {
     ///
     /// # Errors
     /// 55006 where another session has it, or where a set-up runs in this session.
-    pub(crate) fn take(function: pg_sys::Oid) -> Result<Self, Error> {
+    pub(crate) fn take(extension: Extension) -> Result<Self, Error> {
         if RUNNING.get() {
             return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
@@ -36,10 +37,10 @@ impl SetupLock {
         if !owns_database() {
             // Owners of sequences are kept apart by the locks on these, and must not keep the owner of the database from
             // a set-up; but the class must not change while they work.
-            let node = tables::NODE.oid(function)?;
+            let node = tables::NODE.oid(extension)?;
             // SAFETY: takes a lock by OID; the lock manager raises its own errors.
             unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
-        } else if !setup_lock(function)?.take() {
+        } else if !setup_lock(extension)?.take() {
             return Err(busy());
         }
         // What the last one has changed, the node among it.
@@ -60,8 +61,8 @@ impl Drop for SetupLock {
 ///
 /// # Errors
 /// 55006 where another session has it.
-pub(crate) fn take_for_session(function: pg_sys::Oid) -> Result<SessionLock, Error> {
-    setup_lock(function)?.take_for_session().ok_or_else(busy)
+pub(crate) fn take_for_session(extension: Extension) -> Result<SessionLock, Error> {
+    setup_lock(extension)?.take_for_session().ok_or_else(busy)
 }
 
 fn busy() -> Error {

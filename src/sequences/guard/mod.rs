@@ -23,7 +23,8 @@ use crate::sequences::change::ddl_replication;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::own::identity;
 use crate::sequences::own::tables::NODE;
-use crate::server::call::{required, running};
+use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{self, Timeout, Wanted};
 use crate::server::names;
@@ -66,7 +67,7 @@ fn guard_interleaved_sequences(
 > {
     let mode = or_raise(required(mode, "mode").and_then(Mode::parse));
     let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
-    change(arguments, Task::Guard(mode), running(fcinfo))
+    change(arguments, Task::Guard(mode), or_raise(Extension::of_call(fcinfo)))
 }
 
 /// Takes guards off. Declared in sql/sequences/guard_interleaved_sequences.sql.
@@ -93,15 +94,15 @@ fn unguard_interleaved_sequences(
     ),
 > {
     let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
-    change(arguments, Task::Unguard, running(fcinfo))
+    change(arguments, Task::Unguard, or_raise(Extension::of_call(fcinfo)))
 }
 
 /// Refuses to go on while a table is guarded: in a database that is no node, a guard refuses every row.
 ///
 /// # Errors
 /// 55000 where one is.
-pub(super) fn check_none(function: pg_sys::Oid) -> Result<(), Failure> {
-    let Some(table) = with_own_settings(|| tables::any_guarded(function))? else { return Ok(()) };
+pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
+    let Some(table) = with_own_settings(|| tables::any_guarded(extension))? else { return Ok(()) };
     let message = format!("table \"{table}\" is guarded");
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail("In a database that is no node, a guard would refuse every row.")
@@ -134,10 +135,10 @@ struct Arguments {
     dry_run: Option<bool>,
 }
 
-fn change(arguments: Arguments, task: Task, function: pg_sys::Oid) -> TableIterator<'static, Row> {
+fn change(arguments: Arguments, task: Task, extension: Extension) -> TableIterator<'static, Row> {
     let dry_run = or_raise(required(arguments.dry_run, "dry_run"));
     let timeout = or_raise(required(arguments.lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match carry_out(arguments, task, timeout, dry_run, function) {
+    match carry_out(arguments, task, timeout, dry_run, extension) {
         Ok(steps) => rows(steps, task, dry_run),
         Err(failure) => failure.raise(),
     }
@@ -148,9 +149,9 @@ fn carry_out(
     task: Task,
     timeout: Timeout,
     dry_run: bool,
-    function: pg_sys::Oid,
+    extension: Extension,
 ) -> Result<Vec<Step>, Failure> {
-    let class = identity::known(function)?;
+    let class = identity::known(extension)?;
     if matches!(task, Task::Guard(_)) && class.is_none() {
         let message = "this database has not been set up as a node";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -159,7 +160,7 @@ fn carry_out(
             .into());
     }
     let chosen = with_own_settings(|| Chosen::new(arguments.schemas, arguments.tables, arguments.exclude))??;
-    let plan = || with_own_settings(|| plan(task, &chosen, class, function));
+    let plan = || with_own_settings(|| plan(task, &chosen, class, extension));
     if dry_run {
         return plan();
     }
@@ -167,7 +168,7 @@ fn carry_out(
         Task::Guard(_) => c"guard_interleaved_sequences()",
         Task::Unguard => c"unguard_interleaved_sequences()",
     })?;
-    let _lock = SetupLock::take(function)?;
+    let _lock = SetupLock::take(extension)?;
     let steps = plan()?;
     check(&steps)?;
     let wanted = Locks::of(&steps);
@@ -178,7 +179,7 @@ fn carry_out(
     // From here on their names, by which they are altered, stay what they are.
     let tables = wanted.0.keys().copied().map(pg_sys::Oid::from);
     settings::with(&[(c"lock_timeout", timeout.setting().as_c_str())], || {
-        names::lock_schemas(function, NODE, tables)
+        names::lock_schemas(extension, NODE, tables)
     })?;
     // What was committed while the tables were waited for counts.
     let snapshot = ActiveSnapshot::latest();
@@ -210,9 +211,9 @@ fn plan(
     task: Task,
     chosen: &Chosen,
     class: Option<Class>,
-    function: pg_sys::Oid,
+    extension: Extension,
 ) -> Result<Vec<Step>, Failure> {
-    let tables = Tables::read(function, class)?;
+    let tables = Tables::read(extension, class)?;
     Ok(match task {
         Task::Guard(mode) => plan::guard(&tables, chosen, mode),
         Task::Unguard => plan::unguard(&tables, chosen),

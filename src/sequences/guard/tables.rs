@@ -149,11 +149,10 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Reads them. Without a class nothing is said of what can be guarded. `function` is the function of ours that
-    /// runs.
-    pub(super) fn read(function: pg_sys::Oid, class: Option<Class>) -> Result<Self, Failure> {
-        let sources = sources(function, class)?;
-        let schema = Extension::of(function)?.internal_schema()?;
+    /// Reads them. Without a class nothing is said of what can be guarded.
+    pub(super) fn read(extension: Extension, class: Option<Class>) -> Result<Self, Failure> {
+        let sources = sources(extension, class)?;
+        let schema = extension.internal_schema()?;
         let (guard, name) = Spi::connect(|client| -> SpiResult<_> {
             let row = client.select(FUNCTION, Some(1), &[schema.into()])?.first();
             Ok((row.get::<pg_sys::Oid>(1)?, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
@@ -252,13 +251,13 @@ impl Tables {
 }
 
 /// The name of a table that is guarded, if there is one.
-pub(super) fn any_guarded(function: pg_sys::Oid) -> Result<Option<String>, Failure> {
-    Ok(first(ANY_GUARDED, &[Extension::of(function)?.internal_schema()?.into()])?)
+pub(super) fn any_guarded(extension: Extension) -> Result<Option<String>, Failure> {
+    Ok(first(ANY_GUARDED, &[extension.internal_schema()?.into()])?)
 }
 
 /// What feeds which column, by the table's OID and the column's number.
-fn sources(function: pg_sys::Oid, class: Option<Class>) -> Result<HashMap<(u32, i16), Vec<Source>>, Failure> {
-    let Facts { entries, records } = Facts::read(function, &Selection::all())?;
+fn sources(extension: Extension, class: Option<Class>) -> Result<HashMap<(u32, i16), Vec<Source>>, Failure> {
+    let Facts { entries, records } = Facts::read(extension, &Selection::all())?;
     let mut sources: HashMap<_, Vec<Source>> = HashMap::new();
     for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };

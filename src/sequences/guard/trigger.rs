@@ -16,7 +16,7 @@ use crate::encoding::{for_message, from_server};
 use crate::error::{code, or_raise, raise, report};
 use crate::fmgr;
 use crate::sequences::own::identity;
-use crate::server::call::running;
+use crate::server::extension::Extension;
 use crate::server::relation::number_type;
 
 // What the bindings keep to themselves, or wrap into a guard. Of utils/elog.h,
@@ -205,7 +205,7 @@ extern "C-unwind" fn object(
         let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
         let trigger = (*context).tg_trigger;
         let attribute = *(*trigger).tgattr;
-        let class = or_raise(identity::known(running(fcinfo)));
+        let class = or_raise(Extension::of_call(fcinfo).and_then(identity::known));
         let text = text(value, kind);
         let owner = class.and_then(|class| class.node_of_decimal(&text));
         if owner.is_some() && owner == class.map(|class| i64::from(class.node())) {

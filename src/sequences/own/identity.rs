@@ -11,6 +11,7 @@ use pgrx::spi::SpiResult;
 
 use crate::error::or_raise;
 use crate::sequences::own::{settings, tables};
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::open::OpenRelation;
 use crate::server::raw_rows;
@@ -42,22 +43,21 @@ thread_local! {
 /// The class of this database's node.
 ///
 /// Call it after something that takes in invalidations (the lock of a `nextval` does), so that a
-/// session that was open before a change follows it (trap S42). `function` is the OID of the
-/// function of ours that runs: the table lies in its schema.
+/// session that was open before a change follows it (trap S42).
 ///
 /// # Errors
 /// 55000 where the database has no node, or where the settings name another than the stored one.
 #[inline]
-pub(crate) fn class(function: pg_sys::Oid) -> Result<Class, Error> {
-    known(function)?.map_or_else(|| Err(unknown(function)?), Ok)
+pub(crate) fn class(extension: Extension) -> Result<Class, Error> {
+    known(extension)?.map_or_else(|| Err(unknown(extension)?), Ok)
 }
 
 /// Why this database has no node, and what to do.
 #[cold]
-fn unknown(function: pg_sys::Oid) -> Result<Error, Error> {
+fn unknown(extension: Extension) -> Result<Error, Error> {
     let error =
         Error::new(SqlState::ObjectNotInPrerequisiteState, "this database has not been set up as a node");
-    let others = others(function)?;
+    let others = others(extension)?;
     let Some(other) = others.first() else {
         return Ok(error.detail("No node is stored for this server and this database.").hint(
             "Call setup_interleaved_sequences(node, nodes), or name them: partitioned_nextval(sequence, node, nodes).",
@@ -88,8 +88,8 @@ pub(crate) fn cached() -> Option<Class> {
 ///
 /// # Errors
 /// 55000 where the settings name another than the stored one, 22023 where they make no class.
-pub(crate) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
-    match (settings::class()?, stored(function)?) {
+pub(crate) fn known(extension: Extension) -> Result<Option<Class>, Error> {
+    match (settings::class()?, stored(extension)?) {
         (Some(setting), Some(stored)) if setting != stored => Err(contradiction(setting, stored)),
         (setting, stored) => Ok(setting.or(stored)),
     }
@@ -101,7 +101,7 @@ pub(crate) fn known(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
 /// 55000 where it has another and its peers are not known, where a server of which it is a copy has this one, or
 /// where the settings name another.
 pub(crate) fn class_to_leave(
-    function: pg_sys::Oid,
+    extension: Extension,
     class: Class,
     peers_are_known: bool,
 ) -> Result<Option<Class>, Error> {
@@ -110,7 +110,7 @@ pub(crate) fn class_to_leave(
     {
         return Err(contradiction(setting, class));
     }
-    match stored(function)? {
+    match stored(extension)? {
         Some(stored) if stored == class => Ok(None),
         Some(stored) if peers_are_known => Ok(Some(stored)),
         Some(stored) => Err(Error::new(
@@ -122,7 +122,7 @@ pub(crate) fn class_to_leave(
             "split_interleaved_sequences() makes room for more nodes; with the states of all other nodes as peers a node can be given another class.",
         )),
         None => {
-            let taken = others(function)?.into_iter().find(|other| other.class.residue().meets(class.residue()));
+            let taken = others(extension)?.into_iter().find(|other| other.class.residue().meets(class.residue()));
             taken.map_or(Ok(None), |other| Err(taken_by(other, class)))
         }
     }
@@ -169,35 +169,35 @@ pub(crate) fn check_may_store() -> Result<(), Error> {
 }
 
 /// Stores the class of this database's node.
-pub(crate) fn store(function: pg_sys::Oid, class: Class) -> SpiResult<()> {
+pub(crate) fn store(extension: Extension, class: Class) -> SpiResult<()> {
     let insert = "INSERT INTO {} (system_identifier, database, node, nodes) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (system_identifier, database) DO UPDATE \
          SET node = EXCLUDED.node, nodes = EXCLUDED.nodes, set_up_at = EXCLUDED.set_up_at";
     let (system_identifier, database) = own_key();
     let values = [system_identifier.into(), database.into(), class.node().into(), class.nodes().into()];
-    change(function, insert, &values)
+    change(extension, insert, &values)
 }
 
 /// Removes this database's node.
-pub(crate) fn forget(function: pg_sys::Oid) -> SpiResult<()> {
+pub(crate) fn forget(extension: Extension) -> SpiResult<()> {
     let delete = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
     let (system_identifier, database) = own_key();
-    change(function, delete, &[system_identifier.into(), database.into()])
+    change(extension, delete, &[system_identifier.into(), database.into()])
 }
 
 /// Changes the table, and has every session read its node again as soon as that is committed, those that are open
 /// among them (trap S42).
-fn change(function: pg_sys::Oid, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
-    tables::NODE.write(statement, function, arguments)?;
-    let table = or_raise(tables::NODE.oid(function));
+fn change(extension: Extension, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
+    tables::NODE.write(statement, extension, arguments)?;
+    let table = or_raise(tables::NODE.oid(extension));
     // SAFETY: a relation that was just written to.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
     Ok(())
 }
 
 /// Whether this database's node is stored.
-pub(crate) fn is_stored(function: pg_sys::Oid) -> Result<bool, Error> {
-    Ok(stored(function)?.is_some())
+pub(crate) fn is_stored(extension: Extension) -> Result<bool, Error> {
+    Ok(stored(extension)?.is_some())
 }
 
 /// Whether new sequences are moved into the class, where the backend has read it. Raises no error.
@@ -210,15 +210,15 @@ pub(crate) fn takes_new_sequences_cached() -> Option<bool> {
 }
 
 /// Whether new sequences are moved into the class as they are created.
-pub(crate) fn takes_new_sequences(function: pg_sys::Oid) -> Result<bool, Error> {
-    Ok(node(function)?.is_some_and(|node| node.new_sequences))
+pub(crate) fn takes_new_sequences(extension: Extension) -> Result<bool, Error> {
+    Ok(node(extension)?.is_some_and(|node| node.new_sequences))
 }
 
 /// Stores whether new sequences are moved into the class as they are created.
 ///
 /// # Errors
 /// 42501 for others than the owner of the database.
-pub(crate) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<(), Failure> {
+pub(crate) fn take_new_sequences(extension: Extension, enable: bool) -> Result<(), Failure> {
     if !owns_database() {
         let message = "permission denied to interleave new sequences";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
@@ -228,28 +228,28 @@ pub(crate) fn take_new_sequences(function: pg_sys::Oid, enable: bool) -> Result<
     let update = "UPDATE {} SET new_sequences = $3 \
          WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
     let (system_identifier, database) = own_key();
-    change(function, update, &[system_identifier.into(), database.into(), enable.into()])?;
+    change(extension, update, &[system_identifier.into(), database.into(), enable.into()])?;
     Ok(())
 }
 
 #[inline]
-fn stored(function: pg_sys::Oid) -> Result<Option<Class>, Error> {
-    Ok(node(function)?.map(|node| node.class))
+fn stored(extension: Extension) -> Result<Option<Class>, Error> {
+    Ok(node(extension)?.map(|node| node.class))
 }
 
 #[inline]
-fn node(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
+fn node(extension: Extension) -> Result<Option<Node>, Error> {
     match STORED.get() {
         Stored::Read { node, .. } => Ok(node),
-        Stored::Unknown => read(function),
+        Stored::Unknown => read(extension),
     }
 }
 
 /// Reads the row of this database.
 #[cold]
-fn read(function: pg_sys::Oid) -> Result<Option<Node>, Error> {
+fn read(extension: Extension) -> Result<Option<Node>, Error> {
     register_callback();
-    let table = tables::NODE.oid(function)?;
+    let table = tables::NODE.oid(extension)?;
     let own = own_key();
     let row = rows(table)?.into_iter().find(|row| row.key == own);
     let node = row
@@ -272,9 +272,9 @@ pub(crate) struct Other {
 }
 
 /// The nodes of other servers and databases, by their keys.
-pub(crate) fn others(function: pg_sys::Oid) -> Result<Vec<Other>, Error> {
+pub(crate) fn others(extension: Extension) -> Result<Vec<Other>, Error> {
     let own = own_key();
-    let others = rows(tables::NODE.oid(function)?)?.into_iter().filter(|row| row.key != own);
+    let others = rows(tables::NODE.oid(extension)?)?.into_iter().filter(|row| row.key != own);
     let mut others = others
         .map(|row| {
             let class = Class::new(row.node, row.nodes)?;

@@ -14,6 +14,7 @@ use crate::encoding::{ServerText, from_utf8};
 use crate::sequences::read::defaults::Defaults;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
+use crate::server::extension::Extension;
 use crate::server::relation::number_type;
 use crate::server::settings::with_own_settings;
 
@@ -121,13 +122,12 @@ impl Column {
 
 /// The sequences of a selection with every column that they feed, ordered by OID: owned, identity, any default
 /// that names the sequence, whatever the names are, and what the caller knows (traps S27, S28, S29).
-/// `function` is the function of ours that runs.
-pub(crate) fn entries(selection: &Selection, function: pg_sys::Oid) -> SpiResult<Vec<Entry>> {
+pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<Vec<Entry>> {
     let carriers = position_replication::carriers()?;
-    let mut defaults = Defaults::new(function);
+    let mut defaults = Defaults::new(extension);
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
     Spi::connect(|client| -> SpiResult<()> {
-        let arguments = selection.arguments(function)?;
+        let arguments = selection.arguments(extension)?;
         let rows = match selection.prepared() {
             Some(query) => client.select(query, None, &arguments)?,
             None => client.select(FED_COLUMNS, None, &arguments)?,

@@ -15,13 +15,11 @@ const CASTS: [u32; 3] = [pg_sys::F_INT2_INT8, pg_sys::F_INT4_INT8, pg_sys::F_NUM
 pub(crate) struct Defaults {
     context: PgMemoryContexts,
     /// What `partitioned_nextval` belongs to.
-    extension: Option<Extension>,
+    extension: Extension,
 }
 
 impl Defaults {
-    /// `function` is the function of ours that runs.
-    pub(crate) fn new(function: pg_sys::Oid) -> Self {
-        let extension = Extension::of(function).ok();
+    pub(crate) fn new(extension: Extension) -> Self {
         Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), extension }
     }
 
@@ -43,11 +41,7 @@ impl Defaults {
 
 /// # Safety
 /// `node` must be an expression tree.
-unsafe fn value_drawn(
-    mut node: *mut pg_sys::Node,
-    sequence: pg_sys::Oid,
-    extension: Option<Extension>,
-) -> Draw {
+unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, extension: Extension) -> Draw {
     // SAFETY: each node is read as the type that its tag names.
     unsafe {
         while !node.is_null() {
@@ -85,11 +79,7 @@ unsafe fn keeps_integers(call: *mut pg_sys::FuncExpr) -> bool {
 
 /// # Safety
 /// `call` must be a node of an expression tree.
-unsafe fn call_draws(
-    call: *mut pg_sys::FuncExpr,
-    sequence: pg_sys::Oid,
-    extension: Option<Extension>,
-) -> Draw {
+unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: pg_sys::Oid, extension: Extension) -> Draw {
     // SAFETY: as above; the names are NUL-terminated or null.
     unsafe {
         let drawn = constant(argument(call, 0)).map(|value| value.value() as u32);
@@ -103,7 +93,7 @@ unsafe fn call_draws(
         let name = pg_sys::get_func_name(function);
         let is_ours = !name.is_null()
             && CStr::from_ptr(name) == c"partitioned_nextval"
-            && extension.is_some_and(|extension| Extension::of(function).is_ok_and(|of| of == extension));
+            && Extension::of(function).is_ok_and(|of| of == extension);
         if !is_ours {
             return Draw::Other;
         }

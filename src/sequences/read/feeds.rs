@@ -1,4 +1,4 @@
-//! The argument `feeds`: columns that a sequence feeds by a function, a trigger or the application, which the
+//! The argument `feeds`: columns that a sequence feeds by a extension, a trigger or the application, which the
 //! catalog does not connect with it (trap S28). Once given, it is kept in the table `interleaved_feed`.
 
 use keyspace::{Error, SqlState};
@@ -9,6 +9,7 @@ use pgrx::spi::SpiResult;
 
 use crate::encoding::{ServerText, from_utf8};
 use crate::sequences::own::tables;
+use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
 
@@ -50,12 +51,12 @@ pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Err
 }
 
 /// What was given to earlier set-ups.
-pub(crate) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
+pub(crate) fn stored(extension: Extension) -> SpiResult<Vec<Feed>> {
     let query = "SELECT f.sequence, f.relation, f.attribute FROM {} AS f \
                  WHERE f.system_identifier OPERATOR(pg_catalog.=) $1 AND f.database OPERATOR(pg_catalog.=) $2";
     let (system_identifier, database) = own_key();
     let key = [system_identifier.into(), database.into()];
-    tables::FEED.select(query, function, &key, |rows| {
+    tables::FEED.select(query, extension, &key, |rows| {
         let mut feeds = Vec::new();
         for row in rows {
             if let (Some(sequence), Some(relation), Some(attribute)) = (row.get(1)?, row.get(2)?, row.get(3)?)
@@ -68,8 +69,8 @@ pub(crate) fn stored(function: pg_sys::Oid) -> SpiResult<Vec<Feed>> {
 }
 
 /// Keeps what was given, where the caller may, so that a check, a reset and later set-ups know of it, too.
-pub(crate) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
-    let known = stored(function)?;
+pub(crate) fn keep(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
+    let known = stored(extension)?;
     let new: Vec<Feed> = feeds.iter().filter(|feed| !known.contains(feed)).copied().collect();
     if new.is_empty() || !owns_database() {
         return Ok(());
@@ -81,16 +82,16 @@ pub(crate) fn keep(function: pg_sys::Oid, feeds: &[Feed]) -> SpiResult<()> {
     let (system_identifier, database) = own_key();
     let [sequences, relations, attributes] = columns(&new);
     let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
-    tables::FEED.write(statement, function, &arguments).map(|_| ())
+    tables::FEED.write(statement, extension, &arguments).map(|_| ())
 }
 
 /// Forgets what was given of sequences.
-pub(crate) fn forget(function: pg_sys::Oid, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
+pub(crate) fn forget(extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let (system_identifier, database) = own_key();
     let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
-    tables::FEED.write(statement, function, &arguments).map(|_| ())
+    tables::FEED.write(statement, extension, &arguments).map(|_| ())
 }
 
 /// Three arrays: the sequences, the relations, the numbers of the columns.

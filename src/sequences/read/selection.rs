@@ -10,6 +10,7 @@ use pgrx::{AnyArray, IntoDatum};
 
 use crate::encoding::from_utf8;
 use crate::sequences::read::feeds::{self, Feed};
+use crate::server::extension::Extension;
 
 /// An array that a caller passed, handed on to a query as it is.
 #[derive(Clone, Copy)]
@@ -135,11 +136,11 @@ impl Selection {
         Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
     }
 
-    /// The parameters of the query for the sequences and their columns. `function` is the function of ours that runs.
-    pub(crate) fn arguments(&self, function: pg_sys::Oid) -> SpiResult<[DatumWithOid<'static>; 6]> {
+    /// The parameters of the query for the sequences and their columns.
+    pub(crate) fn arguments(&self, extension: Extension) -> SpiResult<[DatumWithOid<'static>; 6]> {
         let mut feeds = self.feeds.clone();
         if !self.all_feeds {
-            let stored = feeds::stored(function)?;
+            let stored = feeds::stored(extension)?;
             feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
         }
         let [sequences, relations, attributes] = feeds::columns(&feeds);
