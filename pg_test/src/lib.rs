@@ -5,6 +5,8 @@ pub mod chaos;
 mod cluster;
 mod compare;
 mod container;
+#[cfg(test)]
+mod house;
 mod install_tree;
 mod link;
 pub mod load;

@@ -5,8 +5,6 @@ mod in_server;
 mod lint;
 mod sql_files;
 mod tally;
-#[cfg(test)]
-mod traps;
 
 use std::path::Path;
 
