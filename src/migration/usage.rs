@@ -1,12 +1,12 @@
 //! The columns whose use `key_migration_usage` tells.
 
-use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
 use super::state;
 use crate::error::or_raise;
-use crate::server::call::{required, running};
+use crate::server::call::running;
+use crate::server::relation::existing_relation;
 
 /// The columns of numbers of a migration. Declared in sql/migration/key_migration_usage.sql.
 ///
@@ -15,10 +15,10 @@ use crate::server::call::{required, running};
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_columns(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(relation, Option<pg_sys::Oid>), name!(attribute, Option<i16>))> {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let function = running(fcinfo);
     let found =
         state::migration_of(function, relation).and_then(|relation| state::existing(function, relation));
