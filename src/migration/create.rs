@@ -5,10 +5,10 @@ use keyspace::migration::scope::{Key, Member};
 use keyspace::migration::{Scope, plan};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
+use pgrx::AnyArray;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
-use pgrx::{AnyArray, PgRelation};
 
 use super::arguments::{Arguments, KeyArguments, names};
 use super::plan::fresh;
@@ -17,10 +17,9 @@ use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::fault;
 use crate::keys::RawText;
-use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::relation::relation_name;
+use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::check_transaction;
 
 /// How many pages the rows of a batch would fill: enough that a batch is worth its transaction, and its row locks are
@@ -35,7 +34,7 @@ const BATCH_PAGES: i32 = 64;
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn key_migration_create(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     timestamp_column: Option<&std::ffi::CStr>,
     target: Option<&str>,
     salt: Option<RawText<'_>>,
@@ -45,7 +44,7 @@ fn key_migration_create(
     fire_triggers: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let key = KeyArguments { timestamp_column, salt, include_columns };
     let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
     if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
@@ -189,15 +188,15 @@ fn keep(
 /// As `key_migration_create`; 55000 after the cut-over.
 #[pg_extern(sql = false)]
 fn key_migration_add_key(
-    migration: Option<PgRelation>,
-    table_name: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
+    table_name: Option<pg_sys::Oid>,
     timestamp_column: Option<&std::ffi::CStr>,
     salt: Option<RawText<'_>>,
     include_columns: Option<AnyArray>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(required(migration, "migration")).oid();
-    let table = or_raise(required(table_name, "table_name")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
+    let table = or_raise(existing_relation(table_name, "table_name"));
     let arguments = KeyArguments { timestamp_column, salt, include_columns };
     if let Err(failure) = add_key(or_raise(Extension::of_call(fcinfo)), relation, table, &arguments) {
         failure.raise();
@@ -257,15 +256,15 @@ fn to_be_added_to(
 /// cut-over.
 #[pg_extern(sql = false)]
 fn key_migration_add_reference(
-    migration: Option<PgRelation>,
-    table_name: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
+    table_name: Option<pg_sys::Oid>,
     columns: Option<AnyArray>,
-    refers_to: Option<PgRelation>,
+    refers_to: Option<pg_sys::Oid>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(required(migration, "migration")).oid();
-    let table = or_raise(required(table_name, "table_name")).oid();
-    let key = refers_to.map_or(relation, |table| table.oid());
+    let relation = or_raise(existing_relation(migration, "migration"));
+    let table = or_raise(existing_relation(table_name, "table_name"));
+    let key = refers_to.map_or(relation, |_| or_raise(existing_relation(refers_to, "refers_to")));
     let added = names(columns, "columns")
         .and_then(|names| add(or_raise(Extension::of_call(fcinfo)), relation, table, &names, key));
     if let Err(failure) = added {
@@ -340,7 +339,7 @@ fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn key_migration_set(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     batch_pages: Option<i32>,
     pause: Option<Interval>,
     lock_timeout: Option<Interval>,
@@ -348,7 +347,7 @@ fn key_migration_set(
     paused: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let extension = or_raise(Extension::of_call(fcinfo));
     or_raise(check_range("batch_pages", batch_pages.map(i64::from), 1, 10_000, ""));
     or_raise(check_range("retries", retries.map(i64::from), 0, i64::from(i32::MAX), ""));

@@ -6,9 +6,9 @@ use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::step::{Lock, Runs, Step};
 use keyspace::migration::{Facts, Options, Phase, Severity};
 use keyspace::sql::{literal, qualified};
+use pgrx::AnyArray;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
-use pgrx::{AnyArray, PgRelation};
 
 use super::arguments::{Arguments, KeyArguments};
 use super::catalog;
@@ -20,6 +20,7 @@ use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::Timeout;
+use crate::server::relation::existing_relation;
 use crate::server::settings;
 
 /// The facts for keys that are not migrated yet, whose salts become those that are usual.
@@ -47,7 +48,7 @@ pub(super) fn fresh(
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn key_migration_plan(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     timestamp_column: Option<&std::ffi::CStr>,
     target: Option<&str>,
     salt: Option<RawText<'_>>,
@@ -71,7 +72,7 @@ fn key_migration_plan(
         name!(statement, Option<ServerText>),
     ),
 > {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let key = KeyArguments { timestamp_column, salt, include_columns };
     let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
     match read(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
@@ -161,14 +162,14 @@ fn rows(
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_statements(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     through: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
     'static,
     (name!(step, Option<i32>), name!(phase, Option<&'static str>), name!(statement, Option<ServerText>)),
 > {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let through = or_raise(required(through, "through").and_then(Phase::parse_through));
     let extension = or_raise(Extension::of_call(fcinfo));
     let relation = state::migration_of(extension, relation);

@@ -9,7 +9,6 @@ use keyspace::migration::step::{Lock, Runs, Statement, Step};
 use keyspace::migration::{Facts, Phase};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
-use pgrx::PgRelation;
 use pgrx::prelude::*;
 
 use super::backfill::{Backfill, Outcome};
@@ -24,7 +23,7 @@ use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::prepared::Prepared;
-use crate::server::relation::relation_name;
+use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::{check_own_statement, check_transaction};
 use crate::server::waiting::{backoff, flush_commits, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
@@ -94,7 +93,7 @@ fn key_migration_check(procedure: &str) {
 /// 22004, 22023 for arguments that mean nothing; and those of [`begin`].
 #[pg_extern(sql = false)]
 fn key_migration_begin_advance(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     through: Option<&str>,
     max_pages: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -118,7 +117,7 @@ fn key_migration_begin_advance(
 /// 22004, 22023 for an unknown way; and those of [`begin`].
 #[pg_extern(sql = false)]
 fn key_migration_begin_cutover(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     way: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
@@ -137,7 +136,7 @@ fn key_migration_begin_cutover(
 /// Those of [`begin`].
 #[pg_extern(sql = false)]
 fn key_migration_begin_rollback(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
@@ -150,7 +149,7 @@ fn key_migration_begin_rollback(
 /// 22004; and those of [`begin`].
 #[pg_extern(sql = false)]
 fn key_migration_begin_finalize(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     confirm: Option<&str>,
     keep_old_ids: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -161,13 +160,13 @@ fn key_migration_begin_finalize(
 
 /// Begins a procedure, which [`key_migration_next`] goes on with.
 fn begin_task(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     extension: Extension,
     task: impl FnOnce() -> Result<Task, Error>,
     confirm: Option<&str>,
 ) {
     drop(PROGRESS.take());
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let task = or_raise(task());
     match begin(extension, relation, task, confirm) {
         Ok(progress) => PROGRESS.keep(Box::new(progress)),

@@ -1,13 +1,12 @@
 //! The columns whose use `key_migration_usage` tells.
 
-use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
 use super::state;
 use crate::error::or_raise;
-use crate::server::call::required;
 use crate::server::extension::Extension;
+use crate::server::relation::existing_relation;
 
 /// The columns of numbers of a migration. Declared in sql/migration/key_migration_usage.sql.
 ///
@@ -16,10 +15,10 @@ use crate::server::extension::Extension;
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_columns(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(relation, Option<pg_sys::Oid>), name!(attribute, Option<i16>))> {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let extension = or_raise(Extension::of_call(fcinfo));
     let found =
         state::migration_of(extension, relation).and_then(|relation| state::existing(extension, relation));

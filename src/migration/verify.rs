@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use keyspace::migration::Scope;
 use keyspace::migration::verify::{self, Check, Kind};
 use keyspace::{Error, SqlState};
-use pgrx::PgRelation;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -19,10 +18,9 @@ use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
 use crate::fault;
 use crate::server::as_owner::as_owner;
-use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::relation::{relation_name, relation_owner};
+use crate::server::relation::{existing_relation, relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
 
 /// What a check has found.
@@ -55,7 +53,7 @@ impl Found {
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_verify(
-    migration: Option<PgRelation>,
+    migration: Option<pg_sys::Oid>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
     'static,
@@ -68,7 +66,7 @@ fn key_migration_verify(
         name!(example, Option<ServerText>),
     ),
 > {
-    let relation = or_raise(required(migration, "migration")).oid();
+    let relation = or_raise(existing_relation(migration, "migration"));
     let extension = or_raise(Extension::of_call(fcinfo));
     let found = state::migration_of(extension, relation)
         .and_then(|relation| state::existing(extension, relation))

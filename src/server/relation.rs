@@ -3,9 +3,12 @@
 use std::ffi::CStr;
 
 use keyspace::sequences::NumberType;
+use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
 use super::by_version;
+use super::call::required;
+use super::open::OpenRelation;
 use crate::encoding::from_server;
 
 /// The name of a relation for a message, in quotation marks.
@@ -18,6 +21,19 @@ pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
     // SAFETY: not null, and NUL-terminated as every name is.
     let name = unsafe { CStr::from_ptr(name) };
     format!("\"{}\"", name.to_string_lossy())
+}
+
+/// An argument of type regclass, which may be any OID.
+///
+/// # Errors
+/// 22004 for NULL, 42P01 where there is no such relation.
+pub(crate) fn existing_relation(argument: Option<pg_sys::Oid>, name: &str) -> Result<pg_sys::Oid, Error> {
+    let oid = required(argument, name)?;
+    if OpenRelation::try_any(oid, pg_sys::AccessShareLock).is_none() {
+        let message = format!("relation with OID {} does not exist", oid.to_u32());
+        return Err(Error::new(SqlState::UndefinedTable, message));
+    }
+    Ok(oid)
 }
 
 /// The owner of a relation; that of none where it is gone.

@@ -117,6 +117,32 @@ SELECT count(*) FROM keyspace_internal.key_migration;
 SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN ('good'::regclass, 'child'::regclass) AND attnum > 0 AND NOT attisdropped ORDER BY 1, attnum;
 SELECT tgname FROM pg_trigger WHERE tgrelid IN ('good'::regclass, 'child'::regclass) AND NOT tgisinternal;
 SET client_min_messages = warning;
+-- An argument of type regclass can be any number: an error that says so, and no internal one.
+\set VERBOSITY sqlstate
+SELECT key_migration_plan(0);
+SELECT key_migration_plan(4294967295::regclass);
+SELECT key_migration_create(0);
+SELECT key_migration_add_key(0, 'good');
+SELECT key_migration_add_key('good', 0);
+SELECT key_migration_add_reference(0, 'good', '{customer_id}');
+SELECT key_migration_add_reference('good', 0, '{customer_id}');
+SELECT key_migration_add_reference('good', 'good', '{customer_id}', 0);
+SELECT key_migration_set(0);
+SELECT key_migration_statements(0);
+SELECT key_migration_phase(0);
+SELECT key_migration_verify(0);
+SELECT key_migration_usage(0);
+CALL key_migration_advance(0);
+CALL key_migration_cutover(0);
+CALL key_migration_rollback(0);
+CALL key_migration_finalize(0, confirm => 'good');
+SELECT setup_interleaved_sequences(1, 2, sequences => '{0}');
+SELECT setup_interleaved_sequences(1, 2, exclude => '{0}');
+SELECT reset_interleaved_sequences('{0}');
+SELECT guard_interleaved_sequences(tables => '{0}', dry_run => true);
+SELECT unguard_interleaved_sequences(exclude => '{0}', dry_run => true);
+\set VERBOSITY terse
+SELECT key_migration_plan(0);
 DROP SCHEMA bad CASCADE;
 DROP ROLE regress_keyspace_user;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -234,6 +234,24 @@ fn trap_m12_an_invalid_index_is_dropped_and_built_again() {
 }
 
 #[test]
+fn an_index_that_is_not_valid_has_no_twin_and_is_none() {
+    let (mut facts, mut options) = verified();
+    let once = |oid, name, column, is_valid| Index { is_valid, ..index(oid, name, &[column], false) };
+    facts.tables[0].indexes.push(once(15, "orders_replaces_ccnew", 3, false));
+    let plan = plan::plan(&facts, &options).unwrap();
+    assert_eq!(plan.left(Phase::Indexed).filter(|step| step.phase == Phase::Indexed).count(), 0);
+    assert!(plan.warnings.iter().any(|warning| warning.error.message.contains("orders_replaces_ccnew")));
+    let renamed = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
+    assert!(!renamed.iter().any(|statement| statement.contains("ccnew")), "{renamed:#?}");
+    options.cut_over = true;
+    // Of another name than what it is the twin of would have, and first in the alphabet.
+    facts.tables[0].indexes.insert(0, once(16, "a_replaces_new_ccnew", 5, false));
+    let back = cutover::take_back(&Scope::new(&facts, &options).unwrap());
+    assert!(!back.iter().any(|statement| statement.contains("ccnew")), "{back:#?}");
+    assert!(cutover::left_behind(&Scope::new(&facts, &options).unwrap(), false).is_empty());
+}
+
+#[test]
 fn cut_over_and_back_leave_the_names_as_they_were() {
     let (before, mut options) = verified();
     let mut facts = before.clone();
