@@ -22,7 +22,7 @@ pub struct Wanted {
     /// Number of nodes, 2 to 8
     #[arg(long, default_value_t = 3)]
     nodes: usize,
-    /// Where chance comes from; by default another one each time
+    /// Seed of what is random; by default another one each time
     #[arg(long)]
     seed: Option<u64>,
     /// End when so many faults have struck
@@ -31,7 +31,7 @@ pub struct Wanted {
     /// Only these kinds of faults: pause, cut, fail-over, ...
     #[arg(long, value_delimiter = ',')]
     kinds: Vec<Kind>,
-    /// How long it is quiet between two faults, on the average, in seconds
+    /// How long it is quiet between two faults, on average, in seconds
     #[arg(long, default_value_t = 8.0)]
     quiet: f64,
     /// Writers on each node
@@ -49,7 +49,7 @@ pub struct Wanted {
 pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     let seed = match wanted.seed {
         Some(seed) => seed,
-        None => u64::from(SysRng.try_next_u32().context("no chance to be had of the system")?),
+        None => u64::from(SysRng.try_next_u32().context("the system gives no random bits")?),
     };
     let library = cargo::build_extension(pg, Build::Release)?;
     let tree = InstallTree::new(&Run::new(false)?, pg)?;
