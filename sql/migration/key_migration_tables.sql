@@ -60,7 +60,6 @@ CREATE TABLE keyspace_internal.key_migration_table (
     behind int8multirange NOT NULL DEFAULT '{}',
     filled_rows bigint NOT NULL DEFAULT 0,
     busy_time interval NOT NULL DEFAULT '0',
-    vacuumed_page bigint NOT NULL DEFAULT 0,
     view_name name,
     started_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -81,7 +80,6 @@ CREATE TABLE keyspace_internal.key_migration_step (
     lock_wait interval,
     lock_held interval,
     tries integer NOT NULL DEFAULT 0,
-    error text,
     PRIMARY KEY (system_identifier, database, migration, step)
 );
 
