@@ -22,6 +22,7 @@ use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::name_argument;
 use crate::server::prepared::Prepared;
 use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::{check_own_statement, check_transaction};
@@ -356,8 +357,8 @@ impl Progress {
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("PostgreSQL builds an index beside writers only as a statement of its own.")
             .hint(format!(
-                "SELECT statement FROM key_migration_statements('{}') \\gexec in psql, or run these statements one by one.",
-                relation_name(self.runner.relation).trim_matches('"')
+                "SELECT statement FROM key_migration_statements({}) \\gexec in psql, or run these statements one by one.",
+                name_argument(self.runner.relation)
             ))
     }
 

@@ -20,6 +20,7 @@ use crate::fault;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::name_argument;
 use crate::server::relation::{existing_relation, relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
 
@@ -142,8 +143,7 @@ fn compare(
 
 /// Where all that is wrong is to be seen, for a hint.
 fn shows_all(migration: &Migration) -> String {
-    let name = relation_name(migration.relation);
-    format!("SELECT * FROM key_migration_verify('{}') shows all.", name.trim_matches('"'))
+    format!("SELECT * FROM key_migration_verify({}) shows all.", name_argument(migration.relation))
 }
 
 /// Compares once more before numbers go: after that nothing tells any more which row was meant.

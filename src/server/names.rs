@@ -5,12 +5,14 @@
 
 use std::ffi::CStr;
 
+use keyspace::sql::literal;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::extension::Extension;
+use super::settings::with_own_settings;
 use super::tables::Table;
 use crate::encoding::from_server;
 
@@ -54,6 +56,11 @@ pub(crate) fn qualified_name(relation: pg_sys::Oid) -> Option<String> {
         }
         Some(from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name))))
     }
+}
+
+/// The name of a relation as an argument of a call in a hint, with its schema.
+pub(crate) fn name_argument(relation: pg_sys::Oid) -> String {
+    literal(&with_own_settings(|| qualified_name(relation)).unwrap_or_default())
 }
 
 /// That a relation has another name than when it was looked for.

@@ -20,7 +20,7 @@ pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
     }
     // SAFETY: not null, and NUL-terminated as every name is.
     let name = unsafe { CStr::from_ptr(name) };
-    format!("\"{}\"", name.to_string_lossy())
+    format!("\"{}\"", from_server(name))
 }
 
 /// An argument of type regclass, which may be any OID.
