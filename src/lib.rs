@@ -4,7 +4,7 @@ pgrx::pg_module_magic!();
 
 pub(crate) mod encoding;
 pub(crate) mod error;
-mod fault;
+mod failpoint;
 pub(crate) mod fmgr;
 mod keys;
 mod migration;
@@ -27,7 +27,7 @@ pgrx::extension_sql_file!(
 /// Called once by every process that loads the library.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    fault::register_setting();
+    failpoint::register_setting();
     sequences::register_settings();
     keys::request_shared_memory();
 }

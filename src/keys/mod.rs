@@ -7,7 +7,7 @@
 //! | [`ulid_type`], [`ulid_io`], [`ulid_support`] | the type itself: datum, text form, what its SQL objects call |
 //! | [`generate`] | the backend's generators: clock, entropy, one state per process |
 //! | [`shared_word`] | what all sessions of a server share |
-//! | [`call`], [`unguarded`] | functions that are called as those of C are, and what they do |
+//! | [`call`], [`no_error_guard`] | functions that are called as those of C are, and what they do |
 //! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
 //! | [`uuid_result`] | results of guarded functions at little cost |
 //! | [`sql`] | the SQL files and their order |
@@ -16,6 +16,7 @@ mod call;
 mod clock;
 mod entropy;
 mod generate;
+mod no_error_guard;
 mod per_backend;
 mod raw_text;
 mod salt;
@@ -28,7 +29,6 @@ mod ulid;
 mod ulid_io;
 mod ulid_support;
 mod ulid_type;
-mod unguarded;
 mod uuid_result;
 mod uuidv7;
 

@@ -8,42 +8,42 @@ use super::call::as_in_c;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::ulid_type::Ulid;
-use super::{generate, timestamp, unguarded};
+use super::{generate, no_error_guard, timestamp};
 
 as_in_c! {
     /// `ulid()`
     fn keyspace_ulid(_call) {
-        unguarded::result::<UlidLayout>(generate::ulid())
+        no_error_guard::result::<UlidLayout>(generate::ulid())
     }
 
     /// `ulid_monotonic()`
     fn keyspace_ulid_monotonic(_call) {
-        unguarded::monotonic::<UlidLayout>()
+        no_error_guard::monotonic::<UlidLayout>()
     }
 
     /// `ulid_from_timestamp(timestamptz)`
     fn keyspace_ulid_from_timestamp(call) {
-        unguarded::random::<UlidLayout>(call)
+        no_error_guard::random::<UlidLayout>(call)
     }
 
     /// `ulid_from_timestamp(timestamptz, bigint)`
     fn keyspace_ulid_from_timestamp_id(call) {
-        unguarded::derived::<UlidLayout>(call, &TagKey::UNSALTED)
+        no_error_guard::derived::<UlidLayout>(call, &TagKey::UNSALTED)
     }
 
     /// `ulid_from_timestamp(timestamptz, bigint, text)`
     fn keyspace_ulid_from_timestamp_id_salt(call) {
-        unguarded::salted::<UlidLayout>(call)
+        no_error_guard::salted::<UlidLayout>(call)
     }
 
     /// `ulid_to_timestamp(ulid)`
     fn keyspace_ulid_to_timestamp(call) {
-        unguarded::instant::<UlidLayout>(call)
+        no_error_guard::instant::<UlidLayout>(call)
     }
 
     /// `ulid_boundary(timestamptz)`
     fn keyspace_ulid_boundary(call) {
-        unguarded::boundary::<UlidLayout>(call)
+        no_error_guard::boundary::<UlidLayout>(call)
     }
 }
 

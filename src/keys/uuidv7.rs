@@ -8,42 +8,42 @@ use super::call::as_in_c;
 use super::raw_text::RawText;
 use super::salt::tag_key;
 use super::uuid_result::UuidResult;
-use super::{generate, timestamp, unguarded};
+use super::{generate, no_error_guard, timestamp};
 
 as_in_c! {
     /// `uuidv7()`
     fn keyspace_uuidv7(_call) {
-        unguarded::result::<UuidV7Layout>(generate::uuidv7())
+        no_error_guard::result::<UuidV7Layout>(generate::uuidv7())
     }
 
     /// `uuidv7_monotonic()`
     fn keyspace_uuidv7_monotonic(_call) {
-        unguarded::monotonic::<UuidV7Layout>()
+        no_error_guard::monotonic::<UuidV7Layout>()
     }
 
     /// `uuidv7_from_timestamp(timestamptz)`
     fn keyspace_uuidv7_from_timestamp(call) {
-        unguarded::random::<UuidV7Layout>(call)
+        no_error_guard::random::<UuidV7Layout>(call)
     }
 
     /// `uuidv7_from_timestamp(timestamptz, bigint)`
     fn keyspace_uuidv7_from_timestamp_id(call) {
-        unguarded::derived::<UuidV7Layout>(call, &TagKey::UNSALTED)
+        no_error_guard::derived::<UuidV7Layout>(call, &TagKey::UNSALTED)
     }
 
     /// `uuidv7_from_timestamp(timestamptz, bigint, text)`
     fn keyspace_uuidv7_from_timestamp_id_salt(call) {
-        unguarded::salted::<UuidV7Layout>(call)
+        no_error_guard::salted::<UuidV7Layout>(call)
     }
 
     /// `uuidv7_to_timestamp(uuid)`
     fn keyspace_uuidv7_to_timestamp(call) {
-        unguarded::instant::<UuidV7Layout>(call)
+        no_error_guard::instant::<UuidV7Layout>(call)
     }
 
     /// `uuidv7_boundary(timestamptz)`
     fn keyspace_uuidv7_boundary(call) {
-        unguarded::boundary::<UuidV7Layout>(call)
+        no_error_guard::boundary::<UuidV7Layout>(call)
     }
 }
 

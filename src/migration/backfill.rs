@@ -20,7 +20,7 @@ use super::runner::{Runner, Times, interval};
 use super::search_path::explained;
 use super::state::{self, Pace, TABLE};
 use crate::encoding::to_server;
-use crate::fault;
+use crate::failpoint;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -196,11 +196,11 @@ impl Backfill {
             Work::Rest(range) | Work::Unlocked(range) => self.page = self.windows.done(range),
             Work::Behind(_) | Work::Again | Work::Done => {}
         }
-        fault::point(|| "backfilled: written".to_owned());
+        failpoint::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
         self.save(runner, work, rows, began)?;
         self.tell_of_vacuum(was_at);
-        fault::point(|| "backfilled: saved".to_owned());
+        failpoint::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
         let outcome = if matches!(work, Work::Done) {
             notice!("{}: rows from before are filled", self.name);

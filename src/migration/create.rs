@@ -15,7 +15,7 @@ use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::fault;
+use crate::failpoint;
 use crate::keys::RawText;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -87,7 +87,7 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &Arguments<'_>
     for member in &scope.members {
         keep(extension, relation, &reference(member), &member.table_sql())?;
     }
-    fault::point(|| "planned: stored".to_owned());
+    failpoint::point(|| "planned: stored".to_owned());
     Ok(())
 }
 

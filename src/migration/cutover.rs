@@ -10,7 +10,7 @@ use super::runner::Runner;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
 use super::{catalog, verify};
 use crate::error::report;
-use crate::fault;
+use crate::failpoint;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::relation_name;
@@ -275,7 +275,7 @@ fn run(
     };
     runner.log(None, action, &statements, times)?;
     store(runner)?;
-    fault::point(|| format!("{action}: stored"));
+    failpoint::point(|| format!("{action}: stored"));
     let milliseconds = times.held.as_micros() / 100;
     notice!(
         "{action}: {} tables were locked for {}.{} ms",

@@ -17,7 +17,7 @@ use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
 use super::{cutover, verify};
 use crate::encoding::to_server;
 use crate::error::{or_raise, raise, report};
-use crate::fault;
+use crate::failpoint;
 use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -426,7 +426,7 @@ impl Progress {
             self.keep_columns(&facts, migration, step.table)?;
         }
         self.runner.log(Some(table), &step.action, &step.statements, times)?;
-        fault::point(|| format!("{phase}: logged"));
+        failpoint::point(|| format!("{phase}: logged"));
         let name = facts.table(step.table).map(|table| qualified(&table.schema, &table.name));
         notice!("{}: {}", name.unwrap_or_default(), step.action);
         Ok(true)

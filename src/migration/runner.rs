@@ -16,7 +16,7 @@ use super::search_path::explained;
 use super::state::{self, MIGRATION, Pace, STEP};
 use crate::encoding::{ServerText, to_server};
 use crate::error::{raise, report};
-use crate::fault;
+use crate::failpoint;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -95,7 +95,7 @@ impl Runner {
             }
             names::lock_schemas(extension, MIGRATION, relations.iter().map(|(relation, _)| *relation))?;
             let locked = Instant::now();
-            fault::point(|| format!("{name}: locked"));
+            failpoint::point(|| format!("{name}: locked"));
             // What was committed while locks were waited for counts.
             let snapshot = ActiveSnapshot::latest();
             let looked = look_again()?;
@@ -109,7 +109,7 @@ impl Runner {
                 owned.set(statement.as_owner_of.map(pg_sys::Oid::from));
                 run_statement(&statement.text, owned.get())?;
             }
-            fault::point(|| format!("{name}: done"));
+            failpoint::point(|| format!("{name}: done"));
             let statements = statements.into_iter().map(|statement| statement.text).collect();
             Ok((statements, made_from, Times { began, waited: locked - began, held: locked.elapsed() }))
         };

@@ -16,7 +16,7 @@ use super::rights::check_may_read;
 use super::state::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::or_raise;
-use crate::fault;
+use crate::failpoint;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -207,6 +207,6 @@ pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<()
         migration.relation,
         [],
     )?;
-    fault::point(|| "verified: stored".to_owned());
+    failpoint::point(|| "verified: stored".to_owned());
     Ok(())
 }

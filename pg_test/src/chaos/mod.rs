@@ -4,6 +4,7 @@
 //! it in time does not: how much is written between two strikes, which statement a crash meets, who comes first.
 
 mod check;
+mod fault_injector;
 mod faults;
 mod findings;
 mod gate;
@@ -11,7 +12,6 @@ mod order;
 mod record;
 mod report;
 mod schema;
-mod striker;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -26,13 +26,13 @@ use rand::{RngExt, SeedableRng};
 use crate::{Cluster, InstallTree};
 pub use check::Looked;
 use check::Told;
+use fault_injector::FaultInjector;
 pub use faults::{Kind, Schedule, Strike};
 pub use findings::{Fault, Findings};
 use gate::Ends;
 pub use report::Report;
 pub use schema::DATABASE;
 use schema::TABLES;
-use striker::Striker;
 use writer::{Shared, Writer};
 
 /// How long everything may take to be applied at the end, and a step between.
@@ -165,10 +165,10 @@ impl Chaos {
             }
             let outcome = {
                 let _ends = Ends(&shared.gate);
-                let mut striker = Striker::new(cluster, shared, say);
-                let outcome = striker.run(schedule, &options, strikes);
+                let mut injector = FaultInjector::new(cluster, shared, say);
+                let outcome = injector.run(schedule, &options, strikes);
                 // Whatever went wrong, writers who wait for a server come to their end.
-                outcome.and(striker.calm())
+                outcome.and(injector.calm())
             };
             let mut told = Vec::new();
             for (number, node, thread) in threads {

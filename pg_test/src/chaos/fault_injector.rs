@@ -16,7 +16,7 @@ use crate::{Cluster, Link, Server};
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
 /// Strikes and mends.
-pub struct Striker<'a> {
+pub struct FaultInjector<'a> {
     cluster: &'a mut Cluster,
     shared: &'a Shared,
     say: &'a mut dyn FnMut(&str),
@@ -24,7 +24,7 @@ pub struct Striker<'a> {
     said: Instant,
 }
 
-impl<'a> Striker<'a> {
+impl<'a> FaultInjector<'a> {
     /// For a run that begins now.
     pub fn new(cluster: &'a mut Cluster, shared: &'a Shared, say: &'a mut dyn FnMut(&str)) -> Self {
         let begun = Instant::now();
