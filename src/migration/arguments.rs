@@ -34,7 +34,7 @@ impl KeyArguments<'_> {
 }
 
 /// What the arguments of a plan and of a new migration say.
-pub(super) struct Arguments<'a> {
+pub(super) struct PlanArguments<'a> {
     pub(super) key: KeyArguments<'a>,
     pub(super) target: Option<&'a str>,
     pub(super) new_suffix: Option<RawText<'a>>,
@@ -42,7 +42,7 @@ pub(super) struct Arguments<'a> {
     pub(super) fire_triggers: Option<bool>,
 }
 
-impl Arguments<'_> {
+impl PlanArguments<'_> {
     /// The arguments, checked; without a salt, where it has not been given.
     pub(super) fn options(&self, relation: pg_sys::Oid) -> Result<Options, Failure> {
         let mut options = Options::new(Target::parse(required(self.target, "target")?)?);

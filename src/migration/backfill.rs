@@ -12,7 +12,7 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::backfill_page::{self, Manner};
+use super::backfill_page::{self, FillOptions};
 use super::key_type::key_type;
 use super::referenced::{self, may_be_joined};
 use super::rights::check_is_owner;
@@ -235,7 +235,7 @@ impl Backfill {
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
         let key_type = key_type(self.options.target, extension);
         let rows = |range, all, waits| {
-            backfill_page::fill(&scope, table, range, Manner { all, waits, gives_way }, key_type)
+            backfill_page::fill(&scope, table, range, FillOptions { all, waits, gives_way }, key_type)
         };
         Ok(match work {
             Work::Done => (work, 0),

@@ -18,7 +18,7 @@ use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
 use crate::server::by_version::{buffer_lock, prune_page};
 use crate::server::relation::relation_name;
-use crate::server::waiting::Turns;
+use crate::server::waiting::TimeSlice;
 
 /// What a key adds to a row.
 const KEY_BYTES: usize = 16;
@@ -52,7 +52,7 @@ enum Source {
 
 /// How a batch goes about it.
 #[derive(Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct FillOptions {
     /// Whether it takes all rows of its pages, or a part of each page's.
     pub(super) all: bool,
     /// Whether it waits for whoever is at a row, or passes it by. It waits once, and before it has written anything: who
@@ -71,7 +71,7 @@ pub(super) fn fill(
     scope: &Scope<'_>,
     table: &Table,
     range: Range,
-    manner: Manner,
+    options: FillOptions,
     key_type: pg_sys::Oid,
 ) -> Filled {
     let mut filled = Filled::default();
@@ -86,16 +86,16 @@ pub(super) fn fill(
             .map(|member| or_raise(filler(scope, member, relation, key_type, snapshot)))
             .collect();
         let columns: Vec<i16> = fillers.iter().map(|filler| filler.key.number).collect();
-        let mut pages_of = Pages::open(relation, Writer::open(relation, &columns), manner.waits);
+        let mut pages_of = Pages::open(relation, Writer::open(relation, &columns), options.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
-        let mut turns = manner.gives_way.then(Turns::begin);
+        let mut slice = options.gives_way.then(TimeSlice::begin);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
             pgrx::check_for_interrupts!();
-            if let Some(turns) = &mut turns {
-                turns.give_way();
+            if let Some(slice) = &mut slice {
+                slice.give_way();
             }
             let Ok(page) = pg_sys::BlockNumber::try_from(page) else { break };
-            pages_of.fill(page, snapshot, &mut fillers, manner.all, &mut filled);
+            pages_of.fill(page, snapshot, &mut fillers, options.all, &mut filled);
         }
         pages_of.close();
         for filler in fillers {

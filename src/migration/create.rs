@@ -10,7 +10,7 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::arguments::{Arguments, KeyArguments, names};
+use super::arguments::{KeyArguments, PlanArguments, names};
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration};
 use crate::encoding::ServerText;
@@ -46,13 +46,13 @@ fn key_migration_create(
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
     let key = KeyArguments { timestamp_column, salt, include_columns };
-    let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
+    let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers };
     if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         failure.raise();
     }
 }
 
-fn create(extension: Extension, relation: pg_sys::Oid, arguments: &Arguments<'_>) -> Result<(), Failure> {
+fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments<'_>) -> Result<(), Failure> {
     check_transaction(c"key_migration_create()")?;
     state::check_may_write()?;
     let options = arguments.options(relation)?;

@@ -10,7 +10,7 @@ use pgrx::AnyArray;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-use super::arguments::{Arguments, KeyArguments};
+use super::arguments::{KeyArguments, PlanArguments};
 use super::catalog;
 use super::state::{self, Migration};
 use crate::encoding::ServerText;
@@ -74,7 +74,7 @@ fn key_migration_plan(
 > {
     let relation = or_raise(existing_relation(migration, "migration"));
     let key = KeyArguments { timestamp_column, salt, include_columns };
-    let arguments = Arguments { key, target, new_suffix, old_suffix, fire_triggers };
+    let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers };
     match read(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         Ok((_, plan)) => rows(plan),
         Err(failure) => failure.raise(),
@@ -84,7 +84,7 @@ fn key_migration_plan(
 fn read(
     extension: Extension,
     relation: pg_sys::Oid,
-    arguments: &Arguments<'_>,
+    arguments: &PlanArguments<'_>,
 ) -> Result<(Facts, Plan), Failure> {
     let options = arguments.options(relation)?;
     match state::load(extension, state::migration_of(extension, relation)?)?

@@ -13,7 +13,7 @@ use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
 use super::rights::{LookedAt, check_may_look_up, check_may_name};
-use super::trigger_arguments::{Arguments, is_known};
+use super::trigger_arguments::{TriggerArguments, is_known};
 use super::tuple::{Column, Role, Unfit, Value};
 use super::writer::Writer;
 use crate::encoding::from_server;
@@ -163,7 +163,7 @@ impl Row {
     }
 }
 
-/// The trigger of the root. Arguments: table, leader, target, salt, columns of number, key and time.
+/// The trigger of the root. TriggerArguments: table, leader, target, salt, columns of number, key and time.
 ///
 /// # Errors
 /// 23514 for an UPDATE of a key before the cut-over, 55000 for a trigger of another table.
@@ -199,7 +199,7 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
     }
 }
 
-/// The trigger of a column that refers to the root. Arguments: table, leader, target, salt, columns of number and key,
+/// The trigger of a column that refers to the root. TriggerArguments: table, leader, target, salt, columns of number and key,
 /// the root, and its columns of number, key and time.
 ///
 /// The column that leads decides; whoever changes the other one alone means both. Rows that replication brings have
@@ -364,7 +364,7 @@ unsafe fn read(
             && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == timing
             && operation(context) != pg_sys::TRIGGER_EVENT_DELETE;
         let relation = (*context).tg_relation;
-        let parsed = Arguments::of((*context).tg_trigger, is_reference)
+        let parsed = TriggerArguments::of((*context).tg_trigger, is_reference)
             .filter(|parsed| is_as_made && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
         let key = Role::Key(key_type(parsed.target, or_raise(Extension::of_call(fcinfo))));

@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use crate::encoding::from_server;
 
 /// The arguments of a trigger, as the plan writes them.
-pub(super) struct Arguments {
+pub(super) struct TriggerArguments {
     pub(super) table: u32,
     pub(super) key_leads: bool,
     pub(super) target: Target,
@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     pub(super) root_time: i16,
 }
 
-impl Arguments {
+impl TriggerArguments {
     /// Those of a trigger; `None` where it was not made by a plan.
     ///
     /// # Safety
@@ -74,7 +74,11 @@ const OF_ROOT: &CStr = c"key_migration_key";
 ///
 /// # Safety
 /// The root must be open.
-pub(super) unsafe fn is_known(root: pg_sys::Relation, named: &Arguments, function: pg_sys::Oid) -> bool {
+pub(super) unsafe fn is_known(
+    root: pg_sys::Relation,
+    named: &TriggerArguments,
+    function: pg_sys::Oid,
+) -> bool {
     // SAFETY: see above; a relation has as many triggers as it says.
     unsafe {
         let triggers = (*root).trigdesc;
@@ -82,7 +86,7 @@ pub(super) unsafe fn is_known(root: pg_sys::Relation, named: &Arguments, functio
             if triggers.is_null() { 0 } else { usize::try_from((*triggers).numtriggers).unwrap_or(0) };
         (0..count).any(|at| {
             let trigger = (*triggers).triggers.add(at);
-            Arguments::of(trigger, false).is_some_and(|own| {
+            TriggerArguments::of(trigger, false).is_some_and(|own| {
                 own.table == (*root).rd_id.to_u32()
                     && own.table == named.root
                     && own.target == named.target

@@ -18,7 +18,7 @@ use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{catalog, position_replication};
-use crate::sequences::request::{Arguments, Request};
+use crate::sequences::request::{Request, SetupArguments};
 use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -84,7 +84,7 @@ fn setup_interleaved_sequences_begin(
         })
     }));
     let arguments =
-        Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
+        SetupArguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
     match begin(arguments, retries, or_raise(Extension::of_call(fcinfo))) {
         Ok(progress) => PROGRESS.keep(Box::new(progress)),
         Err(failure) => failure.raise(),
@@ -126,7 +126,7 @@ fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     }
 }
 
-fn begin(arguments: Arguments, retries: u32, extension: Extension) -> Result<Progress, Failure> {
+fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Result<Progress, Failure> {
     check_transaction(c"setup_interleaved_sequences_in_batches()")?;
     let request = Request::new(arguments, extension)?;
     if request.target.from.is_some() {

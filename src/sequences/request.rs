@@ -19,7 +19,7 @@ use crate::server::locks::{Patience, Timeout};
 use crate::server::settings::with_own_settings;
 
 /// The arguments as SQL passes them.
-pub(super) struct Arguments {
+pub(super) struct SetupArguments {
     pub(super) node: Option<i32>,
     pub(super) nodes: Option<i32>,
     pub(super) schemas: Option<AnyArray>,
@@ -44,7 +44,7 @@ pub(super) struct Request {
 
 impl Request {
     /// Checks the arguments and the node.
-    pub(super) fn new(arguments: Arguments, extension: Extension) -> Result<Self, Failure> {
+    pub(super) fn new(arguments: SetupArguments, extension: Extension) -> Result<Self, Failure> {
         let node = required(arguments.node, "node")?;
         let nodes = required(arguments.nodes, "nodes")?;
         let gap = required(arguments.gap, "gap")?;

@@ -11,7 +11,7 @@ use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
 use crate::sequences::read::feeds;
-use crate::sequences::request::{Arguments, Request};
+use crate::sequences::request::{Request, SetupArguments};
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -59,7 +59,7 @@ fn setup_interleaved_sequences(
     ),
 > {
     let arguments =
-        Arguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
+        SetupArguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
     let dry_run = or_raise(required(dry_run, "dry_run"));
     match set_up(arguments, dry_run, or_raise(Extension::of_call(fcinfo))) {
         Ok(steps) => rows(steps, dry_run),
@@ -67,7 +67,7 @@ fn setup_interleaved_sequences(
     }
 }
 
-fn set_up(arguments: Arguments, dry_run: bool, extension: Extension) -> Result<Vec<Step>, Failure> {
+fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Result<Vec<Step>, Failure> {
     let request = Request::new(arguments, extension)?;
     let change = request.change();
     if dry_run {

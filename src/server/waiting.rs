@@ -65,13 +65,13 @@ pub(crate) fn flush_commits() {
 }
 
 /// The turns that work which can wait takes on a CPU and at the log.
-pub(crate) struct Turns {
+pub(crate) struct TimeSlice {
     began: Instant,
     /// Behind this the log is this work's to flush.
     flushed: pg_sys::XLogRecPtr,
 }
 
-impl Turns {
+impl TimeSlice {
     /// Begins the first one.
     pub(crate) fn begin() -> Self {
         // SAFETY: reads a position under a lock of its own.

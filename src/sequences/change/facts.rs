@@ -5,7 +5,7 @@ use keyspace::sequences::Sequence;
 use super::records::Records;
 use crate::sequences::read::catalog::{self, Entry};
 use crate::sequences::read::form;
-use crate::sequences::read::furthest::Extreme;
+use crate::sequences::read::furthest::Furthest;
 use crate::sequences::read::selection::Selection;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -64,6 +64,6 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         promoted: records.promoted(entry.oid),
         gap_left: records.gap_left(entry.oid),
         elsewhere: Vec::new(),
-        columns: entry.columns.iter().map(|column| column.facts(Extreme::default())).collect(),
+        columns: entry.columns.iter().map(|column| column.facts(Furthest::default())).collect(),
     }
 }

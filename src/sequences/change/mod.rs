@@ -28,7 +28,7 @@ use crate::encoding::to_server;
 use crate::error::report;
 use crate::sequences::own::tables;
 use crate::sequences::read::catalog::{self, Column, Entry};
-use crate::sequences::read::furthest::{self, Ahead, Extreme, Which};
+use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::extension::Extension;
@@ -458,7 +458,7 @@ impl Change {
             });
             column.is_read.set(column.is_read.get() || found.is_some());
             *facts = match (found, known) {
-                (None, Some(known)) => column.facts(Extreme {
+                (None, Some(known)) => column.facts(Furthest {
                     value: known.extreme,
                     ahead: known.ahead.filter(|value| ahead.is_ahead(*value)),
                     not_followed: known.not_followed,

@@ -66,7 +66,7 @@ fn guard_interleaved_sequences(
     ),
 > {
     let mode = or_raise(required(mode, "mode").and_then(Mode::parse));
-    let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
+    let arguments = GuardArguments { schemas, tables, exclude, lock_timeout, dry_run };
     change(arguments, Task::Guard(mode), or_raise(Extension::of_call(fcinfo)))
 }
 
@@ -93,7 +93,7 @@ fn unguard_interleaved_sequences(
         name!(detail, Option<ServerText>),
     ),
 > {
-    let arguments = Arguments { schemas, tables, exclude, lock_timeout, dry_run };
+    let arguments = GuardArguments { schemas, tables, exclude, lock_timeout, dry_run };
     change(arguments, Task::Unguard, or_raise(Extension::of_call(fcinfo)))
 }
 
@@ -127,7 +127,7 @@ impl Task {
 }
 
 /// The arguments that both functions have.
-struct Arguments {
+struct GuardArguments {
     schemas: Option<AnyArray>,
     tables: Option<AnyArray>,
     exclude: Option<AnyArray>,
@@ -135,7 +135,7 @@ struct Arguments {
     dry_run: Option<bool>,
 }
 
-fn change(arguments: Arguments, task: Task, extension: Extension) -> TableIterator<'static, Row> {
+fn change(arguments: GuardArguments, task: Task, extension: Extension) -> TableIterator<'static, Row> {
     let dry_run = or_raise(required(arguments.dry_run, "dry_run"));
     let timeout = or_raise(required(arguments.lock_timeout, "lock_timeout").and_then(Timeout::new));
     match carry_out(arguments, task, timeout, dry_run, extension) {
@@ -145,7 +145,7 @@ fn change(arguments: Arguments, task: Task, extension: Extension) -> TableIterat
 }
 
 fn carry_out(
-    arguments: Arguments,
+    arguments: GuardArguments,
     task: Task,
     timeout: Timeout,
     dry_run: bool,

@@ -30,7 +30,7 @@ impl Ahead {
 
 /// What was found in a column.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Extreme {
+pub(crate) struct Furthest {
     /// The furthest value; `None` where there is none.
     pub(crate) value: Option<i64>,
     /// The furthest value that the sequence will hand out itself.
@@ -39,7 +39,7 @@ pub(crate) struct Extreme {
     pub(crate) not_followed: Option<i64>,
 }
 
-impl Extreme {
+impl Furthest {
     /// The same of a column of which nothing counts that lies beyond what the sequence has handed out, whose last value
     /// is `handed_out`.
     pub(crate) fn up_to(self, handed_out: Option<i64>, ascending: bool) -> Self {
@@ -62,7 +62,7 @@ impl Extreme {
 
 impl Column {
     /// The facts of the column, with what was found in it.
-    pub(crate) fn facts(&self, found: Extreme) -> FedColumn {
+    pub(crate) fn facts(&self, found: Furthest) -> FedColumn {
         FedColumn {
             name: self.name.clone(),
             number_type: self.number_type,
@@ -87,12 +87,12 @@ pub(crate) enum Which {
 
 /// Reads a column to its end in the direction of a sequence: through an index where there is one, by a scan
 /// otherwise. `None` where it was not read.
-pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Extreme> {
+pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthest> {
     Values::of(column, |values| {
         if which != Which::All && values.are_indexed() != (which == Which::Indexed) {
             return None;
         }
-        let (mut found, order) = (Extreme::default(), Cell::new(Order::Any));
+        let (mut found, order) = (Furthest::default(), Cell::new(Order::Any));
         let furthest = |one: Option<i64>, other: i64| {
             let one = one.unwrap_or(other);
             Some(if ahead.ascending { one.max(other) } else { one.min(other) })
