@@ -776,29 +776,6 @@ COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences(
 -- requires:
 --   setup_interleaved_sequences
 
-CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_begin(
-    node integer,
-    nodes integer,
-    schemas name[],
-    sequences regclass[],
-    exclude regclass[],
-    feeds jsonb,
-    peers jsonb[],
-    gap bigint,
-    blocks boolean,
-    lock_timeout interval,
-    retries integer
-) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_begin_wrapper';
-CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_step() RETURNS boolean
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_step_wrapper';
-
-CREATE FUNCTION keyspace_internal.setup_interleaved_sequences_check() RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_check_wrapper';
-
 CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     node integer,
     nodes integer DEFAULT 2,
@@ -812,29 +789,9 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     lock_timeout interval DEFAULT '100 ms',
     retries integer DEFAULT 50
 )
-    LANGUAGE plpgsql
-AS $procedure$
-BEGIN
-    PERFORM keyspace_internal.setup_interleaved_sequences_check();
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.setup_interleaved_sequences_begin(
-        node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout, retries);
-    LOOP
-        COMMIT;
-        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT keyspace_internal.setup_interleaved_sequences_step();
-    END LOOP;
-END
-$procedure$;
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_in_batches_wrapper';
 
-COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_begin(
-    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
-) IS 'part of setup_interleaved_sequences_in_batches(): its first transaction';
-COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_check() IS
-'part of setup_interleaved_sequences_in_batches(): refuses a transaction block';
-COMMENT ON FUNCTION keyspace_internal.setup_interleaved_sequences_step() IS
-'part of setup_interleaved_sequences_in_batches(): each further transaction';
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS
@@ -1395,109 +1352,33 @@ COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
 -- requires:
 --   key_migration_verify
 
-CREATE FUNCTION keyspace_internal.key_migration_check(procedure text) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
-    AS 'MODULE_PATHNAME', 'key_migration_check_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin_advance(migration regclass, through text, max_pages bigint) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'key_migration_begin_advance_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin_cutover(migration regclass, way text) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'key_migration_begin_cutover_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin_rollback(migration regclass, confirm text) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'key_migration_begin_rollback_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_begin_finalize(migration regclass, confirm text, keep_old_ids boolean) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'key_migration_begin_finalize_wrapper';
-CREATE FUNCTION keyspace_internal.key_migration_next() RETURNS boolean
-    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
-    AS 'MODULE_PATHNAME', 'key_migration_next_wrapper';
-
 CREATE PROCEDURE @extschema@.key_migration_advance(
     migration regclass,
     through text DEFAULT 'verified',
     max_pages bigint DEFAULT NULL
 )
-    LANGUAGE plpgsql
-AS $procedure$
-BEGIN
-    PERFORM keyspace_internal.key_migration_check('key_migration_advance');
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin_advance(migration, through, max_pages);
-    LOOP
-        COMMIT;
-        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT keyspace_internal.key_migration_next();
-    END LOOP;
-END
-$procedure$;
-
-CREATE PROCEDURE @extschema@.key_migration_cutover(migration regclass, way text DEFAULT 'rename')
-    LANGUAGE plpgsql
-AS $procedure$
-BEGIN
-    PERFORM keyspace_internal.key_migration_check('key_migration_cutover');
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin_cutover(migration, way);
-    LOOP
-        COMMIT;
-        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT keyspace_internal.key_migration_next();
-    END LOOP;
-END
-$procedure$;
-
-CREATE PROCEDURE @extschema@.key_migration_rollback(migration regclass, confirm text DEFAULT NULL)
-    LANGUAGE plpgsql
-AS $procedure$
-BEGIN
-    PERFORM keyspace_internal.key_migration_check('key_migration_rollback');
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin_rollback(migration, confirm);
-    LOOP
-        COMMIT;
-        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT keyspace_internal.key_migration_next();
-    END LOOP;
-END
-$procedure$;
-
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_advance_wrapper';
+CREATE PROCEDURE @extschema@.key_migration_cutover(
+    migration regclass,
+    way text DEFAULT 'rename'
+)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_cutover_wrapper';
+CREATE PROCEDURE @extschema@.key_migration_rollback(
+    migration regclass,
+    confirm text DEFAULT NULL
+)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_rollback_wrapper';
 CREATE PROCEDURE @extschema@.key_migration_finalize(
     migration regclass,
     confirm text,
     keep_old_ids boolean DEFAULT false
 )
-    LANGUAGE plpgsql
-AS $procedure$
-BEGIN
-    PERFORM keyspace_internal.key_migration_check('key_migration_finalize');
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    PERFORM keyspace_internal.key_migration_begin_finalize(migration, confirm, keep_old_ids);
-    LOOP
-        COMMIT;
-        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXIT WHEN NOT keyspace_internal.key_migration_next();
-    END LOOP;
-END
-$procedure$;
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_finalize_wrapper';
 
-COMMENT ON FUNCTION keyspace_internal.key_migration_check(text) IS
-'part of the procedures of key migrations: refuses a transaction block';
-COMMENT ON FUNCTION keyspace_internal.key_migration_begin_advance(regclass, text, bigint) IS
-'part of key_migration_advance(): its first transaction';
-COMMENT ON FUNCTION keyspace_internal.key_migration_begin_cutover(regclass, text) IS
-'part of key_migration_cutover(): its first transaction';
-COMMENT ON FUNCTION keyspace_internal.key_migration_begin_rollback(regclass, text) IS
-'part of key_migration_rollback(): its first transaction';
-COMMENT ON FUNCTION keyspace_internal.key_migration_begin_finalize(regclass, text, boolean) IS
-'part of key_migration_finalize(): its first transaction';
-COMMENT ON FUNCTION keyspace_internal.key_migration_next() IS
-'part of the procedures of key migrations: each further transaction';
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
 COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
@@ -1847,31 +1728,7 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 
 /* <begin connected objects> */
 -- src/migration/procedures.rs
--- pg_keyspace::migration::procedures::key_migration_begin_advance
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/migration/procedures.rs
--- pg_keyspace::migration::procedures::key_migration_begin_cutover
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/migration/procedures.rs
--- pg_keyspace::migration::procedures::key_migration_begin_finalize
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/migration/procedures.rs
--- pg_keyspace::migration::procedures::key_migration_begin_rollback
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/migration/procedures.rs
--- pg_keyspace::migration::procedures::key_migration_check
+-- pg_keyspace::migration::procedures::key_migration_advance
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1889,7 +1746,13 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 
 /* <begin connected objects> */
 -- src/migration/procedures.rs
--- pg_keyspace::migration::procedures::key_migration_next
+-- pg_keyspace::migration::procedures::key_migration_cutover
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_finalize
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1908,6 +1771,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/plan.rs
 -- pg_keyspace::migration::plan::key_migration_plan
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_rollback
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -1961,19 +1830,7 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 
 /* <begin connected objects> */
 -- src/sequences/batches.rs
--- pg_keyspace::sequences::batches::setup_interleaved_sequences_begin
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/sequences/batches.rs
--- pg_keyspace::sequences::batches::setup_interleaved_sequences_check
--- Skipped due to `#[pgrx(sql = false)]`
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- src/sequences/batches.rs
--- pg_keyspace::sequences::batches::setup_interleaved_sequences_step
+-- pg_keyspace::sequences::batches::setup_interleaved_sequences_in_batches
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

@@ -16,16 +16,16 @@ use super::runner::{Runner, altered};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
 use super::{cutover, verify};
 use crate::encoding::to_server;
-use crate::error::{or_raise, raise, report};
+use crate::error::or_raise;
 use crate::failpoint;
-use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::required;
 use crate::server::extension::Extension;
-use crate::server::failure::Failure;
+use crate::server::failure::{Failure, or_fail};
 use crate::server::names::name_argument;
 use crate::server::prepared::Prepared;
+use crate::server::procedure::Procedure;
 use crate::server::relation::{existing_relation, relation_name};
-use crate::server::transaction::{check_own_statement, check_transaction};
+use crate::server::transaction::check_transaction;
 use crate::server::waiting::{backoff, flush_commits, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
 
@@ -43,7 +43,7 @@ pub(super) enum Task {
     Finalize { keep_old_ids: bool },
 }
 
-/// A procedure under way, kept from one transaction to the next.
+/// A procedure under way.
 struct Progress {
     runner: Runner,
     task: Task,
@@ -63,9 +63,6 @@ struct Progress {
     _lock: SessionLock,
 }
 
-/// The procedure under way.
-static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
-
 /// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
 ///
 /// # Errors
@@ -78,22 +75,13 @@ fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Erro
     })
 }
 
-/// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do. Declared
-/// in sql/migration/key_migration_procedures.sql.
+/// Takes a migration through a phase. Declared in sql/migration/key_migration_procedures.sql, as are the other three.
 ///
 /// # Errors
-/// 25001 within a transaction block (trap M3).
+/// 22004, 22023 for arguments that mean nothing; 55P03 if a lock could not be acquired; those of [`begin`], and whatever a
+/// statement raises.
 #[pg_extern(sql = false)]
-fn key_migration_check(procedure: &str) {
-    or_raise(check_own_statement(procedure, "It ends a transaction for each of its steps."));
-}
-
-/// Begins `key_migration_advance`. Declared in sql/migration/key_migration_procedures.sql, as are the other three.
-///
-/// # Errors
-/// 22004, 22023 for arguments that mean nothing; and those of [`begin`].
-#[pg_extern(sql = false)]
-fn key_migration_begin_advance(
+fn key_migration_advance(
     migration: Option<pg_sys::Oid>,
     through: Option<&str>,
     max_pages: Option<i64>,
@@ -109,15 +97,15 @@ fn key_migration_begin_advance(
             _ => Ok(Task::Advance { through, max_pages }),
         }
     };
-    begin_task(migration, or_raise(Extension::of_call(fcinfo)), task, None);
+    run("key_migration_advance", migration, task, None, fcinfo);
 }
 
-/// Begins `key_migration_cutover`.
+/// Gives the new columns the names of the old ones.
 ///
 /// # Errors
-/// 22004, 22023 for an unknown way; and those of [`begin`].
+/// 22004, 22023 for an unknown way; otherwise as for [`key_migration_advance`].
 #[pg_extern(sql = false)]
-fn key_migration_begin_cutover(
+fn key_migration_cutover(
     migration: Option<pg_sys::Oid>,
     way: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -128,51 +116,56 @@ fn key_migration_begin_cutover(
         other => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
             .hint("The way is \"rename\" or \"view\".")),
     };
-    begin_task(migration, or_raise(Extension::of_call(fcinfo)), task, None);
+    run("key_migration_cutover", migration, task, None, fcinfo);
 }
 
-/// Begins `key_migration_rollback`.
+/// Takes the cut-over back or, before it, everything.
 ///
 /// # Errors
-/// Those of [`begin`].
+/// As for [`key_migration_advance`].
 #[pg_extern(sql = false)]
-fn key_migration_begin_rollback(
+fn key_migration_rollback(
     migration: Option<pg_sys::Oid>,
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    begin_task(migration, or_raise(Extension::of_call(fcinfo)), || Ok(Task::RollBack), confirm);
+    run("key_migration_rollback", migration, || Ok(Task::RollBack), confirm, fcinfo);
 }
 
-/// Begins `key_migration_finalize`.
+/// Ends a migration.
 ///
 /// # Errors
-/// 22004; and those of [`begin`].
+/// As for [`key_migration_advance`].
 #[pg_extern(sql = false)]
-fn key_migration_begin_finalize(
+fn key_migration_finalize(
     migration: Option<pg_sys::Oid>,
     confirm: Option<&str>,
     keep_old_ids: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let task = || Ok(Task::Finalize { keep_old_ids: required(keep_old_ids, "keep_old_ids")? });
-    begin_task(migration, or_raise(Extension::of_call(fcinfo)), task, confirm);
+    run("key_migration_finalize", migration, task, confirm, fcinfo);
 }
 
-/// Begins a procedure, which [`key_migration_next`] goes on with.
-fn begin_task(
+/// Runs a procedure: its first transaction begins it, and each further one does a step.
+fn run(
+    name: &str,
     migration: Option<pg_sys::Oid>,
-    extension: Extension,
     task: impl FnOnce() -> Result<Task, Error>,
     confirm: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    drop(PROGRESS.take());
-    let relation = or_raise(existing_relation(migration, "migration"));
-    let task = or_raise(task());
-    match begin(extension, relation, task, confirm) {
-        Ok(progress) => PROGRESS.keep(Box::new(progress)),
-        Err(failure) => failure.raise(),
-    }
+    let procedure = or_raise(Procedure::begin(name, "It ends a transaction for each of its steps."));
+    let mut progress = procedure.in_transaction(|| {
+        let relation = or_raise(existing_relation(migration, "migration"));
+        let task = or_raise(task());
+        or_fail(begin(or_raise(Extension::of_call(fcinfo)), relation, task, confirm))
+    });
+    // The extension may have been dropped, or moved, between two transactions.
+    while procedure.in_transaction(|| {
+        progress.runner.extension = or_raise(Extension::of_call(fcinfo));
+        or_fail(progress.next())
+    }) {}
 }
 
 /// # Errors
@@ -228,35 +221,8 @@ fn begin(
     })
 }
 
-/// Does the next step in this transaction. Whether there are more. Declared in
-/// sql/migration/key_migration_procedures.sql.
-///
-/// # Errors
-/// 55000 outside a procedure of ours, or out of order; 55P03 where a lock was not to be had; whatever a statement
-/// raises.
-#[pg_extern(sql = false)]
-fn key_migration_next(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let Some(mut progress) = PROGRESS.take() else {
-        raise(report(
-            Error::new(
-                SqlState::ObjectNotInPrerequisiteState,
-                "no key migration is under way in this session",
-            )
-            .hint("CALL key_migration_advance()."),
-        ));
-    };
-    progress.runner.extension = or_raise(Extension::of_call(fcinfo));
-    match progress.next() {
-        Ok(true) => {
-            PROGRESS.keep(progress);
-            true
-        }
-        Ok(false) => false,
-        Err(failure) => failure.raise(),
-    }
-}
-
 impl Progress {
+    /// Does the next step in this transaction. Whether there are more.
     fn next(&mut self) -> Result<bool, Failure> {
         state::check_may_write()?;
         self.runner.end_if_failed();

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
 
-use crate::error::{or_raise, raise, report};
+use crate::error::{or_raise, report};
 use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
@@ -19,21 +19,21 @@ use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Request, SetupArguments};
-use crate::server::across_transactions::AcrossTransactions;
 use crate::server::call::required;
 use crate::server::extension::Extension;
-use crate::server::failure::{Failure, refusal};
+use crate::server::failure::{Failure, or_fail, refusal};
+use crate::server::procedure::Procedure;
 use crate::server::role::owns_database;
 use crate::server::subtransaction::attempt;
 use crate::server::tables::own_key;
-use crate::server::transaction::{check_own_statement, check_transaction};
+use crate::server::transaction::check_transaction;
 use crate::server::waiting::{backoff, is_in_use, pause};
 use crate::server::work_lock::SessionLock;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// A set-up under way, kept from one transaction to the next.
+/// A set-up under way.
 struct Progress {
     change: Change,
     feeds: Vec<Feed>,
@@ -53,16 +53,14 @@ struct Progress {
     _lock: SessionLock,
 }
 
-/// The set-up under way.
-static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
-
-/// Begins a set-up in batches: plans every sequence, and stores the node. What cannot be set up is a warning.
+/// Sets this database up one sequence after the other, each in a transaction of its own. Declared in
+/// sql/sequences/setup_interleaved_sequences_in_batches.sql. A sequence that cannot be set up is a warning.
 ///
 /// # Errors
-/// As for `setup_interleaved_sequences`, and 42501 for who may not keep the progress.
+/// As for `setup_interleaved_sequences`, and 42501 for others than the owner of the database.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
-fn setup_interleaved_sequences_begin(
+fn setup_interleaved_sequences_in_batches(
     node: Option<i32>,
     nodes: Option<i32>,
     schemas: Option<AnyArray>,
@@ -76,56 +74,39 @@ fn setup_interleaved_sequences_begin(
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    drop(PROGRESS.take());
-    let retries = or_raise(required(retries, "retries").and_then(|retries| {
-        u32::try_from(retries).map_err(|_| {
-            let message = format!("retries must be at least 0, not {retries}");
-            Error::new(SqlState::InvalidParameterValue, message)
-        })
-    }));
-    let arguments =
-        SetupArguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
-    match begin(arguments, retries, or_raise(Extension::of_call(fcinfo))) {
-        Ok(progress) => PROGRESS.keep(Box::new(progress)),
-        Err(failure) => failure.raise(),
-    }
-}
-
-/// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do.
-///
-/// # Errors
-/// 25001 within a transaction block.
-#[pg_extern(sql = false)]
-fn setup_interleaved_sequences_check() {
-    or_raise(check_own_statement(
+    let procedure = or_raise(Procedure::begin(
         "setup_interleaved_sequences_in_batches",
         "It ends a transaction for each sequence.",
     ));
+    let mut progress = procedure.in_transaction(|| {
+        let retries = or_raise(required(retries, "retries").and_then(|retries| {
+            u32::try_from(retries).map_err(|_| {
+                let message = format!("retries must be at least 0, not {retries}");
+                Error::new(SqlState::InvalidParameterValue, message)
+            })
+        }));
+        let arguments = SetupArguments {
+            node,
+            nodes,
+            schemas,
+            sequences,
+            exclude,
+            feeds,
+            peers,
+            gap,
+            blocks,
+            lock_timeout,
+        };
+        or_fail(begin(arguments, retries, or_raise(Extension::of_call(fcinfo))))
+    });
+    // The extension may have been dropped, or moved, between two transactions.
+    while procedure.in_transaction(|| {
+        progress.change.extension = or_raise(Extension::of_call(fcinfo));
+        or_fail(progress.step())
+    }) {}
 }
 
-/// Sets up the next sequence, in this transaction. Whether there are more.
-///
-/// # Errors
-/// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up is a warning.
-#[pg_extern(sql = false)]
-fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let Some(mut progress) = PROGRESS.take() else {
-        raise(report(
-            Error::new(SqlState::ObjectNotInPrerequisiteState, "no set-up in batches is under way")
-                .hint("CALL setup_interleaved_sequences_in_batches()."),
-        ));
-    };
-    progress.change.extension = or_raise(Extension::of_call(fcinfo));
-    match progress.step() {
-        Ok(true) => {
-            PROGRESS.keep(progress);
-            true
-        }
-        Ok(false) => false,
-        Err(failure) => failure.raise(),
-    }
-}
-
+/// Plans every sequence, and stores the node.
 fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Result<Progress, Failure> {
     check_transaction(c"setup_interleaved_sequences_in_batches()")?;
     let request = Request::new(arguments, extension)?;

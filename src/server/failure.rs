@@ -29,6 +29,14 @@ impl Failure {
     }
 }
 
+/// The value, or the failure raised.
+pub(crate) fn or_fail<T>(result: Result<T, Failure>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(failure) => failure.raise(),
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Refused(error)

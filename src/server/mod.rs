@@ -1,6 +1,5 @@
 //! What several subjects need of the server: our tables, settings, transactions, locks, waiting, memory, names.
 
-pub(crate) mod across_transactions;
 pub(crate) mod as_owner;
 pub(crate) mod by_version;
 pub(crate) mod call;
@@ -12,6 +11,7 @@ pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod other_extensions;
 pub(crate) mod prepared;
+pub(crate) mod procedure;
 pub(crate) mod raw_rows;
 pub(crate) mod relation;
 pub(crate) mod role;

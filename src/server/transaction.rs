@@ -26,19 +26,3 @@ pub(crate) fn check_transaction(name: &'static CStr) -> Result<(), Error> {
     }
     Ok(())
 }
-
-/// Refuses a call of a procedure from where no transaction can end, before PostgreSQL would without a word on what to
-/// do. `ends` says when it ends one.
-///
-/// # Errors
-/// 25001 within a transaction block (trap M3).
-pub(crate) fn check_own_statement(procedure: &str, ends: &str) -> Result<(), Error> {
-    // SAFETY: reads the state of this backend's transaction.
-    if unsafe { pg_sys::IsTransactionBlock() } {
-        let message = format!("{procedure}() cannot run inside a transaction block");
-        return Err(Error::new(SqlState::ActiveSqlTransaction, message)
-            .detail(ends)
-            .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."));
-    }
-    Ok(())
-}

@@ -66,8 +66,6 @@ SELECT setup_interleaved_sequences(2);
 \echo :LAST_ERROR_SQLSTATE
 CALL setup_interleaved_sequences_in_batches(2);
 \echo :LAST_ERROR_SQLSTATE
-SELECT keyspace_internal.setup_interleaved_sequences_begin(2, 2, NULL, NULL, NULL, NULL, '{}', 0, false, '1 s', 1);
-\echo :LAST_ERROR_SQLSTATE
 SELECT confirm_interleaved_node();
 \echo :LAST_ERROR_SQLSTATE
 SELECT partitioned_nextval('shop.orders_id_seq', 1, 2);
@@ -179,10 +177,6 @@ SELECT key_migration_add_reference('shop.sale', 'shop.parcel', '{id}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_add_key('shop.sale', 'shop.parcel');
 \echo :LAST_ERROR_SQLSTATE
-SELECT keyspace_internal.key_migration_begin_rollback('shop.sale', NULL);
-\echo :LAST_ERROR_SQLSTATE
-SELECT keyspace_internal.key_migration_next();
-\echo :LAST_ERROR_SQLSTATE
 \set SHOW_CONTEXT never
 SELECT * FROM key_migration_verify('shop.sale');
 \echo :LAST_ERROR_SQLSTATE
@@ -206,34 +200,12 @@ CALL key_migration_rollback('shop.sale');
 -- fault_a12_a_procedure_that_ends_between_two_steps keeps nothing: not its lock, and not its state
 --
 SELECT key_migration_create('shop.sale');
-BEGIN;
-SELECT keyspace_internal.key_migration_begin_advance('shop.sale', 'prepared', NULL);
-SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
-ROLLBACK;
-SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
-SELECT keyspace_internal.key_migration_next();
+-- It is called where no transaction can end.
+CREATE FUNCTION shop.within() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL key_migration_advance('shop.sale'); END $$;
+SELECT shop.within();
 \echo :LAST_ERROR_SQLSTATE
--- Not even where its parts are called by hand, and the next transaction has nothing to do with it.
-SELECT keyspace_internal.key_migration_begin_advance('shop.sale', 'prepared', NULL);
-SELECT 1 AS something_else;
-SELECT keyspace_internal.key_migration_next();
-\echo :LAST_ERROR_SQLSTATE
+DROP FUNCTION shop.within();
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
--- Nor does it outlive the savepoint behind which one was begun.
-BEGIN;
-SAVEPOINT outer_one;
-SAVEPOINT inner_one;
-SELECT keyspace_internal.key_migration_begin_advance('shop.sale', 'prepared', NULL);
-RELEASE SAVEPOINT inner_one;
-SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
-SAVEPOINT another_one;
-ROLLBACK TO SAVEPOINT another_one;
-SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
-ROLLBACK TO SAVEPOINT outer_one;
-SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'object' AND objid = 'shop.sale'::regclass AND pid = pg_backend_pid();
-SELECT keyspace_internal.key_migration_next();
-\echo :LAST_ERROR_SQLSTATE
-ROLLBACK;
 -- A constraint that is checked at the COMMIT within the procedure.
 CREATE TABLE shop.item (id int PRIMARY KEY, sale int, created_at timestamptz NOT NULL DEFAULT '2024-01-01');
 CREATE FUNCTION shop.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused at the end'; END $$;

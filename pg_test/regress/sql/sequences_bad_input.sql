@@ -106,8 +106,6 @@ BEGIN;
 CALL setup_interleaved_sequences_in_batches(2, schemas => '{bad}');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
-SELECT keyspace_internal.setup_interleaved_sequences_step();
-\echo :LAST_ERROR_SQLSTATE
 -- A snapshot that hides what others have committed since.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT setup_interleaved_sequences(2, schemas => '{bad}');
