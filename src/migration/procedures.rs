@@ -155,7 +155,7 @@ fn run(
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let procedure = or_raise(Procedure::begin(name, "It ends a transaction for each of its steps."));
+    let procedure = or_raise(Procedure::begin(fcinfo, name, "It ends a transaction for each of its steps."));
     let mut progress = procedure.in_transaction(|| {
         let relation = or_raise(existing_relation(migration, "migration"));
         let task = or_raise(task());

@@ -75,6 +75,7 @@ fn setup_interleaved_sequences_in_batches(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let procedure = or_raise(Procedure::begin(
+        fcinfo,
         "setup_interleaved_sequences_in_batches",
         "It ends a transaction for each sequence.",
     ));

@@ -16,7 +16,7 @@ impl Procedure {
     ///
     /// # Errors
     /// 25001 in a transaction block (trap M3).
-    pub(crate) fn begin(name: &str, ends: &str) -> Result<Self, Error> {
+    pub(crate) fn begin(fcinfo: pg_sys::FunctionCallInfo, name: &str, ends: &str) -> Result<Self, Error> {
         // SAFETY: reads the state of this backend's transaction.
         if unsafe { pg_sys::IsTransactionBlock() } {
             let message = format!("{name}() cannot run inside a transaction block");
@@ -24,10 +24,15 @@ impl Procedure {
                 .detail(ends)
                 .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."));
         }
-        // SAFETY: finished when this is dropped, or by PostgreSQL's handling of an error, and the memory, which is a part of
+        // SAFETY: the call is one of the function manager; SPI is finished when this is dropped, or by PostgreSQL's handling of an error, and the memory, which is a part of
         // what SPI has, with it.
         unsafe {
-            pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as i32);
+            // CALL says whether its caller lets transactions end.
+            let context = (*fcinfo).context;
+            let is_atomic = context.is_null()
+                || (*context).type_ != pg_sys::NodeTag::T_CallContext
+                || (*context.cast::<pg_sys::CallContext>()).atomic;
+            pg_sys::SPI_connect_ext(if is_atomic { 0 } else { pg_sys::SPI_OPT_NONATOMIC as i32 });
             let memory = pg_sys::AllocSetContextCreateInternal(
                 pg_sys::CurrentMemoryContext,
                 c"step of a procedure of pg_keyspace".as_ptr(),
