@@ -54,7 +54,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not start; the error ends with its log.
+    /// If it does not start; the error ends with its log.
     pub fn start(tree: &InstallTree, name: &str, settings: &[&str]) -> Result<Self> {
         let directory = initialise(tree, name, &[])?;
         let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
@@ -69,7 +69,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the copy cannot be made or does not start.
+    /// If the copy cannot be made or does not start.
     pub fn start_standby(primary: &Self, name: &str) -> Result<Self> {
         let mut server = Self::copy_as_standby(primary, name)?;
         server.launch()?;
@@ -81,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the copy cannot be made.
+    /// If the copy cannot be made.
     pub fn copy_as_standby(primary: &Self, name: &str) -> Result<Self> {
         let tree = &primary.tree;
         let directory = tree.run().make_directory(name)?;
@@ -111,7 +111,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a file cannot be copied.
+    /// If a file cannot be copied.
     pub fn copy_slots_of(&self, primary: &Self, slots: &[String]) -> Result<()> {
         let run = self.tree.run();
         // Where decoding begins it needs what the primary knew there. Files come and go; those that a slot needs are there
@@ -152,7 +152,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the data cannot be removed.
+    /// If the data cannot be removed.
     pub fn discard(&mut self) -> Result<()> {
         self.kill9_all()?;
         let data = self.directory.join("data");
@@ -164,7 +164,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it is none, or does not follow in time.
+    /// If it is none, or does not follow in time.
     pub fn promote(&self) -> Result<()> {
         let mut client = self.connect("postgres")?;
         let promoted: bool =
@@ -179,7 +179,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When pg_upgrade refuses, or the new server does not start.
+    /// If pg_upgrade refuses, or the new server does not start.
     pub fn upgrade(old: &mut Self, name: &str) -> Result<Self> {
         let tree = old.tree.clone();
         Self::upgrade_to(old, &tree, name)
@@ -190,7 +190,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When pg_upgrade refuses, or the new server does not start.
+    /// If pg_upgrade refuses, or the new server does not start.
     pub fn upgrade_to(old: &mut Self, tree: &InstallTree, name: &str) -> Result<Self> {
         // Both must agree on checksums, and from 18 on they are made unless told otherwise.
         let checksums: &[&str] =
@@ -280,7 +280,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not let us.
+    /// If it does not let us.
     pub fn connect_as(&self, user: &str, database: &str) -> Result<Client> {
         Client::connect(&self.conninfo_of(user, database), NoTls).with_context(|| {
             format!("could not connect to database {database} of server {} as {user}", self.name)
@@ -297,7 +297,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not let us.
+    /// If it does not let us.
     pub fn connect(&self, database: &str) -> Result<Client> {
         Client::connect(&self.conninfo(database), NoTls)
             .with_context(|| format!("could not connect to database {database} of server {}", self.name))
@@ -313,7 +313,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn log(&self) -> Result<String> {
         let contents = std::fs::read(self.log_path()).context("could not read the server's log")?;
         Ok(String::from_utf8_lossy(&contents).into_owned())
@@ -323,7 +323,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn append_settings(&self, lines: &[&str]) -> Result<()> {
         let path = self.directory.join("data/postgresql.conf");
         let mut settings = std::fs::read_to_string(&path).context("could not read postgresql.conf")?;
@@ -338,7 +338,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it is running, or does not start; the error ends with its log.
+    /// If it is running, or does not start; the error ends with its log.
     pub fn launch(&mut self) -> Result<()> {
         if self.process.is_some() {
             bail!("server {} is running", self.name);
@@ -393,7 +393,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn stop(&mut self) -> Result<()> {
         self.end(Signal::SIGINT)
     }
@@ -412,7 +412,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn crash(&mut self) -> Result<()> {
         self.end(Signal::SIGQUIT)
     }
@@ -421,7 +421,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it is not running.
+    /// If it is not running.
     pub fn kill9(&mut self) -> Result<()> {
         self.end(Signal::SIGKILL)
     }
@@ -430,7 +430,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it is not running.
+    /// If it is not running.
     pub fn kill9_all(&mut self) -> Result<()> {
         let Some(postmaster) = self.postmaster()? else { return Ok(()) };
         // Stopped, so that it forks no more.
@@ -449,7 +449,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it is none of its processes, or the postmaster does not take it.
+    /// If it is none of its processes, or the postmaster does not take it.
     pub fn kill9_backend(&self, backend: i32) -> Result<()> {
         let backend = Pid::from_raw(backend);
         let is_ours = || {
@@ -468,7 +468,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When they cannot be signalled.
+    /// If they cannot be signalled.
     pub fn pause(&self) -> Result<()> {
         let Some(postmaster) = self.postmaster()? else { bail!("server {} is not running", self.name) };
         processes::signal(postmaster, Signal::SIGSTOP)?;
@@ -479,7 +479,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When they cannot be signalled.
+    /// If they cannot be signalled.
     pub fn resume(&self) -> Result<()> {
         let Some(postmaster) = self.postmaster()? else { return Ok(()) };
         children(postmaster).into_iter().try_for_each(|child| processes::signal(child, Signal::SIGCONT))?;

@@ -43,7 +43,7 @@ type Held = Vec<Vec<Vec<bool>>>;
 ///
 /// # Errors
 ///
-/// When a server cannot be read.
+/// If a server cannot be read.
 pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Findings) -> Result<Looked> {
     let mut looked = Looked::default();
     for node in 0..cluster.count() {
@@ -67,7 +67,7 @@ pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Find
 ///
 /// # Errors
 ///
-/// When a server refuses.
+/// If a server refuses.
 pub fn ask(cluster: &Cluster, looked: &mut Looked, findings: &Findings) -> Result<()> {
     for found in cluster.check()? {
         if found.contains(": error: ") {

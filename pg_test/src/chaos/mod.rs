@@ -92,7 +92,7 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn start(tree: &InstallTree, options: Options) -> Result<Self> {
         if options.nodes < 2 {
             bail!("there is nothing to replicate with fewer than two nodes");
@@ -139,7 +139,7 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// When a server does not come back, or replication does not.
+    /// If a server does not come back, or replication does not.
     pub fn play(&mut self, say: &mut dyn FnMut(&str)) -> Result<()> {
         let mut chance = ChaCha12Rng::seed_from_u64(self.options.seed);
         let schedule = ChaCha12Rng::seed_from_u64(chance.random());
@@ -186,7 +186,7 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// When the servers can neither apply everything nor fail at it.
+    /// If the servers can neither apply everything nor fail at it.
     pub fn settle(&self) -> Result<bool> {
         let applied = self.cluster.catch_up(PATIENCE)?;
         if !applied {
@@ -199,7 +199,7 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// When a server cannot be read.
+    /// If a server cannot be read.
     pub fn check(&mut self) -> Result<Report> {
         let classes = self.classes_told();
         let mut looked = check::check(&self.cluster, &mut self.told, classes, &self.shared.findings)?;
@@ -243,7 +243,7 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// When a step cannot be done.
+    /// If a step cannot be done.
     pub fn run(tree: &InstallTree, options: Options, say: &mut dyn FnMut(&str)) -> Result<Report> {
         let mut chaos = Self::start(tree, options)?;
         let outcome = chaos.complete(say);

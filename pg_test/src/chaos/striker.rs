@@ -36,7 +36,7 @@ impl<'a> Striker<'a> {
     ///
     /// # Errors
     ///
-    /// When a server does not come back, or replication does not.
+    /// If a server does not come back, or replication does not.
     pub fn run(
         &mut self,
         schedule: Schedule,
@@ -171,7 +171,7 @@ impl<'a> Striker<'a> {
     ///
     /// # Errors
     ///
-    /// When a server does not start.
+    /// If a server does not start.
     pub fn calm(&mut self) -> Result<()> {
         for node in 0..self.cluster.count() {
             self.cluster.links_of(node).for_each(Link::mend);

@@ -63,7 +63,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the server is older than 16 and pglogical is not installed.
+    /// If the server is older than 16 and pglogical is not installed.
     pub fn of(tree: &InstallTree) -> Result<Self> {
         if tree.major() >= 16 {
             return Ok(Self::Native);
@@ -90,7 +90,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the server cannot be asked what it knows.
+    /// If the server cannot be asked what it knows.
     pub fn settings(self, tree: &InstallTree) -> Result<Vec<&'static str>> {
         let mut settings = vec![
             "wal_level = logical",
@@ -111,7 +111,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn connect_all(self, servers: &[&Server], database: &str) -> Result<()> {
         self.connect_all_by(servers, database, &|provider, _| provider.conninfo(database))
     }
@@ -120,7 +120,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn connect_all_by(self, servers: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
         for server in servers {
             self.provide(server, database, &road(server, server))?;
@@ -137,7 +137,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn join(self, new: &Server, others: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
         self.provide(new, database, &road(new, new))?;
         for other in others {
@@ -152,7 +152,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn leave(self, gone: &Server, others: &[&Server], database: &str) -> Result<()> {
         for other in others {
             self.unsubscribe(gone, other, database)?;
@@ -175,7 +175,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn forget(self, copy: &Server, database: &str) -> Result<Vec<&'static str>> {
         let mut client = copy.connect(database)?;
         match self {
@@ -227,7 +227,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn reconnect(self, servers: &[&Server], database: &str) -> Result<()> {
         match self {
             Self::Pglogical => pglogical::reconnect(servers, database),
@@ -239,7 +239,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn add_tables(self, servers: &[&Server], database: &str, tables: &[&str]) -> Result<()> {
         match self {
             Self::Pglogical => pglogical::add_tables(servers, database, tables),
@@ -251,7 +251,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the log or the statistics cannot be read.
+    /// If the log or the statistics cannot be read.
     pub fn conflicts(self, server: &Server, database: &str) -> Result<Conflicts> {
         self.conflicts_but_at_rest(server, database, None)
     }
@@ -261,7 +261,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the log or the statistics cannot be read.
+    /// If the log or the statistics cannot be read.
     pub fn conflicts_but_at_rest(
         self,
         server: &Server,
@@ -278,7 +278,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn conflicts_in_log(self, server: &Server, at_rest: Option<&str>) -> Result<Option<String>> {
         let lines = match self {
             Self::Pglogical => pglogical::conflicts(server, at_rest)?.logged_lines(),
@@ -291,7 +291,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn status(self, server: &Server, database: &str) -> Result<String> {
         match self {
             Self::Pglogical => pglogical::status(server, database),
@@ -303,7 +303,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When that does not happen in time.
+    /// If that does not happen in time.
     pub fn wait_until_applied(self, servers: &[&Server], database: &str) -> Result<()> {
         wait_until(servers, database, PATIENCE, |_| Ok(false)).map(|_| ())
     }
@@ -313,7 +313,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When neither happens in time.
+    /// If neither happens in time.
     pub fn wait_until_applied_or_stopped(self, servers: &[&Server], database: &str) -> Result<bool> {
         self.wait_until_applied_or_failed(servers, database, PATIENCE, &BTreeMap::new())
     }
@@ -340,7 +340,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When neither happens in time.
+    /// If neither happens in time.
     pub fn wait_until_caught_up_or_stopped(
         self,
         servers: &[&Server],
