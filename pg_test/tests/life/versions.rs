@@ -5,7 +5,7 @@ use crate::{DATABASE, start};
 const CURRENT: &str = env!("CARGO_PKG_VERSION");
 
 #[test]
-fn a_library_that_is_older_than_the_script_is_refused_and_one_that_is_newer_tells() {
+fn an_older_library_than_the_script_is_refused_and_a_newer_one_is_reported() {
     let server = start(&[]);
     let directory = server.tree().extension_dir().to_owned();
     let script = std::fs::read(directory.join(format!("pg_keyspace--{CURRENT}.sql"))).unwrap();

@@ -182,7 +182,7 @@ fn connect_when_up(server: &Server) -> Client {
 
 /// A pooled connection that has begun a set-up and is handed to another client.
 #[test]
-fn a_session_that_ends_between_two_transactions_takes_nothing_with_it() {
+fn a_session_that_ends_between_two_transactions_releases_its_locks() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_tables(&mut client, 3);

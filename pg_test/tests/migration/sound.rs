@@ -22,7 +22,7 @@ fn seconds() -> u64 {
 }
 
 #[test]
-fn rows_indexes_and_what_is_decoded_fit_beside_other_writers() {
+fn rows_indexes_and_decoded_changes_agree_next_to_other_writers() {
     run("DEFAULT", Duration::from_secs(seconds()));
 }
 
