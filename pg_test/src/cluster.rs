@@ -98,7 +98,7 @@ impl Cluster {
         let Some(names) = NAMES.get(..count) else { bail!("a cluster has at most {} nodes", NAMES.len()) };
         let mut settings: Vec<String> =
             method.settings(tree)?.iter().map(|line| (*line).to_owned()).collect();
-        // In addition to the settings of pglogical.
+        // The later line wins, so it must also contain pglogical.
         let preloaded = match method {
             Method::Pglogical => "shared_preload_libraries = 'pglogical, pg_keyspace'",
             Method::Native => "shared_preload_libraries = 'pg_keyspace'",
