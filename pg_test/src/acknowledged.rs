@@ -1,4 +1,4 @@
-//! Rows that a server has acknowledged, remembered outside of it so that they can be looked for later.
+//! Rows that a server has acknowledged, recorded outside of the server for later comparison.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use anyhow::{Context, Result};
 use postgres::types::ToSql;
 use postgres::{Client, GenericClient, Statement};
 
-/// An INSERT whose rows are remembered by their keys.
+/// An INSERT whose rows are recorded by their keys.
 ///
-/// Every table that it is used with has a column `made_by`, which says who wrote a row. A key that two servers
-/// have handed out is told apart by it.
+/// Every table that it is used with has a column `made_by`, which identifies the writer of a row.
+/// It distinguishes rows to which two servers gave the same key.
 pub struct Insert {
     statement: Statement,
     key: String,
 }
 
 impl Insert {
-    /// Prepares an INSERT, to which the clause RETURNING is added. `key` is the column of the key, quoted where
-    /// it must be.
+    /// Prepares an INSERT and adds the clause RETURNING to it. `key` is the column of the key,
+    /// quoted if necessary.
     ///
     /// # Errors
     ///
-    /// When the server refuses the statement.
+    /// If the server refuses the statement.
     pub fn prepare(client: &mut impl GenericClient, insert: &str, key: &str) -> Result<Self> {
         let statement = client
             .prepare(&format!("{insert} RETURNING tableoid::regclass::text, {key}::text, made_by"))
@@ -30,7 +30,7 @@ impl Insert {
     }
 }
 
-/// Acknowledged rows by table, where a partition counts as a table of its own.
+/// Acknowledged rows by table; a partition counts as a table of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
     tables: BTreeMap<String, Rows>,
@@ -45,13 +45,13 @@ struct Rows {
 }
 
 impl Acknowledged {
-    /// Executes an INSERT and remembers its rows. Returns their keys.
+    /// Executes an INSERT and records its rows. Returns their keys.
     ///
-    /// The rows count from here on, so this is to be kept only when the transaction has been committed.
+    /// The rows count from now on, so keep the record only if the transaction has been committed.
     ///
     /// # Errors
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn insert(
         &mut self,
         client: &mut impl GenericClient,
@@ -75,7 +75,7 @@ impl Acknowledged {
         rows.makers.push(maker);
     }
 
-    /// Takes in what another connection has been told.
+    /// Adds what another connection was told.
     pub fn merge(&mut self, other: Self) {
         for (table, rows) in other.tables {
             let mine = self.tables.entry(table).or_default();
@@ -85,12 +85,12 @@ impl Acknowledged {
         }
     }
 
-    /// The tables, by their names as PostgreSQL quotes them.
+    /// The table names, quoted as PostgreSQL does.
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         self.tables.keys().map(String::as_str)
     }
 
-    /// The keys of one table in the order in which they were acknowledged, or none.
+    /// The keys of one table in the order in which they were acknowledged; empty if there are none.
     #[must_use]
     pub fn keys(&self, table: &str) -> &[String] {
         self.tables.get(table).map_or(&[], |rows| &rows.keys)
@@ -108,11 +108,11 @@ impl Acknowledged {
         self.tables.keys().map(|table| self.rows(table)).sum()
     }
 
-    /// How many rows of a table a server does not hold, with key and writer, exactly once.
+    /// Counts the rows of a table that are not on a server exactly once, with key and writer.
     ///
     /// # Errors
     ///
-    /// When the table cannot be read.
+    /// If the table cannot be read.
     pub fn missing(&self, client: &mut Client, table: &str) -> Result<i64> {
         let Some(rows) = self.tables.get(table) else { return Ok(0) };
         let query = format!(
@@ -126,11 +126,11 @@ impl Acknowledged {
         Ok(row.with_context(|| format!("could not look for the rows of {table}"))?.get(0))
     }
 
-    /// How many rows of all tables a server does not hold exactly once.
+    /// Counts the rows of all tables that are not on a server exactly once.
     ///
     /// # Errors
     ///
-    /// When a table cannot be read.
+    /// If a table cannot be read.
     pub fn missing_in_all(&self, client: &mut Client) -> Result<i64> {
         self.tables().map(|table| self.missing(client, table)).sum()
     }

@@ -1,4 +1,5 @@
-//! Several servers that replicate to each other over lines that can be cut, and what a DBA does when one fails.
+//! Several servers that replicate to each other over lines that can be cut, and the actions of a
+//! DBA after a failure.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -13,26 +14,27 @@ use postgres::Client;
 use crate::replication::Method;
 use crate::{InstallTree, Link, Server};
 
-/// How long a step may take that waits for servers.
+/// The time limit of a step that waits for servers.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The ids left free after a fail-over, as the runbook has it.
+/// The number of ids left free after a fail-over, as in the runbook.
 const GAP_AFTER_FAIL_OVER: i64 = 10_000;
 
-/// What servers are called.
+/// The names of the servers.
 const NAMES: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
 
-/// What servers that are killed need: what was acknowledged has been given to the operating system, and no page is torn
-/// by a process that ends within a write. A crash of the machine is another matter, so nothing is flushed.
+/// Settings for servers that are killed: what was acknowledged has been given to the operating
+/// system, and a process that ends in the middle of a write tears no page. Nothing is flushed,
+/// because the machine does not crash.
 const SURVIVES_KILLS: [&str; 4] =
     ["synchronous_commit = on", "full_page_writes = on", "fsync = off", "checkpoint_timeout = 30s"];
 
-/// Where clients find the nodes; it changes when a server takes the place of another.
+/// The addresses of the nodes. They change when a server replaces another one.
 #[derive(Clone)]
 pub struct Addresses(Arc<RwLock<Vec<String>>>);
 
 impl Addresses {
-    /// How to connect to a node, counted from 0.
+    /// How to connect to a node. Nodes are counted from 0.
     #[must_use]
     pub fn of(&self, node: usize) -> String {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(node).cloned().unwrap_or_default()
@@ -45,30 +47,30 @@ impl Addresses {
     }
 }
 
-/// How a server that takes the place of a node gets its rows.
+/// How a server that replaces a node gets its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
     /// From a dump of another node.
     Dump,
-    /// It is a base backup of another node, which is promoted beside it.
+    /// As a base backup of another node, which is promoted while its origin runs.
     Clone,
 }
 
-/// What all nodes of a cluster are made with.
+/// The properties that all nodes of a cluster have in common.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     /// The database.
     pub database: String,
-    /// The statements that make the schema and the extension.
+    /// The statements that create the schema and the extension.
     pub schema: String,
-    /// Sequences that no set-up touches, as the elements of an array; but that of a copy of another node, which takes
-    /// everything out of the class of its origin.
+    /// Sequences that no set-up changes, as the elements of an array. The set-up of a copy of
+    /// another node is an exception: it moves everything out of the class of its origin.
     pub exclude: String,
 }
 
 /// Nodes, counted from 0, and a line for each direction between two of them.
 pub struct Cluster {
-    // The lines go after the servers: a server that is stopped in order waits until all is sent.
+    // Dropped after the servers: a server that is stopped in order waits until everything is sent.
     nodes: Vec<Server>,
     links: BTreeMap<(usize, usize), Link>,
     addresses: Addresses,
@@ -77,26 +79,26 @@ pub struct Cluster {
     layout: Layout,
     settings: Vec<String>,
     classes: i32,
-    /// Servers that were started in the place of others.
+    /// Servers that were started to replace others.
     replaced: usize,
-    /// When a server was last replaced by a copy of another, and everything had been applied.
+    /// When a copy of another node last replaced a server, after everything had been applied.
     at_rest: Option<String>,
-    /// Lines about conflicts in the logs of servers that are gone.
+    /// Lines about conflicts in the logs of servers that no longer exist.
     conflicts_of_the_gone: Vec<String>,
 }
 
 impl Cluster {
-    /// Starts servers with the schema, which do not replicate yet.
+    /// Starts servers with the schema. They do not replicate yet.
     ///
     /// # Errors
     ///
-    /// When one does not start, or refuses the schema.
+    /// If a server does not start, or refuses the schema.
     pub fn start(tree: &InstallTree, count: usize, layout: Layout) -> Result<Self> {
         let method = Method::of(tree)?;
         let Some(names) = NAMES.get(..count) else { bail!("a cluster has at most {} nodes", NAMES.len()) };
         let mut settings: Vec<String> =
             method.settings(tree)?.iter().map(|line| (*line).to_owned()).collect();
-        // Beside pglogical, which has set it.
+        // The later line wins, so it must also contain pglogical.
         let preloaded = match method {
             Method::Pglogical => "shared_preload_libraries = 'pglogical, pg_keyspace'",
             Method::Native => "shared_preload_libraries = 'pg_keyspace'",
@@ -140,7 +142,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// What replicates.
+    /// The replication method.
     #[must_use]
     pub fn method(&self) -> Method {
         self.method
@@ -152,26 +154,26 @@ impl Cluster {
         self.nodes.len()
     }
 
-    /// Where clients find the nodes.
+    /// The addresses of the nodes.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses.clone()
     }
 
-    /// The server that is a node now.
+    /// The current server of a node.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// If there is no such node.
     pub fn server(&self, node: usize) -> Result<&Server> {
         self.nodes.get(node).with_context(|| format!("there is no node {node}"))
     }
 
-    /// The same, to be stopped and started.
+    /// The same, mutable, to stop and start it.
     ///
     /// # Errors
     ///
-    /// When there is no such node.
+    /// If there is no such node.
     pub fn server_mut(&mut self, node: usize) -> Result<&mut Server> {
         self.nodes.get_mut(node).with_context(|| format!("there is no node {node}"))
     }
@@ -186,7 +188,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When its server does not let us.
+    /// If its server refuses the connection.
     pub fn connect(&self, node: usize) -> Result<Client> {
         self.server(node)?.connect(&self.layout.database)
     }
@@ -195,7 +197,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When there is no such pair.
+    /// If there is no such pair.
     pub fn link(&self, provider: usize, subscriber: usize) -> Result<&Link> {
         self.links.get(&(provider, subscriber)).context("there is no such line")
     }
@@ -206,17 +208,17 @@ impl Cluster {
         self.links.iter().filter(move |(ends, _)| is_its(**ends)).map(|(_, link)| link)
     }
 
-    /// Replicates from each to every other from now on.
+    /// Starts replication from each node to every other one.
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn replicate(&self) -> Result<()> {
         self.method.connect_all_by(&self.servers(), &self.layout.database, &|from, to| self.road(from, to))
     }
 
-    /// How a server reaches another: by the line between them. Itself it finds in a place that stays the same for whoever
-    /// takes its own, since pglogical keeps it.
+    /// How a server reaches another: by the line between them. It reaches itself at an address that
+    /// stays the same if another server replaces it, because pglogical stores that address.
     fn road(&self, from: &Server, to: &Server) -> String {
         let place = |server: &Server| self.nodes.iter().position(|node| node.name() == server.name());
         let link = place(from).zip(place(to)).and_then(|ends| self.links.get(&ends));
@@ -233,7 +235,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn set_up(&mut self, classes: i32) -> Result<()> {
         self.classes = classes;
         let mut states = Vec::new();
@@ -244,17 +246,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// What a node tells the others.
+    /// The node state that a node reports.
     ///
     /// # Errors
     ///
-    /// When it cannot be asked.
+    /// If the query fails.
     pub fn state(&self, node: usize) -> Result<String> {
         let row = self.connect(node)?.query_one("SELECT interleaved_node_state()::text", &[]);
         Ok(row.with_context(|| format!("could not read the state of node {}", node + 1))?.get(0))
     }
 
-    /// What all other nodes tell.
+    /// The states of all other nodes.
     fn states_of_others(&self, node: usize) -> Result<Vec<String>> {
         (0..self.count()).filter(|other| *other != node).map(|other| self.state(other)).collect()
     }
@@ -263,7 +265,7 @@ impl Cluster {
         self.set_up_server(self.server(node)?, node, peers, gap, &self.layout.exclude)
     }
 
-    /// Makes a server a node.
+    /// Sets up a server as a node.
     fn set_up_server(
         &self,
         server: &Server,
@@ -273,7 +275,7 @@ impl Cluster {
         exclude: &str,
     ) -> Result<()> {
         let number = i32::try_from(node + 1)?;
-        // Of writers who are connected already nobody holds a sequence for long.
+        // Connected writers hold a sequence only briefly.
         let query = format!(
             "SELECT count(*) FROM setup_interleaved_sequences($1, $2, peers => $3::text[]::jsonb[], gap => $4,
                                                               exclude => nullif('{{{exclude}}}', '{{}}')::regclass[], lock_timeout => '20 s')",
@@ -285,11 +287,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// What the check finds on every node with the states of all others, as "severity: finding, detail".
+    /// The findings of the check on every node with the states of all others, as "severity:
+    /// finding, detail".
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn check(&self) -> Result<Vec<String>> {
         let states = (0..self.count()).map(|node| self.state(node)).collect::<Result<Vec<_>>>()?;
         let mut found = Vec::new();
@@ -304,11 +307,11 @@ impl Cluster {
         Ok(found)
     }
 
-    /// What replication has noticed, on servers that are gone, too.
+    /// The conflicts and errors of replication, including servers that no longer exist.
     ///
     /// # Errors
     ///
-    /// When logs or statistics cannot be read.
+    /// If logs or statistics cannot be read.
     pub fn conflicts(&self) -> Result<Vec<String>> {
         let mut found = self.conflicts_of_the_gone.clone();
         for server in self.servers() {
@@ -325,17 +328,17 @@ impl Cluster {
             .then(|| format!("{}: {} conflicts, the first: {first}", server.name(), conflicts.of_rows())))
     }
 
-    /// Copies the logs of all servers, of those that are gone, too, into a directory.
+    /// Copies the logs of all servers, including those that no longer exist, into a directory.
     ///
     /// # Errors
     ///
-    /// When a file cannot be copied.
+    /// If a file cannot be copied.
     pub fn keep_logs(&self, to: &Path) -> Result<()> {
         std::fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
         let run = self.tree.run().directory();
         for entry in std::fs::read_dir(run).context("could not read the run's directory")?.flatten() {
             let log = entry.path().join("log");
-            // Places that lead to servers hold the same once more.
+            // Links to servers would only add the same files again.
             if log.is_file() && !entry.path().is_symlink() {
                 let copy = to.join(entry.file_name()).with_extension("log");
                 std::fs::copy(&log, &copy).with_context(|| format!("could not copy {}", log.display()))?;
@@ -344,43 +347,46 @@ impl Cluster {
         Ok(())
     }
 
-    /// Has replication go on after servers were restarted or lines mended.
+    /// Resumes replication after servers were restarted or lines restored.
     ///
     /// # Errors
     ///
-    /// When it does not in time.
+    /// If it does not resume in time.
     pub fn reconnect(&self) -> Result<()> {
         self.method.reconnect(&self.servers(), &self.layout.database)
     }
 
-    /// Waits until every node has applied what the others have committed; false where replication has stopped.
+    /// Waits until every node has applied what the others have committed. Returns false if
+    /// replication has stopped.
     ///
     /// # Errors
     ///
-    /// When neither happens in time.
+    /// If neither happens in time.
     pub fn catch_up(&self, patience: Duration) -> Result<bool> {
-        // Native replication tries again by itself, and where it has stopped it does so for ever.
+        // Native replication retries by itself, and if it is stuck it retries forever.
         if self.method == Method::Pglogical {
             self.reconnect()?;
         }
         self.method.wait_until_caught_up_or_stopped(&self.servers(), &self.layout.database, patience)
     }
 
-    /// The standby of a node, up to date from now on with all that the node acknowledges.
+    /// Creates the standby of a node; from now on it has everything that the node acknowledges.
     ///
-    /// Before PostgreSQL 17 a standby keeps no slots of its own, so those of the node are copied, with a restart of the
-    /// standby: what it would send from them after a promotion is in its log.
+    /// Before PostgreSQL 17 a standby has no logical slots of its own. So the slots of the node are
+    /// copied and the standby is restarted: its WAL contains what it has to send from them after a
+    /// promotion.
     ///
     /// # Errors
     ///
-    /// When the standby does not follow in time.
+    /// If the standby does not follow in time.
     pub fn add_standby(&mut self, node: usize) -> Result<Server> {
         self.replaced += 1;
         let name = format!("standby_{}", self.replaced);
         let primary = self.server(node)?;
         let mut standby = Server::copy_as_standby(primary, &name)?;
         let mut client = primary.connect(&self.layout.database)?;
-        // The slots move on to where the copy holds the log, as soon as a snapshot of what is running is in it.
+        // The slots advance to the WAL that the copy has, as soon as it contains a snapshot of
+        // running transactions.
         let begun: String = client
             .query_one("SELECT pg_current_wal_lsn()::text", &[])
             .context("could not read the position")?
@@ -400,7 +406,7 @@ impl Cluster {
         let slots = "SELECT slot_name::text FROM pg_replication_slots WHERE slot_type = 'logical'";
         let rows = client.query(slots, &[]).context("could not read the slots")?;
         let slots: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        // What is on disk may be older than what is seen; a checkpoint writes it.
+        // The files may be older than the state in memory. A checkpoint writes it.
         client.batch_execute("CHECKPOINT").context("could not write a checkpoint")?;
         standby.copy_slots_of(primary, &slots)?;
         standby.launch()?;
@@ -420,16 +426,16 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When that does not happen in time.
+    /// If that does not happen in time.
     pub fn wait_for_standby(&self, node: usize, standby: &Server) -> Result<()> {
         wait_until_received(&mut self.connect(node)?, standby.name())
     }
 
-    /// Nodes wait for no standby any more; whoever waits for one that is not there goes on.
+    /// Nodes no longer wait for a standby. Sessions that wait for a missing one continue.
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn forget_standbys(&self) -> Result<()> {
         for server in &self.nodes {
             let mut client = server.connect(&self.layout.database)?;
@@ -441,12 +447,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// A standby takes the place of a node whose processes are gone, as the runbook says: promoted, set up with the states
-    /// of the others and a gap, and only then open to clients and to the others.
+    /// A standby replaces a node whose processes are gone, as in the runbook: it is promoted, set
+    /// up with the states of the others and a gap, and only then opened to clients and to the
+    /// others.
     ///
     /// # Errors
     ///
-    /// When a step fails.
+    /// If a step fails.
     pub fn fail_over(&mut self, node: usize, standby: Server) -> Result<()> {
         standby.promote()?;
         let peers = self.states_of_others(node)?;
@@ -454,12 +461,12 @@ impl Cluster {
         self.put_in_place(node, standby)
     }
 
-    /// A new server takes the place of a node, with the rows of another one. Nobody may write meanwhile, and everything
-    /// must have been applied.
+    /// A new server replaces a node, with the rows of another one. No session may write meanwhile,
+    /// and everything must have been applied.
     ///
     /// # Errors
     ///
-    /// When a step fails.
+    /// If a step fails.
     pub fn replace(&mut self, node: usize, from: usize, copy: Copy) -> Result<()> {
         let others: Vec<&Server> =
             self.nodes.iter().enumerate().filter(|(at, _)| *at != node).map(|(_, server)| server).collect();
@@ -471,7 +478,8 @@ impl Cluster {
             Copy::Clone => self.cloned(from, &name)?,
         };
         let peers = self.states_of_others(node)?;
-        // What the node has given is in its rows, and they have arrived; what it has drawn besides is within the gap.
+        // The ids of the node's rows have all arrived. Other values that it has drawn are within
+        // the gap.
         self.set_up_server(&new, node, &peers, GAP_AFTER_FAIL_OVER, "")?;
         new.rename(self.server(node)?.name());
         self.put_in_place(node, new)?;
@@ -484,7 +492,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// A new server with a dump of a node.
+    /// A new server, restored from a dump of a node.
     fn restored(&self, from: usize, name: &str) -> Result<Server> {
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
         let server = Server::start(&self.tree, name, &settings)?;
@@ -505,11 +513,11 @@ impl Cluster {
         Ok(server)
     }
 
-    /// A base backup of a node, promoted beside it.
+    /// A base backup of a node, promoted while the node runs.
     fn cloned(&self, from: usize, name: &str) -> Result<Server> {
         let origin = self.server(from)?;
         let mut server = Server::copy_as_standby(origin, name)?;
-        // Its slot would keep the origin's log for ever.
+        // Its slot would retain the origin's WAL forever.
         origin
             .connect(&self.layout.database)?
             .query("SELECT pg_drop_replication_slot($1::text::name)", &[&name])
@@ -531,7 +539,7 @@ impl Cluster {
         Ok(server)
     }
 
-    /// Makes a server the node; the one before it is gone for good.
+    /// Makes a server the node. The previous server never returns.
     fn put_in_place(&mut self, node: usize, mut new: Server) -> Result<()> {
         let place = self.nodes.get_mut(node).with_context(|| format!("there is no node {node}"))?;
         new.rename(place.name());
@@ -565,7 +573,7 @@ fn wait_until_received(primary: &mut Client, standby: &str) -> Result<()> {
     })
 }
 
-/// Repeats `condition` until it holds.
+/// Repeats `condition` until it is true.
 fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !condition()? {

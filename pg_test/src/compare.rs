@@ -1,4 +1,4 @@
-//! Whether databases on several servers hold the same.
+//! Compares the contents of databases on several servers.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::Server;
 
-/// The rows of one table: how many, and a checksum that does not depend on their order.
+/// The number of rows of one table, and a checksum that does not depend on their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// Number of rows.
@@ -15,12 +15,12 @@ pub struct Contents {
     pub checksum: String,
 }
 
-/// What every table of a database holds, by its name. Members of extensions are left out: they are each
-/// server's own.
+/// The contents of every table of a database, by its name. Members of extensions are excluded,
+/// because they belong to each server.
 ///
 /// # Errors
 ///
-/// When the database cannot be read.
+/// If the database cannot be read.
 pub fn contents(server: &Server, database: &str) -> Result<BTreeMap<String, Contents>> {
     let mut client = server.connect(database)?;
     let tables = client

@@ -1,7 +1,7 @@
-//! The PostgreSQL of a container, run outside of it: for pg_upgrade, which needs two versions in one place.
+//! Runs the PostgreSQL of a container outside of it: pg_upgrade needs two versions in one place.
 //!
-//! Programs and the libraries that they need are copied out of the container's directory, and each program is
-//! started by that system's own loader, so that it finds the C library that it was built for.
+//! Programs and the libraries that they need are copied out of the container's directory. The
+//! loader of that system starts each program, so that it finds the C library that it was built for.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Names containers and the libraries that were built in them: `MAJOR=ROOT=LIBRARY`, one a line.
+/// Names containers and the libraries that were built in them: `MAJOR=ROOT=LIBRARY`, one per line.
 pub const CONTAINERS_VARIABLE: &str = "PG_KEYSPACE_TEST_CONTAINERS";
 
 /// A directory with a small Debian that has another version of PostgreSQL.
@@ -20,12 +20,12 @@ pub struct Container {
     pub major: u32,
     /// The directory that is its root.
     pub root: PathBuf,
-    /// The extension's library as it was built there.
+    /// The extension's library that was built there.
     pub library: PathBuf,
 }
 
 impl Container {
-    /// Those that `cargo xtask test` tells of.
+    /// The containers that `cargo xtask test` names.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let text = std::env::var(CONTAINERS_VARIABLE).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Container {
         Some(Self { major, root: root.into(), library: library.into() })
     }
 
-    /// How a line of the variable says it.
+    /// The form of a container in the variable.
     #[must_use]
     pub fn line(&self) -> String {
         format!("{}={}={}", self.major, self.root.display(), self.library.display())
@@ -61,7 +61,7 @@ fn loader(root: &Path) -> Result<PathBuf> {
     bail!("there is no loader in {}", root.display())
 }
 
-/// Where the libraries of the system below `root` are.
+/// The library directories of the system below `root`.
 fn library_path(root: &Path) -> Result<String> {
     let lib = root.join("usr/lib");
     let entries = std::fs::read_dir(&lib).with_context(|| format!("could not read {}", lib.display()))?;
@@ -73,12 +73,13 @@ fn library_path(root: &Path) -> Result<String> {
     Ok(ours.display().to_string())
 }
 
-/// Puts `programs` of the directory `from`, below `root`, into `bindir`, where they run on this system; what they need
-/// comes into `support`. `more` are libraries that they load while they run.
+/// Copies `programs` of the directory `from`, below `root`, into `bindir`, so that they run on this
+/// system. The libraries that they need are copied to `support`; `more` are libraries that they
+/// load at run time.
 ///
 /// # Errors
 ///
-/// When something is not there or cannot be copied.
+/// If a file is missing or cannot be copied.
 pub fn adopt(
     root: &Path,
     from: &Path,
@@ -133,7 +134,7 @@ pub fn adopt(
     Ok(())
 }
 
-/// The files in what a loader lists: `libz.so.1 => /usr/lib/libz.so.1 (0x...)`.
+/// The files that a loader lists: `libz.so.1 => /usr/lib/libz.so.1 (0x...)`.
 fn listed(text: &str) -> Vec<PathBuf> {
     let files = text.lines().filter_map(|line| line.split_once(" => ")?.1.split(" (").next());
     files.map(str::trim).filter(|file| file.starts_with('/')).map(PathBuf::from).collect()

@@ -1,7 +1,8 @@
 //! A private copy of PostgreSQL's install tree, with the extension in it.
 //!
-//! PostgreSQL finds its libraries and share files relative to its programs, so a copy of the programs beside
-//! links to the rest is a whole installation, and the system's own stays untouched.
+//! PostgreSQL finds its libraries and share files relative to its programs. So a copy of the
+//! programs next to links to the rest is a complete installation, and the system's own installation
+//! is not changed.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -13,7 +14,8 @@ use anyhow::{Context, Result, bail};
 use crate::container::{self, Container};
 use crate::{PgConfig, Run};
 
-/// The programs of the server's side; where they are installed among a whole system's, nothing else is copied.
+/// The programs of the server. If they are installed among those of the whole system, only they are
+/// copied.
 const PROGRAMS: [&str; 19] = [
     "postgres",
     "initdb",
@@ -36,12 +38,12 @@ const PROGRAMS: [&str; 19] = [
     "vacuumdb",
 ];
 
-/// What is put into a tree.
+/// The files of the extension that are installed into a tree.
 #[derive(Clone, Debug)]
 pub struct Extension {
     /// The library, as cargo built it.
     pub library: PathBuf,
-    /// `pg_keyspace.control`, in which the version is filled in.
+    /// `pg_keyspace.control`, with the version filled in.
     pub control: PathBuf,
     /// The version.
     pub version: String,
@@ -65,7 +67,7 @@ impl InstallTree {
     ///
     /// # Errors
     ///
-    /// When something cannot be copied, or the copied server does not look for its files in the copy.
+    /// If a file cannot be copied, or the copied server does not look for its files in the copy.
     pub fn new(run: &Arc<Run>, pg: &PgConfig) -> Result<Self> {
         let root = run.directory().join("install");
         let places = relocate(&[pg.bindir(), pg.pkglibdir(), pg.sharedir()], &root)?;
@@ -99,12 +101,12 @@ impl InstallTree {
         Ok(tree)
     }
 
-    /// Copies the PostgreSQL of a container, with the extension as it was built there, into the directory of
-    /// `run`. It runs on this system; Debian's layout is assumed.
+    /// Copies the PostgreSQL of a container, with the extension that was built there, into the
+    /// directory of `run`. It runs on this system. Debian's layout is assumed.
     ///
     /// # Errors
     ///
-    /// When something is missing there or cannot be copied.
+    /// If a file is missing or cannot be copied.
     pub fn of_container(run: &Arc<Run>, container: &Container) -> Result<Self> {
         let major = container.major;
         let root = run.make_directory(&format!("container-{major}"))?;
@@ -136,11 +138,11 @@ impl InstallTree {
         Ok(tree)
     }
 
-    /// The tree for a test: built from what `cargo xtask test` says in the environment.
+    /// The tree for a test, built from what `cargo xtask test` passes in the environment.
     ///
     /// # Errors
     ///
-    /// When the environment does not say it, or the tree cannot be made.
+    /// If a variable is missing, or the tree cannot be created.
     pub fn from_environment() -> Result<Self> {
         let variable = |name: &str| {
             std::env::var(name)
@@ -153,22 +155,23 @@ impl InstallTree {
         Ok(tree)
     }
 
-    /// Puts the extension into the tree.
+    /// Installs the extension into the tree.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or written.
+    /// If a file cannot be read or written.
     pub fn install(&self, extension: &Extension) -> Result<()> {
-        // What tests do behind the extension's back, as an extension of its own.
+        // The functions by which tests change tables without the extension, as an extension of
+        // their own.
         copy_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tools"), &self.extension_dir, &[])?;
         install_extension(extension, &self.pkglibdir, &self.extension_dir)
     }
 
-    /// Puts a library of another name beside that of the extension.
+    /// Installs a library under another name next to that of the extension.
     ///
     /// # Errors
     ///
-    /// When it cannot be read or written.
+    /// If it cannot be read or written.
     pub fn install_library(&self, name: &str, library: &Path) -> Result<()> {
         let contents = std::fs::read(library).with_context(|| cannot("read", library))?;
         replace(&self.pkglibdir.join(format!("{name}{}", library_suffix(library))), &contents)
@@ -186,37 +189,38 @@ impl InstallTree {
         self.major
     }
 
-    /// The directory of the programs.
+    /// The directory of programs.
     #[must_use]
     pub fn bindir(&self) -> &Path {
         &self.bindir
     }
 
-    /// The directory of control files and scripts, of this tree alone.
+    /// The directory of control files and scripts, which belongs to this tree alone.
     #[must_use]
     pub fn extension_dir(&self) -> &Path {
         &self.extension_dir
     }
 
-    /// Whether an extension is there to be created.
+    /// Whether an extension can be created.
     #[must_use]
     pub fn has_extension(&self, name: &str) -> bool {
         self.extension_dir.join(format!("{name}.control")).exists()
     }
 
-    /// A call of one of PostgreSQL's programs as the server's user.
+    /// A command that runs one of PostgreSQL's programs as the server's user.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         self.run.command(&self.bindir.join(program))
     }
 
-    /// A program that PGXS brings for tests, such as `src/test/regress/pg_regress`, as the server's user.
+    /// A command that runs a test program of PGXS, such as `src/test/regress/pg_regress`, as the
+    /// server's user.
     #[must_use]
     pub fn pgxs_command(&self, program: &str) -> Command {
         self.run.command(&self.pgxs.join(program))
     }
 
-    /// Asks the copied programs where they look, rather than trusting the rule.
+    /// Asks the copied programs for their directories instead of relying on the rule.
     fn check_relocation(&self, root: &Path) -> Result<()> {
         let output = self.command("pg_config").arg("--sharedir").output().with_context(|| {
             format!(
@@ -245,7 +249,7 @@ impl Extension {
     ///
     /// # Errors
     ///
-    /// When the directory of scripts cannot be read.
+    /// If the directory of scripts cannot be read.
     pub fn of_checkout(library: PathBuf) -> Result<Self> {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("pg_test lies in the workspace")?;
         let scripts = std::fs::read_dir(top.join("sql")).context("could not read the directory sql")?;
@@ -263,7 +267,7 @@ impl Extension {
 ///
 /// # Errors
 ///
-/// When a file cannot be read or written.
+/// If a file cannot be read or written.
 pub fn install_extension(extension: &Extension, pkglibdir: &Path, extension_dir: &Path) -> Result<()> {
     let library = pkglibdir.join(format!("pg_keyspace{}", library_suffix(&extension.library)));
     replace(
@@ -289,7 +293,8 @@ fn cannot(what: &str, path: &Path) -> String {
     format!("could not {what} {}", path.display())
 }
 
-/// Writes a file under a temporary name and renames it: a server that has the old library mapped keeps it.
+/// Writes a file under a temporary name and renames it, so that a server that has mapped the old
+/// library keeps it.
 fn replace(path: &Path, contents: &[u8]) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
@@ -297,8 +302,8 @@ fn replace(path: &Path, contents: &[u8]) -> Result<()> {
     std::fs::rename(&temporary, path).with_context(|| cannot("write", path))
 }
 
-/// Where directories come to lie below `root` so that each finds the others as before: what they have in
-/// common is cut off.
+/// Places directories below `root` so that each finds the others as before: their common prefix is
+/// removed.
 fn relocate(directories: &[&Path], root: &Path) -> Result<Vec<PathBuf>> {
     let components: Vec<Vec<Component<'_>>> =
         directories.iter().map(|directory| directory.components().collect()).collect();
@@ -314,7 +319,7 @@ fn relocate(directories: &[&Path], root: &Path) -> Result<Vec<PathBuf>> {
     Ok(components.iter().map(|parts| root.join(parts.iter().skip(common).collect::<PathBuf>())).collect())
 }
 
-/// Copies a directory with all below it, but for what is named so at its top.
+/// Copies a directory recursively, except for the given names at its top.
 fn copy_all(from: &Path, to: &Path, unwanted: &[&str]) -> Result<()> {
     std::fs::create_dir_all(to).with_context(|| cannot("make", to))?;
     for entry in std::fs::read_dir(from).with_context(|| cannot("read", from))?.flatten() {
@@ -338,7 +343,7 @@ fn link_entries(from: &Path, to: &Path, wanted: impl Fn(&OsStr) -> bool) -> Resu
         let name = entry.file_name();
         if wanted(&name) && !name.to_string_lossy().starts_with("pg_keyspace") {
             let link = to.join(&name);
-            // Directories that are part of the tree themselves are there already.
+            // Directories that belong to the tree itself exist already.
             if !link.exists() {
                 std::os::unix::fs::symlink(entry.path(), &link).with_context(|| cannot("link", &link))?;
             }

@@ -1,4 +1,5 @@
-//! A line to a server that can be cut, stalled, mended and made slow: a socket that passes on what it gets.
+//! A line to a server that can be cut, stalled, restored and slowed down: a socket that forwards
+//! what it receives.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -15,35 +16,35 @@ use anyhow::{Context, Result};
 
 use crate::Run;
 
-/// The number in the names of sockets, as the servers have it.
+/// The number in the names of sockets, as the servers use it.
 const PORT: u16 = 5432;
 
-/// What a thread of a line needs of the stack; there are four for each connection.
+/// The stack size of a line's threads. Each connection has four of them.
 const STACK: usize = 128 * 1024;
 
-/// The most that is read at once.
+/// The most bytes that are read at once.
 const PIECE: usize = 16 * 1024;
 
-/// The most pieces that are on their way in one direction: whoever sends more has to wait, as on any line.
+/// The most pieces that are in transit in one direction. A sender of more has to wait.
 const ON_THEIR_WAY: usize = 1024;
 
-/// How a line stands.
+/// The state of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// Nothing comes through, and nobody is told.
+    /// Nothing passes, and neither side is told.
     Stalled,
     /// Connections end, and new ones are refused.
     Cut,
 }
 
-/// A line to a server. Whoever connects to its directory reaches the server at its other end.
+/// A line to a server. A client that connects to its directory reaches the server at its other end.
 pub struct Link {
     directory: PathBuf,
     line: Arc<Line>,
 }
 
-/// What the threads of a line share.
+/// The state that the threads of a line share.
 struct Line {
     shared: Mutex<Shared>,
     changed: Condvar,
@@ -51,7 +52,7 @@ struct Line {
 
 struct Shared {
     state: State,
-    /// How long everything takes in each direction.
+    /// The delay of everything in each direction.
     delay: Duration,
     /// The socket at the other end.
     target: PathBuf,
@@ -71,7 +72,7 @@ impl Line {
         self.changed.notify_all();
     }
 
-    /// Waits as long as the line is stalled.
+    /// Waits while the line is stalled.
     fn wait_while_stalled(&self) {
         let is_stalled = |shared: &mut Shared| shared.state == State::Stalled && !shared.ended;
         drop(self.changed.wait_while(self.shared(), is_stalled));
@@ -81,7 +82,7 @@ impl Line {
 impl Shared {
     fn disconnect(&mut self) {
         for (near, far) in std::mem::take(&mut self.connections).into_values() {
-            // Whoever has gone already needs no telling.
+            // A connection that has ended already needs no shutdown.
             let _ = near.shutdown(Shutdown::Both);
             let _ = far.shutdown(Shutdown::Both);
         }
@@ -89,11 +90,11 @@ impl Shared {
 }
 
 impl Link {
-    /// Lays a line to the server whose socket lies in `target`.
+    /// Opens a line to the server whose socket is in `target`.
     ///
     /// # Errors
     ///
-    /// When its own socket cannot be made.
+    /// If its own socket cannot be created.
     pub fn new(run: &Run, name: &str, target: &Path) -> Result<Self> {
         let directory = run.make_directory(name)?;
         let socket = socket_in(&directory);
@@ -115,7 +116,7 @@ impl Link {
         Ok(Self { directory, line })
     }
 
-    /// What libpq takes as host.
+    /// The host for libpq.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
         &self.directory
@@ -129,17 +130,17 @@ impl Link {
         });
     }
 
-    /// Holds back whatever is sent; connections stay open.
+    /// Holds back everything that is sent; connections stay open.
     pub fn stall(&self) {
         self.line.change(|shared| shared.state = State::Stalled);
     }
 
-    /// Passes everything on again.
+    /// Forwards everything again.
     pub fn mend(&self) {
         self.line.change(|shared| shared.state = State::Open);
     }
 
-    /// Delivers later what is sent from now on, in either direction.
+    /// Delays what is sent from now on, in both directions.
     pub fn delay(&self, time: Duration) {
         self.line.change(|shared| shared.delay = time);
     }
@@ -159,7 +160,7 @@ impl Drop for Link {
             shared.ended = true;
             shared.disconnect();
         });
-        // The thread that accepts connections wakes by one.
+        // A connection wakes the thread that accepts connections.
         let _ = UnixStream::connect(socket_in(&self.directory));
     }
 }
@@ -173,14 +174,14 @@ fn accept(listener: &UnixListener, line: &Arc<Line>) {
         if line.shared().ended {
             return;
         }
-        // A connection that does not come about ends at once, as one that is refused.
+        // A connection that cannot be established ends at once, like a refused one.
         let Ok(near) = near else { continue };
         let line = Arc::clone(line);
         std::thread::spawn(move || connect(near, &line));
     }
 }
 
-/// Connects to the other end, and passes on what comes from either side until one closes.
+/// Connects to the other end, and forwards what comes from either side until one closes.
 fn connect(near: UnixStream, line: &Arc<Line>) {
     line.wait_while_stalled();
     let target = line.shared().target.clone();
@@ -199,15 +200,16 @@ fn connect(near: UnixStream, line: &Arc<Line>) {
     let (near, far) = (Arc::new(near), Arc::new(far));
     let there = pass_on(&near, &far, number, line);
     if there.and_then(|()| pass_on(&far, &near, number, line)).is_err() {
-        // As a connection that is refused.
+        // Like a refused connection.
         close(&near, &far, number, line);
     }
 }
 
-/// Something on its way, and when it arrives.
+/// A piece in transit, and when it arrives.
 type Parcel = (Instant, Vec<u8>);
 
-/// Passes on what comes from one side, by two threads: one goes on reading while the other waits until it is time.
+/// Forwards what comes from one side, with two threads: one continues to read while the other waits
+/// until it is due.
 fn pass_on(
     from: &Arc<UnixStream>,
     to: &Arc<UnixStream>,
@@ -235,7 +237,7 @@ fn receive(mut from: &UnixStream, onward: &SyncSender<Parcel>, line: &Line) {
     }
 }
 
-/// Hands over what arrives, in its order, until there is nothing more to come.
+/// Delivers pieces in order, until no more can come.
 fn deliver(mut to: &UnixStream, parcels: &Receiver<Parcel>, line: &Line) {
     for (arrives, bytes) in parcels {
         sleep(arrives.saturating_duration_since(Instant::now()));
@@ -246,7 +248,7 @@ fn deliver(mut to: &UnixStream, parcels: &Receiver<Parcel>, line: &Line) {
     }
 }
 
-/// Closing one side closes the other, both ways.
+/// Closing one side closes the other, in both directions.
 fn close(one: &UnixStream, other: &UnixStream, number: u64, line: &Line) {
     let _ = one.shutdown(Shutdown::Both);
     let _ = other.shutdown(Shutdown::Both);
@@ -259,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says everything twice.
+    /// A server that sends everything twice.
     fn echo(directory: &Path) {
         let listener = UnixListener::bind(socket_in(directory)).unwrap();
         std::thread::spawn(move || {
@@ -309,7 +311,7 @@ mod tests {
         link.mend();
         assert_eq!(ask(&connect(), 9).unwrap(), [9, 9]);
 
-        // Nobody is there yet.
+        // No server is there yet.
         link.lead_to(&two);
         assert!(ask(&connect(), 1).is_err());
         echo(&two);

@@ -1,8 +1,9 @@
-//! Sessions that load a server: all at the same moment, or at an even pace while something else is done.
+//! Sessions that load a server: all at the same moment, or at an even pace during other work.
 //!
-//! One generator for demo, benchmarks and tests, so that their figures compare. pgbench with a rate and a log would do for
-//! some of them. It does not for clients of two servers, for keys that are to be found again, nor where writing ends when
-//! something else does: it writes what is left of its log only at an end of its own.
+//! Demo, benchmarks and tests share this generator, so that their figures compare. pgbench with a
+//! rate and a log would do for some of them. It does not do for clients of two servers, for keys
+//! that are looked up later, or if writing ends when other work ends: pgbench writes the rest of
+//! its log only when it ends by itself.
 
 use std::sync::{Barrier, Condvar, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
@@ -13,22 +14,23 @@ use postgres::Client;
 
 use crate::first_value;
 
-/// What sessions have done that began at the same moment.
+/// The outcome of sessions that began at the same moment.
 #[derive(Debug)]
 pub struct AtOnce<T> {
-    /// The result of each, in the order of their items.
+    /// The result of each session, in the order of their items.
     pub results: Vec<T>,
     /// From the beginning of the first to the end of the last.
     pub took: Duration,
-    /// How long all of them were at work.
+    /// How long all of them were working together.
     pub together: Duration,
 }
 
-/// Prepares a session for each item, lets all of them begin at the same moment, and waits for their ends.
+/// Prepares a session for each item, lets all of them begin at the same moment, and waits until
+/// they end.
 ///
 /// # Errors
 ///
-/// When there are none, or one cannot be prepared or fails at its work.
+/// If there are no items, or a session cannot be prepared or fails at its work.
 pub fn at_once<I: Send, S, T: Send>(
     items: Vec<I>,
     prepare: impl Fn(I) -> Result<S> + Sync,
@@ -38,7 +40,7 @@ pub fn at_once<I: Send, S, T: Send>(
     let runs = std::thread::scope(|scope| {
         let session = |item| {
             let prepared = prepare(item);
-            // Also where it has failed: the others wait for it.
+            // Even if it has failed, because the others wait for it.
             ready.wait();
             let prepared = prepared?;
             let began = Instant::now();
@@ -62,7 +64,7 @@ pub fn at_once<I: Send, S, T: Send>(
     })
 }
 
-/// Tells sessions that they are to end.
+/// Tells sessions to end.
 #[derive(Default)]
 pub struct Stop {
     is_set: Mutex<bool>,
@@ -75,7 +77,7 @@ impl Stop {
         self.changed.notify_all();
     }
 
-    /// Waits, and no longer than until it is time to end. Returns whether it is.
+    /// Waits, but not past the moment to end. Returns whether it has come.
     pub fn wait(&self, time: Duration) -> bool {
         let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
         if time.is_zero() {
@@ -89,11 +91,11 @@ impl Stop {
 /// What a session does until it is told to stop.
 pub type Session<'a, T> = Box<dyn FnOnce(&Stop) -> Result<Vec<T>> + Send + 'a>;
 
-/// Does `work` while sessions are at theirs. Returns what all of them have come to, and what the work has.
+/// Does `work` while sessions do theirs. Returns the results of both.
 ///
 /// # Errors
 ///
-/// When a session or the work fails.
+/// If a session or the work fails.
 pub fn alongside<T: Send, R>(
     sessions: Vec<Session<'_, T>>,
     work: impl FnOnce() -> Result<R>,
@@ -113,23 +115,23 @@ pub fn alongside<T: Send, R>(
     })
 }
 
-/// Something that was done at a pace.
+/// An action that was done at a pace.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<T> {
     /// When it was due.
     pub due: Instant,
-    /// How long it took from then on: what waits behind a stalled one counts, too.
+    /// Its duration from then on, so that actions which wait behind a stalled one count, too.
     pub latency: Duration,
-    /// What came of it.
+    /// Its result.
     pub result: T,
 }
 
-/// Does something at an even pace until it is told to stop; without an interval again and again. Of several sessions with
-/// the same interval each has its place in it, so that they do not all begin at the same moment.
+/// Does something at an even pace until it is told to stop; without an interval, without a pause.
+/// Sessions with the same interval are offset, so that they do not all begin at the same moment.
 ///
 /// # Errors
 ///
-/// When a turn fails.
+/// If a turn fails.
 pub fn paced<T>(
     stop: &Stop,
     interval: Duration,
@@ -149,11 +151,12 @@ pub fn paced<T>(
     Ok(turns)
 }
 
-/// Keeps transactions open: each begins with `statements`, stays open for some time, and after a rest comes the next.
+/// Keeps transactions open: each begins with `statements` and stays open for some time. After a
+/// rest the next one begins.
 ///
 /// # Errors
 ///
-/// When a statement fails.
+/// If a statement fails.
 pub fn keep_open(
     stop: &Stop,
     mut client: Client,
@@ -170,12 +173,13 @@ pub fn keep_open(
     Ok(())
 }
 
-/// Inserts a row, and in the same transaction what refers to it: in `rest` `:key` stands for its key, which `insert`
-/// returns. All of it is text, so that a key may be of another type from one time to the next. Returns the key.
+/// Inserts a row, and in the same transaction the rows that refer to it: in `rest`, `:key` stands
+/// for its key, which `insert` returns. Everything is text, because the type of a key may change
+/// from one call to the next. Returns the key.
 ///
 /// # Errors
 ///
-/// When a statement fails, or returns no key.
+/// If a statement fails, or returns no key.
 pub fn insert_with_children(client: &mut Client, insert: &str, rest: &str) -> Result<String> {
     let key = first_value(client, &format!("BEGIN; {insert}"))?.context("a row has got no key")?;
     let rest = format!("{}; COMMIT", rest.replace(":key", &key));

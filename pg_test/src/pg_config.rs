@@ -1,4 +1,4 @@
-//! Where a PostgreSQL installation lives, and which version it is.
+//! The location and version of a PostgreSQL installation.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 /// The directory under which Debian and Ubuntu install each major version.
 const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
 
-/// What `pg_config` says of one installation.
+/// What `pg_config` reports of one installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PgConfig {
     path: PathBuf,
@@ -21,11 +21,11 @@ pub struct PgConfig {
 }
 
 impl PgConfig {
-    /// Asks the given `pg_config`.
+    /// Runs the given `pg_config`.
     ///
     /// # Errors
     ///
-    /// When it cannot be run or does not answer as PostgreSQL's does.
+    /// If it cannot be run or does not answer as PostgreSQL's does.
     pub fn from_path(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let version = ask(&path, "--version")?;
@@ -33,8 +33,8 @@ impl PgConfig {
             .with_context(|| format!("{} --version gave \"{version}\"", path.display()))?;
         let bindir = PathBuf::from(ask(&path, "--bindir")?);
         let includedir_server = ask(&path, "--includedir-server")?;
-        // Debian's in /usr/bin only calls the real one. The same name for both keeps pgrx from building its
-        // bindings anew whenever the name changes.
+        // Debian's program in /usr/bin only calls the real one. One name for both keeps pgrx from
+        // rebuilding its bindings when the name changes.
         let real = Some(bindir.join("pg_config"))
             .filter(|real| ask(real, "--includedir-server").is_ok_and(|found| found == includedir_server));
         Ok(Self {
@@ -48,14 +48,14 @@ impl PgConfig {
         })
     }
 
-    /// The installation to use where the caller names none: `PG_CONFIG`, else the newest of Debian's that has both
-    /// the server and its headers, else the `pg_config` in the `PATH`.
+    /// The installation to use if the caller names none: `PG_CONFIG`, else the newest of Debian's
+    /// that has both the server and its headers, else the `pg_config` in the `PATH`.
     ///
-    /// `None` when there is none with a server and its headers.
+    /// `None` if no installation has a server and its headers.
     ///
     /// # Errors
     ///
-    /// When `PG_CONFIG` names something that is no `pg_config`.
+    /// If `PG_CONFIG` names a program that is not `pg_config`.
     pub fn discover() -> Result<Option<Self>> {
         if let Some(path) = std::env::var_os("PG_CONFIG").filter(|path| !path.is_empty()) {
             return Self::from_path(PathBuf::from(path))
@@ -74,39 +74,40 @@ impl PgConfig {
         Ok(Self::from_path("pg_config").ok().filter(Self::is_complete))
     }
 
-    /// Debian's or Ubuntu's package of a major version, where the server and its headers are there.
+    /// Debian's or Ubuntu's package of a major version, if it has the server and its headers.
     #[must_use]
     pub fn of_package(major: u32) -> Option<Self> {
         let path = Path::new(DEBIAN_ROOT).join(major.to_string()).join("bin/pg_config");
         Self::from_path(path).ok().filter(|pg| pg.major() == major && pg.is_complete())
     }
 
-    /// Whether Debian's or Ubuntu's packages put it there, so that they can complete it.
+    /// Whether the installation comes from Debian's or Ubuntu's packages, so that they can complete
+    /// it.
     #[must_use]
     pub fn is_packaged(&self) -> bool {
         self.bindir.starts_with(DEBIAN_ROOT)
     }
 
-    /// Whether the server's programs and its headers are there, both of which building and testing need.
+    /// Whether it has the server's programs and headers, which building and testing need.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.has_server() && self.has_headers()
     }
 
-    /// Whether the server's programs are there.
+    /// Whether it has the server's programs.
     #[must_use]
     pub fn has_server(&self) -> bool {
         self.program("postgres").is_file() && self.program("initdb").is_file()
     }
 
-    /// Whether the server's headers are there (Debian: package `postgresql-server-dev-NN`).
+    /// Whether it has the server's headers (Debian: package `postgresql-server-dev-NN`).
     #[must_use]
     pub fn has_headers(&self) -> bool {
         self.includedir_server.join("postgres.h").is_file()
     }
 
-    /// Whether the server's headers include those of ICU, and these are not there. Up to PostgreSQL 17 they do, and
-    /// Debian's package of them does not depend on that of ICU.
+    /// Whether the server's headers include those of ICU, and these are missing. They include them
+    /// up to PostgreSQL 17, and Debian's package does not depend on that of ICU.
     #[must_use]
     pub fn lacks_headers_of_icu(&self) -> bool {
         let includes = |header: &str, text: &str| {
@@ -131,7 +132,7 @@ impl PgConfig {
         self.major
     }
 
-    /// The version as `pg_config` gives it, `PostgreSQL 15.4`.
+    /// The version as `pg_config` reports it, `PostgreSQL 15.4`.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -173,7 +174,7 @@ impl PgConfig {
         self.bindir.join(name)
     }
 
-    /// The path of a program that PGXS brings for tests, such as `src/test/regress/pg_regress`.
+    /// The path of a test program of PGXS, such as `src/test/regress/pg_regress`.
     #[must_use]
     pub fn pgxs_program(&self, name: &str) -> PathBuf {
         self.pkglibdir.join("pgxs").join(name)

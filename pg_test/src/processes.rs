@@ -1,4 +1,4 @@
-//! The processes of a server, as the kernel knows them.
+//! The processes of a server, as the kernel reports them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The processes whose parent is this one. PostgreSQL's start none themselves, so there are no grandchildren that
-/// live on.
+/// The child processes. Those of PostgreSQL start no processes themselves, so no grandchildren
+/// survive.
 pub(crate) fn children(parent: Pid) -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return children_by_ps(parent) };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -20,13 +20,14 @@ pub(crate) fn children(parent: Pid) -> Vec<Pid> {
     ids.filter(is_child).map(Pid::from_raw).collect()
 }
 
-/// The name of a program may contain anything, blanks and parentheses too; what follows its last one is regular.
+/// The name of a program may contain anything, including blanks and parentheses. What follows the
+/// last parenthesis is regular.
 fn parent_in_stat(stat: &str) -> Option<i32> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Where there is no `/proc`.
+/// If there is no `/proc`.
 fn children_by_ps(parent: Pid) -> Vec<Pid> {
     let Ok(output) = std::process::Command::new("ps").args(["-axo", "pid=,ppid="]).output() else {
         return Vec::new();
@@ -39,7 +40,7 @@ fn children_by_ps(parent: Pid) -> Vec<Pid> {
     pairs.filter(|(_, of)| *of == parent.as_raw()).map(|(id, _)| Pid::from_raw(id)).collect()
 }
 
-/// Signals a process; that it is gone already is no error.
+/// Signals a process. It is not an error if the process no longer exists.
 pub(crate) fn signal(id: Pid, signal: Signal) -> Result<()> {
     match kill(id, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -47,7 +48,7 @@ pub(crate) fn signal(id: Pid, signal: Signal) -> Result<()> {
     }
 }
 
-/// Whether a process is there, and not only its entry, which its parent has not taken yet.
+/// Whether a process runs, and is not only an entry that its parent has not reaped yet.
 pub(crate) fn is_alive(id: Pid) -> bool {
     if kill(id, None) == Err(Errno::ESRCH) {
         return false;
@@ -56,11 +57,11 @@ pub(crate) fn is_alive(id: Pid) -> bool {
     stat.rsplit_once(") ").is_none_or(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// Kills what runs from programs within a directory, and waits a little until it is gone.
+/// Kills processes whose programs are in a directory, and waits briefly until they are gone.
 pub(crate) fn kill_all_of(directory: &Path) {
     let found = running_from(directory);
     for id in &found {
-        // What has ended meanwhile, or belongs to somebody else, is left alone.
+        // Processes that have ended meanwhile, or belong to another user, are left alone.
         let _ = kill(*id, Signal::SIGKILL);
     }
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -78,19 +79,19 @@ fn running_from(directory: &Path) -> Vec<Pid> {
     ids.map(Pid::from_raw).collect()
 }
 
-/// Removes the System V segment by which a server locks its data directory. A server that is killed leaves it, and
-/// the next start on that directory would take it over; a directory that is thrown away has no next start.
+/// Removes the System V segment by which a server locks its data directory. A killed server leaves
+/// it for the next start on that directory, but a directory that is removed has no next start.
 pub(crate) fn remove_shared_memory(data: &Path) {
     let Ok(lines) = std::fs::read_to_string(data.join("postmaster.pid")) else { return };
     let Some(id) = shared_memory_in(&lines) else { return };
-    // SAFETY: without a buffer the call takes only numbers. A wrong one is refused, and one in use goes on until its
-    // last process ends.
+    // SAFETY: without a buffer the call takes only numbers. A wrong number is refused, and a
+    // segment in use exists until its last process ends.
     unsafe {
         nix::libc::shmctl(id, nix::libc::IPC_RMID, std::ptr::null_mut());
     }
 }
 
-/// The seventh line holds key and number of the segment.
+/// The seventh line contains key and number of the segment.
 fn shared_memory_in(lines: &str) -> Option<i32> {
     lines.lines().nth(6)?.split_whitespace().nth(1)?.parse().ok()
 }

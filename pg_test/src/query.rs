@@ -1,23 +1,24 @@
-//! Queries of a single value.
+//! Queries that return a single value.
 
 use anyhow::{Context, Result};
 use postgres::{Client, SimpleQueryMessage};
 
-/// One number.
+/// Returns one number.
 ///
 /// # Errors
 ///
-/// When the statement fails, or returns something else.
+/// If the statement fails, or returns something else.
 pub fn number(client: &mut Client, sql: &str) -> Result<i64> {
     let row = client.query_one(sql, &[]).with_context(|| format!("failed: {sql}"))?;
     row.try_get(0).with_context(|| format!("not a bigint: {sql}"))
 }
 
-/// Executes statements as psql does. Returns the first value that they give, whatever its type, as text.
+/// Executes statements as psql does. Returns the first value of their results as text, whatever its
+/// type.
 ///
 /// # Errors
 ///
-/// When one fails.
+/// If a statement fails.
 pub fn first_value(client: &mut Client, sql: &str) -> Result<Option<String>> {
     let messages = client.simple_query(sql).with_context(|| format!("failed: {sql}"))?;
     let row = messages.iter().find_map(|message| match message {

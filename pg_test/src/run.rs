@@ -1,4 +1,5 @@
-//! One run: its directory, the user its servers run as, and what becomes of both when it is interrupted.
+//! One run: its directory, the user that its servers run as, and their removal when it is
+//! interrupted.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -15,28 +16,29 @@ use tempfile::TempDir;
 
 use crate::processes::{children, kill_all_of, remove_shared_memory};
 
-/// How the names of our directories begin; the process id of the run follows.
+/// The prefix of the names of our directories. The process id of the run follows.
 const PREFIX: &str = "pg_keyspace-";
 
 /// The longest directory that leaves room for a Unix socket's name within its 107 bytes.
 const LONGEST_DIRECTORY: usize = 60;
 
-/// The directory of one run and everything in it. Removed when the last server and install tree of the run
-/// are gone, unless it is kept.
+/// The directory of one run with its contents. It is removed with the last server and install tree
+/// of the run, unless it is kept.
 pub struct Run {
     directory: PathBuf,
-    /// Removes the directory; `None` where it is kept.
+    /// Removes the directory; `None` if it is kept.
     _guard: Option<TempDir>,
     user: Option<(Uid, Gid)>,
 }
 
 impl Run {
-    /// Makes a directory for a run and removes those of runs that died without doing so. With `keep` the
-    /// directory and its servers outlive this process.
+    /// Creates a directory for a run, and removes those of runs that died before they could. With
+    /// `keep`, the directory and its servers outlive this process.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be made, or when we are root and there is no other user to run servers as.
+    /// If the directory cannot be created, or if we are root and there is no other user to run
+    /// servers as.
     pub fn new(keep: bool) -> Result<Arc<Self>> {
         handle_signals()?;
         let parent = parent_directory();
@@ -71,11 +73,11 @@ impl Run {
         self._guard.is_none()
     }
 
-    /// Makes a directory within the run's that the server's user may write to.
+    /// Creates a directory within that of the run that the server's user may write to.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
+    /// If it cannot be created.
     pub fn make_directory(&self, name: &str) -> Result<PathBuf> {
         let path = self.directory.join(name);
         std::fs::create_dir_all(&path).with_context(|| format!("could not make {}", path.display()))?;
@@ -83,19 +85,19 @@ impl Run {
         Ok(path)
     }
 
-    /// Makes a file or a directory that of the server's user.
+    /// Gives a file or a directory to the server's user.
     ///
     /// # Errors
     ///
-    /// When it cannot be given away.
+    /// If its owner cannot be changed.
     pub fn give_to_server(&self, path: &Path) -> Result<()> {
         let Some((uid, gid)) = self.user else { return Ok(()) };
         chown(path, Some(uid.as_raw()), Some(gid.as_raw()))
             .with_context(|| format!("could not give away {}", path.display()))
     }
 
-    /// A call of `program` as the user that the servers run as, with nothing of our environment that
-    /// would lead PostgreSQL's programs elsewhere.
+    /// A command that runs `program` as the user of the servers, without those variables of our
+    /// environment that would mislead PostgreSQL's programs.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
@@ -112,9 +114,11 @@ impl Run {
         command
     }
 
-    /// Starts a server. It ends with this process, however that ends, unless the run is kept.
+    /// Starts a server. Unless the run is kept, it ends when this process ends, for whatever
+    /// reason.
     pub(crate) fn spawn_server(&self, mut command: Command) -> Result<Child> {
-        // A group of its own: an interrupt from the terminal reaches us, and we stop it in order.
+        // A process group of its own: an interrupt from the terminal reaches only us, and we stop
+        // the server in order.
         command.process_group(0);
         if !self.is_kept() {
             end_with_parent(&mut command);
@@ -126,7 +130,7 @@ impl Run {
         Ok(child)
     }
 
-    /// Forgets a server that has ended.
+    /// Removes a server that has ended from the registry.
     pub(crate) fn server_ended(id: u32) {
         registry().servers.retain(|server| *server != id);
     }
@@ -138,7 +142,7 @@ impl Drop for Run {
     }
 }
 
-/// What has to go when a signal ends this process.
+/// What must be removed when a signal ends this process.
 #[derive(Default)]
 struct Registry {
     servers: Vec<u32>,
@@ -150,13 +154,13 @@ fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The temporary directory, or `/tmp` where its name is too long for a socket below it.
+/// The temporary directory, or `/tmp` if its name is too long for a socket below it.
 fn parent_directory() -> PathBuf {
     let directory = std::env::temp_dir();
     if directory.as_os_str().len() > LONGEST_DIRECTORY { PathBuf::from("/tmp") } else { directory }
 }
 
-/// The user to run servers as: PostgreSQL refuses root.
+/// The user to run servers as. PostgreSQL refuses root.
 fn server_user() -> Result<Option<(Uid, Gid)>> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -173,7 +177,7 @@ fn server_user() -> Result<Option<(Uid, Gid)>> {
     )
 }
 
-/// Removes the directories of runs whose process is gone.
+/// Removes the directories of runs whose process no longer exists.
 fn sweep(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
@@ -182,34 +186,34 @@ fn sweep(parent: &Path) {
             && kill(Pid::from_raw(owner), None) == Err(Errno::ESRCH)
             && !entry.path().join("kept").exists()
         {
-            // Servers end with their run, but for those that it had paused: the kernel wakes them only where their new
-            // parent is of another session, which it is not in every container.
+            // Servers end with their run, except those that it had paused: the kernel wakes them
+            // only if their new parent is in another session, which is not so in every container.
             kill_all_of(&entry.path());
             remove_shared_memory_in(&entry.path());
-            // What cannot be removed belongs to somebody else.
+            // Directories that cannot be removed belong to another user.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Removes what the kernel keeps for servers of a run that were killed.
+/// Removes the kernel's objects of servers that were killed.
 fn remove_shared_memory_in(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         remove_shared_memory(&entry.path().join("data"));
     }
 }
 
-/// The process that a directory of ours belongs to.
+/// The process that one of our directories belongs to.
 fn owner_of(name: &str) -> Option<i32> {
     let (id, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
     id.parse().ok().filter(|id| *id > 0)
 }
 
-/// Has the kernel stop the server at once where this process dies without doing so.
+/// Makes the kernel stop the server at once if this process dies before it has stopped the server.
 #[cfg(target_os = "linux")]
 fn end_with_parent(command: &mut Command) {
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is one. It comes
-    // after the change of user, which would clear it.
+    // SAFETY: only async-signal-safe calls are allowed between fork and exec, and prctl is one. It
+    // is called after the change of user, which would reset it.
     unsafe {
         command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGQUIT)?));
     }
@@ -220,10 +224,10 @@ fn end_with_parent(_command: &mut Command) {}
 
 type Spawned = std::io::Result<Child>;
 
-/// What to spawn, and where to say how it went.
+/// The command to spawn, and the channel for the result.
 type Order = (Command, mpsc::Sender<Spawned>);
 
-/// Spawns from a thread that lives as long as the process: for the kernel the parent that dies is a thread,
+/// Spawns from a thread that lives as long as the process. For the kernel the parent is a thread,
 /// and those of tests are short-lived.
 fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
     static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
@@ -232,7 +236,7 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
         let (sender, receiver) = mpsc::channel::<Order>();
         std::thread::spawn(move || {
             for (mut command, reply) in receiver {
-                // Whoever asked and went away does not want the answer.
+                // A caller that has gone does not need the answer.
                 let _ = reply.send(command.spawn());
             }
         });
@@ -264,8 +268,8 @@ fn handle_signals() -> Result<()> {
                 remove_shared_memory_in(directory);
                 let _ = std::fs::remove_dir_all(directory);
             }
-            // As a shell reports a process that a signal ended. The registry stays locked, so that nothing
-            // new is started meanwhile.
+            // The exit code is that of a shell for a process that was ended by a signal. The
+            // registry stays locked, so that nothing new is started meanwhile.
             std::process::exit(128 + signal);
         }
     });
@@ -276,7 +280,7 @@ fn stop_at_once(servers: &[u32]) {
     let ids: Vec<Pid> = servers.iter().filter_map(|id| i32::try_from(*id).ok()).map(Pid::from_raw).collect();
     for id in &ids {
         let _ = kill(*id, Signal::SIGQUIT);
-        // A test may have paused it, and who is paused hears of no signal.
+        // A test may have paused it, and a paused process handles no signal.
         for process in children(*id).into_iter().chain([*id]) {
             let _ = kill(process, Signal::SIGCONT);
         }

@@ -15,13 +15,13 @@ use crate::{InstallTree, Link, Run};
 /// The superuser of every server.
 const SUPERUSER: &str = "postgres";
 
-/// The number in the name of the socket; each server has a directory of its own for it, and no TCP port.
+/// The number in the name of the socket. Each server has its own directory for it, and no TCP port.
 const PORT: u16 = 5432;
 
-/// How long a server may take to start or to stop.
+/// The time limit for a server to start or stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What every server runs with; speed instead of safety against a crash of the machine.
+/// The settings of every server: fast rather than safe against a crash of the machine.
 const COMMON: &[&str] = &[
     "listen_addresses = ''",
     "unix_socket_permissions = 0777",
@@ -32,15 +32,15 @@ const COMMON: &[&str] = &[
     "max_wal_size = 4GB",
     "log_line_prefix = '%m [%p] %q%a '",
     "log_checkpoints = off",
-    // What parallel queries share lies in the data directory and goes with it; POSIX shared memory outlives a server
-    // that is killed.
+    // Parallel queries then share memory in the data directory, which is removed with it. POSIX
+    // shared memory outlives a killed server.
     "dynamic_shared_memory_type = mmap",
     "lc_messages = 'C'",
     "timezone = 'UTC'",
 ];
 
-/// A server of its own: data, socket and log lie in the run's directory. Stopped at once when dropped,
-/// unless the run is kept.
+/// A server whose data, socket and log are in the run's directory. It is stopped at once when
+/// dropped, unless the run is kept.
 pub struct Server {
     tree: InstallTree,
     name: String,
@@ -49,12 +49,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Initialises and starts a server. `name` tells it from the others of the run, `settings` are lines for
+    /// Initialises and starts a server. `name` is unique within the run, `settings` are lines for
     /// postgresql.conf.
     ///
     /// # Errors
     ///
-    /// When it does not start; the error ends with its log.
+    /// If it does not start; the error ends with its log.
     pub fn start(tree: &InstallTree, name: &str, settings: &[&str]) -> Result<Self> {
         let directory = initialise(tree, name, &[])?;
         let mut server = Self { tree: tree.clone(), name: name.to_owned(), directory, process: None };
@@ -65,23 +65,24 @@ impl Server {
         Ok(server)
     }
 
-    /// Copies a server that runs, and starts the copy as its streaming standby.
+    /// Copies a running server, and starts the copy as its streaming standby.
     ///
     /// # Errors
     ///
-    /// When the copy cannot be made or does not start.
+    /// If the copy cannot be made or does not start.
     pub fn start_standby(primary: &Self, name: &str) -> Result<Self> {
         let mut server = Self::copy_as_standby(primary, name)?;
         server.launch()?;
         Ok(server)
     }
 
-    /// Copies a server that runs, as a streaming standby that is to be launched. The primary knows it by its name, keeps
-    /// the log for it in a slot of that name, and heeds its feedback.
+    /// Copies a running server as a streaming standby, which still has to be launched. The primary
+    /// knows the standby by its name, keeps WAL for it in a slot of that name, and respects its
+    /// feedback.
     ///
     /// # Errors
     ///
-    /// When the copy cannot be made.
+    /// If the copy cannot be made.
     pub fn copy_as_standby(primary: &Self, name: &str) -> Result<Self> {
         let tree = &primary.tree;
         let directory = tree.run().make_directory(name)?;
@@ -106,16 +107,17 @@ impl Server {
         Ok(server)
     }
 
-    /// Takes over the logical replication slots of its primary, at the positions that they have there. It must not be
-    /// running. (From PostgreSQL 17 on a standby can keep them by itself; before, this is how it is done, with a restart.)
+    /// Copies the logical replication slots of its primary, at their current positions. This server
+    /// must not be running. (From PostgreSQL 17 on a standby can synchronize slots itself. Before,
+    /// this is the usual way, with a restart.)
     ///
     /// # Errors
     ///
-    /// When a file cannot be copied.
+    /// If a file cannot be copied.
     pub fn copy_slots_of(&self, primary: &Self, slots: &[String]) -> Result<()> {
         let run = self.tree.run();
-        // Where decoding begins it needs what the primary knew there. Files come and go; those that a slot needs are there
-        // before or after the slot is read.
+        // Decoding needs the snapshot that the primary has at the position of the slot. Such files
+        // come and go. A file that a slot needs exists before or after the slot is read.
         self.copy_snapshots_of(primary)?;
         for slot in slots {
             let name = format!("{}/data/pg_replslot/{slot}", self.name);
@@ -143,16 +145,16 @@ impl Server {
         Ok(())
     }
 
-    /// From now on it goes by the name of another one, whose place it takes.
+    /// Renames it to the server that it replaces.
     pub fn rename(&mut self, name: &str) {
         name.clone_into(&mut self.name);
     }
 
-    /// Ends it and removes its data; the log stays to be read.
+    /// Ends it and removes its data. The log can still be read.
     ///
     /// # Errors
     ///
-    /// When the data cannot be removed.
+    /// If the data cannot be removed.
     pub fn discard(&mut self) -> Result<()> {
         self.kill9_all()?;
         let data = self.directory.join("data");
@@ -160,11 +162,11 @@ impl Server {
         std::fs::remove_dir_all(&data).with_context(|| format!("could not remove {}", data.display()))
     }
 
-    /// Makes a standby a server of its own.
+    /// Promotes a standby.
     ///
     /// # Errors
     ///
-    /// When it is none, or does not follow in time.
+    /// If it is not a standby, or is not promoted in time.
     pub fn promote(&self) -> Result<()> {
         let mut client = self.connect("postgres")?;
         let promoted: bool =
@@ -175,24 +177,25 @@ impl Server {
         Ok(())
     }
 
-    /// Moves a server to a new data directory by pg_upgrade, and starts it there. The old one is stopped.
+    /// Moves a server to a new data directory with pg_upgrade, and starts it there. The old one is
+    /// stopped.
     ///
     /// # Errors
     ///
-    /// When pg_upgrade refuses, or the new server does not start.
+    /// If pg_upgrade refuses, or the new server does not start.
     pub fn upgrade(old: &mut Self, name: &str) -> Result<Self> {
         let tree = old.tree.clone();
         Self::upgrade_to(old, &tree, name)
     }
 
-    /// Moves a server to another installation, of its own version or a later one, by pg_upgrade, and starts it there. The old
-    /// one is stopped.
+    /// Moves a server to another installation, of its own version or a later one, with pg_upgrade,
+    /// and starts it there. The old server is stopped.
     ///
     /// # Errors
     ///
-    /// When pg_upgrade refuses, or the new server does not start.
+    /// If pg_upgrade refuses, or the new server does not start.
     pub fn upgrade_to(old: &mut Self, tree: &InstallTree, name: &str) -> Result<Self> {
-        // Both must agree on checksums, and from 18 on they are made unless told otherwise.
+        // Both must agree on checksums, which are on by default from 18 on.
         let checksums: &[&str] =
             if tree.major() >= 18 && old.tree.major() < 18 { &["--no-data-checksums"] } else { &[] };
         let directory = initialise(tree, name, checksums)?;
@@ -240,7 +243,7 @@ impl Server {
         format!("unix_socket_directories = '{}'", self.directory.display())
     }
 
-    /// The name that it was given.
+    /// The name of the server.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -252,42 +255,42 @@ impl Server {
         &self.tree
     }
 
-    /// The directory of its socket: what libpq takes as host.
+    /// The directory of its socket, which is the host for libpq.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
         &self.directory
     }
 
-    /// How libpq connects to a database of this server, from a client or from another server.
+    /// The libpq connection string to a database of this server, for a client or another server.
     #[must_use]
     pub fn conninfo(&self, database: &str) -> String {
         format!("host={} port={PORT} user={SUPERUSER} dbname={database}", self.directory.display())
     }
 
-    /// The same over a line to it.
+    /// The same over a line to this server.
     #[must_use]
     pub fn conninfo_over(&self, link: &Link, database: &str) -> String {
         format!("host={} port={PORT} user={SUPERUSER} dbname={database}", link.socket_dir().display())
     }
 
-    /// The command line that connects a person to it.
+    /// The command that a person can use to connect.
     #[must_use]
     pub fn psql_command(&self, database: &str) -> String {
         format!("psql \"{}\"", self.conninfo(database))
     }
 
-    /// Connects as somebody else.
+    /// Connects as another role.
     ///
     /// # Errors
     ///
-    /// When it does not let us.
+    /// If the server refuses.
     pub fn connect_as(&self, user: &str, database: &str) -> Result<Client> {
         Client::connect(&self.conninfo_of(user, database), NoTls).with_context(|| {
             format!("could not connect to database {database} of server {} as {user}", self.name)
         })
     }
 
-    /// How libpq connects as somebody else.
+    /// The libpq connection string for another role.
     #[must_use]
     pub fn conninfo_of(&self, user: &str, database: &str) -> String {
         format!("host={} port={PORT} user={user} dbname={database}", self.directory.display())
@@ -297,33 +300,33 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it does not let us.
+    /// If the server refuses.
     pub fn connect(&self, database: &str) -> Result<Client> {
         Client::connect(&self.conninfo(database), NoTls)
             .with_context(|| format!("could not connect to database {database} of server {}", self.name))
     }
 
-    /// The file that it logs to.
+    /// The path of its log.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.directory.join("log")
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn log(&self) -> Result<String> {
         let contents = std::fs::read(self.log_path()).context("could not read the server's log")?;
         Ok(String::from_utf8_lossy(&contents).into_owned())
     }
 
-    /// Adds lines to postgresql.conf; they hold from the next start on.
+    /// Adds lines to postgresql.conf, which take effect at the next start.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn append_settings(&self, lines: &[&str]) -> Result<()> {
         let path = self.directory.join("data/postgresql.conf");
         let mut settings = std::fs::read_to_string(&path).context("could not read postgresql.conf")?;
@@ -338,7 +341,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it is running, or does not start; the error ends with its log.
+    /// If it is running, or does not start; the error ends with its log.
     pub fn launch(&mut self) -> Result<()> {
         if self.process.is_some() {
             bail!("server {} is running", self.name);
@@ -347,7 +350,8 @@ impl Server {
         loop {
             match self.try_launch(deadline)? {
                 Launch::Ready => return Ok(()),
-                // After a crash the old backends may need a moment to notice that their postmaster is gone.
+                // After a crash the old backends may need a moment to notice that their postmaster
+                // is gone.
                 Launch::Ended if Instant::now() < deadline && self.log_tail().contains("is still in use") => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
@@ -389,11 +393,11 @@ impl Server {
         }
     }
 
-    /// Stops it in order: clients are disconnected, what they did is written.
+    /// Stops it in order: clients are disconnected, their work is written.
     ///
     /// # Errors
     ///
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn stop(&mut self) -> Result<()> {
         self.end(Signal::SIGINT)
     }
@@ -402,38 +406,38 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As stop and launch.
+    /// Like `stop` and `launch`.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
         self.launch()
     }
 
-    /// Ends it at once and with all its backends, without a checkpoint: it recovers at the next launch.
+    /// Ends it and all its backends at once, without a checkpoint. It recovers at the next launch.
     ///
     /// # Errors
     ///
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn crash(&mut self) -> Result<()> {
         self.end(Signal::SIGQUIT)
     }
 
-    /// Kills the postmaster as `kill -9` does; its backends end when they notice.
+    /// Kills the postmaster with `kill -9`. Its backends end when they notice.
     ///
     /// # Errors
     ///
-    /// When it is not running.
+    /// If it is not running.
     pub fn kill9(&mut self) -> Result<()> {
         self.end(Signal::SIGKILL)
     }
 
-    /// Kills all its processes as `kill -9` does, the postmaster first.
+    /// Kills all its processes with `kill -9`, the postmaster first.
     ///
     /// # Errors
     ///
-    /// When it is not running.
+    /// If it is not running.
     pub fn kill9_all(&mut self) -> Result<()> {
         let Some(postmaster) = self.postmaster()? else { return Ok(()) };
-        // Stopped, so that it forks no more.
+        // Stopped, so that it forks no further processes.
         processes::signal(postmaster, Signal::SIGSTOP)?;
         let children = children(postmaster);
         self.end(Signal::SIGKILL)?;
@@ -443,13 +447,13 @@ impl Server {
         self.wait_for_ends(&children)
     }
 
-    /// Kills one of its processes as `kill -9` does; the postmaster then ends all others and recovers.
+    /// Kills one of its processes with `kill -9`. The postmaster then ends all others and recovers.
     ///
-    /// Returns once the postmaster knows, so that who connects then has a server that has recovered.
+    /// Returns once the postmaster has noticed, so that new connections find a recovered server.
     ///
     /// # Errors
     ///
-    /// When it is none of its processes, or the postmaster does not take it.
+    /// If the process does not belong to it, or the postmaster does not reap it.
     pub fn kill9_backend(&self, backend: i32) -> Result<()> {
         let backend = Pid::from_raw(backend);
         let is_ours = || {
@@ -464,22 +468,22 @@ impl Server {
         self.wait_for_processes(is_ours)
     }
 
-    /// Stops all its processes where they are: connections stay open, and nobody answers.
+    /// Pauses all its processes: connections stay open, and no process answers.
     ///
     /// # Errors
     ///
-    /// When they cannot be signalled.
+    /// If they cannot be signalled.
     pub fn pause(&self) -> Result<()> {
         let Some(postmaster) = self.postmaster()? else { bail!("server {} is not running", self.name) };
         processes::signal(postmaster, Signal::SIGSTOP)?;
         children(postmaster).into_iter().try_for_each(|child| processes::signal(child, Signal::SIGSTOP))
     }
 
-    /// Lets them go on.
+    /// Resumes them.
     ///
     /// # Errors
     ///
-    /// When they cannot be signalled.
+    /// If they cannot be signalled.
     pub fn resume(&self) -> Result<()> {
         let Some(postmaster) = self.postmaster()? else { return Ok(()) };
         children(postmaster).into_iter().try_for_each(|child| processes::signal(child, Signal::SIGCONT))?;
@@ -514,7 +518,7 @@ impl Server {
 
     fn end(&mut self, signal: Signal) -> Result<()> {
         let Some(id) = self.postmaster()? else { return Ok(()) };
-        // Who is paused hears of no other signal.
+        // A paused process handles no other signal.
         if signal != Signal::SIGKILL {
             self.resume()?;
         }
@@ -539,7 +543,7 @@ impl Server {
     }
 }
 
-/// Makes a data directory in a directory of its own.
+/// Creates a data directory in a directory of its own.
 fn initialise(tree: &InstallTree, name: &str, more: &[&str]) -> Result<PathBuf> {
     let directory = tree.run().make_directory(name)?;
     let output = tree
@@ -564,7 +568,7 @@ fn initialise(tree: &InstallTree, name: &str, more: &[&str]) -> Result<PathBuf> 
     Ok(directory)
 }
 
-/// The errors in what pg_upgrade has left of its logs.
+/// The errors in the logs that pg_upgrade left.
 fn upgrade_logs(directory: &Path) -> String {
     let mut found = String::new();
     let mut waiting = vec![directory.join("data/pg_upgrade_output.d")];
@@ -593,7 +597,7 @@ enum Launch {
 impl Drop for Server {
     fn drop(&mut self) {
         if !self.tree.run().is_kept() {
-            // The data is thrown away, so there is nothing to write in order.
+            // The data is removed, so an orderly shutdown is not needed.
             let _ = self.end(Signal::SIGQUIT);
             remove_shared_memory(&self.directory.join("data"));
         }

@@ -1,4 +1,4 @@
-//! Whatever ends a test, nothing is left of its servers: no process, no directory, no shared memory.
+//! However a test ends, nothing is left of its servers: no process, no directory, no shared memory.
 //!
 //! The test runs itself as another process, which starts a server, pauses it and waits to be ended.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -13,10 +13,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pg_test::{InstallTree, Run, Server};
 
-/// What the other process is to do.
+/// The task of the other process.
 const VARIABLE: &str = "PG_KEYSPACE_TEST_LEFT_TO_DIE";
 
-/// The number of the server's System V segment, from the file by which it locks its directory.
+/// The number of the server's System V segment, from the file that locks its directory.
 fn segment(directory: &Path) -> String {
     let lines = std::fs::read_to_string(directory.join("data/postmaster.pid")).unwrap();
     lines.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().to_owned()
@@ -27,7 +27,7 @@ fn segment_exists(id: &str) -> bool {
     segments.lines().any(|line| line.split_whitespace().nth(1) == Some(id))
 }
 
-/// Processes that run from a directory.
+/// Counts the processes whose programs are in a directory.
 fn processes_of(directory: &Path) -> usize {
     let program = |entry: std::fs::DirEntry| std::fs::read_link(entry.path().join("exe")).ok();
     let programs = std::fs::read_dir("/proc").unwrap().flatten().filter_map(program);
@@ -42,7 +42,7 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Not a test of its own: what the other process does.
+/// Not a test of its own: the task of the other process.
 #[test]
 fn left_to_die() {
     let Ok(way) = std::env::var(VARIABLE) else { return };
@@ -109,11 +109,11 @@ fn nothing_is_left_of_a_run_that_was_killed_once_the_next_begins() {
         signal(&child, Signal::SIGKILL);
         child.wait().unwrap();
         let run = directory.parent().unwrap();
-        // The kernel tells the servers; those that are paused may not hear of it.
+        // The kernel signals the servers, but paused ones may not react.
         if way == "running" {
             wait_for("processes are left", || processes_of(run) == 0);
         }
-        // Another test may come before us, and be at it.
+        // A concurrent test may have begun the removal before us.
         drop(Run::new(false).unwrap());
         wait_for("something is left", || processes_of(run) == 0 && !run.exists() && !segment_exists(&id));
     }
@@ -139,7 +139,7 @@ fn nothing_is_left_of_a_server_all_of_whose_processes_were_killed() {
     wait_for("the server does not recover", || server.connect("postgres").is_ok());
     assert!(server.kill9_backend(1).is_err(), "none of its processes");
     let id = segment(server.socket_dir());
-    // What parallel queries share is a file of its own.
+    // Parallel queries share a file in the data directory.
     let mut client = server.connect("postgres").unwrap();
     let kind: String = client.query_one("SHOW dynamic_shared_memory_type", &[]).unwrap().get(0);
     assert_eq!(kind, "mmap");

@@ -1,4 +1,4 @@
-//! Memory that calls which fail keep.
+//! Memory that failed calls do not release.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pg_test::{InstallTree, Server, skip};
@@ -6,17 +6,17 @@ use postgres::Client;
 
 /// How often each statement fails.
 const TIMES: i32 = 30_000;
-/// How many bytes a failure may cost, beside what the allocator keeps for a while.
+/// The most bytes that a failure may cost. The allocator keeps some memory for a while.
 const BYTES: i64 = 30;
 
-/// The memory of the session's process that is its own.
+/// The private memory of the session's process.
 fn own_memory(client: &mut Client) -> i64 {
     let statm: String = client
         .query_one("SELECT pg_read_file('/proc/' || pg_backend_pid() || '/statm')", &[])
         .unwrap()
         .get(0);
     let pages: Vec<i64> = statm.split_whitespace().map(|pages| pages.parse().unwrap()).collect();
-    // Of what is resident what is not shared.
+    // Resident pages without shared ones.
     (pages[1] - pages[2]) * 4096
 }
 

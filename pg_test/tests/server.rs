@@ -1,4 +1,4 @@
-//! The throw-away servers themselves.
+//! Tests of the throw-away servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pg_test::{InstallTree, Server};

@@ -1,6 +1,6 @@
--- Installed into the tests' own copy of PostgreSQL, by those tests that need it.
+-- Tests that need this extension install it into their own copy of PostgreSQL.
 
--- Changes the tables of pg_keyspace as nobody but a superuser could who takes their triggers off.
+-- Changes the tables of pg_keyspace with their triggers disabled, which only a superuser can do.
 CREATE PROCEDURE keyspace_test.by_hand(statement text) LANGUAGE plpgsql AS $$
 DECLARE
     name regclass;
@@ -15,14 +15,14 @@ BEGIN
 END
 $$;
 
--- The database is no node any more, and its sequences stay as they are.
+-- The database is no longer a node, and its sequences stay as they are.
 CREATE PROCEDURE keyspace_test.forget_node() LANGUAGE plpgsql AS $$
 BEGIN
     CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.interleaved_node');
 END
 $$;
 
--- The database is another node, and its sequences stay as they are.
+-- The database becomes another node, and its sequences stay as they are.
 CREATE PROCEDURE keyspace_test.become_node(node integer, nodes integer) LANGUAGE plpgsql AS $$
 BEGIN
     CALL keyspace_test.by_hand(format('UPDATE keyspace_internal.interleaved_node SET node = %s, nodes = %s', node, nodes));

@@ -1,4 +1,4 @@
-//! The end of a run: what the nodes hold is compared with what the writers were told.
+//! The end of a run: compares the contents of the nodes with the writers' records.
 
 use std::io::{BufReader, ErrorKind, Read};
 
@@ -15,18 +15,18 @@ pub struct Told {
     pub number: i32,
     /// Its node, counted from 0.
     pub node: usize,
-    /// What it was told.
+    /// The record of its acknowledgements.
     pub record: Record,
 }
 
-/// How much was looked at.
+/// The amount that was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     /// Rows, on each node.
     pub rows: u64,
     /// Of these, rows whose acknowledgement was lost with the connection.
     pub in_doubt: u64,
-    /// Keys that were acknowledged, of rows that are gone, too.
+    /// Acknowledged keys, including those of deleted rows.
     pub keys: u64,
     /// Indexes, on all nodes.
     pub indexes: u64,
@@ -36,14 +36,14 @@ pub struct Looked {
     pub warnings: u64,
 }
 
-/// What a node holds of a writer's rows of one table.
+/// The rows of one writer in one table that a node has.
 type Held = Vec<Vec<Vec<bool>>>;
 
 /// Compares everything.
 ///
 /// # Errors
 ///
-/// When a server cannot be read.
+/// If a server cannot be read.
 pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Findings) -> Result<Looked> {
     let mut looked = Looked::default();
     for node in 0..cluster.count() {
@@ -62,12 +62,12 @@ pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Find
     Ok(looked)
 }
 
-/// Asks every node what the extension's own check finds with the states of all others. Warnings tell of what is to be
-/// minded, such as clones, and are counted alone.
+/// Runs the extension's own check on every node with the states of all others. Warnings, for
+/// example about clones, are counted separately.
 ///
 /// # Errors
 ///
-/// When a server refuses.
+/// If a server refuses.
 pub fn ask(cluster: &Cluster, looked: &mut Looked, findings: &Findings) -> Result<()> {
     for found in cluster.check()? {
         if found.contains(": error: ") {
@@ -80,7 +80,7 @@ pub fn ask(cluster: &Cluster, looked: &mut Looked, findings: &Findings) -> Resul
     Ok(())
 }
 
-/// Which rows a node holds; what nobody was told of, and what differs from it, is found on the way.
+/// Reads the rows of a node, and finds rows that are in no record or differ from it.
 fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findings) -> Result<Held> {
     let name = cluster.server(node)?.name().to_owned();
     let mut client = cluster.connect(node)?;
@@ -103,12 +103,12 @@ fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findi
             if std::mem::replace(&mut held[writer_at][at][number], true) {
                 findings.add(Fault::Duplicate, || place("there twice"));
             }
-            // Who was told no key of a row in doubt learns it here, from the first node.
+            // The key of a row in doubt is taken from the first node.
             let known = *row.key.get_or_insert(key);
             if known != key {
                 findings.add(Fault::Changed, || place(&format!("key {key:x} and not {known:x}")));
             }
-            // It was committed after all, so its key is given as any other.
+            // It was committed after all, so its key counts as generated.
             row.is_given |= row.presence == Presence::May;
             let newest = row.version + i32::from(row.may_be_newer);
             if !i32::try_from(version).is_ok_and(|version| (row.version..=newest).contains(&version)) {
@@ -123,7 +123,7 @@ fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findi
     Ok(held)
 }
 
-/// What was acknowledged and is not held, and transactions of which a part is.
+/// Finds acknowledged rows that are missing, and incomplete transactions.
 fn compare(node: &str, told: &[Told], held: &Held, findings: &Findings) {
     for (told, held) in told.iter().zip(held) {
         for (at, table) in TABLES.iter().enumerate() {
@@ -146,7 +146,7 @@ fn compare(node: &str, told: &[Told], held: &Held, findings: &Findings) {
     }
 }
 
-/// No key was given twice, and numbers are of the class of the node that gave them.
+/// Checks that no key was generated twice, and that numbers are of the class of their node.
 fn look_at_keys(told: &[Told], classes: i32, findings: &Findings) -> u64 {
     let mut of_source: Vec<Vec<u128>> = vec![Vec::new(); SOURCES];
     for told in told {
@@ -177,7 +177,7 @@ fn look_at_keys(told: &[Told], classes: i32, findings: &Findings) -> u64 {
     count
 }
 
-/// The same rows on all nodes, whatever anybody was told.
+/// Compares the rows of all nodes, independently of the records.
 fn compare_nodes(cluster: &Cluster, findings: &Findings) -> Result<()> {
     let servers = cluster.servers();
     let Some((first, others)) = servers.split_first() else { return Ok(()) };
@@ -200,7 +200,7 @@ fn compare_nodes(cluster: &Cluster, findings: &Findings) -> Result<()> {
     Ok(())
 }
 
-/// By amcheck, where it is installed: every entry is in order, and every row has one.
+/// Uses amcheck if it is installed: entries are in order, and every row has one.
 fn look_at_indexes(cluster: &Cluster, findings: &Findings) -> Result<u64> {
     let mut count = 0;
     for server in cluster.servers().into_iter().filter(|server| server.tree().has_extension("amcheck")) {
@@ -223,7 +223,7 @@ fn look_at_indexes(cluster: &Cluster, findings: &Findings) -> Result<u64> {
     Ok(count)
 }
 
-/// The rows of a COPY in the binary form, each as numbers of up to 16 bytes.
+/// The rows of a COPY in binary format; columns are numbers of up to 16 bytes.
 fn read_rows<const N: usize>(mut from: impl Read, mut each: impl FnMut([u128; N])) -> Result<()> {
     let mut header = [0; 19];
     from.read_exact(&mut header).context("no header")?;

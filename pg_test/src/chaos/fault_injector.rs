@@ -1,4 +1,4 @@
-//! What strikes the nodes, and mends them as a DBA would.
+//! Injects faults, and fixes them as a DBA would.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::writer::{APPLICATION, Shared};
 use super::{Options, PATIENCE};
 use crate::{Cluster, Link, Server};
 
-/// A sign of life comes so often.
+/// How often progress is printed.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
-/// Strikes and mends.
+/// Injects and fixes faults.
 pub struct FaultInjector<'a> {
     cluster: &'a mut Cluster,
     shared: &'a Shared,
@@ -31,12 +31,12 @@ impl<'a> FaultInjector<'a> {
         Self { cluster, shared, say, begun, said: begun }
     }
 
-    /// Strikes until the time is over or enough have struck. Each that has been mended is added to `strikes`, with how
-    /// long it took until everything replicated again.
+    /// Injects faults until the time is over or there were enough. After a fault has been fixed, it
+    /// is added to `strikes` with the time until everything replicated again.
     ///
     /// # Errors
     ///
-    /// When a server does not come back, or replication does not.
+    /// If a server or replication does not recover.
     pub fn run(
         &mut self,
         schedule: Schedule,
@@ -62,7 +62,7 @@ impl<'a> FaultInjector<'a> {
         Ok(())
     }
 
-    /// Where it strikes.
+    /// The place of a fault, for messages.
     fn name(&self, strike: Strike) -> String {
         let name = |node: usize| self.cluster.server(node).map_or("?", |server| server.name());
         let with = if strike.with_a_line_cut { ", and another line cut" } else { "" };
@@ -75,7 +75,7 @@ impl<'a> FaultInjector<'a> {
 
     fn strike(&mut self, strike: Strike) -> Result<()> {
         let (node, other) = (strike.node, strike.other);
-        // The way back, which a fault of one line does not strike.
+        // The opposite direction, which a fault of one line does not affect.
         if strike.with_a_line_cut {
             self.cluster.link(other, node)?.cut();
         }
@@ -122,14 +122,14 @@ impl<'a> FaultInjector<'a> {
         Ok(())
     }
 
-    /// The others go on meanwhile.
+    /// The other nodes continue meanwhile.
     fn end_and_launch(&mut self, strike: Strike, end: fn(&mut Server) -> Result<()>) -> Result<()> {
         end(self.cluster.server_mut(strike.node)?)?;
         self.wait_until(Instant::now() + strike.lasts);
         self.cluster.server_mut(strike.node)?.launch()
     }
 
-    /// One process of a server, which then recovers by itself.
+    /// Kills one process of a server, which then recovers by itself.
     fn kill_process(&mut self, strike: Strike) -> Result<()> {
         let server = self.cluster.server(strike.node)?;
         let mut client = server.connect(DATABASE)?;
@@ -141,7 +141,7 @@ impl<'a> FaultInjector<'a> {
             client.query(query, &[&APPLICATION, &is_writer]).context("could not list the processes")?;
         let Some(row) = rows.get(strike.which as usize % rows.len().max(1)) else { return Ok(()) };
         server.kill9_backend(row.get(0))?;
-        // Everybody's connection ends, and then the server is back.
+        // All connections end, and then the server is back.
         let deadline = Instant::now() + PATIENCE;
         while is_open(&mut client) || server.connect(DATABASE).is_err() {
             if Instant::now() > deadline {
@@ -152,13 +152,15 @@ impl<'a> FaultInjector<'a> {
         Ok(())
     }
 
-    /// Cut off from the others a node goes on, then it is lost, and its standby takes its place. Without the cut the others
-    /// might have got what the standby had not; PostgreSQL keeps them back from 17 on (`synchronized_standby_slots`).
+    /// Cuts off a node, which continues for a while, then kills it and promotes its standby.
+    /// Without the cut, the others might have received rows that the standby does not have. From 17
+    /// on, PostgreSQL can hold them back (`synchronized_standby_slots`).
     fn fail_over(&mut self, strike: Strike) -> Result<()> {
         let node = strike.node;
         let standby = self.cluster.add_standby(node)?;
         self.cluster.links_of(node).for_each(Link::cut);
-        // What the others hold of it, the standby holds, too; what it holds of them, too.
+        // The standby now has everything that the node sent to the others, and everything that it
+        // received.
         self.cluster.wait_for_standby(node, &standby)?;
         self.wait_until(Instant::now() + strike.lasts);
         self.cluster.server_mut(node)?.kill9_all()?;
@@ -167,11 +169,12 @@ impl<'a> FaultInjector<'a> {
         Ok(())
     }
 
-    /// Everything runs, every line is open, and nobody waits for anything.
+    /// Starts and resumes all servers, opens every line, and makes sure that no session waits for a
+    /// standby.
     ///
     /// # Errors
     ///
-    /// When a server does not start.
+    /// If a server does not start.
     pub fn calm(&mut self) -> Result<()> {
         for node in 0..self.cluster.count() {
             self.cluster.links_of(node).for_each(Link::mend);
@@ -181,11 +184,11 @@ impl<'a> FaultInjector<'a> {
                 server.launch()?;
             }
         }
-        // One that was not put in place would be waited for by every commit.
+        // Otherwise every commit would wait for a standby that was not promoted.
         self.cluster.forget_standbys()
     }
 
-    /// Lets time go by, with a sign of life.
+    /// Waits, and prints the progress.
     fn wait_until(&mut self, moment: Instant) {
         while Instant::now() < moment {
             self.shared.gate.wait_until(moment.min(self.said + REPORT_EVERY));

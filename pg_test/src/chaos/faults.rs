@@ -1,4 +1,4 @@
-//! What strikes, when and where: a schedule that comes from the seed alone.
+//! Kind, time and place of faults: a schedule that depends on the seed alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,17 +12,18 @@ use crate::Copy;
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// All processes of a server are stopped where they are, and go on after a while.
+    /// Pauses all processes of a server, and resumes them after a while.
     Pause,
-    /// A line is cut, and mended after a while.
+    /// Cuts a line, and restores it after a while.
     Cut,
-    /// A line passes nothing on for a while, and nobody is told.
+    /// Stalls a line for a while: nothing passes, and neither side is told.
     Stall,
-    /// All lines of a node are cut for a while.
+    /// Cuts all lines of a node for a while.
     Isolate,
     /// `kill -9` of a session that writes.
     KillWriter,
-    /// `kill -9` of any other process but the postmaster: walsender, apply worker, checkpointer, ...
+    /// `kill -9` of any other process except the postmaster: walsender, apply worker, checkpointer,
+    /// ...
     KillProcess,
     /// `kill -9` of the postmaster.
     KillPostmaster,
@@ -32,11 +33,12 @@ pub enum Kind {
     Immediate,
     /// Stopped in fast mode.
     Fast,
-    /// Cut off from the others, a node dies, and its synchronous standby takes its place.
+    /// Cuts off a node from the others, kills it, and promotes its synchronous standby in its
+    /// place.
     FailOver,
-    /// A server that was made from the dump of another node takes the place of a node.
+    /// Replaces a node by a server that was restored from a dump of another node.
     Restore,
-    /// A server that was cloned from another node takes the place of a node.
+    /// Replaces a node by a server that was cloned from another node.
     Clone,
 }
 
@@ -58,7 +60,7 @@ impl Kind {
         Self::Clone,
     ];
 
-    /// Those that leave every server its data directory.
+    /// The faults after which every server still has its data directory.
     pub const QUICK: [Self; 10] = [
         Self::Pause,
         Self::Cut,
@@ -72,7 +74,7 @@ impl Kind {
         Self::Fast,
     ];
 
-    /// What it is called on a command line.
+    /// Its name on a command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -92,12 +94,12 @@ impl Kind {
         }
     }
 
-    /// Whether another server takes a node's place, which needs all lines.
+    /// Whether another server replaces the node, which needs all lines.
     pub(super) fn replaces(self) -> bool {
         matches!(self, Self::FailOver | Self::Restore | Self::Clone)
     }
 
-    /// How a server that takes a node's place is made.
+    /// How the replacement of a node is created.
     pub(super) fn copy(self) -> Copy {
         if self == Self::Clone { Copy::Clone } else { Copy::Dump }
     }
@@ -135,37 +137,37 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One fault at its time.
+/// One fault and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Strike {
-    /// After the one before it has been mended.
+    /// The pause after the previous fault has been fixed.
     pub after: Duration,
-    /// What.
+    /// The kind of fault.
     pub kind: Kind,
     /// The node, counted from 0.
     pub node: usize,
     /// Another node: the other end of the line, or the origin of the copy.
     pub other: usize,
-    /// How long it lasts, where it lasts.
+    /// The duration, if it has one.
     pub lasts: Duration,
-    /// Which process, where there are several.
+    /// Which process, if there are several.
     pub which: u32,
     /// Whether another line of the cluster is down meanwhile.
     pub with_a_line_cut: bool,
 }
 
-/// The strikes of a run, one after the other and without an end: every kind once in each round, in an order by chance.
+/// The endless sequence of faults of a run: every kind once in each round, in random order.
 pub struct Schedule {
     chance: ChaCha12Rng,
     kinds: Vec<Kind>,
     left: Vec<Kind>,
     nodes: usize,
-    /// How long it is quiet between two strikes, on the average.
+    /// The average pause between two faults.
     quiet: Duration,
 }
 
 impl Schedule {
-    /// For so many nodes, with these kinds.
+    /// A schedule for this number of nodes and these kinds.
     pub fn new(chance: ChaCha12Rng, kinds: &[Kind], nodes: usize, quiet: Duration) -> Self {
         Self { chance, kinds: kinds.to_vec(), left: Vec::new(), nodes, quiet }
     }

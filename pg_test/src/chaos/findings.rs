@@ -1,38 +1,38 @@
-//! What is wrong, as far as it was found.
+//! The faults that were found.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Of each kind so many are told; the others are counted.
+/// This many faults of each kind are printed; the others are counted.
 const TOLD: usize = 10;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// A row that was acknowledged is not on a node.
+    /// An acknowledged row is missing on a node.
     Missing,
-    /// A row is there that was deleted, refused or never written.
+    /// A row exists that was deleted, refused or never written.
     Unexpected,
-    /// A row is there twice, or a key was given twice.
+    /// A row exists twice, or a key was generated twice.
     Duplicate,
     /// A row has another key or version than was acknowledged.
     Changed,
-    /// A transaction of which only a part is there.
+    /// A transaction is only partly there.
     Torn,
     /// A number that is not of the class of its node.
     WrongClass,
-    /// A key that is less than one before it, where that is promised.
+    /// A key that is less than a previous one although their order is guaranteed.
     OutOfOrder,
     /// Nodes hold different rows.
     Different,
-    /// Replication met a row that was there already, or was not there.
+    /// Replication found a row that already existed, or did not find a row.
     Conflict,
     /// Replication stopped.
     Stopped,
-    /// A server refused what is no fault.
+    /// A server refused a valid statement.
     Refused,
-    /// What `check_interleaved_sequences` found.
+    /// A finding of `check_interleaved_sequences`.
     Check,
     /// An index that does not agree with its table.
     Index,
@@ -58,7 +58,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Faults by kind, gathered by all threads.
+/// Faults by kind, collected by all threads.
 #[derive(Default)]
 pub struct Findings(Mutex<BTreeMap<Fault, (u64, Vec<String>)>>);
 
@@ -73,7 +73,7 @@ impl Findings {
         }
     }
 
-    /// How many there are of each kind, and what the first ones are.
+    /// The number of each kind, and the first ones.
     #[must_use]
     pub fn of_each_kind(&self) -> BTreeMap<Fault, (u64, Vec<String>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

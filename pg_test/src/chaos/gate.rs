@@ -1,4 +1,4 @@
-//! What writers wait at: for their turn, and while nobody may write.
+//! Makes writers wait for their turn, and while no session may write.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Nobody writes until it is dropped.
+/// No session writes until it is dropped.
 pub struct Held<'a>(&'a Gate);
 
 impl Drop for Held<'_> {
@@ -55,7 +55,7 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits to be let in; `None` when it is over.
+    /// Waits for admission; `None` when the run is over.
     pub fn enter(&self) -> Option<Inside<'_>> {
         let waits = |state: &mut State| state.is_held && !state.has_ended;
         let mut state = self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Gate {
         Some(Inside(self))
     }
 
-    /// Keeps writers out, and waits until nobody is in.
+    /// Keeps writers out, and waits until all of them have left.
     pub fn hold(&self, patience: Duration) -> Result<Held<'_>> {
         self.state().is_held = true;
         let held = Held(self);
@@ -79,7 +79,7 @@ impl Gate {
         Ok(held)
     }
 
-    /// Waits until a moment, or until it is over.
+    /// Waits until a moment, or until the run is over.
     pub fn wait_until(&self, moment: Instant) {
         let left = moment.saturating_duration_since(Instant::now());
         drop(self.changed.wait_timeout_while(self.state(), left, |state| !state.has_ended));

@@ -1,7 +1,9 @@
-//! Proof under fire: writers on all nodes, faults by chance, and at the end nothing may be lost, twice or in conflict.
+//! Writers on all nodes under random faults. At the end no row may be lost, duplicated or in
+//! conflict.
 //!
-//! What strikes when and where, and what each writer decides, comes from the seed. What the kernel and the servers make of
-//! it in time does not: how much is written between two strikes, which statement a crash meets, who comes first.
+//! The seed determines the faults, their nodes and times, and the decisions of each writer. It does
+//! not determine how the kernel and the servers schedule: how much is written between two faults,
+//! which statement a crash meets, or which session comes first.
 
 mod check;
 mod fault_injector;
@@ -35,51 +37,51 @@ pub use schema::DATABASE;
 use schema::TABLES;
 use writer::{Shared, Writer};
 
-/// How long everything may take to be applied at the end, and a step between.
+/// The time limit for everything to be applied at the end, and for a step in between.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What keeps nodes apart.
+/// How the nodes are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Classes {
-    /// Every node is set up as its own.
+    /// Every node is set up as its own node.
     Own,
-    /// Nobody is set up.
+    /// No node is set up.
     None,
-    /// The last node is set up as the first one is.
+    /// The last node is set up as the first one.
     FirstTwice,
 }
 
-/// What to run.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where chance comes from.
+    /// The seed of random choices.
     pub seed: u64,
     /// Number of nodes.
     pub nodes: usize,
     /// How long writers write.
     pub lasts: Duration,
-    /// The end comes when so many faults have struck, where that is earlier.
+    /// The run ends early after this number of faults.
     pub most_faults: u64,
-    /// What strikes.
+    /// The kinds of faults.
     pub kinds: Vec<Kind>,
-    /// How long it is quiet between two strikes, on the average.
+    /// The average pause between two faults.
     pub quiet: Duration,
     /// Writers on each node.
     pub writers: usize,
-    /// Rows per second that all of them together try to insert.
+    /// Rows per second that all writers together try to insert.
     pub rate: f64,
-    /// What keeps nodes apart.
+    /// How the nodes are kept apart.
     pub classes: Classes,
-    /// Where logs of servers are left when something is wrong.
+    /// The directory for the servers' logs if something is wrong.
     pub logs: PathBuf,
 }
 
-/// A run under way, or at its end.
+/// A run in progress, or at its end.
 pub struct Chaos {
     /// The nodes.
     pub cluster: Cluster,
     options: Options,
-    /// Number of classes; 0 where nobody is set up.
+    /// Number of classes; 0 if no node is set up.
     classes: i32,
     shared: Shared,
     told: Vec<Told>,
@@ -92,14 +94,14 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn start(tree: &InstallTree, options: Options) -> Result<Self> {
         if options.nodes < 2 {
             bail!("there is nothing to replicate with fewer than two nodes");
         }
         let mut cluster = Cluster::start(tree, options.nodes, schema::layout())?;
         let mut chance = ChaCha12Rng::seed_from_u64(options.seed);
-        // Some classes may be left for nodes to come.
+        // Some classes may be left for later nodes.
         let classes = i32::try_from(options.nodes)? + chance.random_range(0..4);
         match options.classes {
             Classes::Own => cluster.set_up(classes)?,
@@ -135,11 +137,11 @@ impl Chaos {
         })
     }
 
-    /// Has writers write and faults strike. Says how it goes.
+    /// Lets writers write while faults are injected. Reports its progress.
     ///
     /// # Errors
     ///
-    /// When a server does not come back, or replication does not.
+    /// If a server does not come back, or replication does not.
     pub fn play(&mut self, say: &mut dyn FnMut(&str)) -> Result<()> {
         let mut chance = ChaCha12Rng::seed_from_u64(self.options.seed);
         let schedule = ChaCha12Rng::seed_from_u64(chance.random());
@@ -167,7 +169,7 @@ impl Chaos {
                 let _ends = Ends(&shared.gate);
                 let mut injector = FaultInjector::new(cluster, shared, say);
                 let outcome = injector.run(schedule, &options, strikes);
-                // Whatever went wrong, writers who wait for a server come to their end.
+                // Whatever failed, writers that wait for a server must end.
                 outcome.and(injector.calm())
             };
             let mut told = Vec::new();
@@ -182,11 +184,12 @@ impl Chaos {
         Ok(())
     }
 
-    /// Waits until all nodes hold everything. False where replication has stopped, which is a finding.
+    /// Waits until all nodes have everything. Returns false if replication has stopped, which is a
+    /// finding.
     ///
     /// # Errors
     ///
-    /// When the servers can neither apply everything nor fail at it.
+    /// If the servers neither apply everything nor fail to.
     pub fn settle(&self) -> Result<bool> {
         let applied = self.cluster.catch_up(PATIENCE)?;
         if !applied {
@@ -195,11 +198,11 @@ impl Chaos {
         Ok(applied)
     }
 
-    /// Compares what the nodes hold with what the writers were told.
+    /// Compares the contents of the nodes with the writers' records.
     ///
     /// # Errors
     ///
-    /// When a server cannot be read.
+    /// If a server cannot be read.
     pub fn check(&mut self) -> Result<Report> {
         let classes = self.classes_told();
         let mut looked = check::check(&self.cluster, &mut self.told, classes, &self.shared.findings)?;
@@ -234,16 +237,16 @@ impl Chaos {
         })
     }
 
-    /// Number of classes that keys are compared with.
+    /// The number of classes for the comparison of keys.
     fn classes_told(&self) -> i32 {
         if self.options.classes == Classes::None { 1 } else { self.classes }
     }
 
-    /// Everything, one after the other.
+    /// Does all steps of a run.
     ///
     /// # Errors
     ///
-    /// When a step cannot be done.
+    /// If a step fails.
     pub fn run(tree: &InstallTree, options: Options, say: &mut dyn FnMut(&str)) -> Result<Report> {
         let mut chaos = Self::start(tree, options)?;
         let outcome = chaos.complete(say);

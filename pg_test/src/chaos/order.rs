@@ -1,4 +1,4 @@
-//! Whether keys come in the order that is promised.
+//! Checks that keys come in the guaranteed order.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use super::findings::{Fault, Findings};
 use super::schema::{Order, SOURCES, Table, moment};
 
-/// Whose server-wide order a session takes part in: its node, and the start of the memory that the order lives in.
+/// The scope of a server-wide order: a node, and the start of the shared memory that keeps the
+/// order.
 pub type Incarnation = (usize, String);
 
 /// The last key that a session got from each source.
@@ -27,18 +28,18 @@ impl OfSession {
     }
 }
 
-/// The greatest moment of any key that a server has given.
+/// The greatest moment of any key that a server has generated.
 #[derive(Debug, Default)]
 pub struct OfServers(Mutex<HashMap<Incarnation, u128>>);
 
 impl OfServers {
-    /// What keys have to be greater than that are asked for from now on.
+    /// The lower bound of keys that are requested from now on.
     pub fn before(&self, incarnation: &Incarnation, table: &Table) -> Option<u128> {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (table.order == Order::Server).then(|| latest.get(incarnation).copied()).flatten()
     }
 
-    /// They are greater than what any session had before they were asked for.
+    /// Checks that they are greater than every key that a session had before they were requested.
     pub fn look(
         &self,
         incarnation: &Incarnation,
@@ -93,7 +94,7 @@ mod tests {
         let [event, entry, visit] = [&TABLES[10], &TABLES[12], &TABLES[9]];
         let (servers, findings) = (OfServers::default(), Findings::default());
         let [first, after_crash] = ["1", "2"].map(|start| (0, start.to_owned()));
-        // Of one moment, as a UUID and as a ULID.
+        // The same moment, as a UUID and as a ULID.
         let (uuid, ulid) = (|time: u128| time << 80, |time: u128| time << 80);
         let asked = servers.before(&first, event);
         assert_eq!(asked, None);
@@ -101,7 +102,7 @@ mod tests {
         let asked = servers.before(&first, entry);
         servers.look(&first, entry, asked, &[ulid(6), ulid(7)], &findings);
         assert_eq!(servers.before(&first, visit), None, "no order is promised");
-        // Asked for before the others came.
+        // Requested before the others arrived.
         servers.look(&first, event, asked, &[uuid(6)], &findings);
         assert_eq!(count(&findings), 0);
         let asked = servers.before(&first, event);

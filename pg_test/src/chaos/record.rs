@@ -1,8 +1,8 @@
-//! What a writer was told of each row: kept outside of the servers.
+//! A writer's record of what it was told about each row, kept outside of the servers.
 
 use super::schema::TABLES;
 
-/// Whether a row is to be there.
+/// Whether a row must exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// It was acknowledged.
@@ -16,72 +16,73 @@ pub enum Presence {
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Its key, where the server told it; numbers as they are, in two's complement.
+    /// Its key, if the server returned it; numbers are stored in two's complement.
     pub key: Option<u128>,
-    /// Its version, and the next one where the connection broke at the commit of a change.
+    /// Its version. If the connection broke at the commit of a change, the next version is
+    /// possible, too.
     pub version: i32,
-    /// Whether the next version may be there.
+    /// Whether the next version is possible.
     pub may_be_newer: bool,
-    /// Whether it is to be there.
+    /// Whether it must exist.
     pub presence: Presence,
-    /// Whether its key was acknowledged at any time.
+    /// Whether its key was ever acknowledged.
     pub is_given: bool,
 }
 
-/// What is done to rows of one table.
+/// A change of rows of one table.
 #[derive(Clone, Copy, Debug)]
 pub enum Deed {
     /// New rows.
     Insert {
-        /// Which table.
+        /// The table.
         table: usize,
-        /// How many.
+        /// The number of rows.
         count: usize,
     },
     /// A new version of a row.
     Update {
-        /// Which table.
+        /// The table.
         table: usize,
-        /// Which row.
+        /// The row.
         no: usize,
     },
-    /// The end of a row.
+    /// A deleted row.
     Delete {
-        /// Which table.
+        /// The table.
         table: usize,
-        /// Which row.
+        /// The row.
         no: usize,
     },
 }
 
-/// How a transaction ended.
+/// The outcome of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The server said that it is committed.
+    /// The server reported the commit.
     Acknowledged,
-    /// The server said no, or was never asked to commit.
+    /// The server refused, or was never asked to commit.
     Undone,
     /// The connection broke at the commit.
     Unknown,
 }
 
-/// Rows of one transaction of unknown outcome: table, first and count of each INSERT.
+/// The rows of one transaction of unknown outcome: table, first row and count of each INSERT.
 pub type Together = Vec<(usize, usize, usize)>;
 
 /// All rows of one writer, by table and in the order of their numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     tables: Vec<Vec<Row>>,
-    /// Rows that are there together or not at all.
+    /// Rows that must exist together or not at all.
     pub together: Vec<Together>,
-    /// Rows, changes and deletions that were acknowledged.
+    /// Acknowledged rows, changes and deletions.
     pub acknowledged: [u64; 3],
-    /// Transactions of each outcome.
+    /// The number of transactions of each outcome.
     pub outcomes: [u64; 3],
 }
 
 impl Record {
-    /// Nothing yet.
+    /// An empty record.
     pub fn new() -> Self {
         Self { tables: vec![Vec::new(); TABLES.len()], ..Self::default() }
     }
@@ -91,19 +92,19 @@ impl Record {
         self.tables.get(table).map_or(&[], Vec::as_slice)
     }
 
-    /// A row, to be completed.
+    /// A row, for changes.
     pub fn row_mut(&mut self, table: usize, no: usize) -> Option<&mut Row> {
         self.tables.get_mut(table)?.get_mut(no)
     }
 
-    /// A row, where it is known what it is.
+    /// A row, if its state is known.
     pub fn settled(&self, table: usize, no: usize) -> Option<&Row> {
         self.rows(table)
             .get(no)
             .filter(|row| row.presence == Presence::Must && !row.may_be_newer && row.key.is_some())
     }
 
-    /// Takes in a transaction. For each deed there are the keys that its INSERT returned, if it came to that.
+    /// Adds a transaction. Each deed has the keys that its INSERT returned, if it got that far.
     pub fn add(&mut self, deeds: &[Deed], keys: &[Vec<u128>], outcome: Outcome) {
         self.outcomes[outcome as usize] += 1;
         let mut together = Together::new();

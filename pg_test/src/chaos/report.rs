@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The result of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use super::faults::Kind;
 use super::findings::Fault;
 use super::schema::TABLES;
 
-/// The figures of a run, and what was found.
+/// The figures of a run, and its findings.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Where chance came from.
+    /// The seed of random choices.
     pub seed: u64,
     /// Number of nodes, of classes, and of writers on each node.
     pub nodes: usize,
@@ -19,7 +19,7 @@ pub struct Report {
     pub classes: i32,
     /// Number of writers on each node.
     pub writers: usize,
-    /// What replicated.
+    /// The replication method.
     pub method: &'static str,
     /// PostgreSQL's version.
     pub version: String,
@@ -35,30 +35,30 @@ pub struct Report {
     pub deletes: u64,
     /// Transactions that were acknowledged, undone, and of unknown outcome.
     pub transactions: [u64; 3],
-    /// What servers refused, by SQLSTATE.
+    /// Refused statements, by SQLSTATE.
     pub refused: BTreeMap<String, u64>,
-    /// How long it took each time until all was well again.
+    /// How long each recovery took.
     pub faults: BTreeMap<Kind, Vec<Duration>>,
-    /// How much was compared.
+    /// The amount that was compared.
     pub looked: Looked,
-    /// What is wrong.
+    /// The findings.
     pub findings: BTreeMap<Fault, (u64, Vec<String>)>,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.findings.is_empty()
     }
 
-    /// How many faults struck.
+    /// The number of faults.
     #[must_use]
     pub fn struck(&self) -> usize {
         self.faults.values().map(Vec::len).sum()
     }
 
-    /// Rows acknowledged per second, faults and all.
+    /// Rows acknowledged per second, including the time of faults.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.inserts as f64 / self.lasted.as_secs_f64().max(1e-9)
@@ -152,7 +152,7 @@ fn table<const N: usize>(text: &mut String, heading: [&str; N], rows: &[[&str; N
     text.extend(rows.iter().map(|row| format!("| {} |\n", row.join(" | "))));
 }
 
-/// With commas between thousands.
+/// A number with commas between thousands.
 fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();

@@ -5,7 +5,7 @@ use crate::Layout;
 /// The database.
 pub const DATABASE: &str = "postgres";
 
-/// How the key of a table reads.
+/// The type of a table's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// A number of the node's class.
@@ -16,27 +16,27 @@ pub enum Key {
     Ulid,
 }
 
-/// How far the order of keys reaches.
+/// The scope in which keys are in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The keys of a session increase.
     Session,
-    /// So do the keys of all sessions of a server while it runs.
+    /// The keys of all sessions of a server increase while it runs.
     Server,
 }
 
-/// A table, and where its keys come from.
+/// A table and the source of its keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// What makes the keys, for the report.
+    /// The generator of its keys, for the report.
     pub keys: &'static str,
-    /// How they read.
+    /// The type of its keys.
     pub key: Key,
-    /// How far their order reaches.
+    /// The scope of their order.
     pub order: Order,
-    /// Who gives them: tables with the same source never share a key.
+    /// The source of its keys. Tables with the same source never share a key.
     pub source: usize,
     /// Whether it needs a database that is a node.
     pub needs_node: bool,
@@ -74,7 +74,8 @@ pub const TABLES: [Table; 13] = [
 /// Number of sources of keys.
 pub const SOURCES: usize = 12;
 
-/// Who wrote a row, and the how manieth of this table it is for them: known before the row has a key.
+/// The writer of a row, and its number among the rows of this writer and table. Both are known
+/// before the row has a key.
 const COLUMNS: &str = "writer int NOT NULL, no bigint NOT NULL, version int NOT NULL, note text";
 
 /// The schema of every node.
@@ -113,17 +114,17 @@ impl Table {
         )
     }
 
-    /// Changes row $2 of writer $1 from version $3 to the next.
+    /// Updates row $2 of writer $1 from version $3 to the next.
     pub fn update(&self) -> String {
         format!("UPDATE {} SET version = version + 1 WHERE {} AND version = $4", self.name, self.is_row())
     }
 
-    /// Removes row $2 of writer $1.
+    /// Deletes row $2 of writer $1.
     pub fn delete(&self) -> String {
         format!("DELETE FROM {} WHERE {}", self.name, self.is_row())
     }
 
-    /// By its key, which is $1, and with who wrote it.
+    /// Selects a row by its key $1, with its writer.
     fn is_row(&self) -> &'static str {
         match self.key {
             Key::Number => "id = $1::bigint AND writer = $2 AND no = $3",
@@ -132,7 +133,7 @@ impl Table {
         }
     }
 
-    /// All rows, to be copied in the binary form.
+    /// Selects all rows, for COPY in binary format.
     pub fn rows(&self) -> String {
         format!("SELECT writer, no, version, {} FROM {}", self.key_of("id"), self.name)
     }
@@ -146,8 +147,8 @@ impl Table {
     }
 }
 
-/// What a key that increases over all sessions of a server is compared by: the milliseconds, the fraction and the place
-/// in the tick, which a UUID and a ULID of one moment share.
+/// The part of a key that increases over all sessions of a server: milliseconds, fraction and place
+/// in the tick. A UUID and a ULID of one moment share it.
 pub fn moment(key: u128, table: &Table) -> u128 {
     match table.key {
         Key::Number => key,

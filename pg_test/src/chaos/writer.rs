@@ -19,36 +19,36 @@ use super::record::{Deed, Outcome, Record};
 use super::schema::{Key, TABLES, Table};
 use crate::Addresses;
 
-/// How its clients are called in `pg_stat_activity`.
+/// The application_name of writers in `pg_stat_activity`.
 pub const APPLICATION: &str = "chaos_writer";
 
-/// An INSERT brings from 1 to so many rows.
+/// The most rows of an INSERT, which has at least one.
 const MOST_ROWS: usize = 24;
 
-/// A writer that was kept from writing makes up for so much of the time.
+/// A writer that could not write catches up on this much time.
 const MAKES_UP_FOR: Duration = Duration::from_secs(2);
 
-/// A statement that takes so long is a finding; no fault lasts so long.
+/// The statement timeout. Reaching it is a finding, because no fault lasts that long.
 const LONGEST_STATEMENT: &str = "150s";
 
-/// After a refused connection the next one is tried.
+/// The pause after a refused connection.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// What writers share.
 pub struct Shared {
-    /// What they wait at.
+    /// The gate that they wait at.
     pub gate: Gate,
-    /// What they find.
+    /// Their findings.
     pub findings: Findings,
-    /// Rows acknowledged so far.
+    /// The number of rows acknowledged so far.
     pub inserts: AtomicU64,
     /// The order of keys over all sessions.
     pub order: OfServers,
-    /// What servers refused, by SQLSTATE.
+    /// Refused statements, by SQLSTATE.
     pub refused: Mutex<BTreeMap<String, u64>>,
 }
 
-/// Who writes, where and how much.
+/// A writer, with its node and rate.
 pub struct Writer<'a> {
     /// Its number, which is in its rows.
     pub number: i32,
@@ -58,9 +58,9 @@ pub struct Writer<'a> {
     pub rate: f64,
     /// The tables that it writes to.
     pub tables: Vec<usize>,
-    /// Where nodes are.
+    /// The addresses of the nodes.
     pub addresses: Addresses,
-    /// What all share.
+    /// What all writers share.
     pub shared: &'a Shared,
 }
 
@@ -74,34 +74,36 @@ struct Session {
 
 /// Why a transaction was not acknowledged.
 enum Failure {
-    /// The server said no, and the session goes on.
+    /// The server refused, and the session continues.
     Refused(String, String),
-    /// The session is gone. True where that was at the commit.
+    /// The session is lost; true if it was lost at the commit.
     Lost(bool),
 }
 
 impl Failure {
-    /// Where a statement is a transaction of its own, its commit is a part of it.
+    /// If a statement is a transaction of its own, it includes its commit.
     fn of(error: &postgres::Error, at_commit: bool) -> Self {
         match error.as_db_error() {
             Some(told) if told.parsed_severity() == Some(Severity::Error) => {
                 Self::Refused(told.code().code().to_owned(), told.message().to_owned())
             }
-            // "Fatal" at the commit, too: it may be done, and only the standby was not waited for.
+            // Also a "fatal" error at the commit: it may be done, and only the wait for the standby
+            // was interrupted.
             Some(_) => Self::Lost(at_commit),
             None if error.is_closed()
                 || error.source().is_some_and(|source| source.is::<std::io::Error>()) =>
             {
                 Self::Lost(at_commit)
             }
-            // Of our own making, such as a value of another type.
+            // An error of this client, such as a value of another type.
             None => Self::Refused("client".to_owned(), error.to_string()),
         }
     }
 }
 
 impl Writer<'_> {
-    /// Writes until the gate is closed for good. What it decides comes from the seed and from what it was told.
+    /// Writes until the gate is closed for good. Its decisions depend on the seed and on what it
+    /// was told.
     pub fn run(&self, seed: u64) -> Record {
         let mut chance = ChaCha12Rng::seed_from_u64(seed);
         let mut record = Record::new();
@@ -134,7 +136,7 @@ impl Writer<'_> {
             let inserted = record.acknowledged[0] - before;
             self.shared.inserts.fetch_add(inserted, Ordering::Relaxed);
             drop(inside);
-            // At an even pace, whatever the server needs for it.
+            // At an even pace, however long the server needs.
             turn += Duration::from_secs_f64(inserted as f64 / self.rate);
             let now = Instant::now();
             turn = turn.max(now.checked_sub(MAKES_UP_FOR).unwrap_or(now));
@@ -151,7 +153,7 @@ impl Writer<'_> {
             self.addresses.of(self.node)
         );
         let mut client = Client::connect(&address, NoTls).ok()?;
-        // The memory that the server-wide order lives in is made anew together with this process.
+        // The memory of the server-wide order is created again together with this process.
         let query = "SELECT backend_start::text FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
         let start: String = client.query_one(query, &[]).ok()?.try_get(0).ok()?;
         Some(Session {
@@ -162,14 +164,14 @@ impl Writer<'_> {
         })
     }
 
-    /// What the next transaction does, and whether it is rolled back at its end.
+    /// Decides what the next transaction does, and whether it is rolled back at its end.
     fn decide(&self, chance: &mut ChaCha12Rng, record: &Record) -> (Vec<Deed>, bool) {
         let count = if chance.random_ratio(1, 4) { chance.random_range(2..=4) } else { 1 };
         let mut touched = Vec::new();
         let mut deeds = Vec::new();
         for _ in 0..count {
             let table = self.tables[chance.random_range(0..self.tables.len())];
-            // All are drawn, so that the same numbers mean the same wherever that is possible.
+            // All numbers are drawn, so that equal seeds have equal effects as far as possible.
             let (what, rows) = (chance.random_range(0..10_u32), chance.random_range(1..=MOST_ROWS));
             let place: f64 = chance.random();
             let no = (place * record.rows(table).len() as f64) as usize;
@@ -216,7 +218,7 @@ impl Writer<'_> {
         Ok(Outcome::Acknowledged)
     }
 
-    /// Does one deed. `new` counts the rows that the transaction has brought so far.
+    /// Does one deed. `new` counts the rows that the transaction has inserted so far.
     fn execute(
         &self,
         session: &mut Session,
@@ -282,12 +284,13 @@ impl Writer<'_> {
         let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused.entry(code.to_owned()).or_default() += 1;
         drop(refused);
-        // Nothing that writers do is to be refused by a server that goes on: they do not touch each other's rows.
+        // A running server must not refuse anything that writers do: they do not change each
+        // other's rows.
         self.shared.findings.add(Fault::Refused, || format!("writer {}: {message} ({code})", self.number));
     }
 }
 
-/// Nothing is executed here, so a connection that is lost has committed nothing.
+/// Nothing is executed here, so if the connection is lost, nothing is committed.
 fn prepare(session: &mut Session, at: usize, kind: u8, sql: &str) -> Result<Statement, Failure> {
     if let Some(statement) = session.statements.get(&(at, kind)) {
         return Ok(statement.clone());

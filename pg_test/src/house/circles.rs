@@ -11,7 +11,7 @@ type Module = Vec<String>;
 /// The modules of a crate, with the text of each file.
 type Crate = BTreeMap<Module, String>;
 
-/// The crate and the module that a file is; `None` for what is in no `src`.
+/// The crate and the module of a file; `None` if it is not in a `src` directory.
 fn module_of(file: &str) -> Option<(String, Module)> {
     let (root, rest) =
         file.strip_prefix("src/").map(|rest| ("src", rest)).or_else(|| file.split_once("/src/"))?;
@@ -22,7 +22,7 @@ fn module_of(file: &str) -> Option<(String, Module)> {
     Some((root.to_owned(), module))
 }
 
-/// A file without its comments and its tests, which may know everybody.
+/// A file without its comments and its tests, which may import any module.
 fn code_of(text: &str) -> String {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let code = code.split("#[cfg(any(test").next().unwrap_or_default();
@@ -59,7 +59,7 @@ fn leaves(tree: &str, before: &[&str], found: &mut Vec<Module>) {
     }
 }
 
-/// The paths that a file names by `use`, or in the midst of its code.
+/// The paths that a file names with `use`, or elsewhere in its code.
 fn paths(code: &str) -> Vec<Module> {
     let mut found = Vec::new();
     let statements = code.split(';').filter_map(|statement| {
@@ -80,7 +80,8 @@ fn paths(code: &str) -> Vec<Module> {
     found
 }
 
-/// The modules with a file that a module imports. A module that only holds others leads nowhere: its files do.
+/// The modules with a file that a module imports. A module that only contains others counts as
+/// none, but its files count.
 fn imports<'a>(of: &Module, code: &str, files: &'a Crate) -> BTreeSet<&'a Module> {
     let mut found = BTreeSet::new();
     for path in paths(code) {
@@ -113,7 +114,8 @@ fn imports<'a>(of: &Module, code: &str, files: &'a Crate) -> BTreeSet<&'a Module
     found
 }
 
-/// Files that import each other, in the order of the imports: one circle for each file that is in one.
+/// Files that import each other, in the order of the imports: one circle for each file that is part
+/// of one.
 fn circles(files: &Crate) -> Vec<String> {
     let edges: BTreeMap<&Module, BTreeSet<&Module>> =
         files.iter().map(|(module, text)| (module, imports(module, &code_of(text), files))).collect();

@@ -1,11 +1,12 @@
-//! What holds for the project's files: who may import whom, and that the page of traps names every test of one.
+//! Checks of the project's files: their imports, and that the page of traps names every test of
+//! one.
 
 use std::path::Path;
 
 mod circles;
 mod traps;
 
-/// Where the project's Rust is.
+/// The directories of the project's Rust files.
 const ROOTS: [&str; 5] = ["bench", "crates", "pg_test", "src", "xtask"];
 
 fn workspace_root() -> &'static Path {

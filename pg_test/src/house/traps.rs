@@ -1,17 +1,18 @@
-//! docs/traps.md names each trap and fault with its tests: those that bear its number.
+//! Checks that docs/traps.md names each trap and fault with the tests that have its number.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ROOTS, each_file, workspace_root};
 
-/// What the page says of a number that no test has.
+/// The entry for a number without a test.
 const NONE: &str = "none";
 
-/// The files of the tests of a number, each with their names. A file of SQL can be a test as a whole.
+/// The test files of a number, each with the names of its tests. A SQL file can be a test as a
+/// whole.
 type Tests = BTreeMap<String, BTreeSet<String>>;
 
-/// The numbers in a name, as the page writes them: traps as "S9", faults as "A03". None where it has none.
+/// The numbers in a name, as on the page: traps as "S9", faults as "A03". Empty if there are none.
 fn numbers(name: &str) -> Vec<String> {
     let Some((kind @ ("trap" | "fault"), rest)) = name.split_once('_') else { return Vec::new() };
     let of = |part: &str| {
@@ -23,7 +24,7 @@ fn numbers(name: &str) -> Vec<String> {
     rest.split('_').map_while(of).collect()
 }
 
-/// Whether anything but numbers is in a name.
+/// Whether a name contains more than numbers.
 fn is_title(name: &str) -> bool {
     name.split('_').filter(|part| !part.is_empty()).count() > 1 + numbers(name).len()
 }
@@ -32,7 +33,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
 }
 
-/// Adds what a file tests, by the names of its functions and by its comments.
+/// Adds the tests of a file, by the names of its functions and by its comments.
 fn read(path: &str, text: &str, found: &mut BTreeMap<String, Tests>) {
     let mut add = |number: String, name: Option<&str>| {
         let names = found.entry(number).or_default().entry(path.to_owned()).or_default();
@@ -65,7 +66,7 @@ fn read(path: &str, text: &str, found: &mut BTreeMap<String, Tests>) {
     }
 }
 
-/// How the page names the tests of a number.
+/// The cell of the page with the tests of a number.
 fn cell(tests: Option<&Tests>) -> String {
     let Some(tests) = tests else { return NONE.to_owned() };
     let of_file = |(path, names): (&String, &BTreeSet<String>)| {
@@ -75,7 +76,7 @@ fn cell(tests: Option<&Tests>) -> String {
     tests.iter().map(of_file).collect::<Vec<_>>().join("; ")
 }
 
-/// What is wrong with a page, a row as it should be on each line.
+/// Lists the errors of a page; each line contains the correct row.
 fn compare(page: &str, found: &BTreeMap<String, Tests>) -> Vec<String> {
     let mut missing = found.clone();
     let mut wrong = Vec::new();

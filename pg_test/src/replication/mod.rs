@@ -1,4 +1,5 @@
-//! Replication in every direction between servers, by what the version of PostgreSQL has for it.
+//! Replication in every direction between servers, with the method that the version of PostgreSQL
+//! supports.
 
 mod native;
 mod pglogical;
@@ -11,10 +12,10 @@ use postgres::Client;
 
 use crate::{InstallTree, Server};
 
-/// How long the servers may take to catch up.
+/// The time limit for the servers to catch up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What replicates.
+/// The replication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// The extension pglogical, before PostgreSQL 16.
@@ -23,35 +24,35 @@ pub enum Method {
     Native,
 }
 
-/// How a subscriber, the second one, connects to its provider; and a server to itself.
+/// How a subscriber (the second server) connects to its provider, and a server to itself.
 pub type Road<'a> = dyn Fn(&Server, &Server) -> String + 'a;
 
-/// What replication has noticed on one server.
+/// The conflicts and errors of replication on one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conflicts {
     /// Conflicts in the server's log.
     pub logged: u64,
-    /// Conflicts and errors in the statistics of its subscriptions; pglogical keeps none.
+    /// Conflicts and errors in the statistics of its subscriptions. pglogical has no statistics.
     pub counted: u64,
-    /// How many of these are errors of whatever kind; a connection that was lost is one.
+    /// How many of these are errors. A lost connection is one of them.
     pub errors: u64,
-    /// The first of the log, without time and process.
+    /// The first one in the log, without time and process.
     pub first: Option<String>,
 }
 
 impl Conflicts {
-    /// Whether there was none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.logged == 0 && self.counted == 0
     }
 
-    /// What the log says in short, where it says anything.
+    /// A summary of the log, if it contains any.
     fn logged_lines(&self) -> Option<String> {
         self.first.as_ref().map(|first| format!("{} conflicts, the first: {first}", self.logged))
     }
 
-    /// How many are surely conflicts, where connections were lost on purpose.
+    /// How many are certainly conflicts, if connections were cut deliberately.
     #[must_use]
     pub fn of_rows(&self) -> u64 {
         self.logged.max(self.counted.saturating_sub(self.errors))
@@ -63,7 +64,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the server is older than 16 and pglogical is not installed.
+    /// If the server is older than 16 and pglogical is not installed.
     pub fn of(tree: &InstallTree) -> Result<Self> {
         if tree.major() >= 16 {
             return Ok(Self::Native);
@@ -77,7 +78,7 @@ impl Method {
         Ok(Self::Pglogical)
     }
 
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -90,7 +91,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When the server cannot be asked what it knows.
+    /// If the server's version or settings cannot be read.
     pub fn settings(self, tree: &InstallTree) -> Result<Vec<&'static str>> {
         let mut settings = vec![
             "wal_level = logical",
@@ -107,20 +108,20 @@ impl Method {
         Ok(settings)
     }
 
-    /// Replicates a database that every server holds already, from each to every other.
+    /// Replicates a database that every server has already, from each to every other one.
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn connect_all(self, servers: &[&Server], database: &str) -> Result<()> {
         self.connect_all_by(servers, database, &|provider, _| provider.conninfo(database))
     }
 
-    /// The same by roads that are given: how a server's subscriber, the second one, reaches it.
+    /// The same over given connections: how a server's subscriber (the second one) reaches it.
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn connect_all_by(self, servers: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
         for server in servers {
             self.provide(server, database, &road(server, server))?;
@@ -133,11 +134,11 @@ impl Method {
         self.wait_until_connected(servers, database)
     }
 
-    /// Takes in a server that holds the same as the others, which replicate already.
+    /// Adds a server that has the same contents as the others, which already replicate.
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn join(self, new: &Server, others: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
         self.provide(new, database, &road(new, new))?;
         for other in others {
@@ -148,11 +149,12 @@ impl Method {
         self.wait_until_connected(&all, database)
     }
 
-    /// Takes out a server; what it has not sent is not sent any more. All must be running.
+    /// Removes a server. Changes that it has not sent are not sent any more. All servers must be
+    /// running.
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn leave(self, gone: &Server, others: &[&Server], database: &str) -> Result<()> {
         for other in others {
             self.unsubscribe(gone, other, database)?;
@@ -161,7 +163,8 @@ impl Method {
         Ok(())
     }
 
-    /// What keeps a copy of a server from replicating in its place: lines for postgresql.conf until `forget`.
+    /// Lines for postgresql.conf that keep a copy of a server from replicating in its place until
+    /// `forget`.
     #[must_use]
     pub fn quiet_settings(self) -> &'static [&'static str] {
         match self {
@@ -170,12 +173,12 @@ impl Method {
         }
     }
 
-    /// Removes from a copy of a server what it knows of replication. The lines that end its quiet are returned; they
-    /// hold from the next start on.
+    /// Removes the replication setup from a copy of a server. Returns the lines for postgresql.conf
+    /// that let it replicate again, from the next start on.
     ///
     /// # Errors
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn forget(self, copy: &Server, database: &str) -> Result<Vec<&'static str>> {
         let mut client = copy.connect(database)?;
         match self {
@@ -223,11 +226,11 @@ impl Method {
         }
     }
 
-    /// Has every server go on replicating after one was restarted.
+    /// Resumes replication on every server after one was restarted.
     ///
     /// # Errors
     ///
-    /// When a server refuses, or does not begin in time.
+    /// If a server refuses, or does not begin in time.
     pub fn reconnect(self, servers: &[&Server], database: &str) -> Result<()> {
         match self {
             Self::Pglogical => pglogical::reconnect(servers, database),
@@ -235,11 +238,11 @@ impl Method {
         }
     }
 
-    /// Takes in tables that were created since, on every server.
+    /// Adds tables that were created later, on every server.
     ///
     /// # Errors
     ///
-    /// When a server refuses.
+    /// If a server refuses.
     pub fn add_tables(self, servers: &[&Server], database: &str, tables: &[&str]) -> Result<()> {
         match self {
             Self::Pglogical => pglogical::add_tables(servers, database, tables),
@@ -247,21 +250,22 @@ impl Method {
         }
     }
 
-    /// What replication has noticed on a server so far.
+    /// The conflicts and errors of replication on a server so far.
     ///
     /// # Errors
     ///
-    /// When the log or the statistics cannot be read.
+    /// If the log or the statistics cannot be read.
     pub fn conflicts(self, server: &Server, database: &str) -> Result<Conflicts> {
         self.conflicts_but_at_rest(server, database, None)
     }
 
-    /// The same, but for changes of rows that nobody had touched since a moment at which everything was applied: where
-    /// rows were copied from server to server, the first change of each is told as one of another origin.
+    /// The same, without changes of rows that had not been changed since a moment at which
+    /// everything was applied. If rows were copied from server to server, the first change of each
+    /// is reported as one of another origin.
     ///
     /// # Errors
     ///
-    /// When the log or the statistics cannot be read.
+    /// If the log or the statistics cannot be read.
     pub fn conflicts_but_at_rest(
         self,
         server: &Server,
@@ -274,11 +278,12 @@ impl Method {
         }
     }
 
-    /// Lines about conflicts in the log of a server, which may have ended: how many, and the first.
+    /// Lines about conflicts in the log of a server, which may have ended: how many, and the first
+    /// one.
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn conflicts_in_log(self, server: &Server, at_rest: Option<&str>) -> Result<Option<String>> {
         let lines = match self {
             Self::Pglogical => pglogical::conflicts(server, at_rest)?.logged_lines(),
@@ -291,7 +296,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn status(self, server: &Server, database: &str) -> Result<String> {
         match self {
             Self::Pglogical => pglogical::status(server, database),
@@ -303,22 +308,22 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// When that does not happen in time.
+    /// If that does not happen in time.
     pub fn wait_until_applied(self, servers: &[&Server], database: &str) -> Result<()> {
         wait_until(servers, database, PATIENCE, |_| Ok(false)).map(|_| ())
     }
 
-    /// Waits until every server has applied what the others had committed, or fails at it again and again, as native
-    /// replication does on a key that is taken. Returns whether everything is applied.
+    /// Waits until every server has applied what the others had committed, or fails repeatedly, as
+    /// native replication does if a key already exists. Returns whether everything is applied.
     ///
     /// # Errors
     ///
-    /// When neither happens in time.
+    /// If neither happens in time.
     pub fn wait_until_applied_or_stopped(self, servers: &[&Server], database: &str) -> Result<bool> {
         self.wait_until_applied_or_failed(servers, database, PATIENCE, &BTreeMap::new())
     }
 
-    /// The same, where failures up to some number are of times past; with as much patience as is given.
+    /// The same with a time limit, and with the number of earlier failures, which do not count.
     fn wait_until_applied_or_failed(
         self,
         servers: &[&Server],
@@ -327,7 +332,7 @@ impl Method {
         before: &BTreeMap<&str, i64>,
     ) -> Result<bool> {
         wait_until(servers, database, patience, |server| match self {
-            // It resolves conflicts and goes on.
+            // It resolves conflicts and continues.
             Self::Pglogical => Ok(false),
             Self::Native => {
                 Ok(native::failures(server, database)? > before.get(server.name()).copied().unwrap_or(1))
@@ -335,12 +340,12 @@ impl Method {
         })
     }
 
-    /// The same after a time in which connections were lost, which the statistics do not tell from conflicts: only
-    /// what fails from now on counts, and again and again.
+    /// The same after connections were lost, which the statistics do not distinguish from
+    /// conflicts. Only repeated failures from now on count.
     ///
     /// # Errors
     ///
-    /// When neither happens in time.
+    /// If neither happens in time.
     pub fn wait_until_caught_up_or_stopped(
         self,
         servers: &[&Server],
@@ -357,8 +362,8 @@ impl Method {
     }
 }
 
-/// Waits until what every server has committed is applied by all others, or one of these is stuck. Returns whether
-/// it is applied.
+/// Waits until all other servers have applied what each server has committed, or one of them is
+/// stuck. Returns whether everything is applied.
 fn wait_until(
     servers: &[&Server],
     database: &str,
@@ -387,8 +392,8 @@ fn wait_until(
     bail!("the servers had not applied everything after {} s", patience.as_secs())
 }
 
-/// The end of what is committed so far. Where commits are asynchronous, what is not written yet is not sent: so a
-/// commit that is not comes first.
+/// The end of what is committed so far. Asynchronous commits are not sent until they are written,
+/// so a synchronous commit comes first.
 fn position(client: &mut Client) -> Result<String> {
     client
         .batch_execute("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'pg_keyspace', '')")
@@ -405,7 +410,7 @@ fn is_confirmed(client: &mut Client, position: &str, slots: usize) -> Result<boo
     Ok(usize::try_from(confirmed).is_ok_and(|confirmed| confirmed >= slots))
 }
 
-/// Repeats `condition` until it holds.
+/// Repeats `condition` until it is true.
 fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !condition()? {
@@ -417,7 +422,7 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<(
     Ok(())
 }
 
-/// The lines of a server's log that contain one of some texts, from there on.
+/// The lines of a server's log that contain one of the texts, from that text on.
 fn lines_of_log(server: &Server, texts: &[&str]) -> Result<Vec<String>> {
     let log = server.log()?;
     let found = log.lines().filter_map(|line| {

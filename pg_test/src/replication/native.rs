@@ -1,4 +1,5 @@
-//! PostgreSQL's own logical replication, which from 16 on can leave out what came from the other side.
+//! PostgreSQL's own logical replication, which from 16 on can exclude changes that came from the
+//! other side.
 
 use anyhow::{Context, Result};
 use postgres::Client;
@@ -6,7 +7,7 @@ use postgres::Client;
 use super::{Conflicts, lines_of_log, wait_for};
 use crate::Server;
 
-/// Tables of the extension, whose rows are each server's own.
+/// Tables of the extension, whose rows belong to each server.
 const OWN_TABLES: [&str; 4] =
     ["interleaved_node", "interleaved_sequence", "interleaved_feed", "interleaved_setup"];
 
@@ -33,7 +34,7 @@ pub(super) fn unsubscribe(to: &Server, from: &Server, database: &str) -> Result<
         .context("could not drop the subscription")
 }
 
-/// Removes publication and subscriptions from a copy, whose slots are those of its origin.
+/// Removes publication and subscriptions from a copy. Their slots belong to its origin.
 pub(super) fn forget(client: &mut Client) -> Result<()> {
     client.batch_execute("DROP PUBLICATION everything").context("could not drop the publication")?;
     let rows = client.query("SELECT quote_ident(subname) FROM pg_subscription", &[]);
@@ -77,15 +78,15 @@ pub(super) fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()
 
 pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
     let mut client = server.connect(database)?;
-    // As JSON, since PostgreSQL 18 counts each kind of conflict and 16 and 17 do not, and 19 errors of tables and of
-    // sequences each for itself.
+    // As JSON, because PostgreSQL 18 counts each kind of conflict while 16 and 17 do not, and 19
+    // counts errors of tables and of sequences separately.
     let query = "SELECT coalesce(sum(value::text::bigint), 0)::bigint, \
                         coalesce(sum(value::text::bigint) FILTER (WHERE key NOT LIKE 'confl\\_%'), 0)::bigint \
                  FROM pg_stat_subscription_stats s, jsonb_each(to_jsonb(s)) \
                  WHERE key IN ('apply_error_count', 'sync_error_count', 'sync_table_error_count', 'sync_seq_error_count') OR key LIKE 'confl\\_%'";
     let row = client.query_one(query, &[]).context("could not read the statistics of the subscriptions")?;
     let (counted, errors): (i64, i64) = (row.get(0), row.get(1));
-    // The statistics do not tell of which table they are, and come later than the log.
+    // The statistics do not name the table, and are updated later than the log.
     let (in_log, left_out) = read_log(server)?;
     let counted = u64::try_from(counted).unwrap_or(0).saturating_sub(left_out);
     Ok(Conflicts { counted, errors: counted.min(u64::try_from(errors).unwrap_or(0)), ..in_log })
@@ -95,7 +96,7 @@ pub(super) fn conflicts_in_log(server: &Server) -> Result<Conflicts> {
     Ok(read_log(server)?.0)
 }
 
-/// The conflicts of the log, and how many rows of our own tables were left out besides.
+/// The conflicts of the log, and how many rows of the extension's own tables were skipped.
 fn read_log(server: &Server) -> Result<(Conflicts, u64)> {
     let lines = lines_of_log(server, &["conflict detected", "duplicate key value"])?;
     let (left_out, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| is_of_a_row_left_out(line));
@@ -107,8 +108,9 @@ fn read_log(server: &Server) -> Result<(Conflicts, u64)> {
     Ok((conflicts, left_out.len() as u64))
 }
 
-/// Whether a line of the log tells of a row of the extension's own tables that is not there to be changed. They are
-/// left out where they arrive (trap S46), so other servers' changes of them find none; PostgreSQL 18 says so.
+/// Whether a line of the log is about a missing row of the extension's own tables. Such rows are
+/// skipped where they arrive (trap S46), so other servers' changes of them find no row, which
+/// PostgreSQL 18 logs.
 fn is_of_a_row_left_out(line: &str) -> bool {
     let Some((_, found)) = line.split_once("conflict detected on relation \"") else { return false };
     let Some((relation, kind)) = found.split_once("\": conflict=") else { return false };

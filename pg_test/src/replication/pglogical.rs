@@ -10,8 +10,8 @@ use crate::{InstallTree, Server};
 /// Lines for postgresql.conf.
 pub(super) fn settings(tree: &InstallTree) -> Result<Vec<&'static str>> {
     let mut settings = vec!["shared_preload_libraries = 'pglogical'", "track_commit_timestamp = on"];
-    // Recent minor versions take output plugins from a list only, and pglogical's is not on it; older ones
-    // do not know the setting.
+    // Recent minor versions only accept output plugins from a list, which does not include that of
+    // pglogical. Older ones do not have the setting.
     let known =
         tree.command("postgres").arg("--describe-config").output().context("could not ask the server")?;
     if String::from_utf8_lossy(&known.stdout)
@@ -32,8 +32,8 @@ pub(super) fn provide(server: &Server, database: &str, conninfo: &str) -> Result
             &[&server.name(), &conninfo],
         )
         .context("could not create the node of pglogical")?;
-    // Partitioned parents replicate nothing, so it is their leaves; a table without a primary key can
-    // only replicate its inserts.
+    // Partitioned parents replicate nothing, so their leaves are added. A table without a primary
+    // key can only replicate its inserts.
     client
         .query(
             "SELECT pglogical.replication_set_add_table(
@@ -67,7 +67,7 @@ pub(super) fn unsubscribe(to: &Server, from: &Server, database: &str) -> Result<
     Ok(())
 }
 
-/// The provider names the slot after it, so it says whose it is.
+/// The provider names the slot after the subscription, so the name contains both servers.
 fn subscription(to: &Server, from: &Server) -> String {
     format!("{}_from_{}", to.name(), from.name())
 }
@@ -76,15 +76,15 @@ pub(super) fn wait_until_connected(servers: &[&Server], database: &str) -> Resul
     wait_for("pglogical does not replicate", || is_connected(servers, database))
 }
 
-/// A worker that has failed is tried again after up to three minutes; switching its subscription off and on starts it
-/// at once.
+/// A failed worker is retried after up to three minutes. Disabling and enabling its subscription
+/// restarts it at once.
 pub(super) fn reconnect(servers: &[&Server], database: &str) -> Result<()> {
     let mut started: Option<Instant> = None;
     wait_for("pglogical does not replicate again", || {
         if is_connected(servers, database)? {
             return Ok(true);
         }
-        // A worker that has just been started needs a moment.
+        // A worker that has just started needs a moment.
         if started.is_none_or(|started| started.elapsed() > Duration::from_secs(5)) {
             for server in servers {
                 let query = "SELECT pglogical.alter_subscription_disable(subscription_name, true), \
@@ -99,7 +99,8 @@ pub(super) fn reconnect(servers: &[&Server], database: &str) -> Result<()> {
     })
 }
 
-/// Whether every worker runs and, since it connects before its slot is in use, every slot is in use.
+/// Whether every worker runs. A worker connects before its slot is in use, so every slot must be in
+/// use, too.
 fn is_connected(servers: &[&Server], database: &str) -> Result<bool> {
     let others = i64::try_from(servers.len() - 1).context("a number of servers")?;
     for server in servers {
@@ -128,10 +129,11 @@ pub(super) fn add_tables(servers: &[&Server], database: &str, tables: &[&str]) -
     Ok(())
 }
 
-/// What the log tells. Changes of rows that were at rest since that moment are none: it is told of them where the rows
-/// were copied, and so have another origin than the server that changes them.
+/// The conflicts in the log. Changes of rows that had not been changed since that moment are not
+/// conflicts: the log reports them if the rows were copied, because such rows have another origin
+/// than the server that changes them.
 pub(super) fn conflicts(server: &Server, at_rest: Option<&str>) -> Result<Conflicts> {
-    // pglogical keeps no statistics; its log tells of every conflict.
+    // pglogical has no statistics, but logs every conflict.
     let log = server.log()?;
     let mut lines = log.lines();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! The checker can fail: where something is wrong it says so.
+//! The checker can fail: it reports situations that are wrong.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ fn found(report: &Report) -> BTreeSet<Fault> {
     report.findings.keys().copied().collect()
 }
 
-/// Runs two nodes without any fault but that of their classes. The line is down while they write, so that neither sees
-/// what the other takes.
+/// Runs two nodes whose only fault is that of their classes. The line is down while they write, so
+/// that neither receives the other's rows.
 fn run_with(classes: Classes) -> BTreeSet<Fault> {
     let _alone = alone();
     let mut chaos = start(Options { classes, ..options("checker", 2, &[]) });
@@ -39,7 +39,7 @@ fn trap_s44_a_class_that_was_given_twice_is_found() {
     }
 }
 
-/// One row is gone from one node, one was changed and one came from nowhere, and replication knows nothing of it.
+/// One row was deleted from one node, one was changed and one was added, without replication.
 #[test]
 fn a_row_that_is_lost_changed_or_made_up_behind_its_back_is_found() {
     let _alone = alone();

@@ -1,4 +1,4 @@
-//! Short runs of what `cargo xtask chaos` does for as long as one likes.
+//! Short runs of `cargo xtask chaos`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn run(options: Options) -> Report {
     report
 }
 
-/// Three nodes of which servers, processes and lines fail.
+/// Three nodes with faults of servers, processes and lines.
 #[test]
 fn trap_s22_nothing_is_lost_or_doubled_while_servers_and_lines_fail() {
     let options = options("servers and lines", 3, &Kind::QUICK);
@@ -24,7 +24,7 @@ fn trap_s22_nothing_is_lost_or_doubled_while_servers_and_lines_fail() {
     assert!(report.looked.rows > 0 && report.looked.keys >= report.inserts);
 }
 
-/// Two nodes, whose servers are replaced by a standby, by a dump and by a clone of the other.
+/// Two nodes whose servers are replaced by a standby, by a dump and by a clone of the other.
 #[test]
 fn trap_s23_s13_nothing_is_lost_or_doubled_while_servers_are_replaced() {
     let options = options("replaced", 2, &[Kind::FailOver, Kind::Restore, Kind::Clone]);

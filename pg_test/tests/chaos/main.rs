@@ -1,7 +1,7 @@
-//! Writers on all nodes while faults strike by chance; and that the checker would see it if something were wrong.
+//! Writers on all nodes under random faults, and tests that the checker finds errors.
 //!
-//! What is tried comes from a seed, which is printed; `PG_KEYSPACE_TEST_SEED` plays it again. Long runs, with every figure:
-//! `cargo xtask chaos`.
+//! All choices depend on a seed, which is printed. `PG_KEYSPACE_TEST_SEED` repeats it. Long runs,
+//! with every figure: `cargo xtask chaos`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos_checker;
@@ -16,7 +16,7 @@ use pg_test::chaos::{Chaos, Classes, Kind, Options};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-/// Every run needs the machine for itself.
+/// Every run needs the machine alone.
 fn alone() -> MutexGuard<'static, ()> {
     static RUNS: Mutex<()> = Mutex::new(());
     RUNS.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! Columns of type ulid through pg_dump and back.
+//! Dumps and restores columns of type ulid.
 
 use std::process::Stdio;
 

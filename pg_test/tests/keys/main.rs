@@ -1,4 +1,5 @@
-//! Time-ordered keys on servers of their own: preloaded or not, in many sessions at once, dumped and restored.
+//! Time-ordered keys on servers of their own: preloaded or not, in many concurrent sessions, dumped
+//! and restored.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod beside_core;

@@ -1,4 +1,4 @@
-//! Partitions by time that pg_partman makes, where it is installed.
+//! Time partitions that pg_partman creates, if it is installed.
 
 use pg_test::skip;
 
@@ -6,7 +6,7 @@ use crate::preload::{DATABASE, start};
 
 const REFERENCE: &str = include_str!("../../../docs/reference/keys.md");
 
-/// The example of the reference.
+/// The example in the reference.
 fn example() -> &'static str {
     let mut blocks = REFERENCE.split("```sql\n").skip(1).filter_map(|block| block.split("```").next());
     blocks.find(|block| block.contains("partman.create_parent")).unwrap()
@@ -30,13 +30,13 @@ fn pg_partman_makes_partitions_and_moves_rows_into_them() {
     let moves_rows = is_at_least("{5,5}");
     client.batch_execute("CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman").unwrap();
     client.batch_execute(example()).unwrap();
-    // PostgreSQL 18 has a uuidv7 of its own, whose keys go to the same places.
+    // PostgreSQL 18 has its own uuidv7, whose keys belong to the same partitions.
     client.batch_execute("INSERT INTO click (page) SELECT 'now' FROM generate_series(1, 100)").unwrap();
     let mut count = |query: &str| -> i64 { client.query_one(query, &[]).unwrap().get(0) };
     let today = "SELECT count(*) FROM click AS v JOIN pg_class AS c ON c.oid = v.tableoid
                  WHERE c.relname = 'click_p' || to_char(uuidv7_to_timestamp(v.id), 'YYYYMMDD')";
     assert_eq!(count(today), 100);
-    // Rows outside of them are in the default partition until it moves them.
+    // Rows outside of the partitions are in the default partition until pg_partman moves them.
     let moved = "INSERT INTO click SELECT public.uuidv7_from_timestamp(now() + n * interval '6 hours' - interval '30 days', n), 'old'
                  FROM generate_series(1, 40) AS n";
     client.batch_execute(moved).unwrap();
@@ -47,7 +47,7 @@ fn pg_partman_makes_partitions_and_moves_rows_into_them() {
         assert_eq!(count("SELECT count(*) FROM click_default"), 0);
         assert_eq!(count(today), 140);
     }
-    // It goes on by itself, and drops what is too old.
+    // Maintenance adds partitions, and drops those that are too old.
     client
         .batch_execute(
             "UPDATE partman.part_config SET retention = '10 days', retention_keep_table = false

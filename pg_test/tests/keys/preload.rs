@@ -1,4 +1,4 @@
-//! With the library in shared_preload_libraries, and without.
+//! The library in shared_preload_libraries, and not.
 
 use std::collections::HashSet;
 
@@ -15,14 +15,15 @@ pub fn start(settings: &[&str]) -> Server {
     server
 }
 
-/// Every session starts with its own random bits, though all are forked from one process that has loaded the library.
+/// Every session starts with its own random bits, although all are forked from one process that has
+/// loaded the library.
 #[test]
 fn trap_k01_sessions_of_a_preloaded_server_share_no_stream() {
     let server = start(&[PRELOADED]);
     let mut keys = HashSet::new();
     for _ in 0..50 {
         let mut client = server.connect(DATABASE).unwrap();
-        // Of one instant, so that nothing but the random bits differs.
+        // Of one timestamp, so that only the random bits differ.
         let rows = client
             .query(
                 "SELECT public.uuidv7_from_timestamp(timestamptz '2024-01-01')::text,
@@ -35,7 +36,8 @@ fn trap_k01_sessions_of_a_preloaded_server_share_no_stream() {
     assert_eq!(keys.len(), 50 * 10 * 2);
 }
 
-/// Before PostgreSQL 17 there is no shared memory for a library that comes later. That is said, and nothing else ends.
+/// Before PostgreSQL 17 a library that is loaded later has no shared memory. The error says so, and
+/// the session continues.
 #[test]
 fn without_preload_server_wide_keys_work_or_say_what_to_set() {
     let server = start(&[]);
@@ -62,11 +64,11 @@ fn without_preload_server_wide_keys_work_or_say_what_to_set() {
             }
         }
     }
-    // The session goes on, and keys that need nothing shared are made.
+    // The session continues, and generates keys that need no shared memory.
     assert!(client.query_one("SELECT ulid() < ulid()", &[]).unwrap().get::<_, bool>(0));
 }
 
-/// A crash of a backend makes the shared memory anew.
+/// After a crash of a backend, the shared memory is created again.
 #[test]
 fn server_wide_keys_go_on_after_a_crash_and_a_restart() {
     let mut server = start(&[PRELOADED]);
@@ -74,7 +76,7 @@ fn server_wide_keys_go_on_after_a_crash_and_a_restart() {
         let mut client = server.connect(DATABASE).unwrap();
         client.query_one("SELECT uuidv7_monotonic()::text", &[]).unwrap().get(0)
     };
-    // The extension is to survive the crash.
+    // The extension must survive the crash.
     server.connect(DATABASE).unwrap().batch_execute("CHECKPOINT").unwrap();
     let first = key(&server);
     server.crash().unwrap();
@@ -82,11 +84,11 @@ fn server_wide_keys_go_on_after_a_crash_and_a_restart() {
     let second = key(&server);
     server.restart().unwrap();
     let third = key(&server);
-    // The clock has gone on meanwhile; the word alone would not know.
+    // The clock has advanced meanwhile; the word in shared memory has been reset.
     assert!(first < second && second < third, "{first} {second} {third}");
 }
 
-/// Workers of a parallel plan take from the same word as everybody else.
+/// Workers of a parallel plan use the same word as all other processes.
 #[test]
 fn trap_k11_parallel_workers_make_server_wide_keys() {
     let server = start(&[PRELOADED]);

@@ -1,4 +1,5 @@
-//! Many keys in many sessions at once: none twice, each session's in order, and where promised the server's.
+//! Many keys in concurrent sessions: none twice, in order within a session, and within the server
+//! if that is guaranteed.
 
 use std::io::Read;
 use std::sync::Mutex;
@@ -9,7 +10,7 @@ use postgres::Client;
 use crate::preload::{DATABASE, PRELOADED, start};
 
 const SESSIONS: usize = 8;
-/// So many keys a session takes by one statement.
+/// The number of keys that one statement returns.
 const BATCH: usize = 25_000;
 /// The number of keys of each kind; 100,000,000 is the full test, which needs 2 GB of memory.
 const KEYS_VARIABLE: &str = "PG_KEYSPACE_TEST_KEYS";
@@ -20,7 +21,8 @@ fn keys_per_session() -> usize {
     keys.div_ceil(SESSIONS)
 }
 
-/// Keys of a statement, by COPY in the binary form: 16 bytes each, after their number of columns and their length.
+/// The keys of a statement, by COPY in binary format: 16 bytes each, after the number of columns
+/// and the length.
 fn take(client: &mut Client, function: &str, count: usize, keys: &mut Vec<u128>) {
     let copy =
         format!("COPY (SELECT {function}() FROM generate_series(1, {count})) TO STDOUT (FORMAT binary)");
@@ -35,8 +37,8 @@ fn take(client: &mut Client, function: &str, count: usize, keys: &mut Vec<u128>)
     }
 }
 
-/// What each session took, in that order. Where the order is the server's, every key of a statement is greater than
-/// every key that any session had before the statement began.
+/// The keys of each session, in order. If the order is server-wide, every key of a statement is
+/// greater than every key that a session had before the statement began.
 fn take_in_all_sessions(server: &Server, function: &str, server_wide: bool) -> Vec<Vec<u128>> {
     let count = keys_per_session();
     let latest = Mutex::new(0_u128);
@@ -57,7 +59,8 @@ fn take_in_all_sessions(server: &Server, function: &str, server_wide: bool) -> V
     load::at_once((0..SESSIONS).collect(), |_| server.connect(DATABASE), session).unwrap().results
 }
 
-/// Each session's keys increase, and no key is in two sessions; found by a merge, as they are in order.
+/// The keys of each session increase, and no key is in two sessions. A merge finds duplicates,
+/// because the keys are in order.
 fn assert_distinct(sessions: &[Vec<u128>]) {
     for keys in sessions {
         let mut last = None;
@@ -78,7 +81,7 @@ fn assert_distinct(sessions: &[Vec<u128>]) {
     assert_eq!(seen, sessions.iter().map(Vec::len).sum::<usize>());
 }
 
-/// How often the owner of the next greater key is another session; 0 would mean that they ran one after the other.
+/// The sessions must overlap; otherwise they ran one after the other.
 fn assert_interleaved(sessions: &[Vec<u128>]) {
     let mut bounds: Vec<(u128, bool)> =
         sessions.iter().flat_map(|keys| [(keys[0], true), (keys[keys.len() - 1], false)]).collect();

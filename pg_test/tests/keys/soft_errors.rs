@@ -1,4 +1,5 @@
-//! Text that is no ULID, where the caller wants to know rather than to fail: PostgreSQL 16 and later.
+//! Text that is not a ULID, if the caller wants a result instead of an error: PostgreSQL 16 and
+//! later.
 
 use crate::preload::{DATABASE, start};
 

@@ -1,4 +1,4 @@
-//! amcheck on indexes of `ulid` columns that servers have crashed with.
+//! amcheck on indexes of `ulid` columns after crashes of the server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ const SCHEMA: &str = "
     CREATE INDEX parcel_time ON parcel USING brin (id ulid_minmax_multi_ops) WITH (pages_per_range = 2);
     CREATE INDEX parcel_hash ON parcel USING hash (sender);";
 
-/// Every row is found by each index that could lead to it.
+/// Every row must be found by each index that covers it.
 const LOST: &str = "
     SELECT count(*) FROM parcel AS p
     WHERE NOT EXISTS (SELECT FROM parcel AS q WHERE q.id = p.id)
@@ -20,7 +20,7 @@ const LOST: &str = "
 
 #[test]
 fn indexes_on_ulid_are_whole_after_crashes() {
-    // A crash of the server, not of the machine: what was handed to the operating system is there.
+    // The server crashes, not the machine: what was given to the operating system is not lost.
     let mut server = start(&["full_page_writes = on", "synchronous_commit = on", "max_wal_size = 64MB"]);
     server.connect(DATABASE).unwrap().batch_execute(SCHEMA).unwrap();
     for round in 0..4 {
@@ -39,7 +39,7 @@ fn indexes_on_ulid_are_whole_after_crashes() {
                         "UPDATE parcel SET sender = ulid() WHERE id = (SELECT max(id) FROM parcel)",
                     ];
                     for statement in statements.iter().cycle().skip(writer) {
-                        // Writers that wait for each other may meet in a deadlock; only the crash ends them.
+                        // Writers that wait for each other may deadlock. Only the crash ends them.
                         if client.batch_execute(statement).is_err() && client.is_closed() {
                             return;
                         }
@@ -68,7 +68,7 @@ fn indexes_on_ulid_are_whole_after_crashes() {
         assert_eq!(client.query_one(check, &[]).unwrap().get::<_, i64>(0), 2);
         let corrupt = "SELECT count(*) FROM verify_heapam('parcel')";
         assert_eq!(client.query_one(corrupt, &[]).unwrap().get::<_, i64>(0), 0);
-        // amcheck knows neither hash nor BRIN: they must find what a scan finds.
+        // amcheck supports neither hash nor BRIN: compare them with a scan.
         for settings in [
             "SET enable_seqscan = off; SET enable_bitmapscan = off",
             "SET enable_seqscan = off; SET enable_indexscan = off",

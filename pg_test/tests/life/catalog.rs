@@ -1,4 +1,5 @@
-//! The questions of `catalog_checks.sql` find what they are there for: each of these mistakes changes their answer.
+//! The queries of `catalog_checks.sql` find the mistakes that they look for: each mistake here
+//! changes their result.
 
 use postgres::{Client, SimpleQueryMessage};
 
@@ -6,7 +7,7 @@ use crate::{DATABASE, start};
 
 const QUESTIONS: &str = include_str!("../../regress/sql/catalog_checks.sql");
 
-/// What is wrong, and how it comes about.
+/// The mistakes, and the statements that make them.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "a function in another schema",
@@ -103,7 +104,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the questions answer in this transaction.
+/// The result of the queries in this transaction.
 fn answer(client: &mut Client) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for message in client.simple_query(QUESTIONS).unwrap() {

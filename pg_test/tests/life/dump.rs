@@ -1,4 +1,5 @@
-//! Dumped and restored in every format, by a superuser and by the owner of a database who is none.
+//! Dumps and restores in every format, by a superuser and by a database owner who is not a
+//! superuser.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use postgres::Client;
 
 use crate::start;
 
-/// What an application has; created by the owner of the database.
+/// The objects of an application, created by the owner of the database.
 const APPLICATION: &str = "
     CREATE SCHEMA keyspace;
     CREATE EXTENSION pg_keyspace SCHEMA keyspace;
@@ -76,7 +77,7 @@ fn restore(server: &Server, user: &str, database: &str, format: &str, file: &Pat
     } else {
         let mut command = server.tree().command("pg_restore");
         if user != "postgres" {
-            // The comment on the extension is its owner's, the superuser's.
+            // The extension and its comment belong to the superuser.
             command.arg("--no-comments");
         }
         run(command.args(["--exit-on-error", "--dbname", &target]).arg(file));
@@ -101,12 +102,13 @@ fn goes_round(user: &str) {
         restore(&server, user, format, format, &file);
         let mut restored = server.connect_as(user, format).unwrap();
         assert_eq!(state(&mut restored), before, "{format}");
-        // What the node is does not come along: a copy is no node until somebody says so.
+        // The node is not carried over: a copy is not a node until it is set up or confirmed.
         let nodes = "SELECT count(*) FROM keyspace.interleaved_node";
         assert_eq!(restored.query_one(nodes, &[]).unwrap().get::<_, i64>(0), 0, "{format}");
         let refused = restored.batch_execute("INSERT INTO shop.ticket DEFAULT VALUES").unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "55000", "{format}");
-        // The values in use are known from the rows, so it can become a node at once, this or another.
+        // The values in use are known from the rows, so it can become the same node or another one
+        // at once.
         let class = if format == "tar" { 3 } else { 2 };
         restored.batch_execute(&format!("SELECT keyspace.setup_interleaved_sequences({class}, 3)")).unwrap();
         let insert = "WITH o AS (INSERT INTO shop.orders DEFAULT VALUES RETURNING id), \

@@ -1,5 +1,5 @@
-//! The life of an extension: installed by whoever owns the database, dumped, restored, updated, and looked at with
-//! PostgreSQL's own instruments.
+//! The life of an extension: installed by the owner of the database, dumped, restored, updated, and
+//! examined with PostgreSQL's own tools.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod amcheck;
@@ -14,7 +14,7 @@ mod versions;
 
 use pg_test::{InstallTree, Server};
 
-/// Where tests that need no other work.
+/// The database of tests that need no other.
 pub const DATABASE: &str = "postgres";
 
 /// A server, without the extension.

@@ -1,10 +1,11 @@
-//! All that an extension has created, as pg_dump tells it: definitions, owners, privileges, comments.
+//! All objects of an extension, as pg_dump writes them: definitions, owners, privileges, comments.
 
 use std::process::Stdio;
 
 use pg_test::Server;
 
-/// What differs between two databases whatever they hold: OIDs, transaction ids, and pg_dump's word for this very run.
+/// Parts that always differ between two databases: OIDs, transaction ids, and the random token of a
+/// run of pg_dump.
 const OF_ONE_DATABASE: [&str; 6] = [
     "binary_upgrade_set_next_",
     "binary_upgrade_create_empty_extension",
@@ -14,7 +15,8 @@ const OF_ONE_DATABASE: [&str; 6] = [
     "\\unrestrict",
 ];
 
-/// The DDL of every object, line by line, sorted: as pg_upgrade carries it over, so member by member.
+/// The DDL of every object, sorted by lines, in the mode of pg_upgrade, which includes every
+/// member.
 pub fn of_extension(server: &Server, database: &str) -> Vec<String> {
     let output = server
         .tree()
@@ -29,7 +31,7 @@ pub fn of_extension(server: &Server, database: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("--"));
     let mut lines: Vec<String> = lines
         .filter(|line| !OF_ONE_DATABASE.iter().any(|unwanted| line.contains(unwanted)))
-        // The version is told by another test; a list of tables with their OIDs is none of ours.
+        // Another test checks the version, and a list of tables with their OIDs is not relevant.
         .map(|line| {
             if line.contains("binary_upgrade_create_empty_extension") {
                 String::new()
@@ -38,12 +40,12 @@ pub fn of_extension(server: &Server, database: &str) -> Vec<String> {
             }
         })
         .collect();
-    // Statements of many lines stay together well enough: what differs in one line differs in the whole.
+    // Sorting by lines is enough: a difference in one line is a difference of its statement.
     lines.sort();
     lines
 }
 
-/// The lines that are in one of two only.
+/// The lines that are in only one of the two.
 pub fn differences(old: &[String], new: &[String]) -> Vec<String> {
     let mut left = new.to_vec();
     let mut found = Vec::new();

@@ -1,5 +1,6 @@
-//! Our own tables with contents that nobody but a superuser can bring about, who takes their triggers off: whatever he
-//! leaves there, functions and triggers of ours raise a clear error or go on, and the server stays up.
+//! The extension's own tables with contents that only a superuser can create, with the triggers
+//! disabled. Whatever they contain, functions and triggers raise a clear error or continue, and the
+//! server stays up.
 
 use rand::rngs::{ChaCha12Rng, SysRng};
 use rand::seq::IndexedRandom;
@@ -7,7 +8,7 @@ use rand::{SeedableRng, TryRng};
 
 use crate::{DATABASE, start};
 
-/// The ground on which each round begins, with something in every table.
+/// The state in which each round begins, with rows in every table.
 const GROUND: [&str; 14] = [
     "CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step; DELETE FROM keyspace_internal.key_migration;
          DELETE FROM keyspace_internal.interleaved_node; DELETE FROM keyspace_internal.interleaved_sequence;
@@ -27,7 +28,7 @@ const GROUND: [&str; 14] = [
     "CREATE TABLE IF NOT EXISTS kept (id serial)",
 ];
 
-/// What is called after each damage. What ends a transaction or changes much comes last.
+/// The calls after each change. Those that end a transaction or change much come last.
 const CALLS: [&str; 20] = [
     "SELECT * FROM interleaved_node",
     "SELECT * FROM interleaved_sequences",
@@ -104,7 +105,7 @@ fn fuzz_of_our_own_tables_leaves_the_server_up() {
         let (table, column) = columns.choose(&mut chance).unwrap();
         let value = VALUES.choose(&mut chance).unwrap();
         let damage = format!("UPDATE {table} SET {column} = {value}");
-        // What the type or a constraint refuses is no damage.
+        // If the type or a constraint refuses the value, nothing is damaged.
         let damaged = client.execute("CALL keyspace_test.by_hand($1)", &[&damage]).is_ok();
         damages += usize::from(damaged);
         for call in CALLS.iter().take(if damaged { CALLS.len() } else { 0 }) {

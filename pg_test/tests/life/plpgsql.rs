@@ -1,4 +1,4 @@
-//! plpgsql_check on every body in PL/pgSQL.
+//! plpgsql_check on every PL/pgSQL body.
 
 use pg_test::skip;
 
@@ -15,7 +15,7 @@ fn every_body_in_plpgsql_passes_plpgsql_check() {
     }
     let mut client = server.connect(DATABASE).unwrap();
     client.batch_execute("CREATE EXTENSION plpgsql_check; CREATE EXTENSION pg_keyspace").unwrap();
-    // Triggers are checked with the tables that they are on.
+    // Triggers are checked with their tables.
     let bodies = "
         SELECT p.oid::regprocedure::text, coalesce(t.tgrelid, 0)::regclass::text, c.lineno, c.level, c.message
         FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_keyspace'
@@ -35,7 +35,7 @@ fn every_body_in_plpgsql_passes_plpgsql_check() {
     }
 }
 
-/// It finds what it is there for.
+/// It finds an error.
 #[test]
 fn plpgsql_check_would_tell() {
     let server = start(&[]);

@@ -9,7 +9,7 @@ use crate::start;
 
 const CURRENT: &str = env!("CARGO_PKG_VERSION");
 
-/// Versions that can be installed by a script of their own, except the current one.
+/// Versions that have an install script of their own, except the current one.
 fn earlier_versions(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -47,7 +47,7 @@ fn an_update_from_every_release_gives_a_fresh_installation() {
     }
 }
 
-/// With releases that are made up: one whose update lacks nothing, and some whose updates forget one thing each.
+/// With made-up releases: one complete update, and some that forget one thing each.
 #[test]
 fn an_update_that_forgets_something_is_found() {
     let server = start(&[]);
@@ -82,7 +82,7 @@ fn an_update_that_forgets_something_is_found() {
         let found = updated(&script.replacen(current, earlier, 1), "");
         assert!(!found.is_empty(), "not found: {current}");
     }
-    // And an update that does what was missing is whole again.
+    // An update that adds what was missing is complete again.
     let (grant, none) = changes[0];
     assert_eq!(updated(&script.replacen(grant, none, 1), grant), Vec::<String>::new());
 }

@@ -29,8 +29,9 @@ fn one<T: for<'a> postgres::types::FromSql<'a>>(client: &mut Client, query: &str
     client.query_one(query, &[]).unwrap().get(0)
 }
 
-/// The trap: attribute options that a server of 15 has stored of its own, and that the DDL of a later one does not know.
-/// Tells how many, and takes them out; what users have set stays.
+/// The trap: attribute options that a server of version 15 has stored itself, and that the DDL of a
+/// later version does not know. Prints how many there are, and removes them. Options that users
+/// have set stay.
 fn take_out_what_core_cannot_carry(client: &mut Client) {
     let options = "WITH taken AS (
                        UPDATE pg_attribute SET attoptions = NULL
@@ -68,7 +69,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         client = server.connect(DATABASE).unwrap();
         println!("{from} to {}: {}", container.major, one::<String>(&mut client, "SELECT version()"));
         assert_eq!(one::<String>(&mut client, ROWS), rows, "rows on {}", container.major);
-        // Indexes are files that were linked: they are whole, and find what a scan finds.
+        // Index files were linked: they are intact, and find the same rows as a scan.
         client.batch_execute("CREATE EXTENSION IF NOT EXISTS amcheck").unwrap();
         let check = "SELECT count(bt_index_parent_check(indexrelid, true, true)::text) FROM pg_index
                      JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam
@@ -80,7 +81,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
             .unwrap();
         assert_eq!(one::<i64>(&mut client, found), 2000);
         client.batch_execute("RESET ALL").unwrap();
-        // The system identifier is another, so it is no node until somebody confirms it.
+        // The system identifier has changed, so it is not a node until it is confirmed.
         let refused = client.batch_execute("INSERT INTO ticket DEFAULT VALUES").unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "55000");
         client.batch_execute("SELECT confirm_interleaved_node()").unwrap();
@@ -88,7 +89,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         assert_eq!(no % 3, 2);
         assert_eq!(client.query("SELECT * FROM check_interleaved_sequences()", &[]).unwrap().len(), 0);
         client.batch_execute("DELETE FROM ticket WHERE id = (SELECT max(id) FROM ticket)").unwrap();
-        // What 18 can do beyond is a statement away (trap_k18).
+        // What 18 supports in addition needs a few statements (trap_k18).
         let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
                             WHERE opfname = 'ulid_ops' AND amprocnum = 6 AND amproc::regproc::text LIKE '%skipsupport'";
         assert_eq!(one::<i64>(&mut client, skip_support), 0, "the objects are those of the first version");

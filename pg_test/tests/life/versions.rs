@@ -1,11 +1,11 @@
-//! The library and the objects of a database are of different versions.
+//! The library and the objects of a database have different versions.
 
 use crate::{DATABASE, start};
 
 const CURRENT: &str = env!("CARGO_PKG_VERSION");
 
 #[test]
-fn a_library_that_is_older_than_the_script_is_refused_and_one_that_is_newer_tells() {
+fn an_older_library_than_the_script_is_refused_and_a_newer_one_is_reported() {
     let server = start(&[]);
     let directory = server.tree().extension_dir().to_owned();
     let script = std::fs::read(directory.join(format!("pg_keyspace--{CURRENT}.sql"))).unwrap();
@@ -26,7 +26,7 @@ fn a_library_that_is_older_than_the_script_is_refused_and_one_that_is_newer_tell
     );
     assert!(refused.hint().unwrap().contains("restart the server"));
 
-    // Older objects go on working, and whoever looks is told.
+    // Older objects still work, and the check reports the difference.
     client.batch_execute("CREATE EXTENSION pg_keyspace VERSION '0.0.1'").unwrap();
     let told =
         "SELECT severity, detail, hint FROM check_interleaved_sequences() WHERE finding = 'versions differ'";

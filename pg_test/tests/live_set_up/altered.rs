@@ -1,4 +1,4 @@
-//! Sequences that others alter while they are read.
+//! Sequences that other sessions alter while they are read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use crate::{DATABASE, make_tables, start};
 
 const TABLES: usize = 20;
 
-/// Lets others end when it goes, by a failure, too.
+/// Ends the other sessions when it is dropped, even after a failure.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -20,7 +20,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Does something while others run queries again and again, none of which may fail.
+/// Does something while other sessions run queries repeatedly, none of which may fail.
 fn beside_readers(server: &Server, queries: &[&str], work: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     let ask = |query: &str| {
@@ -43,7 +43,7 @@ fn beside_readers(server: &Server, queries: &[&str], work: impl FnOnce()) {
     });
 }
 
-/// Alters sequences for a while, each time with a new file.
+/// Alters sequences for a while. Each command creates a new file.
 fn alter(client: &mut Client) {
     client.batch_execute("SET synchronous_commit = off").unwrap();
     let begun = Instant::now();

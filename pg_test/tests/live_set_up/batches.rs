@@ -1,4 +1,4 @@
-//! `setup_interleaved_sequences_in_batches` beside writers, other set-ups and faults.
+//! `setup_interleaved_sequences_in_batches` next to writers, other set-ups and faults.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::{DATABASE, code, connect_listening, in_order, make_tables, start, wai
 
 const CALL: &str = "CALL setup_interleaved_sequences_in_batches(2, 3)";
 
-/// Has come some way, and is not at the end.
+/// Part of the work is done, but not all.
 const UNDER_WAY: &str =
     "SELECT EXISTS (SELECT FROM interleaved_setup_progress WHERE altered BETWEEN 20 AND 1900)";
 
@@ -87,7 +87,7 @@ fn trap_s18_it_waits_for_a_writer_without_holding_a_lock() {
             "SELECT EXISTS (SELECT FROM interleaved_setup_progress
                             WHERE state = 'waiting' AND current_sequence = 't2_id_seq'::regclass AND tries > 3)",
         );
-        // Others draw from the sequence that it is after.
+        // Other sessions use the sequence that the procedure waits for.
         client
             .batch_execute(
                 "SET statement_timeout = '10 s'; INSERT INTO t2 (v) VALUES (5); RESET statement_timeout",
@@ -120,7 +120,7 @@ fn trap_s35_two_at_once_are_kept_apart() {
     assert_eq!(in_order(&mut client), (2000, 0));
 }
 
-/// Whatever ends it, what it has done stays, and the next call does the rest.
+/// However it ends, its work so far stays, and the next call does the rest.
 #[test]
 fn it_goes_on_after_a_cancellation_a_lost_session_and_a_crash() {
     let server = start(&["synchronous_commit = on"]);
@@ -150,7 +150,7 @@ fn it_goes_on_after_a_cancellation_a_lost_session_and_a_crash() {
         let (altered, left) = in_order(&mut client);
         assert!(altered > done && left > 0, "{end:?}: {altered} after {done}, {left} left");
         done = altered;
-        // The lock has been given back.
+        // The lock has been released.
         let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 'keyspace_internal.interleaved_setup'::regclass";
         assert_eq!(crate::number(&mut client, held), 0, "after {end:?}");
     }
@@ -180,7 +180,7 @@ fn connect_when_up(server: &Server) -> Client {
     }
 }
 
-/// A pooled connection on which one was cancelled between two tries, and which is handed to somebody else.
+/// A pooled connection on which a set-up was cancelled between two tries, and that is handed to another client.
 #[test]
 fn a_set_up_that_is_cancelled_between_two_transactions_keeps_nothing() {
     let server = start(&[]);
@@ -204,7 +204,7 @@ fn a_set_up_that_is_cancelled_between_two_transactions_keeps_nothing() {
     assert!(!server.log().unwrap().contains("terminated by signal"), "no backend crashed");
 }
 
-/// What is not ours to handle goes on as it came, wherever the set-up waits.
+/// Errors that the set-up does not handle are raised unchanged, wherever it waits.
 #[test]
 fn a_set_up_that_is_cancelled_says_so() {
     let server = start(&[]);

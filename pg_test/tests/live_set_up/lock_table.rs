@@ -1,11 +1,11 @@
-//! More sequences than the lock table has room for.
+//! More sequences than fit the lock table.
 
 use pg_test::{InstallTree, Server};
 use postgres::Client;
 
 use crate::{code, connect_listening, in_order, make_tables, number, start, start_from};
 
-/// Room for 100 locks: ten for each of ten backends, of which PostgreSQL 18 counts one more.
+/// Space for 100 locks: ten for each of ten backends. PostgreSQL 18 counts one backend more.
 const LITTLE: &str = "max_locks_per_transaction = 10";
 const SMALL: &[&str] = &[
     "max_connections = 8",
@@ -15,15 +15,16 @@ const SMALL: &[&str] = &[
     "wal_level = minimal",
 ];
 
-/// A server with little room for locks.
+/// A server with little space for locks.
 fn start_small() -> Server {
     let tree = InstallTree::from_environment().unwrap();
     let mut settings = SMALL.to_vec();
-    // There, room is kept for as many autovacuum workers as could be allowed later: 16 of them, usually.
+    // PostgreSQL 18 reserves space for as many autovacuum workers as could be allowed later, 16 by
+    // default.
     if tree.major() >= 18 {
         settings.push("autovacuum_worker_slots = 1");
     }
-    // The extension itself needs more than that while it is created.
+    // Creating the extension needs more locks than that.
     let mut server = start_from(&tree, &settings);
     server.append_settings(&[LITTLE]).unwrap();
     server.restart().unwrap();
@@ -40,12 +41,12 @@ fn trap_s20_a_set_up_that_does_not_fit_the_lock_table_is_refused_at_once() {
     let refusal = error.as_db_error().unwrap();
     assert!(refusal.hint().unwrap().contains("setup_interleaved_sequences_in_batches"), "{refusal:?}");
     assert_eq!(number(&mut client, "SELECT count(*) FROM interleaved_node"), 0, "nothing is half done");
-    // Planning and looking need no room.
+    // Planning and reading need no space.
     let query = "SELECT count(*) FROM setup_interleaved_sequences(1, 2, dry_run => true)";
     assert_eq!(number(&mut client, query), 300);
     assert_eq!(number(&mut client, "SELECT count(*) FROM interleaved_sequences"), 300);
     assert_eq!(number(&mut client, "SELECT count(*) FROM check_interleaved_sequences()"), 1, "no node");
-    // What fits is set up, with a word about the other form.
+    // As many as fit are set up, with a notice about the locks.
     let some = "SELECT count(*) FROM setup_interleaved_sequences(1, 2, sequences => ARRAY(
                     SELECT format('t%s_id_seq', i)::regclass FROM generate_series(1, 20) AS i))";
     assert_eq!(number(&mut client, some), 20);
@@ -57,7 +58,7 @@ fn trap_s20_a_set_up_that_does_not_fit_the_lock_table_is_refused_at_once() {
     assert_eq!(heard.last().unwrap(), "NOTICE: sequences altered: 280, left as they are: 20, failed: 0");
 }
 
-/// The most sequences that are set up in one transaction, and the refusal of one more.
+/// The most sequences that one transaction can set up, and the error for one more.
 fn most(client: &mut Client, from: usize) -> (usize, postgres::Error) {
     let mut refused = None;
     for count in (1..=from).rev() {
@@ -81,8 +82,9 @@ fn most(client: &mut Client, from: usize) -> (usize, postgres::Error) {
     panic!("none is set up");
 }
 
-/// From PostgreSQL 19 on the lock table ends where its settings say: what fits is set up, what does not is refused by
-/// us, with the other form in the hint, and never by PostgreSQL halfway; what others hold counts.
+/// From PostgreSQL 19 on, the settings limit the lock table: if the set-up fits, it succeeds;
+/// otherwise the extension refuses it with a hint to the other form, and PostgreSQL never fails
+/// halfway. Locks of other sessions count.
 #[test]
 fn trap_s20_a_set_up_that_fits_is_let_through_and_one_that_does_not_is_refused_by_us() {
     let server = start_small();
@@ -102,7 +104,7 @@ fn trap_s20_a_set_up_that_fits_is_let_through_and_one_that_does_not_is_refused_b
     let (beside, refused) = most(&mut client, promised + 20);
     assert!(is_ours(&refused), "{alone}: {refused:?}");
     if server.tree().major() >= 19 {
-        // Locks of catalogs are among them here, since there are as few places for fast-path locks.
+        // Locks on catalogs are included, because there are so few slots for fast-path locks.
         assert!(alone < promised && alone >= promised - 40, "{alone} of {promised}");
         assert!(beside <= alone - 35 && beside >= alone - 50, "{beside} beside 40 of {alone}");
     } else {
@@ -138,7 +140,7 @@ fn trap_s06_a_table_is_scanned_once_and_not_under_the_lock() {
         .unwrap();
     let row = client.query_one("SELECT in_use, restart FROM setup_interleaved_sequences(1, 2)", &[]).unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 3));
-    // Statistics are those of the session that asks for them once it has sent its own.
+    // A session sees its own statistics only after it has flushed them.
     client.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
     crate::wait_until(&mut client, "SELECT seq_scan > 0 FROM pg_stat_user_tables WHERE relname = 'plain'");
     assert_eq!(number(&mut client, "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'plain'"), 1);

@@ -1,4 +1,4 @@
-//! Set-ups on a server that is in use: many sequences, other sessions, crashes, standbys.
+//! Set-ups on a server in use: many sequences, other sessions, crashes, standbys.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod altered;
@@ -22,16 +22,16 @@ fn start(settings: &[&str]) -> Server {
     start_from(&InstallTree::from_environment().unwrap(), settings)
 }
 
-/// A server with the extension, where its settings depend on the version.
+/// A server with the extension, for settings that depend on the version.
 fn start_from(tree: &InstallTree, settings: &[&str]) -> Server {
     let server = Server::start(tree, "server", settings).unwrap();
     server.connect(DATABASE).unwrap().batch_execute("CREATE EXTENSION pg_keyspace").unwrap();
     server
 }
 
-/// Makes tables `t1` to `tN` with serial keys and three rows each.
+/// Creates tables `t1` to `tN` with serial keys and three rows each.
 fn make_tables(client: &mut Client, tables: usize) {
-    // Few at a time, since each holds locks to the end of its transaction.
+    // A few at a time, because a transaction holds its locks until its end.
     for first in (1..=tables).step_by(10) {
         let last = tables.min(first + 9);
         let create = format!(
@@ -44,10 +44,10 @@ fn make_tables(client: &mut Client, tables: usize) {
     }
 }
 
-/// What a server tells besides results.
+/// The notices and warnings of a server.
 type Notices = Arc<Mutex<Vec<String>>>;
 
-/// Connects, and keeps notices and warnings.
+/// Connects, and records notices and warnings.
 fn connect_listening(server: &Server) -> (Client, Notices) {
     let notices = Notices::default();
     let mut config: postgres::Config = server.conninfo(DATABASE).parse().unwrap();
@@ -63,7 +63,7 @@ fn number(client: &mut Client, query: &str) -> i64 {
     client.query_one(query, &[]).unwrap().get(0)
 }
 
-/// How many sequences keep to their class, and how many do not.
+/// How many sequences are in their class, and how many are not.
 fn in_order(client: &mut Client) -> (i64, i64) {
     let query = "SELECT count(*) FILTER (WHERE in_order), count(*) FILTER (WHERE in_order IS NOT TRUE)
                  FROM interleaved_sequences";
@@ -71,7 +71,7 @@ fn in_order(client: &mut Client) -> (i64, i64) {
     (row.get(0), row.get(1))
 }
 
-/// Waits until a query gives true.
+/// Waits until a query returns true.
 fn wait_until(client: &mut Client, query: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !client.query_one(query, &[]).unwrap().get::<_, bool>(0) {

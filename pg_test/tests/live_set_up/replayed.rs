@@ -1,9 +1,10 @@
-//! DDL that a process replays which serves no client.
+//! DDL that is replayed by a process without a client.
 
 use crate::{DATABASE, number, start, wait_until};
 
-/// PostgreSQL replicates no DDL itself, but a trigger on a row that is replayed runs in the same kind of process,
-/// and as a replica. It gives that process what those of Spock and pgactive have, which a restore has, too.
+/// PostgreSQL does not replicate DDL itself. But a trigger on a replayed row runs in the same kind
+/// of process, and as a replica. It sets what the processes of Spock and pgactive set, which a
+/// restore sets, too.
 const REPLAY: &str = r#"
 CREATE TABLE ddl (id int PRIMARY KEY, statement text);
 CREATE FUNCTION replay() RETURNS trigger LANGUAGE plpgsql SET search_path = '' SET check_function_bodies = off AS $$

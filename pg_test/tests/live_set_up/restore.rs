@@ -8,7 +8,7 @@ use postgres::Client;
 
 use crate::{DATABASE, connect_listening, start};
 
-/// How the sequences stand: name, increment, START, position, and whether it was given.
+/// The state of the sequences: name, increment, START, position, and whether it was returned.
 fn definitions(client: &mut Client) -> Vec<(String, i64, i64, i64, bool)> {
     let names = client
         .query("SELECT s.oid::regclass::text FROM pg_class s WHERE relkind = 'S' ORDER BY 1", &[])
@@ -24,7 +24,7 @@ fn definitions(client: &mut Client) -> Vec<(String, i64, i64, i64, bool)> {
     names.iter().map(|row| row.get(0)).collect::<Vec<String>>().into_iter().map(definition).collect()
 }
 
-/// Runs a program of the server against its database, and fails where it complains.
+/// Runs a program of the server on its database. Fails if the program fails or prints warnings.
 fn run(server: &Server, program: &str, arguments: &[&str], file: &Path) {
     let file = file.to_str().unwrap();
     let output = server
@@ -57,7 +57,7 @@ fn trap_s40_a_dump_is_restored_as_it_was_where_new_sequences_are_interleaved() {
              CREATE TABLE shop.empty (id bigserial PRIMARY KEY);",
         )
         .unwrap();
-    // The set-up tells of the step that it leaves alone.
+    // The set-up reports the increment that it leaves unchanged.
     notices.lock().unwrap().clear();
     let before = definitions(&mut client);
     assert_eq!(before.iter().filter(|sequence| sequence.1 == 2).count(), 3, "{before:?}");
@@ -76,13 +76,13 @@ fn trap_s40_a_dump_is_restored_as_it_was_where_new_sequences_are_interleaved() {
             run(&server, "pg_restore", &["--clean"], &archive);
         }
         assert_eq!(definitions(&mut client), before, "{restored_by}");
-        // Other sessions, and this one afterwards, go on.
+        // Other sessions, and this one afterwards, are not affected.
         client.batch_execute("CREATE TABLE shop.next (id serial)").unwrap();
         let id = client.query_one("INSERT INTO shop.next DEFAULT VALUES RETURNING id", &[]).unwrap();
         assert_eq!(id.get::<_, i32>(0), 2);
         client.batch_execute("DROP TABLE shop.next").unwrap();
     }
-    // What was out of its class is so again, and found.
+    // Sequences that were out of their class still are, and are found.
     let wrong = "SELECT sequence::text FROM interleaved_sequences WHERE 'wrong increment' = ANY (findings)";
     assert_eq!(client.query_one(wrong, &[]).unwrap().get::<_, String>(0), "shop.untouched_id_seq");
     assert!(!notices.lock().unwrap().iter().any(|notice| notice.starts_with("WARNING")));

@@ -1,4 +1,4 @@
-//! What can be done on a standby.
+//! Functions that work on a standby.
 
 use pg_test::Server;
 
@@ -23,7 +23,8 @@ fn trap_s32_plan_view_and_check_work_on_a_standby() {
     assert_eq!(in_order(&mut reader), (5 - unlogged, 1 + unlogged));
     assert_eq!(number(&mut reader, "SELECT count(*) FROM check_interleaved_sequences()"), 1);
     assert_eq!(number(&mut reader, "SELECT count(*) FROM reset_interleaved_sequences(dry_run => true)"), 6);
-    // A standby may be ahead of the position that its primary tells: WAL names one that is 32 draws further.
+    // A standby may be ahead of the position of its primary: WAL records a position 32 values
+    // further on.
     let next = "SELECT (interleaved_node_state()->'sequences'->'public'->'t2_id_seq'->>'next_value')::bigint";
     assert!(number(&mut reader, next) >= number(&mut client, next));
     let others = "SELECT count(*) FROM check_interleaved_sequences(ARRAY[interleaved_node_state() \

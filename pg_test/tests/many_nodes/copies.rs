@@ -35,7 +35,7 @@ fn trap_s13_a_restored_dump_is_no_node_until_it_is_set_up_as_another() {
     let mut copy = nodes.server.connect("copy").unwrap();
     let ticket = nodes.schema.tables.iter().find(|table| table.is_drawn_on).unwrap();
     assert_eq!(code(&insert(&mut copy, ticket).unwrap_err()), "55000");
-    // The sequences are still of the class of the origin, and nobody knows.
+    // The sequences are still of the class of the origin, but the copy does not know its class.
     let known = "SELECT count(*) FROM interleaved_sequences WHERE in_order IS NOT NULL";
     assert_eq!(copy.query_one(known, &[]).unwrap().get::<_, i64>(0), 0);
     let changed = "SELECT count(*) FILTER (WHERE detail LIKE 'was of the class of node 1%')

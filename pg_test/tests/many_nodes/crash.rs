@@ -23,7 +23,8 @@ fn trap_s22_what_was_acknowledged_before_a_crash_never_comes_again() {
                 .iter()
                 .map(|conninfo| {
                     let (schema, written) = (&schema, &written);
-                    // Before anybody writes: the crash comes when much is written, by whomever.
+                    // Connects before any session writes: the crash comes after a number of rows,
+                    // whichever session wrote them.
                     let mut client = postgres::Client::connect(conninfo, postgres::NoTls).unwrap();
                     scope.spawn(move || {
                         let mut told = Vec::new();
@@ -55,7 +56,7 @@ fn trap_s22_what_was_acknowledged_before_a_crash_never_comes_again() {
     }
 }
 
-/// Why the view and the set-up say so.
+/// Shows why the view and the set-up warn of unlogged sequences.
 #[test]
 fn trap_s11_an_unlogged_sequence_gives_values_again_after_a_crash() {
     let mut nodes = Nodes::start(by_chance(&mut chance("unlogged")), 2);

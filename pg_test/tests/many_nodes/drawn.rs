@@ -1,4 +1,4 @@
-//! What nodes have handed out, and whether any of it came twice.
+//! The values that nodes have generated, and a search for duplicates.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ pub struct Value {
     pub after_set_up: bool,
 }
 
-/// What one node has handed out, by sequence.
+/// The values that one node has generated, by sequence.
 #[derive(Clone, Debug, Default)]
 pub struct Drawn(pub BTreeMap<String, Vec<Value>>);
 
@@ -30,8 +30,8 @@ impl Drawn {
     }
 }
 
-/// What is wrong with the values of all nodes; nothing where each node's are its own. Sequences in `cycling` give
-/// values again by intention, but never those of another node.
+/// The faults in the values of all nodes; empty if each node's values are its own. The sequence
+/// `cycling` repeats values by design, but never returns those of another node.
 pub fn faults(nodes: &[Drawn], cycling: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut owner: HashMap<(&str, i64), usize> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Everything that takes a sequence out of its class elsewhere.
+//! All ways by which a sequence can leave its class.
 
 use rand::RngExt;
 
@@ -45,7 +45,7 @@ fn trap_s09_s10_s12_restarts_and_wraps_stay_in_the_class_and_setval_is_refused()
             let value = insert(&mut client, ticket).unwrap();
             assert!(in_class(value) && value >= to, "{value} after {moved} to {to}");
         }
-        // A sequence of another class never gives a value rather than a wrong one.
+        // A sequence of another class raises an error instead of returning a wrong value.
         for away in 1..count as i64 {
             client.batch_execute("ALTER SEQUENCE by_bigserial_id_seq RESTART").unwrap();
             let next: i64 = client.query_one("SELECT next_value FROM interleaved_sequences WHERE sequence = 'by_bigserial_id_seq'::regclass", &[]).unwrap().get(0);

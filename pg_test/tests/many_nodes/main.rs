@@ -1,6 +1,7 @@
-//! Many nodes whose values are merged: every database is a node of its own, so one server holds them all.
+//! Many nodes whose values are merged. Every database is a node of its own, so one server holds all
+//! of them.
 //!
-//! What is tried is chosen by chance from a seed, which is printed; `PG_KEYSPACE_TEST_SEED` plays it again.
+//! All choices depend on a seed, which is printed. `PG_KEYSPACE_TEST_SEED` repeats it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod copies;
@@ -16,7 +17,7 @@ use rand::rngs::ChaCha12Rng;
 use rand::rngs::SysRng;
 use rand::{SeedableRng, TryRng};
 
-/// Chance, from a seed that is printed.
+/// A random generator from a seed that is printed.
 fn chance(what: &str) -> ChaCha12Rng {
     let seed = match std::env::var("PG_KEYSPACE_TEST_SEED") {
         Ok(seed) => seed.parse().expect("PG_KEYSPACE_TEST_SEED is a number"),

@@ -51,12 +51,12 @@ fn no_value_comes_twice(count: usize) {
     }
 }
 
-/// The checker can fail: without set-ups every node gives the same values.
+/// The checker can fail: without set-ups every node generates the same values.
 #[test]
 fn without_interleaving_the_same_values_are_found() {
     let nodes = Nodes::start(by_chance(&mut chance("no set-up")), 2);
     let drawn = nodes.write_while(50, |is_set_up| {
-        // Said to be set up, and not.
+        // Registered as nodes, but not set up.
         let node = |node| {
             format!(
                 "CREATE EXTENSION pg_keyspace_test;
@@ -69,7 +69,8 @@ fn without_interleaving_the_same_values_are_found() {
             nodes.connect(at).batch_execute(&node(at)).unwrap();
         }
         for (at, flag) in is_set_up.iter().enumerate() {
-            // Rows that were brought along would end the writers; and both begin anew, so that they meet.
+            // Existing rows would stop the writers. Both sequences restart, so that their values
+            // meet.
             for table in &nodes.schema.tables {
                 nodes
                     .connect(at + 1)

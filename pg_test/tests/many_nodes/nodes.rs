@@ -1,4 +1,4 @@
-//! Databases with the same schema and the same rows, and those who write to them.
+//! Databases with the same schema and the same rows, and their writers.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -51,7 +51,8 @@ impl Nodes {
         self.server.connect(&format!("n{node}")).unwrap()
     }
 
-    /// Makes a database its node, in one of the two forms. The sequence of `partitioned_nextval` stays as it is.
+    /// Sets up a database as its node, in one of the two forms. The sequence of
+    /// `partitioned_nextval` is excluded.
     pub fn set_up(&self, node: usize, in_batches: bool) {
         let arguments = format!("{node}, {}, exclude => '{{drawn_on}}'", self.count);
         let statement = if in_batches {
@@ -64,8 +65,9 @@ impl Nodes {
             .unwrap_or_else(|error| panic!("{statement}: {}", reason(&error)));
     }
 
-    /// Two writers for each node insert into every table while `meanwhile` runs, and for some rounds more. It is given
-    /// flags by which it tells of each node that its set-up has returned. Where it panics, the writers end, too.
+    /// Two writers for each node insert into every table while `meanwhile` runs, and for some
+    /// rounds more. `meanwhile` sets a flag for each node when its set-up has returned. If it
+    /// panics, the writers end, too.
     pub fn write_while(&self, rounds: usize, meanwhile: impl FnOnce(&[AtomicBool])) -> Vec<Drawn> {
         let is_set_up: Vec<AtomicBool> = (0..self.count).map(|_| AtomicBool::new(false)).collect();
         let ended = AtomicBool::new(false);
@@ -79,7 +81,7 @@ impl Nodes {
                         .collect()
                 })
                 .collect();
-            // Everybody writes before anything is set up.
+            // All writers write before the first set-up.
             let deadline = Instant::now() + Duration::from_secs(60);
             while begun.load(Ordering::SeqCst) < 2 * self.count {
                 assert!(Instant::now() < deadline, "the writers do not begin");
@@ -117,7 +119,8 @@ impl Nodes {
                 let after_set_up = is_set_up.load(Ordering::SeqCst);
                 match insert(&mut client, table) {
                     Ok(value) => drawn.add(&table.sequence, Value { value, after_set_up }),
-                    // Before its set-up a database has no node, and its sequences run into rows ahead of them.
+                    // Before its set-up a database has no node, and its sequences reach existing
+                    // rows.
                     Err(error) if !after_set_up && ["55000", "23505"].contains(&code(&error)) => {}
                     Err(error) => panic!("node {node}, {}: {}", table.name, reason(&error)),
                 }
@@ -138,7 +141,7 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Inserts a row, and returns its key.
+/// Inserts a row and returns its key.
 pub fn insert(client: &mut Client, table: &Table) -> Result<i64, postgres::Error> {
     let insert = format!("INSERT INTO {} (v) VALUES (1) RETURNING id::bigint", table.name);
     Ok(client.query_one(&insert, &[])?.get(0))
@@ -149,7 +152,7 @@ pub fn code(error: &postgres::Error) -> &str {
     error.code().map_or("none", |code| code.code())
 }
 
-/// What the server says of an error.
+/// The server's error message.
 fn reason(error: &postgres::Error) -> String {
     let Some(told) = error.as_db_error() else { return error.to_string() };
     format!("{}: {} {}", code(error), told.message(), told.detail().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! A schema by chance: tables whose keys come from sequences of every kind.
+//! A random schema: tables whose keys come from sequences of every kind.
 
 use rand::rngs::ChaCha12Rng;
 use rand::seq::IndexedRandom;
@@ -9,26 +9,28 @@ use rand::{Rng, RngExt};
 pub struct Table {
     pub name: String,
     pub sequence: String,
-    /// Whether the sequence belongs to the column, so that TRUNCATE ... RESTART IDENTITY restarts it.
+    /// Whether the sequence belongs to the column, so that TRUNCATE ... RESTART IDENTITY restarts
+    /// it.
     pub is_owned: bool,
-    /// Whether the sequence wraps around, so that values come again.
+    /// Whether the sequence wraps around, so that values repeat.
     pub cycles: bool,
-    /// Whether the default is `partitioned_nextval` on a sequence that nobody sets up.
+    /// Whether the default is `partitioned_nextval` on a sequence that is not set up.
     pub is_drawn_on: bool,
-    /// How often a writer may insert. A narrow type has no room for writers who wait for slow set-ups.
+    /// How often a writer may insert. A narrow type has too few values for writers that wait for
+    /// slow set-ups.
     pub rounds: usize,
 }
 
-/// The statements that make a schema, and its tables.
+/// The statements that create a schema, and its tables.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     pub statements: Vec<String>,
-    /// What needs the extension.
+    /// The statements that need the extension.
     pub with_extension: Vec<String>,
     pub tables: Vec<Table>,
 }
 
-/// A schema with the same rows for everybody.
+/// A schema with the same rows on every node.
 pub fn by_chance(chance: &mut ChaCha12Rng) -> Schema {
     let mut schema = Schema::default();
     for key in ["serial", "bigserial", "smallserial"] {
@@ -51,7 +53,7 @@ pub fn by_chance(chance: &mut ChaCha12Rng) -> Schema {
         schema.statements.push(format!("CREATE TABLE {name} (id {column} PRIMARY KEY {default}, v int)"));
         schema.add(&name, &sequence, false);
     }
-    // Two tables on one sequence.
+    // Two tables that share a sequence.
     schema.statements.push(format!("CREATE SEQUENCE shared_no {}", options(chance, &[1, 5])));
     for name in ["letter", "contract"] {
         let default = "DEFAULT nextval('shared_no')";
@@ -63,7 +65,7 @@ pub fn by_chance(chance: &mut ChaCha12Rng) -> Schema {
     schema.statements.push(format!("CREATE SEQUENCE wheel {range} CYCLE"));
     schema.statements.push("CREATE TABLE turn (id bigint DEFAULT nextval('wheel'), v int)".to_owned());
     schema.add("turn", "wheel", false);
-    // Rows that the sequences have given, and rows that were brought along from further on.
+    // Rows with values of the sequences, and rows with greater ids from elsewhere.
     for table in &schema.tables.clone() {
         let rows = chance.random_range(0..20);
         let name = &table.name;

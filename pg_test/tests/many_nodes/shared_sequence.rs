@@ -1,4 +1,4 @@
-//! Several sessions that draw by `partitioned_nextval` from one untouched sequence.
+//! Several sessions that call `partitioned_nextval` on one unmodified sequence.
 
 use std::collections::HashSet;
 

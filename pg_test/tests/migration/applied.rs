@@ -2,7 +2,7 @@
 
 use crate::{DATABASE, make_shop, number, start, wrong};
 
-/// On one node; what subscribers need before a publisher is another matter.
+/// On one node. What subscribers need before a publisher is tested elsewhere.
 #[test]
 fn trap_m20_rows_that_are_applied_get_keys_where_plain_triggers_do_not_fire() {
     let server = start(&[]);

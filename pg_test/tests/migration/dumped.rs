@@ -1,11 +1,12 @@
-//! After the end a schema is what a person would have written: the difference of `pg_dump -s` before and after.
+//! After finalize, a schema looks as if written by hand: the difference of `pg_dump -s` before and
+//! after.
 
 use pg_test::Server;
 
 use crate::{DATABASE, connect_when_up, start};
 
-/// What schemas have: references of every kind, an identity key, a generated column, a policy, a view, functions,
-/// comments, privileges, mixed-case names.
+/// The usual parts of schemas: references of every kind, an identity key, a generated column, a
+/// policy, a view, functions, comments, privileges, mixed-case names.
 const SCHEMA: &str = r#"
 CREATE SCHEMA "Shop";
 SET search_path = "Shop", public;
@@ -48,7 +49,7 @@ INSERT INTO item SELECT i, 1 FROM generate_series(1, 200) AS i;
 INSERT INTO shipment (order_id, line, tenant) SELECT i, 1, 1 FROM generate_series(1, 200) AS i;
 "#;
 
-/// The schema as `pg_dump` writes it: statements one to a line, comments and settings left out.
+/// The schema as `pg_dump` writes it: one statement per line, without comments and settings.
 fn dump(server: &Server) -> Vec<String> {
     let mut command = server.tree().command("pg_dump");
     command.args(["--schema-only", "--schema", "\"Shop\"", "--dbname", &server.conninfo(DATABASE)]);
@@ -61,7 +62,7 @@ fn dump(server: &Server) -> Vec<String> {
     text.lines().filter(is_statement).map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
 }
 
-/// What is in one and not in the other.
+/// The lines that are in one but not in the other.
 fn without(mut these: Vec<String>, those: &[String]) -> Vec<String> {
     for line in those {
         if let Some(at) = these.iter().position(|other| other == line) {
@@ -93,7 +94,8 @@ fn trap_m17_what_is_left_is_what_one_would_have_written() {
     let after = dump(&server);
     let gone = without(before.clone(), &after);
     let new = without(after, &before);
-    // Types, and the default in place of the identity: nothing else, names of indexes and constraints included.
+    // Only types differ, and the default in place of the identity. Names of indexes and constraints
+    // are the same.
     let expected_gone = [
         r#""Id" integer NOT NULL"#,
         r#""Replaces" integer"#,

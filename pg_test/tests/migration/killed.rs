@@ -1,4 +1,4 @@
-//! Whatever ends a step, the next call goes on from there, and no row is wrong.
+//! However a step ends, the next call continues, and no row is wrong.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use rand::RngExt;
 
 use crate::{DATABASE, connect_when_up, make_shop, number, run_statements, start, wrong};
 
-/// Writes until it is told to stop, through crashes; what it writes means the same before and after a cut-over.
+/// Writes until it is told to stop, through crashes. Its statements mean the same before and after
+/// a cut-over.
 fn write(server: &Server, stop: &AtomicBool, done: &AtomicU64) {
     let mut client = connect_when_up(server);
     let mut random = rand::rng();
@@ -29,7 +30,8 @@ fn write(server: &Server, stop: &AtomicBool, done: &AtomicU64) {
             Ok(()) => {
                 done.fetch_add(1, Ordering::Relaxed);
             }
-            // A name that means another type since this statement was planned is planned again.
+            // PostgreSQL plans a statement again if the type of a name has changed, so every error
+            // is a fault.
             Err(error) if error.as_db_error().is_some() && !client.is_closed() => {
                 panic!("{statement}: {error}: {:?}", error.as_db_error());
             }
@@ -38,7 +40,7 @@ fn write(server: &Server, stop: &AtomicBool, done: &AtomicU64) {
     }
 }
 
-/// Kills the backend that works at the migration, from time to time, until it is told to stop.
+/// Kills the backend that runs the migration from time to time, until it is told to stop.
 fn kill_now_and_then(server: &Server, stop: &AtomicBool, kills: &AtomicU64) {
     let mut client = connect_when_up(server);
     let mut random = rand::rng();
@@ -78,7 +80,7 @@ fn trap_m02_the_whole_path_beside_writers_and_kills() {
     let (stop, stop_kills) = (AtomicBool::new(false), AtomicBool::new(false));
     let (written, kills) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        // A failure ends the others, too.
+        // A failure also ends the other threads.
         let _ends = (StopOnDrop(&stop), StopOnDrop(&stop_kills));
         for _ in 0..2 {
             scope.spawn(|| write(&server, &stop, &written));
@@ -86,12 +88,14 @@ fn trap_m02_the_whole_path_beside_writers_and_kills() {
         let killer = scope.spawn(|| kill_now_and_then(&server, &stop_kills, &kills));
         let deadline = Instant::now() + Duration::from_secs(240);
         while !is_verified(&mut client) {
-            // What is left after a kill is what the statements are then; what is invalid is built again.
+            // After a kill, the statements are those that are left; an invalid index is built
+            // again.
             let ended = run_statements(&mut client, "verified");
             if let Err(error) = ended
                 && let Some(refused) = error.as_db_error().filter(|_| !client.is_closed())
             {
-                // A row that was written between two of the queries of a comparison is no difference.
+                // A row that is written between two queries of a comparison does not count as a
+                // difference.
                 assert!(refused.message().contains("index"), "{error}: {refused:?}");
             }
             if client.simple_query("SELECT").is_err() {
@@ -126,13 +130,13 @@ fn trap_m02_the_whole_path_beside_writers_and_kills() {
     assert_eq!(number(&mut client, "SELECT count(*) FROM audit JOIN orders ON id = order_id"), audits);
 }
 
-/// Whether it is known to be; a connection that has just been lost knows nothing.
+/// Whether the migration is known to be verified. If the connection was lost, it is not known.
 fn is_verified(client: &mut Client) -> bool {
     let row = client.query_one("SELECT key_migration_phase('orders')", &[]);
     row.is_ok_and(|row| row.get::<_, &str>(0) == "verified")
 }
 
-/// Tells threads to stop, however the scope is left.
+/// Tells threads to stop, however the scope ends.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {

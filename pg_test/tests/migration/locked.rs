@@ -1,4 +1,4 @@
-//! Locks of others: waited for in small doses, with nothing held meanwhile.
+//! Locks of other sessions: the migration waits for them briefly, and holds nothing meanwhile.
 
 use crate::{DATABASE, make_shop, number, phase, run_statements, start, wait_until, wrong};
 
@@ -21,7 +21,7 @@ fn trap_m04_rows_that_are_locked_are_filled_in_the_end() {
             let call = "CALL key_migration_advance('orders', through => 'backfilled')";
             server.connect(DATABASE).unwrap().batch_execute(call).unwrap();
         });
-        // All others are filled, and it waits for these.
+        // All other rows are filled, and it waits for these.
         wait_until(&mut client, "SELECT count(*) = 2 FROM orders WHERE id_new IS NULL");
         wait_until(&mut client, "SELECT bool_or(state = 'waiting') FROM key_migration_progress");
         open.commit().unwrap();
@@ -118,7 +118,7 @@ fn trap_m10_an_old_snapshot_costs_room_and_nothing_else() {
         )
         .unwrap();
     client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap();
-    // Nothing that dies from now on makes room.
+    // From now on no dead row can be removed.
     let mut reader = server.connect(DATABASE).unwrap();
     let mut open =
         reader.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead).start().unwrap();
@@ -126,7 +126,7 @@ fn trap_m10_an_old_snapshot_costs_room_and_nothing_else() {
     assert_eq!(open.query_one(sum, &[]).unwrap().get::<_, i64>(0), 20_000);
     run_statements(&mut client, "backfilled").unwrap();
     assert_eq!(number(&mut client, sum), 0);
-    // The reader sees what it has seen.
+    // The reader's snapshot is unchanged.
     assert_eq!(open.query_one(sum, &[]).unwrap().get::<_, i64>(0), 20_000);
     open.commit().unwrap();
     assert_eq!(wrong(&mut client), Vec::<String>::new());
@@ -142,7 +142,7 @@ fn trap_m15_no_try_is_without_a_limit_and_the_last_one_leaves_nothing_locked() {
     client
         .batch_execute("SELECT key_migration_set('orders', retries => 3, lock_timeout => '20 ms')")
         .unwrap();
-    // As an autovacuum that guards against wraparound, it does not give way.
+    // Like an autovacuum that prevents wraparound, this lock does not give way.
     let mut other = server.connect(DATABASE).unwrap();
     let mut open = other.transaction().unwrap();
     open.batch_execute("LOCK TABLE audit IN SHARE UPDATE EXCLUSIVE MODE").unwrap();
@@ -158,7 +158,7 @@ fn trap_m15_no_try_is_without_a_limit_and_the_last_one_leaves_nothing_locked() {
     );
     assert_eq!(number(&mut client, "SELECT max(tries)::bigint FROM key_migration_progress"), 3);
     assert_eq!(phase(&mut client), "verified");
-    // Nobody was ended for it.
+    // No session was terminated for it.
     open.commit().unwrap();
     client.batch_execute("CALL key_migration_cutover('orders')").unwrap();
     assert_eq!(phase(&mut client), "cut over");

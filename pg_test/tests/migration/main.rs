@@ -1,4 +1,4 @@
-//! A key is migrated while others write, and while backends and the server are killed.
+//! Migrates a key while others write, and while backends and the server are killed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -24,7 +24,7 @@ pub(crate) fn start(settings: &[&str]) -> Server {
     Server::start(&tree, "migration", settings).unwrap()
 }
 
-/// Orders, three for each time, and an audit table without a time that refers to them.
+/// Orders, three with each timestamp, and an audit table without a timestamp that refers to them.
 pub(crate) fn make_shop(client: &mut Client, orders: u32) {
     client
         .batch_execute(&format!(
@@ -40,7 +40,7 @@ pub(crate) fn make_shop(client: &mut Client, orders: u32) {
         .unwrap();
 }
 
-/// The number that a query gives.
+/// The number that a query returns.
 pub(crate) fn number(client: &mut Client, query: &str) -> i64 {
     client.query_one(query, &[]).unwrap().get(0)
 }
@@ -49,7 +49,7 @@ pub(crate) fn phase(client: &mut Client) -> String {
     client.query_one("SELECT key_migration_phase('orders')", &[]).unwrap().get(0)
 }
 
-/// What is left, in order; the first error ends it.
+/// Runs the remaining statements in order, up to the first error.
 pub(crate) fn run_statements(client: &mut Client, through: &str) -> Result<(), postgres::Error> {
     let rows = client.query("SELECT statement FROM key_migration_statements('orders', $1)", &[&through])?;
     for row in rows {
@@ -58,7 +58,7 @@ pub(crate) fn run_statements(client: &mut Client, through: &str) -> Result<(), p
     Ok(())
 }
 
-/// What the comparison objects to.
+/// The differences that the comparison finds.
 pub(crate) fn wrong(client: &mut Client) -> Vec<String> {
     let query = "SELECT format('%s.%s: %s %s, as %s', table_name, column_name, row_count, check_name, example) \
                  FROM key_migration_verify('orders') WHERE NOT ok";
@@ -73,7 +73,7 @@ pub(crate) fn wait_until(client: &mut Client, condition: &str) {
     }
 }
 
-/// A connection, once the server takes one.
+/// A connection, as soon as the server accepts one.
 pub(crate) fn connect_when_up(server: &Server) -> Client {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

@@ -1,4 +1,4 @@
-//! PostgreSQL 19 rewrites a table beside its writers: `REPACK (CONCURRENTLY)`.
+//! PostgreSQL 19 rewrites a table while others write to it: `REPACK (CONCURRENTLY)`.
 
 use std::thread::scope;
 
@@ -48,7 +48,7 @@ fn a_backfill_beside_repack_concurrently_loses_nothing() {
     assert_eq!(phase(&mut client), "backfilled");
     run_statements(&mut client, "verified").unwrap();
     assert_eq!(wrong(&mut client), Vec::<String>::new());
-    // Once more where both keys have their indexes, and after the cut-over.
+    // Again with indexes on both keys, and after the cut-over.
     client.batch_execute("REPACK (CONCURRENTLY) orders").unwrap();
     client.batch_execute("CALL key_migration_cutover('orders')").unwrap();
     client.batch_execute("REPACK (CONCURRENTLY) audit").unwrap();

@@ -1,4 +1,4 @@
-//! A backfill with a pause leaves no log to be flushed by others, who would wait for it when they commit.
+//! A backfill with a pause flushes its WAL, so that other sessions do not have to when they commit.
 
 use std::thread::{scope, sleep};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const BACKFILL: &str = "CALL key_migration_advance('orders', through => 'backfil
 const UNFLUSHED: &str = "SELECT (pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn())::bigint";
 const KIBIBYTE: i64 = 1_024;
 
-/// A server on which nobody else flushes the log for some time, and a migration that is prepared.
+/// A server on which nothing else flushes WAL for some time, and a prepared migration.
 fn prepare(batch_pages: u32, pause: &str) -> (Server, Client) {
     let server = start(&["wal_writer_delay = 10s", "wal_writer_flush_after = 1GB", "autovacuum = off"]);
     let mut client = server.connect(DATABASE).unwrap();
@@ -51,7 +51,7 @@ fn while_a_backfill_rests_its_log_is_flushed() {
 
 #[test]
 fn a_large_batch_that_is_to_rest_flushes_its_log_as_it_goes() {
-    // All of orders in one batch.
+    // All rows of orders are in one batch.
     let (server, mut client) = prepare(1_000, "1 ms");
     let point = "backfilled: written";
     let position = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint";
@@ -70,7 +70,7 @@ fn a_large_batch_that_is_to_rest_flushes_its_log_as_it_goes() {
         client.batch_execute(&end).unwrap();
         assert!(runner.join().unwrap().is_err(), "it was not ended");
         assert!(logged > 512 * KIBIBYTE, "{logged} bytes, too few to tell");
-        // A page's rows more than the limit.
+        // More than the limit by the rows of a page.
         assert!(unflushed < 300 * KIBIBYTE, "{unflushed} of {logged} bytes");
     });
     client.batch_execute(BACKFILL).unwrap();

@@ -1,4 +1,4 @@
-//! What the backfill writes is sound beside everything else that writes: the heap, its indexes and what is decoded.
+//! The backfill is sound next to other writers: the heap, its indexes and the decoded changes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use postgres::error::SqlState;
 
 use crate::{DATABASE, number, run_statements, start, wrong};
 
-/// For how many seconds with the replica identity DEFAULT; a third of it with FULL.
+/// The number of seconds with REPLICA IDENTITY DEFAULT; a third of it with FULL.
 const SECONDS_VARIABLE: &str = "PG_KEYSPACE_SOUND_SECONDS";
 const SECONDS: u64 = 8;
 const ROWS: u64 = 6_000;
@@ -22,7 +22,7 @@ fn seconds() -> u64 {
 }
 
 #[test]
-fn rows_indexes_and_what_is_decoded_fit_beside_other_writers() {
+fn rows_indexes_and_decoded_changes_agree_next_to_other_writers() {
     run("DEFAULT", Duration::from_secs(seconds()));
 }
 
@@ -57,7 +57,7 @@ fn make_tables(client: &mut Client, identity: &str) {
     client.batch_execute(&slot).unwrap();
 }
 
-/// What other sessions do all the time; `{n}` is a number by chance.
+/// The statements of the other sessions; `{n}` is a random number.
 const OTHERS: [&str; 8] = [
     "UPDATE orders SET total = total + 1 WHERE id = {n}",
     "INSERT INTO orders (id, code, total) VALUES ({n}, 'c{n}', 1) ON CONFLICT (id) DO UPDATE SET note = 'again'",
@@ -70,7 +70,7 @@ const OTHERS: [&str; 8] = [
     "BEGIN; UPDATE orders SET note = 'gone' WHERE id = {n}; SAVEPOINT a; UPDATE orders SET total = 0 WHERE id = {n}; ROLLBACK",
 ];
 
-/// What maintenance does meanwhile.
+/// The concurrent maintenance.
 const MAINTENANCE: [&str; 5] = [
     "VACUUM orders, audit",
     "REINDEX INDEX CONCURRENTLY orders_total",
@@ -89,7 +89,7 @@ fn run(identity: &str, time: Duration) {
     let until = Instant::now() + time;
     let mut rounds = 0;
     scope(|scope| {
-        // The others end where this thread fails, too.
+        // The other sessions also end if this thread fails.
         let _end = End(&ends);
         for seed in 1..=4 {
             let (server, ends, done) = (&server, &ends, &done);
@@ -168,18 +168,18 @@ fn maintain(server: &Server, ends: &AtomicBool) {
         if ends.load(Ordering::Relaxed) {
             break;
         }
-        // Beside DDL of the migration one of the two may have to give way.
+        // Next to the DDL of the migration, one of the two may become the victim of a deadlock.
         if let Err(error) = client.batch_execute(statement) {
             assert!(error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED), "{statement}: {error:?}");
         }
-        // So that the migration comes to its locks.
+        // Lets the migration acquire its locks.
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// The heap as it should be, and each index as a scan of the heap.
+/// The heap is intact, and each index agrees with a scan of the heap.
 fn check_storage(client: &mut Client) {
-    // What REINDEX has left where it gave way to another session.
+    // Indexes that REINDEX left when it was the victim of a deadlock.
     let invalid = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid AND indrelid::regclass::text IN ('orders', 'audit')";
     for row in client.query(invalid, &[]).unwrap() {
         client.batch_execute(&format!("DROP INDEX {}", row.get::<_, String>(0))).unwrap();
@@ -219,14 +219,14 @@ fn check_storage(client: &mut Client) {
     }
 }
 
-/// The rows of orders as a subscriber would have them.
+/// The rows of orders that a subscriber would have.
 #[derive(Default)]
 struct Decoded {
     rows: BTreeMap<i64, BTreeMap<String, String>>,
 }
 
 impl Decoded {
-    /// What there was before anything was decoded.
+    /// The rows that existed before the first change was decoded.
     fn start(&mut self, client: &mut Client) {
         let query = "SELECT id, total::text, code FROM orders";
         for row in client.query(query, &[]).unwrap() {
@@ -239,7 +239,7 @@ impl Decoded {
     }
 
     fn read(&mut self, client: &mut Client) {
-        // What was committed without waiting for the disk is decoded once it is flushed.
+        // Asynchronous commits are decoded after they are flushed.
         client.batch_execute("CHECKPOINT").unwrap();
         let query = "SELECT data FROM pg_logical_slot_get_changes($1, NULL, NULL, 'include-xids', 'off', 'skip-empty-xacts', 'on') \
                      WHERE data LIKE 'table public.orders:%'";
@@ -248,7 +248,7 @@ impl Decoded {
         }
     }
 
-    /// A line of test_decoding, of which the new row comes last.
+    /// Applies a line of test_decoding, which ends with the new row.
     fn apply(&mut self, line: &str) {
         let (action, rest) = line.trim_start_matches("table public.orders: ").split_once(": ").unwrap();
         let new = rest.rsplit_once("new-tuple: ").map_or(rest, |(_, new)| new);

@@ -1,4 +1,5 @@
-//! A standby tells and changes nothing; promoted, it goes on where the primary stood. And what a long run needs.
+//! A standby can be queried, but changes nothing. Once promoted, it continues where the primary
+//! was. And the memory of a long run.
 
 use pg_test::Server;
 use postgres::Client;
@@ -37,7 +38,7 @@ fn trap_m03_a_standby_changes_nothing_and_goes_on_once_it_is_promoted() {
         .unwrap();
     let left = number(&mut client, "SELECT count(*) FROM orders WHERE id_new IS NULL");
     assert!(left > 0 && left < 5_000, "{left}");
-    // Its commits do not wait for the disk, so neither for the standby.
+    // The backfill's commits do not wait for the disk, and so not for the standby.
     client.batch_execute("CREATE TABLE after_that ()").unwrap();
     wait_until(&mut reader, "SELECT to_regclass('after_that') IS NOT NULL");
     drop(client);
@@ -48,7 +49,7 @@ fn trap_m03_a_standby_changes_nothing_and_goes_on_once_it_is_promoted() {
     assert_eq!(wrong(&mut reader), Vec::<String>::new());
 }
 
-/// The most that a session has ever mapped, in kB.
+/// The most memory that a session has ever mapped, in kB.
 fn peak(client: &mut Client) -> u64 {
     let pid = number(client, "SELECT pg_backend_pid()::bigint");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -76,7 +77,7 @@ fn memory_does_not_grow_with_the_rows() {
              INSERT INTO audit (order_id) SELECT id FROM orders, generate_series(1, 3)",
         )
         .unwrap();
-    // What an INSERT of many rows needs is not what is measured.
+    // The memory that an INSERT of many rows needs must not count.
     let mut client = server.connect(DATABASE).unwrap();
     let (many, after) = run(&mut client);
     assert!(many > 20 * few, "{many} rows, {few} rows");

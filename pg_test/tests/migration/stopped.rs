@@ -1,4 +1,4 @@
-//! A backend and a server are killed at every phase, at a point that is reached for certain.
+//! Kills a backend and a server in every phase, at a point that is certainly reached.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ use crate::{DATABASE, connect_when_up, make_shop, number, phase, run_statements,
 const ADVANCE: &str = "CALL key_migration_advance('orders', through => ";
 const CUT_OVER: &str = "CALL key_migration_cutover('orders')";
 const ROLL_BACK: &str = "CALL key_migration_rollback('orders')";
-/// Keys have been given out before.
+/// Keys have been in use before, so `confirm` is needed.
 const REMOVE: &str = "CALL key_migration_rollback('orders', confirm => 'orders')";
 const FINALIZE: &str = "CALL key_migration_finalize('orders', confirm => 'orders')";
 
-/// Where a session is stopped, and what it runs then.
+/// The points at which a session is stopped, with the statement that it runs.
 const POINTS: [(&str, &str); 22] = [
     ("planned: stored", "SELECT key_migration_create('orders')"),
     ("prepared: locked", "prepared"),
@@ -42,7 +42,7 @@ const POINTS: [(&str, &str); 22] = [
     ("finalize: stored", FINALIZE),
 ];
 
-/// Whom the test kills.
+/// The victim of the kill.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Victim {
     Backend,
@@ -56,7 +56,8 @@ fn call(statement: &str) -> String {
     }
 }
 
-/// Runs a statement in a session that stops at a point, kills it there, and waits until the server is up again.
+/// Runs a statement in a session that stops at a point, kills it there, and waits until the server
+/// is up again.
 fn kill_at(server: &mut Server, victim: Victim, point: &str, statement: &str) {
     std::thread::scope(|scope| {
         let conninfo = server.conninfo(DATABASE);
@@ -72,12 +73,12 @@ fn kill_at(server: &mut Server, victim: Victim, point: &str, statement: &str) {
             if let Some(row) = observer.query_opt(query, &[&point]).unwrap() {
                 break row.get::<_, i32>(0);
             }
-            // The point was not hit.
+            // The point was not reached.
             assert!(!runner.is_finished(), "{statement} did not come to \"{point}\"");
             assert!(Instant::now() < deadline, "{statement} does not come to \"{point}\"");
             std::thread::sleep(Duration::from_millis(5));
         };
-        // Others write meanwhile where they may.
+        // Other sessions write meanwhile if they can.
         let _ = observer.batch_execute(
             "SET lock_timeout = '20ms';
              INSERT INTO orders (total) VALUES (-1);
@@ -93,7 +94,8 @@ fn kill_at(server: &mut Server, victim: Victim, point: &str, statement: &str) {
             }
             Victim::Server => {
                 server.kill9().unwrap();
-                // Backends end when they notice; none may be left when the server is started again.
+                // Backends end when they notice. All must have ended before the server is started
+                // again.
                 drop(observer);
                 let deadline = Instant::now() + Duration::from_secs(60);
                 while kill(Pid::from_raw(pid), None).is_ok() {
@@ -115,7 +117,7 @@ fn kill_at(server: &mut Server, victim: Victim, point: &str, statement: &str) {
         .unwrap();
 }
 
-/// Takes the migration to where a statement can be run.
+/// Advances the migration to the phase in which a statement can run.
 fn take_to(client: &mut Client, statement: &str, back: bool) {
     let through = match statement {
         "prepared" | "backfilled" => return,
@@ -160,7 +162,7 @@ fn whole_path(victim: Victim) {
         kill_at(&mut server, victim, point, &call(statement));
         client = connect_when_up(&server);
         if exists(&mut client) && phase(&mut client) != "planned" && !point.starts_with("prepared") {
-            // Rows without a key are still to be filled; none has a wrong one.
+            // Rows may still be without a key; none has a wrong one.
             let objections = wrong(&mut client);
             let is_filled = !point.starts_with("backfilled");
             assert!(objections.is_empty() || !is_filled, "after {point}: {objections:?}");
@@ -187,7 +189,8 @@ fn trap_m02_the_server_is_killed_at_every_phase() {
     whole_path(Victim::Server);
 }
 
-/// PostgreSQL builds indexes itself; here the build is killed while it waits for another transaction.
+/// PostgreSQL builds indexes itself. Here the build is killed while it waits for another
+/// transaction.
 #[test]
 fn trap_m12_a_build_that_is_killed_leaves_an_index_that_is_built_again() {
     let server = start(&["synchronous_commit = on"]);

@@ -15,14 +15,15 @@ fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() 
     assert_of(&insert(&mut client, 10), (1, 2), &mut seen);
     let copy = Server::start_standby(&origin, "copy").unwrap();
     copy.promote().unwrap();
-    // One server cannot tell; two can.
+    // One server alone cannot detect it; two can.
     assert_eq!(check(&copy, &[]), Vec::<String>::new());
     let found = check(&copy, &[state(&origin)]);
     assert!(found.contains(&"same server twice".to_owned()), "{found:?}");
     assert!(found.contains(&"classes overlap".to_owned()), "{found:?}");
     assert_eq!(code(&set_up(&copy, (2, 2), &[], 0).unwrap_err()), "55000");
 
-    // trap_s46: what the copy says of itself is not taken for what the origin is, although both have the same key.
+    // trap_s46: the copy's row about its node does not replace that of the origin, although both
+    // have the same key.
     let mut copied = copy.connect(DATABASE).unwrap();
     copied.batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").unwrap();
     let slot = "SELECT pg_create_logical_replication_slot('everything', 'pgoutput')";
@@ -45,7 +46,7 @@ fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() 
     assert_eq!(node, 1);
     assert_of(&insert(&mut client, 10), (1, 2), &mut seen);
     assert_of(&insert(&mut origin.connect(DATABASE).unwrap(), 10), (1, 2), &mut seen);
-    // They share a past: what the copy gave as node 1, if anything, is to be looked at.
+    // They share a past, so the ids that the copy may have generated as node 1 have to be examined.
     assert_eq!(check(&copy, &[state(&origin)]), ["restart not above", "same server twice"]);
     client
         .batch_execute("ALTER SUBSCRIPTION everything DISABLE; ALTER SUBSCRIPTION everything SET (slot_name = NONE); DROP SUBSCRIPTION everything")
@@ -70,7 +71,7 @@ fn trap_s13_an_upgraded_server_is_confirmed_and_goes_on() {
     let done = set_up(&new, (2, 3), &[], 0).unwrap();
     assert!(done.values().all(|done| done.starts_with("unchanged")), "{done:?}");
     assert_of(&insert(&mut client, 5), (2, 3), &mut seen);
-    // What the sequences were before is known, too.
+    // The previous definitions of the sequences are known, too.
     let back: i64 = client
         .query_one("SELECT new_increment FROM reset_interleaved_sequences() WHERE sequence = 'item_id_seq'::regclass", &[])
         .unwrap()

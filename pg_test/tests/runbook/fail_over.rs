@@ -1,4 +1,4 @@
-//! Fail-over to an asynchronous standby that has not got everything.
+//! Fail-over to an asynchronous standby that has not received everything.
 
 use std::collections::HashSet;
 
@@ -16,24 +16,25 @@ fn trap_s23_a_promoted_standby_leaves_a_gap_above_what_it_lost() {
     let mut client = primary.connect(DATABASE).unwrap();
     assert_of(&insert(&mut client, 10), (1, 2), &mut seen);
     let mut standby = Server::start_standby(&primary, "standby").unwrap();
-    // It gets no more, as over a line that is down.
+    // It receives nothing more, as if the line were down.
     standby.stop().unwrap();
     assert_of(&insert(&mut client, 200), (1, 2), &mut seen);
     drop(primary);
     standby.launch().unwrap();
     standby.promote().unwrap();
 
-    // It is the node still, and in order for all that it knows.
+    // It is still the node, and as far as it knows, everything is in order.
     assert_eq!(check(&standby, &[]), Vec::<String>::new());
     let done = set_up(&standby, (1, 2), &[], 1_000).unwrap();
     assert!(done["item_id_seq"].starts_with("altered: gap after a promotion"), "{done:?}");
-    // Once for each promotion.
+    // Only once for each promotion.
     let done = set_up(&standby, (1, 2), &[], 1_000).unwrap();
     assert!(done.values().all(|done| done.starts_with("unchanged")), "{done:?}");
     assert_of(&insert(&mut standby.connect(DATABASE).unwrap(), 10), (1, 2), &mut seen);
 }
 
-/// What the others have got of the lost rows tells where to go on, without a guess.
+/// The lost rows that the others have received determine where the sequences continue, without a
+/// guess.
 #[test]
 fn trap_s23_the_states_of_the_others_tell_what_was_lost() {
     let primary = start("primary", &["wal_level = replica"]);
@@ -45,7 +46,7 @@ fn trap_s23_the_states_of_the_others_tell_what_was_lost() {
     let mut seen = HashSet::new();
     let given = insert(&mut primary.connect(DATABASE).unwrap(), 50);
     assert_of(&given, (1, 2), &mut seen);
-    // Replication brings them to the other node, which goes on.
+    // Replication brings them to the other node, which continues.
     let mut client = other.connect(DATABASE).unwrap();
     for (table, key) in &given {
         let insert = format!("INSERT INTO {table} OVERRIDING SYSTEM VALUE VALUES ({key}, 'primary')");

@@ -1,4 +1,4 @@
-//! What docs/guides/runbook.md says, done on real servers.
+//! Runs the steps of docs/guides/runbook.md on real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod copies;

@@ -1,4 +1,4 @@
-//! Servers with a small schema, and what a DBA does on each.
+//! Servers with a small schema, and the actions of a DBA on each.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ pub fn start(name: &str, settings: &[&str]) -> Server {
     server
 }
 
-/// What a node tells the others.
+/// The state that a node reports.
 pub fn state(server: &Server) -> String {
     let mut client = server.connect(DATABASE).unwrap();
     client.query_one("SELECT interleaved_node_state()::text", &[]).unwrap().get(0)
 }
 
-/// Sets a server up, with the states of others. Returns what was done with each sequence.
+/// Sets up a server with the states of others. Returns the action for each sequence.
 pub fn set_up(
     server: &Server,
     (node, nodes): (i32, i32),
@@ -41,14 +41,15 @@ pub fn set_up(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// The findings of the check with the states of others, but those of sequences that were made in the class.
+/// The findings of the check with the states of others, without those about sequences that were
+/// created in the class.
 pub fn check(server: &Server, peers: &[String]) -> Vec<String> {
     let query = "SELECT DISTINCT finding FROM check_interleaved_sequences($1::text[]::jsonb[]) ORDER BY 1";
     let rows = server.connect(DATABASE).unwrap().query(query, &[&peers]).unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Inserts rows into every table; returns their keys, by table.
+/// Inserts rows into every table. Returns their keys, by table.
 pub fn insert(client: &mut Client, rows: usize) -> Vec<(&'static str, i64)> {
     let mut keys = Vec::new();
     for _ in 0..rows {
@@ -60,7 +61,7 @@ pub fn insert(client: &mut Client, rows: usize) -> Vec<(&'static str, i64)> {
     keys
 }
 
-/// Asserts that every key is of a node's class and new.
+/// Asserts that every key is new and in the class of a node.
 pub fn assert_of(
     keys: &[(&'static str, i64)],
     (node, nodes): (i64, i64),

@@ -1,5 +1,5 @@
-//! Three nodes that replicate to each other: filled ones are set up beside their writers, a node is added, one
-//! leaves, and the number of nodes is changed.
+//! Three nodes that replicate to each other: filled nodes are set up while clients write, a node is
+//! added, one leaves, and the number of nodes is changed.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -29,7 +29,7 @@ fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
     }
     method.wait_until_applied(&all, DATABASE).unwrap();
 
-    // Add: node 1 gives up a half of its class, and the newcomer takes it. Node 2 does nothing.
+    // Add: node 1 gives up half of its class, and the new node takes it. Node 2 does nothing.
     clients[0].batch_execute("SELECT split_interleaved_sequences(2)").unwrap();
     set_up(three, (3, 4), &[state(one), state(two)], 0).unwrap();
     for (server, others) in [(one, [two, three]), (two, [one, three]), (three, [one, two])] {
@@ -42,7 +42,8 @@ fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
     }
     method.wait_until_applied(&all, DATABASE).unwrap();
 
-    // Another class needs the states of the others; with them the number of nodes is changed above a common floor.
+    // Another class needs the states of the others. With them, the number of nodes is changed above
+    // a common floor.
     assert_eq!(code(&set_up(one, (1, 3), &[], 0).unwrap_err()), "55000");
     for (server, others, class) in
         [(one, [two, three], (1, 3)), (two, [one, three], (2, 3)), (three, [one, two], (3, 3))]
@@ -56,7 +57,7 @@ fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
         assert_of(&insert(&mut clients[at], 5), class, &mut seen);
     }
 
-    // Leave: once its rows have arrived a node stops writing. Its class stays unused.
+    // Leave: once its rows have arrived, a node stops writing. Its class stays unused.
     method.wait_until_applied(&all, DATABASE).unwrap();
     let equal = |a: &Server, b: &Server| contents(a, DATABASE).unwrap() == contents(b, DATABASE).unwrap();
     assert!(equal(one, two) && equal(one, three));
@@ -72,7 +73,8 @@ fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
     }
 }
 
-/// Two filled nodes in use: states are exchanged, each is set up beside its writers, and the check is the proof.
+/// Two filled nodes in use: states are exchanged, each is set up while clients write, and the check
+/// proves the result.
 #[test]
 fn trap_s43_filled_nodes_are_set_up_beside_their_writers() {
     let servers = ["one", "two"].map(|name| start(name, &[]));
@@ -114,7 +116,7 @@ fn trap_s43_filled_nodes_are_set_up_beside_their_writers() {
         ended.store(true, Ordering::SeqCst);
     });
     for (at, other) in [(0, 1), (1, 0)] {
-        // Tables were filled without replication, so each holds the rows of its own node only.
+        // Tables were filled without replication, so each contains only the rows of its own node.
         assert_eq!(check(&servers[at], &[state(&servers[other])]), Vec::<String>::new());
     }
     let given = drawn.map(|drawn| drawn.into_inner().unwrap());

@@ -1,10 +1,10 @@
-//! What replication does to sequences and to the table of nodes.
+//! The effects of replication on sequences and on the table of nodes.
 
 use pg_test::replication::Method;
 
 use crate::pair::{Pair, insert_item};
 
-/// Applied rows do not advance the sequences of the side that applies them.
+/// Applied rows do not advance the sequences of the subscriber.
 #[test]
 fn trap_s36_a_set_up_starts_above_rows_that_were_applied() {
     let pair = Pair::start();
@@ -22,8 +22,8 @@ fn trap_s36_a_set_up_starts_above_rows_that_were_applied() {
     assert!(pair.is_equal());
 }
 
-/// Native replication replays TRUNCATE ... RESTART IDENTITY on the other side, and with it the restart; pglogical
-/// only the truncation.
+/// Native replication also replays the restart of TRUNCATE ... RESTART IDENTITY on the other side.
+/// pglogical only replays the truncation.
 #[test]
 fn trap_s09_a_replicated_restart_keeps_both_classes() {
     let pair = Pair::start();
@@ -40,7 +40,8 @@ fn trap_s09_a_replicated_restart_keeps_both_classes() {
     pair.assert_converged(&[]);
 }
 
-/// The table of nodes is part of FOR ALL TABLES publications, so each side is sent the other's row, and leaves it out.
+/// Publications FOR ALL TABLES include the table of nodes, so each side receives the other's row,
+/// and skips it.
 #[test]
 fn trap_s46_the_other_nodes_row_does_no_harm() {
     let pair = Pair::start();
@@ -53,7 +54,7 @@ fn trap_s46_the_other_nodes_row_does_no_harm() {
         let rows: i64 =
             client.query_one("SELECT count(*) FROM keyspace_internal.interleaved_node", &[]).unwrap().get(0);
         assert_eq!(rows, 1);
-        // A second set-up as the same node still finds its own row, and nothing to do.
+        // A second set-up as the same node still finds its own row, and changes nothing.
         let query =
             "SELECT count(*) FILTER (WHERE action <> 'unchanged') FROM setup_interleaved_sequences($1, 2)";
         let node = i32::try_from(node).unwrap();
@@ -63,8 +64,8 @@ fn trap_s46_the_other_nodes_row_does_no_harm() {
     pair.assert_converged(&told);
 }
 
-/// pglogical sets a replicated sequence to the provider's position, which is of the provider's class. Native
-/// replication carries no sequences before PostgreSQL 19.
+/// pglogical sets a replicated sequence to the provider's position, which is in the provider's
+/// class. Native replication does not replicate sequences before PostgreSQL 19.
 #[test]
 fn trap_s14_a_sequence_whose_position_is_replicated_is_named() {
     let pair = Pair::start();

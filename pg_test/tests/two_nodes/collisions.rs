@@ -1,4 +1,4 @@
-//! Both nodes write at once: what happens without the set-up, and that nothing happens with it.
+//! Both nodes write at the same time: with collisions without the set-up, and with none after it.
 
 use pg_test::replication::Method;
 
@@ -8,7 +8,8 @@ use crate::pair::{MAKERS, Pair, TABLES};
 #[test]
 fn without_interleaving_the_collision_happens_and_is_found() {
     let pair = Pair::start();
-    // Without a node there is no partitioned_nextval(); the tickets are drawn as the others are.
+    // Without a node there is no partitioned_nextval(), so the tickets use nextval() like the
+    // others.
     pair.execute("ALTER TABLE ticket ALTER id SET DEFAULT nextval('ticket_no')");
     pair.replicate();
     let told = pair.write_at_once(5);
@@ -20,7 +21,8 @@ fn without_interleaving_the_collision_happens_and_is_found() {
     assert!(!pair.is_equal());
     let [mut one, mut two] = pair.clients();
     if applied {
-        // The rows have changed places, and each node has lost what it acknowledged itself.
+        // The rows have changed places, and each node has lost the rows that it acknowledged
+        // itself.
         assert_eq!(told[0].missing(&mut one, "item").unwrap(), 5);
         assert_eq!(told[0].missing(&mut two, "item").unwrap(), 0);
     } else {
@@ -38,13 +40,13 @@ fn two_nodes_that_are_set_up_never_collide() {
     pair.assert_converged(&told);
     for (node, told) in (1..).zip(&told) {
         assert_eq!(told.total(), 50 * i64::try_from(TABLES.len()).unwrap(), "{}", MAKERS[0]);
-        // Every number is of the class of the node that drew it.
+        // Every number is in the class of the node that generated it.
         for table in told.tables() {
             for number in told.keys(table).iter().filter_map(|key| key.parse::<i64>().ok()) {
                 assert_eq!(number % 2, node % 2, "{number} of {table}");
             }
         }
-        // What both held is above neither restart.
+        // The rows that existed before are below both restarts.
         let lowest = told.keys("item").iter().map(|key| key.parse::<i64>().unwrap()).min().unwrap();
         assert_eq!(lowest, 10 + node);
     }

@@ -1,12 +1,12 @@
-//! A node crashes while the other goes on.
+//! A node crashes while the other continues.
 
 use crate::pair::Pair;
 
-/// After a crash a sequence goes on up to 33 steps ahead, which is within its class.
+/// After a crash a sequence continues up to 33 steps further on, which is within its class.
 #[test]
 fn trap_s22_a_node_that_crashed_keeps_its_class_and_catches_up() {
     let mut pair = Pair::start();
-    // What is acknowledged is to survive the crash.
+    // Acknowledged rows must survive the crash.
     for server in &mut pair.servers {
         server.append_settings(&["synchronous_commit = on"]).unwrap();
         server.restart().unwrap();

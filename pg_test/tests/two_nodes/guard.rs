@@ -1,8 +1,8 @@
-//! Guarded tables, and the rows that replication brings to them.
+//! Guarded tables, and the replicated rows that they receive.
 
 use crate::pair::{Pair, insert_item};
 
-/// What is applied passes the guards of the other side, and what they refuse is not replicated.
+/// Applied rows pass the guards of the other side. Rows that a guard refuses are not replicated.
 #[test]
 fn trap_s12_guards_refuse_local_ids_and_let_replicated_rows_pass() {
     let pair = Pair::start();
@@ -17,12 +17,12 @@ fn trap_s12_guards_refuse_local_ids_and_let_replicated_rows_pass() {
     let told = pair.write_at_once(5);
     pair.assert_converged(&told);
     let [mut one, mut two] = pair.clients();
-    // Rows of the other side are changed and removed as ever.
+    // Rows of the other side can still be updated and deleted.
     two.batch_execute("UPDATE item SET item_id = item_id, made_by = 'changed' WHERE item_id = 1").unwrap();
     one.batch_execute("INSERT INTO item (item_id, made_by) VALUES (901, 'gone soon')").unwrap();
     pair.wait_until_applied();
     two.execute("DELETE FROM item WHERE item_id = 901", &[]).unwrap();
-    // An idiom of restores and ORMs, and an application that brings its ids.
+    // An idiom of restores and ORMs, and an application that supplies its own ids.
     two.batch_execute("SELECT setval('item_item_id_seq', 1001)").unwrap();
     for statement in [
         "INSERT INTO item (made_by) VALUES ('after setval')",

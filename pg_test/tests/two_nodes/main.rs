@@ -1,5 +1,5 @@
-//! Two servers that both write, with real replication between them: pglogical before PostgreSQL 16, native from
-//! there on.
+//! Two servers that both write, with real replication between them: by pglogical before PostgreSQL
+//! 16, natively from 16 on.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod classes;

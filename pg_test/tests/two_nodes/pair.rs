@@ -8,7 +8,7 @@ use postgres::Client;
 
 pub const DATABASE: &str = "postgres";
 
-/// Who makes the rows of each server, and what the servers are called.
+/// The `made_by` of each server's rows, which is also the name of the server.
 pub const MAKERS: [&str; 2] = ["node1", "node2"];
 
 const SCHEMA: &str = "
@@ -50,7 +50,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Two servers with the schema, which do not replicate yet.
+    /// Two servers with the schema. They do not replicate yet.
     pub fn start() -> Self {
         let tree = InstallTree::from_environment().unwrap();
         let method = Method::of(&tree).unwrap();
@@ -69,7 +69,7 @@ impl Pair {
         }
     }
 
-    /// Replicates both ways from now on.
+    /// Replicates in both directions from now on.
     pub fn replicate(&self) {
         self.method.connect_all(&self.both(), DATABASE).unwrap();
     }
@@ -82,7 +82,7 @@ impl Pair {
         [0, 1].map(|at| self.servers[at].connect(DATABASE).unwrap())
     }
 
-    /// Makes them node 1 and node 2.
+    /// Sets them up as node 1 and node 2.
     pub fn set_up(&self) {
         for (client, node) in self.clients().iter_mut().zip([1, 2]) {
             client.query("SELECT * FROM setup_interleaved_sequences($1, 2)", &[&node]).unwrap();
@@ -93,7 +93,7 @@ impl Pair {
         self.method.wait_until_applied(&self.both(), DATABASE).unwrap();
     }
 
-    /// What both report, added up.
+    /// The number of conflicts on both.
     pub fn conflicts(&self) -> u64 {
         let of = |server| self.method.conflicts(server, DATABASE).unwrap();
         self.both().iter().map(|server| of(server)).map(|found| found.logged + found.counted).sum()
@@ -103,7 +103,7 @@ impl Pair {
         contents(&self.servers[0], DATABASE).unwrap() == contents(&self.servers[1], DATABASE).unwrap()
     }
 
-    /// How many of the rows either server does not hold.
+    /// The number of acknowledged rows that are missing on a server.
     pub fn missing(&self, told: &[Acknowledged]) -> i64 {
         let mut clients = self.clients();
         clients
@@ -112,20 +112,21 @@ impl Pair {
             .sum()
     }
 
-    /// Asserts that nothing collided, and that both hold everything that was acknowledged.
+    /// Asserts that nothing collided, and that both have every acknowledged row.
     pub fn assert_converged(&self, told: &[Acknowledged]) {
         self.assert_complete(told);
         assert_eq!(self.conflicts(), 0);
     }
 
-    /// Asserts that both hold everything that was acknowledged.
+    /// Asserts that both have every acknowledged row.
     pub fn assert_complete(&self, told: &[Acknowledged]) {
         self.wait_until_applied();
         assert_eq!(self.missing(told), 0);
         assert!(self.is_equal());
     }
 
-    /// Both insert into every table in transactions of which each pair overlaps. Returns what each acknowledged.
+    /// Both insert into every table, in pairs of transactions that overlap. Returns the
+    /// acknowledged rows of each.
     pub fn write_at_once(&self, rounds: usize) -> [Acknowledged; 2] {
         let barrier = Barrier::new(2);
         let write = |node: usize| {
@@ -143,7 +144,7 @@ impl Pair {
                 for insert in &inserts {
                     told.insert(&mut transaction, insert, &[&MAKERS[node]]).unwrap();
                 }
-                // Nobody commits before both have inserted.
+                // Neither commits before both have inserted.
                 barrier.wait();
                 transaction.commit().unwrap();
             }

@@ -1,4 +1,5 @@
-//! PostgreSQL 19 carries positions of sequences from a publication of ALL SEQUENCES to its subscribers.
+//! PostgreSQL 19 replicates positions of sequences from a publication of ALL SEQUENCES to its
+//! subscribers.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use crate::pair::{DATABASE, Pair};
 
 const FIRST_VERSION: u32 = 19;
 
-/// A pair whose second server subscribes to the positions of the first one's sequences, or `None` on earlier versions.
+/// A pair whose second server will subscribe to the sequences of the first, or `None` on earlier
+/// versions.
 fn start(name: &str) -> Option<Pair> {
     let pair = Pair::start();
     if pair.servers[0].tree().major() < FIRST_VERSION {
@@ -43,7 +45,7 @@ fn wait_until(client: &mut Client, condition: &str) {
     }
 }
 
-/// Findings of the check of this name: severity, whether it is of a sequence, detail and hint.
+/// The findings of the check with this name: severity, whether it has a sequence, detail and hint.
 fn found(client: &mut Client, finding: &str) -> Vec<(String, bool, String, String)> {
     let query = "SELECT severity, sequence IS NOT NULL, detail, hint FROM check_interleaved_sequences() \
                  WHERE finding = $1 ORDER BY sequence::text";
@@ -51,7 +53,7 @@ fn found(client: &mut Client, finding: &str) -> Vec<(String, bool, String, Strin
     rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect()
 }
 
-/// What a statement tells besides its result.
+/// The warnings of a statement.
 fn warnings(server: &Server, statement: &str) -> Vec<String> {
     let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut config: postgres::Config = server.conninfo(DATABASE).parse().unwrap();
@@ -80,7 +82,7 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
     subscribe(&pair, "positions", "ALL SEQUENCES");
     let [mut one, mut two] = pair.clients();
     wait_until(&mut two, "SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel");
-    // A set-up says so on either side, in both forms.
+    // A set-up reports it on either side, in both forms.
     let heard = warnings(&pair.servers[0], "SELECT * FROM setup_interleaved_sequences(1, 2)");
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].contains("publication \"positions\" replicates the positions of all sequences"));
@@ -107,7 +109,7 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
         replicated[0].2.contains("Subscription \"carrying\" (publication \"positions\")"),
         "{replicated:?}"
     );
-    // And each learns it from the other's state.
+    // Each side also learns it from the other's state.
     let states: Vec<String> = [&mut one, &mut two]
         .map(|client| client.query_one("SELECT interleaved_node_state()::text", &[]).unwrap().get(0))
         .into();
@@ -119,8 +121,9 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
                      WHERE finding = $2 AND severity = $3 AND peer IS NOT NULL AND sequence IS NULL";
         assert_eq!(client.query_one(query, &[state, &finding, &severity]).unwrap().get::<_, i64>(0), 1);
     }
-    // What PostgreSQL does: START differs, so nothing is written over, and the worker fails again and again. Of a
-    // sequence that was made since, and on which partitioned_nextval() draws, START is the same: that one is written over.
+    // PostgreSQL's behaviour: START differs, so nothing is overwritten, and the worker fails
+    // repeatedly. A sequence that was created since, and that partitioned_nextval() uses, has the
+    // same START on both sides, so its position is overwritten.
     pair.execute(
         "CREATE SEQUENCE parcel_no; CREATE TABLE parcel (id bigint PRIMARY KEY DEFAULT partitioned_nextval('parcel_no'))",
     );
@@ -131,7 +134,7 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
     wait_until(&mut two, "SELECT sync_seq_error_count > 0 FROM pg_stat_subscription_stats");
     wait_until(&mut two, "SELECT last_value = 1000001 FROM parcel_no");
     assert!(number(&mut two, "SELECT last_value FROM item_item_id_seq") < 1_000);
-    // The hints, done.
+    // Following the hints.
     two.batch_execute("DROP SUBSCRIPTION carrying").unwrap();
     one.batch_execute("DROP PUBLICATION positions").unwrap();
     for client in [&mut one, &mut two] {
@@ -158,12 +161,12 @@ fn trap_s51_where_the_publication_is_of_tables_too_they_stay_and_the_sequences_g
     assert_eq!(number(&mut two, SUBSCRIBED), 0);
     assert_eq!(found(&mut one, "positions published"), []);
     assert_eq!(found(&mut two, "position replicated"), []);
-    // Rows come as before.
+    // Rows are still replicated.
     let id = number(&mut one, "INSERT INTO item (made_by) VALUES ('node1') RETURNING item_id::bigint");
     wait_until(&mut two, &format!("SELECT count(*) = 1 FROM item WHERE item_id = {id}"));
 }
 
-/// What the view reads of a sequence's page is what PostgreSQL's own function gives, from 18 on.
+/// The view reads the same position as PostgreSQL's own function, from 18 on.
 #[test]
 fn positions_are_those_of_pg_get_sequence_data() {
     let pair = Pair::start();
@@ -180,7 +183,7 @@ fn positions_are_those_of_pg_get_sequence_data() {
     assert_eq!(row.get::<_, i64>(1), 0);
 }
 
-/// What a subscription has counted tells of keys that have collided (from PostgreSQL 18 on).
+/// The conflict counters of a subscription show colliding keys (from PostgreSQL 18 on).
 #[test]
 fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
     let pair = Pair::start();
@@ -203,7 +206,7 @@ fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
     assert_eq!((told.len(), told[0].0.as_str(), told[0].1), (1, "error", false), "{told:?}");
     assert!(told[0].2.starts_with("Subscription \"from_node1\" has met rows whose keys were in use here "));
     assert!(told[0].2.contains("stats_reset is null"), "{told:?}");
-    // The hint names what ends it once the rows are resolved.
+    // The hint names the command to run once the rows are resolved.
     two.batch_execute("ALTER SUBSCRIPTION from_node1 DISABLE").unwrap();
     wait_until(&mut two, "SELECT count(*) = 0 FROM pg_stat_subscription WHERE pid IS NOT NULL");
     let (_, reset) = told[0].3.split_once("then run ").unwrap();

@@ -1,4 +1,4 @@
-//! Columns of type ulid through replication.
+//! Replication of columns of type ulid.
 
 use pg_test::replication::Method;
 
@@ -8,7 +8,8 @@ const LEAST: &str = "00000000000000000000000000";
 const GREATEST: &str = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ";
 const SOME: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
-/// As text, and on native replication in the binary form as well. pglogical decides for itself.
+/// In text format, and with native replication in binary format, too. pglogical chooses the format
+/// itself.
 #[test]
 fn trap_k11_ulids_are_replicated_in_text_and_binary() {
     let pair = Pair::start();
@@ -33,7 +34,7 @@ fn trap_k11_ulids_are_replicated_in_text_and_binary() {
             format!("({LEAST},,\"{{{SOME},NULL}}\") ({SOME},{LEAST},{{}}) ({GREATEST},{SOME},)"),
             "binary = {binary}"
         );
-        // Rows are found by a key of the type.
+        // Rows are found by a key of this type.
         one.batch_execute(&format!(
             "UPDATE parcel SET sender = '{GREATEST}' WHERE id = '{LEAST}'; DELETE FROM parcel WHERE id <> '{LEAST}'"
         ))
