@@ -1,4 +1,4 @@
-//! What a procedure keeps from one of its transactions to the next.
+//! A value that a procedure keeps from one of its transactions to the next.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -8,17 +8,22 @@ use pgrx::pg_sys;
 /// No subtransaction.
 const NOWHERE: pg_sys::SubTransactionId = 0;
 
-/// Room for it, one for each session and procedure. A plain pointer: what a thread-local value drops when a process ends,
-/// it drops after the process has left shared memory, where the locks are that it would give back.
+/// The place of the value, one for each session and procedure. It is a plain pointer: a
+/// thread-local value would be dropped after the process has detached from shared memory, and could
+/// no longer release its locks there.
 ///
-/// What is kept goes with the procedure, however that ends: when a transaction is rolled back, or the savepoint in which it
-/// was kept, since a procedure does not go on after that; at the end of a transaction in which nothing was kept anew, since a procedure comes to its next
-/// step at once; and when the session ends.
+/// The value is dropped when the procedure ends:
+///
+/// - when the transaction or the savepoint in which the value was kept is rolled back, since a
+///   procedure does not continue after that,
+/// - at the end of a transaction in which `keep` was not called, since a procedure starts its next
+///   step at once,
+/// - when the session ends.
 pub(crate) struct AcrossTransactions<T: 'static> {
     kept: Cell<*mut T>,
-    /// Whether it was kept by the transaction that runs.
+    /// Whether the current transaction has kept it.
     is_fresh: Cell<bool>,
-    /// In which subtransaction, or the innermost open one around that.
+    /// The subtransaction that has kept it, or its innermost open parent.
     kept_in: Cell<pg_sys::SubTransactionId>,
     is_registered: Cell<bool>,
 }
@@ -33,19 +38,20 @@ impl<T: 'static> AcrossTransactions<T> {
         }
     }
 
-    /// Takes it out; an error of whoever has taken it drops it.
+    /// Takes the value out. If the caller then fails, the value is dropped.
     pub(crate) fn take(&self) -> Option<Box<T>> {
         let kept = self.kept.replace(std::ptr::null_mut());
-        // SAFETY: not null, so it is from `keep`, and taken only once.
+        // SAFETY: not null, so `keep` stored it, and it is taken only once.
         (!kept.is_null()).then(|| unsafe { Box::from_raw(kept) })
     }
 
-    /// Keeps it for the next transaction.
+    /// Keeps a value for the next transaction.
     pub(crate) fn keep(&'static self, what: Box<T>) {
         if !self.is_registered.replace(true) {
             let place = std::ptr::from_ref(self).cast_mut().cast::<c_void>();
-            // SAFETY: the callbacks are never taken back, and neither they nor their argument ever go. PostgreSQL gives back
-            // a session's locks when it rolls back, and outside of a transaction it has nothing to roll back as it ends.
+            // SAFETY: the callbacks are never unregistered, and they and their argument are never
+            // freed. PostgreSQL releases the locks of a session on rollback; a session that ends
+            // outside a transaction has nothing to roll back.
             unsafe {
                 pg_sys::RegisterXactCallback(Some(at_end_of_transaction::<T>), place);
                 pg_sys::RegisterSubXactCallback(Some(at_end_of_subtransaction::<T>), place);
@@ -55,15 +61,16 @@ impl<T: 'static> AcrossTransactions<T> {
         drop(self.take());
         self.kept.set(Box::into_raw(what));
         self.is_fresh.set(true);
-        // SAFETY: a number of this backend.
+        // SAFETY: reads an id of this backend.
         self.kept_in.set(unsafe { pg_sys::GetCurrentSubTransactionId() });
     }
 }
 
-// SAFETY: a backend has one thread.
+// SAFETY: a backend runs in one thread.
 unsafe impl<T: 'static> Sync for AcrossTransactions<T> {}
 
-/// Called at each end of a transaction. Dropping gives back a lock and memory, which raises no error.
+/// Called at the end of each transaction. Dropping the value releases a lock and memory, which
+/// raises no error.
 unsafe extern "C-unwind" fn at_end_of_transaction<T: 'static>(
     event: pg_sys::XactEvent::Type,
     place: *mut c_void,
@@ -81,8 +88,9 @@ unsafe extern "C-unwind" fn at_end_of_transaction<T: 'static>(
     }
 }
 
-/// Called at each end of a subtransaction, which a savepoint begins. What an earlier transaction has kept was kept outside
-/// of all that are there now: the first subtransaction is the transaction itself, of which this is not called.
+/// Called at the end of each subtransaction, such as a savepoint. A value from an earlier
+/// transaction belongs to no current subtransaction: the first one is the transaction itself, for
+/// which this function is not called.
 unsafe extern "C-unwind" fn at_end_of_subtransaction<T: 'static>(
     event: pg_sys::SubXactEvent::Type,
     own: pg_sys::SubTransactionId,
@@ -104,7 +112,7 @@ unsafe extern "C-unwind" fn at_end_of_subtransaction<T: 'static>(
     }
 }
 
-/// Called as the process ends, while it still has its locks.
+/// Called when the process ends, while it still has its locks.
 unsafe extern "C-unwind" fn at_end_of_session<T: 'static>(_code: c_int, place: pg_sys::Datum) {
     // SAFETY: registered with the address of a static.
     if let Some(place) = unsafe { place.cast_mut_ptr::<AcrossTransactions<T>>().as_ref() } {

@@ -1,4 +1,4 @@
-//! What several subjects need of the server: our tables, settings, transactions, locks, waiting, memory, names.
+//! Shared access to the server: our tables, settings, transactions, locks, waiting, memory, names.
 
 pub(crate) mod across_transactions;
 pub(crate) mod as_owner;

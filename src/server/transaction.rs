@@ -1,11 +1,12 @@
-//! What a transaction must be like for a call of ours.
+//! Checks of the current transaction.
 
 use std::ffi::CStr;
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
+/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot
+/// write.
 ///
 /// # Errors
 /// 25000 above READ COMMITTED; 25006 in a read-only transaction and on a standby.
@@ -27,13 +28,13 @@ pub(crate) fn check_transaction(name: &'static CStr) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a call of a procedure from where no transaction can end, before PostgreSQL would without a word on what to
-/// do. `ends` says when it ends one.
+/// Refuses to run a procedure if the context does not allow it to end a transaction. PostgreSQL
+/// would refuse that, too, but without a hint. `ends` says when the procedure ends one.
 ///
 /// # Errors
 /// 25001 within a transaction block (trap M3).
 pub(crate) fn check_own_statement(procedure: &str, ends: &str) -> Result<(), Error> {
-    // SAFETY: reads the state of this backend's transaction.
+    // SAFETY: reads the transaction state of this backend.
     if unsafe { pg_sys::IsTransactionBlock() } {
         let message = format!("{procedure}() cannot run inside a transaction block");
         return Err(Error::new(SqlState::ActiveSqlTransaction, message)
