@@ -1,4 +1,5 @@
-//! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
+//! The set-up in batches: `setup_interleaved_sequences_in_batches` sets up one sequence per
+//! transaction.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -30,36 +31,37 @@ use crate::server::transaction::{check_own_statement, check_transaction};
 use crate::server::waiting::{backoff, is_in_use, pause};
 use crate::server::work_lock::SessionLock;
 
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// A set-up under way, kept from one transaction to the next.
+/// A running set-up, kept from one transaction to the next.
 struct Progress {
     change: Change,
     feeds: Vec<Feed>,
     /// The query for one sequence and its columns.
     query: Rc<OwnedPreparedStatement>,
     retries: u32,
-    /// What is still to be done, in the order of the OIDs.
+    /// The remaining sequences, in the order of their OIDs.
     queue: VecDeque<(pg_sys::Oid, String)>,
     total: usize,
     altered: usize,
     unchanged: usize,
     failed: usize,
-    /// How often the first of the queue was in use.
+    /// How often the first sequence of the queue was found in use.
     tries: u32,
     told_at: Instant,
-    /// Given back when the set-up ends, by an error, too.
+    /// Released when the set-up ends, also by an error.
     _lock: SessionLock,
 }
 
-/// The set-up under way.
+/// The running set-up.
 static PROGRESS: AcrossTransactions<Progress> = AcrossTransactions::new();
 
-/// Begins a set-up in batches: plans every sequence, and stores the node. What cannot be set up is a warning.
+/// Begins a set-up in batches: plans every sequence and stores the node. A sequence that cannot be
+/// set up causes a warning.
 ///
 /// # Errors
-/// As for `setup_interleaved_sequences`, and 42501 for who may not keep the progress.
+/// As for `setup_interleaved_sequences`, and 42501 if the caller may not record the progress.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn setup_interleaved_sequences_begin(
@@ -91,7 +93,8 @@ fn setup_interleaved_sequences_begin(
     }
 }
 
-/// Refuses a call from where no transaction can end, before PostgreSQL would without a word on what to do.
+/// Refuses to run if the context does not allow the procedure to end a transaction. PostgreSQL
+/// would refuse that, too, but without a hint.
 ///
 /// # Errors
 /// 25001 within a transaction block.
@@ -103,10 +106,11 @@ fn setup_interleaved_sequences_check() {
     ));
 }
 
-/// Sets up the next sequence, in this transaction. Whether there are more.
+/// Sets up the next sequence in this transaction. Returns whether to call it again.
 ///
 /// # Errors
-/// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up is a warning.
+/// 55000 outside `setup_interleaved_sequences_in_batches`. A sequence that cannot be set up causes
+/// a warning.
 #[pg_extern(sql = false)]
 fn setup_interleaved_sequences_step(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     let Some(mut progress) = PROGRESS.take() else {
@@ -182,13 +186,14 @@ fn begin(arguments: Arguments, retries: u32, extension: Extension) -> Result<Pro
         ddl_replication::check()?;
     }
     feeds::keep(extension, &progress.feeds)?;
-    // The query for one sequence does not look them up.
+    // The query for one sequence does not look up stored feeds.
     for feed in feeds::stored(extension)? {
         if !progress.feeds.contains(&feed) {
             progress.feeds.push(feed);
         }
     }
-    // Before any sequence, so that a default of partitioned_nextval keeps to the class from now on.
+    // The node is stored before any sequence is altered, so that defaults with partitioned_nextval
+    // keep to the class from now on.
     if !identity::is_stored(extension)? {
         identity::check_may_store()?;
         identity::store(extension, request.target.class)?;
@@ -200,10 +205,10 @@ fn begin(arguments: Arguments, retries: u32, extension: Extension) -> Result<Pro
 }
 
 impl Progress {
-    /// One sequence, or the end. Whether there are more.
+    /// Sets up one sequence, or finishes. Returns whether to call it again.
     fn step(&mut self) -> Result<bool, Failure> {
         if self.tries > 0 {
-            // No lock is held while it waits.
+            // No lock is held during the pause.
             pause(backoff(self.tries));
         }
         let Some((oid, name)) = self.queue.front().cloned() else {
@@ -272,7 +277,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Writes how far it has come, for others to see once the transaction is committed.
+    /// Records the progress, which other sessions see once the transaction is committed.
     fn write_row(&self, first: bool) -> SpiResult<()> {
         let statement = if first {
             "INSERT INTO {} AS s (system_identifier, database, node, nodes, pid, sequences, altered, failed, \
