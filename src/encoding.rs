@@ -1,4 +1,4 @@
-//! Text between Rust, which holds it in UTF-8, and a database in any encoding.
+//! Converts text between Rust's UTF-8 and the encoding of the database.
 
 use std::ffi::{CStr, CString};
 
@@ -15,41 +15,42 @@ fn is_utf8() -> bool {
     unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 }
 }
 
-/// Text of ours in the encoding of the database; a character that it does not have is PostgreSQL's error 22P05.
+/// Converts our text to the encoding of the database. PostgreSQL raises 22P05 for a character that
+/// the encoding lacks.
 pub(crate) fn to_server(text: &str) -> CString {
     let plain = CString::new(text).unwrap_or_default();
     if is_utf8() || text.is_ascii() {
         return plain;
     }
     let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
-    // SAFETY: the source is valid for its length and ends in a zero byte; the result is the source itself or a
-    // new string that ends in one.
+    // SAFETY: the source is valid for its length and ends in a zero byte. The result is the source
+    // itself or a new string that ends in a zero byte.
     unsafe {
         let converted = pg_sys::pg_any_to_server(plain.as_ptr(), length, pg_sys::pg_enc::PG_UTF8 as i32);
         CStr::from_ptr(converted).to_owned()
     }
 }
 
-/// Text of the server, a name for one, as Rust holds it.
+/// Converts text of the server, such as a name, to UTF-8.
 pub(crate) fn from_server(text: &CStr) -> String {
     let bytes = text.to_bytes();
-    // A database in SQL_ASCII says nothing of what its bytes mean.
+    // The bytes of a SQL_ASCII database have no known encoding.
     // SAFETY: reads this backend's encoding.
     let is_any = unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_SQL_ASCII as i32 };
     if is_any || is_utf8() || bytes.is_ascii() {
         return text.to_string_lossy().into_owned();
     }
     let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-    // SAFETY: the source is valid for its length and ends in a zero byte; the result is the source itself or a
-    // new string that ends in one.
+    // SAFETY: the source is valid for its length and ends in a zero byte. The result is the source
+    // itself or a new string that ends in a zero byte.
     unsafe {
         let converted = pg_sys::pg_server_to_any(text.as_ptr(), length, pg_sys::pg_enc::PG_UTF8 as i32);
         CStr::from_ptr(converted).to_string_lossy().into_owned()
     }
 }
 
-/// Text for a message, which goes out without a conversion: beside UTF8, what is not ASCII is written as in
-/// PostgreSQL's strings, `\u00E9`.
+/// Text for a message, which is sent without conversion. Unless the database uses UTF8, non-ASCII
+/// characters are written as in PostgreSQL's strings: `\u00E9`.
 pub(crate) fn for_message(text: String) -> String {
     if text.is_ascii() || is_utf8() {
         return text;
@@ -63,12 +64,12 @@ pub(crate) fn for_message(text: String) -> String {
         .collect()
 }
 
-/// What `convert_to(..., 'UTF8')` gave.
+/// The text whose UTF-8 bytes `convert_to(..., 'UTF8')` returned.
 pub(crate) fn from_utf8(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Text of ours as a result.
+/// Our text as a result of type `text`.
 pub(crate) struct ServerText(pub(crate) String);
 
 impl IntoDatum for ServerText {
@@ -104,7 +105,7 @@ unsafe impl BoxRet for ServerText {
     }
 }
 
-/// A JSON document of ours as a result of type `jsonb`.
+/// Our JSON document as a result of type `jsonb`.
 pub(crate) struct ServerJson(pub(crate) String);
 
 impl IntoDatum for ServerJson {
@@ -139,13 +140,13 @@ unsafe impl BoxRet for ServerJson {
     }
 }
 
-/// A name of ours as a result.
+/// Our name as a result of type `name`.
 pub(crate) struct ServerName(pub(crate) String);
 
 impl IntoDatum for ServerName {
     fn into_datum(self) -> Option<pg_sys::Datum> {
         let name = to_server(&self.0);
-        // SAFETY: the memory has the size of a name, which is filled up with zeros.
+        // SAFETY: the memory has the size of a name and is zeroed.
         unsafe {
             let datum = pg_sys::palloc0(size_of::<pg_sys::NameData>()).cast::<pg_sys::NameData>();
             pg_sys::namestrcpy(datum, name.as_ptr());

@@ -1,4 +1,4 @@
-//! Errors of the pure crate as PostgreSQL reports them.
+//! Reports errors of the pure crate as PostgreSQL errors.
 
 use std::convert::Infallible;
 
@@ -8,10 +8,10 @@ use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 
 use crate::encoding::for_message;
 
-/// The value, or an error to the caller in SQL.
+/// Returns the value, or raises the error in SQL.
 ///
-/// Errors are raised where SQL's function ends, not returned to pgrx: a report is far larger than a key
-/// or a number, and moving it about costs more than making those.
+/// Errors are raised at the end of the SQL function, not returned to pgrx: a report is far larger
+/// than a key or a number, and moving it costs more than generating those.
 #[inline]
 pub(crate) fn or_raise<T>(result: Result<T, Error>) -> T {
     match result {
@@ -27,7 +27,7 @@ pub(crate) fn raise(report: ErrorReport) -> ! {
     match Err::<Infallible, _>(report).unwrap_or_report() {}
 }
 
-/// A SQLSTATE as PostgreSQL has it.
+/// PostgreSQL's code for a SQLSTATE.
 pub(crate) fn code(sqlstate: SqlState) -> PgSqlErrorCode {
     match sqlstate {
         SqlState::NullValueNotAllowed => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,

@@ -1,4 +1,4 @@
-//! Points at which a test can make a session stand still, to kill it there.
+//! Points at which a test can halt a session in order to kill it there.
 
 use std::ffi::CString;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use crate::server::waiting::pause;
 
 static STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
-/// Defines the setting; called once, when the library is loaded. Superusers alone can set it, who can stop any session.
+/// Defines the setting; called once, when the library is loaded. Only superusers can set it, and
+/// they can stop any session anyway.
 pub(crate) fn register_setting() {
     GucRegistry::define_string_guc(
         c"pg_keyspace.stop_at",
@@ -21,7 +22,7 @@ pub(crate) fn register_setting() {
     );
 }
 
-/// Stands still here until the session is ended, where the setting says so.
+/// If the setting names this point, halts here until the session is terminated.
 #[inline]
 pub(crate) fn point(name: impl FnOnce() -> String) {
     if let Some(wanted) = STOP_AT.get() {

@@ -1,13 +1,13 @@
-//! Functions that the function manager calls by their symbols, without a wrapper of pgrx.
+//! Functions that the function manager calls by symbol, without a pgrx wrapper.
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-/// Tells the function manager how to call functions of these symbols.
+/// Exports the call convention of these symbols to the function manager.
 macro_rules! version_1 {
     ($($symbol:ident),+) => {$(
         const _: () = {
-            /// Tells the function manager how to call it.
+            /// Returns the call convention of the symbol.
             #[unsafe(export_name = concat!("pg_finfo_", stringify!($symbol)))]
             extern "C" fn version() -> &'static pgrx::pg_sys::Pg_finfo_record {
                 &$crate::fmgr::VERSION_1
@@ -19,10 +19,10 @@ pub(crate) use version_1;
 
 pub(crate) const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
 
-/// What a trigger is called with; `None` for a call that is none of a trigger.
+/// The trigger data of a call; `None` if it is not a trigger call.
 ///
 /// # Safety
-/// To be called with what the function manager has passed.
+/// `fcinfo` must come from the function manager.
 #[inline]
 pub(crate) unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> Option<*mut pg_sys::TriggerData> {
     // SAFETY: a valid call has a context that is null or a node.
@@ -33,7 +33,7 @@ pub(crate) unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> Option<*m
     }
 }
 
-/// The error for a call that is none of a trigger.
+/// The error for a call that is not a trigger call.
 pub(crate) fn no_trigger() -> Error {
     Error::new(SqlState::FeatureNotSupported, "trigger functions can only be called as triggers")
 }

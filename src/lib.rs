@@ -32,7 +32,7 @@ pub extern "C-unwind" fn _PG_init() {
     keys::request_shared_memory();
 }
 
-/// What `cargo pgrx test` asks of every extension.
+/// Required of every extension by `cargo pgrx test`.
 #[cfg(test)]
 pub mod pg_test {
     /// Called before the server starts.

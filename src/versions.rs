@@ -8,13 +8,12 @@ use crate::error::{raise, report};
 
 pgrx::extension_sql_file!("../sql/versions.sql", name = "versions", finalize);
 
-/// The version of the library.
 const LIBRARY: &str = env!("CARGO_PKG_VERSION");
 
 /// Called by the last line of each install and upgrade script.
 ///
 /// # Errors
-/// 55000 where the library is older than the script.
+/// 55000 if the library is older than the script.
 #[pg_extern(sql = false)]
 fn check_library_version() {
     let objects = objects().unwrap_or_report();
@@ -25,12 +24,12 @@ fn check_library_version() {
     }
 }
 
-/// Where library and objects differ: detail and hint.
+/// Detail and hint, if library and objects have different versions.
 pub(crate) fn difference() -> SpiResult<Option<(String, &'static str)>> {
     Ok(objects()?.and_then(|objects| keyspace::versions::difference(LIBRARY, &objects)))
 }
 
-/// The version of the objects; `None` while the extension is not there.
+/// The version of the objects; `None` if the extension is not installed.
 fn objects() -> SpiResult<Option<String>> {
     let query = "SELECT e.extversion FROM pg_catalog.pg_extension e \
                  WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace'::pg_catalog.name";

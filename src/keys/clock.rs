@@ -1,13 +1,13 @@
-//! The clock that leads a key.
+//! The clock from which keys take their time.
 
 use keyspace::keys::{Reading, Tick, clock_out_of_range};
 use pgrx::pg_guard;
 
 use crate::error::{raise, report};
 
-/// Seconds and nanoseconds since 1970 of the precise real-time clock, before the second `end`. 1970, should the clock
-/// not be readable or stand before: a generator then goes on from its last key. Later it raises an error, without a
-/// guard, see `call.rs`.
+/// Seconds and nanoseconds since 1970 of the precise real-time clock. If the clock cannot be read
+/// or is before 1970, returns 0, and the generator continues from its last key. From the second
+/// `end` on, raises an error, without a guard (see `call.rs`).
 #[inline]
 fn read(end: u64) -> (u64, u32) {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -31,14 +31,14 @@ extern "C-unwind" fn refuse(seconds: u64, end: u64) {
     raise(report(clock_out_of_range(seconds, end)));
 }
 
-/// The clock's tick.
+/// The current tick.
 #[inline]
 pub(super) fn now() -> Tick {
     let (seconds, nanos) = read(Tick::CLOCK_END);
     Tick::from_unix_time(seconds, nanos)
 }
 
-/// The clock's nanosecond.
+/// The current nanosecond.
 #[inline]
 pub(super) fn nanosecond() -> Reading {
     let (seconds, nanos) = read(Reading::CLOCK_END);

@@ -1,11 +1,13 @@
-//! Random bits of one server process: ChaCha12 with a key from the operating system, taken from a buffer.
+//! Random bits for one server process: a buffer filled by ChaCha12 with a key from the operating
+//! system.
 //!
-//! A library in `shared_preload_libraries` is loaded before the server forks. So nothing is drawn from the
-//! operating system until a process asks for bits, and [`super::generate`] makes a new [`Entropy`] when the
-//! process is another one: no two processes ever share a stream.
+//! A library in `shared_preload_libraries` is loaded before the server forks. Therefore no key is
+//! read from the operating system until a process asks for bits, and [`super::generate`] makes a
+//! new [`Entropy`] if the process has changed: no two processes share a stream.
 //!
-//! Every word is wiped from the buffer as it is handed out, and every refill replaces the key by bits of its
-//! own stream first, so what a process has handed out cannot be reconstructed from its memory later.
+//! Each word is wiped from the buffer when it is handed out, and each refill first replaces the key
+//! by bits of its own stream. Bits that were handed out cannot be reconstructed later from the
+//! memory of the process.
 
 use std::convert::Infallible;
 
@@ -14,9 +16,10 @@ use pgrx::prelude::*;
 use rand::rngs::{ChaCha12Rng, SysRng};
 use rand::{Rng, SeedableRng, TryRng};
 
-/// Words in the buffer: with the 32 bytes of the next key, 1 KiB, which the cipher fills in whole blocks.
+/// Words in the buffer. With the 32 bytes of the next key they make 1 KiB, a whole number of cipher
+/// blocks.
 const BUFFER_WORDS: usize = 124;
-/// Fresh bits come from the operating system after this many refills, 1 MiB.
+/// After this many refills (1 MiB), a new key comes from the operating system.
 const REFILLS_PER_SEED: u32 = 1_024;
 
 /// A cryptographically secure stream of random bits.
@@ -25,12 +28,12 @@ pub(super) struct Entropy {
     buffer: [u64; BUFFER_WORDS],
     /// The first word that has not been handed out.
     next: usize,
-    /// Refills until the operating system is asked again; 0 when it never was.
+    /// Refills until the next key comes from the operating system; 0 if there is none yet.
     refills_left: u32,
 }
 
 impl Entropy {
-    /// A stream that asks the operating system for a key when it is first used.
+    /// A stream that asks the operating system for a key on first use.
     pub(super) const fn new() -> Self {
         Self { key: [0; 32], buffer: [0; BUFFER_WORDS], next: BUFFER_WORDS, refills_left: 0 }
     }
@@ -64,8 +67,8 @@ impl Entropy {
     }
 }
 
-/// Refills the buffer and takes the first word. Guarded, since keys are made without a guard around them: the
-/// operating system may have no random bits for us.
+/// Refills the buffer and takes the first word. Needs a guard, since keys are generated without one
+/// and the operating system may fail to return random bits.
 #[cold]
 #[inline(never)]
 #[pg_guard]

@@ -8,9 +8,9 @@ use super::entropy::Entropy;
 use super::per_backend::PerBackend;
 use super::timestamp::Shift;
 
-/// What a process needs to make random keys.
+/// The state from which a process generates random keys.
 struct State {
-    /// The process this state belongs to; 0 before any.
+    /// The process that owns this state; 0 if none does yet.
     pid: i32,
     entropy: Entropy,
     uuidv7: Generator<UuidV7Layout>,
@@ -32,12 +32,12 @@ impl State {
 
 static STATE: PerBackend<State> = PerBackend::new(State::new(0));
 
-/// Lends this process's state, made anew if it was inherited from the process that forked this one.
+/// Lends this process's state, and resets it if it was inherited from a parent process.
 #[inline]
 fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     // SAFETY: a plain read of a variable that PostgreSQL sets when the process starts.
     let pid = unsafe { pg_sys::MyProcPid };
-    // SAFETY: the callers in this module run no SQL and do not come back here.
+    // SAFETY: the callers in this module run no SQL and do not call this function recursively.
     unsafe {
         STATE.with(|state| {
             if state.pid != pid {
@@ -68,18 +68,18 @@ pub(super) fn ulid() -> ulid::Ulid {
     with_state(|state| state.ulid.next(now, &mut state.entropy))
 }
 
-/// The next key of a shift, with the shifted clock at `now`.
+/// The next key with a shifted timestamp; `now` is the shifted clock.
 pub(super) fn uuidv7_shifted(shift: Shift, now: Tick) -> uuid::Uuid {
     with_state(|state| state.shifted.next(shift, now, &mut state.entropy))
 }
 
-/// A key of an instant with a random tail.
+/// A key with the given instant and a random tail.
 #[inline]
 pub(super) fn random_at<L: Layout>(instant: Instant) -> L::Key {
     with_state(|state| L::pack(Tick::from_instant(instant), L::random_tail(&mut state.entropy)))
 }
 
-/// The key of a nanosecond that no other session of this server has.
+/// A key for a nanosecond that belongs to no other session of this server.
 #[inline]
 pub(super) fn server_wide<L: Layout>(nanosecond: Reading) -> L::Key {
     with_state(|state| nanosecond.key::<L>(&mut state.entropy))

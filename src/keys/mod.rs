@@ -1,4 +1,4 @@
-//! Time-ordered keys in SQL: `uuidv7()` and its relatives, and the type `ulid`.
+//! Time-ordered keys in SQL: `uuidv7()` and related functions, and the type `ulid`.
 //!
 //! | module | subject |
 //! | --- | --- |
@@ -9,7 +9,7 @@
 //! | [`shared_word`] | what all sessions of a server share |
 //! | [`call`], [`no_error_guard`] | functions that are called as those of C are, and what they do |
 //! | [`timestamp`], [`salt`], [`raw_text`] | arguments: instants, salts, text in any encoding |
-//! | [`uuid_result`] | results of guarded functions at little cost |
+//! | [`uuid_result`] | cheap results of guarded functions |
 //! | [`sql`] | the SQL files and their order |
 
 mod call;
@@ -37,7 +37,7 @@ pub(crate) use salt::tag_key;
 pub(crate) use ulid_type::Ulid;
 pub(crate) use uuid_result::UuidResult;
 
-/// Asks for what the keys share between sessions; called once, when the library is loaded.
+/// Requests the memory that sessions share for keys; called once, when the library is loaded.
 pub(crate) fn request_shared_memory() {
     shared_word::request();
 }

@@ -1,6 +1,6 @@
-//! What the functions without a guard do, for both types of key.
+//! Bodies of the functions without a guard, for both types of key.
 //!
-//! All of them are to be called by functions of [`super::call::as_in_c!`] only, and rest on what is said there.
+//! Only functions of [`super::call::as_in_c!`] may call them, and the rules stated there apply.
 
 use keyspace::keys::{Instant, Layout, TagKey, Tick, derived};
 use pgrx::{pg_guard, pg_sys};
@@ -10,30 +10,30 @@ use super::salt::tag_key_of_datum;
 use super::{generate, shared_word};
 use crate::error::or_raise;
 
-/// A key as the result.
+/// Returns a key.
 ///
 /// # Safety
-/// See the head of this file.
+/// See the top of this file.
 #[inline]
 pub(super) unsafe fn result<L: Layout>(key: L::Key) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     unsafe { bytes(L::to_bytes(key)) }
 }
 
-/// A key that is greater than every one that any session of this server has made in this way.
+/// Generates a key greater than all keys that any session of this server has generated in this way.
 ///
 /// # Safety
-/// See the head of this file.
+/// See the top of this file.
 #[inline]
 pub(super) unsafe fn monotonic<L: Layout>() -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     unsafe { result::<L>(generate::server_wide::<L>(shared_word::nanosecond())) }
 }
 
-/// A random key of the instant that is the first argument.
+/// A random key of the instant in the first argument.
 ///
 /// # Safety
-/// See the head of this file; the argument is a `timestamptz`.
+/// See the top of this file. The argument must be a `timestamptz`.
 #[inline]
 pub(super) unsafe fn random<L: Layout>(call: Call) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
@@ -45,7 +45,7 @@ pub(super) unsafe fn random<L: Layout>(call: Call) -> pg_sys::Datum {
     }
 }
 
-/// The least key of the instant that is the first argument.
+/// The least key of the instant in the first argument.
 ///
 /// # Safety
 /// As above.
@@ -63,7 +63,7 @@ pub(super) unsafe fn boundary<L: Layout>(call: Call) -> pg_sys::Datum {
 /// The key derived from an instant and an id.
 ///
 /// # Safety
-/// See the head of this file; the first arguments are a `timestamptz` and a `bigint`.
+/// See the top of this file. The first two arguments must be a `timestamptz` and a `bigint`.
 #[inline]
 pub(super) unsafe fn derived<L: Layout>(call: Call, key: &TagKey) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
@@ -81,28 +81,28 @@ pub(super) unsafe fn derived<L: Layout>(call: Call, key: &TagKey) -> pg_sys::Dat
 /// The same with a salt.
 ///
 /// # Safety
-/// As above; the third argument is a `text`.
+/// As above. The third argument must be a `text`.
 #[inline]
 pub(super) unsafe fn salted<L: Layout>(call: Call) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     unsafe { derived::<L>(call, &tag_key_of_datum(call.datum(2))) }
 }
 
-/// The instant of a key, to the microsecond; NULL for a key of another kind.
+/// The instant of a key, to the microsecond; NULL if the key is of another kind.
 ///
 /// # Safety
-/// See the head of this file; the argument is of the type of `L`.
+/// See the top of this file. The argument must have the type of `L`.
 #[inline]
 pub(super) unsafe fn instant<L: Layout>(call: Call) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     match L::unpack(L::from_bytes(unsafe { call.key(0) })) {
-        // Every instant of a key lies within the range of timestamptz.
+        // The instant of a key is always within the range of timestamptz.
         Some((tick, _)) => pg_sys::Datum::from(tick.instant().postgres_micros()),
         None => call.null(),
     }
 }
 
-/// Raises the error of an instant that no key holds.
+/// Raises the error for an instant that no key can hold.
 #[cold]
 #[inline(never)]
 #[pg_guard]
@@ -111,14 +111,15 @@ extern "C-unwind" fn refuse_instant(postgres_micros: i64) -> pg_sys::Datum {
     pg_sys::Datum::null()
 }
 
-/// Raises the error of an id that no derived key holds.
+/// Raises the error for an id that no derived key can hold.
 ///
 /// # Safety
-/// See the head of this file; the second argument is a `bigint`.
+/// See the top of this file. The second argument must be a `bigint`.
 #[cold]
 #[inline(never)]
 unsafe fn refuse_id<L: Layout>(call: Call) -> pg_sys::Datum {
-    // SAFETY: as in what #[pg_guard] makes, which takes no generic function; nothing is to be dropped here.
+    // SAFETY: the same as `#[pg_guard]` would generate; it does not accept generic functions.
+    // Nothing here has to be dropped.
     unsafe {
         pgrx::pgrx_extern_c_guard(|| {
             or_raise(derived::encode::<L>(Instant::MIN, call.int8(1), &TagKey::UNSALTED));

@@ -2,10 +2,11 @@
 
 use std::cell::UnsafeCell;
 
-/// A value of which every server process has its own. Unlike a thread-local it costs no look-up on access.
+/// A value that each server process has of its own. Unlike a thread-local, it needs no look-up on
+/// access.
 pub(super) struct PerBackend<T>(UnsafeCell<T>);
 
-// SAFETY: a PostgreSQL server process runs extension code in its one main thread only.
+// SAFETY: a PostgreSQL server process runs extension code only in its main thread.
 unsafe impl<T> Sync for PerBackend<T> {}
 
 impl<T> PerBackend<T> {
@@ -13,13 +14,14 @@ impl<T> PerBackend<T> {
         Self(UnsafeCell::new(value))
     }
 
-    /// Lends the value to `f`, which must not come back here for the same value.
+    /// Lends the value to `f`.
     ///
     /// # Safety
-    /// `f` calls neither SQL nor anything else that could run another function on this value.
+    /// `f` must call neither SQL nor anything else that could use this value.
     #[inline]
     pub(super) unsafe fn with<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: there is one thread, and by the caller's promise no other borrow while `f` runs.
+        // SAFETY: there is one thread, and the caller guarantees that there is no other borrow
+        // while `f` runs.
         f(unsafe { &mut *self.0.get() })
     }
 }

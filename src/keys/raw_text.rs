@@ -1,4 +1,4 @@
-//! Text arguments as the bytes they are stored in. A `&str` would panic in a database that is not in UTF-8.
+//! Text arguments as stored bytes. A `&str` would panic in a database whose encoding is not UTF-8.
 
 use std::ffi::CStr;
 
@@ -17,13 +17,13 @@ use crate::error::raise;
 pub(crate) struct RawText<'fcx>(&'fcx [u8]);
 
 impl<'fcx> RawText<'fcx> {
-    /// The text of a datum, made plain where it is stored otherwise.
+    /// The text of a datum, detoasted if necessary.
     ///
     /// # Safety
-    /// The datum is that of a `text` that is not NULL, and lives as long as the call.
+    /// The datum must be a `text` that is not NULL and lives as long as the call.
     #[inline]
     pub(super) unsafe fn new(datum: pg_sys::Datum) -> Self {
-        // SAFETY: the caller promises the datum of a text.
+        // SAFETY: the caller guarantees that the datum is a text.
         unsafe {
             match Self::in_place(datum) {
                 Some(text) => text,
@@ -32,14 +32,15 @@ impl<'fcx> RawText<'fcx> {
         }
     }
 
-    /// The text of a datum where it is stored inline and uncompressed, so that reading it calls nothing.
+    /// The text of a datum, if it is stored inline and uncompressed, so that no function needs to
+    /// be called to read it.
     ///
     /// # Safety
     /// As above.
     #[inline]
     pub(super) unsafe fn in_place(datum: pg_sys::Datum) -> Option<Self> {
         let stored: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        // SAFETY: the caller promises the datum of a text.
+        // SAFETY: the caller guarantees that the datum is a text.
         unsafe {
             let plain = varatt_is_4b_u(stored) || varatt_is_1b(stored) && !varatt_is_1b_e(stored);
             plain.then(|| Self(varlena_to_byte_slice(stored)))
@@ -52,17 +53,17 @@ impl<'fcx> RawText<'fcx> {
         self.0
     }
 
-    /// The text in UTF-8, whatever the encoding of the database is.
+    /// The text in UTF-8, whatever the encoding of the database.
     pub(crate) fn to_utf8(self) -> &'fcx str {
-        // The same in every encoding of a server, also where PostgreSQL has no conversion.
+        // ASCII is the same in every server encoding, even if PostgreSQL has no conversion.
         if let Some(text) = self.0.is_ascii().then(|| std::str::from_utf8(self.0)).and_then(Result::ok) {
             return text;
         }
         // Text is shorter than 1 GB, so its length always fits.
         let len = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
         let source = self.0.as_ptr().cast();
-        // SAFETY: `source` is valid for `len` bytes. The result is `source` itself, or a new string that ends in
-        // a zero byte and lives in the memory context of the call.
+        // SAFETY: `source` is valid for `len` bytes. The result is `source` itself, or a new string
+        // that ends in a zero byte and lives in the memory context of the call.
         let utf8 = unsafe {
             let converted = pg_sys::pg_server_to_any(source, len, pg_sys::pg_enc::PG_UTF8 as i32);
             if converted.cast_const() == source { self.0 } else { CStr::from_ptr(converted).to_bytes() }
@@ -78,7 +79,7 @@ impl<'fcx> RawText<'fcx> {
     }
 }
 
-// SAFETY: the datum of a `text` is a varlena, and its content is taken as bytes.
+// SAFETY: the datum of a `text` is a varlena, whose content is read as bytes.
 unsafe impl SqlTranslatable for RawText<'_> {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(RawText<'_>);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
@@ -89,7 +90,7 @@ unsafe impl SqlTranslatable for RawText<'_> {
 impl FromDatum for RawText<'_> {
     #[inline]
     unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
-        // SAFETY: the caller promises the datum of a text.
+        // SAFETY: the caller guarantees that the datum is a text.
         if is_null { None } else { Some(unsafe { Self::new(datum) }) }
     }
 }
@@ -98,8 +99,8 @@ impl FromDatum for RawText<'_> {
 unsafe impl<'fcx> ArgAbi<'fcx> for RawText<'fcx> {
     #[inline]
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
-        // SAFETY: the caller promises an argument of this type. A function that takes one is strict, so NULL,
-        // which would read as empty text, does not come here.
+        // SAFETY: the caller guarantees an argument of this type. Functions that take one are
+        // strict, so a NULL, which would be read as empty text, never gets here.
         unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or(Self(&[]))
     }
 }

@@ -1,4 +1,4 @@
-//! Salts: which hash key a derived key's tag is made with.
+//! Salts, each of which determines the hash key for the tags of derived keys.
 
 use keyspace::keys::TagKey;
 use pgrx::{pg_guard, pg_sys};
@@ -6,13 +6,14 @@ use pgrx::{pg_guard, pg_sys};
 use super::per_backend::PerBackend;
 use super::raw_text::RawText;
 
-/// Longer salts are hashed at every call.
+/// Longer salts are hashed on every call.
 const LONGEST_CACHED: usize = 1_024;
 
 /// The last salt, in the encoding of the database, and its key.
 static LAST: PerBackend<Option<(Vec<u8>, TagKey)>> = PerBackend::new(None);
 
-/// The key of a salt. It is hashed in UTF-8, so that nodes whose databases are in different encodings agree.
+/// The key of a salt. The salt is hashed in UTF-8, so that nodes whose databases have different
+/// encodings agree.
 pub(crate) fn tag_key(salt: RawText<'_>) -> TagKey {
     if let Some(key) = cached(salt.bytes()) {
         return key;
@@ -30,7 +31,7 @@ pub(crate) fn tag_key(salt: RawText<'_>) -> TagKey {
 /// The key of a salt that is an argument of a function without a guard.
 ///
 /// # Safety
-/// The datum is that of a `text` that is not NULL; see `call.rs`.
+/// The datum must be a `text` that is not NULL; see `call.rs`.
 #[inline]
 pub(super) unsafe fn tag_key_of_datum(salt: pg_sys::Datum) -> TagKey {
     // SAFETY: the caller's promise.
@@ -46,7 +47,7 @@ pub(super) unsafe fn tag_key_of_datum(salt: pg_sys::Datum) -> TagKey {
 #[inline(never)]
 #[pg_guard]
 extern "C-unwind" fn look_up(salt: pg_sys::Datum, key: &mut TagKey) {
-    // SAFETY: the caller of tag_key_of_datum promises the datum of a text.
+    // SAFETY: the caller of tag_key_of_datum guarantees that the datum is a text.
     *key = tag_key(unsafe { RawText::new(salt) });
 }
 

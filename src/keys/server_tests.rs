@@ -1,4 +1,4 @@
-//! Tests of the keys that need a server and more than SQL.
+//! Tests of keys that need a server and cannot be written in SQL.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[pgrx::pg_schema]
@@ -111,12 +111,12 @@ mod tests {
         assert_eq!(stored, 1, "compressed on disk");
     }
 
-    /// The random bits that a forked process takes first. `known_to_postgres` is whether the process knows its own id, as
-    /// PostgreSQL's processes do.
+    /// The first random bits that a forked process takes. `known_to_postgres` says whether the
+    /// process knows its own id, as PostgreSQL's processes do.
     fn first_bits_after_fork(known_to_postgres: bool) -> uuid::Uuid {
         let mut pipe = [0; 2];
-        // SAFETY: the child touches nothing but this module's state and leaves at once by _exit, which runs none of the
-        // server's clean-up.
+        // SAFETY: the child uses nothing but this module's state, and exits at once by _exit, which
+        // runs no clean-up of the server.
         unsafe {
             assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
             let child = libc::fork();
@@ -159,7 +159,7 @@ mod tests {
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
-    /// Every line `SELECT ...; -- result` of the reference is true.
+    /// Every line `SELECT ...; -- result` of the reference must be true.
     #[pg_test]
     fn the_examples_of_the_reference_hold() {
         Spi::run("SET timezone = 'UTC'; SET datestyle = 'ISO'").unwrap();

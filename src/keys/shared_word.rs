@@ -1,7 +1,9 @@
-//! The word of shared memory by which keys increase over all sessions: see [`keyspace::keys::server_wide`].
+//! The word in shared memory that makes keys increase over all sessions: see
+//! [`keyspace::keys::server_wide`].
 //!
-//! Up to PostgreSQL 16 it is part of the memory that the server sets aside when it starts, so the library has to be
-//! in `shared_preload_libraries`. From 17 on the session that first asks for it makes it, and no preload is needed.
+//! Up to PostgreSQL 16 it is part of the memory that the server allocates at start, so the library
+//! must be in `shared_preload_libraries`. From PostgreSQL 17 on, the first session that needs it
+//! creates it, and no preload is necessary.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -11,24 +13,26 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::clock;
 
-/// By this name other sessions find it.
+/// The name by which other sessions find it.
 const NAME: &std::ffi::CStr = c"pg_keyspace_monotonic";
 
-/// The word, with nothing beside it that other cores would fetch along.
+/// The word, alone on its cache lines, so that other cores do not fetch it together with other
+/// data.
 #[repr(C, align(128))]
 struct Word(AtomicU64);
 
-/// Where it is in this process. A server process inherits the address from the one that forked it.
+/// The address of the word in this process. A server process inherits it from its parent.
 static WORD: AtomicPtr<Word> = AtomicPtr::new(ptr::null_mut());
 
-/// Takes the next nanosecond of the server. Where there is no shared memory and none can be had, it raises an error;
-/// without a guard, see `call.rs`.
+/// Takes the next nanosecond of the server. If the shared memory does not exist and cannot be
+/// created, raises an error, without a guard (see `call.rs`).
 #[inline]
 pub(super) fn nanosecond() -> Reading {
-    // Before the word is looked at, which is free for others meanwhile.
+    // The clock is read before the word is, so that other sessions can use the word meanwhile.
     let now = clock::nanosecond();
     loop {
-        // SAFETY: once set, the address is valid for as long as the process is attached to the server's memory.
+        // SAFETY: once set, the address is valid for as long as the process is attached to the
+        // server's memory.
         match unsafe { WORD.load(Ordering::Relaxed).as_ref() } {
             Some(word) => return server_wide::claim(&word.0, now),
             None => attach(),
@@ -36,13 +40,13 @@ pub(super) fn nanosecond() -> Reading {
     }
 }
 
-/// Asks for the memory while the server starts; called when the library is loaded.
+/// Requests the memory while the server starts; called when the library is loaded.
 pub(crate) fn request() {
     #[cfg(any(feature = "pg15", feature = "pg16"))]
     at_start::request();
 }
 
-/// Looks for the memory, and raises an error where it cannot be had.
+/// Attaches to the memory, and raises an error if that is not possible.
 #[cold]
 #[inline(never)]
 #[pg_guard]
@@ -73,9 +77,9 @@ mod at_start {
     static mut REQUEST_BEFORE: Hook = None;
     static mut STARTUP_BEFORE: Hook = None;
 
-    /// Asks for the memory, if the server is starting.
+    /// Requests the memory, if the server is starting.
     pub(super) fn request() {
-        // SAFETY: these variables are PostgreSQL's and ours, in the one thread of the process.
+        // SAFETY: these variables belong to PostgreSQL and to us, and the process has one thread.
         unsafe {
             if !pg_sys::process_shared_preload_libraries_in_progress {
                 return;
@@ -89,7 +93,7 @@ mod at_start {
 
     #[pg_guard]
     unsafe extern "C-unwind" fn on_request() {
-        // SAFETY: the hook of another library, which is called in its turn; then PostgreSQL takes requests.
+        // SAFETY: first calls the hook of another library; then PostgreSQL accepts requests.
         unsafe {
             if let Some(before) = REQUEST_BEFORE {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| before());
@@ -98,12 +102,12 @@ mod at_start {
         }
     }
 
-    /// Runs in the postmaster before it starts any other process, and again after a crash, when the memory is made
-    /// anew. So nobody else can be at it, and no lock is needed.
+    /// Runs in the postmaster before it starts any other process, and again after a crash, when the
+    /// memory is recreated. No other process can use the memory then, so no lock is needed.
     #[pg_guard]
     unsafe extern "C-unwind" fn on_startup() {
-        // SAFETY: the hook of another library, which is called in its turn; then memory of the size that was asked
-        // for, aligned to a cache line.
+        // SAFETY: first calls the hook of another library. The memory then has the size that was
+        // requested, and is aligned to a cache line.
         unsafe {
             if let Some(before) = STARTUP_BEFORE {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| before());
@@ -126,11 +130,11 @@ mod on_demand {
 
     use super::{AtomicU64, NAME, Ordering, WORD, Word, pg_guard, pg_sys};
 
-    /// Finds the memory, or makes it.
+    /// Finds the memory, or creates it.
     pub(super) fn attach() {
         let mut found = false;
-        // SAFETY: the callback initialises memory of the size that is asked for. The server holds on to it, and this
-        // process stays attached.
+        // SAFETY: the callback initializes memory of the requested size. The server keeps it, and
+        // this process stays attached.
         let word = unsafe {
             pg_sys::GetNamedDSMSegment(
                 NAME.as_ptr(),
@@ -144,7 +148,7 @@ mod on_demand {
         WORD.store(word.cast(), Ordering::Relaxed);
     }
 
-    /// Called under a lock by the process that makes the memory.
+    /// Called under a lock by the process that creates the memory.
     #[cfg(any(feature = "pg17", feature = "pg18"))]
     #[pg_guard]
     unsafe extern "C-unwind" fn initialise(place: *mut c_void) {
@@ -152,7 +156,7 @@ mod on_demand {
         unsafe { place.cast::<Word>().write(Word(AtomicU64::new(0))) };
     }
 
-    /// The same, as PostgreSQL 19 calls it.
+    /// The same, with the signature of PostgreSQL 19.
     #[cfg(not(any(feature = "pg17", feature = "pg18")))]
     #[pg_guard]
     unsafe extern "C-unwind" fn initialise(place: *mut c_void, _argument: *mut c_void) {

@@ -1,4 +1,4 @@
-//! The SQL files of the keys, and what each needs to come before it.
+//! The SQL files of the keys, and their dependencies.
 
 use pgrx::extension_sql_file;
 

@@ -1,4 +1,4 @@
-//! Instants between PostgreSQL and the pure crate.
+//! Converts instants between PostgreSQL and the pure crate.
 
 use keyspace::keys::{Instant, Tick};
 use keyspace::{Error, SqlState};
@@ -16,13 +16,14 @@ pub(super) fn instant(ts: TimestampWithTimeZone) -> Instant {
     or_raise(Instant::from_postgres_micros(ts.into()))
 }
 
-/// What a clock is shifted by, as it was asked for.
+/// The shift of a clock, as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shift {
     months: i32,
     days: i32,
     micros: i64,
-    /// Where the months and days are those of a time zone, which. Its address: a zone stays once it is loaded.
+    /// The time zone in which months and days are added, if there are any. It is the address of the
+    /// zone, which stays valid once the zone is loaded.
     zone: usize,
 }
 
@@ -35,13 +36,15 @@ impl Shift {
     }
 }
 
-/// The shift of an interval, and the clock so shifted, as PostgreSQL adds an interval to a `timestamptz`.
+/// The shift of an interval, and the shifted clock, computed as PostgreSQL adds an interval to a
+/// `timestamptz`.
 pub(super) fn shifted_now(interval: Interval) -> (Shift, Tick) {
     let now = clock::nanosecond().unix_nanos();
     let shift = Shift::of(&interval);
     let micros = (now / NANOS_PER_MICRO).cast_signed();
     let shifted = Instant::from_unix_micros(micros).unwrap_or(Instant::MIN);
-    // SAFETY: timestamptz_pl_interval takes a timestamptz and an interval and returns a timestamptz.
+    // SAFETY: timestamptz_pl_interval takes a timestamptz and an interval and returns a
+    // timestamptz.
     let shifted: Option<TimestampWithTimeZone> = unsafe {
         pgrx::direct_function_call(
             pg_sys::timestamptz_pl_interval,
@@ -49,13 +52,14 @@ pub(super) fn shifted_now(interval: Interval) -> (Shift, Tick) {
         )
     };
     let micros = shifted.map_or(Instant::MIN, instant).unix_micros();
-    // The shift is one of whole microseconds, so what the clock shows below them stays.
+    // The shift has whole microseconds, so it leaves smaller fractions unchanged.
     let sub_second = micros % MICROS_PER_SECOND * NANOS_PER_MICRO + now % NANOS_PER_MICRO;
     (shift, Tick::from_unix_time(micros / MICROS_PER_SECOND, sub_second as u32))
 }
 
-/// What the forms for `timestamp` and `date` call. A `timestamp` is cast to `timestamptz` implicitly, in the
-/// session's time zone, so that the key would depend on who asks; these forms say so instead.
+/// Implements the forms for `timestamp` and `date`, which only raise an error. PostgreSQL would
+/// cast them to `timestamptz` implicitly, in the session's time zone, so the key would depend on
+/// the session.
 #[pg_extern(sql = false)]
 fn keys_need_an_instant() {
     raise(report(

@@ -1,4 +1,4 @@
-//! `ulid()` and what turns instants, ids and values into ULIDs and back.
+//! `ulid()` and the functions that convert instants, ids and values to ULIDs and back.
 
 use keyspace::keys::{TagKey, UlidLayout, derived, hashed};
 use pgrx::Uuid;

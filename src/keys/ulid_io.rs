@@ -1,4 +1,4 @@
-//! The text form of `ulid`. Its binary form is that of `uuid`, by PostgreSQL's own functions.
+//! The text form of `ulid`. Its binary form is that of `uuid`, and uses PostgreSQL's own functions.
 
 use keyspace::keys::ulid_text::{self, TEXT_LEN};
 use keyspace::keys::{Layout, UlidLayout};
@@ -24,7 +24,7 @@ as_in_c! {
     }
 }
 
-/// The error of text that is no ULID: raised, or left with the caller who asked for that.
+/// Reports text that is not a ULID: raises the error, or saves it if the caller asked for that.
 #[cold]
 #[inline(never)]
 #[pg_guard]
@@ -39,7 +39,8 @@ extern "C-unwind" fn refuse(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     raise(report(error))
 }
 
-/// Errors that are left with the caller, which `pg_input_is_valid` and COPY's ON_ERROR ask for, from PostgreSQL 16 on.
+/// Errors that are saved for the caller, as `pg_input_is_valid` and ON_ERROR of COPY require, from
+/// PostgreSQL 16 on.
 #[cfg(not(feature = "pg15"))]
 mod soft {
     use std::ffi::{CString, c_char, c_int};
@@ -54,9 +55,9 @@ mod soft {
         fn errmsg(format: *const c_char, ...) -> c_int;
     }
 
-    /// Leaves the error with the caller; `false` where the caller has not asked for it.
+    /// Saves the error for the caller; returns `false` if the caller did not ask for that.
     pub(super) fn leave(fcinfo: pg_sys::FunctionCallInfo, error: &keyspace::Error) -> bool {
-        // SAFETY: the context of a call is a node or nothing.
+        // SAFETY: the context of a call is a node or null.
         let context = unsafe { (*fcinfo).context };
         // SAFETY: it is a node, which begins with its tag.
         let asks = !context.is_null() && unsafe { (*context).type_ } == pg_sys::NodeTag::T_ErrorSaveContext;
@@ -64,8 +65,8 @@ mod soft {
             return false;
         }
         let message = CString::new(for_message(error.message.clone())).unwrap_or_default();
-        // SAFETY: the calls that PostgreSQL's macro errsave() is made of. The format takes one string, which
-        // errmsg() copies. None of them raises an error other than for want of memory.
+        // SAFETY: these are the calls in PostgreSQL's macro errsave(). The format takes one string,
+        // which errmsg() copies. They raise no error except out of memory.
         unsafe {
             if pg_sys::errsave_start(context, ptr::null()) {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| {

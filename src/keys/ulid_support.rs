@@ -1,5 +1,5 @@
-//! What the type's aggregates and casts call. Comparison, hashing and sorting are PostgreSQL's own functions
-//! for `uuid`; see `sql/keys/ulid_comparison.sql`.
+//! Functions for the aggregates and casts of the type. Comparison, hashing and sorting use
+//! PostgreSQL's own functions for `uuid`; see `sql/keys/ulid_comparison.sql`.
 
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! The datum of type `ulid`: 16 bytes, big-endian, stored as `uuid` is.
+//! The datum of type `ulid`: 16 bytes, big-endian, stored like a `uuid`.
 
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::Datum;
@@ -34,7 +34,8 @@ impl From<[u8; 16]> for Ulid {
     }
 }
 
-// SAFETY: the SQL type is created by sql/keys/ulid_type.sql with the length and alignment of this type.
+// SAFETY: the SQL type is created by sql/keys/ulid_type.sql with the length and alignment of this
+// type.
 unsafe impl SqlTranslatable for Ulid {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Ulid);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::ThisExtension;
@@ -48,7 +49,8 @@ impl FromDatum for Ulid {
         if is_null {
             return None;
         }
-        // SAFETY: the caller promises the datum of a ulid: a pointer to 16 bytes of any alignment.
+        // SAFETY: the caller guarantees that the datum is a ulid: a pointer to 16 bytes of any
+        // alignment.
         Some(unsafe { datum.cast_mut_ptr::<Self>().read() })
     }
 }
@@ -68,7 +70,7 @@ impl IntoDatum for Ulid {
 unsafe impl<'fcx> ArgAbi<'fcx> for Ulid {
     #[inline]
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
-        // SAFETY: the caller promises an argument of this type that is not NULL.
+        // SAFETY: the caller guarantees an argument of this type that is not NULL.
         unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or(Self([0; 16]))
     }
 }

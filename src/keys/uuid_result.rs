@@ -1,4 +1,4 @@
-//! A `uuid` that a function returns.
+//! A `uuid` as a result.
 
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;

@@ -1,4 +1,4 @@
-//! `uuidv7()` and what turns instants, ids and values into version-7 UUIDs and back.
+//! `uuidv7()` and the functions that convert instants, ids and values to version-7 UUIDs and back.
 
 use keyspace::keys::{TagKey, UuidV7Layout, derived, hashed};
 use pgrx::Uuid;

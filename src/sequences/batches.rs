@@ -1,4 +1,5 @@
-//! The set-up in batches, one sequence a transaction: what `setup_interleaved_sequences_in_batches` does in each.
+//! The set-up in batches: `setup_interleaved_sequences_in_batches` sets up one sequence per
+//! transaction.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -30,7 +31,7 @@ use crate::server::transaction::check_transaction;
 use crate::server::waiting::{backoff, is_in_use, pause};
 use crate::server::work_lock::SessionLock;
 
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A set-up under way.
@@ -40,16 +41,16 @@ struct Progress {
     /// The query for one sequence and its columns.
     query: Rc<OwnedPreparedStatement>,
     retries: u32,
-    /// What is still to be done, in the order of the OIDs.
+    /// The remaining sequences, in the order of their OIDs.
     queue: VecDeque<(pg_sys::Oid, String)>,
     total: usize,
     altered: usize,
     unchanged: usize,
     failed: usize,
-    /// How often the first of the queue was in use.
+    /// How often the first sequence of the queue was found in use.
     tries: u32,
     told_at: Instant,
-    /// Given back when the set-up ends, by an error, too.
+    /// Released when the set-up ends, also by an error.
     _lock: SessionLock,
 }
 
@@ -164,13 +165,14 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         ddl_replication::check()?;
     }
     feeds::keep(extension, &progress.feeds)?;
-    // The query for one sequence does not look them up.
+    // The query for one sequence does not look up stored feeds.
     for feed in feeds::stored(extension)? {
         if !progress.feeds.contains(&feed) {
             progress.feeds.push(feed);
         }
     }
-    // Before any sequence, so that a default of partitioned_nextval keeps to the class from now on.
+    // The node is stored before any sequence is altered, so that defaults with partitioned_nextval
+    // keep to the class from now on.
     if !identity::is_stored(extension)? {
         identity::check_may_store()?;
         identity::store(extension, request.target.class)?;
@@ -182,10 +184,10 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
 }
 
 impl Progress {
-    /// One sequence, or the end. Whether there are more.
+    /// Sets up one sequence, or finishes. Returns whether to call it again.
     fn step(&mut self) -> Result<bool, Failure> {
         if self.tries > 0 {
-            // No lock is held while it waits.
+            // No lock is held during the pause.
             pause(backoff(self.tries));
         }
         let Some((oid, name)) = self.queue.front().cloned() else {
@@ -254,7 +256,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Writes how far it has come, for others to see once the transaction is committed.
+    /// Records the progress, which other sessions see once the transaction is committed.
     fn write_row(&self, first: bool) -> SpiResult<()> {
         let statement = if first {
             "INSERT INTO {} AS s (system_identifier, database, node, nodes, pid, sequences, altered, failed, \

@@ -1,4 +1,5 @@
-//! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its node's class.
+//! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its
+//! node's class.
 
 use std::collections::HashMap;
 
@@ -28,8 +29,8 @@ use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::versions;
 
-/// Every sequence of the database, as far as it can be seen without reading tables: what the view
-/// `interleaved_sequences` shows. Reads the sequences' own pages, waits for nobody and keeps no lock.
+/// Every sequence of the database, as far as it can be examined without reading tables, for the
+/// view `interleaved_sequences`. Reads the sequences' own pages, does not wait, and keeps no lock.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn interleaved_sequences_status(
@@ -88,12 +89,12 @@ fn interleaved_sequences_status(
     }))
 }
 
-/// What can be seen of one sequence.
+/// The visible data of one sequence.
 struct Seen {
     entry: Entry,
     sequence: Sequence,
     status: Status,
-    /// Whether the caller may see where it stands, and nobody keeps it locked.
+    /// Whether the caller may see its position, and no other session has it locked.
     is_known: bool,
 }
 
@@ -104,7 +105,8 @@ fn see(extension: Extension) -> Result<(Vec<Seen>, Option<Class>), Failure> {
     for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };
         let state = if entry.is_visible && entry.exempt.is_none() {
-            // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
+            // SAFETY: the OID was read from pg_sequence. It belongs to a sequence or, if that was
+            // dropped, to nothing.
             unsafe { form::state_at_once(entry.oid) }
         } else {
             None
@@ -117,11 +119,13 @@ fn see(extension: Extension) -> Result<(Vec<Seen>, Option<Class>), Failure> {
     Ok((seen, class))
 }
 
-/// What is wrong with the sequences of this database: what the view shows, and what only the tables tell.
+/// Problems of the sequences in this database: those that the view shows, and those that only the
+/// tables reveal.
 ///
 /// # Errors
-/// 22004 for NULL, 22023 for what is no state of another node and for a `lock_timeout` out of range, 42501 where a
-/// column cannot be read that a comparison with peers needs, 55P03 where a table cannot be read in time.
+/// 22004 for NULL, 22023 for a value that is not the state of another node and for a `lock_timeout`
+/// out of range, 42501 if a column that is needed for a comparison with peers cannot be read, 55P03
+/// if a table cannot be read in time.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn check_interleaved_sequences(
@@ -200,7 +204,7 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
         }
     }
-    // The gravest first, and otherwise as the view has them.
+    // Errors first, otherwise in the order of the view.
     rows.sort_by_key(|(severity, _)| *severity != Severity::Error);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
@@ -223,7 +227,7 @@ fn row(
     )
 }
 
-/// What is wrong with this node as a whole.
+/// A finding about this node as a whole.
 fn of_node(
     severity: Severity,
     class: Option<Class>,
@@ -235,7 +239,7 @@ fn of_node(
     (severity.name(), None, node, None, finding, ServerText(detail), ServerText(hint.into()))
 }
 
-/// What is wrong between this node and another.
+/// A finding between this node and another.
 fn row_of_peer(
     oids: &HashMap<SequenceName, pg_sys::Oid>,
     class: Option<Class>,
@@ -252,7 +256,7 @@ fn row_of_peer(
     (severity, oid, class.map(Class::node), finding.peer, finding.name, detail, hint)
 }
 
-/// A database that has no node; it may be a copy of one (trap S13).
+/// Reports a database that has no node; it may be a copy of one (trap S13).
 fn no_node(other: Option<Class>) -> Found {
     let (finding, detail, hint) = match other {
         Some(class) => (
@@ -274,14 +278,14 @@ fn no_node(other: Option<Class>) -> Found {
     ("error", None, None, other.map(Class::node), finding, detail, hint)
 }
 
-/// DDL that goes to other nodes (trap S15).
+/// Reports DDL that is replicated to other nodes (trap S15).
 fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
     let detail = format!("\"{setting}\" carries DDL to the other nodes, an ALTER SEQUENCE by hand as well.");
     let hint = "Switch it off for what you alter of sequences by hand; the functions of this extension do so themselves.";
     of_node(Severity::Warning, class, "DDL replication", detail, hint)
 }
 
-/// A sequence of which the definition alone may be told.
+/// A sequence of which only the definition may be reported.
 fn unknown_position(sequence: &Sequence) -> Sequence {
     let mut sequence = Sequence { last_value: sequence.start, is_called: false, ..sequence.clone() };
     for column in &mut sequence.columns {
@@ -290,13 +294,14 @@ fn unknown_position(sequence: &Sequence) -> Sequence {
     sequence
 }
 
-/// A sequence with rows ahead of it, where it stands by now: they may have been drawn since its position was read.
+/// A sequence with rows ahead of it, at its current position. They may have been drawn since its
+/// position was read.
 fn seen_again(step: &Step) -> Sequence {
     let mut sequence = step.before.clone();
     if sequence.columns.iter().all(|column| column.ahead.is_none()) {
         return sequence;
     }
-    // SAFETY: the OID is that of a sequence or, by now, of nothing.
+    // SAFETY: the OID belongs to a sequence or, if that was dropped, to nothing.
     if let Some(state) = unsafe { form::state_beside_others(step.entry.oid) } {
         (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
         let next = sequence.next_value();
@@ -311,7 +316,7 @@ fn seen_again(step: &Step) -> Sequence {
     sequence
 }
 
-/// What keeps a sequence from being seen.
+/// Why a sequence cannot be examined.
 fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
     let (finding, detail, hint) = if !step.entry.is_visible {
         let detail = "You may not see where it stands.".to_owned();

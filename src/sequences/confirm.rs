@@ -1,4 +1,4 @@
-//! `confirm_interleaved_node`: a copy takes the place of the node that it is a copy of.
+//! `confirm_interleaved_node`: makes a copy take the place of the node that it was copied from.
 
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
@@ -14,12 +14,14 @@ use crate::server::failure::Failure;
 use crate::server::tables::own_key;
 use crate::server::transaction::check_transaction;
 
-/// Makes this database the node that it is a copy of: after pg_upgrade, pg_createsubscriber or a template, when the
-/// other is gone. `node` and `nodes` name it where several are stored.
+/// Makes this database the node that it was copied from: after pg_upgrade, pg_createsubscriber or
+/// use as a template, when the original is gone. `node` and `nodes` select the node if several are
+/// stored.
 ///
 /// # Errors
-/// 22023 where only one of them is given or they make no class, 42501 without the privilege, 55000 where this
-/// database is a node already, where no node of another server or database is stored, or where several are.
+/// 22023 if only one of them is given or they form no class, 42501 without the privilege, 55000 if
+/// this database is already a node, if no node of another server or database is stored, or if
+/// several are.
 #[pg_extern(sql = false)]
 fn confirm_interleaved_node(node: Option<i32>, nodes: Option<i32>, fcinfo: pg_sys::FunctionCallInfo) {
     if let Err(failure) = confirm(node, nodes, or_raise(Extension::of_call(fcinfo))) {
@@ -57,7 +59,7 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
     Ok(())
 }
 
-/// The node to be confirmed.
+/// The node that is confirmed.
 fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
     let setup = "Call setup_interleaved_sequences(node, nodes) to make it a node.";
     let stored = others.iter().map(|other| format!("{} of {}", other.class.node(), other.class.nodes()));
@@ -72,7 +74,7 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
     let Some(first) = fitting.next() else {
         return Err(refuse("this node is not stored here").detail(stored).hint(setup));
     };
-    // Copies of a copy have the same class: their rows say the same.
+    // Copies of a copy have the same class, so their rows are the same.
     if fitting.any(|other| other.class != first.class) {
         return Err(refuse("several nodes are stored here")
             .detail(stored)
@@ -81,7 +83,7 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
     Ok(*first)
 }
 
-/// Takes over what is known of the sequences and tables, which have the same OIDs in a copy.
+/// Takes over the records of sequences and tables, which have the same OIDs in a copy.
 fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
     let sequences = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
                      former_min_value, former_max_value, in_use, restart, gap, before_setup, timeline, set_up_at) \

@@ -1,7 +1,7 @@
-//! Interleaved sequences: the functions that SQL calls, each in a file of its own.
+//! Interleaved sequences: the functions that SQL calls, each in its own file.
 //!
-//! They use, from the bottom up, [`own`] (what this database is), [`read`] (what the server tells) and [`change`]
-//! (sequences altered, and the records of it).
+//! They use, from the bottom up, [`own`] (the identity of this database), [`read`] (the state of
+//! the server) and [`change`] (altering sequences, and recording that).
 
 mod batches;
 mod change;

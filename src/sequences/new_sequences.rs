@@ -1,4 +1,5 @@
-//! New sequences: moved into the class of the node by the command that creates them, where that is switched on.
+//! New sequences: if this is enabled, the command that creates a sequence moves it into the class
+//! of the node.
 
 use std::ffi::CStr;
 
@@ -22,19 +23,19 @@ use crate::server::open::ActiveSnapshot;
 use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
-    /// Of commands/sequence.h: what `ALTER SEQUENCE` does.
+    /// From commands/sequence.h: executes `ALTER SEQUENCE`.
     fn AlterSequence(
         pstate: *mut pg_sys::ParseState,
         statement: *mut pg_sys::AlterSeqStmt,
     ) -> pg_sys::ObjectAddress;
 }
 
-/// Switches it for this database: every session follows as soon as that is committed. Declared in
-/// sql/sequences/interleave_new_sequences.sql.
+/// Enables or disables it for this database. Every session follows as soon as that is committed.
+/// Declared in sql/sequences/interleave_new_sequences.sql.
 ///
 /// # Errors
-/// 22004 for NULL, 25006 where nothing can be written, 42501 for others than the owner of the database, 55000 where
-/// it has no node.
+/// 22004 for NULL, 25006 if nothing can be written, 42501 if the caller does not own the database,
+/// 55000 if the database has no node.
 #[pg_extern(sql = false)]
 fn interleave_new_sequences(enable: Option<bool>, fcinfo: pg_sys::FunctionCallInfo) {
     let enable = or_raise(required(enable, "enable"));
@@ -63,11 +64,12 @@ fn switch(enable: bool, extension: Extension) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The event trigger. Called for every command that may create sequences, in every database in which the extension
-/// is, by whoever runs it; where it is not switched on, it looks at what the backend knows, and that is all (trap S50).
+/// The event trigger. Called for every command that may create sequences, in every database with
+/// the extension, whoever runs the command. If it is disabled, it only looks at the state that the
+/// backend has cached (trap S50).
 ///
 /// # Safety
-/// To be called by the function manager.
+/// Only the function manager may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn interleave_created_sequences(
     fcinfo: pg_sys::FunctionCallInfo,
@@ -96,9 +98,9 @@ extern "C-unwind" fn command_ended(fcinfo: pg_sys::FunctionCallInfo, is_event_tr
     if unsafe { pg_sys::creating_extension } {
         return;
     }
-    // SAFETY: the context is of this type, as checked.
+    // SAFETY: the context has this type, as was checked.
     let tag = unsafe { (*(*fcinfo).context.cast::<pg_sys::EventTriggerData>()).tag };
-    // Whatever is wrong with us, it must not keep anybody from creating a table.
+    // Our own failures must not prevent anybody from creating a table.
     match interleave(or_raise(Extension::of_call(fcinfo)), tag) {
         Ok(()) => {}
         Err(Failure::Refused(error)) => {
@@ -108,13 +110,16 @@ extern "C-unwind" fn command_ended(fcinfo: pg_sys::FunctionCallInfo, is_event_tr
     }
 }
 
-/// Whether this session restores a dump. What a dump restores is followed by a `setval` to the position that it was
-/// dumped with, which would take a sequence out of its class again, so it is left as it was dumped (trap S40).
+/// Whether this session restores a dump. A dump sets every sequence by `setval` to its dumped
+/// position, which would take it out of its class again. Therefore restored sequences are left
+/// unchanged (trap S40).
 ///
-/// pg_dump and pg_restore begin every script with these two settings. The processes in which Spock and pgactive replay
-/// DDL may have both, too, but they serve no client. A server that pg_upgrade fills has a flag of its own.
+/// pg_dump and pg_restore begin every script with these two settings. The processes in which Spock
+/// and pgactive replay DDL may have both, too, but they serve no client. During pg_upgrade, the new
+/// server has its own flag.
 fn is_restoring() -> bool {
-    // SAFETY: plain variables of this backend; the path is a string that is never null once settings are there.
+    // SAFETY: plain variables of this backend. The path is a string that is never null once
+    // settings are initialized.
     unsafe {
         pg_sys::IsBinaryUpgrade
             || !pg_sys::check_function_bodies
@@ -131,17 +136,18 @@ fn interleave(extension: Extension, tag: pg_sys::CommandTag::Type) -> Result<(),
     if !identity::takes_new_sequences(extension)? || is_restoring() {
         return Ok(());
     }
-    // SAFETY: an event trigger runs, at the end of a command.
+    // SAFETY: an event trigger is running at the end of a command.
     let created = unsafe { created::sequences() };
     if created.is_empty() {
         return Ok(());
     }
-    // Who leaves the class waits until what was created in it is seen, and whoever creates something now until the
-    // class is left: the lock takes in what was changed.
+    // A transaction that leaves the class waits for this lock until it can see the sequences that
+    // were created in the class. A command that creates a sequence waits until the class is left;
+    // acquiring the lock takes in that change.
     let node = tables::NODE.oid(extension)?;
     // SAFETY: takes a lock by OID; the lock manager raises its own errors.
     unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
-    // Where the row is gone since, so is the switch.
+    // If the row has been deleted meanwhile, new sequences are no longer moved.
     let Some(class) = identity::known(extension)? else { return Ok(()) };
     // A table that was just created is empty.
     let may_hold_rows = !matches!(
@@ -154,11 +160,12 @@ fn interleave(extension: Extension, tag: pg_sys::CommandTag::Type) -> Result<(),
     Ok(())
 }
 
-/// Moves a sequence that has just been created. What cannot be done is a warning.
+/// Moves a sequence that has just been created. A failure causes a warning.
 fn interleave_one(extension: Extension, oid: pg_sys::Oid, class: Class, may_hold_rows: bool) {
     let target = Target { class, from: None, gap: 0, blocks: false };
-    // Where the command has drawn from it, all that its column holds came from it, and lies behind it. Otherwise
-    // the column may hold what was there before (ADD GENERATED AS IDENTITY, OWNED BY).
+    // If the command has drawn from the sequence, all values in the column came from it and are
+    // behind it. Otherwise the column may contain older values (ADD GENERATED AS IDENTITY, OWNED
+    // BY).
     let Some(sequence) = sequence(oid) else { return };
     let name = sequence.name.clone();
     let done = if may_hold_rows && !sequence.is_called && is_owned(oid) {
@@ -180,7 +187,7 @@ fn interleave_one(extension: Extension, oid: pg_sys::Oid, class: Class, may_hold
     }
 }
 
-/// Moves a sequence above what its columns hold, as a set-up does.
+/// Moves a sequence above the values in its columns, as a set-up does.
 fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Result<(), Failure> {
     let change = Change {
         extension,
@@ -189,7 +196,8 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
         patience: Patience::new(Timeout::USUAL),
         planner: Planner::SetUp(target, [].into()),
     };
-    // The snapshot of the command is from before it, and a subtransaction without an id of its own would read by it.
+    // The snapshot of the command was taken before it, and a subtransaction without its own id
+    // would use that snapshot.
     let snapshot = ActiveSnapshot::latest();
     let planned = change.plan(&Selection::new_sequence(oid));
     drop(snapshot);
@@ -200,10 +208,10 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
     Ok(())
 }
 
-/// What is known of a sequence without its columns; `None` where it is gone.
+/// The data of a sequence without its columns; `None` if it is gone.
 fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
     let form = form::definition(oid)?;
-    // SAFETY: the OID is that of a sequence; the names are copies.
+    // SAFETY: the OID is that of a sequence. The names are copies.
     let (state, name) = unsafe {
         let (schema, name) = names(oid)?;
         (form::state(oid)?, from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name))))
@@ -229,12 +237,12 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
     })
 }
 
-/// The names of its schema and of a relation, as the server has them.
+/// The names of a relation's schema and of the relation, in the encoding of the server.
 ///
 /// # Safety
-/// To be called within a transaction.
+/// Must be called within a transaction.
 unsafe fn names(oid: pg_sys::Oid) -> Option<(*mut std::ffi::c_char, *mut std::ffi::c_char)> {
-    // SAFETY: looks the OIDs up; what is found are copies.
+    // SAFETY: looks up the OIDs. The results are copies.
     unsafe {
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
         let name = pg_sys::get_rel_name(oid);
@@ -242,17 +250,17 @@ unsafe fn names(oid: pg_sys::Oid) -> Option<(*mut std::ffi::c_char, *mut std::ff
     }
 }
 
-/// Whether it belongs to a column.
+/// Whether a column owns the sequence.
 fn is_owned(oid: pg_sys::Oid) -> bool {
     let (mut table, mut column) = (pg_sys::InvalidOid, 0);
     [pg_sys::DependencyType::DEPENDENCY_AUTO, pg_sys::DependencyType::DEPENDENCY_INTERNAL].into_iter().any(
-        // SAFETY: looks the OID up in pg_depend.
+        // SAFETY: looks up the OID in pg_depend.
         |kind| unsafe { pg_sys::sequenceIsOwned(oid, kind as std::ffi::c_char, &mut table, &mut column) },
     )
 }
 
-/// Refuses what `ALTER SEQUENCE` would refuse by an error. Whoever may create a sequence need not be able to alter
-/// it: that takes USAGE on its schema.
+/// Refuses in advance if `ALTER SEQUENCE` would raise an error. A role that may create a sequence
+/// cannot always alter it, since that requires USAGE on its schema.
 fn may_alter(oid: pg_sys::Oid, name: &str, plan: &Plan) -> Result<(), Error> {
     if !matches!(plan.outcome, Outcome::Alter { .. }) {
         return Ok(());
@@ -282,7 +290,7 @@ fn may_alter(oid: pg_sys::Oid, name: &str, plan: &Plan) -> Result<(), Error> {
     Err(Error::new(SqlState::InsufficientPrivilege, message))
 }
 
-/// Alters a sequence as planned, and keeps a record of it.
+/// Alters a sequence as planned, and records the change.
 fn carry_out(extension: Extension, oid: pg_sys::Oid, before: &Sequence, plan: &Plan) -> Result<(), Error> {
     match &plan.outcome {
         Outcome::Alter { ddl } => {
@@ -306,14 +314,15 @@ fn carry_out(extension: Extension, oid: pg_sys::Oid, before: &Sequence, plan: &P
     }
 }
 
-/// Runs an `ALTER SEQUENCE` as a part of the command that has created the sequence: what sees commands, event triggers
-/// and DDL replication among them, does not see it. So it is quick, stays on this node whatever replicates DDL (trap
-/// S15), and no event trigger can fail in it.
+/// Runs an `ALTER SEQUENCE` as a part of the command that has created the sequence, so that event
+/// triggers and DDL replication do not see it. It is fast, stays on this node whatever replicates
+/// DDL (trap S15), and cannot fail in an event trigger.
 fn alter(oid: pg_sys::Oid, ddl: &str) {
     let ddl = to_server(ddl);
-    // SAFETY: the statement is parsed as the server parses every one, and its kind is checked. The sequence was
-    // created in this transaction, and it is the one of this name. An error of `AlterSequence` is PostgreSQL's, and
-    // goes through the boundary as for every function of the bindings; nothing in it is to be dropped.
+    // SAFETY: the statement is parsed with the parser of the server, and its kind is checked. The
+    // sequence was created in this transaction and has this name. An error of `AlterSequence`
+    // passes through the boundary, as for every function of the bindings. No value in it has to be
+    // dropped.
     unsafe {
         let statements = pg_sys::raw_parser(ddl.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
         if statements.is_null() {
@@ -330,12 +339,13 @@ fn alter(oid: pg_sys::Oid, ddl: &str) {
             alter_created::alter(oid, (*statement).options);
             return;
         }
-        // A name that is no text of the encoding would not come back from UTF-8 as it was.
+        // A name that is not valid in the encoding would not survive the conversion to UTF-8 and
+        // back.
         (*statement).sequence = pg_sys::makeRangeVar(schema, name, -1);
         let state = pg_sys::make_parsestate(std::ptr::null_mut());
         let altered = pg_sys::ffi::pg_guard_ffi_boundary(|| AlterSequence(state, statement));
         pg_sys::free_parsestate(state);
-        // Its schema can have been renamed just now, and another one have got that name.
+        // Its schema may have just been renamed, and another one may have taken the name.
         if altered.objectId != oid {
             raise(report(renamed("sequence", &from_server(CStr::from_ptr(name)))));
         }

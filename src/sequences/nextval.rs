@@ -1,9 +1,10 @@
 //! `partitioned_nextval`: the next value of a sequence that belongs to this node.
 //!
-//! A default pays for it on every row, so the two functions are called by the function manager as C's are, and
-//! what every call does runs without a guard around it: an error that core's `nextval` raises jumps over their
-//! frames, as it jumps over those of C. That is sound as long as nothing that is to be dropped, and no
-//! `catch_unwind`, is alive in them while core is called. Everything else happens behind `#[pg_guard]`.
+//! A default calls it for every row, so the function manager calls the two functions like C
+//! functions, and the code for every call runs without a guard: an error of core's `nextval` jumps
+//! over their frames, as over those of C functions. That is sound as long as no value that has to
+//! be dropped, and no `catch_unwind`, is alive in them while core is called. Everything else
+//! happens behind `#[pg_guard]`.
 
 use std::cell::Cell;
 
@@ -20,38 +21,40 @@ use crate::server::extension::Extension;
 use crate::server::relation::relation_name;
 
 unsafe extern "C-unwind" {
-    /// Of commands/sequence.h: what core's `nextval(regclass)` is made of.
+    /// From commands/sequence.h: the implementation of core's `nextval(regclass)`.
     fn nextval_internal(relid: pg_sys::Oid, check_permissions: bool) -> i64;
 }
 
 thread_local! {
-    /// How the sequence goes on that was drawn from last; dropped when any sequence is altered.
+    /// The progression of the last sequence that was drawn from; discarded when any sequence is
+    /// altered.
     static DEFINITION: Cell<Option<(pg_sys::Oid, Progression)>> = const { Cell::new(None) };
     static CALLBACK_REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The next value of `sequence` that belongs to this database's node.
 ///
-/// On a sequence that `setup_interleaved_sequences` has set up it costs what `nextval` costs. On any
-/// other it draws until the class matches, so it is correct on an untouched sequence, too, and after
-/// a restore, a `setval` or `TRUNCATE ... RESTART IDENTITY`. `currval` and `lastval` give the same value.
+/// On a sequence that `setup_interleaved_sequences` has set up, it costs as much as `nextval`. On
+/// any other sequence it draws until the class matches. It is therefore also correct on a sequence
+/// that was never set up, and after a restore, a `setval` or `TRUNCATE ... RESTART IDENTITY`.
+/// `currval` and `lastval` return the same value.
 ///
 /// Declared as `partitioned_nextval(sequence regclass)`.
 ///
 /// # Errors
-/// 22004 for NULL, 55000 where the database has no node or where the sequence never comes to the
-/// class, and whatever core's `nextval` raises.
+/// 22004 for NULL, 55000 if the database has no node or if the sequence never reaches the class,
+/// and the errors of core's `nextval`.
 ///
 /// # Safety
-/// To be called by the function manager.
+/// Only the function manager may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn partitioned_nextval(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: see the head of this file.
+    // SAFETY: see the top of this file.
     unsafe {
         let Some(sequence) = argument(fcinfo, 0) else { return refuse_null(c"sequence".as_ptr()) };
         let sequence = pg_sys::Oid::from(sequence.value() as u32);
-        // The first draw comes before the class is read: its lock takes in invalidations, so that a
-        // session that was open before a change of the node follows it (trap S42).
+        // The first draw comes before the class is read. Its lock takes in invalidations, so that a
+        // session that was open before a change of the node follows the change (trap S42).
         let value = nextval_internal(sequence, true);
         let class = match identity::cached() {
             Some(class) => class,
@@ -61,20 +64,21 @@ pub unsafe extern "C-unwind" fn partitioned_nextval(fcinfo: pg_sys::FunctionCall
     }
 }
 
-/// The next value of `sequence` that belongs to `node` of `nodes`, whatever this database's node is.
+/// The next value of `sequence` that belongs to `node` of `nodes`, whatever this database's node
+/// is.
 ///
 /// Declared as `partitioned_nextval(sequence regclass, node integer, nodes integer)`.
 ///
 /// # Errors
-/// As the form without a node, and 22023 where `node` of `nodes` is no class.
+/// As for the form without a node, and 22023 if `node` of `nodes` is not a class.
 ///
 /// # Safety
-/// To be called by the function manager.
+/// Only the function manager may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn partitioned_nextval_of_node(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> pg_sys::Datum {
-    // SAFETY: see the head of this file.
+    // SAFETY: see the top of this file.
     unsafe {
         let Some(sequence) = argument(fcinfo, 0) else { return refuse_null(c"sequence".as_ptr()) };
         let Some(node) = argument(fcinfo, 1) else { return refuse_null(c"node".as_ptr()) };
@@ -85,14 +89,15 @@ pub unsafe extern "C-unwind" fn partitioned_nextval_of_node(
     }
 }
 
-/// Draws on until a value of the class comes. Beside other sessions no number of draws is enough for
-/// sure, but whether the class can be reached at all is known from each value by arithmetic (trap S41).
+/// Draws until a value of the class comes. While other sessions draw, too, no number of draws is
+/// certain to be enough, but arithmetic shows for each value whether the class can still be reached
+/// (trap S41).
 ///
 /// # Safety
 /// As for the functions above.
 #[inline]
 unsafe fn draw_to_class(sequence: pg_sys::Oid, class: Class, mut value: i64) -> pg_sys::Datum {
-    // SAFETY: see the head of this file; the flag is set by signal handlers of this process.
+    // SAFETY: see the top of this file. The flag is set by signal handlers of this process.
     unsafe {
         while !class.contains(value) {
             let is_ahead = match DEFINITION.get() {
@@ -109,7 +114,7 @@ unsafe fn draw_to_class(sequence: pg_sys::Oid, class: Class, mut value: i64) -> 
     pg_sys::Datum::from(value)
 }
 
-/// Looks the definition of a sequence up, and refuses one that never comes to the class.
+/// Looks up the definition of a sequence, and refuses it if it never reaches the class.
 #[cold]
 #[pg_guard]
 extern "C-unwind" fn look_ahead(sequence: pg_sys::Oid, node: i32, nodes: i32, value: i64) {
@@ -125,7 +130,7 @@ extern "C-unwind" fn look_ahead(sequence: pg_sys::Oid, node: i32, nodes: i32, va
         }
     }
     let class = or_raise(Class::new(node, nodes));
-    // Where the sequence was dropped under us, the next draw says so.
+    // If the sequence was dropped meanwhile, the next draw raises the error.
     let Some(definition) = form::definition(sequence) else { return };
     if !class.is_ahead(value, &definition.progression) {
         raise(report(unreachable_class(sequence, class, value, definition.progression.increment)));
@@ -148,7 +153,7 @@ extern "C-unwind" fn class_of_node(fcinfo: pg_sys::FunctionCallInfo) -> u64 {
 /// The class of `node` of `nodes`, packed.
 #[inline]
 fn class_of(node: i32, nodes: i32) -> u64 {
-    // No error is made here: while another function raises one, nothing drops it.
+    // No error is created here: while another function raises one, nothing would drop it.
     if Class::is_one(node, nodes) {
         pack(Class::new_unchecked(node, nodes))
     } else {
@@ -165,30 +170,30 @@ extern "C-unwind" fn refuse_class(node: i32, nodes: i32) -> u64 {
 #[cold]
 #[pg_guard]
 extern "C-unwind" fn refuse_null(argument: *const std::ffi::c_char) -> pg_sys::Datum {
-    // SAFETY: a literal of ours.
+    // SAFETY: one of our literals.
     let argument = unsafe { std::ffi::CStr::from_ptr(argument) };
     raise(report(null(&argument.to_string_lossy())))
 }
 
-/// A class in a form that passes through a guarded function.
+/// A class in a form that can pass through a guarded function.
 #[inline]
 fn pack(class: Class) -> u64 {
     u64::from(class.node().unsigned_abs()) << 32 | u64::from(class.nodes().unsigned_abs())
 }
 
-/// The class that was packed.
+/// The class that [`pack`] has packed.
 #[inline]
 fn unpack(packed: u64) -> Class {
     Class::new_unchecked((packed >> 32) as i32, packed as i32)
 }
 
-/// An argument of the call; `None` where it is NULL.
+/// An argument of the call; `None` if it is NULL.
 ///
 /// # Safety
-/// To be called with what the function manager passed.
+/// `fcinfo` must come from the function manager.
 #[inline]
 unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, at: usize) -> Option<pg_sys::Datum> {
-    // SAFETY: the function is declared with more arguments than `at`.
+    // SAFETY: the function is declared with more than `at` arguments.
     let argument = unsafe { &*(*fcinfo).args.as_ptr().add(at) };
     (!argument.isnull).then_some(argument.value)
 }

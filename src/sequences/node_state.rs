@@ -1,4 +1,4 @@
-//! `interleaved_node_state`: what this node tells the others of itself.
+//! `interleaved_node_state`: the state of this node for the other nodes.
 
 use std::collections::BTreeMap;
 
@@ -25,14 +25,15 @@ use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::tables::own_key;
 
-/// How many columns are read before their locks are given back.
+/// How many columns are read before their locks are released.
 const READ_BATCH: usize = 100;
 
-/// The state of this node, to be passed to the others as `peers`. Of the indexes of columns it looks at so many rows, the last
-/// ones, or at all.
+/// The state of this node, to be passed to other nodes as `peers`. In an index of a column it reads
+/// at most the last `last_rows` rows; NULL means all.
 ///
 /// # Errors
-/// 22004 and 22023 for the arguments, 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
+/// 22004 and 22023 for the arguments, 42501 if a sequence or a column cannot be read, 55P03 if a
+/// table cannot be read in time.
 #[pg_extern(sql = false)]
 fn interleaved_node_state(
     lock_timeout: Option<Interval>,
@@ -52,12 +53,12 @@ fn interleaved_node_state(
     }
 }
 
-/// Which rows are looked at for the furthest of each class.
+/// The rows in which the furthest value of each class is looked for.
 #[derive(Clone, Copy)]
 pub(super) enum LookAt {
-    /// None: the state is compared with those of others, whose rows count.
+    /// None: the state is compared with those of other nodes, whose rows count.
     Nothing,
-    /// Of a column with an index so many, or all; of one without an index all.
+    /// This many rows of an index, or all; all rows of a column without an index.
     Last(Option<u64>),
 }
 
@@ -75,10 +76,10 @@ fn state(timeout: Timeout, look_at: LookAt, extension: Extension) -> Result<Node
     of(&change, &records, &steps, look_at)
 }
 
-/// The state of this node, of whose sequences the facts have been read.
+/// The state of this node, whose sequences have been read.
 ///
 /// # Errors
-/// 42501 where a sequence or a column cannot be read, 55P03 where a table cannot be read in time.
+/// 42501 if a sequence or a column cannot be read, 55P03 if a table cannot be read in time.
 pub(super) fn of(
     change: &Change,
     records: &Records,

@@ -1,4 +1,4 @@
-//! The argument `peers`: what other nodes have told of themselves.
+//! The argument `peers`: the states of other nodes.
 
 use std::rc::Rc;
 
@@ -18,12 +18,14 @@ use crate::server::tables::own_key;
 /// Reads the states of other nodes.
 ///
 /// # Errors
-/// 22004 for NULL, 22023 for what is no state, or one of a version that cannot be read.
+/// 22004 for NULL, 22023 for a value that is not a state, or a state of a version that cannot be
+/// read.
 pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
     let peers = required(peers, "peers")?;
-    // SAFETY: the function is declared with an argument of type jsonb[], which lives as long as the call.
+    // SAFETY: the function is declared with an argument of type jsonb[], which lives as long as the
+    // call.
     let argument = || unsafe { DatumWithOid::new(peers.datum(), pg_sys::JSONBARRAYOID) };
-    // SQL knows the encoding of the strings in it. One after the other, since a state can be long.
+    // SQL knows the encoding of the strings. States are read one by one, since each can be long.
     let count = "SELECT pg_catalog.cardinality($1)";
     let query = "SELECT pg_catalog.convert_to(p.state::pg_catalog.text, 'UTF8') \
                  FROM pg_catalog.unnest($1) WITH ORDINALITY AS p (state, at) WHERE p.at OPERATOR(pg_catalog.=) $2";
@@ -43,11 +45,11 @@ pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
     Ok(peers.into())
 }
 
-/// Refuses the state of this very database: the same server, started at the same time. A copy of the server, and an
-/// older state, are taken for peers.
+/// Refuses the state of this very database: the same server, started at the same time. A copy of
+/// the server, and an older state, count as peers.
 ///
 /// # Errors
-/// 22023 where it is among them.
+/// 22023 if it is among them.
 pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
     let (system_identifier, database) = own_key();
     let own = (system_identifier, database.to_u32());
@@ -70,7 +72,7 @@ pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
 /// Refuses a class that has values in common with that of a peer.
 ///
 /// # Errors
-/// 55000 where one has.
+/// 55000 if one has.
 pub(super) fn check_class(peers: &[Peer], class: Class) -> Result<(), Error> {
     let meets = |peer: &&Peer| peer.class().is_some_and(|other| other.residue().meets(class.residue()));
     let Some(peer) = peers.iter().find(meets) else { return Ok(()) };

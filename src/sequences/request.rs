@@ -1,4 +1,4 @@
-//! What a set-up is asked for: the arguments that its two forms share, checked.
+//! The request for a set-up: the arguments that its two forms share, checked.
 
 use std::rc::Rc;
 
@@ -61,7 +61,7 @@ impl Request {
         let peers = peers::read(arguments.peers)?;
         peers::check_others(&peers)?;
         let from = identity::class_to_leave(extension, class, !peers.is_empty())?;
-        // While the number of nodes is changed, those that have not moved yet are in classes of the former.
+        // While the number of nodes changes, nodes that have not moved yet are in former classes.
         if from.is_none() {
             peers::check_class(&peers, class)?;
         }
@@ -77,7 +77,7 @@ impl Request {
         Ok(Self { extension, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
     }
 
-    /// The change that is asked for.
+    /// The requested change.
     pub(super) fn change(&self) -> Change {
         Change {
             extension: self.extension,
@@ -88,7 +88,7 @@ impl Request {
         }
     }
 
-    /// Refuses to go on where the node has got another class since the arguments were looked at.
+    /// Refuses if the class of the node has changed since the arguments were checked.
     pub(super) fn check_class(&self) -> Result<(), Error> {
         let from = self.target.from.unwrap_or(self.target.class);
         match identity::known(self.extension)? {
@@ -101,9 +101,10 @@ impl Request {
         }
     }
 
-    /// Refuses what the caller has not the right to, before anything is changed.
+    /// Refuses requests for which the caller lacks the privileges, before anything is changed.
     pub(super) fn check_rights(&self) -> Result<(), Error> {
-        // Without records a second set-up would take the increments of the first for blocks.
+        // Without records, a second set-up would mistake the increments of the first one for
+        // blocks.
         if self.target.blocks && !records::may_be_kept() {
             let message = "permission denied to keep records of blocks";
             return Err(Error::new(SqlState::InsufficientPrivilege, message)

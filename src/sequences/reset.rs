@@ -1,4 +1,4 @@
-//! `reset_interleaved_sequences`: the way back from a set-up.
+//! `reset_interleaved_sequences`: reverses a set-up.
 
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -20,11 +20,12 @@ use crate::server::locks::{Patience, Timeout};
 use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
-/// Gives sequences the increment, START and bounds that they had before they were set up, above everything in
-/// use and never lower than they are. Of all sequences: this database is no node afterwards.
+/// Gives sequences the increment, START and bounds that they had before they were set up, above all
+/// values in use and never below their current position. If it covers all sequences, this database
+/// is no longer a node.
 ///
 /// # Errors
-/// As for `setup_interleaved_sequences`, and 55000 where tables are still guarded.
+/// As for `setup_interleaved_sequences`, and 55000 if tables are still guarded.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn reset_interleaved_sequences(

@@ -17,15 +17,15 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::transaction::check_transaction;
 
-/// Sets this database up as `node` of `nodes`: every sequence is moved above the values in use, and
-/// into its class. Declared in sql/sequences/setup_interleaved_sequences.sql, which says what the
-/// arguments mean.
+/// Sets this database up as `node` of `nodes`: moves every sequence above the values in use, and
+/// into its class. Declared in sql/sequences/setup_interleaved_sequences.sql, which describes the
+/// arguments.
 ///
 /// # Errors
-/// 22004 and 22023 for arguments that mean nothing or contradict each other, 25000 and
-/// 25006 for a transaction in which it cannot be done, 42501 without the privileges, 53200 where the lock table
-/// is too small, 55000 where the database is another node already, 55006 beside another set-up, 55P03 where a
-/// sequence cannot be locked in time, 2200H where one has no value of the class left. Nothing is changed then.
+/// 22004 and 22023 for invalid or contradictory arguments, 25000 and 25006 if the transaction does
+/// not allow it, 42501 without the privileges, 53200 if the lock table is too small, 55000 if the
+/// database is already another node, 55006 during another set-up, 55P03 if a sequence cannot be
+/// locked in time, 2200H if a sequence has no value of the class left. Nothing is changed then.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn setup_interleaved_sequences(

@@ -1,4 +1,4 @@
-//! `split_interleaved_sequences`: a node gives up a part of its class, for nodes to come.
+//! `split_interleaved_sequences`: a node gives up part of its class for additional nodes.
 
 use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
@@ -20,11 +20,11 @@ use crate::server::failure::Failure;
 use crate::server::locks::{Patience, Timeout};
 use crate::server::transaction::check_transaction;
 
-/// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for others. Only this
-/// node and the newcomers have to do anything.
+/// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for
+/// other nodes. Only this node and the new ones are affected.
 ///
 /// # Errors
-/// 22004 and 22023 for arguments that mean nothing, 55000 where this database is no node; otherwise as for
+/// 22004 and 22023 for invalid arguments, 55000 if this database is not a node; otherwise as for
 /// `setup_interleaved_sequences`. Nothing is changed then.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
@@ -87,7 +87,7 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, extension: Extension) -> 
     Ok(steps)
 }
 
-/// Says which classes are free now.
+/// Reports which classes are free now.
 fn announce_free_classes(from: Class, class: Class) {
     let free: Vec<String> = from.freed_by(class).take(4).map(|node| node.to_string()).collect();
     let more = if from.freed_by(class).count() > free.len() { ", ..." } else { "" };

@@ -1,9 +1,9 @@
-//! Steps as the owner of a relation, in which nothing can be done with the rights of the caller.
+//! Runs steps as the owner of a relation, in a way that cannot misuse the rights of the caller.
 //!
-//! Code of a table's owner can run wherever a table is read or written: index expressions and predicates, defaults,
-//! generated columns, policies, triggers. PostgreSQL's VACUUM, REINDEX and REFRESH MATERIALIZED VIEW run it as the owner under
-//! `SECURITY_RESTRICTED_OPERATION`, and so do we. Before that, the caller's own privileges have to be checked: here
-//! nothing checks them any more.
+//! Code of a table's owner can run wherever the table is read or written: index expressions and
+//! predicates, defaults, generated columns, policies, triggers. VACUUM, REINDEX and REFRESH
+//! MATERIALIZED VIEW run such code as the owner under `SECURITY_RESTRICTED_OPERATION`, and so do
+//! we. The caller's own privileges must be checked before, since they are not checked here.
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
@@ -12,20 +12,21 @@ use super::role::run_as;
 use super::settings;
 use crate::error::{raise, report};
 
-/// Runs `step` as `owner`, under `SECURITY_RESTRICTED_OPERATION` and with a search_path on which nobody can put
-/// anything. Settings that `step` changes, or code of the owner in it, are taken back.
+/// Runs `step` as `owner`, under `SECURITY_RESTRICTED_OPERATION` and with a search_path to which
+/// nobody can add objects. Settings that `step`, or the owner's code in it, has changed are reset
+/// afterwards.
 ///
-/// The caller's privileges must have been checked, and `step` must not end the transaction: PostgreSQL takes note of the
-/// user when one begins.
+/// The caller's privileges must have been checked. `step` must not end the transaction, because
+/// PostgreSQL records the user when a transaction begins.
 ///
-/// Leaves the statement where there is no owner, since the table was dropped before it was looked for.
+/// Raises an error if there is no owner because the table has been dropped.
 pub(crate) fn as_owner<T>(owner: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
     if owner == pg_sys::InvalidOid {
         let error = Error::new(SqlState::UndefinedObject, "a table was dropped meanwhile");
         raise(report(error.hint("Run it again.")));
     }
     run_as(owner, pg_sys::SECURITY_RESTRICTED_OPERATION, || {
-        // As `RestrictSearchPath()` of PostgreSQL 17 has it.
+        // The same as `RestrictSearchPath()` of PostgreSQL 17.
         settings::within_and_undo(&[(c"search_path", c"pg_catalog, pg_temp")], step)
     })
 }
@@ -56,7 +57,7 @@ mod tests {
         let within = as_owner(owner(), || {
             let found = now();
             Spi::run("SET work_mem = '77MB'").unwrap();
-            // Nobody gets out of it.
+            // The step cannot change back to the caller.
             let escape = attempt(|| Spi::run("RESET SESSION AUTHORIZATION"));
             assert!(escape.is_err());
             assert_eq!(now(), found, "after the end of a subtransaction within the step");
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[pg_test(error = "a table was dropped meanwhile")]
-    fn nobody_is_no_owner() {
+    fn a_dropped_table_has_no_owner() {
         as_owner(crate::server::relation::relation_owner(pg_sys::InvalidOid), || Spi::run("SELECT 1"))
             .unwrap();
     }

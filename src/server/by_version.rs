@@ -1,16 +1,18 @@
-//! Functions of PostgreSQL that take other arguments on other versions, in one form.
+//! One form for functions of PostgreSQL whose arguments depend on the version.
 
 use pgrx::pg_sys;
 
-/// Whether logical replication carries positions of sequences to other servers: publications of ALL SEQUENCES.
+/// Whether logical replication can replicate positions of sequences: publications of ALL SEQUENCES.
 pub(crate) const HAS_SEQUENCE_PUBLICATIONS: bool =
     cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
 
-/// Whether the lock table ends where its settings say. Before, what was left of shared memory was there for locks, too.
+/// Whether the lock table has exactly the size that the settings give. In earlier versions it could
+/// also use free shared memory.
 pub(crate) const LOCK_TABLE_IS_FIXED: bool =
     cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
 
-/// Caches of the catalogs, as [`pg_sys::SearchSysCache1`] takes them: their type is of another sign until PostgreSQL 18.
+/// Caches of the catalogs, as [`pg_sys::SearchSysCache1`] takes them. Their type has a different
+/// sign up to PostgreSQL 18.
 #[allow(clippy::unnecessary_cast)]
 pub(crate) mod cache {
     use std::ffi::c_int;
@@ -24,7 +26,7 @@ pub(crate) mod cache {
     pub(crate) const TYPENAMENSP: c_int = SysCacheIdentifier::TYPENAMENSP as c_int;
 }
 
-/// How a buffer is locked, as [`pg_sys::LockBuffer`] takes it.
+/// Modes of buffer locks, as [`pg_sys::LockBuffer`] takes them.
 #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
 pub(crate) mod buffer_lock {
     use std::ffi::c_int;
@@ -36,7 +38,7 @@ pub(crate) mod buffer_lock {
     pub(crate) const UNLOCK: c_int = pg_sys::BUFFER_LOCK_UNLOCK as c_int;
 }
 
-/// How a buffer is locked, as [`pg_sys::LockBuffer`] takes it.
+/// Modes of buffer locks, as [`pg_sys::LockBuffer`] takes them.
 #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
 pub(crate) mod buffer_lock {
     use pgrx::pg_sys::BufferLockMode;
@@ -46,17 +48,18 @@ pub(crate) mod buffer_lock {
     pub(crate) const UNLOCK: BufferLockMode::Type = BufferLockMode::BUFFER_LOCK_UNLOCK;
 }
 
-/// Begins a scan of an index by so many keys.
+/// Begins a scan of an index with this number of keys.
 ///
 /// # Safety
-/// Table and index must be open, the index one of the table's, and the snapshot valid until the scan ends.
+/// Table and index must be open, the index must belong to the table, and the snapshot must be valid
+/// until the scan ends.
 pub(crate) unsafe fn begin_index_scan(
     table: pg_sys::Relation,
     index: pg_sys::Relation,
     snapshot: pg_sys::Snapshot,
     keys: i32,
 ) -> pg_sys::IndexScanDesc {
-    // SAFETY: see above; nothing is counted, and no flag is set.
+    // SAFETY: see above. No statistics are collected, and no flag is set.
     unsafe {
         pg_sys::index_beginscan(
             table,
@@ -75,7 +78,7 @@ pub(crate) unsafe fn begin_index_scan(
 /// Begins a scan of all rows of a table.
 ///
 /// # Safety
-/// The table must be open, and the snapshot valid until the scan ends.
+/// The table must be open, and the snapshot must be valid until the scan ends.
 pub(crate) unsafe fn begin_table_scan(
     table: pg_sys::Relation,
     snapshot: pg_sys::Snapshot,
@@ -93,7 +96,7 @@ pub(crate) unsafe fn begin_table_scan(
     }
 }
 
-/// The index of a table's primary key, one that is checked at once.
+/// The index of a table's primary key, unless that is deferrable.
 ///
 /// # Safety
 /// The table must be open.
@@ -108,17 +111,17 @@ pub(crate) unsafe fn primary_key_index(table: pg_sys::Relation) -> pg_sys::Oid {
     }
 }
 
-/// Makes room on a page out of what is dead, as every reader of a full page does it.
+/// Removes dead rows from a page, as every reader of a full page does.
 ///
 /// # Safety
-/// The table must be a heap and open, and the buffer one of its own, pinned and not locked.
+/// The table must be an open heap, and the buffer must belong to it, pinned and not locked.
 pub(crate) unsafe fn prune_page(table: pg_sys::Relation, buffer: pg_sys::Buffer) {
     // SAFETY: see above.
     #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
     unsafe {
         pg_sys::heap_page_prune_opt(table, buffer)
     };
-    // SAFETY: see above; a page of the visibility map that it has pinned is given back.
+    // SAFETY: see above. A page of the visibility map that it has pinned is released.
     #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
     unsafe {
         let mut map = pg_sys::InvalidBuffer as pg_sys::Buffer;
@@ -129,20 +132,22 @@ pub(crate) unsafe fn prune_page(table: pg_sys::Relation, buffer: pg_sys::Buffer)
     }
 }
 
-/// Which indexes a row that was updated gets entries in.
+/// The indexes in which an updated row needs new entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntriesFor {
     None,
-    /// Those that have no entries for single rows (BRIN). Before PostgreSQL 16 a row gets entries in all.
+    /// Indexes that have no entries for single rows (BRIN). Before PostgreSQL 16, a row gets
+    /// entries in all indexes.
     Summarizing,
     All,
 }
 
-/// Updates a row by its table's access method. It waits for whoever is at the row: a heap knows no other way, and
-/// asserts that nobody is where it is told not to wait.
+/// Updates a row by its table's access method. It waits for other transactions that hold the row: a
+/// heap cannot do otherwise, and asserts that there are none if it is told not to wait.
 ///
 /// # Safety
-/// The table must be open and locked for writing, the slot hold a row of it, and the snapshot be valid.
+/// The table must be open and locked for writing, the slot must hold one of its rows, and the
+/// snapshot must be valid.
 pub(crate) unsafe fn update_row(
     table: pg_sys::Relation,
     place: &mut pg_sys::ItemPointerData,
@@ -156,7 +161,8 @@ pub(crate) unsafe fn update_row(
     let mut entries = false;
     #[cfg(not(feature = "pg15"))]
     let mut entries = pg_sys::TU_UpdateIndexes::TU_None;
-    // SAFETY: see above; the closure holds nothing but the call, which may raise an error of PostgreSQL.
+    // SAFETY: see above. The closure contains only the call, which may raise an error of
+    // PostgreSQL.
     let result = unsafe {
         let Some(update) = (*(*table).rd_tableam).tuple_update else {
             pgrx::error!("the access method of a table has no update");
@@ -189,11 +195,11 @@ pub(crate) unsafe fn update_row(
     (result, entries)
 }
 
-/// Makes the entries of a row that was updated. Returns the indexes of deferrable constraints that are to be looked at
-/// again.
+/// Inserts the index entries of an updated row. Returns the indexes of deferrable constraints that
+/// must be checked again.
 ///
 /// # Safety
-/// The slot must hold the row at its new place, and the indexes of the table be open.
+/// The slot must hold the row at its new place, and the indexes of the table must be open.
 pub(crate) unsafe fn insert_index_entries(
     result: *mut pg_sys::ResultRelInfo,
     slot: *mut pg_sys::TupleTableSlot,
@@ -225,16 +231,16 @@ pub(crate) unsafe fn insert_index_entries(
     }
 }
 
-/// Makes a table that some columns are written of the first entry of a range table.
+/// Makes a table, of which some columns are written, the first entry of a range table.
 ///
 /// # Safety
-/// The table must be open, and the current memory context live as long as the state.
+/// The table must be open, and the current memory context must live as long as the state.
 pub(crate) unsafe fn init_range_table(
     state: *mut pg_sys::EState,
     table: pg_sys::Relation,
     written: *mut pg_sys::Bitmapset,
 ) {
-    // SAFETY: see above; a node of the right size, all zero but for its type.
+    // SAFETY: see above. The node has the right size and is zeroed except for its type.
     unsafe {
         let entry = pg_sys::palloc0(size_of::<pg_sys::RangeTblEntry>()).cast::<pg_sys::RangeTblEntry>();
         (*entry).type_ = pg_sys::NodeTag::T_RangeTblEntry;
@@ -263,10 +269,10 @@ pub(crate) unsafe fn init_range_table(
     }
 }
 
-/// A column of a description, counted from 0.
+/// A column of a tuple descriptor, counted from 0.
 ///
 /// # Safety
-/// The description must have the column.
+/// The descriptor must have the column.
 pub(crate) unsafe fn attribute(
     of: pg_sys::TupleDesc,
     at: std::ffi::c_int,
@@ -283,10 +289,10 @@ pub(crate) unsafe fn attribute(
     }
 }
 
-/// The expression of a check, with what virtual columns stand for.
+/// The expression of a check constraint, with virtual columns replaced by their expressions.
 ///
 /// # Safety
-/// The relation must be open, and the text that of a check of it.
+/// The relation must be open, and the text must be that of one of its check constraints.
 pub(crate) unsafe fn check_expression(
     #[allow(unused_variables)] relation: pg_sys::Relation,
     text: *const std::ffi::c_char,

@@ -1,4 +1,4 @@
-//! The extension in this database: which it is, and where its objects lie.
+//! The extension in this database, and the schema of its objects.
 
 use std::ffi::CStr;
 
@@ -9,15 +9,15 @@ use super::by_version;
 use super::call::running;
 use crate::encoding::from_server;
 
-/// The schema of our tables and of the functions that nobody calls by hand.
+/// The schema of our tables and internal functions.
 const INTERNAL: &CStr = c"keyspace_internal";
 
-/// The extension that a function of ours belongs to.
+/// The extension that one of our functions belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extension(pg_sys::Oid);
 
 impl Extension {
-    /// That of the function that runs.
+    /// The extension of the function that is running.
     ///
     /// # Errors
     /// As for [`Self::of`].
@@ -25,10 +25,10 @@ impl Extension {
         Self::of(running(fcinfo))
     }
 
-    /// That of a function.
+    /// The extension of a function.
     ///
     /// # Errors
-    /// 55000 where the function has been taken out of its extension.
+    /// 55000 if the function has been removed from its extension.
     pub(crate) fn of(function: pg_sys::Oid) -> Result<Self, Error> {
         // SAFETY: looks up a catalog by OID.
         let oid = unsafe { pg_sys::getExtensionOfObject(pg_sys::ProcedureRelationId, function) };
@@ -42,17 +42,19 @@ impl Extension {
         Ok(Self(oid))
     }
 
-    /// Its OID. That something is a member of it proves nothing by itself: who has installed it can add what is his.
+    /// Its OID. Membership in the extension alone proves nothing: the role that installed the
+    /// extension can add its own objects.
     pub(crate) fn oid(self) -> pg_sys::Oid {
         self.0
     }
 
-    /// The schema of our tables: the one of a superuser's that belongs to the extension, whatever it is called by now. A
-    /// schema of that name which does not belong to it is nothing to us, and neither is one that whoever has installed
-    /// the extension has added to it.
+    /// The schema of our tables: the schema, whatever its current name, that belongs to the
+    /// extension and is owned by a superuser. A schema with the right name that does not belong to
+    /// the extension does not count, nor does one that the role that installed the extension has
+    /// added.
     ///
     /// # Errors
-    /// 55000 where it has been taken out of the extension.
+    /// 55000 if the schema has been removed from the extension.
     pub(crate) fn internal_schema(self) -> Result<pg_sys::Oid, Error> {
         // SAFETY: looks up catalogs by a NUL-terminated name and by OID.
         let named = unsafe {
@@ -71,24 +73,24 @@ impl Extension {
         })
     }
 
-    /// The same by its name, quoted where needed, for a statement.
+    /// Its name for a statement, quoted if necessary.
     ///
     /// # Errors
     /// As for [`Self::internal_schema`].
     pub(crate) fn internal_schema_name(self) -> Result<String, Error> {
         let schema = self.internal_schema()?;
-        // SAFETY: the schema exists, since it is a member; names are NUL-terminated copies.
+        // SAFETY: the schema exists, since it is a member. The names are NUL-terminated copies.
         Ok(unsafe {
             let name = pg_sys::get_namespace_name(schema);
             from_server(CStr::from_ptr(pg_sys::quote_identifier(name)))
         })
     }
 
-    /// The schema among its members that is a superuser's.
+    /// The member schema that a superuser owns.
     fn schema_of_superuser(self) -> Option<pg_sys::Oid> {
         let mut keys = [pg_sys::ScanKeyData::default(); 2];
-        // SAFETY: pg_depend has these columns of type oid; what is opened is closed, and a row is read before the
-        // next one is asked for.
+        // SAFETY: these columns of pg_depend have type oid. Table and scan are closed, and each row
+        // is read before the next one is fetched.
         unsafe {
             for (at, (column, value)) in [
                 (pg_sys::Anum_pg_depend_refclassid, pg_sys::ExtensionRelationId),
@@ -132,7 +134,7 @@ impl Extension {
     }
 }
 
-/// Whether a schema belongs to a superuser.
+/// Whether a superuser owns a schema.
 fn is_of_superuser(schema: pg_sys::Oid) -> bool {
     // SAFETY: looks the schema up in the cache; the tuple is valid until it is released.
     unsafe {

@@ -1,4 +1,4 @@
-//! Why a call that reads the catalogs and alters what is in them cannot go on.
+//! Reasons why a call that reads or alters catalogs cannot continue.
 
 use keyspace::{Error, SqlState};
 use pgrx::PgSqlErrorCode;
@@ -7,16 +7,16 @@ use pgrx::spi::SpiError;
 
 use crate::error::{raise, report};
 
-/// A refusal of ours, or an error of SPI itself.
+/// One of our refusals, or an error of SPI itself.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Refused(Error),
-    /// Which means that a query of ours is wrong.
+    /// It means that one of our queries is wrong.
     Spi(SpiError),
 }
 
 impl Failure {
-    /// Leaves the function called from SQL with it.
+    /// Raises it from the function called from SQL.
     pub(crate) fn raise(self) -> ! {
         match self {
             Self::Refused(error) => raise(report(error)),
@@ -49,7 +49,8 @@ impl From<SpiError> for Failure {
     }
 }
 
-/// An error that a statement of the set-up raised, a user's event trigger among them. A cancellation goes on.
+/// An error that a statement of the set-up raised, for example through an event trigger of the
+/// user. Cancellations are raised again.
 pub(crate) fn refusal(error: Box<CaughtError>) -> Error {
     let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
         error.rethrow();

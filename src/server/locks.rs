@@ -1,4 +1,5 @@
-//! Locks on many relations: how many fit, how long they are waited for, and how they are taken without a deadlock.
+//! Locks on many relations: how many fit, how long to wait, and how to acquire them without a
+//! deadlock.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -15,36 +16,39 @@ use super::settings::{self, with_own_settings};
 use super::subtransaction;
 use super::waiting::{is_in_use, pause};
 
-/// From which part of the lock table on a set-up in one transaction names the other form.
+/// From this fraction of the lock table on, a change in one transaction names the form that needs
+/// fewer locks.
 pub(crate) const MANY: usize = 8;
 
-/// How many locks a transaction holds besides those of the relations that it alters: of catalogs, of tables of ours
-/// and of itself. Once others are locked in such numbers, none of these is a fast-path lock any more.
+/// The number of other locks that a transaction holds: on catalogs, on our tables and on its own
+/// id. With so many locks on relations, none of them is a fast-path lock any more.
 const BESIDES: usize = 16;
 
-/// How much room there is, as a sentence.
+/// A sentence that says how many locks fit.
 pub(crate) fn room_detail(room: usize) -> String {
     let more = if LOCK_TABLE_IS_FIXED { " more" } else { "" };
     format!("The server has room for {room}{more} locks.")
 }
 
-/// How many locks the settings promise.
+/// The number of locks that the settings guarantee.
 pub(crate) fn promised() -> usize {
     // SAFETY: a plain integer, set before a backend starts.
     let backends = usize::try_from(unsafe { pg_sys::MaxBackends }).unwrap_or(0);
     number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"))
 }
 
-/// How many of these relations can be locked. What fits beyond that, until PostgreSQL 18, belongs to everybody. From
-/// 19 on nothing does: what others hold by now counts, and what the transaction needs besides.
+/// How many of these relations can be locked. Up to PostgreSQL 18, the room beyond the guaranteed
+/// number is shared by all sessions. From 19 on there is none, so the locks that other sessions
+/// hold and the other locks of this transaction are subtracted.
 pub(crate) fn room(wanted: impl Iterator<Item = pg_sys::Oid> + Clone) -> SpiResult<usize> {
     let promised = promised();
-    // Few fit whatever others hold, unless those are about to fill the table themselves; looking holds them up.
+    // A few locks always fit, unless other sessions are about to fill the table anyway. Counting
+    // their locks would delay them.
     if !LOCK_TABLE_IS_FIXED || wanted.clone().count() <= promised / MANY {
         return Ok(promised);
     }
     let wanted: Vec<pg_sys::Oid> = wanted.collect();
-    // Each place is that of an object, however many hold it.
+    // The lock table has one place for each object, however many sessions hold a lock on it.
     let query = "SELECT count(*) FROM \
          (SELECT DISTINCT l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid, \
                  l.objid, l.objsubid \
@@ -64,29 +68,30 @@ pub(crate) fn room(wanted: impl Iterator<Item = pg_sys::Oid> + Clone) -> SpiResu
 
 /// The value of an integer setting.
 fn number(setting: &CStr) -> usize {
-    // SAFETY: the name of a setting that every server has; the value is a string that is read at once.
+    // SAFETY: every server has a setting of this name. The value is a string that is read at once.
     unsafe {
         let value = pg_sys::GetConfigOption(setting.as_ptr(), false, false);
         CStr::from_ptr(value).to_str().ok().and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 }
 
-/// A relation to be locked.
+/// A relation that is to be locked.
 pub(crate) struct Wanted<'a> {
     pub(crate) oid: pg_sys::Oid,
-    /// For a message.
+    /// The name for messages.
     pub(crate) name: &'a str,
     pub(crate) lock: u32,
 }
 
-/// Locks relations to the end of the transaction: all of them, or none.
+/// Locks relations until the end of the transaction: all of them, or none.
 ///
-/// While one is waited for, the others stay locked, and who wants to use them waits, too. That must
-/// not end in a deadlock of which a writer is the victim (trap S19), so before PostgreSQL would look for one,
-/// all are given back and taken anew, until `timeout` is used up.
+/// While it waits for one relation, the others stay locked, and sessions that need them wait, too.
+/// That must not cause a deadlock whose victim is a writer (trap S19). Therefore all locks are
+/// released and acquired again before PostgreSQL would check for a deadlock, until `timeout` has
+/// elapsed.
 ///
 /// # Errors
-/// 55P03, as `refusal` words it, where the locks were not to be had in time.
+/// 55P03, as worded by `refusal`, if the locks could not be acquired in time.
 pub(crate) fn lock_all<'a>(
     wanted: impl Iterator<Item = Wanted<'a>> + Clone,
     timeout: Timeout,
@@ -112,16 +117,16 @@ pub(crate) fn lock_all<'a>(
             Ok(()) => return Ok(()),
             Err(error) if !is_in_use(&error) => error.rethrow(),
             Err(_) if Instant::now() >= deadline => return Err(refusal(waited_for.get())),
-            // Whoever has waited for us goes first.
+            // Sessions that have waited for our locks go first.
             Err(_) => pause(Duration::from_millis(1)),
         }
     }
 }
 
-/// Runs `step`, which may wait for each of its locks as long as `timeout` says, in a subtransaction.
+/// Runs `step` in a subtransaction, in which it may wait up to `timeout` for each of its locks.
 ///
 /// # Errors
-/// `refusal` where it had to wait for longer, or others were in the way; those of `step`.
+/// `refusal` if a wait lasted longer or ended in a deadlock; otherwise those of `step`.
 pub(crate) fn within<T>(
     timeout: Timeout,
     refusal: impl FnOnce() -> Error,
@@ -141,16 +146,16 @@ pub(crate) fn within<T>(
 pub(crate) struct Timeout(Duration);
 
 impl Timeout {
-    /// What `lock_timeout` is where it is not given.
+    /// The default of the argument `lock_timeout`.
     pub(crate) const USUAL: Self = Self(Duration::from_secs(2));
 
-    /// The least that the setting lock_timeout takes; 0 is without a limit.
+    /// The minimum of the setting lock_timeout, in which 0 means no limit.
     pub(crate) const SHORTEST: Self = Self(Duration::from_millis(1));
 
     /// A timeout from an argument.
     ///
     /// # Errors
-    /// 22023 where it is not between 1 ms and what the setting lock_timeout takes.
+    /// 22023 if it is not between 1 ms and the maximum of the setting lock_timeout.
     pub(crate) fn new(interval: Interval) -> Result<Self, Error> {
         let milliseconds = interval.as_micros() / 1_000;
         match i32::try_from(milliseconds) {
@@ -163,16 +168,16 @@ impl Timeout {
         }
     }
 
-    /// The same, or that of the session, where it is shorter.
+    /// This timeout, or that of the session if it is shorter.
     pub(crate) fn or_sooner(self) -> Self {
-        // SAFETY: a plain integer of this backend, in milliseconds; 0 is without a limit.
+        // SAFETY: a plain integer of this backend, in milliseconds; 0 means no limit.
         match u64::try_from(unsafe { pg_sys::LockTimeout }) {
             Ok(milliseconds @ 1..) => Self(self.0.min(Duration::from_millis(milliseconds))),
             _ => self,
         }
     }
 
-    /// For the setting `lock_timeout`.
+    /// The value for the setting `lock_timeout`.
     pub(crate) fn setting(self) -> CString {
         CString::new(self.text()).unwrap_or_default()
     }
@@ -182,7 +187,8 @@ impl Timeout {
     }
 }
 
-/// A timeout for several waits together: once one of them has used it up, the others hardly wait any more.
+/// A timeout for several waits together: once one wait has used it up, the others hardly wait any
+/// more.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
     timeout: Timeout,
@@ -204,12 +210,12 @@ impl Patience {
         self.timeout
     }
 
-    /// A wait was as long as it could be.
+    /// Records that a wait lasted for the whole timeout.
     pub(crate) fn use_up(&self) {
         self.is_used_up.set(true);
     }
 
-    /// What is waited for from now on has nothing to do with what was waited for before.
+    /// Restores the full timeout, for waits that have nothing to do with the earlier ones.
     pub(crate) fn renew(&self) {
         self.is_used_up.set(false);
     }

@@ -1,25 +1,26 @@
 //! PostgreSQL's memory, without the cost of a guarded call.
 //!
-//! Every function that pgrx binds runs behind `sigsetjmp`, so that an error of PostgreSQL's unwinds Rust's stack. For
-//! a key of 16 bytes that costs more than the allocation. `palloc_extended` with the flag below raises no error for
-//! small sizes, so it needs no guard; if there is no memory, `palloc` behind its guard says so.
+//! Every function that pgrx binds runs behind `sigsetjmp`, so that an error of PostgreSQL unwinds
+//! Rust's stack. For a key of 16 bytes, that costs more than the allocation. `palloc_extended` with
+//! the flag below raises no error for small sizes, so it needs no guard. If there is no memory,
+//! `palloc` behind its guard raises the error.
 
 use std::ffi::{c_int, c_void};
 
 use pgrx::pg_sys;
 
-/// Sizes below this one are small: far below what PostgreSQL refuses with an error.
+/// Sizes below this one are small, far below the limit at which PostgreSQL raises an error.
 const SMALL: usize = 8_192;
 
 unsafe extern "C-unwind" {
     fn palloc_extended(size: usize, flags: c_int) -> *mut c_void;
 }
 
-/// Memory in the current memory context, aligned as PostgreSQL aligns all it gives.
+/// Memory in the current memory context, aligned like all memory of PostgreSQL.
 #[inline]
 pub(crate) fn allocate(size: usize) -> *mut u8 {
-    // SAFETY: where the size is small, the flag makes it return NULL where there is no memory, so it does not leave by
-    // an error; anything else is done behind a guard.
+    // SAFETY: for a small size, the flag makes it return NULL if there is no memory, so it raises
+    // no error. Everything else runs behind a guard.
     unsafe {
         if size < SMALL {
             let place = palloc_extended(size, pg_sys::MCXT_ALLOC_NO_OOM as c_int);

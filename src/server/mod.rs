@@ -1,4 +1,4 @@
-//! What several subjects need of the server: our tables, settings, transactions, locks, waiting, memory, names.
+//! Shared access to the server: our tables, settings, transactions, locks, waiting, memory, names.
 
 pub(crate) mod as_owner;
 pub(crate) mod by_version;

@@ -1,7 +1,8 @@
-//! Names in statements: that they mean what was locked.
+//! Guarantees that names in statements refer to the relations that were locked.
 //!
-//! A lock on a relation keeps it from being renamed, but not its schema. Whoever owns two schemas could exchange their names
-//! between the lock and the statement, which would then alter another owner's relation.
+//! A lock on a relation prevents renaming the relation, but not its schema. The owner of two
+//! schemas could exchange their names between the lock and the statement, which would then alter a
+//! relation of another owner.
 
 use std::ffi::CStr;
 
@@ -16,11 +17,12 @@ use super::settings::with_own_settings;
 use super::tables::Table;
 use crate::encoding::from_server;
 
-/// Keeps the schemas of relations that are locked from being renamed or dropped, to the end of the transaction. `ours` is
-/// any table of ours, whose owner may lock rows of catalogs.
+/// Prevents the schemas of locked relations from being renamed or dropped until the end of the
+/// transaction. `ours` can be any of our tables; its owner may lock rows of catalogs.
 ///
 /// # Errors
-/// Those of SPI itself; 55P03 is raised where a schema is being renamed for longer than lock_timeout.
+/// Those of SPI itself. Raises 55P03 if another transaction that renames a schema lasts longer than
+/// lock_timeout.
 pub(crate) fn lock_schemas(
     extension: Extension,
     ours: Table,
@@ -31,23 +33,24 @@ pub(crate) fn lock_schemas(
         relations.map(|relation| unsafe { pg_sys::get_rel_namespace(relation) }).collect();
     schemas.sort_unstable_by_key(|schema| schema.to_u32());
     schemas.dedup();
-    // A row's name is of a unique index, so FOR KEY SHARE is in the way of a new name, and of nothing else but DROP.
+    // The name of a schema is in a unique index, so FOR KEY SHARE blocks renaming and DROP, and
+    // nothing else.
     let query = "SELECT FROM pg_catalog.pg_namespace AS n WHERE n.oid OPERATOR(pg_catalog.=) ANY ($1) \
                  ORDER BY n.oid FOR KEY SHARE";
-    // Locking a row of a catalog takes the rights of a superuser.
+    // Only a superuser may lock a row of a catalog.
     ours.with_rights(extension, || {
         Spi::connect_mut(|client| client.update(query, None, &[schemas.into()]).map(|_| ()))
     })?;
-    // What was committed while they were waited for.
+    // Takes in changes that were committed during the wait.
     // SAFETY: within a transaction.
     unsafe { pg_sys::AcceptInvalidationMessages() };
     Ok(())
 }
 
-/// The name of a relation with its schema, each quoted where needed; `None` where it is gone. To be called with settings
-/// for our own queries.
+/// The qualified name of a relation, quoted if necessary; `None` if the relation is gone. Call it
+/// with the settings for our own queries.
 pub(crate) fn qualified_name(relation: pg_sys::Oid) -> Option<String> {
-    // SAFETY: looks up catalogs by OID; what is found are copies, NUL-terminated.
+    // SAFETY: looks up catalogs by OID. The results are NUL-terminated copies.
     unsafe {
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
         let name = pg_sys::get_rel_name(relation);

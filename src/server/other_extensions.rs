@@ -1,5 +1,5 @@
-//! Other extensions, which are known by their rows in the catalogs and never by the names of their schemas: whoever
-//! may create a schema can give it any name (fault A01).
+//! Other extensions, identified by their catalog rows, never by the names of their schemas: a role
+//! that may create schemas can use any name (fault A01).
 
 use std::ffi::CStr;
 
@@ -12,14 +12,14 @@ use super::raw_rows::{self, RawRow};
 
 /// Whether an extension is installed in this database.
 pub(crate) fn is_installed(extension: &CStr) -> bool {
-    // SAFETY: looks the name up; one that does not exist is no error.
+    // SAFETY: looks up the name. If it does not exist, that is not an error.
     unsafe { pg_sys::get_extension_oid(extension.as_ptr(), true) != pg_sys::InvalidOid }
 }
 
-/// The ordinary table of this name that is a member of an extension, in whatever schema. To be called with settings for
-/// our own queries.
+/// The ordinary table of this name that is a member of an extension, in any schema. Call it with
+/// the settings for our own queries.
 pub(crate) fn member_table(extension: &CStr, table: &CStr) -> SpiResult<Option<pg_sys::Oid>> {
-    // SAFETY: looks the name up; one that does not exist is no error.
+    // SAFETY: looks up the name. If it does not exist, that is not an error.
     let extension = unsafe { pg_sys::get_extension_oid(extension.as_ptr(), true) };
     if extension == pg_sys::InvalidOid {
         return Ok(None);
@@ -34,8 +34,8 @@ pub(crate) fn member_table(extension: &CStr, table: &CStr) -> SpiResult<Option<p
     })
 }
 
-/// The values of a column of OIDs in a table that the caller may read. It is read by OID, so that nothing but that
-/// table can be met, and nothing of it is run.
+/// The values of an OID column of a table, if the caller may read it. It is read by OID, so no
+/// other table can take its place and none of its code runs.
 pub(crate) fn oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
     let Some(relation) = OpenRelation::try_any(table, pg_sys::AccessShareLock) else { return Vec::new() };
     // SAFETY: looks up catalogs by OID, number and a NUL-terminated name.

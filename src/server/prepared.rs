@@ -1,4 +1,4 @@
-//! Statements about our tables that a procedure runs again and again, planned once.
+//! Statements on our tables that a procedure runs repeatedly and plans once.
 
 use std::ffi::{CStr, CString};
 
@@ -9,13 +9,13 @@ use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiResult, SpiTupleTa
 use super::extension::Extension;
 use super::tables::{self, Table};
 
-/// A statement with its plan, once it has run.
+/// A statement, with its plan after the first run.
 #[derive(Default)]
 pub(crate) struct Prepared(Option<(CString, OwnedPreparedStatement)>);
 
 impl Prepared {
-    /// As [`Table::select`]. It is planned anew where its text is another one, as when the schema of our tables has got
-    /// another name.
+    /// As [`Table::select`]. Plans again if the text has changed, for example because the schema of
+    /// our tables was renamed.
     ///
     /// # Errors
     /// Those of SPI itself.
@@ -56,7 +56,7 @@ impl Prepared {
         })
     }
 
-    /// The plan from before, or a new one.
+    /// The existing plan, or a new one.
     fn plan<'conn>(
         &mut self,
         statement: CString,

@@ -1,4 +1,4 @@
-//! What the catalogs say of a relation and of a type by their OIDs.
+//! Catalog data of a relation or a type, by OID.
 
 use std::ffi::CStr;
 
@@ -13,20 +13,21 @@ use crate::encoding::from_server;
 
 /// The name of a relation for a message, in quotation marks.
 pub(crate) fn relation_name(relation: pg_sys::Oid) -> String {
-    // SAFETY: looks the OID up in the cache; the result is a copy in the current memory context, or null.
+    // SAFETY: looks up the OID in the cache. The result is a copy in the current memory context, or
+    // null.
     let name = unsafe { pg_sys::get_rel_name(relation) };
     if name.is_null() {
         return format!("with OID {}", relation.to_u32());
     }
-    // SAFETY: not null, and NUL-terminated as every name is.
+    // SAFETY: not null, and NUL-terminated like every name.
     let name = unsafe { CStr::from_ptr(name) };
     format!("\"{}\"", from_server(name))
 }
 
-/// An argument of type regclass, which may be any OID.
+/// Returns an argument of type regclass, which may be any OID.
 ///
 /// # Errors
-/// 22004 for NULL, 42P01 where there is no such relation.
+/// 22004 if it is NULL, 42P01 if there is no such relation.
 pub(crate) fn existing_relation(argument: Option<pg_sys::Oid>, name: &str) -> Result<pg_sys::Oid, Error> {
     let oid = required(argument, name)?;
     if OpenRelation::try_any(oid, pg_sys::AccessShareLock).is_none() {
@@ -36,9 +37,9 @@ pub(crate) fn existing_relation(argument: Option<pg_sys::Oid>, name: &str) -> Re
     Ok(oid)
 }
 
-/// The owner of a relation; that of none where it is gone.
+/// The owner of a relation; the invalid OID if the relation is gone.
 pub(crate) fn relation_owner(relation: pg_sys::Oid) -> pg_sys::Oid {
-    // SAFETY: looks the relation up in the cache; the tuple is valid until it is released.
+    // SAFETY: looks up the relation in the cache. The tuple is valid until it is released.
     unsafe {
         let found = pg_sys::SearchSysCache1(by_version::cache::RELOID, relation.into());
         if found.is_null() {
@@ -50,9 +51,9 @@ pub(crate) fn relation_owner(relation: pg_sys::Oid) -> pg_sys::Oid {
     }
 }
 
-/// The type of numbers that a type, or what a domain is made of, is; `None` where it is none.
+/// The number type of a type or of a domain's base type; `None` if it is no number type.
 pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
-    // SAFETY: looks the type up, and what a domain is made of.
+    // SAFETY: looks up the type and the base type of a domain.
     match unsafe { pg_sys::getBaseType(declared?) } {
         pg_sys::INT2OID => Some(NumberType::Smallint),
         pg_sys::INT4OID => Some(NumberType::Integer),
@@ -64,6 +65,7 @@ pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
 
 /// The name of a type for a message.
 pub(crate) fn type_name(type_oid: pg_sys::Oid) -> String {
-    // SAFETY: looks the type up; any OID has a name here, which is a copy in the current memory context.
+    // SAFETY: looks up the type. The function returns a name for any OID, a copy in the current
+    // memory context.
     from_server(unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) })
 }

@@ -1,13 +1,15 @@
-//! As whom a step runs, and what the caller may do.
+//! The role under which a step runs, and the rights of the caller.
 
 use std::ffi::c_int;
 
 use pgrx::pg_sys;
 
-/// The role and the security context from before a step; both come back when it is dropped, by an error, too.
+/// The role and the security context from before a step. Dropping it restores both, also after an
+/// error of ours.
 ///
-/// Where PostgreSQL raises an error, the end of the (sub)transaction puts back those that were there when it began,
-/// which are the same, or those that a subtransaction within the step began with, which are the step's.
+/// After an error of PostgreSQL, the end of the (sub)transaction restores the values from its
+/// beginning. They are the same, unless the subtransaction began within the step: then they are the
+/// step's.
 struct Before {
     role: pg_sys::Oid,
     context: c_int,
@@ -15,17 +17,18 @@ struct Before {
 
 impl Drop for Before {
     fn drop(&mut self) {
-        // SAFETY: sets two variables of this backend to what they were.
+        // SAFETY: restores two variables of this backend.
         unsafe { pg_sys::SetUserIdAndSecContext(self.role, self.context) };
     }
 }
 
-/// Runs `step` as a role, in a security context in addition to the one that holds.
+/// Runs `step` as a role, in a security context that is added to the current one.
 ///
-/// Neither is kept over the end of a transaction: `step` must not end one.
+/// `step` must not end the transaction, since neither lasts beyond it.
 pub(crate) fn run_as<T>(role: pg_sys::Oid, context: u32, step: impl FnOnce() -> T) -> T {
     let mut before = Before { role: pg_sys::InvalidOid, context: 0 };
-    // SAFETY: reads two variables of this backend, then sets them; a role that owns something exists.
+    // SAFETY: reads two variables of this backend, then sets them. The role exists, since it owns
+    // an object.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut before.role, &mut before.context);
         pg_sys::SetUserIdAndSecContext(role, before.context | context as c_int);
@@ -34,7 +37,7 @@ pub(crate) fn run_as<T>(role: pg_sys::Oid, context: u32, step: impl FnOnce() -> 
     step()
 }
 
-/// Whether the caller has the rights of the owner of this database, as a superuser has.
+/// Whether the caller has the rights of this database's owner, as a superuser has.
 pub(crate) fn owns_database() -> bool {
     // SAFETY: looks up a catalog by OID.
     unsafe {

@@ -1,10 +1,10 @@
-//! Settings that hold for one step only.
+//! Settings that apply to one step only.
 
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-/// As whom the caller sets a setting, as `SET` has it.
+/// The context in which the caller's `SET` would run.
 pub(crate) fn context() -> pg_sys::GucContext::Type {
     // SAFETY: asks for the current role.
     if unsafe { pg_sys::superuser() } {
@@ -14,23 +14,24 @@ pub(crate) fn context() -> pg_sys::GucContext::Type {
     }
 }
 
-/// Runs `step` with settings that hold until it returns, as the `SET` clause of a function does.
-/// On an error the transaction's end takes them back.
+/// Runs `step` with settings that apply until it returns, like the `SET` clause of a function.
+/// After an error, the end of the transaction resets them.
 pub(crate) fn with<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
     run(settings, step, true)
 }
 
-/// As [`with`], and whatever `step` sets, by `SET` as well, is taken back, too: what code of others may have set in it.
+/// As [`with`], but also resets everything that `step` has set, even by `SET`: it may have run
+/// other users' code.
 pub(crate) fn within_and_undo<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T) -> T {
     run(settings, step, false)
 }
 
 fn run<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T, keeps: bool) -> T {
-    // SAFETY: a new level of settings is opened and closed within this transaction; where `step`
-    // raises an error, the abort of the transaction or subtransaction closes the level.
+    // SAFETY: opens and closes a new level of settings within this transaction. If `step` raises an
+    // error, the abort of the transaction or subtransaction closes the level.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     for (name, value) in settings {
-        // SAFETY: both strings are NUL-terminated, and outlive the call, which copies them.
+        // SAFETY: both strings are NUL-terminated and outlive the call, which copies them.
         unsafe {
             pg_sys::set_config_option(
                 name.as_ptr(),
@@ -50,10 +51,13 @@ fn run<T>(settings: &[(&CStr, &CStr)], step: impl FnOnce() -> T, keeps: bool) ->
     result
 }
 
-/// Settings under which our own queries run: no object of the caller's can take the place of
-/// PostgreSQL's, a policy raises an error instead of hiding rows (trap S05), what was prepared is not planned
-/// again for each sequence, the planner does not evaluate checks of tables, and neither what is written nor what is read
-/// depends on the session.
+/// Settings for our own queries:
+///
+/// - No object of the caller can take the place of one of PostgreSQL's.
+/// - A policy raises an error instead of hiding rows (trap S05).
+/// - Prepared statements are not planned again for each sequence.
+/// - The planner does not evaluate check constraints of tables.
+/// - Queries, their input and their output do not depend on settings of the session.
 const OWN_QUERIES: &[(&CStr, &CStr)] = &[
     (c"search_path", c"pg_catalog, pg_temp"),
     (c"row_security", c"off"),

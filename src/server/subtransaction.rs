@@ -1,11 +1,11 @@
-//! Steps within a transaction that can be taken back alone.
+//! Steps within a transaction that can be rolled back separately.
 
 use std::panic::AssertUnwindSafe;
 
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
-/// An internal subtransaction, as PL/pgSQL opens one for a block with EXCEPTION.
+/// An internal subtransaction, like the one that PL/pgSQL opens for a block with EXCEPTION.
 struct Subtransaction {
     context: pg_sys::MemoryContext,
     owner: pg_sys::ResourceOwner,
@@ -13,8 +13,8 @@ struct Subtransaction {
 
 impl Subtransaction {
     fn begin() -> Self {
-        // SAFETY: these globals are this backend's own, and always valid within a transaction; the context
-        // outlives the subtransaction.
+        // SAFETY: these globals belong to this backend and are valid within a transaction. The
+        // context outlives the subtransaction.
         unsafe {
             let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
             pg_sys::BeginInternalSubTransaction(std::ptr::null());
@@ -24,7 +24,8 @@ impl Subtransaction {
     }
 
     fn commit(&self) {
-        // SAFETY: ends the subtransaction begun by `begin`; context and owner are those from before it.
+        // SAFETY: ends the subtransaction begun by `begin`. Context and owner are those from before
+        // it.
         unsafe {
             pg_sys::ReleaseCurrentSubTransaction();
             pg_sys::MemoryContextSwitchTo(self.context);
@@ -41,8 +42,9 @@ impl Subtransaction {
         }
     }
 
-    /// Runs `step` within it. PostgreSQL's abort handling would take an internal subtransaction that is still
-    /// open for one of the user's, and leave the session in it, so an error rolls it back here.
+    /// Runs `step` within it. An error rolls it back here: PostgreSQL's abort handling would
+    /// mistake an internal subtransaction that is still open for one of the user's, and leave the
+    /// session in it.
     fn run<T>(&self, step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(step())))
             .catch_others(|error| {
@@ -57,10 +59,10 @@ impl Subtransaction {
     }
 }
 
-/// An error that is raised again, later on, whatever becomes of PostgreSQL's own record of it.
+/// An error that can be raised again later, whatever happens to PostgreSQL's own record of it.
 ///
-/// pgrx raises an error of PostgreSQL again out of that record, which is gone once the error is caught: what the caller got
-/// then was "errstart was not called".
+/// To raise an error of PostgreSQL again, pgrx uses that record, which is gone once the error is
+/// caught. The caller would get "errstart was not called".
 fn to_be_raised_anew(error: CaughtError) -> CaughtError {
     match error {
         CaughtError::PostgresError(report) => CaughtError::ErrorReport(report),
@@ -68,13 +70,13 @@ fn to_be_raised_anew(error: CaughtError) -> CaughtError {
     }
 }
 
-/// Runs `read` in a subtransaction that is then rolled back, so that the locks it took are released;
-/// a set-up reads thousands of tables, and would fill the lock table otherwise (trap S20).
+/// Runs `read` in a subtransaction and rolls it back, so that its locks are released. A set-up
+/// reads thousands of tables, and would otherwise fill the lock table (trap S20).
 ///
-/// An error is given to the caller, as by [`attempt`].
+/// Returns an error to the caller, as [`attempt`] does.
 ///
-/// Call it before the first change only: the end of every subtransaction walks through all files that the
-/// transaction has created and dropped.
+/// Call it only before the first change: the end of every subtransaction walks through all files
+/// that the transaction has created and dropped.
 pub(crate) fn read_and_release<T>(read: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
     let subtransaction = Subtransaction::begin();
     let value = subtransaction.run(read)?;
@@ -82,8 +84,8 @@ pub(crate) fn read_and_release<T>(read: impl FnOnce() -> T) -> Result<T, Box<Cau
     Ok(value)
 }
 
-/// Runs `step` in a subtransaction. An error of PostgreSQL takes back what it did, locks included, and is given
-/// to the caller, who must not swallow it when it is a cancellation.
+/// Runs `step` in a subtransaction. An error of PostgreSQL rolls it back, releases its locks, and
+/// is returned to the caller, which must not ignore a cancellation.
 pub(crate) fn attempt<T>(step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
     let subtransaction = Subtransaction::begin();
     let value = subtransaction.run(step)?;
@@ -91,7 +93,7 @@ pub(crate) fn attempt<T>(step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>
     Ok(value)
 }
 
-/// What a step has given, and nothing where it has failed; a cancellation goes on.
+/// The result of a step, or nothing if the step failed. Cancellations are raised again.
 pub(crate) fn unless_cancelled<T>(result: Result<T, Box<CaughtError>>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -104,7 +106,7 @@ pub(crate) fn unless_cancelled<T>(result: Result<T, Box<CaughtError>>) -> Option
     }
 }
 
-/// The SQLSTATE of an error that was caught.
+/// The SQLSTATE of a caught error.
 pub(crate) fn sqlstate(error: &CaughtError) -> PgSqlErrorCode {
     let (CaughtError::PostgresError(report)
     | CaughtError::ErrorReport(report)

@@ -1,7 +1,7 @@
-//! The tables of ours, whose rows are each server's and database's own.
+//! Our tables, whose rows belong to one server and one database.
 //!
-//! Nobody has a privilege to write to them: the library does it for those who may, as the owner of the tables, after
-//! its own checks. A trigger on each refuses all other changes, whoever makes them.
+//! No role has a privilege to write to them. The library writes as the owner of the tables, after
+//! its own checks. A trigger on each table refuses all other changes, whoever makes them.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -19,16 +19,15 @@ use crate::error::{or_raise, raise, report};
 use crate::fmgr;
 
 thread_local! {
-    /// Whether a statement of the library's own runs.
+    /// Whether one of the library's own statements is running.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A table of ours.
+/// One of our tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Table(&'static CStr);
 
 impl Table {
-    /// The table of this name.
     pub(crate) const fn new(name: &'static CStr) -> Self {
         Self(name)
     }
@@ -41,7 +40,7 @@ impl Table {
     /// Its OID.
     ///
     /// # Errors
-    /// 55000 where it is gone.
+    /// 55000 if it is gone.
     pub(crate) fn oid(self, extension: Extension) -> Result<pg_sys::Oid, Error> {
         let schema = extension.internal_schema()?;
         // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
@@ -54,7 +53,8 @@ impl Table {
         Ok(table)
     }
 
-    /// Runs `step` with the rights of its owner, and as the library: for statements of ours alone.
+    /// Runs `step` with the rights of the table's owner, and as the library. Only for our own
+    /// statements.
     pub(super) fn with_rights<T>(self, extension: Extension, step: impl FnOnce() -> T) -> T {
         let table = or_raise(self.oid(extension));
         let owner = relation_owner(table);
@@ -63,7 +63,8 @@ impl Table {
     }
 }
 
-/// That a statement of the library's own runs, until it is dropped; then it is as it was.
+/// Marks a statement as the library's own until this value is dropped, which restores the previous
+/// state.
 struct Ours(bool);
 
 impl Drop for Ours {
@@ -72,10 +73,11 @@ impl Drop for Ours {
     }
 }
 
-/// A statement in which each `{}` stands for a table of ours, qualified and quoted, in the encoding of the database.
+/// A statement in which each `{}` stands for one of our tables, qualified and quoted, in the
+/// encoding of the database.
 pub(crate) fn statement(text: &str, table: Table, extension: Extension) -> CString {
     let oid = or_raise(table.oid(extension));
-    // SAFETY: the schema exists, since the table does; the strings are NUL-terminated.
+    // SAFETY: the schema exists, since the table does. The strings are NUL-terminated.
     let name = unsafe {
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
         CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, table.0.as_ptr())).to_bytes()
@@ -85,7 +87,8 @@ pub(crate) fn statement(text: &str, table: Table, extension: Extension) -> CStri
 }
 
 impl Table {
-    /// Reads from it, whatever the privileges of the caller are: what is told of it is the caller's to decide.
+    /// Reads from the table, whatever the privileges of the calling role. The caller decides which
+    /// data it reports.
     ///
     /// # Errors
     /// Those of SPI itself.
@@ -102,7 +105,8 @@ impl Table {
         })
     }
 
-    /// Writes to it, whatever the privileges of the caller are: they have been checked. Returns the number of rows.
+    /// Writes to the table, whatever the privileges of the calling role, which must have been
+    /// checked. Returns the number of rows.
     ///
     /// # Errors
     /// Those of SPI itself.
@@ -119,13 +123,15 @@ impl Table {
     }
 }
 
-/// The trigger of our tables, for rows and for TRUNCATE, which fires under every `session_replication_role`. The
-/// library's own statements pass. Rows that come from another server are left out, since they tell of that server (trap
-/// S46): those of an apply worker, and of a session that replays changes as a replica. All else is refused.
+/// The trigger of our tables, for rows and for TRUNCATE, which fires under every
+/// `session_replication_role`. It accepts the library's own statements. It ignores rows that come
+/// from another server, since they describe that server (trap S46): rows of an apply worker, and of
+/// a session that replays changes as a replica. It refuses everything else.
 #[pgrx::pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn library_only(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the function manager passes a valid call; that of a trigger for rows has the tuples of its event.
+    // SAFETY: the function manager passes a valid call. A call of a row trigger has the tuples of
+    // its event.
     unsafe {
         let Some(data) = fmgr::trigger_data(fcinfo) else { raise(report(fmgr::no_trigger())) };
         let event = (*data).tg_event;
@@ -156,8 +162,8 @@ pub extern "C-unwind" fn library_only(fcinfo: pg_sys::FunctionCallInfo) -> pg_sy
 
 fmgr::version_1!(library_only);
 
-/// The key of this database's rows. A copy of the cluster made by dump, template, pg_createsubscriber
-/// or pg_upgrade has another.
+/// The key of this database's rows. A copy made by dump, template, pg_createsubscriber or
+/// pg_upgrade has a different one.
 pub(crate) fn own_key() -> (i64, pg_sys::Oid) {
     // SAFETY: both are set before a backend runs its first statement.
     unsafe { (pg_sys::GetSystemIdentifier() as i64, pg_sys::MyDatabaseId) }

@@ -1,11 +1,12 @@
-//! What a transaction must be like for a call of ours.
+//! Checks of the current transaction.
 
 use std::ffi::CStr;
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot write.
+/// Refuses a transaction whose snapshot would hide committed rows (trap S04), and one that cannot
+/// write.
 ///
 /// # Errors
 /// 25000 above READ COMMITTED; 25006 in a read-only transaction and on a standby.

@@ -1,4 +1,4 @@
-//! Waiting for others.
+//! Waiting for other sessions.
 
 use std::time::{Duration, Instant};
 
@@ -9,24 +9,25 @@ use rand::rngs::SysRng;
 
 use crate::server::subtransaction::sqlstate;
 
-/// How long the first pause lasts after a lock was not to be had.
+/// The first pause after a lock could not be acquired.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// How long a pause lasts at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long work that can wait keeps a CPU before others may have it. A kernel may let it go on for some milliseconds
-/// while those wait who have just woken up, which is as long as their transactions take.
+/// How long low-priority work may use a CPU before it yields. Otherwise a kernel may let it run for
+/// some milliseconds while other processes, which have just woken up, wait. That is as long as
+/// their transactions take.
 const TURN: Duration = Duration::from_micros(250);
-/// How many bytes work that can wait logs at most before it flushes them. Whoever commits flushes all that was logged
-/// before, others' included: after a checkpoint a batch logs whole pages, so that this may be more than a megabyte.
+/// How many bytes low-priority work logs at most before it flushes them. Every commit flushes
+/// everything that was logged before, including the log of other sessions. After a checkpoint a
+/// batch logs whole pages, which may be more than a megabyte.
 const UNFLUSHED: u64 = 256 * 1024;
 
-/// Whether an error says that others are at it, and that trying again will do.
+/// Whether the error says that the object is in use, so that another attempt may succeed.
 pub(crate) fn is_in_use(error: &CaughtError) -> bool {
     use PgSqlErrorCode::{ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_T_R_DEADLOCK_DETECTED};
     matches!(sqlstate(error), ERRCODE_LOCK_NOT_AVAILABLE | ERRCODE_T_R_DEADLOCK_DETECTED)
 }
 
-/// Sleeps, and can be cancelled.
+/// Sleeps; can be cancelled.
 pub(crate) fn pause(time: Duration) {
     let until = Instant::now() + time;
     loop {
@@ -49,40 +50,40 @@ pub(crate) fn pause(time: Duration) {
     }
 }
 
-/// The pause before another try: twice as long each time, and by chance up to half of it shorter, so that two who
-/// are after the same lock do not meet again.
+/// The pause before the next attempt. It doubles each time, and is shortened at random by up to
+/// half, so that two sessions that wait for the same lock do not collide again.
 pub(crate) fn backoff(tries: u32) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-    // Without chance it is longer, and right as well.
+    // Without random bits the pause has its full length, which is fine, too.
     let chance = SysRng.try_next_u32().unwrap_or(u32::MAX) >> 16;
     longest / 2 + longest / 2 * chance / u32::from(u16::MAX)
 }
 
 /// Flushes what this session has committed without waiting for the disk.
 pub(crate) fn flush_commits() {
-    // SAFETY: the end of this session's last commit, or 0, up to which the log is flushed already.
+    // SAFETY: the end of this session's last commit, or 0, up to which the log is already flushed.
     unsafe { pg_sys::XLogFlush(pg_sys::XactLastCommitEnd) }
 }
 
 /// The turns that work which can wait takes on a CPU and at the log.
 pub(crate) struct TimeSlice {
     began: Instant,
-    /// Behind this the log is this work's to flush.
+    /// The log up to this position is flushed, or is not from this work.
     flushed: pg_sys::XLogRecPtr,
 }
 
 impl TimeSlice {
     /// Begins the first one.
     pub(crate) fn begin() -> Self {
-        // SAFETY: reads a position under a lock of its own.
+        // SAFETY: reads a position under its own lock.
         Self { began: Instant::now(), flushed: unsafe { pg_sys::GetXLogInsertRecPtr() } }
     }
 
-    /// Lets those go first who wait for the CPU, when this turn has lasted long enough, and takes its share of the
-    /// log's flushing. Rows stay locked meanwhile; no page may be.
+    /// Yields the CPU if this turn has lasted long enough, and flushes this work's share of the
+    /// log. Rows stay locked meanwhile; the caller must not hold a lock on a page.
     pub(crate) fn give_way(&mut self) {
-        // SAFETY: the end of what this transaction has logged last, or 0; the server is not in recovery, since something
-        // is written.
+        // SAFETY: the end of the last log record of this transaction, or 0. The server is not in
+        // recovery, since this work writes.
         unsafe {
             let logged = pg_sys::XactLastRecEnd;
             if logged.saturating_sub(self.flushed) >= UNFLUSHED {

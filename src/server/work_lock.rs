@@ -1,22 +1,23 @@
-//! Locks that keep two sessions from doing the same work, which nobody waits for here.
+//! Locks that keep two sessions from doing the same work. Nobody waits for them here.
 //!
-//! They are locks on objects, not advisory locks: those everybody who can connect can take, and so keep a database from
-//! being set up. These only the library takes, for whoever may do the work.
+//! They are locks on objects, not advisory locks. Any role that can connect can take advisory
+//! locks, and could use them to prevent a set-up. Only the library takes these locks, for roles
+//! that may do the work.
 
 use pgrx::pg_sys;
 
-/// The lock of some work in this database.
+/// The lock for some work in this database.
 #[derive(Clone, Copy)]
 pub(crate) struct WorkLock(pg_sys::LOCKTAG);
 
 impl WorkLock {
-    /// The lock of the work that `table`, a table of ours, keeps the state of, at one object or, with the table's own
-    /// OID, at all.
+    /// The lock for the work whose state our table `table` holds: work on one object, or all of it
+    /// if `object` is the table's own OID.
     pub(crate) fn new(table: pg_sys::Oid, object: pg_sys::Oid) -> Self {
         Self(pg_sys::LOCKTAG {
             // SAFETY: set before a backend runs its first statement.
             locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-            // In place of a catalog: no object of PostgreSQL's is locked by such a tag.
+            // Takes the place of a catalog. No object of PostgreSQL is locked with such a tag.
             locktag_field2: table.to_u32(),
             locktag_field3: object.to_u32(),
             locktag_field4: 0,
@@ -25,13 +26,13 @@ impl WorkLock {
         })
     }
 
-    /// Takes it to the end of the transaction; whether nobody else had it.
+    /// Takes it until the end of the transaction; returns whether it was free.
     pub(crate) fn take(self) -> bool {
         self.acquire(false)
     }
 
-    /// Takes it for the session, until what is returned is dropped or a transaction is rolled back; `None` where another
-    /// session has it.
+    /// Takes it for the session, until the result is dropped or a transaction is rolled back;
+    /// `None` if another session has it.
     pub(crate) fn take_for_session(self) -> Option<SessionLock> {
         self.acquire(true).then(|| SessionLock(self))
     }
@@ -43,13 +44,13 @@ impl WorkLock {
     }
 }
 
-/// A lock that the session holds over several transactions. Given back when dropped.
+/// A lock that the session holds over several transactions. Released when dropped.
 pub(crate) struct SessionLock(WorkLock);
 
 impl Drop for SessionLock {
     fn drop(&mut self) {
-        // SAFETY: releases what `take_for_session` acquired and no rollback has released, since whoever keeps it drops
-        // it before; a session's lock needs no transaction.
+        // SAFETY: releases the lock that `take_for_session` acquired. No rollback has released it,
+        // since its holder drops this value before. A session lock needs no transaction.
         unsafe { pg_sys::LockRelease(&self.0.0, pg_sys::ExclusiveLock as i32, true) };
     }
 }

@@ -1,4 +1,5 @@
-//! Altering a sequence that this transaction has created, without the new file that `ALTER SEQUENCE` writes.
+//! Alters a sequence that this transaction has created, without the new file that `ALTER SEQUENCE`
+//! would write.
 
 use std::ffi::CStr;
 
@@ -11,10 +12,10 @@ use crate::server::open::OpenRelation;
 /// `SequenceRelationId` of catalog/pg_sequence.h, which the bindings lack.
 const PG_SEQUENCE: pg_sys::Oid = pg_sys::Oid::from_u32(2224);
 
-/// Whether [`alter`] is right for a sequence that this command has created.
+/// Whether [`alter`] can be used for a sequence that this command has created.
 ///
-/// An unlogged one has a second copy, for the time after a crash, which only `ALTER SEQUENCE` writes. And `setval`
-/// asks for a privilege that an owner may have taken from himself.
+/// An unlogged sequence has a second copy for the time after a crash, which only `ALTER SEQUENCE`
+/// writes. Also, `setval` requires a privilege that owners may have revoked from themselves.
 pub(crate) fn is_possible(sequence: pg_sys::Oid) -> bool {
     // SAFETY: looks up catalogs by OID.
     unsafe {
@@ -24,17 +25,19 @@ pub(crate) fn is_possible(sequence: pg_sys::Oid) -> bool {
     }
 }
 
-/// Does what an `ALTER SEQUENCE` with these options says, of which RESTART is one.
+/// Does what an `ALTER SEQUENCE` with these options, including RESTART, would do.
 ///
-/// `ALTER SEQUENCE` writes the sequence to a new file, so that it can be rolled back and no other session goes on
-/// with values it has cached; the old file goes when the transaction ends, for which PostgreSQL walks through all of
-/// its shared buffers. Nobody else knows this sequence yet, and rolling back drops it, so `setval` does as well.
+/// `ALTER SEQUENCE` writes the sequence to a new file, so that it can be rolled back and other
+/// sessions discard their cached values. PostgreSQL removes the old file at the end of the
+/// transaction, and scans all of its shared buffers for that. No other session knows this sequence
+/// yet, and a rollback drops it, so `setval` is sufficient.
 ///
 /// # Safety
-/// The current command must have created `sequence`, and `options` must be those of a parsed `ALTER SEQUENCE`, all of
-/// them numbers.
+/// The current command must have created `sequence`. `options` must be those of a parsed `ALTER
+/// SEQUENCE`, all of them numbers.
 pub(crate) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
-    // SAFETY: the tuple is a copy, whose fixed part is what `SequenceForm` says; what is opened is closed.
+    // SAFETY: the tuple is a copy whose fixed part is a `SequenceForm`. The relation is closed
+    // again.
     unsafe {
         let catalog = OpenRelation::table(PG_SEQUENCE, pg_sys::RowExclusiveLock);
         let tuple = pg_sys::SearchSysCacheCopy(
@@ -65,7 +68,7 @@ pub(crate) unsafe fn alter(sequence: pg_sys::Oid, options: *mut pg_sys::List) {
         pg_sys::CatalogTupleUpdate(catalog.raw(), &raw mut (*tuple).t_self, tuple);
         pg_sys::heap_freetuple(tuple);
         drop(catalog);
-        // The new bounds are to be seen.
+        // Makes the new bounds visible.
         pg_sys::CommandCounterIncrement();
         if let Some(restart) = restart {
             pg_sys::OidFunctionCall3Coll(

@@ -1,4 +1,5 @@
-//! DDL replication: an `ALTER SEQUENCE` that moves a sequence into the class of one node must not reach another.
+//! DDL replication: an `ALTER SEQUENCE` that moves a sequence into the class of one node must not
+//! reach other nodes.
 
 use std::ffi::CStr;
 
@@ -7,39 +8,40 @@ use pgrx::pg_sys;
 
 use crate::server::{other_extensions, settings as server_settings};
 
-/// A setting of a replication tool that decides whether DDL goes to other nodes.
+/// A setting of a replication tool that controls whether DDL is replicated.
 struct Switch {
-    /// The extension that heeds it. Where it is not installed, the setting is a name that anybody may have given a
-    /// value (fault A01).
+    /// The extension that uses the setting. If it is not installed, the setting is only a name to
+    /// which any role can have given a value (fault A01).
     extension: &'static CStr,
     name: &'static CStr,
-    /// The value with which it stays here.
+    /// The value that keeps DDL on this node.
     local: &'static CStr,
 }
 
-/// Those that are known. Each is all that its tool asks for: without replication it takes no global lock, and
-/// cares nothing whether the statement came from a function.
+/// The known settings. No tool needs more than its setting: without replication it takes no global
+/// lock, and it does not matter to it whether the statement came from a function.
 const SWITCHES: [Switch; 4] = [
     // Spock.
     Switch { extension: c"spock", name: c"spock.enable_ddl_replication", local: c"off" },
-    // pgactive, and what it is made from.
+    // pgactive, and BDR, from which it is derived.
     Switch { extension: c"pgactive", name: c"pgactive.skip_ddl_replication", local: c"on" },
     Switch { extension: c"bdr", name: c"bdr.skip_ddl_replication", local: c"on" },
-    // EDB Postgres Distributed, where the value may name what is replicated.
+    // EDB Postgres Distributed, where the value can name what is replicated.
     Switch { extension: c"bdr", name: c"bdr.ddl_replication", local: c"off" },
 ];
 
 impl Switch {
-    /// Whether DDL goes to other nodes as it stands.
+    /// Whether DDL is replicated at present.
     fn is_on(&self) -> bool {
         if !other_extensions::is_installed(self.extension) {
             return false;
         }
         let mut is_true = false;
-        // SAFETY: a setting that does not exist gives null; the value is a string that is read at once.
+        // SAFETY: the call returns null for a setting that does not exist. The value is a string
+        // that is read at once.
         let is_boolean = unsafe {
             let value = pg_sys::GetConfigOption(self.name.as_ptr(), true, false);
-            // A placeholder that was set for one transaction only is left empty.
+            // A placeholder that was set for one transaction only is empty afterwards.
             if value.is_null() || *value == 0 {
                 return false;
             }
@@ -48,9 +50,9 @@ impl Switch {
         if self.local == c"off" { !is_boolean || is_true } else { is_boolean && !is_true }
     }
 
-    /// Whether the caller may set it.
+    /// Whether the caller may change it.
     fn may_be_set(&self) -> bool {
-        // SAFETY: both strings are NUL-terminated, and nothing is changed.
+        // SAFETY: both strings are NUL-terminated, and the call changes nothing.
         unsafe {
             pg_sys::set_config_option(
                 self.name.as_ptr(),
@@ -83,15 +85,15 @@ impl Switch {
     }
 }
 
-/// The setting by which DDL goes to other nodes, where that is so.
+/// The setting that replicates DDL, if one does.
 pub(crate) fn is_on() -> Option<&'static str> {
     SWITCHES.iter().find(|switch| switch.is_on()).map(Switch::name)
 }
 
-/// Refuses a caller who cannot keep DDL here.
+/// Refuses to go on if the caller cannot keep DDL on this node.
 ///
 /// # Errors
-/// 55000 where DDL is replicated, and the caller may not change that.
+/// 55000 if DDL is replicated and the caller may not change that.
 pub(crate) fn check() -> Result<(), Error> {
     check_all(&SWITCHES)
 }
@@ -101,10 +103,10 @@ fn check_all(switches: &[Switch]) -> Result<(), Error> {
     refused.map_or(Ok(()), |switch| Err(switch.refusal()))
 }
 
-/// Runs `step`, of which nothing goes to other nodes (trap S15). The settings are as they were afterwards.
+/// Runs `step` without replicating its DDL (trap S15). The settings are restored afterwards.
 ///
 /// # Errors
-/// As for [`check`], before `step` is begun.
+/// As for [`check`], before `step` begins.
 pub(crate) fn locally<T>(step: impl FnOnce() -> T) -> Result<T, Error> {
     check()?;
     let on = SWITCHES.iter().filter(|switch| switch.is_on());
@@ -124,7 +126,8 @@ mod tests {
 
     use super::{Switch, check_all};
 
-    /// The tools' own settings are placeholders here, which everybody may set; these are not.
+    /// Without the tools, their own settings are placeholders that everybody may set. These
+    /// settings are not.
     #[pg_test]
     fn trap_s15_a_setting_that_the_caller_may_not_change_is_refused() {
         Spi::run("CREATE ROLE guest").unwrap();

@@ -1,4 +1,4 @@
-//! What is known of sequences before they are planned.
+//! The state of sequences before they are planned.
 
 use keyspace::sequences::Sequence;
 
@@ -11,16 +11,15 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::settings::with_own_settings;
 
-/// What the catalogs and our own table tell of the sequences of a selection, read once a call.
+/// The data of a selection's sequences from the catalogs and our own table, read once per call.
 pub(crate) struct Facts {
     pub(crate) entries: Vec<Entry>,
     pub(crate) records: Records,
 }
 
 impl Facts {
-    /// Reads them.
     pub(crate) fn read(extension: Extension, selection: &Selection) -> Result<Self, Failure> {
-        // Nothing is recorded of a sequence that was not there before.
+        // A new sequence has no record.
         let records = if selection.is_new() {
             Records::default()
         } else {
@@ -31,21 +30,24 @@ impl Facts {
     }
 }
 
-/// What the catalogs and the sequence's page tell, without its columns' values; `None` where it was dropped.
+/// The data of a sequence from the catalogs and its page, without the values of its columns; `None`
+/// if it was dropped.
 pub(crate) fn sequence(entry: &Entry, records: &Records) -> Option<Sequence> {
     let form = form::definition(entry.oid)?;
-    // The pages of another session's temporary sequence, and of an unlogged one on a standby, cannot be read; and of what
-    // the caller may not see nothing can be told that was not read.
+    // The pages of another session's temporary sequence, and of an unlogged one on a standby,
+    // cannot be read. If the caller may not see a sequence, its page is not read, so that nothing
+    // of it can be reported.
     let state = if entry.exempt.is_some() || !entry.is_visible {
         form::State { last_value: form.start, is_called: false }
     } else {
-        // SAFETY: the OID was read from pg_sequence, so it is a sequence or, by now, nothing.
+        // SAFETY: the OID was read from pg_sequence. It belongs to a sequence or, if that was
+        // dropped, to nothing.
         unsafe { form::state(entry.oid) }?
     };
     Some(of(entry, records, form, state))
 }
 
-/// Puts together what is known of a sequence.
+/// Combines the data of a sequence.
 pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state: form::State) -> Sequence {
     Sequence {
         name: entry.name.clone(),

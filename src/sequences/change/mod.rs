@@ -1,4 +1,4 @@
-//! Sequences to be altered, step by step: read, plan, lock, look again, alter.
+//! Alters sequences in five steps: read, plan, lock, read again, alter.
 
 pub(crate) mod alter_created;
 pub(crate) mod ddl_replication;
@@ -40,41 +40,41 @@ use crate::server::settings::{self, with_own_settings};
 use crate::server::waiting::is_in_use;
 use crate::server::{names, subtransaction};
 
-/// How many columns are read in one subtransaction before its locks are given back.
+/// How many columns are read in one subtransaction before their locks are released.
 const READ_BATCH: usize = 100;
 
-/// How a sequence is planned.
+/// What a change does to each sequence.
 #[derive(Clone, Debug)]
 pub(crate) enum Planner {
-    /// Into a class, beyond what other nodes have.
+    /// Moves it into a class, beyond the values of other nodes.
     SetUp(Target, Rc<[Peer]>),
-    /// Back to what it was before.
+    /// Restores its state from before the set-up.
     Reset,
 }
 
 /// A change of many sequences.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// Ours, in this database.
+    /// Our extension in this database.
     pub(crate) extension: Extension,
-    /// What is done, in messages.
+    /// The name of the change in messages.
     pub(crate) name: &'static str,
-    /// The class of the database's node, where it has one.
+    /// The class of the database's node, if it has one.
     pub(crate) class: Option<Class>,
-    /// How long to wait for locks, all in all.
+    /// How long to wait for all locks together.
     pub(crate) patience: Patience,
     pub(crate) planner: Planner,
 }
 
 impl Change {
-    /// Plans every sequence of a selection without keeping a lock on any of them.
+    /// Plans every sequence of a selection. Keeps no locks.
     pub(crate) fn plan(&self, selection: &Selection) -> Result<(Vec<Step>, Records), Failure> {
         let Facts { entries, records } = Facts::read(self.extension, selection)?;
         Ok((self.plan_entries(entries, &records, false)?, records))
     }
 
-    /// Of sequences that are to be altered whatever their tables hold, it leaves to [`Change::read_under_locks`] what an
-    /// index tells, where it `goes_on` to that.
+    /// If a change `goes_on` to [`Change::read_under_locks`], columns with an index are left to it,
+    /// for sequences that will be altered whatever their tables contain.
     fn plan_entries(
         &self,
         entries: Vec<Entry>,
@@ -110,7 +110,7 @@ impl Change {
                         steps.extend(sequence.map(|before| self.planned(entry, before)));
                     }
                 }
-                // One table that is locked is not to keep the others from being read.
+                // One locked table must not prevent the others from being read.
                 Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => {
                     for entry in batch {
                         match read(std::slice::from_ref(&entry)) {
@@ -132,7 +132,7 @@ impl Change {
         Ok(steps)
     }
 
-    /// How to change many sequences without holding as many locks.
+    /// How to change many sequences with fewer locks at a time.
     fn in_parts(&self) -> &'static str {
         match &self.planner {
             Planner::SetUp(target, _) if target.from.is_none() => {
@@ -158,12 +158,12 @@ impl Change {
         step
     }
 
-    /// Plans the sequences of a selection, alters them and keeps records of it.
+    /// Plans the sequences of a selection, alters them and records the change.
     pub(crate) fn apply(&self, selection: &Selection) -> Result<Vec<Step>, Failure> {
         self.patience.renew();
         let Facts { entries, records } = Facts::read(self.extension, selection)?;
         let mut steps = self.plan_entries(entries, &records, true)?;
-        // In batches it is one after the other, and what holds for all of them was said at the beginning.
+        // A set-up in batches has reported what applies to all sequences at its beginning.
         let is_whole = selection.only_one().is_none();
         self.check(&steps)?;
         self.warn_of_skipped(&steps);
@@ -190,7 +190,7 @@ impl Change {
         Ok(steps)
     }
 
-    /// Tells of sequences that go on giving the values of every node.
+    /// Warns about sequences that still generate values of every node.
     fn warn_of_skipped(&self, steps: &[Step]) {
         if matches!(self.planner, Planner::Reset) {
             return;
@@ -209,7 +209,7 @@ impl Change {
         }
     }
 
-    /// Tells of rows beyond a sequence that do not move it.
+    /// Warns about rows ahead of a sequence that do not move it.
     fn warn_of_not_followed(&self, steps: &[Step]) {
         for step in steps {
             for column in &step.before.columns {
@@ -228,7 +228,8 @@ impl Change {
         }
     }
 
-    /// Tells of sequences of which a peer's state says nothing, so that nothing of what it has of them is known.
+    /// Warns about sequences that a peer's state does not mention, so that their values there are
+    /// unknown.
     pub(crate) fn warn_of_unknown(&self, steps: &[Step]) {
         let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
         let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -249,12 +250,12 @@ impl Change {
         }
     }
 
-    /// Refuses before the first change what would fail halfway.
+    /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
         steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Locks every sequence that is to be altered, looks again, and alters it.
+    /// Locks every sequence that is to be altered, reads it again, and alters it.
     fn carry_out(&self, steps: &mut [Step], records: &Records, selection: &Selection) -> Result<(), Failure> {
         let altered = steps.iter().filter(|step| step.is_altered());
         if altered.clone().next().is_some() {
@@ -263,7 +264,7 @@ impl Change {
         check_room(altered.clone().map(|step| step.entry.oid), self.in_parts())?;
         let leaves = match &self.planner {
             Planner::SetUp(target, _) => target.from.is_some(),
-            // Of all sequences: the database is no node afterwards.
+            // After a reset of all sequences, the database is no longer a node.
             Planner::Reset => !selection.names_sequences() && owns_database(),
         };
         let node = if leaves { Some(tables::NODE.oid(self.extension)?) } else { None };
@@ -287,9 +288,9 @@ impl Change {
         Ok(())
     }
 
-    /// Refuses to alter by a name what has got another one, and keeps it that way.
+    /// Refuses to alter a sequence whose name has changed, and prevents the names from changing.
     fn check_names<'a>(&self, steps: impl Iterator<Item = &'a Step> + Clone) -> Result<(), Failure> {
-        // Where nothing is altered, the transaction need not get an id.
+        // If nothing is altered, the transaction needs no id.
         if steps.clone().next().is_none() {
             return Ok(());
         }
@@ -311,8 +312,8 @@ impl Change {
         }
     }
 
-    /// Refuses to leave a class while sequences of it are not among those that are locked: others may have created some
-    /// since they were looked for. Nobody can any more.
+    /// Refuses to leave a class if the locked sequences are not all of its sequences: other
+    /// sessions may have created some after they were looked up. From now on nobody can.
     fn check_complete(&self, steps: &[Step], selection: &Selection) -> Result<(), Failure> {
         let snapshot = ActiveSnapshot::latest();
         let entries = with_own_settings(|| catalog::entries(selection, self.extension));
@@ -329,8 +330,9 @@ impl Change {
         }
     }
 
-    /// Reads sequences again once they are locked: what was committed while they were waited for counts. Others
-    /// cannot draw any more; only ids that are brought along can have come since.
+    /// Reads sequences again under their locks, to take in changes that were committed during the
+    /// wait. Other sessions cannot draw from them any more, so only rows with explicit ids can have
+    /// been added since.
     fn read_under_locks(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
         for batch in steps.chunks_mut(READ_BATCH) {
             let found = self.read_in_time(|reading| {
@@ -391,8 +393,8 @@ impl Change {
         plan
     }
 
-    /// What is known of a sequence here and, for a set-up, on other nodes, without its columns' values; `None` where
-    /// it was dropped.
+    /// The data of a sequence here and, for a set-up, on other nodes, without the values of its
+    /// columns; `None` if it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
         let sequence = facts::sequence(entry, records)?;
         Some(match &self.planner {
@@ -401,7 +403,7 @@ impl Change {
         })
     }
 
-    /// Runs reads that wait for locked tables no longer than for sequences, and keeps none of their locks.
+    /// Reads with the timeout that applies to sequences, too, and keeps no locks on the tables.
     pub(crate) fn read_in_time<T>(
         &self,
         read: impl FnOnce(&RefCell<String>) -> SpiResult<T>,
@@ -429,7 +431,7 @@ impl Change {
         }
     }
 
-    /// Adds to the facts what the columns hold. What is not read is as it was `known` before.
+    /// Adds the values of the columns. Columns that are not read keep the `known` values.
     fn read(
         &self,
         entry: &Entry,
@@ -443,14 +445,14 @@ impl Change {
             next: sequence.next_value(),
             own_values: sequence.own_values(self.class),
         };
-        // A sequence that is left alone in any case need not be compared with its tables.
+        // A sequence that is skipped in any case need not be compared with its tables.
         if entry.exempt.is_some() || !entry.is_visible {
             return Ok(sequence);
         }
         for (at, (column, facts)) in entry.columns.iter().zip(&mut sequence.columns).enumerate() {
             reading.borrow_mut().clone_from(&column.relation);
             let known = known.and_then(|known| known.get(at));
-            // Where the index is gone since, there is nothing that is known.
+            // If the index has been dropped since, there are no known values.
             let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
             let handed_out = sequence.is_called.then_some(sequence.last_value);
             let found = furthest::read(column, ahead, which).map(|found| {
@@ -470,8 +472,8 @@ impl Change {
     }
 }
 
-/// Refuses to lock more sequences at once than the server has room for, and names the other form where they are
-/// many (trap S20): `in_parts`.
+/// Refuses to lock more sequences at once than the server has room for (trap S20). If there are
+/// many, names the other form, `in_parts`.
 pub(crate) fn check_room(
     sequences: impl Iterator<Item = pg_sys::Oid> + Clone,
     in_parts: &str,
@@ -499,8 +501,9 @@ pub(crate) fn check_room(
     Ok(())
 }
 
-/// Locks sequences against drawing, to the end of the transaction: all of them, or none. With `node`, the table of
-/// nodes, also against those who create sequences of the class that it names.
+/// Locks sequences until the end of the transaction, so that other sessions cannot draw from them:
+/// all of them, or none. With `node`, the table of nodes, other sessions cannot create sequences in
+/// its class, either.
 ///
 /// # Errors
 /// As for [`lock_all`].

@@ -1,4 +1,4 @@
-//! Records of sequences that are set up as they are created, kept whoever creates them.
+//! Records sequences that are set up as they are created, whoever creates them.
 
 use std::ffi::CStr;
 
@@ -14,12 +14,12 @@ use crate::server::extension::Extension;
 use crate::server::open::OpenRelation;
 use crate::server::tables::own_key;
 
-/// Keeps what was done with a sequence, and what it was before, as `records::keep` does, but without a privilege
-/// and without a query: whoever creates a table has no privilege on ours, and the row says nothing but what was
-/// done just now.
+/// Records what was done with a sequence, and its former state, like `records::keep`, but without a
+/// privilege and without a query. Roles that create tables have no privilege on our table, and the
+/// row describes only what was just done.
 ///
 /// # Errors
-/// 55000 where the table is gone, or another is in its place.
+/// 55000 if the table is gone, or another one has taken its place.
 pub(crate) fn keep(
     extension: Extension,
     oid: pg_sys::Oid,
@@ -29,7 +29,7 @@ pub(crate) fn keep(
     let table = tables::SEQUENCE.oid(extension)?;
     let (system_identifier, database) = own_key();
     let number = |value: i64| Some(pg_sys::Datum::from(value));
-    // SAFETY: plain reading of the clock's time of this transaction.
+    // SAFETY: reads the start time of this transaction.
     let now = unsafe { pg_sys::GetCurrentTransactionStartTimestamp() };
     let next_values =
         Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
@@ -66,7 +66,7 @@ pub(crate) fn keep(
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .hint("Give the table of the extension back its name and schema."));
     }
-    // SAFETY: it is a table with these columns, as checked.
+    // SAFETY: the table has these columns, as was checked.
     unsafe { write(table, &row) };
     Ok(())
 }
@@ -78,13 +78,14 @@ struct Value {
     datum: Option<pg_sys::Datum>,
 }
 
-/// The number of columns of the key, which come first.
+/// The number of columns of the primary key, which come first.
 const KEY: usize = 3;
 
 /// # Safety
-/// `table` must be a table with columns of these names, to whose types the values belong.
+/// `table` must be a table with columns of these names, whose types match the values.
 unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
-    // SAFETY: see above. What is opened is closed; the tuple that is found is used before its scan ends.
+    // SAFETY: see above. The relation is closed again, and the tuple that is found is used before
+    // its scan ends.
     unsafe {
         let relation = OpenRelation::table(table, pg_sys::RowExclusiveLock);
         let columns = relation.rd_att;
@@ -107,7 +108,7 @@ unsafe fn write(table: pg_sys::Oid, row: &[Value]) {
             }
         }
         let new = pg_sys::heap_form_tuple(columns, values.as_mut_ptr(), nulls.as_mut_ptr());
-        // Numbers of dropped sequences come again, after four billion of them.
+        // OIDs of dropped sequences can be reused, after four billion others.
         let index = primary_key_index(relation.raw());
         let scan = pg_sys::systable_beginscan(
             relation.raw(),

@@ -1,4 +1,5 @@
-//! What a set-up has done with each sequence: the table `interleaved_sequence`, from which the way back is known.
+//! The record of what a set-up has done with each sequence, from which it can be undone: the table
+//! `interleaved_sequence`.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
 
-/// What is known of a sequence that was set up.
+/// The record of a sequence that was set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// The increment that the set-up gave it.
@@ -21,11 +22,11 @@ pub(crate) struct Record {
     former: Former,
     /// Where the last set-up restarted it.
     restart: Option<i64>,
-    /// What it handed out before.
+    /// The values that it handed out before.
     history: Vec<PastValues>,
     /// The timeline of the server at that time.
     timeline: i32,
-    /// The gap that was left then.
+    /// The gap that was left at that time.
     gap: i64,
 }
 
@@ -36,9 +37,9 @@ pub(crate) struct Records {
     timeline: i32,
 }
 
-/// The timeline that the server writes, or replays.
+/// The timeline that the server writes or replays.
 pub(crate) fn timeline() -> SpiResult<i32> {
-    // SAFETY: reads shared memory; the timeline is set before recovery is said to have ended.
+    // SAFETY: reads shared memory. The timeline is set before recovery is reported as ended.
     unsafe {
         if !pg_sys::RecoveryInProgress() {
             return Ok(i32::try_from(pg_sys::GetWALInsertionTimeLine()).unwrap_or(i32::MAX));
@@ -49,13 +50,13 @@ pub(crate) fn timeline() -> SpiResult<i32> {
 }
 
 impl Records {
-    /// Reads all of them, or that of one sequence.
+    /// Reads all records, or that of one sequence.
     pub(crate) fn read(extension: Extension, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
         let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
                             timeline, gap, POSITIONS \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
-        // Who may not see where the sequences stood is not told.
+        // Callers who may not see the positions of sequences do not get them here, either.
         let may_see = owns_database();
         let positions = if may_see {
             "restart, before_setup::pg_catalog.text"
@@ -93,12 +94,12 @@ impl Records {
         })
     }
 
-    /// The record of a sequence, where the set-up's increment still stands.
+    /// The record of a sequence, if it still has the increment from the set-up.
     fn of(&self, sequence: pg_sys::Oid, increment: i64) -> Option<&Record> {
         self.records.get(&sequence.to_u32()).filter(|record| record.increment == increment)
     }
 
-    /// What a sequence was before it was set up.
+    /// The state of a sequence before it was set up.
     pub(crate) fn former(&self, sequence: pg_sys::Oid, increment: i64) -> Option<Former> {
         self.of(sequence, increment).map(|record| record.former)
     }
@@ -108,33 +109,35 @@ impl Records {
         self.of(sequence, increment).and_then(|record| record.restart)
     }
 
-    /// What a sequence handed out before it was set up. That stays true whatever was done to it since.
+    /// The values that a sequence handed out before it was set up. They stay true whatever has been
+    /// done to it since.
     pub(crate) fn history(&self, sequence: pg_sys::Oid) -> Vec<PastValues> {
         self.records.get(&sequence.to_u32()).map(|record| record.history.clone()).unwrap_or_default()
     }
 
-    /// Whether the server has been promoted since a set-up left a gap above a sequence, or since its first set-up.
+    /// Whether the server has been promoted since a set-up left a gap above a sequence, or since
+    /// its first set-up.
     pub(crate) fn promoted(&self, sequence: pg_sys::Oid) -> bool {
         self.records.get(&sequence.to_u32()).is_some_and(|record| record.timeline != self.timeline)
     }
 
-    /// The gap that was left above a sequence, unless a promotion asks for another one.
+    /// The gap that was left above a sequence, unless a promotion requires a new one.
     pub(crate) fn gap_left(&self, sequence: pg_sys::Oid) -> i64 {
         let record = self.records.get(&sequence.to_u32()).filter(|record| record.timeline == self.timeline);
         record.map_or(0, |record| record.gap)
     }
 }
 
-/// Whether the caller may keep records and drop them; the owner of the database may. A record that stays does no harm:
-/// it counts as long as the set-up's increment stands.
+/// Whether the caller may store and delete records, as the owner of the database may. A record that
+/// stays does no harm: it counts only while the sequence has the increment from the set-up.
 pub(crate) fn may_be_kept() -> bool {
     owns_database()
 }
 
-/// In place of a timeline: the one that is recorded stays.
+/// Stands for a timeline: keep the recorded one.
 const KEPT: i64 = 0;
 
-/// Keeps what was done with sequences, and what they were before.
+/// Records what was done with sequences, and their former state.
 pub(crate) fn keep<'a>(
     extension: Extension,
     target: &Target,
@@ -146,7 +149,7 @@ pub(crate) fn keep<'a>(
     let mut history: Vec<String> = Vec::new();
     for step in steps {
         let (sequence, plan) = (&step.before, &step.plan);
-        // A second set-up of a sequence knows what it was before the first.
+        // A second set-up of a sequence knows its state before the first.
         let former = sequence.former.unwrap_or_else(|| Former::of(sequence, target.class));
         let values = [
             Some(plan.increment),
@@ -157,12 +160,12 @@ pub(crate) fn keep<'a>(
             plan.in_use,
             plan.restart,
             Some(if target.gap > 0 { target.gap } else { sequence.gap_left }),
-            // Who leaves no gap after a promotion leaves it to a later set-up.
+            // A set-up that leaves no gap after a promotion leaves it to a later one.
             Some(if target.gap == 0 && sequence.promoted { KEPT } else { timeline }),
         ];
         let next_values =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
-        // Before its first set-up a sequence was drawn from by anybody, with or without a class.
+        // Before its first set-up, anybody could draw from a sequence, with or without a class.
         let is_known = sequence.former.is_some() || !sequence.history.is_empty();
         let class = target.from.or(is_known.then_some(target.class));
         let so_far = sequence.handed_out(class);
@@ -194,7 +197,7 @@ pub(crate) fn keep<'a>(
     tables::SEQUENCE.write(statement, extension, &arguments).map(|_| ())
 }
 
-/// Drops the records of sequences that are no longer what a set-up made of them.
+/// Deletes the records of sequences that no longer have the state from their set-up.
 pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a Step>) -> SpiResult<()> {
     let sequences: Vec<pg_sys::Oid> = steps.map(|step| step.entry.oid).collect();
     if sequences.is_empty() {
@@ -208,7 +211,8 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
     tables::SEQUENCE.write(statement, extension, &arguments).map(|_| ())
 }
 
-/// Drops the records of sequences that are gone, which a database where tables come and go piles up.
+/// Deletes the records of dropped sequences, which would accumulate in a database that often
+/// creates and drops tables.
 pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \

@@ -1,4 +1,4 @@
-//! The lock that keeps set-ups apart.
+//! The lock that prevents concurrent set-ups.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::work_lock::{SessionLock, WorkLock};
 
-/// The lock that keeps set-ups of a database apart.
+/// The lock that prevents concurrent set-ups of a database.
 fn setup_lock(extension: Extension) -> Result<WorkLock, Error> {
     let table = tables::SETUP.oid(extension)?;
     Ok(WorkLock::new(table, table))
@@ -20,30 +20,31 @@ thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The right to set up, taken from every other session, and from this one where an event trigger of the user
-/// would begin another set-up within it.
+/// The right to run a set-up, denied to every other session, and to this one if an event trigger of
+/// the user begins another set-up within it.
 pub(crate) struct SetupLock;
 
 impl SetupLock {
-    /// Takes the lock to the end of the transaction.
+    /// Takes the lock until the end of the transaction.
     ///
     /// # Errors
-    /// 55006 where another session has it, or where a set-up runs in this session.
+    /// 55006 if another session has it, or if a set-up is running in this session.
     pub(crate) fn take(extension: Extension) -> Result<Self, Error> {
         if RUNNING.get() {
             return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
         }
         if !owns_database() {
-            // Owners of sequences are kept apart by the locks on these, and must not keep the owner of the database from
-            // a set-up; but the class must not change while they work.
+            // Owners of single sequences do not take this lock, with which they could block a
+            // set-up by the owner of the database: locks on the sequences keep them apart. But the
+            // class must not change while they work.
             let node = tables::NODE.oid(extension)?;
             // SAFETY: takes a lock by OID; the lock manager raises its own errors.
             unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
         } else if !setup_lock(extension)?.take() {
             return Err(busy());
         }
-        // What the last one has changed, the node among it.
+        // Takes in the changes of the previous set-up, including those of the node.
         // SAFETY: within a transaction.
         unsafe { pg_sys::AcceptInvalidationMessages() };
         RUNNING.set(true);
@@ -60,7 +61,7 @@ impl Drop for SetupLock {
 /// Takes the lock for the session, over several transactions, until it is dropped.
 ///
 /// # Errors
-/// 55006 where another session has it.
+/// 55006 if another session has it.
 pub(crate) fn take_for_session(extension: Extension) -> Result<SessionLock, Error> {
     setup_lock(extension)?.take_for_session().ok_or_else(busy)
 }

@@ -1,4 +1,4 @@
-//! One sequence of a change, and the row that tells what was done with it.
+//! One sequence of a change, and its row in the result.
 
 use keyspace::sequences::{Outcome, Plan, Sequence};
 use keyspace::{Error, SqlState};
@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use crate::encoding::ServerText;
 use crate::sequences::read::catalog::Entry;
 
-/// One sequence, and what is done with it.
+/// One sequence, and the plan for it.
 pub(crate) struct Step {
     pub(crate) entry: Entry,
     /// The sequence before it is altered.
@@ -34,7 +34,7 @@ pub(crate) type Row = (
 );
 
 impl Step {
-    /// Whether it is, or is to be, altered.
+    /// Whether it is altered or will be.
     pub(crate) fn is_altered(&self) -> bool {
         matches!(self.plan.outcome, Outcome::Alter { .. })
     }
@@ -44,7 +44,7 @@ impl Step {
         self.error().is_some_and(|error| error.sqlstate == SqlState::LockNotAvailable)
     }
 
-    /// Why it cannot be.
+    /// Why it cannot be altered.
     pub(crate) fn error(&self) -> Option<&Error> {
         match &self.plan.outcome {
             Outcome::Fail(error) => Some(error),
@@ -59,7 +59,7 @@ impl Step {
             Outcome::Skip => ("skipped", None),
             Outcome::Fail(_) => ("failed", None),
         };
-        // Where a sequence stands is for those to see who may draw from it or read it.
+        // Only roles that may draw from a sequence or read it may see its position.
         let (oid, is_visible) = (self.entry.oid, self.entry.is_visible);
         let seen = |value: Option<i64>| value.filter(|_| is_visible);
         let fed_columns = self.entry.fed_columns();
@@ -80,13 +80,13 @@ impl Step {
     }
 }
 
-/// The rows of the result, by the names of the sequences.
+/// The rows of the result, ordered by the names of the sequences.
 pub(crate) fn rows(mut steps: Vec<Step>, dry_run: bool) -> TableIterator<'static, Row> {
     steps.sort_by(|a, b| a.entry.name.cmp(&b.entry.name));
     TableIterator::new(steps.into_iter().map(move |step| step.into_row(dry_run)))
 }
 
-/// Hundredths of a percent as percent.
+/// Converts hundredths of a percent to percent.
 pub(crate) fn percent(basis_points: i64) -> Option<AnyNumeric> {
     AnyNumeric::try_from(format!("{}.{:02}", basis_points / 100, basis_points % 100).as_str()).ok()
 }

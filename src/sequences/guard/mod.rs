@@ -1,4 +1,5 @@
-//! Guards: triggers that keep ids of other nodes' classes from being inserted here, however they come about.
+//! Guards: triggers that prevent ids of other nodes' classes from being inserted here, wherever the
+//! ids come from.
 
 mod plan;
 mod request;
@@ -40,11 +41,11 @@ type Row =
 /// sql/sequences/guard_interleaved_sequences.sql.
 ///
 /// # Errors
-/// 22004 and 22023 for arguments that mean nothing or contradict each other, 3F000, 42809 and 42P01 for what does not
-/// exist or is no table, 25000 and 25006 for a transaction in which it cannot be done, 42501 for a table of
-/// another owner, 53200 where the lock table is too small, 55000 where the database is no node or a table that
-/// was named cannot be guarded, 55006 beside a set-up, 55P03 where a table cannot be locked in time. Nothing is
-/// changed then.
+/// 22004 and 22023 for invalid or contradictory arguments, 3F000, 42809 and 42P01 for an object
+/// that does not exist or is not a table, 25000 and 25006 if the transaction does not allow it,
+/// 42501 for a table of another owner, 53200 if the lock table is too small, 55000 if the database
+/// is not a node or a table that was named cannot be guarded, 55006 during a set-up, 55P03 if a
+/// table cannot be locked in time. Nothing is changed then.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn guard_interleaved_sequences(
@@ -70,10 +71,10 @@ fn guard_interleaved_sequences(
     change(arguments, Task::Guard(mode), or_raise(Extension::of_call(fcinfo)))
 }
 
-/// Takes guards off. Declared in sql/sequences/guard_interleaved_sequences.sql.
+/// Removes guards. Declared in sql/sequences/guard_interleaved_sequences.sql.
 ///
 /// # Errors
-/// As for `guard_interleaved_sequences`; a database that is no node is none.
+/// As for `guard_interleaved_sequences`, except that the database need not be a node.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn unguard_interleaved_sequences(
@@ -97,10 +98,11 @@ fn unguard_interleaved_sequences(
     change(arguments, Task::Unguard, or_raise(Extension::of_call(fcinfo)))
 }
 
-/// Refuses to go on while a table is guarded: in a database that is no node, a guard refuses every row.
+/// Refuses to go on while a table is guarded: in a database that is not a node, a guard refuses
+/// every row.
 ///
 /// # Errors
-/// 55000 where one is.
+/// 55000 if a table is guarded.
 pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
     let Some(table) = with_own_settings(|| tables::any_guarded(extension))? else { return Ok(()) };
     let message = format!("table \"{table}\" is guarded");
@@ -110,7 +112,7 @@ pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
         .into())
 }
 
-/// What is asked for.
+/// The task of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
     Guard(Mode),
@@ -176,12 +178,12 @@ fn carry_out(
         return Ok(steps);
     }
     lock(&wanted, timeout)?;
-    // From here on their names, by which they are altered, stay what they are.
+    // From here on the names of the tables, which the statements use, cannot change.
     let tables = wanted.0.keys().copied().map(pg_sys::Oid::from);
     settings::with(&[(c"lock_timeout", timeout.setting().as_c_str())], || {
         names::lock_schemas(extension, NODE, tables)
     })?;
-    // What was committed while the tables were waited for counts.
+    // Takes in changes that were committed during the wait for the tables.
     let snapshot = ActiveSnapshot::latest();
     let steps = plan();
     drop(snapshot);
@@ -220,7 +222,7 @@ fn plan(
     })
 }
 
-/// Refuses before the first change what would fail halfway.
+/// Refuses, before the first change, changes that would fail halfway.
 fn check(steps: &[Step]) -> Result<(), Error> {
     steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
 }
@@ -252,7 +254,7 @@ fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The rows of the result, by the names of the tables.
+/// The rows of the result, ordered by the names of the tables.
 fn rows(mut steps: Vec<Step>, task: Task, dry_run: bool) -> TableIterator<'static, Row> {
     steps.sort_by(|a, b| a.table.cmp(&b.table).then_with(|| a.column.cmp(&b.column)));
     TableIterator::new(steps.into_iter().map(move |step| {

@@ -1,4 +1,4 @@
-//! Which guards are put on and taken off, from what the catalogs tell.
+//! Plans from the catalogs which guards to create and which to drop.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,33 +9,33 @@ use pgrx::pg_sys;
 use super::request::Chosen;
 use super::tables::{Column, Tables};
 
-/// How the guards that we make are called, before the number of the column.
+/// The prefix of our guards' names; the column number follows.
 const PREFIX: &str = "interleaved_guard_";
-/// The same on partitioned tables: a guarded table can become a partition of one only if the names differ.
+/// The prefix on partitioned tables. A guarded table can become a partition only if the names
+/// differ.
 const PARTITIONED_PREFIX: &str = "interleaved_guards_";
 
-/// What is done with a column, or with a table that has none to be guarded.
+/// The plan for a column, or for a table without a column to guard.
 pub(super) struct Step {
     pub(super) oid: pg_sys::Oid,
-    /// `schema.table`, quoted where needed.
+    /// `schema.table`, quoted if necessary.
     pub(super) table: String,
     pub(super) column: Option<String>,
     pub(super) sequence: Option<pg_sys::Oid>,
-    /// The tables that it is a partition or a child of.
+    /// The tables of which it is a partition or child.
     ancestors: Vec<pg_sys::Oid>,
     pub(super) outcome: Outcome,
-    /// A few words.
+    /// A short description.
     pub(super) detail: String,
 }
 
-/// What is done.
 pub(super) enum Outcome {
     Change {
         statements: Vec<String>,
         locks: Locks,
     },
     Unchanged,
-    /// Left alone; the error is for a caller who has named this very table.
+    /// Not guarded. The error is raised if the caller has named this table.
     Skip(Error),
     Fail(Error),
 }
@@ -70,7 +70,7 @@ impl Step {
     }
 }
 
-/// The tables to be locked, in the order of their OIDs, each with its name and the lock.
+/// The tables that have to be locked, in the order of their OIDs, each with its name and lock mode.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Locks(pub(super) BTreeMap<u32, (String, u32)>);
 
@@ -85,7 +85,7 @@ impl Locks {
         partitions.iter().for_each(|partition| self.add(partition, lock));
     }
 
-    /// Those of all steps together.
+    /// The locks of all steps together.
     pub(super) fn of(steps: &[Step]) -> Self {
         let mut all = Self::default();
         for step in steps {
@@ -99,16 +99,16 @@ impl Locks {
         all
     }
 
-    /// Whether everything in `other` is locked by these.
+    /// Whether these locks include all locks in `other`.
     pub(super) fn cover(&self, other: &Self) -> bool {
         other.0.iter().all(|(oid, (_, lock))| self.0.get(oid).is_some_and(|(_, held)| held >= lock))
     }
 }
 
-/// Plans the guards of what was chosen.
+/// Plans the guards of the chosen tables.
 pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
     let mut steps = Vec::new();
-    // Partitions that have their guard from above.
+    // Partitions that inherit their guard.
     let mut covered = HashSet::new();
     let mut from_above = FromAbove { tables, chosen, known: HashMap::new() };
     for column in &tables.columns {
@@ -137,7 +137,7 @@ pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
         }
         match tables.refusal(column) {
             Some(refusal) => {
-                // Said of the partitioned table already.
+                // The partitioned table has reported it already.
                 if tables.is_fed_itself(column) || !tables.parent(column).is_some_and(|p| chosen.has(p)) {
                     let outcome = Outcome::Skip(refusal.error);
                     steps.push(Step::new(column, refusal.sequence, outcome, refusal.detail));
@@ -150,11 +150,11 @@ pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
     steps
 }
 
-/// Which partitions get their guard with a partitioned table that is guarded in the same run.
+/// Finds partitions that get their guard from a partitioned table that is guarded in the same run.
 struct FromAbove<'a> {
     tables: &'a Tables,
     chosen: &'a Chosen,
-    /// Whether a partitioned table's column is guarded: each has many partitions that ask.
+    /// Whether the column of a partitioned table is guarded. Each of its partitions needs that.
     known: HashMap<(u32, i16), bool>,
 }
 
@@ -175,7 +175,7 @@ impl FromAbove<'_> {
     }
 }
 
-/// The partitioned table at the top that has the guard which its partitions share.
+/// The nearest partitioned table above that has the guard which its partitions share.
 fn root<'a>(tables: &'a Tables, column: &'a Column) -> &'a Column {
     let mut root = column;
     while let Some(parent) = tables.parent(root) {
@@ -187,7 +187,7 @@ fn root<'a>(tables: &'a Tables, column: &'a Column) -> &'a Column {
     root
 }
 
-/// Sees to it that tables which were named are guarded, or that the caller hears why not.
+/// Guarantees that the tables that the caller named are guarded, or that an error says why not.
 fn answer_for_named(steps: &mut Vec<Step>, chosen: &Chosen, covered: &HashSet<u32>) {
     let is_done = |step: &&Step| matches!(step.outcome, Outcome::Change { .. } | Outcome::Unchanged);
     let mut heard = with_ancestors(steps.iter().filter(is_done));
@@ -214,7 +214,7 @@ fn answer_for_named(steps: &mut Vec<Step>, chosen: &Chosen, covered: &HashSet<u3
     }
 }
 
-/// The tables of steps, and the tables that these belong to.
+/// The tables of steps, and their parents, near and far.
 fn with_ancestors<'a>(steps: impl Iterator<Item = &'a Step>) -> HashSet<u32> {
     steps
         .flat_map(|step| [step.oid].into_iter().chain(step.ancestors.clone()))
@@ -222,7 +222,7 @@ fn with_ancestors<'a>(steps: impl Iterator<Item = &'a Step>) -> HashSet<u32> {
         .collect()
 }
 
-/// Puts a guard on a column, or mends what is there.
+/// Puts a guard on a column, or fixes the existing one.
 fn put_on(
     tables: &Tables,
     chosen: &Chosen,
@@ -284,7 +284,7 @@ fn put_on(
     change(column, &partitions, sequence, statements, locks, notes.join("; "))
 }
 
-/// Plans to take off the guards of what was chosen.
+/// Plans to drop the guards of the chosen tables.
 pub(super) fn unguard(tables: &Tables, chosen: &Chosen) -> Vec<Step> {
     let mut steps = Vec::new();
     for column in tables.columns.iter().filter(|column| chosen.has(column)) {
@@ -310,7 +310,7 @@ pub(super) fn unguard(tables: &Tables, chosen: &Chosen) -> Vec<Step> {
             column.oid == *oid && tables.triggers(column).iter().any(|t| t.guards(column) && t.is_clone)
         });
         match clone {
-            // Its partitioned table is unguarded in the same run.
+            // The guard of its partitioned table is dropped in the same run.
             Some(column) if column.ancestors.iter().any(|above| unguarded.contains(&above.to_u32())) => {}
             Some(column) => {
                 let error = guarded_with(column, root(tables, column));
@@ -344,7 +344,7 @@ fn change(
     Step::new(column, sequence, Outcome::Change { statements, locks }, detail)
 }
 
-/// A partition that is to be left out, while its partitioned table is not.
+/// The error for a partition that is excluded while its partitioned table is not.
 fn left_out(chosen: &Chosen, column: &Column, partitions: &[&Column]) -> Option<Error> {
     let partition = partitions.iter().find(|partition| chosen.excludes(partition.oid))?;
     let message = format!("partition \"{}\" cannot be left out", partition.table);
@@ -362,7 +362,7 @@ fn guarded_with(column: &Column, root: &Column) -> Error {
         .hint("Name the partitioned table.")
 }
 
-/// A name that no trigger has, neither on the table nor on its partitions.
+/// A name that no trigger on the table or on its partitions has.
 fn free_name(tables: &Tables, column: &Column, partitions: &[&Column]) -> String {
     let taken: HashSet<&str> = [column]
         .iter()

@@ -1,4 +1,4 @@
-//! Which tables a call is about: its arguments, checked.
+//! The tables that a call selects: its arguments, checked.
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use super::tables::Column;
 use crate::encoding::from_utf8;
 use crate::sequences::read::selection::{ArrayArgument, first};
 
-/// The tables that a call is about.
+/// The tables that a call selects.
 pub(super) struct Chosen {
     schemas: Option<HashSet<String>>,
     tables: Option<HashSet<u32>>,
     exclude: HashSet<u32>,
-    /// Those that the caller has named, with their names as in `schema.table`.
+    /// The tables that the caller has named, with names of the form `schema.table`.
     pub(super) named: Vec<(pg_sys::Oid, String)>,
 }
 
@@ -24,8 +24,8 @@ impl Chosen {
     /// Checks the arguments.
     ///
     /// # Errors
-    /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42P01 and 42809 for what is no table, 22023
-    /// for a table that one argument selects and another leaves out.
+    /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42P01 and 42809 if an
+    /// object is not a table, 22023 for a table that one argument selects and another excludes.
     pub(super) fn new(
         schemas: Option<AnyArray>,
         tables: Option<AnyArray>,
@@ -46,8 +46,8 @@ impl Chosen {
         }))
     }
 
-    /// Whether a column's table is one of them: partitions and children go with the tables that they belong to,
-    /// unless they are named themselves.
+    /// Whether a column's table is selected. Partitions and children are selected with the tables
+    /// that they belong to, unless they are named themselves.
     pub(super) fn has(&self, column: &Column) -> bool {
         let with_ancestors = |set: &HashSet<u32>| {
             set.contains(&column.oid.to_u32())
@@ -59,7 +59,7 @@ impl Chosen {
             && (is_named || !with_ancestors(&self.exclude))
     }
 
-    /// Whether a table itself is left out.
+    /// Whether this table itself is excluded.
     pub(super) fn excludes(&self, table: pg_sys::Oid) -> bool {
         self.exclude.contains(&table.to_u32())
     }

@@ -1,4 +1,4 @@
-//! What the catalogs tell of the tables that can be guarded, and of their guards.
+//! Reads from the catalogs which tables can be guarded, and their guards.
 
 use std::collections::HashMap;
 
@@ -16,37 +16,38 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::number_type;
 
-/// The columns that are fed or guarded.
+/// The columns that sequences feed or guards protect.
 const TABLES: &str = include_str!("tables.sql");
 
-/// The triggers of a table, those that PostgreSQL made for itself left out.
+/// The triggers of a table, except PostgreSQL's internal ones.
 const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'UTF8'), t.tgfoid = $2, t.tgparentid <> 0, \
                                t.tgenabled::text, t.tgtype, cardinality(t.tgattr::smallint[]), t.tgattr[0], \
                                encode(t.tgargs, 'escape') \
      FROM pg_trigger t WHERE t.tgrelid = ANY ($1) AND (NOT t.tgisinternal OR t.tgfoid = $2) \
      ORDER BY t.tgrelid, t.tgname";
 
-/// The function that is the guard, in the schema of ours in which nobody else can create one.
+/// The function of the guards, in our schema, in which nobody else can create one.
 const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'UTF8') \
      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
      WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0";
 
-/// A table that is guarded.
+/// A guarded table.
 const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
      FROM pg_proc p JOIN pg_trigger t ON t.tgfoid = p.oid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
 
-/// `TRIGGER_TYPE_ROW` with `_INSERT`, which is AFTER without `_BEFORE`; `_UPDATE`, `_DELETE` of catalog/pg_trigger.h.
+/// `TRIGGER_TYPE_ROW` with `_INSERT`, which is AFTER without `_BEFORE`; `_UPDATE`, `_DELETE` of
+/// catalog/pg_trigger.h.
 const AFTER_INSERT: i16 = 1 | 4;
 const UPDATE: i16 = 16;
 const DELETE: i16 = 8;
 
-/// A column of a table, and what there is to know of it.
+/// A column of a table, with its properties.
 pub(super) struct Column {
     pub(super) oid: pg_sys::Oid,
     pub(super) attribute: i16,
     pub(super) schema: String,
-    /// `schema.table`, quoted where needed.
+    /// `schema.table`, quoted if necessary.
     pub(super) table: String,
     /// Its name, not quoted.
     pub(super) name: String,
@@ -55,11 +56,11 @@ pub(super) struct Column {
     pub(super) is_owner: bool,
     number_type: Option<NumberType>,
     type_name: String,
-    /// The partitioned table that this is a partition of.
+    /// The partitioned table of which this is a partition.
     partition_of: Option<pg_sys::Oid>,
-    /// The tables that it is a partition or a child of, near and far.
+    /// The tables of which it is a partition or child, near and far.
     pub(super) ancestors: Vec<pg_sys::Oid>,
-    /// The fed columns that it has, or has inherited.
+    /// The fed columns that it is or inherits.
     roots: Vec<(u32, i16)>,
 }
 
@@ -68,12 +69,13 @@ impl Column {
         self.kind == "p"
     }
 
-    /// Why a column cannot be guarded whatever feeds it.
+    /// Why a column cannot be guarded, whatever feeds it.
     fn unfit(&self) -> Option<String> {
         if self.kind == "f" {
             Some("foreign table".to_owned())
         } else if self.kind != "r" && self.kind != "p" {
-            // A view can have defaults, and own a sequence; the ids of its rows are those of its tables.
+            // A view can have defaults, and own a sequence. The ids of its rows are those of its
+            // tables.
             Some("view".to_owned())
         } else if self.is_temporary {
             Some("temporary table".to_owned())
@@ -89,7 +91,7 @@ impl Column {
 pub(super) struct Trigger {
     pub(super) name: String,
     pub(super) is_guard: bool,
-    /// Whether it came from the trigger of a partitioned table.
+    /// Whether it was cloned from a trigger of a partitioned table.
     pub(super) is_clone: bool,
     enabled: String,
     kind: i16,
@@ -99,12 +101,13 @@ pub(super) struct Trigger {
 }
 
 impl Trigger {
-    /// Whether it guards this column, in whatever way.
+    /// Whether it guards this column, in any mode.
     pub(super) fn guards(&self, column: &Column) -> bool {
         self.is_guard && self.attribute == Some(column.attribute)
     }
 
-    /// Whether it does what a guard of a mode does: for what is inserted here, and not for what is replicated.
+    /// Whether it works like a guard of this mode: for rows inserted here, but not for replicated
+    /// ones.
     pub(super) fn is_in_force(&self, column: &Column, mode: Mode) -> bool {
         // Rows move between partitions by DELETE and INSERT.
         let moves = if self.is_clone || column.is_partitioned() { DELETE } else { 0 };
@@ -112,7 +115,7 @@ impl Trigger {
         self.mode() == Some(mode) && self.enabled == "O" && self.kind == kind && self.columns == 1
     }
 
-    /// What a guard was told to do.
+    /// The mode of a guard.
     pub(super) fn mode(&self) -> Option<Mode> {
         Mode::parse(self.arguments.strip_suffix("\\000")?).ok()
     }
@@ -129,27 +132,27 @@ pub(super) struct Source {
 /// Why a column is not guarded.
 pub(super) struct Refusal {
     pub(super) sequence: Option<pg_sys::Oid>,
-    /// A few words.
+    /// A short description.
     pub(super) detail: String,
-    /// For a caller who has asked for this very table.
+    /// The error if the caller has named this table.
     pub(super) error: Error,
 }
 
-/// Everything that is fed or guarded.
+/// All columns that are fed or guarded.
 pub(super) struct Tables {
     pub(super) columns: Vec<Column>,
-    /// Where a column is, by its table and its name.
+    /// The position of a column, by its table and its name.
     places: HashMap<(u32, String), usize>,
     /// The partitions that have a column, by the partitioned table and the column's name.
     partitions: HashMap<(u32, String), Vec<usize>>,
     triggers: HashMap<u32, Vec<Trigger>>,
     sources: HashMap<(u32, i16), Vec<Source>>,
-    /// The function of the guards, quoted where needed.
+    /// The function of the guards, quoted if necessary.
     pub(super) function: String,
 }
 
 impl Tables {
-    /// Reads them. Without a class nothing is said of what can be guarded.
+    /// Reads them. Without a class, no sequence counts as an obstacle to a guard.
     pub(super) fn read(extension: Extension, class: Option<Class>) -> Result<Self, Failure> {
         let sources = sources(extension, class)?;
         let schema = extension.internal_schema()?;
@@ -175,12 +178,12 @@ impl Tables {
         Ok(Self { columns, places, partitions, triggers, sources, function: name })
     }
 
-    /// The triggers of a column's table, by their names.
+    /// The triggers of a column's table, ordered by name.
     pub(super) fn triggers(&self, column: &Column) -> &[Trigger] {
         self.triggers.get(&column.oid.to_u32()).map_or(&[], Vec::as_slice)
     }
 
-    /// The guards of a column that are its table's own.
+    /// The guards of a column that are not clones.
     pub(super) fn guards<'a>(&'a self, column: &'a Column) -> impl Iterator<Item = &'a Trigger> {
         self.triggers(column).iter().filter(|trigger| trigger.guards(column) && !trigger.is_clone)
     }
@@ -212,7 +215,8 @@ impl Tables {
         self.sources.contains_key(&(column.oid.to_u32(), column.attribute))
     }
 
-    /// What feeds a column: its own sequences, or where it has none those of the tables it inherits from.
+    /// The sources of a column: its own sequences or, if it has none, those of the tables it
+    /// inherits from.
     pub(super) fn sources(&self, column: &Column) -> Vec<&Source> {
         if let Some(own) = self.sources.get(&(column.oid.to_u32(), column.attribute)) {
             return own.iter().collect();
@@ -220,8 +224,8 @@ impl Tables {
         column.roots.iter().filter_map(|root| self.sources.get(root)).flatten().collect()
     }
 
-    /// Why a column is not to be guarded, if so. A partitioned table is guarded with its partitions, so what feeds
-    /// those counts, too.
+    /// Why a column cannot be guarded, if so. A partitioned table is guarded together with its
+    /// partitions, so their sequences count, too.
     pub(super) fn refusal(&self, column: &Column) -> Option<Refusal> {
         if let Some(detail) = column.unfit() {
             let message =
@@ -250,18 +254,18 @@ impl Tables {
     }
 }
 
-/// The name of a table that is guarded, if there is one.
+/// The name of a guarded table, if there is one.
 pub(super) fn any_guarded(extension: Extension) -> Result<Option<String>, Failure> {
     Ok(first(ANY_GUARDED, &[extension.internal_schema()?.into()])?)
 }
 
-/// What feeds which column, by the table's OID and the column's number.
+/// The sequences that feed each column, by the table's OID and the column number.
 fn sources(extension: Extension, class: Option<Class>) -> Result<HashMap<(u32, i16), Vec<Source>>, Failure> {
     let Facts { entries, records } = Facts::read(extension, &Selection::all())?;
     let mut sources: HashMap<_, Vec<Source>> = HashMap::new();
     for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };
-        // How it steps is what counts, not where it stands.
+        // The increment matters here, not the position.
         let state = form::State { last_value: form.start, is_called: false };
         let sequence = facts::of(&entry, &records, form, state);
         for column in &entry.columns {

@@ -1,8 +1,8 @@
-//! The trigger of guarded tables: refuses, or warns of, an id that is not of this node's class.
+//! The trigger of guarded tables: refuses, or warns about, an id that is not in this node's class.
 //!
-//! It is paid for on every row, so it is called as C's triggers are, and what every row does runs without a guard
-//! around it, as in [`super::super::nextval`]: nothing that is to be dropped, and no `catch_unwind`, is alive while
-//! core is called. Everything else happens behind `#[pg_guard]`.
+//! It runs for every row, so it is called like a trigger in C, and the code for every row runs
+//! without a guard, as in [`super::super::nextval`]: no value that has to be dropped, and no
+//! `catch_unwind`, is alive while core is called. Everything else happens behind `#[pg_guard]`.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -19,7 +19,7 @@ use crate::sequences::own::identity;
 use crate::server::extension::Extension;
 use crate::server::relation::number_type;
 
-// What the bindings keep to themselves, or wrap into a guard. Of utils/elog.h,
+// Functions that the bindings do not export, or wrap into a guard: from utils/elog.h,
 // catalog/partition.h and executor/tuptable.h.
 unsafe extern "C-unwind" {
     fn errstart(level: c_int, domain: *const c_char) -> bool;
@@ -33,8 +33,8 @@ unsafe extern "C-unwind" {
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attribute: c_int);
 }
 
-/// The type of the guarded column, kept from one row of a statement to the next where the function manager has a
-/// place for it; 0 is what it has before the first row.
+/// The type of the guarded column, kept from one row of a statement to the next in `fn_extra`; 0
+/// before the first row.
 mod kind {
     pub(super) const SMALLINT: usize = 1;
     pub(super) const INTEGER: usize = 2;
@@ -42,8 +42,8 @@ mod kind {
     pub(super) const NUMERIC: usize = 4;
 }
 
-/// A row of another node that is deleted: where an update moves a row from one partition to another, PostgreSQL
-/// deletes it there and inserts it here, and does not tell.
+/// A deleted row of another node. If an update moves a row between partitions, PostgreSQL deletes
+/// it from one and inserts it into the other, and does not say that this is a move.
 #[derive(Clone, Copy)]
 struct Deleted {
     relation: pg_sys::Oid,
@@ -56,7 +56,7 @@ thread_local! {
     static DELETED: Cell<Option<Deleted>> = const { Cell::new(None) };
 }
 
-/// What is to be said of a row; it lives in the memory context of the row.
+/// The report about a row, in the memory context of the row.
 struct Objection {
     level: c_int,
     code: c_int,
@@ -65,20 +65,22 @@ struct Objection {
     hint: *const c_char,
 }
 
-/// The trigger, `AFTER INSERT OR UPDATE OF column FOR EACH ROW`, on partitioned tables `OR DELETE`: the column is
-/// bound to it, so that it stays the same one through renames, dumps and partitions. The argument is the mode.
+/// The trigger, `AFTER INSERT OR UPDATE OF column FOR EACH ROW`, on partitioned tables `OR DELETE`.
+/// The trigger depends on the column, and so follows it through renames, dumps and partitions. The
+/// argument is the mode.
 ///
-/// After, so that it sees what is in the table whatever other triggers do, and not what `ON CONFLICT` makes an update
-/// or nothing of; and so that COPY keeps its multi-row insert.
+/// It is an AFTER trigger, so that it sees the stored row whatever other triggers do, and not a row
+/// that `ON CONFLICT` turns into an update or discards. COPY also keeps its multi-row insert.
 ///
 /// # Errors
-/// 23514 for an id of another class, unless the mode is "warn"; 55000 where the database has no node, likewise.
+/// 23514 for an id of another class, and 55000 if the database has no node, unless the mode is
+/// "warn".
 ///
 /// # Safety
-/// To be called by the function manager.
+/// Only the function manager may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: see the head of this file. A context that is a TriggerData node has what its event promises, which
+    // SAFETY: see the top of this file. A TriggerData node has the fields for its event, which
     // `prepare` has checked.
     unsafe {
         let Some(context) = fmgr::trigger_data(fcinfo) else { return refuse_call() };
@@ -112,7 +114,7 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
 
 fmgr::version_1!(interleaved_guard);
 
-/// What is done to the row.
+/// The operation on the row.
 ///
 /// # Safety
 /// `context` must be that of a trigger.
@@ -122,13 +124,13 @@ unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
     unsafe { (*context).tg_event & pg_sys::TRIGGER_EVENT_OPMASK }
 }
 
-/// The value of a column; `None` where it is NULL.
+/// The value of a column; `None` if it is NULL.
 ///
 /// # Safety
 /// The slot must hold a row, and have the column.
 #[inline]
 unsafe fn value_in(slot: *mut pg_sys::TupleTableSlot, attribute: i16) -> Option<pg_sys::Datum> {
-    // SAFETY: columns up to `tts_nvalid` are there, and the others are brought there first.
+    // SAFETY: columns up to `tts_nvalid` are deformed, and others are deformed first.
     unsafe {
         if (*slot).tts_nvalid < attribute {
             slot_getsomeattrs_int(slot, c_int::from(attribute));
@@ -138,7 +140,7 @@ unsafe fn value_in(slot: *mut pg_sys::TupleTableSlot, attribute: i16) -> Option<
     }
 }
 
-/// The value where it is an integer.
+/// The value, if it is an integer.
 #[inline]
 fn integer(value: pg_sys::Datum, kind: usize) -> Option<i64> {
     match kind {
@@ -155,11 +157,11 @@ extern "C-unwind" fn refuse_call() -> pg_sys::Datum {
     raise(report(fmgr::no_trigger()))
 }
 
-/// Checks how the trigger was made, and looks up the type of its column.
+/// Checks the definition of the trigger, and looks up the type of its column.
 #[cold]
 #[pg_guard]
 extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
-    // SAFETY: the caller has checked that this is a trigger's call.
+    // SAFETY: the caller has checked that this is a trigger call.
     unsafe {
         let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
         let trigger = (*context).tg_trigger;
@@ -192,7 +194,7 @@ unsafe fn made_by_hand(trigger: *const pg_sys::Trigger, detail: &str) -> Error {
         .hint("Drop it, and call guard_interleaved_sequences().")
 }
 
-/// Looks closer at a value: what is to be said of it, or null.
+/// Examines a value; returns the report about it, or null.
 #[cold]
 #[pg_guard]
 extern "C-unwind" fn object(
@@ -200,7 +202,7 @@ extern "C-unwind" fn object(
     value: pg_sys::Datum,
     kind: usize,
 ) -> *const Objection {
-    // SAFETY: the caller has checked that this is a trigger's call; on UPDATE there is an old row.
+    // SAFETY: the caller has checked that this is a trigger call. On UPDATE there is an old row.
     unsafe {
         let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
         let trigger = (*context).tg_trigger;
@@ -230,16 +232,16 @@ extern "C-unwind" fn object(
     }
 }
 
-/// Remembers a row of another node that is deleted.
+/// Remembers a deleted row of another node.
 #[cold]
 #[pg_guard]
 extern "C-unwind" fn remember(relation: pg_sys::Oid, value: pg_sys::Datum, kind: usize) {
-    // SAFETY: the caller has the value out of a column of this kind.
+    // SAFETY: the caller has read the value from a column of this kind.
     let value = whole(&unsafe { text(value, kind) });
     DELETED.set(value.map(|value| Deleted { relation, value, statement: statement() }));
 }
 
-/// Whether the statement moves a row here from another partition.
+/// Whether the statement moves the row here from another partition.
 fn is_moved(relation: pg_sys::Oid, value: &str) -> bool {
     DELETED.get().is_some_and(|deleted| {
         whole(value) == Some(deleted.value)
@@ -249,33 +251,33 @@ fn is_moved(relation: pg_sys::Oid, value: &str) -> bool {
     })
 }
 
-/// When the client's statement began.
+/// The time when the client's statement began.
 fn statement() -> i64 {
     // SAFETY: reads a variable of this backend.
     unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
 }
 
-/// The partitioned table at the top, where a table is a partition.
+/// The topmost partitioned table, if the table is a partition.
 fn top(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    // SAFETY: looks the OID up in the catalogs, behind a guard since this is no frame that an error may jump over;
-    // the list ends with the topmost.
+    // SAFETY: looks up the OID in the catalogs, behind a guard, since an error must not jump over
+    // this frame. The topmost table is the last in the list.
     unsafe {
         let ancestors = pg_sys::ffi::pg_guard_ffi_boundary(|| get_partition_ancestors(relation));
         (!ancestors.is_null()).then(|| pg_sys::list_nth_oid(ancestors, (*ancestors).length - 1))
     }
 }
 
-/// A number as an integer, where it is one that a sequence could give.
+/// A number as an integer, if a sequence could generate it.
 fn whole(number: &str) -> Option<i64> {
     plain(number).parse().ok()
 }
 
-/// What a guard was told to do.
+/// The mode of a guard.
 ///
 /// # Safety
 /// `trigger` must be valid.
 unsafe fn mode(trigger: *const pg_sys::Trigger) -> Mode {
-    // SAFETY: as many arguments as the trigger says, each a string.
+    // SAFETY: the trigger has `tgnargs` arguments, each a string.
     let name = unsafe { ((*trigger).tgnargs > 0).then(|| CStr::from_ptr(*(*trigger).tgargs)) };
     match name.map(CStr::to_bytes) {
         Some(b"warn") => Mode::Warn,
@@ -283,7 +285,7 @@ unsafe fn mode(trigger: *const pg_sys::Trigger) -> Mode {
     }
 }
 
-/// A number in decimal.
+/// The decimal text of a number.
 ///
 /// # Safety
 /// The value must be of the kind.
@@ -299,12 +301,12 @@ unsafe fn text(value: pg_sys::Datum, kind: usize) -> String {
     }
 }
 
-/// Whether two numbers are the same, written with more digits or fewer.
+/// Whether two numbers are equal, whatever their number of decimal places.
 fn is_same(a: &str, b: &str) -> bool {
     plain(a) == plain(b)
 }
 
-/// A number without digits that tell nothing.
+/// A number without insignificant decimal places.
 fn plain(number: &str) -> &str {
     if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
 }
@@ -312,7 +314,7 @@ fn plain(number: &str) -> &str {
 /// # Safety
 /// `relation` must be open.
 unsafe fn table_name(relation: pg_sys::Relation) -> String {
-    // SAFETY: names are NUL-terminated; that of a schema is a copy, or null.
+    // SAFETY: names are NUL-terminated. The name of the schema is a copy, or null.
     unsafe {
         let form = (*relation).rd_rel;
         let name = from_server(CStr::from_ptr((*form).relname.data.as_ptr()));
@@ -334,7 +336,7 @@ unsafe fn column_name(relation: pg_sys::Relation, attribute: i16) -> String {
     }
 }
 
-/// An error for [`say`], in the memory context of the row.
+/// The report for [`raise_or_warn`], in the memory context of the row.
 fn objection(error: Error, mode: Mode) -> *const Objection {
     let copy = |text: Option<String>| {
         let text = CString::new(for_message(text.unwrap_or_default())).unwrap_or_default();
@@ -348,7 +350,7 @@ fn objection(error: Error, mode: Mode) -> *const Objection {
         detail: copy(error.detail),
         hint: copy(error.hint),
     };
-    // SAFETY: the memory is as large as what is written to it, and aligned for anything.
+    // SAFETY: the memory has the size of the value, and is aligned for any type.
     unsafe {
         let place = pg_sys::palloc(size_of::<Objection>()).cast::<Objection>();
         place.write(objection);
@@ -356,15 +358,16 @@ fn objection(error: Error, mode: Mode) -> *const Objection {
     }
 }
 
-/// Reports with the names of schema, table and column beside the message, for drivers that read them. An error
-/// does not return.
+/// Reports an error or a warning with the names of schema, table and column as separate fields, for
+/// drivers that read them. An error does not return.
 ///
 /// # Safety
-/// The objection must be one of [`objection`], and the relation open. See also the head of this file.
+/// The objection must come from [`objection`], and the relation must be open. See also the top of
+/// this file.
 #[cold]
 unsafe fn raise_or_warn(objection: *const Objection, relation: pg_sys::Relation, attribute: i16) {
     const TEXT: *const c_char = c"%s".as_ptr();
-    // SAFETY: see above; what is raised jumps over this frame, in which nothing is to be dropped.
+    // SAFETY: see above. An error jumps over this frame, in which nothing has to be dropped.
     unsafe {
         if errstart((*objection).level, std::ptr::null()) {
             errcode((*objection).code);

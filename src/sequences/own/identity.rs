@@ -1,4 +1,4 @@
-//! Which node this database is: a row of our own table, cached in every backend.
+//! The node of this database: a row of our own table, cached in every backend.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -18,12 +18,12 @@ use crate::server::raw_rows;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
 
-/// What this backend knows of the stored row.
+/// The cached state of the row.
 #[derive(Clone, Copy)]
 enum Stored {
-    /// To be read again.
+    /// It has to be read again.
     Unknown,
-    /// As it stood when it was read; invalidated by a change of the table.
+    /// Valid until the table changes.
     Read { table: pg_sys::Oid, node: Option<Node> },
 }
 
@@ -42,17 +42,17 @@ thread_local! {
 
 /// The class of this database's node.
 ///
-/// Call it after something that takes in invalidations (the lock of a `nextval` does), so that a
-/// session that was open before a change follows it (trap S42).
+/// Call it after something that takes in invalidations, such as the lock of a `nextval`, so that a
+/// session that was open before a change follows the change (trap S42).
 ///
 /// # Errors
-/// 55000 where the database has no node, or where the settings name another than the stored one.
+/// 55000 if the database has no node, or if the settings name a different node from the stored one.
 #[inline]
 pub(crate) fn class(extension: Extension) -> Result<Class, Error> {
     known(extension)?.map_or_else(|| Err(unknown(extension)?), Ok)
 }
 
-/// Why this database has no node, and what to do.
+/// The error that says why this database has no node, and what to do.
 #[cold]
 fn unknown(extension: Extension) -> Result<Error, Error> {
     let error =
@@ -74,8 +74,8 @@ fn unknown(extension: Extension) -> Result<Error, Error> {
         ))
 }
 
-/// The class of this database's node, where the backend has read it and no setting stands in for it. Raises no
-/// error.
+/// The class of this database's node, if the backend has cached it and no setting overrides it.
+/// Raises no error.
 #[inline]
 pub(crate) fn cached() -> Option<Class> {
     match STORED.get() {
@@ -84,10 +84,10 @@ pub(crate) fn cached() -> Option<Class> {
     }
 }
 
-/// The class of this database's node, where it has one.
+/// The class of this database's node, if it has one.
 ///
 /// # Errors
-/// 55000 where the settings name another than the stored one, 22023 where they make no class.
+/// 55000 if the settings name a different node from the stored one, 22023 if they form no class.
 pub(crate) fn known(extension: Extension) -> Result<Option<Class>, Error> {
     match (settings::class()?, stored(extension)?) {
         (Some(setting), Some(stored)) if setting != stored => Err(contradiction(setting, stored)),
@@ -95,11 +95,11 @@ pub(crate) fn known(extension: Extension) -> Result<Option<Class>, Error> {
     }
 }
 
-/// The class that this database leaves by becoming one of `class`, where it has another.
+/// The class that this database leaves by becoming a node of `class`, if it has another.
 ///
 /// # Errors
-/// 55000 where it has another and its peers are not known, where a server of which it is a copy has this one, or
-/// where the settings name another.
+/// 55000 if it has another class and its peers are not known, if another server or database that is
+/// stored here has a class with common values, or if the settings name another.
 pub(crate) fn class_to_leave(
     extension: Extension,
     class: Class,
@@ -155,10 +155,10 @@ fn contradiction(setting: Class, other: Class) -> Error {
     .hint("The settings and the node of setup_interleaved_sequences() must be the same.")
 }
 
-/// Refuses a caller who may not store the node.
+/// Refuses if the caller may not store the node.
 ///
 /// # Errors
-/// 42501 for others than the owner of the database.
+/// 42501 if the caller does not own the database.
 pub(crate) fn check_may_store() -> Result<(), Error> {
     if !owns_database() {
         let message = "permission denied to set this database up as a node";
@@ -185,12 +185,12 @@ pub(crate) fn forget(extension: Extension) -> SpiResult<()> {
     change(extension, delete, &[system_identifier.into(), database.into()])
 }
 
-/// Changes the table, and has every session read its node again as soon as that is committed, those that are open
-/// among them (trap S42).
+/// Changes the table. Every session, including those that are open, reads its node again as soon as
+/// that is committed (trap S42).
 fn change(extension: Extension, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
     tables::NODE.write(statement, extension, arguments)?;
     let table = or_raise(tables::NODE.oid(extension));
-    // SAFETY: a relation that was just written to.
+    // SAFETY: the relation was just written to.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
     Ok(())
 }
@@ -200,7 +200,7 @@ pub(crate) fn is_stored(extension: Extension) -> Result<bool, Error> {
     Ok(stored(extension)?.is_some())
 }
 
-/// Whether new sequences are moved into the class, where the backend has read it. Raises no error.
+/// Whether new sequences are moved into the class, if the backend has cached that. Raises no error.
 #[inline]
 pub(crate) fn takes_new_sequences_cached() -> Option<bool> {
     match STORED.get() {
@@ -217,7 +217,7 @@ pub(crate) fn takes_new_sequences(extension: Extension) -> Result<bool, Error> {
 /// Stores whether new sequences are moved into the class as they are created.
 ///
 /// # Errors
-/// 42501 for others than the owner of the database.
+/// 42501 if the caller does not own the database.
 pub(crate) fn take_new_sequences(extension: Extension, enable: bool) -> Result<(), Failure> {
     if !owns_database() {
         let message = "permission denied to interleave new sequences";
@@ -262,7 +262,7 @@ fn read(extension: Extension) -> Result<Option<Node>, Error> {
     Ok(node)
 }
 
-/// A node that is stored for another server or database, of which this one may be a copy.
+/// A node that is stored for another server or database. This database may be a copy of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Other {
     pub(crate) key: (i64, pg_sys::Oid),
@@ -271,7 +271,7 @@ pub(crate) struct Other {
     pub(crate) new_sequences: bool,
 }
 
-/// The nodes of other servers and databases, by their keys.
+/// The nodes of other servers and databases, ordered by their keys.
 pub(crate) fn others(extension: Extension) -> Result<Vec<Other>, Error> {
     let own = own_key();
     let others = rows(tables::NODE.oid(extension)?)?.into_iter().filter(|row| row.key != own);
@@ -293,8 +293,8 @@ struct Row {
     new_sequences: bool,
 }
 
-/// The columns that are read, with their types. The table may have more of them, and in another order: an update of the
-/// extension may have come since this library was loaded.
+/// The columns that are read, with their types. The table may have more columns, in another order,
+/// if the extension was updated after this library was loaded.
 const COLUMNS: [(&CStr, pg_sys::Oid); 5] = [
     (c"system_identifier", pg_sys::INT8OID),
     (c"database", pg_sys::OIDOID),
@@ -306,7 +306,7 @@ const COLUMNS: [(&CStr, pg_sys::Oid); 5] = [
 /// The numbers of the columns.
 ///
 /// # Errors
-/// 55000 where one is missing or of another type.
+/// 55000 if one is missing or has another type.
 fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
     let mut numbers = [0; COLUMNS.len()];
     for (number, (name, kind)) in numbers.iter_mut().zip(COLUMNS) {
@@ -327,13 +327,13 @@ fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
     Ok(numbers)
 }
 
-/// Reads the table without a privilege check: whoever may draw a value must get one of the right class, with or
-/// without USAGE on our schema.
+/// Reads the table without a privilege check: any role that may draw a value must get one of the
+/// right class, with or without USAGE on our schema.
 fn rows(table: pg_sys::Oid) -> Result<Vec<Row>, Error> {
     let [system_identifier, database, node, nodes, new_sequences] = columns(table)?;
     let table = OpenRelation::table(table, pg_sys::AccessShareLock);
     Ok(raw_rows::read(&table, |row| {
-        // The columns exist, and are of types that are passed by value and read as such.
+        // The columns exist, and their types are passed by value.
         let value = |attribute| row.get(attribute).map_or(0, |value| value.value());
         Row {
             key: (value(system_identifier) as i64, pg_sys::Oid::from(value(database) as u32)),
@@ -351,7 +351,7 @@ fn register_callback() {
     }
 }
 
-/// Called for every relation whose cache entry is dropped, and with no OID for all of them.
+/// Called for every relation whose cache entry is dropped, and with the invalid OID if all are.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     if let Stored::Read { table, .. } = STORED.get()

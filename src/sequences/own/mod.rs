@@ -1,4 +1,4 @@
-//! What this database is: its node, the settings that stand in for it, our tables.
+//! The identity of this database: its node, the settings that override it, our tables.
 
 pub(crate) mod identity;
 pub(crate) mod settings;

@@ -1,4 +1,4 @@
-//! The settings `pg_keyspace.node` and `pg_keyspace.nodes`, and settings that hold for one step only.
+//! The settings `pg_keyspace.node` and `pg_keyspace.nodes`.
 
 use keyspace::sequences::Class;
 use keyspace::{Error, SqlState};
@@ -39,10 +39,10 @@ pub(crate) fn is_any_set() -> bool {
     NODE.get() != 0 || NODES.get() != 0
 }
 
-/// The class that the settings name; `None` where neither is set.
+/// The class that the settings name; `None` if neither is set.
 ///
 /// # Errors
-/// 22023 where only one of them is set, or where they make no class.
+/// 22023 if only one of them is set, or if they form no class.
 pub(crate) fn class() -> Result<Option<Class>, Error> {
     match (NODE.get(), NODES.get()) {
         (0, 0) => Ok(None),

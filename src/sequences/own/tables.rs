@@ -1,10 +1,10 @@
-//! The tables of ours about sequences.
+//! Our tables about sequences.
 
 use crate::server::tables::Table;
 
-/// Which node a database is.
+/// The node of each database.
 pub(crate) const NODE: Table = Table::new(c"interleaved_node");
-/// What a set-up has done with each sequence.
+/// The record of what a set-up has done with each sequence.
 pub(crate) const SEQUENCE: Table = Table::new(c"interleaved_sequence");
 /// Columns that callers have named in `feeds`.
 pub(crate) const FEED: Table = Table::new(c"interleaved_feed");

@@ -1,4 +1,4 @@
-//! What the catalogs tell of sequences and of the columns that they feed.
+//! Reads sequences, and the columns that they feed, from the catalogs.
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
@@ -21,9 +21,9 @@ use crate::server::settings::with_own_settings;
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");
 
-/// Prepares the query for sequences that are named one by one, for those who ask for many in turn.
+/// Prepares the query for single sequences, for callers that run it for many in turn.
 pub(crate) fn prepare() -> SpiResult<OwnedPreparedStatement> {
-    // A plan for any parameters would have to allow for all sequences, too.
+    // A plan for arbitrary parameters would also have to cover the query for all sequences.
     let query = FED_COLUMNS.replace("$2 IS NULL", "false").replace("$2 IS NOT NULL", "true");
     let arguments = [
         pg_sys::NAMEARRAYOID,
@@ -39,30 +39,31 @@ pub(crate) fn prepare() -> SpiResult<OwnedPreparedStatement> {
 
 /// A column that a sequence feeds, and how to read it.
 pub(crate) struct Column {
-    /// `schema.table.column`, quoted where needed.
+    /// `schema.table.column`, quoted if necessary.
     pub(crate) name: String,
     pub(crate) relation_oid: pg_sys::Oid,
-    /// The number of the column.
+    /// The column number.
     pub(crate) attribute: i16,
-    /// `schema.table`, quoted where needed.
+    /// `schema.table`, quoted if necessary.
     pub(crate) relation: String,
-    /// The base type, where its values compare with the sequence's.
+    /// The base type, if its values can be compared with those of the sequence.
     pub(crate) number_type: Option<NumberType>,
-    /// By what its default draws.
+    /// How its default draws.
     pub(crate) draw: Draw,
     /// Why the caller cannot see every value.
     hidden: Option<Hidden>,
-    /// The tables that it is a partition or a child of.
+    /// The tables of which the table is a partition or child.
     ancestors: Vec<pg_sys::Oid>,
-    /// Whether the caller knows of it, not the catalog.
+    /// Whether the caller has named it, rather than the catalog.
     given: bool,
-    /// Whether the owner of its table may set the sequence, so that the sequence goes above whatever he writes.
+    /// Whether the owner of its table may set the sequence, so that the sequence moves above any
+    /// value that the owner writes.
     pub(crate) is_followed: bool,
-    /// Whether its values were read already.
+    /// Whether its values have been read.
     pub(crate) is_read: Cell<bool>,
 }
 
-/// What keeps a caller from seeing every value of a column.
+/// What prevents the caller from seeing every value of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hidden {
     /// No privilege to read it.
@@ -71,19 +72,20 @@ enum Hidden {
     Rows,
 }
 
-/// A sequence as the catalogs have it.
+/// A sequence, as the catalogs describe it.
 pub(crate) struct Entry {
     pub(crate) oid: pg_sys::Oid,
-    /// `schema.sequence`, quoted where needed.
+    /// `schema.sequence`, quoted if necessary.
     pub(crate) name: String,
     /// Whether the caller may alter it.
     pub(crate) is_owner: bool,
-    /// Whether the caller may see where it stands.
+    /// Whether the caller may see its position.
     pub(crate) is_visible: bool,
-    /// Why it is left alone whatever its state: temporary, a member of an extension, or unlogged on a standby.
+    /// Why it is skipped in any state: temporary, a member of an extension, or unlogged on a
+    /// standby.
     pub(crate) exempt: Option<&'static str>,
     pub(crate) unlogged: bool,
-    /// What replicates its position, where something does.
+    /// What replicates its position, if anything does.
     pub(crate) replicated: Option<Carrier>,
     pub(crate) columns: Vec<Column>,
 }
@@ -97,7 +99,7 @@ impl Entry {
 }
 
 impl Column {
-    /// Why its greatest value cannot be known, where that is so and the column would be read.
+    /// Why its greatest value cannot be known, if so, and if the column would be read.
     pub(crate) fn refusal(&self) -> Option<Error> {
         let hint = "Run the set-up as a role that may read it, or exclude the sequence.";
         let message = match (self.number_type, self.hidden) {
@@ -114,14 +116,15 @@ impl Column {
         self.hidden.is_some()
     }
 
-    /// Whether its values have a fraction.
+    /// Whether its values can have a fraction.
     pub(crate) fn is_numeric(&self) -> bool {
         self.number_type == Some(NumberType::Numeric)
     }
 }
 
-/// The sequences of a selection with every column that they feed, ordered by OID: owned, identity, any default
-/// that names the sequence, whatever the names are, and what the caller knows (traps S27, S28, S29).
+/// The sequences of a selection with every column that they feed, ordered by OID: owned and
+/// identity columns, any default that names the sequence, whatever the names are, and columns that
+/// the caller has named (traps S27, S28, S29).
 pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<Vec<Entry>> {
     let carriers = position_replication::carriers()?;
     let mut defaults = Defaults::new(extension);
@@ -147,7 +150,7 @@ pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<
     let mut entries: Vec<Entry> = entries.into_values().collect();
     for entry in &mut entries {
         entry.columns.sort_by(|a, b| a.name.cmp(&b.name).then(b.given.cmp(&a.given)));
-        // What the caller knows of a column goes before what its default tells.
+        // A column that the caller has named takes precedence over its default.
         entry.columns.dedup_by_key(|column| (column.relation_oid, column.attribute));
         leave_out_descendants(entry);
     }
@@ -184,11 +187,11 @@ fn column(
     let given = row.get(15)?.unwrap_or(false);
     let draw = match expression.map(CString::new).filter(|_| !given) {
         _ if row.get(16)? != Some(true) => Draw::NotAllowed,
-        // Identity columns, and columns that own a sequence without a default of it.
+        // Identity columns, and columns that own a sequence but have no default.
         None => Draw::Nextval,
         Some(expression) => defaults.draw(&expression.unwrap_or_default(), sequence),
     };
-    // A default that computes with the value tells nothing of the sequence's position.
+    // A default that computes with the value says nothing about the sequence's position.
     let is_read = !matches!(draw, Draw::Other | Draw::NotAllowed);
     let number_type = if is_read { number_type(row.get(11)?) } else { None };
     let ancestors: Option<Vec<pg_sys::Oid>> = row.get(14)?;
@@ -211,12 +214,12 @@ fn column(
     })
 }
 
-/// A name that the query gives in UTF-8.
+/// A name that the query returns in UTF-8.
 fn text(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<String> {
     Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
 }
 
-/// The maximum over a parent takes in its partitions and children.
+/// Leaves out partitions and children, since the maximum over their parent includes them.
 fn leave_out_descendants(entry: &mut Entry) {
     let plain = |column: &Column| !matches!(column.draw, Draw::Other | Draw::NotAllowed);
     let read: HashSet<u32> = entry

@@ -1,24 +1,26 @@
-//! The sequences that the command has created at whose end an event trigger runs.
+//! The sequences created by the command at whose end an event trigger runs.
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// `pg_event_trigger_ddl_commands()`, in numbers of its columns from 1 on.
+/// Column numbers of `pg_event_trigger_ddl_commands()`, counted from 1.
 const OBJECT: i32 = 2;
 const COMMAND_TAG: i32 = 4;
 const IN_EXTENSION: i32 = 8;
 
-/// The OIDs of the sequences that were created, by a column's definition or on their own, in that order. Those of
-/// a script of an extension and temporary ones are left out.
+/// The OIDs of the sequences that were created, by a column definition or on their own, in order of
+/// creation. Sequences of an extension's script and temporary ones are left out.
 ///
-/// It calls the function as the executor would, without a query: a query would cost more than all the rest.
+/// It calls the function as the executor would, without a query, which would cost more than
+/// everything else here.
 ///
 /// # Safety
-/// To be called within an event trigger at the end of a command.
+/// Must be called within an event trigger at the end of a command.
 pub(crate) unsafe fn sequences() -> Vec<pg_sys::Oid> {
     let mut created = Vec::new();
-    // SAFETY: what the function is given is what the executor gives to a function that returns a set all at once;
-    // it checks itself that an event trigger runs. What it allocates is freed, here or with the transaction.
+    // SAFETY: the function gets the arguments that the executor passes to a set-returning function
+    // in materialize mode, and itself checks that an event trigger runs. Its memory is freed here
+    // or with the transaction.
     unsafe {
         let mut function = pg_sys::FmgrInfo::default();
         pg_sys::fmgr_info(pg_sys::F_PG_EVENT_TRIGGER_DDL_COMMANDS.into(), &mut function);

@@ -1,4 +1,4 @@
-//! What a column's default draws from a sequence, told by its expression tree.
+//! How a column's default draws from a sequence, according to its expression tree.
 
 use std::ffi::CStr;
 
@@ -8,13 +8,13 @@ use pgrx::{PgMemoryContexts, is_a};
 
 use crate::server::extension::Extension;
 
-/// The casts that a default may put around a value without changing it: to smallint, to integer, to numeric.
+/// Casts in a default that do not change the value: to smallint, to integer, to numeric.
 const CASTS: [u32; 3] = [pg_sys::F_INT2_INT8, pg_sys::F_INT4_INT8, pg_sys::F_NUMERIC_INT8];
 
-/// Reads expression trees; what it allocates on the way is freed with it.
+/// Reads expression trees in a memory context of its own, which is reset after each.
 pub(crate) struct Defaults {
     context: PgMemoryContexts,
-    /// What `partitioned_nextval` belongs to.
+    /// The extension of `partitioned_nextval`.
     extension: Extension,
 }
 
@@ -23,10 +23,10 @@ impl Defaults {
         Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), extension }
     }
 
-    /// By what the default `expression`, as `pg_attrdef.adbin` holds it, draws from `sequence`.
+    /// How the default `expression`, in the form of `pg_attrdef.adbin`, draws from `sequence`.
     pub(crate) fn draw(&mut self, expression: &CStr, sequence: pg_sys::Oid) -> Draw {
         let extension = self.extension;
-        // SAFETY: the text comes from pg_attrdef, so it is the tree of an expression; the tree is used
+        // SAFETY: the text comes from pg_attrdef, so it is an expression tree. The tree is used
         // before the context is reset.
         unsafe {
             let draw = self.context.switch_to(|_| {
@@ -64,14 +64,14 @@ unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: pg_sys::Oid, extens
     Draw::Other
 }
 
-/// Whether a cast to `numeric(p, s)` leaves whole numbers as they are: a scale below 0 rounds them.
+/// Whether a cast to `numeric(p, s)` leaves whole numbers unchanged: a negative scale rounds them.
 ///
 /// # Safety
 /// `call` must be a call of the cast in an expression tree.
 unsafe fn keeps_integers(call: *mut pg_sys::FuncExpr) -> bool {
     // SAFETY: as above.
     let typmod = unsafe { constant(argument(call, 1)) };
-    // As numeric_typmod_scale() of utils/adt/numeric.c reads it: 11 bits with a sign.
+    // The same as numeric_typmod_scale() of utils/adt/numeric.c: 11 bits with a sign.
     typmod.is_some_and(|typmod| {
         (((typmod.value() as i32 - pg_sys::VARHDRSZ as i32) & 0x7ff) ^ 1024) - 1024 >= 0
     })
@@ -80,7 +80,7 @@ unsafe fn keeps_integers(call: *mut pg_sys::FuncExpr) -> bool {
 /// # Safety
 /// `call` must be a node of an expression tree.
 unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: pg_sys::Oid, extension: Extension) -> Draw {
-    // SAFETY: as above; the names are NUL-terminated or null.
+    // SAFETY: as above. The names are NUL-terminated or null.
     unsafe {
         let drawn = constant(argument(call, 0)).map(|value| value.value() as u32);
         if drawn != Some(sequence.to_u32()) {
@@ -125,7 +125,7 @@ unsafe fn argument(call: *mut pg_sys::FuncExpr, at: i32) -> *mut pg_sys::Node {
 /// # Safety
 /// `node` must be null or a node of an expression tree.
 unsafe fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
-    // SAFETY: read as a constant only where its tag says so.
+    // SAFETY: the node is read as a constant only if its tag says that it is one.
     unsafe {
         if node.is_null() || !is_a(node, NodeTag::T_Const) {
             return None;

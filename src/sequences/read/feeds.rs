@@ -1,5 +1,6 @@
-//! The argument `feeds`: columns that a sequence feeds by a extension, a trigger or the application, which the
-//! catalog does not connect with it (trap S28). Once given, it is kept in the table `interleaved_feed`.
+//! The argument `feeds`: columns that a sequence feeds through an extension, a trigger or the
+//! application, so that the catalog does not connect them with it (trap S28). They are stored in
+//! the table `interleaved_feed`.
 
 use keyspace::{Error, SqlState};
 use pgrx::AnyElement;
@@ -21,11 +22,12 @@ pub(crate) struct Feed {
     pub(crate) attribute: i16,
 }
 
-/// Reads `{"schema.sequence": ["schema.table.column", ...], ...}`. Names are looked up as the caller would: under
-/// his search_path, quoted as in SQL.
+/// Reads `{"schema.sequence": ["schema.table.column", ...], ...}`. Names are looked up as the
+/// caller would: with the caller's search_path, quoted as in SQL.
 ///
 /// # Errors
-/// 22023 where it is no such object, 42P01, 42703 and 42809 where a name is not that of a sequence and a column.
+/// 22023 if it is not such an object, 42P01, 42703 and 42809 if a name is not that of a sequence
+/// and a column.
 pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Error>> {
     let Some(feeds) = feeds else { return Ok(Ok(Vec::new())) };
     let mut found = Vec::new();
@@ -50,7 +52,7 @@ pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Err
     Ok(Ok(found))
 }
 
-/// What was given to earlier set-ups.
+/// The feeds that were given to earlier set-ups.
 pub(crate) fn stored(extension: Extension) -> SpiResult<Vec<Feed>> {
     let query = "SELECT f.sequence, f.relation, f.attribute FROM {} AS f \
                  WHERE f.system_identifier OPERATOR(pg_catalog.=) $1 AND f.database OPERATOR(pg_catalog.=) $2";
@@ -68,7 +70,7 @@ pub(crate) fn stored(extension: Extension) -> SpiResult<Vec<Feed>> {
     })
 }
 
-/// Keeps what was given, where the caller may, so that a check, a reset and later set-ups know of it, too.
+/// Stores feeds, if the caller may, so that a check, a reset and later set-ups know them, too.
 pub(crate) fn keep(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
     let known = stored(extension)?;
     let new: Vec<Feed> = feeds.iter().filter(|feed| !known.contains(feed)).copied().collect();
@@ -85,7 +87,7 @@ pub(crate) fn keep(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
     tables::FEED.write(statement, extension, &arguments).map(|_| ())
 }
 
-/// Forgets what was given of sequences.
+/// Deletes the stored feeds of sequences.
 pub(crate) fn forget(extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
@@ -94,7 +96,7 @@ pub(crate) fn forget(extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResu
     tables::FEED.write(statement, extension, &arguments).map(|_| ())
 }
 
-/// Three arrays: the sequences, the relations, the numbers of the columns.
+/// Three arrays: the sequences, the relations and the column numbers.
 pub(crate) fn columns(feeds: &[Feed]) -> [DatumWithOid<'static>; 3] {
     let sequences: Vec<pg_sys::Oid> = feeds.iter().map(|feed| feed.sequence).collect();
     let relations: Vec<pg_sys::Oid> = feeds.iter().map(|feed| feed.relation).collect();
@@ -102,15 +104,16 @@ pub(crate) fn columns(feeds: &[Feed]) -> [DatumWithOid<'static>; 3] {
     [sequences.into(), relations.into(), attributes.into()]
 }
 
-/// A name of a sequence, and that of one of its columns, if there are any.
+/// The name of a sequence, and of one of its columns, if it has any.
 struct Pair {
     sequence: String,
     column: Option<String>,
 }
 
-/// Takes the object apart in SQL, which knows the encoding of its strings.
+/// Splits the object in SQL, which knows the encoding of its strings.
 fn pairs(feeds: AnyElement) -> SpiResult<Result<Vec<Pair>, Error>> {
-    // SAFETY: the function is declared with an argument of type jsonb, which lives as long as the call.
+    // SAFETY: the function is declared with an argument of type jsonb, which lives as long as the
+    // call.
     let argument = || unsafe { DatumWithOid::new(feeds.datum(), pg_sys::JSONBOID) };
     Spi::connect(|client| {
         let kind = "SELECT pg_catalog.jsonb_typeof($1)";
@@ -158,7 +161,8 @@ struct Relation {
     kind: String,
 }
 
-/// Looks a relation up, which messages show as `shown`; names are those of the caller, so the rest of the query is qualified.
+/// Looks up a relation, which messages call `shown`. The name is resolved by the caller's
+/// search_path, so all other names in the query are qualified.
 fn relation(name: &str, shown: &str) -> SpiResult<Result<Relation, Error>> {
     let query = "SELECT c.oid, c.relkind::pg_catalog.text FROM pg_catalog.pg_class c \
                  WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)";

@@ -1,5 +1,5 @@
-//! What the server stores of a sequence: its definition in the catalog, and its state in its own page, the
-//! only place that tells whether a value was handed out.
+//! The stored form of a sequence: its definition in the catalog, and its state in its own page.
+//! Only the page says whether a value was handed out.
 
 use keyspace::sequences::{NumberType, Progression};
 use pgrx::pg_sys::panic::CaughtError;
@@ -17,41 +17,42 @@ struct SequenceData {
     is_called: bool,
 }
 
-/// Where a sequence stands.
+/// The position of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The value handed out last, or to be handed out first.
+    /// The value that was handed out last, or will be handed out first.
     pub(crate) last_value: i64,
     /// Whether `last_value` has been handed out.
     pub(crate) is_called: bool,
 }
 
-/// How often a sequence is read at most while others replace its file.
+/// How many times to try to read a sequence while other sessions replace its file.
 const TRIES: u32 = 5;
 
-/// Reads where a sequence stands, whatever the snapshot; `None` where it does not exist any more.
+/// Reads the position of a sequence, whatever the snapshot; `None` if it does not exist any more.
 ///
-/// An `ALTER SEQUENCE`, which holds ShareRowExclusive and may replace the sequence's file, is not waited for; only what
-/// keeps it from being read at all is (DROP, TRUNCATE ... RESTART IDENTITY). It takes no privilege but that of naming
-/// the sequence, and keeps no lock.
+/// It does not wait for `ALTER SEQUENCE`, which holds ShareRowExclusive and may replace the
+/// sequence's file, but only for commands that block reading altogether (DROP, TRUNCATE ... RESTART
+/// IDENTITY). It checks no privilege, and keeps no lock.
 ///
 /// # Safety
 /// `sequence` must be the OID of a sequence, or of no relation at all.
 pub(crate) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         read_protected(sequence)
             .or_else(|| read_unprotected(|| OpenRelation::try_any(sequence, pg_sys::AccessShareLock)))
     }
 }
 
-/// Reads where a sequence stands without waiting; `None` where it does not exist any more, or where somebody has
-/// locked it against being drawn from, or is waiting to (ALTER SEQUENCE, a set-up, TRUNCATE ... RESTART IDENTITY, DROP).
+/// Reads the position of a sequence without waiting; `None` if the sequence does not exist any
+/// more, or if another session has locked it against drawing or is waiting for such a lock (ALTER
+/// SEQUENCE, a set-up, TRUNCATE ... RESTART IDENTITY, DROP).
 ///
 /// # Safety
 /// As for [`state`].
 pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: the caller's; the first looks at shared memory.
+    // SAFETY: the first call looks at shared memory. The rest is guaranteed by the caller.
     unsafe {
         if pg_sys::RecoveryInProgress() {
             return read_unprotected(|| open_at_once(sequence, pg_sys::AccessShareLock));
@@ -60,69 +61,71 @@ pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
     }
 }
 
-/// Reads as [`state_at_once`] does, also beside an ALTER SEQUENCE: `None` only where the sequence does not exist any
-/// more, or cannot be read at all.
+/// Reads like [`state_at_once`], but also during an ALTER SEQUENCE: `None` only if the sequence
+/// does not exist any more or cannot be read at all.
 ///
 /// # Safety
 /// As for [`state`].
 pub(crate) unsafe fn state_beside_others(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         read_protected(sequence)
             .or_else(|| read_unprotected(|| open_at_once(sequence, pg_sys::AccessShareLock)))
     }
 }
 
-/// Reads a sequence whose file nobody can replace meanwhile, as PostgreSQL's own functions do: its lock conflicts with
-/// that of ALTER SEQUENCE. `None` where that is not to be had at once.
+/// Reads a sequence under a lock that conflicts with ALTER SEQUENCE, as PostgreSQL's own functions
+/// do, so that nobody can replace its file meanwhile. `None` if the lock is not available at once.
 ///
 /// # Safety
 /// As for [`state`].
 unsafe fn read_protected(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: looks at shared memory, and at the locks of this session; the rest is the caller's.
+    // SAFETY: looks at shared memory, and at the locks of this session. The rest is guaranteed by
+    // the caller.
     unsafe {
-        // A standby replays an ALTER without the lock that it was made under.
+        // A standby replays an ALTER without the lock that protected it on the primary.
         if pg_sys::RecoveryInProgress() {
             return None;
         }
         if let Some(relation) = open_at_once(sequence, pg_sys::RowExclusiveLock) {
             return Some(read(&relation));
         }
-        // Where others wait for a sequence that this session has locked itself, it gets no lock at once either that
-        // conflicts with theirs.
+        // If other sessions wait for a lock on the sequence, this session cannot acquire a
+        // conflicting one at once, either, even if it already holds one.
         let relation = open_at_once(sequence, pg_sys::AccessShareLock)?;
         let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
         pg_sys::CheckRelationLockedByMe(relation.raw(), lock, true).then(|| read(&relation))
     }
 }
 
-/// Reads a sequence whose file others may replace meanwhile, as it was before or after that.
+/// Reads a sequence whose file other sessions may replace meanwhile, as it is before or after that.
 ///
 /// # Safety
-/// What `open` gives must be a sequence, locked with AccessShare.
+/// `open` must return a sequence, locked with AccessShare.
 unsafe fn read_unprotected(open: impl Fn() -> Option<OpenRelation>) -> Option<State> {
     for _ in 1..TRIES {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         match subtransaction::attempt(|| open().map(|relation| unsafe { read(&relation) })) {
             Ok(state) => return state,
-            // SAFETY: takes in which files relations have by now, within a transaction.
+            // SAFETY: takes in the current files of relations, within a transaction.
             Err(error) if is_replaced(&error) => unsafe { pg_sys::AcceptInvalidationMessages() },
             Err(error) => error.rethrow(),
         }
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     open().map(|relation| unsafe { read(&relation) })
 }
 
-/// Whether an error says that a file is empty or gone, as one is that was replaced.
+/// Whether the error says that a file is empty or missing, as a replaced file is.
 fn is_replaced(error: &CaughtError) -> bool {
     use PgSqlErrorCode::{ERRCODE_DATA_CORRUPTED, ERRCODE_UNDEFINED_FILE};
     matches!(subtransaction::sqlstate(error), ERRCODE_DATA_CORRUPTED | ERRCODE_UNDEFINED_FILE)
 }
 
-/// Opens a sequence under a lock that is given back when it is closed, where that is to be had without waiting.
+/// Opens a sequence under a lock that is released when it is closed, if the lock is available
+/// without waiting.
 fn open_at_once(sequence: pg_sys::Oid, lock: u32) -> Option<OpenRelation> {
-    // SAFETY: takes a lock by OID, without waiting, and gives it back where there is nothing to be opened.
+    // SAFETY: acquires a lock by OID without waiting, and releases it if there is nothing to open.
     unsafe {
         if !pg_sys::ConditionalLockRelationOid(sequence, lock as i32) {
             return None;
@@ -153,7 +156,8 @@ unsafe fn read(sequence: &OpenRelation) -> State {
     }
 }
 
-/// `FormData_pg_sequence` of catalog/pg_sequence.h, which the bindings lack; the same in PostgreSQL 10 to 18.
+/// `FormData_pg_sequence` of catalog/pg_sequence.h, which the bindings lack. It is the same in
+/// PostgreSQL 10 to 19.
 #[repr(C)]
 pub(crate) struct SequenceForm {
     seqrelid: pg_sys::Oid,
@@ -166,20 +170,20 @@ pub(crate) struct SequenceForm {
     seqcycle: bool,
 }
 
-/// How a sequence is defined.
+/// The definition of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
     /// `AS`.
     pub(crate) number_type: NumberType,
     /// `START WITH`.
     pub(crate) start: i64,
-    /// How it goes on.
     pub(crate) progression: Progression,
 }
 
-/// The definition of a sequence; `None` where there is no such sequence.
+/// The definition of a sequence; `None` if there is no such sequence.
 pub(crate) fn definition(sequence: pg_sys::Oid) -> Option<Definition> {
-    // SAFETY: the tuple is held while its fixed part is copied; pg_sequence has no nullable columns.
+    // SAFETY: the tuple is held while its fixed part is copied. pg_sequence has no nullable
+    // columns.
     unsafe {
         let tuple = pg_sys::SearchSysCache1(by_version::cache::SEQRELID, sequence.into());
         if tuple.is_null() {

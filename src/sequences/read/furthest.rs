@@ -9,7 +9,8 @@ use keyspace::sequences::{FedColumn, Residue};
 use crate::sequences::read::catalog::Column;
 use crate::sequences::read::values::{Order, Values};
 
-/// What is looked for: values in the direction of a sequence, and those among them that it will hand out itself.
+/// The values to look for: those in the direction of a sequence, and among these the values that it
+/// will hand out itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Ahead {
     /// Whether the sequence ascends.
@@ -21,21 +22,21 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Whether the sequence has yet to come to a value.
+    /// Whether the sequence has not reached a value yet.
     pub(crate) fn is_ahead(self, value: i64) -> bool {
         let value = i128::from(value);
         if self.ascending { value >= self.next } else { value <= self.next }
     }
 }
 
-/// What was found in a column.
+/// The result of reading a column.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Furthest {
     /// The furthest value; `None` where there is none.
     pub(crate) value: Option<i64>,
     /// The furthest value that the sequence will hand out itself.
     pub(crate) ahead: Option<i64>,
-    /// The furthest value, where the sequence does not follow it.
+    /// The furthest value, if the sequence does not follow it.
     pub(crate) not_followed: Option<i64>,
 }
 
@@ -77,11 +78,11 @@ impl Column {
 /// Which columns are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// All of them.
     All,
-    /// Those with an index that tells at once: what is quick is read when the sequence is locked.
+    /// Columns with an index that gives the furthest value. They are fast, and read while the
+    /// sequence is locked.
     Indexed,
-    /// The others: what takes a scan is read before the sequence is locked (trap S06).
+    /// The others. They need a scan, and are read before the sequence is locked (trap S06).
     Unindexed,
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthe
                 if is_own {
                     found.ahead = furthest(found.ahead, value);
                 }
-                // What follows in an index lies nearer.
+                // In an index, all further rows are nearer.
                 order.get() == Order::Any || is_ahead && !is_own
             },
         );
@@ -116,29 +117,31 @@ pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthe
     .flatten()
 }
 
-/// The furthest value of each residue class that was found in the columns of a sequence.
+/// The furthest value of each residue class in the columns of a sequence.
 #[derive(Debug, Default)]
 pub(crate) struct ByResidue {
     /// By the remainder.
     furthest: HashMap<i64, i64>,
-    /// What was not read of an index lies at or before this one.
+    /// The unread rows of an index are at or before this value.
     pub(crate) unread: Option<i64>,
 }
 
 impl ByResidue {
-    /// Those that were found, the furthest first.
+    /// The values that were found, the furthest first.
     pub(crate) fn values(&self, ascending: bool) -> Vec<i64> {
         let mut values: Vec<i64> = self.furthest.values().copied().collect();
         values.sort_unstable_by_key(|value| if ascending { !*value } else { *value });
         values
     }
 
-    /// Adds what a column holds. Of an index it reads the last `rows`, or all of them; a table without one it scans.
+    /// Adds the values of a column. Reads the last `rows` of an index, or all of them; scans a
+    /// table without an index.
     pub(crate) fn read(&mut self, column: &Column, ascending: bool, modulus: i64, rows: Option<u64>) {
         let is_past = |a: i64, b: i64| if ascending { a > b } else { a < b };
         let all = u64::try_from(modulus).unwrap_or(u64::MAX);
         let (order, seen) = (Cell::new(Order::Any), Cell::new(0_u64));
-        // The nearest of the furthest, where there is one of each: not looked for at every row.
+        // The nearest of the furthest values, if every class has one. For speed, it is not computed
+        // for every row.
         let mut nearest = None;
         Values::of(column, |values| {
             values.each(
@@ -152,7 +155,7 @@ impl ByResidue {
                         if seen.get() % all == 0 {
                             nearest = self.nearest(ascending, all);
                         }
-                        // Nothing that follows in this table is further than what is known.
+                        // No further row of this table goes beyond the known values.
                         if nearest.is_some_and(|nearest| !is_past(value, nearest)) {
                             return false;
                         }
@@ -179,7 +182,7 @@ impl ByResidue {
         });
     }
 
-    /// The nearest of the furthest values, where there are all of them.
+    /// The nearest of the furthest values, if every class has one.
     fn nearest(&self, ascending: bool, all: u64) -> Option<i64> {
         if (self.furthest.len() as u64) < all {
             return None;

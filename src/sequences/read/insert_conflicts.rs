@@ -1,4 +1,5 @@
-//! Keys that have collided already: what subscriptions count of inserts whose keys were there, from PostgreSQL 18 on.
+//! Keys that have already collided: inserts whose keys existed, as counted by subscriptions from
+//! PostgreSQL 18 on.
 
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -6,12 +7,12 @@ use pgrx::spi::SpiResult;
 use crate::encoding::from_utf8;
 use crate::server::settings::with_own_settings;
 
-/// What a subscription of this database has counted.
+/// The count of a subscription in this database.
 pub(crate) struct InsertConflicts {
     oid: u32,
     subscription: String,
     count: i64,
-    /// Since when, in UTC; from the beginning where it is absent.
+    /// The start of the count, in UTC; `None` if nothing was reset since the beginning.
     since: Option<String>,
 }
 
@@ -37,9 +38,9 @@ impl InsertConflicts {
     }
 }
 
-/// The subscriptions that have counted any, by their names.
+/// The subscriptions with a count, ordered by name.
 pub(crate) fn of_subscriptions() -> SpiResult<Vec<InsertConflicts>> {
-    // As JSON, since the columns are those of later versions.
+    // As JSON, because earlier versions do not have these columns.
     let query = "SELECT s.oid, convert_to(s.subname::text, 'UTF8'), c.count, \
                         to_char(timezone('UTC', t.stats_reset), 'YYYY-MM-DD HH24:MI:SS\"Z\"') \
                  FROM pg_subscription s JOIN pg_stat_subscription_stats t ON t.subid = s.oid, \

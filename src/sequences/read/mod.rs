@@ -1,4 +1,4 @@
-//! What is read of the server: sequences, the columns that they feed, and the values in these. Nothing is changed.
+//! Reads sequences, the columns that they feed, and the values in these columns. Changes nothing.
 
 pub(crate) mod catalog;
 pub(crate) mod created;

@@ -1,6 +1,6 @@
-//! What replicates the positions of sequences between servers: replication sets of pglogical and Spock (trap S14), and
-//! PostgreSQL's own publications and subscriptions, from 19 on (trap S51). On nodes that interleave their sequences
-//! one would get the position of the other.
+//! Replication of sequence positions between servers: by replication sets of pglogical and Spock
+//! (trap S14), and from PostgreSQL 19 on by its own publications and subscriptions (trap S51). With
+//! interleaved sequences, one node would get the position of another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
@@ -17,11 +17,12 @@ use crate::server::by_version::HAS_SEQUENCE_PUBLICATIONS;
 use crate::server::other_extensions;
 use crate::server::settings::with_own_settings;
 
-/// Extensions that replicate sequences, and their table of these.
+/// Extensions that replicate sequences, each with the table in which it lists them.
 const EXTENSIONS: [(&CStr, &CStr); 2] =
     [(c"pglogical", c"replication_set_seq"), (c"spock", c"replication_set_seq")];
 
-/// The sequences whose positions are replicated, by their OIDs. To be called with settings for our own queries.
+/// The sequences whose positions are replicated, by OID. Call it with the settings for our own
+/// queries.
 pub(crate) fn carriers() -> SpiResult<HashMap<u32, Carrier>> {
     let mut carriers = HashMap::new();
     for (name, table) in EXTENSIONS {
@@ -40,7 +41,8 @@ pub(crate) fn carriers() -> SpiResult<HashMap<u32, Carrier>> {
     Ok(carriers)
 }
 
-/// The sequences that subscriptions of this database take part in: of several, the first by name counts.
+/// The sequences in subscriptions of this database. If several contain one, the first by name
+/// counts.
 fn subscribed() -> SpiResult<HashMap<u32, Carrier>> {
     let query = "SELECT r.srrelid, convert_to(s.subname::text, 'UTF8'), convert_to(p.name, 'UTF8') \
                  FROM pg_subscription_rel r \
@@ -68,7 +70,7 @@ fn subscribed() -> SpiResult<HashMap<u32, Carrier>> {
     })
 }
 
-/// The subscriptions among what replicates the positions of sequences, each with the number of these.
+/// The subscriptions among the carriers, each with the number of its sequences.
 fn subscriptions<'a>(carriers: impl Iterator<Item = &'a Carrier>) -> BTreeMap<&'a str, (&'a Carrier, usize)> {
     let mut found = BTreeMap::new();
     for carrier in carriers {
@@ -87,7 +89,7 @@ pub(crate) fn subscription_names<'a>(carriers: impl Iterator<Item = &'a Carrier>
 /// A publication of ALL SEQUENCES.
 pub(crate) struct Publication {
     pub(crate) name: String,
-    /// Whether it is of tables, too.
+    /// Whether it publishes tables, too.
     has_tables: bool,
 }
 
@@ -110,12 +112,12 @@ impl Publication {
     }
 }
 
-/// The publications of ALL SEQUENCES, by their names.
+/// The publications of ALL SEQUENCES, ordered by name.
 pub(crate) fn publications() -> SpiResult<Vec<Publication>> {
     if !HAS_SEQUENCE_PUBLICATIONS {
         return Ok(Vec::new());
     }
-    // As JSON, since earlier versions do not have the column.
+    // As JSON, because earlier versions do not have the column.
     let query = "SELECT convert_to(p.pubname::text, 'UTF8'), p.puballtables FROM pg_publication p \
                  WHERE (to_jsonb(p) ->> 'puballsequences')::boolean ORDER BY p.pubname";
     with_own_settings(|| {
@@ -131,9 +133,10 @@ pub(crate) fn publications() -> SpiResult<Vec<Publication>> {
     })
 }
 
-/// Warns at a set-up of what would carry this node's positions to another node, or another's to this one. Nothing is
-/// refused: START of what is set up differs between nodes, so that PostgreSQL refuses to write over it. START can be the
-/// same for a sequence that was made on both since, and on which `partitioned_nextval` draws.
+/// Warns during a set-up about anything that would replicate this node's positions to another node,
+/// or another's to this one. Nothing is refused: after a set-up, START differs between nodes, so
+/// PostgreSQL refuses to overwrite the position. START can be the same for a sequence that was
+/// created on both nodes since, and from which `partitioned_nextval` draws.
 pub(crate) fn warn<'a>(carriers: impl Iterator<Item = &'a Carrier>) -> SpiResult<()> {
     let warn = |message: String, detail: String, hint: String| {
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(hint);

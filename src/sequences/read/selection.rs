@@ -1,4 +1,4 @@
-//! Which sequences a call is about: its arguments, checked.
+//! The sequences that a call selects: its arguments, checked.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::encoding::from_utf8;
 use crate::sequences::read::feeds::{self, Feed};
 use crate::server::extension::Extension;
 
-/// An array that a caller passed, handed on to a query as it is.
+/// An array argument of the caller, passed unchanged to a query.
 #[derive(Clone, Copy)]
 pub(crate) struct ArrayArgument {
     datum: Option<pg_sys::Datum>,
@@ -42,14 +42,15 @@ impl ArrayArgument {
 
     pub(crate) fn argument(self) -> DatumWithOid<'static> {
         match self.datum {
-            // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
+            // SAFETY: the function is declared with this argument type, and the datum lives as long
+            // as the call.
             Some(datum) => unsafe { DatumWithOid::new(datum, self.type_oid) },
             None => DatumWithOid::null_oid(self.type_oid),
         }
     }
 }
 
-/// Which sequences a call is about.
+/// The sequences that a call selects.
 pub(crate) struct Selection {
     /// `name[]`: only those of these schemas.
     schemas: ArrayArgument,
@@ -57,15 +58,15 @@ pub(crate) struct Selection {
     sequences: ArrayArgument,
     /// `regclass[]`: not these.
     exclude: ArrayArgument,
-    /// What the catalog cannot tell.
+    /// Columns that the catalog does not connect with their sequences.
     feeds: Vec<Feed>,
-    /// Whether that is all, so that nothing is to be looked up in our table.
+    /// Whether `feeds` is complete, so that our table need not be read.
     all_feeds: bool,
-    /// The query for them, where it was prepared.
+    /// The prepared query for them, if there is one.
     prepared: Option<Rc<OwnedPreparedStatement>>,
-    /// The sequence, where it is one alone.
+    /// The sequence, if it is only one.
     only_one: Option<pg_sys::Oid>,
-    /// Whether that sequence was created by the command that runs.
+    /// Whether that sequence was created by the running command.
     is_new: bool,
 }
 
@@ -93,7 +94,7 @@ impl Selection {
         Self::new(None, None, None, Vec::new())
     }
 
-    /// One sequence alone, which was created just now: nobody has told yet what it feeds.
+    /// One sequence that was just created, so that no feeds can be stored for it.
     pub(crate) fn new_sequence(sequence: pg_sys::Oid) -> Self {
         Self { is_new: true, ..Self::sequence(sequence) }
     }
@@ -103,24 +104,24 @@ impl Selection {
         Self { sequences, all_feeds: true, only_one: Some(sequence), ..Self::all() }
     }
 
-    /// One sequence alone, by a query of [`super::catalog::prepare`], and all that is known of what it feeds.
+    /// One sequence, with a query from [`super::catalog::prepare`] and all its known feeds.
     pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
         let prepared = Some(Rc::clone(query));
         Self { feeds, prepared, ..Self::sequence(sequence) }
     }
 
-    /// The query for them, where it was prepared.
+    /// The prepared query for them, if there is one.
     pub(crate) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
         self.prepared.as_deref()
     }
 
-    /// The sequence, where it is one alone.
+    /// The sequence, if it is only one.
     pub(crate) const fn only_one(&self) -> Option<pg_sys::Oid> {
         self.only_one
     }
 
-    /// Whether it is a sequence alone that was created by the command that runs.
+    /// Whether it is one sequence that was created by the running command.
     pub(crate) const fn is_new(&self) -> bool {
         self.is_new
     }
@@ -130,7 +131,7 @@ impl Selection {
         self.sequences.is_given()
     }
 
-    /// Whether nothing is left out.
+    /// Whether no sequence is left out.
     pub(crate) fn is_of_all(&self) -> SpiResult<bool> {
         let leaves_out = self.exclude.is_given() && !self.exclude.is_empty()?;
         Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
@@ -154,11 +155,11 @@ impl Selection {
         ])
     }
 
-    /// Refuses what does not exist, is no sequence, or contradicts itself.
+    /// Refuses objects that do not exist or are not sequences, and contradictory arguments.
     ///
     /// # Errors
-    /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42809 for what is no sequence, 22023
-    /// for a sequence that one argument selects and another leaves out.
+    /// 22004 for NULL in an array, 3F000 for a schema that does not exist, 42809 if an object is
+    /// not a sequence, 22023 for a sequence that one argument selects and another excludes.
     pub(crate) fn check(&self) -> SpiResult<Result<(), Error>> {
         for (name, argument) in [("schemas", self.schemas), ("sequences", self.sequences)] {
             if argument.is_empty()? {

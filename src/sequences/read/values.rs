@@ -1,8 +1,9 @@
-//! The values of a column, of its table and of all that is below it, without the planner.
+//! Reads the values of a column in its table and all partitions and children, without the planner.
 //!
-//! SQL would be shorter, and would run what the owners of tables have written: the planner computes what is constant in
-//! the predicate of an index and in a policy, and `max` of one type must not be computed as another. Here a table is scanned,
-//! or walked along an index on the column itself, with PostgreSQL's own comparisons, and as its owner.
+//! SQL would be shorter, but would run code of the tables' owners: the planner evaluates constants
+//! in policies and index predicates, and `max` could be computed by an aggregate for another type.
+//! Therefore a table is scanned, or read through an index on the column, with PostgreSQL's own
+//! comparisons and as the table's owner.
 
 use std::ffi::CStr;
 
@@ -23,16 +24,16 @@ const NUMERIC_BTREE_FAMILY: pg_sys::Oid = pg_sys::Oid::from_u32(1988);
 const ROWS: usize = 256;
 
 unsafe extern "C-unwind" {
-    /// Of executor/tuptable.h: reads the columns of a slot up to one of them.
+    /// From executor/tuptable.h: deforms a slot up to a column.
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attribute: std::ffi::c_int);
-    /// Of utils/adt/numeric.c: a `bigint` as a `numeric`.
+    /// From utils/adt/numeric.c: converts a `bigint` to a `numeric`.
     fn int8_numeric(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
-    /// Of the same: the text of a `numeric`.
+    /// From the same file: the text of a `numeric`.
     fn numeric_out(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 }
 
 impl Column {
-    /// A value of the column as a whole number; `None` where no sequence can have given it.
+    /// A value of the column as a whole number; `None` if no sequence can have generated it.
     pub(crate) fn whole(&self, datum: pg_sys::Datum) -> Option<i64> {
         match self.number_type {
             Some(NumberType::Smallint) => Some(i64::from(datum.value() as i16)),
@@ -44,41 +45,42 @@ impl Column {
     }
 }
 
-/// A table with rows of its own that holds a column, or the same column of a partition or a child.
+/// A table with rows of its own that has the column: the table itself, a partition or a child.
 struct Table {
     oid: pg_sys::Oid,
-    /// The number of the column in it.
+    /// The column number in this table.
     attribute: i16,
 }
 
-/// An index that gives the values in their order.
+/// An index that returns the values in order.
 struct Index {
     oid: pg_sys::Oid,
     /// Whether its order is reversed.
     descending: bool,
 }
 
-/// In which order the values of a table are given.
+/// The order in which the values of a table are returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// The furthest first: through an index.
     FurthestFirst,
-    /// In none, each of them.
+    /// In no order, all of them.
     Any,
 }
 
-/// A column whose tables are locked against changes of their form, so that its values can be read.
+/// A column whose tables are locked against DDL, so that its values can be read.
 pub(crate) struct Values<'a> {
     column: &'a Column,
     tables: Vec<Table>,
 }
 
 impl<'a> Values<'a> {
-    /// Opens the tables under AccessShare, reads them, and gives the locks back; `None` where the column holds no whole
-    /// numbers, may not be read by the caller, or is gone.
+    /// Opens the tables under AccessShare, reads them, and releases the locks. `None` if the column
+    /// has no whole numbers, if the caller may not read it, or if it is gone.
     ///
-    /// They are read under a new snapshot, so that whether the transaction has an id makes no difference: SPI
-    /// would take the statement's snapshot for read-only queries and a new one for others (trap S39).
+    /// The tables are read under a new snapshot, so that it does not matter whether the transaction
+    /// has an id: SPI would use the statement's snapshot for read-only queries and a new one for
+    /// others (trap S39).
     pub(crate) fn of<T>(column: &'a Column, read: impl FnOnce(&Self) -> T) -> Option<T> {
         if column.number_type.is_none() || column.is_hidden() {
             return None;
@@ -95,7 +97,7 @@ impl<'a> Values<'a> {
         Some(found)
     }
 
-    /// Whether each of its tables has an index that gives the furthest values at once.
+    /// Whether each of its tables has an index that gives the furthest values directly.
     pub(crate) fn are_indexed(&self) -> bool {
         self.tables.iter().all(|table| {
             let relation = OpenRelation::locked_table(table.oid);
@@ -103,8 +105,9 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Gives every whole number that a `bigint` can hold to `see`, table by table, as long as it asks for more of
-    /// this table; of numbers with a fraction the part before it. `begin` is told in which order they come.
+    /// Passes every whole number within the range of `bigint` to `see`, table by table; of numbers
+    /// with a fraction, only the whole part. `see` returns whether it needs more values of this
+    /// table. `begin` receives their order.
     pub(crate) fn each(
         &self,
         ascending: bool,
@@ -112,12 +115,13 @@ impl<'a> Values<'a> {
         mut see: impl FnMut(i64) -> bool,
     ) {
         for table in &self.tables {
-            // The caller's privileges for the column are checked, and those for its table hold for what is below it.
+            // The caller's privilege on the column has been checked, and that on its table covers
+            // partitions and children.
             let relation = OpenRelation::locked_table(table.oid);
             as_owner(relation.class().relowner, || match leading_index(&relation, table.attribute) {
                 Some(index) => {
                     begin(Order::FurthestFirst);
-                    // SAFETY: the index is one of this table's, and a snapshot is active.
+                    // SAFETY: the index belongs to this table, and a snapshot is active.
                     unsafe { self.walk(&relation, table.attribute, &index, ascending, &mut see) };
                 }
                 None => {
@@ -129,10 +133,10 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Walks an index from its far end as long as `see` asks for more.
+    /// Reads an index from its far end until `see` needs no more values.
     ///
     /// # Safety
-    /// `index` must be one of the table's own that leads with this column, and an active snapshot set.
+    /// `index` must belong to the table and have this column first, and a snapshot must be active.
     unsafe fn walk(
         &self,
         table: &OpenRelation,
@@ -146,8 +150,8 @@ impl<'a> Values<'a> {
         } else {
             ScanDirection::BackwardScanDirection
         };
-        // SAFETY: everything opened here is closed here, or by PostgreSQL's handling of an error. A key makes the
-        // scan leave out NULLs, so each slot holds a value of the column's type.
+        // SAFETY: everything that is opened here is closed here, or by PostgreSQL's error handling.
+        // A key excludes NULLs, so each slot holds a value of the column's type.
         unsafe {
             let index = OpenRelation::index(index.oid, pg_sys::AccessShareLock);
             let mut keys = self.keys(&index);
@@ -169,11 +173,11 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// What the values have to be: not NULL, and of `numeric` nothing beyond a `bigint`, which did not come from a
-    /// sequence.
+    /// The keys of the scan: not NULL and, for `numeric`, not beyond the range of `bigint`, since
+    /// such values did not come from a sequence.
     ///
     /// # Safety
-    /// `index` must be an index of the kind that [`leading_index`] finds.
+    /// `index` must be an index as found by [`leading_index`].
     unsafe fn keys(&self, index: &OpenRelation) -> Vec<pg_sys::ScanKeyData> {
         let mut keys = Vec::new();
         if self.column.is_numeric() {
@@ -181,7 +185,8 @@ impl<'a> Values<'a> {
                 (pg_sys::BTGreaterEqualStrategyNumber, i64::MIN),
                 (pg_sys::BTLessEqualStrategyNumber, i64::MAX),
             ] {
-                // SAFETY: looks operators of PostgreSQL's own up; the bound lives in the current memory context.
+                // SAFETY: looks up PostgreSQL's own operators. The bound lives in the current
+                // memory context.
                 unsafe {
                     let operator = pg_sys::get_opfamily_member(
                         NUMERIC_BTREE_FAMILY,
@@ -227,15 +232,15 @@ impl<'a> Values<'a> {
         keys
     }
 
-    /// Reads every row of a table, unless `see` asks for no more.
+    /// Reads every row of a table until `see` needs no more values.
     ///
     /// # Safety
-    /// An active snapshot must be set.
+    /// A snapshot must be active.
     unsafe fn scan(&self, table: &OpenRelation, attribute: i16, see: &mut impl FnMut(i64) -> bool) {
-        // What a value of a type by reference points to is gone with the next row.
+        // The memory of a value passed by reference is not valid after the next row is read.
         let rows = if self.column.is_numeric() { 1 } else { ROWS };
         let mut found = [pg_sys::Datum::null(); ROWS];
-        // SAFETY: everything opened here is closed here, or by PostgreSQL's handling of an error.
+        // SAFETY: everything that is opened here is closed here, or by PostgreSQL's error handling.
         unsafe {
             let slot = pg_sys::table_slot_create(table.raw(), std::ptr::null_mut());
             let scan = begin_table_scan(table.raw(), pg_sys::GetActiveSnapshot());
@@ -253,20 +258,21 @@ impl<'a> Values<'a> {
     }
 }
 
-/// The values of the next rows, NULLs left out: how many, and whether there are no more rows.
+/// The values of the next rows without NULLs: how many, and whether there are no more rows.
 ///
-/// Behind one guard for all of them: a scan has as many rows as the table.
+/// One guard covers many rows, since a scan reads all rows of the table.
 ///
 /// # Safety
-/// `scan` must be a scan that has begun, `slot` one for its table.
+/// `scan` must be a scan that has begun, and `slot` must fit its table.
 unsafe fn next_rows(
     scan: pg_sys::TableScanDesc,
     slot: *mut pg_sys::TupleTableSlot,
     attribute: i16,
     found: &mut [pg_sys::Datum],
 ) -> (usize, bool) {
-    // SAFETY: an error of PostgreSQL jumps out of the closure, in which nothing is to be dropped. The access method of
-    // an open table has this function; a slot that holds a row has as many columns as the table.
+    // SAFETY: an error of PostgreSQL jumps out of the closure, in which nothing has to be dropped.
+    // The access method of an open table has this function. A slot that holds a row has as many
+    // columns as the table.
     unsafe {
         let next = (*(*(*scan).rs_rd).rd_tableam).scan_getnextslot;
         let Some(next) = next else { return (0, true) };
@@ -290,10 +296,11 @@ unsafe fn next_rows(
     }
 }
 
-/// The tables with rows: the one that is open, and its partitions and children, locked under AccessShare. `None` where
-/// the column is gone.
+/// The tables with rows: the open one, and its partitions and children, locked under AccessShare.
+/// `None` if the column is gone.
 fn tables(root: &OpenRelation, attribute: i16) -> Option<Vec<Table>> {
-    // SAFETY: the list is a copy in this memory context; names are copies; a table that is locked can be opened.
+    // SAFETY: the list is a copy in this memory context, and so are names. A locked table can be
+    // opened.
     unsafe {
         let oid = root.rd_id;
         let name = pg_sys::get_attname(oid, attribute, true);
@@ -320,8 +327,9 @@ fn tables(root: &OpenRelation, attribute: i16) -> Option<Vec<Table>> {
     }
 }
 
-/// Whether a table holds rows itself that can be read here: neither a partitioned nor a foreign one, no temporary one
-/// of another session, and on a standby no unlogged one, which is empty when that is promoted.
+/// Whether a table has rows of its own that can be read here. Excluded are partitioned and foreign
+/// tables, temporary tables of other sessions and, on a standby, unlogged tables, which are empty
+/// after a promotion.
 fn has_rows(table: &OpenRelation) -> bool {
     let persistence = table.class().relpersistence as u8;
     let is_of_others = persistence == pg_sys::RELPERSISTENCE_TEMP && !table.rd_islocaltemp;
@@ -331,19 +339,20 @@ fn has_rows(table: &OpenRelation) -> bool {
     table.kind() == pg_sys::RELKIND_RELATION && !is_of_others && !(is_unlogged && in_recovery())
 }
 
-/// Looks for an index on all rows that is ordered by the column first.
+/// Finds an index on all rows that is ordered by the column first.
 fn leading_index(table: &OpenRelation, attribute: i16) -> Option<Index> {
     if !table.class().relhasindex {
         return None;
     }
-    // SAFETY: the list is a copy in this memory context; an open index has its rows of the catalogs.
+    // SAFETY: the list is a copy in this memory context. An open index has its catalog rows.
     unsafe {
         let indexes = pg_sys::RelationGetIndexList(table.raw());
         for at in 0..if indexes.is_null() { 0 } else { (*indexes).length } {
             let oid = pg_sys::list_nth_oid(indexes, at);
             let index = OpenRelation::index(oid, pg_sys::AccessShareLock);
             let form = index.rd_index;
-            // `RelationGetIndexPredicate` would compute what is constant in a predicate, by functions of the owner's.
+            // `RelationGetIndexPredicate` would evaluate constants in a predicate with functions of
+            // the owner.
             let has_predicate = !pg_sys::heap_attisnull(
                 index.rd_indextuple,
                 pg_sys::Anum_pg_index_indpred as i32,
@@ -364,10 +373,10 @@ fn leading_index(table: &OpenRelation, attribute: i16) -> Option<Index> {
     None
 }
 
-/// Whether an index can be used under the snapshots of this transaction: where chains of updated rows were broken when
-/// it was built, not those from before it. The planner says so by the same.
+/// Whether the snapshots of this transaction can use an index. If there were broken HOT chains when
+/// it was built, older snapshots cannot. The planner uses the same condition.
 fn is_usable(index: &OpenRelation) -> bool {
-    // SAFETY: an open index has its row of pg_index, a tuple from a catalog.
+    // SAFETY: an open index has its row of pg_index, a tuple of a catalog.
     unsafe {
         if !(*index.rd_index).indcheckxmin {
             return true;
@@ -379,9 +388,10 @@ fn is_usable(index: &OpenRelation) -> bool {
     }
 }
 
-/// The part of a `numeric` before its point, where a `bigint` can hold it.
+/// The whole part of a `numeric`, if it is within the range of `bigint`.
 pub(crate) fn whole_part(number: pg_sys::Datum) -> Option<i64> {
-    // SAFETY: the datum is a numeric; its text is a copy in the current memory context, which is freed.
+    // SAFETY: the datum is a numeric. Its text is a copy in the current memory context, which is
+    // freed.
     unsafe {
         let text = pg_sys::DirectFunctionCall1Coll(Some(numeric_out), pg_sys::InvalidOid, number);
         let text = text.cast_mut_ptr::<std::ffi::c_char>();
@@ -392,6 +402,6 @@ pub(crate) fn whole_part(number: pg_sys::Datum) -> Option<i64> {
 }
 
 fn whole_part_of_text(text: &str) -> Option<i64> {
-    // "NaN" and "Infinity" are no numbers to it.
+    // "NaN" and "Infinity" are not numbers for it.
     text.split('.').next()?.parse().ok()
 }
