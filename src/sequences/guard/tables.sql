@@ -1,5 +1,6 @@
--- $1 oid[], $2 smallint[]: columns that sequences feed; $3 oid: the function of the guards.
--- One row for each of these columns, for each that is guarded, and for the same column of partitions and children.
+-- $1 oid[], $2 smallint[]: columns that sequences feed; $3 oid: the trigger function of the guards.
+-- One row for each of these columns, for each guarded column, and for the same column of partitions
+-- and children.
 WITH RECURSIVE roots AS (
     SELECT fed.relation, fed.attribute FROM unnest($1::oid[], $2::smallint[]) AS fed (relation, attribute)
     UNION

@@ -1,7 +1,8 @@
--- $1 name[]: schemas, or NULL for all; $2 regclass[]: sequences, or NULL for all; $3 regclass[]: not these;
--- $4 oid[], $5 oid[], $6 smallint[]: sequences, relations and columns that the catalog does not connect, or NULL.
--- One row for each sequence and column that it feeds, and one for a sequence that feeds none. Conditions on $2 come
--- early, so that one sequence is found by indexes, and all of them by one pass over each catalog.
+-- $1 name[]: schemas, or NULL for all; $2 regclass[]: sequences, or NULL for all; $3 regclass[]:
+-- sequences to leave out. $4 oid[], $5 oid[], $6 smallint[]: sequences, relations and columns that
+-- the catalog does not connect, or NULL. One row for each sequence and column that it feeds, and
+-- one for a sequence that feeds none. Conditions on $2 come early, so that a single sequence is
+-- found by indexes, and all sequences by one pass over each catalog.
 WITH RECURSIVE chosen AS (
     SELECT c.oid, n.nspname, c.relname, c.relowner, c.relpersistence,
            CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN member.objid IS NOT NULL THEN 'extension'
@@ -30,14 +31,14 @@ owned AS (
 -- Every default that names the sequence.
 defaults AS (
     SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum::integer AS attribute,
-           -- Whatever is longer draws nothing that is known, and its depth may be more than the stack bears.
+           -- A longer expression is of no known form, and may be nested too deeply for the stack.
            CASE WHEN length(a.adbin::text) <= 16384 THEN a.adbin::text ELSE '' END AS expression
     FROM pg_depend d
     JOIN pg_attrdef a ON a.oid = d.objid
     WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
       AND ($2 IS NULL OR d.refobjid = ANY ($2::oid[]))
 ),
--- And what the caller knows.
+-- Columns that the caller has named.
 fed AS MATERIALIZED (
     SELECT sequence, relation, attribute, expression, false AS given, is_owned
     FROM owned FULL JOIN defaults USING (sequence, relation, attribute)
@@ -61,7 +62,8 @@ columns AS (
     SELECT f.sequence, f.expression, f.given, c.oid AS relation, a.attnum,
            convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') AS relation_name,
            convert_to(quote_ident(a.attname), 'UTF8') AS column_name,
-           -- A foreign table would be read from elsewhere, and a standby holds no unlogged one.
+           -- A foreign table would be read on another server, and a standby has no data of unlogged
+           -- tables.
            CASE WHEN c.relkind IN ('r', 'p') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
                      AND NOT (c.relhassubclass
                               AND EXISTS (SELECT FROM descendants d JOIN pg_foreign_table t ON t.ftrelid = d.descendant
@@ -71,15 +73,16 @@ columns AS (
                 THEN 'permission' WHEN c.relrowsecurity AND row_security_active(c.oid) THEN 'rows' END AS hidden,
            CASE WHEN c.relispartition OR EXISTS (SELECT FROM ancestors WHERE ancestors.relation = f.relation)
                 THEN ARRAY(SELECT ancestor FROM ancestors WHERE ancestors.relation = f.relation) END AS ancestors,
-           -- A default alone is written without any privilege on the sequence.
+           -- Creating a default needs no privilege on the sequence.
            f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'USAGE, UPDATE') AS counts,
-           -- And whoever may only draw has it moved by what it has handed out, not by what he writes.
+           -- If the owner may only call nextval(), the sequence follows what it has given, not what
+           -- the owner writes.
            f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'UPDATE') AS is_followed
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.attribute::smallint AND NOT a.attisdropped
-    -- What temporary tables hold came from the sequence.
+    -- Values in temporary tables came from the sequence.
     WHERE c.relpersistence <> 't'
 )
 SELECT chosen.oid,
