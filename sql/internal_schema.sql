@@ -1,7 +1,8 @@
--- Our tables, and the functions that nobody calls by hand. A schema of its own, which is on nobody's search_path: what
--- dumps or compares the application's schemas does not take them for the application's, and who owns the schema of the
--- extension cannot put anything beside them. An empty schema of this name is replaced: tools that write down every schema
--- of a database create them all before the extensions.
+-- Our tables, and the functions that are not called by hand. They have a schema of their own, which
+-- is on no search_path. Tools that dump or compare the application's schemas do not take them for
+-- the application's, and the owner of the extension's schema cannot create objects next to them. An
+-- empty schema of this name is replaced, because some tools create all schemas of a database before
+-- the extensions.
 DO $do$
 BEGIN
     DROP SCHEMA IF EXISTS keyspace_internal RESTRICT;
@@ -13,15 +14,15 @@ END
 $do$;
 CREATE SCHEMA keyspace_internal;
 REVOKE ALL ON SCHEMA keyspace_internal FROM PUBLIC;
--- Views, procedures and triggers of ours call functions in it as whoever uses them.
+-- Our views, procedures and triggers call functions in it with the rights of their users.
 GRANT USAGE ON SCHEMA keyspace_internal TO PUBLIC;
 
 COMMENT ON SCHEMA keyspace_internal IS
-'tables of pg_keyspace, and functions that are parts of others; not meant to be on a search_path or to be used by hand';
+'tables and internal functions of pg_keyspace; not to be put on a search_path or used by hand';
 
 CREATE FUNCTION keyspace_internal.library_only() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'library_only';
 REVOKE ALL ON FUNCTION keyspace_internal.library_only() FROM PUBLIC;
 COMMENT ON FUNCTION keyspace_internal.library_only() IS
-'trigger of the tables of pg_keyspace: leaves out rows that replication brings from another server, and refuses all changes but those that the functions of the extension make';
+'trigger of the tables of pg_keyspace: skips rows that replication applies from another server, and refuses all changes except those by the functions of the extension';

@@ -1,6 +1,7 @@
--- Nobody but the library changes our tables, under whatever role and by whatever means. The rows are each server's own:
--- publications FOR ALL TABLES carry them, and tools that replicate by ordinary sessions do; where they arrive they are
--- left out, so that no server is told by another what it is.
+-- Only the library changes our tables, whatever role or command is used. The rows belong to one
+-- server, but publications FOR ALL TABLES and tools that replicate through ordinary sessions send
+-- them to others. They are skipped on arrival, so that no server takes over the identity of
+-- another.
 DO $do$
 DECLARE
     name name;
@@ -15,7 +16,7 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER TABLE keyspace_internal.%I ENABLE ALWAYS TRIGGER library_only', name);
         EXECUTE pg_catalog.format('ALTER TABLE keyspace_internal.%I ENABLE ALWAYS TRIGGER library_only_truncate', name);
         EXECUTE pg_catalog.format('COMMENT ON TRIGGER library_only ON keyspace_internal.%I IS %L', name,
-            'leaves out rows that replication brings from another server, and refuses changes by others than the extension');
+            'skips rows that replication applies from another server, and refuses changes by anything but the extension');
         EXECUTE pg_catalog.format('COMMENT ON TRIGGER library_only_truncate ON keyspace_internal.%I IS %L', name,
             'refuses TRUNCATE');
         EXECUTE pg_catalog.format('REVOKE ALL ON keyspace_internal.%I FROM PUBLIC', name);

@@ -1,5 +1,5 @@
--- Whoever may create objects beside ours can create functions of the same names that take other arguments, and have them
--- called by those who write ours with arguments of these types.
+-- A role that may create objects in this schema can create functions with the names of ours that
+-- take other arguments. Calls of ours with arguments of these types would run them.
 DO $do$
 DECLARE
     others text;
@@ -12,11 +12,11 @@ BEGIN
     LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.grantee
     WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::regnamespace AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
       AND r.rolsuper IS NOT TRUE
-      -- The owner of the database, by the name of his role or by the one that stands for him.
+      -- The owner of the database, under the role's own name or as pg_database_owner.
       AND a.grantee OPERATOR(pg_catalog.<>) (SELECT d.datdba FROM pg_catalog.pg_database d
                                              WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
       AND r.rolname IS DISTINCT FROM 'pg_database_owner'
-      -- And whoever installs it.
+      -- The role that installs the extension.
       AND a.grantee OPERATOR(pg_catalog.<>) (SELECT e.extowner FROM pg_catalog.pg_extension e
                                              WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace');
     IF others IS NOT NULL THEN

@@ -22,7 +22,7 @@ CREATE FUNCTION @extschema@.ulid_sortsupport(internal) RETURNS void
 CREATE FUNCTION @extschema@.ulid_brin_distance(internal, internal) RETURNS double precision
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'brin_minmax_multi_distance_uuid';
 
--- PostgreSQL 18 has skip scan, and uuid's support for it.
+-- PostgreSQL 18 has skip scan, and a support function of uuid for it.
 DO $$
 BEGIN
     IF current_setting('server_version_num')::integer >= 180000 THEN

@@ -1,4 +1,4 @@
--- What is called without a guard: see src/keys/call.rs.
+-- Functions that are called without a guard: see src/keys/call.rs.
 CREATE FUNCTION @extschema@.ulid() RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid';
 CREATE FUNCTION @extschema@.ulid_monotonic() RETURNS @extschema@.ulid

@@ -1,4 +1,5 @@
--- Indexes on ulid. The families hold what uuid's hold, so that indexes and sorts run through the same code.
+-- Indexes on ulid. The families have the same members as those of uuid, so indexes and sorts run
+-- the same code.
 CREATE OPERATOR FAMILY @extschema@.ulid_ops USING btree;
 CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING btree FAMILY @extschema@.ulid_ops AS
     OPERATOR 1 @extschema@.<,
@@ -10,8 +11,8 @@ CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USI
     FUNCTION 2 @extschema@.ulid_sortsupport(internal),
     FUNCTION 4 btequalimage(oid);
 
--- Without this a btree answers "WHERE second_column = ..." by a full scan on PostgreSQL 18. A cluster brought there by
--- pg_upgrade can run the same statement.
+-- Without this, a btree on PostgreSQL 18 answers "WHERE second_column = ..." by a full scan. A
+-- cluster that pg_upgrade has brought to PostgreSQL 18 can run the same statement.
 DO $$
 BEGIN
     IF current_setting('server_version_num')::integer >= 180000 THEN

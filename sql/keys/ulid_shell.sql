@@ -1,2 +1,2 @@
--- The type's name, for the functions that are made before the type can be.
+-- The shell type, for the functions that must be created before the type.
 CREATE TYPE @extschema@.ulid;

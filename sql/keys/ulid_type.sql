@@ -1,4 +1,5 @@
--- Type ulid: 16 bytes, big-endian, laid out and stored as uuid is. Its binary form is read and written by uuid's functions.
+-- Type ulid: 16 bytes, big-endian, laid out and stored as uuid. The functions of uuid read and
+-- write its binary form.
 CREATE FUNCTION @extschema@.ulid_in(cstring) RETURNS @extschema@.ulid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_in';
 CREATE FUNCTION @extschema@.ulid_out(@extschema@.ulid) RETURNS cstring

@@ -1,5 +1,6 @@
--- The same functions for timestamp and date, which stand for no instant until the time zone is known. Without these
--- forms both would be cast to timestamptz in the session's time zone, and the key would depend on who asks.
+-- The same functions for timestamp and date, which are not instants until the time zone is known.
+-- Without these forms, both would be cast to timestamptz in the session's time zone, and the key
+-- would depend on the session.
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp) RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint) RETURNS @extschema@.ulid

@@ -1,4 +1,4 @@
--- What is called without a guard: see src/keys/call.rs.
+-- Functions that are called without a guard: see src/keys/call.rs.
 CREATE FUNCTION @extschema@.uuidv7() RETURNS uuid
     LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7';
 CREATE FUNCTION @extschema@.uuidv7_monotonic() RETURNS uuid

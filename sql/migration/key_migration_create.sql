@@ -39,10 +39,10 @@ CREATE FUNCTION @extschema@.key_migration_set(
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
-'begin to migrate the key of a table, and every column that refers to it: remembers what was asked for, and changes nothing else';
+'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
 COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[]) IS
-'the key of another table, and every column that refers to it, to be migrated together with the first';
+'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
-'columns that refer to a key that is migrated, though no foreign key says so; refers_to is the table whose key it is, NULL for that which the migration goes by';
+'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
-'how a key migration goes on: size of a batch, pause between batches, how long and how often locks are tried; or stop and resume it; what is NULL stays; it follows at once';
+'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';

@@ -41,10 +41,10 @@ CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS tex
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
-'part of the view key_migration_progress: key_migration_phase() of a table that may be gone; NULL where it is locked';
+'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
-'what migrating the key of a table would do, to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
+'show what migrating the key of a table would do to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
-'the statements that take a key migration through a phase, those that are done left out; for \gexec of psql';
+'the remaining statements that take a key migration through a phase, for \gexec of psql';
 COMMENT ON FUNCTION @extschema@.key_migration_phase(regclass) IS
-'the last phase of a key migration that is complete: planned, prepared, backfilled, indexed, validated, verified, cut over, finalized';
+'the last complete phase of a key migration: planned, prepared, backfilled, indexed, validated, verified, cut over, finalized';

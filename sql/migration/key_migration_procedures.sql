@@ -26,10 +26,10 @@ CREATE PROCEDURE @extschema@.key_migration_finalize(
     AS 'MODULE_PATHNAME', 'key_migration_finalize_wrapper';
 
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
-'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
+'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; can be called again at any time';
 COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
-'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
+'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction that is retried until it acquires all locks';
 COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass, text) IS
-'take the cut-over of a key migration back, or, before it, everything else; confirm is the name of the table, and needed for the latter where keys have been given out by a cut-over';
+'roll back the cut-over of a key migration or, before it, the whole migration; confirm is the name of the table, and required for the latter if there has been a cut-over';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean) IS
-'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; there is no way back';
+'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; cannot be rolled back';

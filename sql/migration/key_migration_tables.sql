@@ -1,5 +1,6 @@
--- The migrations of each server and database. What can be seen in the catalogs is not kept here, so that nothing can
--- contradict them: only what the owner has said, and how far the backfill has come.
+-- The migrations of each server and database. Only the settings of the owner and the progress of
+-- the backfill are stored. Everything else is read from the catalogs, so nothing stored can
+-- contradict them.
 CREATE TABLE keyspace_internal.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -23,7 +24,7 @@ CREATE TABLE keyspace_internal.key_migration (
     finalized_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation)
 );
--- A migration goes by the name of the table of its first key.
+-- A migration is identified by the table of its first key.
 CREATE TABLE keyspace_internal.key_migration_key (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -84,12 +85,12 @@ CREATE TABLE keyspace_internal.key_migration_step (
 );
 
 COMMENT ON TABLE keyspace_internal.key_migration IS
-'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+'key migrations, shown by the view key_migration_progress; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_key IS
-'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
+'keys of key migrations; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_column IS
-'the columns of key migrations: old ids, and keys next to them; never dumped; the rows of other servers and databases mean nothing here';
+'columns of key migrations: old ids, and keys next to them; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_table IS
-'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
+'progress of the backfill of each table; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
-'what key migrations have done, which the view key_migration_log shows; never dumped; the rows of other servers and databases mean nothing here';
+'log of key migrations, shown by the view key_migration_log; never dumped; rows of other servers and databases are ignored';

@@ -1,4 +1,4 @@
--- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+-- Trigger functions for the tables of users. Creating such a trigger needs EXECUTE on its function.
 CREATE FUNCTION keyspace_internal.key_migration_key() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_key';
@@ -10,12 +10,13 @@ CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
--- They write columns and read tables without the privileges of whoever writes, so they are not for everybody's triggers.
+-- They write columns and read tables without the privileges of the user who writes, so not
+-- everybody may create triggers with them.
 REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
-'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
+'trigger of a table that refers to one whose key is migrated: fills rows inserted before the row that they refer to';
 COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
 COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS

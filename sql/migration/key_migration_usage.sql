@@ -2,7 +2,7 @@ CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETU
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
-'part of key_migration_usage(): the columns of old ids of a key migration';
+'part of key_migration_usage(): the old id columns of a key migration';
 
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
@@ -21,7 +21,7 @@ BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    -- What the catalogs know.
+    -- Uses that the catalogs record.
     RETURN QUERY
     WITH used AS (
         SELECT c.relation, c.attribute, a.attname
@@ -45,7 +45,7 @@ BEGIN
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::regclass
                           AND e.objid OPERATOR(pg_catalog.=) p.oid AND e.deptype OPERATOR(pg_catalog.=) 'e')
     ),
-    -- Each body is looked at once, whatever is looked for: anybody can write one, of any length.
+    -- Search each body only once, for all words: anybody can create a body of any length.
     searched AS MATERIALIZED (
         SELECT b.oid, ARRAY(SELECT w.word FROM words w
                               WHERE pg_catalog.strpos(b.body, w.word) OPERATOR(pg_catalog.>) 0 AND b.body OPERATOR(pg_catalog.~) w.pattern) AS words
@@ -70,7 +70,8 @@ BEGIN
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass)
-          -- What finalize drops with the column, and the triggers of the migration.
+          -- Not the constraints that finalize drops with the column, nor the triggers of the
+          -- migration.
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint n WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::regclass
                           AND n.oid OPERATOR(pg_catalog.=) d.objid AND n.contype IN ('p', 'u', 'f', 'n')
                           AND (n.contype OPERATOR(pg_catalog.<>) 'f' OR n.conrelid IN (SELECT o.relation FROM used o)))
@@ -78,7 +79,7 @@ BEGIN
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
                             AND (t.tgisinternal OR p.pronamespace OPERATOR(pg_catalog.=) 'keyspace_internal'::regnamespace))
         UNION
-        -- Generated columns: their expression depends.
+        -- Generated columns, whose expressions depend on the column.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
         FROM used u
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
@@ -87,7 +88,7 @@ BEGIN
         JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
              AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
         UNION
-        -- Indexes that have been read since their statistics were last reset.
+        -- Indexes scanned since their statistics were last reset.
         SELECT u.relation, u.attname, 'index', s.indexrelname::text, 'statistics',
                pg_catalog.format('%s scans since the statistics were last reset', s.idx_scan)
         FROM used u
@@ -95,7 +96,7 @@ BEGIN
              AND u.attribute OPERATOR(pg_catalog.=) ANY (i.indkey::smallint[])
         JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid OPERATOR(pg_catalog.=) i.indexrelid AND s.idx_scan OPERATOR(pg_catalog.>) 0
         UNION
-        -- Bodies that are plain text: their words alone.
+        -- Bodies that are plain text: a search for words only.
         SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
         FROM used u
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
@@ -107,13 +108,13 @@ BEGIN
     )
     SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
-    -- What clients have sent, where it is counted.
+    -- Statements of clients, if pg_stat_statements counts them.
     SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass AND m.refobjid OPERATOR(pg_catalog.=) e.oid
          AND m.deptype OPERATOR(pg_catalog.=) 'e' AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
          AND c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace
-    -- Who has installed an extension can add what is his to it.
+    -- The owner of an extension can add other objects to it, so the view must be a superuser's.
     JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner AND o.rolsuper
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
@@ -156,11 +157,11 @@ BEGIN
                         pg_catalog.format('%%s calls; not looked at: it is longer than 1 MB', s.calls)
                  FROM statements s WHERE s.is_long ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100) $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
-            NULL;  -- It is there, but not preloaded.
+            NULL;  -- It is installed, but not preloaded.
         END;
     END IF;
 END
 $function$;
 
 COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
-'what still uses the columns of old ids of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';
+'uses of the old id columns of a key migration: objects that depend on them, functions and statements that contain their names, and indexes that are scanned; cannot see other statements of clients';

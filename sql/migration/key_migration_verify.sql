@@ -10,4 +10,4 @@ CREATE FUNCTION @extschema@.key_migration_verify(migration regclass) RETURNS TAB
     AS 'MODULE_PATHNAME', 'key_migration_verify_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
-'compare old ids and keys of a key migration: how many rows there are of each kind that must not exist, and the old id of one';
+'compare old ids and keys of a key migration: the number of rows of each kind that must not exist, and the old id of one of them';

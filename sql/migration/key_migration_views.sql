@@ -9,8 +9,9 @@ CREATE FUNCTION keyspace_internal.may_see_migration(migration oid) RETURNS boole
 COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
 'part of the views key_migration_progress and key_migration_log: whether the caller owns the database or the table, or may read all statistics';
 
--- Of a migration those are told who may carry it out or own its table, and those who may read all statistics (pg_monitor
--- among them): an error can hold values of rows, as the texts of statements do.
+-- A migration is shown to the owner of the database, to the owner of its table, and to roles that
+-- may read all statistics (such as pg_monitor). An error can contain values of rows, as the texts
+-- of statements do.
 CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
        CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
@@ -28,7 +29,7 @@ SELECT m.relation::regclass AS migration,
        t.relation::regclass AS table_name,
        t.filled_rows,
        CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
-            -- Rows that were locked come last.
+            -- Rows that were locked are filled last.
             ELSE LEAST(pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1), 99.9) END AS percent,
        CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
             THEN (t.filled_rows OPERATOR(pg_catalog./) EXTRACT(epoch FROM t.busy_time))::bigint END AS rows_per_second,
@@ -73,31 +74,31 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS
-'how far each key migration of this database has come, with a row for each of its tables once their backfill has begun';
+'progress of each key migration of this database, with a row for each of its tables once their backfill has begun';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
-COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete; NULL while a table is locked by another session';
-COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
-COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
-COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';
-COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'how much of the table it has gone through; 100 once every row has its key';
-COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'how quick it is while it works';
-COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'how long the rest of the table takes at the rate so far';
-COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'the processes whose locks it waits for';
-COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'how often it has tried to get a lock';
-COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'what last went wrong';
-COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'the process that last worked at it';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
+COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; paused; or idle, if no procedure runs';
+COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
+COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 100 once every row has its key';
+COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'rows per second while the backfill works';
+COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'estimated time for the rest of the table at the rate so far';
+COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'processes whose locks it waits for';
+COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'number of attempts to acquire a lock';
+COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'the last error';
+COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'process that last worked on it';
 COMMENT ON COLUMN @extschema@.key_migration_progress.started_at IS 'when the backfill of the table began';
-COMMENT ON COLUMN @extschema@.key_migration_progress.updated_at IS 'when it last did something';
-COMMENT ON COLUMN @extschema@.key_migration_progress.finished_at IS 'when it was through';
+COMMENT ON COLUMN @extschema@.key_migration_progress.updated_at IS 'time of its last activity';
+COMMENT ON COLUMN @extschema@.key_migration_progress.finished_at IS 'when it finished';
 COMMENT ON VIEW @extschema@.key_migration_log IS
-'what the procedures of key migrations have done in this database';
+'log of the procedures of key migrations in this database';
 COMMENT ON COLUMN @extschema@.key_migration_log.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_log.step IS 'the number of the entry';
-COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL where it was about all of them';
+COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL if the step was about all of them';
 COMMENT ON COLUMN @extschema@.key_migration_log.action IS 'what was done';
-COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the try that succeeded began';
-COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it was done, the commit left out';
-COMMENT ON COLUMN @extschema@.key_migration_log.lock_wait IS 'how long that try waited for locks';
-COMMENT ON COLUMN @extschema@.key_migration_log.lock_held IS 'how long it held them, the commit left out';
-COMMENT ON COLUMN @extschema@.key_migration_log.tries IS 'how many tries came before it';
+COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the successful attempt began';
+COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it ended, not including the commit';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_wait IS 'how long that attempt waited for locks';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_held IS 'how long it held them, not including the commit';
+COMMENT ON COLUMN @extschema@.key_migration_log.tries IS 'number of attempts before it';
 COMMENT ON COLUMN @extschema@.key_migration_log.statements IS 'the statements';

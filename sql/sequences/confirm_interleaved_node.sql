@@ -6,4 +6,4 @@ CREATE FUNCTION @extschema@.confirm_interleaved_node(
     AS 'MODULE_PATHNAME', 'confirm_interleaved_node_wrapper';
 
 COMMENT ON FUNCTION @extschema@.confirm_interleaved_node(integer, integer) IS
-'make this database, a copy, the node that it is a copy of, whose place it takes';
+'make this database, which is a copy of a node, take the place of that node';

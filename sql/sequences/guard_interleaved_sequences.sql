@@ -1,4 +1,4 @@
--- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+-- The trigger function for the tables of users. Creating such a trigger needs EXECUTE on it.
 CREATE FUNCTION keyspace_internal.interleaved_guard() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleaved_guard';
@@ -37,8 +37,8 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'unguard_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
-'trigger of guarded tables: refuses, or warns of, ids of other nodes that are inserted here';
+'trigger of guarded tables: refuses inserts of ids of other nodes, or warns of them';
 COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
-'keep ids of other nodes'' classes from being inserted here into the tables that sequences feed; rows that are replicated pass';
+'prevent ids of other nodes'' classes from being inserted here into the tables that sequences feed; replicated rows are accepted';
 COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
 'undo guard_interleaved_sequences()';

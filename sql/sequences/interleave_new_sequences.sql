@@ -3,9 +3,10 @@ CREATE FUNCTION @extschema@.interleave_new_sequences(enable boolean) RETURNS voi
     AS 'MODULE_PATHNAME', 'interleave_new_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.interleave_new_sequences(boolean) IS
-'switch for this database whether new sequences are moved into the class of its node by the command that creates them; off until switched on';
+'set whether new sequences of this database are moved into the class of its node by the command that creates them; off by default';
 
--- Whoever owns the database can switch it, but cannot alter an event trigger, so it is always there, and looks.
+-- The owner of the database can set this, but cannot alter an event trigger. So the event trigger
+-- always exists, and checks the setting.
 CREATE FUNCTION keyspace_internal.interleave_created_sequences() RETURNS event_trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleave_created_sequences';
@@ -14,10 +15,10 @@ CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE SEQUENCE', 'CREATE SCHEMA',
                  'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA')
     EXECUTE FUNCTION keyspace_internal.interleave_created_sequences();
--- For those who replay the DDL of other nodes, too, whose role is "replica".
+-- Also for sessions that replay the DDL of other nodes, whose role is "replica".
 ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
 
 COMMENT ON FUNCTION keyspace_internal.interleave_created_sequences() IS
-'event trigger of interleave_new_sequences(): moves new sequences into the class of the node where that is switched on';
+'event trigger of interleave_new_sequences(): moves new sequences into the class of the node if that is switched on';
 COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
-'moves new sequences into the class of the node where interleave_new_sequences() has switched it on';
+'moves new sequences into the class of the node if interleave_new_sequences() has switched it on';

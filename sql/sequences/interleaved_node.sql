@@ -1,5 +1,5 @@
--- Which node this database is. One row for each server and database, and not dumped, so that a
--- copy restored elsewhere does not take over the class of its origin.
+-- Which node this database is. There is one row for each server and database. The table is not
+-- dumped, so that a copy restored elsewhere does not take over the class of its origin.
 CREATE TABLE keyspace_internal.interleaved_node (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE keyspace_internal.interleaved_node (
     CHECK (node BETWEEN 1 AND nodes)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_node IS
-'which node this database is, as the view interleaved_node shows it: written by setup_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
+'which node this database is, shown by the view interleaved_node; written by setup_interleaved_sequences(), never dumped; rows of other servers and databases are ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_node.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_node.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_node.node IS 'the number of this node, from 1 to nodes';
@@ -29,7 +29,7 @@ WHERE n.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_node TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_node IS
-'which node this database is; no row where it is none; a node that is named by settings is not shown';
+'which node this database is; no row if it is none; a node that is named by settings is not shown';
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';

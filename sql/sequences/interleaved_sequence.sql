@@ -1,5 +1,5 @@
--- What a set-up has done with each sequence, so that the way back is known. As the table of nodes: each server's
--- and database's own, and not dumped.
+-- What a set-up has changed in each sequence, so that it can be undone. As in the table of nodes,
+-- the rows belong to one server and database, and are not dumped.
 CREATE TABLE keyspace_internal.interleaved_sequence (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -18,18 +18,18 @@ CREATE TABLE keyspace_internal.interleaved_sequence (
     PRIMARY KEY (system_identifier, database, sequence)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_sequence IS
-'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
+'changes that setup_interleaved_sequences() has made to each sequence; read by reset_interleaved_sequences(), never dumped; rows of other servers and databases are ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; if it has another one now, the row no longer counts';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'its increment before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'where that set-up restarted it';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that it left';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that was';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it gave before: step apart, through offset, up to until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that the set-up left';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left; each promotion increments it';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that set-up ran';

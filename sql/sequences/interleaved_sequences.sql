@@ -19,17 +19,17 @@ SELECT s.sequence, s.in_order, s.findings, s.next_value, s.increment, s.values_l
 FROM keyspace_internal.interleaved_sequences_status() s;
 GRANT SELECT ON @extschema@.interleaved_sequences TO PUBLIC;
 
-COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
+COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'rows of the view interleaved_sequences';
 COMMENT ON VIEW @extschema@.interleaved_sequences IS
-'every sequence, and whether it keeps to the class of the node; reads no table, waits for nobody, keeps no lock, works on a standby';
+'every sequence, and whether it keeps to the class of the node; reads no tables, waits for no locks, keeps none, and works on a standby';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.sequence IS 'the sequence';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it gives values of the class of the node only, now and after a restart; NULL where there is no node, or where it could not be seen';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.findings IS 'what is wrong or to be minded: see the reference';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.next_value IS 'the value that it gives next';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.increment IS 'by how much it steps';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.values_left IS 'how many values are left, up to the limit of the sequence or of the narrowest column that it feeds';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.percent_used IS 'how much of its range lies behind it, in percent';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the value that it gave last, NULL where it was never called';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.fed_columns IS 'the columns that take their values from it';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.node IS 'the node of this database, NULL where it has none';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it gives only values of the class of the node, now and after a restart; NULL if there is no node, or if it could not be determined';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.findings IS 'problems and warnings: see the reference';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.next_value IS 'the next value';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.increment IS 'the increment';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.values_left IS 'number of values left, up to the limit of the sequence or of the narrowest column that it feeds';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.percent_used IS 'percentage of its range that is used';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the last value that it gave; NULL if it was never called';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.fed_columns IS 'columns that take their values from it';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.node IS 'the node of this database; NULL if it has none';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.nodes IS 'the number of nodes';

@@ -1,4 +1,4 @@
--- The last set-up in batches of each server and database, and how far it has come.
+-- The last set-up in batches of each server and database, and its progress.
 CREATE TABLE keyspace_internal.interleaved_setup (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE keyspace_internal.interleaved_setup (
     PRIMARY KEY (system_identifier, database)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_setup IS
-'the last set-up in batches, which the view interleaved_setup_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+'the last set-up in batches, shown by the view interleaved_setup_progress; never dumped; rows of other servers and databases are ignored';
 
 CREATE VIEW @extschema@.interleaved_setup_progress WITH (security_barrier = true) AS
 SELECT s.node,
@@ -47,16 +47,16 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_setup_progress TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_setup_progress IS
-'how far the last setup_interleaved_sequences_in_batches() of this database has come: running, waiting, finished, or interrupted, after which it is called again';
+'progress of the last setup_interleaved_sequences_in_batches() of this database: running, waiting, finished, or interrupted; call it again if it was interrupted';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.node IS 'the node that this database becomes';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.nodes IS 'the number of nodes';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; or interrupted';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'how many sequences were to be altered when it began';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'how many it has altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'how many could not be altered; each was a warning';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'number of sequences to be altered when it began';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'number of sequences that it has altered';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that one was in use';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that sequence was in use';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'when it last did something';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'time of its last activity';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.finished_at IS 'when it ended';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'the process that runs it';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'process that runs it';

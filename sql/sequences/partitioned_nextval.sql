@@ -6,6 +6,6 @@ CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass, node integer,
     AS 'MODULE_PATHNAME', 'partitioned_nextval_of_node';
 
 COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass) IS
-'next value of the sequence that belongs to the node of this database; draws on until the class matches';
+'next value of the sequence that belongs to the node of this database; skips values until the class matches';
 COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass, integer, integer) IS
-'next value of the sequence that is congruent to node modulo nodes; a default with the node written out is copied to other nodes as it stands';
+'next value of the sequence that is congruent to node modulo nodes; a default that names the node is copied to other nodes unchanged';

@@ -20,4 +20,4 @@ CREATE FUNCTION @extschema@.reset_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'reset_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval, boolean) IS
-'undo setup_interleaved_sequences(): former increments, above the values in use; without arguments the database is no node afterwards';
+'undo setup_interleaved_sequences(): restore former increments, above the values in use; without arguments, the database is no longer a node';

@@ -17,4 +17,4 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS
-'setup_interleaved_sequences() for a database in use: one sequence a transaction, waiting briefly and trying again; may be called again at any time';
+'setup_interleaved_sequences() for a database in use: one sequence per transaction, with short waits and retries; can be called again at any time';

@@ -20,4 +20,4 @@ CREATE FUNCTION @extschema@.split_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'split_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, boolean) IS
-'make node k of N node k of N * factor: the classes k + N, k + 2 N ... become free for other nodes';
+'make node k of N node k of N * factor, so that the classes k + N, k + 2 N ... become free for other nodes';

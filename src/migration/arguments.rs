@@ -1,4 +1,4 @@
-//! The arguments of a plan and of a new migration, checked.
+//! Validates the arguments of a plan and of a new migration.
 
 use std::ffi::CStr;
 
@@ -13,7 +13,7 @@ use crate::keys::RawText;
 use crate::server::call::required;
 use crate::server::failure::Failure;
 
-/// What arguments say of a key that is to be migrated.
+/// The arguments for one key of a migration.
 pub(super) struct KeyArguments<'a> {
     pub(super) timestamp_column: Option<&'a CStr>,
     pub(super) salt: Option<RawText<'a>>,
@@ -21,7 +21,7 @@ pub(super) struct KeyArguments<'a> {
 }
 
 impl KeyArguments<'_> {
-    /// The arguments, checked; without a salt, where it has not been given.
+    /// Validates the arguments; the salt stays unset if none is given.
     pub(super) fn key(&self, relation: pg_sys::Oid) -> Result<KeyOptions, Failure> {
         Ok(KeyOptions {
             table: relation.to_u32(),
@@ -55,11 +55,12 @@ impl PlanArguments<'_> {
     }
 }
 
-/// The names of an array of them.
+/// The names in an array.
 pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
     let array = required(array, argument)?;
     let query = "SELECT pg_catalog.convert_to(given::text, 'UTF8') FROM pg_catalog.unnest($1) AS given";
-    // SAFETY: the function is declared with this argument type, and the datum lives as long as the call.
+    // SAFETY: the function is declared with this argument type, and the datum lives as long as the
+    // call.
     let given = unsafe { DatumWithOid::new(array.datum(), pg_sys::NAMEARRAYOID) };
     let found: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
         client.select(query, None, &[given])?.map(|row| row.get::<Vec<u8>>(1)).collect::<Result<_, _>>()

@@ -1,5 +1,5 @@
-//! The backfill: batches of rows by their places, each in a transaction; that of the last over some pages saves how far
-//! it has come.
+//! The backfill: batches of rows in the order of their pages, each in its own transaction. The last
+//! batch over a range of pages saves the position.
 
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
@@ -30,26 +30,26 @@ use crate::server::settings;
 use crate::server::subtransaction::attempt;
 use crate::server::waiting::is_in_use;
 
-/// How often a batch is tried whole before the rows that are locked are left for later.
+/// How often a whole batch is tried before locked rows are left for later.
 const WHOLE_TRIES: u32 = 3;
-/// After which part of a table VACUUM is due.
+/// VACUUM is due whenever another 1/VACUUM_PART of a table has been filled.
 const VACUUM_PART: i64 = 10;
 
-/// What has become of a batch.
+/// The result of a batch.
 pub(super) enum Outcome {
-    /// Rows were written, or looked at, and there are more.
+    /// Rows were written or checked, and more are left.
     Written,
-    /// There are no more.
+    /// No rows are left.
     Complete(Times),
-    /// Somebody is in the way, and the next batch tries again.
+    /// Another session blocks the batch; the next batch tries again.
     Waits,
-    /// It could not be done.
+    /// The batch failed.
     Failed(Box<CaughtError>),
 }
 
 /// A batch that has been tried.
 pub(super) struct Batch {
-    /// How many pages it has got on.
+    /// By how many pages the backfill advanced.
     pub(super) pages: i64,
     pub(super) outcome: Outcome,
 }
@@ -66,42 +66,43 @@ pub(super) struct Backfill {
     options: Options,
     table: pg_sys::Oid,
     name: String,
-    /// Whether triggers of the user fire, so that queries do the work.
+    /// Whether user triggers fire. If so, queries do the work.
     by_queries: bool,
     page: i64,
     pages: i64,
     rows: i64,
     vacuum_told_at: Option<i64>,
-    /// Since when it waits for somebody, over several batches that have come to nothing.
+    /// The time since which it has been waiting for another session, over several unsuccessful
+    /// batches.
     waits_since: Option<Instant>,
-    /// The pages that batches go over now, and the transactions that were there last.
+    /// The pages that batches work on now, and the transactions that last worked on them.
     windows: Windows<pg_sys::TransactionId>,
-    /// Where it stands, in the two directions.
+    /// The statements that read and save the position.
     asked: Prepared,
     saved: Prepared,
 }
 
-/// How far the backfill of a table has come.
+/// The position of a table's backfill.
 struct Position {
     file: pg_sys::Oid,
     page: i64,
     pages: i64,
-    /// The first of the ranges in which rows were locked.
+    /// The first range in which rows were locked.
     behind: Option<Range>,
 }
 
-/// What a batch does.
+/// The work of a batch.
 #[derive(Clone, Copy)]
 enum Work {
-    /// A part of the rows of these pages.
+    /// Some of the rows of these pages.
     Part(Range),
-    /// What is left of the rows of these pages.
+    /// All remaining rows of these pages.
     Rest(Range),
-    /// Those that nobody has locked.
+    /// The rows that no other session has locked.
     Unlocked(Range),
-    /// Rows that were locked, waited for.
+    /// The rows that were locked; the batch waits for them.
     Behind(Range),
-    /// The same once more.
+    /// The same range once more.
     Again,
     Done,
 }
@@ -126,13 +127,12 @@ impl Backfill {
         }
     }
 
-    /// Tells how far it has come.
+    /// Reports the progress.
     pub(super) fn tell(&self) {
         let percent = self.page.saturating_mul(100) / self.pages.max(1);
         notice!("{}: {percent} % of the pages, {} rows filled by this call", self.name, self.rows);
     }
 
-    /// The table.
     pub(super) const fn table(&self) -> pg_sys::Oid {
         self.table
     }
@@ -150,21 +150,22 @@ impl Backfill {
         let timeout = pace.unnoticed_timeout();
         let wanted: [(&CStr, &CStr); 5] = [
             (c"lock_timeout", timeout.as_c_str()),
-            // The planner evaluates no checks.
+            // The planner must not evaluate checks.
             (c"constraint_exclusion", c"off"),
-            // The pages, and the index of the root for each row (trap M8).
+            // Find rows by their pages, and each row's root by its index (trap M8).
             (c"enable_seqscan", c"off"),
             (c"jit", c"off"),
-            // An error instead of rows that a policy hides.
+            // Raise an error rather than skip rows that a policy hides.
             (c"row_security", c"off"),
         ];
         let (tries, began) = (runner.tries, Instant::now());
         let done = attempt(|| -> Result<_, Failure> {
             settings::with(&wanted, || {
-                // Keeps VACUUM FULL and its like away until the position is saved.
+                // Blocks VACUUM FULL and similar commands until the position is saved.
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                 unsafe { pg_sys::LockRelationOid(self.table, pg_sys::RowExclusiveLock as i32) };
-                // Code of the owner runs as the owner, if the caller may be him. Nothing may be left for the commit then.
+                // Code of the owner runs as the owner, if the caller has the owner's rights. So
+                // nothing may be deferred to the commit.
                 let owner = relation_owner(self.table);
                 check_is_owner(self.table, owner)?;
                 Spi::run("SET CONSTRAINTS ALL IMMEDIATE")?;
@@ -172,7 +173,8 @@ impl Backfill {
                 let work = self.next(&position, pace.batch_pages, left, tries);
                 let (work, rows) =
                     as_owner(owner, || self.fill(runner.extension, work, !pace.pause.is_zero()))?;
-                // SAFETY: the number of this transaction, or of the part of it that an error would undo.
+                // SAFETY: returns the ID of this transaction, or of the subtransaction that an
+                // error would roll back.
                 Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
         });
@@ -213,7 +215,7 @@ impl Backfill {
 
     fn next(&mut self, position: &Position, batch: i64, left: Option<i64>, tries: u32) -> Work {
         (self.page, self.pages) = (position.page, position.pages);
-        // What one batch holds is not cut up.
+        // A table that fits into one batch is not split.
         let is_cut = !self.by_queries && position.pages > batch;
         let size = if is_cut { batch.saturating_mul(rows::PARTS) } else { batch };
         let table = self.table;
@@ -229,7 +231,7 @@ impl Backfill {
         }
     }
 
-    /// Does the work of a batch, and says what it has come to be and how many rows it was.
+    /// Does the work of a batch. Returns what was done and the number of rows.
     fn fill(&self, extension: Extension, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
@@ -245,7 +247,8 @@ impl Backfill {
             }
             Work::Behind(range) => {
                 let filled = rows(range, true, true);
-                // Whoever has changed a row meanwhile may be one whom no trigger gives keys: once more.
+                // A session that has changed a row meanwhile may be one without our triggers, so
+                // the range is tried again.
                 (if filled.skipped > 0 { Work::Again } else { work }, filled.rows)
             }
             Work::Part(range) | Work::Rest(range) => {
@@ -261,8 +264,8 @@ impl Backfill {
         })
     }
 
-    /// Where the backfill stands. It begins anew where the table has been written to another file, since its rows
-    /// have moved (trap M5); those that are filled are passed by quickly.
+    /// The position of the backfill. It starts again if the table has been rewritten to another
+    /// file, because its rows have moved (trap M5). Rows that have keys are skipped quickly.
     fn position(&mut self, runner: &Runner) -> Result<Position, Failure> {
         let query = "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
                     pg_relation_size($4) / current_setting('block_size')::bigint, \
@@ -289,8 +292,8 @@ impl Backfill {
         let file = file.unwrap_or(pg_sys::InvalidOid);
         match known {
             Some(known) if known.file == file => {
-                // Rows that our own writers have moved behind the end have keys; those that replication has moved, whose
-                // updates our trigger does not see, may have none.
+                // Rows that local writers have moved past the end have keys. Rows that replication
+                // has moved may have none, because our trigger does not fire for its updates.
                 let pages = if is_replicated { pages.max(known.pages) } else { known.pages };
                 Ok(Position { pages, ..known })
             }
@@ -352,10 +355,10 @@ impl Backfill {
     }
 }
 
-/// Gives keys to rows by a query, so that triggers of the user fire; `is_unlocked` says whether rows that others have locked
-/// are left out.
+/// Fills keys by a query, so that user triggers fire. `is_unlocked` says whether to skip rows that
+/// other sessions have locked.
 ///
-/// Keys of a table that must not be part of the same query are looked up before.
+/// Keys of a table that must not be part of the same query are looked up first.
 fn update(
     scope: &Scope<'_>,
     table: &Table,
@@ -388,9 +391,9 @@ fn update(
     })?)
 }
 
-/// Whether nobody can see any more what a transaction has deleted.
+/// Whether rows deleted by a transaction are no longer visible to anyone.
 fn is_past(table: pg_sys::Oid, by: pg_sys::TransactionId) -> bool {
-    // SAFETY: the table is locked; the number is a recent one, or that of none.
+    // SAFETY: the table is locked; the transaction ID is a recent one, or invalid.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::NoLock as i32);
         let is_past = by == pg_sys::InvalidTransactionId || pg_sys::GlobalVisCheckRemovableXid(relation, by);
@@ -399,10 +402,11 @@ fn is_past(table: pg_sys::Oid, by: pg_sys::TransactionId) -> bool {
     }
 }
 
-/// Commits the batch in hand without waiting for the disk. A crash may lose the last few batches, each together with
-/// what it has saved of the position.
+/// Makes the current transaction commit without waiting for the disk. A crash may lose the last few
+/// batches, each together with the position that it saved.
 fn without_waiting_for_the_disk() {
-    // SAFETY: two NUL-terminated strings, which are copied; the setting holds until the transaction ends.
+    // SAFETY: two NUL-terminated strings, which are copied; the setting holds until the transaction
+    // ends.
     unsafe {
         pg_sys::set_config_option(
             c"synchronous_commit".as_ptr(),

@@ -1,7 +1,8 @@
-//! The backfill's writes: rows of some pages get their keys, page by page.
+//! The backfill's writes: gives keys to rows of some pages, page by page.
 //!
-//! Which rows it takes is decided by looking at their pages, not by a query: what fits on a page is known only then, and a
-//! query would lock each row before it updates it, since the table has triggers, ours among them.
+//! It selects rows by reading the pages, not by a query. Only a page itself shows how many rows fit
+//! on it. A query would lock each row before updating it, because the table has triggers, including
+//! ours.
 
 use keyspace::migration::backfill::{Range, Room};
 use keyspace::migration::facts::Table;
@@ -20,21 +21,21 @@ use crate::server::by_version::{buffer_lock, prune_page};
 use crate::server::relation::relation_name;
 use crate::server::waiting::TimeSlice;
 
-/// What a key adds to a row.
+/// The bytes that a key adds to a row.
 const KEY_BYTES: usize = 16;
 
-/// What a batch has done.
+/// The result of a batch.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Filled {
-    /// How many rows have got keys.
+    /// How many rows were given keys.
     pub(super) rows: usize,
-    /// How many rows somebody else was at.
+    /// How many rows were locked or changed by other transactions.
     pub(super) skipped: usize,
-    /// Whether some were left for another batch.
+    /// Whether rows were left for another batch.
     pub(super) is_part: bool,
 }
 
-/// A column of keys that a batch fills.
+/// A key column that a batch fills.
 struct Filler {
     number: Column,
     key: Column,
@@ -42,31 +43,33 @@ struct Filler {
     source: Source,
 }
 
-/// Where the keys of a column come from.
+/// The source of a column's keys.
 enum Source {
-    /// The row itself, which it is the key of.
+    /// The row itself, whose key it is.
     Own { time: Column },
-    /// The row with this number that the column refers to.
+    /// The root's row with the old id that the column refers to.
     Root { scan: Scan, key: Column, time: Column, last: Option<(Value, Option<[u8; 16]>)> },
 }
 
-/// How a batch goes about it.
+/// How a batch works.
 #[derive(Clone, Copy)]
 pub(super) struct FillOptions {
     /// Whether it takes all rows of its pages, or a part of each page's.
     pub(super) all: bool,
-    /// Whether it waits for whoever is at a row, or passes it by. It waits once, and before it has written anything: who
-    /// wants its rows in turn has not waited so long then that PostgreSQL would look for a deadlock and end him.
+    /// Whether it waits for a transaction that has locked a row, or skips the row. It waits only
+    /// once, before it has written anything. So another session that waits for its rows has not
+    /// waited long enough for PostgreSQL to look for a deadlock and cancel it.
     pub(super) waits: bool,
-    /// Whether others who want the CPU go first, and it flushes what it logs as it goes.
+    /// Whether it yields the CPU to other processes, and flushes its WAL as it proceeds.
     pub(super) gives_way: bool,
 }
 
-/// Gives keys to rows of these pages. The table must be a heap, and locked; `key_type` is the type of the target's keys.
-/// Raises 42804 where a column of the table or of the one that it refers to is of another type than the migration's.
+/// Gives keys to rows of these pages. The table must be a heap, and locked; `key_type` is the type
+/// of the target's keys. Raises 42804 if a column of the table or of the table that it refers to
+/// does not have the migration's type.
 ///
-/// Those that refer to nothing stay as they are; so do those that others have changed meanwhile, whom our triggers
-/// give keys to.
+/// Rows that refer to nothing stay as they are. So do rows that other sessions have changed
+/// meanwhile: our triggers give them keys.
 pub(super) fn fill(
     scope: &Scope<'_>,
     table: &Table,
@@ -75,8 +78,8 @@ pub(super) fn fill(
     key_type: pg_sys::Oid,
 ) -> Filled {
     let mut filled = Filled::default();
-    // SAFETY: the relation is an ordinary table that the caller has locked. What is opened is closed; an error gives
-    // back what is held.
+    // SAFETY: the relation is an ordinary table that the caller has locked. Everything opened is
+    // closed; an error releases everything held.
     unsafe {
         let relation = pg_sys::table_open(pg_sys::Oid::from(table.oid), pg_sys::NoLock as i32);
         or_raise(check_is_heap(relation));
@@ -110,7 +113,8 @@ pub(super) fn fill(
 }
 
 /// # Safety
-/// The relation must be that of the member, and open; the snapshot must be valid until what is returned is closed.
+/// The relation must be open and be that of the member. The snapshot must be valid until the result
+/// is closed.
 unsafe fn filler(
     scope: &Scope<'_>,
     member: &Member<'_>,
@@ -118,7 +122,7 @@ unsafe fn filler(
     key_type: pg_sys::Oid,
     snapshot: pg_sys::Snapshot,
 ) -> Result<Filler, Error> {
-    // SAFETY: see above; columns are looked at before they are used.
+    // SAFETY: see above; columns are checked before they are used.
     unsafe {
         let column = |of: pg_sys::Relation, number: i16, role: Role| {
             Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
@@ -154,10 +158,10 @@ impl Filler {
     /// Whether a row lacks this key.
     ///
     /// # Safety
-    /// The row must be one of a relation of this description, which has the columns.
+    /// The row must belong to a relation with this descriptor, which must have the columns.
     #[inline]
     unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
-        // SAFETY: see above; the column of keys has no default.
+        // SAFETY: see above; the key column has no default.
         unsafe {
             self.key.is_null(row)
                 && !(matches!(self.source, Source::Root { .. })
@@ -165,7 +169,7 @@ impl Filler {
         }
     }
 
-    /// The key that a row is to have; `None` where it refers to nothing.
+    /// The key for a row; `None` if it refers to nothing.
     ///
     /// # Safety
     /// As for [`Self::lacks`].
@@ -176,11 +180,11 @@ impl Filler {
             let number = self.number.value(row, of)?;
             match &mut self.source {
                 Source::Own { time } => Some(derivation.key(time.value(row, of), number)),
-                // Rows that refer to the same one often come one after the other.
+                // Consecutive rows often refer to the same row.
                 Source::Root { last: Some((last, key)), .. } if *last == number => *key,
                 Source::Root { scan, key, time, last } => {
                     let found = scan.columns(number, [*key, *time]).map(|found| match found {
-                        // The root's stored key goes before what can be derived (trap M22).
+                        // A key stored in the root takes precedence over a derived one (trap M22).
                         [Some(Value::Key(key)), _] => key,
                         [_, time] => derivation.key(time, number),
                     });
@@ -192,20 +196,21 @@ impl Filler {
     }
 }
 
-/// The pages of a table that is written to.
+/// The pages of the table that is filled.
 struct Pages {
     relation: pg_sys::Relation,
     writer: Writer,
-    /// Whether it still may wait for somebody.
+    /// Whether it may still wait for a lock.
     may_wait: bool,
-    /// What a row needs.
+    /// Memory for the work on one row.
     memory: pg_sys::MemoryContext,
-    /// Rows of the page in hand that lack a key.
+    /// Rows of the current page that lack a key.
     found: Vec<pg_sys::OffsetNumber>,
     sizes: Vec<usize>,
 }
 
-/// Refuses what only looks like a heap: pages are read as a heap's are. The access method may have any name.
+/// Refuses a table that is not a heap, because its pages are read as heap pages. The access method
+/// may have any name.
 ///
 /// # Safety
 /// The relation must be open.
@@ -222,9 +227,9 @@ unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
 
 impl Pages {
     /// # Safety
-    /// The relation must be open, and the writer its own.
+    /// The relation must be open, and the writer must belong to it.
     unsafe fn open(relation: pg_sys::Relation, writer: Writer, may_wait: bool) -> Self {
-        // SAFETY: makes a memory context, which `close` deletes.
+        // SAFETY: creates a memory context, which `close` deletes.
         let memory = unsafe {
             pg_sys::AllocSetContextCreateInternal(
                 pg_sys::CurrentMemoryContext,
@@ -238,9 +243,9 @@ impl Pages {
     }
 
     /// # Safety
-    /// To be called once, at the end.
+    /// Call it once, at the end.
     unsafe fn close(self) {
-        // SAFETY: what `open` has opened.
+        // SAFETY: closes what `open` has opened.
         unsafe {
             self.writer.close();
             pg_sys::MemoryContextDelete(self.memory);
@@ -260,7 +265,7 @@ impl Pages {
         all: bool,
         filled: &mut Filled,
     ) {
-        // SAFETY: the buffer is pinned all the time, so that nothing on the page moves.
+        // SAFETY: the buffer stays pinned, so nothing on the page moves.
         unsafe {
             let buffer = pg_sys::ReadBuffer(self.relation, page);
             prune_page(self.relation, buffer);
@@ -268,7 +273,8 @@ impl Pages {
             let (room, last) = room(buffer);
             let enough = if all { usize::MAX } else { room.most() + 1 };
             let (mut next, mut most, mut taken) = (1, None, 0);
-            // Rows that refer to nothing get no key, and there may be more of them than are looked at in one go.
+            // Rows that refer to nothing get no key, and there may be more of them than one pass
+            // reads.
             'page: while next <= last {
                 next = self.find(buffer, next, last, enough, snapshot, fillers);
                 let growth = KEY_BYTES * fillers.len();
@@ -293,11 +299,12 @@ impl Pages {
         }
     }
 
-    /// Finds rows of a page that lack a key, from one line pointer up to another. Returns the line pointer after the last
-    /// one that was looked at.
+    /// Finds rows of a page that lack a key, from one line pointer up to another. Returns the line
+    /// pointer after the last one that was read.
     ///
     /// # Safety
-    /// The buffer must be pinned, and its page have the line pointers; the snapshot must be valid.
+    /// The buffer must be pinned, and its page must have the line pointers; the snapshot must be
+    /// valid.
     unsafe fn find(
         &mut self,
         buffer: pg_sys::Buffer,
@@ -307,7 +314,8 @@ impl Pages {
         snapshot: pg_sys::Snapshot,
         fillers: &[Filler],
     ) -> pg_sys::OffsetNumber {
-        // SAFETY: see above; the page is locked while it is looked at, and line pointers that are normal have a row.
+        // SAFETY: see above; the page is locked while it is read, and normal line pointers have a
+        // row.
         unsafe {
             let of = (*self.relation).rd_att;
             let (content, page) = (pg_sys::BufferGetPage(buffer), pg_sys::BufferGetBlockNumber(buffer));
@@ -335,7 +343,7 @@ impl Pages {
     }
 
     /// # Safety
-    /// The page must be that of a pinned buffer, and have a row at the offset.
+    /// The page must be that of a pinned buffer, and must have a row at the offset.
     unsafe fn row(
         &self,
         content: pg_sys::Page,
@@ -356,7 +364,7 @@ impl Pages {
         }
     }
 
-    /// Gives a row the keys that it lacks; `None` where there is nothing to give.
+    /// Gives a row the keys that it lacks; `None` if there is nothing to write.
     ///
     /// # Safety
     /// The row must be on the page of this buffer, which is pinned.
@@ -367,7 +375,8 @@ impl Pages {
         fillers: &mut [Filler],
         snapshot: pg_sys::Snapshot,
     ) -> Option<Outcome> {
-        // SAFETY: the columns are those of the relation; memory is reset only where nothing points into it.
+        // SAFETY: the columns are those of the relation; memory is reset only when nothing points
+        // into it.
         unsafe {
             let of = (*self.relation).rd_att;
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
@@ -382,7 +391,7 @@ impl Pages {
             }
             let written = (!new.is_null()).then(|| {
                 let mut place = row.t_self;
-                // What is written from now on others may want.
+                // After the first write, other sessions may wait for the rows written.
                 let if_free = (!std::mem::take(&mut self.may_wait)).then_some((&mut *row, buffer));
                 self.writer.write(&mut place, new, snapshot, if_free)
             });
@@ -393,12 +402,12 @@ impl Pages {
     }
 }
 
-/// What room there is on a page, and its last line pointer.
+/// The free space on a page, and its last line pointer.
 ///
 /// # Safety
 /// The buffer must be pinned.
 unsafe fn room(buffer: pg_sys::Buffer) -> (Room, pg_sys::OffsetNumber) {
-    // SAFETY: see above; the page is locked while it is looked at.
+    // SAFETY: see above; the page is locked while it is read.
     unsafe {
         pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
         let content = pg_sys::BufferGetPage(buffer);
@@ -410,10 +419,10 @@ unsafe fn room(buffer: pg_sys::Buffer) -> (Room, pg_sys::OffsetNumber) {
     }
 }
 
-/// Whether there is a row behind a line pointer.
+/// Whether a line pointer has a row.
 ///
 /// # Safety
-/// The page must be that of a buffer that is locked, and have the line pointer.
+/// The page must be that of a locked buffer, and must have the line pointer.
 unsafe fn is_row(content: pg_sys::Page, offset: pg_sys::OffsetNumber) -> bool {
     // SAFETY: see above.
     unsafe { (*pg_sys::PageGetItemId(content, offset)).lp_flags() == pg_sys::LP_NORMAL }

@@ -1,4 +1,4 @@
-//! What the catalogs tell of a migration's tables.
+//! Reads the facts about a migration's tables from the catalogs.
 
 use std::cell::OnceCell;
 
@@ -20,12 +20,12 @@ use crate::server::relation::relation_owner;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::{attempt, unless_cancelled};
 
-/// The facts of tables and of all that refers to their keys.
+/// The facts of tables and of everything that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
 
 thread_local! {
-    /// Its plan, once it has run. It takes longer to plan than to run, and procedures run it while others wait for their locks.
-    /// It lives as long as the session.
+    /// The plan of this query, once it has run. Planning takes longer than running, and procedures
+    /// run it while other sessions wait for their locks. It lives as long as the session.
     static PLAN: OnceCell<&'static OwnedPreparedStatement> = const { OnceCell::new() };
 }
 
@@ -41,7 +41,7 @@ fn plan(
     Ok(PLAN.with(|plan| *plan.get_or_init(|| new)))
 }
 
-/// Reads them. `references` are columns that refer to a key without a foreign key.
+/// Reads the facts. `references` are columns that refer to a key without a foreign key.
 pub(super) fn facts(
     extension: Extension,
     keys: &[KeyOptions],
@@ -68,16 +68,17 @@ pub(super) fn facts(
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
     };
-    // A long query over few rows: compiling it would take longer than running it.
+    // A long query over few rows: JIT compilation would take longer than running it.
     let json = in_time(|| Ok(with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?))?;
     Ok(Facts::from_json(&json)?)
 }
 
-/// Reads tables, or what takes a lock on them (their sizes, and some expressions in catalogs), without waiting for long:
-/// whoever may refer to a table brings one of his own into the migration, and can keep that locked.
+/// Reads tables, or catalog data that takes a lock on them (their sizes, and some expressions),
+/// with a short lock timeout. A user who may refer to a table can bring their own table into the
+/// migration and keep it locked.
 ///
 /// # Errors
-/// 55P03 where one is locked for longer.
+/// 55P03 if a table stays locked for longer.
 pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let timeout = Timeout::USUAL.or_sooner();
     let refusal = || {
@@ -89,8 +90,7 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
     within(timeout, refusal, read)
 }
 
-/// The sequences behind keys that are not of the class of the node, each with its table. `function` is the function of
-/// ours that runs.
+/// The sequences behind keys that are not of the class of the node, each with its table.
 pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
     let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'UTF8') \
          FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
@@ -99,7 +99,7 @@ pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u
          JOIN pg_class AS c ON c.oid = k.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace \
          JOIN SCHEMA.interleaved_sequences_status() AS s ON format('%I.%I.%I', n.nspname, c.relname, a.attname) = ANY (s.fed_columns) \
          WHERE NOT s.in_order";
-    // How sequences stand for the caller.
+    // The status of sequences, as the caller may see it.
     let query = query.replace("SCHEMA", &extension.internal_schema_name()?);
     let query = to_server(&query);
     let relations: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
@@ -117,7 +117,8 @@ pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u
     Ok(with_own_settings(read)?)
 }
 
-/// Counts the rows that violate checks which are not valid, of tables whose owner the caller may be.
+/// Counts the rows that violate constraints which are not valid, for tables whose owner's rights
+/// the caller has.
 pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
     let Ok(scope) = Scope::new(facts, options) else { return };
     let of_table = |table: &Table| {
@@ -129,7 +130,7 @@ pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
         let owner = relation_owner(pg_sys::Oid::from(table.oid));
         let of = table.oid;
         for check in table.checks.iter_mut().filter(|check| wanted.contains(&(of, check.name.clone()))) {
-            // Without an alias: a check may be about whole rows, by the name of the table.
+            // No alias, because a check may refer to whole rows by the name of the table.
             let query =
                 format!("SELECT pg_catalog.count(*) FROM ONLY {name} WHERE ({}) IS FALSE", check.expression);
             let query = to_server(&query);
@@ -145,15 +146,15 @@ pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
     }
 }
 
-/// The least and the greatest number of each key, with its table; left out where the caller may not know, or where
-/// there are no rows.
+/// The least and the greatest old id of each key, with its table. Keys that the caller may not read
+/// and tables without rows are left out.
 pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64)> {
     let Ok(scope) = Scope::new(facts, options) else { return Vec::new() };
     let columns = scope.keys.iter().map(|key| &key.column);
     columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
 }
 
-/// Through its index, so without reading the table.
+/// Reads the key's index, not the whole table.
 fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     if !key.table.is_owner {
         return None;

@@ -1,4 +1,4 @@
-//! What begins a migration, and what changes how it goes on.
+//! Functions that begin a migration or change its settings.
 
 use keyspace::migration::facts::Reference;
 use keyspace::migration::scope::{Key, Member};
@@ -22,15 +22,15 @@ use crate::server::failure::Failure;
 use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::check_transaction;
 
-/// How many pages the rows of a batch would fill: enough that a batch is worth its transaction, and its row locks are
-/// held for a moment only.
+/// The size of a batch, in pages: large enough to be worth a transaction, and small enough that row
+/// locks are held only briefly.
 const BATCH_PAGES: i32 = 64;
 
 /// Begins a migration. Declared in sql/migration/key_migration_create.sql.
 ///
 /// # Errors
-/// As `key_migration_plan`; what that tells as an error; 42501 for who may not keep state, 55000 for a table that is
-/// part of a migration already.
+/// Those of `key_migration_plan`, and the errors that a plan reports. 42501 if the caller may not
+/// store state; 55000 if a table is already part of a migration.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn key_migration_create(
@@ -63,7 +63,7 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
         return Err(refusal.clone().into());
     }
     let scope = Scope::new(&facts, &options)?;
-    // Those of tables that were dropped are nobody's.
+    // Any caller may remove the state of dropped tables.
     state::remove_dropped(extension)?;
     state::remove(extension, relation)?;
     state::write(
@@ -94,7 +94,7 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
 /// Refuses a table whose key is being migrated.
 ///
 /// # Errors
-/// 55000 where it is.
+/// 55000 if it is.
 fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failure> {
     let migration = state::migration_of(extension, table)?;
     if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
@@ -118,7 +118,7 @@ fn reference(member: &Member<'_>) -> Reference {
     }
 }
 
-/// Remembers a key.
+/// Stores a key.
 fn keep_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
     let include: Vec<ServerText> = key.options.include.iter().cloned().map(ServerText).collect();
     state::write(
@@ -140,7 +140,7 @@ fn keep_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiR
     Ok(())
 }
 
-/// Remembers a column.
+/// Stores a column.
 fn keep(
     extension: Extension,
     migration: pg_sys::Oid,
@@ -228,10 +228,11 @@ fn add_key(
     Ok(())
 }
 
-/// The migration that something is to be added to.
+/// The migration to which something is added.
 ///
 /// # Errors
-/// 42501 for who may not keep state, 42704 where the table is not being migrated, 55000 after the cut-over.
+/// 42501 if the caller may not store state, 42704 if the table is not being migrated, 55000 after
+/// the cut-over.
 fn to_be_added_to(
     name: &'static std::ffi::CStr,
     extension: Extension,
@@ -249,11 +250,11 @@ fn to_be_added_to(
     Ok(migration)
 }
 
-/// Adds references that no foreign key tells of. Declared in sql/migration/key_migration_create.sql.
+/// Adds references that have no foreign key. Declared in sql/migration/key_migration_create.sql.
 ///
 /// # Errors
-/// 22004, 22023, 42703 for arguments that mean nothing; what a plan with them tells as an error; 55000 after the
-/// cut-over.
+/// 22004, 22023, 42703 for invalid arguments; the errors that a plan with them reports; 55000 after
+/// the cut-over.
 #[pg_extern(sql = false)]
 fn key_migration_add_reference(
     migration: Option<pg_sys::Oid>,
@@ -332,10 +333,11 @@ fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
     Ok(number)
 }
 
-/// Changes how a migration goes on. Declared in sql/migration/key_migration_create.sql.
+/// Changes the settings of a migration. Declared in sql/migration/key_migration_create.sql.
 ///
 /// # Errors
-/// 22023 for what is out of range, 42501 for who may not keep state, 42704 where the table is not being migrated.
+/// 22023 if a value is out of range, 42501 if the caller may not store state, 42704 if the table is
+/// not being migrated.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn key_migration_set(

@@ -1,4 +1,5 @@
-//! Cut-over, the way back and the end: one short transaction each, tried until no lock has to be waited for.
+//! The cut-over, its rollback and the end of a migration. Each is one short transaction, retried
+//! until it acquires all locks within the lock timeout.
 
 use keyspace::migration::step::{Lock, Statement};
 use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, plan, warnings};
@@ -18,7 +19,7 @@ use crate::server::relation::relation_name;
 /// Gives the new columns the names of the old ones.
 ///
 /// # Errors
-/// 55000 before all values have been compared.
+/// 55000 if not all values have been compared.
 pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: bool) -> Result<bool, Failure> {
     let facts = migration.facts(runner.extension)?;
     check_verified(migration, &Scope::new(&facts, &migration.options)?)?;
@@ -29,13 +30,13 @@ pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: boo
         "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
     let (extension, relation) = (runner.extension, runner.relation);
     let statements = |scope: &Scope<'_>| {
-        // What was done since then may have made something necessary again.
+        // Changes since then may have made another step necessary.
         check_verified(migration, scope)?;
         if !by_views {
             return Ok(plain(cutover::cut_over(scope)));
         }
         cutover_view::check(scope)?;
-        // The names that the tables have now are those of the views.
+        // The views get the names that the tables have now.
         let names = "UPDATE {} AS t SET view_name = c.relname FROM pg_class AS c \
                      WHERE {own} AND t.migration = $3 AND c.oid = t.relation";
         state::write(names, TABLE, extension, relation, [])?;
@@ -50,7 +51,7 @@ pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: boo
     })
 }
 
-/// Refuses a migration that has a step left before its cut-over.
+/// Refuses a migration that has steps left before its cut-over.
 ///
 /// # Errors
 /// 55000.
@@ -64,7 +65,7 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failur
         .into())
 }
 
-/// Warns of numbers that are drawn from sequences which other nodes may draw from, too (trap M23).
+/// Warns if old ids come from sequences that are not of this node's class (trap M23).
 fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
     for (table, sequence) in catalog::strays(extension, &migration.options.keys)? {
         if let Some(table) = facts.table(table) {
@@ -74,7 +75,7 @@ fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) ->
     Ok(())
 }
 
-/// Takes the cut-over back, or everything.
+/// Rolls back the cut-over or, before it, the whole migration.
 ///
 /// # Errors
 /// Those of the statements.
@@ -102,27 +103,29 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
     )
 }
 
-/// Compares once more before the old columns go, and looks whether something still uses them.
+/// Compares once more before the old columns are dropped, and checks whether anything still uses
+/// them.
 ///
 /// # Errors
-/// 55000 where something does, or values do not fit.
+/// 55000 if anything does, or if values do not match.
 pub(super) fn check_end(runner: &Runner, migration: &Migration, keep_old_ids: bool) -> Result<(), Failure> {
     let facts = migration.facts(runner.extension)?;
     check_nothing_left(migration, &Scope::new(&facts, &migration.options)?, keep_old_ids)?;
     verify::check_end(runner.extension, migration, keep_old_ids)
 }
 
-/// Drops the old columns, or leaves them to themselves.
+/// Drops the old columns, or keeps them without maintaining them.
 ///
 /// # Errors
-/// 55000 where something still uses them.
+/// 55000 if anything still uses them.
 pub(super) fn finalize(
     runner: &mut Runner,
     migration: &Migration,
     keep_old_ids: bool,
 ) -> Result<bool, Failure> {
     if !migration.options.views.is_empty() {
-        // From views to names first, in a transaction of its own; then it is as any other.
+        // First replace the views by renamed columns, in a separate transaction. Then proceed as
+        // without views.
         let statements = |scope: &Scope<'_>| Ok(plain(cutover_view::into_names(scope)?));
         run(runner, migration, "replace the views", statements, forget_views)?;
         return Ok(true);
@@ -149,10 +152,10 @@ pub(super) fn finalize(
     )
 }
 
-/// Refuses to end what something still hangs on.
+/// Refuses to end a migration if other objects still depend on the old columns.
 ///
 /// # Errors
-/// 55000 where there is something that would go with the numbers.
+/// 55000 if anything would be dropped together with the old ids.
 fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bool) -> Result<(), Failure> {
     let left = cutover::left_behind(scope, keep_old_ids);
     if left.is_empty() {
@@ -168,7 +171,7 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bo
         .into())
 }
 
-/// Refuses to finalize what the caller has not named.
+/// Refuses to finalize a migration unless the caller names its table.
 ///
 /// # Errors
 /// 22004, 22023 without the name of the table; 55000 before the cut-over.
@@ -192,10 +195,12 @@ pub(super) fn check_confirmation(
     }
 }
 
-/// Refuses to take back what the caller has not named, where keys may be known that cannot be derived again.
+/// Refuses to remove a migration unless the caller names its table, if clients may know keys that
+/// cannot be derived again.
 ///
 /// # Errors
-/// 55000 after a cut-over that was taken back, without the name of the table; 22023 for another name.
+/// 55000 without the name of the table after a cut-over that was rolled back; 22023 for another
+/// name.
 pub(super) fn check_removal(
     migration: &Migration,
     extension: Extension,
@@ -216,7 +221,8 @@ pub(super) fn check_removal(
     }
 }
 
-/// The name of the table that a migration goes by, alone and with its schema; under a view that of the view.
+/// The name of the table of the migration's first key, alone and with its schema. If a view
+/// replaces the table, the name of the view.
 fn names(migration: &Migration, extension: Extension) -> Result<[String; 2], Failure> {
     let facts = migration.facts(extension)?;
     let names = facts.table(migration.relation.to_u32()).map(|root| {
@@ -231,19 +237,20 @@ fn wrong_name(name: &str, given: &str) -> Error {
     Error::new(SqlState::InvalidParameterValue, format!("confirm must be \"{name}\", not \"{given}\""))
 }
 
-/// Forgets that there are views.
+/// Forgets the views.
 fn forget_views(runner: &Runner) -> Result<(), Failure> {
     let statement = "UPDATE {} SET view_name = NULL WHERE {own} AND migration = $3 AND view_name IS NOT NULL";
     state::write(statement, TABLE, runner.extension, runner.relation, [])?;
     Ok(())
 }
 
-/// Statements in which nothing of a table's owner is evaluated.
+/// Statements that evaluate no code of a table's owner.
 fn plain(statements: Vec<String>) -> Vec<Statement> {
     statements.into_iter().map(Statement::from).collect()
 }
 
-/// Locks all tables, makes statements of what is there then, and runs them. Whether it is to be tried again.
+/// Locks all tables, builds the statements from the catalogs under these locks, and runs them.
+/// Returns whether to try again.
 fn run(
     runner: &mut Runner,
     migration: &Migration,
@@ -262,7 +269,7 @@ fn run(
         lock_indexes(&relations);
         let facts = migration.facts(extension)?;
         let scope = Scope::new(&facts, &migration.options)?;
-        // A table that has come to refer to one of these is to be locked, too.
+        // If another table refers to one of these by now, it must be locked, too.
         let mut tables = cutover::lock_order(&scope).into_iter().map(pg_sys::Oid::from);
         if !tables.all(|table| relations.iter().any(|locked| locked.0 == table)) {
             return Ok(None);
@@ -286,10 +293,11 @@ fn run(
     Ok(false)
 }
 
-/// Locks the indexes of tables that are locked: an index is renamed without a lock on its table.
+/// Locks the indexes of locked tables, because an index can be renamed without a lock on its table.
 fn lock_indexes(tables: &[(pg_sys::Oid, Lock)]) {
     for (table, _) in tables {
-        // SAFETY: the table is locked, if it is still there; the list is a copy; locks are taken by OID.
+        // SAFETY: the table is locked if it still exists; the list is a copy; locks are taken by
+        // OID.
         unsafe {
             let relation = pg_sys::try_relation_open(*table, pg_sys::NoLock as i32);
             if relation.is_null() {

@@ -1,4 +1,4 @@
-//! The key that a migration derives from a row, as SQL calls it.
+//! The key that a migration derives from a row, and its SQL functions.
 
 use keyspace::keys::{TagKey, UlidLayout, UuidV7Layout};
 use keyspace::migration::{Target, derive};
@@ -7,7 +7,8 @@ use pgrx::prelude::*;
 use super::tuple::Value;
 use crate::keys::{RawText, Ulid, UuidResult, tag_key};
 
-/// How the keys of a migration are derived. Plain data, so that it can lie in PostgreSQL's memory.
+/// How the keys of a migration are derived. Plain data, so that it can be stored in PostgreSQL's
+/// memory.
 #[derive(Clone, Copy)]
 pub(super) struct Derivation {
     target: Target,
@@ -19,7 +20,7 @@ impl Derivation {
         Self { target, tag: TagKey::of_salt(salt) }
     }
 
-    /// The key of a row of this time and number.
+    /// The key of a row with this time and old id.
     #[inline]
     pub(super) fn key(&self, time: Option<Value>, number: Value) -> [u8; 16] {
         let micros = time.and_then(Value::number);

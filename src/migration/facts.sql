@@ -1,7 +1,8 @@
--- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for that of the primary key.
--- $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, which no foreign key needs to say: the table whose key
--- it is, the table and the column that refer to it; $6 oid: the extension; $7 oid: its schema in which nobody else can create.
--- One JSON document: the facts of keyspace::migration.
+-- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for the
+-- primary key's column. $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, with or
+-- without a foreign key: the table that has the key, and the table and the column that refer to it.
+-- $6 oid: the extension. $7 oid: its schema in which nobody else can create objects. One JSON
+-- document: the facts of keyspace::migration.
 WITH RECURSIVE
 ours AS (
     SELECT p.oid, p.proname FROM pg_proc p
@@ -17,7 +18,7 @@ members AS (
     UNION
     SELECT given.key, given.relation, given.attribute FROM unnest($3::oid[], $4::oid[], $5::smallint[]) AS given (key, relation, attribute)
     UNION
-    -- Whatever refers to a member refers to the key, how many levels away it may be.
+    -- A column that refers to a member refers to the key, at any number of levels.
     SELECT m.key, f.conrelid, f.conkey[at.n]
     FROM members m
     JOIN pg_constraint f ON f.confrelid = m.relation AND f.contype = 'f' AND f.conparentid = 0
@@ -43,10 +44,11 @@ columns AS (
         'type_name', format_type(b.base, NULL),
         'declared_type', format_type(a.atttypid, a.atttypmod),
         'not_null', a.attnotnull,
-        -- It has a name from PostgreSQL 18 on.
+        -- The constraint has a name since PostgreSQL 18.
         'not_null_constraint', (SELECT n.conname FROM pg_constraint n WHERE n.conrelid = a.attrelid AND n.contype = 'n'
                                 AND n.conkey = ARRAY[a.attnum]),
-        -- The depth of a longer one may be more than the stack bears; as SQL this is an error, never another default.
+        -- A longer default may be nested too deeply for the stack. The text in its place is no
+        -- valid SQL, so it raises an error and never becomes another default.
         'default', CASE WHEN length(d.adbin::text) <= 262144 THEN pg_get_expr(d.adbin, d.adrelid)
                         WHEN d.adbin IS NOT NULL THEN 'a default that is too long' END,
         'identity', a.attidentity,
@@ -61,7 +63,7 @@ columns AS (
     JOIN pg_class c ON c.oid = r.relation
     JOIN pg_attribute a ON a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    -- The values of others are not for everybody, but how many there are is.
+    -- pg_stats, because not everybody may read pg_statistic, which holds values of rows.
     LEFT JOIN LATERAL (
         SELECT null_frac AS stanullfrac, n_distinct AS stadistinct FROM pg_stats s
         WHERE s.schemaname = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace) AND s.tablename = c.relname AND s.attname = a.attname
@@ -93,7 +95,8 @@ index_keys AS (
     LEFT JOIN pg_opclass o ON o.oid = i.indclass[at.n]
     LEFT JOIN pg_collation l ON l.oid = i.indcollation[at.n]
     GROUP BY i.indexrelid
-    -- Functions look at the catalogs as they are by now: of what was dropped since the snapshot they give NULL.
+    -- These functions read the current catalogs, so they return NULL for an index dropped since the
+    -- snapshot.
     HAVING count(*) FILTER (WHERE i.indkey[at.n] = 0 AND pg_get_indexdef(i.indexrelid, at.n + 1, false) IS NULL) = 0
 ),
 indexes AS (
@@ -151,7 +154,7 @@ checks AS (
     SELECT n.conrelid, jsonb_agg(jsonb_build_object(
         'name', n.conname,
         'columns', coalesce(to_jsonb(n.conkey), '[]'),
-        -- One that is not enforced (PostgreSQL 18 and later) stops nothing.
+        -- An unenforced constraint (PostgreSQL 18 and later) rejects nothing.
         'validated', n.convalidated OR NOT coalesce((to_jsonb(n) ->> 'conenforced')::boolean, true),
         'expression', now.expression
     ) ORDER BY n.conname) AS list
@@ -190,7 +193,7 @@ dependents AS (
         WHERE v.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
            OR n.oid IS NOT NULL OR t.oid IS NOT NULL
         UNION
-        -- Columns that draw from a sequence which goes with the column that owns it.
+        -- Defaults that use a sequence which would be dropped with the column that owns it.
         SELECT o.refobjid, o.refobjsubid, 'default', format('%s.%I', e.adrelid::regclass, a.attname)
         FROM relations r
         JOIN pg_depend o ON o.refclassid = 'pg_class'::regclass AND o.refobjid = r.relation AND o.refobjsubid > 0
@@ -208,7 +211,7 @@ tables AS (
         'schema', n.nspname,
         'name', c.relname,
         'kind', c.relkind,
-        -- Whatever its name is.
+        -- The access method may have any name.
         'access_method', coalesce((SELECT CASE WHEN m.amhandler = 'heap_tableam_handler'::regproc THEN 'heap' ELSE m.amname END
                                    FROM pg_am m WHERE m.oid = c.relam), ''),
         'owner', pg_get_userbyid(c.relowner),
@@ -236,8 +239,8 @@ tables AS (
         'rules', coalesce((SELECT jsonb_agg(w.rulename ORDER BY w.rulename) FROM pg_rewrite w
                            WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
         'dependents', coalesce(dependents.list, '[]'),
-        -- Not by pg_publication_tables, which raises an error where a publication is dropped meanwhile. From PostgreSQL 19 on
-        -- tables can be left out of publications of all tables.
+        -- Not pg_publication_tables, which raises an error if a publication is dropped meanwhile.
+        -- Since PostgreSQL 19, a publication of all tables can exclude tables.
         'publications', coalesce((
             SELECT jsonb_agg(p.pubname ORDER BY p.pubname) FROM pg_publication p
             LEFT JOIN LATERAL (SELECT coalesce((to_jsonb(t) ->> 'prexcept')::boolean, false) AS is_left_out
@@ -278,7 +281,7 @@ foreign_keys AS (
     WHERE f.contype = 'f' AND f.conparentid = 0
       AND f.conrelid IN (SELECT relation FROM relations) AND f.confrelid IN (SELECT relation FROM relations)
 ),
--- Owners of referring tables who have not the rights of the owner of the table referred to.
+-- Owners of referring tables who do not have the rights of the referenced table's owner.
 others AS (
     SELECT jsonb_agg(jsonb_build_object(
         'key', m.key::bigint,
@@ -294,9 +297,10 @@ others AS (
     FROM referring m JOIN pg_class c ON c.oid = m.relation JOIN pg_class k ON k.oid = m.key JOIN pg_roles a ON a.oid = c.relowner
     WHERE NOT pg_has_role(c.relowner, k.relowner, 'USAGE')
 ),
--- Tables that refer to those of owners who have not the rights of theirs; and what the planner evaluates of the latter though
--- somebody has written it who has not these rights either: functions in indexes and statistics, and those of operators.
--- PostgreSQL's own functions are pinned, and nothing is said to depend on them.
+-- Tables that refer to a table whose owner does not have the rights of the referring table's owner.
+-- With each, the code in the referenced table's indexes and statistics that the planner evaluates:
+-- functions, and those of operators, whose owner does not have these rights either. PostgreSQL's
+-- own functions are pinned, so no dependency on them is recorded.
 strangers AS (
     SELECT jsonb_agg(jsonb_build_object(
         'table', r.child::bigint,

@@ -1,4 +1,4 @@
-//! The type of the keys of a migration: that of its target, whatever type a column has (fault A02).
+//! The type of a migration's keys. The target decides it, whatever type a column has (fault A02).
 
 use keyspace::migration::Target;
 use pgrx::pg_sys;
@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use crate::server::by_version::cache;
 use crate::server::extension::Extension;
 
-/// Its OID; that of no type where the extension's `ulid` is gone.
+/// Its OID; InvalidOid if the extension's `ulid` no longer exists.
 pub(super) fn key_type(target: Target, extension: Extension) -> pg_sys::Oid {
     match target {
         Target::Uuid => pg_sys::UUIDOID,
@@ -16,12 +16,12 @@ pub(super) fn key_type(target: Target, extension: Extension) -> pg_sys::Oid {
 
 /// The type `ulid` that is a member of our extension, in whatever schema it is.
 ///
-/// That alone would prove nothing: who has installed the extension can add types of his own to it. But a base type of 16
-/// bytes that are passed by reference only a superuser can create.
+/// Membership alone would prove nothing, because the extension's owner can add other types to it.
+/// But only a superuser can create a base type of 16 bytes that is passed by reference.
 fn ulid(extension: Extension) -> pg_sys::Oid {
     let null = pg_sys::Datum::null();
-    // SAFETY: looks up catalogs by OID and by a NUL-terminated name; a list has as many members as it says, each a row of
-    // pg_type, and is given back.
+    // SAFETY: looks up catalogs by OID and by a NUL-terminated name. A list has as many members as
+    // it says, each a row of pg_type, and is released.
     unsafe {
         let list = pg_sys::SearchSysCacheList(cache::TYPENAMENSP, 1, c"ulid".as_ptr().into(), null, null);
         let members = (*list).members.as_slice(usize::try_from((*list).n_members).unwrap_or(0));

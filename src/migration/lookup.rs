@@ -1,4 +1,4 @@
-//! The row of the root that a reference means, found through an index, without a query.
+//! Finds the root's row for a reference through an index, without a query.
 
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
@@ -8,7 +8,8 @@ use crate::error::{or_raise, raise, report};
 use crate::server::by_version::begin_index_scan;
 use crate::server::relation::relation_name;
 
-/// How to find a row of a table by one of its columns. Plain data, so that it can lie in PostgreSQL's memory.
+/// How to find a row of a table by one of its columns. Plain data, so that it can be stored in
+/// PostgreSQL's memory.
 #[derive(Clone, Copy)]
 pub(super) struct Lookup {
     relation: pg_sys::Oid,
@@ -17,11 +18,12 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// The way through a unique index on this column alone, where there is one.
+    /// Uses a unique index on this column alone, if there is one.
     fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
         let mut found = None;
-        // SAFETY: what is opened is closed again, with the locks kept to the end of the transaction as a query keeps
-        // them; the list of indexes is a copy; an index has at least one column.
+        // SAFETY: everything opened is closed again; the locks are kept until the end of the
+        // transaction, as a query keeps them. The list of indexes is a copy; an index has at least
+        // one column.
         unsafe {
             let table = pg_sys::table_open(relation, pg_sys::AccessShareLock as i32);
             let list = pg_sys::RelationGetIndexList(table);
@@ -33,7 +35,8 @@ impl Lookup {
                     && (*form).indisvalid
                     && (*form).indnkeyatts == 1
                     && *(*form).indkey.values.as_ptr() == by.number
-                    // Not by RelationGetIndexPredicate, which evaluates what is constant in it: code of the table's owner.
+                    // Not RelationGetIndexPredicate, which evaluates constant expressions in the
+                    // predicate: code of the table's owner.
                     && pg_sys::heap_attisnull(
                         (*index).rd_indextuple,
                         pg_sys::Anum_pg_index_indpred as i32,
@@ -51,14 +54,15 @@ impl Lookup {
         found.map(|index| Self { relation, index, by })
     }
 
-    /// The same where there must be one: leaves the statement where the root lacks the index that references are found by.
+    /// The same, but raises an error if the root lacks the index by which references are found.
     pub(super) fn required(relation: pg_sys::Oid, by: Column) -> Self {
         Self::new(relation, by).unwrap_or_else(|| missing(relation))
     }
 
-    /// Columns of the row with this value; `None` where there is no such row.
+    /// Columns of the row with this value; `None` if there is no such row.
     ///
-    /// What is committed counts, and what this transaction has done, with the statement that runs:
+    /// It sees committed rows and those of this transaction, including the running statement:
+    ///
     /// `WITH o AS (INSERT INTO orders ...) INSERT INTO items ...`.
     pub(super) fn columns<const N: usize>(
         &self,
@@ -66,11 +70,12 @@ impl Lookup {
         wanted: [Column; N],
     ) -> Option<[Option<Value>; N]> {
         let value = self.by.kind.datum(value)?;
-        // SAFETY: the first snapshot is PostgreSQL's own, and static; the other one is registered as long as the scan
-        // runs.
+        // SAFETY: the first snapshot is PostgreSQL's own and static; the other one is registered
+        // while the scan runs.
         unsafe {
             self.scan(value, wanted, &raw mut pg_sys::SnapshotSelfData).or_else(|| {
-                // A row that others move meanwhile may be missed, since its places are looked at one after the other.
+                // The first scan may miss a row that another session moves meanwhile, because it
+                // reads the row's locations one after the other.
                 let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
                 let found = self.scan(value, wanted, latest);
                 pg_sys::UnregisterSnapshot(latest);
@@ -80,14 +85,15 @@ impl Lookup {
     }
 
     /// # Safety
-    /// `snapshot` must be valid for the scan, `value` one of the column.
+    /// `snapshot` must be valid for the scan, and `value` must be one of the column.
     unsafe fn scan<const N: usize>(
         &self,
         value: pg_sys::Datum,
         wanted: [Column; N],
         snapshot: pg_sys::Snapshot,
     ) -> Option<[Option<Value>; N]> {
-        // SAFETY: the columns exist and are what they were, which is checked; the values are copied before the scan ends.
+        // SAFETY: the columns are checked to exist unchanged; the values are copied before the scan
+        // ends.
         unsafe {
             let table = pg_sys::table_open(self.relation, pg_sys::AccessShareLock as i32);
             or_raise(self.by.check(table));
@@ -111,7 +117,7 @@ impl Lookup {
     /// Opens it for many values, under a snapshot.
     ///
     /// # Safety
-    /// The snapshot must be valid until what is returned is closed.
+    /// The snapshot must be valid until the result is closed.
     pub(super) unsafe fn open(self, snapshot: pg_sys::Snapshot) -> Scan {
         // SAFETY: see above; one key, for the only column of the index.
         unsafe {
@@ -125,26 +131,27 @@ impl Lookup {
     }
 }
 
-/// A way to rows that is kept open.
+/// An open scan for many values.
 pub(super) struct Scan {
     by: Column,
     table: pg_sys::Relation,
     index: pg_sys::Relation,
     scan: pg_sys::IndexScanDesc,
     slot: *mut pg_sys::TupleTableSlot,
-    /// Where the index keeps what it remembers from one value to the next.
+    /// The memory context of the state that the index keeps between values.
     memory: pg_sys::MemoryContext,
 }
 
 impl Scan {
-    /// Columns of the row with this value; `None` where there is no such row.
+    /// Columns of the row with this value; `None` if there is no such row.
     pub(super) fn columns<const N: usize>(
         &mut self,
         value: Value,
         wanted: [Column; N],
     ) -> Option<[Option<Value>; N]> {
         let value = self.by.kind.datum(value)?;
-        // SAFETY: the scan is open, the first column of its index is the one that is looked for; values are copied.
+        // SAFETY: the scan is open, and the value belongs to the first column of its index; values
+        // are copied.
         unsafe {
             let mut key = pg_sys::ScanKeyData::default();
             let strategy = pg_sys::BTEqualStrategyNumber as u16;
@@ -160,9 +167,9 @@ impl Scan {
     }
 
     /// # Safety
-    /// To be called once, at the end.
+    /// Call it once, at the end.
     pub(super) unsafe fn close(self) {
-        // SAFETY: what `open` has opened; locks are kept to the end of the transaction.
+        // SAFETY: closes what `open` has opened; locks are kept until the end of the transaction.
         unsafe {
             pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             pg_sys::index_endscan(self.scan);

@@ -1,15 +1,15 @@
-//! Key migration: the functions that SQL calls, the triggers, and what runs between two commits.
+//! Key migration: the SQL functions, the triggers, and the procedures' work between two commits.
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`catalog`], [`state`] | what the catalogs tell, and what is stored beside them |
+//! | [`catalog`], [`state`] | the facts from the catalogs, and the state stored next to them |
 //! | [`arguments`], [`plan`] | `key_migration_plan` and `key_migration_statements` |
 //! | [`usage`] | the columns for `key_migration_usage` |
-//! | [`create`] | what begins and alters a migration |
+//! | [`create`] | begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
-//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | numbers and keys kept in step, row by row |
+//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
-//! | [`backfill_page`], [`writer`] | what a batch writes: rows, and their entries in indexes |
+//! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 
 mod arguments;
 mod backfill;

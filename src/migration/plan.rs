@@ -1,4 +1,4 @@
-//! What a migration would do, and what is left of it: nothing here changes anything.
+//! The steps of a migration and those that are left. Nothing here changes anything.
 
 use keyspace::SqlState;
 use keyspace::migration::facts::Reference;
@@ -23,7 +23,7 @@ use crate::server::locks::Timeout;
 use crate::server::relation::existing_relation;
 use crate::server::settings;
 
-/// The facts for keys that are not migrated yet, whose salts become those that are usual.
+/// The facts for keys that are not migrated yet. Keys without a salt get the usual one.
 pub(super) fn fresh(
     extension: Extension,
     mut options: Options,
@@ -40,11 +40,12 @@ pub(super) fn fresh(
     Ok((facts, options))
 }
 
-/// The plan of a migration, or of one that there might be. Declared in sql/migration/key_migration_plan.sql.
+/// The plan of a migration, or of one that has not been created. Declared in
+/// sql/migration/key_migration_plan.sql.
 ///
 /// # Errors
-/// 22004, 22023 for arguments that mean nothing, 42703, 42704, 42804 and 0A000 for a table that has no key or no time
-/// to migrate by.
+/// 22004, 22023 for invalid arguments; 42703, 42704, 42804 and 0A000 for a table without a key, or
+/// without a time to derive keys from.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn key_migration_plan(
@@ -158,7 +159,8 @@ fn rows(
 /// The statements that are left. Declared in sql/migration/key_migration_plan.sql.
 ///
 /// # Errors
-/// 42704 where the table is not being migrated, 22023 for a phase that is not come to this way.
+/// 42704 if the table is not being migrated, 22023 for a phase that is not reached by these
+/// statements.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_statements(
@@ -185,9 +187,9 @@ fn key_migration_statements(
     }
 }
 
-/// How many parts the backfill of a table is cut into, with a VACUUM after each.
+/// The number of parts into which the backfill of a table is divided, with a VACUUM after each.
 const PARTS: i64 = 10;
-/// The size of a table that is not cut into parts, in pages.
+/// Tables up to this size, in pages, are not divided.
 const SMALL: i64 = 1_280;
 
 fn statements(migration: &Migration, facts: &Facts, plan: &Plan, through: Phase) -> Vec<(Phase, String)> {
@@ -197,7 +199,8 @@ fn statements(migration: &Migration, facts: &Facts, plan: &Plan, through: Phase)
     let root = facts.table(migration.relation.to_u32());
     let root = root.map(|root| qualified(&root.schema, &root.name)).unwrap_or_default();
     let advance = |phase: Phase, pages: Option<i64>| {
-        // Every argument, and of the type that the procedure is declared with: no other one of its name can be meant.
+        // All arguments with the declared types, so that the call cannot resolve to another
+        // procedure of this name.
         let pages = pages.map_or("NULL".to_owned(), |pages| pages.to_string());
         format!(
             "CALL {}.key_migration_advance({}::pg_catalog.regclass, through => {}::pg_catalog.text, \
@@ -245,10 +248,10 @@ fn parts(
     statements
 }
 
-/// The last phase of a migration that is complete. Declared in sql/migration/key_migration_plan.sql.
+/// The last complete phase of a migration. Declared in sql/migration/key_migration_plan.sql.
 ///
 /// # Errors
-/// 42704 where the table is not being migrated, 55P03 where a table is locked.
+/// 42704 if the table is not being migrated, 55P03 if a table is locked.
 #[pg_extern(sql = false)]
 fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo) -> &'static str {
     match phase_of(migration, or_raise(Extension::of_call(fcinfo))) {
@@ -257,10 +260,11 @@ fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo)
     }
 }
 
-/// The same for the view `key_migration_progress`, of all migrations: NULL where a table is locked, without waiting.
+/// The same for the view `key_migration_progress`, which shows all migrations: NULL if a table is
+/// locked, without waiting.
 ///
 /// # Errors
-/// 42704 where the table is not being migrated.
+/// 42704 if the table is not being migrated.
 #[pg_extern(sql = false)]
 fn key_migration_phase_at_once(
     migration: pg_sys::Oid,
@@ -286,7 +290,7 @@ fn phase_of(migration: pg_sys::Oid, extension: Extension) -> Result<Phase, Failu
     }
 }
 
-/// The last phase of a migration that is complete.
+/// The last complete phase of a migration.
 pub(super) fn phase(migration: &Migration, plan: &Plan) -> Phase {
     if migration.options.cut_over {
         return Phase::CutOver;

@@ -1,6 +1,7 @@
-//! The procedures of a migration: how each begins, and what it does between two commits.
+//! The procedures of a migration: how each begins, and the work between two commits.
 //!
-//! Each transaction reads anew where the migration stands, so whatever ends one, the next call goes on from there.
+//! Each transaction reads the state of the migration again. So whatever interrupts a call, the next
+//! call continues from there.
 
 use std::time::{Duration, Instant};
 
@@ -29,12 +30,12 @@ use crate::server::transaction::check_transaction;
 use crate::server::waiting::{backoff, flush_commits, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
 
-/// How often a migration that is paused looks whether it may go on.
+/// How often a paused migration checks whether it may continue.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// What a procedure is there for.
+/// The task of a procedure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     Advance { through: Phase, max_pages: Option<i64> },
@@ -47,26 +48,26 @@ pub(super) enum Task {
 struct Progress {
     runner: Runner,
     task: Task,
-    /// The backfill in hand.
+    /// The current backfill.
     backfill: Option<Box<Backfill>>,
     /// Whether this call has compared all values.
     compared: bool,
-    /// How many pages this call has gone through.
+    /// How many pages this call has processed.
     pages: i64,
     /// The pause before the next batch.
     pause: Duration,
-    /// How it goes on.
+    /// The statement that reads its settings.
     pace: Prepared,
     told_at: Instant,
     told_pause: bool,
-    /// Given back when the procedure ends, by an error, too.
+    /// Released when the procedure ends, also by an error.
     _lock: SessionLock,
 }
 
 /// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
 ///
 /// # Errors
-/// 55006 where another session has it.
+/// 55006 if another session holds it.
 fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
     WorkLock::new(MIGRATION.oid(extension)?, relation).take_for_session().ok_or_else(|| {
         let message = format!("another session is at the key migration of table {}", relation_name(relation));
@@ -169,8 +170,8 @@ fn run(
 }
 
 /// # Errors
-/// 42501 without the privileges, 42704 where the table is not being migrated, 55000 out of order, 55006 if another session
-/// works on the migration.
+/// 42501 without the privileges, 42704 if the table is not being migrated, 55000 out of order,
+/// 55006 if another session works on the migration.
 fn begin(
     extension: Extension,
     relation: pg_sys::Oid,
@@ -230,11 +231,11 @@ impl Progress {
         if self.runner.tries > 0 {
             pause(backoff(self.runner.tries));
         } else if !self.pause.is_zero() {
-            // Who commits while it rests need not flush its log.
+            // Other sessions that commit during the pause then need not flush this WAL.
             flush_commits();
             pause(std::mem::take(&mut self.pause));
         }
-        // In the midst of a backfill only what can be changed at once is read again.
+        // During a backfill, only the settings that can change at any time are read again.
         if let (Some(backfill), Task::Advance { max_pages, .. }) = (self.backfill.take(), self.task)
             && let Some(pace) = Pace::current(&mut self.pace, self.runner.extension, self.runner.relation)?
         {
@@ -252,14 +253,16 @@ impl Progress {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
             Task::CutOver { by_views } => cutover::cut_over(&mut self.runner, &migration, by_views),
             Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
-            // What was compared is let go before anything is locked.
+            // Compare in a separate transaction, so that its locks are released before exclusive
+            // locks are acquired.
             Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {
                 cutover::check_end(&self.runner, &migration, keep_old_ids).map(|()| true)
             }
             Task::Finalize { keep_old_ids } => cutover::finalize(&mut self.runner, &migration, keep_old_ids),
         };
         match done {
-            // Nothing has been done yet in this transaction: what there is could not even be looked at.
+            // Nothing has been done in this transaction: even reading the facts failed because of a
+            // lock.
             Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => {
                 self.compared = false;
                 self.runner.again(&migration.pace, error).map(|()| true)
@@ -268,7 +271,7 @@ impl Progress {
         }
     }
 
-    /// Whether it is to stand still, which it has done for a moment then.
+    /// Whether the migration is paused. If it is, waits briefly before it returns.
     fn is_paused(&mut self, pace: &Pace) -> bool {
         if !pace.is_paused {
             self.told_pause = false;
@@ -364,15 +367,15 @@ impl Progress {
         Ok(self.runner.has_failed() || !is_enough)
     }
 
-    /// Runs a step, or tries to.
+    /// Runs a step; returns without an error if it must be tried again.
     fn run(&mut self, migration: &Migration, through: Phase, step: &Step) -> Result<bool, Failure> {
         let table = pg_sys::Oid::from(step.table);
         let lock = step.lock.map(|lock| (table, lock));
         let other = step.other.map(|(other, lock)| (pg_sys::Oid::from(other), lock));
         let relations: Vec<(pg_sys::Oid, Lock)> = lock.into_iter().chain(other).collect();
         let phase = step.phase.name();
-        // The step that comes next has to be the same one still: what it was made from may have been altered before it was
-        // locked, and names mean something else then.
+        // The next step must still be the same. The objects that it was made from may have been
+        // altered before they were locked, and names could then mean other objects.
         let extension = self.runner.extension;
         let look_again = || {
             let (facts, plan) = migration.plan(extension)?;
@@ -398,10 +401,10 @@ impl Progress {
         Ok(true)
     }
 
-    /// Remembers the new columns of a table.
+    /// Stores the new columns of a table.
     ///
     /// # Errors
-    /// 55006 where the table was altered meanwhile.
+    /// 55006 if the table was altered meanwhile.
     fn keep_columns(&self, before: &Facts, migration: &Migration, table: u32) -> Result<(), Failure> {
         let scope = keyspace::migration::Scope::new(before, &migration.options)?;
         for member in scope.members_of(table) {
@@ -429,14 +432,14 @@ impl Progress {
                 ],
             )?;
         }
-        // Rows from before are to be filled, whatever was done to a column that is gone; and while a trigger was,
-        // anything may have been written.
+        // Existing rows must be filled, even if they were filled in a column that was dropped.
+        // While the trigger was missing, anything may have been written.
         state::begin_again(self.runner.extension, self.runner.relation, pg_sys::Oid::from(table))?;
         Ok(())
     }
 }
 
-/// The step that comes next on the way to a phase.
+/// The next step on the way to a phase.
 fn next_step(plan: &Plan, through: Phase) -> Option<&Step> {
     plan.left(through).find(|step| step.phase != Phase::Backfilled || step.runs == Runs::Batches)
 }

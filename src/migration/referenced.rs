@@ -1,8 +1,8 @@
-//! Rows that others refer to, looked up one by one where the tables have different owners.
+//! Looks up referenced rows one by one if the tables have different owners.
 //!
-//! A query over both tables is planned and run as the owner of one of them, and the planner evaluates what it finds
-//! constant in indexes and statistics of the other one: code of that one's owner (fault A07). Here nothing is planned, and
-//! nothing of either owner runs.
+//! A query over both tables is planned and run as the owner of one of them. The planner evaluates
+//! constant expressions in indexes and statistics of the other table: code of that table's owner
+//! (fault A07). Here nothing is planned, and no code of either owner runs.
 
 use keyspace::migration::Scope;
 use keyspace::migration::scope::Member;
@@ -16,12 +16,14 @@ use super::tuple::{Column, Role, Value};
 use crate::server::by_version::begin_table_scan;
 use crate::server::relation::{relation_name, relation_owner};
 
-/// Whether a query over the table of a column and the one that it refers to may be planned as the owner of the former: each
-/// owner has the rights of the other, so that whatever one of them has written is his to run for both, and may be read.
+/// Whether a query over the table of a column and the table that it refers to may be planned as the
+/// owner of the former. Each owner must have the rights of the other: then each may run the other's
+/// code, and read the other's rows.
 pub(super) fn may_be_joined(scope: &Scope<'_>, member: &Member<'_>) -> bool {
     let owner = |table: u32| {
         let table = pg_sys::Oid::from(table);
-        // A query would take it as well; so no table gets another owner between this and the query.
+        // A query would take the same lock; it keeps the owner of the table from changing before
+        // the query.
         // SAFETY: takes a lock by OID; the lock manager raises its own errors.
         unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessShareLock as i32) };
         relation_owner(table)
@@ -31,7 +33,7 @@ pub(super) fn may_be_joined(scope: &Scope<'_>, member: &Member<'_>) -> bool {
     one == other || unsafe { pg_sys::has_privs_of_role(one, other) && pg_sys::has_privs_of_role(other, one) }
 }
 
-/// How many rows there are of a kind, and the least number in them.
+/// The number of rows of a kind, and the least old id in them.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Rows {
     pub(super) count: i64,
@@ -45,23 +47,23 @@ impl Rows {
     }
 }
 
-/// What a comparison of all rows with those that they refer to has found.
+/// The result of comparing all rows with those that they refer to.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Compared {
-    /// Those that refer to nothing.
+    /// Rows that refer to nothing.
     pub(super) orphans: Rows,
-    /// Those with another key than the row that they refer to.
+    /// Rows with another key than the row that they refer to.
     pub(super) other_keys: Rows,
 }
 
-/// The table that a column refers to, and what is looked up there.
+/// The table that a column refers to, and its columns that are read.
 struct Root {
     scan: Scan,
     key: Column,
     time: Column,
 }
 
-/// The table of a column, open.
+/// The open table of a column.
 struct Opened {
     relation: pg_sys::Relation,
     number: Column,
@@ -70,9 +72,9 @@ struct Opened {
 
 impl Opened {
     /// # Safety
-    /// To be closed again.
+    /// It must be closed again.
     unsafe fn new(member: &Member<'_>, key_type: pg_sys::Oid) -> Result<Self, Error> {
-        // SAFETY: opened under the lock of a reader; columns are looked at before they are used.
+        // SAFETY: opened under a reader's lock; columns are checked before they are used.
         unsafe {
             let oid = pg_sys::Oid::from(member.table.oid);
             let relation = pg_sys::try_table_open(oid, pg_sys::AccessShareLock as i32);
@@ -86,15 +88,16 @@ impl Opened {
     }
 
     /// # Safety
-    /// To be called once, at the end.
+    /// Call it once, at the end.
     unsafe fn close(self) {
-        // SAFETY: what `new` has opened; the lock is kept to the end of the transaction.
+        // SAFETY: closes what `new` has opened; the lock is kept until the end of the transaction.
         unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
     }
 }
 
 impl Root {
-    /// Opens it. `to_look_up` is the table whose owner has to be allowed to look there; none where the caller may read both.
+    /// Opens the root. `to_look_up` is the table whose owner must be allowed to read it; `None` if
+    /// the caller may read both.
     ///
     /// # Safety
     /// The snapshot must be valid until it is closed.
@@ -107,7 +110,7 @@ impl Root {
     ) -> Result<Self, Error> {
         let of = scope.key_of(member);
         let oid = pg_sys::Oid::from(of.column.table.oid);
-        // SAFETY: see above; columns are looked at before they are used.
+        // SAFETY: see above; columns are checked before they are used.
         unsafe {
             let root = pg_sys::try_table_open(oid, pg_sys::AccessShareLock as i32);
             if root.is_null() {
@@ -144,25 +147,27 @@ fn gone(member: &Member<'_>) -> Error {
     Error::new(SqlState::UndefinedTable, message).hint("CALL key_migration_rollback() to end the migration.")
 }
 
-/// Compares the keys of a column with those of the rows that it refers to. The caller must be allowed to read both tables.
+/// Compares the keys of a column with those of the rows that it refers to. The caller must be
+/// allowed to read both tables.
 ///
 /// # Errors
-/// 42804 where a column is of another type than the migration's, 55000 where it is gone.
+/// 42804 if a column has another type than the migration's, 55000 if it no longer exists.
 pub(super) fn compare(
     scope: &Scope<'_>,
     member: &Member<'_>,
     key_type: pg_sys::Oid,
 ) -> Result<Compared, Error> {
     let mut found = Compared::default();
-    // SAFETY: both tables are read under one snapshot, which is registered as long; what is opened is closed, an error
-    // gives back what is held. A slot that holds a row has the columns of its table.
+    // SAFETY: both tables are read under one snapshot, which stays registered. Everything opened is
+    // closed; an error releases everything held. A slot that holds a row has the columns of its
+    // table.
     unsafe {
         let table = Opened::new(member, key_type)?;
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
         let mut root = Root::open(scope, member, key_type, None, snapshot)?;
         let slot = pg_sys::table_slot_create(table.relation, std::ptr::null_mut());
         let scan = begin_table_scan(table.relation, snapshot);
-        // Rows that refer to the same one often come one after the other.
+        // Consecutive rows often refer to the same row.
         let mut last: Option<(Value, Option<Option<Value>>)> = None;
         while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
             pgrx::check_for_interrupts!();
@@ -188,8 +193,8 @@ pub(super) fn compare(
     Ok(found)
 }
 
-/// The keys of rows with these numbers, as a JSON object; those that are not there are left out. The owner of the column's
-/// table must be allowed to look them up.
+/// The keys of rows with these old ids, as a JSON object; rows that do not exist are left out. The
+/// owner of the column's table must be allowed to look them up.
 ///
 /// # Errors
 /// As [`compare`]; 42501.
@@ -210,7 +215,7 @@ pub(super) fn keys(
             pgrx::check_for_interrupts!();
             let value = Value::Number(*number);
             let key = root.scan.columns(value, [root.key, root.time]).map(|columns| match columns {
-                // The root's stored key goes before what can be derived (trap M22).
+                // A key stored in the root takes precedence over a derived one (trap M22).
                 [Some(Value::Key(key)), _] => key,
                 [_, time] => derivation.key(time, value),
             });

@@ -1,6 +1,8 @@
-//! Who may look up rows of the table that a column refers to, and which columns of it (fault A08).
+//! Checks who may look up rows of the table that a column refers to, and which columns of it
+//! (fault A08).
 //!
-//! Asked without our tables, since triggers go on in a copy of the database and after pg_upgrade, where those are empty.
+//! The checks do not read our tables. Triggers also fire in a copy of the database and after
+//! pg_upgrade, where these tables are empty.
 
 use std::ffi::CStr;
 
@@ -11,7 +13,8 @@ use crate::encoding::from_server;
 use crate::server::by_version::may_use_schema;
 use crate::server::relation::relation_name;
 
-/// The columns of a table that are looked at, and those that refer to it: number, key, and the root's time.
+/// The columns of the root that are read, and those that refer to it: old id, key, and the root's
+/// time.
 #[derive(Clone, Copy)]
 pub(super) struct LookedAt {
     pub(super) number: i16,
@@ -21,9 +24,9 @@ pub(super) struct LookedAt {
     pub(super) root_time: i16,
 }
 
-/// Refuses a table whose owner could not see himself what is looked up for it: he needs SELECT on the root's columns, or a
-/// foreign key of his table on them, which needed REFERENCES; and no policy of the root may apply to him. Whoever has the
-/// rights of the root's owner has all of that.
+/// Refuses a table whose owner could not read the rows that are looked up. The owner needs SELECT
+/// on the root's columns, or a foreign key of the table on them, which required REFERENCES. No
+/// policy of the root may apply to the owner. The rights of the root's owner include all of this.
 ///
 /// # Errors
 /// 42501.
@@ -35,7 +38,7 @@ pub(super) unsafe fn check_may_look_up(
     root: pg_sys::Relation,
     columns: LookedAt,
 ) -> Result<(), Error> {
-    // SAFETY: see above; what is looked up are catalogs, by OID.
+    // SAFETY: see above; looks up catalogs by OID.
     unsafe {
         let owner = (*(*relation).rd_rel).relowner;
         if (*relation).rd_id == (*root).rd_id || pg_sys::has_privs_of_role(owner, (*(*root).rd_rel).relowner)
@@ -60,10 +63,11 @@ pub(super) unsafe fn check_may_look_up(
     }
 }
 
-/// Refuses a trigger that names columns of a root which the root's own trigger does not name, unless both the table's owner
-/// and whoever writes now may read exactly those. Who has put it there is not told by the catalogs: a role with
-/// TRIGGER on the table, and with nothing on the root, would read there with the owner's rights (fault A08). It
-/// gains nothing where others write, whom any trigger of its own would catch.
+/// Refuses a trigger that names columns of a root which the root's own trigger does not name,
+/// unless the table's owner and the current user may both read exactly these columns. The catalogs
+/// do not record who created the trigger: a role with TRIGGER on the table, but without privileges
+/// on the root, could otherwise read the root with the owner's rights (fault A08). It gains nothing
+/// when other users write, because any trigger of its own could act with their rights.
 ///
 /// # Errors
 /// 42501.
@@ -132,7 +136,7 @@ fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookedAt) -> bool {
     }
 }
 
-/// Refuses a caller who may not read all of a table, as a query of his own would.
+/// Refuses a caller who may not read all of a table, as a query by the caller would be refused.
 ///
 /// # Errors
 /// 42501.
@@ -162,7 +166,7 @@ pub(super) fn check_may_read(table: pg_sys::Oid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a caller who has not the rights of a table's owner.
+/// Refuses a caller who does not have the rights of a table's owner.
 ///
 /// # Errors
 /// 42501.
@@ -193,7 +197,7 @@ unsafe fn denied(relation: pg_sys::Relation, root: pg_sys::Relation, detail: &st
 }
 
 fn role_name(role: pg_sys::Oid) -> String {
-    // SAFETY: looks the role up; the name is a copy, or null.
+    // SAFETY: looks up the role; the name is a copy, or null.
     let name = unsafe { pg_sys::GetUserNameFromId(role, true) };
     if name.is_null() {
         return format!("role with OID {}", role.to_u32());

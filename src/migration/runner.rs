@@ -1,4 +1,4 @@
-//! What every step of a migration has in common: its locks, its tries, and the record of what was done.
+//! The common parts of all steps of a migration: locks, retries, and the log.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -31,9 +31,9 @@ use crate::server::waiting::is_in_use;
 pub(super) struct Runner {
     pub(super) extension: Extension,
     pub(super) relation: pg_sys::Oid,
-    /// How often the step in hand found something locked.
+    /// How often the current step found something locked.
     pub(super) tries: u32,
-    /// What ends the procedure once it is stored.
+    /// The error that ends the procedure once it is stored.
     failure: Option<Box<CaughtError>>,
 }
 
@@ -42,22 +42,22 @@ impl Runner {
         Self { extension, relation, tries: 0, failure: None }
     }
 
-    /// Whether it has to end with the next transaction.
+    /// Whether the next transaction must end the procedure.
     pub(super) const fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// Ends it where it has to.
+    /// Ends the procedure if it must end.
     pub(super) fn end_if_failed(&mut self) {
         if let Some(failure) = self.failure.take() {
             failure.rethrow();
         }
     }
 
-    /// Tries once more, if there are tries left; `error` is stored.
+    /// Tries once more, if there are tries left; stores `error`.
     ///
     /// # Errors
-    /// `error` where there are none.
+    /// `error` if there are none.
     pub(super) fn again(&mut self, pace: &Pace, error: Error) -> Result<(), Failure> {
         if self.tries >= pace.retries {
             return Err(error.into());
@@ -66,11 +66,13 @@ impl Runner {
         Ok(self.store_tries(Some(error.message))?)
     }
 
-    /// Runs statements once these relations are locked and their schemas keep their names; `name` is for tests; `None` where
-    /// it is to be tried again, or has failed.
+    /// Runs statements once these relations are locked and their schemas are protected from
+    /// renaming. `name` is for tests. Returns `None` if the step must be tried again, or has
+    /// failed.
     ///
-    /// The statements are made by `look_again` from what is there under the locks, and come with what they were made from;
-    /// it gives none where other locks or other statements are needed, which is tried again then.
+    /// `look_again` builds the statements from the catalogs under the locks, and returns them with
+    /// the facts that it used. It returns `None` if other locks or other statements are needed;
+    /// then the step is tried again.
     ///
     /// # Errors
     /// Those of `look_again` and of SPI itself.
@@ -101,7 +103,7 @@ impl Runner {
             let looked = look_again()?;
             drop(snapshot);
             let Some((statements, made_from)) = looked else {
-                // Raised here, so that the locks are given back.
+                // Raised here, so that the locks are released.
                 was_altered.set(true);
                 raise(report(altered(relation)));
             };
@@ -134,11 +136,11 @@ impl Runner {
         }
     }
 
-    /// Stores that a step has failed: it is tried again where others were in the way, and ends the procedure with the
-    /// next transaction where that was too often or something else is the matter.
+    /// Stores that a step has failed. It is tried again if another session blocked it. After too
+    /// many tries, or for any other error, the next transaction ends the procedure.
     ///
     /// # Errors
-    /// Those of SPI itself; a cancellation goes on.
+    /// Those of SPI itself; a cancellation is raised again.
     pub(super) fn failed(&mut self, pace: &Pace, error: Box<CaughtError>) -> Result<(), Failure> {
         let (message, code) = message_of(&error);
         if code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
@@ -153,7 +155,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Stores that a step has succeeded after some tries.
+    /// Stores that a step has succeeded after some retries.
     pub(super) fn succeeded(&mut self) -> SpiResult<()> {
         if std::mem::take(&mut self.tries) > 0 {
             self.store_tries(None)?;
@@ -173,7 +175,7 @@ impl Runner {
         .map(|_| ())
     }
 
-    /// Writes down what was done.
+    /// Writes a step to the log.
     pub(super) fn log(
         &mut self,
         table: Option<pg_sys::Oid>,
@@ -205,14 +207,14 @@ impl Runner {
     }
 }
 
-/// That others have altered what was to be locked.
+/// The error if another session has altered the objects before they were locked.
 pub(super) fn altered(relation: pg_sys::Oid) -> Error {
     let message =
         format!("tables of the key migration of table {} were altered meanwhile", relation_name(relation));
     Error::new(SqlState::ObjectInUse, message).hint("Run it again.")
 }
 
-/// What an error says, and its SQLSTATE.
+/// The message of an error, and its SQLSTATE.
 fn message_of(error: &CaughtError) -> (String, PgSqlErrorCode) {
     let (CaughtError::PostgresError(report)
     | CaughtError::ErrorReport(report)
@@ -235,7 +237,7 @@ fn run_statement(statement: &str, as_owner_of: Option<pg_sys::Oid>) -> Result<()
     Ok(())
 }
 
-/// How long a step has taken.
+/// The duration of a step.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
     pub(super) began: Instant,
@@ -243,12 +245,12 @@ pub(super) struct Times {
     pub(super) held: Duration,
 }
 
-/// A time as PostgreSQL has it.
+/// A duration as PostgreSQL's type.
 pub(super) fn interval(time: Duration) -> Option<Interval> {
     Interval::new(0, 0, i64::try_from(time.as_micros()).unwrap_or(i64::MAX)).ok()
 }
 
-/// A lock as LockAcquire takes it.
+/// The lock mode for LockAcquire.
 const fn mode(lock: Lock) -> i32 {
     (match lock {
         Lock::AccessShare => pg_sys::AccessShareLock,

@@ -1,4 +1,5 @@
-//! A hint for code of a table's owner that needs a search_path, which it does not have where a migration runs it.
+//! A hint for functions that depend on a search_path, because a migration runs them with
+//! `pg_catalog, pg_temp`.
 
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
@@ -9,8 +10,8 @@ use crate::encoding::from_utf8;
 use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::{attempt, unless_cancelled};
 
-/// Functions that indexes, generated columns, checks and triggers of a table call, and that have no search_path of their
-/// own; PostgreSQL's and those in C need none.
+/// Functions without a search_path of their own that indexes, generated columns, checks and
+/// triggers of a table call. PostgreSQL's own functions and those in C need none.
 const FUNCTIONS: &str = "SELECT convert_to(string_agg(DISTINCT p.oid::regprocedure::text, ', '), 'UTF8') \
     FROM pg_depend AS d JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid \
     JOIN pg_language AS l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c') \
@@ -20,7 +21,7 @@ const FUNCTIONS: &str = "SELECT convert_to(string_agg(DISTINCT p.oid::regprocedu
         OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT c.oid FROM pg_constraint AS c WHERE c.conrelid = $1) \
         OR d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = $1))";
 
-/// The same error, with a hint that names the functions, where something was not found by its name.
+/// The same error, with a hint that names the functions if an object was not found by its name.
 pub(super) fn explained(error: Box<CaughtError>, table: pg_sys::Oid) -> Box<CaughtError> {
     let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
         return error;

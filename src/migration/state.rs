@@ -1,4 +1,4 @@
-//! What is stored of a migration: what its owner has said, and how far the backfill has come.
+//! The stored state of a migration: the owner's settings, and the progress of the backfill.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -19,34 +19,32 @@ use crate::server::prepared::Prepared;
 use crate::server::role::owns_database;
 use crate::server::tables::{self, Table};
 
-/// The migrations.
 pub(super) const MIGRATION: Table = Table::new(c"key_migration");
-/// Their keys.
+/// The keys of migrations.
 pub(super) const KEY: Table = Table::new(c"key_migration_key");
-/// Their columns.
+/// The columns of migrations.
 pub(super) const COLUMN: Table = Table::new(c"key_migration_column");
-/// How far the backfill of their tables has come.
+/// The progress of the backfill of each table.
 pub(super) const TABLE: Table = Table::new(c"key_migration_table");
-/// What they have done.
+/// The log of migrations.
 pub(super) const STEP: Table = Table::new(c"key_migration_step");
 
-/// The condition on a row of this database and a migration, whose OID is `$3`.
+/// The condition for rows of this database and a migration, whose OID is `$3`.
 pub(super) const OWN: &str =
     "system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
 
-/// A migration.
 pub(super) struct Migration {
     pub(super) relation: pg_sys::Oid,
     pub(super) options: Options,
-    /// The columns that have been found, or named by the owner.
+    /// The columns that were found, or named by the owner.
     pub(super) references: Vec<Reference>,
     pub(super) pace: Pace,
     pub(super) is_finalized: bool,
-    /// Whether there was a cut-over, one that was taken back, too.
+    /// Whether there has been a cut-over, including one that was rolled back.
     pub(super) was_cut_over: bool,
 }
 
-/// How a migration goes on, which can be changed at any time.
+/// The settings of a migration, which can be changed at any time.
 pub(super) struct Pace {
     pub(super) batch_pages: i64,
     pub(super) pause: Duration,
@@ -57,11 +55,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The columns of the table of migrations that tell it.
+    /// The columns of the table of migrations that hold these settings.
     const COLUMNS: &str = "m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
                            (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused";
 
-    /// Reads it from the columns after some others.
+    /// Reads the settings from columns that follow others.
     fn read(row: &SpiHeapTupleData<'_>, after: usize) -> SpiResult<Self> {
         let number = |at: usize| -> SpiResult<i64> { Ok(row.get::<i64>(after + at)?.unwrap_or(0)) };
         Ok(Self {
@@ -73,7 +71,7 @@ impl Pace {
         })
     }
 
-    /// How a migration goes on now; `None` where it is gone.
+    /// The current settings of a migration; `None` if it no longer exists.
     ///
     /// # Errors
     /// Those of SPI itself.
@@ -91,29 +89,30 @@ impl Pace {
         })
     }
 
-    /// The same, for one wait of a batch, which holds rows meanwhile: it ends before PostgreSQL would look for a deadlock, in
-    /// which whoever waits for those rows may be the victim (trap S19).
+    /// The lock timeout for one wait of a batch, which holds row locks meanwhile. It is shorter
+    /// than deadlock_timeout: a session that waits for these rows might otherwise be chosen as the
+    /// victim of a deadlock (trap S19).
     pub(super) fn unnoticed_timeout(&self) -> CString {
         // SAFETY: a plain integer of this backend, in milliseconds.
         let unnoticed = i64::from(unsafe { pg_sys::DeadlockTimeout } / 2).max(1);
         CString::new(format!("{}ms", self.lock_timeout.min(unnoticed))).unwrap_or_default()
     }
 
-    /// Whether a lock has been waited for as long as it may be.
+    /// Whether the lock timeout has elapsed.
     pub(super) fn is_over(&self, since: Instant) -> bool {
         since.elapsed() >= Duration::from_millis(u64::try_from(self.lock_timeout).unwrap_or(0))
     }
 
-    /// How long a lock is waited for, for the setting.
+    /// The value for lock_timeout.
     pub(super) fn timeout(&self) -> CString {
         CString::new(format!("{}ms", self.lock_timeout)).unwrap_or_default()
     }
 }
 
-/// Refuses a caller who may not keep the state of migrations.
+/// Refuses a caller who may not store the state of migrations.
 ///
 /// # Errors
-/// 42501 for others than the owner of the database.
+/// 42501 if the caller does not own the database.
 pub(super) fn check_may_write() -> Result<(), Error> {
     if !owns_database() {
         let message = "permission denied to migrate keys in this database";
@@ -123,7 +122,8 @@ pub(super) fn check_may_write() -> Result<(), Error> {
     Ok(())
 }
 
-/// The arguments of a statement about one migration: `$1` and `$2` are this database, `$3` is the migration.
+/// The arguments of a statement about one migration: `$1` and `$2` are this database, `$3` is the
+/// migration.
 pub(super) fn arguments<'a, const N: usize>(
     relation: pg_sys::Oid,
     others: [DatumWithOid<'a>; N],
@@ -134,12 +134,12 @@ pub(super) fn arguments<'a, const N: usize>(
     all
 }
 
-/// A statement in which `{own}` is the condition on this database.
+/// Replaces `{own}` in a statement by the condition for this database.
 pub(super) fn own(text: &str) -> String {
     text.replace("{own}", OWN)
 }
 
-/// Reads of one migration: `{}` is the table, `{own}` the condition on this database.
+/// Queries the state of one migration: `{}` is the table, `{own}` the condition for this database.
 pub(super) fn select<T>(
     text: &str,
     table: Table,
@@ -161,8 +161,8 @@ pub(super) fn write<const N: usize>(
     table.write(&own(text), extension, &arguments(relation, others))
 }
 
-/// Removes everything that is stored of a migration but what it has done. One table after the other: the foreign keys
-/// between them cascade in no session that is a replica.
+/// Removes all state of a migration except its log. Each table is cleared separately, because the
+/// foreign keys between them do not cascade in a session whose role is replica.
 pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<()> {
     for table in [TABLE, COLUMN, KEY] {
         let statement = "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3";
@@ -178,7 +178,7 @@ pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<(
     Ok(())
 }
 
-/// Removes what is stored of migrations whose tables were dropped.
+/// Removes the state of migrations whose tables were dropped.
 pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     let dropped = "SELECT m.relation FROM {} AS m WHERE {own} \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)";
@@ -190,7 +190,7 @@ pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     dropped.into_iter().flatten().try_for_each(|relation| remove(extension, relation))
 }
 
-/// The rows of a table are to be filled once more, and what was compared was not all.
+/// Makes the backfill of a table start again, and discards the result of the comparison.
 pub(super) fn begin_again(extension: Extension, migration: pg_sys::Oid, table: pg_sys::Oid) -> SpiResult<()> {
     write(
         "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
@@ -209,13 +209,14 @@ pub(super) fn begin_again(extension: Extension, migration: pg_sys::Oid, table: p
     Ok(())
 }
 
-/// The migration of a table, where there is one.
+/// The migration of a table, if there is one.
 pub(super) fn load(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
     read(extension, relation)
 }
 
-/// The table that a migration goes by: of one that has a key in it, or of the view that a cut-over has put in the
-/// place of such a table. Any other relation is itself.
+/// The table of the first key of the migration that a relation belongs to. The relation is a table
+/// with a key in the migration, or the view that a cut-over put in the place of such a table. For
+/// any other relation, the relation itself.
 pub(super) fn migration_of(extension: Extension, relation: pg_sys::Oid) -> Result<pg_sys::Oid, Failure> {
     // SAFETY: looks up a catalog by OID.
     let is_view = unsafe { pg_sys::get_rel_relkind(relation) } == pg_sys::RELKIND_VIEW as std::ffi::c_char;
@@ -275,7 +276,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
 /// The migration of a table.
 ///
 /// # Errors
-/// 42704 where there is none, or where it has ended.
+/// 42704 if there is none, or if it has ended.
 pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Migration, Failure> {
     let name = crate::server::relation::relation_name(relation);
     let Some(migration) = load(extension, relation)? else {
@@ -369,17 +370,16 @@ impl Migration {
         Ok(())
     }
 
-    /// Whether a column is one of its keys.
     pub(super) fn is_key(&self, table: u32, column: i16) -> bool {
         self.options.keys.iter().any(|key| (key.table, key.column) == (table, Some(column)))
     }
 
-    /// The catalogs as they are for this migration.
+    /// The current facts from the catalogs for this migration.
     pub(super) fn facts(&self, extension: Extension) -> Result<Facts, Failure> {
         catalog::facts(extension, &self.options.keys, &self.references)
     }
 
-    /// Its steps, those that are done among them.
+    /// Its steps, including those that are done.
     pub(super) fn plan(&self, extension: Extension) -> Result<(Facts, Plan), Failure> {
         let facts = self.facts(extension)?;
         let plan = plan::plan(&facts, &self.options)?;

@@ -1,8 +1,9 @@
-//! The triggers that keep numbers and keys in step, row by row.
+//! The triggers that keep old ids and keys in step, row by row.
 //!
-//! One column leads and the other follows: up to the cut-over the number, afterwards the key. Columns are bound by
-//! their numbers, so that renaming one does no harm; nothing is looked up by name, so that a `search_path` does none
-//! either (replication runs with an empty one); and whoever writes to a table needs no privilege on another.
+//! One column leads and the other follows: the old id up to the cut-over, and the key afterwards.
+//! Columns are identified by their attribute numbers, so renaming one does no harm. Nothing is
+//! looked up by name, so no `search_path` does harm either (replication runs with an empty one). A
+//! user who writes to a table needs no privilege on another.
 
 use std::ffi::{CStr, c_void};
 
@@ -24,7 +25,7 @@ use crate::server::call::running;
 use crate::server::extension::Extension;
 use crate::server::relation::relation_name;
 
-/// What a trigger is on, and when it fires.
+/// The kind of table that a trigger is on, and when it fires.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Root,
@@ -33,7 +34,8 @@ enum Place {
     Late,
 }
 
-/// A trigger's arguments, read once for each statement. Plain data, since it lies in PostgreSQL's memory.
+/// A trigger's arguments, read once for each statement. Plain data, because it is stored in
+/// PostgreSQL's memory.
 #[derive(Clone, Copy)]
 struct Bound {
     key_leads: bool,
@@ -41,15 +43,16 @@ struct Bound {
     number: Column,
     key: Column,
     root: pg_sys::Oid,
-    /// The same in the root.
+    /// The corresponding columns of the root.
     root_number: Column,
     root_key: Column,
     root_time: Column,
-    /// By number and by key, once they are needed; the second index comes only with the phase "indexed".
+    /// By old id and by key, created when first needed. The second index exists only from the phase
+    /// "indexed" on.
     by_number: Option<Lookup>,
     by_key: Option<Lookup>,
-    /// What was last found. Rows that refer to the same one often come one after the other, and neither number nor
-    /// key of a row that is there changes within a statement.
+    /// The last pair found. Consecutive rows often refer to the same row, and neither the old id
+    /// nor the key of an existing row changes within a statement.
     last: Option<(Value, Value)>,
 }
 
@@ -62,7 +65,7 @@ impl Bound {
         if self.key_leads { self.number } else { self.key }
     }
 
-    /// The key that a row of the root has, or is derived from it.
+    /// The key that a row of the root has, or the one derived from it.
     fn key_of(&self, key: Option<Value>, time: Option<Value>, number: Option<Value>) -> Option<Value> {
         if key.is_some() {
             return key;
@@ -71,7 +74,7 @@ impl Bound {
         Some(Value::Key(self.derivation.key(time, number)))
     }
 
-    /// What the follower is for a value of the leader, or of either for the other.
+    /// The follower's value for a value of the leader, or the reverse.
     fn other(&mut self, value: Value, row: &Row) -> Option<Value> {
         if let Some((last, other)) = self.last
             && last == value
@@ -87,7 +90,7 @@ impl Bound {
         match value {
             Value::Number(_) => {
                 // A row that refers to itself is not in the table yet.
-                // SAFETY: the row is one of the root then.
+                // SAFETY: in that case, the row belongs to the root.
                 if row.relation == self.root && unsafe { row.new_value(self.root_number) } == Some(value) {
                     // SAFETY: as above.
                     let (key, time) =
@@ -113,20 +116,20 @@ impl Bound {
     }
 }
 
-/// The row of a trigger's call.
+/// The row for which a trigger is called.
 struct Row {
     relation: pg_sys::Oid,
     description: pg_sys::TupleDesc,
-    /// Before an UPDATE.
+    /// The row before an UPDATE.
     old: Option<pg_sys::HeapTuple>,
     new: pg_sys::HeapTuple,
 }
 
 impl Row {
     /// # Safety
-    /// `context` must be that of a trigger on INSERT or UPDATE for rows.
+    /// `context` must be that of a row-level trigger on INSERT or UPDATE.
     unsafe fn of(context: *const pg_sys::TriggerData) -> Self {
-        // SAFETY: see above; on UPDATE there are both rows.
+        // SAFETY: see above; an UPDATE has both rows.
         unsafe {
             let relation = (*context).tg_relation;
             let is_update = operation(context) == pg_sys::TRIGGER_EVENT_UPDATE;
@@ -170,15 +173,16 @@ impl Row {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
+    // SAFETY: `bound` checks that this is a trigger call, and that the columns are as its arguments
+    // say.
     unsafe {
         let context = trigger_data(fcinfo);
         let row = Row::of(context);
         let Some(bound) = bound(fcinfo, context, Place::Root) else { return row.new.into() };
         let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
         if row.old.is_none() {
-            // After the cut-over keys are made by their default. Before it a row that has one is a copy of another
-            // row, unless replication brings it.
+            // After the cut-over, the column's default generates keys. Before it, a row that has a
+            // key is a copy of another row, unless replication applies it.
             if new.is_some() && (bound.key_leads || is_applied()) {
                 return row.new.into();
             }
@@ -186,12 +190,12 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
             return row.with(bound.key, key);
         }
         match (old, new) {
-            // What it would have got before the row was changed (trap M22).
+            // The key that the row would have had before the change (trap M22).
             (None, None) => {
                 let key = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.number));
                 row.with(bound.key, key)
             }
-            // A client that has read the row before it had a key, and writes all of it.
+            // A client read the row before it had a key, and now writes all its columns.
             (Some(_), None) if !bound.key_leads => row.with(bound.key, old),
             (Some(old), Some(new)) if old != new && !bound.key_leads => refuse_change(context, bound.key),
             _ => row.new.into(),
@@ -202,16 +206,17 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
 /// The trigger of a column that refers to the root. TriggerArguments: table, leader, target, salt, columns of number and key,
 /// the root, and its columns of number, key and time.
 ///
-/// The column that leads decides; whoever changes the other one alone means both. Rows that replication brings have
-/// both.
+/// The leading column decides. If only the other one is changed, the leading column follows it.
+/// Rows that replication applies have both values.
 ///
 /// # Errors
-/// 23503 where there is no row to refer to and a key is needed; 55000 for a trigger of another table, or without the
-/// root's indexes.
+/// 23503 if the referenced row does not exist and a key is needed; 55000 for a trigger of another
+/// table, or without the root's indexes.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: `bound` checks that this is a trigger's call, and that the columns are what it says.
+    // SAFETY: `bound` checks that this is a trigger call, and that the columns are as its arguments
+    // say.
     unsafe {
         let context = trigger_data(fcinfo);
         let row = Row::of(context);
@@ -240,7 +245,7 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
                 }
                 row.with(follower, follows)
             }
-            // Whoever writes only the other column means both.
+            // If only the other column is written, the leading one follows it.
             (None, Some(follows)) if row.old_value(leader).is_none() => {
                 row.with(leader, bound.other(follows, &row))
             }
@@ -250,23 +255,25 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
     }
 }
 
-/// The trigger for rows that refer to one that has come after them, at the end of the transaction: it writes the column
-/// that is missing, and nothing else. No trigger of the table fires, and nothing runs as its owner (fault A07); as with
-/// the triggers above, whoever writes the row needs no privilege on the column. Its condition names the columns; the
-/// arguments are those of the trigger above.
+/// The trigger for rows that refer to one inserted after them. It fires at the end of the
+/// transaction, and writes only the missing column. No trigger of the table fires, and nothing runs
+/// as its owner (fault A07). As with the triggers above, a user who writes the row needs no
+/// privilege on the column. Its condition names the columns; its arguments are those of the trigger
+/// above.
 ///
 /// # Errors
 /// 55000 for a trigger of another table.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: the context is checked; an AFTER trigger for rows has a row that is in the table, and an open relation.
+    // SAFETY: the context is checked; a row-level AFTER trigger has a row of the table, and an open
+    // relation.
     unsafe {
         let context = trigger_data(fcinfo);
         let row = Row::of(context);
         let Some(bound) = bound(fcinfo, context, Place::Late) else { return pg_sys::Datum::from(0_usize) };
         let follower = bound.follower();
-        // What refers to nothing stays as it is.
+        // A row that refers to nothing stays as it is.
         if row.new_value(follower).is_none()
             && let Some(leads) = row.new_value(bound.leader())
             && let Some(follows) = bound.other(leads, &row)
@@ -277,13 +284,14 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
     pg_sys::Datum::from(0_usize)
 }
 
-/// Writes a value into a row, unless the row has been changed since: then it is another event of the trigger.
+/// Writes a value into a row, unless the row has been changed since. That change has its own
+/// trigger event.
 ///
 /// # Safety
-/// The relation must be open and have the column, and the row must be one of it.
+/// The relation must be open and have the column, and the row must belong to it.
 unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, value: Value) {
-    // SAFETY: see above; what is opened is closed. A snapshot that is PostgreSQL's own, and static, shows what this
-    // transaction has done.
+    // SAFETY: see above; everything opened is closed. The snapshot is PostgreSQL's own and static,
+    // and shows the changes of this transaction.
     unsafe {
         let mut place = (*row.new).t_self;
         let snapshot = &raw mut pg_sys::SnapshotSelfData;
@@ -293,7 +301,7 @@ unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, valu
         if !is_there {
             return;
         }
-        // The row may come from the command before.
+        // The row may have been written by the preceding command.
         pg_sys::CommandCounterIncrement();
         let writer = Writer::open(relation, &[column.number]);
         writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot, None);
@@ -310,10 +318,10 @@ unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
     unsafe { (*context).tg_event & pg_sys::TRIGGER_EVENT_OPMASK }
 }
 
-/// What a trigger is called with.
+/// The context of a trigger call.
 ///
 /// # Safety
-/// To be called with what the function manager has passed.
+/// Pass only what the function manager has passed.
 unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::TriggerData {
     // SAFETY: see above.
     match unsafe { fmgr::trigger_data(fcinfo) } {
@@ -322,8 +330,9 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::Trigg
     }
 }
 
-/// The arguments, from memory after the first row of a statement; `None` where the table that a column refers to is gone,
-/// which its owner has dropped by CASCADE: nothing can be known of its rows any more, and writers are to go on.
+/// The arguments, cached after the first row of a statement. `None` if the referenced table no
+/// longer exists, because its owner has dropped it with CASCADE. Nothing is known about its rows
+/// any more, and writes must not fail.
 ///
 /// # Safety
 /// `context` must be that of the call.
@@ -332,7 +341,7 @@ unsafe fn bound<'a>(
     context: *const pg_sys::TriggerData,
     place: Place,
 ) -> Option<&'a mut Bound> {
-    // SAFETY: what is in fn_extra was put there below, in memory that lives as long as flinfo.
+    // SAFETY: fn_extra was set below, in memory that lives as long as flinfo.
     unsafe {
         let function = (*fcinfo).flinfo;
         if (*function).fn_extra.is_null() {
@@ -353,7 +362,7 @@ unsafe fn read(
     context: *const pg_sys::TriggerData,
     place: Place,
 ) -> Option<Bound> {
-    // SAFETY: the call is a trigger's; relations that are opened are closed.
+    // SAFETY: the call is a trigger's; every relation opened is closed.
     unsafe {
         let is_reference = place != Place::Root;
         let timing = match place {
@@ -429,7 +438,7 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
     ))
 }
 
-/// Whether the statement applies what another server has done.
+/// Whether the statement applies changes of another server.
 fn is_applied() -> bool {
     // SAFETY: a plain integer of this backend.
     unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32 }
@@ -451,7 +460,7 @@ fn is_required(relation: pg_sys::Oid, column: Column) -> bool {
     }
 }
 
-/// What the foreign key would say at the end of the statement, had it come to that.
+/// Raises the error that the foreign key would raise at the end of the statement.
 ///
 /// # Safety
 /// `context` must be that of a trigger, whose relation has the column.

@@ -1,4 +1,4 @@
-//! What the triggers of a migration are told by their arguments.
+//! The arguments of a migration's triggers.
 
 use std::ffi::CStr;
 
@@ -25,7 +25,7 @@ impl TriggerArguments {
     /// Those of a trigger; `None` where it was not made by a plan.
     ///
     /// # Safety
-    /// The trigger must be that of a relation that is open.
+    /// The trigger must be that of an open relation.
     pub(super) unsafe fn of(trigger: *const pg_sys::Trigger, is_reference: bool) -> Option<Self> {
         // SAFETY: a trigger has as many arguments as it says, each a string.
         let arguments: Vec<String> = unsafe {
@@ -65,12 +65,13 @@ impl TriggerArguments {
 /// The function behind the trigger of a root.
 const OF_ROOT: &CStr = c"key_migration_key";
 
-/// Whether the columns of a root that a reference's trigger names are those of a migration: the root itself has a trigger
-/// of ours that names them (fault A08). Whoever puts a trigger on his own table can write any numbers of columns into its
-/// arguments; on the root he would have to own it, or have TRIGGER there, and so see what its writers see.
+/// Whether the columns of a root that a reference's trigger names are those of a migration: the
+/// root itself has one of our triggers that names them (fault A08). A user who creates a trigger on
+/// their own table can pass any column numbers as its arguments. On the root they would need to own
+/// it, or have TRIGGER on it, and so could see what is written there.
 ///
-/// That trigger counts while it is switched off, too: nobody but the root's owner can do that, and the writers of
-/// other tables are not to fail while he loads rows. `function` is the function of ours that runs.
+/// A disabled trigger counts, too: only the root's owner can disable it, and writes to other tables
+/// must not fail while the owner loads rows. `function` is our function that runs.
 ///
 /// # Safety
 /// The root must be open.
@@ -98,8 +99,8 @@ pub(super) unsafe fn is_known(
     }
 }
 
-/// Whether a function is that of a root's trigger: the one in the schema of our function that runs, in which nobody but a
-/// superuser can create another.
+/// Whether a function is that of a root's trigger: the one in the schema of our running function,
+/// where only a superuser can create another.
 fn is_of_root(function: pg_sys::Oid, running: pg_sys::Oid) -> bool {
     // SAFETY: looks up catalogs by OID; the name is a NUL-terminated copy, or null.
     unsafe {

@@ -1,4 +1,4 @@
-//! Values of rows as triggers and the backfill see them: numbers, times and keys.
+//! Values of rows as triggers and the backfill read them: old ids, times and keys.
 
 use std::ffi::{CStr, c_int};
 
@@ -11,13 +11,14 @@ use crate::server::memory::{allocate, datum_of};
 use crate::server::relation::{number_type, relation_name, type_name};
 
 unsafe extern "C-unwind" {
-    /// Of access/htup_details.h: the value of a column that the row has, and that is not NULL in it. It raises an error
-    /// only for types passed by value that are not of 1, 2, 4 or 8 bytes, which [`Column::of`] does not let in; so it
-    /// needs no guard around it, which would cost more than it does.
+    /// From access/htup_details.h: the value of a column that the row stores and that is not NULL.
+    /// It raises an error only for a type passed by value whose length is not 1, 2, 4 or 8 bytes,
+    /// and [`Column::of`] accepts no such type. So it needs no guard, which would cost more than
+    /// the call itself.
     fn nocachegetattr(row: pg_sys::HeapTuple, number: c_int, of: pg_sys::TupleDesc) -> pg_sys::Datum;
 }
 
-/// What a column holds.
+/// The kind of values in a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Smallint,
@@ -46,7 +47,7 @@ impl Value {
 }
 
 impl Kind {
-    /// The function that says whether two values are equal; `ulid` is compared as `uuid` is.
+    /// The function that compares two values for equality; `ulid` is compared as `uuid`.
     pub(super) fn equality(self) -> pg_sys::Oid {
         match self {
             Self::Smallint => pg_sys::F_INT2EQ.into(),
@@ -56,7 +57,8 @@ impl Kind {
         }
     }
 
-    /// A value as PostgreSQL has it, in the current memory context; `None` where it does not fit into the column.
+    /// The value as a datum in the current memory context; `None` if it does not fit into the
+    /// column.
     pub(super) fn datum(self, value: Value) -> Option<pg_sys::Datum> {
         match (self, value) {
             (Self::Smallint, Value::Number(number)) => i16::try_from(number).ok().map(Into::into),
@@ -68,7 +70,7 @@ impl Kind {
     }
 
     /// # Safety
-    /// The datum must be one of a column of this kind.
+    /// The datum must come from a column of this kind.
     unsafe fn value(self, datum: pg_sys::Datum) -> Value {
         match self {
             Self::Smallint => Value::Number(i64::from(datum.value() as i16)),
@@ -80,30 +82,31 @@ impl Kind {
     }
 }
 
-/// A column, and what it holds.
+/// A column and its kind.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
     pub(super) number: i16,
     pub(super) kind: Kind,
-    /// The type that it is declared with.
+    /// The declared type.
     declared: pg_sys::Oid,
-    /// Whether that is a domain, which may refuse values.
+    /// Whether the declared type is a domain, which may refuse values.
     has_domain: bool,
 }
 
-/// What a migration uses a column for. It decides which types the column can have; the column does not (fault A02).
+/// The purpose for which a migration uses a column. The purpose decides which types the column can
+/// have; the column does not (fault A02).
 #[derive(Clone, Copy)]
 pub(super) enum Role {
-    /// Numbers: `smallint`, `integer` or `bigint`.
+    /// Old ids: `smallint`, `integer` or `bigint`.
     Number,
-    /// The time that keys are derived from: `timestamptz`.
+    /// The time from which keys are derived: `timestamptz`.
     Time,
-    /// Keys, of the type that is the target of the migration.
+    /// Keys, of the migration's target type.
     Key(pg_sys::Oid),
 }
 
 impl Role {
-    /// What a column of a type holds, or what a domain over it holds.
+    /// The kind of a column of this type, or of a domain over it.
     fn kind(self, base: pg_sys::Oid) -> Option<Kind> {
         match self {
             Self::Number => match number_type(Some(base))? {
@@ -136,7 +139,7 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    /// The error of a migration whose column it is.
+    /// The error of the migration that needs the column.
     pub(super) fn error(self, relation: pg_sys::Oid) -> Error {
         match self {
             Self::Type(error) => error,
@@ -151,12 +154,12 @@ impl Unfit {
 }
 
 impl Column {
-    /// A column of a relation, where it exists and is of a type that fits the role.
+    /// A column of a relation, if it exists and has a type that fits the role.
     ///
     /// # Safety
     /// The relation must be open.
     pub(super) unsafe fn of(relation: pg_sys::Relation, number: i16, role: Role) -> Result<Self, Unfit> {
-        // SAFETY: see above; looks up what a domain is made of.
+        // SAFETY: see above; looks up the base type of a domain.
         unsafe {
             let declared = type_of((*relation).rd_att, number).ok_or(Unfit::Gone)?;
             let base = pg_sys::getBaseType(declared);
@@ -167,11 +170,11 @@ impl Column {
         }
     }
 
-    /// Refuses a relation in which it is no longer of the type that it was: a function that runs within the same
-    /// statement may have altered it.
+    /// Refuses a relation in which the column no longer has the type that it had. A function that
+    /// runs within the same statement may have altered it.
     ///
     /// # Errors
-    /// 42804 where it is of another type, or gone.
+    /// 42804 if it has another type or no longer exists.
     ///
     /// # Safety
     /// The relation must be open.
@@ -195,7 +198,7 @@ impl Column {
     /// The slot must be filled with a row of a relation that has the column.
     #[inline]
     pub(super) unsafe fn value_in(self, slot: *mut pg_sys::TupleTableSlot) -> Option<Value> {
-        // SAFETY: see above; columns are taken apart up to this one before it is read.
+        // SAFETY: see above; the slot is deformed up to this column before the value is read.
         unsafe {
             if (*slot).tts_nvalid < self.number {
                 pg_sys::slot_getsomeattrs_int(slot, i32::from(self.number));
@@ -205,31 +208,33 @@ impl Column {
         }
     }
 
-    /// Its value in a row; `None` where it is NULL.
+    /// Its value in a row; `None` if it is NULL.
     ///
     /// # Safety
-    /// The row must be one of a relation of this description, which must have the column.
+    /// The row must belong to a relation with this descriptor, which must have the column.
     #[inline]
     pub(super) unsafe fn value(self, row: pg_sys::HeapTuple, of: pg_sys::TupleDesc) -> Option<Value> {
         let number = c_int::from(self.number);
-        // SAFETY: see above; the unguarded call is for a column that the row has, and that is not NULL in it.
+        // SAFETY: see above; the unguarded call is for a column that the row stores and that is not
+        // NULL.
         unsafe {
             let nulls = Nulls::of(row);
             if self.place() < nulls.columns {
                 return (!nulls.is_null(self.place()))
                     .then(|| self.kind.value(nocachegetattr(row, number, of)));
             }
-            // The default that a column has for rows from before it.
+            // The default of the column for rows that were written before it was added.
             let mut is_null = false;
             let datum = pg_sys::htup::heap_getattr(row, number, of, &mut is_null);
             (!is_null).then(|| self.kind.value(datum))
         }
     }
 
-    /// Whether it is NULL in a row, for a column that has no default: rows from before it have no place for it.
+    /// Whether it is NULL in a row, for a column that has no default. Rows that were written before
+    /// the column was added do not store it.
     ///
     /// # Safety
-    /// The row must be one of a relation that has the column.
+    /// The row must belong to a relation that has the column.
     #[inline]
     pub(super) unsafe fn is_null(self, row: pg_sys::HeapTuple) -> bool {
         // SAFETY: see above.
@@ -244,7 +249,7 @@ impl Column {
         self.number.unsigned_abs() as usize - 1
     }
 
-    /// A copy of a row with another value in this column; NULL where it does not fit.
+    /// A copy of a row with another value in this column; NULL if the value does not fit.
     ///
     /// # Safety
     /// As for [`Self::value`].
@@ -263,7 +268,8 @@ impl Column {
         }
         let datum = value.and_then(|value| self.kind.datum(value));
         if self.has_domain {
-            // SAFETY: a value of the type that the domain is made of; nothing is kept for the next one.
+            // SAFETY: the value has the base type of the domain; nothing is cached for the next
+            // call.
             unsafe {
                 let memory = pg_sys::CurrentMemoryContext;
                 let value = datum.unwrap_or(pg_sys::Datum::null());
@@ -273,25 +279,26 @@ impl Column {
         let mut attribute = i32::from(self.number);
         let mut is_null = datum.is_none();
         let mut datum = datum.unwrap_or(pg_sys::Datum::null());
-        // SAFETY: see above; one column, one value, one flag.
-        // Before PostgreSQL 17 they are not declared const.
+        // SAFETY: see above; one column, one value, one flag. Before PostgreSQL 17 the parameters
+        // are not declared const.
         unsafe {
             let (attribute, datum, is_null) = (&raw mut attribute, &raw mut datum, &raw mut is_null);
             pg_sys::heap_modify_tuple_by_cols(row, of, 1, attribute, datum, is_null)
         }
     }
 
-    /// A copy of a row with a key behind all other values, where that is its place, so that the row need not be taken
-    /// apart and put together again.
+    /// A copy of a row with the key appended, if the key comes after all other values. This saves
+    /// deforming the row and forming it again.
     ///
     /// # Safety
-    /// The row must be one of a relation that has the column, which must be one of keys.
+    /// The row must belong to a relation that has the column, which must hold keys.
     #[inline]
     unsafe fn appended(self, row: pg_sys::HeapTuple, key: [u8; 16]) -> Option<pg_sys::HeapTuple> {
         let place = self.place();
-        // SAFETY: the copy has room for the header, the row and the key. Keys need no alignment (`uuid` has none, and
-        // `ulid` is as `uuid`), and a row ends where its last value does. A row with NULLs says for each of its columns
-        // whether there is a value, eight to a byte, of which the last one is filled up; so its data stay where they are.
+        // SAFETY: the copy has space for the header, the row and the key. Keys need no alignment
+        // (`uuid` has none, and `ulid` is laid out as `uuid`), and a row ends where its last value
+        // ends. In a row with NULLs, the null bitmap has one bit per column and is padded to whole
+        // bytes. The key's bit is within these bytes, so the data stay in place.
         unsafe {
             let nulls = Nulls::of(row);
             let is_last = if nulls.columns > place {
@@ -322,10 +329,10 @@ impl Column {
     }
 }
 
-/// The type of a column; `None` where there is no such column, or it was dropped.
+/// The type of a column; `None` if there is no such column or it was dropped.
 ///
 /// # Safety
-/// The description must be that of an open relation.
+/// The descriptor must be that of an open relation.
 #[inline]
 unsafe fn type_of(of: pg_sys::TupleDesc, number: i16) -> Option<pg_sys::Oid> {
     // SAFETY: the number is checked before it is used.
@@ -355,21 +362,21 @@ unsafe fn wrong_type(relation: pg_sys::Relation, number: i16, found: pg_sys::Oid
         .hint("Give the column back its type, or CALL key_migration_rollback().")
 }
 
-/// What lies before a row's data in memory.
+/// The bytes before a row's data in memory.
 const HEADER: usize = size_of::<pg_sys::HeapTupleData>().next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize);
 
-/// How many columns a row has, and which of them are NULL.
+/// The number of columns that a row stores, and which of them are NULL.
 #[derive(Clone, Copy)]
 struct Nulls {
-    /// Those added after the row was written do not count.
+    /// Columns that were added after the row was written do not count.
     columns: usize,
-    /// A bit for each, set where there is a value; none where there is one in each.
+    /// One bit per column, set if it has a value; `None` if no column is NULL.
     bits: Option<*const u8>,
 }
 
 impl Nulls {
     /// # Safety
-    /// It must be a row, which must outlive what is returned.
+    /// The pointer must be a valid row, which must outlive the result.
     #[inline]
     unsafe fn of(row: pg_sys::HeapTuple) -> Self {
         // SAFETY: see above.
@@ -381,10 +388,10 @@ impl Nulls {
         }
     }
 
-    /// Whether a column that the row has is NULL.
+    /// Whether a column that the row stores is NULL.
     ///
     /// # Safety
-    /// The column, counted from 0, must be one of the row.
+    /// The row must store the column, which is counted from 0.
     #[inline]
     unsafe fn is_null(self, column: usize) -> bool {
         // SAFETY: there is a bit for each column of the row.
@@ -400,12 +407,12 @@ mod tests {
 
     use super::{Column, Role, Value};
 
-    /// Columns of a table, as they are read from a row.
+    /// The columns of a row, deformed.
     unsafe fn taken_apart(
         row: pg_sys::HeapTuple,
         of: pg_sys::TupleDesc,
     ) -> Vec<Option<(usize, Option<String>)>> {
-        // SAFETY: as the caller says; there is room for all columns.
+        // SAFETY: as the caller says; the arrays have space for all columns.
         unsafe {
             let count = usize::try_from((*of).natts).unwrap();
             let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); count], vec![false; count]);
@@ -423,7 +430,7 @@ mod tests {
         }
     }
 
-    /// A row of the first columns of a table, where a bit says which of them are NULL.
+    /// A row with the first columns of a table. The bits of `nulls` say which of them are NULL.
     unsafe fn row(of: pg_sys::TupleDesc, columns: usize, nulls: usize, key: usize) -> pg_sys::HeapTuple {
         let values: Vec<pg_sys::Datum> = (0..columns)
             .map(|at| match at {
@@ -433,7 +440,7 @@ mod tests {
             })
             .collect();
         let nulls: Vec<bool> = (0..columns).map(|at| at == key || nulls >> (at % 5) & 1 == 1).collect();
-        // SAFETY: a description of fewer columns is that of the first ones.
+        // SAFETY: the shorter descriptor holds copies of the first columns.
         unsafe {
             let shorter = pg_sys::CreateTemplateTupleDesc(i32::try_from(columns).unwrap());
             for at in 1..=i16::try_from(columns).unwrap() {
@@ -447,10 +454,11 @@ mod tests {
         }
     }
 
-    /// Numbers are those that PostgreSQL reads, and the short way gives the row that the long one does: for keys at any
-    /// place, with NULLs before and after them, and for rows from before the column.
+    /// Old ids are read as PostgreSQL reads them, and appending a key gives the same row as
+    /// heap_modify_tuple_by_cols. The test has keys at every position, NULLs before and after them,
+    /// and rows from before the column was added.
     #[pg_test]
-    fn a_key_is_appended_as_if_the_row_were_put_together_anew() {
+    fn an_appended_key_gives_the_same_row_as_heap_modify_tuple() {
         let mut appended = 0;
         for (before, after) in (1..=17).flat_map(|before| (0..3).map(move |after| (before, after))) {
             let columns: Vec<String> = (0..=before + after)
@@ -461,7 +469,8 @@ mod tests {
                 .collect();
             Spi::run(&format!("CREATE TABLE wide ({})", columns.join(", "))).unwrap();
             let oid = Spi::get_one::<pg_sys::Oid>("SELECT 'wide'::regclass::oid").unwrap().unwrap();
-            // SAFETY: the table is there until it is dropped, and what is made of its rows is in memory.
+            // SAFETY: the table exists until it is dropped, and everything made of its rows is in
+            // memory.
             unsafe {
                 let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
                 let of = (*relation).rd_att;

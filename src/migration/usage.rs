@@ -1,4 +1,4 @@
-//! The columns whose use `key_migration_usage` tells.
+//! The columns whose use `key_migration_usage` reports.
 
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -8,10 +8,10 @@ use crate::error::or_raise;
 use crate::server::extension::Extension;
 use crate::server::relation::existing_relation;
 
-/// The columns of numbers of a migration. Declared in sql/migration/key_migration_usage.sql.
+/// The old id columns of a migration. Declared in sql/migration/key_migration_usage.sql.
 ///
 /// # Errors
-/// 22004 for NULL, 42704 where the table is not being migrated, 55000 where that has ended.
+/// 22004 for NULL, 42704 if the table is not being migrated, 55000 if the migration has ended.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_columns(

@@ -1,4 +1,4 @@
-//! The comparison of numbers and keys.
+//! The comparison of old ids and keys.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ use crate::server::names::name_argument;
 use crate::server::relation::{existing_relation, relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
 
-/// What a check has found.
+/// The result of a check.
 struct Found {
     check: Check,
     rows: i64,
@@ -32,7 +32,7 @@ struct Found {
 }
 
 impl Found {
-    /// That there are such rows.
+    /// The error for the rows found.
     fn error(&self) -> Error {
         let table = relation_name(pg_sys::Oid::from(self.check.table));
         let message =
@@ -50,7 +50,8 @@ impl Found {
 /// Compares all values. Declared in sql/migration/key_migration_verify.sql.
 ///
 /// # Errors
-/// 42704 where the table is not being migrated, 55000 before the columns are there, 42501 for who may not read them.
+/// 42704 if the table is not being migrated, 55000 if the columns do not exist yet, 42501 if the
+/// caller may not read them.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn key_migration_verify(
@@ -112,8 +113,9 @@ fn compare(
     }
     let key_type = key_type(scope.options.target, extension);
     let mut looked_up: HashMap<(u32, i16), Compared> = HashMap::new();
-    // Indexes of a table can hold code of its owner, which a query evaluates where it is planned. Where a query over two
-    // tables would be planned as the owner of one who may not run what the other has written, rows are looked up.
+    // Indexes of a table can contain code of its owner, which planning a query evaluates. If a
+    // query over two tables would be planned as an owner who must not run the other owner's code,
+    // the rows are looked up one by one.
     let mut compare = |check: Check| -> Result<Found, Failure> {
         let joins = matches!(check.kind, Kind::Orphans | Kind::OtherThanReferenced);
         let member = scope.member(check.table, check.number).filter(|_| joins);
@@ -141,15 +143,17 @@ fn compare(
     in_time(|| with_own_settings(|| checks(&scope).into_iter().map(&mut compare).collect()))
 }
 
-/// Where all that is wrong is to be seen, for a hint.
+/// A statement that shows all findings, for a hint.
 fn shows_all(migration: &Migration) -> String {
     format!("SELECT * FROM key_migration_verify({}) shows all.", name_argument(migration.relation))
 }
 
-/// Compares once more before numbers go: after that nothing tells any more which row was meant.
+/// Compares once more before old ids are dropped. After that, nothing shows any more to which row a
+/// reference belongs.
 ///
 /// # Errors
-/// 55000 where rows refer to others than their keys do, or would lose a number and have no key.
+/// 55000 if the old id and the key of a row refer to different rows, or if a row would lose an old
+/// id and has no key.
 pub(super) fn check_end(
     extension: Extension,
     migration: &Migration,
@@ -179,10 +183,10 @@ pub(super) fn check_end(
     }
 }
 
-/// Compares all values, and stores that they fit.
+/// Compares all values, and stores that they match.
 ///
 /// # Errors
-/// 55000 where they do not.
+/// 55000 if they do not.
 pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<(), Failure> {
     let found = compare(extension, migration, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {

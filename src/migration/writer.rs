@@ -1,49 +1,52 @@
-//! Writes columns of a row as an UPDATE of these columns does, by the parts of PostgreSQL's executor, but for triggers.
+//! Writes columns of a row as an UPDATE of these columns does, with the parts of PostgreSQL's
+//! executor, but without user triggers.
 //!
-//! Not by `ExecSimpleRelationUpdate`, which locks each row first where a table has a BEFORE trigger (as ours are), and
-//! fires those that are ENABLE ALWAYS or REPLICA. Constraints that say nothing of the written columns are left out: rows
-//! from before may violate one that is NOT VALID, and what they hold there does not change. Of AFTER triggers there are
-//! PostgreSQL's own for foreign keys on the written columns and for deferrable unique constraints.
+//! It does not use `ExecSimpleRelationUpdate`, which locks each row first if a table has a BEFORE
+//! trigger (as ours are), and fires triggers that are ENABLE ALWAYS or REPLICA. It skips
+//! constraints that do not involve the written columns: existing rows may violate one that is NOT
+//! VALID, and these values do not change. Of the AFTER triggers, it fires PostgreSQL's own for
+//! foreign keys on the written columns and for deferrable unique constraints.
 
 use pgrx::pg_sys;
 
 use crate::server::by_version::{self, EntriesFor, buffer_lock};
 
-/// What has become of a row.
+/// The result for a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Written,
-    /// Somebody else is at it or has changed it, or this transaction has changed it itself.
+    /// Another transaction has locked or changed the row, or this transaction has changed it.
     PassedBy,
 }
 
-/// A table some columns of which are written.
+/// A table of which some columns are written.
 pub(super) struct Writer {
     relation: pg_sys::Relation,
     state: *mut pg_sys::EState,
     result: *mut pg_sys::ResultRelInfo,
-    /// The row as written.
+    /// The new version of the row.
     slot: *mut pg_sys::TupleTableSlot,
     command: pg_sys::CommandId,
-    /// How an update of these columns locks a row.
+    /// The lock mode of an update of these columns.
     lock: pg_sys::LockTupleMode::Type,
-    /// Whether generated columns depend on those that are written.
+    /// Whether generated columns depend on the written ones.
     generates: bool,
-    /// The relation with those constraints that are about what is written; `None` where there are none.
+    /// The relation with the constraints that involve written columns; `None` if there are none.
     checked: Option<*mut pg_sys::ResultRelInfo>,
-    /// Whether foreign keys are about what is written.
+    /// Whether foreign keys involve written columns.
     fires: bool,
 }
 
 impl Writer {
-    /// Opens a table to write columns of it. Until [`Self::close`] it must not be closed, and its lock must be kept.
+    /// Opens a table to write columns of it. It must stay open and locked until [`Self::close`].
     ///
     /// # Safety
-    /// The relation must be an ordinary table that is open, locked for writing, and has the columns.
+    /// The relation must be an ordinary table that is open, locked for writing, and has the
+    /// columns.
     pub(super) unsafe fn open(relation: pg_sys::Relation, columns: &[i16]) -> Self {
-        // SAFETY: see above. All that is made here lives as long as the executor's state.
+        // SAFETY: see above. Everything allocated here lives as long as the executor's state.
         unsafe {
-            // What a query would refuse: such a table takes no UPDATE from anybody.
+            // As for a query: a published table without a replica identity accepts no UPDATE.
             pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
             let state = pg_sys::CreateExecutorState();
             let before = pg_sys::MemoryContextSwitchTo((*state).es_query_cxt);
@@ -73,12 +76,13 @@ impl Writer {
         }
     }
 
-    /// Puts a row in the place of another one. Waits for whoever is at it, unless `if_free` tells the row and its page.
+    /// Replaces a row by a new version. It waits for a transaction that has locked the row, unless
+    /// `if_free` gives the row and its page.
     ///
     /// # Safety
-    /// The new row must be one of the relation, allocated by itself, which this frees; it may differ from the one at this
-    /// place in the columns only that the writer was opened for. The snapshot must be valid, and the page pinned, and one
-    /// of a heap.
+    /// The new row must belong to the relation and be allocated separately; this function frees it.
+    /// It may differ from the row at this location only in the columns for which the writer was
+    /// opened. The snapshot must be valid, and the page must be pinned and be one of a heap.
     pub(super) unsafe fn write(
         &self,
         place: &mut pg_sys::ItemPointerData,
@@ -86,7 +90,7 @@ impl Writer {
         snapshot: pg_sys::Snapshot,
         if_free: Option<(&mut pg_sys::HeapTupleData, pg_sys::Buffer)>,
     ) -> Outcome {
-        // SAFETY: see above; the slot is emptied before the memory is reset.
+        // SAFETY: see above; the slot is cleared before the memory is reset.
         unsafe {
             pg_sys::ExecStoreHeapTuple(new, self.slot, true);
             if self.generates {
@@ -114,7 +118,7 @@ impl Writer {
                 | pg_sys::TM_Result::TM_Updated
                 | pg_sys::TM_Result::TM_Deleted
                 | pg_sys::TM_Result::TM_SelfModified => Outcome::PassedBy,
-                // The heap raises an error of its own before it comes to this: TM_Invisible.
+                // The heap itself raises an error for TM_Invisible.
                 other => pgrx::error!("unexpected result {other} of an update"),
             };
             pg_sys::ExecClearTuple(self.slot);
@@ -126,37 +130,40 @@ impl Writer {
         }
     }
 
-    /// Whether an update of a row would wait for nobody. Rows that others have locked are locked by this transaction, too,
-    /// as far as these locks let it; who comes between this and the update is waited for after all.
+    /// Whether an update of a row would not wait for another session. A row that other sessions
+    /// have locked is locked by this transaction, too, if their locks permit it. The update does
+    /// wait for a session that locks the row in between.
     ///
     /// # Safety
-    /// The row must be one of the relation, which is a heap, on a page that is pinned and not locked.
+    /// The row must belong to the relation, which must be a heap, on a page that is pinned and not
+    /// locked.
     unsafe fn is_free(&self, row: &mut pg_sys::HeapTupleData, buffer: pg_sys::Buffer) -> bool {
-        // SAFETY: see above; what is locked is given back. Nothing on a pinned page moves.
+        // SAFETY: see above; every lock acquired is released. Nothing on a pinned page moves.
         unsafe {
             pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
             let marks = u32::from((*row.t_data).t_infomask);
             pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
-            // The usual cases: nobody was at it, or a foreign key's check, for which only updates of a key wait.
+            // The usual cases: the row is not locked, or only by a foreign key check, which only
+            // blocks updates of a key.
             if marks & pg_sys::HEAP_XMAX_INVALID != 0 || self.lets_in(marks) {
                 return true;
             }
             pg_sys::LockBuffer(buffer, buffer_lock::EXCLUSIVE);
             let state = pg_sys::HeapTupleSatisfiesUpdate(row, self.command, buffer);
             pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
-            // Where the row is gone the update says so, and waits for nobody.
+            // If the row is gone, the update reports it without waiting.
             state != pg_sys::TM_Result::TM_BeingModified || self.is_locked_at_once(row)
         }
     }
 
-    /// Whether a row has one locker at most, who lets an update pass.
+    /// Whether a row has at most one locker, whose lock permits the update.
     const fn lets_in(&self, marks: u32) -> bool {
         let kinds = pg_sys::HEAP_XMAX_IS_MULTI | pg_sys::HEAP_LOCK_MASK | pg_sys::HEAP_XMAX_LOCK_ONLY;
         self.lock == pg_sys::LockTupleMode::LockTupleNoKeyExclusive
             && marks & kinds == pg_sys::HEAP_XMAX_KEYSHR_LOCK | pg_sys::HEAP_XMAX_LOCK_ONLY
     }
 
-    /// Locks a row, unless that means to wait.
+    /// Locks a row, unless it would have to wait.
     ///
     /// # Safety
     /// As for [`Self::is_free`].
@@ -164,7 +171,7 @@ impl Writer {
         let mut locked = pg_sys::HeapTupleData { t_self: row.t_self, ..Default::default() };
         let (mut buffer, mut failure) =
             (pg_sys::InvalidBuffer as pg_sys::Buffer, pg_sys::TM_FailureData::default());
-        // SAFETY: see above; the page is pinned once more, which is taken back.
+        // SAFETY: see above; the page is pinned once more and unpinned again.
         unsafe {
             let result = pg_sys::heap_lock_tuple(
                 self.relation,
@@ -181,10 +188,11 @@ impl Writer {
         }
     }
 
-    /// Makes the entries of a row in indexes, and notes what is checked at the end.
+    /// Inserts the index entries of a row, and queues the checks that run at the end.
     ///
     /// # Safety
-    /// The slot must hold the row, which is at the place where the table has put it; `old` is where it was.
+    /// The slot must hold the row, with the location at which the table has stored it; `old` is the
+    /// former location.
     unsafe fn follow(&self, old: &mut pg_sys::ItemPointerData, entries: EntriesFor) {
         // SAFETY: see above.
         unsafe {
@@ -213,12 +221,12 @@ impl Writer {
         }
     }
 
-    /// Runs the checks that are left, and gives back what [`Self::open`] has taken.
+    /// Runs the remaining checks, and releases what [`Self::open`] has allocated.
     ///
     /// # Safety
-    /// To be called once, at the end.
+    /// Call it once, at the end.
     pub(super) unsafe fn close(self) {
-        // SAFETY: what `open` has opened.
+        // SAFETY: releases what `open` has allocated.
         unsafe {
             pg_sys::CommandCounterIncrement();
             pg_sys::AfterTriggerEndQuery(self.state);
@@ -231,7 +239,7 @@ impl Writer {
     }
 }
 
-/// A column as sets of columns have it.
+/// The number of a column in a set of columns.
 const fn member(column: i32) -> i32 {
     column - pg_sys::FirstLowInvalidHeapAttributeNumber
 }
@@ -248,7 +256,8 @@ unsafe fn result_of(relation: pg_sys::Relation) -> *mut pg_sys::ResultRelInfo {
     }
 }
 
-/// The written columns, and the generated ones that depend on them; whether there are some of those that are stored.
+/// The written columns and the generated ones that depend on them; whether some of these are
+/// stored.
 ///
 /// # Safety
 /// The relation must be open.
@@ -256,7 +265,7 @@ unsafe fn affected(
     relation: pg_sys::Relation,
     written: *mut pg_sys::Bitmapset,
 ) -> (*mut pg_sys::Bitmapset, bool) {
-    // SAFETY: see above; the numbers are those of its columns.
+    // SAFETY: see above; the column numbers are those of the relation.
     unsafe {
         let of = (*relation).rd_att;
         let (mut affected, mut generates) = (pg_sys::bms_copy(written), false);
@@ -279,7 +288,8 @@ unsafe fn affected(
     }
 }
 
-/// Whether an expression that uses these columns is about some of those; the row as a whole is about each.
+/// Whether an expression that uses these columns depends on some of the others; a whole-row
+/// reference depends on each.
 ///
 /// # Safety
 /// Both must be sets.
@@ -288,8 +298,8 @@ unsafe fn is_about(used: *const pg_sys::Bitmapset, columns: *const pg_sys::Bitma
     unsafe { pg_sys::bms_overlap(used, columns) || pg_sys::bms_is_member(member(0), used) }
 }
 
-/// The relation as it would be without the constraints that are not about these columns, for `ExecConstraints`; `None`
-/// where it would have none.
+/// The relation without the constraints that do not involve these columns, for `ExecConstraints`;
+/// `None` if none would be left.
 ///
 /// # Safety
 /// The relation must be open as long as this is used.
@@ -297,7 +307,7 @@ unsafe fn with_constraints_of(
     relation: pg_sys::Relation,
     affected: *const pg_sys::Bitmapset,
 ) -> Option<*mut pg_sys::ResultRelInfo> {
-    // SAFETY: see above; what is changed is a copy.
+    // SAFETY: see above; only a copy is changed.
     unsafe {
         if (*(*relation).rd_att).constr.is_null() {
             return None;
@@ -337,8 +347,8 @@ unsafe fn with_constraints_of(
     }
 }
 
-/// Leaves a table those triggers only that check its foreign keys on these columns, and its deferrable unique
-/// constraints. Whether there are some of the first kind.
+/// Keeps only the triggers that check the table's foreign keys on these columns, and its deferrable
+/// unique constraints. Returns whether there are some of the first kind.
 ///
 /// # Safety
 /// `result` must be that of the relation, which must be open.
@@ -347,7 +357,8 @@ unsafe fn keep_own_triggers(
     result: *mut pg_sys::ResultRelInfo,
     affected: *const pg_sys::Bitmapset,
 ) -> bool {
-    // SAFETY: see above; the triggers are a copy, of which there are as many as it says. So are keys' columns.
+    // SAFETY: see above; the triggers are a copy, and there are as many as it says. The same holds
+    // for the columns of keys.
     unsafe {
         let triggers = (*result).ri_TrigDesc;
         if triggers.is_null() {
