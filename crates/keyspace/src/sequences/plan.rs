@@ -47,8 +47,8 @@ pub struct Plan {
     pub restart: Option<i64>,
     /// The increment after the plan.
     pub increment: i64,
-    /// How many values are left, from `restart` to the limit of the sequence and of every column that
-    /// it feeds.
+    /// How many values are left, from `restart` to the limit of the sequence and of every column
+    /// that it feeds.
     pub values_left: Option<i64>,
     /// How much of the range is before `restart`, in hundredths of a percent.
     pub used_basis_points: Option<i64>,

@@ -53,7 +53,7 @@ pub enum Draw {
         /// The number of nodes.
         nodes: i32,
     },
-    /// Something else: a default that computes with the value, a function, a trigger, the application.
+    /// Other ways: a default that computes with the value, a function, a trigger, the application.
     Other,
     /// Only a default connects the two, and the table's owner may not draw from the sequence. Every
     /// role that may create a table can write such a default, so the contents of the column say
@@ -75,8 +75,8 @@ pub struct FedColumn {
     /// The value in the column that lies furthest in the sequence's direction: the maximum of an
     /// ascending sequence, the minimum of a descending one; `None` in an empty table.
     pub extreme: Option<i64>,
-    /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at or past the
-    /// sequence's next value.
+    /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at
+    /// or past the sequence's next value.
     pub ahead: Option<i64>,
     /// The furthest value in the column, if it lies beyond what the sequence has handed out and the
     /// owner of the table may only draw from the sequence, not set it. The sequence does not follow
