@@ -258,8 +258,8 @@ fn compare_two(
     findings
 }
 
-/// Whether `other` handed out values before its set-up that `its` hands out after its own (trap
-/// S43). Returns a sentence, and whether `its` is past these values by now.
+/// Whether `other` handed out values before its set-up that `its` hands out after its own
+/// (trap S43). Returns a sentence, and whether `its` is past these values by now.
 fn not_above(
     a: &NodeState,
     its: &SequenceState,
