@@ -258,7 +258,7 @@ fn table_name(table: &Table) -> String {
     qualified(&table.schema, &table.name)
 }
 
-/// The statements that remove what fills a column, and the constraint that it is filled.
+/// The statements that remove the identity or default of a column of old ids, and its NOT NULL.
 fn plain_column(member: &Member<'_>) -> Vec<String> {
     let number = member.number;
     let alter = |what: &str| {

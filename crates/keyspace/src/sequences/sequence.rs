@@ -64,7 +64,7 @@ pub enum Draw {
 /// A column that takes its values from a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FedColumn {
-    /// The column's full name, quoted where it needs to be, for messages.
+    /// The column's full name, quoted if needed, for messages.
     pub name: String,
     /// The column's type, if the column holds the sequence's values unchanged and can be read.
     /// Otherwise (text, a default that computes with the value, a foreign table) only the
@@ -141,7 +141,7 @@ impl Carrier {
 /// A sequence, as the catalog and its own page describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// The full name, quoted where it needs to be, as it goes into a statement.
+    /// The full name, quoted if needed, as it goes into a statement.
     pub name: String,
     /// The type that `AS` gave it.
     pub number_type: NumberType,
