@@ -1,4 +1,4 @@
-//! What can go wrong, in the terms PostgreSQL reports it in.
+//! Errors, in the terms of PostgreSQL.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ pub enum SqlState {
     NumericValueOutOfRange,
     /// 22008: an instant beyond the range of a key.
     DatetimeFieldOverflow,
-    /// 22023: a value that means nothing for this argument.
+    /// 22023: a value that is not valid for this argument.
     InvalidParameterValue,
-    /// 22P02: text that does not read as the type.
+    /// 22P02: text that is not valid for the type.
     InvalidTextRepresentation,
-    /// 22P03: bytes that do not read as the type.
+    /// 22P03: bytes that are not valid for the type.
     InvalidBinaryRepresentation,
-    /// 23503: a row that refers to nothing.
+    /// 23503: a row that refers to a row that does not exist.
     ForeignKeyViolation,
-    /// 23514: a row that a rule does not admit.
+    /// 23514: a row that a rule does not allow.
     CheckViolation,
-    /// 42804: a type that must not be used here.
+    /// 42804: a type that is not allowed here.
     DatatypeMismatch,
-    /// 0A000: not done yet, or not done on purpose.
+    /// 0A000: not supported yet, or not supported on purpose.
     FeatureNotSupported,
     /// 2200H: the sequence has no value left in its class.
     SequenceGeneratorLimitExceeded,
@@ -45,13 +45,13 @@ pub enum SqlState {
     OutOfMemory,
     /// 3F000: a schema that does not exist.
     InvalidSchemaName,
-    /// 55P03: a lock that was not to be had in time.
+    /// 55P03: a lock that could not be acquired in time.
     LockNotAvailable,
-    /// 55006: another session is at it.
+    /// 55006: another session is using it.
     ObjectInUse,
-    /// 25001: a transaction block where there must be none.
+    /// 25001: a transaction block where none is allowed.
     ActiveSqlTransaction,
-    /// 25000: a transaction in which this cannot be done.
+    /// 25000: a transaction that does not allow this.
     InvalidTransactionState,
     /// 55000: the state of the database does not allow it.
     ObjectNotInPrerequisiteState,
@@ -90,34 +90,34 @@ impl SqlState {
     }
 }
 
-/// An error in PostgreSQL's style: a lower-case primary message without a full stop, and where they
-/// help a detail and a hint, which are sentences.
+/// An error in PostgreSQL's style: a lower-case primary message without a full stop and, if they
+/// help, a detail and a hint, which are sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The class of the error.
     pub sqlstate: SqlState,
     /// The primary message.
     pub message: String,
-    /// What is the case.
+    /// More facts about the error.
     pub detail: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl Error {
-    /// An error with a primary message alone.
+    /// An error with only a primary message.
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self { sqlstate, message: message.into(), detail: None, hint: None }
     }
 
-    /// Adds the sentence that tells what is the case.
+    /// Adds the detail.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Adds the sentence that tells what to do.
+    /// Adds the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -133,13 +133,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A text that begins with a capital letter.
+/// A text with a capital first letter.
 pub fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// A primary message, which begins with a small letter and has no full stop, as a sentence.
+/// A primary message, which has a lower-case first letter and no full stop, as a sentence.
 pub fn sentence(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!("{}.", capitalized(message)) }
 }

@@ -1,5 +1,5 @@
-//! The pure core of `pg_keyspace`: what a key looks like, how one is made, and which values belong to
-//! which node. Nothing here knows PostgreSQL; `cargo test -p keyspace` needs no server.
+//! The pure core of `pg_keyspace`: the form of keys, how they are generated, and the values of each
+//! node. Nothing here knows PostgreSQL; `cargo test -p keyspace` needs no server.
 
 pub mod error;
 pub mod keys;

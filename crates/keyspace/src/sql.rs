@@ -1,6 +1,6 @@
 //! Names and texts in SQL statements.
 
-/// A name as SQL reads it, always in quotation marks where it could be read as anything else.
+/// A name as SQL reads it, in quotation marks if it could be read as anything else.
 pub fn quoted(name: &str) -> String {
     let mut characters = name.chars();
     let plain = characters.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_')
@@ -24,8 +24,8 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// Whether a name is one of the words that SQL does not take for a column or a table without quotation marks; those
-/// of PostgreSQL 18, and those that it takes for a type or a function only.
+/// Whether a name is a keyword that SQL does not accept as a column or table without quotation
+/// marks: those of PostgreSQL 18, including those that it accepts only as a type or function.
 fn is_keyword(name: &str) -> bool {
     const KEYWORDS: &[&str] = &[
         "all",

@@ -1,10 +1,12 @@
-//! The version of the library and that of the objects in a database, which are installed at different times.
+//! The version of the library and that of the objects in a database, which are installed at
+//! different times.
 
 use std::cmp::Ordering;
 
 use crate::{Error, SqlState};
 
-/// How the library is to the objects in the database: older, the same, newer; `None` where a version cannot be read.
+/// The library compared with the objects in the database: older, the same or newer; `None` if a
+/// version cannot be read.
 ///
 /// ```
 /// use std::cmp::Ordering;
@@ -22,12 +24,12 @@ fn numbers(version: &str) -> Option<[u32; 3]> {
     parts.next().is_none().then_some(numbers)
 }
 
-/// Refuses objects that are newer than the library, whose functions the library may lack. Older ones it serves: no
-/// function is ever taken out of it.
+/// Refuses objects that are newer than the library, which may lack their functions. It serves older
+/// objects, because no function is ever removed from it.
 ///
 /// # Errors
 ///
-/// 55000 where they are newer, or of a version that cannot be read.
+/// 55000 if they are newer, or of a version that cannot be read.
 pub fn check(library: &str, objects: &str) -> Result<(), Error> {
     if compare(library, objects).is_some_and(Ordering::is_ge) {
         return Ok(());
@@ -40,7 +42,7 @@ pub fn check(library: &str, objects: &str) -> Result<(), Error> {
         .hint("Install the library of that version, or restart the server if it has loaded the old one by shared_preload_libraries."))
 }
 
-/// What to tell whoever looks, where library and objects differ: detail and hint.
+/// Detail and hint if library and objects differ.
 #[must_use]
 pub fn difference(library: &str, objects: &str) -> Option<(String, &'static str)> {
     let hint = match compare(library, objects) {
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_difference_is_told() {
+    fn only_a_difference_is_reported() {
         assert_eq!(difference("0.2.0", "0.2.0"), None);
         assert!(difference("0.2.0", "0.1.0").is_some_and(|(_, hint)| hint.contains("ALTER EXTENSION")));
         assert!(difference("0.1.0", "0.2.0").is_some_and(|(_, hint)| hint.contains("restart")));

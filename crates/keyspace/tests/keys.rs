@@ -14,7 +14,7 @@ use ulid::Ulid;
 /// Unix microseconds of 2000-01-01 00:00:00 UTC.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
-/// A clock that reads so many nanoseconds since 1970.
+/// A clock that reads this many nanoseconds since 1970.
 fn clock(nanos: u64) -> Tick {
     Tick::from_unix_time(nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32)
 }
@@ -66,7 +66,8 @@ fn trap_k04_every_fraction_reads_as_the_microsecond_it_lies_in() {
     for fraction in 0..4_096_u64 {
         let nanos_at_start = fraction * 1_000_000 / 4_096;
         let micros = tick.instant().unix_micros();
-        // A fraction that a microsecond has reads as that microsecond, which may start within the tick.
+        // A fraction that belongs to a microsecond reads as that microsecond, which may start
+        // within the tick.
         let within = nanos_at_start / 1_000..=(fraction + 1) * 1_000_000 / 4_096 / 1_000;
         assert!(within.contains(&micros), "{fraction} is {micros}");
         exact += u32::from(tick.exact_instant().is_some());
@@ -93,7 +94,7 @@ fn trap_k05_rows_of_one_instant_keep_the_order_of_their_ids() {
     assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
 }
 
-/// What a peer gets wrong: 49,647 inversions, another 98,999 duplicates.
+/// Others get this wrong: one gives 49,647 inversions, another 98,999 duplicates.
 #[test]
 fn trap_k12_instants_10_microseconds_apart_give_keys_in_their_order() {
     let mut rng = ChaCha8Rng::seed_from_u64(12);
@@ -200,7 +201,7 @@ fn trap_k07_every_byte_but_a_digit_is_refused_in_every_place() {
     }
 }
 
-/// What a clock does from one key to the next, in nanoseconds.
+/// The changes of a clock from one key to the next, in nanoseconds.
 fn clock_steps() -> impl Strategy<Value = Vec<i64>> {
     let step = prop_oneof![
         4 => Just(0),
@@ -211,8 +212,8 @@ fn clock_steps() -> impl Strategy<Value = Vec<i64>> {
     proptest::collection::vec(step, 1..200)
 }
 
-/// Keys strictly increase, keep pace with the clock, and are never more than a tick ahead of the latest
-/// reading.
+/// Keys strictly increase, keep pace with the clock, and are never more than a tick ahead of the
+/// latest reading.
 fn strictly_increasing<L: Layout<Key: Ord>>(steps: &[i64], seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut generator = Generator::<L>::new();

@@ -1,6 +1,8 @@
-//! What is read as a ULID: a corpus with its verdicts, and inputs made from it by chance, judged by another reader.
+//! The input that is read as a ULID: a corpus with its results, and inputs generated from it at
+//! random, compared with another reader.
 //!
-//! `PG_KEYSPACE_FUZZ_INPUTS=10000000 cargo test --release -p keyspace --test ulid_text` makes so many.
+//! `PG_KEYSPACE_FUZZ_INPUTS=10000000 cargo test --release -p keyspace --test ulid_text` generates
+//! that many.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use keyspace::keys::{Layout, TagKey, UlidLayout, UuidV7Layout, derived, ulid_text};
@@ -15,8 +17,8 @@ fn inputs() -> u32 {
     std::env::var(INPUTS_VARIABLE).map_or(INPUTS, |inputs| inputs.parse().expect("a number"))
 }
 
-/// Every line of the corpus: what it reads as in canonical form, or `None`, and the input between brackets, in which
-/// `\xNN` is a byte.
+/// Every line of the corpus: the canonical form as which the input is read, or `None`, and the
+/// input between brackets, in which `\xNN` is a byte.
 fn corpus() -> Vec<(Option<&'static str>, Vec<u8>)> {
     let lines = include_str!("../vectors/ulid_text.txt").lines();
     let read = |line: &'static str| {
@@ -35,8 +37,8 @@ fn corpus() -> Vec<(Option<&'static str>, Vec<u8>)> {
     lines.map(read).collect()
 }
 
-/// Crockford's base 32 as the ULID specification has it, a character at a time and without any table: written to be
-/// seen to be right, not to be quick.
+/// Crockford's base 32 as in the ULID specification, one character at a time and without a table:
+/// written to be obviously right, not fast.
 fn plain_reader(text: &[u8]) -> Option<u128> {
     if text.len() != 26 {
         return None;
@@ -107,10 +109,10 @@ fn trap_k07_inputs_by_chance_are_read_as_the_plain_reader_reads_them() {
     assert!((0.05..0.95).contains(&share), "{share} of the inputs are ULIDs, which is no good mixture");
 }
 
-/// A text with some bytes replaced, left out, put in or swapped; mostly by what might be a digit.
+/// A text with some bytes replaced, removed, inserted or swapped, mostly by possible digits.
 fn changed(text: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut text = text.to_vec();
-    // Half of them are whole ULIDs to begin with.
+    // Half of them start as whole ULIDs.
     if rng.random_bool(0.5) {
         let value = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
         text = ulid_text::encode(ulid::Ulid(value)).to_vec();
@@ -138,7 +140,8 @@ fn changed(text: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     text
 }
 
-/// Bytes of any origin: what is read of them is a key's time and id, or nothing, and it is written back as it came.
+/// Bytes of any origin are read as the time and id of a key, or as nothing, and are written back
+/// unchanged.
 #[test]
 fn trap_k06_any_16_bytes_are_read_without_panic_and_written_back() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
@@ -146,7 +149,7 @@ fn trap_k06_any_16_bytes_are_read_without_panic_and_written_back() {
         let mut bytes = [0; 16];
         rng.fill_bytes(&mut bytes);
         if rng.random_bool(0.5) {
-            // Most of the way to a version-7 UUID, or all of it.
+            // Nearly, or completely, a version 7 UUID.
             bytes[6] = bytes[6] & 0x0f | 0x70;
             bytes[8] = bytes[8] & 0x3f | if rng.random_bool(0.9) { 0x80 } else { 0xc0 };
         }

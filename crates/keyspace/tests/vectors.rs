@@ -66,7 +66,7 @@ fn hashed_keys_are_those_of_the_vectors() {
 }
 
 #[test]
-fn an_instant_of_the_rfc_s_example_leads_its_key() {
+fn the_instant_of_the_rfc_example_leads_its_key() {
     let instant = Instant::from_unix_micros(1_645_557_742_000_000).unwrap();
     let least = UuidV7Layout::boundary(Tick::from_instant(instant));
     assert_eq!(least.to_string(), "017f22e2-79b0-7000-8000-000000000000");

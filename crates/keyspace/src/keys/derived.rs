@@ -1,9 +1,10 @@
 //! Derived keys: the same `(timestamp, id)` gives the same key on every node, in every run.
 //!
-//! The tail is the id, 42 bits big-endian, then a tag that fills what is left: 20 bits in a UUIDv7, 26 in a
-//! ULID. The tag is the top bits of SipHash-2-4 under the [`TagKey`], over the Unix microseconds and the id,
-//! both as 8 big-endian bytes. So two ids of one instant never collide, and keys order as
-//! `(timestamp, id)`. This layout is frozen by the test vectors in `vectors/derived_keys.csv`.
+//! The tail is the id, 42 bits big-endian, then a tag that fills the remaining bits: 20 in a
+//! UUIDv7, 26 in a ULID. The tag is the top bits of SipHash-2-4 under the [`TagKey`], over the Unix
+//! microseconds and the id, both as 8 big-endian bytes. So two ids of one instant never collide,
+//! and keys order as `(timestamp, id)`. This layout is frozen by the test vectors in
+//! `vectors/derived_keys.csv`.
 
 use siphasher::sip::SipHasher24;
 
@@ -14,7 +15,7 @@ use crate::{Error, SqlState};
 
 /// Bits of the id.
 const ID_BITS: u32 = 42;
-/// The greatest id that a derived key holds, 2^42 - 1.
+/// The largest id that a derived key holds, 2^42 - 1.
 pub const MAX_ID: i64 = (1 << ID_BITS) - 1;
 
 /// The key derived from an instant and an id; `None` for an id below 0 or above [`MAX_ID`].
@@ -38,9 +39,9 @@ pub fn encode<L: Layout>(instant: Instant, id: i64, key: &TagKey) -> Result<L::K
     key_of::<L>(instant, id, key).ok_or_else(|| id_out_of_range::<L>(id))
 }
 
-/// The id a key was derived from; `None` where the key's tag does not fit, which is the case for a key that
-/// was not derived, or with another salt. A random key passes with a chance of about 1 in 4 million
-/// (UUIDv7) or 270 million (ULID): decoding is no proof of origin.
+/// The id that a key was derived from; `None` if the key's tag does not match, because the key was
+/// not derived, or with another salt. A random key passes with a probability of about
+/// 1 in 4 million (UUIDv7) or 270 million (ULID): decoding does not prove the origin.
 #[inline]
 pub fn decode<L: Layout>(key: L::Key, tag_key: &TagKey) -> Option<i64> {
     let (tick, tail) = L::unpack(key)?;

@@ -1,4 +1,4 @@
-//! Random keys that strictly increase, whatever the clock does.
+//! Random keys that strictly increase whatever the clock does.
 
 use std::marker::PhantomData;
 
@@ -7,16 +7,16 @@ use rand::Rng;
 use super::instant::Tick;
 use super::layout::Layout;
 
-/// A step is at least 1 and at most 2^40, so that the key after a known one cannot be guessed in practice,
-/// while a tick still has room for millions of keys.
+/// A step is at least 1 and at most 2^40, so that the key after a known one cannot be guessed in
+/// practice, while a tick still has room for millions of keys.
 const STEP_BITS: u32 = 40;
 
-/// Makes random keys of one type, each greater than the one before.
+/// Generates random keys of one type, each greater than the one before.
 ///
-/// While the clock moves on, a key has the clock's tick and a fresh random tail. When the clock stands
-/// still, or went back, the key keeps the last tick and its tail grows by a random step (the ULID
-/// specification adds 1). When the tail has no room left, the key moves one tick on, with a fresh tail.
-/// Apart from that it never runs ahead of the clock.
+/// While the clock advances, a key has the clock's tick and a fresh random tail. If the clock
+/// stands still or goes back, the key keeps the last tick and its tail grows by a random step (the
+/// ULID specification adds 1). If the tail has no room left, the key moves to the next tick, with a
+/// fresh tail. Otherwise the key never runs ahead of the clock.
 #[derive(Clone, Debug)]
 pub struct Generator<L: Layout> {
     tick: Tick,
@@ -32,22 +32,22 @@ impl<L: Layout> Default for Generator<L> {
 }
 
 impl<L: Layout> Generator<L> {
-    /// A generator that has made no key yet.
+    /// A generator that has not generated a key yet.
     pub const fn new() -> Self {
-        // A full tail, so that the first key has a fresh one even where the clock shows 1970.
+        // A full tail makes the first key take a fresh one, even if the clock shows 1970.
         Self { tick: Tick::MIN, tail: L::TAIL_MAX, spare: Spare::NONE, layout: PhantomData }
     }
 
     /// The next key, with the clock at `now`.
     ///
-    /// It fails in no case. Past the last tail of the last tick, which no clock shows that is below [`Tick::CLOCK_END`],
-    /// it would start over in that tick.
+    /// It cannot fail. Past the last tail of the last tick it would start over in that tick, which
+    /// no clock below [`Tick::CLOCK_END`] shows.
     #[inline]
     pub fn next(&mut self, now: Tick, rng: &mut impl Rng) -> L::Key {
         let word = rng.next_u64();
         let more = if L::TAIL_BITS > u64::BITS { self.spare.four_bits(rng) } else { 0 };
-        // Whether the clock has moved on is as good as chance where keys are made at the speed of its ticks, so both
-        // tails are made, and neither is jumped over.
+        // If keys are generated at the speed of the clock's ticks, a branch on whether the clock
+        // has advanced cannot be predicted. Both tails are therefore computed, without a branch.
         let fresh = L::tail_of(word, more);
         let stepped = self.tail + u128::from(word >> (u64::BITS - STEP_BITS)) + 1;
         self.tail = if now > self.tick { fresh } else { stepped };
@@ -58,7 +58,7 @@ impl<L: Layout> Generator<L> {
         L::pack(self.tick, self.tail)
     }
 
-    /// Moves on without the clock's help.
+    /// Advances without the clock.
     #[cold]
     fn move_on(&mut self, rng: &mut impl Rng) {
         self.tick = self.tick.next().unwrap_or(Tick::MAX);
@@ -66,7 +66,7 @@ impl<L: Layout> Generator<L> {
     }
 }
 
-/// A word of random bits of which four are used at a time, and are gone then.
+/// A word of random bits, which are used up four at a time.
 #[derive(Clone, Debug)]
 struct Spare {
     bits: u64,
@@ -99,7 +99,7 @@ mod tests {
         ChaCha8Rng::seed_from_u64(7)
     }
 
-    /// A clock so many nanoseconds after an instant of 2023.
+    /// A clock this many nanoseconds after an instant in 2023.
     fn at(nanos: i64) -> Tick {
         let nanos = (1_700_000_000_000_000_000 + nanos).unsigned_abs();
         Tick::from_unix_time(nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32)
@@ -143,7 +143,7 @@ mod tests {
         full_tail_moves_on::<UlidLayout>();
     }
 
-    /// So that keys of two sessions on one tick differ in every bit by chance.
+    /// Keys of two sessions in the same tick can then differ in every bit.
     #[test]
     fn every_bit_of_a_fresh_tail_is_random() {
         fn differing<L: Layout>() -> u128 {
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(differing::<UlidLayout>(), UlidLayout::TAIL_MAX);
     }
 
-    /// As sessions do that start while the clock is at 1970, or before.
+    /// A session can start while the clock is at 1970, or before.
     #[test]
     fn the_first_tail_is_fresh_whatever_the_clock_shows() {
         let tails: Vec<u128> = (0..100)

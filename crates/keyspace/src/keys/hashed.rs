@@ -1,11 +1,11 @@
-//! Hashed derived keys, for rows whose key is no small integer: the tail is a hash of the value.
+//! Hashed derived keys, for rows whose key is not a small integer: the tail is a hash of the value.
 //!
-//! The tail is the top bits (62 in a UUIDv7, 68 in a ULID) of SipHash-2-4-128 under the [`TagKey`], over one
-//! byte for the value's type (1 `bigint`, 2 `uuid`, 3 `text`), the Unix microseconds as 8 big-endian bytes,
-//! and the value: a `bigint` as 8 big-endian bytes, a `uuid` as its 16 bytes, `text` as UTF-8. The hash is
-//! read as the number `h1 * 2^64 + h2`, where `h1` is the first of its two output words. Equal input gives
-//! equal keys; different values collide by chance only. Such a key cannot be turned back into its value,
-//! and the values of one instant are in no order.
+//! The tail is the top bits (62 in a UUIDv7, 68 in a ULID) of SipHash-2-4-128 under the [`TagKey`],
+//! over one byte for the value's type (1 `bigint`, 2 `uuid`, 3 `text`), the Unix microseconds as 8
+//! big-endian bytes, and the value: a `bigint` as 8 big-endian bytes, a `uuid` as its 16 bytes,
+//! `text` as UTF-8. The hash is read as the number `h1 * 2^64 + h2`, where `h1` is the first of its
+//! two output words. Equal input gives equal keys; different values collide only at random. Such a
+//! key cannot be turned back into its value, and the values of one instant are in no order.
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;

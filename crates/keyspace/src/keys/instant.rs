@@ -1,9 +1,10 @@
-//! Instants in integers: Unix microseconds, PostgreSQL's microseconds, and the ticks that lead a key.
+//! Instants as integers: Unix microseconds, PostgreSQL's microseconds, and the ticks that lead
+//! keys.
 
 use super::instant_text::UtcText;
 use crate::{Error, SqlState};
 
-/// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps count from.
+/// Microseconds from 1970-01-01 to 2000-01-01, the epoch of PostgreSQL's timestamps.
 const POSTGRES_EPOCH_IN_UNIX_MICROS: i64 = 946_684_800_000_000;
 
 /// Bits of the sub-millisecond fraction.
@@ -13,7 +14,7 @@ const STEPS_PER_MS: u64 = 1 << FRACTION_BITS;
 const MICROS_PER_MS: u64 = 1_000;
 const NANOS_PER_MS: u64 = 1_000_000;
 const MS_PER_SECOND: u64 = 1_000;
-/// The greatest count of milliseconds that 48 bits hold.
+/// The largest number of milliseconds that 48 bits hold.
 const MAX_MS: u64 = (1 << 48) - 1;
 
 /// An instant that a key can hold: microseconds since 1970-01-01 00:00:00 UTC, from 0 to the last
@@ -27,26 +28,26 @@ impl Instant {
     /// 10889-08-02 05:31:50.655999 UTC.
     pub const MAX: Self = Self(MAX_MS * MICROS_PER_MS + MICROS_PER_MS - 1);
 
-    /// The instant of a `timestamptz`: microseconds since 2000-01-01 00:00:00 UTC, where the least and the
-    /// greatest `i64` stand for minus and plus infinity. `None` for what lies before 1970, beyond 48 bits of
-    /// milliseconds, or is infinite.
+    /// The instant of a `timestamptz`: microseconds since 2000-01-01 00:00:00 UTC, of which the
+    /// smallest and the largest `i64` are minus and plus infinity. `None` if it is before 1970,
+    /// beyond 48 bits of milliseconds, or infinite.
     #[inline]
     pub const fn of_postgres_micros(micros: i64) -> Option<Self> {
-        // What is below 0, or overflows to below 0, is greater than any instant without its sign.
+        // A sum below 0, by overflow or not, is greater than any instant as an unsigned number.
         let unix = micros.wrapping_add(POSTGRES_EPOCH_IN_UNIX_MICROS).cast_unsigned();
         if unix <= Self::MAX.0 { Some(Self(unix)) } else { None }
     }
 
-    /// The same, with an error for what no key holds.
+    /// The same, with an error if no key can hold the instant.
     ///
     /// # Errors
-    /// 22008 for what lies before 1970, beyond 48 bits of milliseconds, or is infinite.
+    /// 22008 if the instant is before 1970, beyond 48 bits of milliseconds, or infinite.
     #[inline]
     pub fn from_postgres_micros(micros: i64) -> Result<Self, Error> {
         Self::of_postgres_micros(micros).ok_or_else(|| out_of_range(micros))
     }
 
-    /// The instant so many microseconds after 1970-01-01 00:00:00 UTC, if a key can hold it.
+    /// The instant this many microseconds after 1970-01-01 00:00:00 UTC, if a key can hold it.
     pub const fn from_unix_micros(micros: i64) -> Option<Self> {
         if micros >= 0 && micros.unsigned_abs() <= Self::MAX.0 {
             Some(Self(micros.unsigned_abs()))
@@ -69,7 +70,7 @@ impl Instant {
     }
 }
 
-/// The error for a clock that shows the second `end` since 1970, or a later one.
+/// The error for a clock that shows the second `end` since 1970 or a later one.
 #[cold]
 pub fn clock_out_of_range(seconds: u64, end: u64) -> Error {
     let text = |seconds: u64| {
@@ -101,29 +102,31 @@ impl Tick {
     /// The last tick that 60 bits hold.
     pub const MAX: Self = Self((1 << (48 + FRACTION_BITS)) - 1);
 
-    /// The second since 1970 in which ticks end, in the year 10889; so late no clock is read any more.
+    /// The second since 1970 in which ticks end, in the year 10889. A clock is not read from then
+    /// on.
     pub const CLOCK_END: u64 = MAX_MS / MS_PER_SECOND;
 
-    /// The tick of a clock that reads seconds and nanoseconds since 1970, the seconds below [`Self::CLOCK_END`], the
-    /// nanoseconds below 1,000,000,000. Its fraction is PostgreSQL 18's: `sub_ms_ns * 4096 / 1_000_000`, rounded down.
+    /// The tick of a clock that shows these seconds, below [`Self::CLOCK_END`], and nanoseconds,
+    /// below 1,000,000,000, since 1970. Its fraction is PostgreSQL 18's:
+    /// `sub_ms_ns * 4096 / 1_000_000`, rounded down.
     #[inline]
     pub const fn from_unix_time(seconds: u64, nanos: u32) -> Self {
-        // Below 2^32, where a division costs least.
+        // These numbers are below 2^32, where a division costs least.
         let sub_second_ms = nanos / NANOS_PER_MS as u32;
         let sub_ms = (nanos - sub_second_ms * NANOS_PER_MS as u32) as u64;
         let ms = seconds.wrapping_mul(MS_PER_SECOND).wrapping_add(sub_second_ms as u64);
         Self::from_bits((ms << FRACTION_BITS) | (sub_ms * STEPS_PER_MS / NANOS_PER_MS))
     }
 
-    /// How many nanoseconds after the start of its tick a nanosecond of a millisecond lies: from 0 to 244.
+    /// The distance of a nanosecond of a millisecond from the start of its tick: from 0 to 244.
     #[inline]
     pub(super) const fn place_in_tick(sub_ms_nanos: u64) -> u64 {
         let fraction = sub_ms_nanos * STEPS_PER_MS / NANOS_PER_MS;
         sub_ms_nanos - (fraction * NANOS_PER_MS).div_ceil(STEPS_PER_MS)
     }
 
-    /// The tick of an instant; its fraction is `floor(us * 4096 / 1000)`, which tells all 1,000
-    /// microseconds of a millisecond apart.
+    /// The tick of an instant. Its fraction is `floor(us * 4096 / 1000)`, which distinguishes all
+    /// 1,000 microseconds of a millisecond.
     #[inline]
     pub const fn from_instant(instant: Instant) -> Self {
         let ms = instant.0 / MICROS_PER_MS;
@@ -149,14 +152,15 @@ impl Tick {
         self.0 >> FRACTION_BITS
     }
 
-    /// The instant this tick was made from, or, where no microsecond has this tick, the microsecond it
-    /// lies in. So `from_instant(i).instant() == i` for every instant, and a later tick never gives an
-    /// earlier instant.
+    /// The instant that this tick was made from or, if no microsecond has this tick, the
+    /// microsecond that contains it. So `from_instant(i).instant() == i` for every instant, and a
+    /// later tick never gives an earlier instant.
     #[inline]
     pub const fn instant(self) -> Instant {
         let fraction = self.0 & (STEPS_PER_MS - 1);
         let base = self.unix_ms() * MICROS_PER_MS;
-        // The least microsecond that starts at or after the tick: the only one that can have this fraction.
+        // The first microsecond that starts at or after the tick is the only one that can have this
+        // fraction.
         let micros = (fraction * MICROS_PER_MS).div_ceil(STEPS_PER_MS);
         if micros * STEPS_PER_MS / MICROS_PER_MS == fraction {
             Instant(base + micros)
@@ -165,14 +169,14 @@ impl Tick {
         }
     }
 
-    /// The instant this tick was made from; `None` where no microsecond has this tick.
+    /// The instant that this tick was made from; `None` if no microsecond has this tick.
     #[inline]
     pub const fn exact_instant(self) -> Option<Instant> {
         let instant = self.instant();
         if Self::from_instant(instant).0 == self.0 { Some(instant) } else { None }
     }
 
-    /// The tick after this one; the last tick has none after it.
+    /// The tick after this one; `None` after the last one.
     #[inline]
     pub const fn next(self) -> Option<Self> {
         if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
@@ -184,13 +188,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_beyond_what_keys_hold_is_told_with_the_last_second_that_they_do() {
+    fn a_clock_out_of_range_is_reported_with_the_last_valid_second() {
         let error = clock_out_of_range(Tick::CLOCK_END, Tick::CLOCK_END);
         assert_eq!(error.sqlstate, SqlState::DatetimeFieldOverflow);
         assert_eq!(error.message, "clock out of range: \"10889-08-02 05:31:50+00\"");
         assert_eq!(error.detail.as_deref(), Some("Such keys are made until \"10889-08-02 05:31:50+00\"."));
         assert!(clock_out_of_range(u64::MAX, 0).message.starts_with("clock out of range: \""));
-        // The last second that is read lies within.
+        // The last second that is read is in range.
         let last = Tick::from_unix_time(Tick::CLOCK_END - 1, 999_999_999);
         assert!(last < Tick::MAX && last > Tick::from_unix_time(Tick::CLOCK_END - 2, 0));
     }

@@ -1,4 +1,5 @@
-//! How an error shows an instant: ISO 8601 in UTC, so that the text does not depend on a session's settings.
+//! The text of an instant in errors: ISO 8601 in UTC, which does not depend on a session's
+//! settings.
 
 use std::fmt;
 
@@ -32,8 +33,8 @@ impl fmt::Display for UtcText {
     }
 }
 
-/// Year (0 is 1 BC), month and day of a count of days since 2000-01-01. Years are counted from March, so
-/// that the leap day comes last.
+/// The year (0 is 1 BC), month and day of a number of days since 2000-01-01. Years are counted from
+/// March, so that the leap day comes last.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + DAYS_FROM_MARCH_OF_YEAR_0;
     let era = days.div_euclid(DAYS_PER_ERA);
@@ -68,7 +69,8 @@ mod tests {
         }
     }
 
-    /// Day by day over two turns of the calendar, before and after year 0, by the rule of leap years alone.
+    /// Day by day over two cycles of the calendar, before and after year 0, with only the rule for
+    /// leap years.
     #[test]
     fn every_day_follows_the_one_before() {
         let mut date = civil_from_days(-DAYS_PER_ERA * 6);

@@ -18,24 +18,25 @@ const VERSION_MASK: u128 = 0xf << 76;
 const VARIANT_10: u128 = 0b10 << 62;
 const VARIANT_MASK: u128 = 0b11 << 62;
 
-/// Where a type of key has its tick and its tail.
+/// The places of the tick and the tail in a type of key.
 pub trait Layout {
     /// The type of the key.
     type Key: Copy;
-    /// The function that makes derived keys of this type from any value; errors point to it.
+    /// The function that derives keys of this type from any value; errors refer to it.
     const HASHED_FUNCTION: &'static str;
     /// Bits of the tail, from 43 to 128.
     const TAIL_BITS: u32;
-    /// The greatest tail.
+    /// The largest tail.
     const TAIL_MAX: u128 = (1 << Self::TAIL_BITS) - 1;
 
     /// The key of a tick and the lower [`Layout::TAIL_BITS`] bits of a tail.
     fn pack(tick: Tick, tail: u128) -> Self::Key;
 
-    /// The tick and the tail of a key; `None` where it is of another kind, such as a UUID of another version.
+    /// The tick and the tail of a key; `None` if the key is of another kind, such as a UUID of
+    /// another version.
     fn unpack(key: Self::Key) -> Option<(Tick, u128)>;
 
-    /// The tail of these random bits: a word, and of the other number what the tail has more than 64 bits.
+    /// The tail of these random bits: a word, and from `more` the bits of the tail beyond 64.
     fn tail_of(word: u64, more: u64) -> u128;
 
     /// A tail of random bits.
@@ -48,10 +49,10 @@ pub trait Layout {
     /// The key as it is stored: 16 bytes, the most significant first.
     fn to_bytes(key: Self::Key) -> [u8; 16];
 
-    /// The key that is stored so.
+    /// The key with these bytes.
     fn from_bytes(bytes: [u8; 16]) -> Self::Key;
 
-    /// The least key of a tick.
+    /// The smallest key of a tick.
     fn boundary(tick: Tick) -> Self::Key {
         Self::pack(tick, 0)
     }
@@ -100,8 +101,8 @@ impl Layout for UuidV7Layout {
     }
 }
 
-/// ULID: the specification's 48 bits of time and 80 bits of randomness, of which the first 12 hold the
-/// fraction, so that ULIDs order like UUIDv7s.
+/// ULID: the specification's 48 bits of time and 80 bits of randomness. The first 12 random bits
+/// hold the fraction, so that ULIDs order like UUIDv7s.
 #[derive(Clone, Copy, Debug)]
 pub enum UlidLayout {}
 

@@ -1,19 +1,20 @@
-//! Time-ordered keys: what UUIDv7 and ULID keys look like, and how they are made.
+//! Time-ordered keys: the form of UUIDv7 and ULID keys, and how they are generated.
 //!
-//! Both types lead with the same head, a 48-bit count of Unix milliseconds and a 12-bit fraction of the
-//! millisecond (together a [`Tick`]), and end in a tail: 62 bits in a UUIDv7, 68 bits in a ULID. The tail
-//! is random ([`generator`]), or made from the row's own id ([`derived`]) or value ([`hashed`]).
+//! Both types lead with the same head, a 48-bit count of Unix milliseconds and a 12-bit fraction of
+//! the millisecond (together a [`Tick`]), and end in a tail: 62 bits in a UUIDv7, 68 bits in a
+//! ULID. The tail is random ([`generator`]), or made from the row's own id ([`derived`]) or value
+//! ([`hashed`]).
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`instant`] | instants, ticks, and what lies out of range |
+//! | [`instant`] | instants and ticks, and errors for those out of range |
 //! | [`layout`] | the order of the bits in both types |
 //! | [`generator`] | random keys that strictly increase in one session |
-//! | [`shifted`] | the same for every shift of the clock that a session uses |
+//! | [`shifted`] | the same for each shift of the clock that a session uses |
 //! | [`server_wide`] | keys that strictly increase over all sessions of a server |
-//! | [`tag_key`] | what a salt does |
+//! | [`tag_key`] | the effect of a salt |
 //! | [`derived`] | reversible keys of `(timestamp, id)` |
-//! | [`hashed`] | keys of `(timestamp, value)` for values that are no small integers |
+//! | [`hashed`] | keys of `(timestamp, value)` for values that are not small integers |
 //! | [`ulid_text`] | the 26 characters of a ULID |
 
 pub mod derived;

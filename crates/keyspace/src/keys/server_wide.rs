@@ -1,11 +1,12 @@
 //! Keys that strictly increase over all sessions of a server.
 //!
-//! The sessions share one word, the nanosecond since 1970 that was handed out last. A session takes the next one by
-//! [`claim`]: the clock's, or the one after the last where the clock stands still or went back. No nanosecond is
-//! handed out twice, so the keys need no other state: a key's head is the tick of its nanosecond, the place of the
-//! nanosecond within the tick leads the tail, and the rest of the tail is random.
+//! The sessions share one word, the nanosecond since 1970 that was handed out last. A session takes
+//! the next one with [`claim`]: the clock's, or the one after the last if the clock stands still or
+//! went back. No nanosecond is handed out twice, so the keys need no other state: the head of a key
+//! is the tick of its nanosecond, the place of the nanosecond within the tick leads the tail, and
+//! the rest of the tail is random.
 //!
-//! A server would have to make more than a key per nanosecond to run ahead of the clock.
+//! To run ahead of the clock, a server would have to generate more than a key per nanosecond.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,14 +25,15 @@ const NANOS_PER_MS: u64 = 1_000_000;
 pub struct Reading(u64);
 
 impl Reading {
-    /// The first, which a clock that cannot be read stands at.
+    /// The first reading, which a clock that cannot be read shows.
     pub const MIN: Self = Self(0);
-    /// The last, in the year 2554, where clocks stand still.
+    /// The last reading, in the year 2554, at which clocks stand still.
     pub const MAX: Self = Self(u64::MAX);
-    /// The second since 1970 in which readings end; so late no clock is read any more.
+    /// The second since 1970 in which readings end. A clock is not read from then on.
     pub const CLOCK_END: u64 = u64::MAX / NANOS_PER_SECOND;
 
-    /// The reading of a clock that shows seconds and nanoseconds since 1970, the nanoseconds below 1,000,000,000.
+    /// The reading of a clock that shows these seconds, and nanoseconds below 1,000,000,000, since
+    /// 1970.
     #[inline]
     pub const fn from_unix_time(seconds: u64, nanos: u32) -> Self {
         Self(seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(nanos as u64))
@@ -43,14 +45,15 @@ impl Reading {
         self.0
     }
 
-    /// What is handed out after `self`, with the clock at `now`: the later of the clock and the next nanosecond.
+    /// The reading after `self`, with the clock at `now`: the later of the clock and the next
+    /// nanosecond.
     #[inline]
     pub const fn after(self, now: Self) -> Self {
         let next = self.0.saturating_add(1);
         if now.0 > next { now } else { Self(next) }
     }
 
-    /// The key of a nanosecond that was claimed.
+    /// The key of a claimed nanosecond.
     #[inline]
     pub fn key<L: Layout>(self, rng: &mut impl Rng) -> L::Key {
         let tick = Tick::from_unix_time(self.0 / NANOS_PER_SECOND, (self.0 % NANOS_PER_SECOND) as u32);
@@ -59,18 +62,18 @@ impl Reading {
         L::pack(tick, u128::from(self.place_in_tick()) << random_bits | random)
     }
 
-    /// How many nanoseconds of its tick lie before it.
+    /// How many nanoseconds of its tick come before it.
     #[inline]
     const fn place_in_tick(self) -> u64 {
         Tick::place_in_tick(self.0 % NANOS_PER_MS)
     }
 }
 
-/// Takes the next nanosecond from the word that all sessions share, with the clock at `now`: one compare-and-swap,
-/// repeated where another session has come between.
+/// Takes the next nanosecond from the word that all sessions share, with the clock at `now`: one
+/// compare-and-swap, repeated if another session has changed the word in between.
 #[inline]
 pub fn claim(word: &AtomicU64, now: Reading) -> Reading {
-    // The word orders nothing but itself.
+    // The word orders no other memory access.
     let mut last = word.load(Ordering::Relaxed);
     loop {
         let next = Reading(last).after(now);

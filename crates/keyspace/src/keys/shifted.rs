@@ -1,4 +1,4 @@
-//! Random keys of a clock that is shifted, strictly increasing for every shift that a session uses.
+//! Random keys of a shifted clock, strictly increasing for every shift that a session uses.
 
 use rand::Rng;
 
@@ -6,17 +6,17 @@ use super::generator::Generator;
 use super::instant::Tick;
 use super::layout::Layout;
 
-/// So many shifts are told apart before the one that was new first makes room.
+/// The number of shifts that are kept. A further one replaces the one that was new first.
 pub const SHIFTS: usize = 8;
 
 /// A generator for each of the last [`SHIFTS`] shifts.
 ///
-/// A shift is told from others by what the caller asked for, not by how far it moves the clock: a month or a day are
-/// of different lengths, and keys go on increasing where one becomes shorter.
+/// Shifts are distinguished by the caller's argument, not by how far they move the clock: months
+/// and days differ in length, and keys keep increasing if one becomes shorter.
 #[derive(Clone, Debug)]
 pub struct Shifted<S, L: Layout> {
     generators: [Option<(S, Generator<L>)>; SHIFTS],
-    /// Where the next new shift goes.
+    /// The place of the next new shift.
     next: usize,
 }
 
@@ -27,7 +27,7 @@ impl<S: PartialEq, L: Layout> Default for Shifted<S, L> {
 }
 
 impl<S: PartialEq, L: Layout> Shifted<S, L> {
-    /// Knows no shift yet.
+    /// A generator that knows no shift yet.
     pub const fn new() -> Self {
         Self { generators: [const { None }; SHIFTS], next: 0 }
     }
@@ -65,7 +65,7 @@ mod tests {
         let mut last = [None; SHIFTS];
         for n in 0..10_000 {
             for (shift, last) in last.iter_mut().enumerate() {
-                // One of them jumps back an hour half-way, as a day does that is 23 hours long.
+                // One of them jumps back an hour halfway, as on a day that is 23 hours long.
                 let back = if shift == 3 && n > 5_000 { 3_600_000_000 } else { 0 };
                 let now = at(7_200_000_000 + n * 50 + shift as u64 * 60_000_000 - back);
                 let key = Some(keys.next(shift as u64, now, &mut rng));
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn one_shift_more_makes_room_for_itself() {
+    fn a_further_shift_replaces_another() {
         let (mut keys, mut rng) = (Shifted::<usize, UuidV7Layout>::new(), ChaCha8Rng::seed_from_u64(6));
         for shift in 0..3 * SHIFTS {
             let first = keys.next(shift, at(10), &mut rng);

@@ -1,16 +1,16 @@
-//! The hash key of derived keys, which a salt chooses.
+//! The hash key of derived keys, chosen by a salt.
 
 use sha2::{Digest, Sha256};
 
-/// Keeps hashes of this version of the layout apart from any other use of SHA-256.
+/// Separates hashes of this version of the layout from any other use of SHA-256.
 const DOMAIN: &[u8] = b"pg_keyspace derived key v1\0";
 
-/// The 16-byte SipHash key `k`: the first 16 bytes of SHA-256 over `"pg_keyspace derived key v1\0"` and the
-/// salt in UTF-8. SipHash reads it as two little-endian 64-bit words, `k0` from the first 8 bytes and `k1`
-/// from the last 8.
+/// The 16-byte SipHash key `k`: the first 16 bytes of SHA-256 over `"pg_keyspace derived key v1\0"`
+/// and the salt in UTF-8. SipHash reads it as two little-endian 64-bit words, `k0` from the first 8
+/// bytes and `k1` from the last 8.
 ///
-/// A salt separates tables: with different salts, equal instants and ids give different keys. It is not a
-/// secret, and a derived key is no capability.
+/// A salt separates tables: with different salts, equal instants and ids give different keys. It is
+/// not a secret, and a derived key is not a capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagKey {
     pub(super) k0: u64,
@@ -18,7 +18,7 @@ pub struct TagKey {
 }
 
 impl TagKey {
-    /// The key of no salt, which is the empty salt.
+    /// The key without a salt, which is that of the empty salt.
     pub const UNSALTED: Self = Self { k0: 0x75b1_0b9b_a055_9906, k1: 0x6a94_0fdf_7119_63f1 };
 
     /// The key of a salt.

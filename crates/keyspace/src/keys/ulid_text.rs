@@ -1,7 +1,8 @@
-//! The text form of a ULID: 26 characters of Crockford's base 32, 130 bits of which the first 2 are zero.
+//! The text form of a ULID: 26 characters of Crockford's base 32, 130 bits of which the first 2 are
+//! zero.
 //!
-//! Written in upper case. Read strictly: lower case and the aliases `I` and `L` for 1 and `O` for 0 are
-//! accepted; `U`, hyphens, other lengths and a first character above 7 are not.
+//! It is written in upper case and read strictly: lower case and the aliases `I` and `L` for 1 and
+//! `O` for 0 are accepted; `U`, hyphens, other lengths and a first character above 7 are not.
 
 use ulid::Ulid;
 
@@ -11,10 +12,11 @@ use crate::{Error, SqlState};
 pub const TEXT_LEN: usize = 26;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Marks a byte that is no digit; greater than every digit, also when digits are combined with it by OR.
+/// Marks a byte that is not a digit; greater than every digit, even if digits are combined with it
+/// by OR.
 const NO_DIGIT: u8 = 0x80;
-/// Where the lower half of the text starts. Each half is one digit and 12 more, 60 bits, so that all work
-/// is done in 64-bit words.
+/// The start of the lower half of the text. Each half is one digit and 12 more, 60 bits, so that
+/// all work is done in 64-bit words.
 const HALF: usize = TEXT_LEN / 2;
 const DIGITS_60: u64 = (1 << 60) - 1;
 
@@ -70,13 +72,13 @@ fn encode_half(first: usize, rest: u64, text: &mut [u8]) {
 /// Reads a ULID from text in any encoding that extends ASCII.
 ///
 /// # Errors
-/// 22P02 for anything but a ULID.
+/// 22P02 if the text is not a ULID.
 #[inline]
 pub fn decode(text: &[u8]) -> Result<Ulid, Error> {
     read(text).ok_or_else(|| invalid(text))
 }
 
-/// The same without an error: `None` for anything but a ULID.
+/// The same without an error: `None` if the text is not a ULID.
 #[inline]
 pub fn read(text: &[u8]) -> Option<Ulid> {
     let bytes = <&[u8; TEXT_LEN]>::try_from(text).ok()?;
@@ -110,8 +112,8 @@ fn decode_half(text: &[u8]) -> (u8, u64, u8) {
 
 #[cold]
 fn invalid(text: &[u8]) -> Error {
-    // The bytes are passed on as they came where they can be a Rust string, which is the server's own
-    // encoding then, and escaped otherwise.
+    // The bytes are shown unchanged if they are a Rust string, which is then in the server's own
+    // encoding, and escaped otherwise.
     let shown = match std::str::from_utf8(text) {
         Ok(text) => text.to_owned(),
         Err(_) => text.escape_ascii().to_string(),

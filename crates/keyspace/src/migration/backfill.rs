@@ -1,8 +1,9 @@
-//! The backfill: the statement of a batch, and which rows it takes.
+//! The backfill: the statement of a batch, and the rows that it takes.
 //!
-//! A row that is updated on a full page moves to another page, and gets a new entry in every index; where its page has
-//! room it stays there, and no index is written. So a batch takes a part of the rows of each of many pages rather
-//! than all rows of a few: what the next batch takes finds the room that the rows of this one have left.
+//! A row that is updated on a full page moves to another page and gets a new entry in every index.
+//! If its page has room, it stays there, and no index is written. A batch therefore takes a part of
+//! the rows of many pages, not all rows of a few: the next batch uses the room that the rows of
+//! this one leave.
 
 use std::collections::VecDeque;
 
@@ -10,19 +11,19 @@ use super::facts::Table;
 use super::scope::{Key, Member, Scope};
 use crate::sql::{literal, qualified, quoted};
 
-/// One more than the greatest number of a page.
+/// One more than the largest page number.
 const PAGES: i64 = 1 << 32;
 
-/// Which part of the rows of a page a batch takes. Rows that move get new entries in every index, beside the old ones,
-/// which can go only once the batch is seen by all; a B-tree is built with a tenth of each page free, so that a twelfth
-/// finds room there, while an eighth splits pages. Smaller parts would move hardly fewer rows, with more looks at each
-/// page.
+/// The part of a page's rows that a batch takes. Rows that move get new entries in every index, in
+/// addition to the old ones, which can be removed only once every snapshot sees the batch. A B-tree
+/// is built with a tenth of each page free: a twelfth fits there, but an eighth splits pages.
+/// With smaller parts hardly fewer rows would move, and each page would be read more often.
 pub const PARTS: i64 = 12;
-/// How many ranges of pages are in hand at most.
+/// The maximum number of open ranges of pages.
 const MOST_WINDOWS: usize = 8;
-/// A line pointer, which an updated row takes besides.
+/// A line pointer, which an updated row needs in addition.
 const POINTER: usize = 4;
-/// What the sizes of rows are multiples of.
+/// The sizes of rows are multiples of this.
 const ALIGNMENT: usize = 8;
 
 /// A page, as a batch sees it.
@@ -35,19 +36,19 @@ pub struct Room {
 }
 
 impl Room {
-    /// How many of a page's rows a batch takes: a twelfth, or one where it has fewer.
+    /// How many of a page's rows a batch takes: a twelfth, but at least one.
     fn part(self) -> usize {
         (self.rows / usize::try_from(PARTS).unwrap_or(1)).max(1)
     }
 
-    /// How many it takes at most.
+    /// The maximum number of rows that it takes.
     pub fn most(self) -> usize {
         self.part().saturating_mul(2)
     }
 
-    /// How many it takes, given the sizes of those that lack a key, in their order, and what a row grows by: as many as
-    /// there is room for, up to a sixth of the page; a twelfth where there is none. Sizes beyond [`Self::most`] need
-    /// not be there.
+    /// How many rows it takes, given the sizes of the rows that lack a key, in their order, and the
+    /// growth of a row: as many as fit, up to a sixth of the page, but at least a twelfth. Sizes
+    /// beyond [`Self::most`] may be omitted.
     pub fn take(self, sizes: &[usize], growth: usize) -> usize {
         let mut free = self.free;
         let fits = |size: &&usize| {
@@ -61,7 +62,7 @@ impl Room {
     }
 }
 
-/// Half-open ranges of pages: `from` is in it, `to` is not.
+/// A half-open range of pages: `from` is included, `to` is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The first page.
@@ -70,31 +71,32 @@ pub struct Range {
     pub to: i64,
 }
 
-/// The next batch of a pass that stands at a page; `None` where it is at the end of the table.
+/// The next batch of a pass, from a page on; `None` at the end of the table.
 pub(super) fn next(position: i64, pages: i64, batch: i64) -> Option<Range> {
     let from = position.max(0);
     let to = from.saturating_add(batch.max(1)).min(pages).min(PAGES);
     (from < to).then_some(Range { from, to })
 }
 
-/// The ranges of pages that batches go over in turn.
+/// The ranges of pages that batches process in turn.
 ///
-/// What a batch takes leaves room once nobody can see it where it was. Until then the next batch goes over other pages,
-/// as far as there are some; after that it is better to move rows than to wait for whoever reads for hours.
+/// Rows that a batch updates leave room once no snapshot can see their old versions. Until then the
+/// next batch processes other pages, if there are any. After that it is better to move rows than to
+/// wait for a transaction that reads for hours.
 pub struct Windows<T> {
     open: VecDeque<Window<T>>,
 }
 
-/// A range of pages in hand.
+/// An open range of pages.
 struct Window<T> {
     range: Range,
     state: State<T>,
 }
 
-/// How far a range has come.
+/// The progress of a range.
 enum State<T> {
     New,
-    /// The last batch was in this transaction.
+    /// The last batch ran in this transaction.
     Left(T),
     Done,
 }
@@ -106,9 +108,9 @@ impl<T> Default for Windows<T> {
 }
 
 impl<T> Windows<T> {
-    /// The range that the next batch goes over, where all pages before a position are done; `None` at the end of the
-    /// table. New ranges are of `size` pages, and `limit` is how many pages may be in hand; `is_past` says whether
-    /// nobody can see any more what was there before a transaction.
+    /// The range for the next batch, if all pages before a position are done; `None` at the end of
+    /// the table. New ranges have `size` pages, and at most `limit` pages are open. `is_past` says
+    /// whether no snapshot can see the row versions from before a transaction any more.
     pub fn next(
         &mut self,
         position: i64,
@@ -138,14 +140,14 @@ impl<T> Windows<T> {
         self.open.iter().find(|window| !matches!(window.state, State::Done)).map(|window| window.range)
     }
 
-    /// A batch has taken a part of the rows of a range, in this transaction.
+    /// Records that a batch in this transaction has taken a part of the rows of a range.
     pub fn part(&mut self, range: Range, by: T) {
         if let Some(window) = self.open.iter_mut().find(|window| window.range == range) {
             window.state = State::Left(by);
         }
     }
 
-    /// A range is done. Returns the page before which all are.
+    /// Records that a range is done. Returns the page before which all pages are done.
     pub fn done(&mut self, range: Range) -> i64 {
         let mut position = self.open.front().map_or(range.to, |window| window.range.from);
         if let Some(window) = self.open.iter_mut().find(|window| window.range == range) {
@@ -157,14 +159,14 @@ impl<T> Windows<T> {
         position
     }
 
-    /// Begins anew, as where a batch has failed.
+    /// Starts again, as after a batch that failed.
     pub fn forget(&mut self) {
         self.open.clear();
     }
 }
 
 impl Range {
-    /// The condition on the rows of these pages, a range scan of PostgreSQL's.
+    /// The condition for the rows of these pages, which PostgreSQL runs as a TID range scan.
     pub fn condition(self) -> String {
         let from = format!("t.ctid OPERATOR(pg_catalog.>=) '({},0)'::pg_catalog.tid", self.from);
         if self.to >= PAGES {
@@ -174,8 +176,8 @@ impl Range {
     }
 }
 
-/// The expression that derives a key from the row that it is the key of, which has this alias. Every argument is of the
-/// type that the function is declared with, so that no other function of its name can be meant.
+/// The expression that derives a key from its own row, which has this alias. Every argument has the
+/// declared type of the function, so that no other function of the same name can match.
 pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
     format!(
         "{}.{}({alias}.{}::pg_catalog.timestamptz, {alias}.{}::pg_catalog.int8, {}::pg_catalog.text)",
@@ -187,11 +189,11 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
     )
 }
 
-/// The expression for the key that a row has in a column of keys.
+/// The expression for the key of a row in a column of keys.
 ///
-/// A scalar subquery, which goes through the root's index for each row; a join reads the whole root for each batch
-/// (trap M8). The root's stored key goes before what can be derived (trap M22). Keys of the columns in `given` come with
-/// the statement: see [`numbers`].
+/// A scalar subquery uses the root's index for each row; a join would read the whole root for each
+/// batch (trap M8). The root's stored key takes precedence over a derived one (trap M22). The keys
+/// of the columns in `given` are parameters of the statement: see [`numbers`].
 fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
     let key = scope.key_of(member);
     if member.is_key {
@@ -230,8 +232,9 @@ pub fn lacks_any(scope: &Scope<'_>, table: &Table) -> String {
     if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join(" OR ")) }
 }
 
-/// The statement that gives keys to the rows of a table that lack one; `condition` says which rows, where the table
-/// has the alias `t`, and `given` the columns of numbers whose keys are the statement's parameters.
+/// The statement that gives keys to the rows of a table that lack one. `condition` selects the
+/// rows, with the alias `t` for the table. `given` has the columns of old ids whose keys are
+/// parameters of the statement.
 pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str, given: &[i16]) -> String {
     let members: Vec<&Member<'_>> = scope.members_of(table.oid).collect();
     let sets: Vec<String> = members
@@ -255,9 +258,9 @@ pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str, given: &[i16
     )
 }
 
-/// The numbers that rows without a key refer to, for whoever looks up their keys himself and gives them to
-/// [`statement`], as a JSON object for each column. A query over two tables is planned as the owner of one of them, and
-/// the planner evaluates code of the other's.
+/// The old ids that rows without a key refer to. The caller looks up their keys and passes them to
+/// [`statement`], as a JSON object for each column. A query over two tables is planned as the owner
+/// of one of them, and the planner evaluates code of the other's owner.
 pub fn numbers(member: &Member<'_>, condition: &str) -> String {
     let number = quoted(&member.number.name);
     format!(
@@ -267,7 +270,7 @@ pub fn numbers(member: &Member<'_>, condition: &str) -> String {
     )
 }
 
-/// The same as [`statement`] for those of the rows that nobody else has locked.
+/// The same as [`statement`], for those of the rows that no other transaction has locked.
 pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range, given: &[i16]) -> String {
     let rows = format!(
         "t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT t.ctid FROM ONLY {} AS t WHERE {} AND {} \
@@ -284,18 +287,18 @@ mod tests {
     use super::{Range, Room, Windows};
 
     #[test]
-    fn a_batch_takes_what_stays_on_its_page() {
+    fn a_batch_takes_the_rows_that_fit_on_their_page() {
         let sizes = [76; 100];
-        // A full page gives up a twelfth, whose room the next batch uses.
+        // A full page gives up a twelfth of its rows, whose room the next batch uses.
         assert_eq!(Room { free: 0, rows: 100 }.take(&sizes, 16), 8);
         assert_eq!(Room { free: 6 * 76, rows: 100 }.take(&sizes, 16), 8);
         assert_eq!(Room { free: 15 * 100, rows: 100 }.take(&sizes, 16), 15);
-        // A page with much room is not done in one batch, whose size would be another one.
+        // Not even a page with much room is done in one batch: batches would differ in size.
         assert_eq!(Room { free: 8_000, rows: 100 }.take(&sizes, 16), 16);
-        // What is left is taken, and no more.
+        // The remaining rows are taken, and no more.
         assert_eq!(Room { free: 0, rows: 100 }.take(&sizes[..7], 16), 7);
         assert_eq!(Room { free: 0, rows: 3 }.take(&sizes[..3], 16), 1);
-        // No more than a page of an index has room for, where it can be helped.
+        // No more than fits on an index page, if possible.
         assert_eq!(Room { free: 0, rows: 17 }.take(&sizes[..17], 16), 1);
         assert_eq!(Room { free: 0, rows: 0 }.take(&[], 16), 0);
     }
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_gone_on_with_until_it_is_done() {
+    fn a_range_is_continued_until_it_is_done() {
         let mut windows = Windows::default();
         let next = |position: i64, windows: &mut Windows<u32>| windows.next(position, 25, 10, 100, |_| true);
         assert_eq!(next(0, &mut windows), Some(range(0, 10)));
@@ -313,35 +316,35 @@ mod tests {
         assert_eq!(next(0, &mut windows), Some(range(0, 10)));
         assert_eq!(windows.done(range(0, 10)), 10);
         assert_eq!(next(10, &mut windows), Some(range(10, 20)));
-        // Whoever stands elsewhere begins there.
+        // A pass at another position starts there.
         assert_eq!(next(3, &mut windows), Some(range(3, 13)));
         assert_eq!(windows.done(range(3, 13)), 13);
         assert_eq!(next(25, &mut windows), None);
     }
 
     #[test]
-    fn other_pages_come_first_while_somebody_sees_what_was_there() {
+    fn other_pages_come_first_while_old_versions_are_visible() {
         let mut windows = Windows::default();
         let next = |past: u32, windows: &mut Windows<u32>| windows.next(0, 35, 10, 30, |by| *by <= past);
         for (transaction, range) in [(1, range(0, 10)), (2, range(10, 20)), (3, range(20, 30))] {
             assert_eq!(next(0, &mut windows), Some(range));
             windows.part(range, transaction);
         }
-        // As many pages as may be are in hand: rows move.
+        // As many pages as allowed are open, so rows move.
         assert_eq!(next(0, &mut windows), Some(range(0, 10)));
         windows.part(range(0, 10), 4);
-        // Those whose room is free come before those that came first.
+        // Ranges whose room is free come before older ranges.
         assert_eq!(next(2, &mut windows), Some(range(10, 20)));
         assert_eq!(windows.done(range(10, 20)), 0);
         assert_eq!(next(3, &mut windows), Some(range(20, 30)));
         windows.part(range(20, 30), 5);
         assert_eq!(next(4, &mut windows), Some(range(0, 10)));
-        // What was done before it counts now.
+        // The range that was done earlier counts now.
         assert_eq!(windows.done(range(0, 10)), 20);
     }
 
     #[test]
-    fn no_more_ranges_than_can_be_kept_are_in_hand() {
+    fn the_number_of_open_ranges_is_limited() {
         let mut windows = Windows::default();
         for at in 0..8 {
             assert_eq!(windows.next(0, 100, 1, 100, |_| false), Some(range(at, at + 1)));

@@ -1,4 +1,5 @@
-//! Cut-over, the way back, and the end: what one short transaction does with all tables.
+//! Cut-over, rollback and finalization: the statements that one short transaction runs on all
+//! tables.
 
 use super::facts::{Column, Index, Table};
 use super::names::is_our_comment;
@@ -10,11 +11,11 @@ use super::step::{Lock, Runs, Statement, Step};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::sql::{literal, qualified, quoted};
 
-/// Something old and its twin, which change places.
+/// An old object and its twin, which swap names.
 struct Pair {
-    /// What the old one is called now.
+    /// The current name of the old one.
     old: String,
-    /// What the new one is called now.
+    /// The current name of the new one.
     new: String,
     of: Renamed,
 }
@@ -41,20 +42,21 @@ impl Renamed {
     }
 }
 
-/// The locks of all tables, in an order that is always the same.
+/// The tables in the order in which they are locked, which is always the same.
 pub fn lock_order(scope: &Scope<'_>) -> Vec<u32> {
     let mut tables: Vec<u32> = scope.tables().iter().map(|table| table.oid).collect();
-    // Those with keys first: whoever writes to both a table and one that refers to it mostly begins there.
+    // Tables with keys come first: most transactions that write to a table and to one that
+    // refers to it start there.
     tables.sort_by_key(|oid| (scope.keys.iter().all(|key| key.column.table.oid != *oid), *oid));
     tables
 }
 
-/// What changes places at the cut-over.
+/// The pairs that swap names at the cut-over.
 fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for table in scope.tables() {
         let name = qualified(&table.schema, &table.name);
-        // A table that has come to refer to the numbers since the cut-over has no keys.
+        // A table that refers to the old ids only since the cut-over has no keys.
         for member in scope.members_of(table.oid).filter(|member| member.shadow.is_some()) {
             let of = Renamed::Column(name.clone());
             pairs.push(Pair { old: member.number.name.clone(), new: member.shadow_name.clone(), of });
@@ -73,7 +75,7 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
     pairs
 }
 
-/// The indexes on columns of numbers that have a twin.
+/// The indexes on columns of old ids that have a twin.
 fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
     let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     old.into_iter()
@@ -81,7 +83,7 @@ fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a I
         .collect()
 }
 
-/// The statements that give what is new the names of what is old.
+/// The statements that give the new objects the names of the old ones.
 pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for pair in pairs(scope) {
@@ -91,8 +93,9 @@ pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
     statements
 }
 
-/// The statements of the cut-over, once all tables are locked: by name, the columns of keys take the place of those
-/// of numbers; the triggers turn round, and fill numbers from keys.
+/// The statements of the cut-over, for a transaction that has locked all tables. The columns of
+/// keys take the names of the columns of old ids. The triggers change direction, and fill old ids
+/// from keys.
 pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = swap_names(scope);
     for Key { column, .. } in &scope.keys {
@@ -110,7 +113,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     statements
 }
 
-/// The statements that take a cut-over back, once all tables are locked.
+/// The statements that roll back a cut-over, for a transaction that has locked all tables.
 pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for Key { column, .. } in &scope.keys {
@@ -131,7 +134,7 @@ pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
     statements
 }
 
-/// The statements that take everything else back, once all tables are locked.
+/// The statements that remove everything else, for a transaction that has locked all tables.
 pub fn remove(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for (key, child) in scope.new_foreign_keys() {
@@ -154,8 +157,9 @@ pub fn remove(scope: &Scope<'_>) -> Vec<String> {
     statements
 }
 
-/// The statements that end a migration that is cut over, once all tables are locked: what is left is as if it had been
-/// made with such keys. Numbers that are kept are ordinary columns then, which nothing fills.
+/// The statements that finalize a migration after its cut-over, for a transaction that has locked
+/// all tables. The tables are then as if they had been created with such keys. Old ids that are
+/// kept become ordinary columns, which nothing fills.
 pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     let mut statements: Vec<String> = Vec::new();
     for (old, twin) in scope.foreign_keys() {
@@ -174,7 +178,8 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
                 statements.push(drop_constraint(table, &constraint.name));
                 let kind = if constraint.kind == "p" { "PRIMARY KEY" } else { "UNIQUE" };
                 let twin = quoted(&twin.name);
-                // Where a column of it may hold NULL, the planner looks whether a check rules that out.
+                // If one of its columns may hold NULL, the planner looks for a check that rules
+                // this out.
                 made.push(evaluating(
                     table,
                     format!("ALTER TABLE {name} ADD CONSTRAINT {twin} {kind} USING INDEX {twin}"),
@@ -202,7 +207,7 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
         {
             made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
         }
-        // Unless somebody has given it one of its own meanwhile.
+        // Unless it was given another comment in the meantime.
         if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(is_our_comment)) {
             let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
             made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()).into());
@@ -211,13 +216,13 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     statements.into_iter().map(Statement::from).chain(made).collect()
 }
 
-/// A statement in which PostgreSQL evaluates what the owner of the table has written.
+/// A statement in which PostgreSQL evaluates expressions of the table's owner.
 fn evaluating(table: &Table, text: String) -> Statement {
     Statement { text, as_owner_of: Some(table.oid) }
 }
 
-/// What goes with the old columns at the end though nothing has taken its place, each in a few words; what can be kept
-/// with the numbers is left out where these are kept.
+/// The objects that are dropped with the old columns although nothing replaces them, each in a few
+/// words. If the old ids are kept, the objects that can stay with them are omitted.
 pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     let mut left = Vec::new();
     for (key, twin) in scope.foreign_keys() {
@@ -238,12 +243,12 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     }
     for member in &scope.members {
         let uses = member.table.dependents.iter().filter(|used| used.column == member.number.number);
-        // Its own view is no user.
+        // Its own view does not count.
         for used in uses.filter(|used| scope.options.views.is_empty() || used.kind != "view") {
             left.push(format!("{} \"{}\"", used.kind, used.name));
         }
     }
-    // A constraint over two columns is one.
+    // A constraint over two columns is listed once.
     let mut seen = std::collections::HashSet::new();
     left.retain(|what| seen.insert(what.clone()));
     left
@@ -253,7 +258,7 @@ fn table_name(table: &Table) -> String {
     qualified(&table.schema, &table.name)
 }
 
-/// The statements that take from a column what fills it, and what says that it is filled.
+/// The statements that remove the identity or default of a column of old ids, and its NOT NULL.
 fn plain_column(member: &Member<'_>) -> Vec<String> {
     let number = member.number;
     let alter = |what: &str| {
@@ -275,7 +280,7 @@ fn drop_constraint(table: &Table, name: &str) -> String {
     format!("ALTER TABLE {} DROP CONSTRAINT {}", qualified(&table.schema, &table.name), quoted(name))
 }
 
-/// The steps for a plan.
+/// Adds the steps to a plan.
 pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     let root = scope.root();
     let name = format!("{}::pg_catalog.regclass", literal(&qualified(&root.schema, &root.name)));

@@ -1,7 +1,8 @@
-//! The cut-over by views: tables keep their columns, and make room for views of their names.
+//! The cut-over by views: tables keep their columns, and are renamed to make room for views with
+//! their names.
 //!
-//! For those who must not touch the columns of a table, since something goes by them that cannot be told. A view is
-//! less than a table (trap M18), so names that change places are the usual way.
+//! It is for tables whose columns must not change. A view can do less than a table (trap M18), so
+//! swapping names is the usual way.
 
 use super::cutover;
 use super::facts::{Facts, Table};
@@ -11,13 +12,13 @@ use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
-/// The first PostgreSQL whose views can look at tables as who asks.
+/// The first PostgreSQL whose views can read tables with the rights of the caller.
 const INVOKER: i32 = 15;
 
-/// What keeps views from standing in for the tables.
+/// Refuses tables that views cannot replace.
 ///
 /// # Errors
-/// 0A000 where a view would show rows that policies hide.
+/// 0A000 if a view would show rows that policies hide.
 pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     if scope.facts.major >= INVOKER {
         return Ok(());
@@ -33,12 +34,12 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     }
 }
 
-/// What a table is called beneath its view.
+/// The name of a table under its view.
 fn name_beneath(scope: &Scope<'_>, table: &Table) -> String {
     scope.options.old_name(&table.name)
 }
 
-/// The statements of the cut-over, once all tables are locked.
+/// The statements of the cut-over, for a transaction that has locked all tables.
 pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     let default = scope.options.target.default(&scope.facts.extension_schema);
@@ -46,7 +47,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
         let (table, shadow) = (column.table_sql(), quoted(&column.shadow_name));
         statements.push(format!("ALTER TABLE {table} ALTER COLUMN {shadow} SET DEFAULT {default}"));
     }
-    // Their conditions have names of columns, which stay.
+    // Their conditions name columns, which keep their names.
     let plain = Options {
         views: scope.tables().iter().map(|table| (table.oid, table.name.clone())).collect(),
         ..scope.options.clone()
@@ -77,7 +78,8 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
         };
         let of = if from == shown { quoted(from) } else { format!("{} AS {}", quoted(from), quoted(&shown)) };
         columns.push(of);
-        // The table has its defaults as ever; who asks the catalogs is to find those of ordinary columns here, too.
+        // The table keeps its defaults. The view repeats those of ordinary columns for readers of
+        // the catalogs.
         let default = match of_number {
             Some(member) if member.is_key => {
                 Some(scope.options.target.default(&scope.facts.extension_schema))
@@ -109,7 +111,7 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
     statements
 }
 
-/// The facts as they are once the views are gone and the tables have their names.
+/// The facts once the views are gone and the tables have their names back.
 fn uncovered(scope: &Scope<'_>) -> (Facts, Options) {
     let mut facts = scope.facts.clone();
     for table in &mut facts.tables {
@@ -121,12 +123,12 @@ fn uncovered(scope: &Scope<'_>) -> (Facts, Options) {
     (facts, options)
 }
 
-/// The statements that drop the views and give the tables their names.
+/// The statements that drop the views and give the tables their names back.
 fn uncover(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for table in scope.tables() {
         if let Some((_, name)) = scope.options.views.iter().find(|view| view.0 == table.oid) {
-            // Whoever has dropped it has done a part of this.
+            // If the view was dropped by hand, this part is already done.
             statements.push(format!("DROP VIEW IF EXISTS {}", qualified(&table.schema, name)));
             let beneath = qualified(&table.schema, &table.name);
             statements.push(format!("ALTER TABLE {beneath} RENAME TO {}", quoted(name)));
@@ -135,7 +137,7 @@ fn uncover(scope: &Scope<'_>) -> Vec<String> {
     statements
 }
 
-/// The statements that take a cut-over by views back, once all tables are locked.
+/// The statements that roll back a cut-over by views, for a transaction that has locked all tables.
 ///
 /// # Errors
 /// As [`Scope::new`].
@@ -154,8 +156,8 @@ pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
     Ok(statements)
 }
 
-/// The statements that make of a cut-over by views one by names, once all tables are locked. For whoever writes,
-/// nothing changes; the triggers are as they have to be.
+/// The statements that change a cut-over by views into one by names, for a transaction that has
+/// locked all tables. Nothing changes for writers, and the triggers are already right.
 ///
 /// # Errors
 /// As [`Scope::new`].

@@ -1,13 +1,13 @@
-//! The key of a row that has none: derived, and never refused, since a row that can be inserted without a migration
-//! must not fail because of it.
+//! The key of a row that has none. It is derived, and never refused: a row that can be inserted
+//! without a migration must not fail because of it.
 
 use crate::keys::derived::{self, MAX_ID};
 use crate::keys::{Instant, Layout, TagKey, hashed};
 
-/// The key of a row of this time, in PostgreSQL's microseconds, and this number.
+/// The key of a row with this time, in PostgreSQL's microseconds, and this old id.
 ///
-/// A time that no key can hold (none, infinite, before 1970) counts as 1970-01-01; a number that does not fit is
-/// hashed (trap M1). The same time and number always give the same key.
+/// A time that no key can hold (none, infinite, before 1970) counts as 1970-01-01. An old id that
+/// does not fit is hashed (trap M1). The same time and old id always give the same key.
 #[inline]
 pub fn key<L: Layout>(micros: Option<i64>, number: i64, tag: &TagKey) -> L::Key {
     let instant = micros.and_then(instant).unwrap_or(Instant::MIN);
@@ -20,7 +20,7 @@ pub fn key<L: Layout>(micros: Option<i64>, number: i64, tag: &TagKey) -> L::Key 
     }
 }
 
-/// The instant of PostgreSQL's microseconds, where a key can hold it.
+/// The instant of PostgreSQL's microseconds, if a key can hold it.
 fn instant(micros: i64) -> Option<Instant> {
     Instant::from_unix_micros(micros.checked_sub(Instant::MIN.postgres_micros())?)
 }
@@ -33,7 +33,7 @@ mod tests {
     use crate::keys::{UlidLayout, UuidV7Layout};
 
     #[test]
-    fn it_is_the_derived_key_where_there_is_one() {
+    fn it_is_the_derived_key_if_there_is_one() {
         let tag = TagKey::of_salt("public.orders");
         for micros in [0, 1, -1, 700_000_000_000_000, Instant::MIN.postgres_micros()] {
             for number in [0, 1, 42, MAX_ID] {

@@ -1,44 +1,46 @@
-//! What the catalogs tell of the tables of a migration. The glue reads it as one JSON document.
+//! The facts from the catalogs about the tables of a migration. The glue reads them as one JSON
+//! document.
 
 use serde::Deserialize;
 
 use crate::error::{Error, SqlState};
 
-/// Everything that a plan is made from.
+/// All facts that a plan is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Facts {
-    /// The schema of the extension, quoted where needed.
+    /// The schema of the extension, quoted if needed.
     pub extension_schema: String,
-    /// The schema of the functions that are parts of others, triggers among them, quoted where needed.
+    /// The schema of the internal functions, triggers among them, quoted if needed.
     pub internal_schema: String,
     /// The major version of the server.
     pub major: i32,
-    /// The least and the greatest number of keys, each with the table whose key it is.
+    /// The smallest and the largest old id of each key, with the table whose key it is.
     pub key_ranges: Vec<(u32, i64, i64)>,
-    /// Sequences that give keys their numbers and are not of the class of the node, each with the table whose key it
-    /// is; empty where the database is no node.
+    /// Sequences that give keys their old ids and are not of the class of the node, each with the
+    /// table whose key it is; empty if the database is not a node.
     pub strays: Vec<(u32, String)>,
-    /// The tables, those whose keys are migrated among them.
+    /// The tables, including those whose keys are migrated.
     pub tables: Vec<Table>,
-    /// The columns that refer to the keys, near and far, by foreign keys or because the caller said so.
+    /// The columns that refer to the keys, directly or indirectly, by foreign keys or as the caller
+    /// says.
     pub references: Vec<Reference>,
     /// The foreign keys between the tables.
     pub foreign_keys: Vec<ForeignKey>,
     /// Owners of tables that refer to keys of others.
     pub other_owners: Vec<OtherOwner>,
-    /// Tables that refer to those of owners who may not act as theirs.
+    /// References to tables whose owners do not have the rights of the referencing table's owner.
     pub strangers: Vec<Stranger>,
 }
 
-/// A table that refers to another, whose owner has not the rights of the owner of the first.
+/// A reference to a table whose owner does not have the rights of the referencing table's owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Stranger {
     /// The table that refers.
     pub table: u32,
     /// The table that it refers to.
     pub other: u32,
-    /// What the planner evaluates of the latter in whatever query it is part of, though others than whom the owner of the
-    /// former has to trust have written it.
+    /// The code that the planner evaluates in every query on `other`, if it was written by roles
+    /// that the owner of `table` does not have to trust.
     pub code: Vec<Code>,
 }
 
@@ -53,7 +55,7 @@ pub struct Code {
     pub function: String,
 }
 
-/// The owner of a table that refers to a key, who has not the rights of the owner of that key's table.
+/// The owner of a table that refers to a key, without the rights of the owner of the key's table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct OtherOwner {
     /// The table whose key it is.
@@ -62,15 +64,15 @@ pub struct OtherOwner {
     pub table: u32,
     /// The column that refers to it.
     pub column: i16,
-    /// His name, not quoted.
+    /// The role's name, not quoted.
     pub owner: String,
-    /// Whether policies of the key's table apply to him.
+    /// Whether policies of the key's table apply to the role.
     pub hides_rows: bool,
-    /// Whether he may use its schema.
+    /// Whether the role may use its schema.
     pub may_use_schema: bool,
-    /// Whether he may read all of it.
+    /// Whether the role may read all of it.
     pub may_select: bool,
-    /// The columns of it that he may read.
+    /// The columns of it that the role may read.
     pub columns: Vec<i16>,
 }
 
@@ -89,15 +91,15 @@ pub struct Table {
     pub access_method: String,
     /// Its owner, not quoted.
     pub owner: String,
-    /// What others may do with it.
+    /// The privileges of others on it.
     pub grants: Vec<Grant>,
-    /// Whether policies say who sees which rows.
+    /// Whether it has row-level security.
     pub row_security: bool,
-    /// Whether they hide rows from the caller, too.
+    /// Whether its policies hide rows from the caller, too.
     pub hides_rows: bool,
     /// `relpersistence`.
     pub persistence: String,
-    /// About how many rows it has.
+    /// The approximate number of rows.
     pub rows: i64,
     /// The size of its heap.
     pub heap_bytes: i64,
@@ -113,17 +115,17 @@ pub struct Table {
     pub replica_identity: String,
     /// How many columns it has ever had.
     pub column_count: i16,
-    /// Its columns, by their numbers.
+    /// Its columns, by number.
     pub columns: Vec<Column>,
     /// Its indexes.
     pub indexes: Vec<Index>,
-    /// Its triggers, PostgreSQL's own left out.
+    /// Its triggers, without PostgreSQL's own.
     pub triggers: Vec<Trigger>,
     /// Its check constraints.
     pub checks: Vec<Check>,
     /// Its rules.
     pub rules: Vec<String>,
-    /// What else hangs on its columns: views, policies, functions and the like.
+    /// Other objects that depend on its columns: views, policies, functions and the like.
     pub dependents: Vec<Dependent>,
     /// The publications that it is in.
     pub publications: Vec<String>,
@@ -132,11 +134,11 @@ pub struct Table {
 /// A privilege.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Grant {
-    /// Who has it, not quoted; `None` for everybody.
+    /// The role that has it, not quoted; `None` for `PUBLIC`.
     pub grantee: Option<String>,
     /// Its name in SQL.
     pub privilege: String,
-    /// Whether it can be passed on.
+    /// Whether the role may grant it to others.
     pub grantable: bool,
 }
 
@@ -147,13 +149,13 @@ pub struct Column {
     pub number: i16,
     /// Its name, not quoted.
     pub name: String,
-    /// The type as SQL writes it, domains as what they are made of.
+    /// The type as SQL writes it; for a domain, the type that it is based on.
     pub type_name: String,
-    /// The same for a message.
+    /// The declared type, for messages.
     pub declared_type: String,
     /// Whether it is NOT NULL.
     pub not_null: bool,
-    /// The name of that constraint, where it has one.
+    /// The name of that constraint, if it has one.
     pub not_null_constraint: Option<String>,
     /// Its default, or the expression that it is generated from.
     pub default: Option<String>,
@@ -161,9 +163,9 @@ pub struct Column {
     pub identity: String,
     /// `attgenerated`.
     pub generated: String,
-    /// The part of its values that is NULL, in thousandths, as ANALYZE has found it.
+    /// The fraction of its values that is NULL, in thousandths, according to ANALYZE.
     pub null_thousandths: Option<i64>,
-    /// How many different values it has for every thousand rows, as ANALYZE has found it.
+    /// The number of distinct values for every thousand rows, according to ANALYZE.
     pub distinct_thousandths: Option<i64>,
     /// Its comment.
     pub comment: Option<String>,
@@ -180,7 +182,7 @@ pub struct Reference {
     pub table: u32,
     /// The column's number.
     pub column: i16,
-    /// Whether a foreign key says so.
+    /// Whether a foreign key declares the reference.
     pub declared: bool,
 }
 
@@ -195,7 +197,7 @@ pub struct Index {
     pub method: String,
     /// Whether it is unique.
     pub is_unique: bool,
-    /// Whether it is that of the primary key.
+    /// Whether it is the index of the primary key.
     pub is_primary: bool,
     /// Whether it is valid and kept up to date.
     pub is_valid: bool,
@@ -203,9 +205,9 @@ pub struct Index {
     pub is_replica_identity: bool,
     /// Whether NULLs are equal in it.
     pub nulls_not_distinct: bool,
-    /// What it is ordered by.
+    /// Its key columns.
     pub keys: Vec<IndexKey>,
-    /// The numbers of the columns that it includes besides.
+    /// The numbers of its included columns.
     pub include: Vec<i16>,
     /// The condition of a partial index.
     pub predicate: Option<String>,
@@ -213,7 +215,7 @@ pub struct Index {
     pub used_columns: Vec<i16>,
     /// Its storage parameters, as `name=value`.
     pub options: Vec<String>,
-    /// Its tablespace, where it is not that of the database.
+    /// Its tablespace, if it is not that of the database.
     pub tablespace: Option<String>,
     /// The constraint that it belongs to.
     pub constraint: Option<IndexConstraint>,
@@ -228,9 +230,9 @@ pub struct IndexKey {
     pub column: i16,
     /// The expression.
     pub expression: Option<String>,
-    /// The operator class, quoted, where it is not the default of the type.
+    /// The operator class, quoted, if it is not the default of the type.
     pub opclass: Option<String>,
-    /// The collation, quoted, where it is not the column's.
+    /// The collation, quoted, if it is not the column's.
     pub collation: Option<String>,
     /// Whether it is descending.
     pub descending: bool,
@@ -268,13 +270,13 @@ pub struct ForeignKey {
     pub on_update: String,
     /// `confdeltype`.
     pub on_delete: String,
-    /// The columns that ON DELETE SET NULL or SET DEFAULT sets, where they are not all.
+    /// The columns that ON DELETE SET NULL or SET DEFAULT sets, if not all.
     pub set_columns: Vec<i16>,
     /// Whether it is deferrable.
     pub deferrable: bool,
-    /// Whether it is deferred at first.
+    /// Whether it is initially deferred.
     pub deferred: bool,
-    /// Whether all rows are known to hold to it.
+    /// Whether all rows are known to satisfy it.
     pub validated: bool,
 }
 
@@ -283,7 +285,7 @@ pub struct ForeignKey {
 pub struct Trigger {
     /// Its name, not quoted.
     pub name: String,
-    /// Whether it is one of ours.
+    /// Whether it is our own.
     pub is_ours: bool,
     /// `tgtype`.
     pub kind: i16,
@@ -312,13 +314,13 @@ impl Trigger {
 pub struct Check {
     /// Its name, not quoted.
     pub name: String,
-    /// The columns that it is about.
+    /// The columns that it uses.
     pub columns: Vec<i16>,
-    /// Whether all rows are known to hold to it.
+    /// Whether all rows are known to satisfy it.
     pub validated: bool,
-    /// What it checks.
+    /// Its expression.
     pub expression: String,
-    /// How many rows violate it, where they have been counted.
+    /// How many rows violate it, if they have been counted.
     #[serde(skip)]
     pub violations: Option<i64>,
 }
@@ -326,12 +328,13 @@ pub struct Check {
 /// Something that depends on a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Dependent {
-    /// What it is: `view`, `policy`, `function`, `extended statistics`, `generated column`, `check constraint`, `trigger`,
-    /// and `default` for another column that draws from the sequence which the column owns.
+    /// Its kind: `view`, `policy`, `function`, `extended statistics`, `generated column`,
+    /// `check constraint`, `trigger`, or `default` for another column that draws from the sequence
+    /// that the column owns.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// The column, 0 where it is the table as a whole.
+    /// The column; 0 for the whole table.
     pub column: i16,
 }
 
@@ -343,10 +346,10 @@ impl Stranger {
 }
 
 impl Facts {
-    /// Facts out of the JSON that the glue reads.
+    /// Reads facts from the JSON document of the glue.
     ///
     /// # Errors
-    /// 55000 where it is not what is expected.
+    /// 55000 if the document is not as expected.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         serde_json::from_str(json).map_err(|error| {
             Error::new(
@@ -381,14 +384,14 @@ impl Table {
 }
 
 impl Column {
-    /// Whether it is of a type of whole numbers.
+    /// Whether its type is an integer type.
     pub fn is_integer(&self) -> bool {
         matches!(self.type_name.as_str(), "smallint" | "integer" | "bigint")
     }
 }
 
 impl Index {
-    /// Whether a column is one of its keys or is included.
+    /// Whether a column is one of its key columns or included columns.
     pub fn has_column(&self, number: i16) -> bool {
         self.keys.iter().any(|key| key.column == number) || self.include.contains(&number)
     }

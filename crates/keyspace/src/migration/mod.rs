@@ -1,22 +1,24 @@
-//! Key migration: a live table, and every table that references it, from integer keys to time-ordered ones.
+//! Key migration: changes a live table, and every table that references it, from integer keys to
+//! time-ordered ones.
 //!
-//! Nothing here knows PostgreSQL. The catalogs come in as [`Facts`], what a migration was told as [`Options`], and the
-//! [`Plan`] that comes out has every statement in order, with the lock that it takes and whether it is done already.
-//! So a plan made from the catalogs of a half-finished migration has only the rest left to do, whatever ended it.
+//! Nothing here knows PostgreSQL. The catalogs come in as [`Facts`], the arguments of a migration
+//! as [`Options`]. The [`Plan`] that comes out has every statement in order, with the lock that it
+//! takes and whether it is already done. A plan made from the catalogs of a half-finished migration
+//! therefore has only the remaining steps, whatever interrupted it.
 //!
 //! | module | subject |
 //! | --- | --- |
 //! | [`facts`] | tables, columns, indexes, foreign keys and triggers as the catalogs have them |
-//! | [`options`] | what a migration was told |
+//! | [`options`] | the arguments of a migration |
 //! | [`phase`] | the phases, in their order |
-//! | [`names`] | names of what a migration adds |
-//! | [`scope`] | which columns are part of a migration, and what keeps them from being |
-//! | [`warnings`] | what a person should know before the first step |
+//! | [`names`] | names of the objects that a migration adds |
+//! | [`scope`] | which columns are part of a migration, and why others cannot be |
+//! | [`warnings`] | the findings before the first step |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
-//! | [`verify`] | what is compared before a cut-over |
-//! | [`cutover`] | cut-over, the way back, and the end |
-//! | [`cutover_view`] | the cut-over by views, and from there to names |
+//! | [`verify`] | the comparisons before a cut-over |
+//! | [`cutover`] | cut-over, rollback and finalization |
+//! | [`cutover_view`] | the cut-over by views, and its change to one by names |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 

@@ -1,9 +1,10 @@
-//! Names of what a migration adds, and the comments by which it is known.
+//! Names of the objects that a migration adds, and the comments that identify them.
 
 /// The longest name that PostgreSQL keeps, in bytes.
 const LONGEST: usize = 63;
 
-/// A name with a suffix, the name cut at a character where both together would be too long. (Trap M12.)
+/// A name with a suffix. If both are too long together, the name is cut between two characters
+/// (trap M12).
 pub fn suffixed(name: &str, suffix: &str) -> String {
     let room = LONGEST.saturating_sub(suffix.len());
     let mut end = name.len().min(room);
@@ -13,7 +14,7 @@ pub fn suffixed(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", name.get(..end).unwrap_or_default())
 }
 
-/// How the comment on a new column ends.
+/// The end of the comment on a new column.
 pub(super) const COMMENT: &str = " of a key migration; filled by triggers";
 
 /// Whether a comment is that of a migration.

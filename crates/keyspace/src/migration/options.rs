@@ -1,4 +1,4 @@
-//! What a migration was told.
+//! The arguments of a migration, and its state.
 
 use super::names;
 use crate::error::{Error, SqlState};
@@ -13,7 +13,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The target of a name.
+    /// The target with this name.
     ///
     /// # Errors
     /// 22023 for any other name.
@@ -42,7 +42,7 @@ impl Target {
         }
     }
 
-    /// The call that makes a key for a new row.
+    /// The call that generates a key for a new row.
     pub fn default(self, extension_schema: &str) -> String {
         match self {
             Self::Uuid => format!("{extension_schema}.uuidv7()"),
@@ -50,7 +50,7 @@ impl Target {
         }
     }
 
-    /// The function that derives a key from a row: of a timestamp, an id and a salt.
+    /// The function that derives a key from the timestamp and id of a row, and a salt.
     pub const fn derivation(self) -> &'static str {
         match self {
             Self::Uuid => "key_migration_uuid",
@@ -59,45 +59,46 @@ impl Target {
     }
 }
 
-/// A key that is migrated, as the caller wants it.
+/// A key to migrate, as the caller specifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyOptions {
     /// The table.
     pub table: u32,
-    /// The number of its key column, where it is known already; before that the primary key tells.
+    /// The number of its key column, if known; otherwise the primary key determines it.
     pub column: Option<i16>,
-    /// The number of the column that keys take their time from, where it is known already.
+    /// The number of the column that keys take their time from, if known.
     pub timestamp: Option<i16>,
-    /// The same as the caller has named it.
+    /// The name that the caller gave for this column.
     pub timestamp_name: Option<String>,
-    /// What keeps keys of equal times and ids of different tables apart.
+    /// Keeps apart the keys of different tables for equal times and ids.
     pub salt: String,
     /// Columns that the new unique index of the key includes.
     pub include: Vec<String>,
 }
 
-/// What a migration was told, and what it has found since.
+/// The arguments of a migration, and what it has found since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The type of the new keys.
     pub target: Target,
-    /// The keys; the migration goes by the name of the first one's table.
+    /// The keys; the migration is named after the first one's table.
     pub keys: Vec<KeyOptions>,
-    /// What the names of new columns, indexes and constraints end in until the cut-over.
+    /// The suffix of the names of new columns, indexes and constraints until the cut-over.
     pub new_suffix: String,
-    /// What the names of old ones end in after it.
+    /// The suffix of the names of old ones after it.
     pub old_suffix: String,
-    /// Whether triggers of the user fire for rows that the backfill changes.
+    /// Whether user triggers fire for rows that the backfill changes.
     pub fire_triggers: bool,
     /// New columns that exist: table, old column, new column.
     pub shadows: Vec<(u32, i16, i16)>,
-    /// Tables whose rows from before have their keys.
+    /// Tables whose existing rows have their keys.
     pub filled: Vec<u32>,
     /// Whether the values have been compared.
     pub verified: bool,
     /// Whether the new columns have the names of the old ones.
     pub cut_over: bool,
-    /// Where they have them in views only: the tables, and the names that these had, which are those of the views.
+    /// The tables of a cut-over by views, with their former names, which are now those of the
+    /// views.
     pub views: Vec<(u32, String)>,
 }
 
@@ -118,15 +119,15 @@ impl Options {
         }
     }
 
-    /// Names out of a JSON array of them.
+    /// Reads names from a JSON array.
     pub fn names(json: &str) -> Vec<String> {
         serde_json::from_str(json).unwrap_or_default()
     }
 
-    /// Refuses suffixes that make no names.
+    /// Refuses suffixes that cannot be used in names.
     ///
     /// # Errors
-    /// 22023 where one is empty or long, or where both are the same.
+    /// 22023 if one is empty or too long, or if both are the same.
     pub fn check(&self) -> Result<(), Error> {
         for (argument, suffix) in [("new_suffix", &self.new_suffix), ("old_suffix", &self.old_suffix)] {
             if suffix.is_empty() || suffix.len() > 16 {
@@ -143,17 +144,17 @@ impl Options {
         Ok(())
     }
 
-    /// The new column of an old one, where it exists.
+    /// The new column of an old one, if it exists.
     pub fn shadow(&self, table: u32, column: i16) -> Option<i16> {
         self.shadows.iter().find(|shadow| (shadow.0, shadow.1) == (table, column)).map(|shadow| shadow.2)
     }
 
-    /// The name that something new has until the cut-over.
+    /// The name of a new object until the cut-over.
     pub fn new_name(&self, name: &str) -> String {
         names::suffixed(name, &self.new_suffix)
     }
 
-    /// The name that something old has after it.
+    /// The name of an old object after it.
     pub fn old_name(&self, name: &str) -> String {
         names::suffixed(name, &self.old_suffix)
     }

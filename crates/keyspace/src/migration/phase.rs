@@ -2,14 +2,14 @@
 
 use crate::error::{Error, SqlState};
 
-/// How far a migration has come; each phase includes those before it.
+/// The progress of a migration; each phase includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// It is known, and nothing in the tables is changed.
+    /// It exists, and the tables are unchanged.
     Planned,
     /// Every table has its new columns, and triggers fill them for rows that are written.
     Prepared,
-    /// The rows from before have their keys, too.
+    /// Existing rows have their keys, too.
     Backfilled,
     /// There are indexes on the new columns.
     Indexed,
@@ -50,12 +50,12 @@ impl Phase {
         }
     }
 
-    /// The phase of a name.
+    /// The phase with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| phase.name() == name)
     }
 
-    /// The phase that a caller wants to get to by steps that need no consent of their own.
+    /// The phase up to which a caller wants to advance, by steps that need no consent of their own.
     ///
     /// # Errors
     /// 22023 for any other name.

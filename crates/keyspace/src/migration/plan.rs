@@ -1,4 +1,4 @@
-//! The steps of a migration, in order, each with what it costs and whether it is done.
+//! The steps of a migration, in order, each with its cost and whether it is done.
 
 use super::backfill;
 use super::cutover;
@@ -15,17 +15,17 @@ use super::warnings::{self, Warning};
 use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
 
-/// Of 8 kB, as nearly every server has them.
+/// The page size of nearly every server.
 const PAGE: i64 = 8_192;
-/// What an entry of an index on keys takes, the free space of its pages included.
+/// The size of an entry of an index on keys, including the free space of its pages.
 const ENTRY: i64 = 36;
-/// What a row grows by.
+/// The growth of a row.
 const KEY: i64 = 16;
 
 /// All steps.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What a person should know first.
+    /// What to know first.
     pub warnings: Vec<Warning>,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -37,7 +37,7 @@ impl Plan {
         self.steps.iter().filter(move |step| step.phase <= through && !step.done)
     }
 
-    /// The first thing that keeps the migration from being begun.
+    /// The first finding that prevents the migration from starting.
     pub fn refusal(&self) -> Option<&Error> {
         self.warnings.iter().find(|warning| warning.is_refusal()).map(|warning| &warning.error)
     }
@@ -63,7 +63,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     }
     refer(&scope, &mut steps);
     verify(&scope, &mut steps);
-    // What gets columns or triggers again is gone through again, and compared.
+    // Tables that get columns or triggers again are filled and compared again.
     let unprepared = |table: u32, steps: &[Step]| {
         steps.iter().any(|step| step.phase == Phase::Prepared && step.table == table && !step.done)
     };
@@ -80,9 +80,10 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     Ok(Plan { warnings, steps })
 }
 
-/// Columns and triggers, table by table: there are both, or neither, and writers wait once. Where a table refers to a
-/// key whose column comes later, the triggers of its references wait for that: they could find no key before, or another's
-/// column. The trigger of its own key does not, since those of other tables look there for what they may read.
+/// Adds columns and triggers table by table: each table has both or neither, and writers wait once.
+/// If a table refers to a key whose column comes later, the triggers of its references wait for
+/// that column: before, they could find no key, or another key's column. The trigger of its own key
+/// does not wait, because triggers of other tables look there for what they may read.
 fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     let (mut prepared, mut late) = (Vec::new(), Vec::new());
     for table in scope.tables() {
@@ -108,7 +109,7 @@ fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     }));
 }
 
-/// Columns of a table, and its triggers, or that of its key alone.
+/// Adds the columns of a table with all of its triggers, or only with the trigger of its key.
 fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Step {
     let name = qualified(&table.schema, &table.name);
     let type_name = scope.options.target.type_name(&scope.facts.extension_schema);
@@ -211,10 +212,10 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut
     }
 }
 
-/// NOT NULL, by way of a check that is validated without keeping writers out.
+/// Sets NOT NULL by way of a check, which is validated without blocking writers.
 ///
-/// The check comes after the backfill: before it, an UPDATE that replication brings to a row without a key would
-/// fail, since the trigger on UPDATE does not fire there.
+/// The check comes after the backfill: before it, an UPDATE that replication applies to a row
+/// without a key would fail, because the trigger on UPDATE does not fire there.
 fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let name = qualified(&table.schema, &table.name);
     for member in scope.members_of(table.oid).filter(|member| member.is_required()) {
@@ -262,7 +263,7 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 }
 
 fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
-    // Who has dropped a foreign key wants no twin of it either.
+    // If a foreign key was dropped, its twin is not wanted either.
     for (key, child) in scope.orphaned_twins() {
         let mut drop = Step::new(
             Phase::Validated,
@@ -314,7 +315,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         validate.lock = Some(Lock::ShareUpdateExclusive);
         validate.rows = child.rows;
         validate.evaluates = true;
-        // No index comes to a table of somebody else while a query over both is planned.
+        // No index can be added to another owner's table while a query over both is planned.
         let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
         validate.other = other(if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare });
         validate.done = twin.is_some_and(|twin| twin.validated);

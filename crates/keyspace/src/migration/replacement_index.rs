@@ -4,7 +4,7 @@ use super::facts::{Index, IndexKey, Table};
 use super::scope::Scope;
 use crate::sql::{qualified, quoted};
 
-/// What is to become of an index on a column of numbers.
+/// What happens to an index on a column of old ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Twin {
     /// The same index on columns of keys.
@@ -14,7 +14,7 @@ pub enum Twin {
         /// `CREATE INDEX CONCURRENTLY`.
         statement: String,
     },
-    /// None can be made; the reason is a sentence.
+    /// It cannot be created; the reason is a sentence.
     Leave(&'static str),
 }
 
@@ -69,10 +69,11 @@ pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
     Twin::Create { name, statement }
 }
 
-/// The index of a table that is the twin of another.
+/// The twin of an index, if the table has it.
 ///
-/// It is found by what it is made of: until the cut-over by its name, too, and afterwards, when names have changed
-/// places, by its columns alone. What is not valid has none.
+/// It is recognised by its definition. Until the cut-over its name must match, too. Afterwards,
+/// when the names are swapped, the name only decides between several. An index that is not valid
+/// has no twin.
 pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
     if !index.is_valid {
         return None;
@@ -81,7 +82,7 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
     let wanted = scope.mapped(table.oid, &columns(index));
     let same = |other: &&Index| {
         scope.is_new(table, other)
-            // Until the cut-over one that is not valid is to be dropped and built again.
+            // Until the cut-over an invalid one is dropped and built again.
             && (other.is_valid || !scope.options.cut_over)
             && other.is_unique == index.is_unique
             && other.method == index.method
@@ -89,7 +90,7 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
             && columns(other) == wanted
     };
     let name = if scope.options.cut_over {
-        // `x_old` has the twin `x`.
+        // The twin of `x_old` is `x`.
         index.name.strip_suffix(scope.options.old_suffix.as_str()).unwrap_or(&index.name).to_owned()
     } else {
         scope.options.new_name(&index.name)
@@ -104,7 +105,7 @@ fn key_sql(scope: &Scope<'_>, table: &Table, key: &IndexKey, column: i16, index:
         Some(expression) => format!("({expression})"),
         None => scope.column_sql(table, column),
     };
-    // A column of keys has another type, so it takes that type's own.
+    // A column of keys has another type, and uses the defaults of that type.
     if column == key.column {
         for part in [
             key.collation.as_ref().map(|name| format!(" COLLATE {name}")),

@@ -1,4 +1,4 @@
-//! Which columns are part of a migration, and what keeps them from being.
+//! Which columns are part of a migration, and why others cannot be.
 
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::names;
@@ -11,11 +11,12 @@ use crate::sql::{qualified, quoted};
 pub struct Scope<'a> {
     /// The catalogs.
     pub facts: &'a Facts,
-    /// What the migration was told.
+    /// The arguments of the migration.
     pub options: &'a Options,
-    /// The keys that are migrated; the migration goes by the name of the first one's table.
+    /// The keys that are migrated; the migration is named after the first one's table.
     pub keys: Vec<Key<'a>>,
-    /// The keys, and every column that refers to one; those of a table one after the other, tables with keys first.
+    /// The keys, and every column that refers to one. The columns of a table are adjacent, and
+    /// tables with keys come first.
     pub members: Vec<Member<'a>>,
 }
 
@@ -24,30 +25,30 @@ pub struct Scope<'a> {
 pub struct Key<'a> {
     /// Its columns, old and new.
     pub column: Member<'a>,
-    /// What its values take their time from.
+    /// The column that its values take their time from.
     pub timestamp: &'a Column,
-    /// What the migration was told of it.
+    /// The arguments for it.
     pub options: &'a KeyOptions,
 }
 
-/// A column of numbers that gets a column of keys beside it.
+/// A column of old ids that gets a column of keys.
 #[derive(Clone, Debug)]
 pub struct Member<'a> {
     /// The table.
     pub table: &'a Table,
-    /// The numbers.
+    /// The column of old ids.
     pub number: &'a Column,
-    /// The keys, where the column exists.
+    /// The column of keys, if it exists.
     pub shadow: Option<&'a Column>,
-    /// The `attnum` of the keys, or what it will be.
+    /// The `attnum` of the column of keys, which it has or will have.
     pub shadow_number: i16,
-    /// The name of the column of keys, or what it will be.
+    /// The name of the column of keys, which it has or will have.
     pub shadow_name: String,
     /// Whether it is a key, not a reference to one.
     pub is_key: bool,
     /// The table whose key it is or refers to.
     pub key: u32,
-    /// Whether a foreign key says that it is a reference.
+    /// Whether a foreign key declares the reference.
     pub declared: bool,
 }
 
@@ -67,8 +68,11 @@ impl<'a> Scope<'a> {
     /// The columns of a migration.
     ///
     /// # Errors
-    /// 42704 where there is no primary key, 0A000 where it has more than one column, 42804 where it or the timestamp
-    /// is of a wrong type, 42703 and 22023 where the timestamp is not there or not clear.
+    /// 42P01 if a table does not exist, 42809 if it is not an ordinary table, 42704 if it has no
+    /// primary key, 0A000 if it is partitioned, if its primary key has more than one column, if a
+    /// column refers to two keys, or if the timestamp is generated, 42804 if the key or the
+    /// timestamp is of a wrong type, 42703 if one of them does not exist, 22023 if the timestamp is
+    /// ambiguous.
     pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
         let mut found: Vec<Found<'_>> = Vec::new();
         for key in &options.keys {
@@ -90,12 +94,13 @@ impl<'a> Scope<'a> {
                     let (key, declared) = (reference.key, reference.declared);
                     found.push(Found { table, number, is_key: false, key, declared });
                 }
-                // A key that refers to itself by way of others.
+                // A key that refers to itself through others.
                 Some(other) if other.key == reference.key => {}
                 Some(other) => return Err(two_keys(facts, other, reference.key)),
             }
         }
-        // An order that is the same on every server: tables with keys as they were named, others by their names.
+        // The order is the same on every server: tables with keys in the order given, others by
+        // name.
         let place = |table: &Table| options.keys.iter().position(|key| key.table == table.oid);
         found.sort_by_key(|found| {
             let table = found.table;
@@ -128,13 +133,13 @@ impl<'a> Scope<'a> {
         Scope { options, ..self.clone() }
     }
 
-    /// The table that the migration goes by.
+    /// The table that the migration is named after.
     pub fn root(&self) -> &'a Table {
         self.first().column.table
     }
 
     fn first(&self) -> &Key<'a> {
-        // Not empty, as `new` has made sure.
+        // Not empty: `new` checks this.
         &self.keys[0]
     }
 
@@ -143,7 +148,7 @@ impl<'a> Scope<'a> {
         self.keys.iter().find(|key| key.column.key == member.key).unwrap_or_else(|| self.first())
     }
 
-    /// The tables, each once, those with keys first.
+    /// The tables, each once; those with keys come first.
     pub fn tables(&self) -> Vec<&'a Table> {
         let mut tables: Vec<&Table> = Vec::new();
         for member in &self.members {
@@ -159,19 +164,19 @@ impl<'a> Scope<'a> {
         self.members.iter().filter(move |member| member.table.oid == table)
     }
 
-    /// The member that a column of numbers is.
+    /// The member of a column of old ids.
     pub fn member(&self, table: u32, number: i16) -> Option<&Member<'a>> {
         self.members.iter().find(|member| (member.table.oid, member.number.number) == (table, number))
     }
 
-    /// Whether a column is one of keys that exists.
+    /// Whether a column is an existing column of keys.
     fn is_shadow(&self, table: u32, column: i16) -> bool {
         self.members.iter().any(|member| {
             member.table.oid == table && member.shadow.is_some_and(|shadow| shadow.number == column)
         })
     }
 
-    /// The foreign keys on columns of numbers, each with the one on columns of keys where that exists.
+    /// The foreign keys on columns of old ids, each with the one on columns of keys if that exists.
     pub fn foreign_keys(&self) -> Vec<(&'a ForeignKey, Option<&'a ForeignKey>)> {
         let is_old = |key: &&'a ForeignKey| {
             key.child_columns.iter().zip(&key.parent_columns).any(|(child, parent)| {
@@ -201,7 +206,8 @@ impl<'a> Scope<'a> {
         keys.filter_map(|key| Some((key, self.facts.table(key.child)?)))
     }
 
-    /// The foreign keys that the migration has made for others which are gone; before the cut-over.
+    /// The foreign keys that the migration created as twins of others that have been dropped; none
+    /// after the cut-over.
     pub fn orphaned_twins(&self) -> Vec<(&'a ForeignKey, &'a Table)> {
         let twins: Vec<&ForeignKey> = self.foreign_keys().into_iter().filter_map(|(_, twin)| twin).collect();
         let is_orphan = |key: &ForeignKey| {
@@ -210,13 +216,13 @@ impl<'a> Scope<'a> {
         self.new_foreign_keys().filter(|(key, _)| !self.options.cut_over && is_orphan(key)).collect()
     }
 
-    /// Columns, those of numbers replaced by those of keys.
+    /// Columns, with those of old ids replaced by those of keys.
     pub fn mapped(&self, table: u32, columns: &[i16]) -> Vec<i16> {
         let map = |column: &i16| self.member(table, *column).map_or(*column, |member| member.shadow_number);
         columns.iter().map(map).collect()
     }
 
-    /// The name of a column, of one that is still to be made, too, as SQL writes it.
+    /// The name of a column as SQL writes it, even if the column is still to be added.
     pub fn column_sql(&self, table: &Table, column: i16) -> String {
         let planned = self
             .members_of(table.oid)
@@ -226,7 +232,7 @@ impl<'a> Scope<'a> {
         quoted(name.unwrap_or_default())
     }
 
-    /// The indexes of a table on columns of numbers.
+    /// The indexes of a table on columns of old ids.
     pub fn indexes(&self, table: &'a Table) -> impl Iterator<Item = &'a Index> {
         let numbers: Vec<i16> = self.members_of(table.oid).map(|member| member.number.number).collect();
         let is_shadowed = move |index: &&Index| {
@@ -272,7 +278,7 @@ fn member<'a>(options: &Options, found: &Found<'a>, before: &[Member<'a>]) -> Me
     }
 }
 
-/// Why a column cannot be part of a migration twice.
+/// The error for a column that would be part of a migration twice.
 fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
     let name = qualified(&one.table.schema, &one.table.name);
     let table = |oid: u32| {
@@ -384,7 +390,7 @@ fn is_instant(column: &Column) -> bool {
     column.type_name == "timestamp with time zone"
 }
 
-/// Why the key of a relation of another kind cannot be migrated.
+/// The error for a relation of another kind, whose key cannot be migrated.
 pub(super) fn unfit_kind(table: &Table) -> Error {
     let name = qualified(&table.schema, &table.name);
     match table.kind.as_str() {
@@ -395,18 +401,18 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
     }
 }
 
-/// The name of the check that spares NOT NULL a scan under a lock.
+/// The name of the check that lets SET NOT NULL skip the scan under its lock.
 pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
     let base = format!("{}_{}", member.table.name, member.number.name);
     names::suffixed(&base, &format!("{}_filled", scope.options.new_suffix))
 }
 
-/// The name of the foreign key that another gets a twin by.
+/// The name of the twin of a foreign key.
 pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
     scope.options.new_name(&key.name)
 }
 
-/// What the columns of numbers and of keys are called when this one leads.
+/// The names of the columns of old ids and of keys, for triggers in this direction.
 pub(super) fn column_names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
     let (number, key) = (member.number.name.clone(), member.shadow_name.clone());
     if !scope.options.views.is_empty() {
@@ -419,7 +425,7 @@ pub(super) fn column_names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bo
     }
 }
 
-/// The names that the cut-over gives to old columns; none must be taken.
+/// The name that the cut-over gives to an old column; it must be free.
 pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
     scope.options.old_name(&member.number.name)
 }

@@ -1,4 +1,4 @@
-//! One step of a migration: its statements, what it locks and what it costs.
+//! One step of a migration: its statements, its locks and its cost.
 
 use super::facts::Table;
 use super::phase::Phase;
@@ -6,15 +6,15 @@ use super::phase::Phase;
 /// A lock on a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
-    /// Keeps out nothing but what rebuilds or drops the table.
+    /// Blocks only commands that rebuild or drop the table.
     AccessShare,
-    /// What every writer takes.
+    /// Every writer acquires it.
     RowExclusive,
-    /// Lets writers pass.
+    /// Does not block writers.
     ShareUpdateExclusive,
-    /// Keeps writers out.
+    /// Blocks writers.
     ShareRowExclusive,
-    /// Keeps readers out, too.
+    /// Blocks readers, too.
     AccessExclusive,
 }
 
@@ -38,9 +38,9 @@ pub enum Runs {
     Advance,
     /// `key_migration_advance`, in many.
     Batches,
-    /// The client, as a statement of its own: PostgreSQL takes it from nobody else (trap M12).
+    /// The client, as a statement of its own: PostgreSQL accepts it in no other way (trap M12).
     Client,
-    /// A procedure that is called for this alone.
+    /// A procedure that is called only for this.
     Procedure,
 }
 
@@ -49,8 +49,8 @@ pub enum Runs {
 pub struct Statement {
     /// As SQL.
     pub text: String,
-    /// The table whose owner has to run it, since PostgreSQL evaluates in it what the owner has written: checks, and
-    /// expressions of indexes.
+    /// The table whose owner must run it, because PostgreSQL evaluates expressions of that owner in
+    /// it: those of checks and indexes.
     pub as_owner_of: Option<u32>,
 }
 
@@ -65,28 +65,29 @@ impl From<String> for Statement {
 pub struct Step {
     /// The phase that it is part of.
     pub phase: Phase,
-    /// The table; 0 where it is about all of them.
+    /// The table; 0 if it is about all of them.
     pub table: u32,
     /// A few words.
     pub action: String,
-    /// The statements, which one transaction holds.
+    /// The statements of one transaction.
     pub statements: Vec<String>,
     /// The strongest lock that it takes.
     pub lock: Option<Lock>,
-    /// About how many rows it reads or writes.
+    /// The approximate number of rows that it reads or writes.
     pub rows: i64,
-    /// About how many bytes it writes.
+    /// The approximate number of bytes that it writes.
     pub bytes: i64,
     /// Who runs it.
     pub runs: Runs,
     /// Whether it is done.
     pub done: bool,
-    /// What to mind.
+    /// What to note.
     pub detail: String,
-    /// Whether PostgreSQL evaluates expressions of the table's owner in it: of checks, and of the indexes of a table that
-    /// it queries.
+    /// Whether PostgreSQL evaluates expressions of the table's owner in it: those of checks, and of
+    /// the indexes of a table that it queries.
     pub evaluates: bool,
-    /// Another table whose names it uses, and the lock that keeps them, and what the planner evaluates of it, as they are.
+    /// Another table whose names it uses. The lock keeps these names, and the code that the planner
+    /// evaluates of that table, unchanged.
     pub other: Option<(u32, Lock)>,
 }
 
@@ -113,7 +114,7 @@ impl Step {
         }
     }
 
-    /// Whether another plan has the same step, so that its statements mean what they meant.
+    /// Whether another plan has the same step, so that its statements still mean the same.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.phase, self.table, &self.statements) == (other.phase, other.table, &other.statements)
     }

@@ -1,4 +1,4 @@
-//! Plans of the article's case, of half-finished migrations, and of what cannot be migrated.
+//! Plans of the article's case, of half-finished migrations, and of tables that cannot be migrated.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -167,7 +167,7 @@ fn the_articles_case() {
           REFERENCES shop.orders (id_new) NOT VALID"
             .to_owned()
     ));
-    // A nullable reference stays one.
+    // A nullable reference stays nullable.
     assert!(!validated.iter().any(|statement| statement.contains("replaces_new SET NOT NULL")));
 }
 
@@ -189,7 +189,7 @@ fn trap_m12_what_runs_nowhere_else_is_the_clients() {
     }
 }
 
-/// The shop as it is when everything but the cut-over is done.
+/// The shop when everything but the cut-over is done.
 fn verified() -> (Facts, Options) {
     let mut facts = shop();
     let mut options = Options {
@@ -213,7 +213,7 @@ fn verified() -> (Facts, Options) {
 }
 
 #[test]
-fn what_is_done_is_not_planned_again() {
+fn completed_steps_are_not_planned_again() {
     let (facts, options) = verified();
     let plan = plan::plan(&facts, &options).unwrap();
     let left = plan.left(Phase::Validated).filter(|step| step.phase > Phase::Backfilled);
@@ -234,7 +234,7 @@ fn trap_m12_an_invalid_index_is_dropped_and_built_again() {
 }
 
 #[test]
-fn an_index_that_is_not_valid_has_no_twin_and_is_none() {
+fn an_invalid_index_has_no_twin_and_is_none() {
     let (mut facts, mut options) = verified();
     let once = |oid, name, column, is_valid| Index { is_valid, ..index(oid, name, &[column], false) };
     facts.tables[0].indexes.push(once(15, "orders_replaces_ccnew", 3, false));
@@ -244,7 +244,7 @@ fn an_index_that_is_not_valid_has_no_twin_and_is_none() {
     let renamed = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
     assert!(!renamed.iter().any(|statement| statement.contains("ccnew")), "{renamed:#?}");
     options.cut_over = true;
-    // Of another name than what it is the twin of would have, and first in the alphabet.
+    // Its name is not that of a twin, and is first in the alphabet.
     facts.tables[0].indexes.insert(0, once(16, "a_replaces_new_ccnew", 5, false));
     let back = cutover::take_back(&Scope::new(&facts, &options).unwrap());
     assert!(!back.iter().any(|statement| statement.contains("ccnew")), "{back:#?}");
@@ -280,7 +280,7 @@ fn cut_over_and_back_leave_the_names_as_they_were() {
 }
 
 #[test]
-fn the_end_is_what_a_person_would_have_written() {
+fn finalize_runs_what_a_person_would_have_written() {
     let (mut facts, mut options) = verified();
     for statement in cutover::cut_over(&Scope::new(&facts, &options).unwrap()) {
         apply_rename(&mut facts, &statement);
@@ -327,7 +327,7 @@ fn trap_m17_a_named_not_null_gets_the_name_of_the_old_one() {
     }
 }
 
-/// Does what a RENAME says; other statements change nothing that these tests look at.
+/// Applies a RENAME; other statements change nothing that these tests look at.
 fn apply_rename(facts: &mut Facts, statement: &str) {
     let unquoted = |name: &str| name.trim_matches('"').to_owned();
     let words: Vec<&str> = statement.split(' ').collect();
@@ -415,7 +415,7 @@ fn trap_m13_actions_of_foreign_keys_are_kept() {
     let expected = "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_order_id_fkey_new\" FOREIGN KEY (order_id_new) \
          REFERENCES shop.orders (id_new) MATCH FULL ON UPDATE CASCADE ON DELETE SET NULL (order_id_new) NOT VALID";
     assert!(validated.iter().any(|statement| statement == expected), "{validated:#?}");
-    // One that is not valid has a twin that is not either.
+    // The twin of a foreign key that is not valid is not valid either.
     let validate = "VALIDATE CONSTRAINT \"Audit_order_id_fkey_new\"";
     assert!(!validated.iter().any(|statement| statement.contains(validate)));
 }
@@ -438,7 +438,7 @@ fn trap_m23_numbers_of_other_nodes_are_told() {
 }
 
 #[test]
-fn what_gets_triggers_again_is_filled_and_compared_again() {
+fn tables_that_get_triggers_again_are_filled_and_compared_again() {
     let (facts, options) = verified();
     let plan = plan::plan(&facts, &options).unwrap();
     // The facts have no triggers.
@@ -469,7 +469,7 @@ fn trap_m13_a_twin_whose_foreign_key_was_dropped_goes_too() {
 }
 
 #[test]
-fn what_would_go_with_the_numbers_is_named() {
+fn objects_that_are_dropped_with_the_old_ids_are_listed() {
     let (mut facts, mut options) = verified();
     options.cut_over = true;
     let left = |facts: &Facts, keep| cutover::left_behind(&Scope::new(facts, &options).unwrap(), keep);
@@ -497,7 +497,7 @@ fn what_would_go_with_the_numbers_is_named() {
 }
 
 #[test]
-fn a_check_that_was_left_over_goes() {
+fn a_leftover_check_is_dropped() {
     let (mut facts, options) = verified();
     let name = "orders_id_new_filled".to_owned();
     facts.tables[0].checks.push(Check { name, columns: vec![4], validated: true, ..Check::default() });
@@ -507,7 +507,7 @@ fn a_check_that_was_left_over_goes() {
     );
 }
 
-/// The shop with customers, to whom orders refer, and audit rows that refer to both.
+/// The shop with customers: orders refer to them, and audit rows refer to both.
 fn shop_with_customers() -> (Facts, Options) {
     const CUSTOMERS: u32 = 30;
     let (mut facts, mut options) = (shop(), options());
@@ -531,7 +531,7 @@ fn shop_with_customers() -> (Facts, Options) {
 }
 
 #[test]
-fn several_keys_go_together() {
+fn several_keys_are_migrated_together() {
     let (facts, options) = shop_with_customers();
     let plan = plan::plan(&facts, &options).unwrap();
     assert!(plan.refusal().is_none(), "{:?}", plan.refusal());
@@ -545,7 +545,8 @@ fn several_keys_go_together() {
             "ALTER TABLE shop.\"Audit\" ADD COLUMN order_id_new uuid, ADD COLUMN customer_id_new uuid",
         ]
     );
-    // Triggers that look for a key come after its column; those of a key come with it, before any that looks there.
+    // Triggers that look up a key come after its column. Those of a key come with it, before any
+    // trigger that looks it up.
     let position = |text: &str| prepared.iter().position(|one| one.contains(text)).unwrap();
     let key_of_customers = position("ALTER TABLE shop.customers ADD COLUMN id_new");
     let created: Vec<(usize, &String)> =
@@ -569,7 +570,7 @@ fn several_keys_go_together() {
           keyspace_internal.key_migration_reference('10', 'number', 'uuid', 'shop.customers', '4', '7', '30', '1', '3', '2')"
             .to_owned()
     ));
-    // A table is gone through once for all of its columns.
+    // A table is updated once for all of its columns.
     let filled = statements(&facts, &options, Phase::Backfilled);
     let updates: Vec<&String> = filled.iter().filter(|one| one.starts_with("UPDATE")).collect();
     assert_eq!(updates.len(), 3, "{updates:#?}");
@@ -582,7 +583,7 @@ fn several_keys_go_together() {
     let both = "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_both_fkey_new\" FOREIGN KEY (order_id_new, \
                 customer_id_new) REFERENCES shop.orders (id_new, customer_id_new) NOT VALID";
     assert!(validated.iter().any(|statement| statement == both), "{validated:#?}");
-    // What comes first is locked first, whichever statement locks it.
+    // Tables that come first are locked first, whichever statement locks them.
     assert_eq!(cutover::lock_order(&Scope::new(&facts, &options).unwrap()), [ORDERS, 30, AUDIT]);
 }
 
@@ -599,7 +600,7 @@ fn a_column_belongs_to_one_key() {
     facts.references.push(Reference { key: ORDERS, table: 30, column: 1, declared: true });
     let error = plan::plan(&facts, &options).unwrap_err();
     assert_eq!(error.message, "the key of table \"shop.customers\" refers to that of table \"shop.orders\"");
-    // A key that refers to itself by way of others is one nevertheless.
+    // A key that refers to itself through others is still one key.
     let mut facts = shop();
     facts.references.push(Reference { key: ORDERS, table: ORDERS, column: 1, declared: true });
     assert_eq!(Scope::new(&facts, &self::options()).unwrap().members.len(), 3);
@@ -624,7 +625,7 @@ fn fault_a07_no_foreign_key_is_validated_by_code_of_others() {
     let error = refusal(&stranger(vec![code("a"), code("b")])).unwrap();
     assert_eq!(error.sqlstate, SqlState::InsufficientPrivilege);
     assert!(error.detail.unwrap().ends_with("index \"a\" calls f(integer), index \"b\" calls f(integer)."));
-    // Without such code the index that could come is kept away for the while.
+    // Without such code, the lock keeps such an index from being added in the meantime.
     let facts = stranger(Vec::new());
     assert_eq!(refusal(&facts), None);
     let lock = |facts: &Facts| {
@@ -634,7 +635,7 @@ fn fault_a07_no_foreign_key_is_validated_by_code_of_others() {
     };
     assert_eq!(lock(&facts), Some((ORDERS, Lock::ShareUpdateExclusive)));
     assert_eq!(lock(&shop()), Some((ORDERS, Lock::AccessShare)));
-    // What is not valid is not validated, and code in a table that refers to nothing of this is nobody's danger.
+    // A foreign key that is not valid is not validated, so no code runs.
     let mut facts = stranger(vec![code("a")]);
     facts.foreign_keys.iter_mut().for_each(|key| key.validated = false);
     assert_eq!(refusal(&facts), None);
@@ -671,7 +672,7 @@ proptest! {
     }
 
     #[test]
-    fn names_stay_names(name in "\\PC{0,80}", suffix in "[_a-z]{1,16}") {
+    fn suffixed_names_are_short_enough(name in "\\PC{0,80}", suffix in "[_a-z]{1,16}") {
         let long = names::suffixed(&name, &suffix);
         prop_assert!(long.len() <= 63 && long.ends_with(&suffix));
         let quoted = crate::sql::quoted(&name);

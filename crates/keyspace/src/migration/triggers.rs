@@ -12,7 +12,7 @@ pub(super) fn trigger_statements_of<'a>(
     members.flat_map(|member| trigger_statements(scope, member, scope.options.cut_over)).collect()
 }
 
-/// A trigger that a column is to have.
+/// A trigger that a column must have.
 struct Wanted {
     name: String,
     /// `tgtype`.
@@ -25,10 +25,11 @@ struct Wanted {
 
 /// The triggers of a column.
 ///
-/// BEFORE INSERT fires for rows that replication brings, too; BEFORE UPDATE does not (trap M24), and neither is
-/// `UPDATE OF`, since other triggers may have changed the row before. Their names come after all others in ASCII, so
-/// that they see what those have made of the row. The third is for rows that refer to one that comes later in the
-/// same transaction.
+/// BEFORE INSERT fires for rows that replication applies, too; BEFORE UPDATE does not (trap M24).
+/// BEFORE UPDATE has no column list (`UPDATE OF`), because other triggers may have changed the row
+/// before. The names sort after all others in ASCII, so that they see the changes of other
+/// triggers. The third trigger is for rows that refer to a row inserted later in the same
+/// transaction.
 fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
     let key = scope.key_of(member);
     let mut arguments = vec![
@@ -71,7 +72,7 @@ const BEFORE: i16 = 2;
 const INSERT: i16 = 4;
 const UPDATE: i16 = 16;
 
-/// The statements that make the triggers of a column what they have to be; none where they are.
+/// The statements that correct the triggers of a column; none if they are right.
 pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
     let wanted = triggers(scope, member, key_leads);
     let is_right = |wanted: &Wanted| {
@@ -92,7 +93,8 @@ pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_lea
     statements
 }
 
-/// The statements that create the triggers of a column, once the columns have the names that go with what leads.
+/// The statements that create the triggers of a column, once the names of the columns match the one
+/// that leads.
 pub(super) fn create_trigger_statements(
     scope: &Scope<'_>,
     member: &Member<'_>,
@@ -124,7 +126,7 @@ pub(super) fn create_trigger_statements(
     statements
 }
 
-/// The statements that drop what triggers a column has.
+/// The statements that drop the triggers of a column.
 pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
     let end = format!("_{}", member.number.number);
     let is_of_column = |trigger: &&Trigger| {

@@ -1,4 +1,4 @@
-//! What is compared before a cut-over, as queries.
+//! The comparisons before a cut-over, as queries.
 
 use super::backfill::derived;
 use super::scope::{Member, Scope};
@@ -13,9 +13,9 @@ pub enum Kind {
     RowsWithoutKey,
     /// Keys that more than one row has.
     EqualKeys,
-    /// Rows with another key than time and old id give now.
+    /// Rows with another key than their time and old id give now.
     RowsChangedSince,
-    /// Rows that refer to nothing.
+    /// Rows that refer to a row that does not exist.
     Orphans,
     /// Rows with another key than the row that they refer to.
     OtherThanReferenced,
@@ -43,18 +43,19 @@ impl Kind {
         }
     }
 
-    /// Whether a migration cannot end with such rows: after that, nothing tells any more which row was meant.
+    /// Whether a migration cannot end with such rows, because afterwards nothing shows which row
+    /// was meant.
     pub const fn bars_end(self) -> bool {
         matches!(self, Self::RowsWithoutKey | Self::EqualKeys | Self::OtherThanReferenced)
     }
 
-    /// Whether rows of it are worth a notice where they are allowed.
+    /// Whether rows of it are worth a notice if they are allowed.
     pub const fn is_notable(self) -> bool {
         matches!(self, Self::Orphans | Self::RowsChangedSince)
     }
 }
 
-/// A query that says how many rows there are of a kind, and gives an example.
+/// A query that counts the rows of a kind, and gives an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What it counts. [`Kind::Orphans`] and [`Kind::OtherThanReferenced`] join two tables.
@@ -63,9 +64,9 @@ pub struct Check {
     pub table: u32,
     /// The column.
     pub column: String,
-    /// The number of the column of old ids beside it.
+    /// The number of its column of old ids.
     pub number: i16,
-    /// Whether there must be none of them.
+    /// Whether no such row may exist.
     pub must_be_none: bool,
     /// `SELECT count, example`.
     pub query: String,
@@ -80,7 +81,8 @@ pub fn checks(scope: &Scope<'_>) -> Vec<Check> {
         .collect()
 }
 
-/// The queries for numbers that would be lost with their column, since the row has no key for them.
+/// The queries for old ids that would be lost with their column, because the row has no key for
+/// them.
 pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
     let references = scope.members.iter().filter(|member| !member.is_key);
     references
@@ -112,9 +114,9 @@ fn rows(member: &Member<'_>) -> Check {
     check(member, Kind::Rows, false, query)
 }
 
-/// A key: there, different, and in the order of time and number. Before a cut-over every key has been
-/// derived, and derived keys are in that order by construction; one that is not what the row gives now belongs to a
-/// row whose time or number has changed since, which is no error.
+/// Keys must exist, be unique, and be in the order of time and old id. Before a cut-over every key
+/// has been derived, and derived keys are in that order by construction. If a key is not the one
+/// that the row gives now, its time or old id has changed since, which is not an error.
 fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let (table, number) = (member.table_sql(), quoted(&member.number.name));
     let shadow = quoted(&member.shadow_name);
@@ -162,7 +164,8 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let example = format!("pg_catalog.min(t.{number})::text");
     vec![
         rows(member),
-        // What refers to nothing has nothing to take a key from. Where a foreign key forbids it there is none.
+        // A row that refers to no existing row has no key to take. If a foreign key forbids such
+        // rows, there are none.
         check(
             member,
             Kind::Orphans,
@@ -193,7 +196,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     ]
 }
 
-/// The same on every node that has the same pairs of number and key, in whatever order.
+/// Equal on all nodes that have the same pairs of old id and key, in any order.
 fn digest(member: &Member<'_>) -> Check {
     let (table, number) = (member.table_sql(), quoted(&member.number.name));
     let shadow = quoted(&member.shadow_name);

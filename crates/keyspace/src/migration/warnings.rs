@@ -1,4 +1,4 @@
-//! What a person should know before the first step, and what keeps a migration from being begun.
+//! The findings before the first step, including those that prevent a migration from starting.
 
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::scope::{Key, Member, Scope, check_name, old_column_name, unfit_kind};
@@ -7,23 +7,23 @@ use crate::error::{Error, SqlState};
 use crate::keys::derived::MAX_ID;
 use crate::sql::{qualified, quoted};
 
-/// How much a warning weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// The migration cannot be begun.
+    /// The migration cannot be started.
     Error,
-    /// Something is to be done by hand, or is other than one might think.
+    /// Something must be done by hand, or is not as one might expect.
     Warning,
 }
 
-/// Something to know.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// How much it weighs.
+    /// Its severity.
     pub severity: Severity,
     /// The table.
     pub table: u32,
-    /// What it is, as an error would say it.
+    /// The finding, as an error.
     pub error: Error,
 }
 
@@ -37,7 +37,7 @@ impl Warning {
         Self { severity: Severity::Warning, table: table.oid, error }
     }
 
-    /// Whether it keeps the migration from being begun.
+    /// Whether it prevents the migration from starting.
     pub fn is_refusal(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -49,7 +49,7 @@ pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Warning {
     Warning::remark(table, format!("index \"{name}\" is not built for keys"), why)
 }
 
-/// An index that has no use as it is, and gets no twin.
+/// An index that cannot be used as it is, and gets no twin.
 pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
     let name = qualified(&table.schema, &index.name);
     Warning::remark(
@@ -59,7 +59,7 @@ pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
     )
 }
 
-/// Everything to know.
+/// All findings.
 pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
     for table in scope.tables() {
@@ -77,12 +77,12 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
     for key in &scope.keys {
         values(scope, key, &mut found);
     }
-    // What refuses first.
+    // Refusals come first.
     found.sort_by_key(|warning| !warning.is_refusal());
     found
 }
 
-/// Checks that rows from before may violate, those of the migration left out.
+/// Checks that existing rows may violate, without those of the migration.
 pub fn not_valid<'a>(scope: &'a Scope<'_>, table: &'a Table) -> impl Iterator<Item = &'a Check> {
     let is_ours =
         |check: &Check| scope.members_of(table.oid).any(|member| check_name(scope, member) == check.name);
@@ -294,7 +294,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             .detail("Triggers that fill keys fire before generated columns have their values.");
         found.push(Warning::refusal(table, error));
     }
-    // A domain over the type is fit, too.
+    // A domain over the type is accepted, too.
     let key_type = scope.options.target.type_name(&scope.facts.extension_schema);
     if let Some(shadow) = member.shadow.filter(|shadow| shadow.type_name != key_type) {
         let message =
@@ -356,7 +356,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
     }
 }
 
-/// Whether the owner of a table may know what is looked up for it in the table that it refers to.
+/// Refuses a table whose owner may not know what triggers look up for it in the referenced table.
 fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     let of = (member.key, member.table.oid, member.number.number);
     let is_his = |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
@@ -399,9 +399,10 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-/// Whether a foreign key on keys can be validated without running code of others as the owner of the table (fault A07).
+/// Refuses a foreign key on keys if validating it would run code of others as the owner of the
+/// table (fault A07).
 fn strangers(scope: &Scope<'_>, key: &ForeignKey, twin: Option<&ForeignKey>, found: &mut Vec<Warning>) {
-    // It is not validated, or was.
+    // Nothing is left to validate.
     if !key.validated || twin.is_some_and(|twin| twin.validated) {
         return;
     }
@@ -507,7 +508,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-/// That numbers go on being drawn from a sequence which other nodes may draw from, too (trap M23).
+/// Warns that old ids are still drawn from a sequence that other nodes may use, too (trap M23).
 pub fn stray(table: &Table, sequence: &str) -> Warning {
     Warning::remark(
         table,
@@ -516,14 +517,14 @@ pub fn stray(table: &Table, sequence: &str) -> Warning {
     )
 }
 
-/// How many rows share a time, where it is more than one.
+/// How many rows share a time, if more than one.
 fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
     let distinct = timestamp.distinct_thousandths?;
     let rows = distinct.checked_add(2_000)?.checked_div(distinct.checked_mul(2)?)?;
     (rows > 1).then_some(rows)
 }
 
-/// How much a sentence lists at most.
+/// The maximum number of items that a sentence lists.
 const MOST: usize = 8;
 
 /// Names as a sentence lists them.

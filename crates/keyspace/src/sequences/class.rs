@@ -11,15 +11,15 @@ pub struct Class {
 }
 
 impl Class {
-    /// The least number of nodes that makes a class.
+    /// The smallest number of nodes.
     pub const MIN_NODES: i32 = 2;
-    /// The greatest number of nodes.
+    /// The largest number of nodes.
     pub const MAX_NODES: i32 = 65_535;
 
     /// The class of `node`, which counts from 1, out of `nodes`.
     ///
     /// # Errors
-    /// 22023 where `nodes` is not within 2 to 65,535, or `node` not within 1 to `nodes`.
+    /// 22023 if `nodes` is not between 2 and 65,535, or `node` is not between 1 and `nodes`.
     pub fn new(node: i32, nodes: i32) -> Result<Self, Error> {
         if !(Self::MIN_NODES..=Self::MAX_NODES).contains(&nodes) {
             let error = Error::new(
@@ -40,7 +40,7 @@ impl Class {
         Ok(Self { node, nodes })
     }
 
-    /// Whether there is a class of `node` of `nodes`.
+    /// Whether `node` of `nodes` is a class.
     #[inline]
     pub const fn is_one(node: i32, nodes: i32) -> bool {
         Self::MIN_NODES <= nodes && nodes <= Self::MAX_NODES && 1 <= node && node <= nodes
@@ -62,14 +62,15 @@ impl Class {
         self.nodes
     }
 
-    /// Whether a value belongs to this class. Negative values do by the Euclidean remainder: -1 is odd.
+    /// Whether a value belongs to this class. Negative values use the Euclidean remainder: -1 is
+    /// odd.
     #[inline]
     pub const fn contains(self, value: i64) -> bool {
         // node is at most nodes, and node = nodes stands for the remainder 0.
         value.rem_euclid(self.nodes as i64) == (self.node % self.nodes) as i64
     }
 
-    /// The node, from 1, to whose class a value belongs.
+    /// The node, counted from 1, to whose class a value belongs.
     pub const fn node_of(self, value: i64) -> i64 {
         match value.rem_euclid(self.nodes as i64) {
             0 => self.nodes as i64,
@@ -77,10 +78,11 @@ impl Class {
         }
     }
 
-    /// The part of the class that its node keeps where it is split into `factor` parts: 1 of 2 becomes 1 of 4.
+    /// The part of the class that its node keeps if it is split into `factor` parts: 1 of 2 becomes
+    /// 1 of 4.
     ///
     /// # Errors
-    /// 22023 where `factor` is less than 2, or makes more than [`Class::MAX_NODES`].
+    /// 22023 if `factor` is less than 2, or makes more than [`Class::MAX_NODES`].
     pub fn split(self, factor: i32) -> Result<Self, Error> {
         let most = Self::MAX_NODES / self.nodes;
         let invalid = |message| Error::new(SqlState::InvalidParameterValue, message);
@@ -95,7 +97,7 @@ impl Class {
         Ok(Self { node: self.node, nodes: self.nodes * factor })
     }
 
-    /// The nodes that become free where this class shrinks to `part`.
+    /// The nodes that become free when this class shrinks to `part`.
     pub fn freed_by(self, part: Self) -> impl Iterator<Item = i32> {
         (self.node..=part.nodes)
             .step_by(usize::try_from(self.nodes).unwrap_or(1))
@@ -107,33 +109,33 @@ impl Class {
         Residue { offset: self.node as i128, modulus: self.nodes as i128 }
     }
 
-    /// The values of the class where each value stands for a block of `size` ids: every `nodes`-th of the
-    /// values that lie `size` apart and pass through `origin`.
+    /// The values of the class if each value stands for a block of `size` ids: every `nodes`-th of
+    /// the values that are `size` apart and include `origin`.
     pub const fn blocks(self, size: u64, origin: i64) -> Residue {
         let size = size as i128;
         let offset = (origin as i128).rem_euclid(size) + self.node as i128 * size;
         Residue { offset, modulus: size * self.nodes as i128 }
     }
 
-    /// Whether a sequence that has given `value` and steps by `increment` ever comes to this class,
-    /// as long as it does not wrap around.
+    /// Whether a sequence that has given `value` and steps by `increment` ever reaches this class
+    /// without wrapping around.
     #[inline]
     pub const fn is_reachable(self, value: i64, increment: i64) -> bool {
-        // Nearly every sequence steps by 1, and this is asked at every draw.
+        // Nearly every sequence steps by 1, and every draw runs this.
         matches!(increment, 1 | -1)
             || self.residue().meets(Residue::through(value as i128, increment.unsigned_abs()))
     }
 
-    /// Whether a sequence that has just given `value`, which is not of this class, comes to the class
-    /// before it wraps around, or after it has done so once. A sequence that does not cycle is left to
-    /// raise its own error at its end.
+    /// Whether a sequence that has just given `value`, which is not of this class, reaches the
+    /// class before it wraps around or after one wrap. A sequence without `CYCLE` raises its own
+    /// error at its end.
     #[inline]
     pub fn is_ahead(self, value: i64, progression: &Progression) -> bool {
         let increment = progression.increment;
         if !self.is_reachable(value, increment) {
             return false;
         }
-        // As many steps as there are nodes pass through every residue that can be reached at all.
+        // `nodes` steps pass through every residue that can be reached at all.
         let a_round = i128::from(value) + i128::from(increment) * i128::from(self.nodes);
         if !progression.cycle || progression.holds(a_round) {
             return true;
@@ -142,7 +144,7 @@ impl Class {
         self.is_met(value, progression) || self.is_met(restart, progression)
     }
 
-    /// Whether one of the values from `value` to the end of the range is of this class.
+    /// Whether any value from `value` to the end of the range is of this class.
     fn is_met(self, value: i64, progression: &Progression) -> bool {
         (0..i128::from(self.nodes))
             .map(|step| i128::from(value) + step * i128::from(progression.increment))
@@ -180,7 +182,7 @@ impl Residue {
         (self.offset - other.offset).rem_euclid(common as i128) == 0
     }
 
-    /// How far its values lie apart.
+    /// The distance between its values.
     pub const fn modulus(self) -> i128 {
         self.modulus
     }
@@ -201,7 +203,7 @@ impl Residue {
     }
 }
 
-/// How a sequence goes on.
+/// How a sequence advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progression {
     /// `INCREMENT BY`, never 0.
@@ -305,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_lies_ahead_of_a_cycle_agrees_with_drawing(
+        fn is_ahead_agrees_with_drawing(
             low in -30..30_i64, size in 0..60_i64, offset in 0..60_i64, increment in -7..7_i64,
             nodes in 2..=12_i32, pick: u16,
         ) {
@@ -322,7 +324,8 @@ mod tests {
                 drawn
             };
             let met = (0..200).any(|_| class.contains(next()));
-            // A class that only the wrap brings within reach is given up at once; what is promised must come.
+            // `is_ahead` may give up a class that only a wrap brings within reach. A class that it
+            // promises must be drawn.
             if class.is_ahead(value, &cycle) {
                 prop_assert!(met);
             } else {
@@ -337,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn neighbours_are_in_class_and_nearest(value: i64, nodes in 2..=300_i32, pick: u16) {
+        fn a_residue_finds_the_nearest_values(value: i64, nodes in 2..=300_i32, pick: u16) {
             let class = class(1 + i32::from(pick) % nodes, nodes);
             let residue = class.residue();
             let (above, below) = (residue.at_or_above(i128::from(value)), residue.at_or_below(i128::from(value)));
@@ -369,7 +372,7 @@ mod tests {
                 }
                 prop_assert!(part.meets(whole));
             }
-            // One node more, and every new class meets classes of other nodes.
+            // With one node more, every new class meets classes of other nodes.
             let more = class(node, nodes + 1).residue();
             let met = (1..=nodes).filter(|&other| more.meets(class(other, nodes).residue())).count();
             prop_assert_eq!(met, nodes as usize);

@@ -1,4 +1,4 @@
-//! Whether nodes keep out of each other's way: their states side by side.
+//! Compares the states of nodes to find conflicts between them.
 
 use std::collections::HashSet;
 
@@ -9,18 +9,18 @@ use super::rows::Reached;
 use super::status::Severity;
 use crate::error::capitalized;
 
-/// Something to be minded between two nodes.
+/// A finding about two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerFinding {
-    /// How grave it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// The sequence, where it is about one.
+    /// The sequence, if the finding is about one.
     pub sequence: Option<SequenceName>,
-    /// The number of the other node, where it has one.
+    /// The number of the other node, if it has one.
     pub peer: Option<i32>,
     /// A few words, the same as in the documentation.
     pub name: &'static str,
-    /// What is the case, as a sentence.
+    /// The finding, as a sentence.
     pub detail: String,
     /// What to do about it, as a sentence.
     pub hint: &'static str,
@@ -47,7 +47,7 @@ const CHECK_THERE: &str = "Run check_interleaved_sequences() on the peer, which 
 
 const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the node that it is, with the states of all others as peers.";
 
-/// Compares this node with its peers, and the peers with each other as far as their classes go.
+/// Compares this node with its peers, and the servers and classes of the peers with each other.
 pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
     let mut findings = Vec::new();
     for (at, peer) in peers.iter().enumerate() {
@@ -109,7 +109,7 @@ fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
             other.timeline, one.timeline
         )
     };
-    // A copy that has become another node keeps the identifier for good.
+    // A copy keeps the system identifier even if it has become another node.
     let keeps_apart = match (one.class(), other.class()) {
         (Some(a), Some(b)) => !a.residue().meets(b.residue()),
         _ => false,
@@ -124,7 +124,7 @@ fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
     }
 }
 
-/// Two classes with values in common, as a sentence.
+/// Names two classes that have values in common, as a sentence.
 fn shared_class(one: &NodeState, other: &NodeState) -> Option<String> {
     let (a, b) = (one.class()?, other.class()?);
     a.residue().meets(b.residue()).then(|| {
@@ -183,7 +183,8 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
     }
 }
 
-/// A sequence of this node beside one of a peer that has its name, or feeds its columns.
+/// Compares a sequence of this node with one of a peer that has the same name or feeds the same
+/// columns.
 fn compare_two(
     own: &NodeState,
     mine: &SequenceState,
@@ -257,8 +258,8 @@ fn compare_two(
     findings
 }
 
-/// Whether `other` handed out values, before its set-up, that `its` hands out since its own (trap S43): a sentence, and
-/// whether it is past them by now.
+/// Whether `other` handed out values before its set-up that `its` hands out after its own
+/// (trap S43). Returns a sentence, and whether `its` is past these values by now.
 fn not_above(
     a: &NodeState,
     its: &SequenceState,
@@ -289,7 +290,7 @@ mod tests {
         SequenceName::of_quoted(name).expect("a name")
     }
 
-    /// All rows were looked at.
+    /// All rows were read.
     fn rows(furthest: &[i64]) -> Rows {
         Rows { modulus: 24, furthest: furthest.to_vec(), unread: None }
     }
@@ -402,7 +403,7 @@ mod tests {
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
         state.rows.unread = None;
         assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above"]);
-        // What lies behind the next value does no harm.
+        // Values behind the next value do no harm.
         let mut one = node(1, 2, 100, 373);
         one.sequences.get_mut(&named("public.s")).expect("there").next_value = 401;
         two.sequences.get_mut(&named("public.s")).expect("there").rows.unread = Some(372);
@@ -450,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_on_a_side_is_named() {
+    fn a_sequence_that_one_node_lacks_is_reported() {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let sequence = two.sequences.remove(&named("public.s")).expect("there");
         two.sequences.insert(named("public.t"), sequence);

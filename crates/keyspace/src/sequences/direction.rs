@@ -1,13 +1,13 @@
-//! The direction of a sequence, and how far it has come.
+//! The direction of a sequence, and its position in its range.
 
 use super::class::{Class, Residue};
 use super::sequence::Sequence;
 
-/// The direction of a sequence; all comparisons go through it, so that a descending sequence is
-/// planned by the same lines as an ascending one.
+/// The direction of a sequence. All comparisons use it, so that the same code plans ascending and
+/// descending sequences.
 #[derive(Clone, Copy)]
 pub(super) struct Course {
-    /// 1 where it ascends, -1 where it descends.
+    /// 1 if it ascends, -1 if it descends.
     pub(super) sign: i128,
 }
 
@@ -42,14 +42,14 @@ impl Course {
         i128::from(if self.sign > 0 { sequence.max_value } else { sequence.min_value })
     }
 
-    /// The end of the sequence, or of a column that it feeds where that comes first.
+    /// The end of the sequence, or of a column that it feeds if that comes first.
     pub(super) fn limit(self, sequence: &Sequence) -> i128 {
         let columns = sequence.columns.iter().filter_map(|column| Some(column.number_type?.range()));
         let ends = columns.map(|(low, high)| i128::from(if self.sign > 0 { high } else { low }));
         ends.fold(self.end(sequence), |a, b| if self.is_past(a, b) { b } else { a })
     }
 
-    /// Where the range begins, and where it wraps around to.
+    /// The edge at which the range begins and to which it wraps around: keyword and value.
     pub(super) fn wrap_edge(self, sequence: &Sequence) -> (&'static str, i128) {
         if self.sign > 0 {
             ("MINVALUE", i128::from(sequence.min_value))
@@ -58,8 +58,8 @@ impl Course {
         }
     }
 
-    /// The furthest value that must not be handed out again: what is in use, what lies before START,
-    /// and before the position that a sequence not called yet was given.
+    /// The furthest value that must not be handed out again. It covers the values in use, those
+    /// before START, and those before the position of a sequence that has not been called yet.
     pub(super) fn floor(self, sequence: &Sequence, in_use: Option<i128>) -> i128 {
         let mut floor = i128::from(sequence.start) - self.sign;
         if !sequence.is_called {
@@ -82,7 +82,7 @@ impl Course {
         if self.is_past(next, last) { 0 } else { (last - next) * self.sign / step.abs() + 1 }
     }
 
-    /// How much of the range lies behind `next`, in hundredths of a percent.
+    /// How much of the range is before `next`, in hundredths of a percent.
     pub(super) fn used_basis_points(self, sequence: &Sequence, next: i128, limit: i128) -> i64 {
         let origin = self.wrap_edge(sequence).1;
         let (passed, range) = ((next - origin) * self.sign, (limit - origin) * self.sign + 1);
@@ -91,24 +91,26 @@ impl Course {
     }
 }
 
-/// Which of its class's values a sequence may hand out, by the steps that it makes or made.
+/// The values of its node's class that a sequence may hand out, derived from its current or former
+/// increment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The values.
     pub values: Residue,
-    /// How many ids each value stands for: more than 1 where an application takes blocks.
+    /// How many ids each value stands for: more than 1 if an application takes blocks.
     pub size: u64,
 }
 
 impl Share {
-    /// The share of a node in a sequence; `None` where the sequence has a step of its own that is to be kept.
+    /// The share of a node in a sequence; `None` if the sequence has an increment of its own, which
+    /// is kept.
     ///
-    /// With `blocks`, a step other than 1 is taken for the size of a block.
+    /// With `blocks`, a step other than 1 counts as the size of a block.
     pub fn of(sequence: &Sequence, class: Class, blocks: bool) -> Option<Self> {
         Self::moved(sequence, None, class, blocks)
     }
 
-    /// The share of a node whose class was another before.
+    /// The share of a node that had another class before.
     pub fn moved(sequence: &Sequence, from: Option<Class>, class: Class, blocks: bool) -> Option<Self> {
         let size =
             from.and_then(|from| size(sequence, from, false)).or_else(|| size(sequence, class, blocks))?;
@@ -116,7 +118,8 @@ impl Share {
         Some(Self { values, size })
     }
 
-    /// Whether it cannot be told if a sequence steps by the number of nodes or by blocks of as many ids.
+    /// Whether the increment is ambiguous: it equals the number of nodes, but can also be the size
+    /// of a block.
     pub(super) fn is_ambiguous(sequence: &Sequence, class: Class) -> bool {
         sequence.former.is_none()
             && sequence.increment.unsigned_abs() == u64::from(class.nodes().unsigned_abs())
@@ -128,11 +131,12 @@ impl Share {
     }
 }
 
-/// How many ids each value of a sequence stands for, where it steps as one does that is to be shared between nodes.
+/// How many ids each value of a sequence stands for, if nodes can share its increment.
 fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
     let step = sequence.increment.unsigned_abs();
     let nodes = u64::from(class.nodes().unsigned_abs());
-    // What a set-up has made of it, here or where it was copied from, whatever the number of nodes was then.
+    // The increment before a set-up, here or on the server that the sequence was copied from,
+    // whatever the number of nodes was then.
     let recorded = sequence.former.map(|former| former.increment.unsigned_abs());
     let recorded = recorded.filter(|size| *size < step && step.is_multiple_of(*size));
     let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);

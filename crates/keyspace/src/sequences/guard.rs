@@ -1,4 +1,5 @@
-//! The guard of a column: which columns can have one, and what it says of an id that is not of the node's class.
+//! The guard of a column: which columns can have one, and its error for an id outside the node's
+//! class.
 
 use super::class::Class;
 use super::direction::Share;
@@ -8,14 +9,14 @@ use crate::error::{Error, SqlState};
 /// What a guard does with an id of another node's class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It is an error.
+    /// Raises an error.
     Refuse,
-    /// It is a warning, and the row passes.
+    /// Raises a warning and lets the row pass.
     Warn,
 }
 
 impl Mode {
-    /// The mode of a name.
+    /// The mode with this name.
     ///
     /// # Errors
     /// 22023 for any other name.
@@ -37,16 +38,16 @@ impl Mode {
     }
 }
 
-/// Why a column must not be guarded: its ids may be of any class, though nothing is wrong with them.
+/// Why a column must not be guarded: its ids may be of any class without being wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unguardable {
     /// The sequence has not been moved into its class.
     NotSetUp,
-    /// The sequence has a step of its own, of which the application makes ids.
+    /// The sequence has an increment of its own, from which the application makes ids.
     OwnIncrement(i64),
     /// The sequence gives blocks of ids.
     Blocks(u64),
-    /// The default has another node written out.
+    /// The default names another node.
     OtherNode {
         /// The node in the default.
         node: i32,
@@ -55,15 +56,17 @@ pub enum Unguardable {
     },
     /// The default computes with the sequence's value.
     Computed,
-    /// The default is all that connects them, and the table's owner may not draw from the sequence.
+    /// Only the default connects the column with the sequence, and the table's owner may not draw
+    /// from the sequence.
     NotAllowed,
 }
 
 impl Unguardable {
-    /// Why a column that draws from a sequence in this way must not be guarded; `None` where it can be.
+    /// Why a column that draws from a sequence in this way must not be guarded; `None` if it can
+    /// be.
     ///
-    /// A sequence that has the step of the class and gives another class's values (`setval`, a restore) is one
-    /// that can be: it is what the guard is for.
+    /// If a sequence has the step of the class but gives values of another class (`setval`, a
+    /// restore), its column can be guarded. This is the case that the guard is for.
     pub fn of(sequence: &Sequence, draw: Draw, class: Class) -> Option<Self> {
         match draw {
             Draw::OfThisNode => None,
@@ -96,7 +99,7 @@ impl Unguardable {
         }
     }
 
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub fn detail(self, sequence: &str) -> String {
         match self {
             Self::NotSetUp => format!("Sequence \"{sequence}\" gives values of every class."),
@@ -136,7 +139,7 @@ impl Unguardable {
     }
 }
 
-/// Where a guard looks.
+/// The column that a guard checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// `schema.table`.
@@ -145,7 +148,7 @@ pub struct Place<'a> {
     pub column: &'a str,
 }
 
-/// An id that is not of this node's class; `owner` is the node of whose class it is, if it is of any.
+/// The error for an id outside this node's class; `owner` is the node of its class, if any.
 pub fn violation(place: Place<'_>, value: &str, owner: Option<i64>, class: Class) -> Error {
     let Place { table, column } = place;
     let (node, nodes) = (class.node(), class.nodes());
@@ -165,7 +168,7 @@ pub fn violation(place: Place<'_>, value: &str, owner: Option<i64>, class: Class
     ))
 }
 
-/// A guarded table in a database that is no node.
+/// The error for a guarded table in a database that is not a node.
 pub fn no_node(place: Place<'_>) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
@@ -179,8 +182,8 @@ pub fn no_node(place: Place<'_>) -> Error {
 }
 
 impl Class {
-    /// The node, from 1, to whose class a decimal number as PostgreSQL writes it belongs; `None` where it is no
-    /// whole number.
+    /// The node, from 1, to whose class a decimal number in PostgreSQL's notation belongs; `None`
+    /// if it is not a whole number.
     pub fn node_of_decimal(self, number: &str) -> Option<i64> {
         let (is_negative, digits) = match number.strip_prefix('-') {
             Some(digits) => (true, digits),
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gives_ids_of_the_class_can_be_guarded() {
+    fn a_column_with_ids_of_the_class_can_be_guarded() {
         assert_eq!(why(&sequence(2), Draw::Nextval), None);
         assert_eq!(why(&sequence(-2), Draw::Nextval), None);
         assert_eq!(why(&sequence(1), Draw::OfThisNode), None);
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_give_any_id_is_not_guarded() {
+    fn a_column_that_may_get_any_id_is_not_guarded() {
         assert_eq!(why(&sequence(1), Draw::Nextval).expect("a reason"), "sequence not set up");
         assert_eq!(why(&sequence(50), Draw::Nextval).expect("a reason"), "increment 50 of its own");
         let other = Draw::OfNode { node: 1, nodes: 2 };
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_value_place_and_whose_it_is() {
+    fn the_error_names_value_column_and_node() {
         let place = Place { table: "shop.orders", column: "id" };
         let error = violation(place, "7", Some(1), class(2, 2));
         assert_eq!(error.sqlstate.code(), "23514");
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_have_a_class_as_long_as_they_are_whole() {
+    fn only_whole_decimals_have_a_class() {
         let class = class(1, 3);
         for (number, node) in [
             ("0", Some(3)),

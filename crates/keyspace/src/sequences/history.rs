@@ -1,23 +1,24 @@
-//! What a sequence handed out before it was set up.
+//! The values that a sequence handed out before it was set up.
 
 use serde::{Deserialize, Serialize};
 
 use super::class::Residue;
 
-/// Values that a sequence handed out in earlier days.
+/// Values that a sequence handed out earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PastValues {
-    /// How far the values lay apart.
+    /// The distance between the values.
     pub step: u64,
     /// One of the values.
     pub offset: i64,
-    /// The last of them.
+    /// The value that the sequence had reached.
     pub until: i64,
 }
 
 impl PastValues {
-    /// Adds what a sequence has handed out so far to what it handed out before, unless it goes on with the same values.
+    /// Adds the values handed out so far to the earlier ones, unless the sequence continues with
+    /// the same values.
     pub fn extend(mut history: Vec<Self>, so_far: Option<Self>, next_values: Residue) -> Vec<Self> {
         if let Some(past) = so_far.filter(|past| !past.values().is_same(next_values)) {
             history.retain(|earlier| !earlier.values().is_same(past.values()));
@@ -26,14 +27,14 @@ impl PastValues {
         history
     }
 
-    /// Reads a list of them; one that cannot be read is empty.
+    /// Reads a list of past values. A list that cannot be read is empty.
     pub fn parse(document: &str) -> Vec<Self> {
         serde_json::from_str(document).unwrap_or_default()
     }
 
-    /// Writes a list of them.
+    /// Writes a list of past values.
     pub fn to_json(history: &[Self]) -> String {
-        // Numbers only: there is nothing that could fail.
+        // There are only numbers, so this cannot fail.
         serde_json::to_string(history).unwrap_or_default()
     }
 
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sequence_hands_out_again_is_one_entry() {
+    fn the_same_values_again_are_one_entry() {
         let every = |until| Some(PastValues { step: 1, offset: until, until });
         let odd = Class::new(1, 2).expect("a class").residue();
         let history = PastValues::extend(vec![], every(7), odd);

@@ -1,4 +1,4 @@
-//! Interleaved sequences: which values belong to which node, and how a sequence is moved into its class.
+//! Interleaved sequences: the values of each node, and how a sequence is moved into its class.
 
 pub mod class;
 pub mod compare;

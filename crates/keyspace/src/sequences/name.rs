@@ -1,7 +1,7 @@
-//! Names of sequences and columns, part by part, as the catalogs have them.
+//! Names of sequences and columns, split into their parts as the catalogs have them.
 //!
-//! What is compared between nodes is compared in this form. Text that was quoted for a statement is not the same everywhere: it
-//! depends on `quote_all_identifiers` and on the keywords of a version.
+//! Nodes compare names in this form. Text that was quoted for a statement differs between servers:
+//! it depends on `quote_all_identifiers` and on the keywords of a version.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl<const PARTS: usize> Name<PARTS> {
         Self(parts)
     }
 
-    /// Reads a name as SQL does, whether its parts are quoted or not; `None` where it has another number of parts.
+    /// Reads a name as SQL does, quoted or not; `None` if it has another number of parts.
     pub fn of_quoted(text: &str) -> Option<Self> {
         Self::try_from(parts(text)?).ok()
     }
@@ -50,7 +50,7 @@ impl<const PARTS: usize> From<Name<PARTS>> for Vec<String> {
 }
 
 impl<const PARTS: usize> fmt::Display for Name<PARTS> {
-    /// For messages: with quotation marks where a part is not made of small letters, digits and underscores.
+    /// For messages: quoted if a part is not made of lower-case letters, digits and underscores.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, part) in self.0.iter().enumerate() {
             let dot = if at == 0 { "" } else { "." };
@@ -66,7 +66,7 @@ impl<const PARTS: usize> fmt::Display for Name<PARTS> {
     }
 }
 
-/// Takes a name apart at the dots outside of quotation marks.
+/// Splits a name at the dots outside quotation marks.
 fn parts(text: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = text;

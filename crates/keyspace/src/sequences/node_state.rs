@@ -1,4 +1,4 @@
-//! What a node tells the others of itself: the document of `interleaved_node_state()`.
+//! The state of a node, for the other nodes: the document of `interleaved_node_state()`.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::error::{Error, SqlState, sentence};
 
 /// The version of the document that is written.
 pub const VERSION: u32 = 2;
-/// The version before: names are quoted, and of rows the last ones are told.
+/// The previous version: its names are quoted, and it covers only the last rows.
 const FORMER_VERSION: u32 = 1;
-/// How long a document may be: that of 100,000 sequences is shorter.
+/// The maximum length of a document; the state of 100,000 sequences is shorter.
 pub const LONGEST: usize = 64 * 1024 * 1024;
 
 /// A node and its sequences, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
-    /// The number of the node; absent where the database has none.
+    /// The number of the node; absent if the database has none.
     pub node: Option<i32>,
     /// The number of classes.
     pub nodes: Option<i32>,
@@ -32,11 +32,11 @@ pub struct NodeState {
     pub database: String,
     /// The database, as in `pg_database.oid`.
     pub database_oid: u32,
-    /// When the server was started: two copies of one server differ in it.
+    /// When the server was started; this differs between two copies of one server.
     pub started_at: String,
-    /// When the document was made.
+    /// When the document was created.
     pub time: String,
-    /// Publications of ALL SEQUENCES, which offer its positions to other servers.
+    /// Publications FOR ALL SEQUENCES, which offer its positions to other servers.
     pub sequence_publications: Vec<String>,
     /// Subscriptions that write other servers' positions over its own.
     pub sequence_subscriptions: Vec<String>,
@@ -64,26 +64,26 @@ struct Document<Sequences> {
     sequences: Sequences,
 }
 
-/// By their schemas and names.
+/// By schema and name.
 type BySchema<State> = BTreeMap<String, BTreeMap<String, State>>;
 
-/// The version alone.
+/// Only the version.
 #[derive(Deserialize)]
 struct Versioned {
     version: Option<u32>,
 }
 
-/// What a node tells of a sequence.
+/// The state of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceState {
     /// `INCREMENT BY`.
     pub increment: i64,
-    /// The value that it hands out next, at its end the last that it could.
+    /// The value that it hands out next or, at its end, the last possible one.
     pub next_value: i64,
-    /// The value that it has handed out last; absent where it was never called.
+    /// The value that it handed out last; absent if it was never called.
     pub last_value: Option<i64>,
-    /// The furthest value in the columns that it feeds: the greatest, or the least where it descends.
+    /// The furthest value in the columns that it feeds: the greatest, or the least if it descends.
     pub maximum: Option<i64>,
     /// The furthest values of each class in these columns.
     #[serde(default)]
@@ -91,23 +91,24 @@ pub struct SequenceState {
     /// Whether every column draws from it by `partitioned_nextval(sequence)`.
     #[serde(default)]
     pub drawn_on: bool,
-    /// Where its last set-up restarted it; absent where that is not known.
+    /// The value at which its last set-up restarted it; absent if unknown.
     pub restart: Option<i64>,
-    /// How many ids each value stands for; absent where it steps as no set-up has made it.
+    /// How many ids each value stands for; absent if its increment is not that of a set-up.
     #[serde(default)]
     pub block: Option<u64>,
     /// The columns that it feeds.
     #[serde(default)]
     pub columns: Vec<ColumnName>,
-    /// Those of them whose values are not compared with the sequence's, so that nothing is told of their rows.
+    /// The columns of these whose values are not compared with the sequence's, so that the state
+    /// does not cover their rows.
     #[serde(default)]
     pub unread_columns: Vec<ColumnName>,
-    /// What it handed out before that, and up to which value: its value at its set-up.
+    /// The values that it handed out before that set-up, up to its value at the set-up.
     #[serde(default)]
     pub before_setup: Vec<PastValues>,
 }
 
-/// What a node of version 1 tells of a sequence.
+/// The state of a sequence in version 1.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FormerSequenceState {
@@ -115,7 +116,7 @@ struct FormerSequenceState {
     next_value: i64,
     last_value: Option<i64>,
     maximum: Option<i64>,
-    /// Of the last rows of these columns the furthest of each class but the node's own.
+    /// The furthest value of each class except the node's own, in the last rows of these columns.
     #[serde(default)]
     others: Vec<i64>,
     #[serde(default)]
@@ -134,7 +135,7 @@ impl NodeState {
     /// Reads a document.
     ///
     /// # Errors
-    /// 22023 where it is none, where it is of another version, or where its values contradict each other.
+    /// 22023 if it is not a state, is of another version, or has values that contradict each other.
     pub fn parse(document: &str) -> Result<Self, Error> {
         let malformed = |reason: String| {
             let message = "a peer's state is not what interleaved_node_state() returns";
@@ -148,7 +149,8 @@ impl NodeState {
         if !document.trim_start().starts_with('{') {
             return Err(malformed("It is not an object.".to_owned()));
         }
-        // Nothing but the version is kept of it: what is read twice costs less memory than a tree of all values.
+        // Reading the document twice takes less memory than a tree of all values. The first pass
+        // keeps only the version.
         let Versioned { version } =
             serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
         let state = match version {
@@ -243,11 +245,11 @@ impl NodeState {
             sequence_subscriptions: self.sequence_subscriptions.clone(),
             sequences,
         };
-        // Numbers, strings and maps with string keys: there is nothing that could fail.
+        // There are only numbers, strings and maps with string keys, so this cannot fail.
         serde_json::to_string(&document).unwrap_or_default()
     }
 
-    /// The class of the node, where it has one.
+    /// The class of the node, if it has one.
     pub fn class(&self) -> Option<Class> {
         Some(Class::new_unchecked(self.node?, self.nodes?))
     }
@@ -299,15 +301,15 @@ impl SequenceState {
         }
     }
 
-    /// Everything that the node has, and what its own set-up stayed clear of: what lies before its restart may be in use
-    /// by nodes whose states are not at hand.
+    /// Everything that the node has, and everything that its own set-up stayed clear of: nodes
+    /// whose states are not available may use the values before its restart.
     pub(super) fn everything(&self) -> impl Iterator<Item = i64> {
         let pasts = self.before_setup.iter().map(|past| past.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
         pasts.chain(self.last_value).chain(self.maximum).chain(before_restart)
     }
 
-    /// How far it has come with values of a residue, by drawing or by rows.
+    /// How far it has come within a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
         let drawn = self.last_value.filter(|_| self.own_values(class).meets(values));
@@ -315,7 +317,7 @@ impl SequenceState {
         earlier.map(|past| past.until).chain(drawn).chain(rows.known).chain(rows.possible)
     }
 
-    /// How far its rows have come with values of a residue.
+    /// How far its rows have come within a residue.
     pub(super) fn rows(&self, values: Residue) -> Reached {
         let blocks = self.block.is_some_and(|size| size > 1);
         self.rows.reached(values, self.maximum, self.increment > 0, blocks)
@@ -332,10 +334,10 @@ impl SequenceState {
     }
 }
 
-/// What a parser says, as a sentence.
+/// A parser's message, as a sentence.
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // Where it is in the text that jsonb was written as tells nobody anything.
+    // A position in the text form of a jsonb value is of no use to the user.
     sentence(text.split(" at line ").next().unwrap_or_default())
 }
 
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_is_refused() {
+    fn an_invalid_state_is_refused() {
         let broken = |from: &str, to: &str| {
             let error = NodeState::parse(&DOCUMENT.replace(from, to)).expect_err(to);
             assert_eq!(error.sqlstate.code(), "22023");

@@ -1,4 +1,4 @@
-//! Another node, as its state tells of it.
+//! Another node, as its state describes it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
@@ -10,7 +10,7 @@ use super::node_state::{NodeState, SequenceState};
 use super::plan::Target;
 use super::sequence::{Elsewhere, Sequence};
 
-/// The state of another node, whose sequences are at hand by their names and by the columns that they feed.
+/// The state of another node, with an index of its sequences by the columns that they feed.
 #[derive(Clone, Debug)]
 pub struct Peer {
     state: NodeState,
@@ -38,8 +38,8 @@ impl Deref for Peer {
 }
 
 impl Peer {
-    /// The sequences of this node that another node's sequence has to keep out of the way of: that of its name, and those
-    /// that feed one of its columns.
+    /// The sequences of this node with which another node's sequence must not conflict: the one of
+    /// the same name, and those that feed one of its columns.
     pub fn related<'a>(
         &'a self,
         sequence: &'a SequenceName,
@@ -50,7 +50,8 @@ impl Peer {
         names.into_iter().filter_map(|name| Some((name, self.sequences.get(name)?)))
     }
 
-    /// What this node has of the values of one of its sequences, of which another node hands out `values`.
+    /// The values that this node has of one of its sequences, if another node hands out `values` of
+    /// it.
     fn elsewhere(&self, state: &SequenceState, values: Residue) -> Elsewhere {
         Elsewhere {
             peer: self.name(),
@@ -62,7 +63,7 @@ impl Peer {
     }
 }
 
-/// A sequence with what other nodes have of it, for a set-up that moves it to `target`.
+/// Adds to a sequence the values that other nodes have, for a set-up that moves it to `target`.
 pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
     let columns: Vec<ColumnName> =
         sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
@@ -82,7 +83,8 @@ pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequen
     };
     let class = target.class.residue();
     sequence.elsewhere = elsewhere(&sequence, class);
-    // What the peers have made of it decides on its share, and its share on which of their values count.
+    // The peers' set-up of the sequence determines its share, and the share determines which of
+    // their values count.
     let share = Share::moved(&sequence, target.from, target.class, target.blocks);
     if let Some(share) = share.filter(|share| !share.values.is_same(class)) {
         sequence.elsewhere = elsewhere(&sequence, share.values);
@@ -106,12 +108,12 @@ mod tests {
         ColumnName::of_quoted(name).expect("a name")
     }
 
-    /// All rows were looked at.
+    /// All rows were read.
     fn rows(furthest: &[i64]) -> Rows {
         Rows { modulus: 24, furthest: furthest.to_vec(), unread: None }
     }
 
-    /// Node 1 of 2, which came to 8 before its set-up and has come to 11 since.
+    /// Node 1 of 2, which had reached 8 before its set-up and has reached 11 since.
     fn state() -> NodeState {
         let sequence = SequenceState {
             increment: 2,
@@ -178,7 +180,8 @@ mod tests {
 
     #[test]
     fn trap_s43_what_a_donor_stayed_clear_of_a_newcomer_does_too() {
-        // Node 1 came to 3, and restarted at 15 because node 2 had come to 14: of that nothing has arrived here.
+        // Node 1 had reached 3, and restarted at 15 because node 2 had reached 14. Nothing of this
+        // has arrived here.
         let mut donor = state();
         let own = donor.sequences.get_mut(&named("public.s")).expect("there");
         (own.last_value, own.maximum, own.rows, own.next_value) = (None, Some(3), rows(&[3]), 15);
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_the_other_way_is_not_in_the_way() {
+    fn a_sequence_of_the_other_direction_does_not_conflict() {
         use super::super::sequence::NumberType;
         let target = Target { class: Class::new(2, 2).expect("a class"), from: None, gap: 0, blocks: false };
         let sequence = Sequence {
@@ -215,7 +218,7 @@ mod tests {
         assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);
         let down = Sequence { increment: -1, ..sequence.clone() };
         assert_eq!(beside(down, &target, &peers).elsewhere, []);
-        // A block that was copied from the peer: its values are those of blocks.
+        // Blocks that were copied from the peer: the values are those of blocks.
         let mut pooled = state();
         let theirs = pooled.sequences.get_mut(&named("public.s")).expect("there");
         (theirs.increment, theirs.block, theirs.next_value) = (100, Some(50), 151);

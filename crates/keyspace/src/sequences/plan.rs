@@ -1,24 +1,25 @@
-//! How one sequence is moved into its node's class, from facts that are given as data.
+//! The plan to move one sequence into its node's class, from facts that are given as data.
 
 use super::class::{Class, Residue};
 use super::direction::{Course, Share};
 use super::sequence::{Draw, FedColumn, Sequence};
 use crate::error::{Error, SqlState};
 
-/// Where a set-up moves sequences to.
+/// The target of a set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The node's class.
     pub class: Class,
-    /// The node's class up to now, where that is another.
+    /// The node's class up to now, if it is another.
     pub from: Option<Class>,
-    /// A number of ids, not of steps, that is left free above everything in use.
+    /// The number of ids, not of steps, to leave free above everything in use.
     pub gap: i64,
-    /// Whether a step other than 1 is taken for the size of a block of ids, of which each node gets its share.
+    /// Whether a step other than 1 counts as the size of a block of ids, of which each node gets
+    /// its share.
     pub blocks: bool,
 }
 
-/// What is to be done with a sequence.
+/// What to do with a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The statement that moves it.
@@ -26,7 +27,7 @@ pub enum Outcome {
         /// One `ALTER SEQUENCE`, without a semicolon.
         ddl: String,
     },
-    /// It is where it belongs already, and nothing is to be done.
+    /// It is already in order, and there is nothing to do.
     Unchanged,
     /// It is left alone, for a reason that [`Plan::detail`] gives.
     Skip,
@@ -37,21 +38,21 @@ pub enum Outcome {
 /// The plan for one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What is to be done.
+    /// What to do.
     pub outcome: Outcome,
-    /// The furthest value in use: handed out by the sequence, found in a column that it feeds, or known of
-    /// another node.
+    /// The furthest value in use: handed out by the sequence, found in a column that it feeds, or
+    /// reported by another node.
     pub in_use: Option<i64>,
-    /// The next value that it hands out once the plan is carried out.
+    /// The next value that it hands out after the plan.
     pub restart: Option<i64>,
-    /// The increment once the plan is carried out.
+    /// The increment after the plan.
     pub increment: i64,
-    /// How many values are left, from `restart` to the limit of the sequence and of every column that
-    /// it feeds.
+    /// How many values are left, from `restart` to the limit of the sequence and of every column
+    /// that it feeds.
     pub values_left: Option<i64>,
-    /// How much of the range lies behind `restart`, in hundredths of a percent.
+    /// How much of the range is before `restart`, in hundredths of a percent.
     pub used_basis_points: Option<i64>,
-    /// A few words on why, or on what to mind.
+    /// A few words on the reason, or on what to note.
     pub detail: String,
 }
 
@@ -89,13 +90,15 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
     }
 
-    // Whether a block begins or ends with its value is the application's business, so a whole one is left free.
+    // The application decides whether a block begins or ends with its value, so a whole block is
+    // left free.
     let free = i128::from(target.gap) + i128::from(share.size) - 1;
     let mut restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
     let start = course.align(share.values, i128::from(sequence.start));
     let end = limit - (i128::from(share.size) - 1) * course.sign;
     if sequence.cycle && course.is_past(restart, end) && limit == course.end(sequence) {
-        // The rows at the end of a cycle are those of its last round; after its end comes its beginning.
+        // Rows at the end of a cycle are from its last round, and the cycle continues at its
+        // beginning.
         restart = course.align(share.values, course.after_position(sequence) + free * course.sign);
         if course.is_past(restart, end) {
             restart = course.align(share.values, course.wrap_edge(sequence).1);
@@ -159,7 +162,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share)
 }
 
-/// Why a sequence that is in its class has to go further, where it has to.
+/// Why a sequence that is in its class must move further, if it must.
 fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<String> {
     let next = sequence.next_value();
     let ahead = |of_ours: Option<i64>| of_ours.is_some_and(|value| !course.is_past(next, i128::from(value)));
@@ -172,7 +175,7 @@ fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<St
     Some(if sequence.promoted { "gap after a promotion" } else { "larger gap" }.to_owned())
 }
 
-/// Plans the way back: the definition that the sequence had before it was set up, above everything in use.
+/// Plans the reset: the definition before the set-up, above everything in use.
 pub fn plan_reset(sequence: &Sequence) -> Plan {
     let position = Position::of(sequence);
     let Position { course, in_use, limit, .. } = position;
@@ -234,7 +237,7 @@ pub fn plan_reset(sequence: &Sequence) -> Plan {
     Plan { restart: plan.restart.filter(|_| restart.is_some()), ..plan }
 }
 
-/// What is to be minded whatever is done with a sequence.
+/// The notes that apply to a sequence whatever the outcome is.
 fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     let mut notes = Vec::new();
     let limit = course.limit(sequence);
@@ -272,7 +275,7 @@ fn first_of<'a>(mut columns: impl Iterator<Item = &'a FedColumn>) -> Option<Stri
     })
 }
 
-/// Whether a sequence hands out nothing but its share, and nothing that is in a table already.
+/// Whether a sequence hands out only values of its share, and none that a table already holds.
 pub(super) fn is_in_order(sequence: &Sequence, course: Course, share: Share) -> bool {
     share.values.contains(sequence.next_value())
         && share.values.contains(i128::from(sequence.start))
@@ -280,7 +283,7 @@ pub(super) fn is_in_order(sequence: &Sequence, course: Course, share: Share) -> 
         && (sequence.cycle || sequence.columns.iter().all(|column| column.ahead.is_none()))
 }
 
-/// Where a sequence stands, for the figures of its plan.
+/// The position of a sequence, for the figures of its plan.
 #[derive(Clone, Copy)]
 struct Position {
     course: Course,
@@ -303,7 +306,7 @@ impl Position {
         sequence: &Sequence,
         share: Share,
     ) -> Plan {
-        // A sequence that cannot come to its class has nothing left of it, wherever it stands now.
+        // A sequence that cannot reach its class has no values left, whatever its position.
         let left = if matches!(outcome, Outcome::Fail(_)) {
             0
         } else {
@@ -565,7 +568,7 @@ mod tests {
         );
         assert_eq!(first.detail, "blocks of 50, increment 50 to 100");
         assert_eq!(plan(&hibernate, &target(2)).restart, Some(201));
-        // Whether the ids of a block go up from its value or down to it: none of them is in use.
+        // None of the ids of a block is in use, whether the ids go up from its value or down to it.
         let above = Sequence { columns: vec![column(Some(203))], ..hibernate.clone() };
         assert_eq!(plan(&above, &target(1)).restart, Some(351));
         assert_eq!(plan(&above, &target(2)).restart, Some(301));
@@ -615,7 +618,7 @@ mod tests {
         };
         let planned = plan(&sequence, &target(2, 2, 100));
         assert_eq!((planned.in_use, planned.restart), (Some(500), Some(602)));
-        // In order, and the peer goes on in its own class: nothing to do.
+        // The sequence is in order, and the peer stays in its own class: nothing to do.
         let mut after = apply(&sequence, &planned);
         after.elsewhere = vec![elsewhere(Some(9_001), Some(500))];
         after.gap_left = 100;
@@ -678,7 +681,7 @@ mod tests {
         let pooled = Sequence { increment: 100, start: 1, elsewhere: vec![set_up(100, 50)], ..copied };
         let planned = plan(&pooled, &Target { blocks: true, ..target(3, 4, 0) });
         assert_eq!((planned.increment, planned.restart), (200, Some(551)), "blocks of 50: {planned:?}");
-        // A record tells what a set-up as another node made of it.
+        // The record shows the definition before a set-up as another node.
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
         let late = Sequence { increment: 2, former: Some(former), ..fresh() };
         assert_eq!(plan(&late, &target(1, 4, 0)).increment, 4);
@@ -695,7 +698,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_gives_back_what_was_and_never_goes_lower() {
+    fn a_reset_restores_the_definition_and_never_goes_lower() {
         let original = Sequence { cycle: true, max_value: 60, last_value: 10, is_called: true, ..fresh() };
         let planned = plan(&original, &target(2, 3, 0));
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: 60 };
@@ -714,7 +717,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_leaves_alone_what_was_not_set_up() {
+    fn a_reset_skips_a_sequence_that_was_not_set_up() {
         assert_eq!(plan_reset(&fresh()).outcome, Outcome::Skip);
         let own = Sequence { increment: 50, ..fresh() };
         assert_eq!(plan_reset(&own).outcome, Outcome::Skip);
@@ -723,7 +726,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_of_what_is_used_up_or_cycles_is_not_in_the_way() {
+    fn a_used_up_sequence_and_a_cycle_can_be_reset() {
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: 6 };
         let end =
             Sequence { increment: 2, start: 2, max_value: 6, last_value: 6, is_called: true, ..fresh() };
@@ -757,7 +760,8 @@ mod tests {
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
         let ours = Sequence { start: 2, last_value: 2, former: Some(former), ..five };
         assert_eq!(plan(&ours, &blocks).outcome, Outcome::Unchanged);
-        // Of an increment of its own nobody knows what its values stand for, in the class or not.
+        // If the increment is its own, it is unknown what the values stand for, in the class or
+        // not.
         let own = Sequence { increment: 50, ..fresh() };
         assert_eq!(plan(&own, &target(1, 2, 0)).outcome, Outcome::Skip);
         assert_eq!(Former::of(&Sequence { increment: -5, ..fresh() }, class(2, 5)).increment, -1);
@@ -765,7 +769,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_of_blocks_keeps_to_their_beginnings() {
+    fn a_reset_of_blocks_restarts_at_the_beginning_of_a_block() {
         let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
         let blocks = Sequence {
             increment: 100,
@@ -812,8 +816,8 @@ mod tests {
     }
 
     proptest! {
-        /// Every node moves its own copy of a sequence; then all draw at once, through wrap-around
-        /// and `RESTART`. No value comes twice, and none that is in use.
+        /// Every node moves its own copy of a sequence. Then all draw concurrently, through
+        /// wrap-around and `RESTART`. No value appears twice, and none was in use before.
         #[test]
         fn no_two_nodes_draw_the_same_value(sequence in any_sequence(), nodes in 2..=16_i32, restart: bool) {
             let mut seen = std::collections::HashSet::new();

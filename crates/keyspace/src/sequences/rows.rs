@@ -1,37 +1,40 @@
-//! The rows of a node, as far as others have to know them: the furthest of each class.
+//! The rows of a node, as far as other nodes need them: the furthest of each class.
 
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
 
-/// The furthest row of each class that is in the columns of a sequence, and what is not known of the rows behind them.
+/// The furthest row of each class in the columns of a sequence, and what is unknown about the rows
+/// behind them.
 ///
-/// The classes are those of more nodes than there are, so that a node whose class is a part of another's finds its own, too.
+/// The number of classes is a multiple of the number of nodes, so that a node whose class is a part
+/// of another's finds its own, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rows {
-    /// How many classes are told apart; 0 where nothing is told of classes.
+    /// How many classes are distinguished; 0 if nothing is known about classes.
     pub modulus: u32,
-    /// The furthest of each class that is there.
+    /// The furthest row of each class that has rows.
     #[serde(default)]
     pub furthest: Vec<i64>,
-    /// Rows at or before this one were not looked at, where some were not: of a class that is not among the furthest there may be
-    /// some.
+    /// If not all rows were read, those at or before this one were not. They may include rows of
+    /// classes that have none in `furthest`.
     #[serde(default)]
     pub unread: Option<i64>,
 }
 
-/// How far the rows of a node have come with certain values.
+/// How far the rows of a node have come within certain values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The furthest that is known.
+    /// The furthest known row.
     pub known: Option<i64>,
-    /// The furthest that there may be beyond that.
+    /// The furthest possible row beyond that.
     pub possible: Option<i64>,
 }
 
 impl Rows {
-    /// How many classes a node tells apart: a multiple of its nodes, and while they are few of what they may be split into.
+    /// How many classes a node distinguishes: a multiple of its nodes, which includes the parts
+    /// that their classes may be split into while there are few nodes.
     pub const fn modulus(class: Option<Class>) -> u32 {
         let nodes = match class {
             Some(class) => class.nodes().unsigned_abs(),
@@ -45,17 +48,19 @@ impl Rows {
         }
     }
 
-    /// What was told before nodes told of every class: of the last rows the furthest of the others' classes.
+    /// The rows of a version 1 state, which has only the furthest rows of the other nodes' classes
+    /// among the last rows.
     pub(super) fn of_last(class: Option<Class>, others: Vec<i64>, maximum: Option<i64>) -> Self {
         let modulus = class.map_or(0, |class| class.nodes().unsigned_abs());
         let furthest = others.into_iter().chain(maximum).collect();
         Self { modulus, furthest, unread: maximum }
     }
 
-    /// How far they have come with values of a residue, in the direction of a sequence. `maximum` is the furthest of all.
+    /// How far the rows have come within `values`, in the direction of a sequence. `maximum` is the
+    /// furthest row of all.
     ///
-    /// Values that each stand for a block of ids are looked for among the rows that are told of, and no further: which
-    /// ids of a block are used is the business of an application.
+    /// If each value stands for a block of ids, only the rows in this state are searched: the
+    /// application decides which ids of a block it uses.
     pub fn reached(&self, values: Residue, maximum: Option<i64>, ascending: bool, blocks: bool) -> Reached {
         let furthest = |values: &mut dyn Iterator<Item = i64>| {
             if ascending { values.max() } else { values.min() }
@@ -70,12 +75,13 @@ impl Rows {
         if modulus == 0 {
             bounds.extend(maximum);
         } else {
-            // The classes that have values in common with what is asked for: all of them, and those that are told of.
+            // The number of classes that meet `values`, and the known rows of these classes.
             let common = gcd(modulus, values.modulus());
             let classes = usize::try_from(modulus / common).unwrap_or(usize::MAX);
             let meets = |row: &i64| Residue::through(i128::from(*row), u64::from(self.modulus)).meets(values);
             let mut of_classes: Vec<i64> = self.furthest.iter().copied().filter(meets).collect();
-            // Where a class holds other values, too, what is asked for may lie anywhere behind its furthest.
+            // If a class also has other values, the rows in question can be anywhere behind its
+            // furthest.
             bounds.extend(of_classes.iter().filter(|row| !values.contains(i128::from(**row))));
             of_classes.iter_mut().for_each(|row| *row = row.rem_euclid(i64::from(self.modulus)));
             of_classes.sort_unstable();
@@ -110,7 +116,7 @@ mod tests {
         Class::new(node, nodes).expect("a class")
     }
 
-    /// What a node tells that has these rows, and has looked at the last of them.
+    /// The state of a node that has these rows and has read the last `looked_at` of them.
     fn told(rows: &[i64], modulus: u32, looked_at: usize) -> Rows {
         let mut told = Rows { modulus, ..Rows::default() };
         for (at, row) in rows.iter().rev().enumerate() {
@@ -128,7 +134,7 @@ mod tests {
 
     #[test]
     fn fault_b12_rows_behind_many_of_another_class_are_told() {
-        // Node 2 of 2 has 200 rows of its own beyond the last of node 1.
+        // Node 2 of 2 has 200 rows of its own beyond the last row of node 1.
         let rows: Vec<i64> = (1..=101).chain((102..=500).step_by(2)).collect();
         let odd = class(1, 2).residue();
         let all = told(&rows, Rows::modulus(Some(class(2, 2))), usize::MAX);

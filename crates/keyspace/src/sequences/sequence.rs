@@ -1,4 +1,4 @@
-//! What is known of a sequence: facts that are given as data.
+//! The facts about a sequence, given as data.
 
 use super::class::{Class, Residue};
 use super::history::PastValues;
@@ -18,7 +18,7 @@ pub enum NumberType {
 }
 
 impl NumberType {
-    /// The least and the greatest value that it shares with sequences.
+    /// The smallest and the largest value that it shares with sequences.
     pub const fn range(self) -> (i64, i64) {
         match self {
             Self::Smallint => (i16::MIN as i64, i16::MAX as i64),
@@ -38,45 +38,49 @@ impl NumberType {
     }
 }
 
-/// By what a column's default draws from a sequence.
+/// How a column's default draws from a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Draw {
     /// `nextval`, or an identity column.
     Nextval,
-    /// `partitioned_nextval(sequence)`: whatever the sequence gives, the column gets values of this node.
+    /// `partitioned_nextval(sequence)`: the column gets values of this node whatever the sequence
+    /// gives.
     OfThisNode,
-    /// `partitioned_nextval(sequence, node, nodes)`, with the node written out.
+    /// `partitioned_nextval(sequence, node, nodes)`, with an explicit node.
     OfNode {
         /// The node.
         node: i32,
         /// The number of nodes.
         nodes: i32,
     },
-    /// Something else: a default that computes with the value, a function, a trigger, the application.
+    /// Other ways: a default that computes with the value, a function, a trigger, the application.
     Other,
-    /// By a default alone, of a table whose owner may not draw from the sequence: whoever may create a table can write such a
-    /// default, so what the column holds tells nothing of the sequence.
+    /// Only a default connects the two, and the table's owner may not draw from the sequence. Every
+    /// role that may create a table can write such a default, so the contents of the column say
+    /// nothing about the sequence.
     NotAllowed,
 }
 
 /// A column that takes its values from a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FedColumn {
-    /// The column's full name, quoted where it needs to be, for messages.
+    /// The column's full name, quoted if needed, for messages.
     pub name: String,
-    /// The column's type, where the column holds the sequence's values as they are and can be read; if not
-    /// (text, a default that computes with the value, a foreign table) only the sequence's own position is known.
+    /// The column's type, if the column holds the sequence's values unchanged and can be read.
+    /// Otherwise (text, a default that computes with the value, a foreign table) only the
+    /// sequence's own position is known.
     pub number_type: Option<NumberType>,
-    /// By what its default draws.
+    /// How its default draws.
     pub draw: Draw,
     /// The value in the column that lies furthest in the sequence's direction: the maximum of an
     /// ascending sequence, the minimum of a descending one; `None` in an empty table.
     pub extreme: Option<i64>,
-    /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at or past the
-    /// sequence's next value.
+    /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at
+    /// or past the sequence's next value.
     pub ahead: Option<i64>,
-    /// The furthest value in the column, where it lies beyond what the sequence has handed out and the owner of the table
-    /// may only draw from the sequence, not set it: the sequence does not follow it, and it is in neither of the two above.
+    /// The furthest value in the column, if it lies beyond what the sequence has handed out and the
+    /// owner of the table may only draw from the sequence, not set it. The sequence does not follow
+    /// such a value, and neither of the two fields above includes it.
     pub not_followed: Option<i64>,
 }
 
@@ -98,7 +102,7 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// What it does, as a sentence.
+    /// Its effect, as a sentence.
     pub fn detail(&self) -> String {
         match self {
             Self::ReplicationSet { extension } => {
@@ -115,7 +119,7 @@ impl Carrier {
         }
     }
 
-    /// How to end that, as sentences.
+    /// How to stop it, as sentences.
     pub fn hint(&self) -> String {
         match self {
             Self::ReplicationSet { .. } => "Take the sequence out of the replication set.".to_owned(),
@@ -134,14 +138,14 @@ impl Carrier {
     }
 }
 
-/// What the catalog and the sequence's own page tell of it.
+/// A sequence, as the catalog and its own page describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// The full name, quoted where it needs to be, as it goes into a statement.
+    /// The full name, quoted if needed, as it goes into a statement.
     pub name: String,
     /// The type that `AS` gave it.
     pub number_type: NumberType,
-    /// `START WITH`, where `RESTART` goes.
+    /// `START WITH`, the value that `RESTART` returns to.
     pub start: i64,
     /// `INCREMENT BY`, never 0.
     pub increment: i64,
@@ -151,37 +155,38 @@ pub struct Sequence {
     pub max_value: i64,
     /// Whether it wraps around at its end.
     pub cycle: bool,
-    /// Whether it falls back after a crash (`UNLOGGED`, from PostgreSQL 15 on).
+    /// Whether it falls back after a crash (`UNLOGGED`, PostgreSQL 15 and later).
     pub unlogged: bool,
-    /// What replicates its position, where something does.
+    /// What replicates its position, if anything does.
     pub replicated: Option<Carrier>,
     /// `last_value` of the sequence's page.
     pub last_value: i64,
     /// `is_called` of the sequence's page: whether `last_value` has been handed out.
     pub is_called: bool,
-    /// What it was before it was set up, where that is known and the set-up's increment still stands.
+    /// Its definition before it was set up, if known and if the set-up's increment is unchanged.
     pub former: Option<Former>,
-    /// What it handed out before it was set up as it is, oldest first.
+    /// What it handed out before its current set-up, oldest first.
     pub history: Vec<PastValues>,
-    /// Whether the server has been promoted since the sequence was set up, so that values which it handed out
+    /// Whether the server has been promoted since the sequence was set up. If so, values handed out
     /// before may be lost here and present elsewhere.
     pub promoted: bool,
-    /// The gap that its last set-up left above what was in use, as far as it still counts: 0 after a promotion.
+    /// The gap that its last set-up left above the values in use, if it still counts: 0 after a
+    /// promotion.
     pub gap_left: i64,
-    /// What other nodes have of its values.
+    /// The values that other nodes have.
     pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
     pub columns: Vec<FedColumn>,
 }
 
 impl Sequence {
-    /// What it has handed out so far, where it has handed out anything.
+    /// What it has handed out so far, if anything.
     pub fn handed_out(&self, class: Option<Class>) -> Option<PastValues> {
         let values = self.own_values(class);
         let step = u64::try_from(values.modulus()).unwrap_or(1);
         let until = self.last_value;
-        // What `partitioned_nextval` passes over is of other classes, and a crash leaves a sequence at any value: the
-        // last one need not be one of those that were handed out.
+        // The last value may not have been handed out: `partitioned_nextval` passes over values of
+        // other classes, and a crash leaves a sequence at any value.
         let nearest = [values.at_or_below(i128::from(until)), values.at_or_above(i128::from(until))];
         let offset = nearest.into_iter().find_map(|value| i64::try_from(value).ok()).unwrap_or(until);
         self.is_called.then_some(PastValues { step, offset, until })
@@ -198,14 +203,14 @@ impl Sequence {
         self.columns.iter().filter(|column| column.draw != Draw::NotAllowed)
     }
 
-    /// Whether every column draws from it by `partitioned_nextval(sequence)`, so that whatever it steps by
-    /// only values of the node come to be used.
+    /// Whether every column draws from it by `partitioned_nextval(sequence)`, so that only values
+    /// of the node are used, whatever its increment.
     pub fn is_drawn_on(&self) -> bool {
         let mut draws = self.fed_columns().map(|column| column.draw).peekable();
         draws.peek().is_some() && draws.all(|draw| draw == Draw::OfThisNode)
     }
 
-    /// The values that come to be used as it stands, ahead of it and behind it.
+    /// The values that are used with its current definition, ahead of its position and behind it.
     pub fn own_values(&self, class: Option<Class>) -> Residue {
         match class {
             Some(class) if self.is_drawn_on() => class.residue(),
@@ -228,8 +233,9 @@ pub struct Former {
 }
 
 impl Former {
-    /// What a sequence was before a set-up that nobody has recorded, as far as its definition tells: one that steps by
-    /// the number of nodes was set up before, here or on the server that it was copied from.
+    /// The definition before a set-up that is not recorded, as far as the current definition shows
+    /// it. A sequence that steps by the number of nodes has been set up, here or on the server that
+    /// it was copied from.
     pub fn of(sequence: &Sequence, class: Class) -> Self {
         let step = sequence.increment.unsigned_abs();
         let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
@@ -248,30 +254,30 @@ impl Former {
         }
     }
 
-    /// Where the sequence began, and where it wrapped around to.
+    /// The edge at which the range began and to which it wrapped around.
     pub const fn edge(&self) -> i64 {
         if self.increment > 0 { self.min_value } else { self.max_value }
     }
 }
 
-/// What another node has of the values of a sequence.
+/// The values of a sequence that another node has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// Which node that is, for messages.
+    /// The other node, for messages.
     pub peer: String,
-    /// Whether it has told of this sequence, or of one that feeds the same columns.
+    /// Whether its state includes this sequence, or one that feeds the same columns.
     pub is_known: bool,
-    /// The furthest value that it has in any way.
+    /// The furthest value that it has or that its set-up stayed clear of.
     pub furthest: Option<i64>,
-    /// The furthest value that it has and that this node could hand out, too: what it handed out before it had a class
-    /// apart from this node's, and values of this node's class in its tables.
+    /// The furthest value that it has and that this node could hand out, too: a value handed out
+    /// before its class was separate from this node's, or one of this node's class in its tables.
     pub of_ours: Option<i64>,
-    /// By how much the sequence steps there, and how many ids each value stands for, where a set-up has made it so.
+    /// The increment there and how many ids each value stands for, if they are those of a set-up.
     pub set_up: Option<(i64, u64)>,
 }
 
 impl Elsewhere {
-    /// A node that has told nothing of the sequence.
+    /// A node whose state does not include the sequence.
     pub const fn unknown(peer: String) -> Self {
         Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None }
     }
@@ -292,7 +298,7 @@ mod tests {
             ahead: None,
             not_followed: None,
         };
-        // Of node 1 of 2, and after a crash at 4: it handed out 1 and 3.
+        // Node 1 of 2, after a crash at 4: it handed out 1 and 3.
         let sequence = Sequence {
             name: "public.s".to_owned(),
             number_type: NumberType::Bigint,

@@ -1,4 +1,4 @@
-//! Whether a sequence keeps to its node's class, and what else is to be known of it.
+//! Whether a sequence keeps to its node's class, and the other findings about it.
 
 use std::borrow::Cow;
 
@@ -6,31 +6,31 @@ use super::class::{Class, Progression};
 use super::direction::{Course, Share};
 use super::sequence::{Carrier, Draw, NumberType, Sequence};
 
-/// From which share of its range on a sequence is called nearly used up, in hundredths of a percent.
+/// A sequence is nearly used up from this share of its range on, in hundredths of a percent.
 const NEARLY_USED_UP: i64 = 8_000;
 
-/// How a sequence stands.
+/// The status of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether it hands out values of its node's class only, now and after a restart; `None` where the database
-    /// has no node, or where that could not be seen.
+    /// Whether it hands out only values of its node's class, now and after a restart; `None` if the
+    /// database has no node, or if this could not be read.
     pub in_order: Option<bool>,
-    /// What is wrong or to be minded.
+    /// What is wrong or needs attention.
     pub findings: Vec<Finding>,
     /// The next value that it hands out.
     pub next_value: Option<i64>,
     /// How many values are left, to the limit of the sequence and of every column that it feeds.
     pub values_left: Option<i64>,
-    /// How much of the range lies behind it, in hundredths of a percent.
+    /// How much of the range is behind it, in hundredths of a percent.
     pub used_basis_points: Option<i64>,
 }
 
-/// How grave a finding is.
+/// How severe a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Two writers can hand out the same key, or inserts fail.
     Error,
-    /// To be minded before it becomes an error.
+    /// Needs attention before it becomes an error.
     Warning,
 }
 
@@ -44,12 +44,12 @@ impl Severity {
     }
 }
 
-/// Something to be known of a sequence.
+/// A finding about a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// It does not step by the number of nodes.
     WrongIncrement,
-    /// It steps by a number of its own, which a set-up leaves alone.
+    /// It has an increment of its own, which a set-up leaves alone.
     OwnIncrement,
     /// It steps by the number of nodes, through the values of another node.
     WrongClass,
@@ -57,7 +57,7 @@ pub enum Finding {
     StartNotAligned,
     /// Wrapping around would take it to values of another node.
     UnsafeCycle,
-    /// A default has another node written out.
+    /// A default names another node.
     DefaultOfAnotherNode {
         /// The column.
         column: String,
@@ -66,30 +66,30 @@ pub enum Finding {
         /// The number of nodes in its default.
         nodes: i32,
     },
-    /// Its next values are in a table already.
+    /// A table already has its next values.
     BehindTable {
         /// The column.
         column: String,
         /// The furthest of these values.
         value: i64,
     },
-    /// It is in its class, and values of that class lie ahead of it in a table.
+    /// It is in its class, and a table has values of that class ahead of it.
     AnotherWriter {
         /// The column.
         column: String,
         /// The furthest of these values.
         value: i64,
     },
-    /// A table holds a value beyond it whose owner may only draw from it.
+    /// A table whose owner may only draw from it holds a value beyond it.
     NotFollowed {
         /// The column.
         column: String,
         /// The furthest of these values.
         value: i64,
     },
-    /// After a crash it hands out values again.
+    /// It hands out values again after a crash.
     Unlogged,
-    /// Replication sets it to another server's position.
+    /// Replication sets it to the position of another server.
     Replicated(Carrier),
     /// A column and its sequence have types of different size.
     TypeMismatch {
@@ -128,7 +128,7 @@ impl Finding {
         }
     }
 
-    /// How grave it is.
+    /// How severe it is.
     pub const fn severity(&self) -> Severity {
         match self {
             Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::NotFollowed { .. } | Self::Unlogged => {
@@ -152,7 +152,7 @@ impl Finding {
         )
     }
 
-    /// What is the case, as a sentence.
+    /// The finding, as a sentence.
     pub fn detail(&self, sequence: &Sequence, status: &Status) -> String {
         let next = status.next_value.unwrap_or(sequence.last_value);
         match self {
@@ -217,10 +217,10 @@ impl Finding {
     }
 }
 
-/// Tells how a sequence stands towards the class of its node.
+/// Determines the status of a sequence in the class of its node.
 ///
-/// What needs reads of tables is found where the columns bring it along. Where `position` is false, nothing is
-/// said that needs the sequence's own position.
+/// Findings about the contents of tables depend on the values that the columns carry. If `position`
+/// is false, there are no findings that need the sequence's own position.
 pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Status {
     let course = Course::of(sequence);
     let (next, limit) = (sequence.next_value(), course.limit(sequence));
@@ -239,7 +239,7 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     let furthest = sequence.columns.iter().filter_map(|column| Some((column, column.ahead?)));
     if let Some((column, value)) =
         furthest.reduce(|a, b| if course.is_past(i128::from(b.1), i128::from(a.1)) { b } else { a })
-        // Of a cycle they are those of its last round.
+        // In a cycle, these values are from its last round.
         && !sequence.cycle
     {
         let column = column.name.clone();
@@ -260,7 +260,7 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     findings.extend(sequence.replicated.clone().map(Finding::Replicated));
     let narrower = sequence.columns.iter().find_map(|column| {
         let number_type = column.number_type?;
-        // A numeric column takes whatever a sequence gives.
+        // A numeric column takes all values of a sequence.
         let differs = number_type != sequence.number_type && number_type != NumberType::Numeric;
         differs.then(|| Finding::TypeMismatch { column: column.name.clone(), number_type })
     });
@@ -284,7 +284,7 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     }
 }
 
-/// What takes a sequence out of its class.
+/// The ways in which a sequence leaves its class.
 fn class_findings(sequence: &Sequence, course: Course, class: Class, position: bool) -> Vec<Finding> {
     let own_step = Share::of(sequence, class, false).is_none();
     let share = Share::of(sequence, class, false).unwrap_or(Share { values: class.residue(), size: 1 });
@@ -307,7 +307,7 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     if findings.is_empty() {
         return findings;
     }
-    // Where every default draws on to the class, the sequence may be as it is.
+    // If every default draws on until it reaches the class, the sequence may stay as it is.
     let progression = Progression {
         increment: sequence.increment,
         min_value: sequence.min_value,
@@ -338,7 +338,7 @@ mod tests {
         }
     }
 
-    /// Of the class of node 2 of 2.
+    /// A sequence of node 2 of 2.
     fn even() -> Sequence {
         Sequence {
             name: "public.orders_id_seq".to_owned(),
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_to_be_minded_leaves_it_in_order() {
+    fn warnings_leave_a_sequence_in_order() {
         assert_eq!(found(&Sequence { unlogged: true, ..even() }), (Some(true), vec!["unlogged"]));
         let narrow = FedColumn { number_type: Some(NumberType::Integer), ..column(Draw::Nextval) };
         assert_eq!(found(&Sequence { columns: vec![narrow], ..even() }), (Some(true), vec!["type mismatch"]));
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_draws_on_makes_up_for_any_increment() {
+    fn with_a_default_that_draws_on_any_increment_is_in_order() {
         let drawn_on = Sequence { columns: vec![column(Draw::OfThisNode)], increment: 1, ..even() };
         assert_eq!(found(&drawn_on), (Some(true), vec![]));
         let odd = Sequence { increment: 2, last_value: 11, ..drawn_on };
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_its_own_is_named_as_such() {
+    fn an_increment_of_its_own_is_reported() {
         let pooled = Sequence { increment: 50, start: 1, last_value: 1, is_called: false, ..even() };
         assert_eq!(found(&pooled), (Some(false), vec!["increment of its own"]));
         assert_eq!(found(&Sequence { increment: 25, ..pooled }).1, ["increment of its own"]);
@@ -443,13 +443,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_node_nothing_is_said_of_classes() {
+    fn without_a_node_there_are_no_findings_about_classes() {
         let status = status(&Sequence { increment: 1, ..even() }, None, true);
         assert_eq!((status.in_order, status.findings), (None, vec![]));
     }
 
     #[test]
-    fn what_cannot_be_seen_is_not_said_to_be_in_order() {
+    fn a_sequence_that_cannot_be_read_is_not_reported_as_in_order() {
         let status = status(&even(), Class::new(2, 2).ok(), false);
         assert_eq!((status.in_order, status.next_value), (None, None));
     }

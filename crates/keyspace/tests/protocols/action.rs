@@ -1,26 +1,26 @@
-//! What can happen in a world, and its text: a trace is a list of these, one a line.
+//! The events of a world, and their text: a trace is a list of events, one per line.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that happens. Nodes, sessions and sequences count from 0 here, and from 1 in the text.
+/// An event. Nodes, sessions and sequences count from 0 here, and from 1 in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A client draws a value; its transaction stays open where the scenario has transactions.
+    /// A client draws a value; its transaction stays open if the scenario has transactions.
     Draw { node: usize, session: usize, sequence: usize },
-    /// A client's transaction ends, and gives its locks back.
+    /// A client's transaction ends and releases its locks.
     End { node: usize, session: usize },
-    /// A value that was drawn comes into the table, and is committed.
+    /// A drawn value is inserted into the table, and committed.
     Insert { node: usize, sequence: usize, value: i64 },
-    /// Replication brings a row.
+    /// Replication applies a row.
     Deliver { from: usize, to: usize, sequence: usize, value: i64 },
     /// A server crashes and comes back; its sequences may have run ahead by some values.
     Crash { node: usize, ahead: u8 },
-    /// `setval(sequence, max(id))`, where that is further than the sequence has come.
+    /// `setval(sequence, max(id))`, if that is further than the sequence has come.
     Setval { node: usize, sequence: usize },
-    /// The standby of a node receives everything that there is.
+    /// The standby of a node receives all changes.
     Ship { node: usize },
-    /// The next step of a node's protocol, or the next transaction of it.
+    /// The next step of a node's protocol, or the next transaction of that step.
     Step { node: usize },
 }
 
@@ -82,7 +82,7 @@ impl FromStr for Action {
     }
 }
 
-/// The actions of a text, one a line; what follows a `#` is a remark.
+/// The actions of a text, one per line; text after a `#` is a comment.
 pub fn parse(text: &str) -> Result<Vec<Action>, String> {
     let lines = text.lines().filter(|line| !line.split('#').next().unwrap_or_default().trim().is_empty());
     lines.map(str::parse).collect()

@@ -1,20 +1,20 @@
-//! A change of the number of nodes: 1 of 2 and 2 of 2 become 1, 2 and 3 of 3, over a floor that all are past before
-//! any reaches it.
+//! A change of the number of nodes: 1 of 2 and 2 of 2 become 1, 2 and 3 of 3, above a common floor.
+//! All nodes have moved above it before any node reaches it in its old class.
 
 use super::scenario::{Definition, Form, Judge, Scenario, SetUp, What};
 use super::search::{fails, holds};
 use super::world::{Handed, Sequence};
 use super::{NEXTVAL, PARTITIONED, draws};
 
-/// More than anybody draws until its own set-up: two values, two ids apart.
+/// More than any node draws before its own set-up: two values, two ids apart.
 const GAP: i64 = 4;
 
-/// Steps of each node: 0 state, 1 set-up with the states of the others, 2 state, 3 check. Of two nodes one is `ahead`;
-/// a third is new, and has one step more: 2 clients write.
+/// Steps of each node: 0 state, 1 set-up with the states of the others, 2 state, 3 check. Of two
+/// nodes one is `ahead`. A third node is new, and has one more step: 2 clients write.
 fn change(nodes: usize, ahead: usize, definition: Definition, form: Form) -> Scenario {
     let mut scenario =
         Scenario::new(nodes, &[definition], 1).filled(1 - ahead, 0, 2, &[]).filled(ahead, 0, 6, &[]);
-    // They were set up with each other's states, and keep apart.
+    // They were set up with each other's states, and have separate classes.
     let class = |node: usize| (node as i32 + 1, 2);
     scenario = scenario.has_told(0).has_told(1);
     scenario =
@@ -35,7 +35,7 @@ fn change(nodes: usize, ahead: usize, definition: Definition, form: Form) -> Sce
     scenario
 }
 
-/// Without what comes after the set-ups.
+/// Without the steps after the set-ups.
 fn unchecked(mut scenario: Scenario) -> Scenario {
     scenario.steps.iter_mut().zip([2, 2, 3]).for_each(|(steps, kept)| steps.truncate(kept));
     scenario
@@ -81,7 +81,8 @@ fn trap_s34_with_a_step_left_out_it_does_not() {
     fails("change, newcomer without gap", &change().set_up(2, 1, |set_up| set_up.gap = 0));
 }
 
-/// A sequence that steps by 1 is parted by the identity alone, which must not change before the sequence is moved.
+/// Only the identity separates a sequence that steps by 1, so it must not change before the
+/// sequence is moved.
 #[test]
 fn trap_s34_the_identity_must_not_change_first() {
     let untouched = |form| {

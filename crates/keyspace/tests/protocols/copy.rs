@@ -1,12 +1,13 @@
-//! A dump of a node that is restored on another server.
+//! A dump of a node, restored on another server.
 
 use super::fail_over::no_more_is_lost;
 use super::scenario::{Judge, Scenario, SetUp, What};
 use super::search::{fails, holds};
 use super::{NEXTVAL, as_node, draws};
 
-/// The copy takes the place of its origin. Node 1: 0 dump, 1 stopped for good. Node 2: 0 state. Node 3: 0 restored,
-/// 1 confirmed, 2 set-up as 1 of 2 with the state of node 2 and a gap, 3 clients write.
+/// The copy takes the place of its origin. Node 1: 0 dump, 1 stopped for good. Node 2: 0 state.
+/// Node 3: 0 restored, 1 confirmed, 2 set-up as 1 of 2 with the state of node 2 and a gap, 3
+/// clients write.
 pub fn instead() -> Scenario {
     let again = SetUp { peers: true, gap: 4, ..as_node((1, 2)) };
     Scenario::new(3, &[NEXTVAL], 1)
@@ -25,9 +26,10 @@ pub fn instead() -> Scenario {
         .then(2, What::Open, &[])
 }
 
-/// The copy becomes a node of its own, 3 of 3, beside its origin. All were filled when they were set up; node 2 was
-/// ahead, and 6 is still on its way. The copy needs no states: its origin's sequences were clear of what others had, and
-/// it goes on from there. Node 1: 0 dump. Node 3: 0 restored, 1 set-up, 2 clients write.
+/// The copy becomes a node of its own, 3 of 3, next to its origin. All nodes had rows when they
+/// were set up. Node 2 was ahead, and 6 is still in flight. The copy needs no states: its origin's
+/// sequences were clear of the values of others, and it continues from there. Node 1: 0 dump. Node
+/// 3: 0 restored, 1 set-up, 2 clients write.
 fn beside() -> Scenario {
     Scenario::new(3, &[NEXTVAL], 1)
         .filled(0, 0, 2, &[])
@@ -45,8 +47,9 @@ fn beside() -> Scenario {
         .then(2, What::Open, &[])
 }
 
-/// Node 1 is restored from an older copy, and lacks what it handed out since: 1, 3 and 5, whose rows node 2 has. That has
-/// come to 10 meanwhile, so they lie behind many of its own. Node 1: 0 `first`, 1 clients write. Node 2: 0 state.
+/// Node 1 is restored from an older copy, and lacks what it has handed out since: 1, 3 and 5. Node
+/// 2 has their rows. It has reached 10 since, so they are behind many of its own. Node 1: 0
+/// `first`, 1 clients write. Node 2: 0 state.
 fn lacks_rows(sign: i64, look_back: usize, first: What) -> Scenario {
     Scenario::new(2, &[NEXTVAL], sign)
         .was_set_up(0, (1, 2), 0)
@@ -95,7 +98,8 @@ fn fault_b12_with_rows_left_out_they_do_not() {
 fn trap_s13_a_copy_keeps_apart() {
     holds("copy instead", &instead());
     holds("copy instead, crash", &instead().draws(&draws([3, 1, 1], [4, 2, 2])).crashes(1));
-    // A gap that is larger than the one that was left is left whether or not the copy is known to be one.
+    // A gap that is larger than the previous one is left whether or not the copy is recognised as
+    // one.
     holds("copy instead, taken for the origin", &instead().with(|scenario| scenario.loss_is_known = false));
     holds("copy beside", &beside().crashes(1));
 }

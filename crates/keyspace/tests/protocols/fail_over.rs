@@ -1,4 +1,4 @@
-//! Fail-over to an asynchronous standby, which lacks the last values, their rows or both.
+//! Fail-over to an asynchronous standby that lacks the last values, their rows or both.
 
 use super::glue;
 use super::scenario::{Definition, Scenario, SetUp, What};
@@ -6,11 +6,12 @@ use super::search::{fails, holds};
 use super::world::{World, class, each};
 use super::{CACHED, NEXTVAL, as_node, draws};
 
-/// What is given as gap: no more ids than this may be lost to everybody.
+/// The gap: no more ids than this may be lost on all nodes.
 const GAP: i64 = 4;
 
-/// Node 1 is 1 of 2 and has a standby, node 2 is 2 of 2. Node 1: 0 stopped for good. Node 2: 0 state. Node 3 is the
-/// standby: 0 promoted, 1 set-up as 1 of 2 with the state of node 2 and a gap, 2 clients write.
+/// Node 1 is 1 of 2 and has a standby, node 2 is 2 of 2. Node 1: 0 stopped for good. Node 2: 0
+/// state. Node 3 is the standby: 0 promoted, 1 set-up as 1 of 2 with the state of node 2 and a gap,
+/// 2 clients write.
 pub fn fail_over(definition: Definition, sign: i64) -> Scenario {
     let again = SetUp { peers: true, gap: GAP, ..as_node((1, 2)) };
     Scenario::new(3, &[definition], sign)
@@ -30,8 +31,8 @@ pub fn fail_over(definition: Definition, sign: i64) -> Scenario {
         .then(2, What::Open, &[])
 }
 
-/// What the operator answers for: of the values that were handed out, none is further than the gap above all that the
-/// promoted server and the peers have.
+/// The operator guarantees that no value handed out is further than the gap above all values that
+/// the promoted server and the peers have.
 pub fn no_more_is_lost(world: &World, node: usize, set_up: &SetUp) -> bool {
     world.nodes[node].sequences.iter().zip(&world.handed).enumerate().all(|(at, (sequence, handed))| {
         let sign = sequence.increment.signum();

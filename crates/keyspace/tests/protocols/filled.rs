@@ -4,8 +4,8 @@ use super::scenario::{Form, Scenario, What};
 use super::search::{fails, holds};
 use super::{CACHED, NEXTVAL, as_node, draws};
 
-/// Values are drawn by defaults, and their rows are committed when the set-up gets its lock: the rows tell all.
-/// Node 1: 0 set-up. Node 2: 0 rows copied, 1 set-up, 2 clients write.
+/// Values are drawn by defaults, and their rows are committed when the set-up acquires its lock, so
+/// the rows show all values. Node 1: 0 set-up. Node 2: 0 rows copied, 1 set-up, 2 clients write.
 pub fn by_rows() -> Scenario {
     let mut first = as_node((1, 2));
     first.form = Form::Batches;
@@ -22,8 +22,9 @@ pub fn by_rows() -> Scenario {
         .then(1, What::Open, &[])
 }
 
-/// Values may be in flight longer than their lock: the state of node 1 tells up to where. Node 1: 0 set-up, 1 state.
-/// Node 2: 0 rows copied, 1 set-up with that state, 2 clients write.
+/// Values may be in flight longer than their lock is held, so the state of node 1 shows how far
+/// they go. Node 1: 0 set-up, 1 state. Node 2: 0 rows copied, 1 set-up with that state, 2 clients
+/// write.
 fn by_state(sign: i64) -> Scenario {
     let (mut first, mut second) = (as_node((1, 2)), as_node((2, 2)));
     first.form = Form::Batches;
@@ -71,6 +72,6 @@ fn with_a_step_left_out_they_do_not() {
 }
 
 #[test]
-fn what_is_in_flight_is_not_among_the_rows() {
+fn values_in_flight_are_not_among_the_rows() {
     fails("by rows, values in flight", &by_rows().with(|scenario| scenario.inserts_at_once = false));
 }

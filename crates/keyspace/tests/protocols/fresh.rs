@@ -1,4 +1,4 @@
-//! Fresh databases: each is set up before anybody writes to it.
+//! Fresh databases: each is set up before the first write.
 
 use super::scenario::{Definition, Form, Scenario, What};
 use super::search::{fails, holds};
@@ -52,8 +52,8 @@ fn trap_s34_another_number_of_nodes_is_another_class() {
 }
 
 #[test]
-fn a_set_up_that_leaves_what_sessions_have_cached_is_none() {
-    // As setval would, which sessions do not notice.
+fn a_set_up_that_leaves_cached_values_is_not_enough() {
+    // Like setval, which sessions do not notice.
     let early = fresh(2, &[CACHED], Form::Whole, 1).with(|scenario| {
         scenario.collides_before = true;
         scenario.world.nodes.iter_mut().for_each(|node| node.open = true);

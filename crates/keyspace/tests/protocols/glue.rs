@@ -1,5 +1,5 @@
-//! What the extension does around the arithmetic: reads facts, plans, alters, records, tells. The arithmetic is the
-//! shipped one; what is here stands for SQL.
+//! The work of the extension around the arithmetic: it reads facts, plans, alters, records and
+//! reports. The arithmetic is the shipped one; this file replaces the SQL.
 
 use keyspace::sequences::{
     Class, ColumnName, Draw, FedColumn, Former, NodeState, NumberType, Outcome, PastValues, Peer,
@@ -20,7 +20,7 @@ fn history(sequence: &[(u64, i64, i64)]) -> Vec<PastValues> {
     sequence.iter().map(|&(step, offset, until)| PastValues { step, offset, until }).collect()
 }
 
-/// What is read of a sequence, its table not included.
+/// The facts of a sequence, without its table.
 fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
     let sign = sequence.increment.signum();
     let (min_value, max_value) = if sign > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
@@ -54,7 +54,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
     }
 }
 
-/// Plans one sequence of a node, and alters it where the plan says so. What was done, for a trace.
+/// Plans one sequence of a node, and alters it if the plan says so. The note is for a trace.
 pub fn set_up(
     scenario: &Scenario,
     world: &mut World,
@@ -81,8 +81,8 @@ pub fn set_up(
     let Outcome::Alter { ddl } = &planned.outcome else { return };
     let identity = world.nodes[node].identity;
     let sequence = &mut world.nodes[node].sequences[at];
-    // A set-up knows the class that counted before it, not the one that it brings; of a sequence that it meets for
-    // the first time it knows no more than how it steps.
+    // A set-up knows the class that was valid before it, not the one that it brings. If it meets
+    // a sequence for the first time, it knows only the increment.
     let identity = identity.filter(|_| sequence.restart.is_some() || scenario.history_by_new_class);
     let class_before = target.from.or(identity.map(world::class));
     sequence.former.get_or_insert((sequence.increment, sequence.start));
@@ -109,7 +109,8 @@ pub fn set_up(
     }
 }
 
-/// Whether a set-up would alter a sequence, and so has to wait for the transactions that have drawn from it.
+/// Whether a set-up would alter a sequence, and must wait for the transactions that have drawn from
+/// it.
 pub fn is_to_be_altered(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &SetUp) -> bool {
     let target = Target {
         class: world::class(set_up.identity),
@@ -121,7 +122,7 @@ pub fn is_to_be_altered(scenario: &Scenario, world: &World, node: usize, at: usi
     matches!(plan(&sequence, &target).outcome, Outcome::Alter { .. })
 }
 
-/// Everything that a set-up knows of a sequence.
+/// All facts that a set-up has about a sequence.
 fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &SetUp, target: Target) -> Facts {
     let sequence = &world.nodes[node].sequences[at];
     let sign = sequence.increment.signum();
@@ -138,7 +139,7 @@ fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &Set
     facts
 }
 
-/// What a node tells of itself.
+/// The state of a node.
 pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
     let node = &world.nodes[node];
     let class = node.identity.map(world::class);
@@ -165,7 +166,7 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
     }
 }
 
-/// The furthest of each class among the last rows, and the first that was not looked at.
+/// The furthest row of each class among the last rows, and the first row that was not read.
 fn rows(scenario: &Scenario, rows: Values, sign: i64, class: Option<Class>) -> Rows {
     let mut told = Rows { modulus: Rows::modulus(class), furthest: vec![], unread: None };
     for (at, row) in each(rows, sign).rev().enumerate() {
@@ -213,21 +214,21 @@ fn document(told: &Told) -> NodeState {
     }
 }
 
-/// The states that all others have given.
+/// The states of all other nodes.
 fn others(world: &World, node: usize) -> Vec<Peer> {
     let told = world.told.iter().enumerate().filter(|(other, _)| *other != node);
     told.filter_map(|(_, told)| told.as_ref().map(document).map(Peer::from)).collect()
 }
 
-/// What a check with peers finds.
+/// The findings of a check with peers.
 pub fn check(scenario: &Scenario, world: &World, node: usize) -> Vec<PeerFinding> {
     let mut own = tell(scenario, world, node);
-    // The more it knew of its own rows, the more it could find.
+    // With more knowledge of its own rows, it could find more.
     own.sequences.iter_mut().for_each(|told| (told.maximum, told.rows) = (None, Rows::default()));
     compare(&document(&own), &others(world, node))
 }
 
-/// The furthest value that a state tells of.
+/// The furthest value in a state.
 pub fn furthest_told(told: &ToldSequence, sign: i64) -> Option<i64> {
     let history = told.history.iter().map(|(_, _, until)| *until);
     history.chain(told.last_value).chain(told.maximum).max_by_key(|value| value * sign)

@@ -1,13 +1,15 @@
-//! Filled databases, all in use: their values may collide until they are set up, and never after.
+//! Filled databases, all in use: their values may collide until they are set up, and never after
+//! that.
 
 use super::scenario::{Form, Judge, Scenario, What};
 use super::search::{fails, holds};
 use super::{CACHED, NEXTVAL, PARTITIONED, as_node, draws, is_large};
 
-/// As many ids as anybody draws until its own set-up.
+/// As many ids as any node draws before its own set-up.
 const GAP: i64 = 2;
 
-/// Steps of each node: 0 state, 1 set-up with the states of the others, 2 state, 3 check. One node is `ahead`.
+/// Steps of each node: 0 state, 1 set-up with the states of the others, 2 state, 3 check. One node
+/// is `ahead`.
 pub fn live(ahead: usize, sign: i64, gap: i64) -> Scenario {
     Scenario::new(2, &[NEXTVAL], sign)
         .filled(1 - ahead, 0, 2 * sign, &[])
@@ -17,7 +19,7 @@ pub fn live(ahead: usize, sign: i64, gap: i64) -> Scenario {
         .with(|scenario| protocol(scenario, Form::Whole, gap))
 }
 
-/// Two sequences, and one node is ahead in one, the other in the other.
+/// Two sequences; each node is ahead in one of them.
 fn two(form: Form) -> Scenario {
     Scenario::new(2, &[NEXTVAL, NEXTVAL], 1)
         .filled(0, 0, 1, &[])
@@ -29,7 +31,7 @@ fn two(form: Form) -> Scenario {
         .with(|scenario| protocol(scenario, form, GAP))
 }
 
-/// With values that sessions cache, and a crash.
+/// With values cached by sessions, and a crash.
 fn cached(gap: i64) -> Scenario {
     Scenario::new(2, &[CACHED], 1)
         .filled(0, 0, 2, &[])
@@ -86,7 +88,8 @@ fn trap_s43_with_a_step_left_out_they_do_not() {
     }
 }
 
-/// Whatever was done before: where no check finds anything, no value was handed out twice, and none will be.
+/// Whatever was done before: if no check finds anything, no value was handed out twice, and none
+/// will be.
 #[test]
 fn trap_s43_checks_that_find_nothing_are_a_proof() {
     let judged = |name: &str, scenario: Scenario| {
@@ -113,15 +116,15 @@ fn trap_s43_checks_that_find_nothing_are_a_proof() {
     judged("live, checked by node 1 alone", live(0, 1, 0).draws(&[2, 1]).without(1, 3));
 }
 
-/// The rows that a state tells of beside the last one.
+/// The states include more rows than the last one.
 #[test]
-fn live_nodes_that_tell_of_more_rows_keep_apart() {
+fn live_nodes_that_report_more_rows_keep_apart() {
     let further = live(0, 1, GAP).draws(&draws([2, 1, 0], [2, 2, 0])).with(|scenario| scenario.look_back = 3);
     assert_eq!(holds("live, looks further back", &further).reported, 0, "a false alarm");
 }
 
-/// The default was changed to `partitioned_nextval` before the set-up: what the history tells of must not be less than
-/// what was handed out by `nextval`.
+/// The default was changed to `partitioned_nextval` before the set-up. The history must not cover
+/// less than `nextval` has handed out.
 #[test]
 fn trap_s43_a_default_that_was_changed_keeps_the_proof() {
     let changed = |form| {

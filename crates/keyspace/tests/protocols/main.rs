@@ -1,6 +1,6 @@
-//! Every order of events in small worlds: the protocols of docs/protocols.md on the shipped arithmetic. Each
-//! protocol is searched exhaustively and found free of faults; and with any one step left out, or done in the wrong
-//! order, the search finds a value that is handed out twice.
+//! Every order of events in small worlds: the protocols of docs/protocols.md on the shipped
+//! arithmetic. Each protocol is searched exhaustively and has no fault. With any one step left out,
+//! or done in the wrong order, the search finds a value that is handed out twice.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod action;
@@ -29,12 +29,12 @@ const CACHED: Definition = Definition { partitioned: false, cache: 2 };
 /// `DEFAULT partitioned_nextval(...)`.
 const PARTITIONED: Definition = Definition { partitioned: true, cache: 1 };
 
-/// A set-up without anything that may be given.
+/// A set-up without optional arguments.
 fn as_node(identity: Identity) -> SetUp {
     SetUp { identity, from: None, gap: 0, peers: false, form: Form::Whole }
 }
 
-/// Whether larger worlds are to be searched, which takes minutes.
+/// Whether to search larger worlds, which takes minutes.
 fn is_large() -> bool {
     std::env::var_os("PG_KEYSPACE_LARGE_WORLDS").is_some()
 }

@@ -1,4 +1,4 @@
-//! What can happen next in a world, and what comes of it.
+//! The events that are possible in a world, and their results.
 
 use keyspace::sequences::Progression;
 
@@ -11,23 +11,24 @@ use super::world::{Copy, Identity, Session, Values, World, class, each, only};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault(pub String);
 
-/// Classes of rows, as offset and modulus, with that of every value.
+/// Classes of rows, as offset and modulus, including the class of all values.
 struct Classes {
     all: [(i64, i64); Self::MOST],
-    /// Whether rows will be copied to where another sequence stands.
+    /// Whether rows will be copied to a node whose sequence has another position.
     copied: bool,
 }
 
 impl Classes {
-    /// Of three nodes what they are, what they were, and one more for every value.
+    /// For each of three nodes its class, that of its set-up and the one before; and one more for
+    /// every value.
     const MOST: usize = 10;
 }
 
-/// A remark on what came of an action; made for traces only.
+/// A note on the result of an action; only for traces.
 pub type Note<'a> = Option<&'a mut String>;
 
 impl Scenario {
-    /// Everything that can happen.
+    /// All possible events.
     pub fn possible(&self, world: &World) -> Vec<Action> {
         let mut actions = Vec::new();
         if world.reported {
@@ -66,14 +67,15 @@ impl Scenario {
                 actions.extend(ahead.map(|ahead| Action::Crash { node: at, ahead: *ahead }));
             }
             if self.standby == Some(at) && self.will_be_copied(world) {
-                // Only what it has received last counts.
+                // Only the changes that it received last count.
                 if world.copy.is_none() {
                     actions.push(Action::Ship { node: at });
                 }
             }
         }
-        // Rows come into tables just before somebody reads there, in the order of their values. That is every
-        // order there is: until then nothing depends on them, and among each other they do not either.
+        // Rows are inserted just before an event reads the table, in the order of their values.
+        // This covers every order: until then nothing depends on them, and they do not depend on
+        // each other.
         let everywhere = 0..if self.plain { world.nodes.len() } else { 0 };
         let mut read: Vec<usize> = actions.iter().filter_map(|action| self.reads(world, *action)).collect();
         if let Some((prepared, ..)) = world.preparing {
@@ -105,7 +107,7 @@ impl Scenario {
         actions
     }
 
-    /// The node whose rows an action reads, or loses.
+    /// The node whose rows an action reads or loses.
     fn reads(&self, world: &World, action: Action) -> Option<usize> {
         match action {
             Action::Ship { node } | Action::Setval { node, .. } => Some(node),
@@ -118,7 +120,7 @@ impl Scenario {
         }
     }
 
-    /// What comes of an action; `None` where it cannot happen.
+    /// The result of an action; `None` if it is not possible.
     pub fn after(&self, world: &World, action: Action, mut note: Note<'_>) -> Result<Option<World>, Fault> {
         let mut next = world.clone();
         next.preparing = match action {
@@ -205,7 +207,7 @@ impl Scenario {
         Ok(Some(next))
     }
 
-    /// A session draws a value; `None` where the default would raise an error.
+    /// A session draws a value; `None` if the default would raise an error.
     fn draw(&self, world: &mut World, at: usize, session: usize, sequence: usize) -> Option<i64> {
         let definition = self.sequences[sequence];
         let node = &mut world.nodes[at];
@@ -214,7 +216,7 @@ impl Scenario {
         let (session, place) = (&mut node.sessions[session], &mut node.sequences[sequence]);
         let mut value = place.nextval(&mut session.cached[sequence], definition.cache);
         if definition.partitioned {
-            // The lock of the first draw of a transaction takes in what others have committed.
+            // The lock of a transaction's first draw makes the commits of others visible.
             let holds_lock = session.holds & 1 << sequence != 0;
             if !holds_lock && !self.sessions_keep_identity {
                 session.identity = None;
@@ -237,7 +239,7 @@ impl Scenario {
         Some(value)
     }
 
-    /// What a session knows counts only where it would use it again.
+    /// Forgets the node that a session knows, unless the session would use it again.
     fn forget_identity(&self, session: &mut Session) {
         if session.holds == 0 && !self.sessions_keep_identity {
             session.identity = None;
@@ -248,7 +250,7 @@ impl Scenario {
         self.steps[node].get(usize::from(world.nodes[node].step))
     }
 
-    /// Whether the next step of a node can be taken.
+    /// Whether the next step of a node can run.
     fn is_ready(&self, world: &World, node: usize) -> bool {
         let Some(step) = self.next_step(world, node) else { return false };
         if !step.after.iter().all(|&(other, step)| usize::from(world.nodes[other].step) > step) {
@@ -267,7 +269,8 @@ impl Scenario {
             .any(|at| is_locked(at) && glue::is_to_be_altered(self, world, node, at, set_up))
     }
 
-    /// What a transaction of a set-up does: whether it stores the identity, and which sequences it alters.
+    /// The part of a set-up in one transaction: whether it stores the identity, and which sequences
+    /// it alters.
     fn part(&self, set_up: &SetUp, part: usize) -> (bool, Vec<usize>) {
         let all = self.sequences.len();
         match set_up.form {
@@ -355,7 +358,7 @@ impl Scenario {
         }
     }
 
-    /// Whether checks were made by all who make one.
+    /// Whether all checks of the scenario were made, without a finding.
     fn is_proved(&self, world: &World) -> bool {
         let mut checks = self.steps.iter().enumerate().flat_map(|(node, steps)| {
             let checks = steps.iter().enumerate();
@@ -374,7 +377,7 @@ impl Scenario {
         self.steps[node].iter().skip(from).filter(|step| !step.left_out).map(|step| &step.what)
     }
 
-    /// Whether what is in the copy will be taken up.
+    /// Whether a later step uses the copy.
     fn will_be_copied(&self, world: &World) -> bool {
         let mut all = (0..world.nodes.len()).flat_map(|node| self.remaining(world, node));
         all.any(|what| {
@@ -382,7 +385,7 @@ impl Scenario {
         })
     }
 
-    /// Whether anybody will still read a node's rows.
+    /// Whether a node's rows will still be read.
     fn will_be_read(&self, world: &World, node: usize) -> bool {
         let reads = |what: &What| matches!(what, What::SetUp(_) | What::GiveState | What::Dump);
         let copies = |what: &What| matches!(what, What::CopyRows { from } if *from == node);
@@ -393,13 +396,13 @@ impl Scenario {
                 || (self.standby == Some(node) && world.copy.is_none() && self.will_be_copied(world)))
     }
 
-    /// Whether it would make a difference to a node that it got this row; a row that it has makes none any more.
+    /// Whether this row would make a difference to a node. A row that it already has makes none.
     fn is_visible(&self, world: &World, classes: &Classes, node: usize, sequence: usize, value: i64) -> bool {
         let is_there = world.nodes[node].sequences[sequence].rows & only(value) != 0;
         !is_there && self.visible(world, classes, node, sequence, only(value)) & only(value) != 0
     }
 
-    /// The rows of a node, with some more, that anybody can tell from the others.
+    /// The rows of a node, and `more`, that a later event can distinguish.
     fn visible(&self, world: &World, classes: &Classes, node: usize, at: usize, more: Values) -> Values {
         let sequence = &world.nodes[node].sequences[at];
         let next =
@@ -412,7 +415,7 @@ impl Scenario {
         visible(sequence.rows | more, sequence.increment.signum(), behind, &all, look_back)
     }
 
-    /// All classes by which a set-up, here or where the rows are copied to, may look for rows ahead.
+    /// All classes in which a set-up may look for rows ahead, here or where the rows are copied to.
     fn classes(&self, world: &World) -> Classes {
         let mut classes = Classes { all: [(0, 1); Classes::MOST], copied: false };
         let mut found = 0;
@@ -437,9 +440,10 @@ impl Scenario {
         classes
     }
 
-    /// Passes over steps that are left out, and drops what nothing depends on any more, so that worlds that go on
-    /// alike are the same: rows matter only as long as a set-up, a state, a check or a copy reads them, and values in
-    /// flight only as long as they can become such rows. What is handed out depends on the sequences alone.
+    /// Skips steps that are left out, and drops everything that no later event depends on, so that
+    /// worlds with the same future are equal. Rows matter only as long as a set-up, a state, a
+    /// check or a copy reads them, and values in flight only as long as they can become such rows.
+    /// The values handed out depend only on the sequences.
     pub fn normalise(&self, world: &mut World) {
         let nodes = world.nodes.len();
         for node in 0..nodes {
@@ -488,8 +492,9 @@ impl Scenario {
     }
 }
 
-/// The rows of a table that anybody can tell from the others: the last ones, and the furthest of each class that lies
-/// ahead of the sequence, which never goes back. Classes are given as offset and modulus.
+/// The rows of a table that a later event can distinguish: the last ones, and the furthest of each
+/// class that is ahead of the sequence, which never goes back. Classes are given as offset and
+/// modulus.
 fn visible(rows: Values, sign: i64, behind: i64, classes: &[(i64, i64)], look_back: usize) -> Values {
     let (mut left, mut found, mut known, mut seen) = (rows, 0, 0_u32, 0);
     while left != 0 {

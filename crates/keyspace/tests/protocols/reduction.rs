@@ -1,4 +1,5 @@
-//! What the search leaves out changes nothing: with and without it the same comes to be handed out and to be found.
+//! The reductions of the search change nothing: with and without them, the same values are handed
+//! out and the same findings made.
 
 use super::scenario::{Judge, Scenario};
 use super::search::search;
@@ -23,7 +24,7 @@ fn is_the_same(name: &str, scenario: Scenario) {
 }
 
 #[test]
-fn the_search_leaves_out_nothing_that_matters() {
+fn the_reductions_change_no_outcome() {
     let live = |gap| live::live(0, 1, gap).draws(&draws([1, 1, 0], [2, 1, 0]));
     is_the_same("live", live(1));
     is_the_same("live, no gap", live(0).set_up(1, 1, |set_up| set_up.peers = false));

@@ -1,18 +1,18 @@
-//! A scenario: the world as it is when a protocol begins, the steps of each node, and what is asked.
+//! A scenario: the world before a protocol, the steps of each node, and the property to check.
 
 use super::glue;
 use super::world::{Handed, Identity, Node, Sequence, Session, World, only};
 
-/// What is to be found out.
+/// The property to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judge {
     /// No value may be handed out twice.
     Duplicates,
-    /// Where no check has found anything, no value may have been handed out twice, and none may be later.
+    /// If no check has found anything, no value was handed out twice, and none will be.
     Proof,
 }
 
-/// How the sequences of every node are drawn from.
+/// How every node draws from its sequences.
 #[derive(Clone, Copy, Debug)]
 pub struct Definition {
     /// Whether the default is `partitioned_nextval(sequence)`, not `nextval(sequence)`.
@@ -28,11 +28,11 @@ pub enum Form {
     Whole,
     /// The identity, then each sequence: `setup_interleaved_sequences_in_batches`.
     Batches,
-    /// The identity alone: no form of a set-up, but half of one.
+    /// Only the identity: not a form of a set-up, but half of one.
     IdentityAlone,
-    /// The sequences alone.
+    /// Only the sequences.
     SequencesAlone,
-    /// Each sequence, then the identity: the wrong way round.
+    /// Each sequence, then the identity: the wrong order.
     IdentityLast,
 }
 
@@ -42,7 +42,7 @@ pub struct SetUp {
     pub identity: Identity,
     pub from: Option<Identity>,
     pub gap: i64,
-    /// Whether the states that others have given are passed on.
+    /// Whether the states of the others are passed as peers.
     pub peers: bool,
     pub form: Form,
 }
@@ -67,15 +67,16 @@ pub enum What {
     Dump,
     /// The dump is restored here, on another server.
     Restore,
-    /// The standby of another node is promoted as this node; the server and its identity are the same.
+    /// The standby of another node is promoted as this node. The server and its identity are the
+    /// same.
     Promote {
         of: usize,
     },
-    /// `confirm_interleaved_node()`: goes on as the node that the copy was made of.
+    /// `confirm_interleaved_node()`: continues as the node of which the copy was made.
     Confirm,
 }
 
-/// A step, and what it waits for.
+/// A step, and the steps that it waits for.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub what: What,
@@ -91,34 +92,36 @@ pub struct Scenario {
     pub world: World,
     pub steps: Vec<Vec<Step>>,
     pub judge: Judge,
-    /// Whether values that two nodes hand out before they are set up may be the same.
+    /// Whether two nodes may hand out the same values before they are set up.
     pub collides_before: bool,
-    /// Whether values are drawn by defaults only, so that a row is there when the lock of its draw is given back.
+    /// Whether values are drawn only by defaults, so that a row exists when the lock of its draw is
+    /// released.
     pub inserts_at_once: bool,
     /// Whether clients keep transactions open, and with them locks.
     pub transactions: bool,
     /// By how many values a sequence may be ahead after a crash.
     pub ahead: &'static [u8],
-    /// How many rows a look at the end of a table goes back. The less it finds, the less a check can tell.
+    /// How many of the last rows of a table are read. With fewer rows, a check can find less.
     pub look_back: usize,
-    /// Whether a state tells which rows were not looked at, where it does not look at all of them. While rows are not
-    /// lost, it makes no difference but alarms: what a world is proved to do without, it does with it.
+    /// Whether a state that does not cover all rows reports which ones were not read. While no rows
+    /// are lost, this only adds alarms: a world that is proved without it is safe with it.
     pub unread_is_told: bool,
     /// The node that has a standby.
     pub standby: Option<usize>,
-    /// What the operator sees to, where a step depends on more than the order: whether a node may go on.
+    /// A guarantee of the operator, if a step depends on more than the order: whether a node may
+    /// continue.
     pub promise: Option<fn(&World, usize, &SetUp) -> bool>,
-    /// Searched without any reduction, to compare.
+    /// Searched without any reduction, for comparison.
     pub plain: bool,
-    /// Whether a search is to tell of everything that can come to be handed out.
+    /// Whether a search returns every possible outcome.
     pub keeps_outcomes: bool,
-    /// The fault of trap S42: a session goes on with the identity that it has read first.
+    /// The fault of trap S42: a session continues with the identity that it read first.
     pub sessions_keep_identity: bool,
-    /// What `setval` would do: values that sessions have cached survive.
+    /// The effect of `setval`: values that sessions have cached survive.
     pub caches_survive: bool,
-    /// The fault of a set-up that takes the class which it brings for the one that counted before.
+    /// The fault of a set-up that takes its own class for the previous one.
     pub history_by_new_class: bool,
-    /// Whether a node that takes up a copy's sequences knows that values may be lost.
+    /// Whether a node that takes over a copy's sequences knows that values may be lost.
     pub loss_is_known: bool,
 }
 
@@ -187,7 +190,7 @@ impl Scenario {
         self
     }
 
-    /// Clients of a node do not write yet.
+    /// The clients of a node do not write yet.
     pub fn closed(mut self, node: usize) -> Self {
         self.world.nodes[node].open = false;
         self
@@ -210,14 +213,14 @@ impl Scenario {
         self
     }
 
-    /// Anything else.
+    /// Any other change.
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
-    /// A node's sequence has come to a value. Of its rows the last has not arrived at the others yet, and some are not
-    /// even committed.
+    /// A node's sequence has reached a value. The last row has not arrived at the others yet, and
+    /// some rows are not even committed.
     pub fn filled(mut self, node: usize, sequence: usize, until: i64, in_flight: &[i64]) -> Self {
         let sign = self.sign();
         let drawn = (1..=until.abs()).fold(0, |all, value| all | only(value));
@@ -244,13 +247,13 @@ impl Scenario {
         self
     }
 
-    /// What a node tells of itself before the protocol begins.
+    /// A node gives its state before the protocol begins.
     pub fn has_told(mut self, node: usize) -> Self {
         self.world.told[node] = Some(glue::tell(&self, &self.world, node));
         self
     }
 
-    /// A node was set up before the protocol begins, with what the others have told.
+    /// A node was set up before the protocol begins, with the states of the others.
     pub fn was_set_up(mut self, node: usize, identity: Identity, gap: i64) -> Self {
         let set_up = SetUp { identity, from: None, gap, peers: true, form: Form::Whole };
         let mut world = self.world.clone();
@@ -262,25 +265,25 @@ impl Scenario {
         self
     }
 
-    /// The protocols begin, and what was told before is forgotten.
+    /// The protocols begin, and earlier states are forgotten.
     pub fn begins(mut self) -> Self {
         self.world.told.iter_mut().for_each(|told| *told = None);
         self
     }
 
-    /// Without a step.
+    /// Leaves out a step.
     pub fn without(mut self, node: usize, step: usize) -> Self {
         self.steps[node][step].left_out = true;
         self
     }
 
-    /// With a step that does not wait for the others.
+    /// A step does not wait for the others.
     pub fn at_once(mut self, node: usize, step: usize) -> Self {
         self.steps[node][step].after.clear();
         self
     }
 
-    /// With a set-up that is done otherwise.
+    /// Changes a set-up.
     pub fn set_up(mut self, node: usize, step: usize, change: impl FnOnce(&mut SetUp)) -> Self {
         match &mut self.steps[node][step].what {
             What::SetUp(set_up) => change(set_up),

@@ -1,4 +1,4 @@
-//! The search: every world that can be reached, each once, and the way to a fault.
+//! The search: visits every reachable world once, and finds the way to a fault.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -10,31 +10,32 @@ use super::moves::Fault;
 use super::scenario::Scenario;
 use super::world::{Handed, World};
 
-/// A world that grows beyond this is no small one.
+/// A scenario with more worlds than this is not small.
 fn most_worlds() -> usize {
     if is_large() { 20_000_000 } else { 400_000 }
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug)]
 pub struct Found {
     /// How many worlds were visited.
     pub worlds: usize,
-    /// How many actions the longest of the shortest ways to them has.
+    /// The number of actions in the longest of the shortest ways to them.
     pub depth: usize,
     pub time: Duration,
     /// Worlds in which a check found something, and the search ended.
     pub reported: usize,
-    /// Worlds in which nothing more can happen.
+    /// Worlds in which no event is possible any more.
     pub ends: usize,
-    /// All that was ever handed out, in each way that it can come to be, and whether a check found anything.
+    /// The values handed out in every possible outcome, whether one was handed out twice, and
+    /// whether a check found anything.
     pub outcomes: HashSet<(Vec<Handed>, bool, bool)>,
-    /// The first fault, by the shortest way to one.
+    /// The first fault, with the shortest way to it.
     pub fault: Option<(Fault, Vec<Action>)>,
 }
 
-/// 128 bits of a world: two lanes of multiplying and folding. That two of ten million worlds have the same is as
-/// likely as one in 10^24.
+/// 128 bits of a world: two lanes of multiplying and folding. The probability that two of ten
+/// million worlds have the same ones is 1 in 10^24.
 struct Fingerprint(u64, u64);
 
 impl Fingerprint {
@@ -87,7 +88,7 @@ impl Hasher for Fingerprint {
     }
 }
 
-/// Visits every world that can be reached, breadth first, until a fault is found.
+/// Visits every reachable world, breadth first, until a fault is found.
 pub fn search(scenario: &Scenario) -> Found {
     let (started, most) = (Instant::now(), most_worlds());
     let mut found = Found {
@@ -102,7 +103,7 @@ pub fn search(scenario: &Scenario) -> Found {
     let mut first = scenario.world.clone();
     scenario.normalise(&mut first);
     let mut seen = HashSet::from([Fingerprint::of(&first)]);
-    // For each world that was visited: from which one, and by what.
+    // For each world visited: the world before it, and the action in between.
     let mut ways: Vec<(u32, Action)> = vec![(0, Action::Step { node: 0 })];
     let mut frontier = vec![(0_u32, first)];
     'search: while !frontier.is_empty() {
@@ -151,10 +152,10 @@ fn way(ways: &[(u32, Action)], mut at: u32, last: Action) -> Vec<Action> {
     actions
 }
 
-/// Goes through a trace again. The fault at its end, if there is one; and the trace with remarks.
+/// Replays a trace. Returns the fault at its end, if any, and the trace with notes.
 ///
 /// # Errors
-/// Where the text is no trace of this scenario.
+/// If the text is not a trace of this scenario.
 pub fn replay(scenario: &Scenario, trace: &str) -> Result<(Option<Fault>, String), String> {
     let mut world = scenario.world.clone();
     scenario.normalise(&mut world);
@@ -180,7 +181,7 @@ pub fn replay(scenario: &Scenario, trace: &str) -> Result<(Option<Fault>, String
     Ok((None, told))
 }
 
-/// The protocol has no fault.
+/// Asserts that the protocol has no fault.
 #[track_caller]
 pub fn holds(name: &str, scenario: &Scenario) -> Found {
     let found = search(scenario);
@@ -192,7 +193,8 @@ pub fn holds(name: &str, scenario: &Scenario) -> Found {
     found
 }
 
-/// The protocol, with a step left out or done otherwise, has one; and its trace leads to it again.
+/// Asserts that the protocol, with a step left out or changed, has a fault, and that its trace
+/// leads to it again.
 #[track_caller]
 pub fn fails(name: &str, scenario: &Scenario) -> String {
     let found = search(scenario);

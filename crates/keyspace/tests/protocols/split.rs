@@ -1,11 +1,11 @@
-//! A split: 1 of 2 becomes 1 of 4, and a newcomer 3 of 4. Only these two act.
+//! A split: 1 of 2 becomes 1 of 4, and a newcomer 3 of 4. Only these two nodes act.
 
 use super::scenario::{Definition, Form, Judge, Scenario, SetUp, What};
 use super::search::{fails, holds};
 use super::{CACHED, NEXTVAL, PARTITIONED, as_node, draws};
 
-/// Node 1 is 1 of 2, node 2 is 2 of 2; both were filled when they were set up, and node 2 was ahead: 9 is still on
-/// its way. Node 1: 0 split, 1 state. Node 3: 0 set-up with that state, 1 clients write.
+/// Node 1 is 1 of 2, node 2 is 2 of 2. Both had rows when they were set up. Node 2 was ahead, and 9
+/// is still in flight. Node 1: 0 split, 1 state. Node 3: 0 set-up with that state, 1 clients write.
 pub fn split(definition: Definition, form: Form, sign: i64) -> Scenario {
     let mut parted = SetUp { from: Some((1, 2)), ..as_node((1, 4)) };
     parted.form = form;
@@ -26,7 +26,8 @@ pub fn split(definition: Definition, form: Form, sign: i64) -> Scenario {
         .then(2, What::Open, &[])
 }
 
-/// The sequence was made after the nodes were, and is drawn from by `partitioned_nextval`: it steps by 1.
+/// The sequence was created after the set-ups, and `partitioned_nextval` draws from it: it steps by
+/// 1.
 fn untouched() -> Scenario {
     let scenario = split(PARTITIONED, Form::Whole, 1);
     let fresh = super::world::Sequence::fresh(1);
@@ -36,7 +37,7 @@ fn untouched() -> Scenario {
     })
 }
 
-/// Every node checks at the end. Node 1: 2 check. Node 2: 0 state, 1 check. Node 3: 2 state, 3 check.
+/// All nodes check at the end. Node 1: 2 check. Node 2: 0 state, 1 check. Node 3: 2 state, 3 check.
 fn checked(scenario: Scenario) -> Scenario {
     scenario
         .then(0, What::Check, &[(1, 0), (2, 2)])
@@ -71,7 +72,7 @@ fn trap_s42_sessions_with_open_transactions_are_waited_for() {
 }
 
 #[test]
-fn a_sequence_that_is_drawn_on_keeps_its_class_whatever_is_done_to_it() {
+fn a_sequence_that_is_drawn_on_always_keeps_its_class() {
     holds("split, setval", &split(PARTITIONED, Form::Whole, 1).with(|scenario| scenario.world.setvals = 1));
 }
 
@@ -93,7 +94,7 @@ fn with_a_step_left_out_a_split_does_not_keep_apart() {
     fails("split, only the identity", &split().set_up(0, 0, |set_up| set_up.form = Form::IdentityAlone));
     let early = split().with(|scenario| scenario.steps[2].swap(0, 1));
     fails("split, newcomer writes before its set-up", &early);
-    // What an earlier set-up made of a sequence is recorded, so its step is not taken for its own.
+    // The change by an earlier set-up is recorded, so the step is not taken for the sequence's own.
     holds("split, not known what it was", &split().set_up(0, 0, |set_up| set_up.from = None));
 }
 
@@ -136,8 +137,8 @@ fn checks_after_a_split_that_find_nothing_are_a_proof() {
     );
 }
 
-/// The newcomer's schema was dumped from the donor before the split: its sequences step by 2, which is no step of node 3
-/// of 4, and the set-up leaves them alone.
+/// The newcomer's schema was dumped from the donor before the split. Its sequences step by 2, which
+/// is not a step of node 3 of 4, so the set-up leaves them alone.
 #[test]
 fn trap_s13_a_schema_from_before_the_split_is_found() {
     let dumped = split(NEXTVAL, Form::Whole, 1).draws(&draws([2, 1, 1], [2, 1, 2])).with(|scenario| {

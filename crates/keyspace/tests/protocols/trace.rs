@@ -25,7 +25,7 @@ fn a_trace_from_text_leads_to_its_fault_again() {
 }
 
 #[test]
-fn what_cannot_happen_is_no_trace() {
+fn an_impossible_event_is_not_a_trace() {
     assert!(replay(&scenario(), "step node 2").unwrap_err().contains("cannot happen"));
     assert!(replay(&scenario(), "jump node 2").unwrap_err().contains("no action"));
     assert!(replay(&scenario(), "draw node one session 1 sequence 1").is_err());

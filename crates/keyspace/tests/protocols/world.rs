@@ -1,8 +1,9 @@
-//! A small world: nodes with their sequences, rows and sessions, and what has been handed out by anybody.
+//! A small world: nodes with their sequences, rows and sessions, and all values handed out.
 
 use keyspace::sequences::{Class, Rows};
 
-/// A set of values, by their distance from 0: a world has ascending sequences or descending ones, never both.
+/// A set of values, by their distance from 0. A world has ascending or descending sequences, never
+/// both.
 pub type Values = u128;
 
 /// The set of one value.
@@ -11,7 +12,7 @@ pub fn only(value: i64) -> Values {
     1_u128.checked_shl(at).expect("a world of less than 128 values")
 }
 
-/// The values of a set, those next to 0 first.
+/// The values of a set, nearest to 0 first.
 pub fn each(mut values: Values, sign: i64) -> impl DoubleEndedIterator<Item = i64> {
     let mut found = Vec::with_capacity(values.count_ones() as usize);
     while values != 0 {
@@ -21,7 +22,7 @@ pub fn each(mut values: Values, sign: i64) -> impl DoubleEndedIterator<Item = i6
     found.into_iter()
 }
 
-/// A node of so many.
+/// The number of a node, and the number of nodes.
 pub type Identity = (i32, i32);
 
 /// The class of a node.
@@ -29,21 +30,21 @@ pub fn class((node, nodes): Identity) -> Class {
     Class::new(node, nodes).unwrap()
 }
 
-/// Everything that decides how it goes on.
+/// Everything that determines its future.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     pub nodes: Vec<Node>,
-    /// What was handed out of each sequence, by whomever.
+    /// The values of each sequence that any node has handed out.
     pub handed: Vec<Handed>,
-    /// The state that each node gave to the others last.
+    /// The last state that each node gave to the others.
     pub told: Vec<Option<Told>>,
     /// A copy of a node's data: what its standby has received, or a dump.
     pub copy: Option<Copy>,
     /// How many servers may still crash.
     pub crashes: u8,
-    /// How often somebody may still take a sequence to the end of its table.
+    /// How often a sequence may still be set to the end of its table.
     pub setvals: u8,
-    /// A node whose rows are about to be read, and the last row that came into its tables for that.
+    /// A node whose rows are about to be read, and the last row inserted into its tables for that.
     pub preparing: Option<(usize, usize, i64)>,
     /// Whether a value has been handed out twice already.
     pub duplicate: bool,
@@ -54,9 +55,9 @@ pub struct World {
 /// Values that were handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Handed {
-    /// By nodes that had not been set up.
+    /// By nodes that were not set up.
     pub before: Values,
-    /// By nodes that had.
+    /// By nodes that were.
     pub after: Values,
 }
 
@@ -83,7 +84,7 @@ pub struct Node {
     pub draws: u8,
 }
 
-/// A sequence, what is recorded of it, and the table that it feeds.
+/// A sequence, its record, and the table that it feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sequence {
     pub start: i64,
@@ -101,22 +102,23 @@ pub struct Sequence {
     pub in_flight: Values,
     /// The table.
     pub rows: Values,
-    /// Those of the rows that were inserted here, and go from here to the others.
+    /// The rows that were inserted here, and are replicated to the others.
     pub local: Values,
 }
 
 /// A session of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Session {
-    /// The node that it knows of.
+    /// The node that it knows.
     pub identity: Option<Identity>,
     /// The sequences that its open transaction has drawn from, and holds locks on.
     pub holds: u8,
-    /// Values that it has fetched and not given yet, of each sequence: the next, the increment, how many.
+    /// Values that it has fetched and not handed out yet, for each sequence: the next one, the
+    /// increment, how many.
     pub cached: Vec<Option<(i64, i64, u8)>>,
 }
 
-/// What is copied of a node.
+/// The data of a node that is copied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Copy {
     pub identity: Option<Identity>,
@@ -124,7 +126,7 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// What is committed on a node.
+    /// The committed data of a node.
     pub fn of(node: &Node) -> Self {
         let mut sequences = node.sequences.clone();
         sequences.iter_mut().for_each(|sequence| sequence.in_flight = 0);
@@ -141,7 +143,7 @@ pub struct Told {
     pub sequences: Vec<ToldSequence>,
 }
 
-/// What is told of a sequence.
+/// The state of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ToldSequence {
     pub increment: i64,
@@ -174,7 +176,7 @@ impl Sequence {
         }
     }
 
-    /// What PostgreSQL's `nextval` does: fetches `cache` values, and gives the first.
+    /// `nextval` as in PostgreSQL: fetches `cache` values, and hands out the first.
     pub fn nextval(&mut self, cached: &mut Option<(i64, i64, u8)>, cache: u8) -> i64 {
         let (next, increment, left) = cached.take().unwrap_or_else(|| {
             let first = if self.is_called { self.last_value + self.increment } else { self.last_value };
