@@ -12,10 +12,11 @@ The ordering of items is not stable, it is driven by a dependency graph.
 /* <begin connected objects> */
 -- src/lib.rs
 -- bootstrap
--- Our tables, and the functions that nobody calls by hand. A schema of its own, which is on nobody's search_path: what
--- dumps or compares the application's schemas does not take them for the application's, and who owns the schema of the
--- extension cannot put anything beside them. An empty schema of this name is replaced: tools that write down every schema
--- of a database create them all before the extensions.
+-- Our tables, and the functions that are not called by hand. They have a schema of their own, which
+-- is on no search_path. Tools that dump or compare the application's schemas do not take them for
+-- the application's, and the owner of the extension's schema cannot create objects next to them. An
+-- empty schema of this name is replaced, because some tools create all schemas of a database before
+-- the extensions.
 DO $do$
 BEGIN
     DROP SCHEMA IF EXISTS keyspace_internal RESTRICT;
@@ -27,18 +28,18 @@ END
 $do$;
 CREATE SCHEMA keyspace_internal;
 REVOKE ALL ON SCHEMA keyspace_internal FROM PUBLIC;
--- Views, procedures and triggers of ours call functions in it as whoever uses them.
+-- Our views, procedures and triggers call functions in it with the rights of their users.
 GRANT USAGE ON SCHEMA keyspace_internal TO PUBLIC;
 
 COMMENT ON SCHEMA keyspace_internal IS
-'tables of pg_keyspace, and functions that are parts of others; not meant to be on a search_path or to be used by hand';
+'tables and internal functions of pg_keyspace; not to be put on a search_path or used by hand';
 
 CREATE FUNCTION keyspace_internal.library_only() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'library_only';
 REVOKE ALL ON FUNCTION keyspace_internal.library_only() FROM PUBLIC;
 COMMENT ON FUNCTION keyspace_internal.library_only() IS
-'trigger of the tables of pg_keyspace: leaves out rows that replication brings from another server, and refuses all changes but those that the functions of the extension make';
+'trigger of the tables of pg_keyspace: skips rows that replication applies from another server, and refuses all changes except those by the functions of the extension';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -46,8 +47,8 @@ COMMENT ON FUNCTION keyspace_internal.library_only() IS
 -- requires:
 --   internal_schema
 
--- Whoever may create objects beside ours can create functions of the same names that take other arguments, and have them
--- called by those who write ours with arguments of these types.
+-- A role that may create objects in this schema can create functions with the names of ours that
+-- take other arguments. Calls of ours with arguments of these types would run them.
 DO $do$
 DECLARE
     others text;
@@ -60,11 +61,11 @@ BEGIN
     LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.grantee
     WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::regnamespace AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
       AND r.rolsuper IS NOT TRUE
-      -- The owner of the database, by the name of his role or by the one that stands for him.
+      -- The owner of the database, under the role's own name or as pg_database_owner.
       AND a.grantee OPERATOR(pg_catalog.<>) (SELECT d.datdba FROM pg_catalog.pg_database d
                                              WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
       AND r.rolname IS DISTINCT FROM 'pg_database_owner'
-      -- And whoever installs it.
+      -- The role that installs the extension.
       AND a.grantee OPERATOR(pg_catalog.<>) (SELECT e.extowner FROM pg_catalog.pg_extension e
                                              WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace');
     IF others IS NOT NULL THEN
@@ -78,7 +79,7 @@ $do$;
 
 /* <begin connected objects> */
 -- src/keys/sql.rs
--- What is called without a guard: see src/keys/call.rs.
+-- Functions that are called without a guard: see src/keys/call.rs.
 CREATE FUNCTION @extschema@.uuidv7() RETURNS uuid
     LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_uuidv7';
 CREATE FUNCTION @extschema@.uuidv7_monotonic() RETURNS uuid
@@ -97,8 +98,9 @@ CREATE FUNCTION @extschema@.uuidv7_boundary(ts timestamptz) RETURNS uuid
 
 /* <begin connected objects> */
 -- src/keys/sql.rs
--- The same functions for timestamp and date, which stand for no instant until the time zone is known. Without these
--- forms both would be cast to timestamptz in the session's time zone, and the key would depend on who asks.
+-- The same functions for timestamp and date, which are not instants until the time zone is known.
+-- Without these forms, both would be cast to timestamptz in the session's time zone, and the key
+-- would depend on the session.
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamp) RETURNS uuid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.uuidv7_from_timestamp(ts timestamp, id bigint) RETURNS uuid
@@ -187,7 +189,7 @@ COMMENT ON FUNCTION @extschema@.uuidv7_boundary(date) IS
 -- creates:
 --   Type(pg_keyspace::keys::sql::Ulid)
 
--- The type's name, for the functions that are made before the type can be.
+-- The shell type, for the functions that must be created before the type.
 CREATE TYPE @extschema@.ulid;
 /* </end connected objects> */
 
@@ -196,7 +198,8 @@ CREATE TYPE @extschema@.ulid;
 -- requires:
 --   ulid_shell
 
--- Type ulid: 16 bytes, big-endian, laid out and stored as uuid is. Its binary form is read and written by uuid's functions.
+-- Type ulid: 16 bytes, big-endian, laid out and stored as uuid. The functions of uuid read and
+-- write its binary form.
 CREATE FUNCTION @extschema@.ulid_in(cstring) RETURNS @extschema@.ulid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_in';
 CREATE FUNCTION @extschema@.ulid_out(@extschema@.ulid) RETURNS cstring
@@ -250,7 +253,7 @@ CREATE FUNCTION @extschema@.ulid_sortsupport(internal) RETURNS void
 CREATE FUNCTION @extschema@.ulid_brin_distance(internal, internal) RETURNS double precision
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'brin_minmax_multi_distance_uuid';
 
--- PostgreSQL 18 has skip scan, and uuid's support for it.
+-- PostgreSQL 18 has skip scan, and a support function of uuid for it.
 DO $$
 BEGIN
     IF current_setting('server_version_num')::integer >= 180000 THEN
@@ -325,7 +328,8 @@ COMMENT ON OPERATOR @extschema@.> (@extschema@.ulid, @extschema@.ulid) IS 'great
 -- requires:
 --   ulid_operators
 
--- Indexes on ulid. The families hold what uuid's hold, so that indexes and sorts run through the same code.
+-- Indexes on ulid. The families have the same members as those of uuid, so indexes and sorts run
+-- the same code.
 CREATE OPERATOR FAMILY @extschema@.ulid_ops USING btree;
 CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USING btree FAMILY @extschema@.ulid_ops AS
     OPERATOR 1 @extschema@.<,
@@ -337,8 +341,8 @@ CREATE OPERATOR CLASS @extschema@.ulid_ops DEFAULT FOR TYPE @extschema@.ulid USI
     FUNCTION 2 @extschema@.ulid_sortsupport(internal),
     FUNCTION 4 btequalimage(oid);
 
--- Without this a btree answers "WHERE second_column = ..." by a full scan on PostgreSQL 18. A cluster brought there by
--- pg_upgrade can run the same statement.
+-- Without this, a btree on PostgreSQL 18 answers "WHERE second_column = ..." by a full scan. A
+-- cluster that pg_upgrade has brought to PostgreSQL 18 can run the same statement.
 DO $$
 BEGIN
     IF current_setting('server_version_num')::integer >= 180000 THEN
@@ -407,7 +411,7 @@ COMMENT ON OPERATOR CLASS @extschema@.ulid_bloom_ops USING brin IS 'Bloom filter
 -- requires:
 --   ulid_operator_classes
 
--- min and max, answered from an index where there is one.
+-- min and max, answered from an index if there is one.
 CREATE FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) RETURNS @extschema@.ulid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid_smaller';
 CREATE FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) RETURNS @extschema@.ulid
@@ -421,8 +425,8 @@ CREATE AGGREGATE @extschema@.max(@extschema@.ulid) (
     COMBINEFUNC = @extschema@.ulid_larger, SORTOP = OPERATOR(@extschema@.>), PARALLEL = SAFE
 );
 
-COMMENT ON FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) IS 'the smaller of two';
-COMMENT ON FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) IS 'the larger of two';
+COMMENT ON FUNCTION @extschema@.ulid_smaller(@extschema@.ulid, @extschema@.ulid) IS 'smaller of two';
+COMMENT ON FUNCTION @extschema@.ulid_larger(@extschema@.ulid, @extschema@.ulid) IS 'larger of two';
 COMMENT ON AGGREGATE @extschema@.min(@extschema@.ulid) IS 'minimum of all ulid input values';
 COMMENT ON AGGREGATE @extschema@.max(@extschema@.ulid) IS 'maximum of all ulid input values';
 /* </end connected objects> */
@@ -432,8 +436,9 @@ COMMENT ON AGGREGATE @extschema@.max(@extschema@.ulid) IS 'maximum of all ulid i
 -- requires:
 --   ulid_type
 
--- The same functions for timestamp and date, which stand for no instant until the time zone is known. Without these
--- forms both would be cast to timestamptz in the session's time zone, and the key would depend on who asks.
+-- The same functions for timestamp and date, which are not instants until the time zone is known.
+-- Without these forms, both would be cast to timestamptz in the session's time zone, and the key
+-- would depend on the session.
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp) RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 CREATE FUNCTION @extschema@.ulid_from_timestamp(ts timestamp, id bigint) RETURNS @extschema@.ulid
@@ -522,7 +527,7 @@ COMMENT ON FUNCTION @extschema@.ulid_boundary(date) IS
 -- requires:
 --   ulid_type
 
--- What is called without a guard: see src/keys/call.rs.
+-- Functions that are called without a guard: see src/keys/call.rs.
 CREATE FUNCTION @extschema@.ulid() RETURNS @extschema@.ulid
     LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'keyspace_ulid';
 CREATE FUNCTION @extschema@.ulid_monotonic() RETURNS @extschema@.ulid
@@ -541,8 +546,8 @@ CREATE FUNCTION @extschema@.ulid_boundary(ts timestamptz) RETURNS @extschema@.ul
 
 /* <begin connected objects> */
 -- src/sequences/mod.rs
--- Which node this database is. One row for each server and database, and not dumped, so that a
--- copy restored elsewhere does not take over the class of its origin.
+-- Which node this database is. There is one row for each server and database. The table is not
+-- dumped, so that a copy restored elsewhere does not take over the class of its origin.
 CREATE TABLE keyspace_internal.interleaved_node (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -555,7 +560,7 @@ CREATE TABLE keyspace_internal.interleaved_node (
     CHECK (node BETWEEN 1 AND nodes)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_node IS
-'which node this database is, as the view interleaved_node shows it: written by setup_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
+'which node this database is, shown by the view interleaved_node; written by setup_interleaved_sequences(), never dumped; rows of other servers and databases are ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_node.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_node.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_node.node IS 'the number of this node, from 1 to nodes';
@@ -572,7 +577,7 @@ WHERE n.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_node TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_node IS
-'which node this database is; no row where it is none; a node that is named by settings is not shown';
+'which node this database is; no row if it is none; a node that is named by settings is not shown';
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';
@@ -584,8 +589,8 @@ COMMENT ON COLUMN @extschema@.interleaved_node.new_sequences IS 'whether new seq
 -- requires:
 --   interleaved_node
 
--- What a set-up has done with each sequence, so that the way back is known. As the table of nodes: each server's
--- and database's own, and not dumped.
+-- What a set-up has changed in each sequence, so that it can be undone. As in the table of nodes,
+-- the rows belong to one server and database, and are not dumped.
 CREATE TABLE keyspace_internal.interleaved_sequence (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -604,21 +609,21 @@ CREATE TABLE keyspace_internal.interleaved_sequence (
     PRIMARY KEY (system_identifier, database, sequence)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_sequence IS
-'what setup_interleaved_sequences() has done with each sequence; read by reset_interleaved_sequences(), never dumped; the rows of other servers and databases mean nothing here';
+'changes that setup_interleaved_sequences() has made to each sequence; read by reset_interleaved_sequences(), never dumped; rows of other servers and databases are ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; where it has another by now, the row no longer counts';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; if it has another one now, the row no longer counts';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'its increment before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it, NULL where there was none';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'where that set-up restarted it';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'what it handed out before: values that lie step apart and pass through offset, the last of them until';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that it left';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left, which goes up with each promotion';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that was';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it gave before: step apart, through offset, up to until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that the set-up left';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left; each promotion increments it';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that set-up ran';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -626,7 +631,7 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that
 -- requires:
 --   interleaved_sequence
 
--- Columns that a sequence feeds and that the catalog does not connect with it, as callers have named them.
+-- Columns that a sequence feeds but that the catalog does not connect with it, as named by callers.
 CREATE TABLE keyspace_internal.interleaved_feed (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -636,7 +641,7 @@ CREATE TABLE keyspace_internal.interleaved_feed (
     PRIMARY KEY (system_identifier, database, sequence, relation, attribute)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_feed IS
-'what was given to setup_interleaved_sequences() as feeds; never dumped; the rows of other servers and databases mean nothing here';
+'columns given to setup_interleaved_sequences() as feeds; never dumped; rows of other servers and databases are ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_feed.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_feed.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_feed.sequence IS 'the sequence, as in pg_class.oid';
@@ -649,7 +654,7 @@ COMMENT ON COLUMN keyspace_internal.interleaved_feed.attribute IS 'the column, a
 -- requires:
 --   interleaved_feed
 
--- The last set-up in batches of each server and database, and how far it has come.
+-- The last set-up in batches of each server and database, and its progress.
 CREATE TABLE keyspace_internal.interleaved_setup (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -667,7 +672,7 @@ CREATE TABLE keyspace_internal.interleaved_setup (
     PRIMARY KEY (system_identifier, database)
 );
 COMMENT ON TABLE keyspace_internal.interleaved_setup IS
-'the last set-up in batches, which the view interleaved_setup_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+'the last set-up in batches, shown by the view interleaved_setup_progress; never dumped; rows of other servers and databases are ignored';
 
 CREATE VIEW @extschema@.interleaved_setup_progress WITH (security_barrier = true) AS
 SELECT s.node,
@@ -698,19 +703,19 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_setup_progress TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_setup_progress IS
-'how far the last setup_interleaved_sequences_in_batches() of this database has come: running, waiting, finished, or interrupted, after which it is called again';
+'progress of the last setup_interleaved_sequences_in_batches() of this database: running, waiting, finished, or interrupted; call it again if it was interrupted';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.node IS 'the node that this database becomes';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.nodes IS 'the number of nodes';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; or interrupted';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'how many sequences were to be altered when it began';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'how many it has altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'how many could not be altered; each was a warning';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'number of sequences to be altered when it began';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'number of sequences that it has altered';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that one was in use';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that sequence was in use';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'when it last did something';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'time of its last activity';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.finished_at IS 'when it ended';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'the process that runs it';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'process that runs it';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -726,9 +731,9 @@ CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass, node integer,
     AS 'MODULE_PATHNAME', 'partitioned_nextval_of_node';
 
 COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass) IS
-'next value of the sequence that belongs to the node of this database; draws on until the class matches';
+'next value of the sequence that belongs to the node of this database; skips values until the class matches';
 COMMENT ON FUNCTION @extschema@.partitioned_nextval(regclass, integer, integer) IS
-'next value of the sequence that is congruent to node modulo nodes; a default with the node written out is copied to other nodes as it stands';
+'next value of the sequence that is congruent to node modulo nodes; a default that names the node is copied to other nodes unchanged';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -795,7 +800,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
 ) IS
-'setup_interleaved_sequences() for a database in use: one sequence a transaction, waiting briefly and trying again; may be called again at any time';
+'setup_interleaved_sequences() for a database in use: one sequence per transaction, with short waits and retries; can be called again at any time';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -825,7 +830,7 @@ CREATE FUNCTION @extschema@.reset_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'reset_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval, boolean) IS
-'undo setup_interleaved_sequences(): former increments, above the values in use; without arguments the database is no node afterwards';
+'undo setup_interleaved_sequences(): restore former increments, above the values in use; without arguments, the database is no longer a node';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -854,19 +859,19 @@ SELECT s.sequence, s.in_order, s.findings, s.next_value, s.increment, s.values_l
 FROM keyspace_internal.interleaved_sequences_status() s;
 GRANT SELECT ON @extschema@.interleaved_sequences TO PUBLIC;
 
-COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'what the view interleaved_sequences shows';
+COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'rows of the view interleaved_sequences';
 COMMENT ON VIEW @extschema@.interleaved_sequences IS
-'every sequence, and whether it keeps to the class of the node; reads no table, waits for nobody, keeps no lock, works on a standby';
+'every sequence, and whether it keeps to the class of the node; reads no tables, waits for no locks, keeps none, and works on a standby';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.sequence IS 'the sequence';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it gives values of the class of the node only, now and after a restart; NULL where there is no node, or where it could not be seen';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.findings IS 'what is wrong or to be minded: see the reference';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.next_value IS 'the value that it gives next';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.increment IS 'by how much it steps';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.values_left IS 'how many values are left, up to the limit of the sequence or of the narrowest column that it feeds';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.percent_used IS 'how much of its range lies behind it, in percent';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the value that it gave last, NULL where it was never called';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.fed_columns IS 'the columns that take their values from it';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.node IS 'the node of this database, NULL where it has none';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it gives only values of the class of the node, now and after a restart; NULL if there is no node, or if it could not be determined';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.findings IS 'problems and warnings: see the reference';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.next_value IS 'the next value';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.increment IS 'the increment';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.values_left IS 'number of values left, up to the limit of the sequence or of the narrowest column that it feeds';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.percent_used IS 'percentage of its range that is used';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the last value that it gave; NULL if it was never called';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.fed_columns IS 'columns that take their values from it';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.node IS 'the node of this database; NULL if it has none';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.nodes IS 'the number of nodes';
 /* </end connected objects> */
 
@@ -891,7 +896,7 @@ CREATE FUNCTION @extschema@.check_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'check_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) IS
-'what is wrong with the sequences of this database: what the view interleaved_sequences shows, and what only the tables tell; no row where nothing is';
+'problems of the sequences of this database: those that the view interleaved_sequences shows, and those that are found only by reading the tables; no rows if there are none';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -904,7 +909,7 @@ CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT
     AS 'MODULE_PATHNAME', 'interleaved_node_state_wrapper';
 
 COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval, bigint) IS
-'what this node tells the others, who pass it as peers: its class, and of each sequence how far it has come, here and before its set-up';
+'state of this node, to be passed as peers on the other nodes: its class, and how far each sequence has come, here and before its set-up';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -920,7 +925,7 @@ CREATE FUNCTION @extschema@.confirm_interleaved_node(
     AS 'MODULE_PATHNAME', 'confirm_interleaved_node_wrapper';
 
 COMMENT ON FUNCTION @extschema@.confirm_interleaved_node(integer, integer) IS
-'make this database, a copy, the node that it is a copy of, whose place it takes';
+'make this database, which is a copy of a node, take the place of that node';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -950,7 +955,7 @@ CREATE FUNCTION @extschema@.split_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'split_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, boolean) IS
-'make node k of N node k of N * factor: the classes k + N, k + 2 N ... become free for other nodes';
+'make node k of N node k of N * factor, so that the classes k + N, k + 2 N ... become free for other nodes';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -958,7 +963,7 @@ COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, b
 -- requires:
 --   split_interleaved_sequences
 
--- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+-- The trigger function for the tables of users. Creating such a trigger needs EXECUTE on it.
 CREATE FUNCTION keyspace_internal.interleaved_guard() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleaved_guard';
@@ -997,9 +1002,9 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'unguard_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
-'trigger of guarded tables: refuses, or warns of, ids of other nodes that are inserted here';
+'trigger of guarded tables: refuses inserts of ids of other nodes, or warns of them';
 COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
-'keep ids of other nodes'' classes from being inserted here into the tables that sequences feed; rows that are replicated pass';
+'prevent ids of other nodes'' classes from being inserted here into the tables that sequences feed; replicated rows are accepted';
 COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
 'undo guard_interleaved_sequences()';
 /* </end connected objects> */
@@ -1014,9 +1019,10 @@ CREATE FUNCTION @extschema@.interleave_new_sequences(enable boolean) RETURNS voi
     AS 'MODULE_PATHNAME', 'interleave_new_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.interleave_new_sequences(boolean) IS
-'switch for this database whether new sequences are moved into the class of its node by the command that creates them; off until switched on';
+'set whether new sequences of this database are moved into the class of its node by the command that creates them; off by default';
 
--- Whoever owns the database can switch it, but cannot alter an event trigger, so it is always there, and looks.
+-- The owner of the database can set this, but cannot alter an event trigger. So the event trigger
+-- always exists, and checks the setting.
 CREATE FUNCTION keyspace_internal.interleave_created_sequences() RETURNS event_trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'interleave_created_sequences';
@@ -1025,13 +1031,13 @@ CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE SEQUENCE', 'CREATE SCHEMA',
                  'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA')
     EXECUTE FUNCTION keyspace_internal.interleave_created_sequences();
--- For those who replay the DDL of other nodes, too, whose role is "replica".
+-- Also for sessions that replay the DDL of other nodes, whose role is "replica".
 ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
 
 COMMENT ON FUNCTION keyspace_internal.interleave_created_sequences() IS
-'event trigger of interleave_new_sequences(): moves new sequences into the class of the node where that is switched on';
+'event trigger of interleave_new_sequences(): moves new sequences into the class of the node if that is switched on';
 COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
-'moves new sequences into the class of the node where interleave_new_sequences() has switched it on';
+'moves new sequences into the class of the node if interleave_new_sequences() has switched it on';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1048,9 +1054,9 @@ CREATE FUNCTION @extschema@.key_migration_ulid(ts timestamp with time zone, id b
     AS 'MODULE_PATHNAME', 'key_migration_ulid_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_uuid(timestamp with time zone, bigint, text) IS
-'the key that a key migration gives to a row: uuidv7_from_timestamp(ts, id, salt), and never an error: a time that no key can hold counts as 1970-01-01, an id that does not fit is hashed';
+'the key that a key migration gives to a row: uuidv7_from_timestamp(ts, id, salt), but never an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
 COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, bigint, text) IS
-'the key that a key migration gives to a row: ulid_from_timestamp(ts, id, salt), and never an error: a time that no key can hold counts as 1970-01-01, an id that does not fit is hashed';
+'the key that a key migration gives to a row: ulid_from_timestamp(ts, id, salt), but never an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1058,8 +1064,9 @@ COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, big
 -- requires:
 --   key_migration_derived
 
--- The migrations of each server and database. What can be seen in the catalogs is not kept here, so that nothing can
--- contradict them: only what the owner has said, and how far the backfill has come.
+-- The migrations of each server and database. Only the settings of the owner and the progress of
+-- the backfill are stored. Everything else is read from the catalogs, so nothing stored can
+-- contradict them.
 CREATE TABLE keyspace_internal.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -1083,7 +1090,7 @@ CREATE TABLE keyspace_internal.key_migration (
     finalized_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation)
 );
--- A migration goes by the name of the table of its first key.
+-- A migration is identified by the table of its first key.
 CREATE TABLE keyspace_internal.key_migration_key (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -1144,15 +1151,15 @@ CREATE TABLE keyspace_internal.key_migration_step (
 );
 
 COMMENT ON TABLE keyspace_internal.key_migration IS
-'the key migrations, which the view key_migration_progress shows; never dumped; the rows of other servers and databases mean nothing here';
+'key migrations, shown by the view key_migration_progress; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_key IS
-'the keys of key migrations; never dumped; the rows of other servers and databases mean nothing here';
+'keys of key migrations; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_column IS
-'the columns of key migrations: old ids, and keys next to them; never dumped; the rows of other servers and databases mean nothing here';
+'columns of key migrations: old ids, and keys next to them; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_table IS
-'how far the backfill of each table has come; never dumped; the rows of other servers and databases mean nothing here';
+'progress of the backfill of each table; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
-'what key migrations have done, which the view key_migration_log shows; never dumped; the rows of other servers and databases mean nothing here';
+'log of key migrations, shown by the view key_migration_log; never dumped; rows of other servers and databases are ignored';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1160,9 +1167,10 @@ COMMENT ON TABLE keyspace_internal.key_migration_step IS
 -- requires:
 --   key_migration_tables
 
--- Nobody but the library changes our tables, under whatever role and by whatever means. The rows are each server's own:
--- publications FOR ALL TABLES carry them, and tools that replicate by ordinary sessions do; where they arrive they are
--- left out, so that no server is told by another what it is.
+-- Only the library changes our tables, whatever role or command is used. The rows belong to one
+-- server, but publications FOR ALL TABLES and tools that replicate through ordinary sessions send
+-- them to others. They are skipped on arrival, so that no server takes over the identity of
+-- another.
 DO $do$
 DECLARE
     name name;
@@ -1177,7 +1185,7 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER TABLE keyspace_internal.%I ENABLE ALWAYS TRIGGER library_only', name);
         EXECUTE pg_catalog.format('ALTER TABLE keyspace_internal.%I ENABLE ALWAYS TRIGGER library_only_truncate', name);
         EXECUTE pg_catalog.format('COMMENT ON TRIGGER library_only ON keyspace_internal.%I IS %L', name,
-            'leaves out rows that replication brings from another server, and refuses changes by others than the extension');
+            'skips rows that replication applies from another server, and refuses changes by anything but the extension');
         EXECUTE pg_catalog.format('COMMENT ON TRIGGER library_only_truncate ON keyspace_internal.%I IS %L', name,
             'refuses TRUNCATE');
         EXECUTE pg_catalog.format('REVOKE ALL ON keyspace_internal.%I FROM PUBLIC', name);
@@ -1191,7 +1199,7 @@ $do$;
 -- requires:
 --   library_only
 
--- What is on the tables of users; whoever puts it there needs EXECUTE on it.
+-- Trigger functions for the tables of users. Creating such a trigger needs EXECUTE on its function.
 CREATE FUNCTION keyspace_internal.key_migration_key() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_key';
@@ -1203,12 +1211,13 @@ CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
--- They write columns and read tables without the privileges of whoever writes, so they are not for everybody's triggers.
+-- They write columns and read tables without the privileges of the user who writes, so not
+-- everybody may create triggers with them.
 REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
-'trigger of a table that refers to one whose key is migrated: for rows that came before the row that they refer to';
+'trigger of a table that refers to one whose key is migrated: fills rows inserted before the row that they refer to';
 COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
 COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS
@@ -1263,13 +1272,13 @@ CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS tex
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
-'part of the view key_migration_progress: key_migration_phase() of a table that may be gone; NULL where it is locked';
+'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
-'what migrating the key of a table would do, to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
+'show what migrating the key of a table would do to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
-'the statements that take a key migration through a phase, those that are done left out; for \gexec of psql';
+'the remaining statements that take a key migration through a phase, for \gexec of psql';
 COMMENT ON FUNCTION @extschema@.key_migration_phase(regclass) IS
-'the last phase of a key migration that is complete: planned, prepared, backfilled, indexed, validated, verified, cut over, finalized';
+'the last complete phase of a key migration: planned, prepared, backfilled, indexed, validated, verified, cut over, finalized';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1318,13 +1327,13 @@ CREATE FUNCTION @extschema@.key_migration_set(
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
-'begin to migrate the key of a table, and every column that refers to it: remembers what was asked for, and changes nothing else';
+'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
 COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[]) IS
-'the key of another table, and every column that refers to it, to be migrated together with the first';
+'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
-'columns that refer to a key that is migrated, though no foreign key says so; refers_to is the table whose key it is, NULL for that which the migration goes by';
+'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
-'how a key migration goes on: size of a batch, pause between batches, how long and how often locks are tried; or stop and resume it; what is NULL stays; it follows at once';
+'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1344,7 +1353,7 @@ CREATE FUNCTION @extschema@.key_migration_verify(migration regclass) RETURNS TAB
     AS 'MODULE_PATHNAME', 'key_migration_verify_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_verify(regclass) IS
-'compare old ids and keys of a key migration: how many rows there are of each kind that must not exist, and the old id of one';
+'compare old ids and keys of a key migration: the number of rows of each kind that must not exist, and the old id of one of them';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1380,13 +1389,13 @@ CREATE PROCEDURE @extschema@.key_migration_finalize(
     AS 'MODULE_PATHNAME', 'key_migration_finalize_wrapper';
 
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
-'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; may be called again at any time';
+'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; can be called again at any time';
 COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
-'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction, tried until no lock has to be waited for';
+'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction that is retried until it acquires all locks';
 COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass, text) IS
-'take the cut-over of a key migration back, or, before it, everything else; confirm is the name of the table, and needed for the latter where keys have been given out by a cut-over';
+'roll back the cut-over of a key migration or, before it, the whole migration; confirm is the name of the table, and required for the latter if there has been a cut-over';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean) IS
-'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; there is no way back';
+'drop the old columns of a key migration, or leave them unfilled, and move primary keys to the new ones; cannot be rolled back';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1405,8 +1414,9 @@ CREATE FUNCTION keyspace_internal.may_see_migration(migration oid) RETURNS boole
 COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
 'part of the views key_migration_progress and key_migration_log: whether the caller owns the database or the table, or may read all statistics';
 
--- Of a migration those are told who may carry it out or own its table, and those who may read all statistics (pg_monitor
--- among them): an error can hold values of rows, as the texts of statements do.
+-- A migration is shown to the owner of the database, to the owner of its table, and to roles that
+-- may read all statistics (such as pg_monitor). An error can contain values of rows, as the texts
+-- of statements do.
 CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
        CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
@@ -1424,7 +1434,7 @@ SELECT m.relation::regclass AS migration,
        t.relation::regclass AS table_name,
        t.filled_rows,
        CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
-            -- Rows that were locked come last.
+            -- Rows that were locked are filled last.
             ELSE LEAST(pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1), 99.9) END AS percent,
        CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
             THEN (t.filled_rows OPERATOR(pg_catalog./) EXTRACT(epoch FROM t.busy_time))::bigint END AS rows_per_second,
@@ -1469,33 +1479,33 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS
-'how far each key migration of this database has come, with a row for each of its tables once their backfill has begun';
+'progress of each key migration of this database, with a row for each of its tables once their backfill has begun';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
-COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last phase that is complete; NULL while a table is locked by another session';
-COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two tries; paused; or idle, when no procedure runs';
-COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of it';
-COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'how many rows the backfill has given keys to';
-COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'how much of the table it has gone through; 100 once every row has its key';
-COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'how quick it is while it works';
-COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'how long the rest of the table takes at the rate so far';
-COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'the processes whose locks it waits for';
-COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'how often it has tried to get a lock';
-COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'what last went wrong';
-COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'the process that last worked at it';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
+COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; paused; or idle, if no procedure runs';
+COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
+COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 100 once every row has its key';
+COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'rows per second while the backfill works';
+COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'estimated time for the rest of the table at the rate so far';
+COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'processes whose locks it waits for';
+COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'number of attempts to acquire a lock';
+COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'the last error';
+COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'process that last worked on it';
 COMMENT ON COLUMN @extschema@.key_migration_progress.started_at IS 'when the backfill of the table began';
-COMMENT ON COLUMN @extschema@.key_migration_progress.updated_at IS 'when it last did something';
-COMMENT ON COLUMN @extschema@.key_migration_progress.finished_at IS 'when it was through';
+COMMENT ON COLUMN @extschema@.key_migration_progress.updated_at IS 'time of its last activity';
+COMMENT ON COLUMN @extschema@.key_migration_progress.finished_at IS 'when it finished';
 COMMENT ON VIEW @extschema@.key_migration_log IS
-'what the procedures of key migrations have done in this database';
+'log of the procedures of key migrations in this database';
 COMMENT ON COLUMN @extschema@.key_migration_log.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_log.step IS 'the number of the entry';
-COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL where it was about all of them';
+COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL if the step was about all of them';
 COMMENT ON COLUMN @extschema@.key_migration_log.action IS 'what was done';
-COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the try that succeeded began';
-COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it was done, the commit left out';
-COMMENT ON COLUMN @extschema@.key_migration_log.lock_wait IS 'how long that try waited for locks';
-COMMENT ON COLUMN @extschema@.key_migration_log.lock_held IS 'how long it held them, the commit left out';
-COMMENT ON COLUMN @extschema@.key_migration_log.tries IS 'how many tries came before it';
+COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the successful attempt began';
+COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it ended, not including the commit';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_wait IS 'how long that attempt waited for locks';
+COMMENT ON COLUMN @extschema@.key_migration_log.lock_held IS 'how long it held them, not including the commit';
+COMMENT ON COLUMN @extschema@.key_migration_log.tries IS 'number of attempts before it';
 COMMENT ON COLUMN @extschema@.key_migration_log.statements IS 'the statements';
 /* </end connected objects> */
 
@@ -1508,7 +1518,7 @@ CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETU
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
-'part of key_migration_usage(): the columns of old ids of a key migration';
+'part of key_migration_usage(): the old id columns of a key migration';
 
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
@@ -1527,7 +1537,14 @@ BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    -- What the catalogs know.
+    -- It is called by its name below, which others could give to a schema of theirs if ours was renamed.
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n
+                   JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) n.nspowner AND o.rolsuper
+                   WHERE n.nspname OPERATOR(pg_catalog.=) 'keyspace_internal') THEN
+        RAISE EXCEPTION 'schema "keyspace_internal" has been renamed'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give it back its name.';
+    END IF;
+    -- Uses that the catalogs record.
     RETURN QUERY
     WITH used AS (
         SELECT c.relation, c.attribute, a.attname
@@ -1551,7 +1568,7 @@ BEGIN
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::regclass
                           AND e.objid OPERATOR(pg_catalog.=) p.oid AND e.deptype OPERATOR(pg_catalog.=) 'e')
     ),
-    -- Each body is looked at once, whatever is looked for: anybody can write one, of any length.
+    -- Search each body only once, for all words: anybody can create a body of any length.
     searched AS MATERIALIZED (
         SELECT b.oid, ARRAY(SELECT w.word FROM words w
                               WHERE pg_catalog.strpos(b.body, w.word) OPERATOR(pg_catalog.>) 0 AND b.body OPERATOR(pg_catalog.~) w.pattern) AS words
@@ -1576,7 +1593,8 @@ BEGIN
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass)
-          -- What finalize drops with the column, and the triggers of the migration.
+          -- Not the constraints that finalize drops with the column, nor the triggers of the
+          -- migration.
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint n WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::regclass
                           AND n.oid OPERATOR(pg_catalog.=) d.objid AND n.contype IN ('p', 'u', 'f', 'n')
                           AND (n.contype OPERATOR(pg_catalog.<>) 'f' OR n.conrelid IN (SELECT o.relation FROM used o)))
@@ -1584,7 +1602,7 @@ BEGIN
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid
                             AND (t.tgisinternal OR p.pronamespace OPERATOR(pg_catalog.=) 'keyspace_internal'::regnamespace))
         UNION
-        -- Generated columns: their expression depends.
+        -- Generated columns, whose expressions depend on the column.
         SELECT u.relation, u.attname, 'generated column', g.attname::text, 'dependency', NULL
         FROM used u
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
@@ -1593,7 +1611,7 @@ BEGIN
         JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) e.adrelid AND g.attnum OPERATOR(pg_catalog.=) e.adnum
              AND g.attgenerated OPERATOR(pg_catalog.<>) '' AND g.attnum OPERATOR(pg_catalog.<>) u.attribute
         UNION
-        -- Indexes that have been read since their statistics were last reset.
+        -- Indexes scanned since their statistics were last reset.
         SELECT u.relation, u.attname, 'index', s.indexrelname::text, 'statistics',
                pg_catalog.format('%s scans since the statistics were last reset', s.idx_scan)
         FROM used u
@@ -1601,7 +1619,7 @@ BEGIN
              AND u.attribute OPERATOR(pg_catalog.=) ANY (i.indkey::smallint[])
         JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid OPERATOR(pg_catalog.=) i.indexrelid AND s.idx_scan OPERATOR(pg_catalog.>) 0
         UNION
-        -- Bodies that are plain text: their words alone.
+        -- Bodies that are plain text: a search for words only.
         SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
         FROM used u
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
@@ -1613,13 +1631,13 @@ BEGIN
     )
     SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
     FROM found f ORDER BY f.relation::regclass::text COLLATE "C", f.attname, f.known_by COLLATE "C", f.kind COLLATE "C", f.used_by COLLATE "C";
-    -- What clients have sent, where it is counted.
+    -- Statements of clients, if pg_stat_statements counts them.
     SELECT c.oid::regclass INTO statements FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_depend m ON m.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::regclass AND m.refobjid OPERATOR(pg_catalog.=) e.oid
          AND m.deptype OPERATOR(pg_catalog.=) 'e' AND m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND c.relname OPERATOR(pg_catalog.=) 'pg_stat_statements'
          AND c.relnamespace OPERATOR(pg_catalog.=) e.extnamespace
-    -- Who has installed an extension can add what is his to it.
+    -- The owner of an extension can add other objects to it, so the view must be a superuser's.
     JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner AND o.rolsuper
     WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements';
     IF statements IS NOT NULL THEN
@@ -1662,14 +1680,14 @@ BEGIN
                         pg_catalog.format('%%s calls; not looked at: it is longer than 1 MB', s.calls)
                  FROM statements s WHERE s.is_long ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100) $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
-            NULL;  -- It is there, but not preloaded.
+            NULL;  -- It is installed, but not preloaded.
         END;
     END IF;
 END
 $function$;
 
 COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
-'what still uses the columns of old ids of a key migration: objects that depend on them, functions and statements that have their names, indexes that are read; what clients send otherwise it cannot see';
+'uses of the old id columns of a key migration: objects that depend on them, functions and statements that contain their names, and indexes that are scanned; cannot see other statements of clients';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1857,21 +1875,21 @@ AS 'MODULE_PATHNAME', 'ulid_from_bytea_wrapper';
 --   ulid_functions
 --   ulid_from_bytea
 
--- All casts are explicit: an implicit one would let ulid and uuid be mixed up unseen, and make max(ulid) ambiguous.
--- To and from text the type's own text form serves. A version-7 UUID keeps its time order as a ULID, but a ULID cast to
--- uuid is no version 7.
+-- All casts are explicit. An implicit one would let ulid and uuid be mixed unnoticed, and make
+-- max(ulid) ambiguous. Casts to and from text use the type's own text form. A version-7 UUID keeps
+-- its time order as a ULID, but a ULID cast to uuid is not a version-7 UUID.
 CREATE CAST (@extschema@.ulid AS uuid) WITHOUT FUNCTION;
 CREATE CAST (uuid AS @extschema@.ulid) WITHOUT FUNCTION;
 CREATE CAST (@extschema@.ulid AS bytea) WITH FUNCTION @extschema@.ulid_send(@extschema@.ulid);
 CREATE CAST (bytea AS @extschema@.ulid) WITH FUNCTION @extschema@.ulid_from_bytea(bytea);
 CREATE CAST (@extschema@.ulid AS timestamptz) WITH FUNCTION @extschema@.ulid_to_timestamp(@extschema@.ulid);
 
-COMMENT ON FUNCTION @extschema@.ulid_from_bytea(bytea) IS 'the ulid of 16 bytes';
+COMMENT ON FUNCTION @extschema@.ulid_from_bytea(bytea) IS 'ulid from 16 bytes';
 COMMENT ON CAST (@extschema@.ulid AS uuid) IS 'the same 128 bits; not a version-7 UUID';
 COMMENT ON CAST (uuid AS @extschema@.ulid) IS 'the same 128 bits';
 COMMENT ON CAST (@extschema@.ulid AS bytea) IS 'the 16 bytes, big-endian';
-COMMENT ON CAST (bytea AS @extschema@.ulid) IS 'the ulid of 16 bytes, big-endian';
-COMMENT ON CAST (@extschema@.ulid AS timestamptz) IS 'the instant, as ulid_to_timestamp';
+COMMENT ON CAST (bytea AS @extschema@.ulid) IS 'ulid from 16 bytes, big-endian';
+COMMENT ON CAST (@extschema@.ulid AS timestamptz) IS 'the instant, as returned by ulid_to_timestamp';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1985,17 +2003,17 @@ AS 'MODULE_PATHNAME', 'ulid_to_id_salt_wrapper';
 --   ulid_to_id
 --   ulid_to_id_salt
 
--- What the functions on ulid do, one line each.
+-- The functions on ulid, one line each.
 COMMENT ON FUNCTION @extschema@.ulid() IS
-'ULID of now: strictly increasing within a session';
+'ULID of the current time, strictly increasing within a session';
 COMMENT ON FUNCTION @extschema@.ulid_monotonic() IS
-'ULID of now: strictly increasing over all sessions of the server while it is up';
+'ULID of the current time, strictly increasing over all sessions of the server while it is up';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz) IS
-'ULID of an instant, with a random tail; for keys that must agree between nodes pass the id';
+'ULID of an instant, with a random tail; pass an id for keys that must agree between nodes';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz, bigint) IS
 'ULID derived from an instant and an id: the same on every node, ordered by (timestamp, id)';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp(timestamptz, bigint, text) IS
-'ULID derived from an instant, an id and a salt, which separates tables and is no secret';
+'ULID derived from an instant, an id and a salt, which separates tables and is not a secret';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamptz, bigint) IS
 'ULID derived from an instant and the hash of a value: the same on every node, not reversible';
 COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamptz, bigint, text) IS
@@ -2011,9 +2029,9 @@ COMMENT ON FUNCTION @extschema@.ulid_from_timestamp_hashed(timestamptz, text, te
 COMMENT ON FUNCTION @extschema@.ulid_to_timestamp(@extschema@.ulid) IS
 'instant of a ULID to the microsecond';
 COMMENT ON FUNCTION @extschema@.ulid_to_id(@extschema@.ulid) IS
-'id of a derived ULID; NULL where the tag does not fit; a decoder, not a proof of origin';
+'id of a derived ULID; NULL if the tag does not match; a decoder, not a proof of origin';
 COMMENT ON FUNCTION @extschema@.ulid_to_id(@extschema@.ulid, text) IS
-'id of a ULID derived with a salt; NULL where the tag does not fit; a decoder, not a proof of origin';
+'id of a ULID derived with a salt; NULL if the tag does not match; a decoder, not a proof of origin';
 COMMENT ON FUNCTION @extschema@.ulid_boundary(timestamptz) IS
 'least ULID of an instant, for half-open ranges and partition bounds';
 /* </end connected objects> */
@@ -2147,19 +2165,19 @@ AS 'MODULE_PATHNAME', 'uuidv7_to_id_salt_wrapper';
 --   uuidv7_to_id
 --   uuidv7_to_id_salt
 
--- What the functions on uuid do, one line each.
+-- The functions on uuid, one line each.
 COMMENT ON FUNCTION @extschema@.uuidv7() IS
-'UUID version 7 of now: strictly increasing within a session';
+'UUID version 7 of the current time, strictly increasing within a session';
 COMMENT ON FUNCTION @extschema@.uuidv7(interval) IS
-'UUID version 7 of now shifted by an interval: strictly increasing within a session while the shift stays the same';
+'UUID version 7 of the current time shifted by an interval, strictly increasing within a session while the shift stays the same';
 COMMENT ON FUNCTION @extschema@.uuidv7_monotonic() IS
-'UUID version 7 of now: strictly increasing over all sessions of the server while it is up';
+'UUID version 7 of the current time, strictly increasing over all sessions of the server while it is up';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz) IS
-'UUID version 7 of an instant, with a random tail; for keys that must agree between nodes pass the id';
+'UUID version 7 of an instant, with a random tail; pass an id for keys that must agree between nodes';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz, bigint) IS
 'UUID version 7 derived from an instant and an id: the same on every node, ordered by (timestamp, id)';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp(timestamptz, bigint, text) IS
-'UUID version 7 derived from an instant, an id and a salt, which separates tables and is no secret';
+'UUID version 7 derived from an instant, an id and a salt, which separates tables and is not a secret';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp_hashed(timestamptz, bigint) IS
 'UUID version 7 derived from an instant and the hash of a value: the same on every node, not reversible';
 COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp_hashed(timestamptz, bigint, text) IS
@@ -2175,9 +2193,9 @@ COMMENT ON FUNCTION @extschema@.uuidv7_from_timestamp_hashed(timestamptz, text, 
 COMMENT ON FUNCTION @extschema@.uuidv7_to_timestamp(uuid) IS
 'instant of a version-7 UUID to the microsecond; NULL for other versions';
 COMMENT ON FUNCTION @extschema@.uuidv7_to_id(uuid) IS
-'id of a derived UUID version 7; NULL where the tag does not fit; a decoder, not a proof of origin';
+'id of a derived UUID version 7; NULL if the tag does not match; a decoder, not a proof of origin';
 COMMENT ON FUNCTION @extschema@.uuidv7_to_id(uuid, text) IS
-'id of a UUID version 7 derived with a salt; NULL where the tag does not fit; a decoder, not a proof of origin';
+'id of a UUID version 7 derived with a salt; NULL if the tag does not match; a decoder, not a proof of origin';
 COMMENT ON FUNCTION @extschema@.uuidv7_boundary(timestamptz) IS
 'least UUID version 7 of an instant, for half-open ranges and partition bounds';
 /* </end connected objects> */
@@ -2189,8 +2207,9 @@ CREATE FUNCTION keyspace_internal.check_library_version() RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'check_library_version_wrapper';
 COMMENT ON FUNCTION keyspace_internal.check_library_version() IS
-'refuse a library that is older than the extension in this database; the last line of every script calls it';
+'raise an error if the library is older than the extension in this database; called by the last line of every script';
 
--- Now rather than at the first call of a function that the library lacks. Every upgrade script ends with the same.
+-- Check now, not at the first call of a function that the library lacks. Every upgrade script ends
+-- with the same call.
 SELECT keyspace_internal.check_library_version();
 /* </end connected objects> */

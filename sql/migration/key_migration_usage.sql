@@ -21,6 +21,13 @@ BEGIN
     IF migration IS NULL THEN
         RAISE EXCEPTION 'argument "migration" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    -- It is called by its name below, which others could give to a schema of theirs if ours was renamed.
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n
+                   JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) n.nspowner AND o.rolsuper
+                   WHERE n.nspname OPERATOR(pg_catalog.=) 'keyspace_internal') THEN
+        RAISE EXCEPTION 'schema "keyspace_internal" has been renamed'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give it back its name.';
+    END IF;
     -- Uses that the catalogs record.
     RETURN QUERY
     WITH used AS (
