@@ -293,9 +293,10 @@ impl Backfill {
         match known {
             Some(known) if known.file == file => {
                 // Rows that local writers have moved past the end have keys. Rows that replication
-                // has moved may have none, because our trigger does not fire for its updates.
-                let pages = if is_replicated { pages.max(known.pages) } else { known.pages };
-                Ok(Position { pages, ..known })
+                // has moved may have none, because our trigger does not fire for its updates. There are no
+                // more pages than the table has, whatever is stored.
+                let pages = if is_replicated { pages } else { known.pages.min(pages) };
+                Ok(Position { page: known.page.clamp(0, pages.max(0)), pages, ..known })
             }
             known => {
                 self.windows.forget();

@@ -74,6 +74,13 @@ const VALUES: [&str; 18] = [
     "'infinity'",
 ];
 
+/// Damages that come first, since they once led to a backfill without an end.
+const KNOWN: [(&str, &str, &str); 3] = [
+    ("keyspace_internal.key_migration_table", "pages", "9223372036854775807"),
+    ("keyspace_internal.key_migration_table", "page", "-9223372036854775808"),
+    ("keyspace_internal.key_migration_table", "behind", "'{[1,5),[9,9000000000)}'"),
+];
+
 #[test]
 fn fuzz_of_our_own_tables_leaves_the_server_up() {
     let seed = match std::env::var("PG_KEYSPACE_TEST_SEED") {
@@ -104,6 +111,8 @@ fn fuzz_of_our_own_tables_leaves_the_server_up() {
         }
         let (table, column) = columns.choose(&mut chance).unwrap();
         let value = VALUES.choose(&mut chance).unwrap();
+        let (table, column, value) =
+            KNOWN.get(round).copied().unwrap_or((table.as_str(), column.as_str(), value));
         let damage = format!("UPDATE {table} SET {column} = {value}");
         // If the type or a constraint refuses the value, nothing is damaged.
         let damaged = client.execute("CALL keyspace_test.by_hand($1)", &[&damage]).is_ok();
