@@ -12,7 +12,8 @@ pub(crate) struct Procedure {
 }
 
 impl Procedure {
-    /// Refuses a call from where no transaction can end. `ends` says, in a sentence, when the procedure ends others.
+    /// Refuses a call in a transaction block, where it cannot end a transaction. `ends` is a sentence
+    /// that says when the procedure ends transactions.
     ///
     /// # Errors
     /// 25001 in a transaction block (trap M3).
@@ -24,8 +25,8 @@ impl Procedure {
                 .detail(ends)
                 .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."));
         }
-        // SAFETY: the call is one of the function manager; SPI is finished when this is dropped, or by PostgreSQL's handling of an error, and the memory, which is a part of
-        // what SPI has, with it.
+        // SAFETY: the function manager makes the call. SPI is finished when this value is dropped, or
+        // by PostgreSQL's handling of an error. That frees the memory, too, which is SPI's.
         unsafe {
             // CALL says whether its caller lets transactions end.
             let context = (*fcinfo).context;
@@ -44,12 +45,13 @@ impl Procedure {
         }
     }
 
-    /// Commits, and runs `step` in a transaction of its own, READ COMMITTED. 2D000 is raised in a function, or in a procedure
-    /// that cannot end a transaction.
+    /// Commits, and runs `step` in a transaction of its own, READ COMMITTED. PostgreSQL raises 2D000
+    /// in a function, or in a procedure that cannot end a transaction.
     pub(crate) fn in_transaction<T>(&self, step: impl FnOnce() -> T) -> T {
-        // SAFETY: connected by `begin`. Nothing of the new transaction has run yet, so its isolation level can still be set.
-        // What the step before has allocated is used by nobody: values that go on live in Rust's memory. On an error
-        // PostgreSQL puts its own context in place.
+        pgrx::check_for_interrupts!();
+        // SAFETY: connected by `begin`. Nothing of the new transaction has run yet, so its isolation
+        // level can still be set. Nothing uses what the step before has allocated: values that
+        // outlive it are in Rust's memory. On an error PostgreSQL switches to its own context.
         unsafe {
             pg_sys::SPI_commit();
             set_local(c"transaction_isolation", c"read committed");
