@@ -157,16 +157,23 @@ fn run(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let procedure = or_raise(Procedure::begin(fcinfo, name, "It ends a transaction for each of its steps."));
-    let mut progress = procedure.in_transaction(|| {
+    let begin_it = || {
         let relation = or_raise(existing_relation(migration, "migration"));
         let task = or_raise(task());
         or_fail(begin(or_raise(Extension::of_call(fcinfo)), relation, task, confirm))
-    });
+    };
+    let mut progress = procedure.in_transaction(|| {}, begin_it);
     // The extension may have been dropped, or moved, between two transactions.
-    while procedure.in_transaction(|| {
-        progress.runner.extension = or_raise(Extension::of_call(fcinfo));
-        or_fail(progress.next())
-    }) {}
+    loop {
+        let rest = progress.rest();
+        let next = || {
+            progress.runner.extension = or_raise(Extension::of_call(fcinfo));
+            or_fail(progress.next())
+        };
+        if !procedure.in_transaction(rest, next) {
+            break;
+        }
+    }
 }
 
 /// # Errors
@@ -223,18 +230,24 @@ fn begin(
 }
 
 impl Progress {
+    /// The rest before the next step, in which no lock is held.
+    fn rest(&mut self) -> impl FnOnce() + use<> {
+        let (tries, length) = (self.runner.tries, std::mem::take(&mut self.pause));
+        move || {
+            if tries > 0 {
+                pause(backoff(tries));
+            } else if !length.is_zero() {
+                // Other sessions that commit during the pause then need not flush this WAL.
+                flush_commits();
+                pause(length);
+            }
+        }
+    }
+
     /// Does the next step in this transaction. Whether there are more.
     fn next(&mut self) -> Result<bool, Failure> {
         state::check_may_write()?;
         self.runner.end_if_failed();
-        // No lock is held while it waits.
-        if self.runner.tries > 0 {
-            pause(backoff(self.runner.tries));
-        } else if !self.pause.is_zero() {
-            // Other sessions that commit during the pause then need not flush this WAL.
-            flush_commits();
-            pause(std::mem::take(&mut self.pause));
-        }
         // During a backfill, only the settings that can change at any time are read again.
         if let (Some(backfill), Task::Advance { max_pages, .. }) = (self.backfill.take(), self.task)
             && let Some(pace) = Pace::current(&mut self.pace, self.runner.extension, self.runner.relation)?
@@ -271,7 +284,7 @@ impl Progress {
         }
     }
 
-    /// Whether the migration is paused. If it is, waits briefly before it returns.
+    /// Whether the migration is paused. If it is, it rests before it looks again.
     fn is_paused(&mut self, pace: &Pace) -> bool {
         if !pace.is_paused {
             self.told_pause = false;
@@ -280,7 +293,7 @@ impl Progress {
         if !std::mem::replace(&mut self.told_pause, true) {
             notice!("the key migration of table {} is paused", relation_name(self.runner.relation));
         }
-        pause(LOOK_EVERY);
+        self.pause = LOOK_EVERY;
         true
     }
 

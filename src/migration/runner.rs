@@ -22,6 +22,7 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::names;
 use crate::server::open::ActiveSnapshot;
+use crate::server::procedure::without_snapshot;
 use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::attempt;
@@ -115,8 +116,10 @@ impl Runner {
             let statements = statements.into_iter().map(|statement| statement.text).collect();
             Ok((statements, made_from, Times { began, waited: locked - began, held: locked.elapsed() }))
         };
-        let done = attempt(|| {
-            with_own_settings(|| settings::with(&[(c"lock_timeout", timeout.as_c_str())], in_locks))
+        let done = without_snapshot(|| {
+            attempt(|| {
+                with_own_settings(|| settings::with(&[(c"lock_timeout", timeout.as_c_str())], in_locks))
+            })
         });
         match done {
             Ok(done) => Ok(Some(done?)),

@@ -80,7 +80,7 @@ fn setup_interleaved_sequences_in_batches(
         "setup_interleaved_sequences_in_batches",
         "It ends a transaction for each sequence.",
     ));
-    let mut progress = procedure.in_transaction(|| {
+    let plan = || {
         let retries = or_raise(required(retries, "retries").and_then(|retries| {
             u32::try_from(retries).map_err(|_| {
                 let message = format!("retries must be at least 0, not {retries}");
@@ -100,12 +100,24 @@ fn setup_interleaved_sequences_in_batches(
             lock_timeout,
         };
         or_fail(begin(arguments, retries, or_raise(Extension::of_call(fcinfo))))
-    });
+    };
+    let mut progress = procedure.in_transaction(|| {}, plan);
     // The extension may have been dropped, or moved, between two transactions.
-    while procedure.in_transaction(|| {
-        progress.change.extension = or_raise(Extension::of_call(fcinfo));
-        or_fail(progress.step())
-    }) {}
+    loop {
+        let tries = progress.tries;
+        let rest = || {
+            if tries > 0 {
+                pause(backoff(tries));
+            }
+        };
+        let next = || {
+            progress.change.extension = or_raise(Extension::of_call(fcinfo));
+            or_fail(progress.step())
+        };
+        if !procedure.in_transaction(rest, next) {
+            break;
+        }
+    }
 }
 
 /// Plans every sequence, and stores the node.
@@ -186,10 +198,6 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
 impl Progress {
     /// Sets up one sequence, or finishes. Returns whether to call it again.
     fn step(&mut self) -> Result<bool, Failure> {
-        if self.tries > 0 {
-            // No lock is held during the pause.
-            pause(backoff(self.tries));
-        }
         let Some((oid, name)) = self.queue.front().cloned() else {
             self.finish()?;
             return Ok(false);

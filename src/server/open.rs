@@ -99,6 +99,13 @@ impl Drop for OpenRelation {
 pub(crate) struct ActiveSnapshot(());
 
 impl ActiveSnapshot {
+    /// As each statement of a transaction that is READ COMMITTED takes one.
+    pub(crate) fn of_statement() -> Self {
+        // SAFETY: popped when this is dropped.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
+        Self(())
+    }
+
     /// A new snapshot that sees everything committed by now.
     pub(crate) fn latest() -> Self {
         // SAFETY: popped when this value is dropped.

@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
+use super::open::ActiveSnapshot;
+
 /// A procedure that is running and may end transactions.
 pub(crate) struct Procedure {
     /// What a step allocates by PostgreSQL's means, freed before the next one.
@@ -45,9 +47,13 @@ impl Procedure {
         }
     }
 
-    /// Commits, and runs `step` in a transaction of its own, READ COMMITTED. PostgreSQL raises 2D000
-    /// in a function, or in a procedure that cannot end a transaction.
-    pub(crate) fn in_transaction<T>(&self, step: impl FnOnce() -> T) -> T {
+    /// Commits, lets `rest` pass some time, and runs `step`, in a transaction of its own, READ
+    /// COMMITTED. PostgreSQL raises 2D000 in a function, or in a procedure that cannot end a
+    /// transaction.
+    ///
+    /// `rest` runs without a snapshot, so that nobody has to wait for this transaction meanwhile:
+    /// CREATE and REINDEX INDEX CONCURRENTLY wait for every snapshot that is older than theirs.
+    pub(crate) fn in_transaction<T>(&self, rest: impl FnOnce(), step: impl FnOnce() -> T) -> T {
         pgrx::check_for_interrupts!();
         // SAFETY: connected by `begin`. Nothing of the new transaction has run yet, so its isolation
         // level can still be set. Nothing uses what the step before has allocated: values that
@@ -55,14 +61,30 @@ impl Procedure {
         unsafe {
             pg_sys::SPI_commit();
             set_local(c"transaction_isolation", c"read committed");
-            pg_sys::EnsurePortalSnapshotExists();
+            rest();
             pg_sys::MemoryContextReset(self.memory);
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
+            let snapshot = ActiveSnapshot::of_statement();
             let result = step();
+            drop(snapshot);
             pg_sys::MemoryContextSwitchTo(before);
             result
         }
     }
+}
+
+/// Runs `wait`, which waits for locks, without the snapshot of [`Procedure::in_transaction`], for the
+/// same reason. There is a new one afterwards.
+pub(crate) fn without_snapshot<T>(wait: impl FnOnce() -> T) -> T {
+    // SAFETY: the snapshot of the step is the active one, and is replaced by another one, which the
+    // end of the step pops. The snapshot of the catalogs is taken again when it is needed.
+    unsafe {
+        pg_sys::PopActiveSnapshot();
+        pg_sys::InvalidateCatalogSnapshot();
+    }
+    let result = wait();
+    std::mem::forget(ActiveSnapshot::of_statement());
+    result
 }
 
 impl Drop for Procedure {
