@@ -5,8 +5,6 @@ pub mod chaos;
 mod cluster;
 mod compare;
 mod container;
-#[cfg(test)]
-mod house;
 mod install_tree;
 mod link;
 pub mod load;
@@ -17,6 +15,8 @@ pub mod replication;
 mod run;
 mod server;
 mod skipped;
+#[cfg(test)]
+mod source_checks;
 
 pub use acknowledged::{Acknowledged, Insert};
 pub use cluster::{Addresses, Cluster, Copy, Layout};
