@@ -130,7 +130,7 @@ impl Backfill {
     /// Reports the progress.
     pub(super) fn tell(&self) {
         let percent = self.page.saturating_mul(100) / self.pages.max(1);
-        notice!("{}: {percent} % of the pages, {} rows filled by this call", self.name, self.rows);
+        notice!("{}: {percent}% of the pages processed, {} rows filled by this call", self.name, self.rows);
     }
 
     pub(super) const fn table(&self) -> pg_sys::Oid {
@@ -205,7 +205,7 @@ impl Backfill {
         failpoint::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
         let outcome = if matches!(work, Work::Done) {
-            notice!("{}: rows from before are filled", self.name);
+            notice!("{}: backfill existing rows", self.name);
             Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
         } else {
             Outcome::Written
@@ -301,7 +301,7 @@ impl Backfill {
             known => {
                 self.windows.forget();
                 if known.is_some() {
-                    notice!("{} has been rewritten, so the backfill begins anew", self.name);
+                    notice!("{} has been rewritten, so the backfill starts again", self.name);
                 }
                 state::write(
                     "INSERT INTO {} AS t (system_identifier, database, migration, relation, file, page, pages) \
@@ -351,7 +351,7 @@ impl Backfill {
         let part = (self.pages / VACUUM_PART).max(1_280);
         if self.page - *self.vacuum_told_at.get_or_insert(was_at) >= part {
             self.vacuum_told_at = Some(self.page);
-            notice!("VACUUM {} is due, so that what comes next reuses the space of old rows", self.name);
+            notice!("run VACUUM {} so that the following batches reuse the space of dead rows", self.name);
         }
     }
 }

@@ -221,8 +221,8 @@ unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
     }
     // SAFETY: see above.
     let name = relation_name(unsafe { (*relation).rd_id });
-    Err(Error::new(SqlState::FeatureNotSupported, format!("table {name} is not stored as a heap"))
-        .hint("ALTER TABLE ... SET ACCESS METHOD heap."))
+    Err(Error::new(SqlState::FeatureNotSupported, format!("table {name} is not a heap table"))
+        .hint("Use ALTER TABLE ... SET ACCESS METHOD heap."))
 }
 
 impl Pages {

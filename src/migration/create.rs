@@ -98,11 +98,12 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
 fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failure> {
     let migration = state::migration_of(extension, table)?;
     if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
-        let message = format!("the key of table {} is being migrated already", relation_name(table));
+        let message = format!("the key of table {} is already being migrated", relation_name(table));
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Go on with it, or CALL key_migration_rollback() first.");
+            .hint("Continue that migration, or CALL key_migration_rollback() first.");
         if migration != table {
-            error = error.detail(format!("The migration goes by table {}.", relation_name(migration)));
+            error = error
+                .detail(format!("It is part of the key migration of table {}.", relation_name(migration)));
         }
         return Err(error.into());
     }
@@ -158,9 +159,9 @@ fn keep(
         let message =
             format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A table is part of one migration at a time.")
+            .detail("A table can be part of only one migration at a time.")
             .hint(
-                "Finalize that one first, or take it back; or add the key to it by key_migration_add_key().",
+                "Finalize that migration or roll it back first, or add the key to it with key_migration_add_key().",
             )
             .into());
     }
@@ -242,9 +243,9 @@ fn to_be_added_to(
     state::check_may_write()?;
     let migration = state::existing(extension, state::migration_of(extension, relation)?)?;
     if migration.options.cut_over {
-        let message = "nothing can be added to a key migration after the cut-over";
+        let message = "cannot extend a key migration after the cut-over";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_rollback(), add it, and cut over again.")
+            .hint("CALL key_migration_rollback(), extend the migration, and cut over again.")
             .into());
     }
     Ok(migration)
@@ -284,7 +285,7 @@ fn add(
     if !migration.options.keys.iter().any(|known| known.table == key.to_u32()) {
         let message = format!("the key of table {} is not part of the migration", relation_name(key));
         return Err(Error::new(SqlState::InvalidParameterValue, message)
-            .hint("Name a table whose key is migrated by refers_to, or add it by key_migration_add_key().")
+            .hint("Specify a table whose key is migrated in refers_to, or add its key with key_migration_add_key().")
             .into());
     }
     if columns.is_empty() {
@@ -297,7 +298,7 @@ fn add(
         let column = column_number(table, name)?;
         let reference = Reference { key: key.to_u32(), table: table.to_u32(), column, declared: false };
         if migration.is_key(reference.table, column) {
-            let message = format!("column \"{name}\" of table {} is a key itself", relation_name(table));
+            let message = format!("column \"{name}\" of table {} is itself a key", relation_name(table));
             return Err(Error::new(SqlState::InvalidParameterValue, message).into());
         }
         let known = migration

@@ -70,9 +70,10 @@ struct Progress {
 /// 55006 if another session holds it.
 fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
     WorkLock::new(MIGRATION.oid(extension)?, relation).take_for_session().ok_or_else(|| {
-        let message = format!("another session is at the key migration of table {}", relation_name(relation));
+        let message =
+            format!("another session is working on the key migration of table {}", relation_name(relation));
         Error::new(SqlState::ObjectInUse, message)
-            .hint("Wait until it has ended; key_migration_progress shows its process.")
+            .hint("Wait until it has finished. The view key_migration_progress shows its process.")
     })
 }
 
@@ -115,7 +116,7 @@ fn key_migration_cutover(
         "rename" => Ok(Task::CutOver { by_views: false }),
         "view" => Ok(Task::CutOver { by_views: true }),
         other => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
-            .hint("The way is \"rename\" or \"view\".")),
+            .hint("The way must be \"rename\" or \"view\".")),
     };
     run("key_migration_cutover", migration, task, None, fcinfo);
 }
@@ -156,7 +157,7 @@ fn run(
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let procedure = or_raise(Procedure::begin(fcinfo, name, "It ends a transaction for each of its steps."));
+    let procedure = or_raise(Procedure::begin(fcinfo, name, "It commits after each of its steps."));
     let begin_it = || {
         let relation = or_raise(existing_relation(migration, "migration"));
         let task = or_raise(task());
@@ -203,9 +204,10 @@ fn begin(
     if migration.options.cut_over
         && let Task::Advance { .. } | Task::CutOver { .. } = task
     {
-        let message = format!("the key migration of table {} is cut over already", relation_name(relation));
+        let message =
+            format!("the key migration of table {} has already been cut over", relation_name(relation));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to take the cut-over back.")
+            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to roll back the cut-over.")
             .into());
     }
     state::write(
@@ -335,11 +337,14 @@ impl Progress {
     fn needs_client(&self, plan: &Plan, step: &Step) -> Error {
         let left =
             plan.left(step.phase).filter(|step| step.runs == Runs::Client && step.phase == Phase::Indexed);
-        let message = format!("{} indexes are to be built first", left.count());
+        let message = match left.count() {
+            1 => "1 index must be built first".to_owned(),
+            count => format!("{count} indexes must be built first"),
+        };
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("PostgreSQL builds an index beside writers only as a statement of its own.")
+            .detail("Indexes cannot be built concurrently inside a procedure.")
             .hint(format!(
-                "SELECT statement FROM key_migration_statements({}) \\gexec in psql, or run these statements one by one.",
+                "Run SELECT statement FROM key_migration_statements({}) \\gexec in psql, or run these statements one by one.",
                 name_argument(self.runner.relation)
             ))
     }
@@ -359,7 +364,7 @@ impl Progress {
                 true
             }
             Outcome::Complete(times) => {
-                self.runner.log(Some(backfill.table()), "rows from before are filled", &[], times)?;
+                self.runner.log(Some(backfill.table()), "backfill existing rows", &[], times)?;
                 false
             }
             Outcome::Waits => true,

@@ -143,7 +143,7 @@ unsafe fn column(relation: pg_sys::Relation, number: i16, role: Role) -> Result<
 }
 
 fn gone(member: &Member<'_>) -> Error {
-    let message = format!("table {} is gone", relation_name(pg_sys::Oid::from(member.table.oid)));
+    let message = format!("table {} no longer exists", relation_name(pg_sys::Oid::from(member.table.oid)));
     Error::new(SqlState::UndefinedTable, message).hint("CALL key_migration_rollback() to end the migration.")
 }
 

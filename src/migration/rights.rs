@@ -48,13 +48,21 @@ pub(super) unsafe fn check_may_look_up(
         let hides = pg_sys::check_enable_rls((*root).rd_id, owner, true)
             == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
         if hides {
-            return Err(denied(relation, root, "Policies of it hide rows from that role.")
-                .hint(format!("Give {} BYPASSRLS, or both tables the same owner.", role_name(owner))));
+            return Err(denied(
+                relation,
+                root,
+                "Row-level security policies of that table apply to the role.",
+            )
+            .hint(format!(
+                "ALTER ROLE {} BYPASSRLS, or give both tables the same owner.",
+                role_name(owner)
+            )));
         }
         if has_foreign_key(relation, (*root).rd_id, columns) || may_select((*root).rd_id, owner, columns) {
             return Ok(());
         }
-        let detail = "The key migration looks up there what a row refers to, and no foreign key says that it refers to it.";
+        let detail =
+            "The key migration looks up referenced rows in that table, and no foreign key refers to it.";
         Err(denied(relation, root, detail).hint(format!(
             "GRANT SELECT ON {} TO {}.",
             relation_name((*root).rd_id),
@@ -93,13 +101,10 @@ pub(super) unsafe fn check_may_name(
     }
     // SAFETY: as above.
     let table = relation_name(unsafe { (*relation).rd_id });
-    let message = format!(
-        "permission denied for table {} to trigger \"{trigger}\" of table {table}",
-        relation_name(oid)
-    );
+    let message = format!("trigger \"{trigger}\" of table {table} cannot read table {}", relation_name(oid));
     Err(Error::new(SqlState::InsufficientPrivilege, message)
-        .detail("The trigger names columns there that no trigger of a key migration on that table names.")
-        .hint("CALL key_migration_advance() of the migration that it belongs to, or drop the trigger."))
+        .detail("The trigger reads columns that no trigger of a key migration on that table uses.")
+        .hint("CALL key_migration_advance() for the migration that it belongs to, or drop the trigger."))
 }
 
 /// # Safety
@@ -192,7 +197,7 @@ unsafe fn denied(relation: pg_sys::Relation, root: pg_sys::Relation, detail: &st
             relation_name((*root).rd_id),
         )
     };
-    let message = format!("permission denied for table {root} to {owner}, the owner of table {table}");
+    let message = format!("owner {owner} of table {table} cannot read table {root}");
     Error::new(SqlState::InsufficientPrivilege, message).detail(detail)
 }
 

@@ -213,8 +213,8 @@ impl Runner {
 /// The error if another session has altered the objects before they were locked.
 pub(super) fn altered(relation: pg_sys::Oid) -> Error {
     let message =
-        format!("tables of the key migration of table {} were altered meanwhile", relation_name(relation));
-    Error::new(SqlState::ObjectInUse, message).hint("Run it again.")
+        format!("tables of the key migration of table {} were altered concurrently", relation_name(relation));
+    Error::new(SqlState::ObjectInUse, message).hint("Try again.")
 }
 
 /// The message of an error, and its SQLSTATE.

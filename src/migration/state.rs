@@ -288,7 +288,7 @@ pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Mi
     if migration.is_finalized {
         let message = format!("the key migration of table {name} is finalized");
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("Its old columns are gone.")
+            .detail("It can no longer be changed.")
             .into());
     }
     Ok(migration)

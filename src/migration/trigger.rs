@@ -430,11 +430,11 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
         let trigger = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
         (trigger, relation_name((*(*context).tg_relation).rd_id))
     };
-    let message = format!("trigger \"{trigger}\" of table {table} was not made for this table");
+    let message = format!("trigger \"{trigger}\" of table {table} was not created for this table");
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A key migration binds its triggers to a table and its columns by their numbers; this one is a copy, as a restore makes it, or a column was dropped.")
-            .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, and the column that it fills, and plan the migration anew.")),
+            .detail("The triggers of a key migration identify the table and its columns by number. This trigger was copied, for example by a restore, or one of the columns was dropped.")
+            .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, drop the column that it fills, and start a new migration.")),
     ))
 }
 
@@ -474,8 +474,8 @@ unsafe fn refuse_orphan(context: *const pg_sys::TriggerData, leader: Column, roo
             SqlState::ForeignKeyViolation,
             format!("insert or update on table {table} refers to a row that is not present in table {root}"),
         )
-        .detail(format!("By column \"{name}\"."))
-        .hint("During a key migration the row that is referred to has to come first."),
+        .detail(format!("The reference is in column \"{name}\"."))
+        .hint("During a key migration, the referenced row must be inserted first."),
     ))
 }
 
@@ -504,6 +504,6 @@ unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> 
             SqlState::CheckViolation,
             format!("column \"{name}\" of table {table} cannot be changed during a key migration"),
         )
-        .detail("A key once given stays, since other rows have it already."),
+        .detail("Other rows may already refer to this key."),
     ))
 }

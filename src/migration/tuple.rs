@@ -123,7 +123,7 @@ impl Role {
     /// The types that fit, for a message.
     fn types(self) -> String {
         match self {
-            Self::Number => "smallint, integer or bigint".to_owned(),
+            Self::Number => "smallint, integer, or bigint".to_owned(),
             Self::Time => type_name(pg_sys::TIMESTAMPTZOID),
             Self::Key(key) => type_name(key),
         }
@@ -144,8 +144,10 @@ impl Unfit {
         match self {
             Self::Type(error) => error,
             Self::Gone => {
-                let message =
-                    format!("a column of the key migration of table {} is gone", relation_name(relation));
+                let message = format!(
+                    "a column of the key migration of table {} no longer exists",
+                    relation_name(relation)
+                );
                 Error::new(SqlState::ObjectNotInPrerequisiteState, message)
                     .hint("CALL key_migration_rollback() to end the migration.")
             }
@@ -359,7 +361,7 @@ unsafe fn wrong_type(relation: pg_sys::Relation, number: i16, found: pg_sys::Oid
     let message = format!("column \"{name}\" of table {table} is of type {}", type_name(found));
     Error::new(SqlState::DatatypeMismatch, message)
         .detail(format!("The key migration needs a column of type {wanted}."))
-        .hint("Give the column back its type, or CALL key_migration_rollback().")
+        .hint("Change the column back to that type, or CALL key_migration_rollback().")
 }
 
 /// The bytes before a row's data in memory.

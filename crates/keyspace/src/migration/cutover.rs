@@ -294,7 +294,7 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;
     step.done = scope.options.cut_over;
-    step.detail = "all tables at once, for as long as renaming takes".to_owned();
+    step.detail = "locks all tables for as long as the renaming takes".to_owned();
     steps.push(step);
     let confirm = literal(&root.name);
     let mut step = Step::new(
@@ -307,6 +307,6 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     );
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;
-    step.detail = "no way back".to_owned();
+    step.detail = "cannot be undone".to_owned();
     steps.push(step);
 }

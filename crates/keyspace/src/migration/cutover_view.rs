@@ -27,8 +27,8 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
         Some(table) => {
             let name = qualified(&table.schema, &table.name);
             Err(Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" has row-level security"))
-                .detail("Before PostgreSQL 15 a view looks at a table as the owner of the view, who sees all rows.")
-                .hint("Cut over by renaming: CALL key_migration_cutover(...) without way."))
+                .detail("Before PostgreSQL 15, a view reads its table as the owner of the view, who sees all rows.")
+                .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."))
         }
         None => Ok(()),
     }

@@ -151,7 +151,7 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Ste
 fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let example = backfill::Range { from: 0, to: 128 };
     let statement = backfill::statement(scope, table, &example.condition(), &[]);
-    let mut step = Step::new(Phase::Backfilled, table, "fill rows from before", vec![statement]);
+    let mut step = Step::new(Phase::Backfilled, table, "backfill existing rows", vec![statement]);
     let columns = i64::try_from(scope.members_of(table.oid).count()).unwrap_or(1);
     let width = if table.rows > 0 { table.heap_bytes / table.rows.max(1) } else { 0 };
     step.lock = Some(Lock::RowExclusive);
@@ -159,8 +159,8 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     step.bytes = table.rows.saturating_mul(width + KEY * columns);
     step.runs = Runs::Batches;
     step.done = scope.options.filled.contains(&table.oid);
-    let triggers = if scope.options.fire_triggers { "" } else { "; done without firing triggers" };
-    step.detail = format!("one batch; each is a transaction{triggers}");
+    let triggers = if scope.options.fire_triggers { "" } else { ", without firing user triggers" };
+    step.detail = format!("one of the batches; each runs in its own transaction{triggers}");
     steps.push(step);
     let name = qualified(&table.schema, &table.name);
     let mut vacuum = Step::new(Phase::Backfilled, table, "vacuum", vec![format!("VACUUM {name}")]);
@@ -169,7 +169,7 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     vacuum.runs = Runs::Client;
     vacuum.done = scope.options.filled.contains(&table.oid);
     vacuum.detail =
-        "after each tenth of the table, so that the next reuses the space of its old rows".to_owned();
+        "after each tenth of the table, so that the next one reuses the space of dead rows".to_owned();
     steps.push(vacuum);
 }
 
@@ -226,7 +226,7 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
         let mut add = Step::new(
             Phase::Validated,
             table,
-            format!("require \"{}\" of new rows", member.shadow_name),
+            format!("require \"{}\" in new rows", member.shadow_name),
             vec![format!(
                 "ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({column} IS NOT NULL) NOT VALID"
             )],
@@ -276,7 +276,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
             )],
         );
         drop.lock = Some(Lock::AccessExclusive);
-        drop.detail = "the one on old ids is gone".to_owned();
+        drop.detail = "the foreign key on the old ids has been dropped".to_owned();
         steps.push(drop);
     }
     for (old, twin) in scope.foreign_keys() {
@@ -298,7 +298,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         );
         add.lock = Some(Lock::ShareRowExclusive);
         add.done = twin.is_some();
-        add.detail = format!("the lock is on {} as well", qualified(&parent.schema, &parent.name));
+        add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
         let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
         add.other = other(Lock::ShareRowExclusive);
         steps.push(add);

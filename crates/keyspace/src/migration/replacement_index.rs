@@ -23,16 +23,16 @@ pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
     let numbers: Vec<i16> = scope.members_of(table.oid).map(|member| member.number.number).collect();
     if index.used_columns.iter().any(|column| numbers.contains(column)) {
         return Twin::Leave(
-            "It has an expression or a condition on the old id, which has to be written for keys by hand.",
+            "It has an expression or a predicate on the old id. Create the corresponding index on the key yourself.",
         );
     }
     if index.constraint.as_ref().is_some_and(|constraint| constraint.kind == "x") {
         return Twin::Leave(
-            "Exclusion constraints cannot be added without a lock on the table; it is to be made by hand.",
+            "An exclusion constraint cannot be added without blocking writes. Create it yourself.",
         );
     }
     if !matches!(index.method.as_str(), "btree" | "hash" | "brin") {
-        return Twin::Leave("Its access method has no operators for keys.");
+        return Twin::Leave("Its access method has no operator class for the type of the key.");
     }
     let mapped = |column: i16| scope.mapped(table.oid, &[column]).first().copied().unwrap_or(column);
     let keys: Vec<String> =

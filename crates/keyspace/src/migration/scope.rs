@@ -288,18 +288,18 @@ fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
     let column = &one.number.name;
     let (message, detail) = if one.is_key {
         (
-            format!("the key of table \"{name}\" refers to that of table \"{}\"", table(other)),
-            "It is part of the migration as a reference already, and takes its values from there.".to_owned(),
+            format!("the key of table \"{name}\" refers to the key of table \"{}\"", table(other)),
+            "It is already part of the migration as a reference, and takes its values from the referenced key.".to_owned(),
         )
     } else {
         (
             format!("column \"{column}\" of table \"{name}\" refers to two keys"),
-            format!("Those of \"{}\" and \"{}\".", table(one.key), table(other)),
+            format!("It refers to the keys of tables \"{}\" and \"{}\".", table(one.key), table(other)),
         )
     };
     Error::new(SqlState::FeatureNotSupported, message)
         .detail(detail)
-        .hint("Migrate one of the keys only, or drop the foreign key that does not matter.")
+        .hint("Migrate only one of the keys, or drop one of the foreign keys.")
 }
 
 fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, Error> {
@@ -312,8 +312,8 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
         None => {
             let index = root.primary_key().ok_or_else(|| {
                 Error::new(SqlState::UndefinedObject, format!("table \"{name}\" has no primary key"))
-                    .detail("The key that is migrated is the primary key.")
-                    .hint("Add one: ALTER TABLE ... ADD PRIMARY KEY.")
+                    .detail("Only a primary key can be migrated.")
+                    .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
             })?;
             match index.keys.as_slice() {
                 [key] => key.column,
@@ -322,20 +322,20 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
                     return Err(Error::new(SqlState::FeatureNotSupported, message)
                         .detail("Only a key of a single integer column can be migrated.")
                         .hint(
-                            "Where one of the columns is a reference, migrate the table that it refers to.",
+                            "If one of the columns is a reference, migrate the key of the table that it refers to.",
                         ));
                 }
             }
         }
     };
     let column = root.column(number).ok_or_else(|| {
-        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" is gone"))
+        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" no longer exists"))
             .hint("CALL key_migration_rollback() to end the migration.")
     })?;
     if !column.is_integer() {
         let message = format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("A key is migrated from smallint, integer or bigint."));
+            .detail("Only keys of type smallint, integer, or bigint can be migrated."));
     }
     Ok(column)
 }
@@ -344,8 +344,11 @@ fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Col
     let name = qualified(&root.schema, &root.name);
     let column = match (options.timestamp, &options.timestamp_name) {
         (Some(number), _) => root.column(number).ok_or_else(|| {
-            Error::new(SqlState::UndefinedColumn, format!("the timestamp column of table \"{name}\" is gone"))
-                .hint("CALL key_migration_rollback() to end the migration.")
+            Error::new(
+                SqlState::UndefinedColumn,
+                format!("the timestamp column of table \"{name}\" no longer exists"),
+            )
+            .hint("CALL key_migration_rollback() to end the migration.")
         })?,
         (None, Some(given)) => root.column_named(given).ok_or_else(|| {
             Error::new(
@@ -360,12 +363,11 @@ fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Col
                 (Some(usual), ..) => usual,
                 (None, Some(only), None) => only,
                 (None, first, _) => {
-                    let message =
-                        format!("it is not clear which column of table \"{name}\" keys take their time from");
+                    let message = format!("could not determine the timestamp column of table \"{name}\"");
                     let what = if first.is_none() { "no column" } else { "more than one column" };
                     return Err(Error::new(SqlState::InvalidParameterValue, message)
-                        .detail(format!("It has {what} of type timestamp with time zone."))
-                        .hint("Name one by timestamp_column."));
+                        .detail(format!("The table has {what} of type timestamp with time zone."))
+                        .hint("Specify it with timestamp_column."));
                 }
             }
         }
@@ -374,14 +376,14 @@ fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Col
         let message =
             format!("column \"{}\" of table \"{name}\" is of type {}", column.name, column.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("A key needs an instant, which only timestamp with time zone is.")
-            .hint("Name a column of type timestamp with time zone by timestamp_column."));
+            .detail("Keys can take their time only from a column of type timestamp with time zone.")
+            .hint("Specify such a column with timestamp_column."));
     }
     if !column.generated.is_empty() {
-        let message = format!("column \"{}\" of table \"{name}\" is generated", column.name);
+        let message = format!("column \"{}\" of table \"{name}\" is a generated column", column.name);
         return Err(Error::new(SqlState::FeatureNotSupported, message)
-            .detail("Triggers that fill keys fire before generated columns have their values.")
-            .hint("Name another column by timestamp_column."));
+            .detail("The triggers that fill keys fire before generated columns are computed.")
+            .hint("Specify another column with timestamp_column."));
     }
     Ok(column)
 }
@@ -395,8 +397,8 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
     let name = qualified(&table.schema, &table.name);
     match table.kind.as_str() {
         "p" => Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
-            .detail("PostgreSQL builds no index on a partitioned table without keeping writers out, and keys would be unique in each partition only.")
-            .hint("Move its rows to an ordinary table, or migrate it by hand."),
+            .detail("Indexes on partitioned tables cannot be built concurrently, and keys would be unique only within each partition.")
+            .hint("Move its rows to an ordinary table, or migrate it manually."),
         _ => Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table")),
     }
 }

@@ -428,12 +428,12 @@ fn trap_m23_numbers_of_other_nodes_are_told() {
         assert!(!warnings.iter().any(|warning| warning.is_refusal()));
         warnings.into_iter().map(|warning| warning.error.message).collect()
     };
-    let twins = "table \"shop.\"Audit\"\" has unique indexes that get twins: \"Audit_pkey\"".to_owned();
+    let twins = "table \"shop.\"Audit\"\" has unique indexes that exist twice until the migration is finalized: \"Audit_pkey\"".to_owned();
     assert_eq!(told(&facts), std::slice::from_ref(&twins));
     facts.strays.push((ORDERS, "shop.orders_id_seq".to_owned()));
     assert_eq!(
         told(&facts),
-        [twins, "sequence \"shop.orders_id_seq\" is not of the class of this node".to_owned()]
+        [twins, "sequence \"shop.orders_id_seq\" is not restricted to the class of this node".to_owned()]
     );
 }
 
@@ -599,7 +599,10 @@ fn a_column_belongs_to_one_key() {
     let (mut facts, options) = shop_with_customers();
     facts.references.push(Reference { key: ORDERS, table: 30, column: 1, declared: true });
     let error = plan::plan(&facts, &options).unwrap_err();
-    assert_eq!(error.message, "the key of table \"shop.customers\" refers to that of table \"shop.orders\"");
+    assert_eq!(
+        error.message,
+        "the key of table \"shop.customers\" refers to the key of table \"shop.orders\""
+    );
     // A key that refers to itself through others is still one key.
     let mut facts = shop();
     facts.references.push(Reference { key: ORDERS, table: ORDERS, column: 1, declared: true });

@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// A few words, the same as in the documentation.
+    /// Its name in SQL.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
@@ -40,6 +40,21 @@ impl Kind {
             Self::KeysWithoutOldId => "keys without old id",
             Self::OldIdsWithoutKey => "old ids without key",
             Self::Digest => "digest",
+        }
+    }
+
+    /// What it counts, for a message that goes on with "in column ... of table ...".
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::RowsWithoutKey => "rows without a key",
+            Self::EqualKeys => "duplicate keys",
+            Self::RowsChangedSince => "rows changed since they got their key",
+            Self::Orphans => "references to missing rows",
+            Self::OtherThanReferenced => "keys that do not match the referenced row",
+            Self::KeysWithoutOldId => "keys without an old id",
+            Self::OldIdsWithoutKey => "old ids without a key",
+            Self::Digest => "keys",
         }
     }
 
