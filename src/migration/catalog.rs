@@ -159,7 +159,7 @@ fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     if !key.table.is_owner {
         return None;
     }
-    let column = quoted(&key.number.name);
+    let column = quoted(&key.old_id.name);
     let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
     let query = to_server(&query);
     let read = || {

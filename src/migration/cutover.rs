@@ -84,7 +84,7 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
         let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
         let by_views = !migration.options.views.is_empty();
         let statements = |scope: &Scope<'_>| {
-            Ok(plain(if by_views { cutover_view::take_back(scope)? } else { cutover::take_back(scope) }))
+            Ok(plain(if by_views { cutover_view::roll_back(scope)? } else { cutover::roll_back(scope) }))
         };
         return run(runner, migration, "roll back the cut-over", statements, |runner| {
             state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;
@@ -265,7 +265,7 @@ fn run(
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
     let extension = runner.extension;
-    let look_again = || {
+    let statements_under_locks = || {
         lock_indexes(&relations);
         let facts = migration.facts(extension)?;
         let scope = Scope::new(&facts, &migration.options)?;
@@ -276,7 +276,8 @@ fn run(
         }
         Ok(Some((statements(&scope)?, ())))
     };
-    let Some((statements, (), times)) = runner.in_locks(&migration.pace, &relations, look_again, action)?
+    let Some((statements, (), times)) =
+        runner.in_locks(&migration.pace, &relations, statements_under_locks, action)?
     else {
         return Ok(true);
     };

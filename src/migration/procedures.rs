@@ -31,9 +31,9 @@ use crate::server::waiting::{backoff, flush_commits, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// How often a paused migration checks whether it may continue.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const PAUSE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How often progress is reported.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The task of a procedure.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,8 +58,8 @@ struct Progress {
     pause: Duration,
     /// The statement that reads its settings.
     pace: Prepared,
-    told_at: Instant,
-    told_pause: bool,
+    reported_at: Instant,
+    reported_pause: bool,
     /// Released when the procedure ends, also by an error.
     _lock: SessionLock,
 }
@@ -158,12 +158,12 @@ fn run(
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let procedure = or_raise(Procedure::begin(fcinfo, name, "It commits after each of its steps."));
-    let begin_it = || {
+    let start = || {
         let relation = or_raise(existing_relation(migration, "migration"));
         let task = or_raise(task());
         or_fail(begin(or_raise(Extension::of_call(fcinfo)), relation, task, confirm))
     };
-    let mut progress = procedure.in_transaction(|| {}, begin_it);
+    let mut progress = procedure.in_transaction(|| {}, start);
     // The extension may have been dropped, or moved, between two transactions.
     loop {
         let rest = progress.rest();
@@ -225,8 +225,8 @@ fn begin(
         pages: 0,
         pause: Duration::ZERO,
         pace: Prepared::default(),
-        told_at: Instant::now(),
-        told_pause: false,
+        reported_at: Instant::now(),
+        reported_pause: false,
         _lock: lock,
     })
 }
@@ -289,13 +289,13 @@ impl Progress {
     /// Whether the migration is paused. If it is, it rests before it looks again.
     fn is_paused(&mut self, pace: &Pace) -> bool {
         if !pace.is_paused {
-            self.told_pause = false;
+            self.reported_pause = false;
             return false;
         }
-        if !std::mem::replace(&mut self.told_pause, true) {
+        if !std::mem::replace(&mut self.reported_pause, true) {
             notice!("the key migration of table {} is paused", relation_name(self.runner.relation));
         }
-        self.pause = LOOK_EVERY;
+        self.pause = PAUSE_POLL_INTERVAL;
         true
     }
 
@@ -374,9 +374,9 @@ impl Progress {
             }
         };
         self.pause = pace.pause;
-        if self.told_at.elapsed() >= TELL_EVERY {
-            self.told_at = Instant::now();
-            backfill.tell();
+        if self.reported_at.elapsed() >= PROGRESS_INTERVAL {
+            self.reported_at = Instant::now();
+            backfill.report_progress();
         }
         let is_enough = max_pages.is_some_and(|most| self.pages >= most || !more);
         if more {
@@ -395,7 +395,7 @@ impl Progress {
         // The next step must still be the same. The objects that it was made from may have been
         // altered before they were locked, and names could then mean other objects.
         let extension = self.runner.extension;
-        let look_again = || {
+        let statements_under_locks = || {
             let (facts, plan) = migration.plan(extension)?;
             if let Some(refusal) = plan.refusal() {
                 return Err(refusal.clone().into());
@@ -405,7 +405,8 @@ impl Progress {
             let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
             Ok(is_same.then(|| (statements.collect(), facts)))
         };
-        let Some((_, facts, times)) = self.runner.in_locks(&migration.pace, &relations, look_again, phase)?
+        let Some((_, facts, times)) =
+            self.runner.in_locks(&migration.pace, &relations, statements_under_locks, phase)?
         else {
             return Ok(true);
         };
@@ -443,7 +444,7 @@ impl Progress {
                 self.runner.relation,
                 [
                     pg_sys::Oid::from(table).into(),
-                    member.number.number.into(),
+                    member.old_id.number.into(),
                     number.into(),
                     member.declared.into(),
                     pg_sys::Oid::from(member.key).into(),
@@ -452,7 +453,7 @@ impl Progress {
         }
         // Existing rows must be filled, even if they were filled in a column that was dropped.
         // While the trigger was missing, anything may have been written.
-        state::begin_again(self.runner.extension, self.runner.relation, pg_sys::Oid::from(table))?;
+        state::restart_backfill(self.runner.extension, self.runner.relation, pg_sys::Oid::from(table))?;
         Ok(())
     }
 }

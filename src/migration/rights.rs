@@ -16,10 +16,10 @@ use crate::server::relation::relation_name;
 /// The columns of the root that are read, and those that refer to it: old id, key, and the root's
 /// time.
 #[derive(Clone, Copy)]
-pub(super) struct LookedAt {
-    pub(super) number: i16,
+pub(super) struct LookupColumns {
+    pub(super) old_id: i16,
     pub(super) key: i16,
-    pub(super) root_number: i16,
+    pub(super) root_old_id: i16,
     pub(super) root_key: i16,
     pub(super) root_time: i16,
 }
@@ -36,7 +36,7 @@ pub(super) struct LookedAt {
 pub(super) unsafe fn check_may_look_up(
     relation: pg_sys::Relation,
     root: pg_sys::Relation,
-    columns: LookedAt,
+    columns: LookupColumns,
 ) -> Result<(), Error> {
     // SAFETY: see above; looks up catalogs by OID.
     unsafe {
@@ -86,7 +86,7 @@ pub(super) unsafe fn check_may_name(
     trigger: &str,
     relation: pg_sys::Relation,
     root: pg_sys::Relation,
-    columns: LookedAt,
+    columns: LookupColumns,
 ) -> Result<(), Error> {
     // SAFETY: see above; looks up catalogs by OID.
     let (owner, oid) = unsafe { ((*(*relation).rd_rel).relowner, (*root).rd_id) };
@@ -109,8 +109,8 @@ pub(super) unsafe fn check_may_name(
 
 /// # Safety
 /// The relation must be open.
-unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns: LookedAt) -> bool {
-    let pairs = [(columns.number, columns.root_number), (columns.key, columns.root_key)];
+unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns: LookupColumns) -> bool {
+    let pairs = [(columns.old_id, columns.root_old_id), (columns.key, columns.root_key)];
     // SAFETY: see above; a list of foreign keys, each with as many columns as it says.
     unsafe {
         let keys = pg_sys::RelationGetFKeyList(relation);
@@ -128,14 +128,14 @@ unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns
     }
 }
 
-fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookedAt) -> bool {
+fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookupColumns) -> bool {
     let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
     let ok = pg_sys::AclResult::ACLCHECK_OK;
     // SAFETY: looks up catalogs by OID.
     unsafe {
         may_use_schema(pg_sys::get_rel_namespace(root), role)
             && (pg_sys::pg_class_aclcheck(root, role, select) == ok
-                || [columns.root_number, columns.root_key, columns.root_time]
+                || [columns.root_old_id, columns.root_key, columns.root_time]
                     .iter()
                     .all(|column| pg_sys::pg_attribute_aclcheck(root, *column, role, select) == ok))
     }

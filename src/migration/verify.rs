@@ -109,7 +109,7 @@ fn compare(
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail(format!(
                 "Column \"{}\" of table \"{}\" has no keys to compare yet.",
-                member.number.name,
+                member.old_id.name,
                 member.table_sql()
             ))
             .hint("CALL key_migration_advance(..., through => 'backfilled') first.")
@@ -125,11 +125,11 @@ fn compare(
     // the rows are looked up one by one.
     let mut compare = |check: Check| -> Result<Found, Failure> {
         let joins = matches!(check.kind, Kind::Orphans | Kind::OtherThanReferenced);
-        let member = scope.member(check.table, check.number).filter(|_| joins);
+        let member = scope.member(check.table, check.old_id).filter(|_| joins);
         if let Some(member) = member
             && !may_be_joined(&scope, member)
         {
-            let of = (check.table, check.number);
+            let of = (check.table, check.old_id);
             let found = match looked_up.get(&of) {
                 Some(found) => *found,
                 None => *looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?),
@@ -170,7 +170,7 @@ pub(super) fn check_end(
     keep_old_ids: bool,
 ) -> Result<(), Failure> {
     let found = compare(extension, migration, verify::checks)?;
-    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.bars_end()) {
+    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.prevents_finalize()) {
         return Err(wrong
             .error()
             .hint(format!(

@@ -6,7 +6,7 @@ use super::facts::{Facts, ForeignKey, Index, Table};
 use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
-use super::replacement_index::{self, Twin};
+use super::replacement_index::{self, Replacement};
 use super::scope::{Member, Scope};
 use super::scope::{check_name, foreign_key_name};
 use super::step::{Lock, Runs, Step};
@@ -180,12 +180,12 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut
             warnings.push(warnings::index_not_valid(table, index));
             continue;
         }
-        match replacement_index::twin(scope, table, index) {
-            Twin::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
-            Twin::Create { name, statement } => {
+        match replacement_index::replacement(scope, table, index) {
+            Replacement::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
+            Replacement::Create { name, statement } => {
                 let existing = replacement_index::existing(scope, table, index);
-                let done = existing.is_some_and(|twin| twin.is_valid);
-                if existing.is_some_and(|twin| !twin.is_valid) {
+                let done = existing.is_some_and(|replacement| replacement.is_valid);
+                if existing.is_some_and(|replacement| !replacement.is_valid) {
                     let drop = format!("DROP INDEX CONCURRENTLY {}", qualified(&table.schema, &name));
                     let mut step = Step::new(
                         Phase::Indexed,
@@ -263,8 +263,8 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 }
 
 fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
-    // If a foreign key was dropped, its twin is not wanted either.
-    for (key, child) in scope.orphaned_twins() {
+    // If a foreign key was dropped, its replacement is not wanted either.
+    for (key, child) in scope.orphaned_replacements() {
         let mut drop = Step::new(
             Phase::Validated,
             child,
@@ -279,7 +279,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         drop.detail = "the foreign key on the old ids has been dropped".to_owned();
         steps.push(drop);
     }
-    for (old, twin) in scope.foreign_keys() {
+    for (old, replacement) in scope.foreign_keys() {
         let (Some(child), Some(parent)) = (scope.facts.table(old.child), scope.facts.table(old.parent))
         else {
             continue;
@@ -297,7 +297,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
             )],
         );
         add.lock = Some(Lock::ShareRowExclusive);
-        add.done = twin.is_some();
+        add.done = replacement.is_some();
         add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
         let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
         add.other = other(Lock::ShareRowExclusive);
@@ -305,7 +305,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         if !old.validated {
             continue;
         }
-        let existing = twin.map_or(name.as_str(), |twin| twin.name.as_str());
+        let existing = replacement.map_or(name.as_str(), |replacement| replacement.name.as_str());
         let mut validate = Step::new(
             Phase::Validated,
             child,
@@ -318,7 +318,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         // No index can be added to another owner's table while a query over both is planned.
         let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
         validate.other = other(if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare });
-        validate.done = twin.is_some_and(|twin| twin.validated);
+        validate.done = replacement.is_some_and(|replacement| replacement.validated);
         steps.push(validate);
     }
 }

@@ -43,13 +43,13 @@ impl Warning {
     }
 }
 
-/// An index that gets no twin.
+/// An index that gets no replacement.
 pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Warning {
     let name = qualified(&table.schema, &index.name);
     Warning::remark(table, format!("no replacement will be built for index \"{name}\""), why)
 }
 
-/// An index that cannot be used as it is, and gets no twin.
+/// An index that cannot be used as it is, and gets no replacement.
 pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
     let name = qualified(&table.schema, &index.name);
     Warning::remark(
@@ -70,9 +70,9 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
         member_columns(scope, member, &mut found);
         owner(scope, member, &mut found);
     }
-    for (key, twin) in scope.foreign_keys() {
+    for (key, replacement) in scope.foreign_keys() {
         foreign_key(scope, key, &mut found);
-        strangers(scope, key, twin, &mut found);
+        strangers(scope, key, replacement, &mut found);
     }
     for key in &scope.keys {
         values(scope, key, &mut found);
@@ -157,7 +157,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
                     .hint("List columns of the table in include_columns.");
                 found.push(Warning::refusal(table, error));
             }
-            if scope.members_of(table.oid).any(|member| member.number.name == *column) {
+            if scope.members_of(table.oid).any(|member| member.old_id.name == *column) {
                 let message =
                     format!("column \"{column}\" of table \"{name}\" is dropped at the end of the migration");
                 let error = Error::new(SqlState::InvalidParameterValue, message)
@@ -224,7 +224,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
     for member in scope.members_of(table.oid) {
         let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
         for dependent in &table.dependents {
-            if dependent.column == member.number.number {
+            if dependent.column == member.old_id.number {
                 match kinds.iter_mut().find(|(kind, _)| *kind == dependent.kind) {
                     Some((_, names)) => names.push(dependent.name.clone()),
                     None => kinds.push((&dependent.kind, vec![dependent.name.clone()])),
@@ -233,7 +233,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
         }
         for (kind, mut names) in kinds {
             names.dedup();
-            let column = &member.number.name;
+            let column = &member.old_id.name;
             let (message, hint) = match kind {
                 "default" => (
                     format!(
@@ -281,16 +281,16 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
 }
 
 fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
-    let (table, number) = (member.table, member.number);
+    let (table, old_id) = (member.table, member.old_id);
     let name = member.table_sql();
-    let of = format!("column \"{}\" of table \"{name}\"", number.name);
-    if !number.is_integer() {
+    let of = format!("column \"{}\" of table \"{name}\"", old_id.name);
+    if !old_id.is_integer() {
         let error =
-            Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", number.declared_type))
+            Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", old_id.declared_type))
                 .detail("Only references of type smallint, integer, or bigint can be migrated.");
         found.push(Warning::refusal(table, error));
     }
-    if !number.generated.is_empty() {
+    if !old_id.generated.is_empty() {
         let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is a generated column"))
             .detail("The triggers that fill keys fire before generated columns are computed.");
         found.push(Warning::refusal(table, error));
@@ -334,21 +334,21 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         found.push(Warning::refusal(table, error));
     }
     if !member.is_key && !member.declared {
-        let hint = if number.not_null {
+        let hint = if old_id.not_null {
             "Rows that refer to no existing row get no key, so the new column can be null although this one cannot."
         } else {
             "Rows that refer to no existing row get no key."
         };
         found.push(Warning::remark(table, format!("{of} refers to a key without a foreign key"), hint));
     }
-    if !member.is_key && number.default.is_some() {
+    if !member.is_key && old_id.default.is_some() {
         found.push(Warning::remark(
             table,
             format!("{of} has a default"),
             "The default is dropped with the old id. After the cut-over, set the default of the new column to the key of the same row.",
         ));
     }
-    if number.has_grants {
+    if old_id.has_grants {
         found.push(Warning::remark(
             table,
             format!("{of} has column privileges"),
@@ -359,15 +359,16 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
 
 /// Refuses a table whose owner may not know what triggers look up for it in the referenced table.
 fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
-    let of = (member.key, member.table.oid, member.number.number);
-    let is_his = |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
-    let Some(other) = scope.facts.other_owners.iter().find(is_his) else { return };
+    let of = (member.key, member.table.oid, member.old_id.number);
+    let is_same_reference =
+        |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
+    let Some(other) = scope.facts.other_owners.iter().find(is_same_reference) else { return };
     let key = scope.key_of(member);
     let (name, root) = (member.table_sql(), key.column.table_sql());
     let role = quoted(&other.owner);
     let may_select = other.may_select
         || key.column.shadow.is_some_and(|shadow| {
-            [key.column.number.number, key.timestamp.number, shadow.number]
+            [key.column.old_id.number, key.timestamp.number, shadow.number]
                 .iter()
                 .all(|column| other.columns.contains(column))
         });
@@ -375,7 +376,7 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     let has_foreign_key = scope.facts.foreign_keys.iter().any(|foreign| {
         (foreign.child, foreign.parent) == (member.table.oid, member.key)
             && foreign.child_columns.iter().zip(&foreign.parent_columns).any(|(own, other)| {
-                (*own, *other) == (member.number.number, key.column.number.number)
+                (*own, *other) == (member.old_id.number, key.column.old_id.number)
                     || (*own, *other) == (member.shadow_number, key.column.shadow_number)
             })
     });
@@ -402,9 +403,14 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
 
 /// Refuses a foreign key on keys if validating it would run code of others as the owner of the
 /// table (fault A07).
-fn strangers(scope: &Scope<'_>, key: &ForeignKey, twin: Option<&ForeignKey>, found: &mut Vec<Warning>) {
+fn strangers(
+    scope: &Scope<'_>,
+    key: &ForeignKey,
+    replacement: Option<&ForeignKey>,
+    found: &mut Vec<Warning>,
+) {
     // Nothing is left to validate.
-    if !key.validated || twin.is_some_and(|twin| twin.validated) {
+    if !key.validated || replacement.is_some_and(|replacement| replacement.validated) {
         return;
     }
     let Some(stranger) = scope.facts.strangers.iter().find(|stranger| stranger.is(key)) else { return };
@@ -419,7 +425,7 @@ fn strangers(scope: &Scope<'_>, key: &ForeignKey, twin: Option<&ForeignKey>, fou
     let calls: Vec<String> = stranger
         .code
         .iter()
-        .take(MOST)
+        .take(MAX_LISTED)
         .map(|code| format!("{} \"{}\" calls {}", code.kind, code.name, code.function))
         .collect();
     let message = format!(
@@ -442,7 +448,7 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
     let name = qualified(&child.schema, &child.name);
     let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
     let is_required = key.child_columns.iter().any(|column| {
-        scope.member(key.child, *column).is_some_and(|member| !member.is_key && member.number.not_null)
+        scope.member(key.child, *column).is_some_and(|member| !member.is_key && member.old_id.not_null)
     });
     if key.deferrable && (is_required || key.matching == "f") {
         let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is deferrable"))
@@ -505,7 +511,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
     {
         found.push(Warning::remark(
             table,
-            format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.number.name),
+            format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.old_id.name),
             format!("Ids below 0 or above {MAX_ID} do not fit into a key, so they are hashed. Among rows with the same time, their keys are in no particular order, and the ids cannot be read back from the keys."),
         ));
     }
@@ -528,13 +534,13 @@ fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
 }
 
 /// The maximum number of items that a sentence lists.
-const MOST: usize = 8;
+const MAX_LISTED: usize = 8;
 
 /// Names as a sentence lists them.
 fn list(names: &[String]) -> String {
-    let mut quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("\"{name}\"")).collect();
-    if names.len() > MOST {
-        quoted.push(format!("{} more", names.len() - MOST));
+    let mut quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
+    if names.len() > MAX_LISTED {
+        quoted.push(format!("{} more", names.len() - MAX_LISTED));
     }
     quoted.join(", ")
 }
