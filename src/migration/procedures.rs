@@ -64,7 +64,7 @@ struct Progress {
     _lock: SessionLock,
 }
 
-/// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
+/// Locks a migration for this session, over several transactions, until the lock is dropped.
 ///
 /// # Errors
 /// 55006 if another session holds it.
@@ -77,11 +77,12 @@ fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Erro
     })
 }
 
-/// Takes a migration through a phase. Declared in sql/migration/key_migration_procedures.sql, as are the other three.
+/// Takes a migration through a phase. Declared in sql/migration/key_migration_procedures.sql, as are
+/// the other three.
 ///
 /// # Errors
-/// 22004, 22023 for arguments that mean nothing; 55P03 if a lock could not be acquired; those of [`begin`], and whatever a
-/// statement raises.
+/// 22004, 22023 for invalid arguments; 55P03 if a lock could not be acquired; those of [`begin`],
+/// and those of the statements.
 #[pg_extern(sql = false)]
 fn key_migration_advance(
     migration: Option<pg_sys::Oid>,
@@ -423,7 +424,7 @@ impl Progress {
     /// Stores the new columns of a table.
     ///
     /// # Errors
-    /// 55006 if the table was altered meanwhile.
+    /// 55006 if the table was altered concurrently.
     fn keep_columns(&self, before: &Facts, migration: &Migration, table: u32) -> Result<(), Failure> {
         let scope = keyspace::migration::Scope::new(before, &migration.options)?;
         for member in scope.members_of(table) {

@@ -71,9 +71,9 @@ impl Runner {
     /// renaming. `name` is for tests. Returns `None` if the step must be tried again, or has
     /// failed.
     ///
-    /// `statements_under_locks` builds the statements from the catalogs under the locks, and returns them with
-    /// the facts that it used. It returns `None` if other locks or other statements are needed;
-    /// then the step is tried again.
+    /// `statements_under_locks` builds the statements from the catalogs under the locks, and returns
+    /// them with the facts that it used. It returns `None` if other locks or other statements are
+    /// needed; then the step is tried again.
     ///
     /// # Errors
     /// Those of `statements_under_locks` and of SPI itself.
@@ -101,9 +101,9 @@ impl Runner {
             failpoint::point(|| format!("{name}: locked"));
             // What was committed while locks were waited for counts.
             let snapshot = ActiveSnapshot::latest();
-            let looked = statements_under_locks()?;
+            let built = statements_under_locks()?;
             drop(snapshot);
-            let Some((statements, made_from)) = looked else {
+            let Some((statements, made_from)) = built else {
                 // Raised here, so that the locks are released.
                 was_altered.set(true);
                 raise(report(altered(relation)));

@@ -166,7 +166,8 @@ impl Row {
     }
 }
 
-/// The trigger of the root. TriggerArguments: table, leader, target, salt, columns of old id, key and time.
+/// The trigger of the root. Its arguments: table, leader, target, salt, and the columns of old id,
+/// key and time.
 ///
 /// # Errors
 /// 23514 for an UPDATE of a key before the cut-over, 55000 for a trigger of another table.
@@ -203,8 +204,8 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
     }
 }
 
-/// The trigger of a column that refers to the root. TriggerArguments: table, leader, target, salt, columns of old id and key,
-/// the root, and its columns of old id, key and time.
+/// The trigger of a column that refers to the root. Its arguments: table, leader, target, salt, the
+/// columns of old id and key, the root, and its columns of old id, key and time.
 ///
 /// The leading column decides. If only the other one is changed, the leading column follows it.
 /// Rows that replication applies have both values.

@@ -22,7 +22,7 @@ pub(super) struct TriggerArguments {
 }
 
 impl TriggerArguments {
-    /// Those of a trigger; `None` where it was not made by a plan.
+    /// Those of a trigger; `None` if no plan created it.
     ///
     /// # Safety
     /// The trigger must be that of an open relation.
