@@ -84,8 +84,8 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
     let refusal = || {
         let message = format!("could not read the tables of the key migration within {}", timeout.text());
         Error::new(SqlState::LockNotAvailable, message)
-            .detail("Another transaction keeps one of them locked, or one that refers to them.")
-            .hint("Try again when it has ended; pg_locks shows which it is.")
+            .detail("Another transaction holds a lock on one of them, or on a table that refers to them.")
+            .hint("Try again after it has ended. The view pg_locks shows which one it is.")
     };
     within(timeout, refusal, read)
 }
@@ -159,7 +159,7 @@ fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     if !key.table.is_owner {
         return None;
     }
-    let column = quoted(&key.number.name);
+    let column = quoted(&key.old_id.name);
     let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
     let query = to_server(&query);
     let read = || {
