@@ -125,15 +125,15 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     check_transaction(c"setup_interleaved_sequences_in_batches()")?;
     let request = Request::new(arguments, extension)?;
     if request.target.from.is_some() {
-        let message = "the class of a node cannot be changed in batches";
+        let message = "cannot change the class of a node in batches";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("What partitioned_nextval() draws between the batches would be of the new class before its sequence has left the old one.")
-            .hint("Call setup_interleaved_sequences(), which changes all in one transaction.")
+            .detail("Between the batches, partitioned_nextval() would generate values of the new class from sequences that are still in the old one.")
+            .hint("Call setup_interleaved_sequences(), which changes all sequences in one transaction.")
             .into());
     }
     request.check_rights()?;
     if !owns_database() {
-        let message = "permission denied to keep the progress of a set-up in batches";
+        let message = "permission denied to record the progress of a set-up in batches";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .hint("Run the set-up as the owner of the database, or as a superuser.")
             .into());
@@ -167,7 +167,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
             if matches!(step.plan.outcome, Outcome::Skip) {
-                notice!("sequence \"{}\" left as it is: {}", step.entry.name, step.plan.detail);
+                notice!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail);
             }
             progress.unchanged += 1;
         }
@@ -219,9 +219,9 @@ impl Progress {
                     self.write_row(false)?;
                     return Ok(true);
                 }
-                let again = "CALL setup_interleaved_sequences_in_batches() again for what is left.";
+                let again = "CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.";
                 Some(
-                    Error::new(error.sqlstate, format!("{}, {} times", error.message, self.tries + 1))
+                    Error::new(error.sqlstate, format!("{} in {} attempts", error.message, self.tries + 1))
                         .hint(again),
                 )
             }
@@ -249,7 +249,7 @@ impl Progress {
 
     fn finish(&self) -> Result<(), Failure> {
         notice!(
-            "sequences altered: {}, left as they are: {}, failed: {}",
+            "sequences altered: {}, unchanged: {}, failed: {}",
             self.altered,
             self.unchanged,
             self.failed
@@ -303,7 +303,7 @@ impl Progress {
 fn warn(sequence: &str, error: Error) {
     let message = format!("could not set up sequence \"{sequence}\": {}", error.message);
     let error = if error.hint.is_none() {
-        error.hint("CALL setup_interleaved_sequences_in_batches() again for what is left.")
+        error.hint("CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.")
     } else {
         error
     };

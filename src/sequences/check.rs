@@ -262,15 +262,15 @@ fn no_node(other: Option<Class>) -> Found {
         Some(class) => (
             "not confirmed",
             format!(
-                "The node that is stored, {} of {}, is that of another server or database.",
+                "The stored node {} of {} belongs to another server or database.",
                 class.node(),
                 class.nodes()
             ),
-            "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.",
+            "If this database replaces it, call confirm_interleaved_node(). Otherwise call setup_interleaved_sequences() to make it a different node.",
         ),
         None => (
             "no node",
-            "This database has not been set up as a node, so nothing can be said of classes.".to_owned(),
+            "This database has not been set up as a node, so classes cannot be checked.".to_owned(),
             "Call setup_interleaved_sequences(node, nodes).",
         ),
     };
@@ -280,8 +280,8 @@ fn no_node(other: Option<Class>) -> Found {
 
 /// Reports DDL that is replicated to other nodes (trap S15).
 fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
-    let detail = format!("\"{setting}\" carries DDL to the other nodes, an ALTER SEQUENCE by hand as well.");
-    let hint = "Switch it off for what you alter of sequences by hand; the functions of this extension do so themselves.";
+    let detail = format!("\"{setting}\" replicates DDL to the other nodes, including any ALTER SEQUENCE that you run yourself.");
+    let hint = "Disable it before you run ALTER SEQUENCE yourself. The functions of this extension disable it themselves.";
     of_node(Severity::Warning, class, "DDL replication", detail, hint)
 }
 
@@ -319,14 +319,14 @@ fn seen_again(step: &Step) -> Sequence {
 /// Why a sequence cannot be examined.
 fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
     let (finding, detail, hint) = if !step.entry.is_visible {
-        let detail = "You may not see where it stands.".to_owned();
+        let detail = "You do not have permission to read its position.".to_owned();
         (
             "permission denied",
             detail,
             "Call the check as a role that may read the sequences and their columns.",
         )
     } else if let Some(error) = step.error().filter(|_| step.is_locked()) {
-        ("locked", sentence(&error.message), "Run the check again when nobody keeps the table locked.")
+        ("locked", sentence(&error.message), "Run the check again when no other transaction has locked the table.")
     } else if let Some(error) = step.entry.columns.iter().find_map(Column::refusal) {
         let detail = sentence(&error.message);
         ("not read", detail, "Call the check as a role that may read the sequences and their columns.")

@@ -54,7 +54,7 @@ impl Request {
         if gap < 0 {
             let message = format!("gap must be at least 0, not {gap}");
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("A gap is a number of ids that is left free above those in use.")
+                .hint("The gap is the number of ids to leave free above those in use.")
                 .into());
         }
         let timeout = Timeout::new(lock_timeout)?;

@@ -164,7 +164,7 @@ impl Timeout {
                 SqlState::InvalidParameterValue,
                 format!("lock_timeout must be between 1 ms and {} ms, not {milliseconds} ms", i32::MAX),
             )
-            .hint("A sequence that is waited for keeps every other session from drawing from it, so there is no unlimited wait.")),
+            .hint("While a session waits to lock a sequence, no other session can use it, so the wait must be limited.")),
         }
     }
 

@@ -208,7 +208,7 @@ fn answer_for_named(steps: &mut Vec<Step>, chosen: &Chosen, covered: &HashSet<u3
         let message = format!("no sequence feeds table \"{name}\"");
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A guard compares ids with the class that their sequence belongs to.")
-            .hint("Tables whose ids come from sequences are named in the view interleaved_sequences.");
+            .hint("The view interleaved_sequences shows the tables whose ids come from sequences.");
         let detail = error.message.clone();
         steps.push(Step::of_table(*oid, name, Outcome::Fail(error), detail));
     }
@@ -255,7 +255,7 @@ fn put_on(
             statements.push(drop_statement(partition, &guard.name));
             let below = tables.partitions(partition);
             locks.add_all(partition, &below, pg_sys::AccessExclusiveLock);
-            notes.push(format!("in place of the guard of {}", partition.table));
+            notes.push(format!("replaces the guard of {}", partition.table));
         }
     }
     let name = kept.map_or_else(|| free_name(tables, column, &partitions), |kept| kept.name.clone());
@@ -275,7 +275,7 @@ fn put_on(
             match kept.map(|kept| kept.mode()) {
                 None => mode.name().to_owned(),
                 Some(Some(former)) if former != mode => format!("{} to {}", former.name(), mode.name()),
-                Some(_) => format!("{}, was switched off or altered", mode.name()),
+                Some(_) => format!("{}, was disabled or altered", mode.name()),
             },
         );
     } else {
@@ -347,11 +347,11 @@ fn change(
 /// The error for a partition that is excluded while its partitioned table is not.
 fn left_out(chosen: &Chosen, column: &Column, partitions: &[&Column]) -> Option<Error> {
     let partition = partitions.iter().find(|partition| chosen.excludes(partition.oid))?;
-    let message = format!("partition \"{}\" cannot be left out", partition.table);
+    let message = format!("cannot exclude partition \"{}\"", partition.table);
     Some(
         Error::new(SqlState::InvalidParameterValue, message)
-            .detail(format!("The guard of table \"{}\" is that of all its partitions.", column.table))
-            .hint("Leave the partitioned table out, and name the partitions that are meant."),
+            .detail(format!("The guard of table \"{}\" applies to all of its partitions.", column.table))
+            .hint("Exclude the partitioned table, and name individual partitions instead."),
     )
 }
 

@@ -177,7 +177,7 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
             Some(NumberType::Integer) => kind::INTEGER,
             Some(NumberType::Bigint) => kind::BIGINT,
             Some(NumberType::Numeric) => kind::NUMERIC,
-            None => raise(report(made_by_hand(trigger, "Its column is not of a number's type."))),
+            None => raise(report(made_by_hand(trigger, "The type of its column is not smallint, integer, bigint or numeric."))),
         };
         (*(*fcinfo).flinfo).fn_extra = kind as *mut c_void;
         kind
@@ -189,7 +189,7 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
 unsafe fn made_by_hand(trigger: *const pg_sys::Trigger, detail: &str) -> Error {
     // SAFETY: every trigger has a name.
     let name = unsafe { from_server(CStr::from_ptr((*trigger).tgname)) };
-    Error::new(SqlState::ObjectNotInPrerequisiteState, format!("trigger \"{name}\" is no guard"))
+    Error::new(SqlState::ObjectNotInPrerequisiteState, format!("trigger \"{name}\" is not a valid guard"))
         .detail(detail)
         .hint("Drop it, and call guard_interleaved_sequences().")
 }

@@ -24,7 +24,7 @@ impl InsertConflicts {
         };
         let times = if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) };
         format!(
-            "Subscription \"{}\" has met rows whose keys were in use here {times} {since}; each retry counts.",
+            "Subscription \"{}\" has reported insert conflicts {times} {since}. Each retry counts.",
             self.subscription
         )
     }
