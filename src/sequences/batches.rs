@@ -32,7 +32,7 @@ use crate::server::waiting::{backoff, is_in_use, pause};
 use crate::server::work_lock::SessionLock;
 
 /// How often progress is reported.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A set-up under way.
 struct Progress {
@@ -49,7 +49,7 @@ struct Progress {
     failed: usize,
     /// How often the first sequence of the queue was found in use.
     tries: u32,
-    told_at: Instant,
+    reported_at: Instant,
     /// Released when the set-up ends, also by an error.
     _lock: SessionLock,
 }
@@ -154,7 +154,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         unchanged: 0,
         failed: 0,
         tries: 0,
-        told_at: Instant::now(),
+        reported_at: Instant::now(),
         _lock: lock,
     };
     for step in steps {
@@ -219,7 +219,8 @@ impl Progress {
                     self.write_row(false)?;
                     return Ok(true);
                 }
-                let again = "CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.";
+                let again =
+                    "CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.";
                 Some(
                     Error::new(error.sqlstate, format!("{} in {} attempts", error.message, self.tries + 1))
                         .hint(again),
@@ -240,8 +241,8 @@ impl Progress {
         self.queue.pop_front();
         self.tries = 0;
         self.write_row(false)?;
-        if self.told_at.elapsed() >= TELL_EVERY {
-            self.told_at = Instant::now();
+        if self.reported_at.elapsed() >= REPORT_INTERVAL {
+            self.reported_at = Instant::now();
             notice!("{} of {} sequences done", self.total - self.queue.len(), self.total);
         }
         Ok(true)

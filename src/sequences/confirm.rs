@@ -34,7 +34,7 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
         (None, None) => None,
         (Some(node), Some(nodes)) => Some(Class::new(node, nodes)?),
         _ => {
-            let message = "node and nodes must be given together";
+            let message = "node and nodes must be specified together";
             return Err(Error::new(SqlState::InvalidParameterValue, message)
                 .hint("Specify both or neither.")
                 .into());
@@ -76,9 +76,9 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
     };
     // Copies of a copy have the same class, so their rows are the same.
     if fitting.any(|other| other.class != first.class) {
-        return Err(refuse("several nodes are stored in this database")
-            .detail(stored)
-            .hint("Specify the one that this database is a copy of: confirm_interleaved_node(node, nodes)."));
+        return Err(refuse("several nodes are stored in this database").detail(stored).hint(
+            "Specify the one that this database is a copy of: confirm_interleaved_node(node, nodes).",
+        ));
     }
     Ok(*first)
 }

@@ -106,7 +106,7 @@ impl Request {
         // Without records, a second set-up would mistake the increments of the first one for
         // blocks.
         if self.target.blocks && !records::may_be_kept() {
-            let message = "permission denied to keep records of blocks";
+            let message = "permission denied to record blocks";
             return Err(Error::new(SqlState::InsufficientPrivilege, message)
                 .hint("Run the set-up as the owner of the database, or as a superuser."));
         }

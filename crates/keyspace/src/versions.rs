@@ -53,7 +53,9 @@ pub fn difference(library: &str, objects: &str) -> Option<(String, &'static str)
         }
     };
     Some((
-        format!("The library has version {library}, but the extension in this database has version {objects}."),
+        format!(
+            "The library has version {library}, but the extension in this database has version {objects}."
+        ),
         hint,
     ))
 }

@@ -78,10 +78,7 @@ impl Switch {
             "DDL replication would also alter the sequences of the other nodes",
         )
         .detail(format!("\"{}\" is {state}, and this role may not change it.", self.name()))
-        .hint(format!(
-            "Run it as a superuser, or GRANT SET ON PARAMETER \"{}\" to the role.",
-            self.name()
-        ))
+        .hint(format!("Run it as a superuser, or GRANT SET ON PARAMETER \"{}\" to the role.", self.name()))
     }
 }
 

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{
-    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, beside, plan, plan_reset,
+    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, plan, plan_reset, with_peer_values,
 };
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -239,7 +239,11 @@ impl Change {
             }
         }
         for (peer, names) in unknown {
-            let message = format!("the state of {peer} covers only {} of {} sequences", steps.len() - names.len(), steps.len());
+            let message = format!(
+                "the state of {peer} covers only {} of {} sequences",
+                steps.len() - names.len(),
+                steps.len()
+            );
             let first = names.first().copied().unwrap_or_default();
             report(
                 Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -398,7 +402,7 @@ impl Change {
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
         let sequence = facts::sequence(entry, records)?;
         Some(match &self.planner {
-            Planner::SetUp(target, peers) => beside(sequence, target, peers),
+            Planner::SetUp(target, peers) => with_peer_values(sequence, target, peers),
             Planner::Reset => sequence,
         })
     }

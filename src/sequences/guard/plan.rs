@@ -143,7 +143,7 @@ pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
                     steps.push(Step::new(column, refusal.sequence, outcome, refusal.detail));
                 }
             }
-            None => steps.push(put_on(tables, chosen, column, sequence, mode)),
+            None => steps.push(put_guard(tables, chosen, column, sequence, mode)),
         }
     }
     answer_for_named(&mut steps, chosen, &covered);
@@ -190,21 +190,21 @@ fn root<'a>(tables: &'a Tables, column: &'a Column) -> &'a Column {
 /// Guarantees that the tables that the caller named are guarded, or that an error says why not.
 fn answer_for_named(steps: &mut Vec<Step>, chosen: &Chosen, covered: &HashSet<u32>) {
     let is_done = |step: &&Step| matches!(step.outcome, Outcome::Change { .. } | Outcome::Unchanged);
-    let mut heard = with_ancestors(steps.iter().filter(is_done));
-    heard.extend(covered);
+    let mut reported = with_ancestors(steps.iter().filter(is_done));
+    reported.extend(covered);
     let named: HashSet<u32> = chosen.named.iter().map(|(oid, _)| oid.to_u32()).collect();
     for step in steps.iter_mut() {
         let oid = step.oid.to_u32();
         if named.contains(&oid)
-            && !heard.contains(&oid)
+            && !reported.contains(&oid)
             && let Outcome::Skip(error) = &step.outcome
         {
             let error = error.clone();
             step.fail(error);
         }
     }
-    heard.extend(steps.iter().map(|step| step.oid.to_u32()));
-    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !heard.contains(&oid.to_u32())) {
+    reported.extend(steps.iter().map(|step| step.oid.to_u32()));
+    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !reported.contains(&oid.to_u32())) {
         let message = format!("no sequence feeds table \"{name}\"");
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A guard compares ids with the class that their sequence belongs to.")
@@ -223,7 +223,7 @@ fn with_ancestors<'a>(steps: impl Iterator<Item = &'a Step>) -> HashSet<u32> {
 }
 
 /// Puts a guard on a column, or fixes the existing one.
-fn put_on(
+fn put_guard(
     tables: &Tables,
     chosen: &Chosen,
     column: &Column,
@@ -303,9 +303,9 @@ pub(super) fn unguard(tables: &Tables, chosen: &Chosen) -> Vec<Step> {
         locks.add_all(column, &partitions, pg_sys::AccessExclusiveLock);
         steps.push(change(column, &partitions, sequence, statements, locks, String::new()));
     }
-    let heard = with_ancestors(steps.iter());
+    let reported = with_ancestors(steps.iter());
     let unguarded: HashSet<u32> = steps.iter().map(|step| step.oid.to_u32()).collect();
-    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !heard.contains(&oid.to_u32())) {
+    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !reported.contains(&oid.to_u32())) {
         let clone = tables.columns.iter().find(|column| {
             column.oid == *oid && tables.triggers(column).iter().any(|t| t.guards(column) && t.is_clone)
         });

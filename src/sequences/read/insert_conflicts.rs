@@ -31,8 +31,8 @@ impl InsertConflicts {
 
     pub(crate) fn hint(&self) -> String {
         format!(
-            "Two nodes have used the same key, or the same value of another unique index. The server's log names the rows; \
-             resolve them, then run SELECT pg_stat_reset_subscription_stats({}).",
+            "Two nodes have used the same key, or the same value of another unique index. The server log shows the rows. \
+             Resolve them, then run SELECT pg_stat_reset_subscription_stats({}).",
             self.oid
         )
     }

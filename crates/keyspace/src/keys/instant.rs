@@ -192,7 +192,10 @@ mod tests {
         let error = clock_out_of_range(Tick::CLOCK_END, Tick::CLOCK_END);
         assert_eq!(error.sqlstate, SqlState::DatetimeFieldOverflow);
         assert_eq!(error.message, "clock out of range: \"10889-08-02 05:31:50+00\"");
-        assert_eq!(error.detail.as_deref(), Some("Keys of this type can be generated until \"10889-08-02 05:31:50+00\"."));
+        assert_eq!(
+            error.detail.as_deref(),
+            Some("Keys of this type can be generated until \"10889-08-02 05:31:50+00\".")
+        );
         assert!(clock_out_of_range(u64::MAX, 0).message.starts_with("clock out of range: \""));
         // The last second that is read is in range.
         let last = Tick::from_unix_time(Tick::CLOCK_END - 1, 999_999_999);

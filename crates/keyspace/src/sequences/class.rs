@@ -136,8 +136,8 @@ impl Class {
             return false;
         }
         // `nodes` steps pass through every residue that can be reached at all.
-        let a_round = i128::from(value) + i128::from(increment) * i128::from(self.nodes);
-        if !progression.cycle || progression.holds(a_round) {
+        let after_one_round = i128::from(value) + i128::from(increment) * i128::from(self.nodes);
+        if !progression.cycle || progression.holds(after_one_round) {
             return true;
         }
         let restart = if increment > 0 { progression.min_value } else { progression.max_value };

@@ -30,22 +30,21 @@ const NOT_A_NODE: &str = "not set up";
 const SAME_SERVER: &str = "same server twice";
 const SAME_CLASS: &str = "classes overlap";
 const OVERLAP: &str = "values overlap";
-const NOT_ABOVE: &str = "restart too low";
+const RESTART_TOO_LOW: &str = "restart too low";
 const OF_THIS_CLASS: &str = "values of this class";
 const MAY_BE_OF_THIS_CLASS: &str = "rows not read";
 const COLUMN_NOT_READ: &str = "column not read";
-const NOT_KNOWN: &str = "set-up unknown";
+const SET_UP_UNKNOWN: &str = "set-up unknown";
 const POSITION_REPLICATED: &str = "position replicated";
 const POSITIONS_PUBLISHED: &str = "positions published";
-const MISSING_THERE: &str = "missing on the peer";
-const MISSING_HERE: &str = "missing on this node";
+const MISSING_ON_PEER: &str = "missing on the peer";
+const MISSING_ON_THIS_NODE: &str = "missing on this node";
 
-const RUN_WITH_PEERS: &str =
-    "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
+const RUN_WITH_PEERS: &str = "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
 
-const CHECK_THERE: &str = "Run check_interleaved_sequences() on the peer. Its hint says what to do.";
+const CHECK_ON_PEER: &str = "Run check_interleaved_sequences() on the peer. Its hint says what to do.";
 
-const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the same node, and pass the states of all other nodes as peers.";
+const RUN_ON_PEER: &str = "Run setup_interleaved_sequences() again on the peer, as the same node, and pass the states of all other nodes as peers.";
 
 /// Compares this node with its peers, and the servers and classes of the peers with each other.
 pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
@@ -80,11 +79,11 @@ pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
                 "Subscription \"{first}\" of {} overwrites the positions of its sequences with those of another server.",
                 peer.name()
             );
-            findings.push(whole(Severity::Error, POSITION_REPLICATED, detail, CHECK_THERE));
+            findings.push(whole(Severity::Error, POSITION_REPLICATED, detail, CHECK_ON_PEER));
         }
         if let [first, ..] = peer.sequence_publications.as_slice() {
             let detail = format!("Publication \"{first}\" of {} publishes ALL SEQUENCES.", peer.name());
-            findings.push(whole(Severity::Warning, POSITIONS_PUBLISHED, detail, CHECK_THERE));
+            findings.push(whole(Severity::Warning, POSITIONS_PUBLISHED, detail, CHECK_ON_PEER));
         }
         let shared = shared_class(own, peer);
         let is_shared = shared.is_some();
@@ -146,7 +145,7 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
                 severity: Severity::Warning,
                 sequence: Some(name.clone()),
                 peer: peer.node,
-                name: MISSING_THERE,
+                name: MISSING_ON_PEER,
                 detail: format!(
                     "{} has no sequence with this name, and none that feeds the same columns.",
                     capitalized(&peer.name())
@@ -168,15 +167,15 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
         }
     }
     let own_columns: HashSet<&ColumnName> = own.sequences.values().flat_map(|mine| &mine.columns).collect();
-    let is_here = |name: &SequenceName, theirs: &SequenceState| {
+    let is_on_this_node = |name: &SequenceName, theirs: &SequenceState| {
         own.sequences.contains_key(name) || theirs.columns.iter().any(|column| own_columns.contains(column))
     };
-    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_here(name, theirs)) {
+    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_on_this_node(name, theirs)) {
         findings.push(PeerFinding {
             severity: Severity::Warning,
             sequence: Some(name.clone()),
             peer: peer.node,
-            name: MISSING_HERE,
+            name: MISSING_ON_THIS_NODE,
             detail: format!("{} has this sequence, but this node does not.", capitalized(&peer.name())),
             hint: "Create the sequence on this node, and set it up.",
         });
@@ -212,17 +211,18 @@ fn compare_two(
     }
     let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
     let found = above.into_iter().enumerate().find_map(|(at, (a, its, b, other))| {
-        not_above(a, its, b, other).map(|(detail, is_past)| (detail, is_past, at == 0))
+        restart_too_low(a, its, b, other).map(|(detail, is_past)| (detail, is_past, at == 0))
     });
     if let Some((detail, is_past, is_own)) = found {
         let (severity, hint) = match (is_past, is_own) {
-            (true, _) => {
-                (Severity::Warning, "The sequence is past these values now. Compare the rows between them on both nodes.")
-            }
+            (true, _) => (
+                Severity::Warning,
+                "The sequence is past these values now. Compare the rows between them on both nodes.",
+            ),
             (false, true) => (Severity::Error, RUN_WITH_PEERS),
-            (false, false) => (Severity::Error, RUN_THERE),
+            (false, false) => (Severity::Error, RUN_ON_PEER),
         };
-        find(severity, NOT_ABOVE, detail, hint);
+        find(severity, RESTART_TOO_LOW, detail, hint);
     }
     let Reached { known, possible } = theirs.rows(values);
     let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value);
@@ -251,16 +251,19 @@ fn compare_two(
         find(Severity::Warning, COLUMN_NOT_READ, detail, hint);
     }
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
-        let detail = format!("{} has no record of the value of the sequence at its set-up.", capitalized(&peer.name()));
+        let detail = format!(
+            "{} has no record of the value of the sequence at its set-up.",
+            capitalized(&peer.name())
+        );
         let hint = "Check that the sequence is in order on the peer. If it was created after the set-up, in the class from the start, nothing is wrong.";
-        find(Severity::Warning, NOT_KNOWN, detail, hint);
+        find(Severity::Warning, SET_UP_UNKNOWN, detail, hint);
     }
     findings
 }
 
 /// Whether `other` handed out values before its set-up that `its` hands out after its own
 /// (trap S43). Returns a sentence, and whether `its` is past these values by now.
-fn not_above(
+fn restart_too_low(
     a: &NodeState,
     its: &SequenceState,
     b: &NodeState,

@@ -116,7 +116,9 @@ impl Unguardable {
                 format!("The default is computed from the value of sequence \"{sequence}\".")
             }
             Self::NotAllowed => {
-                format!("The owner of the table has no privilege to call nextval() on sequence \"{sequence}\".")
+                format!(
+                    "The owner of the table has no privilege to call nextval() on sequence \"{sequence}\"."
+                )
             }
         }
     }

@@ -152,11 +152,11 @@ impl NodeState {
         // Reading the document twice takes less memory than a tree of all values. The first pass
         // keeps only the version.
         let Versioned { version } =
-            serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+            serde_json::from_str(document).map_err(|error| malformed(parse_error(&error)))?;
         let state = match version {
             Some(VERSION) => {
                 let document: Document<BySchema<SequenceState>> =
-                    serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+                    serde_json::from_str(document).map_err(|error| malformed(parse_error(&error)))?;
                 Self::of(document, |sequences| {
                     let of_schema = |(schema, sequences): (String, BTreeMap<String, SequenceState>)| {
                         sequences
@@ -168,7 +168,7 @@ impl NodeState {
             }
             Some(FORMER_VERSION) => {
                 let document: Document<BTreeMap<String, FormerSequenceState>> =
-                    serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+                    serde_json::from_str(document).map_err(|error| malformed(parse_error(&error)))?;
                 let class = document.node.zip(document.nodes);
                 let class = class.and_then(|(node, nodes)| Class::new(node, nodes).ok());
                 Self::of(document, |sequences| {
@@ -335,7 +335,7 @@ impl SequenceState {
 }
 
 /// A parser's message, as a sentence.
-fn said(error: &serde_json::Error) -> String {
+fn parse_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // A position in the text form of a jsonb value is of no use to the user.
     sentence(text.split(" at line ").next().unwrap_or_default())
@@ -398,7 +398,10 @@ mod tests {
         for document in ["null", "{}", "[]", "17", r#""state""#, "{"] {
             assert_eq!(NodeState::parse(document).expect_err(document).sqlstate.code(), "22023");
         }
-        assert_eq!(broken("\"version\": 2", "\"version\": 3").message, "unsupported version 3 of a peer's state");
+        assert_eq!(
+            broken("\"version\": 2", "\"version\": 3").message,
+            "unsupported version 3 of a peer's state"
+        );
         broken("\"node\": 1", "\"node\": 3");
         broken("\"node\": 1,", "");
         broken("\"increment\": 2", "\"increment\": 0");

@@ -250,10 +250,14 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
     notes.extend(first_of(unread).map(|names| format!("{names} not read")));
     let others = sequence.columns.iter().filter(|column| column.draw == Draw::NotAllowed);
-    notes.extend(first_of(others).map(|names| format!("{names} not read: its owner may not use the sequence")));
+    notes.extend(
+        first_of(others).map(|names| format!("{names} not read: its owner may not use the sequence")),
+    );
     let not_followed = sequence.columns.iter().filter(|column| column.not_followed.is_some());
-    notes
-        .extend(first_of(not_followed).map(|names| format!("{names} not followed: its owner may not set the sequence")));
+    notes.extend(
+        first_of(not_followed)
+            .map(|names| format!("{names} not followed: its owner may not set the sequence")),
+    );
     for elsewhere in sequence.elsewhere.iter().filter(|elsewhere| !elsewhere.is_known) {
         notes.push(format!("unknown to {}", elsewhere.peer));
     }
@@ -592,7 +596,11 @@ mod tests {
         with_theirs.columns.push(theirs);
         let (plain, found) = (plan(&sequence, &target(2, 2, 0)), plan(&with_theirs, &target(2, 2, 0)));
         assert_eq!(found.outcome, plain.outcome);
-        assert!(found.detail.ends_with("att.e.x not read: its owner may not use the sequence"), "{}", found.detail);
+        assert!(
+            found.detail.ends_with("att.e.x not read: its owner may not use the sequence"),
+            "{}",
+            found.detail
+        );
         let drawn_on = |draw| {
             let mut sequence = with_theirs.clone();
             sequence.columns[0].draw = draw;
@@ -832,8 +840,8 @@ mod tests {
                 prop_assert_eq!(first, planned.restart);
                 if let (Some(first), Some(in_use)) = (first, planned.in_use) {
                     let course = Course::of(&sequence);
-                    let goes_on = course.is_past(i128::from(first), i128::from(in_use));
-                    prop_assert!(goes_on || sequence.cycle);
+                    let advances = course.is_past(i128::from(first), i128::from(in_use));
+                    prop_assert!(advances || sequence.cycle);
                 }
                 let mut mine: std::collections::HashSet<i64> = first.into_iter().collect();
                 if restart {

@@ -106,7 +106,9 @@ impl Carrier {
     pub fn detail(&self) -> String {
         match self {
             Self::ReplicationSet { extension } => {
-                format!("A replication set of {extension} overwrites its position with that of another server.")
+                format!(
+                    "A replication set of {extension} overwrites its position with that of another server."
+                )
             }
             Self::Subscription { name, publications } => {
                 let names: Vec<String> = publications.iter().map(|name| format!("\"{name}\"")).collect();

@@ -175,7 +175,9 @@ impl Finding {
             Self::NotFollowed { column, value } => {
                 format!("{column} contains {value}, but the owner of its table may not set the sequence.")
             }
-            Self::Unlogged => "After a crash it restarts from its position after the last ALTER SEQUENCE.".to_owned(),
+            Self::Unlogged => {
+                "After a crash it restarts from its position after the last ALTER SEQUENCE.".to_owned()
+            }
             Self::Replicated(carrier) => carrier.detail(),
             Self::TypeMismatch { column, number_type } => format!(
                 "The sequence is {}, and {column} is {}.",
@@ -428,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn an_increment_of_its_own_is_reported() {
+    fn a_custom_increment_is_reported() {
         let pooled = Sequence { increment: 50, start: 1, last_value: 1, is_called: false, ..even() };
         assert_eq!(found(&pooled), (Some(false), vec!["custom increment"]));
         assert_eq!(found(&Sequence { increment: 25, ..pooled }).1, ["custom increment"]);
