@@ -59,7 +59,7 @@ fn trap_s18_a_long_writer_is_reported_and_the_others_are_set_up() {
         heard,
         [
             "WARNING: could not set up sequence \"public.t5_id_seq\": could not lock sequence \"public.t5_id_seq\" within 5ms, 4 times",
-            "NOTICE: sequences altered: 9, left as they are: 0, failed: 1",
+            "NOTICE: sequences altered: 9, unchanged: 0, failed: 1",
         ]
     );
     assert_eq!(in_order(&mut client), (9, 1));

@@ -55,7 +55,7 @@ fn trap_s20_a_set_up_that_does_not_fit_the_lock_table_is_refused_at_once() {
     client.batch_execute("CALL setup_interleaved_sequences_in_batches(1, 2)").unwrap();
     assert_eq!(in_order(&mut client), (300, 0));
     let heard = std::mem::take(&mut *notices.lock().unwrap());
-    assert_eq!(heard.last().unwrap(), "NOTICE: sequences altered: 280, left as they are: 20, failed: 0");
+    assert_eq!(heard.last().unwrap(), "NOTICE: sequences altered: 280, unchanged: 20, failed: 0");
 }
 
 /// The most sequences that one transaction can set up, and the error for one more.

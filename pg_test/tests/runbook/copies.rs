@@ -47,7 +47,7 @@ fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() 
     assert_of(&insert(&mut client, 10), (1, 2), &mut seen);
     assert_of(&insert(&mut origin.connect(DATABASE).unwrap(), 10), (1, 2), &mut seen);
     // They share a past, so the ids that the copy may have generated as node 1 have to be examined.
-    assert_eq!(check(&copy, &[state(&origin)]), ["restart not above", "same server twice"]);
+    assert_eq!(check(&copy, &[state(&origin)]), ["restart too low", "same server twice"]);
     client
         .batch_execute("ALTER SUBSCRIPTION everything DISABLE; ALTER SUBSCRIPTION everything SET (slot_name = NONE); DROP SUBSCRIPTION everything")
         .unwrap();

@@ -82,7 +82,7 @@ fn trap_s14_a_sequence_whose_position_is_replicated_is_named() {
         .unwrap();
     let planned = "SELECT detail FROM setup_interleaved_sequences(1, 2, dry_run => true) WHERE sequence = 'item_item_id_seq'::regclass";
     let detail: String = one.query_one(planned, &[]).unwrap().get(0);
-    assert!(detail.contains("replication carries its position"), "{detail}");
+    assert!(detail.contains("position is replicated"), "{detail}");
     pair.set_up();
     let seen =
         "SELECT in_order, findings FROM interleaved_sequences WHERE sequence = 'item_item_id_seq'::regclass";

@@ -87,7 +87,7 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].contains("publication \"positions\" replicates the positions of all sequences"));
     let planned = "SELECT count(*) FROM setup_interleaved_sequences(2, 2, dry_run => true) \
-                   WHERE detail LIKE '%replication carries its position%'";
+                   WHERE detail LIKE '%position is replicated%'";
     assert_eq!(number(&mut two, planned), number(&mut two, SEQUENCES));
     let heard = warnings(&pair.servers[1], "CALL setup_interleaved_sequences_in_batches(2, 2)");
     assert_eq!(heard.len(), 1, "{heard:?}");
@@ -204,7 +204,7 @@ fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
     wait_until(&mut two, "SELECT sum(confl_insert_exists) > 0 FROM pg_stat_subscription_stats");
     let told = found(&mut two, "insert conflicts");
     assert_eq!((told.len(), told[0].0.as_str(), told[0].1), (1, "error", false), "{told:?}");
-    assert!(told[0].2.starts_with("Subscription \"from_node1\" has met rows whose keys were in use here "));
+    assert!(told[0].2.starts_with("Subscription \"from_node1\" has reported insert conflicts "));
     assert!(told[0].2.contains("stats_reset is null"), "{told:?}");
     // The hint names the command to run once the rows are resolved.
     two.batch_execute("ALTER SUBSCRIPTION from_node1 DISABLE").unwrap();
