@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use keyspace::migration::facts::{Facts, Reference, Table};
 use keyspace::migration::scope::Member;
-use keyspace::migration::{KeyOptions, Options, Scope, warnings};
+use keyspace::migration::{KeyOptions, Options, Scope, findings};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
@@ -122,7 +122,7 @@ pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u
 pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
     let Ok(scope) = Scope::new(facts, options) else { return };
     let of_table = |table: &Table| {
-        warnings::not_valid(&scope, table).map(|check| (table.oid, check.name.clone())).collect::<Vec<_>>()
+        findings::not_valid(&scope, table).map(|check| (table.oid, check.name.clone())).collect::<Vec<_>>()
     };
     let wanted: Vec<(u32, String)> = scope.tables().into_iter().flat_map(of_table).collect();
     for table in facts.tables.iter_mut().filter(|table| table.is_owner && table.kind == "r") {

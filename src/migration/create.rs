@@ -289,9 +289,7 @@ fn add(
             .into());
     }
     if columns.is_empty() {
-        return Err(
-            Error::new(SqlState::InvalidParameterValue, "argument \"columns\" must not be empty").into()
-        );
+        return Err(Error::new(SqlState::InvalidParameterValue, "columns must not be empty").into());
     }
     let mut added = Vec::new();
     for name in columns {

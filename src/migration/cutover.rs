@@ -2,7 +2,7 @@
 //! until it acquires all locks within the lock timeout.
 
 use keyspace::migration::step::{Lock, Statement};
-use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, plan, warnings};
+use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, findings, plan};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
@@ -69,7 +69,7 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failur
 fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
     for (table, sequence) in catalog::strays(extension, &migration.options.keys)? {
         if let Some(table) = facts.table(table) {
-            report(warnings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
+            report(findings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::backfill;
 use super::cutover;
 use super::facts::{Facts, ForeignKey, Index, Table};
+use super::findings::{self, Finding};
 use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
@@ -11,7 +12,6 @@ use super::scope::{Member, Scope};
 use super::scope::{check_name, foreign_key_name};
 use super::step::{Lock, Runs, Step};
 use super::triggers::trigger_statements_of;
-use super::warnings::{self, Warning};
 use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
 
@@ -26,7 +26,7 @@ const KEY: i64 = 16;
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What to know first.
-    pub warnings: Vec<Warning>,
+    pub findings: Vec<Finding>,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -39,7 +39,7 @@ impl Plan {
 
     /// The first finding that prevents the migration from starting.
     pub fn refusal(&self) -> Option<&Error> {
-        self.warnings.iter().find(|warning| warning.is_refusal()).map(|warning| &warning.error)
+        self.findings.iter().find(|finding| finding.is_error()).map(|finding| &finding.error)
     }
 }
 
@@ -54,9 +54,9 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     for table in scope.tables() {
         fill(&scope, table, &mut steps);
     }
-    let mut warnings = warnings::find(&scope);
+    let mut findings = findings::find(&scope);
     for table in scope.tables() {
-        index(&scope, table, &mut steps, &mut warnings);
+        index(&scope, table, &mut steps, &mut findings);
     }
     for table in scope.tables() {
         require(&scope, table, &mut steps);
@@ -77,7 +77,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         };
     }
     cutover::steps(&scope, &mut steps);
-    Ok(Plan { warnings, steps })
+    Ok(Plan { findings, steps })
 }
 
 /// Adds columns and triggers table by table: each table has both or neither, and writers wait once.
@@ -173,15 +173,15 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     steps.push(vacuum);
 }
 
-fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut Vec<Warning>) {
+fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut Vec<Finding>) {
     let indexes: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     for index in indexes {
         if !index.is_valid {
-            warnings.push(warnings::index_not_valid(table, index));
+            findings.push(findings::index_not_valid(table, index));
             continue;
         }
         match replacement_index::replacement(scope, table, index) {
-            Replacement::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
+            Replacement::Leave(why) => findings.push(findings::index_left(table, index, why)),
             Replacement::Create { name, statement } => {
                 let existing = replacement_index::existing(scope, table, index);
                 let done = existing.is_some_and(|replacement| replacement.is_valid);

@@ -240,7 +240,7 @@ fn an_invalid_index_has_no_replacement_and_is_none() {
     facts.tables[0].indexes.push(once(15, "orders_replaces_ccnew", 3, false));
     let plan = plan::plan(&facts, &options).unwrap();
     assert_eq!(plan.left(Phase::Indexed).filter(|step| step.phase == Phase::Indexed).count(), 0);
-    assert!(plan.warnings.iter().any(|warning| warning.error.message.contains("orders_replaces_ccnew")));
+    assert!(plan.findings.iter().any(|finding| finding.error.message.contains("orders_replaces_ccnew")));
     let renamed = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
     assert!(!renamed.iter().any(|statement| statement.contains("ccnew")), "{renamed:#?}");
     options.cut_over = true;
@@ -424,9 +424,9 @@ fn trap_m13_actions_of_foreign_keys_are_kept() {
 fn trap_m23_old_ids_of_other_nodes_are_reported() {
     let mut facts = shop();
     let findings = |facts: &Facts| -> Vec<String> {
-        let warnings = plan::plan(facts, &options()).unwrap().warnings;
-        assert!(!warnings.iter().any(|warning| warning.is_refusal()));
-        warnings.into_iter().map(|warning| warning.error.message).collect()
+        let findings = plan::plan(facts, &options()).unwrap().findings;
+        assert!(!findings.iter().any(|finding| finding.is_error()));
+        findings.into_iter().map(|finding| finding.error.message).collect()
     };
     let replacements = "table \"shop.\"Audit\"\" has unique indexes that exist twice until the migration is finalized: \"Audit_pkey\"".to_owned();
     assert_eq!(findings(&facts), std::slice::from_ref(&replacements));

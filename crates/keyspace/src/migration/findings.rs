@@ -18,7 +18,7 @@ pub enum Severity {
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub struct Finding {
     /// Its severity.
     pub severity: Severity,
     /// The table.
@@ -27,32 +27,32 @@ pub struct Warning {
     pub error: Error,
 }
 
-impl Warning {
-    fn refusal(table: &Table, error: Error) -> Self {
+impl Finding {
+    fn error(table: &Table, error: Error) -> Self {
         Self { severity: Severity::Error, table: table.oid, error }
     }
 
-    fn remark(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    fn warning(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(hint);
         Self { severity: Severity::Warning, table: table.oid, error }
     }
 
     /// Whether it prevents the migration from starting.
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
 /// An index that gets no replacement.
-pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Warning {
+pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Finding {
     let name = qualified(&table.schema, &index.name);
-    Warning::remark(table, format!("no replacement will be built for index \"{name}\""), why)
+    Finding::warning(table, format!("no replacement will be built for index \"{name}\""), why)
 }
 
 /// An index that cannot be used as it is, and gets no replacement.
-pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
+pub(super) fn index_not_valid(table: &Table, index: &Index) -> Finding {
     let name = qualified(&table.schema, &index.name);
-    Warning::remark(
+    Finding::warning(
         table,
         format!("index \"{name}\" is not valid, so no replacement will be built for it"),
         "Its build was interrupted or is still in progress. It will be dropped with the old column. To drop it earlier, use DROP INDEX CONCURRENTLY. To have a replacement built, rebuild it with REINDEX INDEX CONCURRENTLY.",
@@ -60,7 +60,7 @@ pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
 }
 
 /// All findings.
-pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
+pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for table in scope.tables() {
         tables(scope, table, &mut found);
@@ -78,7 +78,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
         values(scope, key, &mut found);
     }
     // Refusals come first.
-    found.sort_by_key(|warning| !warning.is_refusal());
+    found.sort_by_key(|finding| !finding.is_error());
     found
 }
 
@@ -89,15 +89,15 @@ pub fn not_valid<'a>(scope: &'a Scope<'_>, table: &'a Table) -> impl Iterator<It
     table.checks.iter().filter(move |check| !check.validated && !is_ours(check))
 }
 
-fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
+fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let refuse = |sqlstate, message: String, detail: &str, hint: &str| {
         let mut error = Error::new(sqlstate, message).hint(hint);
         error.detail = (!detail.is_empty()).then(|| detail.to_owned());
-        Warning::refusal(table, error)
+        Finding::error(table, error)
     };
     if table.kind != "r" {
-        found.push(Warning::refusal(table, unfit_kind(table)));
+        found.push(Finding::error(table, unfit_kind(table)));
         return;
     }
     if table.access_method != "heap" {
@@ -155,19 +155,19 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
                 let message = format!("column \"{column}\" of table \"{name}\" does not exist");
                 let error = Error::new(SqlState::UndefinedColumn, message)
                     .hint("List columns of the table in include_columns.");
-                found.push(Warning::refusal(table, error));
+                found.push(Finding::error(table, error));
             }
             if scope.members_of(table.oid).any(|member| member.old_id.name == *column) {
                 let message =
                     format!("column \"{column}\" of table \"{name}\" is dropped at the end of the migration");
                 let error = Error::new(SqlState::InvalidParameterValue, message)
                     .hint("List other columns in include_columns.");
-                found.push(Warning::refusal(table, error));
+                found.push(Finding::error(table, error));
             }
         }
     }
     if !table.publications.is_empty() {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("table \"{name}\" is published by {}", list(&table.publications)),
             "Add the new columns on the subscribers first. The backfill is replicated. A cut-over on only one side stops replication.",
@@ -192,15 +192,15 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
         } else {
             "Existing rows that violate them still get keys, unless a constraint involves the new column."
         };
-        found.push(Warning::remark(table, message, hint));
+        found.push(Finding::warning(table, message, hint));
     }
     match table.replica_identity.as_str() {
-        "f" => found.push(Warning::remark(
+        "f" => found.push(Finding::warning(
             table,
             format!("table \"{name}\" has replica identity FULL"),
             "For each row that it updates, the backfill writes both the old and the new version to WAL.",
         )),
-        "n" => found.push(Warning::remark(
+        "n" => found.push(Finding::warning(
             table,
             format!("table \"{name}\" has replica identity NOTHING"),
             "The backfill fails if the updates of the table are published. Give the table another replica identity.",
@@ -215,7 +215,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
         .map(|index| index.name.clone())
         .collect();
     if !unique.is_empty() && !scope.options.cut_over {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("table \"{name}\" has unique indexes that exist twice until the migration is finalized: {}", list(&unique)),
             "Until then, concurrent INSERT ... ON CONFLICT statements can fail with SQLSTATE 23505 on the index that they do not name. Retry such statements.",
@@ -247,12 +247,12 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
                 ),
             };
-            found.push(Warning::remark(table, message, hint));
+            found.push(Finding::warning(table, message, hint));
         }
     }
 }
 
-fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
+fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let users: Vec<&Trigger> = table.triggers.iter().filter(|trigger| !trigger.is_ours).collect();
     let fired: Vec<String> =
@@ -264,7 +264,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         } else {
             "They do not fire for the rows that the backfill changes."
         };
-        found.push(Warning::remark(table, message, hint));
+        found.push(Finding::warning(table, message, hint));
     }
     let late: Vec<String> = users
         .iter()
@@ -272,7 +272,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         .map(|trigger| trigger.name.clone())
         .collect();
     if !late.is_empty() {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("table \"{name}\" has triggers that fire after those of the migration: {}", list(&late)),
             "If they change an old id or a timestamp, the key does not reflect the change. Give them names that sort before \"~\".",
@@ -280,7 +280,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
     }
 }
 
-fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
+fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let (table, old_id) = (member.table, member.old_id);
     let name = member.table_sql();
     let of = format!("column \"{}\" of table \"{name}\"", old_id.name);
@@ -288,12 +288,12 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         let error =
             Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", old_id.declared_type))
                 .detail("Only references of type smallint, integer, or bigint can be migrated.");
-        found.push(Warning::refusal(table, error));
+        found.push(Finding::error(table, error));
     }
     if !old_id.generated.is_empty() {
         let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is a generated column"))
             .detail("The triggers that fill keys fire before generated columns are computed.");
-        found.push(Warning::refusal(table, error));
+        found.push(Finding::error(table, error));
     }
     // A domain over the type is accepted, too.
     let key_type = scope.options.target.type_name(&scope.facts.extension_schema);
@@ -303,7 +303,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         let error = Error::new(SqlState::DatatypeMismatch, message)
             .detail(format!("The key migration needs a column of type {key_type}."))
             .hint("Change the column back to that type, or CALL key_migration_rollback().");
-        found.push(Warning::refusal(table, error));
+        found.push(Finding::error(table, error));
     }
     let mut wanted: Vec<String> = Vec::new();
     if member.shadow.is_none() {
@@ -319,7 +319,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         )
         .detail("The migration needs this name.")
         .hint("Choose another new_suffix or old_suffix, or rename the column.");
-        found.push(Warning::refusal(table, error));
+        found.push(Finding::error(table, error));
     }
     let check = check_name(scope, member);
     let is_foreign = |existing: &&Check| {
@@ -331,7 +331,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             format!("constraint \"{check}\" of table \"{name}\" already exists"),
         )
         .hint("Choose another new_suffix, or rename the constraint.");
-        found.push(Warning::refusal(table, error));
+        found.push(Finding::error(table, error));
     }
     if !member.is_key && !member.declared {
         let hint = if old_id.not_null {
@@ -339,17 +339,17 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
         } else {
             "Rows that refer to no existing row get no key."
         };
-        found.push(Warning::remark(table, format!("{of} refers to a key without a foreign key"), hint));
+        found.push(Finding::warning(table, format!("{of} refers to a key without a foreign key"), hint));
     }
     if !member.is_key && old_id.default.is_some() {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("{of} has a default"),
             "The default is dropped with the old id. After the cut-over, set the default of the new column to the key of the same row.",
         ));
     }
     if old_id.has_grants {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("{of} has column privileges"),
             "They apply only to the old id. Grant them on the new column before the cut-over.",
@@ -358,7 +358,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
 }
 
 /// Refuses a table whose owner may not know what triggers look up for it in the referenced table.
-fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
+fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let of = (member.key, member.table.oid, member.old_id.number);
     let is_same_reference =
         |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
@@ -392,12 +392,12 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
         let error = Error::new(SqlState::InsufficientPrivilege, message)
             .detail("The triggers of a key migration look up referenced rows in that table, but its row-level security policies apply to the owner.")
             .hint(format!("ALTER ROLE {role} BYPASSRLS, or give both tables the same owner."));
-        found.push(Warning::refusal(member.table, error));
+        found.push(Finding::error(member.table, error));
     } else if !may_read && !has_foreign_key {
         let error = Error::new(SqlState::InsufficientPrivilege, message)
             .detail("The triggers of a key migration look up referenced rows in that table, and no foreign key refers to it.")
             .hint(format!("{}.", grants.join("; ")));
-        found.push(Warning::refusal(member.table, error));
+        found.push(Finding::error(member.table, error));
     }
 }
 
@@ -407,7 +407,7 @@ fn strangers(
     scope: &Scope<'_>,
     key: &ForeignKey,
     replacement: Option<&ForeignKey>,
-    found: &mut Vec<Warning>,
+    found: &mut Vec<Finding>,
 ) {
     // Nothing is left to validate.
     if !key.validated || replacement.is_some_and(|replacement| replacement.validated) {
@@ -440,10 +440,10 @@ fn strangers(
         .hint(format!(
             "Drop these objects until the foreign key is validated, give the functions to a role with the privileges of {role}, or give both tables the same owner."
         ));
-    found.push(Warning::refusal(child, error));
+    found.push(Finding::error(child, error));
 }
 
-fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
+fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
     let Some(child) = scope.facts.table(key.child) else { return };
     let name = qualified(&child.schema, &child.name);
     let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
@@ -456,24 +456,24 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
             .hint(
                 "Use ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.",
             );
-        found.push(Warning::refusal(child, error));
+        found.push(Finding::error(child, error));
     }
     if key.deferrable {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             child,
             format!("{of} is deferrable"),
             "A row that is deleted and inserted again in one transaction gets another key. Rows that refer to it take that key only when they are updated. Once there is a foreign key on the new columns, such a transaction fails.",
         ));
     }
     if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d") {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             child,
             format!("{of} uses SET DEFAULT"),
             "Before the cut-over, set the default of the new column to the key of the default row.",
         ));
     }
     if !key.validated {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             child,
             format!("{of} is not valid"),
             "The new foreign key is not validated either, and rows that refer to no existing row get no key.",
@@ -481,7 +481,7 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
     }
 }
 
-fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
+fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
     let (table, timestamp) = (key.column.table, key.timestamp);
     let name = qualified(&table.schema, &table.name);
     let of = format!("column \"{}\" of table \"{name}\"", timestamp.name);
@@ -490,14 +490,14 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
             Some(0) | None => String::new(),
             Some(part) => format!(" (in about {part} of 1000 rows)"),
         };
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("{of} can be null{part}"),
             "Rows whose time is null, infinite, or before 1970 get keys with the time 1970-01-01, in the order of their old ids.",
         ));
     }
     if let Some(rows) = rows_for_each_time(timestamp) {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("{of} has about {rows} rows per distinct time"),
             "The keys of such rows are distinct, and in the order of their old ids.",
@@ -509,7 +509,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
     if let Some((_, least, greatest)) = scope.facts.key_ranges.iter().find(|range| range.0 == table.oid)
         && (*least < 0 || *greatest > MAX_ID)
     {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.old_id.name),
             format!("Ids below 0 or above {MAX_ID} do not fit into a key, so they are hashed. Among rows with the same time, their keys are in no particular order, and the ids cannot be read back from the keys."),
@@ -518,8 +518,8 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
 }
 
 /// Warns that old ids are still drawn from a sequence that other nodes may use, too (trap M23).
-pub fn stray(table: &Table, sequence: &str) -> Warning {
-    Warning::remark(
+pub fn stray(table: &Table, sequence: &str) -> Finding {
+    Finding::warning(
         table,
         format!("sequence \"{sequence}\" is not restricted to the class of this node"),
         "After the cut-over, new rows still get old ids from it, and other nodes can generate the same ids. Run setup_interleaved_sequences().",
