@@ -152,25 +152,25 @@ pub fn paced<T>(
 }
 
 /// Keeps transactions open: each begins with `statements` and stays open for some time. After a
-/// rest the next one begins.
+/// rest the next one begins. It has no results.
 ///
 /// # Errors
 ///
 /// If a statement fails.
-pub fn keep_open(
+pub fn keep_open<T>(
     stop: &Stop,
     mut client: Client,
     statements: &str,
     open: Duration,
     rest: Duration,
-) -> Result<()> {
+) -> Result<Vec<T>> {
     while !stop.wait(Duration::ZERO) {
         client.batch_execute(statements).with_context(|| format!("failed: {statements}"))?;
         std::thread::sleep(open);
         client.batch_execute("COMMIT").context("could not end a long transaction")?;
         stop.wait(rest);
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Inserts a row, and in the same transaction the rows that refer to it: in `rest`, `:key` stands

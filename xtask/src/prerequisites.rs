@@ -285,13 +285,13 @@ fn holds_libclang(directory: &Path) -> bool {
     })
 }
 
-/// Whether there is a program.
+/// Whether a program is installed.
 pub fn is_there(program: &str) -> bool {
     succeeds(Command::new(program).arg("--version"))
 }
 
-/// Whether a program ends well; what it says is not shown.
-fn succeeds(command: &mut Command) -> bool {
+/// Whether a program succeeds; its output is not shown.
+pub fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

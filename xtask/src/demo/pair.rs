@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use pg_test::replication::Method;
-use pg_test::{InstallTree, Run, Server};
+use pg_test::{InstallTree, Run, Server, load};
 use postgres::Client;
 
 /// The database of the shop.
@@ -34,13 +34,9 @@ impl Pair {
             client.batch_execute(SHOP).context("could not fill the shop")?;
             Ok(server)
         };
-        let [one, two] = std::thread::scope(|scope| {
-            let started = names.map(|name| scope.spawn(move || start(name)));
-            started.map(|thread| {
-                thread.join().map_err(|_| anyhow::anyhow!("a thread that starts a server panicked"))
-            })
-        });
-        Ok(Self { method, servers: [one??, two??] })
+        let started = load::at_once(names.to_vec(), Ok, start)?.results;
+        let servers = <[Server; 2]>::try_from(started).ok().context("there are two names")?;
+        Ok(Self { method, servers })
     }
 
     /// Both servers.
