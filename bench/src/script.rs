@@ -57,7 +57,9 @@ impl Script {
                 }
                 None => match parts.last_mut() {
                     Some(part) => part.sql.extend([line, "\n"]),
-                    None => ensure!(line.is_empty() || line.starts_with("--"), "before the first part: {line}"),
+                    None => {
+                        ensure!(line.is_empty() || line.starts_with("--"), "before the first part: {line}")
+                    }
                 },
             }
         }

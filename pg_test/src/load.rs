@@ -5,14 +5,18 @@
 //! that are looked up later, or if writing ends when other work ends: pgbench writes the rest of
 //! its log only when it ends by itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Condvar, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use postgres::Client;
 
 use crate::first_value;
+
+/// The time limit of [`Count::wait_for`].
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The outcome of sessions that began at the same moment.
 #[derive(Debug)]
@@ -88,6 +92,45 @@ impl Stop {
     }
 }
 
+/// Stops sessions when it goes out of scope, even if the work panics.
+struct StopOnDrop<'a>(&'a Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Counts the actions of sessions while they run.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Counts one more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the sessions have done this many actions.
+    ///
+    /// # Errors
+    ///
+    /// If it takes longer than a minute.
+    pub fn wait_for(&self, least: u64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.get() < least {
+            ensure!(Instant::now() < deadline, "{} of {least} actions within a minute", self.get());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
 /// What a session does until it is told to stop.
 pub type Session<'a, T> = Box<dyn FnOnce(&Stop) -> Result<Vec<T>> + Send + 'a>;
 
@@ -105,8 +148,9 @@ pub fn alongside<T: Send, R>(
         let stop = &stop;
         let threads: Vec<_> =
             sessions.into_iter().map(|session| scope.spawn(move || session(stop))).collect();
+        let stopped = StopOnDrop(stop);
         let result = work();
-        stop.set();
+        drop(stopped);
         let mut all = Vec::new();
         for thread in threads {
             all.extend(thread.join().map_err(|_| anyhow!("a session panicked"))??);
@@ -236,6 +280,29 @@ mod tests {
         assert!(turns.len() > 5, "{}", turns.len());
         assert!(turns.windows(2).all(|pair| pair[1].due - pair[0].due == interval));
         assert!(turns[0].latency >= 10 * interval && turns[1].latency >= 8 * interval);
+    }
+
+    #[test]
+    fn work_waits_for_a_number_of_actions() {
+        let count = Count::default();
+        let session: Session<'_, Turn<()>> = Box::new(|stop| {
+            paced(stop, Duration::ZERO, (0, 1), || {
+                count.add();
+                Ok(())
+            })
+        });
+        let (turns, ()) = alongside(vec![session], || count.wait_for(3)).expect("turns");
+        assert!(turns.len() >= 3 && turns.len() as u64 == count.get());
+    }
+
+    #[test]
+    fn work_that_panics_ends_the_sessions() {
+        let panicked = std::panic::catch_unwind(|| {
+            let session: Session<'_, Turn<()>> =
+                Box::new(|stop| paced(stop, Duration::from_secs(60), (1, 2), || Ok(())));
+            alongside::<_, ()>(vec![session], || panic!("no"))
+        });
+        assert!(panicked.is_err());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::sync::Barrier;
 
+use anyhow::Result;
 use pg_test::replication::Method;
-use pg_test::{Acknowledged, Insert, InstallTree, Server, contents};
+use pg_test::{Acknowledged, Insert, InstallTree, Server, contents, load};
 use postgres::Client;
 
 pub const DATABASE: &str = "postgres";
@@ -129,31 +130,28 @@ impl Pair {
     /// acknowledged rows of each.
     pub fn write_at_once(&self, rounds: usize) -> [Acknowledged; 2] {
         let barrier = Barrier::new(2);
-        let write = |node: usize| {
-            let mut client = self.servers[node].connect(DATABASE).unwrap();
-            let inserts: Vec<Insert> = TABLES
-                .iter()
-                .map(|(table, key)| {
-                    let insert = format!("INSERT INTO {table} (made_by) VALUES ($1)");
-                    Insert::prepare(&mut client, &insert, key).unwrap()
-                })
-                .collect();
-            let mut told = Acknowledged::default();
+        let prepare = |node: usize| {
+            let mut client = self.servers[node].connect(DATABASE)?;
+            let mut prepare = |(table, key): &(&str, &str)| {
+                Insert::prepare(&mut client, &format!("INSERT INTO {table} (made_by) VALUES ($1)"), key)
+            };
+            let inserts = TABLES.iter().map(&mut prepare).collect::<Result<Vec<Insert>>>()?;
+            Ok((MAKERS[node], client, inserts))
+        };
+        let write = |(maker, mut client, inserts): (&str, Client, Vec<Insert>)| {
+            let mut acknowledged = Acknowledged::default();
             for _ in 0..rounds {
-                let mut transaction = client.transaction().unwrap();
+                let mut transaction = client.transaction()?;
                 for insert in &inserts {
-                    told.insert(&mut transaction, insert, &[&MAKERS[node]]).unwrap();
+                    acknowledged.insert(&mut transaction, insert, &[&maker])?;
                 }
                 // Neither commits before both have inserted.
                 barrier.wait();
-                transaction.commit().unwrap();
+                transaction.commit()?;
             }
-            told
+            Ok(acknowledged)
         };
-        std::thread::scope(|scope| {
-            let threads = [0, 1].map(|node| scope.spawn(move || write(node)));
-            threads.map(|thread| thread.join().unwrap())
-        })
+        load::at_once(vec![0, 1], prepare, write).unwrap().results.try_into().unwrap()
     }
 }
 
