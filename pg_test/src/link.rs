@@ -136,7 +136,7 @@ impl Link {
     }
 
     /// Forwards everything again.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.line.change(|shared| shared.state = State::Open);
     }
 
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_cut_stalled_mended_and_led_elsewhere() {
+    fn a_link_is_cut_stalled_restored_and_redirected() {
         let run = Run::new(false).unwrap();
         let (one, two) = (run.make_directory("one").unwrap(), run.make_directory("two").unwrap());
         echo(&one);
@@ -300,7 +300,7 @@ mod tests {
         before.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         assert!((&before).read(&mut [0]).is_err(), "nothing comes through");
         before.set_read_timeout(None).unwrap();
-        link.mend();
+        link.restore();
         let mut late = [0; 2];
         (&before).read_exact(&mut late).unwrap();
         assert_eq!(late, [8, 8]);
@@ -308,7 +308,7 @@ mod tests {
         link.cut();
         assert!(ask(&before, 1).is_err());
         assert!(ask(&connect(), 1).is_err());
-        link.mend();
+        link.restore();
         assert_eq!(ask(&connect(), 9).unwrap(), [9, 9]);
 
         // No server is there yet.
