@@ -1,4 +1,4 @@
-//! What a page of measurements consists of, as the files below `bench/suites` say it, and how much of it a run measures.
+//! The contents of a page, from the files in `bench/suites`, and the plan of a run.
 //!
 //! What a page says lies in these files, and what was measured in the figures, so that a page can be worded anew
 //! without measuring.

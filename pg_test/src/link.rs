@@ -32,7 +32,7 @@ const ON_THEIR_WAY: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// Nothing passes, and neither side is told.
+    /// Nothing passes, and neither side is notified.
     Stalled,
     /// Connections end, and new ones are refused.
     Cut,

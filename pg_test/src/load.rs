@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_begin_together_and_one_that_fails_keeps_nobody_waiting() {
+    fn sessions_begin_together_even_if_one_fails() {
         let prepared = AtomicUsize::new(0);
         let prepare = |item: usize| {
             prepared.fetch_add(1, Ordering::SeqCst);

@@ -79,7 +79,7 @@ static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
 /// The next key after the last one, with the clock at `now`.
 ///
 /// # Safety
-/// To be called by whoever holds the lock.
+/// The caller holds the lock.
 #[inline]
 unsafe fn next(shared: *mut Shared, now: u64, random: u64) -> (u64, u64) {
     // SAFETY: the caller holds the lock, and the pointer is that of shared memory.
@@ -105,7 +105,7 @@ pub unsafe extern "C-unwind" fn baseline_floor(_fcinfo: pg_sys::FunctionCallInfo
     result(tick, tick)
 }
 
-/// A key that is made by whoever holds the lock.
+/// Makes a key. The caller holds the lock.
 #[inline]
 fn under_lock(key: impl FnOnce(*mut Shared) -> (u64, u64)) -> pg_sys::Datum {
     let shared = SHARED.load(Ordering::Relaxed);

@@ -7,6 +7,7 @@ use super::check::Checked;
 use super::faults::FaultKind;
 use super::findings::Finding;
 use super::schema::TABLES;
+use crate::thousands;
 
 /// The figures of a run, and its findings.
 #[derive(Clone, Debug)]
@@ -157,15 +158,7 @@ fn table<const N: usize>(text: &mut String, heading: [&str; N], rows: &[[&str; N
 
 /// A number with commas between thousands.
 fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    thousands(&value.to_string())
 }
 
 #[cfg(test)]

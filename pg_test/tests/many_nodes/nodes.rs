@@ -133,6 +133,6 @@ pub fn code(error: &postgres::Error) -> &str {
 
 /// The server's error message.
 fn reason(error: &postgres::Error) -> String {
-    let Some(told) = error.as_db_error() else { return error.to_string() };
-    format!("{}: {} {}", code(error), told.message(), told.detail().unwrap_or_default())
+    let Some(reply) = error.as_db_error() else { return error.to_string() };
+    format!("{}: {} {}", code(error), reply.message(), reply.detail().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Copies of a node: a base backup promoted beside its origin, pg_upgrade, a template.
+//! Copies of a node: a base backup promoted next to its origin, pg_upgrade, a template.
 
 use std::collections::HashSet;
 

@@ -105,24 +105,24 @@ impl Pair {
     }
 
     /// The number of acknowledged rows that are missing on a server.
-    pub fn missing(&self, told: &[Acknowledged]) -> i64 {
+    pub fn missing(&self, acked: &[Acknowledged]) -> i64 {
         let mut clients = self.clients();
         clients
             .iter_mut()
-            .flat_map(|client| told.iter().map(|told| told.missing_in_all(client).unwrap()))
+            .flat_map(|client| acked.iter().map(|acked| acked.missing_in_all(client).unwrap()))
             .sum()
     }
 
     /// Asserts that nothing collided, and that both have every acknowledged row.
-    pub fn assert_converged(&self, told: &[Acknowledged]) {
-        self.assert_complete(told);
+    pub fn assert_converged(&self, acked: &[Acknowledged]) {
+        self.assert_complete(acked);
         assert_eq!(self.conflicts(), 0);
     }
 
     /// Asserts that both have every acknowledged row.
-    pub fn assert_complete(&self, told: &[Acknowledged]) {
+    pub fn assert_complete(&self, acked: &[Acknowledged]) {
         self.wait_until_applied();
-        assert_eq!(self.missing(told), 0);
+        assert_eq!(self.missing(acked), 0);
         assert!(self.is_equal());
     }
 

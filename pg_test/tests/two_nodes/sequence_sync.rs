@@ -202,18 +202,20 @@ fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
     two.batch_execute("INSERT INTO item (made_by) VALUES ('node2')").unwrap();
     one.batch_execute("COMMIT").unwrap();
     wait_until(&mut two, "SELECT sum(confl_insert_exists) > 0 FROM pg_stat_subscription_stats");
-    let told = found(&mut two, "insert conflicts");
-    assert_eq!((told.len(), told[0].0.as_str(), told[0].1), (1, "error", false), "{told:?}");
-    assert!(told[0].2.starts_with("Subscription \"from_node1\" has met rows whose keys were in use here "));
-    assert!(told[0].2.contains("stats_reset is null"), "{told:?}");
+    let findings = found(&mut two, "insert conflicts");
+    assert_eq!((findings.len(), findings[0].0.as_str(), findings[0].1), (1, "error", false), "{findings:?}");
+    assert!(
+        findings[0].2.starts_with("Subscription \"from_node1\" has met rows whose keys were in use here ")
+    );
+    assert!(findings[0].2.contains("stats_reset is null"), "{findings:?}");
     // The hint names the command to run once the rows are resolved.
     two.batch_execute("ALTER SUBSCRIPTION from_node1 DISABLE").unwrap();
     wait_until(&mut two, "SELECT count(*) = 0 FROM pg_stat_subscription WHERE pid IS NOT NULL");
-    let (_, reset) = told[0].3.split_once("then run ").unwrap();
+    let (_, reset) = findings[0].3.split_once("then run ").unwrap();
     two.batch_execute(reset.trim_end_matches('.')).unwrap();
     assert_eq!(found(&mut two, "insert conflicts"), []);
     two.batch_execute("ALTER SUBSCRIPTION from_node1 ENABLE").unwrap();
     wait_until(&mut two, "SELECT sum(confl_insert_exists) > 0 FROM pg_stat_subscription_stats");
-    let told = found(&mut two, "insert conflicts");
-    assert!(told[0].2.contains("Z (stats_reset)"), "{told:?}");
+    let findings = found(&mut two, "insert conflicts");
+    assert!(findings[0].2.contains("Z (stats_reset)"), "{findings:?}");
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the story of two servers that both write, told by real servers.
+//! `cargo xtask demo`: the story of two servers that both write, shown on real servers.
 
 mod collisions;
 mod derived_keys;

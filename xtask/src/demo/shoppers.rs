@@ -21,7 +21,7 @@ pub const LINES: i64 = 2;
 pub const AUDIT: i64 = 2;
 pub const INVOICES: i64 = 1;
 
-/// An order that was acknowledged: its key as the server has told it, a number at first, later a UUID.
+/// An order that was acknowledged: its key as the server returned it, a number at first, later a UUID.
 pub type Order = Turn<String>;
 
 /// Does `work` while orders are placed, and somebody reads them in long transactions. Returns the orders.
