@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: costs, as ratios between items that are measured in turn in one run.
 //!
-//! Absolute times depend on the machine, so a page shows ratios, and no run fails because it is slow. A
-//! [`Suite`] has chapters. SQL files define most of them ([`timing`]); code measures the others.
+//! Absolute times depend on the machine, so a page shows ratios, and no run fails because it is
+//! slow. A [`Suite`] has chapters. SQL files define most of them ([`timing`]), code the others.
 
 mod chart;
 mod edge;

@@ -60,8 +60,8 @@ pub enum WarmUp {
     None,
 }
 
-/// Runs all compared items once in each round. The first item of a round alternates, so that neither the
-/// load of the machine nor the order favours one of them.
+/// Runs all compared items once in each round. The first item of a round alternates, so that
+/// neither the load of the machine nor the order favours one of them.
 pub fn interleave<C>(
     rounds: u32,
     warm_up: WarmUp,

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `--! do` | statements that are not timed; those before the first run are executed once |
 //! | `--! run` | begins a run; all runs alternate, each once in a round |
-//! | `--! time SERIES [rows=NUMBER] [counts]` | a timed statement for this number of rows; `counts`: returns the number |
+//! | `--! time SERIES [rows=NUMBER] [counts]` | a timed statement; `counts`: returns its number of rows |
 //! | `--! note SERIES UNIT` | a query for one more figure |
 //! | `--! check` | queries that must return true, or the measurement is invalid |
 //! | `--! session` | the next part begins in a new session |

@@ -76,7 +76,8 @@ enum Cost {
     /// Bytes of WAL, and transaction ids.
     Log,
     Transactions,
-    /// Private memory after a tenth of the time, after half, at the end, and for each row of the second half.
+    /// Private memory after a tenth of the time, after half, at the end, and for each row of the
+    /// second half.
     MemoryStart,
     MemoryMiddle,
     MemoryEnd,
@@ -89,7 +90,7 @@ enum Cost {
 enum Formula {
     /// Computed for each round.
     Difference { of: String, less: String },
-    /// (of - less) / (to - less), of minimums or medians, because a difference may be zero in one round.
+    /// (of - less) / (to - less), of minimums or medians: a difference may be zero in one round.
     Ratio { of: String, to: String, less: String, by: By },
 }
 

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_arrives_later_whole_and_in_order_and_so_does_the_end() {
+    fn bytes_arrive_delayed_complete_and_in_order_and_so_does_the_end() {
         let run = Run::new(false).unwrap();
         let target = run.make_directory("target").unwrap();
         let server = UnixListener::bind(socket_in(&target)).unwrap();

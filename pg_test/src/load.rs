@@ -68,7 +68,7 @@ pub fn at_once<I: Send, S, T: Send>(
     })
 }
 
-/// Tells sessions to end.
+/// The signal for sessions to end.
 #[derive(Default)]
 pub struct Stop {
     is_set: Mutex<bool>,
@@ -131,7 +131,7 @@ impl Count {
     }
 }
 
-/// What a session does until it is told to stop.
+/// The work of a session until it has to stop.
 pub type Session<'a, T> = Box<dyn FnOnce(&Stop) -> Result<Vec<T>> + Send + 'a>;
 
 /// Does `work` while sessions do theirs. Returns the results of both.
@@ -170,7 +170,7 @@ pub struct Turn<T> {
     pub result: T,
 }
 
-/// Does something at an even pace until it is told to stop; without an interval, without a pause.
+/// Does something at an even pace until it has to stop; without pauses if the interval is zero.
 /// Sessions with the same interval are offset, so that they do not all begin at the same moment.
 ///
 /// # Errors

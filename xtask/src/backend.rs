@@ -37,13 +37,13 @@ impl Backend {
         Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
     }
 
-    /// The memory that is its own, without files and shared memory; `None` if the system does not report it.
+    /// Its private memory, without files and shared memory; `None` if it is not reported.
     pub fn own_memory(self) -> Option<u64> {
         bytes_of("RssAnon", &std::fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?)
     }
 
-    /// Waits until it sleeps. Only then does the kernel update the CPU time, and the work after the reply is
-    /// part of the statement.
+    /// Waits until it sleeps. Only then does the kernel update the CPU time, and the work after the
+    /// reply is part of the statement.
     pub fn settle(self) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {

@@ -43,8 +43,8 @@ pub fn target_directory() -> PathBuf {
 
 /// A call of cargo at the top of the checkout.
 ///
-/// Removes the variables that the outer cargo sets for `xtask`. Build scripts, for example pgrx's, watch
-/// them, and would compile everything again if cargo is called directly and from here in turn.
+/// Removes the variables that the outer cargo sets for `xtask`. Build scripts, for example pgrx's,
+/// watch them, and would compile everything again if cargo is called directly and from here in turn.
 pub fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace_root());
@@ -61,8 +61,8 @@ fn is_set_by_outer_cargo(name: &str) -> bool {
         || ["CARGO", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 
-/// A call of cargo for crates that use pgrx. pgrx requires a later compiler than this project, but can be
-/// compiled by ours, so the required version is ignored.
+/// A call of cargo for crates that use pgrx. pgrx requires a later compiler than this project, but
+/// can be compiled by ours, so the required version is ignored.
 pub fn command_for_extension(subcommand: &str) -> Command {
     let mut command = command();
     command.args([subcommand, "--ignore-rust-version"]);
@@ -83,7 +83,7 @@ pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
     build_library(pg, "pg_keyspace", &features, &title)
 }
 
-/// Builds the library of a package of the workspace for `pg`, with these features, and returns its path.
+/// Builds the library of a package for `pg` with these features, and returns its path.
 ///
 /// # Errors
 ///
@@ -99,8 +99,8 @@ pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) 
     Ok(target_directory().join("release").join(name))
 }
 
-/// Runs cargo, with its own progress on a terminal. Otherwise it prints progress from time to time, and
-/// cargo's output if it fails.
+/// Runs cargo, with its own progress on a terminal. Otherwise it prints progress from time to time,
+/// and cargo's output if it fails.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! A version of PostgreSQL that this machine has no packages of, in a container: a small Debian.
 //!
-//! Its root is created once, in the user's cache directory. bwrap runs commands in it, with the checkout and
-//! the toolchain in their usual places. The mounts end with the command.
+//! Its root is created once, in the user's cache directory. bwrap runs commands in it, with the
+//! checkout and the toolchain in their usual places. The mounts end with the command.
 
 use std::ffi::OsString;
 use std::fs::File;

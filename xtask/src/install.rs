@@ -9,8 +9,8 @@ use pg_test::{Extension, PgConfig, install_extension};
 
 use xtask::cargo::{self, Build};
 
-/// Builds and installs the extension for `pg`. If only the permission to write is missing, the error
-/// contains the commands that complete the installation.
+/// Builds and installs the extension for `pg`. If only the permission to write is missing, the
+/// error contains the commands that complete the installation.
 pub fn run(pg: &PgConfig) -> Result<()> {
     let library = cargo::build_extension(pg, Build::Release)?;
     let extension = Extension::of_checkout(library)?;

@@ -1,5 +1,5 @@
-//! The parts that `cargo xtask` and `cargo xtask bench` share: calls of cargo, prerequisites, the choice
-//! of PostgreSQL, and figures of the machine and its backends.
+//! The parts that `cargo xtask` and `cargo xtask bench` share: calls of cargo, prerequisites, the
+//! choice of PostgreSQL, and figures of the machine and its backends.
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use xtask::cargo;
 /// One platform, so that the list is the same on every machine.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
-/// Prefixes of the names of licence files, the least restrictive first, because one licence is enough.
+/// Prefixes of the names of licence files, the least restrictive first: one licence is enough.
 const LICENCE_FILES: [&str; 7] =
     ["LICENSE-MIT", "MIT", "LICENSE-ZLIB", "LICENSE", "LICENCE", "COPYING", "UNLICENSE"];
 

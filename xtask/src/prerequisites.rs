@@ -222,7 +222,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
-            // On a fresh machine the version is unknown until packages are listed; the next survey finds the rest.
+            // The version may be unknown until packages are listed; the next survey finds the rest.
             if let Some(major) = options.major().or_else(likely_major) {
                 missing.extend(options.extensions(purpose, major, true));
             }
@@ -362,7 +362,7 @@ fn major_in_depends(text: &str) -> Option<u32> {
     text.lines().find_map(|line| line.trim().strip_prefix("Depends: postgresql-")?.parse().ok())
 }
 
-/// Asks on a terminal. Without one, or with `--yes`, the answer is yes; with `--no-install` it is no.
+/// Asks on a terminal. Otherwise, or with `--yes`, the answer is yes; with `--no-install`, no.
 ///
 /// # Errors
 ///

@@ -27,8 +27,8 @@ impl Spread {
     }
 }
 
-/// The least of `values` that at least the fraction `of_all` of them do not exceed. It is a value that
-/// occurred, never an interpolated one, so that a rare stall is not smoothed.
+/// The least of `values` that at least the fraction `of_all` of them do not exceed. It is a value
+/// that occurred, never an interpolated one, so that a rare stall is not smoothed.
 pub fn quantile(values: &[f64], of_all: f64) -> Option<f64> {
     let sorted = sorted(values);
     let rank = (of_all.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;

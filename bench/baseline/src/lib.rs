@@ -2,9 +2,9 @@
 //!
 //! | function | what it does |
 //! | --- | --- |
-//! | `baseline_floor` | reads the precise clock and packs 16 bytes: no key that tells the time can cost less |
-//! | `baseline_locked` | a generator that all sessions share, behind a spinlock in shared memory, as peers have it |
-//! | `baseline_locked_briefly` | the same with nothing within the lock but the comparison with the last key |
+//! | `baseline_floor` | reads the precise clock and packs 16 bytes: the minimum for a time-ordered key |
+//! | `baseline_locked` | a generator in shared memory behind a spinlock, as in comparable extensions |
+//! | `baseline_locked_briefly` | the same with only the comparison with the last key inside the lock |
 //!
 //! The shared ones take their random bits from a generator that is quick and not secure, and so are quicker than
 //! what they stand for. They need the library in `shared_preload_libraries`.

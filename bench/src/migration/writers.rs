@@ -21,7 +21,7 @@ pub struct Others {
     pub edits: Option<u32>,
     /// How long a reader keeps its transactions open, and how long it rests.
     pub reader: Option<(Duration, Duration)>,
-    /// The seed of the rows that are updated. Use another one each time, because updated rows have moved.
+    /// The seed of the updated rows. Use another one each time, because updated rows have moved.
     pub seed: u32,
 }
 

@@ -41,7 +41,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     figures.count("tables inserted into", BUSY);
     let compared = [("short", false), ("open", true)];
     interleave(plan.rounds, WarmUp::None, &compared, &mut figures, |(name, has_open), figures| {
-        // Back to steps of 1; the position stays above the rows that are there.
+        // Back to steps of 1; the position stays above the existing rows.
         client
             .batch_execute(&for_each("ALTER SEQUENCE t%s_id_seq INCREMENT BY 1 START WITH 1"))
             .context("could not bring the sequences back")?;

@@ -39,7 +39,7 @@ fn trap_k01_sessions_of_a_preloaded_server_share_no_stream() {
 /// Before PostgreSQL 17 a library that is loaded later has no shared memory. The error says so, and
 /// the session continues.
 #[test]
-fn without_preload_server_wide_keys_work_or_say_what_to_set() {
+fn without_preload_server_wide_keys_work_or_name_the_setting() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     for function in ["uuidv7_monotonic", "ulid_monotonic"] {

@@ -86,7 +86,7 @@ fn most(client: &mut Client, from: usize) -> (usize, postgres::Error) {
 /// otherwise the extension refuses it with a hint to the other form, and PostgreSQL never fails
 /// halfway. Locks of other sessions count.
 #[test]
-fn trap_s20_a_set_up_that_fits_is_let_through_and_one_that_does_not_is_refused_by_us() {
+fn trap_s20_a_set_up_that_fits_succeeds_and_one_that_does_not_is_rejected_by_us() {
     let server = start_small();
     let mut client = server.connect("postgres").unwrap();
     make_tables(&mut client, 150);
@@ -113,7 +113,7 @@ fn trap_s20_a_set_up_that_fits_is_let_through_and_one_that_does_not_is_refused_b
 }
 
 #[test]
-fn trap_s48_reading_many_sequences_piles_up_no_locks() {
+fn trap_s48_reading_many_sequences_accumulates_no_locks() {
     let server = start_small();
     let mut client = server.connect("postgres").unwrap();
     make_tables(&mut client, 300);

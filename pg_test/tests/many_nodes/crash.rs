@@ -9,7 +9,7 @@ use crate::nodes::{Nodes, insert};
 use crate::schema::by_chance;
 
 #[test]
-fn trap_s22_what_was_acknowledged_before_a_crash_never_comes_again() {
+fn trap_s22_values_acknowledged_before_a_crash_are_never_returned_again() {
     let mut nodes = Nodes::start(by_chance(&mut chance("crash")), 2);
     for node in [1, 2] {
         nodes.set_up(node, true);
@@ -54,7 +54,7 @@ fn trap_s22_what_was_acknowledged_before_a_crash_never_comes_again() {
 
 /// Shows why the view and the set-up warn of unlogged sequences.
 #[test]
-fn trap_s11_an_unlogged_sequence_gives_values_again_after_a_crash() {
+fn trap_s11_an_unlogged_sequence_returns_values_again_after_a_crash() {
     let mut nodes = Nodes::start(by_chance(&mut chance("unlogged")), 2);
     if nodes.server.tree().major() < 15 {
         println!("skipped: sequences are never unlogged before PostgreSQL 15");

@@ -11,7 +11,7 @@ use crate::nodes::Nodes;
 use crate::schema::by_chance;
 
 #[test]
-fn trap_s41_eight_sessions_draw_on_to_their_class() {
+fn trap_s41_eight_sessions_skip_values_of_other_classes() {
     let nodes = Nodes::start(by_chance(&mut chance("shared sequence")), 1);
     nodes.connect(1).batch_execute("CREATE SEQUENCE busy").unwrap();
     for (node, count) in [(2_i32, 2_i32), (1, 16)] {

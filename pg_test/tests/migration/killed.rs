@@ -14,7 +14,7 @@ use crate::{DATABASE, connect_when_up, make_shop, number, run_statements, start,
 
 const CUT_OVER: &str = "CALL key_migration_cutover('orders')";
 
-/// Writes until it is told to stop, through crashes. Its statements mean the same before and after
+/// Writes until it has to stop, through crashes. Its statements mean the same before and after
 /// a cut-over.
 fn write(server: &Server, stop: &Stop, written: &Count) -> Result<Vec<Turn<()>>> {
     let mut client = connect_when_up(server);

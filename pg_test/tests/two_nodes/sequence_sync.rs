@@ -145,8 +145,8 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
 }
 
 #[test]
-fn trap_s51_where_the_publication_is_of_tables_too_they_stay_and_the_sequences_go() {
-    let name = "trap_s51_where_the_publication_is_of_tables_too_they_stay_and_the_sequences_go";
+fn trap_s51_a_publication_of_tables_and_sequences_keeps_its_tables() {
+    let name = "trap_s51_a_publication_of_tables_and_sequences_keeps_its_tables";
     let Some(pair) = start(name) else { return };
     pair.set_up();
     subscribe(&pair, "everything", "ALL TABLES, ALL SEQUENCES");
@@ -185,11 +185,11 @@ fn positions_are_those_of_pg_get_sequence_data() {
 
 /// The conflict counters of a subscription show colliding keys (from PostgreSQL 18 on).
 #[test]
-fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
+fn inserts_whose_keys_were_in_use_are_reported_by_the_check() {
     let pair = Pair::start();
     if pair.servers[0].tree().major() < 18 {
         return skip(
-            "inserts_whose_keys_were_in_use_are_told_by_the_check",
+            "inserts_whose_keys_were_in_use_are_reported_by_the_check",
             "subscriptions count no conflicts before PostgreSQL 18",
         );
     }

@@ -1,4 +1,4 @@
-//! Before: what two writers do to each other with sequences as people have them.
+//! Before: two writers with ordinary sequences.
 
 use anyhow::{Context, Result};
 use pg_test::{Acknowledged, Insert};
@@ -16,7 +16,7 @@ const TOTALS: [&str; 2] = ["10.00", "20.00"];
 const LINES: [i64; 2] = [1, 2];
 const AUDIT: [i64; 2] = [3, 2];
 
-/// What became of the rows that were acknowledged.
+/// The fate of acknowledged rows.
 #[derive(Default)]
 pub struct Losses {
     /// Rows that the very node which acknowledged them does not hold any more.
@@ -79,7 +79,7 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     Ok(losses)
 }
 
-/// What the servers say of it themselves. Returns how many conflicts and errors they report.
+/// Prints the conflicts and errors that the servers report. Returns their number.
 fn show_reports(pair: &Pair) -> Result<u64> {
     let (mut states, mut counts, mut total, mut first) = (Vec::new(), Vec::new(), 0, None);
     for server in &pair.servers {

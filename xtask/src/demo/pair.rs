@@ -10,10 +10,10 @@ use postgres::Client;
 /// The database of the shop.
 pub const DATABASE: &str = "postgres";
 
-/// What the rows of each node are marked with.
+/// The marks of each node's rows.
 pub const MAKERS: [&str; 2] = ["node 1", "node 2"];
 
-/// The shop, made by rule.
+/// The generated shop.
 pub const SHOP: &str = include_str!("shop.sql");
 
 /// Two servers, each with the same shop, and replication between them once it is switched on.
@@ -55,7 +55,7 @@ impl Pair {
     }
 }
 
-/// The directory of the servers, which outlives us with `keep`.
+/// The directory of the servers, which outlives this program with `keep`.
 pub fn run(keep: bool) -> Result<Arc<Run>> {
     let run = Run::new(keep)?;
     if keep {
