@@ -21,7 +21,7 @@ impl Insert {
     ///
     /// # Errors
     ///
-    /// If the server refuses the statement.
+    /// If the server rejects the statement.
     pub fn prepare(client: &mut impl GenericClient, insert: &str, key: &str) -> Result<Self> {
         let statement = client
             .prepare(&format!("{insert} RETURNING tableoid::regclass::text, {key}::text, made_by"))
@@ -51,7 +51,7 @@ impl Acknowledged {
     ///
     /// # Errors
     ///
-    /// If the server refuses.
+    /// If the server returns an error.
     pub fn insert(
         &mut self,
         client: &mut impl GenericClient,

@@ -72,7 +72,7 @@ pub fn check(
 ///
 /// # Errors
 ///
-/// If a server refuses.
+/// If a server returns an error.
 pub fn run_own_check(cluster: &Cluster, checked: &mut Checked, findings: &Findings) -> Result<()> {
     for found in cluster.check()? {
         if found.contains(": error: ") {

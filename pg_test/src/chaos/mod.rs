@@ -94,7 +94,7 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn start(tree: &InstallTree, options: Options) -> Result<Self> {
         if options.nodes < 2 {
             bail!("replication needs at least two nodes");

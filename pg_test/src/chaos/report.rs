@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn tables_are_markdown() {
         let mut text = String::new();
-        table(&mut text, ["fault", "times"], &[["line cut", "3"], ["fast stop", "1"]]);
-        assert_eq!(text, "\n| fault | times |\n| --- | --- |\n| line cut | 3 |\n| fast stop | 1 |\n");
+        table(&mut text, ["fault", "times"], &[["link cut", "3"], ["fast stop", "1"]]);
+        assert_eq!(text, "\n| fault | times |\n| --- | --- |\n| link cut | 3 |\n| fast stop | 1 |\n");
     }
 }
