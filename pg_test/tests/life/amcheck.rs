@@ -1,5 +1,7 @@
 //! amcheck on indexes of `ulid` columns after crashes of the server.
 
+use std::time::Duration;
+
 use pg_test::load::{self, Count, Session};
 
 use crate::{DATABASE, start};
@@ -37,10 +39,11 @@ fn indexes_on_ulid_are_intact_after_crashes() {
         for writer in 0..3 {
             let written = &written;
             let mut client = server.connect(DATABASE).unwrap();
-            writers.push(Box::new(move |_| {
+            writers.push(Box::new(move |stop| {
                 for statement in STATEMENTS.iter().cycle().skip(writer) {
-                    // Writers that wait for each other may deadlock. Only the crash ends them.
-                    if client.batch_execute(statement).is_err() && client.is_closed() {
+                    // Writers that wait for each other may deadlock. The crash ends the connection.
+                    let is_over = client.batch_execute(statement).is_err() && client.is_closed();
+                    if is_over || stop.wait(Duration::ZERO) {
                         break;
                     }
                     written.add();

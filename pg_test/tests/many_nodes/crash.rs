@@ -1,6 +1,7 @@
 //! A crash under load.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use pg_test::load::{self, Count, Session};
 
@@ -24,10 +25,10 @@ fn trap_s22_values_acknowledged_before_a_crash_are_never_returned_again() {
             // Connects before any session writes: the crash comes after a number of rows, whichever
             // session wrote them.
             let mut client = server.connect(&format!("n{}", node + 1)).unwrap();
-            writers.push(Box::new(move |_| {
+            writers.push(Box::new(move |stop| {
                 let mut acknowledged = Vec::new();
-                // Until the connection is lost.
-                loop {
+                // The crash ends the connection; otherwise the test has failed.
+                while !stop.wait(Duration::ZERO) {
                     for table in &schema.tables {
                         let Ok(value) = insert(&mut client, table) else { return Ok(acknowledged) };
                         if !table.cycles {
@@ -36,6 +37,7 @@ fn trap_s22_values_acknowledged_before_a_crash_are_never_returned_again() {
                         written.add();
                     }
                 }
+                Ok(acknowledged)
             }));
         }
         let (acknowledged, ()) = load::alongside(writers, || {
