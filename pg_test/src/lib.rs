@@ -1,4 +1,4 @@
-//! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.
+//! Temporary PostgreSQL servers, and the tests of pg_keyspace that need them.
 
 mod acknowledged;
 pub mod chaos;
@@ -17,6 +17,7 @@ mod server;
 mod skipped;
 #[cfg(test)]
 mod source_checks;
+mod thousands;
 
 pub use acknowledged::{Acknowledged, Insert};
 pub use cluster::{Addresses, Cluster, Copy, Layout};
@@ -29,3 +30,4 @@ pub use query::{first_value, number};
 pub use run::Run;
 pub use server::Server;
 pub use skipped::{SKIPPED_VARIABLE, skip};
+pub use thousands::thousands;

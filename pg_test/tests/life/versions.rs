@@ -28,9 +28,9 @@ fn an_older_library_than_the_script_is_refused_and_a_newer_one_is_reported() {
 
     // Older objects still work, and the check reports the difference.
     client.batch_execute("CREATE EXTENSION pg_keyspace VERSION '0.0.1'").unwrap();
-    let told =
+    let query =
         "SELECT severity, detail, hint FROM check_interleaved_sequences() WHERE finding = 'versions differ'";
-    let row = client.query_one(told, &[]).unwrap();
+    let row = client.query_one(query, &[]).unwrap();
     assert_eq!(row.get::<_, String>(0), "warning");
     assert_eq!(
         row.get::<_, String>(1),

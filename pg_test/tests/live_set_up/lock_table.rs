@@ -86,7 +86,7 @@ fn most(client: &mut Client, from: usize) -> (usize, postgres::Error) {
 /// otherwise the extension refuses it with a hint to the other form, and PostgreSQL never fails
 /// halfway. Locks of other sessions count.
 #[test]
-fn trap_s20_a_set_up_that_fits_is_let_through_and_one_that_does_not_is_refused_by_us() {
+fn trap_s20_a_set_up_that_fits_succeeds_and_one_that_does_not_is_rejected_by_us() {
     let server = start_small();
     let mut client = server.connect("postgres").unwrap();
     make_tables(&mut client, 150);
@@ -102,19 +102,19 @@ fn trap_s20_a_set_up_that_fits_is_let_through_and_one_that_does_not_is_refused_b
     for table in 101..=140 {
         open.batch_execute(&format!("LOCK TABLE t{table} IN EXCLUSIVE MODE")).unwrap();
     }
-    let (beside, refused) = most(&mut client, promised + 20);
+    let (together, refused) = most(&mut client, promised + 20);
     assert!(is_ours(&refused), "{alone}: {refused:?}");
     if server.tree().major() >= 19 {
         // Locks on catalogs are included, because there are so few slots for fast-path locks.
         assert!(alone < promised && alone >= promised - 40, "{alone} of {promised}");
-        assert!(beside <= alone - 35 && beside >= alone - 50, "{beside} beside 40 of {alone}");
+        assert!(together <= alone - 35 && together >= alone - 50, "{together} next to 40 of {alone}");
     } else {
-        assert_eq!((alone, beside), (promised, promised), "what is left of the memory serves");
+        assert_eq!((alone, together), (promised, promised), "what is left of the memory serves");
     }
 }
 
 #[test]
-fn trap_s48_reading_many_sequences_piles_up_no_locks() {
+fn trap_s48_reading_many_sequences_accumulates_no_locks() {
     let server = start_small();
     let mut client = server.connect("postgres").unwrap();
     make_tables(&mut client, 300);

@@ -1,4 +1,4 @@
-//! Copies of a node: a base backup promoted beside its origin, pg_upgrade, a template.
+//! Copies of a node: a base backup promoted next to its origin, pg_upgrade, a template.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use pg_test::Server;
 use crate::nodes::{DATABASE, assert_of, check, code, insert, set_up, start, state};
 
 #[test]
-fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() {
+fn trap_s13_a_base_backup_next_to_its_origin_is_found_and_becomes_another_node() {
     let origin = start("origin", &["wal_level = logical"]);
     set_up(&origin, (1, 2), &[], 0).unwrap();
     let mut seen = HashSet::new();
@@ -54,7 +54,7 @@ fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() 
 }
 
 #[test]
-fn trap_s13_an_upgraded_server_is_confirmed_and_goes_on() {
+fn trap_s13_an_upgraded_server_is_confirmed_and_continues() {
     let mut old = start("old", &[]);
     set_up(&old, (2, 3), &[], 0).unwrap();
     let mut seen = HashSet::new();

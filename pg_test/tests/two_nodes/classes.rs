@@ -61,8 +61,8 @@ fn trap_s46_the_other_nodes_row_does_no_harm() {
         let node = i32::try_from(node).unwrap();
         assert_eq!(client.query_one(query, &[&node]).unwrap().get::<_, i64>(0), 0);
     }
-    let told = pair.write_at_once(5);
-    pair.assert_converged(&told);
+    let acked = pair.write_at_once(5);
+    pair.assert_converged(&acked);
 }
 
 /// pglogical sets a replicated sequence to the provider's position, which is in the provider's
