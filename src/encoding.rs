@@ -49,6 +49,11 @@ pub(crate) fn from_server(text: &CStr) -> String {
     }
 }
 
+/// As [`from_server`], for bytes that `convert_to(..., 'SQL_ASCII')` returned, which converts nothing.
+pub(crate) fn from_server_bytes(bytes: Vec<u8>) -> String {
+    from_server(&CString::new(bytes).unwrap_or_default())
+}
+
 /// Text for a message, which is sent without conversion. Unless the database uses UTF8, non-ASCII
 /// characters are written as in PostgreSQL's strings: `\u00E9`.
 pub(crate) fn for_message(text: String) -> String {

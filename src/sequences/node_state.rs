@@ -22,7 +22,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are released.
@@ -47,7 +48,8 @@ fn interleaved_node_state(
             Error::new(SqlState::InvalidParameterValue, message).hint("NULL stands for all rows.")
         }))
     });
-    match state(timeout, LookAt::Last(last_rows), or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| state(timeout, LookAt::Last(last_rows), extension)) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
