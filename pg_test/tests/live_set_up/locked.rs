@@ -177,12 +177,12 @@ fn fault_b23_batches_that_fail_for_some_end_in_an_error() {
     assert_eq!(detail.len(), 11);
     assert_eq!(
         detail[0],
-        "public.t1_id_seq: could not read sequence \"public.t1_id_seq\" within 20ms, 2 times"
+        "public.t1_id_seq: could not read sequence \"public.t1_id_seq\" within 20ms in 2 attempts"
     );
     assert_eq!(detail[10], "and 2 more");
-    assert!(error.hint().unwrap().contains("again for what is left"));
+    assert!(error.hint().unwrap().contains("again to set up the remaining"));
     let heard = std::mem::take(&mut *notices.lock().unwrap());
-    assert_eq!(heard.last().unwrap(), "NOTICE: sequences altered: 3, left as they are: 0, failed: 12");
+    assert_eq!(heard.last().unwrap(), "NOTICE: sequences altered: 3, unchanged: 0, failed: 12");
     assert_eq!(in_order(&mut client).0, 3, "what was done stays done");
     let progress = "SELECT state || ' ' || altered || ' ' || failed FROM interleaved_setup_progress";
     assert_eq!(client.query_one(progress, &[]).unwrap().get::<_, String>(0), "failed 3 12");

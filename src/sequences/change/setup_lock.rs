@@ -35,7 +35,7 @@ impl SetupLock {
     /// is being changed, for longer than lock_timeout.
     pub(crate) fn take(extension: Extension) -> Result<Self, Error> {
         if RUNNING.get() {
-            return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
+            return Err(Error::new(SqlState::ObjectInUse, "a set-up is already running in this session")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
         }
         if !owns_database() {
