@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
 
-use crate::error::{or_raise, raise, report};
+use crate::error::{notify, or_raise, raise, report};
 use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
@@ -209,7 +209,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
             if matches!(step.plan.outcome, Outcome::Skip) {
-                notice!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail);
+                notify(format!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail));
             }
             progress.unchanged += 1;
         }

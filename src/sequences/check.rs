@@ -21,7 +21,7 @@ use crate::sequences::change::{Change, Planner, ddl_replication};
 use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
 use crate::sequences::peers;
-use crate::sequences::read::catalog::{Column, Entry};
+use crate::sequences::read::catalog::{Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
 use crate::server::call::required;
@@ -196,13 +196,15 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         let own = node_state::of(&change, &records, read, LookAt::Nothing)?;
         let locked: HashSet<SequenceName> =
             locked.iter().filter_map(|step| SequenceName::of_quoted(&step.entry.name)).collect();
-        let is_compared = |finding: &PeerFinding| {
-            finding.sequence.as_ref().is_none_or(|name| !locked.contains(name))
-        };
+        let is_compared =
+            |finding: &PeerFinding| finding.sequence.as_ref().is_none_or(|name| !locked.contains(name));
         let found = compare(&own, &peers).into_iter().filter(is_compared);
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
     for step in &steps {
+        if step.entry.exempt == Some(NAME_NOT_UTF8) {
+            rows.push((Severity::Warning, not_named(step, class)));
+        }
         if step.entry.exempt.is_some() {
             continue;
         }
@@ -360,4 +362,11 @@ fn locked(sequence: pg_sys::Oid, error: &Error, class: Option<Class>) -> Found {
     let hint = error.hint.clone().unwrap_or_default();
     let node = class.map(Class::node);
     ("warning", Some(sequence), node, None, "locked", ServerText(detail), ServerText(hint))
+}
+
+/// A sequence that is skipped because of its name.
+fn not_named(step: &Step, class: Option<Class>) -> Found {
+    let detail = ServerText(format!("{}: {NOT_UTF8_DETAIL}", step.entry.name));
+    let (node, hint) = (class.map(Class::node), ServerText(NOT_UTF8_HINT.to_owned()));
+    ("warning", Some(step.entry.oid), node, None, NAME_NOT_UTF8, detail, hint)
 }

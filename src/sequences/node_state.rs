@@ -8,7 +8,7 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{ServerJson, from_utf8};
+use crate::encoding::{ServerJson, from_server_bytes};
 use crate::error::or_raise;
 use crate::sequences::change::records::{self, Records};
 use crate::sequences::change::step::Step;
@@ -125,7 +125,7 @@ pub(super) fn of(
     }
     let publications = position_replication::publications()?;
     let (system_identifier, database) = own_key();
-    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
+    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'SQL_ASCII'), \
                          pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), \
                                             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let (name, time) = Spi::connect(|client| -> SpiResult<_> {
@@ -137,7 +137,7 @@ pub(super) fn of(
         nodes: class.map(Class::nodes),
         system_identifier,
         timeline: records::timeline()?,
-        database: name.map(from_utf8).unwrap_or_default(),
+        database: name.map(from_server_bytes).unwrap_or_default(),
         database_oid: database.to_u32(),
         started_at: peers::started_at()?,
         time: time.unwrap_or_default(),

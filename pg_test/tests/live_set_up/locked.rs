@@ -61,7 +61,8 @@ fn check_all(client: &mut Client, seen: &[&str], advice: &str) {
     }
     let call = format!("setup_interleaved_sequences(2, 4, {dry})");
     assert_eq!(planned(client, &call, "failed"), 3);
-    let unknown = "SELECT count(*) FROM setup_interleaved_sequences(2, 4, dry_run => true, lock_timeout => '200 ms')
+    let unknown =
+        "SELECT count(*) FROM setup_interleaved_sequences(2, 4, dry_run => true, lock_timeout => '200 ms')
                    WHERE action = 'failed' AND in_use IS NULL AND restart IS NULL AND last_value IS NULL";
     assert_eq!(number(client, unknown), 3);
     let check = "SELECT sequence::text, severity, detail, hint FROM check_interleaved_sequences(lock_timeout => '200 ms')
@@ -81,7 +82,8 @@ fn check_all(client: &mut Client, seen: &[&str], advice: &str) {
     let view = "SELECT count(*) FROM interleaved_sequences WHERE 'locked' = ANY (findings)";
     assert_eq!(in_time(view, || number(client, view)), 3);
     // The lock of the set-up is free again.
-    let held = "SELECT count(*) FROM pg_locks WHERE classid = 'keyspace_internal.interleaved_setup'::regclass";
+    let held =
+        "SELECT count(*) FROM pg_locks WHERE classid = 'keyspace_internal.interleaved_setup'::regclass";
     assert_eq!(number(client, held), 0);
 }
 
@@ -137,7 +139,10 @@ fn fault_b13_a_prepared_transaction_that_keeps_a_lock_is_named() {
     let error = refused(&mut client, GUARD);
     assert_eq!(error.message(), "could not lock table \"public.t4\" within 200ms");
     assert!(error.detail().unwrap().contains("'drawn' of role"), "{error:?}");
-    assert_eq!(error.hint().unwrap(), "Run COMMIT PREPARED 'drawn' or ROLLBACK PREPARED 'drawn', and try again.");
+    assert_eq!(
+        error.hint().unwrap(),
+        "Run COMMIT PREPARED 'drawn' or ROLLBACK PREPARED 'drawn', and try again."
+    );
     client.batch_execute("COMMIT PREPARED 'drawn'").unwrap();
 }
 
@@ -146,7 +151,11 @@ fn fault_b13_the_query_of_another_role_is_not_shown() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_tables(&mut client, 1);
-    client.batch_execute("CREATE ROLE keeper; ALTER TABLE t1 OWNER TO keeper; GRANT ALL ON SCHEMA public TO keeper").unwrap();
+    client
+        .batch_execute(
+            "CREATE ROLE keeper; ALTER TABLE t1 OWNER TO keeper; GRANT ALL ON SCHEMA public TO keeper",
+        )
+        .unwrap();
     let mut locker = server.connect(DATABASE).unwrap();
     let pid = number(&mut locker, "SELECT pg_backend_pid()::bigint");
     let mut open = locker.transaction().unwrap();
@@ -167,7 +176,8 @@ fn fault_b23_batches_that_fail_for_some_end_in_an_error() {
     make_tables(&mut client, 15);
     let mut locker = server.connect(DATABASE).unwrap();
     let mut open = locker.transaction().unwrap();
-    open.batch_execute("TRUNCATE t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12 RESTART IDENTITY").unwrap();
+    open.batch_execute("TRUNCATE t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12 RESTART IDENTITY")
+        .unwrap();
     let call = "CALL setup_interleaved_sequences_in_batches(2, 3, lock_timeout => '20 ms', retries => 1)";
     let error = in_time(call, || client.batch_execute(call).unwrap_err());
     assert_eq!(code(&error), "55P03");

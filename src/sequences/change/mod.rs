@@ -28,7 +28,7 @@ use self::step::Step;
 use crate::encoding::to_server;
 use crate::error::report;
 use crate::sequences::own::tables;
-use crate::sequences::read::catalog::{self, Column, Entry};
+use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
@@ -206,6 +206,12 @@ impl Change {
     fn warn_of_skipped(&self, steps: &[Step]) {
         if matches!(self.planner, Planner::Reset) {
             return;
+        }
+        for step in steps.iter().filter(|step| step.entry.exempt == Some(NAME_NOT_UTF8)) {
+            let message =
+                format!("sequence \"{}\" is not set up, and generates values of every node", step.entry.name);
+            let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+            report(error.detail(NOT_UTF8_DETAIL).hint(NOT_UTF8_HINT)).report(PgLogLevel::WARNING);
         }
         let skipped =
             |step: &&Step| matches!(step.plan.outcome, Outcome::Skip) && step.entry.exempt.is_none();
