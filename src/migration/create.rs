@@ -12,7 +12,7 @@ use pgrx::spi::SpiResult;
 
 use super::arguments::{KeyArguments, PlanArguments, names};
 use super::plan::fresh;
-use super::state::{self, COLUMN, KEY, MIGRATION, Migration};
+use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::failpoint;
@@ -21,10 +21,6 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::check_transaction;
-
-/// The size of a batch, in pages: large enough to be worth a transaction, and small enough that row
-/// locks are held only briefly.
-const BATCH_PAGES: i32 = 64;
 
 /// Begins a migration. Declared in sql/migration/key_migration_create.sql.
 ///
@@ -66,10 +62,14 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
     // Any caller may remove the state of dropped tables.
     state::remove_dropped(extension)?;
     state::remove(extension, relation)?;
-    state::write(
-        "INSERT INTO {} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
+    let statement = format!(
+        "INSERT INTO {{}} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
                          batch_pages, pause, lock_timeout, retries) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '0', '100 ms', 50)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, {})",
+        Pace::INITIAL
+    );
+    state::write(
+        &statement,
         MIGRATION,
         extension,
         relation,
@@ -78,7 +78,6 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
             ServerText(options.new_suffix.clone()).into(),
             ServerText(options.old_suffix.clone()).into(),
             options.fire_triggers.into(),
-            BATCH_PAGES.into(),
         ],
     )?;
     for key in &scope.keys {

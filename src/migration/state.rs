@@ -55,6 +55,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// The settings of a new migration, as SQL: batch_pages, pause, lock_timeout and retries. A batch
+    /// of 64 pages is large enough to be worth a transaction, and small enough that row locks are
+    /// held only briefly.
+    pub(super) const INITIAL: &str = "64, '0', '100 ms', 50";
+
     /// The columns of the table of migrations that hold these settings.
     const COLUMNS: &str = "m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
                            (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused";
