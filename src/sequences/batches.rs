@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, AnyElement};
 
-use crate::error::{or_raise, report};
+use crate::error::{notify, or_raise, raise, report};
 use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
@@ -34,6 +34,43 @@ use crate::server::work_lock::SessionLock;
 /// How often progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How many failures the error at the end describes.
+const SHOWN: usize = 10;
+
+/// The sequences that could not be set up.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    /// The first of them, each with the reason.
+    first: Vec<(String, Error)>,
+}
+
+impl Failures {
+    /// Warns of one.
+    fn add(&mut self, sequence: &str, error: Error) {
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push((sequence.to_owned(), error.clone()));
+        }
+        warn(sequence, error);
+    }
+
+    /// The error that ends the set-up of `total` sequences; `None` if all are set up. It has the
+    /// SQLSTATE of the first one.
+    fn error(&self, total: usize) -> Option<Error> {
+        let (_, first) = self.first.first()?;
+        let count = self.count;
+        let mut detail: Vec<String> =
+            self.first.iter().map(|(name, error)| format!("{name}: {}", error.message)).collect();
+        if count > detail.len() {
+            detail.push(format!("and {} more", count - detail.len()));
+        }
+        let message = format!("could not set up {count} of {total} sequences");
+        let hint = "What is done stays done. CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences, or exclude them.";
+        Some(Error::new(first.sqlstate, message).detail(detail.join("\n")).hint(hint))
+    }
+}
+
 /// A set-up under way.
 struct Progress {
     change: Change,
@@ -46,7 +83,7 @@ struct Progress {
     total: usize,
     altered: usize,
     unchanged: usize,
-    failed: usize,
+    failures: Failures,
     /// How often the first sequence of the queue was found in use.
     tries: u32,
     reported_at: Instant,
@@ -55,10 +92,12 @@ struct Progress {
 }
 
 /// Sets this database up one sequence after the other, each in a transaction of its own. Declared in
-/// sql/sequences/setup_interleaved_sequences_in_batches.sql. A sequence that cannot be set up is a warning.
+/// sql/sequences/setup_interleaved_sequences_in_batches.sql. A sequence that cannot be set up is a warning, and an error
+/// once all others are set up.
 ///
 /// # Errors
-/// As for `setup_interleaved_sequences`, and 42501 for others than the owner of the database.
+/// As for `setup_interleaved_sequences`, and 42501 for others than the owner of the database. At the
+/// end, that of the first sequence that could not be set up.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn setup_interleaved_sequences_in_batches(
@@ -118,6 +157,10 @@ fn setup_interleaved_sequences_in_batches(
             break;
         }
     }
+    // What is done is committed before the error is raised.
+    if let Some(error) = progress.failures.error(progress.total) {
+        procedure.in_transaction(|| {}, || raise(report(error)));
+    }
 }
 
 /// Plans every sequence, and stores the node.
@@ -152,7 +195,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         total: 0,
         altered: 0,
         unchanged: 0,
-        failed: 0,
+        failures: Failures::default(),
         tries: 0,
         reported_at: Instant::now(),
         _lock: lock,
@@ -161,18 +204,17 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         if step.is_locked() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else if let Some(error) = step.error() {
-            progress.failed += 1;
-            warn(&step.entry.name, error.clone());
+            progress.failures.add(&step.entry.name, error.clone());
         } else if step.is_altered() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
             if matches!(step.plan.outcome, Outcome::Skip) {
-                notice!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail);
+                notify(format!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail));
             }
             progress.unchanged += 1;
         }
     }
-    progress.total = progress.queue.len() + progress.failed;
+    progress.total = progress.queue.len() + progress.failures.count;
     if !progress.queue.is_empty() {
         ddl_replication::check()?;
     }
@@ -219,12 +261,8 @@ impl Progress {
                     self.write_row(false)?;
                     return Ok(true);
                 }
-                let again =
-                    "CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.";
-                Some(
-                    Error::new(error.sqlstate, format!("{} in {} attempts", error.message, self.tries + 1))
-                        .hint(again),
-                )
+                let message = format!("{} in {} attempts", error.message, self.tries + 1);
+                Some(Error { message, ..error })
             }
             Ok(Err(Failure::Refused(error))) => Some(error),
             Ok(Err(failure)) => return Err(failure),
@@ -235,8 +273,7 @@ impl Progress {
             Err(error) => Some(refusal(error)),
         };
         if let Some(error) = failed {
-            self.failed += 1;
-            warn(&name, error);
+            self.failures.add(&name, error);
         }
         self.queue.pop_front();
         self.tries = 0;
@@ -253,7 +290,7 @@ impl Progress {
             "sequences altered: {}, unchanged: {}, failed: {}",
             self.altered,
             self.unchanged,
-            self.failed
+            self.failures.count
         );
         if self.total > 0 {
             let statement = "UPDATE {} SET finished_at = pg_catalog.clock_timestamp(), current_sequence = NULL \
@@ -293,7 +330,7 @@ impl Progress {
             class.map(|class| class.nodes()).into(),
             count(self.total).into(),
             count(self.altered).into(),
-            count(self.failed).into(),
+            count(self.failures.count).into(),
             self.queue.front().map(|(oid, _)| *oid).into(),
             i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
         ];

@@ -1,8 +1,9 @@
 //! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its
 //! node's class.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use keyspace::Error;
 use keyspace::error::sentence;
 use keyspace::sequences::{
     Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
@@ -20,13 +21,14 @@ use crate::sequences::change::{Change, Planner, ddl_replication};
 use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
 use crate::sequences::peers;
-use crate::sequences::read::catalog::{Column, Entry};
+use crate::sequences::read::catalog::{Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::versions;
 
 /// Every sequence of the database, as far as it can be examined without reading tables, for the
@@ -145,7 +147,8 @@ fn check_interleaved_sequences(
     ),
 > {
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match check(peers, timeout, or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| check(peers, timeout, extension)) {
         Ok(rows) => TableIterator::new(rows),
         Err(failure) => failure.raise(),
     }
@@ -161,7 +164,10 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
     let class = identity::known(extension)?;
     let change =
         Change { extension, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
-    let (steps, records) = change.plan(&Selection::all())?;
+    let (mut steps, records) = change.plan(&Selection::all())?;
+    // What is locked is a row of its own, and is not compared with the peers.
+    steps.sort_by_key(Step::is_locked);
+    let (read, locked) = steps.split_at(steps.partition_point(|step| !step.is_locked()));
     let mut rows = Vec::new();
     if class.is_none() {
         rows.push((Severity::Error, no_node(identity::others(extension)?.first().map(|other| other.class))));
@@ -187,11 +193,18 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
     let named = |step: &Step| Some((SequenceName::of_quoted(&step.entry.name)?, step.entry.oid));
     let oids: HashMap<SequenceName, pg_sys::Oid> = steps.iter().filter_map(named).collect();
     if !peers.is_empty() {
-        let own = node_state::of(&change, &records, &steps, LookAt::Nothing)?;
-        let found = compare(&own, &peers).into_iter();
+        let own = node_state::of(&change, &records, read, LookAt::Nothing)?;
+        let locked: HashSet<SequenceName> =
+            locked.iter().filter_map(|step| SequenceName::of_quoted(&step.entry.name)).collect();
+        let is_compared =
+            |finding: &PeerFinding| finding.sequence.as_ref().is_none_or(|name| !locked.contains(name));
+        let found = compare(&own, &peers).into_iter().filter(is_compared);
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
     for step in &steps {
+        if step.entry.exempt == Some(NAME_NOT_UTF8) {
+            rows.push((Severity::Warning, not_named(step, class)));
+        }
         if step.entry.exempt.is_some() {
             continue;
         }
@@ -328,11 +341,7 @@ fn not_examined(step: &Step, class: Option<Class>) -> Option<Found> {
             "Call the check as a role that may read the sequences and their columns.",
         )
     } else if let Some(error) = step.error().filter(|_| step.is_locked()) {
-        (
-            "locked",
-            sentence(&error.message),
-            "Run the check again when no other transaction has locked the table.",
-        )
+        return Some(locked(step.entry.oid, error, class));
     } else if let Some(error) = step.entry.columns.iter().find_map(Column::refusal) {
         let detail = sentence(&error.message);
         ("not read", detail, "Call the check as a role that may read the sequences and their columns.")
@@ -342,4 +351,22 @@ fn not_examined(step: &Step, class: Option<Class>) -> Option<Found> {
     let oid = Some(step.entry.oid);
     let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
     Some(("warning", oid, class.map(Class::node), None, finding, detail, hint))
+}
+
+/// A sequence that, or whose table, is locked, with who is in the way.
+fn locked(sequence: pg_sys::Oid, error: &Error, class: Option<Class>) -> Found {
+    let mut detail = sentence(&error.message);
+    if let Some(more) = &error.detail {
+        detail = format!("{detail} {more}");
+    }
+    let hint = error.hint.clone().unwrap_or_default();
+    let node = class.map(Class::node);
+    ("warning", Some(sequence), node, None, "locked", ServerText(detail), ServerText(hint))
+}
+
+/// A sequence that is skipped because of its name.
+fn not_named(step: &Step, class: Option<Class>) -> Found {
+    let detail = ServerText(format!("{}: {NOT_UTF8_DETAIL}", step.entry.name));
+    let (node, hint) = (class.map(Class::node), ServerText(NOT_UTF8_HINT.to_owned()));
+    ("warning", Some(step.entry.oid), node, None, NAME_NOT_UTF8, detail, hint)
 }

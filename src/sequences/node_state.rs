@@ -8,7 +8,7 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{ServerJson, from_utf8};
+use crate::encoding::{ServerJson, from_server_bytes};
 use crate::error::or_raise;
 use crate::sequences::change::records::{self, Records};
 use crate::sequences::change::step::Step;
@@ -22,7 +22,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are released.
@@ -47,7 +48,8 @@ fn interleaved_node_state(
             Error::new(SqlState::InvalidParameterValue, message).hint("Use NULL to read all rows.")
         }))
     });
-    match state(timeout, LookAt::Last(last_rows), or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| state(timeout, LookAt::Last(last_rows), extension)) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
@@ -123,7 +125,7 @@ pub(super) fn of(
     }
     let publications = position_replication::publications()?;
     let (system_identifier, database) = own_key();
-    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
+    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'SQL_ASCII'), \
                          pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), \
                                             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let (name, time) = Spi::connect(|client| -> SpiResult<_> {
@@ -135,7 +137,7 @@ pub(super) fn of(
         nodes: class.map(Class::nodes),
         system_identifier,
         timeline: records::timeline()?,
-        database: name.map(from_utf8).unwrap_or_default(),
+        database: name.map(from_server_bytes).unwrap_or_default(),
         database_oid: database.to_u32(),
         started_at: peers::started_at()?,
         time: time.unwrap_or_default(),

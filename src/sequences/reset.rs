@@ -16,7 +16,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
@@ -52,7 +53,8 @@ fn reset_interleaved_sequences(
 > {
     let dry_run = or_raise(required(dry_run, "dry_run"));
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match reset(sequences, timeout, dry_run, or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| reset(sequences, timeout, dry_run, extension)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }

@@ -7,6 +7,7 @@ use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::change::Change;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
@@ -74,6 +75,10 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
         return change.plan(&request.selection).map(|(steps, _)| steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
+    request.timeout.limiting(|| carry_out(&request, &change, extension))
+}
+
+fn carry_out(request: &Request, change: &Change, extension: Extension) -> Result<Vec<Step>, Failure> {
     let _lock = SetupLock::take(extension)?;
     request.check_rights()?;
     request.check_class()?;

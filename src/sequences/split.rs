@@ -17,7 +17,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for
@@ -53,7 +54,8 @@ fn split_interleaved_sequences(
     let factor = or_raise(required(factor, "factor"));
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
     let dry_run = or_raise(required(dry_run, "dry_run"));
-    match split(factor, timeout, dry_run, or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| split(factor, timeout, dry_run, extension)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }

@@ -47,6 +47,12 @@ pub(crate) fn sequence(entry: &Entry, records: &Records) -> Option<Sequence> {
     Some(of(entry, records, form, state))
 }
 
+/// As [`sequence`], for one that is locked: its position is not read.
+pub(crate) fn unread(entry: &Entry, records: &Records) -> Option<Sequence> {
+    let form = form::definition(entry.oid)?;
+    Some(of(entry, records, form, form::State { last_value: form.start, is_called: false }))
+}
+
 /// Combines the data of a sequence.
 pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state: form::State) -> Sequence {
     Sequence {

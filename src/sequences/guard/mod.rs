@@ -30,7 +30,8 @@ use crate::server::failure::Failure;
 use crate::server::locks::{self, Timeout, Wanted};
 use crate::server::names;
 use crate::server::open::ActiveSnapshot;
-use crate::server::settings::{self, with_own_settings};
+use crate::server::patience::Patience;
+use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// One row of the result.
@@ -140,7 +141,7 @@ struct GuardArguments {
 fn change(arguments: GuardArguments, task: Task, extension: Extension) -> TableIterator<'static, Row> {
     let dry_run = or_raise(required(arguments.dry_run, "dry_run"));
     let timeout = or_raise(required(arguments.lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match carry_out(arguments, task, timeout, dry_run, extension) {
+    match timeout.limiting(|| carry_out(arguments, task, timeout, dry_run, extension)) {
         Ok(steps) => rows(steps, task, dry_run),
         Err(failure) => failure.raise(),
     }
@@ -177,12 +178,11 @@ fn carry_out(
     if wanted.0.is_empty() {
         return Ok(steps);
     }
-    lock(&wanted, timeout)?;
+    let patience = Patience::new(timeout);
+    lock(&wanted, &patience)?;
     // From here on the names of the tables, which the statements use, cannot change.
     let tables = wanted.0.keys().copied().map(pg_sys::Oid::from);
-    settings::with(&[(c"lock_timeout", timeout.setting().as_c_str())], || {
-        names::lock_schemas(extension, NODE, tables)
-    })?;
+    patience.during(|| names::lock_schemas(extension, NODE, tables))?;
     // Takes in changes that were committed during the wait for the tables.
     let snapshot = ActiveSnapshot::latest();
     let steps = plan();
@@ -228,7 +228,7 @@ fn check(steps: &[Step]) -> Result<(), Error> {
 }
 
 /// Locks all tables that are changed, or none, as a set-up locks its sequences.
-fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
+fn lock(wanted: &Locks, patience: &Patience) -> Result<(), Failure> {
     let tables = wanted.0.len();
     let room = locks::room(wanted.0.keys().copied().map(pg_sys::Oid::from))?;
     if tables > room {
@@ -243,13 +243,13 @@ fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
         name: name.as_str(),
         lock: *lock,
     });
-    locks::lock_all(locks, timeout, |name| {
+    locks::lock_all(locks, patience, |name| {
         Error::new(
             SqlState::LockNotAvailable,
-            format!("could not lock table \"{name}\" within {}", timeout.text()),
+            format!("could not lock table \"{name}\" within {}", patience.given().text()),
         )
         .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot write to the table.")
-        .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
+        .hint("Try again when it has ended, or use a longer lock_timeout.")
     })?;
     Ok(())
 }

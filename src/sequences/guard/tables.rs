@@ -8,7 +8,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
-use crate::encoding::from_utf8;
+use crate::encoding::{decoded, from_server_bytes};
 use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::read::form;
 use crate::sequences::read::selection::{Selection, first};
@@ -20,19 +20,19 @@ use crate::server::relation::number_type;
 const TABLES: &str = include_str!("tables.sql");
 
 /// The triggers of a table, except PostgreSQL's internal ones.
-const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'UTF8'), t.tgfoid = $2, t.tgparentid <> 0, \
+const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'SQL_ASCII'), t.tgfoid = $2, t.tgparentid <> 0, \
                                t.tgenabled::text, t.tgtype, cardinality(t.tgattr::smallint[]), t.tgattr[0], \
                                encode(t.tgargs, 'escape') \
      FROM pg_trigger t WHERE t.tgrelid = ANY ($1) AND (NOT t.tgisinternal OR t.tgfoid = $2) \
      ORDER BY t.tgrelid, t.tgname";
 
 /// The function of the guards, in our schema, in which nobody else can create one.
-const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'UTF8') \
+const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'SQL_ASCII') \
      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
      WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0";
 
 /// A guarded table.
-const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
+const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII') \
      FROM pg_proc p JOIN pg_trigger t ON t.tgfoid = p.oid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
 
@@ -56,6 +56,8 @@ pub(super) struct Column {
     pub(super) is_owner: bool,
     number_type: Option<NumberType>,
     type_name: String,
+    /// Whether a statement can name it.
+    is_named: bool,
     /// The partitioned table of which this is a partition.
     partition_of: Option<pg_sys::Oid>,
     /// The tables of which it is a partition or child, near and far.
@@ -79,6 +81,8 @@ impl Column {
             Some("view".to_owned())
         } else if self.is_temporary {
             Some("temporary table".to_owned())
+        } else if !self.is_named {
+            Some("column whose name, or that of its table, is not in UTF-8".to_owned())
         } else if self.number_type.is_none() {
             Some(format!("column of type {}", self.type_name))
         } else {
@@ -158,7 +162,7 @@ impl Tables {
         let schema = extension.internal_schema()?;
         let (guard, name) = Spi::connect(|client| -> SpiResult<_> {
             let row = client.select(FUNCTION, Some(1), &[schema.into()])?.first();
-            Ok((row.get::<pg_sys::Oid>(1)?, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+            Ok((row.get::<pg_sys::Oid>(1)?, from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
         })
         .map_err(|_| {
             let message = "function \"interleaved_guard\" is missing";
@@ -289,8 +293,11 @@ fn columns(sources: &HashMap<(u32, i16), Vec<Source>>, guard: Option<pg_sys::Oid
 }
 
 fn column(row: &SpiHeapTupleData<'_>) -> SpiResult<Column> {
-    let text =
-        |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
+    let text = |at: usize| -> SpiResult<String> {
+        Ok(from_server_bytes(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+    };
+    let is_named =
+        |at: usize| -> SpiResult<bool> { Ok(decoded(&row.get::<Vec<u8>>(at)?.unwrap_or_default()).is_ok()) };
     let roots: Vec<pg_sys::Oid> = row.get(13)?.unwrap_or_default();
     let attributes: Vec<i16> = row.get(14)?.unwrap_or_default();
     Ok(Column {
@@ -304,6 +311,7 @@ fn column(row: &SpiHeapTupleData<'_>) -> SpiResult<Column> {
         is_owner: row.get(8)?.unwrap_or(false),
         number_type: number_type(row.get(9)?),
         type_name: text(10)?,
+        is_named: is_named(4)? && is_named(5)?,
         partition_of: row.get(11)?,
         ancestors: row.get(12)?.unwrap_or_default(),
         roots: roots.into_iter().map(pg_sys::Oid::to_u32).zip(attributes).collect(),
@@ -317,7 +325,7 @@ fn triggers(columns: &[Column], guard: Option<pg_sys::Oid>) -> SpiResult<HashMap
         for row in client.select(TRIGGERS, None, &[relations.into(), guard.into()])? {
             let relation: pg_sys::Oid = row.get(1)?.unwrap_or(pg_sys::InvalidOid);
             triggers.entry(relation.to_u32()).or_default().push(Trigger {
-                name: from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
+                name: from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
                 is_guard: row.get(3)?.unwrap_or(false),
                 is_clone: row.get(4)?.unwrap_or(false),
                 enabled: row.get(5)?.unwrap_or_default(),

@@ -5,7 +5,7 @@
 //! `catch_unwind`, is alive while core is called. Everything else happens behind `#[pg_guard]`.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use keyspace::sequences::NumberType;
 use keyspace::sequences::guard::{self, Mode, Place};
@@ -342,7 +342,7 @@ unsafe fn column_name(relation: pg_sys::Relation, attribute: i16) -> String {
 /// The report for [`raise_or_warn`], in the memory context of the row.
 fn row_report(error: Error, mode: Mode) -> *const RowReport {
     let copy = |text: Option<String>| {
-        let text = CString::new(for_message(text.unwrap_or_default())).unwrap_or_default();
+        let text = for_message(&text.unwrap_or_default());
         // SAFETY: copies a string that ends in a zero byte.
         unsafe { pg_sys::pstrdup(text.as_ptr()).cast_const() }
     };

@@ -10,7 +10,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 
-use crate::encoding::{ServerText, from_utf8};
+use crate::encoding::{ServerText, decoded, from_server_bytes};
 use crate::sequences::read::defaults::Defaults;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
@@ -20,6 +20,12 @@ use crate::server::settings::with_own_settings;
 
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");
+
+/// Why a sequence is skipped whose name, or that of its schema, cannot be written in a statement.
+pub(crate) const NAME_NOT_UTF8: &str = "name not in UTF-8";
+pub(crate) const NOT_UTF8_DETAIL: &str =
+    "Its name, or that of its schema, cannot be converted to UTF-8. The bytes that cannot are shown as \\x.";
+pub(crate) const NOT_UTF8_HINT: &str = "Rename it, and run the set-up.";
 
 /// Prepares the query for single sequences, for callers that run it for many in turn.
 pub(crate) fn prepare() -> SpiResult<OwnedPreparedStatement> {
@@ -81,8 +87,8 @@ pub(crate) struct Entry {
     pub(crate) is_owner: bool,
     /// Whether the caller may see its position.
     pub(crate) is_visible: bool,
-    /// Why it is skipped in any state: temporary, a member of an extension, or unlogged on a
-    /// standby.
+    /// Why it is skipped in any state: temporary, a member of an extension, unlogged on a standby, or
+    /// [`NAME_NOT_UTF8`].
     pub(crate) exempt: Option<&'static str>,
     pub(crate) unlogged: bool,
     /// What replicates its position, if anything does.
@@ -164,9 +170,11 @@ fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, carriers: &HashMap<u32, C
         Some("unlogged") => Some("unlogged, not available on a standby"),
         _ => None,
     };
+    let name = decoded(&row.get::<Vec<u8>>(2)?.unwrap_or_default());
+    let exempt = exempt.or_else(|| name.is_err().then_some(NAME_NOT_UTF8));
     Ok(Entry {
         oid,
-        name: text(row, 2)?,
+        name: name.unwrap_or_else(|escaped| escaped),
         is_owner: row.get(3)?.unwrap_or(false),
         is_visible: row.get(4)?.unwrap_or(false),
         unlogged: row.get(5)?.unwrap_or(false),
@@ -214,9 +222,9 @@ fn column(
     })
 }
 
-/// A name that the query returns in UTF-8.
+/// A name that the query returns in the encoding of the database.
 fn text(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<String> {
-    Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+    Ok(from_server_bytes(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
 }
 
 /// Leaves out partitions and children, since the maximum over their parent includes them.

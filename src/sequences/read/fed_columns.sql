@@ -62,8 +62,8 @@ descendants AS (
 ),
 columns AS (
     SELECT f.sequence, f.expression, f.given, c.oid AS relation, a.attnum,
-           convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') AS relation_name,
-           convert_to(quote_ident(a.attname), 'UTF8') AS column_name,
+           convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII') AS relation_name,
+           convert_to(quote_ident(a.attname), 'SQL_ASCII') AS column_name,
            -- A foreign table is stored elsewhere, and a standby has no rows of an unlogged one.
            CASE WHEN c.relkind IN ('r', 'p') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
                      AND NOT (c.relhassubclass
@@ -86,10 +86,10 @@ columns AS (
     WHERE c.relpersistence <> 't'
 )
 SELECT chosen.oid,
-       convert_to(format('%I.%I', chosen.nspname, chosen.relname), 'UTF8'),
+       convert_to(format('%I.%I', chosen.nspname, chosen.relname), 'SQL_ASCII'),
        pg_has_role(chosen.relowner, 'USAGE'),
        has_sequence_privilege(chosen.oid, 'USAGE, SELECT'),
        chosen.relpersistence = 'u',
        chosen.exempt,
-       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'UTF8'), columns.ancestors, columns.given, columns.counts, columns.is_followed
+       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'SQL_ASCII'), columns.ancestors, columns.given, columns.counts, columns.is_followed
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid

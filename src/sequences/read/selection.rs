@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiResult};
 use pgrx::{AnyArray, IntoDatum};
 
-use crate::encoding::from_utf8;
+use crate::encoding::from_server_bytes;
 use crate::sequences::read::feeds::{self, Feed};
 use crate::server::extension::Extension;
 
@@ -177,7 +177,7 @@ impl Selection {
                 return Ok(Err(Error::new(SqlState::NullValueNotAllowed, message)));
             }
         }
-        let missing = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+        let missing = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
         if self.schemas.is_given()
             && let Some(name) = first(missing, &[self.schemas.argument()])?
@@ -185,7 +185,7 @@ impl Selection {
             let message = format!("schema \"{name}\" does not exist");
             return Ok(Err(Error::new(SqlState::InvalidSchemaName, message)));
         }
-        let others = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+        let others = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = given)";
         for argument in [self.sequences, self.exclude] {
             if argument.is_given()
@@ -204,8 +204,8 @@ impl Selection {
             Ok(Err(Error::new(SqlState::InvalidParameterValue, message).detail(detail)))
         };
         let excluded =
-            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given = ANY ($2)";
-        let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+            "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given = ANY ($2)";
+        let outside = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname <> ALL ($2)";
         let fed: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
@@ -226,7 +226,7 @@ impl Selection {
             }
         }
         let unselected =
-            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given <> ALL ($2)";
+            "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given <> ALL ($2)";
         if self.sequences.is_given()
             && let Some(sequence) = first(unselected, &[fed.argument(), self.sequences.argument()])?
         {
@@ -240,6 +240,9 @@ impl Selection {
 pub(crate) fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
     Spi::connect(|client| {
         let mut rows = client.select(query, Some(1), arguments)?;
-        rows.next().map(|row| row.get::<Vec<u8>>(1)).transpose().map(|found| found.flatten().map(from_utf8))
+        rows.next()
+            .map(|row| row.get::<Vec<u8>>(1))
+            .transpose()
+            .map(|found| found.flatten().map(from_server_bytes))
     })
 }
