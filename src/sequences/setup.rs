@@ -71,7 +71,10 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     let request = Request::new(arguments, extension)?;
     let change = request.change();
     if dry_run {
-        return change.plan(&request.selection).map(|(steps, _)| steps);
+        let (steps, _) = change.plan(&request.selection)?;
+        request.peers.check_known(&steps)?;
+        request.peers.tell_unknown_paces(&request.target, &steps);
+        return Ok(steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
     let _lock = SetupLock::take(extension)?;
@@ -83,6 +86,7 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     }
     let steps = change.apply(&request.selection)?;
     feeds::keep(extension, &request.feeds)?;
+    request.peers.remember(extension, &steps)?;
     if store_identity {
         identity::store(extension, request.target.class)?;
     }

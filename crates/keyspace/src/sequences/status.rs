@@ -157,7 +157,11 @@ impl Finding {
         let next = status.next_value.unwrap_or(sequence.last_value);
         match self {
             Self::WrongIncrement | Self::OwnIncrement => {
-                format!("It steps by {}, and its next value is {next}.", sequence.increment)
+                match status.next_value {
+                    Some(next) => format!("It steps by {}, and its next value is {next}.", sequence.increment),
+                    // Its position was not seen.
+                    None => format!("It steps by {}.", sequence.increment),
+                }
             }
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {

@@ -140,6 +140,8 @@ pub struct Told {
     pub server: u8,
     pub timeline: u8,
     pub identity: Option<Identity>,
+    /// Whether the node has left, and this is its last state.
+    pub left: bool,
     pub sequences: Vec<ToldSequence>,
 }
 
@@ -155,6 +157,8 @@ pub struct ToldSequence {
     pub block: Option<u64>,
     pub restart: Option<i64>,
     pub history: Vec<(u64, i64, i64)>,
+    /// Whether its column is one that is not read.
+    pub unread: bool,
 }
 
 impl Sequence {
