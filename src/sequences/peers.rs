@@ -86,7 +86,8 @@ impl Peers {
     pub(crate) fn used(&self, at: usize, oid: pg_sys::Oid, sequence: &Sequence) -> Option<i64> {
         let name = SequenceName::of_quoted(&sequence.name)?;
         let state = self.last.get(at)?.observe(&name, sequence)?;
-        self.pace(at, oid, sequence)?.used_since(state, self.now)
+        // A set-up in batches takes its time.
+        self.pace(at, oid, sequence)?.used_since(state, peers_seen::now())
     }
 
     /// Stores what the states show of some sequences, if the caller may.
