@@ -103,9 +103,7 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
                 p.taken_at, p.seen_at, p.position, p.rate FROM {} AS p \
          WHERE p.system_identifier OPERATOR(pg_catalog.=) $3 AND p.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
-    for (statement, table) in
-        [(sequences, tables::SEQUENCE), (feeds, tables::FEED), (peers, tables::PEER)]
-    {
+    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED), (peers, tables::PEER)] {
         table.write(statement, extension, &keys)?;
     }
     Ok(())

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::ops::Deref;
 
-use keyspace::sequences::{Class, ColumnName, NodeState, Outcome, Pace, Peer, Sequence, SequenceName, Target};
+use keyspace::sequences::{
+    Class, ColumnName, NodeState, Outcome, Pace, Peer, Sequence, SequenceName, Target,
+};
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
@@ -15,6 +17,7 @@ use crate::encoding::{for_message, from_utf8};
 use crate::sequences::change::records;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::peers_seen::{self, Seen};
+use crate::sequences::read::catalog::Entry;
 use crate::sequences::siblings::Siblings;
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -82,8 +85,17 @@ impl Peers {
         observed.fold(stored, |pace, observed| Some(Pace::after(pace, observed, self.now)))
     }
 
+    /// Adds to a sequence the values that the peers have, for a set-up that moves it to `target`.
+    pub(crate) fn beside(&self, entry: &Entry, sequence: Sequence, target: &Target) -> Sequence {
+        if self.last.is_empty() {
+            return sequence;
+        }
+        let used = |at: usize| self.used(at, entry.oid, &sequence);
+        keyspace::sequences::beside(sequence.clone(), target, &self.last, &used)
+    }
+
     /// How many ids a peer has used of a sequence since its state was taken, if that is known.
-    pub(crate) fn used(&self, at: usize, oid: pg_sys::Oid, sequence: &Sequence) -> Option<i64> {
+    fn used(&self, at: usize, oid: pg_sys::Oid, sequence: &Sequence) -> Option<i64> {
         let name = SequenceName::of_quoted(&sequence.name)?;
         let state = self.last.get(at)?.observe(&name, sequence)?;
         // A set-up in batches takes its time.
@@ -97,7 +109,8 @@ impl Peers {
         }
         for (at, peer) in self.last.iter().enumerate().filter(|(_, peer)| !peer.left) {
             let identity = peers_seen::identity(peer);
-            let is_new = |oid: pg_sys::Oid, pace: &Pace| self.seen.get(&(identity, oid.to_u32())) != Some(pace);
+            let is_new =
+                |oid: pg_sys::Oid, pace: &Pace| self.seen.get(&(identity, oid.to_u32())) != Some(pace);
             let paces = steps.iter().filter(|step| step.entry.exempt.is_none()).filter_map(|step| {
                 let pace = self.pace(at, step.entry.oid, &step.before)?;
                 is_new(step.entry.oid, &pace).then_some((step.entry.oid, pace))

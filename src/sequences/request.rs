@@ -74,7 +74,14 @@ impl Request {
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        Ok(Self { extension, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers: Rc::new(peers) })
+        Ok(Self {
+            extension,
+            target: Target { class, from, gap, blocks },
+            timeout,
+            selection,
+            feeds,
+            peers: Rc::new(peers),
+        })
     }
 
     /// The requested change.

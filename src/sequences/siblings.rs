@@ -90,11 +90,13 @@ pub(crate) fn explain(steps: &mut [Step]) -> Vec<(pg_sys::Oid, String)> {
     for at in 0..steps.len() {
         for column in 0..steps[at].before.columns.len() {
             let Some(value) = steps[at].before.columns[column].ahead else { continue };
-            let Some(shared) = steps[at].entry.columns.get(column).and_then(|column| by_column.get(&key(column)))
+            let Some(shared) =
+                steps[at].entry.columns.get(column).and_then(|column| by_column.get(&key(column)))
             else {
                 continue;
             };
-            let giver = shared.iter().find(|other| **other != at && has_handed_out(&steps[**other].before, value));
+            let giver =
+                shared.iter().find(|other| **other != at && has_handed_out(&steps[**other].before, value));
             if let Some(giver) = giver {
                 let detail = format!(
                     "Its next value is {}. {} holds {value}, which {} has handed out.",

@@ -13,9 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
-use keyspace::sequences::{
-    Class, FedColumn, Outcome, Plan, Sequence, Target, beside, plan, plan_reset,
-};
+use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -408,9 +406,7 @@ impl Change {
         let sequence = facts::sequence(entry, records)?;
         Some(match &self.planner {
             Planner::SetUp(target, peers) => {
-                let of_peers =
-                    beside(sequence.clone(), target, peers, &|at| peers.used(at, entry.oid, &sequence));
-                peers.siblings.beside(entry, of_peers)
+                peers.siblings.beside(entry, peers.beside(entry, sequence, target))
             }
             Planner::Reset => sequence,
         })

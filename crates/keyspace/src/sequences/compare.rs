@@ -141,7 +141,8 @@ fn shared_class(one: &NodeState, other: &NodeState) -> Option<String> {
 }
 
 fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findings: &mut Vec<PeerFinding>) {
-    if !own.sequences.is_empty() && !own.sequences.iter().any(|(name, mine)| peer.knows(name, &mine.columns)) {
+    if !own.sequences.is_empty() && !own.sequences.iter().any(|(name, mine)| peer.knows(name, &mine.columns))
+    {
         findings.push(PeerFinding {
             severity: Severity::Error,
             sequence: None,
@@ -293,11 +294,13 @@ fn not_above(
     let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets(values));
     let earlier = earlier.find(|phase| its.reaches(phase.until, restart)).map(|phase| phase.until);
     // All that a node has drawn which has left lies in the past.
-    let last = other.drawn().filter(|last| b.left && its.reaches(*last, restart));
+    let last = other.last_drawn().filter(|last| b.left && its.reaches(*last, restart));
     let last = last.filter(|_| other.own_values(b.class()).meets(values));
     let (until, when) = match (earlier, last) {
         (Some(until), None) => (until, "when it was set up"),
-        (earlier, Some(last)) => (earlier.filter(|until| its.reaches(*until, last)).unwrap_or(last), "before it left"),
+        (earlier, Some(last)) => {
+            (earlier.filter(|until| its.reaches(*until, last)).unwrap_or(last), "before it left")
+        }
         (None, None) => return None,
     };
     let detail = format!(
@@ -518,7 +521,8 @@ mod tests {
         let (mut one, mut two) = (one, two);
         let also = one.sequences[&named("public.s")].clone();
         one.sequences.insert(named("public.u"), also.clone());
-        two.sequences.insert(named("public.u"), SequenceState { restart: Some(10_002), next_value: 10_002, ..also });
+        two.sequences
+            .insert(named("public.u"), SequenceState { restart: Some(10_002), next_value: 10_002, ..also });
         assert_eq!(found(&one, &[two]), ["missing at the peer", "missing here"]);
     }
 

@@ -350,13 +350,13 @@ impl SequenceState {
     pub(super) fn everything(&self) -> impl Iterator<Item = i64> {
         let pasts = self.before_setup.iter().map(|past| past.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
-        pasts.chain(self.drawn()).chain(self.maximum).chain(before_restart)
+        pasts.chain(self.last_drawn()).chain(self.maximum).chain(before_restart)
     }
 
     /// The furthest value that it may have handed out. If it is not set up and has not been called,
     /// that is the value before its next one: a reset leaves a sequence like this, and no record of
     /// what it handed out before. A sequence that begins at 1 has handed out nothing.
-    pub(super) fn drawn(&self) -> Option<i64> {
+    pub(super) fn last_drawn(&self) -> Option<i64> {
         let sign = self.increment.signum();
         let is_fresh = self.block.is_some() || self.restart.is_some() || self.next_value == sign;
         self.last_value.or_else(|| self.next_value.checked_sub(sign).filter(|_| !is_fresh))
@@ -365,7 +365,7 @@ impl SequenceState {
     /// How far it has come within a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
-        let drawn = self.drawn().filter(|_| self.own_values(class).meets(values));
+        let drawn = self.last_drawn().filter(|_| self.own_values(class).meets(values));
         let rows = self.rows(values);
         earlier.map(|past| past.until).chain(drawn).chain(rows.known).chain(rows.possible)
     }

@@ -86,7 +86,7 @@ impl Peer {
         let class = self.class();
         let is_shared = !self.left && state.own_values(class).meets(values);
         let still = || StillDraws {
-            position: state.drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
+            position: state.last_drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
             used,
         };
         Elsewhere {
@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_sequence_of_the_other_direction_does_not_conflict() {
-        let target = Target { class: Class::new(2, 2).expect("a class"), from: None, gap: None, blocks: false };
+        let target =
+            Target { class: Class::new(2, 2).expect("a class"), from: None, gap: None, blocks: false };
         let sequence = fresh();
         let peers = [Peer::from(state())];
         assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);

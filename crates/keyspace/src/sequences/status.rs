@@ -158,7 +158,9 @@ impl Finding {
         match self {
             Self::WrongIncrement | Self::OwnIncrement => {
                 match status.next_value {
-                    Some(next) => format!("It steps by {}, and its next value is {next}.", sequence.increment),
+                    Some(next) => {
+                        format!("It steps by {}, and its next value is {next}.", sequence.increment)
+                    }
                     // Its position was not seen.
                     None => format!("It steps by {}.", sequence.increment),
                 }

@@ -155,7 +155,10 @@ fn fault_b18_a_copy_of_a_copy_takes_a_class_that_was_freed() {
 #[test]
 fn fault_b18_with_a_state_from_before_the_split_it_does_not() {
     let stale = of_a_copy().with(|scenario| scenario.steps[0].swap(0, 1));
-    fails("copy of a copy, state from before", &stale.with(|scenario| scenario.steps[2][1].after = vec![(0, 0), (1, 1)]));
+    fails(
+        "copy of a copy, state from before",
+        &stale.with(|scenario| scenario.steps[2][1].after = vec![(0, 0), (1, 1)]),
+    );
     fails("copy of a copy, state of the origin left out", &of_a_copy().without(0, 1));
     fails("copy of a copy, states not passed", &of_a_copy().set_up(2, 1, |set_up| set_up.peers = false));
     fails("copy of a copy, split left out", &of_a_copy().without(0, 0));

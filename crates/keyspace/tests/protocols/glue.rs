@@ -166,7 +166,11 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
             next_value: i64::try_from(facts.next_value()).unwrap(),
             last_value: sequence.is_called.then_some(sequence.last_value),
             maximum: furthest(sequence.rows, sign).filter(|_| !scenario.unreadable),
-            rows: if scenario.unreadable { Rows::default() } else { rows(scenario, sequence.rows, sign, class) },
+            rows: if scenario.unreadable {
+                Rows::default()
+            } else {
+                rows(scenario, sequence.rows, sign, class)
+            },
             unread: scenario.unreadable && scenario.unreadable_is_told,
             drawn_on: facts.is_drawn_on(),
             block: class.and_then(|class| Share::of(&facts, class, false)).map(|share| share.size),
@@ -192,7 +196,8 @@ pub fn reset(world: &mut World, node: usize) {
         let Some((increment, start)) = sequence.former.take() else { continue };
         let sign = increment.signum();
         let last = if sequence.is_called { sequence.last_value } else { sequence.last_value - sign };
-        let furthest = furthest(sequence.rows, sign).map_or(last, |row| if sign > 0 { row.max(last) } else { row.min(last) });
+        let furthest = furthest(sequence.rows, sign)
+            .map_or(last, |row| if sign > 0 { row.max(last) } else { row.min(last) });
         (sequence.increment, sequence.start) = (increment, start);
         (sequence.last_value, sequence.is_called) = (furthest + sign, false);
         (sequence.restart, sequence.gap_left) = (None, 0);

@@ -39,10 +39,7 @@ fn reset(sign: i64) -> Scenario {
 
 /// The newcomer checks at the end, with fresh states. Node 2: 1 state. Node 3: 2 check.
 fn checked(scenario: Scenario) -> Scenario {
-    scenario
-        .then(1, What::GiveState, &[(2, 0)])
-        .then(2, What::Check, &[(1, 1)])
-        .judge(Judge::Proof)
+    scenario.then(1, What::GiveState, &[(2, 0)]).then(2, What::Check, &[(1, 1)]).judge(Judge::Proof)
 }
 
 #[test]

@@ -417,7 +417,14 @@ impl Scenario {
     }
 
     /// Whether this row would make a difference to one of the sequences that feed its column.
-    fn is_visible_to_any(&self, world: &World, classes: &Classes, node: usize, sequence: usize, value: i64) -> bool {
+    fn is_visible_to_any(
+        &self,
+        world: &World,
+        classes: &Classes,
+        node: usize,
+        sequence: usize,
+        value: i64,
+    ) -> bool {
         self.of_column(sequence).any(|fed| self.is_visible(world, classes, node, fed, value))
     }
 
@@ -492,7 +499,8 @@ impl Scenario {
             let waiting = world.nodes.iter().map(|node| &node.sequences[sequence]);
             let waiting = waiting.fold(0, |all, place| all | place.in_flight | place.local);
             let is_awaited = |value: &i64| {
-                (0..nodes).any(|node| read[node] && self.is_visible_to_any(world, &classes, node, sequence, *value))
+                (0..nodes)
+                    .any(|node| read[node] && self.is_visible_to_any(world, &classes, node, sequence, *value))
             };
             let awaited =
                 each(waiting, self.sign()).filter(is_awaited).fold(0, |all, value| all | only(value));

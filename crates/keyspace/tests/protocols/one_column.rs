@@ -9,17 +9,18 @@ use super::{as_node, draws};
 /// 6 and 7 in flight. Clients of node 1 draw from the first sequence, those of node 2 from the
 /// second one. Steps of each node: 0 set-up, 1 state, 2 check.
 fn copies(form: Form) -> Scenario {
-    let mut scenario = Scenario::new(2, &[NEXTVAL, NEXTVAL], 1).draws(&draws([2, 2, 0], [4, 3, 0])).with(|scenario| {
-        scenario.one_column = true;
-        scenario.collides_before = true;
-        scenario.world.handed[0].before = 0b1111_1110;
-        for node in &mut scenario.world.nodes {
-            for (sequence, last) in node.sequences.iter_mut().zip([2, 7]) {
-                (sequence.last_value, sequence.is_called, sequence.rows) = (last, true, 0b11_1110);
+    let mut scenario =
+        Scenario::new(2, &[NEXTVAL, NEXTVAL], 1).draws(&draws([2, 2, 0], [4, 3, 0])).with(|scenario| {
+            scenario.one_column = true;
+            scenario.collides_before = true;
+            scenario.world.handed[0].before = 0b1111_1110;
+            for node in &mut scenario.world.nodes {
+                for (sequence, last) in node.sequences.iter_mut().zip([2, 7]) {
+                    (sequence.last_value, sequence.is_called, sequence.rows) = (last, true, 0b11_1110);
+                }
             }
-        }
-        scenario.world.nodes[1].sequences[1].in_flight = 0b1100_0000;
-    });
+            scenario.world.nodes[1].sequences[1].in_flight = 0b1100_0000;
+        });
     for node in 0..2 {
         let set_up = SetUp { form, ..as_node((node as i32 + 1, 2)) };
         scenario = scenario
