@@ -11,11 +11,11 @@ CREATE TABLE item (id bigserial PRIMARY KEY);
 INSERT INTO ord SELECT FROM generate_series(1, 10);
 
 -- The state of another server that is not set up, taken so many seconds ago, at a position.
-CREATE FUNCTION peer(seconds numeric, position bigint, whole jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
+CREATE FUNCTION peer(seconds numeric, reached bigint, whole jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
     SELECT s || jsonb_build_object('node', null, 'nodes', null, 'system_identifier', 77, 'sequences', jsonb_build_object('pace', (
-                   SELECT jsonb_object_agg(e.key, e.value || jsonb_build_object('next_value', position + 1, 'last_value', position,
-                              'maximum', position, 'restart', null, 'block', null, 'increment', 1,
-                              'rows', jsonb_build_object('modulus', 24, 'furthest', jsonb_build_array(position))))
+                   SELECT jsonb_object_agg(e.key, e.value || jsonb_build_object('next_value', reached + 1, 'last_value', reached,
+                              'maximum', reached, 'restart', null, 'block', null, 'increment', 1,
+                              'rows', jsonb_build_object('modulus', 24, 'furthest', jsonb_build_array(reached))))
                    FROM jsonb_each(s->'sequences'->'pace') AS e)),
                'time', to_char((clock_timestamp() - make_interval(secs => seconds::float)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || whole
     FROM interleaved_node_state() AS s
@@ -139,9 +139,19 @@ SELECT severity, sequence, finding, detail FROM check_interleaved_sequences() WH
 SELECT sequence, finding FROM check_interleaved_sequences(ARRAY[jsonb_set(copy(:'own'), '{sequences,pace,two_old,rows}', '{"modulus": 24, "furthest": [510]}')])
 WHERE sequence::text LIKE 'two%' AND severity = 'error';
 
+-- fault_b12_stops_behind_the_restart: rows from before the last set-up are read as far as there are rows since.
+CREATE TABLE old (id bigint PRIMARY KEY);
+CREATE SEQUENCE old_seq OWNED BY old.id;
+INSERT INTO old SELECT generate_series(2, 60000, 2);
+SELECT restart FROM setup_interleaved_sequences(2, 2, sequences => '{old_seq}');
+INSERT INTO old SELECT nextval('old_seq') FROM generate_series(1, 5);
+SELECT interleaved_node_state()->'sequences'->'pace'->'old_seq'->'rows'->'unread',
+       interleaved_node_state(last_rows => NULL)->'sequences'->'pace'->'old_seq'->'rows'->'unread',
+       interleaved_node_state(last_rows => 3)->'sequences'->'pace'->'old_seq'->'rows'->'unread';
+
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.interleaved_peer');
 SET client_min_messages = warning;
-SELECT count(*) FROM reset_interleaved_sequences(ARRAY['ord_id_seq', 'item_id_seq', 'two_old', 'two_new']::regclass[]);
+SELECT count(*) FROM reset_interleaved_sequences(ARRAY['ord_id_seq', 'item_id_seq', 'two_old', 'two_new', 'old_seq']::regclass[]);
 DROP SCHEMA pace CASCADE;
 DROP OWNED BY regress_keyspace_pace;
 DROP ROLE regress_keyspace_pace;

@@ -478,7 +478,9 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
         state.unread_columns = vec![ColumnName::of_quoted("public.t.code").expect("a name")];
-        assert_eq!(found(&one, &[two]), ["column not read"]);
+        let findings = compare(&one, &[two]);
+        assert_eq!((findings.len(), findings[0].name), (1, "column not read"));
+        assert_eq!(findings[0].severity, Severity::Error, "there is no proof without it");
     }
 
     #[test]

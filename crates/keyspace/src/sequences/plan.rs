@@ -192,8 +192,9 @@ fn computed_gap(sequence: &Sequence) -> i64 {
 fn too_small_a_gap(sequence: &Sequence, position: Position, gap: Option<i64>) -> Option<Error> {
     let (course, gap) = (position.course, gap?);
     let floor = course.floor(sequence, position.in_use) + i128::from(gap) * course.sign;
+    // The last id may be a fraction of one.
     let is_past_it = |(_, reached, used): &(&Elsewhere, i64, i64)| {
-        course.is_past(i128::from(*reached) + i128::from(*used) * course.sign, floor)
+        course.is_past(i128::from(*reached) + i128::from(*used - 1) * course.sign, floor)
     };
     let (elsewhere, _, used) = still_draw(sequence).filter(is_past_it).max_by_key(|(_, _, used)| *used)?;
     let message = format!("a gap of {gap} is too small for sequence {}", sequence.name);
@@ -717,7 +718,7 @@ mod tests {
     #[test]
     fn fault_b16_a_gap_that_a_peer_has_used_up_is_refused() {
         let sequence = Sequence { elsewhere: vec![draws_on(Some(300))], ..fresh() };
-        let Outcome::Fail(error) = plan(&sequence, &target(2, 2, 299)).outcome else { panic!("refused") };
+        let Outcome::Fail(error) = plan(&sequence, &target(2, 2, 298)).outcome else { panic!("refused") };
         assert_eq!(error.sqlstate.code(), "55000");
         assert!(error.hint.is_some_and(|hint| hint.contains("gap => 600")));
         let planned = plan(&sequence, &target(2, 2, 300));

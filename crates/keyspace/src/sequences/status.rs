@@ -455,6 +455,17 @@ mod tests {
     }
 
     #[test]
+    fn fault_b21_a_position_that_was_not_seen_is_not_told() {
+        let sequence = Sequence { increment: 1, start: 4711, last_value: 4711, is_called: false, ..even() };
+        let details = |position| -> Vec<String> {
+            let status = status(&sequence, Class::new(2, 2).ok(), position);
+            status.findings.iter().map(|finding| finding.detail(&sequence, &status)).collect()
+        };
+        assert_eq!(details(false), ["It steps by 1."]);
+        assert_eq!(details(true), ["It steps by 1, and its next value is 4711."]);
+    }
+
+    #[test]
     fn a_sequence_that_cannot_be_read_is_not_reported_as_in_order() {
         let status = status(&even(), Class::new(2, 2).ok(), false);
         assert_eq!((status.in_order, status.next_value), (None, None));
