@@ -86,12 +86,12 @@ impl Peers {
     }
 
     /// Adds to a sequence the values that the peers have, for a set-up that moves it to `target`.
-    pub(crate) fn beside(&self, entry: &Entry, sequence: Sequence, target: &Target) -> Sequence {
+    pub(crate) fn with_peer_values(&self, entry: &Entry, sequence: Sequence, target: &Target) -> Sequence {
         if self.last.is_empty() {
             return sequence;
         }
         let used = |at: usize| self.used(at, entry.oid, &sequence);
-        keyspace::sequences::beside(sequence.clone(), target, &self.last, &used)
+        keyspace::sequences::with_peer_values(sequence.clone(), target, &self.last, &used)
     }
 
     /// How many ids a peer has used of a sequence since its state was taken, if that is known.
@@ -146,15 +146,15 @@ impl Peers {
 
     /// Names each peer that may use ids until its own set-up, at a rate that its states do not show,
     /// if the gap is to be computed.
-    pub(crate) fn tell_unknown_paces(&self, target: &Target, steps: &[Step]) {
+    pub(crate) fn report_unknown_paces(&self, target: &Target, steps: &[Step]) {
         if target.gap.is_some() {
             return;
         }
         let altered = steps.iter().filter(|step| matches!(step.plan.outcome, Outcome::Alter { .. }));
         let elsewhere = altered.flat_map(|step| &step.before.elsewhere);
         let unknown = elsewhere.filter(|elsewhere| elsewhere.still.is_some_and(|still| still.used.is_none()));
-        let mut told = HashSet::new();
-        for elsewhere in unknown.filter(|elsewhere| told.insert(elsewhere.peer.as_str())) {
+        let mut named = HashSet::new();
+        for elsewhere in unknown.filter(|elsewhere| named.insert(elsewhere.peer.as_str())) {
             let message = format!("how fast {} draws is not known", elsewhere.peer);
             ErrorReport::new(
                 PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
@@ -192,7 +192,7 @@ fn states(peers: Option<AnyArray>) -> Result<Vec<Peer>, Failure> {
             client.select(query, Some(1), &[argument(), i64::from(at).into()])?.first().get_one()
         })?;
         let document = document.ok_or_else(|| {
-            let message = "argument \"peers\" must not contain NULL";
+            let message = "peers must not contain nulls";
             Error::new(SqlState::NullValueNotAllowed, message)
         })?;
         peers.push(NodeState::parse(&from_utf8(document)).map(Peer::from)?);
@@ -216,9 +216,9 @@ pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
     match alike.find(|peer| (peer.timeline, &peer.started_at) == (timeline, &started_at)) {
         None => Ok(()),
         Some(peer) => {
-            let message = format!("a peer's state is of this database itself, \"{}\"", peer.database);
+            let message = format!("state of a peer is that of this database, \"{}\"", peer.database);
             Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("Leave it out: peers are the states of the other nodes.")
+                .hint("Pass only the states of the other nodes as peers.")
                 .into())
         }
     }
@@ -236,8 +236,8 @@ pub(super) fn check_class(peers: &[Peer], class: Class) -> Result<(), Error> {
     let message =
         format!("node {} of {} would share values with {}", class.node(), class.nodes(), peer.name());
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail(format!("A peer's state, of database \"{}\", says that it is that node.", peer.database))
-        .hint("Choose a class that no peer has; split_interleaved_sequences() on one of them makes room. If the peer has left for good, pass its last state as state || '{\"left\": true}'."))
+        .detail(format!("According to its state, database \"{}\" is that node.", peer.database))
+        .hint("Choose a class that no peer has. To free one, call split_interleaved_sequences() on a peer. If the peer has left for good, pass its last state as state || '{\"left\": true}'."))
 }
 
 /// When the server was started, in UTC.

@@ -73,7 +73,7 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     if dry_run {
         let (steps, _) = change.plan(&request.selection)?;
         request.peers.check_known(&steps)?;
-        request.peers.tell_unknown_paces(&request.target, &steps);
+        request.peers.report_unknown_paces(&request.target, &steps);
         return Ok(steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;

@@ -52,7 +52,7 @@ impl Siblings {
     }
 
     /// Adds to a sequence the values that the others have reached.
-    pub(crate) fn beside(&self, entry: &Entry, mut sequence: Sequence) -> Sequence {
+    pub(crate) fn with_sibling_values(&self, entry: &Entry, mut sequence: Sequence) -> Sequence {
         let siblings = self.0.borrow();
         for (oid, name) in siblings.get(&entry.oid.to_u32()).into_iter().flatten() {
             let reached = reached(*oid, sequence.increment.signum());

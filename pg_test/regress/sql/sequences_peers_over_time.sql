@@ -80,7 +80,7 @@ SELECT count(*) >= 0 AS checked FROM check_interleaved_sequences(ARRAY[:'forged'
 RESET ROLE;
 SELECT * FROM seen WHERE sequence = 'ord_id_seq'::regclass;
 
--- fault_b21_positions: what was not seen is not told.
+-- fault_b21_positions: a position that was not seen is not reported.
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA pace FROM regress_keyspace_pace;
 SET ROLE regress_keyspace_pace;
 SELECT finding, detail FROM check_interleaved_sequences() WHERE sequence = 'item_id_seq'::regclass ORDER BY 1;

@@ -55,7 +55,7 @@ impl Pace {
         Self { class: now.class, taken_at: now.taken_at, seen_at, position: now.position, rate }
     }
 
-    /// Whether a set-up has moved the sequence since, so that its position tells nothing of how
+    /// Whether a set-up has moved the sequence since, so that its position does not show how
     /// much was drawn.
     fn was_moved(self, now: Observation) -> bool {
         let (low, high) = (self.position.min(now.position), self.position.max(now.position));

@@ -63,7 +63,7 @@ impl Peer {
         related.map(|(_, state)| state).filter(move |state| state.increment.signum() == sign)
     }
 
-    /// What the state tells of the pace of a sequence of another node, if that is related to one
+    /// What the state shows of the pace of a sequence of another node, if that is related to one
     /// here and the time of the state is known.
     pub fn observe(&self, name: &SequenceName, sequence: &Sequence) -> Option<Observation> {
         let named = Named::of(name, sequence);
@@ -115,9 +115,9 @@ impl<'a> Named<'a> {
 }
 
 /// Adds to a sequence the values that other nodes have, for a set-up that moves it to `target`.
-/// `used` tells how many ids a peer, given by its place among them, is known to have used of the
+/// `used` returns how many ids a peer, given by its place among them, is known to have used of the
 /// sequence since its state was taken.
-pub fn beside(
+pub fn with_peer_values(
     mut sequence: Sequence,
     target: &Target,
     peers: &[Peer],
@@ -208,8 +208,8 @@ mod tests {
         peer.elsewhere(sequence, values, None)
     }
 
-    fn beside(sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
-        super::beside(sequence, target, peers, &|_| None)
+    fn with_peer_values(sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
+        super::with_peer_values(sequence, target, peers, &|_| None)
     }
 
     fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {
@@ -306,16 +306,16 @@ mod tests {
             Target { class: Class::new(2, 2).expect("a class"), from: None, gap: None, blocks: false };
         let sequence = fresh();
         let peers = [Peer::from(state())];
-        assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);
+        assert_eq!(with_peer_values(sequence.clone(), &target, &peers).elsewhere.len(), 1);
         let down = Sequence { increment: -1, ..sequence.clone() };
-        assert_eq!(beside(down, &target, &peers).elsewhere, []);
+        assert_eq!(with_peer_values(down, &target, &peers).elsewhere, []);
         // Blocks that were copied from the peer: the values are those of blocks.
         let mut pooled = state();
         let theirs = pooled.sequences.get_mut(&named("public.s")).expect("there");
         (theirs.increment, theirs.block, theirs.next_value) = (100, Some(50), 151);
         (theirs.maximum, theirs.rows, theirs.last_value) = (Some(301), rows(&[301]), Some(51));
         let copy = Sequence { increment: 100, ..sequence };
-        let found = beside(copy, &target, &[Peer::from(pooled)]).elsewhere;
+        let found = with_peer_values(copy, &target, &[Peer::from(pooled)]).elsewhere;
         assert_eq!(
             found[0].of_ours,
             Some(301),

@@ -109,18 +109,18 @@ pub struct Scenario {
     pub look_back: usize,
     /// Whether a state that does not cover all rows reports which ones were not read. While no rows
     /// are lost, this only adds alarms: a world that is proved without it is safe with it.
-    pub unread_is_told: bool,
+    pub reports_unread: bool,
     /// Whether the values of columns cannot be compared with those of their sequences.
     pub unreadable: bool,
     /// Whether a state names the columns that are not read.
-    pub unreadable_is_told: bool,
+    pub reports_unreadable: bool,
     /// Whether all sequences feed one column. The clients of each node draw from only one of them,
     /// the one with the number of the node: two sequences that a node draws from give equal values
     /// whatever other nodes do.
     pub one_column: bool,
     /// Whether a set-up restarts a sequence above the others that feed its column.
     pub siblings_count: bool,
-    /// Whether the last state of a node tells how far its sequences have come.
+    /// Whether the last state of a node says how far its sequences have come.
     pub last_state_has_positions: bool,
     /// The node that has a standby.
     pub standby: Option<usize>,
@@ -159,7 +159,7 @@ impl Scenario {
         let world = World {
             nodes: (0..nodes).map(node).collect(),
             handed: vec![Handed::default(); sequences.len()],
-            told: vec![None; nodes],
+            given: vec![None; nodes],
             copy: None,
             crashes: 0,
             setvals: 0,
@@ -177,9 +177,9 @@ impl Scenario {
             transactions: false,
             ahead: &[0, 1],
             look_back: 1,
-            unread_is_told: false,
+            reports_unread: false,
             unreadable: false,
-            unreadable_is_told: true,
+            reports_unreadable: true,
             one_column: false,
             siblings_count: true,
             last_state_has_positions: true,
@@ -285,7 +285,7 @@ impl Scenario {
 
     /// A node gives its state before the protocol begins.
     pub fn has_told(mut self, node: usize) -> Self {
-        self.world.told[node] = Some(glue::tell(&self, &self.world, node));
+        self.world.given[node] = Some(glue::give_state(&self, &self.world, node));
         self
     }
 
@@ -303,7 +303,7 @@ impl Scenario {
 
     /// The protocols begin, and earlier states are forgotten.
     pub fn begins(mut self) -> Self {
-        self.world.told.iter_mut().for_each(|told| *told = None);
+        self.world.given.iter_mut().for_each(|given| *given = None);
         self
     }
 
