@@ -10,14 +10,16 @@ CREATE TABLE ord (id bigserial PRIMARY KEY);
 CREATE TABLE item (id bigserial PRIMARY KEY);
 INSERT INTO ord SELECT FROM generate_series(1, 10);
 
--- The state of another server that is not set up, taken so many seconds ago, at a position.
+CREATE TABLE started AS SELECT clock_timestamp() AS at;
+
+-- The state of another server that is not set up, taken so many seconds before the begin, at a position.
 CREATE FUNCTION peer(seconds numeric, reached bigint, whole jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
     SELECT s || jsonb_build_object('node', null, 'nodes', null, 'system_identifier', 77, 'sequences', jsonb_build_object('pace', (
                    SELECT jsonb_object_agg(e.key, e.value || jsonb_build_object('next_value', reached + 1, 'last_value', reached,
                               'maximum', reached, 'restart', null, 'block', null, 'increment', 1,
                               'rows', jsonb_build_object('modulus', 24, 'furthest', jsonb_build_array(reached))))
                    FROM jsonb_each(s->'sequences'->'pace') AS e)),
-               'time', to_char((clock_timestamp() - make_interval(secs => seconds::float)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || whole
+               'time', to_char(((SELECT at FROM started) - make_interval(secs => seconds::float)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || whole
     FROM interleaved_node_state() AS s
 $$;
 CREATE VIEW seen AS
