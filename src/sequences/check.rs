@@ -20,10 +20,11 @@ use crate::sequences::change::step::{Step, percent};
 use crate::sequences::change::{Change, Planner, ddl_replication};
 use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
-use crate::sequences::peers;
+use crate::sequences::peers::{self, Peers};
 use crate::sequences::read::catalog::{Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
+use crate::sequences::siblings;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -159,16 +160,20 @@ type Found =
     (&'static str, Option<pg_sys::Oid>, Option<i32>, Option<i32>, &'static str, ServerText, ServerText);
 
 fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Result<Vec<Found>, Failure> {
-    let peers = peers::read(peers)?;
+    let peers = Peers::read(peers, extension)?;
     peers::check_others(&peers)?;
     let class = identity::known(extension)?;
     let change =
         Change { extension, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
     let (mut steps, records) = change.plan(&Selection::all())?;
+    peers.remember(extension, &steps)?;
+    let mut rows = Vec::new();
+    for (oid, detail) in siblings::explain(&mut steps) {
+        rows.push((Severity::Warning, behind_a_sibling(class, oid, detail)));
+    }
     // What is locked is a row of its own, and is not compared with the peers.
     steps.sort_by_key(Step::is_locked);
     let (read, locked) = steps.split_at(steps.partition_point(|step| !step.is_locked()));
-    let mut rows = Vec::new();
     if class.is_none() {
         rows.push((Severity::Error, no_node(identity::others(extension)?.first().map(|other| other.class))));
     }
@@ -267,6 +272,14 @@ fn row_of_peer(
     let severity = finding.severity.name();
     let (detail, hint) = (ServerText(detail), ServerText(finding.hint.to_owned()));
     (severity, oid, class.map(Class::node), finding.peer, finding.name, detail, hint)
+}
+
+/// Reports a sequence whose next values another sequence of its column has handed out here (fault
+/// B22). Whether both are used is not known.
+fn behind_a_sibling(class: Option<Class>, oid: pg_sys::Oid, detail: String) -> Found {
+    let hint = "If both are used, inserts will fail: let one sequence feed the column, or run setup_interleaved_sequences(), which restarts this one above the values in use.";
+    let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
+    ("warning", Some(oid), class.map(Class::node), None, "column fed twice", detail, hint)
 }
 
 /// Reports a database that has no node; it may be a copy of one (trap S13).

@@ -97,7 +97,13 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
          ON CONFLICT DO NOTHING";
     let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
-    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
+    let peers = "INSERT INTO {} (system_identifier, database, peer_system_identifier, peer_database, peer_timeline, \
+                     sequence, node, nodes, taken_at, seen_at, position, rate) \
+         SELECT $1, $2, p.peer_system_identifier, p.peer_database, p.peer_timeline, p.sequence, p.node, p.nodes, \
+                p.taken_at, p.seen_at, p.position, p.rate FROM {} AS p \
+         WHERE p.system_identifier OPERATOR(pg_catalog.=) $3 AND p.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
+    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED), (peers, tables::PEER)] {
         table.write(statement, extension, &keys)?;
     }
     Ok(())

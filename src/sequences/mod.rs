@@ -17,6 +17,7 @@ mod read;
 mod request;
 mod reset;
 mod setup;
+mod siblings;
 mod split;
 
 pub(crate) use own::settings::register as register_settings;
@@ -38,9 +39,14 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_feed"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_peer.sql",
+    name = "interleaved_peer",
+    requires = ["interleaved_setup"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/partitioned_nextval.sql",
     name = "partitioned_nextval",
-    requires = ["interleaved_setup"]
+    requires = ["interleaved_peer"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/setup_interleaved_sequences.sql",

@@ -111,7 +111,7 @@ pub(super) fn of(
         let rows = match look_at {
             LookAt::Nothing => vec![Rows::default(); batch.len()],
             LookAt::Last(last_rows) => change.read_in_time(|reading| {
-                let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
+                let rows = |step: &Step| rows(step, records, class, last_rows, &mut reading.borrow_mut());
                 Ok(batch.iter().map(rows).collect::<Vec<_>>())
             })?,
         };
@@ -145,12 +145,19 @@ pub(super) fn of(
         sequence_subscriptions: position_replication::subscription_names(
             steps.iter().filter_map(|step| step.entry.replicated.as_ref()),
         ),
+        left: false,
         sequences,
     })
 }
 
 /// The furthest values of each class in the columns that a sequence feeds.
-fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut String) -> Rows {
+fn rows(
+    step: &Step,
+    records: &Records,
+    class: Option<Class>,
+    last_rows: Option<u64>,
+    reading: &mut String,
+) -> Rows {
     if step.entry.exempt.is_some() {
         return Rows::default();
     }
@@ -158,7 +165,8 @@ fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut
     let mut found = ByResidue::default();
     for column in step.entry.columns.iter().filter(|column| column.is_followed) {
         reading.clone_from(&column.relation);
-        found.read(column, ascending, i64::from(modulus), last_rows);
+        let restart = records.restart(step.entry.oid, step.before.increment);
+        found.read(column, ascending, i64::from(modulus), last_rows, restart);
     }
     Rows { modulus, furthest: found.values(ascending), unread: found.unread }
 }

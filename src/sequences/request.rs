@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use keyspace::sequences::{Class, Peer, Target};
+use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::{AnyArray, AnyElement};
 
 use crate::sequences::change::{Change, Planner, records};
 use crate::sequences::own::identity;
-use crate::sequences::peers;
+use crate::sequences::peers::{self, Peers};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
@@ -40,7 +40,7 @@ pub(super) struct Request {
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
     pub(super) feeds: Vec<Feed>,
-    pub(super) peers: Rc<[Peer]>,
+    pub(super) peers: Rc<Peers>,
 }
 
 impl Request {
@@ -48,20 +48,20 @@ impl Request {
     pub(super) fn new(arguments: SetupArguments, extension: Extension) -> Result<Self, Failure> {
         let node = required(arguments.node, "node")?;
         let nodes = required(arguments.nodes, "nodes")?;
-        let gap = required(arguments.gap, "gap")?;
+        let gap = arguments.gap;
         let blocks = required(arguments.blocks, "blocks")?;
         let lock_timeout = required(arguments.lock_timeout, "lock_timeout")?;
         let class = Class::new(node, nodes)?;
-        if gap < 0 {
+        if let Some(gap) = gap.filter(|gap| *gap < 0) {
             let message = format!("gap must be at least 0, not {gap}");
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("The gap is the number of ids to leave free above those in use.")
+                .hint("The gap is the number of ids to leave free above those in use. NULL computes it.")
                 .into());
         }
         let timeout = Timeout::new(lock_timeout)?;
-        let peers = peers::read(arguments.peers)?;
+        let peers = Peers::read(arguments.peers, extension)?;
         peers::check_others(&peers)?;
-        let from = identity::class_to_leave(extension, class, !peers.is_empty())?;
+        let from = identity::class_to_leave(extension, class, &peers)?;
         // While the number of nodes changes, nodes that have not moved yet are in former classes.
         if from.is_none() {
             peers::check_class(&peers, class)?;
@@ -75,7 +75,14 @@ impl Request {
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        Ok(Self { extension, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
+        Ok(Self {
+            extension,
+            target: Target { class, from, gap, blocks },
+            timeout,
+            selection,
+            feeds,
+            peers: Rc::new(peers),
+        })
     }
 
     /// The requested change.

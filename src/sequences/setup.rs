@@ -72,7 +72,10 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     let request = Request::new(arguments, extension)?;
     let change = request.change();
     if dry_run {
-        return change.plan(&request.selection).map(|(steps, _)| steps);
+        let (steps, _) = change.plan(&request.selection)?;
+        request.peers.check_known(&steps)?;
+        request.peers.report_unknown_paces(&request.target, &steps);
+        return Ok(steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
     request.timeout.limiting(|| carry_out(&request, &change, extension))
@@ -88,6 +91,7 @@ fn carry_out(request: &Request, change: &Change, extension: Extension) -> Result
     }
     let steps = change.apply(&request.selection)?;
     feeds::keep(extension, &request.feeds)?;
+    request.peers.remember(extension, &steps)?;
     if store_identity {
         identity::store(extension, request.target.class)?;
     }

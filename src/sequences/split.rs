@@ -1,5 +1,7 @@
 //! `split_interleaved_sequences`: a node gives up part of its class for additional nodes.
 
+use std::rc::Rc;
+
 use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::AnyNumeric;
@@ -69,7 +71,7 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, extension: Extension) -> 
         name: "split",
         class: Some(class),
         patience: Patience::new(timeout),
-        planner: Planner::SetUp(Target { class, from: Some(from), gap: 0, blocks: false }, [].into()),
+        planner: Planner::SetUp(Target { class, from: Some(from), gap: None, blocks: false }, Rc::default()),
     };
     if dry_run {
         return change.plan(&Selection::all()).map(|(steps, _)| steps);

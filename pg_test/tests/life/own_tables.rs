@@ -12,7 +12,7 @@ use crate::{DATABASE, start};
 const GROUND: [&str; 14] = [
     "CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step; DELETE FROM keyspace_internal.key_migration;
          DELETE FROM keyspace_internal.interleaved_node; DELETE FROM keyspace_internal.interleaved_sequence;
-         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_setup')",
+         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_peer; DELETE FROM keyspace_internal.interleaved_setup')",
     "DROP TABLE IF EXISTS orders, audit, other CASCADE",
     "CREATE TABLE orders (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), what text)",
     "CREATE TABLE audit (no serial PRIMARY KEY, order_id int REFERENCES orders)",

@@ -14,9 +14,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
-use keyspace::sequences::{
-    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, plan, plan_reset, with_peer_values,
-};
+use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -27,7 +25,8 @@ use self::records::Records;
 use self::step::Step;
 use crate::encoding::to_server;
 use crate::error::report;
-use crate::sequences::own::tables;
+use crate::sequences::own::{peers_seen, tables};
+use crate::sequences::peers::Peers;
 use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
@@ -51,7 +50,7 @@ const READ_BATCH: usize = 100;
 #[derive(Clone, Debug)]
 pub(crate) enum Planner {
     /// Moves it into a class, beyond the values of other nodes.
-    SetUp(Target, Rc<[Peer]>),
+    SetUp(Target, Rc<Peers>),
     /// Restores its state from before the set-up.
     Reset,
 }
@@ -87,6 +86,9 @@ impl Change {
         records: &Records,
         goes_on: bool,
     ) -> Result<Vec<Step>, Failure> {
+        if let Planner::SetUp(_, peers) = &self.planner {
+            peers.siblings.note(&entries);
+        }
         let mut steps = Vec::new();
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
@@ -178,6 +180,10 @@ impl Change {
         // A set-up in batches has reported what applies to all sequences at its beginning.
         let is_whole = selection.only_one().is_none();
         self.check(&steps)?;
+        if is_whole && let Planner::SetUp(target, peers) = &self.planner {
+            peers.check_known(&steps)?;
+            peers.report_unknown_paces(target, &steps);
+        }
         self.warn_of_skipped(&steps);
         self.warn_of_not_followed(&steps);
         if is_whole {
@@ -192,6 +198,7 @@ impl Change {
             Planner::SetUp(target, _) if records::may_be_kept() => {
                 if is_whole && altered.clone().next().is_some() {
                     records::prune(self.extension)?;
+                    peers_seen::prune(self.extension)?;
                 }
                 records::keep(self.extension, target, altered)?
             }
@@ -425,7 +432,9 @@ impl Change {
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
         let sequence = facts::sequence(entry, records)?;
         Some(match &self.planner {
-            Planner::SetUp(target, peers) => with_peer_values(sequence, target, peers),
+            Planner::SetUp(target, peers) => {
+                peers.siblings.with_sibling_values(entry, peers.with_peer_values(entry, sequence, target))
+            }
             Planner::Reset => sequence,
         })
     }

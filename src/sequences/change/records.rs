@@ -159,9 +159,10 @@ pub(crate) fn keep<'a>(
             Some(former.max_value),
             plan.in_use,
             plan.restart,
-            Some(if target.gap > 0 { target.gap } else { sequence.gap_left }),
-            // A set-up that leaves no gap after a promotion leaves it to a later one.
-            Some(if target.gap == 0 && sequence.promoted { KEPT } else { timeline }),
+            Some(if plan.gap > 0 { plan.gap } else { sequence.gap_left }),
+            // A set-up without a gap after a promotion leaves it to a later one. A computed gap is
+            // for what peers draw, and not for what was lost.
+            Some(if target.gap.unwrap_or(0) == 0 && sequence.promoted { KEPT } else { timeline }),
         ];
         let next_values =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());

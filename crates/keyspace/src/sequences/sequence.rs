@@ -277,12 +277,30 @@ pub struct Elsewhere {
     pub of_ours: Option<i64>,
     /// The increment there and how many ids each value stands for, if they are those of a set-up.
     pub set_up: Option<(i64, u64)>,
+    /// What it may hand out until its own set-up, if this node could hand out the same values.
+    pub still: Option<StillDraws>,
+}
+
+/// Another node that hands out values which this node could hand out, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillDraws {
+    /// The furthest value that it had handed out when its state was taken.
+    pub position: i64,
+    /// How many ids it has used since, at the rate that its states show; `None` if that is not known.
+    pub used: Option<i64>,
 }
 
 impl Elsewhere {
     /// A node whose state does not include the sequence.
     pub const fn unknown(peer: String) -> Self {
-        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None }
+        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None, still: None }
+    }
+
+    /// Another sequence of this node that feeds one of the same columns, and the value that it has
+    /// reached.
+    pub const fn sibling(name: String, last_value: i64) -> Self {
+        let furthest = Some(last_value);
+        Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None }
     }
 }
 

@@ -157,7 +157,13 @@ impl Finding {
         let next = status.next_value.unwrap_or(sequence.last_value);
         match self {
             Self::WrongIncrement | Self::OwnIncrement => {
-                format!("Its increment is {}, and its next value is {next}.", sequence.increment)
+                match status.next_value {
+                    Some(next) => {
+                        format!("Its increment is {}, and its next value is {next}.", sequence.increment)
+                    }
+                    // Its position was not seen.
+                    None => format!("Its increment is {}.", sequence.increment),
+                }
             }
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {
@@ -448,6 +454,17 @@ mod tests {
     fn without_a_node_there_are_no_findings_about_classes() {
         let status = status(&Sequence { increment: 1, ..even() }, None, true);
         assert_eq!((status.in_order, status.findings), (None, vec![]));
+    }
+
+    #[test]
+    fn fault_b21_a_position_that_was_not_seen_is_not_told() {
+        let sequence = Sequence { increment: 1, start: 4711, last_value: 4711, is_called: false, ..even() };
+        let details = |position| -> Vec<String> {
+            let status = status(&sequence, Class::new(2, 2).ok(), position);
+            status.findings.iter().map(|finding| finding.detail(&sequence, &status)).collect()
+        };
+        assert_eq!(details(false), ["Its increment is 1."]);
+        assert_eq!(details(true), ["Its increment is 1, and its next value is 4711."]);
     }
 
     #[test]
