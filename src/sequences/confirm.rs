@@ -95,9 +95,17 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
          SELECT $1, $2, f.sequence, f.relation, f.attribute FROM {} AS f \
          WHERE f.system_identifier OPERATOR(pg_catalog.=) $3 AND f.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
+    let acknowledgements = "INSERT INTO {} (system_identifier, database, sequence, finding, reason, role, acknowledged_at) \
+         SELECT $1, $2, a.sequence, a.finding, a.reason, a.role, a.acknowledged_at FROM {} AS a \
+         WHERE a.system_identifier OPERATOR(pg_catalog.=) $3 AND a.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
     let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
-    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
+    for (statement, table) in [
+        (sequences, tables::SEQUENCE),
+        (feeds, tables::FEED),
+        (acknowledgements, tables::ACKNOWLEDGEMENT),
+    ] {
         table.write(statement, extension, &keys)?;
     }
     Ok(())

@@ -8,5 +8,7 @@ pub(crate) const NODE: Table = Table::new(c"interleaved_node");
 pub(crate) const SEQUENCE: Table = Table::new(c"interleaved_sequence");
 /// Columns that callers have named in `feeds`.
 pub(crate) const FEED: Table = Table::new(c"interleaved_feed");
+/// Findings that somebody has acknowledged.
+pub(crate) const ACKNOWLEDGEMENT: Table = Table::new(c"interleaved_acknowledgement");
 /// The last set-up in batches.
 pub(crate) const SETUP: Table = Table::new(c"interleaved_setup");

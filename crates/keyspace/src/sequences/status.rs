@@ -26,12 +26,14 @@ pub struct Status {
 }
 
 /// How severe a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Two writers can hand out the same key, or inserts fail.
+    /// Must be acted on: two writers can hand out the same key, or inserts fail.
     Error,
-    /// Needs attention before it becomes an error.
+    /// Should be looked at, before it becomes an error. It can be acknowledged.
     Warning,
+    /// Should be known. There is nothing to do.
+    Info,
 }
 
 impl Severity {
@@ -40,6 +42,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Info => "info",
         }
     }
 }
@@ -97,6 +100,9 @@ pub enum Finding {
         column: String,
         /// The type of the column.
         number_type: NumberType,
+        /// Whether the difference matters: the sequence ends before the column, or the narrower
+        /// column is nearly full.
+        matters: bool,
     },
     /// Few of its values are left.
     NearlyUsedUp,
@@ -131,6 +137,7 @@ impl Finding {
     /// How severe it is.
     pub const fn severity(&self) -> Severity {
         match self {
+            Self::TypeMismatch { matters: false, .. } => Severity::Info,
             Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::NotFollowed { .. } | Self::Unlogged => {
                 Severity::Warning
             }
@@ -177,7 +184,7 @@ impl Finding {
             }
             Self::Unlogged => "After a crash it falls back to where its last ALTER left it.".to_owned(),
             Self::Replicated(carrier) => carrier.detail(),
-            Self::TypeMismatch { column, number_type } => format!(
+            Self::TypeMismatch { column, number_type, .. } => format!(
                 "The sequence is {}, and {column} is {}.",
                 sequence.number_type.name(),
                 number_type.name()
@@ -258,20 +265,24 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
         findings.push(Finding::Unlogged);
     }
     findings.extend(sequence.replicated.clone().map(Finding::Replicated));
+    let used = course.used_basis_points(sequence, next, limit);
+    let is_near_its_end = position && used >= NEARLY_USED_UP && !sequence.cycle;
     let narrower = sequence.columns.iter().find_map(|column| {
         let number_type = column.number_type?;
         // A numeric column takes all values of a sequence.
         let differs = number_type != sequence.number_type && number_type != NumberType::Numeric;
-        differs.then(|| Finding::TypeMismatch { column: column.name.clone(), number_type })
+        // CREATE SEQUENCE makes a bigint, whatever the column is, and the column is the limit.
+        let is_wider = sequence.number_type.range().1 > number_type.range().1;
+        let matters = !is_wider || is_near_its_end;
+        differs.then(|| Finding::TypeMismatch { column: column.name.clone(), number_type, matters })
     });
     findings.extend(narrower);
     let share = class.and_then(|class| Share::of(sequence, class, false));
     let size = share.map_or(1, |share| i128::from(share.size));
     let left = course.values_left(next, limit, i128::from(sequence.increment), size);
-    let used = course.used_basis_points(sequence, next, limit);
     if position && left == 0 && !sequence.cycle {
         findings.push(Finding::UsedUp);
-    } else if position && used >= NEARLY_USED_UP && !sequence.cycle {
+    } else if is_near_its_end {
         findings.push(Finding::NearlyUsedUp);
     }
     let broken = findings.iter().any(Finding::breaks_class);
@@ -417,6 +428,27 @@ mod tests {
         assert_eq!(found(&Sequence { columns: vec![narrow], ..even() }), (Some(true), vec!["type mismatch"]));
         assert_eq!(found(&Sequence { max_value: 13, ..even() }), (Some(true), vec!["nearly used up"]));
         assert_eq!(found(&Sequence { max_value: 11, ..even() }), (Some(true), vec!["used up"]));
+    }
+
+    #[test]
+    fn fault_b22_a_sequence_that_is_wider_than_its_column_needs_nothing_until_it_is_nearly_used_up() {
+        let mismatch = |sequence: Sequence| {
+            let status = status(&sequence, Class::new(2, 2).ok(), true);
+            let mut findings = status.findings.iter();
+            let found = findings.find(|finding| matches!(finding, Finding::TypeMismatch { .. }));
+            found.map(Finding::severity)
+        };
+        let of = |number_type| Sequence {
+            columns: vec![FedColumn { number_type: Some(number_type), ..column(Draw::Nextval) }],
+            ..even()
+        };
+        assert_eq!(mismatch(of(NumberType::Integer)), Some(Severity::Info));
+        let late = Sequence { last_value: 2_000_000_000, ..of(NumberType::Integer) };
+        assert_eq!(mismatch(late), Some(Severity::Warning));
+        assert_eq!(mismatch(of(NumberType::Numeric)), None);
+        let narrow = Sequence { number_type: NumberType::Integer, max_value: i64::from(i32::MAX), ..even() };
+        assert_eq!(mismatch(narrow), Some(Severity::Warning), "the column was widened alone");
+        assert!(Severity::Error < Severity::Warning && Severity::Warning < Severity::Info);
     }
 
     #[test]
