@@ -20,7 +20,7 @@ use crate::server::relation::{existing_relation, relation_name};
 use crate::server::role::{owns_database, owns_relation};
 use crate::server::tables::own_key;
 
-/// Stands for the node as a whole in place of a sequence.
+/// Stands for the node as a whole in place of a sequence; pgrx passes it as NULL.
 const NODE: pg_sys::Oid = pg_sys::InvalidOid;
 
 /// Stores that a finding is accepted, or removes that. Declared in
@@ -64,7 +64,7 @@ fn acknowledge(
             .into());
     }
     let statement = "INSERT INTO {} (system_identifier, database, sequence, finding, reason, role) \
-         VALUES ($1, $2, $3, $4, $5, $6) \
+         VALUES ($1, $2, COALESCE($3, 0::pg_catalog.oid), $4, $5, $6) \
          ON CONFLICT (system_identifier, database, sequence, finding) \
          DO UPDATE SET reason = EXCLUDED.reason, role = EXCLUDED.role, acknowledged_at = EXCLUDED.acknowledged_at";
     // SAFETY: reads a variable of this backend.
@@ -73,7 +73,7 @@ fn acknowledge(
     let arguments = [
         system_identifier.into(),
         database.into(),
-        sequence.unwrap_or(NODE).into(),
+        sequence.into(),
         text(finding),
         text(reason),
         role.into(),
@@ -88,11 +88,10 @@ fn take_back(
     extension: Extension,
 ) -> Result<(), Failure> {
     let statement = "DELETE FROM {} AS a WHERE a.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND a.database OPERATOR(pg_catalog.=) $2 AND a.sequence OPERATOR(pg_catalog.=) $3 \
+           AND a.database OPERATOR(pg_catalog.=) $2 AND a.sequence OPERATOR(pg_catalog.=) COALESCE($3, 0::pg_catalog.oid) \
            AND a.finding OPERATOR(pg_catalog.=) $4";
     let (system_identifier, database) = own_key();
-    let arguments =
-        [system_identifier.into(), database.into(), sequence.unwrap_or(NODE).into(), text(finding)];
+    let arguments = [system_identifier.into(), database.into(), sequence.into(), text(finding)];
     tables::ACKNOWLEDGEMENT.write(statement, extension, &arguments)?;
     Ok(())
 }

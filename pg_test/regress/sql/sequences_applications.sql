@@ -104,6 +104,17 @@ SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequen
 SELECT acknowledge_interleaved_finding(NULL, 'DDL replication', 'DDL is run on every node');
 SELECT sequence, finding FROM interleaved_acknowledgements WHERE sequence IS NULL;
 SELECT acknowledge_interleaved_finding(NULL, 'DDL replication', NULL);
+-- fault_b22_like: a table like another has an identity column in the class from the start.
+CREATE TABLE ident (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+SELECT count(*) FROM setup_interleaved_sequences(2, sequences => '{ident_id_seq}');
+CREATE TABLE alike (LIKE ident INCLUDING IDENTITY INCLUDING INDEXES);
+INSERT INTO alike DEFAULT VALUES RETURNING id;
+SELECT severity, finding FROM check_interleaved_sequences() WHERE sequence = 'alike_id_seq'::regclass;
+WITH own AS (
+    SELECT jsonb_set(interleaved_node_state(), '{node}', '1') || '{"system_identifier": 1}' AS state
+)
+SELECT c.severity, c.finding FROM own, check_interleaved_sequences(ARRAY[own.state]) AS c
+WHERE c.sequence = 'alike_id_seq'::regclass AND c.finding = 'set-up not known';
 -- What is refused.
 SELECT acknowledge_interleaved_finding('small_seq', NULL, 'x');
 SELECT acknowledge_interleaved_finding('small_seq', 'colour', 'x');

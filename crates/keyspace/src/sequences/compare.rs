@@ -253,7 +253,7 @@ fn compare_two(
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
         let detail = format!("{} does not know its value at its set-up.", capitalized(&peer.name()));
         let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
-        find(Severity::Warning, NOT_KNOWN, detail, hint);
+        find(Severity::Info, NOT_KNOWN, detail, hint);
     }
     findings
 }

@@ -211,7 +211,7 @@ pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> E
     error.detail("What is inserted here takes ids of this node's class; rows of other nodes come by replication.")
     .hint(format!(
         "Leave the id to the sequence. If the sequence gave it, setup_interleaved_sequences({node}, {nodes}) brings it \
-         back into its class. To copy rows of another node, SET session_replication_role = replica, or call \
+         back into its class; if it leaves it again, first stop what sets it (Bucardo's sequences, a loader, setval()). To copy rows of another node, SET session_replication_role = replica, or call \
          unguard_interleaved_sequences()."
     ))
 }

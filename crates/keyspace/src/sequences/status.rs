@@ -113,6 +113,9 @@ pub enum Finding {
 /// What to do about rows that a sequence does not follow.
 pub const NOT_FOLLOWED_HINT: &str = "Look at these rows. If the sequence is to go on above them, GRANT UPDATE ON SEQUENCE to the owner of the table, or name the column in feeds.";
 
+/// What to do about a sequence that something has set.
+const MOVED_HINT: &str = "Run setup_interleaved_sequences() again as the same node. If it leaves its class again, first stop what sets it: a replication tool that copies positions (remove the sequences from Bucardo's sync), a loader of fixtures, a script that calls setval().";
+
 impl Finding {
     /// A few words, the same as in the documentation.
     pub const fn name(&self) -> &'static str {
@@ -199,7 +202,8 @@ impl Finding {
     pub fn hint(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Replicated(carrier) => return Cow::Owned(carrier.hint()),
-            Self::WrongIncrement | Self::WrongClass | Self::StartNotAligned | Self::UnsafeCycle => {
+            Self::WrongClass => MOVED_HINT,
+            Self::WrongIncrement | Self::StartNotAligned | Self::UnsafeCycle => {
                 "Run setup_interleaved_sequences() again as the same node."
             }
             Self::OwnIncrement => {
