@@ -175,8 +175,8 @@ mod tests {
                 match self.optimizer {
                     Optimizer::None => (value, value),
                     Optimizer::PooledLo => (value, value + self.pool - 1),
-                    // Up to version 6, the first value of a new sequence begins a pool that reaches
-                    // to the next value.
+                    // In earlier versions, the first value of a new sequence begins a pool that
+                    // reaches to the next value.
                     Optimizer::Pooled if !self.has_drawn && value == self.initial => (value, draw()),
                     Optimizer::Pooled => (value - self.pool + 1, value),
                 }
@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn fault_b08_a_restart_does_not_lead_to_the_first_value_of_the_mapping() {
-        // Up to version 6, Hibernate takes its initialValue for the first value of a new sequence,
-        // and makes ids up to the next one: those of other nodes, too.
+        // Earlier versions of Hibernate take their initialValue for the first value of a new
+        // sequence, and make ids up to the next one: those of other nodes, too.
         let mut two = set_up(&hibernate(1, 50, 0), class(2, 2));
         assert_eq!((two.start, two.last_value), (101, 101));
         two.last_value = two.start;
