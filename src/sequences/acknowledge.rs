@@ -188,7 +188,9 @@ pub(super) fn forget_all(extension: Extension) -> SpiResult<()> {
     let statement = "DELETE FROM {} AS a WHERE a.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND a.database OPERATOR(pg_catalog.=) $2";
     let (system_identifier, database) = own_key();
-    tables::ACKNOWLEDGEMENT.write(statement, extension, &[system_identifier.into(), database.into()]).map(|_| ())
+    tables::ACKNOWLEDGEMENT
+        .write(statement, extension, &[system_identifier.into(), database.into()])
+        .map(|_| ())
 }
 
 /// Deletes the acknowledgements about dropped sequences.
@@ -197,5 +199,7 @@ pub(super) fn prune(extension: Extension) -> SpiResult<()> {
            AND a.database OPERATOR(pg_catalog.=) $2 AND a.sequence OPERATOR(pg_catalog.<>) 0::pg_catalog.oid \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) a.sequence)";
     let (system_identifier, database) = own_key();
-    tables::ACKNOWLEDGEMENT.write(statement, extension, &[system_identifier.into(), database.into()]).map(|_| ())
+    tables::ACKNOWLEDGEMENT
+        .write(statement, extension, &[system_identifier.into(), database.into()])
+        .map(|_| ())
 }

@@ -114,7 +114,7 @@ WITH own AS (
     SELECT jsonb_set(interleaved_node_state(), '{node}', '1') || '{"system_identifier": 1}' AS state
 )
 SELECT c.severity, c.finding FROM own, check_interleaved_sequences(ARRAY[own.state]) AS c
-WHERE c.sequence = 'alike_id_seq'::regclass AND c.finding = 'set-up not known';
+WHERE c.sequence = 'alike_id_seq'::regclass AND c.finding = 'set-up unknown';
 -- What is refused.
 SELECT acknowledge_interleaved_finding('small_seq', NULL, 'x');
 SELECT acknowledge_interleaved_finding('small_seq', 'colour', 'x');

@@ -166,7 +166,7 @@ impl Tables {
         .map_err(|_| {
             let message = "function \"interleaved_guard\" is missing";
             Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                .hint("It was renamed, moved or dropped; give it back its name and schema.")
+                .hint("If it was renamed or moved, restore its name and schema.")
         })?;
         let columns = columns(&sources, guard)?;
         let triggers = triggers(&columns, guard)?;
@@ -259,17 +259,16 @@ impl Tables {
                 format!("column \"{}\" of table \"{}\" cannot be guarded", column.name, column.table);
             let error = Error::new(SqlState::WrongObjectType, message)
                 .detail(format!("It is a {detail}."))
-                .hint("Ids of smallint, integer, bigint and numeric in tables of this database can be.");
+                .hint("Only smallint, integer, bigint and numeric columns of permanent tables of this database can be guarded.");
             let sequence = self.sources(column).first().map(|source| source.sequence);
             return Some(Refusal { sequence, detail, error });
         }
         let blocks = self.blocks(column);
         self.with_fed_partitions(column).find_map(|column| {
             self.sources(column).into_iter().find_map(|source| {
-                let why =
-                    source.why_not.or((source.blocks != blocks).then_some(Unguardable::OtherBlocks))?;
+                let why = source.why_not.or((source.blocks != blocks).then_some(Unguardable::OtherBlocks))?;
                 let message = format!(
-                    "sequence \"{}\" keeps column \"{}\" of table \"{}\" from being guarded",
+                    "sequence \"{}\" prevents column \"{}\" of table \"{}\" from being guarded",
                     source.name, column.name, column.table
                 );
                 let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -300,9 +299,8 @@ fn sources(extension: Extension, class: Option<Class>) -> Result<HashMap<(u32, i
             let key = (column.relation_oid.to_u32(), column.attribute);
             let name = entry.name.clone();
             // The other ways to draw from it give single ids.
-            let blocks = class
-                .filter(|_| column.draw == Draw::Nextval)
-                .and_then(|class| Blocks::of(&sequence, class));
+            let blocks =
+                class.filter(|_| column.draw == Draw::Nextval).and_then(|class| Blocks::of(&sequence, class));
             sources.entry(key).or_default().push(Source { sequence: entry.oid, name, why_not, blocks });
         }
     }

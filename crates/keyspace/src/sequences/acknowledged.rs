@@ -9,8 +9,8 @@ const ACCEPTABLE: [&str; 20] = [
     "column not read",
     "DDL replication",
     "locked",
-    "missing at the peer",
-    "missing here",
+    "missing on the peer",
+    "missing on this node",
     "nearly used up",
     "no known column",
     "no known columns",
@@ -18,10 +18,10 @@ const ACCEPTABLE: [&str; 20] = [
     "permission denied",
     "position published",
     "positions published",
-    "restart not above",
+    "restart too low",
     "rows not followed",
     "same server twice",
-    "set-up not known",
+    "set-up unknown",
     "type mismatch",
     "unlogged",
     "versions differ",
@@ -32,8 +32,8 @@ const ERRORS: [&str; 18] = [
     "another writer in the class",
     "behind the table",
     "classes overlap",
+    "custom increment",
     "default of another node",
-    "increment of its own",
     "insert conflicts",
     "no node",
     "not confirmed",
@@ -75,6 +75,23 @@ pub fn check_name(finding: &str) -> Result<(), Error> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+
+    #[test]
+    fn every_finding_is_listed() {
+        let compare = include_str!("compare.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = \"")?.1.strip_suffix("\";"));
+        let status = include_str!("status.rs");
+        let (_, names) = status.split_once("pub const fn name(&self)").expect("names");
+        let (names, _) = names.split_once("/// How severe").expect("an end");
+        let status = names.lines().filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\","));
+        // Hints are sentences.
+        let names: Vec<&str> = compare.chain(status).filter(|text| !text.ends_with('.')).collect();
+        assert!(names.len() > 25, "{names:?}");
+        for name in names {
+            assert!(ACCEPTABLE.contains(&name) || ERRORS.contains(&name), "{name} is not listed");
+        }
+    }
 
     #[test]
     fn fault_b22_errors_stay_errors() {

@@ -26,7 +26,7 @@ impl Mode {
             "refuse" => Ok(Self::Refuse),
             "warn" => Ok(Self::Warn),
             _ => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown mode \"{name}\""))
-                .hint("A guard refuses (\"refuse\") or only warns (\"warn\").")),
+                .hint("Valid modes are \"refuse\" and \"warn\".")),
         }
     }
 
@@ -82,7 +82,7 @@ impl Guard {
 pub enum Unguardable {
     /// The sequence has not been moved into its class.
     NotSetUp,
-    /// The sequence has an increment of its own, from which the application makes ids.
+    /// The sequence has a custom increment, from which the application makes ids.
     OwnIncrement(i64),
     /// Several sequences feed it, and the values of one stand for blocks of other ids.
     OtherBlocks,
@@ -95,7 +95,7 @@ pub enum Unguardable {
     },
     /// The default computes with the sequence's value.
     Computed,
-    /// Only the default connects the column with the sequence, and the table's owner may not draw
+    /// Only the default connects the column with the sequence, and the table's owner lacks privilege
     /// from the sequence.
     NotAllowed,
 }
@@ -129,32 +129,34 @@ impl Unguardable {
     pub fn name(self) -> String {
         match self {
             Self::NotSetUp => "sequence not set up".to_owned(),
-            Self::OwnIncrement(increment) => format!("increment {increment} of its own"),
+            Self::OwnIncrement(increment) => format!("custom increment {increment}"),
             Self::OtherBlocks => "sequences with other blocks".to_owned(),
             Self::OtherNode { node, nodes } => format!("default of node {node} of {nodes}"),
-            Self::Computed => "default computes with the value".to_owned(),
-            Self::NotAllowed => "owner may not draw".to_owned(),
+            Self::Computed => "computed default".to_owned(),
+            Self::NotAllowed => "owner lacks privilege".to_owned(),
         }
     }
 
     /// The reason, as a sentence.
     pub fn detail(self, sequence: &str) -> String {
         match self {
-            Self::NotSetUp => format!("Sequence \"{sequence}\" gives values of every class."),
+            Self::NotSetUp => format!("Sequence \"{sequence}\" generates values of every class."),
             Self::OwnIncrement(increment) => format!(
-                "Sequence \"{sequence}\" steps by {increment}, and what an application makes of its values may be of any class."
+                "Sequence \"{sequence}\" has an increment of {increment}, and ids that an application derives from its values may be of any class."
             ),
             Self::OtherBlocks => format!(
                 "The values of sequence \"{sequence}\" and of another one that feeds the column stand for blocks of different ids."
             ),
             Self::OtherNode { node, nodes } => format!(
-                "The default draws from sequence \"{sequence}\" for node {node} of {nodes}, so every id would be refused."
+                "The default takes the values of sequence \"{sequence}\" for node {node} of {nodes}, so every id would be refused."
             ),
             Self::Computed => {
-                format!("The default computes with the value of sequence \"{sequence}\".")
+                format!("The default is computed from the value of sequence \"{sequence}\".")
             }
             Self::NotAllowed => {
-                format!("The owner of the table may not draw from sequence \"{sequence}\".")
+                format!(
+                    "The owner of the table has no privilege to call nextval() on sequence \"{sequence}\"."
+                )
             }
         }
     }
@@ -162,17 +164,17 @@ impl Unguardable {
     /// What to do about it.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::NotSetUp => "Call setup_interleaved_sequences() first, or leave the table out.",
+            Self::NotSetUp => "Call setup_interleaved_sequences() first, or exclude the table.",
             Self::OwnIncrement(_) => {
-                "Call setup_interleaved_sequences() with blocks => true first, or leave the table out."
+                "Call setup_interleaved_sequences() with blocks => true first, or exclude the table."
             }
             Self::OtherBlocks => "Leave the table out.",
             Self::OtherNode { .. } => {
-                "Use partitioned_nextval(sequence) without a node, or leave the table out."
+                "Use partitioned_nextval(sequence) without a node, or exclude the table."
             }
-            Self::Computed => "Leave the table out.",
+            Self::Computed => "Exclude the table.",
             Self::NotAllowed => {
-                "GRANT USAGE ON SEQUENCE to the owner of the table if its ids come from there, or leave the table out."
+                "If the ids of the table come from the sequence, GRANT USAGE ON SEQUENCE to the owner of the table. Otherwise exclude the table."
             }
         }
     }
@@ -192,26 +194,29 @@ pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> E
     let Place { table, column } = place;
     let (node, nodes) = (class.node(), class.nodes());
     let whose = match (guard.blocks, class.node_of_decimal(value)) {
-        (Some(_), Some(_)) => "is in a block of another node".to_owned(),
-        (None, Some(owner)) => format!("is of node {owner}"),
-        (_, None) => "is of no node".to_owned(),
+        (Some(_), Some(_)) => "belongs to a block of another node".to_owned(),
+        (None, Some(owner)) => format!("belongs to node {owner}"),
+        (_, None) => "does not belong to any node".to_owned(),
     };
     let error = Error::new(
         SqlState::CheckViolation,
-        format!("value {value} of column \"{column}\" of table \"{table}\" {whose}, and this is node {node} of {nodes}"),
+        format!(
+            "value {value} of column \"{column}\" of table \"{table}\" {whose}, but this is node {node} of {nodes}"
+        ),
     );
     if let Some(blocks) = guard.blocks {
         return error
             .detail(format!(
-                "What is inserted here takes ids from the blocks of {} ids that this node draws; rows of other nodes come by replication.",
+                "Rows inserted on this node must have ids from its blocks of {} ids. Rows of other nodes arrive by replication.",
                 blocks.size()
             ))
             .hint(blocks_hint(blocks.size()));
     }
-    error.detail("What is inserted here takes ids of this node's class; rows of other nodes come by replication.")
+    error.detail("Rows inserted on this node must have ids of its class. Rows of other nodes arrive by replication.")
     .hint(format!(
-        "Leave the id to the sequence. If the sequence gave it, setup_interleaved_sequences({node}, {nodes}) brings it \
-         back into its class; if it leaves it again, first stop what sets it (Bucardo's sequences, a loader, setval()). To copy rows of another node, SET session_replication_role = replica, or call \
+        "Let the sequence generate the id. If it has generated this one, call \
+         setup_interleaved_sequences({node}, {nodes}) to move it back into its class. If it leaves its class again, first stop what sets it \
+         (Bucardo with sequences, a loader, setval()). To copy rows of another node, SET session_replication_role = replica, or call \
          unguard_interleaved_sequences()."
     ))
 }
@@ -229,12 +234,12 @@ pub fn no_node(place: Place<'_>) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!(
-            "column \"{}\" of table \"{}\" is guarded, and this database has not been set up as a node",
+            "column \"{}\" of table \"{}\" is guarded, but this database has not been set up as a node",
             place.column, place.table
         ),
     )
-    .detail("No node is stored for this server and this database; it may be a copy of another one.")
-    .hint("Call confirm_interleaved_node() if it takes the place of the other, setup_interleaved_sequences(node, nodes) as the node that it is to be, or unguard_interleaved_sequences().")
+    .detail("No node is stored for this server and database. It may be a copy of another database.")
+    .hint("If this database replaces the other, call confirm_interleaved_node(). Otherwise call setup_interleaved_sequences(node, nodes) to make it a node, or unguard_interleaved_sequences().")
 }
 
 impl Class {
@@ -313,14 +318,17 @@ mod tests {
     #[test]
     fn a_column_that_may_get_any_id_is_not_guarded() {
         assert_eq!(why(&sequence(1), Draw::Nextval).expect("a reason"), "sequence not set up");
-        assert_eq!(why(&sequence(50), Draw::Nextval).expect("a reason"), "increment 50 of its own");
+        assert_eq!(why(&sequence(50), Draw::Nextval).expect("a reason"), "custom increment 50");
         let other = Draw::OfNode { node: 1, nodes: 2 };
         assert_eq!(why(&sequence(2), other).expect("a reason"), "default of node 1 of 2");
-        assert_eq!(why(&sequence(2), Draw::Other).expect("a reason"), "default computes with the value");
+        assert_eq!(why(&sequence(2), Draw::Other).expect("a reason"), "computed default");
         let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
         let blocks = Sequence { former: Some(former), ..sequence(100) };
         assert_eq!(why(&blocks, Draw::Nextval), None);
-        assert_eq!(Blocks::of(&blocks, class(2, 2)).expect("blocks").name(), "blocks of 50 counted up or down");
+        assert_eq!(
+            Blocks::of(&blocks, class(2, 2)).expect("blocks").name(),
+            "blocks of 50 counted up or down"
+        );
     }
 
     #[test]
@@ -331,13 +339,13 @@ mod tests {
         assert_eq!(error.sqlstate.code(), "23514");
         assert_eq!(
             error.message,
-            "value 7 of column \"id\" of table \"shop.orders\" is of node 1, and this is node 2 of 2"
+            "value 7 of column \"id\" of table \"shop.orders\" belongs to node 1, but this is node 2 of 2"
         );
         assert!(error.hint.expect("a hint").contains("setup_interleaved_sequences(2, 2)"));
-        assert!(violation(place, "1.5", plain, class(2, 2)).message.contains("is of no node"));
+        assert!(violation(place, "1.5", plain, class(2, 2)).message.contains("does not belong to any node"));
         let blocks = Guard { blocks: Blocks::through(1, 50, Counting::Down), ..plain };
         let error = violation(place, "2", blocks, class(2, 2));
-        assert!(error.message.contains("is in a block of another node"), "{error}");
+        assert!(error.message.contains("belongs to a block of another node"), "{error}");
         assert!(error.hint.expect("a hint").contains("allocationSize = 50"));
         assert_eq!(no_node(place).sqlstate.code(), "55000");
     }
