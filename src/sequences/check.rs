@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use keyspace::Error;
 use keyspace::error::sentence;
+use keyspace::sequences::guard::blocks_hint;
 use keyspace::sequences::{
-    Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
+    Blocks, Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
 };
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -15,6 +16,7 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::acknowledge::Acknowledged;
 use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::change::step::{Step, percent};
 use crate::sequences::change::{Change, Planner, ddl_replication};
@@ -206,6 +208,8 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         let found = compare(&own, &peers).into_iter().filter(is_compared);
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
+    rows.extend(class.and_then(|class| nothing_is_known(&steps, class)).map(|row| (Severity::Warning, row)));
+    let is_any_known = rows.iter().all(|(_, row)| row.4 != NO_KNOWN_COLUMNS);
     for step in &steps {
         if step.entry.exempt == Some(NAME_NOT_UTF8) {
             rows.push((Severity::Warning, not_named(step, class)));
@@ -221,10 +225,67 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         for finding in &status.findings {
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
         }
+        if let Some(class) = class {
+            let known = to_be_known(step.entry.oid, &sequence, class, is_any_known);
+            rows.extend(known.into_iter().map(|row| (Severity::Info, row)));
+        }
     }
-    // Errors first, otherwise in the order of the view.
-    rows.sort_by_key(|(severity, _)| *severity != Severity::Error);
+    let acknowledged = Acknowledged::read(extension)?;
+    for row in &mut rows {
+        accept(row, &acknowledged);
+    }
+    // Errors first, then warnings, otherwise in the order of the view.
+    rows.sort_by_key(|(severity, _)| *severity);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Turns a warning that somebody has acknowledged into an info, with the reason.
+fn accept((severity, row): &mut (Severity, Found), acknowledged: &Acknowledged) {
+    if *severity == Severity::Error {
+        return;
+    }
+    if let Some(reason) = acknowledged.reason(row.1, row.4) {
+        *severity = Severity::Info;
+        row.0 = severity.name();
+        row.5 = ServerText(format!("{} Acknowledged: {reason}", row.5.0));
+    }
+}
+
+const NO_KNOWN_COLUMNS: &str = "no known columns";
+
+/// Reports a database in which no sequence feeds a known column, so that no table is compared with
+/// its sequence (fault B22).
+fn nothing_is_known(steps: &[Step], class: Class) -> Option<Found> {
+    let steps = steps.iter().filter(|step| step.entry.exempt.is_none());
+    let (known, unknown): (Vec<&Step>, Vec<&Step>) =
+        steps.partition(|step| step.before.fed_columns().next().is_some());
+    (known.is_empty() && unknown.len() > 1).then(|| {
+        let detail = format!(
+            "None of the {} sequences feeds a known column, so no table was compared with its sequence.",
+            unknown.len()
+        );
+        let hint = "Name the columns that triggers, functions or the application fill, by feeds in setup_interleaved_sequences().";
+        of_node(Severity::Warning, Some(class), NO_KNOWN_COLUMNS, detail, hint)
+    })
+}
+
+/// What should be known of a sequence, and needs nothing to be done.
+fn to_be_known(oid: pg_sys::Oid, sequence: &Sequence, class: Class, is_any_known: bool) -> Vec<Found> {
+    let info = |finding, detail: String, hint: String| {
+        let (detail, hint) = (ServerText(detail), ServerText(hint));
+        (Severity::Info.name(), Some(oid), Some(class.node()), None, finding, detail, hint)
+    };
+    let mut rows = Vec::new();
+    if is_any_known && sequence.fed_columns().next().is_none() {
+        let detail = "Only its own position is known.".to_owned();
+        let hint = "If it feeds a column through a trigger, a function or the application, name the column by feeds in setup_interleaved_sequences().";
+        rows.push(info("no known column", detail, hint.to_owned()));
+    }
+    if let Some(blocks) = Blocks::of(sequence, class) {
+        let detail = format!("Each of its values stands for {} ids.", blocks.size());
+        rows.push(info("blocks of ids", detail, blocks_hint(blocks.size())));
+    }
+    rows
 }
 
 fn row(

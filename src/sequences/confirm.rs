@@ -95,6 +95,10 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
          SELECT $1, $2, f.sequence, f.relation, f.attribute FROM {} AS f \
          WHERE f.system_identifier OPERATOR(pg_catalog.=) $3 AND f.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
+    let acknowledgements = "INSERT INTO {} (system_identifier, database, sequence, finding, reason, role, acknowledged_at) \
+         SELECT $1, $2, a.sequence, a.finding, a.reason, a.role, a.acknowledged_at FROM {} AS a \
+         WHERE a.system_identifier OPERATOR(pg_catalog.=) $3 AND a.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
     let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
     let peers = "INSERT INTO {} (system_identifier, database, peer_system_identifier, peer_database, peer_timeline, \
@@ -103,7 +107,12 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
                 p.taken_at, p.seen_at, p.position, p.rate FROM {} AS p \
          WHERE p.system_identifier OPERATOR(pg_catalog.=) $3 AND p.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
-    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED), (peers, tables::PEER)] {
+    for (statement, table) in [
+        (sequences, tables::SEQUENCE),
+        (feeds, tables::FEED),
+        (peers, tables::PEER),
+        (acknowledgements, tables::ACKNOWLEDGEMENT),
+    ] {
         table.write(statement, extension, &keys)?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::acknowledge;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
@@ -86,6 +87,7 @@ fn reset(
     let steps = change.apply(&selection)?;
     if !selection.names_sequences() && identity::is_stored(extension)? {
         identity::forget(extension)?;
+        acknowledge::forget_all(extension)?;
     }
     Ok(steps)
 }

@@ -7,6 +7,7 @@ use keyspace::sequences::{Former, PastValues, Residue, Target};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use crate::sequences::acknowledge;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::tables;
 use crate::sequences::read::feeds;
@@ -205,6 +206,7 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
         return Ok(());
     }
     feeds::forget(extension, &sequences)?;
+    acknowledge::forget(extension, &sequences)?;
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let (system_identifier, database) = own_key();
@@ -215,6 +217,7 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
 /// Deletes the records of dropped sequences, which would accumulate in a database that often
 /// creates and drops tables.
 pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
+    acknowledge::prune(extension)?;
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";

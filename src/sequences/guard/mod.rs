@@ -6,8 +6,8 @@ mod request;
 mod tables;
 mod trigger;
 
-use keyspace::sequences::Class;
 use keyspace::sequences::guard::Mode;
+use keyspace::sequences::{Class, Counting};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -48,12 +48,13 @@ type Row =
 /// is not a node or a table that was named cannot be guarded, 55006 during a set-up, 55P03 if a
 /// table cannot be locked in time. Nothing is changed then.
 #[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn guard_interleaved_sequences(
     schemas: Option<AnyArray>,
     tables: Option<AnyArray>,
     exclude: Option<AnyArray>,
     mode: Option<&str>,
+    blocks: Option<&str>,
     lock_timeout: Option<Interval>,
     dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -68,8 +69,9 @@ fn guard_interleaved_sequences(
     ),
 > {
     let mode = or_raise(required(mode, "mode").and_then(Mode::parse));
+    let counting = or_raise(blocks.map(Counting::parse).transpose());
     let arguments = GuardArguments { schemas, tables, exclude, lock_timeout, dry_run };
-    change(arguments, Task::Guard(mode), or_raise(Extension::of_call(fcinfo)))
+    change(arguments, Task::Guard(mode, counting), or_raise(Extension::of_call(fcinfo)))
 }
 
 /// Removes guards. Declared in sql/sequences/guard_interleaved_sequences.sql.
@@ -116,14 +118,14 @@ pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
 /// The task of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
-    Guard(Mode),
+    Guard(Mode, Option<Counting>),
     Unguard,
 }
 
 impl Task {
     const fn done(self) -> &'static str {
         match self {
-            Self::Guard(_) => "guarded",
+            Self::Guard(..) => "guarded",
             Self::Unguard => "unguarded",
         }
     }
@@ -155,7 +157,7 @@ fn carry_out(
     extension: Extension,
 ) -> Result<Vec<Step>, Failure> {
     let class = identity::known(extension)?;
-    if matches!(task, Task::Guard(_)) && class.is_none() {
+    if matches!(task, Task::Guard(..)) && class.is_none() {
         let message = "this database has not been set up as a node";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A guard compares ids with the class of this database's node.")
@@ -168,7 +170,7 @@ fn carry_out(
         return plan();
     }
     check_transaction(match task {
-        Task::Guard(_) => c"guard_interleaved_sequences()",
+        Task::Guard(..) => c"guard_interleaved_sequences()",
         Task::Unguard => c"unguard_interleaved_sequences()",
     })?;
     let _lock = SetupLock::take(extension)?;
@@ -217,7 +219,7 @@ fn plan(
 ) -> Result<Vec<Step>, Failure> {
     let tables = Tables::read(extension, class)?;
     Ok(match task {
-        Task::Guard(mode) => plan::guard(&tables, chosen, mode),
+        Task::Guard(mode, counting) => plan::guard(&tables, chosen, mode, counting),
         Task::Unguard => plan::unguard(&tables, chosen),
     })
 }

@@ -84,11 +84,13 @@ fn check(
     {
         return Ok(Err(Error::new(SqlState::InvalidSchemaName, format!("schema \"{name}\" does not exist"))));
     }
+    // A view can have a default that draws from a sequence, so it is reported, and can be excluded.
     let others = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
-         WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = given AND c.relkind IN ('r', 'p', 'f'))";
-    for argument in [tables, exclude] {
+         WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = given \
+                           AND (c.relkind IN ('r', 'p', 'f') OR $2 AND c.relkind IN ('v', 'm')))";
+    for (argument, or_view) in [(tables, false), (exclude, true)] {
         if argument.is_given()
-            && let Some(name) = first(others, &[argument.argument()])?
+            && let Some(name) = first(others, &[argument.argument(), or_view.into()])?
         {
             let message = format!("\"{name}\" is not a table");
             return Ok(Err(Error::new(SqlState::WrongObjectType, message)));

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use keyspace::sequences::guard::{Mode, Unguardable};
-use keyspace::sequences::{Class, NumberType};
+use keyspace::sequences::guard::{Guard, Mode, Unguardable};
+use keyspace::sequences::{Blocks, Class, Counting, Draw, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
@@ -110,18 +110,19 @@ impl Trigger {
         self.is_guard && self.attribute == Some(column.attribute)
     }
 
-    /// Whether it works like a guard of this mode: for rows inserted here, but not for replicated
-    /// ones.
-    pub(super) fn is_in_force(&self, column: &Column, mode: Mode) -> bool {
+    /// Whether it works like this guard: for rows inserted here, but not for replicated ones.
+    pub(super) fn is_in_force(&self, column: &Column, guard: Guard) -> bool {
         // Rows move between partitions by DELETE and INSERT.
         let moves = if self.is_clone || column.is_partitioned() { DELETE } else { 0 };
         let kind = AFTER_INSERT | UPDATE | moves;
-        self.mode() == Some(mode) && self.enabled == "O" && self.kind == kind && self.columns == 1
+        self.guard() == Some(guard) && self.enabled == "O" && self.kind == kind && self.columns == 1
     }
 
-    /// The mode of a guard.
-    pub(super) fn mode(&self) -> Option<Mode> {
-        Mode::parse(self.arguments.strip_suffix("\\000")?).ok()
+    /// What it does, by its arguments.
+    pub(super) fn guard(&self) -> Option<Guard> {
+        // Each argument ends in a zero byte.
+        let arguments: Vec<&str> = self.arguments.strip_suffix("\\000")?.split("\\000").collect();
+        Guard::of_arguments(&arguments)
     }
 }
 
@@ -131,6 +132,8 @@ pub(super) struct Source {
     pub(super) sequence: pg_sys::Oid,
     name: String,
     why_not: Option<Unguardable>,
+    /// The blocks that its values stand for.
+    blocks: Option<Blocks>,
 }
 
 /// Why a column is not guarded.
@@ -228,6 +231,30 @@ impl Tables {
         column.roots.iter().filter_map(|root| self.sources.get(root)).flatten().collect()
     }
 
+    /// A column, and its partitions that sequences feed themselves.
+    fn with_fed_partitions<'a>(&'a self, column: &'a Column) -> impl Iterator<Item = &'a Column> {
+        let mut below = self.partitions(column);
+        below.retain(|partition| self.is_fed_itself(partition));
+        [column].into_iter().chain(below)
+    }
+
+    /// The blocks that the ids of a column come from. All of its sequences must give the same.
+    fn blocks(&self, column: &Column) -> Option<Blocks> {
+        self.with_fed_partitions(column).find_map(|column| self.sources(column).first()?.blocks)
+    }
+
+    /// The guard that a column is to have. Without `counting`, ids of blocks are counted as by the
+    /// guard that it has.
+    pub(super) fn wanted(&self, column: &Column, mode: Mode, counting: Option<Counting>) -> Guard {
+        let counting = counting
+            .or_else(|| {
+                let guards = self.triggers(column).iter().filter(|trigger| trigger.guards(column));
+                guards.filter_map(|trigger| Some(trigger.guard()?.blocks?.counting())).next()
+            })
+            .unwrap_or(Counting::Either);
+        Guard { mode, blocks: self.blocks(column).map(|blocks| blocks.counted(counting)) }
+    }
+
     /// Why a column cannot be guarded, if so. A partitioned table is guarded together with its
     /// partitions, so their sequences count, too.
     pub(super) fn refusal(&self, column: &Column) -> Option<Refusal> {
@@ -240,11 +267,10 @@ impl Tables {
             let sequence = self.sources(column).first().map(|source| source.sequence);
             return Some(Refusal { sequence, detail, error });
         }
-        let mut below = self.partitions(column);
-        below.retain(|partition| self.is_fed_itself(partition));
-        [column].into_iter().chain(below).find_map(|column| {
+        let blocks = self.blocks(column);
+        self.with_fed_partitions(column).find_map(|column| {
             self.sources(column).into_iter().find_map(|source| {
-                let why = source.why_not?;
+                let why = source.why_not.or((source.blocks != blocks).then_some(Unguardable::OtherBlocks))?;
                 let message = format!(
                     "sequence \"{}\" prevents column \"{}\" of table \"{}\" from being guarded",
                     source.name, column.name, column.table
@@ -276,7 +302,10 @@ fn sources(extension: Extension, class: Option<Class>) -> Result<HashMap<(u32, i
             let why_not = class.and_then(|class| Unguardable::of(&sequence, column.draw, class));
             let key = (column.relation_oid.to_u32(), column.attribute);
             let name = entry.name.clone();
-            sources.entry(key).or_default().push(Source { sequence: entry.oid, name, why_not });
+            // The other ways to draw from it give single ids.
+            let blocks =
+                class.filter(|_| column.draw == Draw::Nextval).and_then(|class| Blocks::of(&sequence, class));
+            sources.entry(key).or_default().push(Source { sequence: entry.oid, name, why_not, blocks });
         }
     }
     Ok(sources)

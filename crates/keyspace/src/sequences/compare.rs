@@ -279,7 +279,7 @@ fn compare_two(
             capitalized(&peer.name())
         );
         let hint = "Check that the sequence is in order on the peer. If it was created after the set-up, in the class from the start, nothing is wrong.";
-        find(Severity::Warning, SET_UP_UNKNOWN, detail, hint);
+        find(Severity::Info, SET_UP_UNKNOWN, detail, hint);
     }
     findings
 }

@@ -1,5 +1,7 @@
 //! Interleaved sequences: the values of each node, and how a sequence is moved into its class.
 
+pub mod acknowledged;
+pub mod block;
 pub mod class;
 pub mod compare;
 mod direction;
@@ -14,6 +16,7 @@ pub mod rows;
 pub mod sequence;
 pub mod status;
 
+pub use block::{Blocks, Counting};
 pub use class::{Class, Progression, Residue};
 pub use compare::{PeerFinding, compare};
 pub use direction::Share;

@@ -103,7 +103,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     // left free.
     let free = i128::from(gap) + i128::from(share.size) - 1;
     let mut restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
-    let start = course.align(share.values, i128::from(sequence.start));
+    let start = course.align(share.values, first_start(sequence, share, course));
     let end = limit - (i128::from(share.size) - 1) * course.sign;
     if sequence.cycle && course.is_past(restart, end) && limit == course.end(sequence) {
         // Rows at the end of a cycle are from its last round, and the cycle continues at its
@@ -167,6 +167,9 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     } else {
         "CYCLE aligned".to_owned()
     };
+    if share.size > 1 && sequence.increment != increment {
+        notes.insert(0, format!("the application keeps {}", share.size));
+    }
     notes.insert(0, change);
     let plan = position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share);
     Plan { gap, ..plan }
@@ -206,6 +209,15 @@ fn too_small_a_gap(sequence: &Sequence, position: Position, gap: Option<i64>) ->
                 "Take the states again, or pass gap => {enough} or more, or none, which computes it."
             )),
     )
+}
+
+/// The least START of a sequence. For an application that takes blocks, the START from before the
+/// set-up is the first value of a new sequence, of which it may make ids up to the value that
+/// follows (fault B08).
+fn first_start(sequence: &Sequence, share: Share, course: Course) -> i128 {
+    let start = i128::from(sequence.start);
+    let is_original = sequence.former.is_none_or(|former| former.start == sequence.start);
+    if share.size > 1 && is_original { start + course.sign } else { start }
 }
 
 /// Why a sequence that is in its class must move further, if it must.
@@ -626,7 +638,7 @@ mod tests {
             ddl(&first),
             "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 100 START WITH 51 RESTART WITH 151"
         );
-        assert_eq!(first.detail, "blocks of 50, increment 50 to 100");
+        assert_eq!(first.detail, "blocks of 50, increment 50 to 100; the application keeps 50");
         assert_eq!(plan(&hibernate, &target(2)).restart, Some(201));
         // None of the ids of a block is in use, whether the ids go up from its value or down to it.
         let above = Sequence { columns: vec![column(Some(203))], ..hibernate.clone() };
