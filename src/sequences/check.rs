@@ -204,6 +204,7 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
         }
     }
+    rows.extend(nothing_known(&steps, class).map(|found| (Severity::Warning, found)));
     // Errors first, otherwise in the order of the view.
     rows.sort_by_key(|(severity, _)| *severity != Severity::Error);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
@@ -276,6 +277,20 @@ fn no_node(other: Option<Class>) -> Found {
     };
     let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
     ("error", None, None, other.map(Class::node), finding, detail, hint)
+}
+
+/// Reports a database in which no sequence feeds a known column (fault B22).
+fn nothing_known(steps: &[Step], class: Option<Class>) -> Option<Found> {
+    let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
+    let is_known = |step: &&Step| step.before.fed_columns().next().is_some();
+    let first = steps.first().filter(|_| !steps.iter().any(is_known))?;
+    let detail = format!(
+        "Nothing in the database connects its {} sequences with columns, for instance {}. Only their positions are compared.",
+        steps.len(),
+        first.entry.name
+    );
+    let hint = "If applications fill columns from sequences, name these columns in feeds.";
+    Some(of_node(Severity::Warning, class, "no known column", detail, hint))
 }
 
 /// Reports DDL that is replicated to other nodes (trap S15).

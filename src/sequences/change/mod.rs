@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
+use keyspace::sequences::plan::{USED_BY_HINT, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{
     Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, beside, plan, plan_reset,
@@ -202,6 +203,11 @@ impl Change {
                 "sequence \"{}\" keeps its increment of {}, and gives values of every node",
                 step.entry.name, step.before.increment
             );
+            if let Some(by) = step.entry.used_by.first() {
+                let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+                report(error.detail(used_by_detail(by)).hint(USED_BY_HINT)).report(PgLogLevel::WARNING);
+                continue;
+            }
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "If it was copied from a node that is set up, ALTER SEQUENCE ... INCREMENT 1 and run it again; if its values stand for blocks, use blocks => true; otherwise only one node may draw from it.",
             ))

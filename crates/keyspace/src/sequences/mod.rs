@@ -3,6 +3,7 @@
 pub mod class;
 pub mod compare;
 mod direction;
+pub mod discovery;
 pub mod guard;
 pub mod history;
 pub mod name;

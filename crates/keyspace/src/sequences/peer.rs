@@ -213,6 +213,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: vec![],
+            used_by: vec![],
         };
         let peers = [Peer::from(state())];
         assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::class::{Class, Progression};
 use super::direction::{Course, Share};
+use super::plan::{USED_BY_HINT, used_by_detail};
 use super::sequence::{Carrier, Draw, NumberType, Sequence};
 
 /// A sequence is nearly used up from this share of its range on, in hundredths of a percent.
@@ -49,6 +50,12 @@ impl Severity {
 pub enum Finding {
     /// It does not step by the number of nodes.
     WrongIncrement,
+    /// The same, and a set-up leaves it alone: something draws from it, and it is not known which
+    /// columns get the values.
+    UnknownUse {
+        /// What draws from it.
+        by: String,
+    },
     /// It has an increment of its own, which a set-up leaves alone.
     OwnIncrement,
     /// It steps by the number of nodes, through the values of another node.
@@ -112,6 +119,7 @@ impl Finding {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::WrongIncrement => "wrong increment",
+            Self::UnknownUse { .. } => "unknown use",
             Self::OwnIncrement => "increment of its own",
             Self::WrongClass => "wrong class",
             Self::StartNotAligned => "START not aligned",
@@ -143,6 +151,7 @@ impl Finding {
         matches!(
             self,
             Self::WrongIncrement
+                | Self::UnknownUse { .. }
                 | Self::OwnIncrement
                 | Self::WrongClass
                 | Self::StartNotAligned
@@ -159,6 +168,7 @@ impl Finding {
             Self::WrongIncrement | Self::OwnIncrement => {
                 format!("It steps by {}, and its next value is {next}.", sequence.increment)
             }
+            Self::UnknownUse { by } => used_by_detail(by),
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {
                 format!("TRUNCATE ... RESTART IDENTITY would take it to {}.", sequence.start)
@@ -198,6 +208,7 @@ impl Finding {
             Self::OwnIncrement => {
                 "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks; or see to it that only one node draws from it."
             }
+            Self::UnknownUse { .. } => USED_BY_HINT,
             Self::DefaultOfAnotherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node in defaults."
             }
@@ -292,7 +303,10 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     if own_step {
         findings.push(Finding::OwnIncrement);
     } else if i128::from(sequence.increment) % share.step() != 0 {
-        findings.push(Finding::WrongIncrement);
+        findings.push(match sequence.used_by.first() {
+            Some(by) => Finding::UnknownUse { by: by.clone() },
+            None => Finding::WrongIncrement,
+        });
     } else {
         if position && !share.values.contains(sequence.next_value()) {
             findings.push(Finding::WrongClass);
@@ -332,6 +346,7 @@ mod tests {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
             draw,
+            set_by: None,
             extreme: None,
             ahead: None,
             not_followed: None,
@@ -358,6 +373,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
+            used_by: vec![],
         }
     }
 
@@ -387,6 +403,19 @@ mod tests {
         assert_eq!(found(&named), (Some(false), vec!["default of another node"]));
         let own = Sequence { columns: vec![column(Draw::OfNode { node: 2, nodes: 2 })], ..even() };
         assert_eq!(found(&own), (Some(true), vec![]));
+    }
+
+    #[test]
+    fn fault_b04_what_draws_in_unknown_ways_is_named() {
+        let used = Sequence { used_by: vec!["function public.make_id(text)".to_owned()], ..even() };
+        assert_eq!(found(&used), (Some(true), vec![]), "in its class it stays there");
+        let used = Sequence { increment: 1, ..used };
+        assert_eq!(found(&used), (Some(false), vec!["unknown use"]));
+        let status = status(&used, Class::new(2, 2).ok(), true);
+        assert_eq!(
+            status.findings[0].detail(&used, &status),
+            "Function public.make_id(text) draws from it, and it is not known which columns get the values."
+        );
     }
 
     #[test]
