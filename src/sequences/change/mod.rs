@@ -203,9 +203,9 @@ impl Change {
                 "sequence \"{}\" keeps its increment of {}, and gives values of every node",
                 step.entry.name, step.before.increment
             );
-            if let Some(by) = step.entry.used_by.first() {
+            if let Some(detail) = used_by_detail(&step.entry.used_by) {
                 let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
-                report(error.detail(used_by_detail(by)).hint(USED_BY_HINT)).report(PgLogLevel::WARNING);
+                report(error.detail(detail).hint(USED_BY_HINT)).report(PgLogLevel::WARNING);
                 continue;
             }
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(

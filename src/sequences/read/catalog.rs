@@ -43,7 +43,8 @@ pub(crate) fn prepare(extension: Extension) -> SpiResult<Prepared> {
     ];
     let arguments = arguments.map(PgOid::from);
     with_own_settings(|| {
-        let query = Spi::connect(|client| client.prepare(query.as_str(), &arguments).map(|query| query.keep()))?;
+        let query =
+            Spi::connect(|client| client.prepare(query.as_str(), &arguments).map(|query| query.keep()))?;
         Ok(Prepared { query, mentions: Mentions::read(extension)? })
     })
 }
@@ -132,7 +133,8 @@ impl Entry {
             made_of.is_some_and(|made_of| !places.iter().any(|place| made_of.contains(place)))
         };
         let views = self.columns.iter().filter(is_of_view);
-        let mut used_by: Vec<String> = views.map(|column| format!("default of {}", column.name)).collect();
+        let mut used_by: Vec<String> =
+            views.map(|column| format!("the default of {}", column.name)).collect();
         used_by.extend(self.columns.iter().filter_map(|column| column.used_by.clone()));
         used_by.extend(mentions.unexplained(self.oid, &names));
         used_by
@@ -275,9 +277,13 @@ fn column(
     };
     let type_oid = row.get(11)?;
     // The query returns no type for columns that cannot be read.
-    let computes = |default: &Vec<u8>| match defaults.role_of(default, sequence) {
+    let role = |default: &[u8]| {
+        // One that is too long is not read.
+        if default.is_empty() { Role::Draws } else { defaults.role_of(default, sequence) }
+    };
+    let computes = |default: &Vec<u8>| match role(default) {
         Role::Passes(function) => Some(function_label(function)),
-        Role::Draws if number_type(type_oid).is_some() => Some(format!("default of {name}")),
+        Role::Draws if number_type(type_oid).is_some() => Some(format!("the default of {name}")),
         Role::Draws | Role::Looks => None,
     };
     let used_by = default.as_ref().filter(|_| draw == Draw::Other).and_then(computes);

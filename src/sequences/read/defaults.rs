@@ -87,16 +87,17 @@ impl Defaults {
 
     /// What an expression does with a constant in it.
     pub(crate) fn role(&self, constant: &Constant) -> Role {
-        for function in &constant.calls {
-            if *function == pg_sys::F_NEXTVAL || self.is_partitioned_nextval((*function).into()) {
+        for &function in &constant.calls {
+            if function == pg_sys::F_NEXTVAL {
                 return Role::Draws;
             }
-            if LOOKS.contains(function) {
+            if LOOKS.contains(&function) {
                 return Role::Looks;
             }
             // Functions of PostgreSQL itself, such as casts, pass on what they are given.
-            if *function >= pg_sys::FirstNormalObjectId {
-                return Role::Passes((*function).into());
+            if function >= pg_sys::FirstNormalObjectId {
+                let is_ours = self.is_partitioned_nextval(function.into());
+                return if is_ours { Role::Draws } else { Role::Passes(function.into()) };
             }
         }
         Role::Looks
@@ -125,10 +126,10 @@ impl Defaults {
     }
 }
 
-/// `function schema.name(types)`, quoted if necessary.
+/// `function schema.name(types)`, quoted if necessary, with the `search_path` of our own queries.
 pub(crate) fn function_label(function: pg_sys::Oid) -> String {
     // SAFETY: looks up a function by its OID. The result is a NUL-terminated copy.
-    let name = unsafe { from_server(CStr::from_ptr(pg_sys::format_procedure_qualified(function))) };
+    let name = unsafe { from_server(CStr::from_ptr(pg_sys::format_procedure(function))) };
     format!("function {name}")
 }
 

@@ -34,14 +34,14 @@ owned AS (
 defaults AS (
     SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum::integer AS attribute,
            -- Anybody can write a default of any length.
-           CASE WHEN octet_length(a.adbin::text) <= 1048576 THEN a.adbin::text ELSE '' END AS expression
+           CASE WHEN octet_length(a.adbin::text) <= 262144 THEN a.adbin::text ELSE '' END AS expression
     FROM pg_depend d
     JOIN pg_attrdef a ON a.oid = d.objid
     WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
       AND ($2 IS NULL OR d.refobjid = ANY ($2::oid[]))
     UNION ALL
     SELECT d.refobjid, a.attrelid, a.attnum::integer,
-           CASE WHEN octet_length(t.typdefaultbin::text) <= 1048576 THEN t.typdefaultbin::text ELSE '' END
+           CASE WHEN octet_length(t.typdefaultbin::text) <= 262144 THEN t.typdefaultbin::text ELSE '' END
     FROM pg_depend d
     JOIN pg_type t ON t.oid = d.objid
     JOIN pg_depend u ON u.refclassid = 'pg_type'::regclass AND u.refobjid = t.oid

@@ -164,7 +164,8 @@ fn note(message: String) -> ErrorReport {
 /// The names of sequences and of their columns, of which some may be gone.
 fn names(feeds: &[Feed]) -> SpiResult<Vec<(String, Option<String>)>> {
     let query = "SELECT convert_to(f.sequence::regclass::text, 'UTF8'), \
-                        convert_to(format('%I.%I.%I', n.nspname, c.relname, a.attname), 'UTF8') \
+                        CASE WHEN a.attname IS NOT NULL \
+                             THEN convert_to(format('%I.%I.%I', n.nspname, c.relname, a.attname), 'UTF8') END \
          FROM unnest($1, $2, $3) AS f (sequence, relation, attribute) \
          LEFT JOIN (pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace) \
              ON a.attrelid = f.relation AND a.attnum = f.attribute AND NOT a.attisdropped";

@@ -13,7 +13,7 @@ JOIN pg_language l ON l.oid = p.prolang
 WHERE l.lanname NOT IN ('internal', 'c')
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
   -- Anybody can create a source of any length.
-  AND octet_length(p.prosrc) <= 1048576
+  AND octet_length(p.prosrc) <= 262144
   AND EXISTS (SELECT FROM words WHERE strpos(lower(p.prosrc COLLATE "C"), words.word) > 0)
   AND NOT EXISTS (SELECT FROM pg_depend member
                   WHERE member.classid = 'pg_proc'::regclass AND member.objid = p.oid AND member.deptype = 'e')

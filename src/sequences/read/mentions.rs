@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 
-use keyspace::sequences::discovery::{Composition, QualifiedName, Source, Target, constants, pieces};
+use keyspace::sequences::discovery::{
+    Composition, Known, QualifiedName, Source, Target, Use, constants, pieces,
+};
 use keyspace::sequences::{ColumnName, Draw};
+use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
@@ -32,7 +35,12 @@ const ATTRIBUTES: &str = "SELECT a.attrelid, a.attnum, convert_to(a.attname::tex
 const MAY_DRAW: &str = "SELECT DISTINCT pair.role, pair.sequence FROM unnest($1::oid[], $2::oid[]) AS pair (role, sequence) \
      WHERE has_sequence_privilege(pair.role, pair.sequence, 'USAGE, UPDATE')";
 /// Whether the source of a function is not known.
-const IS_CLOSED: &str = "SELECT l.lanname = 'c' FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid = $1";
+const IS_CLOSED: &str =
+    "SELECT l.lanname = 'c' FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid = $1";
+
+/// The schema of our functions.
+const OWN_SCHEMA: &str = "SELECT convert_to(n.nspname::text, 'SQL_ASCII') \
+     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $1";
 
 /// How many functions may call each other with the name of a sequence.
 const ROUNDS: usize = 3;
@@ -84,7 +92,7 @@ impl Mentions {
 
     /// Reads all texts of the database that may name a sequence.
     pub(crate) fn read(extension: Extension) -> SpiResult<Self> {
-        let functions = functions()?;
+        let functions = functions(extension)?;
         let triggers = triggers(&functions)?;
         let defaults = text_defaults()?;
         let dependents = dependents()?;
@@ -99,13 +107,20 @@ impl Mentions {
             found: Vec::new(),
         };
         finder.read_attributes(&triggers)?;
-        for function in functions.values() {
-            finder.see_function(function, &triggers);
+        let mut of_function: HashMap<u32, Vec<&Trigger>> = HashMap::new();
+        for trigger in &triggers {
+            of_function.entry(trigger.function.to_u32()).or_default().push(trigger);
+        }
+        for (oid, function) in &functions {
+            check_for_interrupts!();
+            finder.see_function(function, of_function.get(oid).map(Vec::as_slice).unwrap_or_default());
         }
         for trigger in &triggers {
+            check_for_interrupts!();
             finder.see_arguments(trigger);
         }
         for default in &defaults {
+            check_for_interrupts!();
             finder.see_default(default)?;
         }
         for dependent in &dependents {
@@ -118,7 +133,8 @@ impl Mentions {
     fn of_allowed(found: Vec<Found>) -> SpiResult<Self> {
         let pairs = found.iter().flat_map(|one| one.owners.map(|owner| (owner, one.sequence)));
         let (roles, sequences): (Vec<pg_sys::Oid>, Vec<pg_sys::Oid>) = pairs.unzip();
-        let allowed = rows(MAY_DRAW, &[roles.into(), sequences.into()], |row| Ok((oid(row, 1)?, oid(row, 2)?)))?;
+        let allowed =
+            rows(MAY_DRAW, &[roles.into(), sequences.into()], |row| Ok((oid(row, 1)?, oid(row, 2)?)))?;
         let allowed: HashSet<(u32, u32)> =
             allowed.into_iter().map(|(role, sequence)| (role.to_u32(), sequence.to_u32())).collect();
         let mut mentions = Self::default();
@@ -213,7 +229,9 @@ struct Names(BTreeMap<Vec<u8>, Vec<(Vec<u8>, pg_sys::Oid)>>);
 impl Names {
     fn read() -> SpiResult<Self> {
         let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (oid, schema, name) in rows(SEQUENCES, &[], |row| Ok((oid(row, 1)?, bytes(row, 2)?, bytes(row, 3)?)))? {
+        for (oid, schema, name) in
+            rows(SEQUENCES, &[], |row| Ok((oid(row, 1)?, bytes(row, 2)?, bytes(row, 3)?)))?
+        {
             names.entry(name).or_default().push((schema, oid));
         }
         Ok(Self(names))
@@ -284,24 +302,25 @@ impl Finder<'_> {
     }
 
     /// What a function draws. A trigger function that no trigger calls draws nothing.
-    fn see_function(&mut self, function: &Function, triggers: &[Trigger]) {
-        let own: Vec<&Trigger> =
-            triggers.iter().filter(|trigger| trigger.function == function.oid).collect();
-        if function.is_trigger && own.is_empty() {
+    fn see_function(&mut self, function: &Function, triggers: &[&Trigger]) {
+        if function.is_trigger && triggers.is_empty() {
             return;
         }
         let owners = [function.owner; 2];
         for one in &function.source.uses {
             match &one.target {
                 Target::New(column) => {
-                    for trigger in &own {
-                        self.see_trigger(function, trigger, &one.sequence, column);
+                    for trigger in triggers {
+                        self.see_trigger(function, trigger, one, column);
                     }
                 }
+                // Whatever becomes of it, it is a value of this node.
+                _ if one.is_of_node => {}
                 Target::Column { table, column } => {
                     let column = Some((table.schema.as_deref().map(text), [text(&table.name), text(column)]));
                     for sequence in self.names.find(&one.sequence, &function.schema) {
-                        let what = What::Mention(Mention { by: function.label.clone(), column: column.clone() });
+                        let what =
+                            What::Mention(Mention { by: function.label.clone(), column: column.clone() });
                         self.found.push(Found { sequence, owners, what });
                     }
                 }
@@ -312,18 +331,21 @@ impl Finder<'_> {
             }
         }
         for (called, arguments) in &function.source.calls {
-            for called in self.functions.values().filter(|other| other.name == *called) {
+            let functions = self.functions;
+            let is_called = |other: &&Function| other.source.is_open && other.name == *called;
+            for called in functions.values().filter(is_called) {
                 let sequences = self.names.compose(arguments, &called.source.pieces, &function.schema);
-                self.mention(sequences, owners, &function.label);
+                self.mention(sequences, [function.owner, called.owner], &function.label);
             }
         }
     }
 
     /// A trigger sets a column of its table to the values of a sequence.
-    fn see_trigger(&mut self, function: &Function, trigger: &Trigger, sequence: &QualifiedName, column: &[u8]) {
-        let sequences = self.names.find(sequence, &trigger.schema);
-        if trigger.is_instead {
-            return self.mention(sequences, [function.owner; 2], &function.label);
+    fn see_trigger(&mut self, function: &Function, trigger: &Trigger, drawn: &Use, column: &[u8]) {
+        let sequences = self.names.find(&drawn.sequence, &trigger.schema);
+        let owners = [function.owner; 2];
+        if trigger.is_instead && !drawn.is_of_node {
+            return self.mention(sequences, owners, &function.label);
         }
         // What an AFTER trigger sets is lost.
         if !trigger.sets_columns {
@@ -331,16 +353,18 @@ impl Finder<'_> {
         }
         let relation = trigger.table;
         let Some(&attribute) = self.attributes.get(&(relation.to_u32(), column.to_vec())) else { return };
+        let draw = if drawn.is_of_node { Draw::OfThisNode } else { Draw::Nextval };
         for sequence in sequences {
             let set_by = Some(trigger.name.clone());
-            let what = What::Column { relation, attribute, draw: Draw::Nextval, set_by };
-            self.found.push(Found { sequence, owners: [function.owner; 2], what });
+            let what = What::Column { relation, attribute, draw, set_by };
+            self.found.push(Found { sequence, owners, what });
         }
     }
 
     /// The arguments of a trigger, and the name of its table, may name the sequence.
     fn see_arguments(&mut self, trigger: &Trigger) {
-        let arguments: Vec<Vec<u8>> = trigger.arguments.iter().flat_map(|argument| pieces(argument)).collect();
+        let arguments: Vec<Vec<u8>> =
+            trigger.arguments.iter().flat_map(|argument| pieces(argument)).collect();
         let (sequences, by) = match self.functions.get(&trigger.function.to_u32()) {
             Some(function) if function.source.is_of_trigger => {
                 let table = [trigger.table_name.to_ascii_lowercase(), trigger.schema.to_ascii_lowercase()];
@@ -372,7 +396,7 @@ impl Finder<'_> {
             let named = named.unwrap_or_default();
             match self.reader.role(constant) {
                 Role::Draws if draw == Draw::Other && number_type(default.type_oid).is_some() => {
-                    self.mention(named, owners, &format!("default of {}", default.label));
+                    self.mention(named, owners, &format!("the default of {}", default.label));
                 }
                 Role::Draws => {
                     for sequence in named {
@@ -382,15 +406,16 @@ impl Finder<'_> {
                     }
                 }
                 Role::Passes(function) => {
-                    let sequences = match self.functions.get(&function.to_u32()) {
+                    let (sequences, owner) = match self.functions.get(&function.to_u32()) {
                         Some(known) => {
-                            self.names.compose(&pieces(name), &known.source.pieces, &default.schema)
+                            let strings = &known.source.pieces;
+                            (self.names.compose(&pieces(name), strings, &default.schema), known.owner)
                         }
-                        None if !named.is_empty() && is_closed(function)? => named,
+                        None if !named.is_empty() && is_closed(function)? => (named, default.owner),
                         None => continue,
                     };
                     if !sequences.is_empty() {
-                        self.mention(sequences, owners, &function_label(function));
+                        self.mention(sequences, [default.owner, owner], &function_label(function));
                     }
                 }
                 Role::Looks => {}
@@ -408,25 +433,27 @@ impl Finder<'_> {
 }
 
 /// The functions that draw, and those that call one of them with the name of a sequence.
-fn functions() -> SpiResult<BTreeMap<u32, Function>> {
-    let mut open: HashSet<Vec<u8>> = HashSet::new();
-    let mut functions = BTreeMap::new();
+fn functions(extension: Extension) -> SpiResult<BTreeMap<u32, Function>> {
+    let schema = rows(OWN_SCHEMA, &[extension.oid().into()], |row| bytes(row, 1))?;
+    let mut known = Known { open: HashSet::new(), schema: schema.concat() };
+    let mut functions: BTreeMap<u32, Function> = BTreeMap::new();
     for _ in 0..ROUNDS {
-        let known = functions.values().filter(|function: &&Function| function.source.is_open);
-        let known: Vec<pg_sys::Oid> = known.map(|function| function.oid).collect();
-        let read = rows(FUNCTIONS, &[known.into()], |row| function(row, &open))?;
+        let open = functions.values().filter(|function| function.source.is_open);
+        let open: Vec<pg_sys::Oid> = open.map(|function| function.oid).collect();
+        let read = rows(FUNCTIONS, &[open.into()], |row| function(row, &known))?;
         functions = read.into_iter().map(|function| (function.oid.to_u32(), function)).collect();
-        let now = functions.values().filter(|function| function.source.is_open);
-        let now: HashSet<Vec<u8>> = now.map(|function| function.name.clone()).collect();
-        if now.is_subset(&open) {
+        let open = functions.values().filter(|function| function.source.is_open);
+        let open: HashSet<Vec<u8>> = open.map(|function| function.name.clone()).collect();
+        if open.is_subset(&known.open) {
             break;
         }
-        open = now;
+        known.open = open;
     }
     Ok(functions)
 }
 
-fn function(row: &SpiHeapTupleData<'_>, open: &HashSet<Vec<u8>>) -> SpiResult<Function> {
+fn function(row: &SpiHeapTupleData<'_>, known: &Known) -> SpiResult<Function> {
+    check_for_interrupts!();
     let body = bytes(row, 8)?;
     let is_sql = row.get(4)?.unwrap_or(false);
     Ok(Function {
@@ -436,7 +463,7 @@ fn function(row: &SpiHeapTupleData<'_>, open: &HashSet<Vec<u8>>) -> SpiResult<Fu
         label: format!("function {}", text(&bytes(row, 5)?)),
         schema: bytes(row, 6)?,
         name: bytes(row, 7)?,
-        source: if is_sql { Source::of_sql(&body, open) } else { Source::of_other(&body, open) },
+        source: if is_sql { Source::of_sql(&body, known) } else { Source::of_other(&body, known) },
     })
 }
 

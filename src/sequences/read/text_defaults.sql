@@ -21,7 +21,7 @@ JOIN pg_class c ON c.oid = d.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = d.relation AND a.attnum = d.attribute AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'f', 'v') AND c.relpersistence <> 't'
-  AND octet_length(d.expression) <= 1048576
+  AND octet_length(d.expression) <= 262144
   -- The cast is the function regclass(text).
   AND (strpos(d.expression, ':funcid 1079 ') > 0
        OR (d.class, d.object) IN (SELECT f.classid, f.objid FROM pg_depend f

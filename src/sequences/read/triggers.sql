@@ -3,7 +3,7 @@
 -- 1 for a row, 2 for BEFORE, 4 for INSERT, 16 for UPDATE, 64 for INSTEAD OF.
 SELECT t.tgrelid, t.tgfoid, c.relowner, p.proowner,
        (t.tgtype & 3) = 3 AND (t.tgtype & 20) <> 0, (t.tgtype & 64) <> 0,
-       convert_to(t.tgname::text, 'SQL_ASCII'), t.tgargs,
+       convert_to(quote_ident(t.tgname), 'SQL_ASCII'), t.tgargs,
        convert_to(n.nspname::text, 'SQL_ASCII'), convert_to(c.relname::text, 'SQL_ASCII'),
        convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII')
 FROM pg_trigger t

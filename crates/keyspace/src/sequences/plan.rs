@@ -69,7 +69,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         notes.insert(0, format!("increment {} kept", sequence.increment));
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     };
-    if let Some(by) = sequence.used_by.first().filter(|_| !steps_by_class(sequence, target)) {
+    if let Some(by) = used_by(&sequence.used_by).filter(|_| !steps_by_class(sequence, target)) {
         notes.insert(0, format!("used by {by}: name its columns in feeds, or exclude it"));
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     }
@@ -173,9 +173,17 @@ fn steps_by_class(sequence: &Sequence, target: &Target) -> bool {
     share.is_some_and(|share| i128::from(sequence.increment).abs() == share.step())
 }
 
-/// What draws from a sequence, as a sentence.
-pub fn used_by_detail(by: &str) -> String {
-    sentence(&format!("{by} draws from it, and it is not known which columns get the values"))
+/// The first of what draws from a sequence, and how much more there is.
+fn used_by(all: &[String]) -> Option<String> {
+    let (first, more) = all.split_first()?;
+    Some(if more.is_empty() { first.clone() } else { format!("{first} and {} more", more.len()) })
+}
+
+/// What draws from a sequence in unknown ways, as a sentence; `None` if nothing does.
+pub fn used_by_detail(all: &[String]) -> Option<String> {
+    let verb = if all.len() > 1 { "draw" } else { "draws" };
+    let by = used_by(all)?;
+    Some(sentence(&format!("{by} {verb} from it, and it is not known which columns get the values")))
 }
 
 /// What to do about a sequence of which not all columns are known.

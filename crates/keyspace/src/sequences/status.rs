@@ -52,10 +52,7 @@ pub enum Finding {
     WrongIncrement,
     /// The same, and a set-up leaves it alone: something draws from it, and it is not known which
     /// columns get the values.
-    UnknownUse {
-        /// What draws from it.
-        by: String,
-    },
+    UnknownUse,
     /// It has an increment of its own, which a set-up leaves alone.
     OwnIncrement,
     /// It steps by the number of nodes, through the values of another node.
@@ -119,7 +116,7 @@ impl Finding {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::WrongIncrement => "wrong increment",
-            Self::UnknownUse { .. } => "unknown use",
+            Self::UnknownUse => "unknown use",
             Self::OwnIncrement => "increment of its own",
             Self::WrongClass => "wrong class",
             Self::StartNotAligned => "START not aligned",
@@ -151,7 +148,7 @@ impl Finding {
         matches!(
             self,
             Self::WrongIncrement
-                | Self::UnknownUse { .. }
+                | Self::UnknownUse
                 | Self::OwnIncrement
                 | Self::WrongClass
                 | Self::StartNotAligned
@@ -168,7 +165,7 @@ impl Finding {
             Self::WrongIncrement | Self::OwnIncrement => {
                 format!("It steps by {}, and its next value is {next}.", sequence.increment)
             }
-            Self::UnknownUse { by } => used_by_detail(by),
+            Self::UnknownUse => used_by_detail(&sequence.used_by).unwrap_or_default(),
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {
                 format!("TRUNCATE ... RESTART IDENTITY would take it to {}.", sequence.start)
@@ -208,7 +205,7 @@ impl Finding {
             Self::OwnIncrement => {
                 "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks; or see to it that only one node draws from it."
             }
-            Self::UnknownUse { .. } => USED_BY_HINT,
+            Self::UnknownUse => USED_BY_HINT,
             Self::DefaultOfAnotherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node in defaults."
             }
@@ -303,10 +300,8 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     if own_step {
         findings.push(Finding::OwnIncrement);
     } else if i128::from(sequence.increment) % share.step() != 0 {
-        findings.push(match sequence.used_by.first() {
-            Some(by) => Finding::UnknownUse { by: by.clone() },
-            None => Finding::WrongIncrement,
-        });
+        let is_known = sequence.used_by.is_empty();
+        findings.push(if is_known { Finding::WrongIncrement } else { Finding::UnknownUse });
     } else {
         if position && !share.values.contains(sequence.next_value()) {
             findings.push(Finding::WrongClass);

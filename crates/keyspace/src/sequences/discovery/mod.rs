@@ -13,4 +13,4 @@ pub mod tokens;
 
 pub use expression::{Constant, constants};
 pub use names::{Composition, QualifiedName, pieces};
-pub use source::{Source, Target, Use};
+pub use source::{Known, Source, Target, Use};

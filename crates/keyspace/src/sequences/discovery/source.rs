@@ -1,19 +1,32 @@
 //! What the source of a function draws from sequences, and where it puts the values.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
-use super::names::{QualifiedName, pieces, strings};
+use super::names::{NESTED, QualifiedName, pieces, strings};
 use super::tokens::{Token, continues_identifier, tokens};
 
-/// The functions that hand out the next value of the sequence that they name.
+/// The functions that hand out the next value of the sequence that they name: PostgreSQL's, and ours
+/// for the values of this node.
 const DRAWS: [&str; 2] = ["nextval", "partitioned_nextval"];
 /// Functions that take the name of a sequence and hand out nothing new.
-const LOOKS: [&str; 5] = ["currval", "setval", "to_regclass", "pg_sequence_last_value", "has_sequence_privilege"];
+const LOOKS: [&str; 5] =
+    ["currval", "setval", "to_regclass", "pg_sequence_last_value", "has_sequence_privilege"];
 /// What stands before the beginning of a statement of PL/pgSQL.
 const BEFORE_STATEMENTS: [&str; 5] = ["then", "else", "begin", "loop", "declare"];
 /// Words of which a trigger function makes the name of a sequence from its table or its arguments.
 const OF_THE_TRIGGER: [&str; 4] = ["tg_argv", "tg_table_name", "tg_relname", "tg_table_schema"];
+
+/// A source of more tokens is not analysed by statements: what it draws goes to unknown places. The
+/// time for a statement can grow with the length of the source, which anybody can write.
+const MOST_TOKENS: usize = 20_000;
+/// How many tokens the name of a sequence takes as an argument, with its casts.
+const NAME_TOKENS: usize = 16;
+/// How many strings, and how many calls of functions that are open, are looked at.
+const MOST_PIECES: usize = 100;
+const MOST_CALLS: usize = 1_000;
+/// How deep an expression is followed.
+const DEPTH: usize = 32;
 
 /// What a source draws.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +50,23 @@ pub struct Use {
     pub sequence: QualifiedName,
     /// Where a value goes, unchanged.
     pub target: Target,
+    /// Whether it is a value of this node, whatever the sequence gives.
+    pub is_of_node: bool,
+}
+
+impl Use {
+    fn unknown(sequence: QualifiedName) -> Self {
+        Self { sequence, target: Target::Unknown, is_of_node: false }
+    }
+}
+
+/// What is known about functions when a source is read.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The names of those that draw from the sequence that they are given.
+    pub open: HashSet<Vec<u8>>,
+    /// The schema of our own.
+    pub schema: Vec<u8>,
 }
 
 /// Where a drawn value goes.
@@ -56,30 +86,27 @@ pub enum Target {
 }
 
 impl Source {
-    /// Reads a source in SQL or PL/pgSQL. `open` are the names of functions that draw from the
-    /// sequence that they are given.
-    pub fn of_sql(body: &[u8], open: &HashSet<Vec<u8>>) -> Self {
-        let reader = Reader::new(with_executed(tokens(body)), open);
-        reader.source()
+    /// Reads a source in SQL or PL/pgSQL.
+    pub fn of_sql(body: &[u8], known: &Known) -> Self {
+        Reader::new(with_executed(tokens(body)), known).source(NESTED)
     }
 
     /// Reads a source in another language: names are those between quotation marks.
-    pub fn of_other(body: &[u8], open: &HashSet<Vec<u8>>) -> Self {
+    pub fn of_other(body: &[u8], known: &Known) -> Self {
         let names = quoted_names(body);
         let lower = body.to_ascii_lowercase();
-        let unknown = |name: &[u8]| {
-            QualifiedName::parse(name).map(|sequence| Use { sequence, target: Target::Unknown })
-        };
+        let unknown = |name: &[u8]| QualifiedName::parse(name).map(Use::unknown);
         let mut source = Self::default();
         for at in words(&lower, b"nextval") {
+            let next = names.get(names.partition_point(|(begin, _)| *begin < at));
             let between = |begin: usize| lower.get(at + b"nextval".len()..begin);
-            match names.iter().find(|(begin, _)| between(*begin).is_some_and(opens_argument)) {
+            match next.filter(|(begin, _)| between(*begin).is_some_and(opens_argument)) {
                 Some((_, name)) => source.uses.extend(unknown(name)),
                 None => source.is_open = true,
             }
         }
-        for function in open.iter().filter(|function| words(&lower, function).next().is_some()) {
-            let strings = names.iter().flat_map(|(_, name)| pieces(name)).collect();
+        for function in known.open.iter().filter(|function| words(&lower, function).next().is_some()) {
+            let strings = names.iter().take(MOST_PIECES).flat_map(|(_, name)| pieces(name)).collect();
             source.calls.push((function.clone(), strings));
         }
         if source.is_open {
@@ -124,6 +151,21 @@ fn opens_argument(between: &[u8]) -> bool {
     rest.next() == Some(&b'(') && rest.all(|byte| matches!(byte, b'\'' | b'"' | b'\\'))
 }
 
+/// For each parenthesis that opens, the one that closes it.
+fn closing(tokens: &[Token]) -> HashMap<usize, usize> {
+    let (mut open, mut pairs) = (Vec::new(), HashMap::new());
+    for (at, token) in tokens.iter().enumerate() {
+        if token.is_symbol(b'(') {
+            open.push(at);
+        } else if token.is_symbol(b')')
+            && let Some(begin) = open.pop()
+        {
+            pairs.insert(begin, at);
+        }
+    }
+    pairs
+}
+
 /// Puts the statements of `EXECUTE 'statement'` in the place of their strings.
 fn with_executed(source: Vec<Token>) -> Vec<Token> {
     let mut all = Vec::with_capacity(source.len());
@@ -164,40 +206,52 @@ struct Draw {
     sequence: QualifiedName,
     /// The tokens of the call, with a schema before it.
     call: Range<usize>,
+    /// Whether it draws for this node.
+    is_of_node: bool,
+}
+
+impl Draw {
+    fn to(&self, target: Target) -> Use {
+        Use { sequence: self.sequence.clone(), target, is_of_node: self.is_of_node }
+    }
 }
 
 struct Reader<'a> {
     tokens: Vec<Token>,
-    open: &'a HashSet<Vec<u8>>,
+    /// For each parenthesis that opens, the one that closes it.
+    closing: HashMap<usize, usize>,
+    known: &'a Known,
     draws: Vec<Draw>,
     /// The variables to which a drawn value is assigned.
     variables: BTreeSet<Vec<u8>>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(tokens: Vec<Token>, open: &'a HashSet<Vec<u8>>) -> Self {
-        Self { tokens, open, draws: Vec::new(), variables: BTreeSet::new() }
+    fn new(tokens: Vec<Token>, known: &'a Known) -> Self {
+        let closing = closing(&tokens);
+        Self { tokens, closing, known, draws: Vec::new(), variables: BTreeSet::new() }
     }
 
-    fn source(mut self) -> Source {
+    /// Reads it, and statements in strings up to a depth.
+    fn source(mut self, depth: usize) -> Source {
         let mut source = Source::default();
         // The strings that are known to name nothing else.
         let mut explained = HashSet::new();
         for at in 0..self.tokens.len() {
             self.read_call(at, &mut source, &mut explained);
-            self.read_string(at, &mut source);
+            self.read_string(at, depth, &mut source);
         }
-        source.uses.extend(self.uses());
+        let uses = if self.tokens.len() > MOST_TOKENS { self.unknown_uses() } else { self.uses() };
+        source.uses.extend(uses);
         if source.is_open {
             let rest: Vec<Token> = {
                 let tokens = self.tokens.iter().enumerate();
                 tokens.filter(|(at, _)| !explained.contains(at)).map(|(_, token)| token.clone()).collect()
             };
-            for text in strings(&rest) {
-                source.pieces.extend(pieces(&text));
-                let named = QualifiedName::parse(&text);
-                source.uses.extend(named.map(|sequence| Use { sequence, target: Target::Unknown }));
-            }
+            let strings = strings(&rest);
+            source.pieces = strings.iter().take(MOST_PIECES).flat_map(|text| pieces(text)).collect();
+            let named = strings.iter().filter_map(|text| QualifiedName::parse(text));
+            source.uses.extend(named.map(Use::unknown));
             source.is_of_trigger =
                 self.tokens.iter().any(|token| OF_THE_TRIGGER.iter().any(|word| token.is(word)));
         }
@@ -211,45 +265,54 @@ impl<'a> Reader<'a> {
             return;
         }
         let end = self.closing(at + 1);
-        let arguments = self.split(at + 2..end, |token| token.is_symbol(b','));
-        let first = arguments.first().cloned().unwrap_or(at + 2..at + 2);
+        let is_comma = |token: &Token| token.is_symbol(b',');
+        // The first argument, or so much of it that it is no name.
+        let begin = at + 2..end.min(at + 2 + NAME_TOKENS);
+        let first = self.split(begin.clone(), is_comma).first().cloned().unwrap_or(begin);
         let is = |names: &[&str]| names.iter().any(|name| name.as_bytes() == function);
         if is(&DRAWS) {
             let schema = self.schema_before(at).map(<[u8]>::to_vec);
             let name = self.constant(first.clone()).and_then(QualifiedName::parse);
-            let is_ours = function != b"nextval" || schema.as_deref().is_none_or(|name| name == b"pg_catalog");
+            let is_core = function == b"nextval";
+            let own = if is_core { b"pg_catalog" } else { self.known.schema.as_slice() };
             match name {
-                Some(sequence) if is_ours => {
+                Some(sequence) if schema.as_deref().is_none_or(|schema| schema == own) => {
+                    // With further arguments, it draws for the node that they name.
+                    let is_of_node = !is_core && first.end == end;
                     explained.extend(first);
                     let begin = if schema.is_some() { at - 2 } else { at };
-                    self.draws.push(Draw { sequence, call: begin..end + 1 });
+                    self.draws.push(Draw { sequence, call: begin..end + 1, is_of_node });
                 }
-                // What nextval of another schema makes of the sequence is not known.
-                Some(sequence) => source.uses.push(Use { sequence, target: Target::Unknown }),
+                // What a function of this name makes of the sequence is not known.
+                Some(sequence) => source.uses.push(Use::unknown(sequence)),
                 None => source.is_open = true,
             }
         } else if is(&LOOKS) {
             explained.extend(first);
-        } else if self.open.contains(&function) {
+        } else if self.known.open.contains(&function) && source.calls.len() < MOST_CALLS {
             let tokens = self.tokens.get(at + 2..end).unwrap_or_default();
-            let parts = strings(tokens).iter().flat_map(|text| pieces(text)).collect();
+            let parts = strings(tokens).iter().take(MOST_PIECES).flat_map(|text| pieces(text)).collect();
             // It may pass on what it is given itself.
-            source.is_open |= arguments.into_iter().any(|argument| self.constant(argument).is_none());
+            let mut arguments = self.split(at + 2..end, is_comma).into_iter();
+            source.is_open |= arguments.any(|argument| self.constant(argument).is_none());
             source.calls.push((function, parts));
         }
     }
 
     /// Reads the statements in a string.
-    fn read_string(&self, at: usize, source: &mut Source) {
+    fn read_string(&self, at: usize, depth: usize, source: &mut Source) {
         let Some(Token::Literal(text)) = self.token(at) else { return };
-        if words(&text.to_ascii_lowercase(), b"nextval").next().is_none() {
+        if depth == 0 || words(&text.to_ascii_lowercase(), b"nextval").next().is_none() {
             return;
         }
-        let nested = Self::new(tokens(text), self.open).source();
-        source.uses.extend(
-            nested.uses.into_iter().map(|nested| Use { sequence: nested.sequence, target: Target::Unknown }),
-        );
+        let nested = Self::new(tokens(text), self.known).source(depth - 1);
+        source.uses.extend(nested.uses.into_iter().map(|nested| Use { target: Target::Unknown, ..nested }));
         source.is_open |= nested.is_open;
+    }
+
+    /// The draws, without the places where their values go.
+    fn unknown_uses(&self) -> Vec<Use> {
+        self.draws.iter().map(|draw| draw.to(Target::Unknown)).collect()
     }
 
     /// The places where the drawn values go.
@@ -304,7 +367,7 @@ impl<'a> Reader<'a> {
             if targets.is_empty() {
                 targets.insert(Target::Unknown);
             }
-            uses.extend(targets.into_iter().map(|target| Use { sequence: draw.sequence.clone(), target }));
+            uses.extend(targets.into_iter().map(|target| draw.to(target)));
         }
         uses
     }
@@ -331,7 +394,8 @@ impl<'a> Reader<'a> {
     fn places_of_assignment(&self, statement: Range<usize>) -> Option<(Place, Range<usize>)> {
         let (place, after) = self.target(statement.start)?;
         let end = statement.end;
-        let is_equal = self.token(after).is_some_and(|token| *token == Token::Assign || token.is_symbol(b'='));
+        let is_equal =
+            self.token(after).is_some_and(|token| *token == Token::Assign || token.is_symbol(b'='));
         if is_equal {
             return Some((place, after + 1..end));
         }
@@ -431,6 +495,10 @@ impl<'a> Reader<'a> {
 
     /// The values that an expression passes on unchanged; `None` if it computes with them.
     fn unchanged(&self, range: Range<usize>) -> Option<Vec<Value>> {
+        self.unchanged_to(range, DEPTH)
+    }
+
+    fn unchanged_to(&self, range: Range<usize>, depth: usize) -> Option<Vec<Value>> {
         let range = self.without_casts(range);
         let values = self.values(range.clone());
         // Values of other origin.
@@ -445,8 +513,10 @@ impl<'a> Reader<'a> {
         if range.len() == 1 {
             return Some(values);
         }
+        let depth = depth.checked_sub(1)?;
         let all = |parts: Vec<Range<usize>>| -> Option<Vec<Value>> {
-            let values: Option<Vec<Vec<Value>>> = parts.into_iter().map(|part| self.unchanged(part)).collect();
+            let values: Option<Vec<Vec<Value>>> =
+                parts.into_iter().map(|part| self.unchanged_to(part, depth)).collect();
             values.map(|values| values.concat())
         };
         let is_whole = self.symbol(range.start + 1, b'(') && self.closing(range.start + 1) + 1 == range.end;
@@ -472,7 +542,9 @@ impl<'a> Reader<'a> {
         let parts =
             self.split(range, |token| ["when", "then", "else"].into_iter().any(|word| token.is(word)));
         let is_value = |part: &Range<usize>| {
-            part.start.checked_sub(1).is_some_and(|before| self.word(before, "then") || self.word(before, "else"))
+            part.start
+                .checked_sub(1)
+                .is_some_and(|before| self.word(before, "then") || self.word(before, "else"))
         };
         // A condition that draws is a computation, too.
         parts.into_iter().filter(|part| is_value(part) || !self.values(part.clone()).is_empty()).collect()
@@ -505,7 +577,13 @@ impl<'a> Reader<'a> {
             }
             let parts = self.split(range.clone(), |token| *token == Token::Cast);
             let is_type = |token: &Token| {
-                !matches!(token, Token::Literal(_) | Token::Assign) && !matches!(token, Token::Symbol(b'+' | b'-' | b'*' | b'/' | b'|' | b'%' | b'&' | b'#' | b'<' | b'>' | b'='))
+                !matches!(token, Token::Literal(_) | Token::Assign)
+                    && !matches!(
+                        token,
+                        Token::Symbol(
+                            b'+' | b'-' | b'*' | b'/' | b'|' | b'%' | b'&' | b'#' | b'<' | b'>' | b'='
+                        )
+                    )
             };
             if let [value, types @ ..] = parts.as_slice()
                 && !types.is_empty()
@@ -552,9 +630,10 @@ impl<'a> Reader<'a> {
             Some(Token::Symbol(b'>')) => at.checked_sub(2).is_some_and(|before| self.symbol(before, b'>')),
             Some(token) => BEFORE_STATEMENTS.iter().any(|word| token.is(word)),
         };
+        let ends: Vec<usize> = (0..self.tokens.len()).filter(|at| self.symbol(*at, b';')).collect();
         let end = |begin: usize| {
-            let end = (begin..self.tokens.len()).find(|at| self.symbol(*at, b';'));
-            end.unwrap_or(self.tokens.len())
+            let next = ends.partition_point(|end| *end < begin);
+            ends.get(next).copied().unwrap_or(self.tokens.len())
         };
         let is_edge = |at: &usize| BEFORE_STATEMENTS.iter().any(|word| self.word(*at, word));
         let begins = (0..self.tokens.len()).filter(|at| is_begin(at) && !is_edge(at));
@@ -604,18 +683,7 @@ impl<'a> Reader<'a> {
 
     /// The parenthesis that closes the one at `at`, or the end.
     fn closing(&self, at: usize) -> usize {
-        let mut depth = 0_usize;
-        for (place, token) in self.tokens.iter().enumerate().skip(at) {
-            if token.is_symbol(b'(') {
-                depth += 1;
-            } else if token.is_symbol(b')') {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return place;
-                }
-            }
-        }
-        self.tokens.len()
+        self.closing.get(&at).copied().unwrap_or(self.tokens.len())
     }
 
     fn schema_before(&self, at: usize) -> Option<&[u8]> {
@@ -643,7 +711,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(body: &str) -> Source {
-        Source::of_sql(body.as_bytes(), &HashSet::from([b"next_of".to_vec()]))
+        let known = Known { open: HashSet::from([b"next_of".to_vec()]), schema: b"keyspace".to_vec() };
+        Source::of_sql(body.as_bytes(), &known)
     }
 
     /// The uses, as text.
@@ -714,6 +783,17 @@ mod tests {
     }
 
     #[test]
+    fn values_of_this_node_are_told_apart() {
+        let is_of_node = |body: &str| read(body).uses.iter().map(|one| one.is_of_node).collect::<Vec<_>>();
+        assert_eq!(
+            is_of_node("SELECT partitioned_nextval('s'), keyspace.partitioned_nextval('s')"),
+            [true, true]
+        );
+        assert_eq!(is_of_node("SELECT nextval('s'), partitioned_nextval('s', 1, 2)"), [false, false]);
+        assert_eq!(is_of_node("SELECT other.partitioned_nextval('s')"), [false]);
+    }
+
+    #[test]
     fn rows_that_a_function_writes_are_known() {
         for body in [
             "INSERT INTO shop.o (id, n) VALUES (nextval('s'), 1) RETURNING id",
@@ -757,17 +837,35 @@ mod tests {
         assert_eq!(source.pieces, [b"_id_seq".to_vec()]);
         let given = read("BEGIN v := 'shop.s'; PERFORM setval('other', 1); RETURN nextval(v); END");
         assert_eq!(uses(&given), ["shop.s > ?"]);
-        let call = read("BEGIN NEW.id := next_of('S'::text); RETURN NEW; END");
+        let call = read("BEGIN NEW.id := next_of('s'::text); RETURN NEW; END");
         assert_eq!((call.is_open, call.calls), (false, vec![(b"next_of".to_vec(), vec![b"s".to_vec()])]));
     }
 
     #[test]
     fn other_languages_are_searched_for_names() {
-        let read = |body: &str| Source::of_other(body.as_bytes(), &HashSet::new());
-        assert_eq!(uses(&read("return plpy.execute(\"SELECT nextval('a.s') AS n\")[0]['n'] # don't")), ["a.s > ?"]);
+        let read = |body: &str| Source::of_other(body.as_bytes(), &Known::default());
+        assert_eq!(
+            uses(&read("return plpy.execute(\"SELECT nextval('a.s') AS n\")[0]['n'] # don't")),
+            ["a.s > ?"]
+        );
         assert_eq!(uses(&read("spi_exec_query('SELECT nextval(\\'s\\')')")), ["s > ?"]);
         let open = read("plan = plpy.prepare('SELECT nextval($1)', ['text']); plan.execute(['s'])");
         assert!(open.is_open && uses(&open).contains(&"s > ?".to_owned()), "{open:?}");
+    }
+
+    #[test]
+    fn a_source_of_any_depth_and_length_is_read() {
+        let draw = "nextval('s')";
+        let deep = format!("NEW.id := {}{draw}{};", "coalesce(".repeat(5_000), ")".repeat(5_000));
+        assert_eq!(of(&deep), ["s > ?"]);
+        let quoted: String = (0..2_000).map(|at| format!("$q{at}$nextval")).collect();
+        assert!(!read(&quoted).is_open || read(&quoted).uses.is_empty());
+        let long = format!("BEGIN NEW.id := {draw};{}", " PERFORM f(1);".repeat(4_000));
+        assert_eq!(of(&long), ["s > ?"]);
+        let open = "nextval(".repeat(30_000);
+        assert!(read(&open).is_open);
+        let calls = "next_of('a', f(".repeat(10_000);
+        assert_eq!(read(&calls).calls.len(), MOST_CALLS);
     }
 
     proptest! {
