@@ -105,14 +105,14 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Passes every whole number within the range of `bigint` to `see`, table by table; of numbers
-    /// with a fraction, only the whole part. `see` returns whether it needs more values of this
+    /// Passes every whole number within the range of `bigint` to `visit`, table by table; of numbers
+    /// with a fraction, only the whole part. `visit` returns whether it needs more values of this
     /// table. `begin` receives their order.
     pub(crate) fn each(
         &self,
         ascending: bool,
         mut begin: impl FnMut(Order),
-        mut see: impl FnMut(i64) -> bool,
+        mut visit: impl FnMut(i64) -> bool,
     ) {
         for table in &self.tables {
             // The caller's privilege on the column has been checked, and that on its table covers
@@ -122,18 +122,18 @@ impl<'a> Values<'a> {
                 Some(index) => {
                     begin(Order::FurthestFirst);
                     // SAFETY: the index belongs to this table, and a snapshot is active.
-                    unsafe { self.walk(&relation, table.attribute, &index, ascending, &mut see) };
+                    unsafe { self.walk(&relation, table.attribute, &index, ascending, &mut visit) };
                 }
                 None => {
                     begin(Order::Any);
                     // SAFETY: a snapshot is active.
-                    unsafe { self.scan(&relation, table.attribute, &mut see) };
+                    unsafe { self.scan(&relation, table.attribute, &mut visit) };
                 }
             });
         }
     }
 
-    /// Reads an index from its far end until `see` needs no more values.
+    /// Reads an index from its far end until `visit` needs no more values.
     ///
     /// # Safety
     /// `index` must belong to the table and have this column first, and a snapshot must be active.
@@ -143,7 +143,7 @@ impl<'a> Values<'a> {
         attribute: i16,
         index: &Index,
         ascending: bool,
-        see: &mut impl FnMut(i64) -> bool,
+        visit: &mut impl FnMut(i64) -> bool,
     ) {
         let direction = if ascending == index.descending {
             ScanDirection::ForwardScanDirection
@@ -164,7 +164,7 @@ impl<'a> Values<'a> {
                 check_for_interrupts!();
                 let mut is_null = false;
                 let datum = pg_sys::slot_getattr(slot, i32::from(attribute), &mut is_null);
-                if self.column.whole(datum).is_some_and(|value| !see(value)) {
+                if self.column.whole(datum).is_some_and(|value| !visit(value)) {
                     break;
                 }
             }
@@ -232,11 +232,11 @@ impl<'a> Values<'a> {
         keys
     }
 
-    /// Reads every row of a table until `see` needs no more values.
+    /// Reads every row of a table until `visit` needs no more values.
     ///
     /// # Safety
     /// A snapshot must be active.
-    unsafe fn scan(&self, table: &OpenRelation, attribute: i16, see: &mut impl FnMut(i64) -> bool) {
+    unsafe fn scan(&self, table: &OpenRelation, attribute: i16, visit: &mut impl FnMut(i64) -> bool) {
         // The memory of a value passed by reference is not valid after the next row is read.
         let rows = if self.column.is_numeric() { 1 } else { ROWS };
         let mut found = [pg_sys::Datum::null(); ROWS];
@@ -248,7 +248,7 @@ impl<'a> Values<'a> {
                 check_for_interrupts!();
                 let (count, ended) = next_rows(scan, slot, attribute, &mut found[..rows]);
                 let mut values = found[..count].iter().filter_map(|datum| self.column.whole(*datum));
-                if values.any(|value| !see(value)) || ended {
+                if values.any(|value| !visit(value)) || ended {
                     break;
                 }
             }

@@ -20,7 +20,7 @@ pub use direction::Share;
 pub use history::PastValues;
 pub use name::{ColumnName, SequenceName};
 pub use node_state::{NodeState, SequenceState};
-pub use peer::{Peer, beside};
+pub use peer::{Peer, with_peer_values};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset};
 pub use rows::Rows;
 pub use sequence::{Carrier, Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};
