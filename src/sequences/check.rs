@@ -279,8 +279,9 @@ fn no_node(other: Option<Class>) -> Found {
     ("error", None, None, other.map(Class::node), finding, detail, hint)
 }
 
-/// Reports a database in which no sequence feeds a known column (fault B22).
+/// Reports a node in which no sequence feeds a known column (fault B22).
 fn nothing_known(steps: &[Step], class: Option<Class>) -> Option<Found> {
+    class?;
     let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
     let is_known = |step: &&Step| step.before.fed_columns().next().is_some();
     let first = steps.first().filter(|_| !steps.iter().any(is_known))?;
