@@ -9,7 +9,7 @@ use keyspace::sequences::Outcome;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiResult};
+use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, AnyElement};
 
 use crate::error::{notify, or_raise, raise, report};
@@ -76,7 +76,7 @@ struct Progress {
     change: Change,
     feeds: Vec<Feed>,
     /// The query for one sequence and its columns.
-    query: Rc<OwnedPreparedStatement>,
+    query: Rc<catalog::Prepared>,
     retries: u32,
     /// The remaining sequences, in the order of their OIDs.
     queue: VecDeque<(pg_sys::Oid, String)>,
@@ -191,8 +191,8 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     request.peers.remember(extension, &steps)?;
     let mut progress = Progress {
         change,
-        feeds: request.feeds,
-        query: Rc::new(catalog::prepare()?),
+        feeds: request.feeds.with_stored(feeds::stored(extension)?),
+        query: Rc::new(catalog::prepare(extension)?),
         retries,
         queue: VecDeque::new(),
         total: 0,
@@ -221,13 +221,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     if !progress.queue.is_empty() {
         ddl_replication::check()?;
     }
-    feeds::keep(extension, &progress.feeds)?;
-    // The query for one sequence does not look up stored feeds.
-    for feed in feeds::stored(extension)? {
-        if !progress.feeds.contains(&feed) {
-            progress.feeds.push(feed);
-        }
-    }
+    feeds::keep(extension, &request.feeds)?;
     // The node is stored before any sequence is altered, so that defaults with partitioned_nextval
     // keep to the class from now on.
     if !identity::is_stored(extension)? {

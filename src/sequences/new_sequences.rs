@@ -236,6 +236,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         gap_left: 0,
         elsewhere: Vec::new(),
         columns: Vec::new(),
+        used_by: Vec::new(),
     })
 }
 

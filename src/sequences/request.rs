@@ -10,7 +10,7 @@ use pgrx::{AnyArray, AnyElement};
 use crate::sequences::change::{Change, Planner, records};
 use crate::sequences::own::identity;
 use crate::sequences::peers::{self, Peers};
-use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::read::feeds::{self, Feeds};
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -39,7 +39,7 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
-    pub(super) feeds: Vec<Feed>,
+    pub(super) feeds: Feeds,
     pub(super) peers: Rc<Peers>,
 }
 

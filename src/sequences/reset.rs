@@ -13,6 +13,7 @@ use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
 use crate::sequences::guard;
 use crate::sequences::own::identity;
+use crate::sequences::read::feeds::Feeds;
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -67,7 +68,7 @@ fn reset(
     dry_run: bool,
     extension: Extension,
 ) -> Result<Vec<Step>, Failure> {
-    let selection = Selection::new(None, sequences, None, Vec::new());
+    let selection = Selection::new(None, sequences, None, Feeds::default());
     with_own_settings(|| selection.check())??;
     let change = Change {
         extension,

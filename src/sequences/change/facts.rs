@@ -73,5 +73,6 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         gap_left: records.gap_left(entry.oid),
         elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Furthest::default())).collect(),
+        used_by: entry.used_by.clone(),
     }
 }

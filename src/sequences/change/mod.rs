@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::time::Instant;
 
+use keyspace::sequences::plan::{USED_BY_HINT, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
 use keyspace::{Error, SqlState};
@@ -227,6 +228,11 @@ impl Change {
                 "sequence \"{}\" keeps its increment of {}, and generates values of every node",
                 step.entry.name, step.before.increment
             );
+            if let Some(detail) = used_by_detail(&step.entry.used_by) {
+                let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+                report(error.detail(detail).hint(USED_BY_HINT)).report(PgLogLevel::WARNING);
+                continue;
+            }
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "If it was copied from another node, run ALTER SEQUENCE ... INCREMENT 1 and then the set-up again. If its values stand for blocks, use blocks => true. Otherwise only one node may use it.",
             ))

@@ -68,6 +68,7 @@ impl Column {
             name: self.name.clone(),
             number_type: self.number_type,
             draw: self.draw,
+            set_by: self.set_by.clone(),
             extreme: found.value,
             ahead: found.ahead,
             not_followed: found.not_followed,

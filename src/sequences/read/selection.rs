@@ -5,11 +5,13 @@ use std::rc::Rc;
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiResult};
+use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, IntoDatum};
 
 use crate::encoding::from_server_bytes;
-use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::read::catalog::Prepared;
+use crate::sequences::read::feeds::{self, Feed, Feeds};
+use crate::sequences::read::mentions::Connected;
 use crate::server::extension::Extension;
 
 /// An array argument of the caller, passed unchanged to a query.
@@ -58,12 +60,12 @@ pub(crate) struct Selection {
     sequences: ArrayArgument,
     /// `regclass[]`: not these.
     exclude: ArrayArgument,
-    /// Columns that the catalog does not connect with their sequences.
-    feeds: Vec<Feed>,
+    /// Columns that the caller connects with their sequences.
+    feeds: Feeds,
     /// Whether `feeds` is complete, so that our table need not be read.
     all_feeds: bool,
     /// The prepared query for them, if there is one.
-    prepared: Option<Rc<OwnedPreparedStatement>>,
+    prepared: Option<Rc<Prepared>>,
     /// The sequence, if it is only one.
     only_one: Option<pg_sys::Oid>,
     /// Whether that sequence was created by the running command.
@@ -75,7 +77,7 @@ impl Selection {
         schemas: Option<AnyArray>,
         sequences: Option<AnyArray>,
         exclude: Option<AnyArray>,
-        feeds: Vec<Feed>,
+        feeds: Feeds,
     ) -> Self {
         Self {
             schemas: ArrayArgument::new(schemas, pg_sys::NAMEARRAYOID),
@@ -91,7 +93,7 @@ impl Selection {
 
     /// Every sequence of the database.
     pub(crate) fn all() -> Self {
-        Self::new(None, None, None, Vec::new())
+        Self::new(None, None, None, Feeds::default())
     }
 
     /// One sequence that was just created, so that no feeds can be stored for it.
@@ -105,14 +107,15 @@ impl Selection {
     }
 
     /// One sequence, with a query from [`super::catalog::prepare`] and all its known feeds.
-    pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
-        let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
-        let prepared = Some(Rc::clone(query));
+    pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], prepared: &Rc<Prepared>) -> Self {
+        let columns = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
+        let feeds = Feeds { sequences: vec![sequence], columns };
+        let prepared = Some(Rc::clone(prepared));
         Self { feeds, prepared, ..Self::sequence(sequence) }
     }
 
     /// The prepared query for them, if there is one.
-    pub(crate) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
         self.prepared.as_deref()
     }
 
@@ -137,14 +140,20 @@ impl Selection {
         Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
     }
 
-    /// The parameters of the query for the sequences and their columns.
-    pub(crate) fn arguments(&self, extension: Extension) -> SpiResult<[DatumWithOid<'static>; 6]> {
-        let mut feeds = self.feeds.clone();
-        if !self.all_feeds {
-            let stored = feeds::stored(extension)?;
-            feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
-        }
-        let [sequences, relations, attributes] = feeds::columns(&feeds);
+    /// The parameters of the query for the sequences and their columns, of which some are
+    /// `connected` by texts.
+    pub(crate) fn arguments(
+        &self,
+        extension: Extension,
+        connected: &[Connected],
+    ) -> SpiResult<[DatumWithOid<'static>; 7]> {
+        let stored = if self.all_feeds { Vec::new() } else { feeds::stored(extension)? };
+        let mut columns = self.feeds.with_stored(stored);
+        let mut are_given = vec![true; columns.len()];
+        let is_wanted = |feed: &Feed| self.only_one.is_none_or(|sequence| sequence == feed.sequence);
+        columns.extend(connected.iter().map(|connected| connected.feed).filter(is_wanted));
+        are_given.resize(columns.len(), false);
+        let [sequences, relations, attributes] = feeds::columns(&columns);
         Ok([
             self.schemas.argument(),
             self.sequences.argument(),
@@ -152,6 +161,7 @@ impl Selection {
             sequences,
             relations,
             attributes,
+            are_given.into(),
         ])
     }
 
@@ -208,7 +218,7 @@ impl Selection {
         let outside = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname <> ALL ($2)";
-        let fed: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
+        let fed = self.feeds.sequences.clone();
         let fed = ArrayArgument { datum: fed.into_datum(), type_oid: pg_sys::REGCLASSARRAYOID };
         for (name, argument) in [("sequences", self.sequences), ("feeds", fed)] {
             if !argument.is_given() {

@@ -293,6 +293,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: Vec::new(),
+            used_by: Vec::new(),
         }
     }
 

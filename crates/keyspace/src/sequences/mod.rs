@@ -5,6 +5,7 @@ pub mod block;
 pub mod class;
 pub mod compare;
 mod direction;
+pub mod discovery;
 pub mod guard;
 pub mod history;
 pub mod name;

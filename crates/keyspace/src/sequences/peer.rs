@@ -297,6 +297,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: vec![],
+            used_by: vec![],
         }
     }
 

@@ -3,7 +3,7 @@
 use super::class::{Class, Residue};
 use super::direction::{Course, Share};
 use super::sequence::{Draw, Elsewhere, FedColumn, Sequence};
-use crate::error::{Error, SqlState, capitalized};
+use crate::error::{Error, SqlState, capitalized, sentence};
 
 /// The target of a set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,10 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         notes.insert(0, format!("increment {} kept", sequence.increment));
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     };
+    if let Some(by) = used_by(&sequence.used_by).filter(|_| !steps_by_class(sequence, target)) {
+        notes.insert(0, format!("used by {by}: name its columns in feeds, or exclude it"));
+        return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
+    }
     if target.blocks && target.from.is_none() && Share::is_ambiguous(sequence, class) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
@@ -220,6 +224,29 @@ fn first_start(sequence: &Sequence, share: Share, course: Course) -> i128 {
     if share.size > 1 && is_original { start + course.sign } else { start }
 }
 
+/// Whether a sequence was moved into a class before. Then it goes on in its class, whatever else
+/// draws from it: that changes nothing for rows that are not known.
+fn steps_by_class(sequence: &Sequence, target: &Target) -> bool {
+    let share = Share::of(sequence, target.from.unwrap_or(target.class), target.blocks);
+    share.is_some_and(|share| i128::from(sequence.increment).abs() == share.step())
+}
+
+/// The first of what draws from a sequence, and how much more there is.
+fn used_by(all: &[String]) -> Option<String> {
+    let (first, more) = all.split_first()?;
+    Some(if more.is_empty() { first.clone() } else { format!("{first} and {} more", more.len()) })
+}
+
+/// What draws from a sequence in unknown ways, as a sentence; `None` if nothing does.
+pub fn used_by_detail(all: &[String]) -> Option<String> {
+    let verb = if all.len() > 1 { "use" } else { "uses" };
+    let by = used_by(all)?;
+    Some(sentence(&format!("{by} {verb} it, and it is not known which columns get the values")))
+}
+
+/// What to do about a sequence of which not all columns are known.
+pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it.";
+
 /// Why a sequence that is in its class must move further, if it must.
 fn reason_to_advance(sequence: &Sequence, course: Course, gap: Option<i64>) -> Option<String> {
     let next = sequence.next_value();
@@ -313,6 +340,12 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     }
     if limit != course.end(sequence) {
         notes.push(format!("column ends at {limit}"));
+    }
+    let mut set = sequence.fed_columns().filter_map(|column| Some((&column.name, column.set_by.as_ref()?)));
+    if let Some((name, trigger)) = set.next() {
+        let more = set.count();
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        notes.push(format!("{name} is set by trigger {trigger}{more}"));
     }
     let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
     notes.extend(first_of(unread).map(|names| format!("{names} not read")));
@@ -416,6 +449,7 @@ mod tests {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
             draw: Draw::Nextval,
+            set_by: None,
             extreme,
             ahead: None,
             not_followed: None,
@@ -442,6 +476,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: vec![column(None)],
+            used_by: vec![],
         }
     }
 
@@ -824,6 +859,38 @@ mod tests {
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
         let late = Sequence { increment: 2, former: Some(former), ..fresh() };
         assert_eq!(plan(&late, &target(1, 4, 0)).increment, 4);
+    }
+
+    #[test]
+    fn fault_b04_a_sequence_that_is_used_in_unknown_ways_is_left_alone() {
+        let used = Sequence { used_by: vec!["function public.make_id(text)".to_owned()], ..fresh() };
+        let planned = plan(&used, &target(2, 2, 0));
+        assert_eq!(planned.outcome, Outcome::Skip);
+        assert_eq!(
+            planned.detail,
+            "used by function public.make_id(text): name its columns in feeds, or exclude it"
+        );
+        // In its class, it goes on there, and gives up a part of it.
+        let even = Sequence { increment: 2, start: 2, last_value: 2, ..used.clone() };
+        assert_eq!(plan(&even, &target(2, 2, 0)).outcome, Outcome::Unchanged);
+        let moved = Sequence { last_value: 7, ..even.clone() };
+        assert_eq!(plan(&moved, &target(2, 2, 0)).restart, Some(8));
+        let split = Target { from: Some(class(2, 2)), ..target(2, 4, 0) };
+        assert_eq!(plan(&even, &split).increment, 4);
+        assert_eq!(plan(&used, &split).outcome, Outcome::Skip, "it has never been in a class");
+    }
+
+    #[test]
+    fn fault_b02_the_trigger_that_sets_a_column_is_named() {
+        let set = |name: &str| FedColumn {
+            name: name.to_owned(),
+            set_by: Some("t_bi".to_owned()),
+            ..column(Some(500))
+        };
+        let one = Sequence { columns: vec![set("public.t.id")], ..fresh() };
+        let planned = plan(&one, &target(2, 2, 0));
+        assert_eq!(planned.restart, Some(502));
+        assert_eq!(planned.detail, "increment 1 to 2; public.t.id is set by trigger t_bi");
     }
 
     #[test]

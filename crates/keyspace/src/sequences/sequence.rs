@@ -72,6 +72,8 @@ pub struct FedColumn {
     pub number_type: Option<NumberType>,
     /// How its default draws.
     pub draw: Draw,
+    /// The trigger of its table that sets it, if one does.
+    pub set_by: Option<String>,
     /// The value in the column that lies furthest in the sequence's direction: the maximum of an
     /// ascending sequence, the minimum of a descending one; `None` in an empty table.
     pub extreme: Option<i64>,
@@ -180,6 +182,9 @@ pub struct Sequence {
     pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
     pub columns: Vec<FedColumn>,
+    /// What else draws from it, such as `function public.make_id(text)`, if it is not known which
+    /// columns get these values.
+    pub used_by: Vec<String>,
 }
 
 impl Sequence {
@@ -315,6 +320,7 @@ mod tests {
             name: "public.t.id".to_owned(),
             number_type: Some(NumberType::Bigint),
             draw: Draw::OfThisNode,
+            set_by: None,
             extreme: None,
             ahead: None,
             not_followed: None,
@@ -338,6 +344,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: vec![column],
+            used_by: vec![],
         };
         let odd = Class::new(1, 2).expect("a class");
         for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::class::{Class, Progression};
 use super::direction::{Course, Share};
+use super::plan::{USED_BY_HINT, used_by_detail};
 use super::sequence::{Carrier, Draw, NumberType, Sequence};
 
 /// A sequence is nearly used up from this share of its range on, in hundredths of a percent.
@@ -52,6 +53,9 @@ impl Severity {
 pub enum Finding {
     /// It does not step by the number of nodes.
     WrongIncrement,
+    /// The same, and a set-up leaves it alone: something draws from it, and it is not known which
+    /// columns get the values.
+    UnknownUse,
     /// It has a custom increment, which a set-up leaves alone.
     OwnIncrement,
     /// It steps by the number of nodes, through the values of another node.
@@ -121,6 +125,7 @@ impl Finding {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::WrongIncrement => "wrong increment",
+            Self::UnknownUse => "unknown use",
             Self::OwnIncrement => "custom increment",
             Self::WrongClass => "wrong class",
             Self::StartNotAligned => "START not aligned",
@@ -153,6 +158,7 @@ impl Finding {
         matches!(
             self,
             Self::WrongIncrement
+                | Self::UnknownUse
                 | Self::OwnIncrement
                 | Self::WrongClass
                 | Self::StartNotAligned
@@ -175,6 +181,7 @@ impl Finding {
                     None => format!("Its increment is {}.", sequence.increment),
                 }
             }
+            Self::UnknownUse => used_by_detail(&sequence.used_by).unwrap_or_default(),
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {
                 format!("TRUNCATE ... RESTART IDENTITY would reset it to {}.", sequence.start)
@@ -217,6 +224,7 @@ impl Finding {
             Self::OwnIncrement => {
                 "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks, or make sure that only one node uses the sequence."
             }
+            Self::UnknownUse => USED_BY_HINT,
             Self::DefaultOfAnotherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node in defaults."
             }
@@ -315,7 +323,8 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     if own_step {
         findings.push(Finding::OwnIncrement);
     } else if i128::from(sequence.increment) % share.step() != 0 {
-        findings.push(Finding::WrongIncrement);
+        let is_known = sequence.used_by.is_empty();
+        findings.push(if is_known { Finding::WrongIncrement } else { Finding::UnknownUse });
     } else {
         if position && !share.values.contains(sequence.next_value()) {
             findings.push(Finding::WrongClass);
@@ -355,6 +364,7 @@ mod tests {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
             draw,
+            set_by: None,
             extreme: None,
             ahead: None,
             not_followed: None,
@@ -381,6 +391,7 @@ mod tests {
             gap_left: 0,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
+            used_by: vec![],
         }
     }
 
@@ -410,6 +421,19 @@ mod tests {
         assert_eq!(found(&named), (Some(false), vec!["default of another node"]));
         let own = Sequence { columns: vec![column(Draw::OfNode { node: 2, nodes: 2 })], ..even() };
         assert_eq!(found(&own), (Some(true), vec![]));
+    }
+
+    #[test]
+    fn fault_b04_what_draws_in_unknown_ways_is_named() {
+        let used = Sequence { used_by: vec!["function public.make_id(text)".to_owned()], ..even() };
+        assert_eq!(found(&used), (Some(true), vec![]), "in its class it stays there");
+        let used = Sequence { increment: 1, ..used };
+        assert_eq!(found(&used), (Some(false), vec!["unknown use"]));
+        let status = status(&used, Class::new(2, 2).ok(), true);
+        assert_eq!(
+            status.findings[0].detail(&used, &status),
+            "Function public.make_id(text) uses it, and it is not known which columns get the values."
+        );
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         name: COLUMNS[scenario.column(at)].to_owned(),
         number_type: Some(NumberType::Bigint),
         draw,
+        set_by: None,
         extreme: None,
         ahead: None,
         not_followed: None,
@@ -52,6 +53,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
         elsewhere: vec![],
         columns: vec![column],
+        used_by: Vec::new(),
     }
 }
 
