@@ -33,6 +33,19 @@ impl Report {
         Self { code, message: message.into(), detail: None, hint: None }
     }
 
+    /// A report for the level NOTICE.
+    pub(crate) fn notice(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message)
+    }
+
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
     /// Reports it at this level. From ERROR on, it does not return.
     pub(crate) fn report(self, level: PgLogLevel) {
         if self.is_plain() { self.for_pgrx().report(level) } else { self.convert_and_report(level) }
@@ -109,7 +122,7 @@ pub(crate) fn raise(report: Report) -> ! {
 
 /// Reports a NOTICE.
 pub(crate) fn notify(message: String) {
-    Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message).report(PgLogLevel::NOTICE);
+    Report::notice(message).report(PgLogLevel::NOTICE);
 }
 
 /// PostgreSQL's code for a SQLSTATE.

@@ -17,7 +17,6 @@ use keyspace::sequences::plan::{USED_BY_HINT, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
 use keyspace::{Error, SqlState};
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -25,7 +24,7 @@ use self::facts::Facts;
 use self::records::Records;
 use self::step::Step;
 use crate::encoding::to_server;
-use crate::error::report;
+use crate::error::{Report, report};
 use crate::sequences::own::{peers_seen, tables};
 use crate::sequences::peers::Peers;
 use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
@@ -542,13 +541,9 @@ pub(crate) fn check_room(
         .into());
     }
     if count > promised() / MANY {
-        ErrorReport::new(
-            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("{count} sequences stay locked until this transaction ends"),
-            "pg_keyspace",
-        )
-        .set_hint(in_parts)
-        .report(PgLogLevel::NOTICE);
+        Report::notice(format!("{count} sequences stay locked until this transaction ends"))
+            .hint(in_parts)
+            .report(PgLogLevel::NOTICE);
     }
     Ok(())
 }

@@ -5,11 +5,11 @@
 use keyspace::{Error, SqlState};
 use pgrx::AnyElement;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{ServerText, for_message, from_server_bytes, from_utf8};
+use crate::encoding::{ServerText, from_server_bytes, from_utf8};
+use crate::error::{Report, notify};
 use crate::sequences::own::tables;
 use crate::server::extension::Extension;
 use crate::server::role::owns_database;
@@ -58,8 +58,7 @@ pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Feeds, Error>>
             Ok(relation) if relation.kind == "S" => {
                 if relation.is_exempt {
                     let what = "it is temporary, or a member of an extension";
-                    note(format!("sequence \"{}\" in feeds is ignored: {what}", pair.sequence))
-                        .report(PgLogLevel::NOTICE);
+                    notify(format!("sequence \"{}\" in feeds is ignored: {what}", pair.sequence));
                 }
                 relation.oid
             }
@@ -111,8 +110,8 @@ pub(crate) fn keep(extension: Extension, feeds: &Feeds) -> SpiResult<()> {
         return Ok(());
     }
     if !owns_database() {
-        note("feeds are not stored, and count for this call only".to_owned())
-            .set_hint("Run the set-up as the owner of the database, or as a superuser, to store them.")
+        Report::notice("feeds are not stored, and count for this call only")
+            .hint("Run the set-up as the owner of the database, or as a superuser, to store them.")
             .report(PgLogLevel::NOTICE);
         return Ok(());
     }
@@ -152,13 +151,9 @@ fn take_back(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
     for (sequence, column) in with_own_settings(|| names(feeds))? {
         let column = column.unwrap_or_else(|| "a column that is gone".to_owned());
         let message = format!("{column} does not count as fed by sequence {sequence} any more");
-        note(message).report(PgLogLevel::NOTICE);
+        notify(message);
     }
     Ok(())
-}
-
-fn note(message: String) -> ErrorReport {
-    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, for_message(message), "pg_keyspace")
 }
 
 /// The names of sequences and of their columns, of which some may be gone.
@@ -303,7 +298,7 @@ fn column(sequence: pg_sys::Oid, name: &str) -> SpiResult<Result<Feed, Error>> {
         Ok(relation) if ["r", "p", "f"].contains(&relation.kind.as_str()) => {
             if relation.is_temporary {
                 let what = "all values in temporary tables come from their sequence";
-                note(format!("column \"{name}\" in feeds is ignored: {what}")).report(PgLogLevel::NOTICE);
+                notify(format!("column \"{name}\" in feeds is ignored: {what}"));
             }
             relation.oid
         }
