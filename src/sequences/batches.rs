@@ -18,7 +18,7 @@ use crate::sequences::change::{Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
-use crate::sequences::read::{catalog, position_replication};
+use crate::sequences::read::{catalog, position_replication, trusted};
 use crate::sequences::request::{Request, SetupArguments};
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -38,6 +38,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 struct Progress {
     change: Change,
     feeds: Vec<Feed>,
+    /// The sequences whose position is trusted.
+    trusted: Rc<[pg_sys::Oid]>,
     /// The query for one sequence and its columns.
     query: Rc<OwnedPreparedStatement>,
     retries: u32,
@@ -71,6 +73,7 @@ fn setup_interleaved_sequences_in_batches(
     peers: Option<AnyArray>,
     gap: Option<i64>,
     blocks: Option<bool>,
+    trust_position: Option<AnyArray>,
     lock_timeout: Option<Interval>,
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -97,6 +100,9 @@ fn setup_interleaved_sequences_in_batches(
             peers,
             gap,
             blocks,
+            trust_position,
+            // Each sequence has a transaction of its own.
+            skip_failed: Some(false),
             lock_timeout,
         };
         or_fail(begin(arguments, retries, or_raise(Extension::of_call(fcinfo))))
@@ -146,6 +152,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     let mut progress = Progress {
         change,
         feeds: request.feeds,
+        trusted: request.selection.trusted(extension)?.into(),
         query: Rc::new(catalog::prepare()?),
         retries,
         queue: VecDeque::new(),
@@ -177,6 +184,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         ddl_replication::check()?;
     }
     feeds::keep(extension, &progress.feeds)?;
+    trusted::keep(extension, &request.selection)?;
     // The query for one sequence does not look up stored feeds.
     for feed in feeds::stored(extension)? {
         if !progress.feeds.contains(&feed) {
@@ -202,7 +210,7 @@ impl Progress {
             self.finish()?;
             return Ok(false);
         };
-        let selection = Selection::one(oid, &self.feeds, &self.query);
+        let selection = Selection::one(oid, &self.feeds, &self.trusted, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
             let _lock = SetupLock::take(self.change.extension)?;
             Ok(self.change.apply(&selection)?.iter().any(|step| step.is_altered()))

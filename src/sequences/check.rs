@@ -159,8 +159,14 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
     let peers = peers::read(peers)?;
     peers::check_others(&peers)?;
     let class = identity::known(extension)?;
-    let change =
-        Change { extension, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
+    let change = Change {
+        extension,
+        name: "check",
+        class,
+        patience: Patience::new(timeout),
+        planner: Planner::Reset,
+        skip_failed: false,
+    };
     let (steps, records) = change.plan(&Selection::all())?;
     let mut rows = Vec::new();
     if class.is_none() {

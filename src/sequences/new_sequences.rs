@@ -195,6 +195,7 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
         class: Some(target.class),
         patience: Patience::new(Timeout::USUAL),
         planner: Planner::SetUp(target, [].into()),
+        skip_failed: false,
     };
     // The snapshot of the command was taken before it, and a subtransaction without its own id
     // would use that snapshot.
@@ -232,6 +233,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         history: Vec::new(),
         promoted: false,
         gap_left: 0,
+        trusted: false,
         elsewhere: Vec::new(),
         columns: Vec::new(),
     })

@@ -29,6 +29,8 @@ pub(super) struct SetupArguments {
     pub(super) peers: Option<AnyArray>,
     pub(super) gap: Option<i64>,
     pub(super) blocks: Option<bool>,
+    pub(super) trust_position: Option<AnyArray>,
+    pub(super) skip_failed: Option<bool>,
     pub(super) lock_timeout: Option<Interval>,
 }
 
@@ -40,6 +42,7 @@ pub(super) struct Request {
     pub(super) selection: Selection,
     pub(super) feeds: Vec<Feed>,
     pub(super) peers: Rc<[Peer]>,
+    skip_failed: bool,
 }
 
 impl Request {
@@ -49,6 +52,7 @@ impl Request {
         let nodes = required(arguments.nodes, "nodes")?;
         let gap = required(arguments.gap, "gap")?;
         let blocks = required(arguments.blocks, "blocks")?;
+        let skip_failed = required(arguments.skip_failed, "skip_failed")?;
         let lock_timeout = required(arguments.lock_timeout, "lock_timeout")?;
         let class = Class::new(node, nodes)?;
         if gap < 0 {
@@ -67,14 +71,16 @@ impl Request {
         }
         let feeds = feeds::read(arguments.feeds)??;
         let selection =
-            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone());
+            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone())
+                .trusting(arguments.trust_position);
         if from.is_some() && !selection.is_of_all()? {
             let message = "the class of a node can only be changed for all of its sequences";
             let hint = "Leave out schemas, sequences and exclude.";
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        Ok(Self { extension, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
+        let target = Target { class, from, gap, blocks };
+        Ok(Self { extension, target, timeout, selection, feeds, peers, skip_failed })
     }
 
     /// The requested change.
@@ -85,6 +91,7 @@ impl Request {
             class: Some(self.target.class),
             patience: Patience::new(self.timeout),
             planner: Planner::SetUp(self.target, Rc::clone(&self.peers)),
+            skip_failed: self.skip_failed,
         }
     }
 

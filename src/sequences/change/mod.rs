@@ -3,6 +3,7 @@
 pub(crate) mod alter_created;
 pub(crate) mod ddl_replication;
 pub(crate) mod facts;
+mod failures;
 pub(crate) mod record_of_created;
 pub(crate) mod records;
 pub(crate) mod setup_lock;
@@ -14,7 +15,8 @@ use std::rc::Rc;
 
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{
-    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, beside, plan, plan_reset,
+    Class, FedColumn, Outcome, Peer, Plan, Residue, Sequence, Share, Target, beside, plan, plan_reset,
+    still_gives,
 };
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -64,6 +66,8 @@ pub(crate) struct Change {
     /// How long to wait for all locks together.
     pub(crate) patience: Patience,
     pub(crate) planner: Planner,
+    /// Whether sequences that cannot be altered are left out, rather than being an error.
+    pub(crate) skip_failed: bool,
 }
 
 impl Change {
@@ -147,7 +151,11 @@ impl Change {
 
     fn planned(&self, entry: Entry, before: Sequence) -> Step {
         let plan = self.plan_one(&entry, &before);
-        Step { entry, before, plan }
+        let mut step = Step { entry, before, plan };
+        if self.skip_failed && step.error().is_some() && !self.leaves_out(&step) {
+            step.plan.detail.push_str("; not left out: it may still give values of the former class");
+        }
+        step
     }
 
     /// A sequence whose table could not be read in time.
@@ -175,6 +183,7 @@ impl Change {
             position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
         }
         self.carry_out(&mut steps, &records, selection)?;
+        failures::warn(failed(&steps));
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
@@ -252,7 +261,20 @@ impl Change {
 
     /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
-        steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
+        let failed: Vec<_> = failed(steps).filter(|(step, _)| !self.leaves_out(step)).collect();
+        failures::refusal(self.name, &failed)
+    }
+
+    /// Whether a sequence that cannot be altered may stay as it is. If the node leaves its class,
+    /// it must not give any more values of the class.
+    fn leaves_out(&self, step: &Step) -> bool {
+        let gives_nothing = match &self.planner {
+            Planner::SetUp(target, _) if target.from.is_some() => {
+                step.entry.is_visible && !still_gives(&step.before, target)
+            }
+            _ => true,
+        };
+        self.skip_failed && gives_nothing
     }
 
     /// Locks every sequence that is to be altered, reads it again, and alters it.
@@ -265,7 +287,7 @@ impl Change {
         let leaves = match &self.planner {
             Planner::SetUp(target, _) => target.from.is_some(),
             // After a reset of all sequences, the database is no longer a node.
-            Planner::Reset => !selection.names_sequences() && owns_database(),
+            Planner::Reset => selection.is_of_all()? && owns_database(),
         };
         let node = if leaves { Some(tables::NODE.oid(self.extension)?) } else { None };
         lock(altered.clone(), node, self.patience.left())?;
@@ -431,6 +453,19 @@ impl Change {
         }
     }
 
+    /// The ids that a sequence will hand out after the change.
+    fn values_of_plan(&self, sequence: &Sequence) -> Residue {
+        match &self.planner {
+            Planner::SetUp(target, _) => {
+                match Share::moved(sequence, target.from, target.class, target.blocks) {
+                    Some(share) if share.size == 1 => share.values,
+                    _ => Residue::every(),
+                }
+            }
+            Planner::Reset => sequence.own_values(self.class),
+        }
+    }
+
     /// Adds the values of the columns. Columns that are not read keep the `known` values.
     fn read(
         &self,
@@ -444,6 +479,8 @@ impl Change {
             ascending: sequence.increment > 0,
             next: sequence.next_value(),
             own_values: sequence.own_values(self.class),
+            range: sequence.min_value..=sequence.max_value,
+            trusted: sequence.trusted.then(|| self.values_of_plan(&sequence)),
         };
         // A sequence that is skipped in any case need not be compared with its tables.
         if entry.exempt.is_some() || !entry.is_visible {
@@ -455,7 +492,7 @@ impl Change {
             // If the index has been dropped since, there are no known values.
             let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
             let handed_out = sequence.is_called.then_some(sequence.last_value);
-            let found = furthest::read(column, ahead, which).map(|found| {
+            let found = furthest::read(column, &ahead, which).map(|found| {
                 if column.is_followed { found } else { found.up_to(handed_out, ahead.ascending) }
             });
             column.is_read.set(column.is_read.get() || found.is_some());
@@ -463,6 +500,7 @@ impl Change {
                 (None, Some(known)) => column.facts(Furthest {
                     value: known.extreme,
                     ahead: known.ahead.filter(|value| ahead.is_ahead(*value)),
+                    nearest: known.nearest.filter(|value| ahead.is_ahead(*value)),
                     not_followed: known.not_followed,
                 }),
                 (found, _) => column.facts(found.unwrap_or_default()),
@@ -470,6 +508,11 @@ impl Change {
         }
         Ok(sequence)
     }
+}
+
+/// The sequences that cannot be altered.
+fn failed(steps: &[Step]) -> impl Iterator<Item = (&Step, &Error)> {
+    steps.iter().filter_map(|step| Some((step, step.error()?)))
 }
 
 /// Refuses to lock more sequences at once than the server has room for (trap S20). If there are

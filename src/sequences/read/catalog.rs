@@ -5,13 +5,14 @@ use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 
-use keyspace::sequences::{Carrier, Draw, NumberType};
+use keyspace::sequences::{Carrier, Draw, Limits, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 
 use crate::encoding::{ServerText, from_utf8};
 use crate::sequences::read::defaults::Defaults;
+use crate::sequences::read::limits;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::extension::Extension;
@@ -48,6 +49,8 @@ pub(crate) struct Column {
     pub(crate) relation: String,
     /// The base type, if its values can be compared with those of the sequence.
     pub(crate) number_type: Option<NumberType>,
+    /// The values that it accepts, if they are fewer than those of the type.
+    pub(crate) limits: Option<Limits>,
     /// How its default draws.
     pub(crate) draw: Draw,
     /// Why the caller cannot see every value.
@@ -194,13 +197,15 @@ fn column(
     // A default that computes with the value says nothing about the sequence's position.
     let is_read = !matches!(draw, Draw::Other | Draw::NotAllowed);
     let number_type = if is_read { number_type(row.get(11)?) } else { None };
+    let attribute = row.get(8)?.unwrap_or(0);
     let ancestors: Option<Vec<pg_sys::Oid>> = row.get(14)?;
     Ok(Column {
         name: format!("{relation}.{column}"),
         relation_oid,
-        attribute: row.get(8)?.unwrap_or(0),
+        attribute,
         relation,
         number_type,
+        limits: number_type.and_then(|number_type| limits::of(relation_oid, attribute, number_type)),
         draw,
         hidden: match row.get::<String>(12)?.as_deref() {
             Some("permission") => Some(Hidden::Permission),

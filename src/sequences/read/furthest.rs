@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::RangeInclusive;
 
 use keyspace::sequences::{FedColumn, Residue};
 
@@ -10,8 +11,8 @@ use crate::sequences::read::catalog::Column;
 use crate::sequences::read::values::{Order, Values};
 
 /// The values to look for: those in the direction of a sequence, and among these the values that it
-/// will hand out itself.
-#[derive(Clone, Copy)]
+/// will hand out itself. Values beyond its range can never collide with it, and do not count.
+#[derive(Clone)]
 pub(crate) struct Ahead {
     /// Whether the sequence ascends.
     pub(crate) ascending: bool,
@@ -19,13 +20,28 @@ pub(crate) struct Ahead {
     pub(crate) next: i128,
     /// The values that it hands out.
     pub(crate) own_values: Residue,
+    /// From its MINVALUE to its MAXVALUE.
+    pub(crate) range: RangeInclusive<i64>,
+    /// The values that it will hand out after the plan, if its position is trusted: the nearest of
+    /// them is looked for, too.
+    pub(crate) trusted: Option<Residue>,
 }
 
 impl Ahead {
     /// Whether the sequence has not reached a value yet.
-    pub(crate) fn is_ahead(self, value: i64) -> bool {
+    pub(crate) fn is_ahead(&self, value: i64) -> bool {
         let value = i128::from(value);
         if self.ascending { value >= self.next } else { value <= self.next }
+    }
+
+    /// The part of its range that it has not passed.
+    fn range_ahead(&self) -> RangeInclusive<i64> {
+        let next = i64::try_from(self.next).unwrap_or(if self.next > 0 { i64::MAX } else { i64::MIN });
+        if self.ascending {
+            next.max(*self.range.start())..=*self.range.end()
+        } else {
+            *self.range.start()..=next.min(*self.range.end())
+        }
     }
 }
 
@@ -36,6 +52,8 @@ pub(crate) struct Furthest {
     pub(crate) value: Option<i64>,
     /// The furthest value that the sequence will hand out itself.
     pub(crate) ahead: Option<i64>,
+    /// The nearest value ahead of a trusted position.
+    pub(crate) nearest: Option<i64>,
     /// The furthest value, if the sequence does not follow it.
     pub(crate) not_followed: Option<i64>,
 }
@@ -56,7 +74,7 @@ impl Furthest {
         };
         match self.value.filter(is_beyond) {
             None => self,
-            beyond => Self { value: handed_out, ahead: None, not_followed: beyond },
+            beyond => Self { value: handed_out, ahead: None, nearest: None, not_followed: beyond },
         }
     }
 }
@@ -67,9 +85,11 @@ impl Column {
         FedColumn {
             name: self.name.clone(),
             number_type: self.number_type,
+            limits: self.limits,
             draw: self.draw,
             extreme: found.value,
             ahead: found.ahead,
+            nearest: found.nearest,
             not_followed: found.not_followed,
         }
     }
@@ -88,7 +108,7 @@ pub(crate) enum Which {
 
 /// Reads a column to its end in the direction of a sequence: through an index where there is one, by a scan
 /// otherwise. `None` where it was not read.
-pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthest> {
+pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furthest> {
     Values::of(column, |values| {
         if which != Which::All && values.are_indexed() != (which == Which::Indexed) {
             return None;
@@ -100,6 +120,7 @@ pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthe
         };
         values.each(
             ahead.ascending,
+            &ahead.range,
             |of_table| order.set(of_table),
             |value| {
                 found.value = furthest(found.value, value);
@@ -112,9 +133,30 @@ pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthe
                 order.get() == Order::Any || is_ahead && !is_own
             },
         );
+        found.nearest = ahead.trusted.and_then(|own| nearest(values, ahead, own));
         Some(found)
     })
     .flatten()
+}
+
+/// The nearest of some values that lies ahead of a sequence.
+fn nearest(values: &Values<'_>, ahead: &Ahead, own: Residue) -> Option<i64> {
+    let range = ahead.range_ahead();
+    let (mut found, order): (Option<i64>, _) = (None, Cell::new(Order::Any));
+    values.each(
+        !ahead.ascending,
+        &range,
+        |of_table| order.set(of_table),
+        |value| {
+            if own.contains(i128::from(value)) {
+                let known = found.unwrap_or(value);
+                found = Some(if ahead.ascending { known.min(value) } else { known.max(value) });
+            }
+            // In an index, all further rows are further away.
+            order.get() == Order::Any || found.is_none()
+        },
+    );
+    found
 }
 
 /// The furthest value of each residue class in the columns of a sequence.
@@ -134,9 +176,16 @@ impl ByResidue {
         values
     }
 
-    /// Adds the values of a column. Reads the last `rows` of an index, or all of them; scans a
-    /// table without an index.
-    pub(crate) fn read(&mut self, column: &Column, ascending: bool, modulus: i64, rows: Option<u64>) {
+    /// Adds the values of a column up to `end`. Reads the last `rows` of an index, or all of them;
+    /// scans a table without an index.
+    pub(crate) fn read(
+        &mut self,
+        column: &Column,
+        (ascending, end): (bool, i64),
+        modulus: i64,
+        rows: Option<u64>,
+    ) {
+        let range = if ascending { i64::MIN..=end } else { end..=i64::MAX };
         let is_past = |a: i64, b: i64| if ascending { a > b } else { a < b };
         let all = u64::try_from(modulus).unwrap_or(u64::MAX);
         let (order, seen) = (Cell::new(Order::Any), Cell::new(0_u64));
@@ -146,6 +195,7 @@ impl ByResidue {
         Values::of(column, |values| {
             values.each(
                 ascending,
+                &range,
                 |of_table| {
                     order.set(of_table);
                     seen.set(0);

@@ -7,6 +7,8 @@ pub(crate) mod feeds;
 pub(crate) mod form;
 pub(crate) mod furthest;
 pub(crate) mod insert_conflicts;
+pub(crate) mod limits;
 pub(crate) mod position_replication;
 pub(crate) mod selection;
+pub(crate) mod trusted;
 pub(crate) mod values;

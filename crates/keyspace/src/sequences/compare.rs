@@ -43,6 +43,8 @@ const MISSING_HERE: &str = "missing here";
 const RUN_WITH_PEERS: &str =
     "Run setup_interleaved_sequences() again as the same node, with the states of all others as peers.";
 
+const TRUSTED: &str = "The position of the sequence is trusted here. If this node has been restored or replaced since, run setup_interleaved_sequences() with a gap above what it may have generated.";
+
 const CHECK_THERE: &str = "Run check_interleaved_sequences() on the peer, which tells how to end that.";
 
 const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the node that it is, with the states of all others as peers.";
@@ -226,13 +228,15 @@ fn compare_two(
     }
     let Reached { known, possible } = theirs.rows(values);
     let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value);
+    let severity = if mine.trusted { Severity::Warning } else { Severity::Error };
     if let Some(row) = known.filter(is_ahead) {
         let detail = format!(
             "{} has {row}, and the next value here is {}.",
             capitalized(&peer.name()),
             mine.next_value
         );
-        find(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS);
+        let hint = if mine.trusted { TRUSTED } else { RUN_WITH_PEERS };
+        find(severity, OF_THIS_CLASS, detail, hint);
     } else if let Some(row) = possible.filter(is_ahead) {
         let detail = format!(
             "{} may have values of this class up to {row}, and the next value here is {}.",
@@ -240,6 +244,17 @@ fn compare_two(
             mine.next_value
         );
         let hint = "Take the peer's state by interleaved_node_state(last_rows => NULL), which looks at all rows; or run setup_interleaved_sequences() again as the same node, with the states of all others as peers, which restarts beyond them.";
+        let hint = if mine.trusted { TRUSTED } else { hint };
+        find(severity, MAY_BE_OF_THIS_CLASS, detail, hint);
+    }
+    if let (true, Some(told), Some(end)) = (theirs.rows_beyond, theirs.end(), mine.end())
+        && mine.is_past(end, told)
+    {
+        let detail = format!(
+            "{} tells of rows up to {told}, the end of its sequence, and the sequence here ends at {end}.",
+            capitalized(&peer.name())
+        );
+        let hint = "Give the sequence the same MINVALUE and MAXVALUE on all nodes.";
         find(Severity::Error, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
     if let Some(column) = theirs.unread_columns.first() {
@@ -306,6 +321,10 @@ mod tests {
             drawn_on: false,
             block: Some(1),
             columns: vec![],
+            min_value: Some(1),
+            max_value: Some(i64::MAX),
+            rows_beyond: false,
+            trusted: false,
             unread_columns: vec![],
             restart: Some(restart),
             before_setup: vec![PastValues { step: 1, offset: until, until }],

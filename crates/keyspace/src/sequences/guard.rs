@@ -229,6 +229,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: false,
             elsewhere: vec![],
             columns: Vec::new(),
         }

@@ -51,15 +51,37 @@ impl Peer {
     }
 
     /// The values that this node has of one of its sequences, if another node hands out `values` of
-    /// it.
-    fn elsewhere(&self, state: &SequenceState, values: Residue) -> Elsewhere {
+    /// it in `sequence`. If the position of that is trusted, rows do not count here, either.
+    fn elsewhere(&self, state: &SequenceState, sequence: &Sequence, values: Residue) -> Elsewhere {
+        let reached = |found: &mut dyn Iterator<Item = i64>| {
+            state.furthest(found.filter_map(|value| in_range(value, state, sequence)))
+        };
+        let (furthest, of_ours) = if sequence.trusted {
+            (reached(&mut state.drawn()), reached(&mut state.drawn_within(self.class(), values)))
+        } else {
+            (reached(&mut state.everything()), reached(&mut state.within(self.class(), values)))
+        };
         Elsewhere {
             peer: self.name(),
             is_known: true,
-            furthest: state.furthest(state.everything()),
-            of_ours: state.furthest(state.within(self.class(), values)),
+            furthest,
+            of_ours,
             set_up: self.class().and(state.block).map(|size| (state.increment, size)),
         }
+    }
+}
+
+/// A value that another node has of `theirs`, as far as it matters to a sequence here. Beyond the
+/// range of the sequence it stands for the values of the range, all of which may have been passed,
+/// unless the range there begins beyond this one: then the two have no value in common.
+fn in_range(value: i64, theirs: &SequenceState, sequence: &Sequence) -> Option<i64> {
+    let end = if sequence.increment > 0 { sequence.max_value } else { sequence.min_value };
+    if !theirs.is_past(value, end) {
+        Some(value)
+    } else if theirs.beginning().is_some_and(|beginning| theirs.is_past(beginning, end)) {
+        None
+    } else {
+        Some(end)
     }
 }
 
@@ -76,7 +98,7 @@ pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequen
             }
             related
                 .filter(|(_, state)| state.increment.signum() == sequence.increment.signum())
-                .map(|(_, state)| peer.elsewhere(state, values))
+                .map(|(_, state)| peer.elsewhere(state, sequence, values))
                 .collect()
         };
         peers.iter().flat_map(of).collect()
@@ -98,6 +120,7 @@ mod tests {
     use super::super::class::Class;
     use super::super::history::PastValues;
     use super::super::rows::Rows;
+    use super::super::sequence::NumberType;
     use super::*;
 
     fn named(name: &str) -> SequenceName {
@@ -119,6 +142,10 @@ mod tests {
             increment: 2,
             next_value: 13,
             last_value: Some(11),
+            min_value: Some(1),
+            max_value: Some(i64::MAX),
+            rows_beyond: false,
+            trusted: false,
             maximum: Some(20),
             rows: rows(&[20, 11]),
             drawn_on: false,
@@ -146,7 +173,56 @@ mod tests {
     fn of_s(state: &NodeState, values: Residue) -> Elsewhere {
         let peer = Peer::from(state.clone());
         let sequence = &peer.sequences[&named("public.s")];
-        peer.elsewhere(sequence, values)
+        peer.elsewhere(sequence, &here(), values)
+    }
+
+    /// The sequence here.
+    fn here() -> Sequence {
+        Sequence {
+            name: "public.s".to_owned(),
+            number_type: NumberType::Bigint,
+            start: 1,
+            increment: 1,
+            min_value: 1,
+            max_value: i64::MAX,
+            cycle: false,
+            unlogged: false,
+            replicated: None,
+            last_value: 1,
+            is_called: false,
+            former: None,
+            history: vec![],
+            promoted: false,
+            gap_left: 0,
+            trusted: false,
+            elsewhere: vec![],
+            columns: vec![],
+        }
+    }
+
+    #[test]
+    fn fault_b05_values_of_another_range_do_not_count() {
+        let (mut state, even) = (state(), Class::new(2, 2).expect("a class").residue());
+        let mut low = Sequence { max_value: 10, ..here() };
+        let found = |state: &NodeState, sequence: &Sequence| {
+            let peer = Peer::from(state.clone());
+            let found = peer.elsewhere(&peer.sequences[&named("public.s")], sequence, even);
+            (found.furthest, found.of_ours)
+        };
+        assert_eq!(found(&state, &low), (Some(10), Some(10)), "it may have passed all of them");
+        state.sequences.get_mut(&named("public.s")).expect("there").min_value = Some(11);
+        assert_eq!(found(&state, &low), (Some(8), Some(8)), "what it had before has no range");
+        low.max_value = 7;
+        assert_eq!(found(&state, &low), (None, None));
+    }
+
+    #[test]
+    fn fault_b07_rows_of_a_peer_do_not_count_beyond_a_trusted_position() {
+        let (state, even) = (state(), Class::new(2, 2).expect("a class").residue());
+        let peer = Peer::from(state);
+        let trusted = Sequence { trusted: true, ..here() };
+        let found = peer.elsewhere(&peer.sequences[&named("public.s")], &trusted, even);
+        assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "but what it has drawn does");
     }
 
     fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {
@@ -193,27 +269,8 @@ mod tests {
 
     #[test]
     fn a_sequence_of_the_other_direction_does_not_conflict() {
-        use super::super::sequence::NumberType;
         let target = Target { class: Class::new(2, 2).expect("a class"), from: None, gap: 0, blocks: false };
-        let sequence = Sequence {
-            name: "public.s".to_owned(),
-            number_type: NumberType::Bigint,
-            start: 1,
-            increment: 1,
-            min_value: 1,
-            max_value: i64::MAX,
-            cycle: false,
-            unlogged: false,
-            replicated: None,
-            last_value: 1,
-            is_called: false,
-            former: None,
-            history: vec![],
-            promoted: false,
-            gap_left: 0,
-            elsewhere: vec![],
-            columns: vec![],
-        };
+        let sequence = here();
         let peers = [Peer::from(state())];
         assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);
         let down = Sequence { increment: -1, ..sequence.clone() };

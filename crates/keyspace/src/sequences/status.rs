@@ -239,8 +239,10 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     let furthest = sequence.columns.iter().filter_map(|column| Some((column, column.ahead?)));
     if let Some((column, value)) =
         furthest.reduce(|a, b| if course.is_past(i128::from(b.1), i128::from(a.1)) { b } else { a })
-        // In a cycle, these values are from its last round.
+        // In a cycle, these values are from its last round, and those ahead of a trusted position
+        // are its limit.
         && !sequence.cycle
+        && !sequence.trusted
     {
         let column = column.name.clone();
         findings.push(if in_class {
@@ -331,9 +333,11 @@ mod tests {
         FedColumn {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
+            limits: None,
             draw,
             extreme: None,
             ahead: None,
+            nearest: None,
             not_followed: None,
         }
     }
@@ -356,6 +360,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: false,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
         }

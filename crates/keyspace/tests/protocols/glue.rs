@@ -28,9 +28,11 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
     let column = FedColumn {
         name: COLUMNS[at].to_owned(),
         number_type: Some(NumberType::Bigint),
+        limits: None,
         draw,
         extreme: None,
         ahead: None,
+        nearest: None,
         not_followed: None,
     };
     Facts {
@@ -49,6 +51,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         history: history(&sequence.history),
         promoted: sequence.promoted,
         gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
+        trusted: false,
         elsewhere: vec![],
         columns: vec![column],
     }
@@ -193,6 +196,10 @@ fn document(told: &Told) -> NodeState {
         drawn_on: told.drawn_on,
         block: told.block,
         columns: ColumnName::of_quoted(column).into_iter().collect(),
+        min_value: None,
+        max_value: None,
+        rows_beyond: false,
+        trusted: false,
         unread_columns: vec![],
         restart: told.restart,
         before_setup: history(&told.history),
