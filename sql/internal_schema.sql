@@ -18,7 +18,7 @@ REVOKE ALL ON SCHEMA keyspace_internal FROM PUBLIC;
 GRANT USAGE ON SCHEMA keyspace_internal TO PUBLIC;
 
 COMMENT ON SCHEMA keyspace_internal IS
-'tables and internal functions of pg_keyspace; not to be put on a search_path or used by hand';
+'tables and internal functions of pg_keyspace; not for direct use, nor for a search_path';
 
 CREATE FUNCTION keyspace_internal.library_only() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE

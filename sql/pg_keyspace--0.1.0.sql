@@ -32,7 +32,7 @@ REVOKE ALL ON SCHEMA keyspace_internal FROM PUBLIC;
 GRANT USAGE ON SCHEMA keyspace_internal TO PUBLIC;
 
 COMMENT ON SCHEMA keyspace_internal IS
-'tables and internal functions of pg_keyspace; not to be put on a search_path or used by hand';
+'tables and internal functions of pg_keyspace; not for direct use, nor for a search_path';
 
 CREATE FUNCTION keyspace_internal.library_only() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -69,9 +69,9 @@ BEGIN
       AND a.grantee OPERATOR(pg_catalog.<>) (SELECT e.extowner FROM pg_catalog.pg_extension e
                                              WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace');
     IF others IS NOT NULL THEN
-        RAISE WARNING 'others may create objects in schema %, which pg_keyspace is created in', '@extschema@'::regnamespace
-            USING DETAIL = pg_catalog.format('Roles with the privilege CREATE: %s.', others),
-                  HINT = 'Revoke it, or create the extension in a schema of its own: CREATE EXTENSION pg_keyspace SCHEMA keyspace.';
+        RAISE WARNING 'other roles may create objects in schema %, which contains pg_keyspace', '@extschema@'::regnamespace
+            USING DETAIL = pg_catalog.format('Roles with the CREATE privilege: %s.', others),
+                  HINT = 'Revoke the privilege, or create the extension in its own schema: CREATE EXTENSION pg_keyspace SCHEMA keyspace.';
     END IF;
 END
 $do$;
@@ -577,7 +577,7 @@ WHERE n.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_node TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_node IS
-'which node this database is; no row if it is none; a node that is named by settings is not shown';
+'which node this database is; no row if it is not a node; a node that is specified by settings is not shown';
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';
@@ -616,7 +616,7 @@ COMMENT ON TABLE keyspace_internal.interleaved_sequence IS
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; if it has another one now, the row no longer counts';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; if it has another one now, the row is ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'its increment before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
@@ -626,7 +626,7 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.min_value IS 'its MINVA
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.max_value IS 'its MAXVALUE after the set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it gave before: step apart, through offset, up to until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it generated before: every step-th value through offset, up to until';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that the set-up left';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left; each promotion increments it';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that set-up ran';
@@ -736,7 +736,7 @@ COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'number of
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'number of sequences that it has altered';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that sequence was in use';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'number of attempts that found that sequence in use';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'time of its last activity';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.finished_at IS 'when it ended';
@@ -891,15 +891,15 @@ GRANT SELECT ON @extschema@.interleaved_sequences TO PUBLIC;
 
 COMMENT ON FUNCTION keyspace_internal.interleaved_sequences_status() IS 'rows of the view interleaved_sequences';
 COMMENT ON VIEW @extschema@.interleaved_sequences IS
-'every sequence, and whether it keeps to the class of the node; reads no tables, waits for no locks, keeps none, and works on a standby';
+'every sequence, and whether it keeps to the class of the node; does not read tables, does not wait for locks or keep them, and works on a standby';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.sequence IS 'the sequence';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it gives only values of the class of the node, now and after a restart; NULL if there is no node, or if it could not be determined';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.in_order IS 'whether it generates only values of the class of the node, now and after a restart; NULL if there is no node, or if it could not be determined';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.findings IS 'problems and warnings: see the reference';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.next_value IS 'the next value';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.increment IS 'the increment';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.values_left IS 'number of values left, up to the limit of the sequence or of the narrowest column that it feeds';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.percent_used IS 'percentage of its range that is used';
-COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the last value that it gave; NULL if it was never called';
+COMMENT ON COLUMN @extschema@.interleaved_sequences.last_value IS 'the last value that it generated; NULL if it was never called';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.fed_columns IS 'columns that take their values from it';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.node IS 'the node of this database; NULL if it has none';
 COMMENT ON COLUMN @extschema@.interleaved_sequences.nodes IS 'the number of nodes';
@@ -939,7 +939,7 @@ CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT
     AS 'MODULE_PATHNAME', 'interleaved_node_state_wrapper';
 
 COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval, bigint) IS
-'state of this node, to be passed as peers on the other nodes: its class, and how far each sequence has come, here and before its set-up';
+'state of this node, to be passed in peers on the other nodes: its class, and how far each sequence has advanced, now and before its set-up';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1035,7 +1035,7 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
 COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
 'trigger of guarded tables: refuses inserts of ids of other nodes, or warns of them';
 COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
-'prevent ids of other nodes'' classes from being inserted here into the tables that sequences feed; replicated rows are accepted';
+'prevent inserts of ids of other nodes into the tables that sequences feed; replicated rows are accepted';
 COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
 'undo guard_interleaved_sequences()';
 /* </end connected objects> */
@@ -1066,9 +1066,9 @@ CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
 ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
 
 COMMENT ON FUNCTION keyspace_internal.interleave_created_sequences() IS
-'event trigger of interleave_new_sequences(): moves new sequences into the class of the node if that is switched on';
+'event trigger of interleave_new_sequences(): moves new sequences into the class of the node if that is enabled';
 COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
-'moves new sequences into the class of the node if interleave_new_sequences() has switched it on';
+'moves new sequences into the class of the node if interleave_new_sequences() has enabled it';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1085,9 +1085,9 @@ CREATE FUNCTION @extschema@.key_migration_ulid(ts timestamp with time zone, id b
     AS 'MODULE_PATHNAME', 'key_migration_ulid_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_uuid(timestamp with time zone, bigint, text) IS
-'the key that a key migration gives to a row: uuidv7_from_timestamp(ts, id, salt), but never an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
+'the key that a key migration gives to a row: as uuidv7_from_timestamp(ts, id, salt), but it never raises an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
 COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, bigint, text) IS
-'the key that a key migration gives to a row: ulid_from_timestamp(ts, id, salt), but never an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
+'the key that a key migration gives to a row: as ulid_from_timestamp(ts, id, salt), but it never raises an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1530,7 +1530,7 @@ COMMENT ON VIEW @extschema@.key_migration_log IS
 'log of the procedures of key migrations in this database';
 COMMENT ON COLUMN @extschema@.key_migration_log.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_log.step IS 'the number of the entry';
-COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL if the step was about all of them';
+COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL if the step was for all of them';
 COMMENT ON COLUMN @extschema@.key_migration_log.action IS 'what was done';
 COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the successful attempt began';
 COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it ended, not including the commit';
@@ -1573,7 +1573,7 @@ BEGIN
                    JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) n.nspowner AND o.rolsuper
                    WHERE n.nspname OPERATOR(pg_catalog.=) 'keyspace_internal') THEN
         RAISE EXCEPTION 'schema "keyspace_internal" has been renamed'
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give it back its name.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Rename it back.';
     END IF;
     -- Uses that the catalogs record.
     RETURN QUERY
@@ -1651,13 +1651,13 @@ BEGIN
         JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid OPERATOR(pg_catalog.=) i.indexrelid AND s.idx_scan OPERATOR(pg_catalog.>) 0
         UNION
         -- Bodies that are plain text: a search for words only.
-        SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
+        SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body contains the names, but may mean other objects'
         FROM used u
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
         JOIN searched b ON pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
                        AND pg_catalog.lower(t.relname::text) OPERATOR(pg_catalog.=) ANY (b.words)
         UNION
-        SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not looked at: its body is longer than 1 MB'
+        SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not searched: its body is longer than 1 MB'
         FROM bodies b WHERE b.is_long
     )
     SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
@@ -1702,13 +1702,13 @@ BEGIN
                           OFFSET 0) b
                 )
                 (SELECT u.relation::regclass, u.attname, 'statement'::text, pg_catalog.left(b.query, 200), 'pg_stat_statements'::text,
-                        pg_catalog.format('%%s calls; it has the words, and may mean others', b.calls)
+                        pg_catalog.format('%%s calls; it contains the names, but may mean other objects', b.calls)
                  FROM used u JOIN searched b ON u.column_word OPERATOR(pg_catalog.=) ANY (b.words)
                                             AND u.table_word OPERATOR(pg_catalog.=) ANY (b.words)
                  ORDER BY b.calls DESC, b.query COLLATE "C" LIMIT 100)
                 UNION ALL
                 (SELECT NULL, NULL, 'statement', pg_catalog.left(s.query, 200), 'pg_stat_statements',
-                        pg_catalog.format('%%s calls; not looked at: it is longer than 1 MB', s.calls)
+                        pg_catalog.format('%%s calls; not searched: it is longer than 1 MB', s.calls)
                  FROM statements s WHERE s.is_long ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100) $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
             NULL;  -- It is installed, but not preloaded.

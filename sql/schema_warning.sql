@@ -20,9 +20,9 @@ BEGIN
       AND a.grantee OPERATOR(pg_catalog.<>) (SELECT e.extowner FROM pg_catalog.pg_extension e
                                              WHERE e.extname OPERATOR(pg_catalog.=) 'pg_keyspace');
     IF others IS NOT NULL THEN
-        RAISE WARNING 'others may create objects in schema %, which pg_keyspace is created in', '@extschema@'::regnamespace
-            USING DETAIL = pg_catalog.format('Roles with the privilege CREATE: %s.', others),
-                  HINT = 'Revoke it, or create the extension in a schema of its own: CREATE EXTENSION pg_keyspace SCHEMA keyspace.';
+        RAISE WARNING 'other roles may create objects in schema %, which contains pg_keyspace', '@extschema@'::regnamespace
+            USING DETAIL = pg_catalog.format('Roles with the CREATE privilege: %s.', others),
+                  HINT = 'Revoke the privilege, or create the extension in its own schema: CREATE EXTENSION pg_keyspace SCHEMA keyspace.';
     END IF;
 END
 $do$;

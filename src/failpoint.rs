@@ -14,8 +14,8 @@ static STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new
 pub(crate) fn register_setting() {
     GucRegistry::define_string_guc(
         c"pg_keyspace.stop_at",
-        c"Name of the point at which this session stands still, for tests.",
-        c"Its application_name tells when it is there.",
+        c"Name of the point at which this session stops, for tests.",
+        c"When it has stopped, its application_name is the name of the point.",
         &STOP_AT,
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL,

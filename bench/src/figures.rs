@@ -1,4 +1,4 @@
-//! What was measured, as it is kept in JSON. Only raw figures: ratios and verdicts are the page's.
+//! The raw figures of a run, as JSON. The page computes ratios and results of checks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Results {
     pub measured_on: String,
     /// The command that measures it again.
     pub command: String,
-    /// Whether it was only a rough look.
+    /// Whether it was a short run.
     pub quick: bool,
     /// How many rounds.
     pub rounds: u32,
@@ -28,7 +28,7 @@ pub struct Results {
     pub machine: Machine,
     /// PostgreSQL's version.
     pub postgresql: String,
-    /// What the server ran with, where it matters.
+    /// Settings of the server that affect figures.
     pub settings: BTreeMap<String, String>,
     /// The figures of each chapter, by its name.
     pub chapters: BTreeMap<String, Figures>,
@@ -40,19 +40,19 @@ impl Results {
         self.postgresql.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
     }
 
-    /// What the files of the page and of the figures are called: one of each for every version.
+    /// The name of the page and of its figures, for each version of PostgreSQL.
     pub fn file_stem(&self) -> String {
         format!("{}-{}", self.suite, self.major())
     }
 
-    /// As they are kept.
+    /// Writes JSON.
     pub fn to_json(&self) -> Result<String> {
         let mut text = serde_json::to_string_pretty(self).context("could not write the figures as JSON")?;
         text.push('\n');
         Ok(text)
     }
 
-    /// As they were kept.
+    /// Reads JSON.
     pub fn from_json(text: &str) -> Result<Self> {
         serde_json::from_str(text).context("the figures are not those of this version")
     }
@@ -61,17 +61,17 @@ impl Results {
 /// The figures of a chapter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// How much of what was measured, as in "tables: 10,000".
+    /// Numbers of objects, as in "tables: 10,000".
     pub counts: BTreeMap<String, u32>,
-    /// What was measured, a value for each round.
+    /// The series, with a value for each round.
     pub series: BTreeMap<String, Series>,
-    /// How things went over the time of the last round.
+    /// Values over the time of the last round.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timelines: BTreeMap<String, Timeline>,
 }
 
 impl Figures {
-    /// Notes how much of something there is.
+    /// Records a number of objects.
     pub fn count(&mut self, what: &str, number: u32) {
         self.counts.insert(what.to_owned(), number);
     }
@@ -94,27 +94,27 @@ impl Figures {
     }
 }
 
-/// One thing that was measured.
+/// A series of values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// What the values are of.
+    /// The unit.
     pub unit: Unit,
     /// A value for each round, or for each interval of a timeline.
     pub values: Vec<f64>,
 }
 
-/// How something went over time.
+/// Values over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// Seconds between two values of a curve; the first is at 0.
     pub interval: f64,
-    /// What began when, in seconds.
+    /// The beginnings of phases, in seconds.
     pub marks: Vec<(f64, String)>,
-    /// What was seen in each interval.
+    /// The values of each interval.
     pub curves: BTreeMap<String, Series>,
 }
 
-/// What a value is of.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -122,7 +122,7 @@ pub enum Unit {
     Seconds,
     /// Memory, or a volume of log.
     Bytes,
-    /// A number of things.
+    /// A number.
     Number,
 }
 

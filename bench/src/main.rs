@@ -1,8 +1,7 @@
-//! `cargo xtask bench`: what things cost, as ratios between what is compared in turn in one run.
+//! `cargo xtask bench`: costs, as ratios between items that are measured in turn in one run.
 //!
-//! Absolute times say more of the machine than of the code, so a page is made of ratios; nothing fails for being slow.
-//! What is measured is a [`Suite`]: chapters of the page, most of them timed as files of SQL say it ([`timing`]), the
-//! others by code of their own.
+//! Absolute times depend on the machine, so a page shows ratios, and no run fails because it is
+//! slow. A [`Suite`] has chapters. SQL files define most of them ([`timing`]), code the others.
 
 mod chart;
 mod edge;
@@ -50,37 +49,30 @@ struct Cli {
     suite: String,
     #[command(flatten)]
     prerequisites: prerequisites::Options,
-    /// A rough look in about two minutes: smaller counts; the page is printed and kept below target only
+    /// A short run of about two minutes with smaller counts; writes to the target directory only
     #[arg(long)]
     quick: bool,
-    /// Measure nothing; make the pages again from the figures of the last run on each version of PostgreSQL
+    /// Measure nothing; write the pages again from the figures of the last run on each version
     #[arg(long)]
     from_json: bool,
-    /// Rounds, in each of which everything that is compared runs once [default: 7, quick: 3; edge: 3; migration: 1]
+    /// Rounds, in each of which every compared item runs once [default: 7, quick: 3; edge: 3; migration: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: Option<u32>,
-    /// Only these chapters; the page is printed and kept below target only
+    /// Only these chapters; writes to the target directory only
     #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
     only: Vec<String>,
-    /// Of migration, five times as many rows: 5,000,000 orders, 15,000,000 audit rows
+    /// For migration: five times as many rows, 5,000,000 orders and 15,000,000 audit rows
     #[arg(long, conflicts_with = "quick")]
     full: bool,
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    xtask::exit_code(run(&Cli::parse()))
 }
 
-/// Measures where the PostgreSQL is that the options name. Returns whether that succeeded.
+/// Measures on this machine or in a container. Returns whether that succeeded.
 fn run(cli: &Cli) -> Result<bool> {
-    // All of them before the first, which takes its time.
+    // Find errors in all plans before the first run.
     let plans = plans(cli)?;
     match versions::place(&cli.prerequisites)? {
         Place::Here => {
@@ -94,7 +86,7 @@ fn run(cli: &Cli) -> Result<bool> {
     }
 }
 
-/// The suites, and what to measure of each.
+/// The suites, and the plan of each.
 fn plans(cli: &Cli) -> Result<Vec<(Suite, Plan)>> {
     ensure!(!cli.full || cli.suite == "migration", "--full is for migration");
     ensure!(cli.only.is_empty() || cli.suite != ALL, "--only is for one suite");
@@ -109,7 +101,7 @@ fn plans(cli: &Cli) -> Result<Vec<(Suite, Plan)>> {
     names.map(plan).collect()
 }
 
-/// Measures, or makes the pages again from figures that are there.
+/// Measures, or writes the pages again from existing figures.
 fn run_suite(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<()> {
     let directory = directory(plan);
     let measured = if cli.from_json {
@@ -153,7 +145,7 @@ fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
     Ok(kept)
 }
 
-/// Where the page goes: what is not complete must not pass for the page of the documentation.
+/// The directory of the page. Only complete runs change the documentation.
 fn directory(plan: &Plan) -> PathBuf {
     if plan.is_complete() {
         cargo::workspace_root().join("docs/benchmarks")
@@ -168,14 +160,14 @@ fn write(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// A path as it is called within the checkout.
+/// A path relative to the checkout.
 fn shown(path: &Path) -> String {
     path.strip_prefix(cargo::workspace_root()).unwrap_or(path).display().to_string()
 }
 
 fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
     let pg = prerequisites::ensure(&cli.prerequisites, Purpose::Build)?;
-    // Before the build, so that a change during the run does not pass unseen.
+    // Before the build, because the checkout may change during the run.
     let code = Code::of_checkout()?;
     let library = cargo::build_extension(&pg, Build::Release)?;
     let run = Run::new(false)?;
@@ -195,7 +187,7 @@ fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
         .iter()
         .filter(|chapter| plan.wants(&chapter.name) && chapter.is_for(pg.major()))
         .collect();
-    // Now rather than after an hour of other chapters.
+    // Before the other chapters, which take up to an hour.
     chapters.iter().try_for_each(|chapter| chapter.check_needs(&mut client))?;
     let machine = Machine::probe(run.directory())?;
     let postgresql = server::text(&mut client, "SHOW server_version")?;
@@ -284,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_checked_in_is_what_its_figures_give() {
+    fn committed_pages_agree_with_their_figures() {
         for suite in suites() {
             let directory = cargo::workspace_root().join("docs/benchmarks");
             let kept = kept(&suite, &directory).expect("figures");
@@ -301,7 +293,7 @@ mod tests {
                     let kept = std::fs::read_to_string(directory.join(&file));
                     assert!(
                         kept.expect("a chart next to the page") == svg,
-                        "{file} is not what its figures give"
+                        "{file} differs from its figures"
                     );
                 }
             }

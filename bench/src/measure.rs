@@ -1,4 +1,4 @@
-//! Time that a backend takes, and rounds in which what is compared takes turns.
+//! The time that a backend takes, and rounds in which the compared statements alternate.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use xtask::backend::Backend;
 
 use super::figures::Figures;
 
-/// What a statement took.
+/// The time of a statement.
 #[derive(Clone, Copy, Debug)]
 pub struct Timed {
-    /// On the clock, as the client sees it.
+    /// Wall-clock time of the client.
     pub wall: Duration,
-    /// On a CPU in the backend; on the clock, where that is not known.
+    /// CPU time of the backend, or wall-clock time if it is unknown.
     pub cpu: Duration,
 }
 
@@ -33,7 +33,7 @@ impl CpuClock {
         Ok(Self { backend, before: backend.cpu() })
     }
 
-    /// What it was for what took so long on the clock.
+    /// The CPU time of work with this wall-clock time.
     pub fn stop(self, wall: Duration) -> Timed {
         self.backend.settle();
         let taken = self.before.zip(self.backend.cpu()).map(|(before, after)| after.saturating_sub(before));
@@ -41,7 +41,7 @@ impl CpuClock {
     }
 }
 
-/// Runs `work` on `client` and says what it took.
+/// Runs `work` on `client` and measures its time.
 pub fn time<T>(client: &mut Client, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<(T, Timed)> {
     let clock = CpuClock::start(client)?;
     let started = Instant::now();
@@ -49,19 +49,19 @@ pub fn time<T>(client: &mut Client, work: impl FnOnce(&mut Client) -> Result<T>)
     Ok((result, clock.stop(started.elapsed())))
 }
 
-/// Whether what comes first is run once for nothing.
+/// Whether there is a warm-up.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum WarmUp {
-    /// A round whose figures are thrown away.
+    /// A round whose figures are discarded.
     #[default]
     Round,
     /// None: every run starts from the same state by itself.
     None,
 }
 
-/// Runs everything that is compared once in each of `rounds`, one after the other, beginning with another one each
-/// time, so that neither the machine's mood nor the order favours one of them.
+/// Runs all compared items once in each round. The first item of a round alternates, so that
+/// neither the load of the machine nor the order favours one of them.
 pub fn interleave<C>(
     rounds: u32,
     warm_up: WarmUp,
@@ -70,12 +70,12 @@ pub fn interleave<C>(
     mut run: impl FnMut(&C, &mut Figures) -> Result<()>,
 ) -> Result<()> {
     if warm_up == WarmUp::Round {
-        let mut thrown_away = Figures::default();
-        compared.iter().try_for_each(|one| run(one, &mut thrown_away))?;
+        let mut discarded = Figures::default();
+        compared.iter().try_for_each(|one| run(one, &mut discarded))?;
     }
     for round in 0..rounds {
         print!(" {}", round + 1);
-        // Progress that cannot be shown is no reason to stop.
+        // An error here must not stop the measurement.
         let _ = std::io::stdout().flush();
         for at in 0..compared.len() {
             let turn = (at + round as usize) % compared.len();
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compared_takes_turns_and_the_warm_up_leaves_no_figures() {
+    fn items_alternate_and_the_warm_up_leaves_no_figures() {
         let mut order = String::new();
         let mut figures = Figures::default();
         interleave(3, WarmUp::Round, &["a", "b"], &mut figures, |name, figures| {

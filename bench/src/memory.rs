@@ -1,4 +1,4 @@
-//! How the memory of a backend develops while it works.
+//! The memory of a backend over time.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use anyhow::Result;
 use pg_test::load::{self, Session};
 use xtask::backend::Backend;
 
-/// How often it is looked at.
+/// How often it is read.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a backend held of its own at points of its work, in bytes.
+/// Private memory of a backend during a statement, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// After a tenth of the time, when it has what it needs for the work at all.
+    /// After a tenth of the time, when one-time allocations are done.
     pub start: f64,
     /// After half of the time.
     pub middle: f64,
@@ -20,7 +20,7 @@ pub struct Memory {
     pub end: f64,
 }
 
-/// Runs `work` and looks at the memory of `backend` meanwhile; `None` where the system does not report it.
+/// Runs `work` and samples the memory of `backend`; `None` if the system does not report it.
 pub fn watch<T>(backend: Backend, work: impl FnOnce() -> Result<T>) -> Result<(T, Option<Memory>)> {
     let watcher: Session<'_, u64> = Box::new(move |stop| {
         let mut samples = Vec::new();

@@ -18,7 +18,7 @@ pub fn page(suite: &Suite, results: &Results) -> Result<String> {
     let title = format!("# {}, on PostgreSQL {}", suite.title, results.major());
     let mut blocks = vec![title, wrapped(&suite.about), circumstances(results)];
     for chapter in &suite.chapters {
-        // A run of some chapters only; the command above says which.
+        // A run of some chapters only.
         let Some(figures) = results.chapters.get(&chapter.name) else { continue };
         blocks.extend(
             chapter_blocks(chapter, figures, &results.file_stem())
@@ -252,7 +252,7 @@ mod tests {
             "# A title, on PostgreSQL 15\n\nWhat it is about.\n\n\
              - Measured on 2025-01-31 by `cargo xtask bench sequences`, 3 rounds; medians, with the least and the \
              greatest value\n  in parentheses\n\
-             - Commit 0123456789ab, with changes that are not committed; PostgreSQL 15.1\n\
+             - Commit 0123456789ab, with uncommitted changes; PostgreSQL 15.1\n\
              - A CPU, 2 cores, 8 GiB of memory; Linux 6.1; ext4, on which a flush of 8 KiB takes 1.50 ms\n\
              - Settings: `fsync = on`\n\
              - CPU time is time of the backend on a CPU, as the kernel counts it\n\n\

@@ -1,6 +1,6 @@
-//! Values as people read them: three digits, and a unit that fits.
+//! Values with three digits and a suitable unit.
 
-use xtask::table;
+use pg_test::thousands;
 
 use crate::figures::Unit;
 
@@ -13,7 +13,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What suits `value`, and others that stand next to it.
+    /// The scale for `value`, and for others next to it.
     pub fn of(unit: Unit, value: f64) -> Self {
         let steps: &[(f64, &str)] = match unit {
             Unit::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")],
@@ -21,7 +21,7 @@ impl Scale {
             Unit::Number => &[(1.0, "")],
         };
         let fitting = match steps.iter().find(|(divisor, _)| value.abs() >= *divisor) {
-            // Nothing is told in seconds, but in bytes.
+            // Zero is shown in seconds, but in bytes.
             None if value == 0.0 && unit == Unit::Seconds => steps.first(),
             fitting => fitting.or(steps.last()),
         };
@@ -42,25 +42,25 @@ impl Scale {
     }
 }
 
-/// A number with at least three digits that count, and its thousands set apart.
+/// A number with at least three significant digits, and separated thousands.
 pub fn three_digits(value: f64) -> String {
     if value.is_infinite() {
         return "∞".to_owned();
     }
     let size = value.abs();
-    // What is rounded up to one more digit before the point needs one less behind it.
+    // A number that is rounded up to one more digit before the point has one fewer after it.
     let decimals = [(99.95, 0), (9.995, 1)].iter().find(|(from, _)| size >= *from).map_or(2, |(_, n)| *n);
     grouped(value, decimals)
 }
 
 fn grouped(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
-    // What is rounded to nothing has no sign.
+    // A number that is rounded to zero has no sign.
     let text =
         if text.chars().any(|c| ('1'..='9').contains(&c)) { &text } else { text.trim_start_matches('-') };
     match text.split_once('.') {
-        Some((whole, fraction)) => format!("{}.{fraction}", table::grouped(whole)),
-        None => table::grouped(text),
+        Some((whole, fraction)) => format!("{}.{fraction}", thousands(whole)),
+        None => thousands(text),
     }
 }
 

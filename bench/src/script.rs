@@ -1,18 +1,19 @@
-//! Files of SQL that are cut into parts.
+//! SQL files that are divided into parts.
 //!
-//! They are plain SQL, and lines that begin with `--!` name the parts. Of chapters that are timed ([`crate::timing`]):
+//! Lines that begin with `--!` divide them. In chapters that are timed ([`crate::timing`]):
 //!
-//! | line | what follows it |
+//! | line | meaning |
 //! | --- | --- |
 //! | `--! do` | statements that are not timed; those before the first run are executed once |
-//! | `--! run` | the next of what is compared: it runs once a round, in turn with the others |
-//! | `--! time SERIES [rows=NUMBER] [counts]` | what is timed, for so many rows; `counts`: it returns their number |
+//! | `--! run` | begins a run; all runs alternate, each once in a round |
+//! | `--! time SERIES [rows=NUMBER] [counts]` | a timed statement; `counts`: returns its number of rows |
 //! | `--! note SERIES UNIT` | a query for one more figure |
-//! | `--! check` | queries that must return true, for what was measured to be what is told |
-//! | `--! session` | nothing: what comes next has a session of its own |
+//! | `--! check` | queries that must return true, or the measurement is invalid |
+//! | `--! session` | the next part begins in a new session |
+//! | `--! include FILE` | inserts the lines of another file of the suite |
 //!
-//! `:name` stands for a number or for what the variant at hand has for `name`. A part that names what variants have is
-//! repeated for each.
+//! `:name` stands for a number or for the current variant's value of `name`. A part that contains a
+//! name of the variants is repeated for each.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +24,9 @@ use crate::suite::directory;
 /// A file of statements.
 #[derive(Debug, Default, PartialEq)]
 pub struct Script {
-    /// What is executed once.
+    /// Executed once.
     pub prepare: Vec<Part>,
-    /// What is compared, by rounds.
+    /// Compared by rounds.
     pub runs: Vec<Vec<Part>>,
 }
 
@@ -41,10 +42,7 @@ pub struct Part {
 impl Script {
     /// Reads a file of a suite.
     pub fn read(suite: &str, file: &str) -> Result<Self> {
-        let path = directory(suite).join(format!("{file}.sql"));
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-        Self::parse(&text).with_context(|| path.display().to_string())
+        Self::parse(&text(suite, file)?).with_context(|| format!("{suite}/{file}.sql"))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -59,12 +57,26 @@ impl Script {
                 }
                 None => match parts.last_mut() {
                     Some(part) => part.sql.extend([line, "\n"]),
-                    None => ensure!(line.is_empty() || line.starts_with("--"), "of no part: {line}"),
+                    None => {
+                        ensure!(line.is_empty() || line.starts_with("--"), "before the first part: {line}")
+                    }
                 },
             }
         }
         Ok(script)
     }
+}
+
+/// The text of a file, including the files that it includes.
+fn text(suite: &str, file: &str) -> Result<String> {
+    let path = directory(suite).join(format!("{file}.sql"));
+    let content =
+        std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+    let line = |line: &str| match line.strip_prefix("--! include ") {
+        Some(included) => text(suite, included),
+        None => Ok(format!("{line}\n")),
+    };
+    content.lines().map(line).collect()
 }
 
 /// The statements of a part of a file, with numbers put in for their names.
@@ -80,7 +92,7 @@ impl Part {
         self.words.first().map_or("", String::as_str)
     }
 
-    /// With names replaced by what they stand for.
+    /// Replaces names by their values.
     pub fn with(&self, names: &BTreeMap<String, String>) -> Self {
         let mut part = self.clone();
         // Before names are replaced, since `rows` may stand for another number here.
@@ -95,19 +107,19 @@ impl Part {
         part
     }
 
-    /// Whether it names something.
+    /// Whether it contains one of the names.
     pub fn names<'a>(&self, mut names: impl Iterator<Item = &'a String>) -> bool {
         let text = format!("{} {}", self.words.join(" "), self.sql);
         names.any(|name| replaced(&text, &[(name.clone(), String::new())].into()) != text)
     }
 
-    /// For how many rows it is timed.
+    /// The number of rows for which it is timed.
     pub fn rows(&self) -> Result<u32> {
         let rows = self.words.iter().find_map(|word| word.strip_prefix("rows="));
         rows.context("no number of rows")?.parse().context("a number of rows")
     }
 
-    /// Its statements one by one: several in one message would be one transaction.
+    /// Its statements, one at a time: several in one message would be one transaction.
     pub fn statements(&self) -> Vec<String> {
         let (mut statements, mut statement) = (Vec::new(), String::new());
         for line in self.sql.lines() {
@@ -123,7 +135,7 @@ impl Part {
     }
 }
 
-/// Replaces `:name` by what the name stands for; `::type` and names that stand for nothing stay.
+/// Replaces `:name` by its value; keeps `::type` and unknown names.
 fn replaced(text: &str, names: &BTreeMap<String, String>) -> String {
     let mut result = String::new();
     let mut rest = text;
@@ -153,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_replaced_and_types_times_and_other_names_stay() {
+    fn names_are_replaced_but_not_types_times_and_other_names() {
         let names = names(&[("rows", "10"), ("call", "ulid()"), ("type", "uuid")]);
         assert_eq!(
             replaced("SELECT count(:call), '00:00+00'::type, :rows/2 FROM :rowset; :rows", &names),
@@ -162,9 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_cut_into_parts_and_parts_into_statements() {
+    fn included_lines_are_part_of_the_file() {
+        let view = Script::read("sequences", "view").expect("a script");
+        assert_eq!(view.prepare[0].statements().last().map(String::as_str), Some("CHECKPOINT;\n"));
+    }
+
+    #[test]
+    fn a_file_is_divided_into_parts_and_parts_into_statements() {
         let script = Script::parse(
-            "-- What it is.\n--! do\nCREATE TABLE t ();\nDO $$ BEGIN\nNULL;\nEND $$;\n\n--! run\n--! time :name rows=few counts\nSELECT :rows;\n",
+            "-- A title.\n--! do\nCREATE TABLE t ();\nDO $$ BEGIN\nNULL;\nEND $$;\n\n--! run\n--! time :name rows=few counts\nSELECT :rows;\n",
         )
         .expect("a script");
         assert_eq!(script.prepare.len(), 1);
@@ -172,6 +190,6 @@ mod tests {
         let timed = script.runs[0][0].with(&names(&[("name", "a"), ("rows", "10"), ("few", "3")]));
         assert_eq!(timed.words, ["time", "a", "counts", "rows=3"]);
         assert_eq!((timed.sql.as_str(), timed.rows().expect("rows")), ("SELECT 3;\n", 3));
-        assert!(Script::parse("SELECT 1;").is_err(), "a statement of no part");
+        assert!(Script::parse("SELECT 1;").is_err(), "a statement before the first part");
     }
 }

@@ -55,12 +55,12 @@ pub fn tidy(client: &mut Client, tables: &[&str]) -> Result<()> {
                 .with_context(|| format!("could not vacuum {table}"))?;
         }
     }
-    // The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
+    // ANALYZE has just replaced the statistics. The measured statement would prune the dead rows.
     client.batch_execute("VACUUM pg_statistic").context("could not vacuum pg_statistic")?;
     client.batch_execute("CHECKPOINT").context("could not make a checkpoint")
 }
 
-/// What a statement has cost besides time.
+/// Costs of a statement other than time.
 #[derive(Clone, Copy, Debug)]
 pub struct Traces {
     log: i64,

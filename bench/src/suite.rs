@@ -1,4 +1,4 @@
-//! What a page of measurements consists of, as the files below `bench/suites` say it, and how much of it a run measures.
+//! The contents of a page, from the files in `bench/suites`, and the plan of a run.
 //!
 //! What a page says lies in these files, and what was measured in the figures, so that a page can be worded anew
 //! without measuring.
@@ -27,14 +27,14 @@ pub struct Suite {
     pub name: String,
     /// The heading of the page.
     pub title: String,
-    /// What is measured, for the top of the page.
+    /// The subject, for the top of the page.
     pub about: String,
-    /// What the server runs with besides what every server of [`pg_test`] does; later lines win.
+    /// Settings in addition to those of every server of [`pg_test`]; later lines win.
     pub settings: Vec<String>,
     /// Packages of the workspace whose libraries the server finds next to the extension.
     #[serde(default)]
     pub libraries: Vec<String>,
-    /// How many rounds there are where the command line does not say.
+    /// The default number of rounds.
     #[serde(default)]
     pub rounds: Rounds,
     /// The names of the chapters in the order of the page.
@@ -45,7 +45,7 @@ pub struct Suite {
     pub chapters: Vec<Chapter>,
 }
 
-/// How many rounds there are where the command line does not say.
+/// The default number of rounds.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rounds {
@@ -91,7 +91,7 @@ pub struct Chapter {
     /// What was measured.
     #[serde(default)]
     pub tables: Vec<Table>,
-    /// What is also drawn.
+    /// The charts.
     #[serde(default)]
     pub charts: Vec<Chart>,
     /// What follows from it.
@@ -129,11 +129,11 @@ pub struct Chart {
     /// As in a table.
     #[serde(default)]
     pub series: Vec<String>,
-    /// What is shown; of a course, timelines.
+    /// The series that are shown; timelines for a course.
     pub rows: Vec<Row>,
 }
 
-/// A row of a table, or what is drawn of a chart.
+/// A row of a table or of a chart.
 #[derive(Clone, Deserialize)]
 #[serde(from = "Vec<String>")]
 pub struct Row {
@@ -189,7 +189,7 @@ pub struct Check {
     pub target: Option<Target>,
 }
 
-/// What is compared with a target.
+/// A value that is compared with a target.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Quantity {
@@ -266,7 +266,7 @@ impl Chapter {
         self.from.is_none_or(|from| major >= from) && self.until.is_none_or(|until| major <= until)
     }
 
-    /// Fails where the extension lacks what is measured: a page without it would look complete.
+    /// Fails if the extension lacks a measured object, because a page without it would look complete.
     pub fn check_needs(&self, client: &mut Client) -> Result<()> {
         for need in &self.needs {
             let (sql, name) = match need.strip_suffix("()") {

@@ -1,4 +1,4 @@
-//! Chapters that time SQL: a file of statements next to the chapter's own, and one runner for all of them.
+//! Chapters that time SQL: each has a file of statements, and one runner executes all of them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -21,51 +21,51 @@ use crate::suite::{Chapter, Plan, directory};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
-    /// The file of statements, where it is not called as the chapter is.
+    /// The file of statements; by default the name of the chapter.
     sql: Option<String>,
-    /// The database, where it is not called as the chapter is; and the file that fills it, where it is not there yet.
+    /// The database, by default the name of the chapter, and the file that fills it if it is new.
     database: Option<String>,
     create: Option<String>,
-    /// Numbers by their name; `rows` is what is timed, unless a part says otherwise.
+    /// Numbers by name; parts are timed for `rows` rows unless they name another number.
     numbers: BTreeMap<String, Number>,
-    /// What is compared, where the same statements are executed for each: names and what they stand for.
+    /// The variants for which the same statements are executed: values by name.
     #[serde(default)]
     variants: Vec<BTreeMap<String, String>>,
-    /// Whether everything is executed for one of them before the next; otherwise what is compared comes together.
+    /// Whether all runs of a variant come before the next; otherwise each run is repeated for all.
     #[serde(default)]
     variants_one_by_one: bool,
-    /// Rounds, where the suite has too few or too many.
+    /// The rounds, if not those of the suite.
     rounds: Option<Limit>,
-    /// Whether what comes first is run once for nothing.
+    /// Whether there is a warm-up.
     #[serde(default)]
     warm_up: WarmUp,
-    /// What is noted of each timed part, by what its series' name ends in.
+    /// The costs of each timed part, by suffixes of its series.
     figures: BTreeMap<String, Cost>,
-    /// Series that follow from others.
+    /// Series that are computed from others.
     #[serde(default)]
     derived: BTreeMap<String, Formula>,
 }
 
-/// How much of something there is.
+/// A number for full and quick runs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Number {
     full: u32,
     quick: u32,
-    /// What the page calls it.
+    /// Its name on the page.
     shown: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum Limit {
-    /// What takes long is alike sooner.
+    /// Long statements need fewer rounds.
     AtMost(u32),
-    /// What is short differs more.
+    /// Short statements vary more.
     AtLeast { full: u32, quick: u32 },
 }
 
-/// What a timed part costs.
+/// A cost of a timed part.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum Cost {
@@ -73,10 +73,10 @@ enum Cost {
     WallPerRow,
     Cpu,
     CpuPerRow,
-    /// Bytes of the server's log, and transaction ids that it has given.
+    /// Bytes of WAL, and transaction ids.
     Log,
     Transactions,
-    /// What the backend holds of its own after a tenth of the time, after half, at the end, and for each row of the
+    /// Private memory after a tenth of the time, after half, at the end, and for each row of the
     /// second half.
     MemoryStart,
     MemoryMiddle,
@@ -84,13 +84,13 @@ enum Cost {
     MemoryKeptPerRow,
 }
 
-/// A series that is made from others.
+/// The computation of a series.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum Formula {
-    /// Of each round.
+    /// Computed for each round.
     Difference { of: String, less: String },
-    /// Of what is over the third, of the least values or of the medians: in one round a difference may be nothing.
+    /// (of - less) / (to - less), of minimums or medians: a difference may be zero in one round.
     Ratio { of: String, to: String, less: String, by: By },
 }
 
@@ -102,10 +102,10 @@ enum By {
 }
 
 impl Timing {
-    /// That of a chapter, where it has one.
+    /// Reads the table `measure` of a chapter, if there is one.
     pub fn of(chapter: &Chapter) -> Result<Option<Self>> {
         let timing = chapter.measure.clone().map(toml::Table::try_into).transpose();
-        timing.with_context(|| format!("how chapter \"{}\" is measured is not understood", chapter.name))
+        timing.with_context(|| format!("could not read \"measure\" of chapter \"{}\"", chapter.name))
     }
 
     /// Measures, round by round.
@@ -124,7 +124,7 @@ impl Timing {
         Ok(figures)
     }
 
-    /// The names of all series that it measures.
+    /// The names of all measured series.
     #[cfg(test)]
     pub fn series(&self, suite: &str, chapter: &str) -> Result<Vec<String>> {
         let plan = Plan { quick: true, full: false, rounds: 1, only: Vec::new() };
@@ -143,7 +143,7 @@ impl Timing {
         Ok(series)
     }
 
-    /// What names of numbers stand for, and how many rounds there are; what a page shows of it is noted.
+    /// The numbers by name, and the number of rounds. Adds those that the page shows.
     fn numbers(&self, plan: &Plan, figures: &mut Figures) -> (BTreeMap<String, String>, u32) {
         let mut numbers = BTreeMap::new();
         for (name, number) in &self.numbers {
@@ -162,7 +162,7 @@ impl Timing {
         (numbers, rounds)
     }
 
-    /// What is executed once, and what runs by rounds: for each variant what names it.
+    /// The parts that are executed once, and the runs, repeated for each variant that they name.
     fn parts(
         &self,
         suite: &str,
@@ -175,7 +175,7 @@ impl Timing {
             .iter()
             .map(|variant| {
                 let mut names = numbers.clone();
-                // What a variant has may be the name of a number.
+                // The value of a variant may be the name of a number.
                 let value = |text: &String| numbers.get(text).unwrap_or(text).clone();
                 names.extend(variant.iter().map(|(name, text)| (name.clone(), value(text))));
                 names
@@ -209,7 +209,7 @@ impl Timing {
         Ok((prepare, runs))
     }
 
-    /// Connects to the database, which is made where it is not there.
+    /// Connects to the database, and creates it if needed.
     fn connect<'a>(
         &self,
         server: &'a Server,
@@ -233,7 +233,7 @@ impl Timing {
     }
 }
 
-/// A session, and one more that looks on.
+/// A session, and another one that observes it.
 struct Session<'a> {
     server: &'a Server,
     database: String,
@@ -254,24 +254,24 @@ impl Session<'_> {
                 for query in part.statements() {
                     ensure!(
                         first_value(&mut self.client, &query)?.as_deref() == Some("t"),
-                        "it is not so: {query}"
+                        "the check failed: {query}"
                     );
                 }
             }
             "note" => {
-                let [_, name, unit, ..] = &part.words[..] else { bail!("a note has a name and a unit") };
+                let [_, name, unit, ..] = &part.words[..] else { bail!("a note needs a name and a unit") };
                 let value = first_value(&mut self.client, &part.sql)?.context("a query returned nothing")?;
                 let unit: Unit = toml::Value::from(unit.as_str()).try_into()?;
                 figures.add(name, unit, value.parse().with_context(|| part.sql.clone())?);
             }
             "time" => self.time(part, costs, figures)?,
-            other => bail!("there is no part \"{other}\""),
+            other => bail!("unknown part: {other}"),
         }
         Ok(())
     }
 
     fn time(&mut self, part: &Part, costs: &BTreeMap<String, Cost>, figures: &mut Figures) -> Result<()> {
-        let name = part.words.get(1).context("what is timed has a name")?;
+        let name = part.words.get(1).context("a timed part has no name")?;
         let rows: u32 = part.rows()?;
         let watches_memory = costs.values().any(|cost| cost.is_memory());
         let before = Traces::now(&mut self.observer)?;
@@ -352,7 +352,7 @@ fn series_name(name: &str, ending: &str) -> String {
     if ending.is_empty() { name.to_owned() } else { format!("{name}.{ending}") }
 }
 
-/// Copies the numbers from 1 on, one a row.
+/// Copies the numbers from 1 on, one in each row.
 fn copy(client: &mut Client, sql: &str, rows: u32) -> Result<Option<String>> {
     let lines: Vec<u8> = (1..=rows).flat_map(|number| format!("{number}\n").into_bytes()).collect();
     let mut writer = client.copy_in(sql.trim().trim_end_matches(';')).context("could not copy")?;
@@ -367,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_from_rounds_is_computed_from_them() {
+    fn derived_series_are_computed() {
         let mut figures = Figures::default();
         for (ours, theirs, floor) in [(3.0, 9.0, 1.0), (4.0, 8.0, 2.0), (6.0, 11.0, 1.0)] {
             figures.add("ours", Unit::Seconds, ours);

@@ -21,7 +21,7 @@ impl Insert {
     ///
     /// # Errors
     ///
-    /// If the server refuses the statement.
+    /// If the server rejects the statement.
     pub fn prepare(client: &mut impl GenericClient, insert: &str, key: &str) -> Result<Self> {
         let statement = client
             .prepare(&format!("{insert} RETURNING tableoid::regclass::text, {key}::text, made_by"))
@@ -51,7 +51,7 @@ impl Acknowledged {
     ///
     /// # Errors
     ///
-    /// If the server refuses.
+    /// If the server returns an error.
     pub fn insert(
         &mut self,
         client: &mut impl GenericClient,
@@ -75,7 +75,7 @@ impl Acknowledged {
         rows.makers.push(maker);
     }
 
-    /// Adds what another connection was told.
+    /// Adds the rows of another connection.
     pub fn merge(&mut self, other: Self) {
         for (table, rows) in other.tables {
             let mine = self.tables.entry(table).or_default();
@@ -116,7 +116,7 @@ impl Acknowledged {
     pub fn missing(&self, client: &mut Client, table: &str) -> Result<i64> {
         let Some(rows) = self.tables.get(table) else { return Ok(0) };
         let query = format!(
-            "SELECT count(*) FROM unnest($1::text[], $2::text[]) AS told (key, made_by)
+            "SELECT count(*) FROM unnest($1::text[], $2::text[]) AS acked (key, made_by)
              LEFT JOIN (SELECT {}::text AS key, made_by, count(*) AS copies FROM {table}
                         WHERE made_by = ANY ($2) GROUP BY 1, 2) AS held USING (key, made_by)
              WHERE copies IS DISTINCT FROM 1",
@@ -141,17 +141,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_several_connections_were_told_adds_up() {
-        let told = |keys: &[&str], table: &str| {
-            let mut told = Acknowledged::default();
+    fn rows_of_several_connections_add_up() {
+        let acked = |keys: &[&str], table: &str| {
+            let mut acked = Acknowledged::default();
             for key in keys {
-                told.add(table.to_owned(), "id", (*key).to_owned(), "node 1".to_owned());
+                acked.add(table.to_owned(), "id", (*key).to_owned(), "node 1".to_owned());
             }
-            told
+            acked
         };
-        let mut all = told(&["1", "3"], "orders");
-        all.merge(told(&["5"], "orders"));
-        all.merge(told(&["7"], "lines"));
+        let mut all = acked(&["1", "3"], "orders");
+        all.merge(acked(&["5"], "orders"));
+        all.merge(acked(&["7"], "lines"));
         assert_eq!((all.rows("orders"), all.rows("lines"), all.rows("nothing"), all.total()), (3, 1, 0, 4));
         assert_eq!(all.keys("orders"), ["1", "3", "5"]);
         assert_eq!(all.tables().collect::<Vec<_>>(), ["lines", "orders"]);

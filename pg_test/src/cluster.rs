@@ -1,4 +1,4 @@
-//! Several servers that replicate to each other over lines that can be cut, and the actions of a
+//! Several servers that replicate to each other over links that can be cut, and the actions of a
 //! DBA after a failure.
 
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub struct Layout {
     pub exclude: String,
 }
 
-/// Nodes, counted from 0, and a line for each direction between two of them.
+/// Nodes, counted from 0, and a link for each direction between two of them.
 pub struct Cluster {
     // Dropped after the servers: a server that is stopped in order waits until everything is sent.
     nodes: Vec<Server>,
@@ -92,7 +92,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If a server does not start, or refuses the schema.
+    /// If a server does not start, or rejects the schema.
     pub fn start(tree: &InstallTree, count: usize, layout: Layout) -> Result<Self> {
         let method = Method::of(tree)?;
         let Some(names) = NAMES.get(..count) else { bail!("a cluster has at most {} nodes", NAMES.len()) };
@@ -193,16 +193,16 @@ impl Cluster {
         self.server(node)?.connect(&self.layout.database)
     }
 
-    /// The line by which a subscriber reaches a provider.
+    /// The link by which a subscriber reaches a provider.
     ///
     /// # Errors
     ///
     /// If there is no such pair.
     pub fn link(&self, provider: usize, subscriber: usize) -> Result<&Link> {
-        self.links.get(&(provider, subscriber)).context("there is no such line")
+        self.links.get(&(provider, subscriber)).context("there is no such link")
     }
 
-    /// All lines of a node, both ways.
+    /// All links of a node, both ways.
     pub fn links_of(&self, node: usize) -> impl Iterator<Item = &Link> {
         let is_its = move |(provider, subscriber): (usize, usize)| provider == node || subscriber == node;
         self.links.iter().filter(move |(ends, _)| is_its(**ends)).map(|(_, link)| link)
@@ -212,12 +212,12 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If a server refuses, or does not begin in time.
+    /// If a server returns an error, or does not begin in time.
     pub fn replicate(&self) -> Result<()> {
         self.method.connect_all_by(&self.servers(), &self.layout.database, &|from, to| self.road(from, to))
     }
 
-    /// How a server reaches another: by the line between them. It reaches itself at an address that
+    /// How a server reaches another: by the link between them. It reaches itself at an address that
     /// stays the same if another server replaces it, because pglogical stores that address.
     fn road(&self, from: &Server, to: &Server) -> String {
         let place = |server: &Server| self.nodes.iter().position(|node| node.name() == server.name());
@@ -235,7 +235,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn set_up(&mut self, classes: i32) -> Result<()> {
         self.classes = classes;
         let mut states = Vec::new();
@@ -292,7 +292,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn check(&self) -> Result<Vec<String>> {
         let states = (0..self.count()).map(|node| self.state(node)).collect::<Result<Vec<_>>>()?;
         let mut found = Vec::new();
@@ -347,7 +347,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Resumes replication after servers were restarted or lines restored.
+    /// Resumes replication after servers were restarted or links restored.
     ///
     /// # Errors
     ///
@@ -435,7 +435,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn forget_standbys(&self) -> Result<()> {
         for server in &self.nodes {
             let mut client = server.connect(&self.layout.database)?;

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_is_told_in_a_line() {
+    fn a_container_is_described_in_one_line() {
         let container = Container { major: 17, root: "/c/r".into(), library: "/t/a=b/lib.so".into() };
         assert_eq!(Container::parse(&container.line()), Some(container));
         assert_eq!(Container::parse(""), None);

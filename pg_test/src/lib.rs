@@ -1,12 +1,10 @@
-//! Throw-away PostgreSQL servers, and the tests of pg_keyspace that need them.
+//! Temporary PostgreSQL servers, and the tests of pg_keyspace that need them.
 
 mod acknowledged;
 pub mod chaos;
 mod cluster;
 mod compare;
 mod container;
-#[cfg(test)]
-mod house;
 mod install_tree;
 mod link;
 pub mod load;
@@ -17,6 +15,9 @@ pub mod replication;
 mod run;
 mod server;
 mod skipped;
+#[cfg(test)]
+mod source_checks;
+mod thousands;
 
 pub use acknowledged::{Acknowledged, Insert};
 pub use cluster::{Addresses, Cluster, Copy, Layout};
@@ -29,3 +30,4 @@ pub use query::{first_value, number};
 pub use run::Run;
 pub use server::Server;
 pub use skipped::{SKIPPED_VARIABLE, skip};
+pub use thousands::thousands;

@@ -1,4 +1,4 @@
-//! A line to a server that can be cut, stalled, restored and slowed down: a socket that forwards
+//! A link to a server that can be cut, stalled, restored and slowed down: a socket that forwards
 //! what it receives.
 
 use std::collections::BTreeMap;
@@ -19,33 +19,33 @@ use crate::Run;
 /// The number in the names of sockets, as the servers use it.
 const PORT: u16 = 5432;
 
-/// The stack size of a line's threads. Each connection has four of them.
+/// The stack size of a link's threads. Each connection has four of them.
 const STACK: usize = 128 * 1024;
 
 /// The most bytes that are read at once.
-const PIECE: usize = 16 * 1024;
+const CHUNK_SIZE: usize = 16 * 1024;
 
-/// The most pieces that are in transit in one direction. A sender of more has to wait.
-const ON_THEIR_WAY: usize = 1024;
+/// The most chunks in transit in one direction. A sender of more has to wait.
+const MAX_CHUNKS: usize = 1024;
 
-/// The state of a line.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// Nothing passes, and neither side is told.
+    /// Nothing passes, and neither side is notified.
     Stalled,
     /// Connections end, and new ones are refused.
     Cut,
 }
 
-/// A line to a server. A client that connects to its directory reaches the server at its other end.
+/// A link to a server. A client that connects to its directory reaches the server at its other end.
 pub struct Link {
     directory: PathBuf,
-    line: Arc<Line>,
+    inner: Arc<Inner>,
 }
 
-/// The state that the threads of a line share.
-struct Line {
+/// The state that the threads of a link share.
+struct Inner {
     shared: Mutex<Shared>,
     changed: Condvar,
 }
@@ -62,7 +62,7 @@ struct Shared {
     ended: bool,
 }
 
-impl Line {
+impl Inner {
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,7 +72,7 @@ impl Line {
         self.changed.notify_all();
     }
 
-    /// Waits while the line is stalled.
+    /// Waits while the link is stalled.
     fn wait_while_stalled(&self) {
         let is_stalled = |shared: &mut Shared| shared.state == State::Stalled && !shared.ended;
         drop(self.changed.wait_while(self.shared(), is_stalled));
@@ -90,7 +90,7 @@ impl Shared {
 }
 
 impl Link {
-    /// Opens a line to the server whose socket is in `target`.
+    /// Opens a link to the server whose socket is in `target`.
     ///
     /// # Errors
     ///
@@ -110,10 +110,10 @@ impl Link {
             connected: 0,
             ended: false,
         };
-        let line = Arc::new(Line { shared: Mutex::new(shared), changed: Condvar::new() });
-        let accepting = Arc::clone(&line);
+        let inner = Arc::new(Inner { shared: Mutex::new(shared), changed: Condvar::new() });
+        let accepting = Arc::clone(&inner);
         std::thread::spawn(move || accept(&listener, &accepting));
-        Ok(Self { directory, line })
+        Ok(Self { directory, inner })
     }
 
     /// The host for libpq.
@@ -124,7 +124,7 @@ impl Link {
 
     /// Ends all connections, and refuses new ones.
     pub fn cut(&self) {
-        self.line.change(|shared| {
+        self.inner.change(|shared| {
             shared.state = State::Cut;
             shared.disconnect();
         });
@@ -132,22 +132,22 @@ impl Link {
 
     /// Holds back everything that is sent; connections stay open.
     pub fn stall(&self) {
-        self.line.change(|shared| shared.state = State::Stalled);
+        self.inner.change(|shared| shared.state = State::Stalled);
     }
 
     /// Forwards everything again.
-    pub fn mend(&self) {
-        self.line.change(|shared| shared.state = State::Open);
+    pub fn restore(&self) {
+        self.inner.change(|shared| shared.state = State::Open);
     }
 
     /// Delays what is sent from now on, in both directions.
     pub fn delay(&self, time: Duration) {
-        self.line.change(|shared| shared.delay = time);
+        self.inner.change(|shared| shared.delay = time);
     }
 
     /// Leads to another server from now on.
     pub fn lead_to(&self, target: &Path) {
-        self.line.change(|shared| {
+        self.inner.change(|shared| {
             shared.disconnect();
             shared.target = socket_in(target);
         });
@@ -156,7 +156,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.line.change(|shared| {
+        self.inner.change(|shared| {
             shared.ended = true;
             shared.disconnect();
         });
@@ -169,26 +169,26 @@ fn socket_in(directory: &Path) -> PathBuf {
     directory.join(format!(".s.PGSQL.{PORT}"))
 }
 
-fn accept(listener: &UnixListener, line: &Arc<Line>) {
+fn accept(listener: &UnixListener, inner: &Arc<Inner>) {
     for near in listener.incoming() {
-        if line.shared().ended {
+        if inner.shared().ended {
             return;
         }
         // A connection that cannot be established ends at once, like a refused one.
         let Ok(near) = near else { continue };
-        let line = Arc::clone(line);
-        std::thread::spawn(move || connect(near, &line));
+        let inner = Arc::clone(inner);
+        std::thread::spawn(move || connect(near, &inner));
     }
 }
 
 /// Connects to the other end, and forwards what comes from either side until one closes.
-fn connect(near: UnixStream, line: &Arc<Line>) {
-    line.wait_while_stalled();
-    let target = line.shared().target.clone();
+fn connect(near: UnixStream, inner: &Arc<Inner>) {
+    inner.wait_while_stalled();
+    let target = inner.shared().target.clone();
     let Ok(far) = UnixStream::connect(target) else { return };
     let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) else { return };
     let number = {
-        let mut shared = line.shared();
+        let mut shared = inner.shared();
         if shared.ended || shared.state == State::Cut {
             return;
         }
@@ -198,15 +198,15 @@ fn connect(near: UnixStream, line: &Arc<Line>) {
         number
     };
     let (near, far) = (Arc::new(near), Arc::new(far));
-    let there = pass_on(&near, &far, number, line);
-    if there.and_then(|()| pass_on(&far, &near, number, line)).is_err() {
+    let forward = pass_on(&near, &far, number, inner);
+    if forward.and_then(|()| pass_on(&far, &near, number, inner)).is_err() {
         // Like a refused connection.
-        close(&near, &far, number, line);
+        close(&near, &far, number, inner);
     }
 }
 
 /// A piece in transit, and when it arrives.
-type Parcel = (Instant, Vec<u8>);
+type Chunk = (Instant, Vec<u8>);
 
 /// Forwards what comes from one side, with two threads: one continues to read while the other waits
 /// until it is due.
@@ -214,23 +214,23 @@ fn pass_on(
     from: &Arc<UnixStream>,
     to: &Arc<UnixStream>,
     number: u64,
-    line: &Arc<Line>,
+    inner: &Arc<Inner>,
 ) -> std::io::Result<()> {
-    let (sender, receiver) = sync_channel(ON_THEIR_WAY);
-    let (source, sending) = (Arc::clone(from), Arc::clone(line));
+    let (sender, receiver) = sync_channel(MAX_CHUNKS);
+    let (source, sending) = (Arc::clone(from), Arc::clone(inner));
     Builder::new().stack_size(STACK).spawn(move || receive(&source, &sender, &sending))?;
-    let (from, to, line) = (Arc::clone(from), Arc::clone(to), Arc::clone(line));
+    let (from, to, inner) = (Arc::clone(from), Arc::clone(to), Arc::clone(inner));
     Builder::new().stack_size(STACK).spawn(move || {
-        deliver(&to, &receiver, &line);
-        close(&from, &to, number, &line);
+        deliver(&to, &receiver, &inner);
+        close(&from, &to, number, &inner);
     })?;
     Ok(())
 }
 
-fn receive(mut from: &UnixStream, onward: &SyncSender<Parcel>, line: &Line) {
-    let mut piece = vec![0; PIECE];
+fn receive(mut from: &UnixStream, onward: &SyncSender<Chunk>, inner: &Inner) {
+    let mut piece = vec![0; CHUNK_SIZE];
     while let Ok(read @ 1..) = from.read(&mut piece) {
-        let arrives = Instant::now() + line.shared().delay;
+        let arrives = Instant::now() + inner.shared().delay;
         if onward.send((arrives, piece.get(..read).unwrap_or_default().to_vec())).is_err() {
             return;
         }
@@ -238,10 +238,10 @@ fn receive(mut from: &UnixStream, onward: &SyncSender<Parcel>, line: &Line) {
 }
 
 /// Delivers pieces in order, until no more can come.
-fn deliver(mut to: &UnixStream, parcels: &Receiver<Parcel>, line: &Line) {
-    for (arrives, bytes) in parcels {
+fn deliver(mut to: &UnixStream, chunks: &Receiver<Chunk>, inner: &Inner) {
+    for (arrives, bytes) in chunks {
         sleep(arrives.saturating_duration_since(Instant::now()));
-        line.wait_while_stalled();
+        inner.wait_while_stalled();
         if to.write_all(&bytes).is_err() {
             return;
         }
@@ -249,10 +249,10 @@ fn deliver(mut to: &UnixStream, parcels: &Receiver<Parcel>, line: &Line) {
 }
 
 /// Closing one side closes the other, in both directions.
-fn close(one: &UnixStream, other: &UnixStream, number: u64, line: &Line) {
+fn close(one: &UnixStream, other: &UnixStream, number: u64, inner: &Inner) {
     let _ = one.shutdown(Shutdown::Both);
     let _ = other.shutdown(Shutdown::Both);
-    line.shared().connections.remove(&number);
+    inner.shared().connections.remove(&number);
 }
 
 #[cfg(test)]
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_cut_stalled_mended_and_led_elsewhere() {
+    fn a_link_is_cut_stalled_restored_and_redirected() {
         let run = Run::new(false).unwrap();
         let (one, two) = (run.make_directory("one").unwrap(), run.make_directory("two").unwrap());
         echo(&one);
@@ -300,7 +300,7 @@ mod tests {
         before.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         assert!((&before).read(&mut [0]).is_err(), "nothing comes through");
         before.set_read_timeout(None).unwrap();
-        link.mend();
+        link.restore();
         let mut late = [0; 2];
         (&before).read_exact(&mut late).unwrap();
         assert_eq!(late, [8, 8]);
@@ -308,7 +308,7 @@ mod tests {
         link.cut();
         assert!(ask(&before, 1).is_err());
         assert!(ask(&connect(), 1).is_err());
-        link.mend();
+        link.restore();
         assert_eq!(ask(&connect(), 9).unwrap(), [9, 9]);
 
         // No server is there yet.
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_arrives_later_whole_and_in_order_and_so_does_the_end() {
+    fn bytes_arrive_delayed_complete_and_in_order_and_so_does_the_end() {
         let run = Run::new(false).unwrap();
         let target = run.make_directory("target").unwrap();
         let server = UnixListener::bind(socket_in(&target)).unwrap();

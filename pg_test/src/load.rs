@@ -5,14 +5,18 @@
 //! that are looked up later, or if writing ends when other work ends: pgbench writes the rest of
 //! its log only when it ends by itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Condvar, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use postgres::Client;
 
 use crate::first_value;
+
+/// The time limit of [`Count::wait_for`].
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The outcome of sessions that began at the same moment.
 #[derive(Debug)]
@@ -64,7 +68,7 @@ pub fn at_once<I: Send, S, T: Send>(
     })
 }
 
-/// Tells sessions to end.
+/// The signal for sessions to end.
 #[derive(Default)]
 pub struct Stop {
     is_set: Mutex<bool>,
@@ -88,7 +92,46 @@ impl Stop {
     }
 }
 
-/// What a session does until it is told to stop.
+/// Stops sessions when it goes out of scope, even if the work panics.
+struct StopOnDrop<'a>(&'a Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Counts the actions of sessions while they run.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Counts one more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the sessions have done this many actions.
+    ///
+    /// # Errors
+    ///
+    /// If it takes longer than a minute.
+    pub fn wait_for(&self, least: u64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.get() < least {
+            ensure!(Instant::now() < deadline, "{} of {least} actions within a minute", self.get());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+/// The work of a session until it has to stop.
 pub type Session<'a, T> = Box<dyn FnOnce(&Stop) -> Result<Vec<T>> + Send + 'a>;
 
 /// Does `work` while sessions do theirs. Returns the results of both.
@@ -105,8 +148,9 @@ pub fn alongside<T: Send, R>(
         let stop = &stop;
         let threads: Vec<_> =
             sessions.into_iter().map(|session| scope.spawn(move || session(stop))).collect();
+        let stopped = StopOnDrop(stop);
         let result = work();
-        stop.set();
+        drop(stopped);
         let mut all = Vec::new();
         for thread in threads {
             all.extend(thread.join().map_err(|_| anyhow!("a session panicked"))??);
@@ -126,7 +170,7 @@ pub struct Turn<T> {
     pub result: T,
 }
 
-/// Does something at an even pace until it is told to stop; without an interval, without a pause.
+/// Does something at an even pace until it has to stop; without pauses if the interval is zero.
 /// Sessions with the same interval are offset, so that they do not all begin at the same moment.
 ///
 /// # Errors
@@ -152,25 +196,25 @@ pub fn paced<T>(
 }
 
 /// Keeps transactions open: each begins with `statements` and stays open for some time. After a
-/// rest the next one begins.
+/// rest the next one begins. It has no results.
 ///
 /// # Errors
 ///
 /// If a statement fails.
-pub fn keep_open(
+pub fn keep_open<T>(
     stop: &Stop,
     mut client: Client,
     statements: &str,
     open: Duration,
     rest: Duration,
-) -> Result<()> {
+) -> Result<Vec<T>> {
     while !stop.wait(Duration::ZERO) {
         client.batch_execute(statements).with_context(|| format!("failed: {statements}"))?;
         std::thread::sleep(open);
         client.batch_execute("COMMIT").context("could not end a long transaction")?;
         stop.wait(rest);
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Inserts a row, and in the same transaction the rows that refer to it: in `rest`, `:key` stands
@@ -196,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_begin_together_and_one_that_fails_keeps_nobody_waiting() {
+    fn sessions_begin_together_even_if_one_fails() {
         let prepared = AtomicUsize::new(0);
         let prepare = |item: usize| {
             prepared.fetch_add(1, Ordering::SeqCst);
@@ -236,6 +280,29 @@ mod tests {
         assert!(turns.len() > 5, "{}", turns.len());
         assert!(turns.windows(2).all(|pair| pair[1].due - pair[0].due == interval));
         assert!(turns[0].latency >= 10 * interval && turns[1].latency >= 8 * interval);
+    }
+
+    #[test]
+    fn work_waits_for_a_number_of_actions() {
+        let count = Count::default();
+        let session: Session<'_, Turn<()>> = Box::new(|stop| {
+            paced(stop, Duration::ZERO, (0, 1), || {
+                count.add();
+                Ok(())
+            })
+        });
+        let (turns, ()) = alongside(vec![session], || count.wait_for(3)).expect("turns");
+        assert!(turns.len() >= 3 && turns.len() as u64 == count.get());
+    }
+
+    #[test]
+    fn work_that_panics_ends_the_sessions() {
+        let panicked = std::panic::catch_unwind(|| {
+            let session: Session<'_, Turn<()>> =
+                Box::new(|stop| paced(stop, Duration::from_secs(60), (1, 2), || Ok(())));
+            alongside::<_, ()>(vec![session], || panic!("no"))
+        });
+        assert!(panicked.is_err());
     }
 
     #[test]

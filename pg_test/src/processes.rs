@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parent_is_found_behind_any_name() {
+    fn a_parent_is_found_after_any_name() {
         assert_eq!(parent_in_stat("12 (postgres) S 7 7 7 0 -1"), Some(7));
         assert_eq!(parent_in_stat("12 (a) S 3) R 8 7 7 0 -1"), Some(8));
         assert_eq!(parent_in_stat(""), None);

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_run_left_is_swept_and_what_lives_or_is_kept_stays() {
+    fn files_of_dead_runs_are_removed_and_those_of_live_or_kept_runs_stay() {
         let mut child = Command::new("true").spawn().expect("a process");
         child.wait().expect("its end");
         let parent = tempfile::tempdir().expect("a directory");

@@ -182,7 +182,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If pg_upgrade refuses, or the new server does not start.
+    /// If pg_upgrade fails, or the new server does not start.
     pub fn upgrade(old: &mut Self, name: &str) -> Result<Self> {
         let tree = old.tree.clone();
         Self::upgrade_to(old, &tree, name)
@@ -193,7 +193,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If pg_upgrade refuses, or the new server does not start.
+    /// If pg_upgrade fails, or the new server does not start.
     pub fn upgrade_to(old: &mut Self, tree: &InstallTree, name: &str) -> Result<Self> {
         // Both must agree on checksums, which are on by default from 18 on.
         let checksums: &[&str] =
@@ -283,7 +283,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the server refuses.
+    /// If the server returns an error.
     pub fn connect_as(&self, user: &str, database: &str) -> Result<Client> {
         Client::connect(&self.conninfo_of(user, database), NoTls).with_context(|| {
             format!("could not connect to database {database} of server {} as {user}", self.name)
@@ -300,7 +300,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the server refuses.
+    /// If the server returns an error.
     pub fn connect(&self, database: &str) -> Result<Client> {
         Client::connect(&self.conninfo(database), NoTls)
             .with_context(|| format!("could not connect to database {database} of server {}", self.name))

@@ -69,9 +69,9 @@ fn start(way: &str) -> (Child, PathBuf, String) {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut told =
+    let mut output =
         lines.filter_map(|line| line.strip_prefix(VARIABLE).map(|rest| PathBuf::from(rest.trim())));
-    let directory = told.next().expect("the directory of the server");
+    let directory = output.next().expect("the directory of the server");
     let id = segment(&directory);
     (child, directory, id)
 }

@@ -26,7 +26,7 @@ fn a_server_runs_from_its_own_tree_and_leaves_nothing() {
 }
 
 #[test]
-fn a_server_that_does_not_start_says_why() {
+fn a_server_that_does_not_start_reports_why() {
     let tree = InstallTree::from_environment().unwrap();
     let error = match Server::start(&tree, "broken", &["shared_buffers = nonsense"]) {
         Ok(_) => panic!("it started"),

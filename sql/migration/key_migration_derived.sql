@@ -6,6 +6,6 @@ CREATE FUNCTION @extschema@.key_migration_ulid(ts timestamp with time zone, id b
     AS 'MODULE_PATHNAME', 'key_migration_ulid_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_uuid(timestamp with time zone, bigint, text) IS
-'the key that a key migration gives to a row: uuidv7_from_timestamp(ts, id, salt), but never an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
+'the key that a key migration gives to a row: as uuidv7_from_timestamp(ts, id, salt), but it never raises an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
 COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, bigint, text) IS
-'the key that a key migration gives to a row: ulid_from_timestamp(ts, id, salt), but never an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
+'the key that a key migration gives to a row: as ulid_from_timestamp(ts, id, salt), but it never raises an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';

@@ -26,7 +26,7 @@ BEGIN
                    JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) n.nspowner AND o.rolsuper
                    WHERE n.nspname OPERATOR(pg_catalog.=) 'keyspace_internal') THEN
         RAISE EXCEPTION 'schema "keyspace_internal" has been renamed'
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give it back its name.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Rename it back.';
     END IF;
     -- Uses that the catalogs record.
     RETURN QUERY
@@ -104,13 +104,13 @@ BEGIN
         JOIN pg_catalog.pg_stat_all_indexes s ON s.indexrelid OPERATOR(pg_catalog.=) i.indexrelid AND s.idx_scan OPERATOR(pg_catalog.>) 0
         UNION
         -- Bodies that are plain text: a search for words only.
-        SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body has the words; it may mean others'
+        SELECT u.relation, u.attname, 'function', b.oid::regprocedure::text, 'text', 'its body contains the names, but may mean other objects'
         FROM used u
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
         JOIN searched b ON pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
                        AND pg_catalog.lower(t.relname::text) OPERATOR(pg_catalog.=) ANY (b.words)
         UNION
-        SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not looked at: its body is longer than 1 MB'
+        SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not searched: its body is longer than 1 MB'
         FROM bodies b WHERE b.is_long
     )
     SELECT f.relation::regclass, f.attname, f.kind, f.used_by, f.known_by, f.detail
@@ -155,13 +155,13 @@ BEGIN
                           OFFSET 0) b
                 )
                 (SELECT u.relation::regclass, u.attname, 'statement'::text, pg_catalog.left(b.query, 200), 'pg_stat_statements'::text,
-                        pg_catalog.format('%%s calls; it has the words, and may mean others', b.calls)
+                        pg_catalog.format('%%s calls; it contains the names, but may mean other objects', b.calls)
                  FROM used u JOIN searched b ON u.column_word OPERATOR(pg_catalog.=) ANY (b.words)
                                             AND u.table_word OPERATOR(pg_catalog.=) ANY (b.words)
                  ORDER BY b.calls DESC, b.query COLLATE "C" LIMIT 100)
                 UNION ALL
                 (SELECT NULL, NULL, 'statement', pg_catalog.left(s.query, 200), 'pg_stat_statements',
-                        pg_catalog.format('%%s calls; not looked at: it is longer than 1 MB', s.calls)
+                        pg_catalog.format('%%s calls; not searched: it is longer than 1 MB', s.calls)
                  FROM statements s WHERE s.is_long ORDER BY s.calls DESC, s.query COLLATE "C" LIMIT 100) $query$, statements) USING migration;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
             NULL;  -- It is installed, but not preloaded.

@@ -94,7 +94,7 @@ COMMENT ON VIEW @extschema@.key_migration_log IS
 'log of the procedures of key migrations in this database';
 COMMENT ON COLUMN @extschema@.key_migration_log.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_log.step IS 'the number of the entry';
-COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL if the step was about all of them';
+COMMENT ON COLUMN @extschema@.key_migration_log.table_name IS 'the table; NULL if the step was for all of them';
 COMMENT ON COLUMN @extschema@.key_migration_log.action IS 'what was done';
 COMMENT ON COLUMN @extschema@.key_migration_log.started_at IS 'when the successful attempt began';
 COMMENT ON COLUMN @extschema@.key_migration_log.ended_at IS 'when it ended, not including the commit';

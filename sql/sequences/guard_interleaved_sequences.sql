@@ -39,6 +39,6 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
 COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
 'trigger of guarded tables: refuses inserts of ids of other nodes, or warns of them';
 COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
-'prevent ids of other nodes'' classes from being inserted here into the tables that sequences feed; replicated rows are accepted';
+'prevent inserts of ids of other nodes into the tables that sequences feed; replicated rows are accepted';
 COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
 'undo guard_interleaved_sequences()';

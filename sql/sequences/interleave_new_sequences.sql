@@ -19,6 +19,6 @@ CREATE EVENT TRIGGER pg_keyspace_new_sequences ON ddl_command_end
 ALTER EVENT TRIGGER pg_keyspace_new_sequences ENABLE ALWAYS;
 
 COMMENT ON FUNCTION keyspace_internal.interleave_created_sequences() IS
-'event trigger of interleave_new_sequences(): moves new sequences into the class of the node if that is switched on';
+'event trigger of interleave_new_sequences(): moves new sequences into the class of the node if that is enabled';
 COMMENT ON EVENT TRIGGER pg_keyspace_new_sequences IS
-'moves new sequences into the class of the node if interleave_new_sequences() has switched it on';
+'moves new sequences into the class of the node if interleave_new_sequences() has enabled it';

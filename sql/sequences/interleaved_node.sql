@@ -29,7 +29,7 @@ WHERE n.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_node TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_node IS
-'which node this database is; no row if it is none; a node that is named by settings is not shown';
+'which node this database is; no row if it is not a node; a node that is specified by settings is not shown';
 COMMENT ON COLUMN @extschema@.interleaved_node.node IS 'the number of this node, from 1 to nodes';
 COMMENT ON COLUMN @extschema@.interleaved_node.nodes IS 'the number of classes that the values are split into';
 COMMENT ON COLUMN @extschema@.interleaved_node.set_up_at IS 'when this database was set up as this node';

@@ -3,4 +3,4 @@ CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT
     AS 'MODULE_PATHNAME', 'interleaved_node_state_wrapper';
 
 COMMENT ON FUNCTION @extschema@.interleaved_node_state(interval, bigint) IS
-'state of this node, to be passed as peers on the other nodes: its class, and how far each sequence has come, here and before its set-up';
+'state of this node, to be passed in peers on the other nodes: its class, and how far each sequence has advanced, now and before its set-up';

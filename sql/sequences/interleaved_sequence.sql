@@ -25,7 +25,7 @@ COMMENT ON TABLE keyspace_internal.interleaved_sequence IS
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.system_identifier IS 'the server, as in pg_control_system()';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.database IS 'the database, as in pg_database.oid';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.sequence IS 'the sequence, as in pg_class.oid';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; if it has another one now, the row no longer counts';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.increment IS 'the increment that the set-up gave it; if it has another one now, the row is ignored';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'its increment before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
@@ -35,7 +35,7 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.min_value IS 'its MINVA
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.max_value IS 'its MAXVALUE after the set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it gave before: step apart, through offset, up to until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it generated before: every step-th value through offset, up to until';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that the set-up left';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left; each promotion increments it';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that set-up ran';

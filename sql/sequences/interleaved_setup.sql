@@ -55,7 +55,7 @@ COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'number of
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'number of sequences that it has altered';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'how often that sequence was in use';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'number of attempts that found that sequence in use';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.updated_at IS 'time of its last activity';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.finished_at IS 'when it ended';

@@ -63,7 +63,7 @@ fn not_preloaded() -> keyspace::Error {
         keyspace::SqlState::ObjectNotInPrerequisiteState,
         "pg_keyspace must be loaded via \"shared_preload_libraries\" for keys that increase over all sessions",
     )
-    .detail("Before PostgreSQL 17, shared memory is given out only while the server starts.")
+    .detail("Before PostgreSQL 17, shared memory can be requested only at server start.")
     .hint("Add pg_keyspace to shared_preload_libraries and restart the server.")
 }
 

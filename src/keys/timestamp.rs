@@ -67,6 +67,6 @@ fn keys_need_an_instant() {
             SqlState::DatatypeMismatch,
             "a key needs an instant, not a date or time without time zone",
         )
-        .hint("Say which time zone it is in: created_at AT TIME ZONE 'UTC', or, of a date, created_on::timestamp AT TIME ZONE 'UTC'."),
+        .hint("Specify the time zone: created_at AT TIME ZONE 'UTC', or for a date, created_on::timestamp AT TIME ZONE 'UTC'."),
     ))
 }

@@ -33,7 +33,7 @@ impl KeyArguments<'_> {
     }
 }
 
-/// What the arguments of a plan and of a new migration say.
+/// The arguments of a plan and of a new migration.
 pub(super) struct PlanArguments<'a> {
     pub(super) key: KeyArguments<'a>,
     pub(super) target: Option<&'a str>,
@@ -43,7 +43,7 @@ pub(super) struct PlanArguments<'a> {
 }
 
 impl PlanArguments<'_> {
-    /// The arguments, checked; without a salt, where it has not been given.
+    /// Validates the arguments; the salt stays unset if none is given.
     pub(super) fn options(&self, relation: pg_sys::Oid) -> Result<Options, Failure> {
         let mut options = Options::new(Target::parse(required(self.target, "target")?)?);
         options.keys = vec![self.key.key(relation)?];

@@ -71,15 +71,15 @@ pub(super) struct Backfill {
     page: i64,
     pages: i64,
     rows: i64,
-    vacuum_told_at: Option<i64>,
+    vacuum_recommended_at: Option<i64>,
     /// The time since which it has been waiting for another session, over several unsuccessful
     /// batches.
     waits_since: Option<Instant>,
     /// The pages that batches work on now, and the transactions that last worked on them.
     windows: Windows<pg_sys::TransactionId>,
     /// The statements that read and save the position.
-    asked: Prepared,
-    saved: Prepared,
+    position_query: Prepared,
+    position_update: Prepared,
 }
 
 /// The position of a table's backfill.
@@ -119,18 +119,18 @@ impl Backfill {
             page: 0,
             pages: 0,
             rows: 0,
-            vacuum_told_at: None,
+            vacuum_recommended_at: None,
             waits_since: None,
             windows: Windows::default(),
-            asked: Prepared::default(),
-            saved: Prepared::default(),
+            position_query: Prepared::default(),
+            position_update: Prepared::default(),
         }
     }
 
     /// Reports the progress.
-    pub(super) fn tell(&self) {
+    pub(super) fn report_progress(&self) {
         let percent = self.page.saturating_mul(100) / self.pages.max(1);
-        notice!("{}: {percent} % of the pages, {} rows filled by this call", self.name, self.rows);
+        notice!("{}: {percent}% of the pages processed, {} rows filled by this call", self.name, self.rows);
     }
 
     pub(super) const fn table(&self) -> pg_sys::Oid {
@@ -147,7 +147,7 @@ impl Backfill {
         pace: &Pace,
         left: Option<i64>,
     ) -> Result<Batch, Failure> {
-        let timeout = pace.unnoticed_timeout();
+        let timeout = pace.batch_lock_timeout();
         let wanted: [(&CStr, &CStr); 5] = [
             (c"lock_timeout", timeout.as_c_str()),
             // The planner must not evaluate checks.
@@ -201,11 +201,11 @@ impl Backfill {
         failpoint::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
         self.save(runner, work, rows, began)?;
-        self.tell_of_vacuum(was_at);
+        self.recommend_vacuum(was_at);
         failpoint::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
         let outcome = if matches!(work, Work::Done) {
-            notice!("{}: rows from before are filled", self.name);
+            notice!("{}: backfill existing rows", self.name);
             Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
         } else {
             Outcome::Written
@@ -274,7 +274,7 @@ impl Backfill {
              LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true";
         let arguments = state::arguments(runner.relation, [self.table.into()]);
         let (known, file, pages, is_replicated) =
-            self.asked.select(&state::own(query), TABLE, runner.extension, &arguments, |rows| {
+            self.position_query.select(&state::own(query), TABLE, runner.extension, &arguments, |rows| {
                 let row = rows.first();
                 let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
                 let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
@@ -301,7 +301,7 @@ impl Backfill {
             known => {
                 self.windows.forget();
                 if known.is_some() {
-                    notice!("{} has been rewritten, so the backfill begins anew", self.name);
+                    notice!("{} has been rewritten, so the backfill starts again", self.name);
                 }
                 state::write(
                     "INSERT INTO {} AS t (system_identifier, database, migration, relation, file, page, pages) \
@@ -343,15 +343,15 @@ impl Backfill {
                 is_done.into(),
             ],
         );
-        self.saved.write(&state::own(&update), TABLE, runner.extension, &arguments)?;
+        self.position_update.write(&state::own(&update), TABLE, runner.extension, &arguments)?;
         Ok(())
     }
 
-    fn tell_of_vacuum(&mut self, was_at: i64) {
+    fn recommend_vacuum(&mut self, was_at: i64) {
         let part = (self.pages / VACUUM_PART).max(1_280);
-        if self.page - *self.vacuum_told_at.get_or_insert(was_at) >= part {
-            self.vacuum_told_at = Some(self.page);
-            notice!("VACUUM {} is due, so that what comes next reuses the space of old rows", self.name);
+        if self.page - *self.vacuum_recommended_at.get_or_insert(was_at) >= part {
+            self.vacuum_recommended_at = Some(self.page);
+            notice!("run VACUUM {} so that the following batches reuse the space of dead rows", self.name);
         }
     }
 }
@@ -370,15 +370,15 @@ fn update(
     let (mut given, mut keys) = (Vec::new(), Vec::new());
     let referring = scope.members_of(table.oid).filter(|member| !member.is_key);
     for member in referring.filter(|member| !may_be_joined(scope, member)) {
-        let query = to_server(&rows::numbers(member, &range.condition()));
-        let numbers: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
+        let query = to_server(&rows::old_ids(member, &range.condition()));
+        let old_ids: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
             client.select(query.as_c_str(), None, &[])?.map(|row| row.get::<i64>(1)).collect()
         })?
         .into_iter()
         .flatten()
         .collect();
-        given.push(member.number.number);
-        keys.push(referenced::keys(scope, member, key_type, &numbers)?);
+        given.push(member.old_id.number);
+        keys.push(referenced::keys(scope, member, key_type, &old_ids)?);
     }
     let statement = if is_unlocked {
         rows::unlocked_statement(scope, table, range, &given)

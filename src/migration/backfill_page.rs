@@ -13,7 +13,7 @@ use pgrx::pg_sys;
 
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
-use super::rights::{LookedAt, check_may_look_up};
+use super::rights::{LookupColumns, check_may_look_up};
 use super::tuple::{Column, Role, Value};
 use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
@@ -37,7 +37,7 @@ pub(super) struct Filled {
 
 /// A key column that a batch fills.
 struct Filler {
-    number: Column,
+    old_id: Column,
     key: Column,
     derivation: Derivation,
     source: Source,
@@ -127,7 +127,7 @@ unsafe fn filler(
         let column = |of: pg_sys::Relation, number: i16, role: Role| {
             Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
         };
-        let number = column(relation, member.number.number, Role::Number)?;
+        let old_id = column(relation, member.old_id.number, Role::OldId)?;
         let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let of = scope.key_of(member);
         let source = if member.is_key {
@@ -135,22 +135,22 @@ unsafe fn filler(
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
-            let by = column(root, of.column.number.number, Role::Number)?;
+            let by = column(root, of.column.old_id.number, Role::OldId)?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
             let time = column(root, of.timestamp.number, Role::Time)?;
-            let looked_at = LookedAt {
-                number: number.number,
+            let lookup_columns = LookupColumns {
+                old_id: old_id.number,
                 key: member.shadow_number,
-                root_number: by.number,
+                root_old_id: by.number,
                 root_key: key.number,
                 root_time: time.number,
             };
-            check_may_look_up(relation, root, looked_at)?;
+            check_may_look_up(relation, root, lookup_columns)?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
-        Ok(Filler { number, key, derivation, source })
+        Ok(Filler { old_id, key, derivation, source })
     }
 }
 
@@ -165,7 +165,7 @@ impl Filler {
         unsafe {
             self.key.is_null(row)
                 && !(matches!(self.source, Source::Root { .. })
-                    && pg_sys::heap_attisnull(row, i32::from(self.number.number), of))
+                    && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
         }
     }
 
@@ -177,18 +177,18 @@ impl Filler {
         let derivation = &self.derivation;
         // SAFETY: see above.
         unsafe {
-            let number = self.number.value(row, of)?;
+            let old_id = self.old_id.value(row, of)?;
             match &mut self.source {
-                Source::Own { time } => Some(derivation.key(time.value(row, of), number)),
+                Source::Own { time } => Some(derivation.key(time.value(row, of), old_id)),
                 // Consecutive rows often refer to the same row.
-                Source::Root { last: Some((last, key)), .. } if *last == number => *key,
+                Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
                 Source::Root { scan, key, time, last } => {
-                    let found = scan.columns(number, [*key, *time]).map(|found| match found {
+                    let found = scan.columns(old_id, [*key, *time]).map(|found| match found {
                         // A key stored in the root takes precedence over a derived one (trap M22).
                         [Some(Value::Key(key)), _] => key,
-                        [_, time] => derivation.key(time, number),
+                        [_, time] => derivation.key(time, old_id),
                     });
-                    *last = Some((number, found));
+                    *last = Some((old_id, found));
                     found
                 }
             }
@@ -221,8 +221,8 @@ unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
     }
     // SAFETY: see above.
     let name = relation_name(unsafe { (*relation).rd_id });
-    Err(Error::new(SqlState::FeatureNotSupported, format!("table {name} is not stored as a heap"))
-        .hint("ALTER TABLE ... SET ACCESS METHOD heap."))
+    Err(Error::new(SqlState::FeatureNotSupported, format!("table {name} is not a heap table"))
+        .hint("Use ALTER TABLE ... SET ACCESS METHOD heap."))
 }
 
 impl Pages {
@@ -289,7 +289,7 @@ impl Pages {
                     let mut row = self.row(content, page, offset);
                     match self.write(&mut row, buffer, fillers, snapshot) {
                         Some(Outcome::Written) => taken += 1,
-                        Some(Outcome::PassedBy) => filled.skipped += 1,
+                        Some(Outcome::Skipped) => filled.skipped += 1,
                         None => {}
                     }
                 }

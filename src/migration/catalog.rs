@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use keyspace::migration::facts::{Facts, Reference, Table};
 use keyspace::migration::scope::Member;
-use keyspace::migration::{KeyOptions, Options, Scope, warnings};
+use keyspace::migration::{KeyOptions, Options, Scope, findings};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
@@ -84,8 +84,8 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
     let refusal = || {
         let message = format!("could not read the tables of the key migration within {}", timeout.text());
         Error::new(SqlState::LockNotAvailable, message)
-            .detail("Another transaction keeps one of them locked, or one that refers to them.")
-            .hint("Try again when it has ended; pg_locks shows which it is.")
+            .detail("Another transaction holds a lock on one of them, or on a table that refers to them.")
+            .hint("Try again after it has ended. The view pg_locks shows which one it is.")
     };
     within(timeout, refusal, read)
 }
@@ -122,7 +122,7 @@ pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u
 pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
     let Ok(scope) = Scope::new(facts, options) else { return };
     let of_table = |table: &Table| {
-        warnings::not_valid(&scope, table).map(|check| (table.oid, check.name.clone())).collect::<Vec<_>>()
+        findings::not_valid(&scope, table).map(|check| (table.oid, check.name.clone())).collect::<Vec<_>>()
     };
     let wanted: Vec<(u32, String)> = scope.tables().into_iter().flat_map(of_table).collect();
     for table in facts.tables.iter_mut().filter(|table| table.is_owner && table.kind == "r") {
@@ -159,7 +159,7 @@ fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     if !key.table.is_owner {
         return None;
     }
-    let column = quoted(&key.number.name);
+    let column = quoted(&key.old_id.name);
     let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
     let query = to_server(&query);
     let read = || {

@@ -12,7 +12,7 @@ use pgrx::spi::SpiResult;
 
 use super::arguments::{KeyArguments, PlanArguments, names};
 use super::plan::fresh;
-use super::state::{self, COLUMN, KEY, MIGRATION, Migration};
+use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::failpoint;
@@ -21,10 +21,6 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::check_transaction;
-
-/// The size of a batch, in pages: large enough to be worth a transaction, and small enough that row
-/// locks are held only briefly.
-const BATCH_PAGES: i32 = 64;
 
 /// Begins a migration. Declared in sql/migration/key_migration_create.sql.
 ///
@@ -66,10 +62,14 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
     // Any caller may remove the state of dropped tables.
     state::remove_dropped(extension)?;
     state::remove(extension, relation)?;
-    state::write(
-        "INSERT INTO {} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
+    let statement = format!(
+        "INSERT INTO {{}} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
                          batch_pages, pause, lock_timeout, retries) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '0', '100 ms', 50)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, {})",
+        Pace::INITIAL
+    );
+    state::write(
+        &statement,
         MIGRATION,
         extension,
         relation,
@@ -78,14 +78,13 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
             ServerText(options.new_suffix.clone()).into(),
             ServerText(options.old_suffix.clone()).into(),
             options.fire_triggers.into(),
-            BATCH_PAGES.into(),
         ],
     )?;
     for key in &scope.keys {
-        keep_key(extension, relation, key)?;
+        store_key(extension, relation, key)?;
     }
     for member in &scope.members {
-        keep(extension, relation, &reference(member), &member.table_sql())?;
+        store_column(extension, relation, &reference(member), &member.table_sql())?;
     }
     failpoint::point(|| "planned: stored".to_owned());
     Ok(())
@@ -98,11 +97,12 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
 fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failure> {
     let migration = state::migration_of(extension, table)?;
     if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
-        let message = format!("the key of table {} is being migrated already", relation_name(table));
+        let message = format!("the key of table {} is already being migrated", relation_name(table));
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Go on with it, or CALL key_migration_rollback() first.");
+            .hint("Continue that migration, or CALL key_migration_rollback() first.");
         if migration != table {
-            error = error.detail(format!("The migration goes by table {}.", relation_name(migration)));
+            error = error
+                .detail(format!("It is part of the key migration of table {}.", relation_name(migration)));
         }
         return Err(error.into());
     }
@@ -113,13 +113,13 @@ fn reference(member: &Member<'_>) -> Reference {
     Reference {
         key: member.key,
         table: member.table.oid,
-        column: member.number.number,
+        column: member.old_id.number,
         declared: member.declared,
     }
 }
 
 /// Stores a key.
-fn keep_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
+fn store_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiResult<()> {
     let include: Vec<ServerText> = key.options.include.iter().cloned().map(ServerText).collect();
     state::write(
         "INSERT INTO {} AS k (system_identifier, database, migration, relation, number, key_attribute, \
@@ -131,7 +131,7 @@ fn keep_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiR
         migration,
         [
             pg_sys::Oid::from(key.column.table.oid).into(),
-            key.column.number.number.into(),
+            key.column.old_id.number.into(),
             key.timestamp.number.into(),
             ServerText(key.options.salt.clone()).into(),
             include.into(),
@@ -141,7 +141,7 @@ fn keep_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> SpiR
 }
 
 /// Stores a column.
-fn keep(
+fn store_column(
     extension: Extension,
     migration: pg_sys::Oid,
     column: &Reference,
@@ -158,9 +158,9 @@ fn keep(
         let message =
             format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A table is part of one migration at a time.")
+            .detail("A table can be part of only one migration at a time.")
             .hint(
-                "Finalize that one first, or take it back; or add the key to it by key_migration_add_key().",
+                "Finalize that migration or roll it back first, or add the key to it with key_migration_add_key().",
             )
             .into());
     }
@@ -209,7 +209,7 @@ fn add_key(
     table: pg_sys::Oid,
     arguments: &KeyArguments<'_>,
 ) -> Result<(), Failure> {
-    let mut migration = to_be_added_to(c"key_migration_add_key()", extension, relation)?;
+    let mut migration = extensible_migration(c"key_migration_add_key()", extension, relation)?;
     refuse_migrated(extension, table)?;
     migration.options.keys.push(arguments.key(table)?);
     let (facts, options) = fresh(extension, migration.options, &migration.references)?;
@@ -219,11 +219,11 @@ fn add_key(
     }
     let scope = Scope::new(&facts, &options)?;
     for key in scope.keys.iter().filter(|key| key.column.table.oid == table.to_u32()) {
-        keep_key(extension, migration.relation, key)?;
+        store_key(extension, migration.relation, key)?;
     }
     for member in scope.members.iter().filter(|member| member.key == table.to_u32()) {
-        keep(extension, migration.relation, &reference(member), &member.table_sql())?;
-        state::begin_again(extension, migration.relation, pg_sys::Oid::from(member.table.oid))?;
+        store_column(extension, migration.relation, &reference(member), &member.table_sql())?;
+        state::restart_backfill(extension, migration.relation, pg_sys::Oid::from(member.table.oid))?;
     }
     Ok(())
 }
@@ -233,7 +233,7 @@ fn add_key(
 /// # Errors
 /// 42501 if the caller may not store state, 42704 if the table is not being migrated, 55000 after
 /// the cut-over.
-fn to_be_added_to(
+fn extensible_migration(
     name: &'static std::ffi::CStr,
     extension: Extension,
     relation: pg_sys::Oid,
@@ -242,9 +242,9 @@ fn to_be_added_to(
     state::check_may_write()?;
     let migration = state::existing(extension, state::migration_of(extension, relation)?)?;
     if migration.options.cut_over {
-        let message = "nothing can be added to a key migration after the cut-over";
+        let message = "cannot extend a key migration after the cut-over";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_rollback(), add it, and cut over again.")
+            .hint("CALL key_migration_rollback(), extend the migration, and cut over again.")
             .into());
     }
     Ok(migration)
@@ -280,24 +280,22 @@ fn add(
     columns: &[String],
     key: pg_sys::Oid,
 ) -> Result<(), Failure> {
-    let mut migration = to_be_added_to(c"key_migration_add_reference()", extension, relation)?;
+    let mut migration = extensible_migration(c"key_migration_add_reference()", extension, relation)?;
     if !migration.options.keys.iter().any(|known| known.table == key.to_u32()) {
         let message = format!("the key of table {} is not part of the migration", relation_name(key));
         return Err(Error::new(SqlState::InvalidParameterValue, message)
-            .hint("Name a table whose key is migrated by refers_to, or add it by key_migration_add_key().")
+            .hint("Specify a table whose key is migrated in refers_to, or add its key with key_migration_add_key().")
             .into());
     }
     if columns.is_empty() {
-        return Err(
-            Error::new(SqlState::InvalidParameterValue, "argument \"columns\" must not be empty").into()
-        );
+        return Err(Error::new(SqlState::InvalidParameterValue, "columns must not be empty").into());
     }
     let mut added = Vec::new();
     for name in columns {
         let column = column_number(table, name)?;
         let reference = Reference { key: key.to_u32(), table: table.to_u32(), column, declared: false };
         if migration.is_key(reference.table, column) {
-            let message = format!("column \"{name}\" of table {} is a key itself", relation_name(table));
+            let message = format!("column \"{name}\" of table {} is itself a key", relation_name(table));
             return Err(Error::new(SqlState::InvalidParameterValue, message).into());
         }
         let known = migration
@@ -316,8 +314,8 @@ fn add(
     for reference in &added {
         let table = facts.table(reference.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
-        keep(extension, migration.relation, reference, &name)?;
-        state::begin_again(extension, migration.relation, pg_sys::Oid::from(reference.table))?;
+        store_column(extension, migration.relation, reference, &name)?;
+        state::restart_backfill(extension, migration.relation, pg_sys::Oid::from(reference.table))?;
     }
     Ok(())
 }

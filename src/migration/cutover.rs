@@ -2,7 +2,7 @@
 //! until it acquires all locks within the lock timeout.
 
 use keyspace::migration::step::{Lock, Statement};
-use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, plan, warnings};
+use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, findings, plan};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
@@ -60,8 +60,8 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failur
     let Some(step) = plan.left(Phase::Verified).next() else { return Ok(()) };
     let message = format!("the key migration of table {} is not verified", relation_name(migration.relation));
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail(format!("What comes next is \"{}\".", step.action))
-        .hint("SELECT statement FROM key_migration_statements(...) \\gexec takes it there.")
+        .detail(format!("The next step is \"{}\".", step.action))
+        .hint("Run SELECT statement FROM key_migration_statements(...) \\gexec in psql first.")
         .into())
 }
 
@@ -69,7 +69,7 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failur
 fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
     for (table, sequence) in catalog::strays(extension, &migration.options.keys)? {
         if let Some(table) = facts.table(table) {
-            report(warnings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
+            report(findings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
         }
     }
     Ok(())
@@ -84,9 +84,9 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
         let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
         let by_views = !migration.options.views.is_empty();
         let statements = |scope: &Scope<'_>| {
-            Ok(plain(if by_views { cutover_view::take_back(scope)? } else { cutover::take_back(scope) }))
+            Ok(plain(if by_views { cutover_view::roll_back(scope)? } else { cutover::roll_back(scope) }))
         };
-        return run(runner, migration, "take the cut-over back", statements, |runner| {
+        return run(runner, migration, "roll back the cut-over", statements, |runner| {
             state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;
             forget_views(runner)
         });
@@ -166,8 +166,8 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bo
         relation_name(migration.relation)
     );
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail(format!("By {}.", left.join(", ")))
-        .hint("Make these anew with the new columns, or drop them; all but foreign keys may stay if the old ids do: keep_old_ids => true.")
+        .detail(format!("They are used by {}.", left.join(", ")))
+        .hint("Re-create these objects on the new columns, or drop them. With keep_old_ids => true, all of them except foreign keys can stay.")
         .into())
 }
 
@@ -181,12 +181,12 @@ pub(super) fn check_confirmation(
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
     let [name, full_name] = names(migration, extension)?;
-    let hint = format!("The old columns and their ids are dropped: confirm => '{name}'.");
+    let hint = format!("This drops the old columns and their ids. To confirm, use confirm => '{name}'.");
     match confirm {
         None => Err(crate::server::call::null("confirm").hint(hint).into()),
         Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).hint(hint).into()),
         Some(_) if !migration.options.cut_over => {
-            let message = format!("the key migration of table \"{name}\" is not cut over");
+            let message = format!("the key migration of table \"{name}\" has not been cut over");
             Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
                 .hint("CALL key_migration_cutover() first.")
                 .into())
@@ -211,10 +211,10 @@ pub(super) fn check_removal(
         Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).into()),
         None if migration.was_cut_over && !migration.options.cut_over => {
             let message =
-                format!("the cut-over of the key migration of table \"{name}\" is taken back already");
+                format!("the cut-over of the key migration of table \"{name}\" has already been rolled back");
             Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                .detail("Keys that were given out after it would be lost with all others, and cannot be derived again.")
-                .hint(format!("CALL key_migration_rollback(..., confirm => '{name}') takes everything back."))
+                .detail("All keys would be lost, and those that were generated after the cut-over cannot be derived again.")
+                .hint(format!("To roll back the whole migration, CALL key_migration_rollback(..., confirm => '{name}')."))
                 .into())
         }
         _ => Ok(()),
@@ -265,7 +265,7 @@ fn run(
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
     let extension = runner.extension;
-    let look_again = || {
+    let statements_under_locks = || {
         lock_indexes(&relations);
         let facts = migration.facts(extension)?;
         let scope = Scope::new(&facts, &migration.options)?;
@@ -276,7 +276,8 @@ fn run(
         }
         Ok(Some((statements(&scope)?, ())))
     };
-    let Some((statements, (), times)) = runner.in_locks(&migration.pace, &relations, look_again, action)?
+    let Some((statements, (), times)) =
+        runner.in_locks(&migration.pace, &relations, statements_under_locks, action)?
     else {
         return Ok(true);
     };

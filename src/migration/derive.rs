@@ -22,12 +22,12 @@ impl Derivation {
 
     /// The key of a row with this time and old id.
     #[inline]
-    pub(super) fn key(&self, time: Option<Value>, number: Value) -> [u8; 16] {
+    pub(super) fn key(&self, time: Option<Value>, old_id: Value) -> [u8; 16] {
         let micros = time.and_then(Value::number);
-        let number = number.number().unwrap_or_default();
+        let old_id = old_id.number().unwrap_or_default();
         match self.target {
-            Target::Uuid => derive::key::<UuidV7Layout>(micros, number, &self.tag).into_bytes(),
-            Target::Ulid => derive::key::<UlidLayout>(micros, number, &self.tag).0.to_be_bytes(),
+            Target::Uuid => derive::key::<UuidV7Layout>(micros, old_id, &self.tag).into_bytes(),
+            Target::Ulid => derive::key::<UlidLayout>(micros, old_id, &self.tag).0.to_be_bytes(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The type of a migration's keys. The target decides it, whatever type a column has (fault A02).
+//! The type of the new keys of a migration. The target decides it, whatever type a column has
+//! (fault A02). Which types the old ids may have is decided by the pure crate (`Column::is_integer`).
 
 use keyspace::migration::Target;
 use pgrx::pg_sys;

@@ -183,7 +183,7 @@ fn missing(relation: pg_sys::Oid) -> ! {
     let message = format!("table {} has no unique index on its key", relation_name(relation));
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A key migration finds the row that a reference means by it.")
-            .hint("Create it again, or CALL key_migration_rollback()."),
+            .detail("A key migration uses this index to find referenced rows.")
+            .hint("Create the index again, or CALL key_migration_rollback()."),
     ))
 }

@@ -125,17 +125,17 @@ fn rows(
         Option<ServerText>,
     ),
 > {
-    let warnings = plan.warnings.into_iter().map(|warning| {
-        let action = match warning.severity {
+    let findings = plan.findings.into_iter().map(|finding| {
+        let action = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let mut detail = warning.error.message;
-        for part in [warning.error.detail, warning.error.hint].into_iter().flatten() {
+        let mut detail = finding.error.message;
+        for part in [finding.error.detail, finding.error.hint].into_iter().flatten() {
             detail.push_str(if detail.ends_with('.') { " " } else { ". " });
             detail.push_str(&part);
         }
-        let table = Some(pg_sys::Oid::from(warning.table));
+        let table = Some(pg_sys::Oid::from(finding.table));
         let action = Some(ServerText(action.to_owned()));
         (None, None, table, action, None, None, None, None, Some(ServerText(detail)), None)
     });
@@ -153,7 +153,7 @@ fn rows(
             Some(step.statements.join(";\n")).filter(|text| !text.is_empty()).map(ServerText),
         )
     });
-    TableIterator::new(warnings.collect::<Vec<_>>().into_iter().chain(steps.collect::<Vec<_>>()))
+    TableIterator::new(findings.collect::<Vec<_>>().into_iter().chain(steps.collect::<Vec<_>>()))
 }
 
 /// The statements that are left. Declared in sql/migration/key_migration_plan.sql.

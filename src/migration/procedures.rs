@@ -31,9 +31,9 @@ use crate::server::waiting::{backoff, flush_commits, pause};
 use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// How often a paused migration checks whether it may continue.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const PAUSE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How often progress is reported.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The task of a procedure.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,29 +58,31 @@ struct Progress {
     pause: Duration,
     /// The statement that reads its settings.
     pace: Prepared,
-    told_at: Instant,
-    told_pause: bool,
+    reported_at: Instant,
+    reported_pause: bool,
     /// Released when the procedure ends, also by an error.
     _lock: SessionLock,
 }
 
-/// Takes the right to work at a migration for the session, over several transactions, until it is dropped.
+/// Locks a migration for this session, over several transactions, until the lock is dropped.
 ///
 /// # Errors
 /// 55006 if another session holds it.
 fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
     WorkLock::new(MIGRATION.oid(extension)?, relation).take_for_session().ok_or_else(|| {
-        let message = format!("another session is at the key migration of table {}", relation_name(relation));
+        let message =
+            format!("another session is working on the key migration of table {}", relation_name(relation));
         Error::new(SqlState::ObjectInUse, message)
-            .hint("Wait until it has ended; key_migration_progress shows its process.")
+            .hint("Wait until it has finished. The view key_migration_progress shows its process.")
     })
 }
 
-/// Takes a migration through a phase. Declared in sql/migration/key_migration_procedures.sql, as are the other three.
+/// Takes a migration through a phase. Declared in sql/migration/key_migration_procedures.sql, as are
+/// the other three.
 ///
 /// # Errors
-/// 22004, 22023 for arguments that mean nothing; 55P03 if a lock could not be acquired; those of [`begin`], and whatever a
-/// statement raises.
+/// 22004, 22023 for invalid arguments; 55P03 if a lock could not be acquired; those of [`begin`],
+/// and those of the statements.
 #[pg_extern(sql = false)]
 fn key_migration_advance(
     migration: Option<pg_sys::Oid>,
@@ -115,7 +117,7 @@ fn key_migration_cutover(
         "rename" => Ok(Task::CutOver { by_views: false }),
         "view" => Ok(Task::CutOver { by_views: true }),
         other => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
-            .hint("The way is \"rename\" or \"view\".")),
+            .hint("The way must be \"rename\" or \"view\".")),
     };
     run("key_migration_cutover", migration, task, None, fcinfo);
 }
@@ -156,13 +158,13 @@ fn run(
     confirm: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let procedure = or_raise(Procedure::begin(fcinfo, name, "It ends a transaction for each of its steps."));
-    let begin_it = || {
+    let procedure = or_raise(Procedure::begin(fcinfo, name, "It commits after each of its steps."));
+    let start = || {
         let relation = or_raise(existing_relation(migration, "migration"));
         let task = or_raise(task());
         or_fail(begin(or_raise(Extension::of_call(fcinfo)), relation, task, confirm))
     };
-    let mut progress = procedure.in_transaction(|| {}, begin_it);
+    let mut progress = procedure.in_transaction(|| {}, start);
     // The extension may have been dropped, or moved, between two transactions.
     loop {
         let rest = progress.rest();
@@ -203,9 +205,10 @@ fn begin(
     if migration.options.cut_over
         && let Task::Advance { .. } | Task::CutOver { .. } = task
     {
-        let message = format!("the key migration of table {} is cut over already", relation_name(relation));
+        let message =
+            format!("the key migration of table {} has already been cut over", relation_name(relation));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to take the cut-over back.")
+            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to roll back the cut-over.")
             .into());
     }
     state::write(
@@ -223,8 +226,8 @@ fn begin(
         pages: 0,
         pause: Duration::ZERO,
         pace: Prepared::default(),
-        told_at: Instant::now(),
-        told_pause: false,
+        reported_at: Instant::now(),
+        reported_pause: false,
         _lock: lock,
     })
 }
@@ -287,13 +290,13 @@ impl Progress {
     /// Whether the migration is paused. If it is, it rests before it looks again.
     fn is_paused(&mut self, pace: &Pace) -> bool {
         if !pace.is_paused {
-            self.told_pause = false;
+            self.reported_pause = false;
             return false;
         }
-        if !std::mem::replace(&mut self.told_pause, true) {
+        if !std::mem::replace(&mut self.reported_pause, true) {
             notice!("the key migration of table {} is paused", relation_name(self.runner.relation));
         }
-        self.pause = LOOK_EVERY;
+        self.pause = PAUSE_POLL_INTERVAL;
         true
     }
 
@@ -335,11 +338,14 @@ impl Progress {
     fn needs_client(&self, plan: &Plan, step: &Step) -> Error {
         let left =
             plan.left(step.phase).filter(|step| step.runs == Runs::Client && step.phase == Phase::Indexed);
-        let message = format!("{} indexes are to be built first", left.count());
+        let message = match left.count() {
+            1 => "1 index must be built first".to_owned(),
+            count => format!("{count} indexes must be built first"),
+        };
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("PostgreSQL builds an index beside writers only as a statement of its own.")
+            .detail("Indexes cannot be built concurrently inside a procedure.")
             .hint(format!(
-                "SELECT statement FROM key_migration_statements({}) \\gexec in psql, or run these statements one by one.",
+                "Run SELECT statement FROM key_migration_statements({}) \\gexec in psql, or run these statements one by one.",
                 name_argument(self.runner.relation)
             ))
     }
@@ -359,7 +365,7 @@ impl Progress {
                 true
             }
             Outcome::Complete(times) => {
-                self.runner.log(Some(backfill.table()), "rows from before are filled", &[], times)?;
+                self.runner.log(Some(backfill.table()), "backfill existing rows", &[], times)?;
                 false
             }
             Outcome::Waits => true,
@@ -369,9 +375,9 @@ impl Progress {
             }
         };
         self.pause = pace.pause;
-        if self.told_at.elapsed() >= TELL_EVERY {
-            self.told_at = Instant::now();
-            backfill.tell();
+        if self.reported_at.elapsed() >= PROGRESS_INTERVAL {
+            self.reported_at = Instant::now();
+            backfill.report_progress();
         }
         let is_enough = max_pages.is_some_and(|most| self.pages >= most || !more);
         if more {
@@ -390,7 +396,7 @@ impl Progress {
         // The next step must still be the same. The objects that it was made from may have been
         // altered before they were locked, and names could then mean other objects.
         let extension = self.runner.extension;
-        let look_again = || {
+        let statements_under_locks = || {
             let (facts, plan) = migration.plan(extension)?;
             if let Some(refusal) = plan.refusal() {
                 return Err(refusal.clone().into());
@@ -400,7 +406,8 @@ impl Progress {
             let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
             Ok(is_same.then(|| (statements.collect(), facts)))
         };
-        let Some((_, facts, times)) = self.runner.in_locks(&migration.pace, &relations, look_again, phase)?
+        let Some((_, facts, times)) =
+            self.runner.in_locks(&migration.pace, &relations, statements_under_locks, phase)?
         else {
             return Ok(true);
         };
@@ -417,7 +424,7 @@ impl Progress {
     /// Stores the new columns of a table.
     ///
     /// # Errors
-    /// 55006 if the table was altered meanwhile.
+    /// 55006 if the table was altered concurrently.
     fn keep_columns(&self, before: &Facts, migration: &Migration, table: u32) -> Result<(), Failure> {
         let scope = keyspace::migration::Scope::new(before, &migration.options)?;
         for member in scope.members_of(table) {
@@ -438,7 +445,7 @@ impl Progress {
                 self.runner.relation,
                 [
                     pg_sys::Oid::from(table).into(),
-                    member.number.number.into(),
+                    member.old_id.number.into(),
                     number.into(),
                     member.declared.into(),
                     pg_sys::Oid::from(member.key).into(),
@@ -447,7 +454,7 @@ impl Progress {
         }
         // Existing rows must be filled, even if they were filled in a column that was dropped.
         // While the trigger was missing, anything may have been written.
-        state::begin_again(self.runner.extension, self.runner.relation, pg_sys::Oid::from(table))?;
+        state::restart_backfill(self.runner.extension, self.runner.relation, pg_sys::Oid::from(table))?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
-use super::rights::{LookedAt, check_may_look_up};
+use super::rights::{LookupColumns, check_may_look_up};
 use super::tuple::{Column, Role, Value};
 use crate::server::by_version::begin_table_scan;
 use crate::server::relation::{relation_name, relation_owner};
@@ -41,9 +41,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    fn add(&mut self, number: i64) {
+    fn add(&mut self, old_id: i64) {
         self.count += 1;
-        self.least = Some(self.least.map_or(number, |least| least.min(number)));
+        self.least = Some(self.least.map_or(old_id, |least| least.min(old_id)));
     }
 }
 
@@ -66,7 +66,7 @@ struct Root {
 /// The open table of a column.
 struct Opened {
     relation: pg_sys::Relation,
-    number: Column,
+    old_id: Column,
     key: Column,
 }
 
@@ -81,9 +81,9 @@ impl Opened {
             if relation.is_null() {
                 return Err(gone(member));
             }
-            let number = column(relation, member.number.number, Role::Number)?;
+            let old_id = column(relation, member.old_id.number, Role::OldId)?;
             let key = column(relation, member.shadow_number, Role::Key(key_type))?;
-            Ok(Self { relation, number, key })
+            Ok(Self { relation, old_id, key })
         }
     }
 
@@ -116,18 +116,18 @@ impl Root {
             if root.is_null() {
                 return Err(gone(&of.column));
             }
-            let by = column(root, of.column.number.number, Role::Number)?;
+            let by = column(root, of.column.old_id.number, Role::OldId)?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
             let time = column(root, of.timestamp.number, Role::Time)?;
             if let Some(opened) = to_look_up {
-                let looked_at = LookedAt {
-                    number: opened.number.number,
+                let lookup_columns = LookupColumns {
+                    old_id: opened.old_id.number,
                     key: opened.key.number,
-                    root_number: by.number,
+                    root_old_id: by.number,
                     root_key: key.number,
                     root_time: time.number,
                 };
-                check_may_look_up(opened.relation, root, looked_at)?;
+                check_may_look_up(opened.relation, root, lookup_columns)?;
             }
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             Ok(Self { scan: Lookup::required(oid, by).open(snapshot), key, time })
@@ -143,7 +143,7 @@ unsafe fn column(relation: pg_sys::Relation, number: i16, role: Role) -> Result<
 }
 
 fn gone(member: &Member<'_>) -> Error {
-    let message = format!("table {} is gone", relation_name(pg_sys::Oid::from(member.table.oid)));
+    let message = format!("table {} no longer exists", relation_name(pg_sys::Oid::from(member.table.oid)));
     Error::new(SqlState::UndefinedTable, message).hint("CALL key_migration_rollback() to end the migration.")
 }
 
@@ -171,16 +171,16 @@ pub(super) fn compare(
         let mut last: Option<(Value, Option<Option<Value>>)> = None;
         while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
             pgrx::check_for_interrupts!();
-            let Some(value) = table.number.value_in(slot) else { continue };
-            let Some(number) = value.number() else { continue };
+            let Some(value) = table.old_id.value_in(slot) else { continue };
+            let Some(old_id) = value.number() else { continue };
             let referenced = match last {
                 Some((last, key)) if last == value => key,
                 _ => root.scan.columns(value, [root.key]).map(|[key]| key),
             };
             last = Some((value, referenced));
             match referenced {
-                None => found.orphans.add(number),
-                Some(key) if key != table.key.value_in(slot) => found.other_keys.add(number),
+                None => found.orphans.add(old_id),
+                Some(key) if key != table.key.value_in(slot) => found.other_keys.add(old_id),
                 Some(_) => {}
             }
         }
@@ -202,24 +202,24 @@ pub(super) fn keys(
     scope: &Scope<'_>,
     member: &Member<'_>,
     key_type: pg_sys::Oid,
-    numbers: &[i64],
+    old_ids: &[i64],
 ) -> Result<String, Error> {
     let derivation = Derivation::new(scope.options.target, &scope.key_of(member).options.salt);
-    let mut found: Vec<String> = Vec::with_capacity(numbers.len());
+    let mut found: Vec<String> = Vec::with_capacity(old_ids.len());
     // SAFETY: as for `compare`.
     unsafe {
         let table = Opened::new(member, key_type)?;
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let mut root = Root::open(scope, member, key_type, Some(&table), snapshot)?;
-        for number in numbers {
+        for old_id in old_ids {
             pgrx::check_for_interrupts!();
-            let value = Value::Number(*number);
+            let value = Value::Number(*old_id);
             let key = root.scan.columns(value, [root.key, root.time]).map(|columns| match columns {
                 // A key stored in the root takes precedence over a derived one (trap M22).
                 [Some(Value::Key(key)), _] => key,
                 [_, time] => derivation.key(time, value),
             });
-            found.extend(key.map(|key| format!("\"{number}\":\"{:032x}\"", u128::from_be_bytes(key))));
+            found.extend(key.map(|key| format!("\"{old_id}\":\"{:032x}\"", u128::from_be_bytes(key))));
         }
         root.scan.close();
         pg_sys::UnregisterSnapshot(snapshot);

@@ -16,10 +16,10 @@ use crate::server::relation::relation_name;
 /// The columns of the root that are read, and those that refer to it: old id, key, and the root's
 /// time.
 #[derive(Clone, Copy)]
-pub(super) struct LookedAt {
-    pub(super) number: i16,
+pub(super) struct LookupColumns {
+    pub(super) old_id: i16,
     pub(super) key: i16,
-    pub(super) root_number: i16,
+    pub(super) root_old_id: i16,
     pub(super) root_key: i16,
     pub(super) root_time: i16,
 }
@@ -36,7 +36,7 @@ pub(super) struct LookedAt {
 pub(super) unsafe fn check_may_look_up(
     relation: pg_sys::Relation,
     root: pg_sys::Relation,
-    columns: LookedAt,
+    columns: LookupColumns,
 ) -> Result<(), Error> {
     // SAFETY: see above; looks up catalogs by OID.
     unsafe {
@@ -48,13 +48,21 @@ pub(super) unsafe fn check_may_look_up(
         let hides = pg_sys::check_enable_rls((*root).rd_id, owner, true)
             == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
         if hides {
-            return Err(denied(relation, root, "Policies of it hide rows from that role.")
-                .hint(format!("Give {} BYPASSRLS, or both tables the same owner.", role_name(owner))));
+            return Err(denied(
+                relation,
+                root,
+                "Row-level security policies of that table apply to the role.",
+            )
+            .hint(format!(
+                "ALTER ROLE {} BYPASSRLS, or give both tables the same owner.",
+                role_name(owner)
+            )));
         }
         if has_foreign_key(relation, (*root).rd_id, columns) || may_select((*root).rd_id, owner, columns) {
             return Ok(());
         }
-        let detail = "The key migration looks up there what a row refers to, and no foreign key says that it refers to it.";
+        let detail =
+            "The key migration looks up referenced rows in that table, and no foreign key refers to it.";
         Err(denied(relation, root, detail).hint(format!(
             "GRANT SELECT ON {} TO {}.",
             relation_name((*root).rd_id),
@@ -78,7 +86,7 @@ pub(super) unsafe fn check_may_name(
     trigger: &str,
     relation: pg_sys::Relation,
     root: pg_sys::Relation,
-    columns: LookedAt,
+    columns: LookupColumns,
 ) -> Result<(), Error> {
     // SAFETY: see above; looks up catalogs by OID.
     let (owner, oid) = unsafe { ((*(*relation).rd_rel).relowner, (*root).rd_id) };
@@ -93,19 +101,16 @@ pub(super) unsafe fn check_may_name(
     }
     // SAFETY: as above.
     let table = relation_name(unsafe { (*relation).rd_id });
-    let message = format!(
-        "permission denied for table {} to trigger \"{trigger}\" of table {table}",
-        relation_name(oid)
-    );
+    let message = format!("trigger \"{trigger}\" of table {table} cannot read table {}", relation_name(oid));
     Err(Error::new(SqlState::InsufficientPrivilege, message)
-        .detail("The trigger names columns there that no trigger of a key migration on that table names.")
-        .hint("CALL key_migration_advance() of the migration that it belongs to, or drop the trigger."))
+        .detail("The trigger reads columns that no trigger of a key migration on that table uses.")
+        .hint("CALL key_migration_advance() for the migration that it belongs to, or drop the trigger."))
 }
 
 /// # Safety
 /// The relation must be open.
-unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns: LookedAt) -> bool {
-    let pairs = [(columns.number, columns.root_number), (columns.key, columns.root_key)];
+unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns: LookupColumns) -> bool {
+    let pairs = [(columns.old_id, columns.root_old_id), (columns.key, columns.root_key)];
     // SAFETY: see above; a list of foreign keys, each with as many columns as it says.
     unsafe {
         let keys = pg_sys::RelationGetFKeyList(relation);
@@ -123,14 +128,14 @@ unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns
     }
 }
 
-fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookedAt) -> bool {
+fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookupColumns) -> bool {
     let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
     let ok = pg_sys::AclResult::ACLCHECK_OK;
     // SAFETY: looks up catalogs by OID.
     unsafe {
         may_use_schema(pg_sys::get_rel_namespace(root), role)
             && (pg_sys::pg_class_aclcheck(root, role, select) == ok
-                || [columns.root_number, columns.root_key, columns.root_time]
+                || [columns.root_old_id, columns.root_key, columns.root_time]
                     .iter()
                     .all(|column| pg_sys::pg_attribute_aclcheck(root, *column, role, select) == ok))
     }
@@ -192,7 +197,7 @@ unsafe fn denied(relation: pg_sys::Relation, root: pg_sys::Relation, detail: &st
             relation_name((*root).rd_id),
         )
     };
-    let message = format!("permission denied for table {root} to {owner}, the owner of table {table}");
+    let message = format!("owner {owner} of table {table} cannot read table {root}");
     Error::new(SqlState::InsufficientPrivilege, message).detail(detail)
 }
 

@@ -71,17 +71,17 @@ impl Runner {
     /// renaming. `name` is for tests. Returns `None` if the step must be tried again, or has
     /// failed.
     ///
-    /// `look_again` builds the statements from the catalogs under the locks, and returns them with
-    /// the facts that it used. It returns `None` if other locks or other statements are needed;
-    /// then the step is tried again.
+    /// `statements_under_locks` builds the statements from the catalogs under the locks, and returns
+    /// them with the facts that it used. It returns `None` if other locks or other statements are
+    /// needed; then the step is tried again.
     ///
     /// # Errors
-    /// Those of `look_again` and of SPI itself.
+    /// Those of `statements_under_locks` and of SPI itself.
     pub(super) fn in_locks<T>(
         &mut self,
         pace: &Pace,
         relations: &[(pg_sys::Oid, Lock)],
-        look_again: impl FnOnce() -> Result<Option<(Vec<Statement>, T)>, Failure>,
+        statements_under_locks: impl FnOnce() -> Result<Option<(Vec<Statement>, T)>, Failure>,
         name: &str,
     ) -> Result<Option<(Vec<String>, T, Times)>, Failure> {
         let timeout = pace.timeout();
@@ -101,9 +101,9 @@ impl Runner {
             failpoint::point(|| format!("{name}: locked"));
             // What was committed while locks were waited for counts.
             let snapshot = ActiveSnapshot::latest();
-            let looked = look_again()?;
+            let built = statements_under_locks()?;
             drop(snapshot);
-            let Some((statements, made_from)) = looked else {
+            let Some((statements, made_from)) = built else {
                 // Raised here, so that the locks are released.
                 was_altered.set(true);
                 raise(report(altered(relation)));
@@ -213,8 +213,8 @@ impl Runner {
 /// The error if another session has altered the objects before they were locked.
 pub(super) fn altered(relation: pg_sys::Oid) -> Error {
     let message =
-        format!("tables of the key migration of table {} were altered meanwhile", relation_name(relation));
-    Error::new(SqlState::ObjectInUse, message).hint("Run it again.")
+        format!("tables of the key migration of table {} were altered concurrently", relation_name(relation));
+    Error::new(SqlState::ObjectInUse, message).hint("Try again.")
 }
 
 /// The message of an error, and its SQLSTATE.

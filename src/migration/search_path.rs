@@ -38,8 +38,8 @@ pub(super) fn explained(error: Box<CaughtError>, table: pg_sys::Oid) -> Box<Caug
         return error;
     }
     let hint = format!(
-        "A key migration runs what belongs to a table as its owner, with the search_path pg_catalog, pg_temp. \
-         These functions have none of their own: {functions}. ALTER FUNCTION ... SET search_path = ..."
+        "A key migration evaluates the expressions of a table as its owner, with search_path set to pg_catalog, \
+         pg_temp. These functions do not set a search_path: {functions}. Use ALTER FUNCTION ... SET search_path."
     );
     let mut explained =
         ErrorReport::new(report.sql_error_code(), report.message().to_owned(), "pg_keyspace").set_hint(hint);

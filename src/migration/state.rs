@@ -55,6 +55,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// The settings of a new migration, as SQL: batch_pages, pause, lock_timeout and retries. A batch
+    /// of 64 pages is large enough to be worth a transaction, and small enough that row locks are
+    /// held only briefly.
+    pub(super) const INITIAL: &str = "64, '0', '100 ms', 50";
+
     /// The columns of the table of migrations that hold these settings.
     const COLUMNS: &str = "m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
                            (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused";
@@ -92,7 +97,7 @@ impl Pace {
     /// The lock timeout for one wait of a batch, which holds row locks meanwhile. It is shorter
     /// than deadlock_timeout: a session that waits for these rows might otherwise be chosen as the
     /// victim of a deadlock (trap S19).
-    pub(super) fn unnoticed_timeout(&self) -> CString {
+    pub(super) fn batch_lock_timeout(&self) -> CString {
         // SAFETY: a plain integer of this backend, in milliseconds.
         let unnoticed = i64::from(unsafe { pg_sys::DeadlockTimeout } / 2).max(1);
         CString::new(format!("{}ms", self.lock_timeout.min(unnoticed))).unwrap_or_default()
@@ -191,7 +196,11 @@ pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
 }
 
 /// Makes the backfill of a table start again, and discards the result of the comparison.
-pub(super) fn begin_again(extension: Extension, migration: pg_sys::Oid, table: pg_sys::Oid) -> SpiResult<()> {
+pub(super) fn restart_backfill(
+    extension: Extension,
+    migration: pg_sys::Oid,
+    table: pg_sys::Oid,
+) -> SpiResult<()> {
     write(
         "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
         MIGRATION,
@@ -288,7 +297,7 @@ pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Mi
     if migration.is_finalized {
         let message = format!("the key migration of table {name} is finalized");
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("Its old columns are gone.")
+            .detail("It can no longer be changed.")
             .into());
     }
     Ok(migration)

@@ -13,7 +13,7 @@ use pgrx::{pg_guard, pg_sys};
 use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
-use super::rights::{LookedAt, check_may_look_up, check_may_name};
+use super::rights::{LookupColumns, check_may_look_up, check_may_name};
 use super::trigger_arguments::{TriggerArguments, is_known};
 use super::tuple::{Column, Role, Unfit, Value};
 use super::writer::Writer;
@@ -40,16 +40,16 @@ enum Place {
 struct Bound {
     key_leads: bool,
     derivation: Derivation,
-    number: Column,
+    old_id: Column,
     key: Column,
     root: pg_sys::Oid,
     /// The corresponding columns of the root.
-    root_number: Column,
+    root_old_id: Column,
     root_key: Column,
     root_time: Column,
     /// By old id and by key, created when first needed. The second index exists only from the phase
     /// "indexed" on.
-    by_number: Option<Lookup>,
+    by_old_id: Option<Lookup>,
     by_key: Option<Lookup>,
     /// The last pair found. Consecutive rows often refer to the same row, and neither the old id
     /// nor the key of an existing row changes within a statement.
@@ -58,20 +58,20 @@ struct Bound {
 
 impl Bound {
     fn leader(&self) -> Column {
-        if self.key_leads { self.key } else { self.number }
+        if self.key_leads { self.key } else { self.old_id }
     }
 
     fn follower(&self) -> Column {
-        if self.key_leads { self.number } else { self.key }
+        if self.key_leads { self.old_id } else { self.key }
     }
 
     /// The key that a row of the root has, or the one derived from it.
-    fn key_of(&self, key: Option<Value>, time: Option<Value>, number: Option<Value>) -> Option<Value> {
+    fn key_of(&self, key: Option<Value>, time: Option<Value>, old_id: Option<Value>) -> Option<Value> {
         if key.is_some() {
             return key;
         }
-        let number = number.filter(|number| matches!(number, Value::Number(_)))?;
-        Some(Value::Key(self.derivation.key(time, number)))
+        let old_id = old_id.filter(|old_id| matches!(old_id, Value::Number(_)))?;
+        Some(Value::Key(self.derivation.key(time, old_id)))
     }
 
     /// The follower's value for a value of the leader, or the reverse.
@@ -91,14 +91,14 @@ impl Bound {
             Value::Number(_) => {
                 // A row that refers to itself is not in the table yet.
                 // SAFETY: in that case, the row belongs to the root.
-                if row.relation == self.root && unsafe { row.new_value(self.root_number) } == Some(value) {
+                if row.relation == self.root && unsafe { row.new_value(self.root_old_id) } == Some(value) {
                     // SAFETY: as above.
                     let (key, time) =
                         unsafe { (row.new_value(self.root_key), row.new_value(self.root_time)) };
                     return self.key_of(key, time, Some(value));
                 }
                 let by =
-                    (self.by_number).get_or_insert_with(|| Lookup::required(self.root, self.root_number));
+                    (self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id));
                 let [key, time] = by.columns(value, [self.root_key, self.root_time])?;
                 self.key_of(key, time, Some(value))
             }
@@ -106,11 +106,11 @@ impl Bound {
                 // SAFETY: as above.
                 if row.relation == self.root && unsafe { row.new_value(self.root_key) } == Some(value) {
                     // SAFETY: as above.
-                    return unsafe { row.new_value(self.root_number) };
+                    return unsafe { row.new_value(self.root_old_id) };
                 }
                 let by = (self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key));
-                let [number] = by.columns(value, [self.root_number])?;
-                number
+                let [old_id] = by.columns(value, [self.root_old_id])?;
+                old_id
             }
         }
     }
@@ -166,7 +166,8 @@ impl Row {
     }
 }
 
-/// The trigger of the root. TriggerArguments: table, leader, target, salt, columns of number, key and time.
+/// The trigger of the root. Its arguments: table, leader, target, salt, and the columns of old id,
+/// key and time.
 ///
 /// # Errors
 /// 23514 for an UPDATE of a key before the cut-over, 55000 for a trigger of another table.
@@ -186,13 +187,13 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
             if new.is_some() && (bound.key_leads || is_applied()) {
                 return row.new.into();
             }
-            let key = bound.key_of(None, row.new_value(bound.root_time), row.new_value(bound.number));
+            let key = bound.key_of(None, row.new_value(bound.root_time), row.new_value(bound.old_id));
             return row.with(bound.key, key);
         }
         match (old, new) {
             // The key that the row would have had before the change (trap M22).
             (None, None) => {
-                let key = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.number));
+                let key = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.old_id));
                 row.with(bound.key, key)
             }
             // A client read the row before it had a key, and now writes all its columns.
@@ -203,8 +204,8 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
     }
 }
 
-/// The trigger of a column that refers to the root. TriggerArguments: table, leader, target, salt, columns of number and key,
-/// the root, and its columns of number, key and time.
+/// The trigger of a column that refers to the root. Its arguments: table, leader, target, salt, the
+/// columns of old id and key, the root, and its columns of old id, key and time.
 ///
 /// The leading column decides. If only the other one is changed, the leading column follows it.
 /// Rows that replication applies have both values.
@@ -369,12 +370,12 @@ unsafe fn read(
             Place::Late => pg_sys::TRIGGER_EVENT_AFTER,
             _ => pg_sys::TRIGGER_EVENT_BEFORE,
         };
-        let is_as_made = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
+        let is_well_formed = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
             && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == timing
             && operation(context) != pg_sys::TRIGGER_EVENT_DELETE;
         let relation = (*context).tg_relation;
         let parsed = TriggerArguments::of((*context).tg_trigger, is_reference)
-            .filter(|parsed| is_as_made && parsed.table == (*relation).rd_id.to_u32());
+            .filter(|parsed| is_well_formed && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
         let key = Role::Key(key_type(parsed.target, or_raise(Extension::of_call(fcinfo))));
         let column = |of: pg_sys::Relation, number: i16, role: Role| match Column::of(of, number, role) {
@@ -382,39 +383,39 @@ unsafe fn read(
             Err(Unfit::Gone) => refuse_trigger(context),
             Err(unfit) => raise(report(unfit.error((*of).rd_id))),
         };
-        let number = column(relation, parsed.number, Role::Number);
+        let old_id = column(relation, parsed.old_id, Role::OldId);
         let own_key = column(relation, parsed.key, key);
         let root = pg_sys::Oid::from(parsed.root);
         let table = pg_sys::try_table_open(root, pg_sys::AccessShareLock as i32);
         if table.is_null() {
             return None;
         }
-        let root_number = column(table, parsed.root_number, Role::Number);
+        let root_old_id = column(table, parsed.root_old_id, Role::OldId);
         let root_key = column(table, parsed.root_key, key);
         let root_time = column(table, parsed.root_time, Role::Time);
-        let looked_at = LookedAt {
-            number: number.number,
+        let lookup_columns = LookupColumns {
+            old_id: old_id.number,
             key: own_key.number,
-            root_number: root_number.number,
+            root_old_id: root_old_id.number,
             root_key: root_key.number,
             root_time: root_time.number,
         };
-        or_raise(check_may_look_up(relation, table, looked_at));
+        or_raise(check_may_look_up(relation, table, lookup_columns));
         if is_reference && !is_known(table, &parsed, running(fcinfo)) {
             let name = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
-            or_raise(check_may_name(&name, relation, table, looked_at));
+            or_raise(check_may_name(&name, relation, table, lookup_columns));
         }
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         Some(Bound {
             key_leads: parsed.key_leads,
             derivation: Derivation::new(parsed.target, &parsed.salt),
-            number,
+            old_id,
             key: own_key,
             root,
-            root_number,
+            root_old_id,
             root_key,
             root_time,
-            by_number: None,
+            by_old_id: None,
             by_key: None,
             last: None,
         })
@@ -430,11 +431,11 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
         let trigger = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
         (trigger, relation_name((*(*context).tg_relation).rd_id))
     };
-    let message = format!("trigger \"{trigger}\" of table {table} was not made for this table");
+    let message = format!("trigger \"{trigger}\" of table {table} was not created for this table");
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A key migration binds its triggers to a table and its columns by their numbers; this one is a copy, as a restore makes it, or a column was dropped.")
-            .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, and the column that it fills, and plan the migration anew.")),
+            .detail("The triggers of a key migration identify the table and its columns by number. This trigger was copied, for example by a restore, or one of the columns was dropped.")
+            .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, drop the column that it fills, and start a new migration.")),
     ))
 }
 
@@ -474,8 +475,8 @@ unsafe fn refuse_orphan(context: *const pg_sys::TriggerData, leader: Column, roo
             SqlState::ForeignKeyViolation,
             format!("insert or update on table {table} refers to a row that is not present in table {root}"),
         )
-        .detail(format!("By column \"{name}\"."))
-        .hint("During a key migration the row that is referred to has to come first."),
+        .detail(format!("The reference is in column \"{name}\"."))
+        .hint("During a key migration, the referenced row must be inserted first."),
     ))
 }
 
@@ -504,6 +505,6 @@ unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> 
             SqlState::CheckViolation,
             format!("column \"{name}\" of table {table} cannot be changed during a key migration"),
         )
-        .detail("A key once given stays, since other rows have it already."),
+        .detail("Other rows may already refer to this key."),
     ))
 }

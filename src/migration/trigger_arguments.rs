@@ -13,16 +13,16 @@ pub(super) struct TriggerArguments {
     pub(super) key_leads: bool,
     pub(super) target: Target,
     pub(super) salt: String,
-    pub(super) number: i16,
+    pub(super) old_id: i16,
     pub(super) key: i16,
     pub(super) root: u32,
-    pub(super) root_number: i16,
+    pub(super) root_old_id: i16,
     pub(super) root_key: i16,
     pub(super) root_time: i16,
 }
 
 impl TriggerArguments {
-    /// Those of a trigger; `None` where it was not made by a plan.
+    /// Those of a trigger; `None` if no plan created it.
     ///
     /// # Safety
     /// The trigger must be that of an open relation.
@@ -38,13 +38,13 @@ impl TriggerArguments {
 
     fn parse(arguments: &[String], is_reference: bool) -> Option<Self> {
         let (own, rest) = arguments.split_at_checked(6)?;
-        let [table, leader, target, salt, number, key] = own else { return None };
-        let (table, number, key) = (table.parse().ok()?, number.parse().ok()?, key.parse().ok()?);
-        let (root, root_number, root_key, time) = match (is_reference, rest) {
-            (true, [root, root_number, root_key, time]) => {
-                (root.parse().ok()?, root_number.parse().ok()?, root_key.parse().ok()?, time)
+        let [table, leader, target, salt, old_id, key] = own else { return None };
+        let (table, old_id, key) = (table.parse().ok()?, old_id.parse().ok()?, key.parse().ok()?);
+        let (root, root_old_id, root_key, time) = match (is_reference, rest) {
+            (true, [root, root_old_id, root_key, time]) => {
+                (root.parse().ok()?, root_old_id.parse().ok()?, root_key.parse().ok()?, time)
             }
-            (false, [time]) => (table, number, key, time),
+            (false, [time]) => (table, old_id, key, time),
             _ => return None,
         };
         Some(Self {
@@ -52,10 +52,10 @@ impl TriggerArguments {
             key_leads: leader == "key",
             target: Target::parse(target).ok()?,
             salt: salt.clone(),
-            number,
+            old_id,
             key,
             root,
-            root_number,
+            root_old_id,
             root_key,
             root_time: time.parse().ok()?,
         })
@@ -91,7 +91,7 @@ pub(super) unsafe fn is_known(
                 own.table == (*root).rd_id.to_u32()
                     && own.table == named.root
                     && own.target == named.target
-                    && own.number == named.root_number
+                    && own.old_id == named.root_old_id
                     && own.key == named.root_key
                     && own.root_time == named.root_time
             }) && is_of_root((*trigger).tgfoid, function)

@@ -98,7 +98,7 @@ pub(super) struct Column {
 #[derive(Clone, Copy)]
 pub(super) enum Role {
     /// Old ids: `smallint`, `integer` or `bigint`.
-    Number,
+    OldId,
     /// The time from which keys are derived: `timestamptz`.
     Time,
     /// Keys, of the migration's target type.
@@ -109,7 +109,7 @@ impl Role {
     /// The kind of a column of this type, or of a domain over it.
     fn kind(self, base: pg_sys::Oid) -> Option<Kind> {
         match self {
-            Self::Number => match number_type(Some(base))? {
+            Self::OldId => match number_type(Some(base))? {
                 NumberType::Smallint => Some(Kind::Smallint),
                 NumberType::Integer => Some(Kind::Integer),
                 NumberType::Bigint => Some(Kind::Bigint),
@@ -123,7 +123,7 @@ impl Role {
     /// The types that fit, for a message.
     fn types(self) -> String {
         match self {
-            Self::Number => "smallint, integer or bigint".to_owned(),
+            Self::OldId => "smallint, integer, or bigint".to_owned(),
             Self::Time => type_name(pg_sys::TIMESTAMPTZOID),
             Self::Key(key) => type_name(key),
         }
@@ -144,8 +144,10 @@ impl Unfit {
         match self {
             Self::Type(error) => error,
             Self::Gone => {
-                let message =
-                    format!("a column of the key migration of table {} is gone", relation_name(relation));
+                let message = format!(
+                    "a column of the key migration of table {} no longer exists",
+                    relation_name(relation)
+                );
                 Error::new(SqlState::ObjectNotInPrerequisiteState, message)
                     .hint("CALL key_migration_rollback() to end the migration.")
             }
@@ -359,7 +361,7 @@ unsafe fn wrong_type(relation: pg_sys::Relation, number: i16, found: pg_sys::Oid
     let message = format!("column \"{name}\" of table {table} is of type {}", type_name(found));
     Error::new(SqlState::DatatypeMismatch, message)
         .detail(format!("The key migration needs a column of type {wanted}."))
-        .hint("Give the column back its type, or CALL key_migration_rollback().")
+        .hint("Change the column back to that type, or CALL key_migration_rollback().")
 }
 
 /// The bytes before a row's data in memory.
@@ -408,7 +410,7 @@ mod tests {
     use super::{Column, Role, Value};
 
     /// The columns of a row, deformed.
-    unsafe fn taken_apart(
+    unsafe fn deformed(
         row: pg_sys::HeapTuple,
         of: pg_sys::TupleDesc,
     ) -> Vec<Option<(usize, Option<String>)>> {
@@ -482,14 +484,14 @@ mod tests {
                 {
                     let row = row(of, length, nulls, before);
                     assert!(column.is_null(row));
-                    for (number, taken) in (1..).zip(taken_apart(row, of)) {
+                    for (number, taken) in (1..).zip(deformed(row, of)) {
                         if pg_sys::SPI_gettypeid(of, i32::from(number)) == pg_sys::INT8OID {
-                            let Ok(column) = Column::of(relation, number, Role::Number) else {
+                            let Ok(column) = Column::of(relation, number, Role::OldId) else {
                                 panic!("{number}")
                             };
                             let value = column.value(row, of);
-                            let number_of = |(bits, _): (usize, _)| Value::Number(bits as i64);
-                            assert!(value == taken.map(number_of), "{columns:?} {nulls:b} {length} {number}");
+                            let old_id_of = |(bits, _): (usize, _)| Value::Number(bits as i64);
+                            assert!(value == taken.map(old_id_of), "{columns:?} {nulls:b} {length} {number}");
                         }
                     }
                     let new = column.set(row, of, Some(Value::Key([7; 16])));
@@ -497,9 +499,9 @@ mod tests {
                     let mut value = pgrx::Uuid::from_bytes([7; 16]).into_datum().unwrap();
                     let mut is_null = false;
                     let (number, value, is_null) = (&raw mut number, &raw mut value, &raw mut is_null);
-                    let anew = pg_sys::heap_modify_tuple_by_cols(row, of, 1, number, value, is_null);
+                    let modified = pg_sys::heap_modify_tuple_by_cols(row, of, 1, number, value, is_null);
                     assert!(!column.is_null(new));
-                    assert_eq!(taken_apart(new, of), taken_apart(anew, of), "{columns:?} {nulls:b} {length}");
+                    assert_eq!(deformed(new, of), deformed(modified, of), "{columns:?} {nulls:b} {length}");
                     appended += usize::from(column.appended(row, [7; 16]).is_some());
                 }
                 pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);

@@ -32,13 +32,20 @@ struct Found {
 }
 
 impl Found {
+    fn message(&self) -> String {
+        format!(
+            "{} in column \"{}\" of table {}: {}",
+            self.check.kind.description(),
+            self.check.column,
+            relation_name(pg_sys::Oid::from(self.check.table)),
+            self.rows
+        )
+    }
+
     /// The error for the rows found.
     fn error(&self) -> Error {
-        let table = relation_name(pg_sys::Oid::from(self.check.table));
-        let message =
-            format!("{} of {} in table {table}: {}", self.check.kind.name(), self.check.column, self.rows);
-        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
-        error.detail = self.example.as_ref().map(|example| format!("One of them has {example}."));
+        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, self.message());
+        error.detail = self.example.as_ref().map(|example| format!("One example is {example}."));
         error
     }
 
@@ -102,7 +109,7 @@ fn compare(
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail(format!(
                 "Column \"{}\" of table \"{}\" has no keys to compare yet.",
-                member.number.name,
+                member.old_id.name,
                 member.table_sql()
             ))
             .hint("CALL key_migration_advance(..., through => 'backfilled') first.")
@@ -118,11 +125,11 @@ fn compare(
     // the rows are looked up one by one.
     let mut compare = |check: Check| -> Result<Found, Failure> {
         let joins = matches!(check.kind, Kind::Orphans | Kind::OtherThanReferenced);
-        let member = scope.member(check.table, check.number).filter(|_| joins);
+        let member = scope.member(check.table, check.old_id).filter(|_| joins);
         if let Some(member) = member
             && !may_be_joined(&scope, member)
         {
-            let of = (check.table, check.number);
+            let of = (check.table, check.old_id);
             let found = match looked_up.get(&of) {
                 Some(found) => *found,
                 None => *looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?),
@@ -145,7 +152,10 @@ fn compare(
 
 /// A statement that shows all findings, for a hint.
 fn shows_all(migration: &Migration) -> String {
-    format!("SELECT * FROM key_migration_verify({}) shows all.", name_argument(migration.relation))
+    format!(
+        "Run SELECT * FROM key_migration_verify({}) to see all findings.",
+        name_argument(migration.relation)
+    )
 }
 
 /// Compares once more before old ids are dropped. After that, nothing shows any more to which row a
@@ -160,11 +170,11 @@ pub(super) fn check_end(
     keep_old_ids: bool,
 ) -> Result<(), Failure> {
     let found = compare(extension, migration, verify::checks)?;
-    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.bars_end()) {
+    if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.prevents_finalize()) {
         return Err(wrong
             .error()
             .hint(format!(
-                "{} Set each key to that of the row which is meant, and run it again.",
+                "{} Set each key to that of the intended row, and try again.",
                 shows_all(migration)
             ))
             .into());
@@ -176,7 +186,7 @@ pub(super) fn check_end(
         Some(lost) => Err(lost
             .error()
             .hint(
-                "These old ids would be lost: keep them by keep_old_ids => true, or set them to NULL first.",
+                "These old ids would be lost. Keep them with keep_old_ids => true, or set them to NULL first.",
             )
             .into()),
         None => Ok(()),
@@ -193,15 +203,14 @@ pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<()
         return Err(wrong
             .error()
             .hint(format!(
-                "{} A row takes its key anew when the key is set to NULL. Correct the rows, and run it again.",
+                "{} Correct the rows, and try again. If you set a key to NULL, it is computed again.",
                 shows_all(migration)
             ))
             .into());
     }
     for found in &found {
         if !found.check.must_be_none && found.rows > 0 && found.check.kind.is_notable() {
-            let table = relation_name(pg_sys::Oid::from(found.check.table));
-            notice!("{} of {} in table {table}: {}", found.check.kind.name(), found.check.column, found.rows);
+            notice!("{}", found.message());
         }
     }
     state::write(

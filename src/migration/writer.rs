@@ -16,7 +16,7 @@ use crate::server::by_version::{self, EntriesFor, buffer_lock};
 pub(super) enum Outcome {
     Written,
     /// Another transaction has locked or changed the row, or this transaction has changed it.
-    PassedBy,
+    Skipped,
 }
 
 /// A table of which some columns are written.
@@ -117,7 +117,7 @@ impl Writer {
                 | pg_sys::TM_Result::TM_WouldBlock
                 | pg_sys::TM_Result::TM_Updated
                 | pg_sys::TM_Result::TM_Deleted
-                | pg_sys::TM_Result::TM_SelfModified => Outcome::PassedBy,
+                | pg_sys::TM_Result::TM_SelfModified => Outcome::Skipped,
                 // The heap itself raises an error for TM_Invisible.
                 other => pgrx::error!("unexpected result {other} of an update"),
             };
@@ -145,7 +145,7 @@ impl Writer {
             pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
             // The usual cases: the row is not locked, or only by a foreign key check, which only
             // blocks updates of a key.
-            if marks & pg_sys::HEAP_XMAX_INVALID != 0 || self.lets_in(marks) {
+            if marks & pg_sys::HEAP_XMAX_INVALID != 0 || self.permits_update(marks) {
                 return true;
             }
             pg_sys::LockBuffer(buffer, buffer_lock::EXCLUSIVE);
@@ -157,7 +157,7 @@ impl Writer {
     }
 
     /// Whether a row has at most one locker, whose lock permits the update.
-    const fn lets_in(&self, marks: u32) -> bool {
+    const fn permits_update(&self, marks: u32) -> bool {
         let kinds = pg_sys::HEAP_XMAX_IS_MULTI | pg_sys::HEAP_LOCK_MASK | pg_sys::HEAP_XMAX_LOCK_ONLY;
         self.lock == pg_sys::LockTupleMode::LockTupleNoKeyExclusive
             && marks & kinds == pg_sys::HEAP_XMAX_KEYSHR_LOCK | pg_sys::HEAP_XMAX_LOCK_ONLY

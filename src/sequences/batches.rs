@@ -32,7 +32,7 @@ use crate::server::waiting::{backoff, is_in_use, pause};
 use crate::server::work_lock::SessionLock;
 
 /// How often progress is reported.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A set-up under way.
 struct Progress {
@@ -51,7 +51,7 @@ struct Progress {
     failed: usize,
     /// How often the first sequence of the queue was found in use.
     tries: u32,
-    told_at: Instant,
+    reported_at: Instant,
     /// Released when the set-up ends, also by an error.
     _lock: SessionLock,
 }
@@ -131,15 +131,15 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     check_transaction(c"setup_interleaved_sequences_in_batches()")?;
     let request = Request::new(arguments, extension)?;
     if request.target.from.is_some() {
-        let message = "the class of a node cannot be changed in batches";
+        let message = "cannot change the class of a node in batches";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("What partitioned_nextval() draws between the batches would be of the new class before its sequence has left the old one.")
-            .hint("Call setup_interleaved_sequences(), which changes all in one transaction.")
+            .detail("Between the batches, partitioned_nextval() would generate values of the new class from sequences that are still in the old one.")
+            .hint("Call setup_interleaved_sequences(), which changes all sequences in one transaction.")
             .into());
     }
     request.check_rights()?;
     if !owns_database() {
-        let message = "permission denied to keep the progress of a set-up in batches";
+        let message = "permission denied to record the progress of a set-up in batches";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .hint("Run the set-up as the owner of the database, or as a superuser.")
             .into());
@@ -161,7 +161,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         unchanged: 0,
         failed: 0,
         tries: 0,
-        told_at: Instant::now(),
+        reported_at: Instant::now(),
         _lock: lock,
     };
     for step in steps {
@@ -174,7 +174,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
             if matches!(step.plan.outcome, Outcome::Skip) {
-                notice!("sequence \"{}\" left as it is: {}", step.entry.name, step.plan.detail);
+                notice!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail);
             }
             progress.unchanged += 1;
         }
@@ -227,9 +227,10 @@ impl Progress {
                     self.write_row(false)?;
                     return Ok(true);
                 }
-                let again = "CALL setup_interleaved_sequences_in_batches() again for what is left.";
+                let again =
+                    "CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.";
                 Some(
-                    Error::new(error.sqlstate, format!("{}, {} times", error.message, self.tries + 1))
+                    Error::new(error.sqlstate, format!("{} in {} attempts", error.message, self.tries + 1))
                         .hint(again),
                 )
             }
@@ -248,8 +249,8 @@ impl Progress {
         self.queue.pop_front();
         self.tries = 0;
         self.write_row(false)?;
-        if self.told_at.elapsed() >= TELL_EVERY {
-            self.told_at = Instant::now();
+        if self.reported_at.elapsed() >= REPORT_INTERVAL {
+            self.reported_at = Instant::now();
             notice!("{} of {} sequences done", self.total - self.queue.len(), self.total);
         }
         Ok(true)
@@ -257,7 +258,7 @@ impl Progress {
 
     fn finish(&self) -> Result<(), Failure> {
         notice!(
-            "sequences altered: {}, left as they are: {}, failed: {}",
+            "sequences altered: {}, unchanged: {}, failed: {}",
             self.altered,
             self.unchanged,
             self.failed
@@ -311,7 +312,7 @@ impl Progress {
 fn warn(sequence: &str, error: Error) {
     let message = format!("could not set up sequence \"{sequence}\": {}", error.message);
     let error = if error.hint.is_none() {
-        error.hint("CALL setup_interleaved_sequences_in_batches() again for what is left.")
+        error.hint("CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.")
     } else {
         error
     };

@@ -52,13 +52,13 @@ fn interleaved_sequences_status(
     ),
 > {
     let extension = or_raise(Extension::of_call(fcinfo));
-    let found = see(extension).and_then(|found| Ok((found, position_replication::publications()?)));
-    let ((seen, class), publications) = match found {
+    let found = examine(extension).and_then(|found| Ok((found, position_replication::publications()?)));
+    let ((examined, class), publications) = match found {
         Ok(found) => found,
         Err(failure) => failure.raise(),
     };
     let is_published = !publications.is_empty();
-    TableIterator::new(seen.into_iter().map(move |Seen { entry, sequence, status, is_known }| {
+    TableIterator::new(examined.into_iter().map(move |Examined { entry, sequence, status, is_known }| {
         let mut findings: Vec<_> = status.findings.iter().map(Finding::name).collect();
         if class.is_none() {
             findings.push("no node");
@@ -90,7 +90,7 @@ fn interleaved_sequences_status(
 }
 
 /// The visible data of one sequence.
-struct Seen {
+struct Examined {
     entry: Entry,
     sequence: Sequence,
     status: Status,
@@ -98,10 +98,10 @@ struct Seen {
     is_known: bool,
 }
 
-fn see(extension: Extension) -> Result<(Vec<Seen>, Option<Class>), Failure> {
+fn examine(extension: Extension) -> Result<(Vec<Examined>, Option<Class>), Failure> {
     let Facts { entries, records } = Facts::read(extension, &Selection::all())?;
     let class = identity::known(extension)?;
-    let mut seen = Vec::with_capacity(entries.len());
+    let mut examined = Vec::with_capacity(entries.len());
     for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };
         let state = if entry.is_visible && entry.exempt.is_none() {
@@ -114,9 +114,9 @@ fn see(extension: Extension) -> Result<(Vec<Seen>, Option<Class>), Failure> {
         let unknown = form::State { last_value: form.start, is_called: false };
         let sequence = facts::of(&entry, &records, form, state.unwrap_or(unknown));
         let status = status(&sequence, class, state.is_some());
-        seen.push(Seen { entry, sequence, status, is_known: state.is_some() });
+        examined.push(Examined { entry, sequence, status, is_known: state.is_some() });
     }
-    Ok((seen, class))
+    Ok((examined, class))
 }
 
 /// Problems of the sequences in this database: those that the view shows, and those that only the
@@ -201,11 +201,11 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         if step.entry.exempt.is_some() {
             continue;
         }
-        let unseen = unseen(step, class);
-        let is_seen = unseen.is_none();
-        rows.extend(unseen.map(|unseen| (Severity::Warning, unseen)));
-        let sequence = if is_seen { seen_again(step) } else { unknown_position(&step.before) };
-        let status = status(&sequence, class, is_seen);
+        let not_examined = not_examined(step, class);
+        let is_examined = not_examined.is_none();
+        rows.extend(not_examined.map(|not_examined| (Severity::Warning, not_examined)));
+        let sequence = if is_examined { at_current_position(step) } else { unknown_position(&step.before) };
+        let status = status(&sequence, class, is_examined);
         for finding in &status.findings {
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
         }
@@ -268,15 +268,15 @@ fn no_node(other: Option<Class>) -> Found {
         Some(class) => (
             "not confirmed",
             format!(
-                "The node that is stored, {} of {}, is that of another server or database.",
+                "The stored node {} of {} belongs to another server or database.",
                 class.node(),
                 class.nodes()
             ),
-            "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.",
+            "If this database replaces it, call confirm_interleaved_node(). Otherwise call setup_interleaved_sequences() to make it a different node.",
         ),
         None => (
             "no node",
-            "This database has not been set up as a node, so nothing can be said of classes.".to_owned(),
+            "This database has not been set up as a node, so classes cannot be checked.".to_owned(),
             "Call setup_interleaved_sequences(node, nodes).",
         ),
     };
@@ -286,8 +286,10 @@ fn no_node(other: Option<Class>) -> Found {
 
 /// Reports DDL that is replicated to other nodes (trap S15).
 fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
-    let detail = format!("\"{setting}\" carries DDL to the other nodes, an ALTER SEQUENCE by hand as well.");
-    let hint = "Switch it off for what you alter of sequences by hand; the functions of this extension do so themselves.";
+    let detail = format!(
+        "\"{setting}\" replicates DDL to the other nodes, including any ALTER SEQUENCE that you run yourself."
+    );
+    let hint = "Disable it before you run ALTER SEQUENCE yourself. The functions of this extension disable it themselves.";
     of_node(Severity::Warning, class, "DDL replication", detail, hint)
 }
 
@@ -302,13 +304,13 @@ fn unknown_position(sequence: &Sequence) -> Sequence {
 
 /// A sequence with rows ahead of it, at its current position. They may have been drawn since its
 /// position was read.
-fn seen_again(step: &Step) -> Sequence {
+fn at_current_position(step: &Step) -> Sequence {
     let mut sequence = step.before.clone();
     if sequence.columns.iter().all(|column| column.ahead.is_none()) {
         return sequence;
     }
     // SAFETY: the OID belongs to a sequence or, if that was dropped, to nothing.
-    if let Some(state) = unsafe { form::state_beside_others(step.entry.oid) } {
+    if let Some(state) = unsafe { form::state_during_alter(step.entry.oid) } {
         (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
         let next = sequence.next_value();
         let ascending = sequence.increment > 0;
@@ -323,16 +325,20 @@ fn seen_again(step: &Step) -> Sequence {
 }
 
 /// Why a sequence cannot be examined.
-fn unseen(step: &Step, class: Option<Class>) -> Option<Found> {
+fn not_examined(step: &Step, class: Option<Class>) -> Option<Found> {
     let (finding, detail, hint) = if !step.entry.is_visible {
-        let detail = "You may not see where it stands.".to_owned();
+        let detail = "You do not have permission to read its position.".to_owned();
         (
             "permission denied",
             detail,
             "Call the check as a role that may read the sequences and their columns.",
         )
     } else if let Some(error) = step.error().filter(|_| step.is_locked()) {
-        ("locked", sentence(&error.message), "Run the check again when nobody keeps the table locked.")
+        (
+            "locked",
+            sentence(&error.message),
+            "Run the check again when no other transaction has locked the table.",
+        )
     } else if let Some(error) = step.entry.columns.iter().find_map(Column::refusal) {
         let detail = sentence(&error.message);
         ("not read", detail, "Call the check as a role that may read the sequences and their columns.")

@@ -34,9 +34,9 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
         (None, None) => None,
         (Some(node), Some(nodes)) => Some(Class::new(node, nodes)?),
         _ => {
-            let message = "node and nodes must be given together";
+            let message = "node and nodes must be specified together";
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("Give both, or none of them.")
+                .hint("Specify both or neither.")
                 .into());
         }
     };
@@ -44,7 +44,7 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
     identity::check_may_store()?;
     let _lock = SetupLock::take(extension)?;
     if let Some(class) = identity::known(extension)? {
-        let message = format!("this database is node {} of {} already", class.node(), class.nodes());
+        let message = format!("this database is already node {} of {}", class.node(), class.nodes());
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("There is nothing to confirm.")
             .into());
@@ -55,7 +55,7 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
     if other.new_sequences {
         identity::take_new_sequences(extension, true)?;
     }
-    notice!("this database is node {} of {} now", other.class.node(), other.class.nodes());
+    notice!("this database is now node {} of {}", other.class.node(), other.class.nodes());
     Ok(())
 }
 
@@ -63,22 +63,22 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
 fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
     let setup = "Call setup_interleaved_sequences(node, nodes) to make it a node.";
     let stored = others.iter().map(|other| format!("{} of {}", other.class.node(), other.class.nodes()));
-    let stored = format!("Stored are: {}.", stored.collect::<Vec<_>>().join(", "));
+    let stored = format!("The stored nodes are: {}.", stored.collect::<Vec<_>>().join(", "));
     let refuse = |message: &str| Error::new(SqlState::ObjectNotInPrerequisiteState, message);
     if others.is_empty() {
-        return Err(refuse("no node of another server or database is stored here")
-            .detail("A dump does not carry the node; a copy of the data directory does.")
+        return Err(refuse("no node of another server or database is stored in this database")
+            .detail("A dump does not include the node, but a copy of the data directory does.")
             .hint(setup));
     }
     let mut fitting = others.iter().filter(|other| named.is_none_or(|named| named == other.class));
     let Some(first) = fitting.next() else {
-        return Err(refuse("this node is not stored here").detail(stored).hint(setup));
+        return Err(refuse("this node is not stored in this database").detail(stored).hint(setup));
     };
     // Copies of a copy have the same class, so their rows are the same.
     if fitting.any(|other| other.class != first.class) {
-        return Err(refuse("several nodes are stored here")
-            .detail(stored)
-            .hint("Name the one that this database is a copy of: confirm_interleaved_node(node, nodes)."));
+        return Err(refuse("several nodes are stored in this database").detail(stored).hint(
+            "Specify the one that this database is a copy of: confirm_interleaved_node(node, nodes).",
+        ));
     }
     Ok(*first)
 }

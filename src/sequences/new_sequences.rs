@@ -307,7 +307,7 @@ fn carry_out(extension: Extension, oid: pg_sys::Oid, before: &Sequence, plan: &P
             let message =
                 format!("sequence \"{}\" is not interleaved: increment {} kept", before.name, plan.increment);
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
-                "Other nodes hand out the same values; setup_interleaved_sequences() with blocks => true gives each its share.",
+                "Other nodes generate the same values. Run setup_interleaved_sequences() with blocks => true to give each node its share.",
             ))
             .report(PgLogLevel::NOTICE);
             Ok(())
@@ -359,7 +359,7 @@ fn warn(what: &str, error: Error) {
     let message = format!("{what}: {}", error.message);
     let error = if error.hint.is_none() {
         error
-            .hint("Mend that, and run setup_interleaved_sequences(), which alters only what is not in order.")
+            .hint("Fix this, and run setup_interleaved_sequences(), which alters only sequences that are not in order.")
     } else {
         error
     };

@@ -203,10 +203,10 @@ fn unreachable_class(sequence: pg_sys::Oid, class: Class, value: i64, increment:
     let name = relation_name(sequence);
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
-        format!("sequence {name} never comes to the values of node {} of {}", class.node(), class.nodes()),
+        format!("sequence {name} never reaches the values of node {} of {}", class.node(), class.nodes()),
     )
-    .detail(format!("It gave {value}, and steps by {increment}."))
-    .hint("Run setup_interleaved_sequences(), which brings a sequence into the class of its node.")
+    .detail(format!("Its last value is {value}, and its increment is {increment}."))
+    .hint("Run setup_interleaved_sequences() to move the sequence into the class of its node.")
 }
 
 crate::fmgr::version_1!(partitioned_nextval, partitioned_nextval_of_node);

@@ -46,7 +46,7 @@ fn interleaved_node_state(
     let last_rows = last_rows.map(|rows| {
         or_raise(u64::try_from(rows).map_err(|_| {
             let message = format!("last_rows must be at least 0, not {rows}");
-            Error::new(SqlState::InvalidParameterValue, message).hint("NULL stands for all rows.")
+            Error::new(SqlState::InvalidParameterValue, message).hint("Use NULL to read all rows.")
         }))
     });
     match state(timeout, LookAt::Last(last_rows), or_raise(Extension::of_call(fcinfo))) {
@@ -98,14 +98,14 @@ pub(super) fn of(
     if let Some(step) = steps.iter().find(is_hidden) {
         let message = format!("permission denied for sequence \"{}\"", step.entry.name);
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
-            .detail("The other nodes are told where every sequence stands.")
+            .detail("The state includes the position of every sequence.")
             .hint("Call it as a role that may read them all.")
             .into());
     }
     for batch in steps.chunks(READ_BATCH) {
         if let Some(error) = batch.iter().flat_map(|step| &step.entry.columns).find_map(Column::refusal) {
             return Err(error
-                .detail("The other nodes are told the furthest value of every column that a sequence feeds.")
+                .detail("The state includes the furthest value of every column that a sequence feeds.")
                 .hint("Call it as a role that may read them all.")
                 .into());
         }

@@ -37,7 +37,7 @@ pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
             client.select(query, Some(1), &[argument(), i64::from(at).into()])?.first().get_one()
         })?;
         let document = document.ok_or_else(|| {
-            let message = "argument \"peers\" must not contain NULL";
+            let message = "peers must not contain nulls";
             Error::new(SqlState::NullValueNotAllowed, message)
         })?;
         peers.push(NodeState::parse(&from_utf8(document)).map(Peer::from)?);
@@ -61,9 +61,9 @@ pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
     match alike.find(|peer| (peer.timeline, &peer.started_at) == (timeline, &started_at)) {
         None => Ok(()),
         Some(peer) => {
-            let message = format!("a peer's state is of this database itself, \"{}\"", peer.database);
+            let message = format!("state of a peer is that of this database, \"{}\"", peer.database);
             Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("Leave it out: peers are the states of the other nodes.")
+                .hint("Pass only the states of the other nodes as peers.")
                 .into())
         }
     }
@@ -79,8 +79,8 @@ pub(super) fn check_class(peers: &[Peer], class: Class) -> Result<(), Error> {
     let message =
         format!("node {} of {} would share values with {}", class.node(), class.nodes(), peer.name());
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail(format!("A peer's state, of database \"{}\", says that it is that node.", peer.database))
-        .hint("Choose a class that no peer has; split_interleaved_sequences() on one of them makes room. If this one takes the peer's place, leave out its state and give a gap above what it may have handed out since."))
+        .detail(format!("According to its state, database \"{}\" is that node.", peer.database))
+        .hint("Choose a class that no peer has. To free one, call split_interleaved_sequences() on a peer. If this database replaces the peer, leave out its state, and specify a gap for the values that it may have generated since."))
 }
 
 /// When the server was started, in UTC.

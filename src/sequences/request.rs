@@ -58,7 +58,7 @@ impl Request {
         if gap < 0 {
             let message = format!("gap must be at least 0, not {gap}");
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("A gap is a number of ids that is left free above those in use.")
+                .hint("The gap is the number of ids to leave free above those in use.")
                 .into());
         }
         let timeout = Timeout::new(lock_timeout)?;
@@ -113,7 +113,7 @@ impl Request {
         // Without records, a second set-up would mistake the increments of the first one for
         // blocks.
         if self.target.blocks && !records::may_be_kept() {
-            let message = "permission denied to keep records of blocks";
+            let message = "permission denied to record blocks";
             return Err(Error::new(SqlState::InsufficientPrivilege, message)
                 .hint("Run the set-up as the owner of the database, or as a superuser."));
         }

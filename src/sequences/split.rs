@@ -85,9 +85,9 @@ fn split(
     identity::check_may_store()?;
     let _lock = SetupLock::take(extension)?;
     if !identity::is_stored(extension)? {
-        let message = "a node that is named by settings cannot be split";
+        let message = "cannot split a node that is specified by settings";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Reset \"pg_keyspace.node\" and \"pg_keyspace.nodes\", and store the node by setup_interleaved_sequences().")
+            .hint("Reset \"pg_keyspace.node\" and \"pg_keyspace.nodes\", and store the node with setup_interleaved_sequences().")
             .into());
     }
     let steps = change.apply(&Selection::all())?;
@@ -101,7 +101,7 @@ fn announce_free_classes(from: Class, class: Class) {
     let free: Vec<String> = from.freed_by(class).take(4).map(|node| node.to_string()).collect();
     let more = if from.freed_by(class).count() > free.len() { ", ..." } else { "" };
     notice!(
-        "this database is node {} of {} now; free for others: {}{more} of {}",
+        "this database is now node {} of {}; free for other servers: {}{more} of {}",
         class.node(),
         class.nodes(),
         free.join(", "),

@@ -22,7 +22,7 @@ use crate::error::{raise, report};
 /// Raises an error if there is no owner because the table has been dropped.
 pub(crate) fn as_owner<T>(owner: pg_sys::Oid, step: impl FnOnce() -> T) -> T {
     if owner == pg_sys::InvalidOid {
-        let error = Error::new(SqlState::UndefinedObject, "a table was dropped meanwhile");
+        let error = Error::new(SqlState::UndefinedObject, "a table was dropped concurrently");
         raise(report(error.hint("Run it again.")));
     }
     run_as(owner, pg_sys::SECURITY_RESTRICTED_OPERATION, || {
@@ -72,7 +72,7 @@ mod tests {
     fn a_dropped_table_has_no_owner() {
         let gone = crate::server::relation::relation_owner(pg_sys::InvalidOid);
         let failed = attempt(|| as_owner(gone, || Spi::run("SELECT 1"))).unwrap_err();
-        assert!(format!("{failed:?}").contains("a table was dropped meanwhile"), "{failed:?}");
+        assert!(format!("{failed:?}").contains("a table was dropped concurrently"), "{failed:?}");
     }
 
     #[pg_test]

@@ -37,7 +37,7 @@ impl Extension {
                 SqlState::ObjectNotInPrerequisiteState,
                 "this function does not belong to an extension",
             )
-            .hint("Put it back by ALTER EXTENSION ... ADD FUNCTION, or create the extension again."));
+            .hint("Add it back with ALTER EXTENSION ... ADD FUNCTION, or create the extension again."));
         }
         Ok(Self(oid))
     }
@@ -69,7 +69,7 @@ impl Extension {
                 SqlState::ObjectNotInPrerequisiteState,
                 format!("schema \"{}\" does not belong to the extension", INTERNAL.to_string_lossy()),
             )
-            .hint("Put it back by ALTER EXTENSION pg_keyspace ADD SCHEMA.")
+            .hint("Add it back with ALTER EXTENSION pg_keyspace ADD SCHEMA.")
         })
     }
 

@@ -22,7 +22,7 @@ pub(crate) const MANY: usize = 8;
 
 /// The number of other locks that a transaction holds: on catalogs, on our tables and on its own
 /// id. With so many locks on relations, none of them is a fast-path lock any more.
-const BESIDES: usize = 16;
+const OTHER_LOCKS: usize = 16;
 
 /// A sentence that says how many locks fit.
 pub(crate) fn room_detail(room: usize) -> String {
@@ -63,7 +63,7 @@ pub(crate) fn room(wanted: impl Iterator<Item = pg_sys::Oid> + Clone) -> SpiResu
             SpiResult::Ok(found.first().get_one()?.unwrap_or(0))
         })
     })?;
-    Ok(promised.saturating_sub(usize::try_from(held).unwrap_or(usize::MAX)).saturating_sub(BESIDES))
+    Ok(promised.saturating_sub(usize::try_from(held).unwrap_or(usize::MAX)).saturating_sub(OTHER_LOCKS))
 }
 
 /// The value of an integer setting.
@@ -164,7 +164,7 @@ impl Timeout {
                 SqlState::InvalidParameterValue,
                 format!("lock_timeout must be between 1 ms and {} ms, not {milliseconds} ms", i32::MAX),
             )
-            .hint("A sequence that is waited for keeps every other session from drawing from it, so there is no unlimited wait.")),
+            .hint("While a session waits to lock a sequence, no other session can use it, so the wait must be limited.")),
         }
     }
 

@@ -68,6 +68,6 @@ pub(crate) fn name_argument(relation: pg_sys::Oid) -> String {
 
 /// That a relation has another name than when it was looked for.
 pub(crate) fn renamed(kind: &str, name: &str) -> Error {
-    Error::new(SqlState::ObjectInUse, format!("{kind} \"{name}\" was renamed meanwhile"))
+    Error::new(SqlState::ObjectInUse, format!("{kind} \"{name}\" was renamed concurrently"))
         .hint("Run it again. Nothing has been changed.")
 }

@@ -23,9 +23,9 @@ impl Procedure {
         // SAFETY: reads the state of this backend's transaction.
         if unsafe { pg_sys::IsTransactionBlock() } {
             let message = format!("{name}() cannot run inside a transaction block");
-            return Err(Error::new(SqlState::ActiveSqlTransaction, message)
-                .detail(ends)
-                .hint("CALL it as a statement of its own, outside BEGIN ... COMMIT and with autocommit."));
+            return Err(Error::new(SqlState::ActiveSqlTransaction, message).detail(ends).hint(
+                "CALL it as a separate statement, outside a transaction block and with autocommit on.",
+            ));
         }
         // SAFETY: the function manager makes the call. SPI is finished when this value is dropped, or
         // by PostgreSQL's handling of an error. That frees the memory, too, which is SPI's.

@@ -49,7 +49,7 @@ impl Subtransaction {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(step())))
             .catch_others(|error| {
                 self.roll_back();
-                Err(Box::new(to_be_raised_anew(error)))
+                Err(Box::new(for_rethrow(error)))
             })
             .catch_rust_panic(|error| {
                 self.roll_back();
@@ -63,7 +63,7 @@ impl Subtransaction {
 ///
 /// To raise an error of PostgreSQL again, pgrx uses that record, which is gone once the error is
 /// caught. The caller would get "errstart was not called".
-fn to_be_raised_anew(error: CaughtError) -> CaughtError {
+fn for_rethrow(error: CaughtError) -> CaughtError {
     match error {
         CaughtError::PostgresError(report) => CaughtError::ErrorReport(report),
         other => other,

@@ -48,7 +48,7 @@ impl Table {
         if table == pg_sys::InvalidOid {
             let message = format!("table \"{}\" is missing", self.name());
             return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                .hint("It was renamed, moved or dropped. Give it back its name and schema."));
+                .hint("If it was renamed or moved, restore its name and schema."));
         }
         Ok(table)
     }
@@ -153,9 +153,9 @@ pub extern "C-unwind" fn library_only(fcinfo: pg_sys::FunctionCallInfo) -> pg_sy
         raise(report(
             Error::new(
                 SqlState::InsufficientPrivilege,
-                format!("table {name} is changed by the functions of pg_keyspace only"),
+                format!("table {name} can be changed only by the functions of pg_keyspace"),
             )
-            .detail("It says what this very database is and what was done in it."),
+            .detail("Its rows describe this server and database."),
         ))
     }
 }

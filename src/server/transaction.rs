@@ -18,12 +18,12 @@ pub(crate) fn check_transaction(name: &'static CStr) -> Result<(), Error> {
     }
     // SAFETY: a plain integer of this backend.
     if unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32 {
-        let message = format!("{} needs the isolation level READ COMMITTED", name.to_string_lossy());
+        let message = format!("{} requires the isolation level READ COMMITTED", name.to_string_lossy());
         return Err(Error::new(SqlState::InvalidTransactionState, message)
             .detail(
-                "Under REPEATABLE READ and SERIALIZABLE, rows that others have committed since stay hidden.",
+                "REPEATABLE READ and SERIALIZABLE hide rows that other sessions have committed since the transaction began.",
             )
-            .hint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED."));
+            .hint("Use SET TRANSACTION ISOLATION LEVEL READ COMMITTED."));
     }
     Ok(())
 }

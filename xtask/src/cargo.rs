@@ -12,18 +12,18 @@ use crate::step::{Step, on_terminal};
 /// The version of the extension, which is the workspace's.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Without a terminal a sign of life is printed this often.
+/// How often progress is printed if there is no terminal.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
-/// How often it is looked whether cargo has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often to check whether cargo has ended.
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// Which library to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
     /// The library that is installed.
     Release,
-    /// The same with the in-server tests compiled in.
+    /// The library with the in-server tests.
     WithTests,
 }
 
@@ -33,7 +33,7 @@ pub fn workspace_root() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target directory.
 pub fn target_directory() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR").filter(|path| !path.is_empty()) {
         Some(path) => workspace_root().join(path),
@@ -43,8 +43,8 @@ pub fn target_directory() -> PathBuf {
 
 /// A call of cargo at the top of the checkout.
 ///
-/// What the outer cargo sets for `xtask` alone is taken out of the environment: build scripts, pgrx's among them, watch
-/// such variables, and would compile everything again whenever cargo is called once directly and once from here.
+/// Removes the variables that the outer cargo sets for `xtask`. Build scripts, for example pgrx's,
+/// watch them, and would compile everything again if cargo is called directly and from here in turn.
 pub fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace_root());
@@ -61,8 +61,8 @@ fn is_set_by_outer_cargo(name: &str) -> bool {
         || ["CARGO", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 
-/// A call of cargo that compiles or looks at what is made with pgrx, which asks for a later compiler than this project
-/// does and compiles with ours: cargo is told not to mind.
+/// A call of cargo for crates that use pgrx. pgrx requires a later compiler than this project, but
+/// can be compiled by ours, so the required version is ignored.
 pub fn command_for_extension(subcommand: &str) -> Command {
     let mut command = command();
     command.args([subcommand, "--ignore-rust-version"]);
@@ -73,7 +73,7 @@ pub fn command_for_extension(subcommand: &str) -> Command {
 ///
 /// # Errors
 ///
-/// When it does not build; cargo's messages have been shown then.
+/// If it does not compile. Cargo's messages have been printed.
 pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
     let (features, tests) = match build {
         Build::Release => (pg.feature(), ""),
@@ -83,11 +83,11 @@ pub fn build_extension(pg: &PgConfig, build: Build) -> Result<PathBuf> {
     build_library(pg, "pg_keyspace", &features, &title)
 }
 
-/// Builds the library of a package of the workspace for `pg`, with these features, and returns its path.
+/// Builds the library of a package for `pg` with these features, and returns its path.
 ///
 /// # Errors
 ///
-/// When it does not build; cargo's messages have been shown then.
+/// If it does not compile. Cargo's messages have been printed.
 pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) -> Result<PathBuf> {
     let mut command = command_for_extension("build");
     command
@@ -99,14 +99,12 @@ pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) 
     Ok(target_directory().join("release").join(name))
 }
 
-/// Runs a call of cargo whose result matters, not its output.
-///
-/// On a terminal cargo shows its own progress. Without one a line from time to time shows how far it is, and
-/// its output is shown when it fails.
+/// Runs cargo, with its own progress on a terminal. Otherwise it prints progress from time to time,
+/// and cargo's output if it fails.
 ///
 /// # Errors
 ///
-/// When cargo cannot be run or fails.
+/// If cargo cannot be run or fails.
 pub fn run(mut command: Command, title: &str) -> Result<()> {
     let step = Step::verbose(title);
     command.stdin(Stdio::null());
@@ -132,7 +130,7 @@ fn run_with_reports(command: &mut Command, step: &Step) -> Result<bool> {
         if let Some(status) = child.try_wait().context("could not wait for cargo")? {
             break status;
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_EVERY);
         if reported.elapsed() >= REPORT_EVERY {
             let compiles = |line: &&str| {
                 ["Compiling ", "Checking "].iter().any(|verb| line.trim_start().starts_with(verb))
@@ -153,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_that_only_the_outer_cargo_sets_are_told_from_the_users() {
+    fn variables_of_the_outer_cargo_are_distinguished_from_those_of_the_user() {
         for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_VERSION", "CARGO", "OUT_DIR"] {
             assert!(is_set_by_outer_cargo(name), "{name}");
         }

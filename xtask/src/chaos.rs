@@ -1,11 +1,11 @@
-//! `cargo xtask chaos`: a long run of the test under fire, with a report.
+//! `cargo xtask chaos`: a long run of writers under random faults, with a report.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use pg_test::chaos::{Chaos, Classes, Kind, Options, Report};
+use pg_test::chaos::{Chaos, Classes, FaultKind, Options, Report};
 use pg_test::{Extension, InstallTree, PgConfig, Run};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -13,7 +13,7 @@ use rand::rngs::SysRng;
 use xtask::cargo::{self, Build};
 use xtask::machine::{Code, Machine};
 
-/// What to run.
+/// The options on the command line.
 #[derive(Args, Clone, Debug)]
 pub struct Wanted {
     /// How long writers write
@@ -22,22 +22,22 @@ pub struct Wanted {
     /// Number of nodes, 2 to 8
     #[arg(long, default_value_t = 3)]
     nodes: usize,
-    /// Seed of what is random; by default another one each time
+    /// Seed of random choices; by default another one each time
     #[arg(long)]
     seed: Option<u64>,
-    /// End when so many faults have struck
+    /// End after this many faults
     #[arg(long)]
     faults: Option<u64>,
     /// Only these kinds of faults: pause, cut, fail-over, ...
     #[arg(long, value_delimiter = ',')]
-    kinds: Vec<Kind>,
-    /// How long it is quiet between two faults, on average, in seconds
+    kinds: Vec<FaultKind>,
+    /// Seconds between two faults, on average
     #[arg(long, default_value_t = 8.0)]
     quiet: f64,
     /// Writers on each node
     #[arg(long, default_value_t = 4)]
     writers: usize,
-    /// Rows per second that all writers together try to insert
+    /// Rows per second that all writers uncertain try to insert
     #[arg(long, default_value_t = 2_000.0)]
     rate: f64,
     /// Write the report to this file, as Markdown
@@ -45,11 +45,11 @@ pub struct Wanted {
     report: Option<PathBuf>,
 }
 
-/// Builds the extension and runs. Returns whether nothing was found to be wrong.
+/// Builds the extension and runs. Returns whether there are no findings.
 pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     let seed = match wanted.seed {
         Some(seed) => seed,
-        None => u64::from(SysRng.try_next_u32().context("the system gives no random bits")?),
+        None => u64::from(SysRng.try_next_u32().context("could not read random bits")?),
     };
     let library = cargo::build_extension(pg, Build::Release)?;
     let tree = InstallTree::new(&Run::new(false)?, pg)?;
@@ -57,9 +57,9 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     let options = Options {
         seed,
         nodes: wanted.nodes,
-        lasts: Duration::try_from_secs_f64(wanted.minutes * 60.0).context("a number of minutes")?,
-        most_faults: wanted.faults.unwrap_or(u64::MAX),
-        kinds: if wanted.kinds.is_empty() { Kind::ALL.to_vec() } else { wanted.kinds.clone() },
+        duration: Duration::try_from_secs_f64(wanted.minutes * 60.0).context("a number of minutes")?,
+        max_faults: wanted.faults.unwrap_or(u64::MAX),
+        kinds: if wanted.kinds.is_empty() { FaultKind::ALL.to_vec() } else { wanted.kinds.clone() },
         quiet: Duration::try_from_secs_f64(wanted.quiet).context("a number of seconds")?,
         writers: wanted.writers,
         rate: wanted.rate,
@@ -68,7 +68,7 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
     };
     let command = command(wanted, seed);
     println!("{command}");
-    // The code that runs, which may not be that of the checkout any more at the end of a long run.
+    // Before the run, because the checkout may change during a long run.
     let place = match &wanted.report {
         Some(file) => Some((file, Machine::probe(tree.run().directory())?, Code::of_checkout()?)),
         None => None,
@@ -86,10 +86,10 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
 /// The report as a page of the documentation.
 fn page(command: &str, report: &Report, machine: &Machine, code: &Code) -> String {
     format!(
-        "# Under fire
+        "# Load and faults
 
-Writers on every node under random faults, and a checker that knows what was acknowledged. [How it is
-tested](../how-it-is-tested.md) describes what is done and what it proves. Written by `cargo xtask chaos --report`.
+Writers on every node under random faults, and a checker that knows every acknowledged row. [How it is
+tested](../how-it-is-tested.md) describes the runs and what they prove. Written by `cargo xtask chaos --report`.
 
 - `{command}`, on {}
 - Commit {code}; {machine}
@@ -100,7 +100,7 @@ tested](../how-it-is-tested.md) describes what is done and what it proves. Writt
     )
 }
 
-/// What plays this run again.
+/// The command that repeats this run.
 fn command(wanted: &Wanted, seed: u64) -> String {
     let mut command =
         format!("cargo xtask chaos --minutes {} --nodes {} --seed {seed}", wanted.minutes, wanted.nodes);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_that_plays_it_again_says_what_differs_from_the_rule() {
+    fn the_command_that_repeats_a_run_has_the_options_that_differ_from_the_defaults() {
         let of = |arguments: &[&str]| command(&Cli::parse_from([&["chaos"], arguments].concat()).wanted, 7);
         assert_eq!(of(&[]), "cargo xtask chaos --minutes 5 --nodes 3 --seed 7");
         assert_eq!(

@@ -1,8 +1,7 @@
-//! A version of PostgreSQL that this machine's packages do not have, in a container: a small Debian that has it.
+//! A version of PostgreSQL that this machine has no packages of, in a container: a small Debian.
 //!
-//! Its directory is made once and kept among the user's caches. Commands are run in it by bwrap, with this checkout and
-//! its toolchain in their usual places: nothing of this machine is changed, and what is mounted for a command is gone
-//! with it, however it ends.
+//! Its root is created once, in the user's cache directory. bwrap runs commands in it, with the
+//! checkout and the toolchain in their usual places. The mounts end with the command.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -39,19 +38,19 @@ const RELEASES: [Release; 4] = [
     Release { major: 19, codename: "sid", is_experimental: true },
 ];
 
-/// Makes the container's system.
+/// The script that creates the root.
 const SETUP: &str = include_str!("container_setup.sh");
 
-/// The keys that Debian signs its releases with.
+/// The keys of Debian's releases.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Where Debian is to be had, where this machine's apt has it from nowhere.
+/// The default mirror, if this machine's apt has none of Debian.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
-/// Which packages a system was completed with; written by the set-up.
+/// The list of installed packages, which the set-up writes at its end.
 const COMPLETED: &str = "etc/pg_keyspace-packages";
 
-/// How much of a log is shown after a failure.
+/// The number of lines of a log that are shown after a failure.
 const SHOWN_LINES: usize = 30;
 
 impl Release {
@@ -60,9 +59,9 @@ impl Release {
         RELEASES.into_iter().find(|release| release.major == major)
     }
 
-    /// What is installed on top of the smallest Debian there is.
+    /// The packages that are added to the smallest Debian.
     fn packages(self) -> Vec<String> {
-        // The headers of servers up to 17 include those of ICU, and do not bring them along.
+        // The headers of servers up to 17 include those of ICU without depending on them.
         let tools = ["clang", "gcc", "git", "libc6-dev", "libclang-dev", "libicu-dev"];
         let server: &[&str] = if self.is_experimental {
             &[
@@ -92,12 +91,12 @@ impl Release {
         Ok(caches.join(format!("pg_keyspace/postgresql-{}", self.major)))
     }
 
-    /// Where cargo builds in there: another system has another libc.
+    /// The target directory in the container, whose libc is another one.
     pub fn target(self) -> PathBuf {
         cargo::target_directory().join(format!("container-{}", self.major))
     }
 
-    /// Whether the system is there, with its packages.
+    /// Whether the root exists, with all packages.
     fn is_complete(self) -> Result<bool> {
         let found = std::fs::read_to_string(self.root()?.join(COMPLETED));
         Ok(found.is_ok_and(|found| found == self.packages().join("\n")))
@@ -112,7 +111,7 @@ impl Release {
     }
 }
 
-/// Whether the packages of this machine have a version of PostgreSQL.
+/// Whether this machine has packages of a version of PostgreSQL.
 pub fn is_offered_here(major: u32) -> bool {
     let codename = os_release("VERSION_CODENAME");
     // A fresh machine knows no packages before it has read the lists.
@@ -133,7 +132,7 @@ fn os_release(field: &str) -> Option<String> {
     Some(value.trim_matches('"').to_owned())
 }
 
-/// The containers that are there with the extension built in them from the sources as they are.
+/// The containers that have the extension built from the current sources.
 pub fn built() -> Vec<Container> {
     let found = RELEASES.into_iter().filter_map(|release| {
         let library = release.target().join("release/libpg_keyspace.so");
@@ -148,7 +147,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).ok()?.modified().ok()
 }
 
-/// When what the library is made of was last changed.
+/// The time of the last change of the library's sources.
 fn newest_source() -> Option<SystemTime> {
     let top = cargo::workspace_root();
     let mut waiting = ["src", "crates/keyspace/src", "sql"].map(|path| top.join(path)).to_vec();
@@ -165,13 +164,13 @@ fn newest_source() -> Option<SystemTime> {
     Some(newest)
 }
 
-/// Runs `cargo xtask` with these arguments in the container of a release, which is made where there is none.
+/// Runs `cargo xtask` with these arguments in the container of a release, and creates it if needed.
 ///
 /// Returns whether it succeeded.
 ///
 /// # Errors
 ///
-/// When the container is not there and cannot be made, or cannot be entered.
+/// If the container cannot be created or entered.
 pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Result<bool> {
     ensure_made(options, release)?;
     let root = release.root()?;
@@ -191,11 +190,11 @@ pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Res
         command.arg("--bind").arg(directory).arg(directory);
     }
     command.arg("--ro-bind").arg(&sysroot).arg(&sysroot).arg("--chdir").arg(checkout);
-    // The names and certificates of the machine's network.
+    // Name resolution and certificates.
     let mut files = vec!["/etc/hosts", "/etc/resolv.conf", "/etc/ssl/certs"];
     let (user, group) = (getuid().to_string(), getgid().to_string());
     if !getuid().is_root() {
-        // Programs of PostgreSQL want to know their user's name.
+        // PostgreSQL's programs look up the name of their user.
         files.push("/etc/passwd");
     }
     for file in files {
@@ -217,18 +216,18 @@ pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Res
     Ok(status.success())
 }
 
-/// Where the toolchain is.
+/// The directory of the toolchain.
 fn sysroot() -> Result<PathBuf> {
     let output =
         Command::new("rustc").args(["--print", "sysroot"]).output().context("could not run rustc")?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if !sysroot.join("bin/cargo").is_file() || sysroot == Path::new("/usr") {
-        bail!("a container needs a Rust toolchain that can be used from there, as rustup installs it");
+        bail!("a container needs a Rust toolchain that was installed by rustup");
     }
     Ok(sysroot)
 }
 
-/// The environment in there: what is the user's choice and does not name places of this machine.
+/// The environment in the container: variables of the user that do not name paths of this machine.
 fn environment(sysroot: &Path, cargo_home: &Path, target: &Path) -> Vec<(OsString, OsString)> {
     let mut path = sysroot.join("bin").into_os_string();
     for directory in [cargo_home.join("bin").as_os_str(), "/usr/sbin:/usr/bin:/sbin:/bin".as_ref()] {
@@ -239,7 +238,7 @@ fn environment(sysroot: &Path, cargo_home: &Path, target: &Path) -> Vec<(OsStrin
         ("PATH".into(), path),
         ("CARGO_HOME".into(), cargo_home.into()),
         ("CARGO_TARGET_DIR".into(), target.into()),
-        // Not the caller's: what programs leave there must not depend on the user who runs them.
+        // Not the caller's home, because files that programs leave there would depend on the user.
         ("HOME".into(), "/tmp".into()),
         ("LC_ALL".into(), "C.UTF-8".into()),
     ];
@@ -257,12 +256,12 @@ fn is_passed_on(name: &str) -> bool {
         || name.to_ascii_lowercase().ends_with("_proxy")
 }
 
-/// Makes the container of a release where it is not there or lacks packages.
+/// Creates the container of a release if it does not exist or lacks packages.
 fn ensure_made(options: &Options, release: Release) -> Result<()> {
     let root = release.root()?;
     let caches = root.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(caches).with_context(|| format!("could not make {}", caches.display()))?;
-    // One at a time; the second one finds it made.
+    // One process at a time; the second one finds it complete.
     let lock = File::create(root.with_extension("lock")).context("could not write to the cache directory")?;
     lock.lock().context("could not lock the cache directory")?;
     let is_complete = release.is_complete()?;
@@ -270,9 +269,9 @@ fn ensure_made(options: &Options, release: Release) -> Result<()> {
     if is_complete {
         return Ok(());
     }
-    println!("PostgreSQL {} is not on this machine and not among its packages.", release.major);
+    println!("PostgreSQL {} is neither installed nor available as a package.", release.major);
     let question = format!(
-        "Set it up in {}? It takes some minutes, about 2 GB, and nothing else on this machine.",
+        "Set it up in {}? It takes some minutes and about 2 GB, and changes nothing else.",
         root.display()
     );
     if !prerequisites::agrees(options, &question)? {
@@ -281,7 +280,7 @@ fn ensure_made(options: &Options, release: Release) -> Result<()> {
     set_up(release, &root, &this_machines_mirror().unwrap_or_else(|| MIRROR.to_owned()))
 }
 
-/// Runs the script of the set-up with its output in a file, the end of which is shown when it fails.
+/// Runs the set-up script with its output in a log, whose end is shown if it fails.
 fn set_up(release: Release, root: &Path, mirror: &str) -> Result<()> {
     let step =
         Step::quiet(format!("Setting up Debian {} with PostgreSQL {}", release.codename, release.major));
@@ -332,7 +331,7 @@ fn acquiring(settings: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Installs what is missing to run a container, and to make it; fails early, and in words, where that is of no use.
+/// Checks that a container can be created and run, and installs the programs for it.
 fn check_means(options: &Options, release: Release, is_made: bool) -> Result<()> {
     let advice = release.advice();
     ensure!(
@@ -363,7 +362,7 @@ fn check_means(options: &Options, release: Release, is_made: bool) -> Result<()>
     Ok(())
 }
 
-/// What a program says.
+/// The output of a program.
 fn read(program: &str, arguments: &[&str]) -> Result<String> {
     let sh = Shell::new().context("there is no working directory")?;
     Ok(cmd!(sh, "{program} {arguments...}").ignore_stderr().read()?)
@@ -374,7 +373,7 @@ fn as_root(program: &str) -> Result<Command> {
     if getuid().is_root() {
         return Ok(Command::new(program));
     }
-    ensure!(is_there("sudo"), "neither root nor sudo is there, which a container needs");
+    ensure!(is_there("sudo"), "a container needs root or sudo");
     let mut command = Command::new("sudo");
     command.arg(program);
     Ok(command)

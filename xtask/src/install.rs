@@ -9,8 +9,8 @@ use pg_test::{Extension, PgConfig, install_extension};
 
 use xtask::cargo::{self, Build};
 
-/// Builds the extension and copies library, control file and scripts to where `pg` looks for them. Where only the right to
-/// write is missing, the error gives the commands that finish the job.
+/// Builds and installs the extension for `pg`. If only the permission to write is missing, the
+/// error contains the commands that complete the installation.
 pub fn run(pg: &PgConfig) -> Result<()> {
     let library = cargo::build_extension(pg, Build::Release)?;
     let extension = Extension::of_checkout(library)?;
@@ -31,13 +31,13 @@ fn is_permission_denied(error: &Error) -> bool {
         .any(|cause| cause.kind() == ErrorKind::PermissionDenied)
 }
 
-/// Puts what is to be installed below the target directory, and returns the commands that copy it from there: another
-/// user's cargo would have to build it all again.
+/// Copies the files to the target directory, and returns the commands that install them from there.
+/// Another user's cargo would build everything again.
 fn stage(pg: &PgConfig, extension: &Extension) -> Result<String> {
     let staged = cargo::target_directory().join(format!("install-{}", pg.feature()));
     let (libraries, scripts) = (staged.join("lib"), staged.join("extension"));
     for directory in [&libraries, &scripts] {
-        // What an earlier version left there must not be installed with this one.
+        // Files of an earlier version must not be installed.
         if directory.exists() {
             std::fs::remove_dir_all(directory).context("could not clear the staging directory")?;
         }
@@ -48,7 +48,7 @@ fn stage(pg: &PgConfig, extension: &Extension) -> Result<String> {
 }
 
 fn commands(copies: &[(&Path, &Path)]) -> Result<String> {
-    let mut text = "The extension is built. To install it by a user who may write there:".to_owned();
+    let mut text = "The extension is built. To install it as a user with the permission to write:".to_owned();
     for (from, to) in copies {
         write!(text, "\n    sudo install -m 644 '{}'/* '{}'", from.display(), to.display())?;
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_missing_right_leads_to_the_commands() {
+    fn only_a_missing_permission_leads_to_the_commands() {
         let error = |kind: ErrorKind| Error::from(std::io::Error::from(kind)).context("could not write x");
         assert!(is_permission_denied(&error(ErrorKind::PermissionDenied)));
         assert!(!is_permission_denied(&error(ErrorKind::StorageFull)));

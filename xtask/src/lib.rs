@@ -1,5 +1,7 @@
-//! What `cargo xtask` and `cargo xtask bench` share: calls of cargo, what has to be installed, which PostgreSQL is
-//! used, and the machine with the backends that run on it.
+//! The parts that `cargo xtask` and `cargo xtask bench` share: calls of cargo, prerequisites, the
+//! choice of PostgreSQL, and figures of the machine and its backends.
+
+use std::process::ExitCode;
 
 pub mod backend;
 pub mod cargo;
@@ -10,3 +12,13 @@ pub mod statistics;
 pub mod step;
 pub mod table;
 pub mod versions;
+
+/// Prints the error, if there is one. Only `true` is a success.
+pub fn exit_code(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => eprintln!("error: {error:#}"),
+    }
+    ExitCode::FAILURE
+}

@@ -1,4 +1,4 @@
-//! What the figures were measured with: the machine and the code.
+//! The machine and the code of a measurement.
 
 use std::fmt;
 use std::io::{Seek, Write};
@@ -16,12 +16,12 @@ use crate::statistics::{Spread, rounded};
 /// How often a flush to disk is tried.
 const FLUSHES: usize = 100;
 
-/// The machine, as far as it matters. Nothing that names it.
+/// The properties of the machine that affect figures. They do not identify it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// The model of the CPU.
     pub cpu: String,
-    /// How many cores may be used.
+    /// The number of available cores.
     pub cores: usize,
     /// Main memory.
     pub memory_bytes: Option<u64>,
@@ -29,21 +29,21 @@ pub struct Machine {
     pub system: String,
     /// The type of the file system that holds the data.
     pub file_system: Option<String>,
-    /// What it takes to have 8 KiB on disk, the median: commits wait for it.
+    /// The median time of a flush of 8 KiB to disk, for which commits wait.
     pub flush_seconds: f64,
-    /// Whether the time that a backend spends on a CPU is known; otherwise time on the clock stands in for it.
+    /// Whether CPU times of backends are known; otherwise wall-clock times replace them.
     pub cpu_clock: bool,
 }
 
 impl Machine {
-    /// Looks at this machine; the data lie in `directory`.
+    /// Reads the properties of this machine; the data are in `directory`.
     ///
     /// # Errors
     ///
-    /// When nothing can be written to the directory.
+    /// If the directory is not writable.
     pub fn probe(directory: &Path) -> Result<Self> {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        // Without what a builder has added to the number.
+        // Without the suffix of the distribution.
         let release = read("/proc/sys/kernel/osrelease");
         let release = release.split('-').next().unwrap_or_default();
         Ok(Self {
@@ -83,7 +83,7 @@ fn file_system(mounts: &str, directory: &Path) -> Option<String> {
         [_, point, kind, ..] if directory.starts_with(point) => Some((point.len(), (*kind).to_owned())),
         _ => None,
     });
-    // Of mounts over each other the last one counts, which max_by_key returns.
+    // Of several mounts on one directory the last one counts, which max_by_key returns.
     holding.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
 }
 
@@ -94,18 +94,18 @@ fn flush_seconds(directory: &Path) -> Result<f64> {
     for _ in 0..FLUSHES {
         let started = Instant::now();
         file.rewind().and_then(|()| file.write_all(&page)).context("could not write next to the data")?;
-        file.sync_data().context("could not flush what was written next to the data")?;
+        file.sync_data().context("could not flush a file next to the data")?;
         seconds.push(started.elapsed().as_secs_f64());
     }
     Ok(Spread::of(&seconds).map_or(0.0, |spread| rounded(spread.median)))
 }
 
-/// Which code was measured.
+/// The measured code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
-    /// The commit that is checked out.
+    /// The current commit.
     pub commit: String,
-    /// Whether there are changes that it lacks; the documentation does not count.
+    /// Whether there are uncommitted changes, except those of the documentation.
     pub dirty: bool,
 }
 
@@ -114,22 +114,22 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// When git is not there or does not know the checkout.
+    /// If git is not installed or fails.
     pub fn of_checkout() -> Result<Self> {
         let sh = Shell::new().context("there is no working directory")?;
         sh.change_dir(workspace_root());
         let documentation = ":(exclude)docs";
         let commit = cmd!(sh, "git rev-parse HEAD").read();
         let changes = cmd!(sh, "git status --porcelain -- . {documentation}").read();
-        let says = "git, which says which commit is measured, failed";
-        Ok(Self { commit: commit.context(says)?, dirty: !changes.context(says)?.is_empty() })
+        let error = "could not read the commit with git";
+        Ok(Self { commit: commit.context(error)?, dirty: !changes.context(error)?.is_empty() })
     }
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.commit.get(..12).unwrap_or(&self.commit))?;
-        f.write_str(if self.dirty { ", with changes that are not committed" } else { "" })
+        f.write_str(if self.dirty { ", with uncommitted changes" } else { "" })
     }
 }
 

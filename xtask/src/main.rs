@@ -31,43 +31,49 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show on two throw-away servers what goes wrong with two writers, and that it does not any more
+    /// Show on two temporary servers how two writers lose rows, and how the extension prevents it
     Demo {
         /// Leave the servers running, and print how to connect
         #[arg(long)]
         keep: bool,
     },
-    /// Run everything that is tested
+    /// Run all tests
     Test {
         /// Only these kinds of tests
         #[arg(long, value_delimiter = ',')]
         only: Vec<test::Kind>,
-        /// Only tests whose name contains this
+        /// Only tests whose names contain this
         filter: Option<String>,
-        /// Where to write the counts, for a call of this program by itself
+        /// The file for the counts, if this program calls itself in a container
         #[arg(long, hide = true)]
         tally: Option<PathBuf>,
     },
-    /// Writers on several nodes under random faults; no row may be lost, duplicated or in conflict
+    /// Run writers on several nodes under random faults; no row may be lost, duplicated or in conflict
     Chaos(chaos::Wanted),
-    /// Measure what things cost, and write docs/benchmarks: `cargo xtask bench --help`
+    /// Run benchmarks and write docs/benchmarks: `cargo xtask bench --help`
     #[command(disable_help_flag = true)]
     Bench {
-        /// What the benchmarks' own program takes
+        /// The arguments of the benchmarks' own program
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
     /// Build the extension and install it into PostgreSQL's own directories
     Install,
+    /// Check the format, run clippy and typos, and compare generated files with the code
+    Lint {
+        /// Format the code and write generated files first
+        #[arg(long)]
+        fix: bool,
+    },
     /// Write the install script sql/pg_keyspace--VERSION.sql from the code
     Schema {
-        /// Do not write; fail when the script that is checked in differs
+        /// Do not write; fail if the committed script differs
         #[arg(long)]
         check: bool,
     },
-    /// Write THIRD-PARTY.md: the licences of what is linked into the library
+    /// Write THIRD-PARTY.md: the licences of all packages that are linked into the library
     Notices {
-        /// Do not write; fail when the list that is checked in differs
+        /// Do not write; fail if the committed list differs
         #[arg(long)]
         check: bool,
     },
@@ -75,17 +81,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli.command, &cli.options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    xtask::exit_code(run(&cli.command, &cli.options))
 }
 
-/// Runs the command for the version that it is for, or for each. Returns whether it succeeded.
+/// Runs the command for one version of PostgreSQL, or for all. Returns whether it succeeded.
 fn run(command: &Command, options: &Options) -> Result<bool> {
     match command {
         Command::Notices { check } => notices::run(*check).map(|()| true),
@@ -106,7 +105,7 @@ fn run(command: &Command, options: &Options) -> Result<bool> {
     }
 }
 
-/// Runs the command for one version, where that is; `arguments` say the same on a command line.
+/// Runs the command on this machine or in a container. `arguments` is its command line.
 fn run_version(command: &Command, options: &Options, arguments: Vec<OsString>) -> Result<bool> {
     match (versions::place(options)?, command) {
         (Place::Here, _) => run_here(command, options),
@@ -132,6 +131,11 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
             println!("{found}");
             Ok(found.is_good())
         }
+        Command::Lint { fix } => {
+            let found = test::lint(&with(Purpose::Build)?, *fix)?;
+            println!("{found}");
+            Ok(found.is_good())
+        }
         Command::Chaos(wanted) => chaos::run(&with(Purpose::Replication)?, wanted),
         Command::Install => install::run(&with(Purpose::Build)?).map(|()| true),
         Command::Schema { check } => schema::run(&with(Purpose::Build)?, *check).map(|()| true),
@@ -139,7 +143,7 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
     }
 }
 
-/// Runs the benchmarks, which are a package of their own: it is compiled only when something is measured.
+/// Runs the benchmarks, a package of its own that is compiled only if it is needed.
 fn bench(arguments: &[OsString]) -> Result<bool> {
     let mut build = cargo::command();
     build.args(["build", "--package", "bench"]);

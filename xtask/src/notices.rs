@@ -1,4 +1,4 @@
-//! `cargo xtask notices`: the licences of what is linked into the library.
+//! `cargo xtask notices`: the licences of all linked packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -9,10 +9,10 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, NodeDep, Package
 
 use xtask::cargo;
 
-/// The same list on every machine.
+/// One platform, so that the list is the same on every machine.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
-/// The beginnings of names of files that hold a licence, those first that ask for least: of several licences one is enough.
+/// Prefixes of the names of licence files, the least restrictive first: one licence is enough.
 const LICENCE_FILES: [&str; 7] =
     ["LICENSE-MIT", "MIT", "LICENSE-ZLIB", "LICENSE", "LICENCE", "COPYING", "UNLICENSE"];
 
@@ -29,7 +29,7 @@ fn path() -> PathBuf {
     cargo::workspace_root().join("THIRD-PARTY.md")
 }
 
-/// Writes the list or, with `check`, compares it with the one that is checked in.
+/// Writes the list or, with `check`, compares it with the committed one.
 pub fn run(check: bool) -> Result<()> {
     let text = notices()?;
     if !check {
@@ -38,7 +38,7 @@ pub fn run(check: bool) -> Result<()> {
         return Ok(());
     }
     if std::fs::read_to_string(path()).unwrap_or_default() != text {
-        bail!("THIRD-PARTY.md is out of date; run \"cargo xtask notices\" and commit the result");
+        bail!("THIRD-PARTY.md is out of date; run \"cargo xtask lint --fix\" and commit the result");
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ fn notices() -> Result<String> {
     Ok(list)
 }
 
-/// What the library is linked from, without what only runs while it is built.
+/// The packages that are linked, without those that only run during the build.
 fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
     let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
@@ -88,7 +88,7 @@ fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
         waiting.extend(node.deps.iter().filter(is_linked).map(|dependency| &dependency.pkg));
     }
     let mut linked: Vec<&Package> = seen.into_iter().filter_map(|id| packages.get(id).copied()).collect();
-    // Ours are under the licence of the whole.
+    // Packages of this workspace have its licence.
     linked.retain(|package| package.source.is_some());
     linked.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(linked)
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runs_while_building_is_not_linked() {
+    fn packages_that_run_during_the_build_are_not_linked() {
         let package = |id: &str, kind: &str, source: Option<&str>| {
             let target = json!({"name": id, "kind": [kind], "src_path": "/lib.rs"});
             json!({"id": id, "name": id, "version": "1.0.0", "license": "MIT", "manifest_path": "/Cargo.toml",

@@ -1,4 +1,4 @@
-//! What has to be on the machine, and how it gets there.
+//! Finds and installs the programs and headers that are needed.
 
 use std::io::{IsTerminal, Write};
 use std::ops::RangeInclusive;
@@ -16,15 +16,15 @@ use crate::step::{Step, on_terminal};
 /// The versions that the extension is for.
 pub const SUPPORTED: RangeInclusive<u32> = 15..=19;
 
-/// The first version whose native replication can leave out what came from the other side.
+/// The first version whose native replication can filter by origin.
 const FIRST_WITH_ORIGIN: u32 = 16;
 
-/// What `--pg` says.
+/// The value of `--pg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// One major version.
     One(u32),
-    /// Each that is tested.
+    /// All tested versions.
     All,
 }
 
@@ -58,7 +58,7 @@ pub struct Options {
     yes: bool,
 }
 
-/// What the command at hand needs.
+/// The purpose for which something is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Building the extension.
@@ -86,7 +86,7 @@ impl Options {
         Self { pg: Some(Wanted::One(major)), ..self.clone() }
     }
 
-    /// Whether the caller says by a path which PostgreSQL to use.
+    /// Whether `--pg-config` selects PostgreSQL.
     pub fn names_path(&self) -> bool {
         self.pg_config.is_some()
     }
@@ -116,11 +116,11 @@ impl Missing {
             Self::Icu => "the headers of ICU, which those of PostgreSQL include",
             Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
             Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
-            Self::PlpgsqlCheck => "plpgsql_check (looks at what is written in PL/pgSQL)",
+            Self::PlpgsqlCheck => "plpgsql_check (checks functions in PL/pgSQL)",
         }
     }
 
-    /// The file that shows that an extension is there.
+    /// The control file of an extension.
     fn control(self) -> Option<&'static str> {
         match self {
             Self::PostgreSql | Self::Headers | Self::Icu | Self::Clang => None,
@@ -146,7 +146,7 @@ impl Missing {
     }
 }
 
-/// Finds PostgreSQL and what is needed to build for it, and installs what is missing.
+/// Finds PostgreSQL and the prerequisites of a purpose, and installs missing ones.
 ///
 /// # Errors
 ///
@@ -160,7 +160,7 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
                 println!("Using {} ({})", pg.version(), pg.path().display());
                 return Ok(pg);
             }
-            // What a version needs besides is known only once it is there.
+            // The other prerequisites of a version are known only after it has been installed.
             _ if !tried.is_empty() && missing.iter().all(|thing| tried.contains(thing)) => {
                 let missing: Vec<&str> = missing.iter().map(|thing| thing.description()).collect();
                 bail!("still missing after the installation: {}", missing.join("; "));
@@ -173,7 +173,10 @@ pub fn ensure(options: &Options, purpose: Purpose) -> Result<PgConfig> {
                 if let Some(pg) = pg.as_ref().filter(|pg| !pg.is_packaged())
                     && missing.iter().any(|thing| ![Missing::Clang, Missing::Icu].contains(thing))
                 {
-                    bail!("{} does not come from a package; add to it what is missing", pg.path().display());
+                    bail!(
+                        "{} does not come from a package; add the missing parts to it",
+                        pg.path().display()
+                    );
                 }
                 install(options, &missing, pg.map(|pg| pg.major()))?;
                 tried.extend(missing);
@@ -219,7 +222,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
                 missing.push(Missing::PostgreSql);
             }
             missing.push(Missing::Headers);
-            // On a fresh machine not before packages are listed: then the next survey finds what it needs.
+            // The version may be unknown until packages are listed; the next survey finds the rest.
             if let Some(major) = options.major().or_else(likely_major) {
                 missing.extend(options.extensions(purpose, major, true));
             }
@@ -236,8 +239,8 @@ pub fn has_server(major: u32) -> bool {
     Path::new("/usr/lib/postgresql").join(major.to_string()).join("bin/postgres").is_file()
 }
 
-/// Whether plpgsql_check can be had for a version. A new version of PostgreSQL is packaged before what looks at it: it is
-/// not asked for where apt has the one and not the other. Before the lists of packages are read, apt knows neither.
+/// Whether apt has plpgsql_check for a version. Extensions are packaged later than a new version of
+/// PostgreSQL. Before the lists of packages have been read, apt knows neither package.
 fn is_checker_offered(major: u32) -> bool {
     let offers = |name: &String| succeeds(Command::new("apt-cache").args(["show", "--quiet", name]));
     Missing::PlpgsqlCheck.packages(Some(major)).iter().any(offers)
@@ -251,12 +254,12 @@ fn installed_major() -> Option<u32> {
     servers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max()
 }
 
-/// The version that it will be where none is named: one that is there, or the distribution's.
+/// The default version: an installed one, or the one of the distribution.
 fn likely_major() -> Option<u32> {
     installed_major().or_else(default_major)
 }
 
-/// bindgen loads libclang, and needs the headers that come with clang.
+/// bindgen loads libclang, and needs the headers of clang.
 fn has_libclang() -> bool {
     let places = ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib"].map(PathBuf::from);
     let named = std::env::var_os("LIBCLANG_PATH").map(PathBuf::from);
@@ -285,18 +288,18 @@ fn holds_libclang(directory: &Path) -> bool {
     })
 }
 
-/// Whether there is a program.
+/// Whether a program is installed.
 pub fn is_there(program: &str) -> bool {
     succeeds(Command::new(program).arg("--version"))
 }
 
-/// Whether a program ends well; what it says is not shown.
-fn succeeds(command: &mut Command) -> bool {
+/// Whether a program succeeds; its output is not shown.
+pub fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Installs what is missing, for the version that was found or asked for.
+/// Installs missing packages for the version that was found or requested.
 fn install(options: &Options, missing: &[Missing], found: Option<u32>) -> Result<()> {
     let wanted_major = found.or(options.major());
     let known = wanted_major.or_else(likely_major);
@@ -305,15 +308,15 @@ fn install(options: &Options, missing: &[Missing], found: Option<u32>) -> Result
         packages(missing, known).join(" ")
     );
     if missing.contains(&Missing::PostgreSql) {
-        println!("(The package of the server also sets up a server of its own, which is not used here.)");
+        println!("(The package also creates a cluster of its own, which is not used here.)");
     }
     install_packages(options, &advice, || {
-        // Before the lists were read, a fresh container knows of no packages at all.
+        // A fresh container knows no packages before it has read the lists.
         packages(missing, wanted_major.or_else(likely_major))
     })
 }
 
-/// Installs packages where the caller lets us; `wanted` says which, once apt knows what there is.
+/// Installs packages if the options allow it. `wanted` is called after apt has read its lists.
 ///
 /// # Errors
 ///
@@ -327,7 +330,7 @@ pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -
     }
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root && !is_there("sudo") {
-        bail!("neither root nor sudo is there to install packages; {advice}");
+        bail!("installing packages needs root or sudo; {advice}");
     }
     if !agrees(options, "Install it now with apt-get?")? {
         bail!("nothing was installed; {advice}");
@@ -344,12 +347,12 @@ pub fn install_packages(options: &Options, advice: &str, wanted: impl FnOnce() -
     Ok(())
 }
 
-/// The packages of what is missing.
+/// The packages of missing prerequisites.
 fn packages(missing: &[Missing], major: Option<u32>) -> Vec<String> {
     missing.iter().flat_map(|thing| thing.packages(major)).collect()
 }
 
-/// The version that the distribution's package `postgresql` stands for.
+/// The version on which the distribution's package `postgresql` depends.
 fn default_major() -> Option<u32> {
     let sh = Shell::new().ok()?;
     major_in_depends(&cmd!(sh, "apt-cache depends postgresql").ignore_stderr().read().ok()?)
@@ -359,7 +362,7 @@ fn major_in_depends(text: &str) -> Option<u32> {
     text.lines().find_map(|line| line.trim().strip_prefix("Depends: postgresql-")?.parse().ok())
 }
 
-/// Asks a person; without one, or with `--yes`, the answer is yes. With `--no-install` it is no.
+/// Asks on a terminal. Otherwise, or with `--yes`, the answer is yes; with `--no-install`, no.
 ///
 /// # Errors
 ///
@@ -375,7 +378,7 @@ pub fn agrees(options: &Options, question: &str) -> Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes"))
 }
 
-/// Runs apt-get. On a terminal its own progress shows; without one its output shows when it fails.
+/// Runs apt-get, with its own progress on a terminal; otherwise its output is shown if it fails.
 fn apt(is_root: bool, arguments: &[&str]) -> Result<()> {
     let sh = Shell::new().context("there is no working directory")?;
     // Both take variables before the command.
@@ -439,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_version_needs_is_told_before_it_is_there() {
+    fn prerequisites_of_a_version_are_known_before_it_is_installed() {
         let options = |no_install| Options { pg: None, pg_config: None, no_install, yes: false };
         let needed = |purpose, major| options(false).extensions(purpose, major, true);
         assert!(needed(Purpose::Build, 15).is_empty());
@@ -447,7 +450,7 @@ mod tests {
         assert!(needed(Purpose::Replication, 16).is_empty());
         assert_eq!(needed(Purpose::Tests, 15), [Missing::Pglogical, Missing::PlpgsqlCheck]);
         assert_eq!(needed(Purpose::Tests, 17), [Missing::PlpgsqlCheck]);
-        // Where it cannot be had, the tests do without the one, and not without the other.
+        // Tests can do without plpgsql_check, but not without pglogical.
         assert_eq!(options(true).extensions(Purpose::Tests, 15, true), [Missing::Pglogical]);
         assert_eq!(options(false).extensions(Purpose::Tests, 15, false), [Missing::Pglogical]);
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask schema`: the install script that is checked in.
+//! `cargo xtask schema`: the install script.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ pub fn script_path() -> PathBuf {
     cargo::workspace_root().join(format!("sql/pg_keyspace--{}.sql", cargo::VERSION))
 }
 
-/// Writes the script from the code or, with `check`, compares it with the one that is checked in.
+/// Writes the script from the code or, with `check`, compares it with the committed one.
 pub fn run(pg: &PgConfig, check: bool) -> Result<()> {
     let library = cargo::build_extension(pg, Build::Release)?;
     if check {
         check_against(&library)?;
-        println!("sql/pg_keyspace--{}.sql is what the code generates", cargo::VERSION);
+        println!("sql/pg_keyspace--{}.sql is the script that the code generates", cargo::VERSION);
         return Ok(());
     }
     let path = script_path();
@@ -28,7 +28,7 @@ pub fn run(pg: &PgConfig, check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Compares the script that is checked in with what `library` describes.
+/// Compares the committed script with the one of `library`.
 pub fn check_against(library: &Path) -> Result<()> {
     let directory = tempfile::tempdir().context("could not create a temporary directory")?;
     let generated = directory.path().join("generated.sql");
@@ -37,7 +37,7 @@ pub fn check_against(library: &Path) -> Result<()> {
     let difference = cmd!(sh, "diff --unified {checked_in} {generated}").ignore_status().read()?;
     ensure!(
         difference.is_empty(),
-        "sql/pg_keyspace--{}.sql is not what the code generates; run \"cargo xtask schema\" and commit the result\n\
+        "sql/pg_keyspace--{}.sql is not the script that the code generates; run \"cargo xtask schema\" and commit the result\n\
          {difference}",
         cargo::VERSION
     );

@@ -1,18 +1,18 @@
 //! Medians, quantiles, spread.
 
-/// What is told of some values.
+/// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// The one in the middle, or the mean of the two in the middle.
+    /// The middle value, or the mean of the two middle values.
     pub median: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// That of `values`; `None` where there are none.
+    /// Of `values`; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -27,8 +27,8 @@ impl Spread {
     }
 }
 
-/// The least of `values` that at least the fraction `of_all` of them do not exceed: a value that occurred, never one
-/// between two, so that a rare stall is neither smoothed nor made up.
+/// The least of `values` that at least the fraction `of_all` of them do not exceed. It is a value
+/// that occurred, never an interpolated one, so that a rare stall is not smoothed.
 pub fn quantile(values: &[f64], of_all: f64) -> Option<f64> {
     let sorted = sorted(values);
     let rank = (of_all.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
@@ -41,7 +41,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// Six digits are more than any clock here is good for, and keep the file readable.
+/// Rounds to six digits, which is more than the precision of any clock here.
 pub fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(quantile(&values, 0.99), Some(990.0));
         assert_eq!(quantile(&values, 0.999), Some(999.0));
         assert_eq!((quantile(&values, 0.0), quantile(&values, 1.0)), (Some(1.0), Some(1000.0)));
-        assert_eq!(quantile(&[1.0, 2.0, 9.0], 0.999), Some(9.0), "of few values the worst");
+        assert_eq!(quantile(&[1.0, 2.0, 9.0], 0.999), Some(9.0), "the worst of few values");
         assert_eq!(quantile(&[], 0.5), None);
     }
 }

@@ -11,16 +11,16 @@ pub struct Step {
 }
 
 impl Step {
-    /// Announces a step that prints nothing itself.
+    /// Begins a step that prints nothing itself.
     pub fn quiet(title: impl Into<String>) -> Self {
         let title = title.into();
         print!("==> {title} ...");
-        // A heading that cannot be shown is no reason to stop.
+        // An error here must not stop the step.
         let _ = std::io::stdout().flush();
         Self { title, started: Instant::now(), own_line: false }
     }
 
-    /// Announces a step whose output follows the heading.
+    /// Begins a step whose output follows the heading.
     pub fn verbose(title: impl Into<String>) -> Self {
         let title = title.into();
         println!("==> {title} ...");
@@ -37,7 +37,7 @@ impl Step {
         self.end("");
     }
 
-    /// Ends the step with a remark and the time it took.
+    /// Ends the step with a result and the time it took.
     pub fn done_with(self, remark: &str) {
         self.end(&format!("{remark}, "));
     }
@@ -48,7 +48,7 @@ impl Step {
     }
 }
 
-/// Whether a person watches, and cargo's own progress bar can be shown.
+/// Whether cargo's own progress bar can be shown.
 pub fn on_terminal() -> bool {
     std::io::stderr().is_terminal()
 }

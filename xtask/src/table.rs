@@ -1,6 +1,8 @@
-//! Tables, as psql draws them in a terminal and as Markdown has them; numbers with their thousands set apart.
+//! Tables in the formats of psql and Markdown, and numbers with separated thousands.
 
-/// Prints rows below their headings; columns that hold numbers only are aligned to the right.
+use pg_test::thousands;
+
+/// Prints rows below their headings; columns of numbers are aligned to the right.
 pub fn print(headings: &[&str], rows: &[Vec<String>]) {
     for line in drawn(headings, rows) {
         println!("    {line}");
@@ -27,7 +29,7 @@ fn drawn(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     lines
 }
 
-/// A table in Markdown that reads well in a terminal, too.
+/// A table in Markdown, with aligned columns.
 pub fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
     let widths = widths(headings, rows);
     let line = |cells: &[String]| {
@@ -48,22 +50,9 @@ fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
     headings.iter().enumerate().map(width).collect()
 }
 
-/// A number with its thousands set apart, as in 100,000.
+/// A number with separated thousands, as in 100,000.
 pub fn number(value: impl TryInto<i64>) -> String {
-    grouped(&value.try_into().unwrap_or(i64::MAX).to_string())
-}
-
-/// Digits, after a sign or none, with their thousands set apart.
-pub fn grouped(number: &str) -> String {
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
-    let mut result = sign.to_owned();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            result.push(',');
-        }
-        result.push(digit);
-    }
-    result
+    thousands(&value.try_into().unwrap_or(i64::MAX).to_string())
 }
 
 #[cfg(test)]
@@ -84,11 +73,11 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         assert_eq!(
             [0, 999, 1_000, 1_234_567, -4_321].map(number),
             ["0", "999", "1,000", "1,234,567", "-4,321"]
         );
-        assert_eq!(number(u64::MAX), "9,223,372,036,854,775,807", "the most that it can say");
+        assert_eq!(number(u64::MAX), "9,223,372,036,854,775,807", "the greatest number");
     }
 }

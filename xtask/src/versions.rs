@@ -14,7 +14,7 @@ pub const TESTED: [u32; 4] = [15, 17, 18, 19];
 /// Where a version of PostgreSQL is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On this machine, or to be had from its packages.
+    /// On this machine, or available as a package.
     Here,
     /// In a container.
     Container(Release),

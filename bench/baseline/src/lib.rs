@@ -2,9 +2,9 @@
 //!
 //! | function | what it does |
 //! | --- | --- |
-//! | `baseline_floor` | reads the precise clock and packs 16 bytes: no key that tells the time can cost less |
-//! | `baseline_locked` | a generator that all sessions share, behind a spinlock in shared memory, as peers have it |
-//! | `baseline_locked_briefly` | the same with nothing within the lock but the comparison with the last key |
+//! | `baseline_floor` | reads the precise clock and packs 16 bytes: the minimum for a time-ordered key |
+//! | `baseline_locked` | a generator in shared memory behind a spinlock, as in comparable extensions |
+//! | `baseline_locked_briefly` | the same with only the comparison with the last key inside the lock |
 //!
 //! The shared ones take their random bits from a generator that is quick and not secure, and so are quicker than
 //! what they stand for. They need the library in `shared_preload_libraries`.
@@ -79,7 +79,7 @@ static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
 /// The next key after the last one, with the clock at `now`.
 ///
 /// # Safety
-/// To be called by whoever holds the lock.
+/// The caller holds the lock.
 #[inline]
 unsafe fn next(shared: *mut Shared, now: u64, random: u64) -> (u64, u64) {
     // SAFETY: the caller holds the lock, and the pointer is that of shared memory.
@@ -105,7 +105,7 @@ pub unsafe extern "C-unwind" fn baseline_floor(_fcinfo: pg_sys::FunctionCallInfo
     result(tick, tick)
 }
 
-/// A key that is made by whoever holds the lock.
+/// Makes a key. The caller holds the lock.
 #[inline]
 fn under_lock(key: impl FnOnce(*mut Shared) -> (u64, u64)) -> pg_sys::Datum {
     let shared = SHARED.load(Ordering::Relaxed);

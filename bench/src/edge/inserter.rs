@@ -33,7 +33,7 @@ pub struct Inserter<'a> {
     insert: Statement,
     /// Where keys are fetched from, and how many ids each stands for.
     far: Option<(&'a mut Client, Statement, i64)>,
-    /// What is left of the ids at hand.
+    /// The remaining ids of the block.
     ids: Range<i64>,
     customer: i32,
 }

@@ -1,4 +1,4 @@
-//! What is measured of writers far from each other: keys from a central sequence, and keys that are generated locally.
+//! Writers far from each other: keys from a central sequence, and keys that are generated locally.
 
 mod inserter;
 
@@ -20,7 +20,7 @@ use inserter::{Inserter, WAYS, Way};
 
 /// There and back.
 const ROUND_TRIP: Duration = Duration::from_millis(40);
-/// How many round trips say how long one takes.
+/// The number of round trips for the average.
 const TRIPS: u32 = 100;
 /// The database, in both regions.
 const DATABASE: &str = "shop";

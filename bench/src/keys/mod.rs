@@ -1,4 +1,4 @@
-//! What is measured of time-ordered keys by code: many sessions, and an index that outgrows memory.
+//! Time-ordered keys, measured by code: many sessions, and an index that outgrows memory.
 
 mod sessions;
 mod volume;

@@ -11,7 +11,7 @@ use crate::suite::{Plan, directory};
 
 const DATABASE: &str = "sessions";
 
-/// What is called once for each row, after the name of its series.
+/// The series, and the call for each row.
 const CALLS: [(&str, &str); 5] = [
     ("bare_loop", "1"),
     ("uuidv7", "public.uuidv7()"),
@@ -24,7 +24,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     let baseline = std::fs::read_to_string(directory("keys").join("baseline.sql"));
     create_database(server, DATABASE)?
         .batch_execute(&baseline.context("could not read baseline.sql")?)
-        .context("could not create what is measured against")?;
+        .context("could not create the baseline")?;
     let keys = plan.count(4_000_000, 800_000);
     let mut figures = Figures::default();
     figures.count("keys of all sessions, a round", keys);

@@ -27,7 +27,7 @@ const BATCH: u32 = 100_000;
 /// Rows by the ten million take long enough to be alike.
 const MOST_ROUNDS: u32 = 3;
 
-/// What is compared, and its column.
+/// The compared keys, and their columns.
 const KEYS: [(&str, &str); 4] = [
     ("serial", "bigserial"),
     ("random", "uuid DEFAULT gen_random_uuid()"),

@@ -1,4 +1,4 @@
-//! What is measured of key migration by code: the article's case, next to its own recipe.
+//! Key migration, measured by code: the article's case, next to its own recipe.
 
 mod migrate;
 mod shop;

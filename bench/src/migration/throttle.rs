@@ -1,10 +1,10 @@
-//! What writers feel of a backfill that takes its time.
+//! The latency of writers next to a throttled backfill.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use pg_test::Server;
+use pg_test::load::{self, Session};
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
@@ -16,16 +16,16 @@ use crate::suite::Plan;
 
 const DATABASE: &str = "throttle";
 
-/// The backfill of all that is left: a call outlasts the turn, as those of a large table do, and is cancelled at its end.
+/// The rest of the backfill. A call outlasts the turn, and is cancelled at its end.
 const BACKFILL: &str = "CALL key_migration_advance('orders', through => 'backfilled')";
 
-/// What is compared: name and batch, or nothing to be filled.
+/// The loads that are compared: name and batch, or no backfill.
 const LOADS: [(&str, Option<(i32, &str)>); 3] =
     [("idle", None), ("throttled", Some((16, "20 ms"))), ("flat_out", Some((64, "0")))];
 
 pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
     let turns = plan.count(8, 2);
-    // A small shop is through with it soon.
+    // A small shop is filled within a few seconds.
     let seconds = plan.count(3, 2);
     let mut figures = Figures::default();
     figures.count("turns of each", turns);
@@ -68,26 +68,20 @@ pub fn measure(server: &Server, plan: &Plan, size: Size) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Goes on with the backfill for some time, or until there is nothing left to do.
+/// Continues the backfill for some time, or until it is complete.
 fn advance(mut client: Client, time: Duration) -> Result<()> {
     let token = client.cancel_token();
-    let (done, is_done) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let timer = scope.spawn(move || match is_done.recv_timeout(time) {
-            Err(RecvTimeoutError::Timeout) => token.cancel_query(NoTls),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(()),
-        });
-        let advanced = client.batch_execute(BACKFILL);
-        drop(done);
-        timer
-            .join()
-            .map_err(|_| anyhow!("the timer's thread panicked"))?
-            .context("could not end the backfill")?;
-        match advanced {
-            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => Ok(()),
-            advanced => advanced.with_context(|| format!("failed: {BACKFILL}")),
+    let timer: Session<'_, ()> = Box::new(move |stop| {
+        if !stop.wait(time) {
+            token.cancel_query(NoTls).context("could not cancel the backfill")?;
         }
-    })
+        Ok(Vec::new())
+    });
+    let (_, advanced) = load::alongside(vec![timer], || Ok(client.batch_execute(BACKFILL)))?;
+    match advanced {
+        Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => Ok(()),
+        advanced => advanced.with_context(|| format!("failed: {BACKFILL}")),
+    }
 }
 
 fn run(client: &mut Client, statement: &str) -> Result<()> {

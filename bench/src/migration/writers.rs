@@ -1,4 +1,4 @@
-//! What goes on next to a migration: writers at a fixed rate, and a reader whose transactions are long.
+//! Sessions next to a migration: writers at a fixed rate, and a reader with long transactions.
 
 use std::time::Duration;
 
@@ -17,12 +17,11 @@ const INTERVAL: Duration = Duration::from_millis(40);
 /// The sessions at work.
 #[derive(Clone, Copy, Debug)]
 pub struct Others {
-    /// Whether writers change rows from before, too, by their old ids.
+    /// Whether writers also update existing rows, by their old ids.
     pub edits: Option<u32>,
     /// How long a reader keeps its transactions open, and how long it rests.
     pub reader: Option<(Duration, Duration)>,
-    /// Where writers begin with the rows that they change. Rows that have been changed before lie elsewhere, and are not
-    /// like others; so it is to be another one each time.
+    /// The seed of the updated rows. Use another one each time, because updated rows have moved.
     pub seed: u32,
 }
 
@@ -38,7 +37,7 @@ impl Others {
         for place in 0..WRITERS {
             let chance = ChaCha12Rng::seed_from_u64(u64::from(self.seed * WRITERS + place));
             let mut writer = Writer { client: server.connect(database)?, edits: self.edits, chance };
-            // What a first transaction loads is not what is measured.
+            // The first transaction, which loads the library, is not measured.
             writer.place_order()?;
             sessions.push(Box::new(move |stop| {
                 load::paced(stop, INTERVAL, (place, WRITERS), || writer.place_order())
@@ -48,22 +47,19 @@ impl Others {
             let client = server.connect(database)?;
             // A snapshot, and with it a lock that lets others read and write but not alter the table.
             let read = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT sum(total) FROM orders";
-            sessions.push(Box::new(move |stop| {
-                load::keep_open(stop, client, read, open, rest).map(|()| Vec::new())
-            }));
+            sessions.push(Box::new(move |stop| load::keep_open(stop, client, read, open, rest)));
         }
         load::alongside(sessions, work)
     }
 }
 
-/// The latency that so many of the transactions did not exceed, in seconds.
+/// The latency that this fraction of the transactions did not exceed, in seconds.
 pub fn latency(turns: &[Turn<()>], of_all: f64) -> Result<f64> {
     let latencies: Vec<f64> = turns.iter().map(|turn| turn.latency.as_secs_f64()).collect();
-    quantile(&latencies, of_all).context("nobody wrote")
+    quantile(&latencies, of_all).context("no transactions were measured")
 }
 
-/// A session that places orders. Every statement is text, so that one that was planned before the cut-over need not
-/// fail after it: what an old id was is a key then.
+/// A session that places orders. No statement is prepared, because ids become keys at the cut-over.
 struct Writer {
     client: Client,
     edits: Option<u32>,

@@ -15,7 +15,7 @@ use crate::suite::Plan;
 /// Sessions that draw at once.
 const SESSIONS: u32 = 8;
 
-/// What is compared: the name of its figures, the call, and the sequence.
+/// The compared calls: the name of the series, the call, and the sequence.
 const DRAWS: [(&str, &str, &str); 3] = [
     ("nextval", "nextval('plain')", "plain"),
     ("2", "partitioned_nextval('of_2', 1, 2)", "of_2"),

@@ -65,7 +65,7 @@ fn in_turn(
     turns: u32,
     figures: &mut Figures,
 ) -> Result<()> {
-    // What a session does once is not what is asked for.
+    // The first call of a session is not measured.
     sessions.iter_mut().try_for_each(|(_, client)| run(client, statement, 0))?;
     let mut totals = vec![(Duration::ZERO, Duration::ZERO); sessions.len()];
     for turn in 0..turns {

@@ -1,4 +1,4 @@
-//! What is measured of interleaved sequences by code: several sessions at once, and several databases in turn.
+//! Interleaved sequences, measured by code: several sessions, and several databases in turn.
 
 mod contention;
 mod ddl;
@@ -9,7 +9,7 @@ use pg_test::Server;
 
 use crate::suite::Measured;
 
-/// What a set-up leaves dead rows in, as far as it exists.
+/// The tables in which a set-up leaves dead rows.
 const CATALOGS: [&str; 5] = [
     "pg_class",
     "pg_sequence",

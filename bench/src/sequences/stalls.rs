@@ -41,7 +41,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     figures.count("tables inserted into", BUSY);
     let compared = [("short", false), ("open", true)];
     interleave(plan.rounds, WarmUp::None, &compared, &mut figures, |(name, has_open), figures| {
-        // Back to steps of 1; the position stays above the rows that are there.
+        // Back to steps of 1; the position stays above the existing rows.
         client
             .batch_execute(&for_each("ALTER SEQUENCE t%s_id_seq INCREMENT BY 1 START WITH 1"))
             .context("could not bring the sequences back")?;
@@ -76,7 +76,7 @@ pub fn measure(server: &Server, plan: &Plan) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Sessions that insert steadily, and one that keeps transactions open where there is to be one.
+/// Sessions that insert at an even pace, and optionally one that keeps transactions open.
 fn sessions(server: &Server, has_open: bool) -> Result<Vec<Session<'static, Turn<()>>>> {
     let mut sessions: Vec<Session<'_, _>> = Vec::new();
     for number in 0..SESSIONS {
@@ -92,10 +92,8 @@ fn sessions(server: &Server, has_open: bool) -> Result<Vec<Session<'static, Turn
     }
     if has_open {
         let (client, _) = connect(server)?;
-        sessions.push(Box::new(move |stop| {
-            load::keep_open(stop, client, "BEGIN; INSERT INTO t1 (v) VALUES (1)", OPEN, REST)?;
-            Ok(Vec::new())
-        }));
+        let insert = "BEGIN; INSERT INTO t1 (v) VALUES (1)";
+        sessions.push(Box::new(move |stop| load::keep_open(stop, client, insert, OPEN, REST)));
     }
     Ok(sessions)
 }
@@ -107,7 +105,7 @@ fn connect(server: &Server) -> Result<(Client, Vec<postgres::Statement>)> {
         .map(|table| client.prepare(&format!("INSERT INTO t{table} (v) VALUES (1)")))
         .collect::<Result<Vec<_>, _>>()
         .context("could not prepare the inserts")?;
-    // What a first insert loads is not what is measured.
+    // The first insert, which loads the library, is not measured.
     for insert in &inserts {
         client.execute(insert, &[]).context("an insert failed")?;
     }

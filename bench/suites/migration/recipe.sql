@@ -11,7 +11,7 @@ CREATE INDEX CONCURRENTLY audit_order_id_idx_new ON audit (order_id_new);
 CREATE INDEX CONCURRENTLY audit_shuffled_order_id_idx_new ON audit_shuffled (order_id_new);
 
 --! lock
--- One short transaction, as it is told of: without a limit to what it waits.
+-- One short transaction, as the article describes it, without a lock timeout.
 BEGIN;
 LOCK TABLE orders, audit, audit_shuffled IN ACCESS EXCLUSIVE MODE;
 

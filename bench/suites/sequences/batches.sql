@@ -12,14 +12,7 @@ ANALYZE;
 --! run
 --! do
 CALL restore();
-VACUUM ANALYZE pg_class;
-VACUUM ANALYZE pg_sequence;
-VACUUM ANALYZE pg_depend;
-VACUUM ANALYZE keyspace_internal.interleaved_node;
-VACUUM ANALYZE keyspace_internal.interleaved_sequence;
--- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
-VACUUM pg_statistic;
-CHECKPOINT;
+--! include settle
 --! session
 --! time bare_loop
 DO $$
@@ -37,14 +30,7 @@ SELECT count(*) = :rows FROM pg_sequences WHERE increment_by = 2 AND schemaname 
 --! run
 --! do
 CALL restore();
-VACUUM ANALYZE pg_class;
-VACUUM ANALYZE pg_sequence;
-VACUUM ANALYZE pg_depend;
-VACUUM ANALYZE keyspace_internal.interleaved_node;
-VACUUM ANALYZE keyspace_internal.interleaved_sequence;
--- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
-VACUUM pg_statistic;
-CHECKPOINT;
+--! include settle
 --! session
 --! time batches
 CALL setup_interleaved_sequences_in_batches(1, 2);

@@ -1,4 +1,4 @@
--- A database of many tables with serial keys, whose sequences are set up and brought back.
+-- A database of many tables with serial keys, whose sequences are set up and restored.
 CREATE EXTENSION pg_keyspace_test;
 CREATE SCHEMA filled;
 CREATE SCHEMA plain;
@@ -13,7 +13,7 @@ END $$;
 CREATE VIEW to_set_up AS
     SELECT n.nspname AS schema, c.relname AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind = 'S' AND n.nspname IN ('filled', 'plain') ORDER BY c.oid;
--- Brings everything to where it was before a set-up, so that what follows starts alike: sequences and identity.
+-- Restores sequences and identity to the state before a set-up, so that every set-up begins alike.
 CREATE PROCEDURE restore() LANGUAGE plpgsql AS $$
 DECLARE
     s record;

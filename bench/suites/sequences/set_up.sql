@@ -1,18 +1,11 @@
 -- The set-up of many sequences in one transaction.
 
--- What it comes down to without reading anything: one statement for each sequence. The tables hold the ids 1 to 20, and
--- 21 is of the class of node 1 of 2.
+-- One statement for each sequence, without reading anything. The tables hold the ids 1 to 20, and 21
+-- is of the class of node 1 of 2.
 --! run
 --! do
 CALL restore();
-VACUUM ANALYZE pg_class;
-VACUUM ANALYZE pg_sequence;
-VACUUM ANALYZE pg_depend;
-VACUUM ANALYZE keyspace_internal.interleaved_node;
-VACUUM ANALYZE keyspace_internal.interleaved_sequence;
--- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
-VACUUM pg_statistic;
-CHECKPOINT;
+--! include settle
 --! session
 --! time bare_loop
 DO $$
@@ -29,28 +22,14 @@ SELECT count(*) = :rows FROM pg_sequences WHERE increment_by = 2 AND schemaname 
 --! run
 --! do
 CALL restore();
-VACUUM ANALYZE pg_class;
-VACUUM ANALYZE pg_sequence;
-VACUUM ANALYZE pg_depend;
-VACUUM ANALYZE keyspace_internal.interleaved_node;
-VACUUM ANALYZE keyspace_internal.interleaved_sequence;
--- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
-VACUUM pg_statistic;
-CHECKPOINT;
+--! include settle
 --! session
 --! time set_up
 SELECT count(*) FROM setup_interleaved_sequences(1, 2);
 --! check
 SELECT count(*) = :rows FROM pg_sequences WHERE increment_by = 2 AND schemaname IN ('filled', 'plain');
 --! do
-VACUUM ANALYZE pg_class;
-VACUUM ANALYZE pg_sequence;
-VACUUM ANALYZE pg_depend;
-VACUUM ANALYZE keyspace_internal.interleaved_node;
-VACUUM ANALYZE keyspace_internal.interleaved_sequence;
--- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
-VACUUM pg_statistic;
-CHECKPOINT;
+--! include settle
 --! session
 --! time again
 SELECT count(*) FROM setup_interleaved_sequences(1, 2);

@@ -6,14 +6,7 @@ DROP SCHEMA plain CASCADE;
 CREATE SCHEMA plain;
 CALL restore();
 SELECT count(*) FROM setup_interleaved_sequences(1, 2);
-VACUUM ANALYZE pg_class;
-VACUUM ANALYZE pg_sequence;
-VACUUM ANALYZE pg_depend;
-VACUUM ANALYZE keyspace_internal.interleaved_node;
-VACUUM ANALYZE keyspace_internal.interleaved_sequence;
--- The statistics have just been replaced, and dead rows that are left would be pruned by what is measured.
-VACUUM pg_statistic;
-CHECKPOINT;
+--! include settle
 
 --! run
 --! session

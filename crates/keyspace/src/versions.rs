@@ -35,11 +35,11 @@ pub fn check(library: &str, objects: &str) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!(
-        "library of pg_keyspace is of version {library}, too old for version {objects} of the extension"
+        "version {library} of the pg_keyspace library is too old for version {objects} of the extension"
     );
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail("Library and scripts must be installed together.")
-        .hint("Install the library of that version, or restart the server if it has loaded the old one by shared_preload_libraries."))
+        .detail("The library and the scripts must be installed together.")
+        .hint("Install the library of that version, or restart the server if it has loaded an old one with shared_preload_libraries."))
 }
 
 /// Detail and hint if library and objects differ.
@@ -49,11 +49,13 @@ pub fn difference(library: &str, objects: &str) -> Option<(String, &'static str)
         Some(Ordering::Equal) => return None,
         Some(Ordering::Greater) => "Run ALTER EXTENSION pg_keyspace UPDATE in this database.",
         Some(Ordering::Less) | None => {
-            "Install the library of the same version, or restart the server if it has loaded the old one by shared_preload_libraries."
+            "Install the library of the same version, or restart the server if it has loaded an old one with shared_preload_libraries."
         }
     };
     Some((
-        format!("The library is of version {library}, the extension in this database of version {objects}."),
+        format!(
+            "The library has version {library}, but the extension in this database has version {objects}."
+        ),
         hint,
     ))
 }

@@ -37,7 +37,7 @@ fn trap_k03_instants_out_of_range_are_refused_with_the_instant_quoted() {
         assert_eq!(error.message, format!("timestamp out of range: \"{text}\""));
         assert_eq!(
             error.detail.unwrap(),
-            "A key holds instants from \"1970-01-01 00:00:00+00\" to \"10889-08-02 05:31:50.655999+00\"."
+            "A key can hold timestamps from \"1970-01-01 00:00:00+00\" to \"10889-08-02 05:31:50.655999+00\"."
         );
     }
     for instant in [Instant::MIN, Instant::MAX] {
@@ -115,7 +115,7 @@ fn ids_out_of_range_are_refused_with_the_limit() {
         let error = derived::encode::<UlidLayout>(Instant::MIN, id, &TagKey::UNSALTED).unwrap_err();
         assert_eq!(error.sqlstate, SqlState::NumericValueOutOfRange);
         assert_eq!(error.message, format!("id {id} is out of range for a derived key"));
-        assert_eq!(error.detail.unwrap(), "A derived key holds ids from 0 to 4398046511103.");
+        assert_eq!(error.detail.unwrap(), "A derived key can hold ids from 0 to 4398046511103.");
         assert_eq!(error.hint.unwrap(), "Use ulid_from_timestamp_hashed() for other values.");
     }
 }

@@ -61,7 +61,7 @@ SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL AND d
 CALL key_migration_advance('orders', through => 'prepared');
 DO $$
 DECLARE
-    batch text := (SELECT statement FROM key_migration_plan('orders') WHERE table_name = 'item'::regclass AND action = 'fill rows from before');
+    batch text := (SELECT statement FROM key_migration_plan('orders') WHERE table_name = 'item'::regclass AND action = 'backfill existing rows');
     line text;
 BEGIN
     SET LOCAL enable_seqscan = off;

@@ -64,7 +64,7 @@ CALL key_migration_advance('orders');
 \set VERBOSITY terse
 UPDATE audit SET order_id_new = NULL WHERE no = 1;
 SELECT statement FROM key_migration_statements('orders') \gexec
--- A foreign key that is dropped has no twin any more.
+-- If a foreign key is dropped, its replacement is dropped, too.
 ALTER TABLE later DROP CONSTRAINT later_order_id_fkey;
 SELECT phase, statement FROM key_migration_plan('orders') WHERE NOT done AND phase < 'w';
 SELECT statement FROM key_migration_statements('orders') \gexec

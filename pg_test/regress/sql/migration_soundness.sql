@@ -189,7 +189,7 @@ RESET SESSION AUTHORIZATION;
 CREATE PROCEDURE put_on_root() LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE TRIGGER key BEFORE INSERT ON sound.root FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_key(%s, number, uuid, %L, 1, 3, 2)', 'sound.root'::regclass::oid, '');
+        'EXECUTE FUNCTION keyspace_internal.key_migration_key(%s, old_id, uuid, %L, 1, 3, 2)', 'sound.root'::regclass::oid, '');
 END $$;
 CALL put_on_root();
 SET SESSION AUTHORIZATION owner_of_database;
@@ -199,7 +199,7 @@ CREATE TRIGGER steal_later AFTER UPDATE ON victim FOR EACH ROW EXECUTE FUNCTION 
 DO $$
 BEGIN
     EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON victim DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'victim'::regclass::oid, '', 'root'::regclass::oid);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, old_id, uuid, %L, 2, 3, %s, 1, 3, 2)', 'victim'::regclass::oid, '', 'root'::regclass::oid);
 END $$;
 INSERT INTO victim VALUES (1, 1);
 SELECT * FROM victim;
@@ -208,9 +208,9 @@ CREATE TABLE mine (id bigint, root_id bigint, root_id_new uuid);
 DO $$
 BEGIN
     EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON mine FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, old_id, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
     EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, old_id, uuid, %L, 2, 3, %s, 1, 3, 2)', 'mine'::regclass::oid, '', 'root'::regclass::oid);
 END $$;
 INSERT INTO mine VALUES (1, 1);
 ALTER TABLE mine DISABLE TRIGGER look;
@@ -239,7 +239,7 @@ GRANT REFERENCES ON salary TO owner_of_database;
 DO $$
 BEGIN
     EXECUTE format('CREATE TRIGGER key BEFORE INSERT ON salary FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_key(%s, number, uuid, %L, 1, 5, 2)', 'salary'::regclass::oid, '');
+        'EXECUTE FUNCTION keyspace_internal.key_migration_key(%s, old_id, uuid, %L, 1, 5, 2)', 'salary'::regclass::oid, '');
 END $$;
 SET SESSION AUTHORIZATION owner_of_database;
 CREATE TABLE spy_key (id bigint, salary_id bigint REFERENCES salary, badge uuid);
@@ -251,13 +251,13 @@ DECLARE
     salary oid := 'salary'::regclass;
 BEGIN
     EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON spy_key FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'spy_key'::regclass::oid, '', salary);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, old_id, uuid, %L, 2, 3, %s, 1, 3, 2)', 'spy_key'::regclass::oid, '', salary);
     EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON spy_number FOR EACH ROW '
         'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, key, uuid, %L, 2, 3, %s, 4, 3, 2)', 'spy_number'::regclass::oid, '', salary);
     EXECUTE format('CREATE CONSTRAINT TRIGGER late AFTER INSERT ON spy_late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'spy_late'::regclass::oid, '', salary);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_late(%s, old_id, uuid, %L, 2, 3, %s, 1, 3, 2)', 'spy_late'::regclass::oid, '', salary);
     EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON fair FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 5, 2)', 'fair'::regclass::oid, '', salary);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, old_id, uuid, %L, 2, 3, %s, 1, 5, 2)', 'fair'::regclass::oid, '', salary);
 END $$;
 INSERT INTO spy_key VALUES (1, 1);
 INSERT INTO spy_number VALUES (1, NULL, '00000000-0000-4000-8000-000000000001');
@@ -277,7 +277,7 @@ CREATE FUNCTION key_migration_key() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 DO $$
 BEGIN
     EXECUTE format('CREATE TRIGGER key BEFORE INSERT ON salary FOR EACH ROW '
-        'EXECUTE FUNCTION sound.key_migration_key(%s, number, uuid, %L, 1, 5, 2)', 'salary'::regclass::oid, '');
+        'EXECUTE FUNCTION sound.key_migration_key(%s, old_id, uuid, %L, 1, 5, 2)', 'salary'::regclass::oid, '');
 END $$;
 INSERT INTO fair VALUES (3, 1);
 RESET SESSION AUTHORIZATION;
@@ -296,7 +296,7 @@ DECLARE
     salary oid := 'salary'::regclass;
 BEGIN
     EXECUTE format('CREATE TRIGGER look BEFORE INSERT ON visited FOR EACH ROW '
-        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, number, uuid, %L, 2, 3, %s, 1, 3, 2)', 'visited'::regclass::oid, '', salary);
+        'EXECUTE FUNCTION keyspace_internal.key_migration_reference(%s, old_id, uuid, %L, 2, 3, %s, 1, 3, 2)', 'visited'::regclass::oid, '', salary);
 END $$;
 INSERT INTO visited VALUES (1, 1);
 SELECT * FROM visited;

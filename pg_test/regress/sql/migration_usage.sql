@@ -69,7 +69,7 @@ CALL key_migration_finalize('orders', confirm => 'orders');
 SELECT key_migration_create('customer');
 SELECT statement FROM key_migration_statements('customer') \gexec
 CALL key_migration_cutover('customer');
--- The numbers stay for rows from before, and nothing fills them any more.
+-- Existing rows keep their old ids, and nothing fills them any more.
 CALL key_migration_finalize('customer', confirm => 'customer', keep_old_ids => NULL);
 CREATE VIEW by_number AS SELECT id_old, id FROM customer;
 CALL key_migration_finalize('customer', confirm => 'customer');

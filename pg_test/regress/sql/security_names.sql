@@ -109,7 +109,7 @@ CREATE TABLE before.t (id bigint PRIMARY KEY, k before.ulid, ts timestamptz);
 DO $$
 BEGIN
     EXECUTE format('CREATE TRIGGER z BEFORE INSERT ON before.t FOR EACH ROW EXECUTE FUNCTION
-                    keyspace_internal.key_migration_key(%s, number, ulid, %L, 1, 2, 3)', 'before.t'::regclass::oid, '');
+                    keyspace_internal.key_migration_key(%s, old_id, ulid, %L, 1, 2, 3)', 'before.t'::regclass::oid, '');
 END
 $$;
 INSERT INTO before.t VALUES (1, NULL, '1970-01-01 00:01:05+00');

@@ -4,24 +4,24 @@ use std::io::{BufReader, ErrorKind, Read};
 
 use anyhow::{Context, Result, bail};
 
-use super::findings::{Fault, Findings};
-use super::record::{Presence, Record};
+use super::findings::{Finding, Findings};
+use super::record::{Expected, Record};
 use super::schema::{DATABASE, Key, SOURCES, TABLES};
 use crate::{Cluster, contents};
 
-/// A writer at the end of its work.
-pub struct Told {
+/// A writer that has ended, and its record.
+pub struct WriterRecord {
     /// Its number, which is in its rows.
     pub number: i32,
     /// Its node, counted from 0.
     pub node: usize,
-    /// The record of its acknowledgements.
+    /// Its record of its rows.
     pub record: Record,
 }
 
-/// The amount that was compared.
+/// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Looked {
+pub struct Checked {
     /// Rows, on each node.
     pub rows: u64,
     /// Of these, rows whose acknowledgement was lost with the connection.
@@ -36,30 +36,35 @@ pub struct Looked {
     pub warnings: u64,
 }
 
-/// The rows of one writer in one table that a node has.
-type Held = Vec<Vec<Vec<bool>>>;
+/// Whether a node has a row, by writer, table and number of the row.
+type RowsFound = Vec<Vec<Vec<bool>>>;
 
 /// Compares everything.
 ///
 /// # Errors
 ///
 /// If a server cannot be read.
-pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Findings) -> Result<Looked> {
-    let mut looked = Looked::default();
+pub fn check(
+    cluster: &Cluster,
+    writers: &mut [WriterRecord],
+    classes: i32,
+    findings: &Findings,
+) -> Result<Checked> {
+    let mut checked = Checked::default();
     for node in 0..cluster.count() {
-        let held = read_node(cluster, node, told, findings)?;
-        looked.rows = held.iter().flatten().flatten().filter(|is_held| **is_held).count() as u64;
-        compare(cluster.server(node)?.name(), told, &held, findings);
+        let held = read_node(cluster, node, writers, findings)?;
+        checked.rows = held.iter().flatten().flatten().filter(|is_held| **is_held).count() as u64;
+        compare(cluster.server(node)?.name(), writers, &held, findings);
     }
-    let rows = told.iter().flat_map(|told| told.record.together.iter().flatten());
-    looked.in_doubt = rows.map(|(_, _, count)| *count as u64).sum();
-    looked.keys = look_at_keys(told, classes, findings);
+    let rows = writers.iter().flat_map(|writer| writer.record.uncertain.iter().flatten());
+    checked.in_doubt = rows.map(|(_, _, count)| *count as u64).sum();
+    checked.keys = check_keys(writers, classes, findings);
     compare_nodes(cluster, findings)?;
-    looked.indexes = look_at_indexes(cluster, findings)?;
+    checked.indexes = check_indexes(cluster, findings)?;
     for found in cluster.conflicts()? {
-        findings.add(Fault::Conflict, || found);
+        findings.add(Finding::Conflict, || found);
     }
-    Ok(looked)
+    Ok(checked)
 }
 
 /// Runs the extension's own check on every node with the states of all others. Warnings, for
@@ -67,26 +72,31 @@ pub fn check(cluster: &Cluster, told: &mut [Told], classes: i32, findings: &Find
 ///
 /// # Errors
 ///
-/// If a server refuses.
-pub fn ask(cluster: &Cluster, looked: &mut Looked, findings: &Findings) -> Result<()> {
+/// If a server returns an error.
+pub fn run_own_check(cluster: &Cluster, checked: &mut Checked, findings: &Findings) -> Result<()> {
     for found in cluster.check()? {
         if found.contains(": error: ") {
-            looked.errors += 1;
-            findings.add(Fault::Check, || found);
+            checked.errors += 1;
+            findings.add(Finding::Check, || found);
         } else {
-            looked.warnings += 1;
+            checked.warnings += 1;
         }
     }
     Ok(())
 }
 
 /// Reads the rows of a node, and finds rows that are in no record or differ from it.
-fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findings) -> Result<Held> {
+fn read_node(
+    cluster: &Cluster,
+    node: usize,
+    writers: &mut [WriterRecord],
+    findings: &Findings,
+) -> Result<RowsFound> {
     let name = cluster.server(node)?.name().to_owned();
     let mut client = cluster.connect(node)?;
-    let mut held: Held = told
+    let mut held: RowsFound = writers
         .iter()
-        .map(|told| (0..TABLES.len()).map(|table| vec![false; told.record.rows(table).len()]).collect())
+        .map(|writer| (0..TABLES.len()).map(|table| vec![false; writer.record.rows(table).len()]).collect())
         .collect();
     for (at, table) in TABLES.iter().enumerate() {
         let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", table.rows());
@@ -94,28 +104,29 @@ fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findi
         read_rows(BufReader::with_capacity(1 << 18, rows), |[writer, no, version, key]| {
             let place =
                 |what: &str| format!("{what}: row {no} of writer {writer} in {} on {name}", table.name);
-            let writer_at = told.iter().position(|told| u128::try_from(told.number) == Ok(writer));
+            let writer_at = writers.iter().position(|known| u128::try_from(known.number) == Ok(writer));
             let number = usize::try_from(no).unwrap_or(usize::MAX);
-            let row = writer_at.and_then(|writer| told[writer].record.row_mut(at, number));
+            let row = writer_at.and_then(|writer| writers[writer].record.row_mut(at, number));
             let (Some(writer_at), Some(row)) = (writer_at, row) else {
-                return findings.add(Fault::Unexpected, || place("never written"));
+                return findings.add(Finding::Unexpected, || place("never written"));
             };
             if std::mem::replace(&mut held[writer_at][at][number], true) {
-                findings.add(Fault::Duplicate, || place("there twice"));
+                findings.add(Finding::Duplicate, || place("more than one row"));
             }
             // The key of a row in doubt is taken from the first node.
             let known = *row.key.get_or_insert(key);
             if known != key {
-                findings.add(Fault::Changed, || place(&format!("key {key:x} and not {known:x}")));
+                findings.add(Finding::Changed, || place(&format!("key {key:x} and not {known:x}")));
             }
-            // It was committed after all, so its key counts as generated.
-            row.is_given |= row.presence == Presence::May;
+            // Its transaction was committed after all, so its key counts as generated.
+            row.is_key_committed |= row.expected == Expected::Possible;
             let newest = row.version + i32::from(row.may_be_newer);
             if !i32::try_from(version).is_ok_and(|version| (row.version..=newest).contains(&version)) {
-                findings.add(Fault::Changed, || place(&format!("version {version} and not {}", row.version)));
+                findings
+                    .add(Finding::Changed, || place(&format!("version {version} and not {}", row.version)));
             }
-            if row.presence == Presence::MustNot {
-                findings.add(Fault::Unexpected, || place("deleted or refused"));
+            if row.expected == Expected::Absent {
+                findings.add(Finding::Unexpected, || place("deleted or rejected"));
             }
         })
         .with_context(|| format!("could not read {} of {name}", table.name))?;
@@ -124,39 +135,43 @@ fn read_node(cluster: &Cluster, node: usize, told: &mut [Told], findings: &Findi
 }
 
 /// Finds acknowledged rows that are missing, and incomplete transactions.
-fn compare(node: &str, told: &[Told], held: &Held, findings: &Findings) {
-    for (told, held) in told.iter().zip(held) {
+fn compare(node: &str, writers: &[WriterRecord], held: &RowsFound, findings: &Findings) {
+    for (writer, held) in writers.iter().zip(held) {
         for (at, table) in TABLES.iter().enumerate() {
-            for (no, (row, is_held)) in told.record.rows(at).iter().zip(&held[at]).enumerate() {
-                if row.presence == Presence::Must && !is_held {
-                    findings.add(Fault::Missing, || {
-                        format!("row {no} of writer {} in {} on {node}", told.number, table.name)
+            for (no, (row, is_held)) in writer.record.rows(at).iter().zip(&held[at]).enumerate() {
+                if row.expected == Expected::Present && !is_held {
+                    findings.add(Finding::Missing, || {
+                        format!("row {no} of writer {} in {} on {node}", writer.number, table.name)
                     });
                 }
             }
         }
-        for together in &told.record.together {
+        for uncertain in &writer.record.uncertain {
             let mut rows =
-                together.iter().flat_map(|(table, first, count)| &held[*table][*first..first + count]);
+                uncertain.iter().flat_map(|(table, first, count)| &held[*table][*first..first + count]);
             let is_first_held = rows.next();
             if rows.any(|is_held| Some(is_held) != is_first_held) {
-                findings.add(Fault::Torn, || format!("{together:?} of writer {} on {node}", told.number));
+                findings.add(Finding::Incomplete, || {
+                    format!("{uncertain:?} of writer {} on {node}", writer.number)
+                });
             }
         }
     }
 }
 
 /// Checks that no key was generated twice, and that numbers are of the class of their node.
-fn look_at_keys(told: &[Told], classes: i32, findings: &Findings) -> u64 {
+fn check_keys(writers: &[WriterRecord], classes: i32, findings: &Findings) -> u64 {
     let mut of_source: Vec<Vec<u128>> = vec![Vec::new(); SOURCES];
-    for told in told {
-        let class = (told.node as i128 + 1).rem_euclid(i128::from(classes));
+    for writer in writers {
+        let class = (writer.node as i128 + 1).rem_euclid(i128::from(classes));
         for (at, table) in TABLES.iter().enumerate() {
-            for key in told.record.rows(at).iter().filter(|row| row.is_given).filter_map(|row| row.key) {
+            for key in
+                writer.record.rows(at).iter().filter(|row| row.is_key_committed).filter_map(|row| row.key)
+            {
                 of_source[table.source].push(key);
                 if table.key == Key::Number && (key as i128).rem_euclid(i128::from(classes)) != class {
-                    findings.add(Fault::WrongClass, || {
-                        format!("{key} of {}, given by node {} of {classes}", table.name, told.node + 1)
+                    findings.add(Finding::WrongClass, || {
+                        format!("{key} of {}, generated by node {} of {classes}", table.name, writer.node + 1)
                     });
                 }
             }
@@ -169,8 +184,8 @@ fn look_at_keys(told: &[Told], classes: i32, findings: &Findings) -> u64 {
         for twice in keys.windows(2).filter(|pair| pair[0] == pair[1]) {
             let tables: Vec<&str> =
                 TABLES.iter().filter(|table| table.source == source).map(|table| table.name).collect();
-            findings.add(Fault::Duplicate, || {
-                format!("{:x} was given twice for {}", twice[0], tables.join(", "))
+            findings.add(Finding::Duplicate, || {
+                format!("{:x} was generated twice for {}", twice[0], tables.join(", "))
             });
         }
     }
@@ -186,7 +201,7 @@ fn compare_nodes(cluster: &Cluster, findings: &Findings) -> Result<()> {
         let found = contents(other, DATABASE)?;
         for (table, expected) in &expected {
             if found.get(table) != Some(expected) {
-                findings.add(Fault::Different, || {
+                findings.add(Finding::Different, || {
                     format!(
                         "{table}: {expected:?} on {}, {:?} on {}",
                         first.name(),
@@ -201,7 +216,7 @@ fn compare_nodes(cluster: &Cluster, findings: &Findings) -> Result<()> {
 }
 
 /// Uses amcheck if it is installed: entries are in order, and every row has one.
-fn look_at_indexes(cluster: &Cluster, findings: &Findings) -> Result<u64> {
+fn check_indexes(cluster: &Cluster, findings: &Findings) -> Result<u64> {
     let mut count = 0;
     for server in cluster.servers().into_iter().filter(|server| server.tree().has_extension("amcheck")) {
         let mut client = server.connect(DATABASE)?;
@@ -214,9 +229,9 @@ fn look_at_indexes(cluster: &Cluster, findings: &Findings) -> Result<u64> {
             let index: String = row.get(0);
             count += 1;
             if let Err(error) = client.query("SELECT bt_index_check($1::text::regclass, true)", &[&index]) {
-                let told =
-                    error.as_db_error().map_or_else(|| error.to_string(), |told| told.message().to_owned());
-                findings.add(Fault::Index, || format!("{index} on {}: {told}", server.name()));
+                let reason =
+                    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+                findings.add(Finding::Index, || format!("{index} on {}: {reason}", server.name()));
             }
         }
     }
@@ -242,9 +257,9 @@ fn read_rows<const N: usize>(mut from: impl Read, mut each: impl FnMut([u128; N]
             let length = usize::try_from(i32::from_be_bytes(length)).ok().filter(|length| *length <= 16);
             let mut bytes = [0; 16];
             let Some(place) = length.and_then(|length| bytes.get_mut(16 - length..)) else {
-                bail!("a value of another length")
+                bail!("a value of an unexpected length")
             };
-            from.read_exact(place).context("a value is cut off")?;
+            from.read_exact(place).context("a value is incomplete")?;
             *value = u128::from_be_bytes(bytes);
         }
         each(values);
@@ -253,7 +268,7 @@ fn read_rows<const N: usize>(mut from: impl Read, mut each: impl FnMut([u128; N]
     match from.read(&mut short) {
         Ok(0) => Ok(()),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
-        Ok(_) => bail!("rows go on behind their end"),
+        Ok(_) => bail!("more rows after the end of the copy"),
         Err(error) => Err(error).context("could not read the rows"),
     }
 }
@@ -263,44 +278,44 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
-    use crate::chaos::record::{Deed, Outcome};
+    use crate::chaos::record::{Change, Outcome};
 
-    fn kinds(findings: &Findings) -> Vec<Fault> {
-        findings.of_each_kind().into_keys().collect()
+    fn kinds(findings: &Findings) -> Vec<Finding> {
+        findings.by_kind().into_keys().collect()
     }
 
-    fn told(number: i32, node: usize, keys: &[u128]) -> Told {
+    fn writer(number: i32, node: usize, keys: &[u128]) -> WriterRecord {
         let mut record = Record::new();
-        let insert = [Deed::Insert { table: 0, count: keys.len() }];
+        let insert = [Change::Insert { table: 0, count: keys.len() }];
         record.add(&insert, &[keys.to_vec()], Outcome::Acknowledged);
-        Told { number, node, record }
+        WriterRecord { number, node, record }
     }
 
     #[test]
-    fn keys_given_twice_and_of_another_class_are_found() {
+    fn duplicate_keys_and_keys_of_another_class_are_found() {
         let findings = Findings::default();
-        assert_eq!(look_at_keys(&[told(1, 0, &[1, 3]), told(2, 1, &[2, 4])], 2, &findings), 4);
+        assert_eq!(check_keys(&[writer(1, 0, &[1, 3]), writer(2, 1, &[2, 4])], 2, &findings), 4);
         assert_eq!(kinds(&findings), []);
-        look_at_keys(&[told(1, 0, &[1, 3]), told(2, 0, &[3, 5])], 2, &findings);
-        assert_eq!(kinds(&findings), [Fault::Duplicate]);
-        look_at_keys(&[told(1, 0, &[2])], 2, &findings);
-        assert_eq!(kinds(&findings), [Fault::Duplicate, Fault::WrongClass]);
+        check_keys(&[writer(1, 0, &[1, 3]), writer(2, 0, &[3, 5])], 2, &findings);
+        assert_eq!(kinds(&findings), [Finding::Duplicate]);
+        check_keys(&[writer(1, 0, &[2])], 2, &findings);
+        assert_eq!(kinds(&findings), [Finding::Duplicate, Finding::WrongClass]);
     }
 
     #[test]
     fn a_deleted_row_does_not_free_its_key() {
-        let mut one = told(1, 0, &[1]);
-        one.record.add(&[Deed::Delete { table: 0, no: 0 }], &[vec![]], Outcome::Acknowledged);
+        let mut one = writer(1, 0, &[1]);
+        one.record.add(&[Change::Delete { table: 0, no: 0 }], &[vec![]], Outcome::Acknowledged);
         let findings = Findings::default();
-        look_at_keys(&[one, told(2, 0, &[1])], 2, &findings);
-        assert_eq!(kinds(&findings), [Fault::Duplicate]);
+        check_keys(&[one, writer(2, 0, &[1])], 2, &findings);
+        assert_eq!(kinds(&findings), [Finding::Duplicate]);
     }
 
     #[test]
-    fn missing_rows_and_halves_of_transactions_are_found() {
-        let mut one = told(1, 0, &[1, 3]);
-        one.record.add(&[Deed::Insert { table: 0, count: 2 }], &[], Outcome::Unknown);
-        let held = |rows: [bool; 4]| -> Held {
+    fn missing_rows_and_incomplete_transactions_are_found() {
+        let mut one = writer(1, 0, &[1, 3]);
+        one.record.add(&[Change::Insert { table: 0, count: 2 }], &[], Outcome::Unknown);
+        let held = |rows: [bool; 4]| -> RowsFound {
             let mut tables = vec![Vec::new(); TABLES.len()];
             tables[0] = rows.to_vec();
             vec![tables]
@@ -308,8 +323,8 @@ mod tests {
         for (rows, expected) in [
             ([true, true, false, false], vec![]),
             ([true, true, true, true], vec![]),
-            ([true, false, true, true], vec![Fault::Missing]),
-            ([true, true, true, false], vec![Fault::Torn]),
+            ([true, false, true, true], vec![Finding::Missing]),
+            ([true, true, true, false], vec![Finding::Incomplete]),
         ] {
             let findings = Findings::default();
             compare("one", std::slice::from_ref(&one), &held(rows), &findings);
@@ -318,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_binary_form_is_read() {
+    fn the_binary_format_is_read() {
         let mut bytes = b"PGCOPY\n\xff\r\n\0".to_vec();
         bytes.extend([0; 8]);
         for row in [[1_i32, 7], [2, 8]] {

@@ -1,4 +1,4 @@
-//! Injects faults, and fixes them as a DBA would.
+//! Injects faults, and repairs them as a DBA would.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use postgres::Client;
 
-use super::faults::{Kind, Schedule, Strike};
+use super::faults::{Fault, FaultKind, Schedule};
 use super::schema::DATABASE;
 use super::writer::{APPLICATION, Shared};
 use super::{Options, PATIENCE};
@@ -15,24 +15,24 @@ use crate::{Cluster, Link, Server};
 /// How often progress is printed.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
-/// Injects and fixes faults.
+/// Injects and repairs faults.
 pub struct FaultInjector<'a> {
     cluster: &'a mut Cluster,
     shared: &'a Shared,
-    say: &'a mut dyn FnMut(&str),
-    begun: Instant,
-    said: Instant,
+    progress: &'a mut dyn FnMut(&str),
+    started: Instant,
+    reported: Instant,
 }
 
 impl<'a> FaultInjector<'a> {
     /// For a run that begins now.
-    pub fn new(cluster: &'a mut Cluster, shared: &'a Shared, say: &'a mut dyn FnMut(&str)) -> Self {
-        let begun = Instant::now();
-        Self { cluster, shared, say, begun, said: begun }
+    pub fn new(cluster: &'a mut Cluster, shared: &'a Shared, progress: &'a mut dyn FnMut(&str)) -> Self {
+        let started = Instant::now();
+        Self { cluster, shared, progress, started, reported: started }
     }
 
-    /// Injects faults until the time is over or there were enough. After a fault has been fixed, it
-    /// is added to `strikes` with the time until everything replicated again.
+    /// Injects faults until the time is over or there were enough. After a fault has been repaired, it
+    /// is added to `injected` with the time until replication was complete again.
     ///
     /// # Errors
     ///
@@ -41,107 +41,111 @@ impl<'a> FaultInjector<'a> {
         &mut self,
         schedule: Schedule,
         options: &Options,
-        strikes: &mut Vec<(Kind, Duration)>,
+        injected: &mut Vec<(FaultKind, Duration)>,
     ) -> Result<()> {
-        let end = self.begun + options.lasts;
-        for strike in schedule {
-            let at = Instant::now() + strike.after;
+        let end = self.started + options.duration;
+        for fault in schedule {
+            let at = Instant::now() + fault.after;
             self.wait_until(at.min(end));
-            if at >= end || strikes.len() as u64 >= options.most_faults {
+            if at >= end || injected.len() as u64 >= options.max_faults {
                 return Ok(());
             }
-            let what = format!("{}: {}", self.name(strike), strike.kind);
-            let begun = Instant::now();
-            self.strike(strike).with_context(|| what.clone())?;
+            let what = format!("{}: {}", self.name(fault), fault.kind);
+            let started = Instant::now();
+            self.inject(fault).with_context(|| what.clone())?;
             self.cluster.reconnect().with_context(|| format!("after {what}"))?;
-            let took = begun.elapsed();
-            strikes.push((strike.kind, took));
-            self.tell(&format!("{what}; all is well again after {:.1} s", took.as_secs_f64()));
+            let took = started.elapsed();
+            injected.push((fault.kind, took));
+            self.report(&format!("{what}; repaired after {:.1} s", took.as_secs_f64()));
         }
         self.wait_until(end);
         Ok(())
     }
 
     /// The place of a fault, for messages.
-    fn name(&self, strike: Strike) -> String {
+    fn name(&self, fault: Fault) -> String {
         let name = |node: usize| self.cluster.server(node).map_or("?", |server| server.name());
-        let with = if strike.with_a_line_cut { ", and another line cut" } else { "" };
-        match strike.kind {
-            Kind::Cut | Kind::Stall => format!("{} to {}{with}", name(strike.node), name(strike.other)),
-            Kind::Restore | Kind::Clone => format!("{} from {}{with}", name(strike.node), name(strike.other)),
-            _ => format!("{}{with}", name(strike.node)),
+        let with = if fault.other_link_is_cut { "; another link cut" } else { "" };
+        match fault.kind {
+            FaultKind::Cut | FaultKind::Stall => {
+                format!("{} to {}{with}", name(fault.node), name(fault.other))
+            }
+            FaultKind::Restore | FaultKind::Clone => {
+                format!("{} from {}{with}", name(fault.node), name(fault.other))
+            }
+            _ => format!("{}{with}", name(fault.node)),
         }
     }
 
-    fn strike(&mut self, strike: Strike) -> Result<()> {
-        let (node, other) = (strike.node, strike.other);
-        // The opposite direction, which a fault of one line does not affect.
-        if strike.with_a_line_cut {
+    fn inject(&mut self, fault: Fault) -> Result<()> {
+        let (node, other) = (fault.node, fault.other);
+        // The opposite direction, which a fault of one link does not affect.
+        if fault.other_link_is_cut {
             self.cluster.link(other, node)?.cut();
         }
-        let outlasted = Instant::now() + strike.lasts;
-        match strike.kind {
-            Kind::Pause => {
+        let end = Instant::now() + fault.duration;
+        match fault.kind {
+            FaultKind::Pause => {
                 self.cluster.server(node)?.pause()?;
-                self.wait_until(outlasted);
+                self.wait_until(end);
                 self.cluster.server(node)?.resume()?;
             }
-            Kind::Cut => {
+            FaultKind::Cut => {
                 self.cluster.link(node, other)?.cut();
-                self.wait_until(outlasted);
-                self.cluster.link(node, other)?.mend();
+                self.wait_until(end);
+                self.cluster.link(node, other)?.restore();
             }
-            Kind::Stall => {
+            FaultKind::Stall => {
                 self.cluster.link(node, other)?.stall();
-                self.wait_until(outlasted);
-                self.cluster.link(node, other)?.mend();
+                self.wait_until(end);
+                self.cluster.link(node, other)?.restore();
             }
-            Kind::Isolate => {
+            FaultKind::Isolate => {
                 self.cluster.links_of(node).for_each(Link::cut);
-                self.wait_until(outlasted);
-                self.cluster.links_of(node).for_each(Link::mend);
+                self.wait_until(end);
+                self.cluster.links_of(node).for_each(Link::restore);
             }
-            Kind::KillWriter | Kind::KillProcess => self.kill_process(strike)?,
-            Kind::KillPostmaster => self.end_and_launch(strike, Server::kill9)?,
-            Kind::KillAll => self.end_and_launch(strike, Server::kill9_all)?,
-            Kind::Immediate => self.end_and_launch(strike, Server::crash)?,
-            Kind::Fast => self.end_and_launch(strike, Server::stop)?,
-            Kind::FailOver => self.fail_over(strike)?,
-            Kind::Restore | Kind::Clone => {
-                let held = self.shared.gate.hold(PATIENCE)?;
+            FaultKind::KillWriter | FaultKind::KillProcess => self.kill_process(fault)?,
+            FaultKind::KillPostmaster => self.stop_and_launch(fault, Server::kill9)?,
+            FaultKind::KillAll => self.stop_and_launch(fault, Server::kill9_all)?,
+            FaultKind::Immediate => self.stop_and_launch(fault, Server::crash)?,
+            FaultKind::Fast => self.stop_and_launch(fault, Server::stop)?,
+            FaultKind::FailOver => self.fail_over(fault)?,
+            FaultKind::Restore | FaultKind::Clone => {
+                let paused = self.shared.gate.pause(PATIENCE)?;
                 if !self.cluster.catch_up(PATIENCE)? {
-                    bail!("replication does not go on");
+                    bail!("replication does not continue");
                 }
-                self.cluster.replace(node, other, strike.kind.copy())?;
-                drop(held);
+                self.cluster.replace(node, other, fault.kind.copy())?;
+                drop(paused);
             }
         }
-        if strike.with_a_line_cut {
-            self.cluster.link(other, node)?.mend();
+        if fault.other_link_is_cut {
+            self.cluster.link(other, node)?.restore();
         }
         Ok(())
     }
 
-    /// The other nodes continue meanwhile.
-    fn end_and_launch(&mut self, strike: Strike, end: fn(&mut Server) -> Result<()>) -> Result<()> {
-        end(self.cluster.server_mut(strike.node)?)?;
-        self.wait_until(Instant::now() + strike.lasts);
-        self.cluster.server_mut(strike.node)?.launch()
+    /// Stops a server and starts it after a while. The other nodes continue meanwhile.
+    fn stop_and_launch(&mut self, fault: Fault, stop: fn(&mut Server) -> Result<()>) -> Result<()> {
+        stop(self.cluster.server_mut(fault.node)?)?;
+        self.wait_until(Instant::now() + fault.duration);
+        self.cluster.server_mut(fault.node)?.launch()
     }
 
     /// Kills one process of a server, which then recovers by itself.
-    fn kill_process(&mut self, strike: Strike) -> Result<()> {
-        let server = self.cluster.server(strike.node)?;
+    fn kill_process(&mut self, fault: Fault) -> Result<()> {
+        let server = self.cluster.server(fault.node)?;
         let mut client = server.connect(DATABASE)?;
         let query =
             "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (application_name = $1) = $2
                      ORDER BY backend_type, pid";
-        let is_writer = strike.kind == Kind::KillWriter;
+        let is_writer = fault.kind == FaultKind::KillWriter;
         let rows =
             client.query(query, &[&APPLICATION, &is_writer]).context("could not list the processes")?;
-        let Some(row) = rows.get(strike.which as usize % rows.len().max(1)) else { return Ok(()) };
+        let Some(row) = rows.get(fault.which as usize % rows.len().max(1)) else { return Ok(()) };
         server.kill9_backend(row.get(0))?;
-        // All connections end, and then the server is back.
+        // All connections end. Then the server accepts connections again.
         let deadline = Instant::now() + PATIENCE;
         while is_open(&mut client) || server.connect(DATABASE).is_err() {
             if Instant::now() > deadline {
@@ -155,29 +159,29 @@ impl<'a> FaultInjector<'a> {
     /// Cuts off a node, which continues for a while, then kills it and promotes its standby.
     /// Without the cut, the others might have received rows that the standby does not have. From 17
     /// on, PostgreSQL can hold them back (`synchronized_standby_slots`).
-    fn fail_over(&mut self, strike: Strike) -> Result<()> {
-        let node = strike.node;
+    fn fail_over(&mut self, fault: Fault) -> Result<()> {
+        let node = fault.node;
         let standby = self.cluster.add_standby(node)?;
         self.cluster.links_of(node).for_each(Link::cut);
         // The standby now has everything that the node sent to the others, and everything that it
         // received.
         self.cluster.wait_for_standby(node, &standby)?;
-        self.wait_until(Instant::now() + strike.lasts);
+        self.wait_until(Instant::now() + fault.duration);
         self.cluster.server_mut(node)?.kill9_all()?;
         self.cluster.fail_over(node, standby)?;
-        self.cluster.links_of(node).for_each(Link::mend);
+        self.cluster.links_of(node).for_each(Link::restore);
         Ok(())
     }
 
-    /// Starts and resumes all servers, opens every line, and makes sure that no session waits for a
+    /// Starts and resumes all servers, restores every link, and makes sure that no session waits for a
     /// standby.
     ///
     /// # Errors
     ///
     /// If a server does not start.
-    pub fn calm(&mut self) -> Result<()> {
+    pub fn heal(&mut self) -> Result<()> {
         for node in 0..self.cluster.count() {
-            self.cluster.links_of(node).for_each(Link::mend);
+            self.cluster.links_of(node).for_each(Link::restore);
             let server = self.cluster.server_mut(node)?;
             server.resume()?;
             if !server.is_running() {
@@ -189,20 +193,20 @@ impl<'a> FaultInjector<'a> {
     }
 
     /// Waits, and prints the progress.
-    fn wait_until(&mut self, moment: Instant) {
-        while Instant::now() < moment {
-            self.shared.gate.wait_until(moment.min(self.said + REPORT_EVERY));
-            if self.said.elapsed() >= REPORT_EVERY {
-                self.tell("writing");
+    fn wait_until(&mut self, time: Instant) {
+        while Instant::now() < time {
+            self.shared.gate.wait_until(time.min(self.reported + REPORT_EVERY));
+            if self.reported.elapsed() >= REPORT_EVERY {
+                self.report("writing");
             }
         }
     }
 
-    fn tell(&mut self, what: &str) {
-        self.said = Instant::now();
-        let elapsed = self.begun.elapsed().as_secs();
+    fn report(&mut self, what: &str) {
+        self.reported = Instant::now();
+        let elapsed = self.started.elapsed().as_secs();
         let inserts = self.shared.inserts.load(Ordering::Relaxed);
-        (self.say)(&format!("{:>3}:{:02}  {inserts:>9} rows  {what}", elapsed / 60, elapsed % 60));
+        (self.progress)(&format!("{:>3}:{:02}  {inserts:>9} rows  {what}", elapsed / 60, elapsed % 60));
     }
 }
 

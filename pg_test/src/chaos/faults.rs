@@ -1,4 +1,4 @@
-//! Kind, time and place of faults: a schedule that depends on the seed alone.
+//! Kinds, times and places of faults: a schedule that depends on the seed alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,14 +11,14 @@ use crate::Copy;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum FaultKind {
     /// Pauses all processes of a server, and resumes them after a while.
     Pause,
-    /// Cuts a line, and restores it after a while.
+    /// Cuts a link, and restores it after a while.
     Cut,
-    /// Stalls a line for a while: nothing passes, and neither side is told.
+    /// Stalls a link for a while: nothing passes, and neither side is notified.
     Stall,
-    /// Cuts all lines of a node for a while.
+    /// Cuts all links of a node for a while.
     Isolate,
     /// `kill -9` of a session that writes.
     KillWriter,
@@ -42,7 +42,7 @@ pub enum Kind {
     Clone,
 }
 
-impl Kind {
+impl FaultKind {
     /// All of them.
     pub const ALL: [Self; 13] = [
         Self::Pause,
@@ -94,7 +94,7 @@ impl Kind {
         }
     }
 
-    /// Whether another server replaces the node, which needs all lines.
+    /// Whether another server replaces the node, which needs all links.
     pub(super) fn replaces(self) -> bool {
         matches!(self, Self::FailOver | Self::Restore | Self::Clone)
     }
@@ -105,7 +105,7 @@ impl Kind {
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for FaultKind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
@@ -113,17 +113,17 @@ impl FromStr for Kind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("no such fault; there are {}", known()))
+            .ok_or_else(|| format!("unknown kind of fault; known kinds: {}", known()))
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pause => "node paused",
-            Self::Cut => "line cut",
-            Self::Stall => "line stalled",
-            Self::Isolate => "node cut off from all others",
+            Self::Cut => "link cut",
+            Self::Stall => "link stalled",
+            Self::Isolate => "node isolated from all others",
             Self::KillWriter => "kill -9 of a session that writes",
             Self::KillProcess => "kill -9 of another process of a server",
             Self::KillPostmaster => "kill -9 of the postmaster",
@@ -131,36 +131,36 @@ impl fmt::Display for Kind {
             Self::Immediate => "immediate stop",
             Self::Fast => "fast stop",
             Self::FailOver => "node lost, its standby promoted",
-            Self::Restore => "node replaced by a dump of another one",
-            Self::Clone => "node replaced by a clone of another one",
+            Self::Restore => "node replaced by a dump of another node",
+            Self::Clone => "node replaced by a clone of another node",
         })
     }
 }
 
 /// One fault and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Strike {
-    /// The pause after the previous fault has been fixed.
+pub struct Fault {
+    /// The pause after the previous fault has been repaired.
     pub after: Duration,
     /// The kind of fault.
-    pub kind: Kind,
+    pub kind: FaultKind,
     /// The node, counted from 0.
     pub node: usize,
-    /// Another node: the other end of the line, or the origin of the copy.
+    /// Another node: the other end of the link, or the origin of the copy.
     pub other: usize,
     /// The duration, if it has one.
-    pub lasts: Duration,
-    /// Which process, if there are several.
+    pub duration: Duration,
+    /// A random number that selects a process.
     pub which: u32,
-    /// Whether another line of the cluster is down meanwhile.
-    pub with_a_line_cut: bool,
+    /// Whether the opposite link is cut meanwhile.
+    pub other_link_is_cut: bool,
 }
 
 /// The endless sequence of faults of a run: every kind once in each round, in random order.
 pub struct Schedule {
-    chance: ChaCha12Rng,
-    kinds: Vec<Kind>,
-    left: Vec<Kind>,
+    rng: ChaCha12Rng,
+    kinds: Vec<FaultKind>,
+    left: Vec<FaultKind>,
     nodes: usize,
     /// The average pause between two faults.
     quiet: Duration,
@@ -168,33 +168,33 @@ pub struct Schedule {
 
 impl Schedule {
     /// A schedule for this number of nodes and these kinds.
-    pub fn new(chance: ChaCha12Rng, kinds: &[Kind], nodes: usize, quiet: Duration) -> Self {
-        Self { chance, kinds: kinds.to_vec(), left: Vec::new(), nodes, quiet }
+    pub fn new(rng: ChaCha12Rng, kinds: &[FaultKind], nodes: usize, quiet: Duration) -> Self {
+        Self { rng, kinds: kinds.to_vec(), left: Vec::new(), nodes, quiet }
     }
 }
 
 impl Iterator for Schedule {
-    type Item = Strike;
+    type Item = Fault;
 
-    fn next(&mut self) -> Option<Strike> {
+    fn next(&mut self) -> Option<Fault> {
         if self.left.is_empty() {
             self.left.clone_from(&self.kinds);
         }
         if self.left.is_empty() {
             return None;
         }
-        let chance = &mut self.chance;
-        let kind = self.left.swap_remove(chance.random_range(0..self.left.len()));
-        let node = chance.random_range(0..self.nodes);
-        let other = (node + chance.random_range(1..self.nodes)) % self.nodes;
-        Some(Strike {
-            after: self.quiet.mul_f64(chance.random_range(0.5..1.5)),
+        let rng = &mut self.rng;
+        let kind = self.left.swap_remove(rng.random_range(0..self.left.len()));
+        let node = rng.random_range(0..self.nodes);
+        let other = (node + rng.random_range(1..self.nodes)) % self.nodes;
+        Some(Fault {
+            after: self.quiet.mul_f64(rng.random_range(0.5..1.5)),
             kind,
             node,
             other,
-            lasts: Duration::from_millis(chance.random_range(200..4_000)),
-            which: chance.random(),
-            with_a_line_cut: chance.random_ratio(1, 4) && !kind.replaces(),
+            duration: Duration::from_millis(rng.random_range(200..4_000)),
+            which: rng.random(),
+            other_link_is_cut: rng.random_ratio(1, 4) && !kind.replaces(),
         })
     }
 }
@@ -205,28 +205,28 @@ mod tests {
 
     use super::*;
 
-    fn schedule(seed: u64) -> Vec<Strike> {
-        let chance = ChaCha12Rng::seed_from_u64(seed);
-        Schedule::new(chance, &Kind::ALL, 3, Duration::from_secs(1)).take(40).collect()
+    fn schedule(seed: u64) -> Vec<Fault> {
+        let rng = ChaCha12Rng::seed_from_u64(seed);
+        Schedule::new(rng, &FaultKind::ALL, 3, Duration::from_secs(1)).take(40).collect()
     }
 
     #[test]
-    fn kinds_are_known_by_their_names() {
-        for kind in Kind::ALL {
+    fn names_are_parsed() {
+        for kind in FaultKind::ALL {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
-        assert!("flood".parse::<Kind>().is_err_and(|error| error.contains("fail-over")));
+        assert!("flood".parse::<FaultKind>().is_err_and(|error| error.contains("fail-over")));
     }
 
     #[test]
-    fn a_seed_gives_its_schedule_and_every_kind_comes() {
+    fn a_seed_determines_the_schedule_and_every_kind_occurs() {
         assert_eq!(schedule(1), schedule(1));
         assert_ne!(schedule(1), schedule(2));
-        for round in schedule(3).chunks_exact(Kind::ALL.len()) {
-            let mut kinds: Vec<Kind> = round.iter().map(|strike| strike.kind).collect();
+        for round in schedule(3).chunks_exact(FaultKind::ALL.len()) {
+            let mut kinds: Vec<FaultKind> = round.iter().map(|fault| fault.kind).collect();
             kinds.sort_unstable();
-            assert_eq!(kinds, Kind::ALL);
-            assert!(round.iter().all(|strike| strike.node != strike.other && strike.other < 3));
+            assert_eq!(kinds, FaultKind::ALL);
+            assert!(round.iter().all(|fault| fault.node != fault.other && fault.other < 3));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Makes writers wait for their turn, and while no session may write.
+//! Pauses writers, and ends them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Lets writers through, one transaction at a time, until it is closed for a while or for good.
+/// Grants permits for transactions. It can pause, and it ends with the run.
 #[derive(Default)]
 pub struct Gate {
     state: Mutex<State>,
@@ -14,38 +14,38 @@ pub struct Gate {
 
 #[derive(Default)]
 struct State {
-    is_held: bool,
-    has_ended: bool,
-    /// Writers in a transaction.
-    inside: usize,
+    is_paused: bool,
+    is_over: bool,
+    /// The number of writers in a transaction.
+    permits: usize,
 }
 
-/// A writer in a transaction.
-pub struct Inside<'a>(&'a Gate);
+/// Allows a writer one transaction.
+pub struct Permit<'a>(&'a Gate);
 
-impl Drop for Inside<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.state().inside -= 1;
+        self.0.state().permits -= 1;
         self.0.changed.notify_all();
     }
 }
 
-/// No session writes until it is dropped.
-pub struct Held<'a>(&'a Gate);
+/// No session writes until this is dropped.
+pub struct Paused<'a>(&'a Gate);
 
-impl Drop for Held<'_> {
+impl Drop for Paused<'_> {
     fn drop(&mut self) {
-        self.0.state().is_held = false;
+        self.0.state().is_paused = false;
         self.0.changed.notify_all();
     }
 }
 
-/// Writers end when it is dropped.
-pub struct Ends<'a>(pub &'a Gate);
+/// Writers end when this is dropped.
+pub struct EndOnDrop<'a>(pub &'a Gate);
 
-impl Drop for Ends<'_> {
+impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.state().has_ended = true;
+        self.0.state().is_over = true;
         self.0.changed.notify_all();
     }
 }
@@ -55,33 +55,33 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for admission; `None` when the run is over.
-    pub fn enter(&self) -> Option<Inside<'_>> {
-        let waits = |state: &mut State| state.is_held && !state.has_ended;
+    /// Waits for a permit; `None` when the run is over.
+    pub fn permit(&self) -> Option<Permit<'_>> {
+        let waits = |state: &mut State| state.is_paused && !state.is_over;
         let mut state = self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner);
-        if state.has_ended {
+        if state.is_over {
             return None;
         }
-        state.inside += 1;
-        Some(Inside(self))
+        state.permits += 1;
+        Some(Permit(self))
     }
 
-    /// Keeps writers out, and waits until all of them have left.
-    pub fn hold(&self, patience: Duration) -> Result<Held<'_>> {
-        self.state().is_held = true;
-        let held = Held(self);
-        let waited = self.changed.wait_timeout_while(self.state(), patience, |state| state.inside > 0);
+    /// Grants no more permits, and waits until all of them have been returned.
+    pub fn pause(&self, patience: Duration) -> Result<Paused<'_>> {
+        self.state().is_paused = true;
+        let paused = Paused(self);
+        let waited = self.changed.wait_timeout_while(self.state(), patience, |state| state.permits > 0);
         let (state, result) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
         if result.timed_out() {
-            bail!("writers did not come to the end of their transactions within {} s", patience.as_secs());
+            bail!("writers did not end their transactions within {} s", patience.as_secs());
         }
-        Ok(held)
+        Ok(paused)
     }
 
-    /// Waits until a moment, or until the run is over.
-    pub fn wait_until(&self, moment: Instant) {
-        let left = moment.saturating_duration_since(Instant::now());
-        drop(self.changed.wait_timeout_while(self.state(), left, |state| !state.has_ended));
+    /// Waits until a time, or until the run is over.
+    pub fn wait_until(&self, time: Instant) {
+        let left = time.saturating_duration_since(Instant::now());
+        drop(self.changed.wait_timeout_while(self.state(), left, |state| !state.is_over));
     }
 }

@@ -26,12 +26,12 @@ use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::{Cluster, InstallTree};
-pub use check::Looked;
-use check::Told;
+pub use check::Checked;
+use check::WriterRecord;
 use fault_injector::FaultInjector;
-pub use faults::{Kind, Schedule, Strike};
-pub use findings::{Fault, Findings};
-use gate::Ends;
+pub use faults::{Fault, FaultKind, Schedule};
+pub use findings::{Finding, Findings};
+use gate::EndOnDrop;
 pub use report::Report;
 pub use schema::DATABASE;
 use schema::TABLES;
@@ -40,7 +40,7 @@ use writer::{Shared, Writer};
 /// The time limit for everything to be applied at the end, and for a step in between.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How the nodes are kept apart.
+/// How classes are assigned to the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Classes {
     /// Every node is set up as its own node.
@@ -59,24 +59,24 @@ pub struct Options {
     /// Number of nodes.
     pub nodes: usize,
     /// How long writers write.
-    pub lasts: Duration,
+    pub duration: Duration,
     /// The run ends early after this number of faults.
-    pub most_faults: u64,
+    pub max_faults: u64,
     /// The kinds of faults.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<FaultKind>,
     /// The average pause between two faults.
     pub quiet: Duration,
     /// Writers on each node.
     pub writers: usize,
     /// Rows per second that all writers together try to insert.
     pub rate: f64,
-    /// How the nodes are kept apart.
+    /// How classes are assigned to the nodes.
     pub classes: Classes,
     /// The directory for the servers' logs if something is wrong.
     pub logs: PathBuf,
 }
 
-/// A run in progress, or at its end.
+/// A run.
 pub struct Chaos {
     /// The nodes.
     pub cluster: Cluster,
@@ -84,9 +84,9 @@ pub struct Chaos {
     /// Number of classes; 0 if no node is set up.
     classes: i32,
     shared: Shared,
-    told: Vec<Told>,
-    strikes: Vec<(Kind, Duration)>,
-    lasted: Duration,
+    writers: Vec<WriterRecord>,
+    injected: Vec<(FaultKind, Duration)>,
+    duration: Duration,
 }
 
 impl Chaos {
@@ -94,19 +94,19 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn start(tree: &InstallTree, options: Options) -> Result<Self> {
         if options.nodes < 2 {
-            bail!("there is nothing to replicate with fewer than two nodes");
+            bail!("replication needs at least two nodes");
         }
         let mut cluster = Cluster::start(tree, options.nodes, schema::layout())?;
-        let mut chance = ChaCha12Rng::seed_from_u64(options.seed);
+        let mut rng = ChaCha12Rng::seed_from_u64(options.seed);
         // Some classes may be left for later nodes.
-        let classes = i32::try_from(options.nodes)? + chance.random_range(0..4);
+        let classes = i32::try_from(options.nodes)? + rng.random_range(0..4);
         match options.classes {
             Classes::Own => cluster.set_up(classes)?,
             Classes::None => {}
-            Classes::FirstTwice => set_up_the_first_twice(&cluster, classes)?,
+            Classes::FirstTwice => set_up_first_class_twice(&cluster, classes)?,
         }
         if options.classes == Classes::Own {
             for node in 0..cluster.count() {
@@ -124,16 +124,16 @@ impl Chaos {
             findings: Findings::default(),
             inserts: 0.into(),
             order: Default::default(),
-            refused: Default::default(),
+            rejected: Default::default(),
         };
         Ok(Self {
             cluster,
             options,
             classes,
             shared,
-            told: Vec::new(),
-            strikes: Vec::new(),
-            lasted: Duration::ZERO,
+            writers: Vec::new(),
+            injected: Vec::new(),
+            duration: Duration::ZERO,
         })
     }
 
@@ -141,10 +141,10 @@ impl Chaos {
     ///
     /// # Errors
     ///
-    /// If a server does not come back, or replication does not.
-    pub fn play(&mut self, say: &mut dyn FnMut(&str)) -> Result<()> {
-        let mut chance = ChaCha12Rng::seed_from_u64(self.options.seed);
-        let schedule = ChaCha12Rng::seed_from_u64(chance.random());
+    /// If a server or replication does not recover.
+    pub fn write_under_faults(&mut self, progress: &mut dyn FnMut(&str)) -> Result<()> {
+        let mut rng = ChaCha12Rng::seed_from_u64(self.options.seed);
+        let schedule = ChaCha12Rng::seed_from_u64(rng.random());
         let options = self.options.clone();
         let schedule = Schedule::new(schedule, &options.kinds, options.nodes, options.quiet);
         let tables: Vec<usize> = (0..TABLES.len())
@@ -152,9 +152,9 @@ impl Chaos {
             .collect();
         let rate = options.rate / (options.nodes * options.writers) as f64;
         let addresses = self.cluster.addresses();
-        let begun = Instant::now();
-        let (cluster, shared, strikes) = (&mut self.cluster, &self.shared, &mut self.strikes);
-        let told = std::thread::scope(|scope| -> Result<Vec<Told>> {
+        let started = Instant::now();
+        let (cluster, shared, injected) = (&mut self.cluster, &self.shared, &mut self.injected);
+        let writers = std::thread::scope(|scope| -> Result<Vec<WriterRecord>> {
             let mut threads = Vec::new();
             for node in 0..options.nodes {
                 for place in 0..options.writers {
@@ -166,21 +166,21 @@ impl Chaos {
                 }
             }
             let outcome = {
-                let _ends = Ends(&shared.gate);
-                let mut injector = FaultInjector::new(cluster, shared, say);
-                let outcome = injector.run(schedule, &options, strikes);
-                // Whatever failed, writers that wait for a server must end.
-                outcome.and(injector.calm())
+                let _end = EndOnDrop(&shared.gate);
+                let mut injector = FaultInjector::new(cluster, shared, progress);
+                let outcome = injector.run(schedule, &options, injected);
+                // Writers that wait for a server must end even after a failure.
+                outcome.and(injector.heal())
             };
-            let mut told = Vec::new();
+            let mut writers = Vec::new();
             for (number, node, thread) in threads {
                 let record = thread.join().map_err(|_| anyhow::anyhow!("a writer panicked"))?;
-                told.push(Told { number, node, record });
+                writers.push(WriterRecord { number, node, record });
             }
-            outcome.map(|()| told)
+            outcome.map(|()| writers)
         });
-        self.lasted = begun.elapsed();
-        self.told = told?;
+        self.duration = started.elapsed();
+        self.writers = writers?;
         Ok(())
     }
 
@@ -190,10 +190,10 @@ impl Chaos {
     /// # Errors
     ///
     /// If the servers neither apply everything nor fail to.
-    pub fn settle(&self) -> Result<bool> {
+    pub fn wait_until_applied(&self) -> Result<bool> {
         let applied = self.cluster.catch_up(PATIENCE)?;
         if !applied {
-            self.shared.findings.add(Fault::Stopped, || "replication does not go on".to_owned());
+            self.shared.findings.add(Finding::Stopped, || "replication does not continue".to_owned());
         }
         Ok(applied)
     }
@@ -204,19 +204,20 @@ impl Chaos {
     ///
     /// If a server cannot be read.
     pub fn check(&mut self) -> Result<Report> {
-        let classes = self.classes_told();
-        let mut looked = check::check(&self.cluster, &mut self.told, classes, &self.shared.findings)?;
+        let classes = self.classes_to_check();
+        let mut checked = check::check(&self.cluster, &mut self.writers, classes, &self.shared.findings)?;
         if self.options.classes != Classes::None {
-            check::ask(&self.cluster, &mut looked, &self.shared.findings)?;
+            check::run_own_check(&self.cluster, &mut checked, &self.shared.findings)?;
         }
         let row = self.cluster.connect(0)?.query_one("SELECT version(), current_date::text", &[]);
         let row = row.context("could not read version and date")?;
         let (version, day): (String, String) = (row.get(0), row.get(1));
-        let mut faults: BTreeMap<Kind, Vec<Duration>> = BTreeMap::new();
-        for (kind, took) in &self.strikes {
+        let mut faults: BTreeMap<FaultKind, Vec<Duration>> = BTreeMap::new();
+        for (kind, took) in &self.injected {
             faults.entry(*kind).or_default().push(*took);
         }
-        let sum = |of: &dyn Fn(&record::Record) -> u64| self.told.iter().map(|told| of(&told.record)).sum();
+        let sum =
+            |of: &dyn Fn(&record::Record) -> u64| self.writers.iter().map(|writer| of(&writer.record)).sum();
         Ok(Report {
             seed: self.options.seed,
             nodes: self.options.nodes,
@@ -225,20 +226,20 @@ impl Chaos {
             method: self.cluster.method().name(),
             version: version.split(" on ").next().unwrap_or_default().to_owned(),
             day,
-            lasted: self.lasted,
+            duration: self.duration,
             inserts: sum(&|record| record.acknowledged[0]),
             updates: sum(&|record| record.acknowledged[1]),
             deletes: sum(&|record| record.acknowledged[2]),
             transactions: [0, 1, 2].map(|outcome| sum(&|record| record.outcomes[outcome])),
-            refused: self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            rejected: self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             faults,
-            looked,
-            findings: self.shared.findings.of_each_kind(),
+            checked,
+            findings: self.shared.findings.by_kind(),
         })
     }
 
     /// The number of classes for the comparison of keys.
-    fn classes_told(&self) -> i32 {
+    fn classes_to_check(&self) -> i32 {
         if self.options.classes == Classes::None { 1 } else { self.classes }
     }
 
@@ -247,28 +248,28 @@ impl Chaos {
     /// # Errors
     ///
     /// If a step fails.
-    pub fn run(tree: &InstallTree, options: Options, say: &mut dyn FnMut(&str)) -> Result<Report> {
+    pub fn run(tree: &InstallTree, options: Options, progress: &mut dyn FnMut(&str)) -> Result<Report> {
         let mut chaos = Self::start(tree, options)?;
-        let outcome = chaos.complete(say);
+        let outcome = chaos.complete(progress);
         if !outcome.as_ref().is_ok_and(Report::is_good) {
             let logs = &chaos.options.logs;
             chaos.cluster.keep_logs(logs)?;
-            say(&format!("the logs of the servers are in {}", logs.display()));
+            progress(&format!("the logs of the servers are in {}", logs.display()));
         }
         outcome
     }
 
-    fn complete(&mut self, say: &mut dyn FnMut(&str)) -> Result<Report> {
-        say(&format!("{} nodes replicate: {}", self.cluster.count(), self.cluster.method().name()));
-        self.play(say)?;
-        say("writers have ended; waiting until everything is applied");
-        self.settle()?;
-        say("comparing every row on every node with what the writers were told");
+    fn complete(&mut self, progress: &mut dyn FnMut(&str)) -> Result<Report> {
+        progress(&format!("{} nodes replicate: {}", self.cluster.count(), self.cluster.method().name()));
+        self.write_under_faults(progress)?;
+        progress("writers have ended; waiting until everything is applied");
+        self.wait_until_applied()?;
+        progress("comparing every row on every node with the records of the writers");
         self.check()
     }
 }
 
-fn set_up_the_first_twice(cluster: &Cluster, classes: i32) -> Result<()> {
+fn set_up_first_class_twice(cluster: &Cluster, classes: i32) -> Result<()> {
     for node in 0..cluster.count() {
         let class = i32::try_from(if node + 1 == cluster.count() { 0 } else { node })? + 1;
         let set_up = "SELECT count(*) FROM setup_interleaved_sequences($1, $2, exclude => '{coupon_no}')";

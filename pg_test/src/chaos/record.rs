@@ -1,16 +1,16 @@
-//! A writer's record of what it was told about each row, kept outside of the servers.
+//! A writer's record of the replies of its server, kept outside of the servers.
 
 use super::schema::TABLES;
 
-/// Whether a row must exist.
+/// Whether a row is expected to exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum Expected {
     /// It was acknowledged.
-    Must,
+    Present,
     /// The connection broke at the commit.
-    May,
-    /// It was refused, rolled back or deleted.
-    MustNot,
+    Possible,
+    /// It was rejected, rolled back or deleted.
+    Absent,
 }
 
 /// One row.
@@ -23,15 +23,15 @@ pub struct Row {
     pub version: i32,
     /// Whether the next version is possible.
     pub may_be_newer: bool,
-    /// Whether it must exist.
-    pub presence: Presence,
+    /// Whether it is expected to exist.
+    pub expected: Expected,
     /// Whether its key was ever acknowledged.
-    pub is_given: bool,
+    pub is_key_committed: bool,
 }
 
 /// A change of rows of one table.
 #[derive(Clone, Copy, Debug)]
-pub enum Deed {
+pub enum Change {
     /// New rows.
     Insert {
         /// The table.
@@ -60,21 +60,21 @@ pub enum Deed {
 pub enum Outcome {
     /// The server reported the commit.
     Acknowledged,
-    /// The server refused, or was never asked to commit.
-    Undone,
+    /// The server rejected it, or did not receive COMMIT.
+    RolledBack,
     /// The connection broke at the commit.
     Unknown,
 }
 
 /// The rows of one transaction of unknown outcome: table, first row and count of each INSERT.
-pub type Together = Vec<(usize, usize, usize)>;
+pub type UncertainInserts = Vec<(usize, usize, usize)>;
 
 /// All rows of one writer, by table and in the order of their numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     tables: Vec<Vec<Row>>,
     /// Rows that must exist together or not at all.
-    pub together: Vec<Together>,
+    pub uncertain: Vec<UncertainInserts>,
     /// Acknowledged rows, changes and deletions.
     pub acknowledged: [u64; 3],
     /// The number of transactions of each outcome.
@@ -98,64 +98,65 @@ impl Record {
     }
 
     /// A row, if its state is known.
-    pub fn settled(&self, table: usize, no: usize) -> Option<&Row> {
+    pub fn known(&self, table: usize, no: usize) -> Option<&Row> {
         self.rows(table)
             .get(no)
-            .filter(|row| row.presence == Presence::Must && !row.may_be_newer && row.key.is_some())
+            .filter(|row| row.expected == Expected::Present && !row.may_be_newer && row.key.is_some())
     }
 
-    /// Adds a transaction. Each deed has the keys that its INSERT returned, if it got that far.
-    pub fn add(&mut self, deeds: &[Deed], keys: &[Vec<u128>], outcome: Outcome) {
+    /// Adds a transaction. `keys` has the keys that each INSERT
+    /// returned, up to the failure.
+    pub fn add(&mut self, changes: &[Change], keys: &[Vec<u128>], outcome: Outcome) {
         self.outcomes[outcome as usize] += 1;
-        let mut together = Together::new();
-        for (at, deed) in deeds.iter().enumerate() {
-            let (Deed::Insert { table, .. } | Deed::Update { table, .. } | Deed::Delete { table, .. }) =
-                *deed;
+        let mut uncertain = UncertainInserts::new();
+        for (at, change) in changes.iter().enumerate() {
+            let (Change::Insert { table, .. } | Change::Update { table, .. } | Change::Delete { table, .. }) =
+                *change;
             let Some(rows) = self.tables.get_mut(table) else { continue };
-            match *deed {
-                Deed::Insert { count, .. } => {
-                    let presence = match outcome {
-                        Outcome::Acknowledged => Presence::Must,
-                        Outcome::Undone => Presence::MustNot,
-                        Outcome::Unknown => Presence::May,
+            match *change {
+                Change::Insert { count, .. } => {
+                    let expected = match outcome {
+                        Outcome::Acknowledged => Expected::Present,
+                        Outcome::RolledBack => Expected::Absent,
+                        Outcome::Unknown => Expected::Possible,
                     };
-                    together.push((table, rows.len(), count));
+                    uncertain.push((table, rows.len(), count));
                     let keys = keys.get(at);
                     rows.extend((0..count).map(|row| Row {
                         key: keys.and_then(|keys| keys.get(row)).copied(),
                         version: 0,
                         may_be_newer: false,
-                        presence,
-                        is_given: outcome == Outcome::Acknowledged,
+                        expected,
+                        is_key_committed: outcome == Outcome::Acknowledged,
                     }));
                     self.acknowledged[0] += if outcome == Outcome::Acknowledged { count as u64 } else { 0 };
                 }
-                Deed::Update { no, .. } => {
+                Change::Update { no, .. } => {
                     let Some(row) = rows.get_mut(no) else { continue };
                     match outcome {
                         Outcome::Acknowledged => {
                             row.version += 1;
                             self.acknowledged[1] += 1;
                         }
-                        Outcome::Undone => {}
+                        Outcome::RolledBack => {}
                         Outcome::Unknown => row.may_be_newer = true,
                     }
                 }
-                Deed::Delete { no, .. } => {
+                Change::Delete { no, .. } => {
                     let Some(row) = rows.get_mut(no) else { continue };
                     match outcome {
                         Outcome::Acknowledged => {
-                            row.presence = Presence::MustNot;
+                            row.expected = Expected::Absent;
                             self.acknowledged[2] += 1;
                         }
-                        Outcome::Undone => {}
-                        Outcome::Unknown => row.presence = Presence::May,
+                        Outcome::RolledBack => {}
+                        Outcome::Unknown => row.expected = Expected::Possible,
                     }
                 }
             }
         }
-        if outcome == Outcome::Unknown && !together.is_empty() {
-            self.together.push(together);
+        if outcome == Outcome::Unknown && !uncertain.is_empty() {
+            self.uncertain.push(uncertain);
         }
     }
 }
@@ -165,22 +166,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_follow_what_the_server_said() {
+    fn rows_follow_the_replies_of_the_server() {
         let mut record = Record::new();
-        let insert = [Deed::Insert { table: 2, count: 2 }];
+        let insert = [Change::Insert { table: 2, count: 2 }];
         record.add(&insert, &[vec![5, 7]], Outcome::Acknowledged);
         record.add(&insert, &[vec![9, 11]], Outcome::Unknown);
-        record.add(&insert, &[], Outcome::Undone);
-        let presences: Vec<Presence> = record.rows(2).iter().map(|row| row.presence).collect();
-        let [must, may, must_not] = [Presence::Must, Presence::May, Presence::MustNot];
-        assert_eq!(presences, [must, must, may, may, must_not, must_not]);
-        assert_eq!(record.together, [vec![(2, 2, 2)]]);
-        record.add(&[Deed::Update { table: 2, no: 0 }], &[vec![]], Outcome::Acknowledged);
-        record.add(&[Deed::Update { table: 2, no: 1 }], &[vec![]], Outcome::Unknown);
-        assert_eq!(record.settled(2, 0).map(|row| row.version), Some(1));
-        assert!(record.settled(2, 1).is_none() && record.settled(2, 2).is_none());
-        record.add(&[Deed::Delete { table: 2, no: 0 }], &[vec![]], Outcome::Acknowledged);
-        assert!(record.settled(2, 0).is_none());
+        record.add(&insert, &[], Outcome::RolledBack);
+        let expected: Vec<Expected> = record.rows(2).iter().map(|row| row.expected).collect();
+        let [present, possible, absent] = [Expected::Present, Expected::Possible, Expected::Absent];
+        assert_eq!(expected, [present, present, possible, possible, absent, absent]);
+        assert_eq!(record.uncertain, [vec![(2, 2, 2)]]);
+        record.add(&[Change::Update { table: 2, no: 0 }], &[vec![]], Outcome::Acknowledged);
+        record.add(&[Change::Update { table: 2, no: 1 }], &[vec![]], Outcome::Unknown);
+        assert_eq!(record.known(2, 0).map(|row| row.version), Some(1));
+        assert!(record.known(2, 1).is_none() && record.known(2, 2).is_none());
+        record.add(&[Change::Delete { table: 2, no: 0 }], &[vec![]], Outcome::Acknowledged);
+        assert!(record.known(2, 0).is_none());
         assert_eq!((record.acknowledged, record.outcomes), ([2, 1, 1], [3, 1, 2]));
     }
 }

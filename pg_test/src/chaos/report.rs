@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::check::Looked;
-use super::faults::Kind;
-use super::findings::Fault;
+use super::check::Checked;
+use super::faults::FaultKind;
+use super::findings::Finding;
 use super::schema::TABLES;
+use crate::thousands;
 
 /// The figures of a run, and its findings.
 #[derive(Clone, Debug)]
@@ -26,23 +27,23 @@ pub struct Report {
     /// The day, in UTC.
     pub day: String,
     /// How long writers wrote.
-    pub lasted: Duration,
+    pub duration: Duration,
     /// Rows that were acknowledged.
     pub inserts: u64,
     /// Changes that were acknowledged.
     pub updates: u64,
     /// Deletions that were acknowledged.
     pub deletes: u64,
-    /// Transactions that were acknowledged, undone, and of unknown outcome.
+    /// Transactions that were acknowledged, rolled back, and of unknown outcome.
     pub transactions: [u64; 3],
-    /// Refused statements, by SQLSTATE.
-    pub refused: BTreeMap<String, u64>,
+    /// Rejected statements, by SQLSTATE.
+    pub rejected: BTreeMap<String, u64>,
     /// How long each recovery took.
-    pub faults: BTreeMap<Kind, Vec<Duration>>,
+    pub faults: BTreeMap<FaultKind, Vec<Duration>>,
     /// The amount that was compared.
-    pub looked: Looked,
+    pub checked: Checked,
     /// The findings.
-    pub findings: BTreeMap<Fault, (u64, Vec<String>)>,
+    pub findings: BTreeMap<Finding, (u64, Vec<String>)>,
 }
 
 impl Report {
@@ -54,27 +55,27 @@ impl Report {
 
     /// The number of faults.
     #[must_use]
-    pub fn struck(&self) -> usize {
+    pub fn fault_count(&self) -> usize {
         self.faults.values().map(Vec::len).sum()
     }
 
     /// Rows acknowledged per second, including the time of faults.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.inserts as f64 / self.lasted.as_secs_f64().max(1e-9)
+        self.inserts as f64 / self.duration.as_secs_f64().max(1e-9)
     }
 
     /// The report as tables of Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let result = if self.is_good() {
-            "Nothing was lost, doubled, out of its class or in conflict"
+            "No row was lost, duplicated, out of its class or in conflict"
         } else {
-            "IT DID NOT HOLD"
+            "FAILED"
         };
         let mut text = format!("**{result}.**\n");
-        let [acknowledged, undone, unknown] = self.transactions.map(number);
-        let refused: u64 = self.refused.values().sum();
+        let [acknowledged, rolled_back, unknown] = self.transactions.map(number);
+        let rejected: u64 = self.rejected.values().sum();
         table(
             &mut text,
             ["", ""],
@@ -83,10 +84,10 @@ impl Report {
                 ["servers", &format!("{} nodes, {} classes; {}", self.nodes, self.classes, self.version)],
                 ["replication, in every direction", self.method],
                 ["writers on each node", &self.writers.to_string()],
-                ["they wrote for", &format!("{} s", number(self.lasted.as_secs()))],
+                ["duration", &format!("{} s", number(self.duration.as_secs()))],
                 [
                     "rows acknowledged",
-                    &format!("{}, {} a second", number(self.inserts), number(self.rate() as u64)),
+                    &format!("{}, {} per second", number(self.inserts), number(self.rate() as u64)),
                 ],
                 [
                     "changes and deletions acknowledged",
@@ -95,38 +96,41 @@ impl Report {
                 [
                     "transactions",
                     &format!(
-                        "{acknowledged} acknowledged, {undone} undone, {unknown} cut off at their commit"
+                        "{acknowledged} acknowledged, {rolled_back} rolled back, {unknown} interrupted at their commit"
                     ),
                 ],
-                ["refused by a server that went on", &number(refused)],
-                ["faults", &self.struck().to_string()],
+                ["statements rejected by a running server", &number(rejected)],
+                ["faults", &self.fault_count().to_string()],
             ],
         );
-        if self.struck() > 0 {
+        if self.fault_count() > 0 {
             self.add_faults(&mut text);
         }
-        let looked = &self.looked;
+        let checked = &self.checked;
         table(
             &mut text,
-            ["looked at", ""],
+            ["checked", ""],
             &[
-                ["rows on each node, each compared with what its writer was told", &number(looked.rows)],
+                ["rows on each node, each compared with the record of its writer", &number(checked.rows)],
                 [
-                    "rows of transactions cut off at their commit, there wholly or not at all",
-                    &number(looked.in_doubt),
+                    "rows of transactions interrupted at their commit, present completely or not at all",
+                    &number(checked.in_doubt),
                 ],
-                ["keys given, none twice, numbers of their node's class", &number(looked.keys)],
-                ["indexes checked by amcheck against their tables", &number(looked.indexes)],
-                ["errors of `check_interleaved_sequences` with the states of all", &number(looked.errors)],
-                ["warnings of it, which clones raise by their nature", &number(looked.warnings)],
+                ["generated keys: no duplicates, ids in the class of their node", &number(checked.keys)],
+                ["indexes checked by amcheck against their tables", &number(checked.indexes)],
+                [
+                    "errors of `check_interleaved_sequences` with the states of all nodes",
+                    &number(checked.errors),
+                ],
+                ["its warnings, which are expected for clones", &number(checked.warnings)],
             ],
         );
         let mut keys: Vec<&str> = TABLES.iter().map(|table| table.keys).collect();
         keys.dedup();
         text.push_str(&format!("\nKeys: {}.\n", keys.join("; ")));
-        for (fault, (count, told)) in &self.findings {
-            text.push_str(&format!("\n**{fault}: {}**\n\n", number(*count)));
-            text.extend(told.iter().map(|told| format!("- {told}\n")));
+        for (kind, (count, details)) in &self.findings {
+            text.push_str(&format!("\n**{kind}: {}**\n\n", number(*count)));
+            text.extend(details.iter().map(|detail| format!("- {detail}\n")));
         }
         text
     }
@@ -143,7 +147,7 @@ impl Report {
             rows.push([kind.to_string(), took.len().to_string(), seconds(median), seconds(longest)]);
         }
         let rows: Vec<[&str; 4]> = rows.iter().map(|row| [&*row[0], &*row[1], &*row[2], &*row[3]]).collect();
-        table(text, ["fault", "times", "until all replicated again, median", "longest"], &rows);
+        table(text, ["fault", "times", "until replication was complete, median", "longest"], &rows);
     }
 }
 
@@ -154,15 +158,7 @@ fn table<const N: usize>(text: &mut String, heading: [&str; N], rows: &[[&str; N
 
 /// A number with commas between thousands.
 fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    thousands(&value.to_string())
 }
 
 #[cfg(test)]
@@ -170,14 +166,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_marked() {
+    fn thousands_are_separated() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]
-    fn tables_are_those_of_markdown() {
+    fn tables_are_markdown() {
         let mut text = String::new();
-        table(&mut text, ["fault", "times"], &[["line cut", "3"], ["fast stop", "1"]]);
-        assert_eq!(text, "\n| fault | times |\n| --- | --- |\n| line cut | 3 |\n| fast stop | 1 |\n");
+        table(&mut text, ["fault", "times"], &[["link cut", "3"], ["fast stop", "1"]]);
+        assert_eq!(text, "\n| fault | times |\n| --- | --- |\n| link cut | 3 |\n| fast stop | 1 |\n");
     }
 }

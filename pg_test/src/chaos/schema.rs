@@ -8,7 +8,7 @@ pub const DATABASE: &str = "postgres";
 /// The type of a table's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A number of the node's class.
+    /// An integer of the node's class.
     Number,
     /// 16 bytes.
     Uuid,
@@ -148,8 +148,8 @@ impl Table {
 }
 
 /// The part of a key that increases over all sessions of a server: milliseconds, fraction and place
-/// in the tick. A UUID and a ULID of one moment share it.
-pub fn moment(key: u128, table: &Table) -> u128 {
+/// in the tick. It is the same for a UUID and a ULID of the same time.
+pub fn ordered_part(key: u128, table: &Table) -> u128 {
     match table.key {
         Key::Number => key,
         Key::Uuid => {
@@ -165,13 +165,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_the_same_in_both_types() {
+    fn the_ordered_part_is_the_same_in_both_types() {
         let [uuid, ulid] = [&TABLES[10], &TABLES[12]];
         assert_eq!((uuid.key, ulid.key), (Key::Uuid, Key::Ulid));
         let (milliseconds, fraction, place) = (0x0123_4567_89ab_u128, 0xcde, 0xf1);
         let as_uuid = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | place << 54 | 5;
         let as_ulid = milliseconds << 80 | fraction << 68 | place << 60 | 9;
-        assert_eq!(moment(as_uuid, uuid), moment(as_ulid, ulid));
+        assert_eq!(ordered_part(as_uuid, uuid), ordered_part(as_ulid, ulid));
     }
 
     #[test]

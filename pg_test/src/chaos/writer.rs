@@ -1,4 +1,4 @@
-//! A client that writes to one node, and keeps its own record of what it was told.
+//! A client that writes to one node, and keeps its own record of the replies.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -12,10 +12,10 @@ use postgres::{Client, NoTls, Statement};
 use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::findings::{Fault, Findings};
+use super::findings::{Finding, Findings};
 use super::gate::Gate;
-use super::order::{Incarnation, OfServers, OfSession};
-use super::record::{Deed, Outcome, Record};
+use super::order::{Incarnation, ServerOrder, SessionOrder};
+use super::record::{Change, Outcome, Record};
 use super::schema::{Key, TABLES, Table};
 use crate::Addresses;
 
@@ -23,15 +23,15 @@ use crate::Addresses;
 pub const APPLICATION: &str = "chaos_writer";
 
 /// The most rows of an INSERT, which has at least one.
-const MOST_ROWS: usize = 24;
+const MAX_ROWS: usize = 24;
 
-/// A writer that could not write catches up on this much time.
-const MAKES_UP_FOR: Duration = Duration::from_secs(2);
+/// A writer that could not write catches up on at most this much time.
+const MAX_BACKLOG: Duration = Duration::from_secs(2);
 
 /// The statement timeout. Reaching it is a finding, because no fault lasts that long.
-const LONGEST_STATEMENT: &str = "150s";
+const STATEMENT_TIMEOUT: &str = "150s";
 
-/// The pause after a refused connection.
+/// The pause after a failed connection.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// What writers share.
@@ -43,9 +43,9 @@ pub struct Shared {
     /// The number of rows acknowledged so far.
     pub inserts: AtomicU64,
     /// The order of keys over all sessions.
-    pub order: OfServers,
-    /// Refused statements, by SQLSTATE.
-    pub refused: Mutex<BTreeMap<String, u64>>,
+    pub order: ServerOrder,
+    /// Rejected statements, by SQLSTATE.
+    pub rejected: Mutex<BTreeMap<String, u64>>,
 }
 
 /// A writer, with its node and rate.
@@ -68,14 +68,14 @@ pub struct Writer<'a> {
 struct Session {
     client: Client,
     statements: HashMap<(usize, u8), Statement>,
-    last: OfSession,
+    last: SessionOrder,
     incarnation: Incarnation,
 }
 
 /// Why a transaction was not acknowledged.
 enum Failure {
-    /// The server refused, and the session continues.
-    Refused(String, String),
+    /// The server rejected it, and the session continues.
+    Rejected(String, String),
     /// The session is lost; true if it was lost at the commit.
     Lost(bool),
 }
@@ -84,8 +84,8 @@ impl Failure {
     /// If a statement is a transaction of its own, it includes its commit.
     fn of(error: &postgres::Error, at_commit: bool) -> Self {
         match error.as_db_error() {
-            Some(told) if told.parsed_severity() == Some(Severity::Error) => {
-                Self::Refused(told.code().code().to_owned(), told.message().to_owned())
+            Some(reply) if reply.parsed_severity() == Some(Severity::Error) => {
+                Self::Rejected(reply.code().code().to_owned(), reply.message().to_owned())
             }
             // Also a "fatal" error at the commit: it may be done, and only the wait for the standby
             // was interrupted.
@@ -96,52 +96,52 @@ impl Failure {
                 Self::Lost(at_commit)
             }
             // An error of this client, such as a value of another type.
-            None => Self::Refused("client".to_owned(), error.to_string()),
+            None => Self::Rejected("client".to_owned(), error.to_string()),
         }
     }
 }
 
 impl Writer<'_> {
-    /// Writes until the gate is closed for good. Its decisions depend on the seed and on what it
-    /// was told.
+    /// Writes until the gate is closed for good. Its decisions depend on the seed and on the
+    /// replies of the server.
     pub fn run(&self, seed: u64) -> Record {
-        let mut chance = ChaCha12Rng::seed_from_u64(seed);
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
         let mut record = Record::new();
         let mut session = None;
-        let mut turn = Instant::now();
-        while let Some(inside) = self.shared.gate.enter() {
+        let mut next = Instant::now();
+        while let Some(permit) = self.shared.gate.permit() {
             if session.is_none() {
                 session = self.connect();
             }
             let Some(open) = session.as_mut() else {
-                drop(inside);
+                drop(permit);
                 self.shared.gate.wait_until(Instant::now() + RETRY);
                 continue;
             };
-            let (deeds, undo) = self.decide(&mut chance, &record);
+            let (changes, is_rolled_back) = self.decide(&mut rng, &record);
             let mut keys = Vec::new();
-            let outcome = match self.attempt(open, &record, &deeds, undo, &mut keys) {
+            let outcome = match self.attempt(open, &record, &changes, is_rolled_back, &mut keys) {
                 Ok(outcome) => outcome,
-                Err(Failure::Refused(code, message)) => {
-                    self.refused(&code, &message);
-                    Outcome::Undone
+                Err(Failure::Rejected(code, message)) => {
+                    self.reject(&code, &message);
+                    Outcome::RolledBack
                 }
                 Err(Failure::Lost(at_commit)) => {
                     session = None;
-                    if at_commit { Outcome::Unknown } else { Outcome::Undone }
+                    if at_commit { Outcome::Unknown } else { Outcome::RolledBack }
                 }
             };
             let before = record.acknowledged[0];
-            record.add(&deeds, &keys, outcome);
+            record.add(&changes, &keys, outcome);
             let inserted = record.acknowledged[0] - before;
             self.shared.inserts.fetch_add(inserted, Ordering::Relaxed);
-            drop(inside);
+            drop(permit);
             // At an even pace, however long the server needs.
-            turn += Duration::from_secs_f64(inserted as f64 / self.rate);
+            next += Duration::from_secs_f64(inserted as f64 / self.rate);
             let now = Instant::now();
-            turn = turn.max(now.checked_sub(MAKES_UP_FOR).unwrap_or(now));
-            if turn > now {
-                self.shared.gate.wait_until(turn);
+            next = next.max(now.checked_sub(MAX_BACKLOG).unwrap_or(now));
+            if next > now {
+                self.shared.gate.wait_until(next);
             }
         }
         record
@@ -149,7 +149,7 @@ impl Writer<'_> {
 
     fn connect(&self) -> Option<Session> {
         let address = format!(
-            "{} application_name={APPLICATION} options='-c statement_timeout={LONGEST_STATEMENT}'",
+            "{} application_name={APPLICATION} options='-c statement_timeout={STATEMENT_TIMEOUT}'",
             self.addresses.of(self.node)
         );
         let mut client = Client::connect(&address, NoTls).ok()?;
@@ -159,49 +159,50 @@ impl Writer<'_> {
         Some(Session {
             client,
             statements: HashMap::new(),
-            last: OfSession::default(),
+            last: SessionOrder::default(),
             incarnation: (self.node, start),
         })
     }
 
     /// Decides what the next transaction does, and whether it is rolled back at its end.
-    fn decide(&self, chance: &mut ChaCha12Rng, record: &Record) -> (Vec<Deed>, bool) {
-        let count = if chance.random_ratio(1, 4) { chance.random_range(2..=4) } else { 1 };
+    fn decide(&self, rng: &mut ChaCha12Rng, record: &Record) -> (Vec<Change>, bool) {
+        let count = if rng.random_ratio(1, 4) { rng.random_range(2..=4) } else { 1 };
         let mut touched = Vec::new();
-        let mut deeds = Vec::new();
+        let mut changes = Vec::new();
         for _ in 0..count {
-            let table = self.tables[chance.random_range(0..self.tables.len())];
-            // All numbers are drawn, so that equal seeds have equal effects as far as possible.
-            let (what, rows) = (chance.random_range(0..10_u32), chance.random_range(1..=MOST_ROWS));
-            let place: f64 = chance.random();
+            let table = self.tables[rng.random_range(0..self.tables.len())];
+            // Every decision consumes the same random numbers, so that equal seeds have equal effects as far
+            // as possible.
+            let (what, rows) = (rng.random_range(0..10_u32), rng.random_range(1..=MAX_ROWS));
+            let place: f64 = rng.random();
             let no = (place * record.rows(table).len() as f64) as usize;
-            let is_there = record.settled(table, no).is_some() && !touched.contains(&(table, no));
-            deeds.push(match what {
-                0..=1 if is_there => Deed::Update { table, no },
-                2 if is_there => Deed::Delete { table, no },
-                _ => Deed::Insert { table, count: rows },
+            let exists = record.known(table, no).is_some() && !touched.contains(&(table, no));
+            changes.push(match what {
+                0..=1 if exists => Change::Update { table, no },
+                2 if exists => Change::Delete { table, no },
+                _ => Change::Insert { table, count: rows },
             });
             touched.push((table, no));
         }
-        (deeds, count > 1 && chance.random_ratio(1, 8))
+        (changes, count > 1 && rng.random_ratio(1, 8))
     }
 
     fn attempt(
         &self,
         session: &mut Session,
         record: &Record,
-        deeds: &[Deed],
-        undo: bool,
+        changes: &[Change],
+        is_rolled_back: bool,
         keys: &mut Vec<Vec<u128>>,
     ) -> Result<Outcome, Failure> {
-        let is_one = deeds.len() == 1;
+        let is_one = changes.len() == 1;
         if !is_one {
             session.client.batch_execute("BEGIN").map_err(|error| Failure::of(&error, false))?;
         }
         let mut new = [0; TABLES.len()];
-        for deed in deeds {
-            if let Err(failure) = self.execute(session, record, *deed, &mut new, is_one, keys) {
-                if !is_one && matches!(failure, Failure::Refused(..)) {
+        for change in changes {
+            if let Err(failure) = self.execute(session, record, *change, &mut new, is_one, keys) {
+                if !is_one && matches!(failure, Failure::Rejected(..)) {
                     session.client.batch_execute("ROLLBACK").map_err(|_| Failure::Lost(false))?;
                 }
                 return Err(failure);
@@ -210,52 +211,52 @@ impl Writer<'_> {
         if is_one {
             return Ok(Outcome::Acknowledged);
         }
-        if undo {
+        if is_rolled_back {
             session.client.batch_execute("ROLLBACK").map_err(|_| Failure::Lost(false))?;
-            return Ok(Outcome::Undone);
+            return Ok(Outcome::RolledBack);
         }
         session.client.batch_execute("COMMIT").map_err(|error| Failure::of(&error, true))?;
         Ok(Outcome::Acknowledged)
     }
 
-    /// Does one deed. `new` counts the rows that the transaction has inserted so far.
+    /// Executes one change. `new` counts the rows that the transaction has inserted so far.
     fn execute(
         &self,
         session: &mut Session,
         record: &Record,
-        deed: Deed,
+        change: Change,
         new: &mut [usize; TABLES.len()],
         commits: bool,
         keys: &mut Vec<Vec<u128>>,
     ) -> Result<(), Failure> {
-        match deed {
-            Deed::Insert { table: at, count } => {
+        match change {
+            Change::Insert { table: at, count } => {
                 let first = record.rows(at).len() + new[at];
                 new[at] += count;
                 let table = &TABLES[at];
                 let statement = prepare(session, at, 0, &table.insert())?;
-                let before = self.shared.order.before(&session.incarnation, table);
+                let bound = self.shared.order.lower_bound(&session.incarnation, table);
                 let bounds = [first as i64, (first + count - 1) as i64];
                 let rows = session
                     .client
                     .query(&statement, &[&self.number, &bounds[0], &bounds[1]])
                     .map_err(|error| Failure::of(&error, commits))?;
-                let given: Vec<u128> = rows.iter().map(|row| key(row, table)).collect();
+                let new: Vec<u128> = rows.iter().map(|row| key(row, table)).collect();
                 let findings = &self.shared.findings;
-                session.last.look(table, &given, findings);
-                self.shared.order.look(&session.incarnation, table, before, &given, findings);
-                keys.push(given);
+                session.last.check(table, &new, findings);
+                self.shared.order.check(&session.incarnation, table, bound, &new, findings);
+                keys.push(new);
             }
-            Deed::Update { table: at, no } | Deed::Delete { table: at, no } => {
+            Change::Update { table: at, no } | Change::Delete { table: at, no } => {
                 keys.push(Vec::new());
                 let table = &TABLES[at];
-                let Some(row) = record.settled(at, no) else { return Ok(()) };
+                let Some(row) = record.known(at, no) else { return Ok(()) };
                 let Some(known) = row.key else { return Ok(()) };
                 let (number, bytes, no) = (known as i64, known.to_be_bytes(), no as i64);
                 let bytes = bytes.as_slice();
                 let id: &(dyn ToSql + Sync) = if table.key == Key::Number { &number } else { &bytes };
-                let (kind, sql, is_update) = match deed {
-                    Deed::Update { .. } => (1, table.update(), true),
+                let (kind, sql, is_update) = match change {
+                    Change::Update { .. } => (1, table.update(), true),
                     _ => (2, table.delete(), false),
                 };
                 let statement = prepare(session, at, kind, &sql)?;
@@ -268,7 +269,7 @@ impl Writer<'_> {
                     .execute(&statement, &values)
                     .map_err(|error| Failure::of(&error, commits))?;
                 if done != 1 {
-                    self.shared.findings.add(Fault::Missing, || {
+                    self.shared.findings.add(Finding::Missing, || {
                         format!(
                             "row {no} of writer {} was not in {} when it was changed",
                             self.number, table.name
@@ -280,13 +281,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn refused(&self, code: &str, message: &str) {
-        let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused.entry(code.to_owned()).or_default() += 1;
-        drop(refused);
-        // A running server must not refuse anything that writers do: they do not change each
+    fn reject(&self, code: &str, message: &str) {
+        let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        *rejected.entry(code.to_owned()).or_default() += 1;
+        drop(rejected);
+        // A running server must not reject anything that writers do: they do not change each
         // other's rows.
-        self.shared.findings.add(Fault::Refused, || format!("writer {}: {message} ({code})", self.number));
+        self.shared.findings.add(Finding::Rejected, || format!("writer {}: {message} ({code})", self.number));
     }
 }
 

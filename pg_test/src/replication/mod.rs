@@ -112,7 +112,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If a server refuses, or does not begin in time.
+    /// If a server returns an error, or does not begin in time.
     pub fn connect_all(self, servers: &[&Server], database: &str) -> Result<()> {
         self.connect_all_by(servers, database, &|provider, _| provider.conninfo(database))
     }
@@ -121,7 +121,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If a server refuses, or does not begin in time.
+    /// If a server returns an error, or does not begin in time.
     pub fn connect_all_by(self, servers: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
         for server in servers {
             self.provide(server, database, &road(server, server))?;
@@ -138,7 +138,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If a server refuses, or does not begin in time.
+    /// If a server returns an error, or does not begin in time.
     pub fn join(self, new: &Server, others: &[&Server], database: &str, road: &Road<'_>) -> Result<()> {
         self.provide(new, database, &road(new, new))?;
         for other in others {
@@ -154,7 +154,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn leave(self, gone: &Server, others: &[&Server], database: &str) -> Result<()> {
         for other in others {
             self.unsubscribe(gone, other, database)?;
@@ -178,7 +178,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If the server refuses.
+    /// If the server returns an error.
     pub fn forget(self, copy: &Server, database: &str) -> Result<Vec<&'static str>> {
         let mut client = copy.connect(database)?;
         match self {
@@ -230,7 +230,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If a server refuses, or does not begin in time.
+    /// If a server returns an error, or does not begin in time.
     pub fn reconnect(self, servers: &[&Server], database: &str) -> Result<()> {
         match self {
             Self::Pglogical => pglogical::reconnect(servers, database),
@@ -242,7 +242,7 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// If a server refuses.
+    /// If a server returns an error.
     pub fn add_tables(self, servers: &[&Server], database: &str, tables: &[&str]) -> Result<()> {
         match self {
             Self::Pglogical => pglogical::add_tables(servers, database, tables),

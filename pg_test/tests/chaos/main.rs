@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pg_test::InstallTree;
-use pg_test::chaos::{Chaos, Classes, Kind, Options};
+use pg_test::chaos::{Chaos, Classes, FaultKind, Options};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -22,7 +22,7 @@ fn alone() -> MutexGuard<'static, ()> {
     RUNS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn options(what: &str, nodes: usize, kinds: &[Kind]) -> Options {
+fn options(what: &str, nodes: usize, kinds: &[FaultKind]) -> Options {
     let seed = match std::env::var("PG_KEYSPACE_TEST_SEED") {
         Ok(seed) => seed.parse().expect("PG_KEYSPACE_TEST_SEED is a number"),
         Err(_) => u64::from(SysRng.try_next_u32().unwrap()),
@@ -31,8 +31,8 @@ fn options(what: &str, nodes: usize, kinds: &[Kind]) -> Options {
     Options {
         seed,
         nodes,
-        lasts: Duration::from_secs(4),
-        most_faults: u64::MAX,
+        duration: Duration::from_secs(4),
+        max_faults: u64::MAX,
         kinds: kinds.to_vec(),
         quiet: Duration::from_secs(1),
         writers: 2,
@@ -46,6 +46,6 @@ fn start(options: Options) -> Chaos {
     Chaos::start(&InstallTree::from_environment().unwrap(), options).unwrap()
 }
 
-fn say(line: &str) {
+fn show(line: &str) {
     println!("{line}");
 }

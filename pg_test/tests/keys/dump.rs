@@ -21,7 +21,7 @@ const CONTENTS: &str =
     "SELECT md5(string_agg(tableoid::regclass::text || p::text, ' ' ORDER BY id)) FROM parcel AS p";
 
 #[test]
-fn trap_k11_a_dump_brings_tables_with_ulids_back() {
+fn trap_k11_a_dump_restores_tables_with_ulids() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     client.batch_execute(SCHEMA).unwrap();

@@ -2,9 +2,9 @@
 //! and restored.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod beside_core;
 mod binary;
 mod dump;
+mod next_to_core;
 mod partman;
 mod preload;
 mod sessions;

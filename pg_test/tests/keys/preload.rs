@@ -39,7 +39,7 @@ fn trap_k01_sessions_of_a_preloaded_server_share_no_stream() {
 /// Before PostgreSQL 17 a library that is loaded later has no shared memory. The error says so, and
 /// the session continues.
 #[test]
-fn without_preload_server_wide_keys_work_or_say_what_to_set() {
+fn without_preload_server_wide_keys_work_or_name_the_setting() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     for function in ["uuidv7_monotonic", "ulid_monotonic"] {
@@ -70,7 +70,7 @@ fn without_preload_server_wide_keys_work_or_say_what_to_set() {
 
 /// After a crash of a backend, the shared memory is created again.
 #[test]
-fn server_wide_keys_go_on_after_a_crash_and_a_restart() {
+fn server_wide_keys_continue_after_a_crash_and_a_restart() {
     let mut server = start(&[PRELOADED]);
     let key = |server: &Server| -> String {
         let mut client = server.connect(DATABASE).unwrap();

@@ -4,7 +4,7 @@
 use crate::preload::{DATABASE, start};
 
 #[test]
-fn trap_k07_bad_text_can_be_asked_about_and_left_out() {
+fn trap_k07_bad_text_can_be_tested_and_skipped() {
     let server = start(&[]);
     let major = server.tree().major();
     if major < 16 {

@@ -1,6 +1,8 @@
 //! amcheck on indexes of `ulid` columns after crashes of the server.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pg_test::load::{self, Count, Session};
 
 use crate::{DATABASE, start};
 
@@ -18,47 +20,42 @@ const LOST: &str = "
     WHERE NOT EXISTS (SELECT FROM parcel AS q WHERE q.id = p.id)
        OR p.sender IS NOT NULL AND NOT EXISTS (SELECT FROM parcel AS q WHERE q.sender = p.sender AND q.id = p.id)";
 
+/// The statements of the writers.
+const STATEMENTS: [&str; 4] = [
+    "INSERT INTO parcel (sender, note) SELECT CASE n % 3 WHEN 0 THEN ulid() END, repeat('x', n) FROM generate_series(1, 40) n",
+    "INSERT INTO parcel (id, sender) VALUES (ulid_from_timestamp(now() - random() * interval '9 years'), ulid())",
+    "DELETE FROM parcel WHERE id IN (SELECT id FROM parcel ORDER BY sender LIMIT 9)",
+    "UPDATE parcel SET sender = ulid() WHERE id = (SELECT max(id) FROM parcel)",
+];
+
 #[test]
-fn indexes_on_ulid_are_whole_after_crashes() {
+fn indexes_on_ulid_are_intact_after_crashes() {
     // The server crashes, not the machine: what was given to the operating system is not lost.
     let mut server = start(&["full_page_writes = on", "synchronous_commit = on", "max_wal_size = 64MB"]);
     server.connect(DATABASE).unwrap().batch_execute(SCHEMA).unwrap();
     for round in 0..4 {
-        let written = AtomicUsize::new(0);
-        let conninfo = server.conninfo(DATABASE);
-        std::thread::scope(|scope| {
-            let mut writers = Vec::new();
-            for writer in 0..3 {
-                let (written, conninfo) = (&written, &conninfo);
-                let mut client = postgres::Client::connect(conninfo, postgres::NoTls).unwrap();
-                writers.push(scope.spawn(move || {
-                    let statements = [
-                        "INSERT INTO parcel (sender, note) SELECT CASE n % 3 WHEN 0 THEN ulid() END, repeat('x', n) FROM generate_series(1, 40) n",
-                        "INSERT INTO parcel (id, sender) VALUES (ulid_from_timestamp(now() - random() * interval '9 years'), ulid())",
-                        "DELETE FROM parcel WHERE id IN (SELECT id FROM parcel ORDER BY sender LIMIT 9)",
-                        "UPDATE parcel SET sender = ulid() WHERE id = (SELECT max(id) FROM parcel)",
-                    ];
-                    for statement in statements.iter().cycle().skip(writer) {
-                        // Writers that wait for each other may deadlock. Only the crash ends them.
-                        if client.batch_execute(statement).is_err() && client.is_closed() {
-                            return;
-                        }
-                        written.fetch_add(1, Ordering::Relaxed);
+        let written = Count::default();
+        let mut writers: Vec<Session<'_, ()>> = Vec::new();
+        for writer in 0..3 {
+            let written = &written;
+            let mut client = server.connect(DATABASE).unwrap();
+            writers.push(Box::new(move |stop| {
+                for statement in STATEMENTS.iter().cycle().skip(writer) {
+                    // Writers that wait for each other may deadlock. The crash ends the connection.
+                    let is_over = client.batch_execute(statement).is_err() && client.is_closed();
+                    if is_over || stop.wait(Duration::ZERO) {
+                        break;
                     }
-                }));
-            }
-            while written.load(Ordering::Relaxed) < 300 {
-                std::thread::yield_now();
-            }
-            if round % 2 == 0 {
-                server.crash().unwrap()
-            } else {
-                server.kill9().unwrap()
-            }
-            for writer in writers {
-                writer.join().unwrap();
-            }
-        });
+                    written.add();
+                }
+                Ok(Vec::new())
+            }));
+        }
+        load::alongside(writers, || {
+            written.wait_for(300)?;
+            if round % 2 == 0 { server.crash() } else { server.kill9() }
+        })
+        .unwrap();
         server.launch().unwrap();
         let mut client = server.connect(DATABASE).unwrap();
         let check = "

@@ -122,12 +122,12 @@ fn goes_round(user: &str) {
 }
 
 #[test]
-fn every_format_brings_back_what_a_superuser_dumps() {
+fn every_format_restores_the_dump_of_a_superuser() {
     goes_round("postgres");
 }
 
 /// A trusted extension: installed, used, dumped and restored without a superuser.
 #[test]
-fn every_format_brings_back_what_the_owner_of_a_database_dumps() {
+fn every_format_restores_the_dump_of_the_owner_of_a_database() {
     goes_round("app_owner");
 }

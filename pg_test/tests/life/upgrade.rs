@@ -54,7 +54,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
     if containers.is_empty() {
         return skip(
             NAME,
-            "no container has a later version with the extension built from the sources as they are; cargo xtask test --pg all sees to that on the earliest",
+            "no container of a later version has the extension built from the current sources; cargo xtask test --pg all builds it",
         );
     }
     let mut client = server.connect(DATABASE).unwrap();

@@ -21,20 +21,20 @@ fn an_older_library_than_the_script_is_refused_and_a_newer_one_is_reported() {
     assert_eq!(
         refused.message(),
         format!(
-            "library of pg_keyspace is of version {CURRENT}, too old for version 99.0.0 of the extension"
+            "version {CURRENT} of the pg_keyspace library is too old for version 99.0.0 of the extension"
         )
     );
     assert!(refused.hint().unwrap().contains("restart the server"));
 
     // Older objects still work, and the check reports the difference.
     client.batch_execute("CREATE EXTENSION pg_keyspace VERSION '0.0.1'").unwrap();
-    let told =
+    let query =
         "SELECT severity, detail, hint FROM check_interleaved_sequences() WHERE finding = 'versions differ'";
-    let row = client.query_one(told, &[]).unwrap();
+    let row = client.query_one(query, &[]).unwrap();
     assert_eq!(row.get::<_, String>(0), "warning");
     assert_eq!(
         row.get::<_, String>(1),
-        format!("The library is of version {CURRENT}, the extension in this database of version 0.0.1.")
+        format!("The library has version {CURRENT}, but the extension in this database has version 0.0.1.")
     );
     assert!(row.get::<_, String>(2).contains("ALTER EXTENSION pg_keyspace UPDATE"));
     assert!(client.query_one("SELECT ulid()::text", &[]).is_ok());

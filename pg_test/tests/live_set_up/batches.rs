@@ -18,7 +18,7 @@ const UNDER_WAY: &str =
     "SELECT EXISTS (SELECT FROM interleaved_setup_progress WHERE altered BETWEEN 20 AND 1900)";
 
 #[test]
-fn trap_s18_writers_go_on_while_it_runs_and_no_key_comes_twice() {
+fn trap_s18_writers_continue_while_it_runs_and_no_key_is_duplicated() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_tables(&mut client, 60);
@@ -59,7 +59,7 @@ fn trap_s18_a_long_writer_is_reported_and_the_others_are_set_up() {
         heard,
         [
             "WARNING: could not set up sequence \"public.t5_id_seq\": could not lock sequence \"public.t5_id_seq\" within 5ms, 4 times",
-            "NOTICE: sequences altered: 9, left as they are: 0, failed: 1",
+            "NOTICE: sequences altered: 9, unchanged: 0, failed: 1",
         ]
     );
     assert_eq!(in_order(&mut client), (9, 1));
@@ -100,7 +100,7 @@ fn trap_s18_it_waits_for_a_writer_without_holding_a_lock() {
 }
 
 #[test]
-fn trap_s35_two_at_once_are_kept_apart() {
+fn trap_s35_two_set_ups_at_once_exclude_each_other() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_tables(&mut client, 2000);
@@ -122,7 +122,7 @@ fn trap_s35_two_at_once_are_kept_apart() {
 
 /// However it ends, its work so far stays, and the next call does the rest.
 #[test]
-fn it_goes_on_after_a_cancellation_a_lost_session_and_a_crash() {
+fn it_continues_after_a_cancellation_a_lost_session_and_a_crash() {
     let server = start(&["synchronous_commit = on"]);
     let mut client = server.connect(DATABASE).unwrap();
     make_tables(&mut client, 2000);
@@ -180,7 +180,7 @@ fn connect_when_up(server: &Server) -> Client {
     }
 }
 
-/// A pooled connection on which a set-up was cancelled between two tries, and that is handed to another client.
+/// A set-up is cancelled on a pooled connection, which another client then uses.
 #[test]
 fn a_set_up_that_is_cancelled_between_two_transactions_keeps_nothing() {
     let server = start(&[]);
@@ -206,7 +206,7 @@ fn a_set_up_that_is_cancelled_between_two_transactions_keeps_nothing() {
 
 /// Errors that the set-up does not handle are raised unchanged, wherever it waits.
 #[test]
-fn a_set_up_that_is_cancelled_says_so() {
+fn a_set_up_that_is_cancelled_reports_it() {
     let server = start(&[]);
     let mut client = server.connect("postgres").unwrap();
     make_tables(&mut client, 3);

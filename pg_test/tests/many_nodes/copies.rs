@@ -38,7 +38,7 @@ fn trap_s13_a_restored_dump_is_no_node_until_it_is_set_up_as_another() {
     // The sequences are still of the class of the origin, but the copy does not know its class.
     let known = "SELECT count(*) FROM interleaved_sequences WHERE in_order IS NOT NULL";
     assert_eq!(copy.query_one(known, &[]).unwrap().get::<_, i64>(0), 0);
-    let changed = "SELECT count(*) FILTER (WHERE detail LIKE 'was of the class of node 1%')
+    let changed = "SELECT count(*) FILTER (WHERE detail LIKE 'was in the class of node 1%')
                    FROM setup_interleaved_sequences(2, 2, exclude => '{drawn_on}')";
     assert!(copy.query_one(changed, &[]).unwrap().get::<_, i64>(0) > 5);
     let mut given = HashSet::new();

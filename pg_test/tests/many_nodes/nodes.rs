@@ -1,8 +1,9 @@
 //! Databases with the same schema and the same rows, and their writers.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pg_test::load::{self, Count, Session, Stop};
 use pg_test::{InstallTree, Server};
 use postgres::Client;
 
@@ -70,51 +71,36 @@ impl Nodes {
     /// panics, the writers end, too.
     pub fn write_while(&self, rounds: usize, meanwhile: impl FnOnce(&[AtomicBool])) -> Vec<Drawn> {
         let is_set_up: Vec<AtomicBool> = (0..self.count).map(|_| AtomicBool::new(false)).collect();
-        let ended = AtomicBool::new(false);
-        let begun = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let writers: Vec<Vec<_>> = (1..=self.count)
-                .map(|node| {
-                    let (is_set_up, ended, begun) = (&is_set_up[node - 1], &ended, &begun);
-                    (0..2)
-                        .map(|_| scope.spawn(move || self.write(node, rounds, is_set_up, ended, begun)))
-                        .collect()
-                })
-                .collect();
+        let begun = Count::default();
+        let mut writers: Vec<Session<'_, (usize, Drawn)>> = Vec::new();
+        for writer in 0..2 * self.count {
+            let (at, begun) = (writer / 2, &begun);
+            let is_set_up = &is_set_up[at];
+            writers.push(Box::new(move |stop| {
+                Ok(vec![(at, self.write(at + 1, rounds, is_set_up, stop, begun))])
+            }));
+        }
+        let (written, ()) = load::alongside(writers, || {
             // All writers write before the first set-up.
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while begun.load(Ordering::SeqCst) < 2 * self.count {
-                assert!(Instant::now() < deadline, "the writers do not begin");
-                std::thread::yield_now();
-            }
-            {
-                let _ends = Ends(&ended);
-                meanwhile(&is_set_up);
-            }
-            let merge = |threads: Vec<std::thread::ScopedJoinHandle<'_, Drawn>>| {
-                threads.into_iter().fold(Drawn::default(), |mut all, thread| {
-                    all.merge(thread.join().unwrap());
-                    all
-                })
-            };
-            writers.into_iter().map(merge).collect()
+            begun.wait_for(2 * self.count as u64)?;
+            meanwhile(&is_set_up);
+            Ok(())
         })
+        .unwrap();
+        let mut drawn = vec![Drawn::default(); self.count];
+        for (at, of_writer) in written {
+            drawn[at].merge(of_writer);
+        }
+        drawn
     }
 
-    fn write(
-        &self,
-        node: usize,
-        rounds: usize,
-        is_set_up: &AtomicBool,
-        ended: &AtomicBool,
-        begun: &AtomicUsize,
-    ) -> Drawn {
+    fn write(&self, node: usize, rounds: usize, is_set_up: &AtomicBool, stop: &Stop, begun: &Count) -> Drawn {
         let mut client = self.connect(node);
         let mut drawn = Drawn::default();
         let mut left = rounds;
         let mut round = 0;
         while left > 0 {
-            left -= usize::from(ended.load(Ordering::SeqCst));
+            left -= usize::from(stop.wait(Duration::ZERO));
             for table in self.schema.tables.iter().filter(|table| round < table.rounds) {
                 let after_set_up = is_set_up.load(Ordering::SeqCst);
                 match insert(&mut client, table) {
@@ -125,19 +111,12 @@ impl Nodes {
                     Err(error) => panic!("node {node}, {}: {}", table.name, reason(&error)),
                 }
             }
-            begun.fetch_add(usize::from(round == 0), Ordering::SeqCst);
+            if round == 0 {
+                begun.add();
+            }
             round += 1;
         }
         drawn
-    }
-}
-
-/// Tells the writers to end when it goes out of scope.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -154,6 +133,6 @@ pub fn code(error: &postgres::Error) -> &str {
 
 /// The server's error message.
 fn reason(error: &postgres::Error) -> String {
-    let Some(told) = error.as_db_error() else { return error.to_string() };
-    format!("{}: {} {}", code(error), told.message(), told.detail().unwrap_or_default())
+    let Some(reply) = error.as_db_error() else { return error.to_string() };
+    format!("{}: {} {}", code(error), reply.message(), reply.detail().unwrap_or_default())
 }

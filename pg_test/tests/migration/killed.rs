@@ -1,22 +1,25 @@
 //! However a step ends, the next call continues, and no row is wrong.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pg_test::Server;
+use pg_test::load::{self, Count, Session, Stop, Turn};
 use postgres::Client;
 use rand::RngExt;
 
 use crate::{DATABASE, connect_when_up, make_shop, number, run_statements, start, wrong};
 
-/// Writes until it is told to stop, through crashes. Its statements mean the same before and after
+const CUT_OVER: &str = "CALL key_migration_cutover('orders')";
+
+/// Writes until it has to stop, through crashes. Its statements mean the same before and after
 /// a cut-over.
-fn write(server: &Server, stop: &AtomicBool, done: &AtomicU64) {
+fn write(server: &Server, stop: &Stop, written: &Count) -> Result<Vec<Turn<()>>> {
     let mut client = connect_when_up(server);
     let mut random = rand::rng();
-    while !stop.load(Ordering::Relaxed) {
+    load::paced(stop, Duration::ZERO, (0, 1), || {
         let (one, other) = (random.random_range(1..20_000), random.random_range(1..20_000));
         let statement = match random.random_range(0..6) {
             0 => "INSERT INTO orders (total) VALUES (0)".to_owned(),
@@ -27,9 +30,7 @@ fn write(server: &Server, stop: &AtomicBool, done: &AtomicU64) {
             _ => format!("DELETE FROM audit WHERE no = {one}"),
         };
         match client.batch_execute(&statement) {
-            Ok(()) => {
-                done.fetch_add(1, Ordering::Relaxed);
-            }
+            Ok(()) => written.add(),
             // PostgreSQL plans a statement again if the type of a name has changed, so every error
             // is a fault.
             Err(error) if error.as_db_error().is_some() && !client.is_closed() => {
@@ -37,16 +38,16 @@ fn write(server: &Server, stop: &AtomicBool, done: &AtomicU64) {
             }
             Err(_) => client = connect_when_up(server),
         }
-    }
+        Ok(())
+    })
 }
 
-/// Kills the backend that runs the migration from time to time, until it is told to stop.
-fn kill_now_and_then(server: &Server, stop: &AtomicBool, kills: &AtomicU64) {
+/// Kills the backend that runs the migration from time to time, up to eight times.
+fn kill_runner(server: &Server, stop: &Stop, kills: &Count) -> Result<Vec<()>> {
     let mut client = connect_when_up(server);
     let mut random = rand::rng();
     let mut next = Instant::now() + Duration::from_millis(100);
-    while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(5));
+    while !stop.wait(Duration::from_millis(5)) && kills.get() < 8 {
         if Instant::now() < next {
             continue;
         }
@@ -55,7 +56,7 @@ fn kill_now_and_then(server: &Server, stop: &AtomicBool, kills: &AtomicU64) {
         match client.query_opt(runner, &[]) {
             Ok(Some(row)) => {
                 kill(Pid::from_raw(row.get(0)), Signal::SIGKILL).unwrap();
-                kills.fetch_add(1, Ordering::Relaxed);
+                kills.add();
                 client = connect_when_up(server);
                 next = Instant::now() + Duration::from_millis(random.random_range(150..900));
             }
@@ -63,10 +64,31 @@ fn kill_now_and_then(server: &Server, stop: &AtomicBool, kills: &AtomicU64) {
             Err(_) => client = connect_when_up(server),
         }
     }
+    Ok(Vec::new())
+}
+
+/// Runs the statements up to `verified`, again after each kill.
+fn verify_despite_kills(server: &Server, client: &mut Client, kills: &Count) {
+    let deadline = Instant::now() + Duration::from_secs(240);
+    while !is_verified(client) {
+        // After a kill, the statements are those that are left; an invalid index is built again.
+        let ended = run_statements(client, "verified");
+        if let Err(error) = ended
+            && let Some(refused) = error.as_db_error().filter(|_| !client.is_closed())
+        {
+            // A row that is written between two queries of a comparison does not count as a
+            // difference.
+            assert!(refused.message().contains("index"), "{error}: {refused:?}");
+        }
+        if client.simple_query("SELECT").is_err() {
+            *client = connect_when_up(server);
+        }
+        assert!(Instant::now() < deadline, "not verified after {kills:?} kills");
+    }
 }
 
 #[test]
-fn trap_m02_the_whole_path_beside_writers_and_kills() {
+fn trap_m02_the_whole_path_next_to_writers_and_kills() {
     let server = start(&["synchronous_commit = on", "max_connections = 30"]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 20_000);
@@ -77,56 +99,29 @@ fn trap_m02_the_whole_path_beside_writers_and_kills() {
              SELECT key_migration_set('orders', batch_pages => 8, pause => '2 ms')",
         )
         .unwrap();
-    let (stop, stop_kills) = (AtomicBool::new(false), AtomicBool::new(false));
-    let (written, kills) = (AtomicU64::new(0), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        // A failure also ends the other threads.
-        let _ends = (StopOnDrop(&stop), StopOnDrop(&stop_kills));
-        for _ in 0..2 {
-            scope.spawn(|| write(&server, &stop, &written));
-        }
-        let killer = scope.spawn(|| kill_now_and_then(&server, &stop_kills, &kills));
-        let deadline = Instant::now() + Duration::from_secs(240);
-        while !is_verified(&mut client) {
-            // After a kill, the statements are those that are left; an invalid index is built
-            // again.
-            let ended = run_statements(&mut client, "verified");
-            if let Err(error) = ended
-                && let Some(refused) = error.as_db_error().filter(|_| !client.is_closed())
-            {
-                // A row that is written between two queries of a comparison does not count as a
-                // difference.
-                assert!(refused.message().contains("index"), "{error}: {refused:?}");
-            }
-            if client.simple_query("SELECT").is_err() {
-                client = connect_when_up(&server);
-            }
-            if kills.load(Ordering::Relaxed) >= 8 {
-                stop_kills.store(true, Ordering::Relaxed);
-            }
-            assert!(Instant::now() < deadline, "not verified after {kills:?} kills");
-        }
-        stop_kills.store(true, Ordering::Relaxed);
-        killer.join().unwrap();
+    let (written, kills) = (Count::default(), Count::default());
+    let writer = || -> Session<'_, Turn<()>> { Box::new(|stop| write(&server, stop, &written)) };
+    load::alongside(vec![writer(), writer()], || {
+        let killer: Session<'_, ()> = Box::new(|stop| kill_runner(&server, stop, &kills));
+        load::alongside(vec![killer], || {
+            verify_despite_kills(&server, &mut client, &kills);
+            Ok(())
+        })?;
         client = connect_when_up(&server);
-        assert!(kills.load(Ordering::Relaxed) >= 2, "{kills:?}");
-        let before = written.load(Ordering::Relaxed);
-        switch(&mut client, "CALL key_migration_cutover('orders')");
-        switch(&mut client, "CALL key_migration_rollback('orders')");
-        switch(&mut client, "CALL key_migration_cutover('orders')");
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while written.load(Ordering::Relaxed) < before + 500 {
-            assert!(Instant::now() < deadline, "nobody can write after the cut-over");
-            std::thread::yield_now();
+        assert!(kills.get() >= 2, "{kills:?}");
+        let before = written.get();
+        for call in [CUT_OVER, "CALL key_migration_rollback('orders')", CUT_OVER] {
+            execute(&mut client, call);
         }
-        stop.store(true, Ordering::Relaxed);
-    });
+        written.wait_for(before + 500)
+    })
+    .unwrap();
     assert_eq!(wrong(&mut client), Vec::<String>::new());
     let unfit =
         "SELECT count(*) FROM audit a JOIN orders o ON o.id = a.order_id WHERE o.id_old <> a.order_id_old";
     assert_eq!(number(&mut client, unfit), 0);
     let audits = number(&mut client, "SELECT count(*) FROM audit");
-    switch(&mut client, "CALL key_migration_finalize('orders', confirm => 'orders')");
+    execute(&mut client, "CALL key_migration_finalize('orders', confirm => 'orders')");
     assert_eq!(number(&mut client, "SELECT count(*) FROM audit JOIN orders ON id = order_id"), audits);
 }
 
@@ -136,15 +131,6 @@ fn is_verified(client: &mut Client) -> bool {
     row.is_ok_and(|row| row.get::<_, &str>(0) == "verified")
 }
 
-/// Tells threads to stop, however the scope ends.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn switch(client: &mut Client, call: &str) {
+fn execute(client: &mut Client, call: &str) {
     client.batch_execute(call).unwrap_or_else(|error| panic!("{call}: {:?}", error.as_db_error()));
 }

@@ -32,7 +32,7 @@ fn trap_m04_rows_that_are_locked_are_filled_in_the_end() {
 }
 
 #[test]
-fn trap_m05_a_table_that_is_rewritten_is_begun_anew() {
+fn trap_m05_a_table_that_is_rewritten_is_filled_from_the_beginning() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 5_000);
@@ -80,7 +80,7 @@ fn trap_m14_a_long_reader_does_not_make_others_wait_for_the_cut_over() {
 }
 
 #[test]
-fn a_migration_is_paused_and_resumed_and_two_are_kept_apart() {
+fn a_migration_is_paused_and_resumed_and_two_calls_exclude_each_other() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 5_000);
@@ -108,7 +108,7 @@ fn a_migration_is_paused_and_resumed_and_two_are_kept_apart() {
 }
 
 #[test]
-fn trap_m10_an_old_snapshot_costs_room_and_nothing_else() {
+fn trap_m10_an_old_snapshot_costs_only_space() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 20_000);
@@ -133,7 +133,7 @@ fn trap_m10_an_old_snapshot_costs_room_and_nothing_else() {
 }
 
 #[test]
-fn trap_m15_no_try_is_without_a_limit_and_the_last_one_leaves_nothing_locked() {
+fn trap_m15_every_attempt_has_a_timeout_and_the_last_one_leaves_no_locks() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 1_000);

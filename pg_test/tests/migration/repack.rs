@@ -9,11 +9,11 @@ use crate::{DATABASE, make_shop, number, phase, run_statements, start, wait_unti
 const BACKFILL: &str = "CALL key_migration_advance('orders', through => 'backfilled')";
 
 #[test]
-fn a_backfill_beside_repack_concurrently_loses_nothing() {
+fn a_backfill_next_to_repack_concurrently_loses_no_row() {
     let server = start(&["wal_level = logical", "max_replication_slots = 10", "autovacuum = off"]);
     if server.tree().major() < 19 {
         return skip(
-            "a_backfill_beside_repack_concurrently_loses_nothing",
+            "a_backfill_next_to_repack_concurrently_loses_no_row",
             "no REPACK (CONCURRENTLY) before PostgreSQL 19",
         );
     }

@@ -69,7 +69,7 @@ fn a_large_batch_that_is_to_rest_flushes_its_log_as_it_goes() {
         );
         client.batch_execute(&end).unwrap();
         assert!(runner.join().unwrap().is_err(), "it was not ended");
-        assert!(logged > 512 * KIBIBYTE, "{logged} bytes, too few to tell");
+        assert!(logged > 512 * KIBIBYTE, "only {logged} bytes");
         // More than the limit by the rows of a page.
         assert!(unflushed < 300 * KIBIBYTE, "{unflushed} of {logged} bytes");
     });

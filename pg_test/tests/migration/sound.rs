@@ -1,11 +1,11 @@
 //! The backfill is sound next to other writers: the heap, its indexes and the decoded changes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::scope;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use pg_test::Server;
+use pg_test::load::{self, Session, Stop, Turn};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -85,37 +85,27 @@ fn run(identity: &str, time: Duration) {
     make_tables(&mut client, identity);
     let mut decoded = Decoded::default();
     decoded.start(&mut client);
-    let (ends, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut sessions: Vec<Session<'_, Turn<bool>>> = vec![Box::new(|stop| maintain(&server, stop))];
+    for seed in 1..=4 {
+        let server = &server;
+        sessions.push(Box::new(move |stop| write(server, seed, stop)));
+    }
     let until = Instant::now() + time;
-    let mut rounds = 0;
-    scope(|scope| {
-        // The other sessions also end if this thread fails.
-        let _end = End(&ends);
-        for seed in 1..=4 {
-            let (server, ends, done) = (&server, &ends, &done);
-            scope.spawn(move || write(server, seed, ends, done));
-        }
-        let (server, ends) = (&server, &ends);
-        scope.spawn(move || maintain(server, ends));
+    let (written, rounds) = load::alongside(sessions, || {
+        let mut rounds = 0;
         while Instant::now() < until || rounds == 0 {
             migrate(&mut client, rounds > 0);
             rounds += 1;
         }
-    });
-    assert!(done.load(Ordering::Relaxed) > 100, "{} transactions of others", done.load(Ordering::Relaxed));
+        Ok(rounds)
+    })
+    .unwrap();
+    let committed = written.iter().filter(|turn| turn.result).count();
+    assert!(committed > 100, "{committed} transactions of others");
     assert_eq!(wrong(&mut client), Vec::<String>::new(), "after {rounds} rounds");
     check_storage(&mut client);
     decoded.read(&mut client);
     decoded.compare(&mut client);
-}
-
-/// Ends the other sessions when it goes out of scope.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Begins a migration and fills all rows, in small batches.
@@ -133,48 +123,43 @@ fn migrate(client: &mut Client, again: bool) {
     run_statements(client, "backfilled").unwrap();
 }
 
-fn connect(server: &Server) -> Client {
-    server.connect(DATABASE).unwrap()
-}
-
-fn write(server: &Server, seed: u64, ends: &AtomicBool, done: &AtomicU64) {
-    let mut client = connect(server);
+/// Executes statements of `OTHERS` at random. The result of a turn is whether it was committed.
+fn write(server: &Server, seed: u64, stop: &Stop) -> Result<Vec<Turn<bool>>> {
+    let mut client = server.connect(DATABASE)?;
     let mut chance = seed;
-    while !ends.load(Ordering::Relaxed) {
+    load::paced(stop, Duration::ZERO, (0, 1), || {
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let statement = OTHERS[usize::try_from(chance >> 33).unwrap() % OTHERS.len()];
         let number = (chance >> 17) % (ROWS + ROWS / 10) + 1;
-        match client.batch_execute(&statement.replace("{n}", &number.to_string())) {
-            Ok(()) => {
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(error) => {
-                let expected = [
-                    SqlState::T_R_SERIALIZATION_FAILURE,
-                    SqlState::T_R_DEADLOCK_DETECTED,
-                    // INSERT ... ON CONFLICT names the other index.
-                    SqlState::UNIQUE_VIOLATION,
-                ];
-                assert!(error.code().is_some_and(|code| expected.contains(code)), "{statement}: {error:?}");
-                client.batch_execute("ROLLBACK").unwrap();
-            }
-        }
-    }
+        let Err(error) = client.batch_execute(&statement.replace("{n}", &number.to_string())) else {
+            return Ok(true);
+        };
+        let expected = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            // INSERT ... ON CONFLICT names the other index.
+            SqlState::UNIQUE_VIOLATION,
+        ];
+        assert!(error.code().is_some_and(|code| expected.contains(code)), "{statement}: {error:?}");
+        client.batch_execute("ROLLBACK")?;
+        Ok(false)
+    })
 }
 
-fn maintain(server: &Server, ends: &AtomicBool) {
-    let mut client = connect(server);
+/// Executes the statements of `MAINTENANCE` in turn.
+fn maintain(server: &Server, stop: &Stop) -> Result<Vec<Turn<bool>>> {
+    let mut client = server.connect(DATABASE)?;
     for statement in MAINTENANCE.iter().cycle() {
-        if ends.load(Ordering::Relaxed) {
-            break;
-        }
         // Next to the DDL of the migration, one of the two may become the victim of a deadlock.
         if let Err(error) = client.batch_execute(statement) {
             assert!(error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED), "{statement}: {error:?}");
         }
-        // Lets the migration acquire its locks.
-        std::thread::sleep(Duration::from_millis(100));
+        // The pause lets the migration acquire its locks.
+        if stop.wait(Duration::from_millis(100)) {
+            break;
+        }
     }
+    Ok(Vec::new())
 }
 
 /// The heap is intact, and each index agrees with a scan of the heap.

@@ -12,7 +12,7 @@ fn code(client: &mut Client, statement: &str) -> String {
 }
 
 #[test]
-fn trap_m03_a_standby_changes_nothing_and_goes_on_once_it_is_promoted() {
+fn trap_m03_a_standby_changes_nothing_and_continues_once_it_is_promoted() {
     let server = start(&["synchronous_commit = on"]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 5_000);

@@ -31,9 +31,9 @@ const POINTS: [(&str, &str); 22] = [
     ("cut over: locked", CUT_OVER),
     ("cut over: done", CUT_OVER),
     ("cut over: stored", CUT_OVER),
-    ("take the cut-over back: locked", ROLL_BACK),
-    ("take the cut-over back: done", ROLL_BACK),
-    ("take the cut-over back: stored", ROLL_BACK),
+    ("roll back the cut-over: locked", ROLL_BACK),
+    ("roll back the cut-over: done", ROLL_BACK),
+    ("roll back the cut-over: stored", ROLL_BACK),
     ("roll back: locked", REMOVE),
     ("roll back: done", REMOVE),
     ("roll back: stored", REMOVE),
@@ -148,7 +148,7 @@ fn whole_path(victim: Victim) {
     make_shop(&mut client, 5_000);
     for (point, statement) in POINTS {
         client = connect_when_up(&server);
-        let is_back = point.starts_with("roll back");
+        let is_back = point.starts_with("roll back:");
         if statement.starts_with("SELECT") {
             assert!(!exists(&mut client));
         } else {

@@ -1,4 +1,4 @@
-//! Copies of a node: a base backup promoted beside its origin, pg_upgrade, a template.
+//! Copies of a node: a base backup promoted next to its origin, pg_upgrade, a template.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use pg_test::Server;
 use crate::nodes::{DATABASE, assert_of, check, code, insert, set_up, start, state};
 
 #[test]
-fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() {
+fn trap_s13_a_base_backup_next_to_its_origin_is_found_and_becomes_another_node() {
     let origin = start("origin", &["wal_level = logical"]);
     set_up(&origin, (1, 2), &[], 0).unwrap();
     let mut seen = HashSet::new();
@@ -47,14 +47,14 @@ fn trap_s13_a_base_backup_beside_its_origin_is_found_and_becomes_another_node() 
     assert_of(&insert(&mut client, 10), (1, 2), &mut seen);
     assert_of(&insert(&mut origin.connect(DATABASE).unwrap(), 10), (1, 2), &mut seen);
     // They share a past, so the ids that the copy may have generated as node 1 have to be examined.
-    assert_eq!(check(&copy, &[state(&origin)]), ["restart not above", "same server twice"]);
+    assert_eq!(check(&copy, &[state(&origin)]), ["restart too low", "same server twice"]);
     client
         .batch_execute("ALTER SUBSCRIPTION everything DISABLE; ALTER SUBSCRIPTION everything SET (slot_name = NONE); DROP SUBSCRIPTION everything")
         .unwrap();
 }
 
 #[test]
-fn trap_s13_an_upgraded_server_is_confirmed_and_goes_on() {
+fn trap_s13_an_upgraded_server_is_confirmed_and_continues() {
     let mut old = start("old", &[]);
     set_up(&old, (2, 3), &[], 0).unwrap();
     let mut seen = HashSet::new();

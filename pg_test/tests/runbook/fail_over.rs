@@ -36,7 +36,7 @@ fn trap_s23_a_promoted_standby_leaves_a_gap_above_what_it_lost() {
 /// The lost rows that the others have received determine where the sequences continue, without a
 /// guess.
 #[test]
-fn trap_s23_the_states_of_the_others_tell_what_was_lost() {
+fn trap_s23_the_states_of_the_others_show_the_lost_values() {
     let primary = start("primary", &["wal_level = replica"]);
     let other = start("other", &[]);
     set_up(&primary, (1, 2), &[], 0).unwrap();

@@ -61,8 +61,8 @@ fn trap_s46_the_other_nodes_row_does_no_harm() {
         let node = i32::try_from(node).unwrap();
         assert_eq!(client.query_one(query, &[&node]).unwrap().get::<_, i64>(0), 0);
     }
-    let told = pair.write_at_once(5);
-    pair.assert_converged(&told);
+    let acked = pair.write_at_once(5);
+    pair.assert_converged(&acked);
 }
 
 /// pglogical sets a replicated sequence to the provider's position, which is in the provider's
@@ -82,7 +82,7 @@ fn trap_s14_a_sequence_whose_position_is_replicated_is_named() {
         .unwrap();
     let planned = "SELECT detail FROM setup_interleaved_sequences(1, 2, dry_run => true) WHERE sequence = 'item_item_id_seq'::regclass";
     let detail: String = one.query_one(planned, &[]).unwrap().get(0);
-    assert!(detail.contains("replication carries its position"), "{detail}");
+    assert!(detail.contains("position is replicated"), "{detail}");
     pair.set_up();
     let seen =
         "SELECT in_order, findings FROM interleaved_sequences WHERE sequence = 'item_item_id_seq'::regclass";

@@ -20,11 +20,11 @@ fn trap_s22_a_node_that_crashed_keeps_its_class_and_catches_up() {
     pair.servers[1].launch().unwrap();
     pair.method.reconnect(&pair.both(), "postgres").unwrap();
     let after = pair.write_at_once(10);
-    let last = |told: &pg_test::Acknowledged| told.keys("item").last().unwrap().parse::<i64>().unwrap();
+    let last = |acked: &pg_test::Acknowledged| acked.keys("item").last().unwrap().parse::<i64>().unwrap();
     let first: i64 = after[1].keys("item").first().unwrap().parse().unwrap();
     assert!(first % 2 == 0 && first > last(&before[1]), "{first}");
-    let told: Vec<_> = before.into_iter().chain(after).collect();
-    pair.assert_complete(&told);
+    let acked: Vec<_> = before.into_iter().chain(after).collect();
+    pair.assert_complete(&acked);
     // The statistics count the lost connection as an error.
     for server in pair.both() {
         assert_eq!(pair.method.conflicts(server, "postgres").unwrap().logged, 0);

@@ -14,8 +14,8 @@ fn trap_s12_guards_refuse_local_ids_and_let_replicated_rows_pass() {
         assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 8));
     }
     pair.replicate();
-    let told = pair.write_at_once(5);
-    pair.assert_converged(&told);
+    let acked = pair.write_at_once(5);
+    pair.assert_converged(&acked);
     let [mut one, mut two] = pair.clients();
     // Rows of the other side can still be updated and deleted.
     two.batch_execute("UPDATE item SET item_id = item_id, made_by = 'changed' WHERE item_id = 1").unwrap();
@@ -35,5 +35,5 @@ fn trap_s12_guards_refuse_local_ids_and_let_replicated_rows_pass() {
     }
     two.query("SELECT * FROM setup_interleaved_sequences(2, 2)", &[]).unwrap();
     assert_eq!((insert_item(&mut one) % 2, insert_item(&mut two) % 2), (1, 0));
-    pair.assert_complete(&told);
+    pair.assert_complete(&acked);
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Barrier;
 
+use anyhow::Result;
 use pg_test::replication::Method;
-use pg_test::{Acknowledged, Insert, InstallTree, Server, contents};
+use pg_test::{Acknowledged, Insert, InstallTree, Server, contents, load};
 use postgres::Client;
 
 pub const DATABASE: &str = "postgres";
@@ -104,24 +105,24 @@ impl Pair {
     }
 
     /// The number of acknowledged rows that are missing on a server.
-    pub fn missing(&self, told: &[Acknowledged]) -> i64 {
+    pub fn missing(&self, acked: &[Acknowledged]) -> i64 {
         let mut clients = self.clients();
         clients
             .iter_mut()
-            .flat_map(|client| told.iter().map(|told| told.missing_in_all(client).unwrap()))
+            .flat_map(|client| acked.iter().map(|acked| acked.missing_in_all(client).unwrap()))
             .sum()
     }
 
     /// Asserts that nothing collided, and that both have every acknowledged row.
-    pub fn assert_converged(&self, told: &[Acknowledged]) {
-        self.assert_complete(told);
+    pub fn assert_converged(&self, acked: &[Acknowledged]) {
+        self.assert_complete(acked);
         assert_eq!(self.conflicts(), 0);
     }
 
     /// Asserts that both have every acknowledged row.
-    pub fn assert_complete(&self, told: &[Acknowledged]) {
+    pub fn assert_complete(&self, acked: &[Acknowledged]) {
         self.wait_until_applied();
-        assert_eq!(self.missing(told), 0);
+        assert_eq!(self.missing(acked), 0);
         assert!(self.is_equal());
     }
 
@@ -129,31 +130,28 @@ impl Pair {
     /// acknowledged rows of each.
     pub fn write_at_once(&self, rounds: usize) -> [Acknowledged; 2] {
         let barrier = Barrier::new(2);
-        let write = |node: usize| {
-            let mut client = self.servers[node].connect(DATABASE).unwrap();
-            let inserts: Vec<Insert> = TABLES
-                .iter()
-                .map(|(table, key)| {
-                    let insert = format!("INSERT INTO {table} (made_by) VALUES ($1)");
-                    Insert::prepare(&mut client, &insert, key).unwrap()
-                })
-                .collect();
-            let mut told = Acknowledged::default();
+        let prepare = |node: usize| {
+            let mut client = self.servers[node].connect(DATABASE)?;
+            let mut prepare = |(table, key): &(&str, &str)| {
+                Insert::prepare(&mut client, &format!("INSERT INTO {table} (made_by) VALUES ($1)"), key)
+            };
+            let inserts = TABLES.iter().map(&mut prepare).collect::<Result<Vec<Insert>>>()?;
+            Ok((MAKERS[node], client, inserts))
+        };
+        let write = |(maker, mut client, inserts): (&str, Client, Vec<Insert>)| {
+            let mut acknowledged = Acknowledged::default();
             for _ in 0..rounds {
-                let mut transaction = client.transaction().unwrap();
+                let mut transaction = client.transaction()?;
                 for insert in &inserts {
-                    told.insert(&mut transaction, insert, &[&MAKERS[node]]).unwrap();
+                    acknowledged.insert(&mut transaction, insert, &[&maker])?;
                 }
                 // Neither commits before both have inserted.
                 barrier.wait();
-                transaction.commit().unwrap();
+                transaction.commit()?;
             }
-            told
+            Ok(acknowledged)
         };
-        std::thread::scope(|scope| {
-            let threads = [0, 1].map(|node| scope.spawn(move || write(node)));
-            threads.map(|thread| thread.join().unwrap())
-        })
+        load::at_once(vec![0, 1], prepare, write).unwrap().results.try_into().unwrap()
     }
 }
 

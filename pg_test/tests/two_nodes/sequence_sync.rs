@@ -87,7 +87,7 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].contains("publication \"positions\" replicates the positions of all sequences"));
     let planned = "SELECT count(*) FROM setup_interleaved_sequences(2, 2, dry_run => true) \
-                   WHERE detail LIKE '%replication carries its position%'";
+                   WHERE detail LIKE '%position is replicated%'";
     assert_eq!(number(&mut two, planned), number(&mut two, SEQUENCES));
     let heard = warnings(&pair.servers[1], "CALL setup_interleaved_sequences_in_batches(2, 2)");
     assert_eq!(heard.len(), 1, "{heard:?}");
@@ -145,8 +145,8 @@ fn trap_s51_a_publication_of_all_sequences_between_nodes_is_found_and_its_hint_w
 }
 
 #[test]
-fn trap_s51_where_the_publication_is_of_tables_too_they_stay_and_the_sequences_go() {
-    let name = "trap_s51_where_the_publication_is_of_tables_too_they_stay_and_the_sequences_go";
+fn trap_s51_a_publication_of_tables_and_sequences_keeps_its_tables() {
+    let name = "trap_s51_a_publication_of_tables_and_sequences_keeps_its_tables";
     let Some(pair) = start(name) else { return };
     pair.set_up();
     subscribe(&pair, "everything", "ALL TABLES, ALL SEQUENCES");
@@ -185,11 +185,11 @@ fn positions_are_those_of_pg_get_sequence_data() {
 
 /// The conflict counters of a subscription show colliding keys (from PostgreSQL 18 on).
 #[test]
-fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
+fn inserts_whose_keys_were_in_use_are_reported_by_the_check() {
     let pair = Pair::start();
     if pair.servers[0].tree().major() < 18 {
         return skip(
-            "inserts_whose_keys_were_in_use_are_told_by_the_check",
+            "inserts_whose_keys_were_in_use_are_reported_by_the_check",
             "subscriptions count no conflicts before PostgreSQL 18",
         );
     }
@@ -202,18 +202,18 @@ fn inserts_whose_keys_were_in_use_are_told_by_the_check() {
     two.batch_execute("INSERT INTO item (made_by) VALUES ('node2')").unwrap();
     one.batch_execute("COMMIT").unwrap();
     wait_until(&mut two, "SELECT sum(confl_insert_exists) > 0 FROM pg_stat_subscription_stats");
-    let told = found(&mut two, "insert conflicts");
-    assert_eq!((told.len(), told[0].0.as_str(), told[0].1), (1, "error", false), "{told:?}");
-    assert!(told[0].2.starts_with("Subscription \"from_node1\" has met rows whose keys were in use here "));
-    assert!(told[0].2.contains("stats_reset is null"), "{told:?}");
+    let findings = found(&mut two, "insert conflicts");
+    assert_eq!((findings.len(), findings[0].0.as_str(), findings[0].1), (1, "error", false), "{findings:?}");
+    assert!(findings[0].2.starts_with("Subscription \"from_node1\" has reported insert conflicts "));
+    assert!(findings[0].2.contains("stats_reset is null"), "{findings:?}");
     // The hint names the command to run once the rows are resolved.
     two.batch_execute("ALTER SUBSCRIPTION from_node1 DISABLE").unwrap();
     wait_until(&mut two, "SELECT count(*) = 0 FROM pg_stat_subscription WHERE pid IS NOT NULL");
-    let (_, reset) = told[0].3.split_once("then run ").unwrap();
+    let (_, reset) = findings[0].3.split_once("then run ").unwrap();
     two.batch_execute(reset.trim_end_matches('.')).unwrap();
     assert_eq!(found(&mut two, "insert conflicts"), []);
     two.batch_execute("ALTER SUBSCRIPTION from_node1 ENABLE").unwrap();
     wait_until(&mut two, "SELECT sum(confl_insert_exists) > 0 FROM pg_stat_subscription_stats");
-    let told = found(&mut two, "insert conflicts");
-    assert!(told[0].2.contains("Z (stats_reset)"), "{told:?}");
+    let findings = found(&mut two, "insert conflicts");
+    assert!(findings[0].2.contains("Z (stats_reset)"), "{findings:?}");
 }

@@ -75,13 +75,10 @@ impl Switch {
         let state = if self.local == c"off" { "on" } else { "off" };
         Error::new(
             SqlState::ObjectNotInPrerequisiteState,
-            "DDL replication would carry what is altered here to the other nodes",
+            "DDL replication would also alter the sequences of the other nodes",
         )
         .detail(format!("\"{}\" is {state}, and this role may not change it.", self.name()))
-        .hint(format!(
-            "Run it as a superuser, or as a role that may SET \"{}\" (GRANT SET ON PARAMETER, from PostgreSQL 15 on).",
-            self.name()
-        ))
+        .hint(format!("Run it as a superuser, or GRANT SET ON PARAMETER \"{}\" to the role.", self.name()))
     }
 }
 

@@ -11,24 +11,29 @@ use crate::sequences::change::step::Step;
 /// How many sequences an error names.
 const NAMED: usize = 10;
 
-/// The error for sequences that cannot be altered by the change called `name`: that of the only one
-/// of them, or one that names the first of them.
-pub(crate) fn refusal(name: &str, failed: &[(&Step, &Error)]) -> Result<(), Error> {
+/// The error for sequences that cannot be altered: that of the only one of them, or one that names
+/// the first of them. If others could be left out, these cannot.
+pub(crate) fn refusal(failed: &[(&Step, &Error)], skip_failed: bool) -> Result<(), Error> {
     let Some((_, first)) = failed.first() else { return Ok(()) };
-    if failed.len() == 1 {
+    if failed.len() == 1 && !skip_failed {
         return Err((*first).clone());
+    }
+    let way_out = if skip_failed {
+        "skip_failed leaves out only sequences that cannot generate values of the former class."
+    } else {
+        "Or pass skip_failed => true to leave these sequences out."
+    };
+    let hint = [first.hint.as_deref(), Some(way_out)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    if failed.len() == 1 {
+        return Err((*first).clone().hint(hint));
     }
     let mut reasons: Vec<String> =
         failed.iter().take(NAMED).map(|(step, error)| reason(step, error)).collect();
     if failed.len() > NAMED {
         reasons.push(format!("And {} more.", failed.len() - NAMED));
     }
-    let error =
-        Error::new(first.sqlstate, format!("{} sequences stand in the way of the {name}", failed.len()));
-    let hint = first.hint.as_deref().unwrap_or_default();
-    Err(error
-        .detail(reasons.join("\n"))
-        .hint(format!("For the first: {hint} To leave such sequences out, pass skip_failed => true.")))
+    let message = format!("{} sequences cannot be altered", failed.len());
+    Err(Error::new(first.sqlstate, message).detail(reasons.join("\n")).hint(hint))
 }
 
 /// The reason, which names the sequence.

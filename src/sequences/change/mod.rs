@@ -15,8 +15,8 @@ use std::rc::Rc;
 
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{
-    Class, FedColumn, Outcome, Peer, Plan, Residue, Sequence, Share, Target, beside, plan, plan_reset,
-    still_gives,
+    Class, FedColumn, Outcome, Peer, Plan, Residue, Sequence, Share, Target, plan, plan_reset, still_gives,
+    with_peer_values,
 };
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -144,7 +144,7 @@ impl Change {
             }
             Planner::SetUp(..) => "The class of a node is changed for all sequences at once.",
             Planner::Reset => {
-                "Call reset_interleaved_sequences(sequences) for some of them at a time, and at last without arguments."
+                "Call reset_interleaved_sequences(sequences) for some of them at a time, and finally without arguments."
             }
         }
     }
@@ -208,11 +208,11 @@ impl Change {
             |step: &&Step| matches!(step.plan.outcome, Outcome::Skip) && step.entry.exempt.is_none();
         for step in steps.iter().filter(skipped) {
             let message = format!(
-                "sequence \"{}\" keeps its increment of {}, and gives values of every node",
+                "sequence \"{}\" keeps its increment of {}, and generates values of every node",
                 step.entry.name, step.before.increment
             );
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
-                "If it was copied from a node that is set up, ALTER SEQUENCE ... INCREMENT 1 and run it again; if its values stand for blocks, use blocks => true; otherwise only one node may draw from it.",
+                "If it was copied from another node, run ALTER SEQUENCE ... INCREMENT 1 and then the set-up again. If its values stand for blocks, use blocks => true. Otherwise only one node may use it.",
             ))
             .report(PgLogLevel::WARNING);
         }
@@ -224,12 +224,12 @@ impl Change {
             for column in &step.before.columns {
                 let Some(value) = column.not_followed else { continue };
                 let message = format!(
-                    "sequence \"{}\" does not go above {value} in column {}",
+                    "sequence \"{}\" is not moved above {value} in column {}",
                     step.entry.name, column.name
                 );
                 report(
                     Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                        .detail("The owner of its table may draw from the sequence, but not set it.")
+                        .detail("The owner of the table may use the sequence, but not set it.")
                         .hint(NOT_FOLLOWED_HINT),
                 )
                 .report(PgLogLevel::WARNING);
@@ -248,12 +248,16 @@ impl Change {
             }
         }
         for (peer, names) in unknown {
-            let message = format!("{peer} knows {} of {} sequences", steps.len() - names.len(), steps.len());
+            let message = format!(
+                "the state of {peer} covers only {} of {} sequences",
+                steps.len() - names.len(),
+                steps.len()
+            );
             let first = names.first().copied().unwrap_or_default();
             report(
                 Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                    .detail(format!("Its state tells nothing of {first} by its name or its columns."))
-                    .hint("Compare the schemas of the nodes, and take the peer's state as a role that may see all of its sequences."),
+                    .detail(format!("It has no sequence with the name of {first}, and none that feeds its columns."))
+                    .hint("Compare the schemas of the nodes, and get the state of the peer as a role that may see all of its sequences."),
             )
             .report(PgLogLevel::WARNING);
         }
@@ -262,7 +266,7 @@ impl Change {
     /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
         let failed: Vec<_> = failed(steps).filter(|(step, _)| !self.leaves_out(step)).collect();
-        failures::refusal(self.name, &failed)
+        failures::refusal(&failed, self.skip_failed)
     }
 
     /// Whether a sequence that cannot be altered may stay as it is. If the node leaves its class,
@@ -319,7 +323,7 @@ impl Change {
         let refusal = || {
             let message = format!("could not lock the schemas within {}", self.patience.given().text());
             Error::new(SqlState::LockNotAvailable, message)
-                .detail("Another transaction has renamed or dropped one of them.")
+                .detail("Another transaction is renaming or dropping one of them.")
                 .hint("Try again when it has ended. Nothing has been changed.")
         };
         within(self.patience.left(), refusal, || {
@@ -420,7 +424,7 @@ impl Change {
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
         let sequence = facts::sequence(entry, records)?;
         Some(match &self.planner {
-            Planner::SetUp(target, peers) => beside(sequence, target, peers),
+            Planner::SetUp(target, peers) => with_peer_values(sequence, target, peers),
             Planner::Reset => sequence,
         })
     }
@@ -445,8 +449,8 @@ impl Change {
                     self.patience.given().text()
                 );
                 Err(Error::new(SqlState::LockNotAvailable, message)
-                    .detail("Another transaction keeps it locked.")
-                    .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+                    .detail("Another transaction has locked it.")
+                    .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
                     .into())
             }
             Err(error) => error.rethrow(),
@@ -526,10 +530,10 @@ pub(crate) fn check_room(
     if count > room {
         return Err(Error::new(
             SqlState::OutOfMemory,
-            format!("{count} sequences are too many to be locked in one transaction"),
+            format!("cannot lock {count} sequences in one transaction"),
         )
         .detail(room_detail(room))
-        .hint(format!("{in_parts} Or raise \"max_locks_per_transaction\"."))
+        .hint(format!("{in_parts} You might need to increase \"max_locks_per_transaction\"."))
         .into());
     }
     if count > promised() / MANY {
@@ -564,14 +568,14 @@ pub(crate) fn lock<'a>(
             return Error::new(SqlState::LockNotAvailable, message)
                 .detail("A transaction that has created a sequence of its class is still open.")
                 .hint(
-                    "Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.",
+                    "Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.",
                 );
         }
         Error::new(
             SqlState::LockNotAvailable,
             format!("could not lock sequence \"{name}\" within {}", timeout.text()),
         )
-        .detail("A transaction that has drawn from it is still open; while it is waited for, nobody else can draw.")
-        .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+        .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot use the sequence.")
+        .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
     })
 }

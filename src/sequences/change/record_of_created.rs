@@ -65,9 +65,9 @@ pub(crate) fn keep(
             })
     };
     if !is_ours {
-        let message = format!("table \"{}\" is another than that of the extension", tables::SEQUENCE.name());
+        let message = format!("table \"{}\" is not the table of the extension", tables::SEQUENCE.name());
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Give the table of the extension back its name and schema."));
+            .hint("Restore the name and schema of the table of the extension."));
     }
     // SAFETY: the table has these columns, as was checked.
     unsafe { write(table, &row) };

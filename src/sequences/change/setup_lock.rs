@@ -31,7 +31,7 @@ impl SetupLock {
     /// 55006 if another session has it, or if a set-up is running in this session.
     pub(crate) fn take(extension: Extension) -> Result<Self, Error> {
         if RUNNING.get() {
-            return Err(Error::new(SqlState::ObjectInUse, "a set-up is running in this session already")
+            return Err(Error::new(SqlState::ObjectInUse, "a set-up is already running in this session")
                 .hint("An event trigger on ALTER SEQUENCE must not run a set-up."));
         }
         if !owns_database() {

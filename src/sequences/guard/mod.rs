@@ -107,7 +107,7 @@ pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
     let Some(table) = with_own_settings(|| tables::any_guarded(extension))? else { return Ok(()) };
     let message = format!("table \"{table}\" is guarded");
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail("In a database that is no node, a guard would refuse every row.")
+        .detail("In a database that is not a node, a guard refuses every row.")
         .hint("Call unguard_interleaved_sequences() first.")
         .into())
 }
@@ -190,7 +190,7 @@ fn carry_out(
     let steps = steps?;
     check(&steps)?;
     if !wanted.cover(&Locks::of(&steps)) {
-        let message = "tables were created, altered or dropped meanwhile";
+        let message = "tables were created, altered or dropped concurrently";
         return Err(Error::new(SqlState::ObjectInUse, message).hint("Run it again.").into());
     }
     // Each node guards its own tables.
@@ -232,10 +232,10 @@ fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
     let tables = wanted.0.len();
     let room = locks::room(wanted.0.keys().copied().map(pg_sys::Oid::from))?;
     if tables > room {
-        let message = format!("{tables} tables are too many to be locked in one transaction");
+        let message = format!("cannot lock {tables} tables in one transaction");
         return Err(Error::new(SqlState::OutOfMemory, message)
             .detail(locks::room_detail(room))
-            .hint("Name some at a time, by schemas or tables. Or raise \"max_locks_per_transaction\".")
+            .hint("Use schemas or tables to select fewer tables at a time. You might need to increase \"max_locks_per_transaction\".")
             .into());
     }
     let locks = wanted.0.iter().map(|(oid, (name, lock))| Wanted {
@@ -248,8 +248,8 @@ fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
             SqlState::LockNotAvailable,
             format!("could not lock table \"{name}\" within {}", timeout.text()),
         )
-        .detail("A transaction that has used it is still open; while it is waited for, nobody else can write to it.")
-        .hint("Try again when it has ended, or give a longer lock_timeout. Nothing has been changed.")
+        .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot write to the table.")
+        .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
     })?;
     Ok(())
 }

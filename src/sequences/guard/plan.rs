@@ -143,7 +143,7 @@ pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
                     steps.push(Step::new(column, refusal.sequence, outcome, refusal.detail));
                 }
             }
-            None => steps.push(put_on(tables, chosen, column, sequence, mode)),
+            None => steps.push(put_guard(tables, chosen, column, sequence, mode)),
         }
     }
     answer_for_named(&mut steps, chosen, &covered);
@@ -190,25 +190,25 @@ fn root<'a>(tables: &'a Tables, column: &'a Column) -> &'a Column {
 /// Guarantees that the tables that the caller named are guarded, or that an error says why not.
 fn answer_for_named(steps: &mut Vec<Step>, chosen: &Chosen, covered: &HashSet<u32>) {
     let is_done = |step: &&Step| matches!(step.outcome, Outcome::Change { .. } | Outcome::Unchanged);
-    let mut heard = with_ancestors(steps.iter().filter(is_done));
-    heard.extend(covered);
+    let mut reported = with_ancestors(steps.iter().filter(is_done));
+    reported.extend(covered);
     let named: HashSet<u32> = chosen.named.iter().map(|(oid, _)| oid.to_u32()).collect();
     for step in steps.iter_mut() {
         let oid = step.oid.to_u32();
         if named.contains(&oid)
-            && !heard.contains(&oid)
+            && !reported.contains(&oid)
             && let Outcome::Skip(error) = &step.outcome
         {
             let error = error.clone();
             step.fail(error);
         }
     }
-    heard.extend(steps.iter().map(|step| step.oid.to_u32()));
-    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !heard.contains(&oid.to_u32())) {
+    reported.extend(steps.iter().map(|step| step.oid.to_u32()));
+    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !reported.contains(&oid.to_u32())) {
         let message = format!("no sequence feeds table \"{name}\"");
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A guard compares ids with the class that their sequence belongs to.")
-            .hint("Tables whose ids come from sequences are named in the view interleaved_sequences.");
+            .hint("The view interleaved_sequences shows the tables whose ids come from sequences.");
         let detail = error.message.clone();
         steps.push(Step::of_table(*oid, name, Outcome::Fail(error), detail));
     }
@@ -223,7 +223,7 @@ fn with_ancestors<'a>(steps: impl Iterator<Item = &'a Step>) -> HashSet<u32> {
 }
 
 /// Puts a guard on a column, or fixes the existing one.
-fn put_on(
+fn put_guard(
     tables: &Tables,
     chosen: &Chosen,
     column: &Column,
@@ -255,7 +255,7 @@ fn put_on(
             statements.push(drop_statement(partition, &guard.name));
             let below = tables.partitions(partition);
             locks.add_all(partition, &below, pg_sys::AccessExclusiveLock);
-            notes.push(format!("in place of the guard of {}", partition.table));
+            notes.push(format!("replaces the guard of {}", partition.table));
         }
     }
     let name = kept.map_or_else(|| free_name(tables, column, &partitions), |kept| kept.name.clone());
@@ -275,7 +275,7 @@ fn put_on(
             match kept.map(|kept| kept.mode()) {
                 None => mode.name().to_owned(),
                 Some(Some(former)) if former != mode => format!("{} to {}", former.name(), mode.name()),
-                Some(_) => format!("{}, was switched off or altered", mode.name()),
+                Some(_) => format!("{}, was disabled or altered", mode.name()),
             },
         );
     } else {
@@ -303,9 +303,9 @@ pub(super) fn unguard(tables: &Tables, chosen: &Chosen) -> Vec<Step> {
         locks.add_all(column, &partitions, pg_sys::AccessExclusiveLock);
         steps.push(change(column, &partitions, sequence, statements, locks, String::new()));
     }
-    let heard = with_ancestors(steps.iter());
+    let reported = with_ancestors(steps.iter());
     let unguarded: HashSet<u32> = steps.iter().map(|step| step.oid.to_u32()).collect();
-    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !heard.contains(&oid.to_u32())) {
+    for (oid, name) in chosen.named.iter().filter(|(oid, _)| !reported.contains(&oid.to_u32())) {
         let clone = tables.columns.iter().find(|column| {
             column.oid == *oid && tables.triggers(column).iter().any(|t| t.guards(column) && t.is_clone)
         });
@@ -347,11 +347,11 @@ fn change(
 /// The error for a partition that is excluded while its partitioned table is not.
 fn left_out(chosen: &Chosen, column: &Column, partitions: &[&Column]) -> Option<Error> {
     let partition = partitions.iter().find(|partition| chosen.excludes(partition.oid))?;
-    let message = format!("partition \"{}\" cannot be left out", partition.table);
+    let message = format!("cannot exclude partition \"{}\"", partition.table);
     Some(
         Error::new(SqlState::InvalidParameterValue, message)
-            .detail(format!("The guard of table \"{}\" is that of all its partitions.", column.table))
-            .hint("Leave the partitioned table out, and name the partitions that are meant."),
+            .detail(format!("The guard of table \"{}\" applies to all of its partitions.", column.table))
+            .hint("Exclude the partitioned table, and name individual partitions instead."),
     )
 }
 

@@ -106,15 +106,15 @@ fn check(
     let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
          JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL ($2)";
     for (other, query, left_out) in
-        [("in exclude", excluded, exclude), ("not in a schema of schemas", outside, schemas)]
+        [(" and in exclude", excluded, exclude), (", but its schema is not in schemas", outside, schemas)]
     {
         if tables.is_given()
             && left_out.is_given()
             && let Some(table) = first(query, &[tables.argument(), left_out.argument()])?
         {
-            let message = format!("table \"{table}\" is selected and left out at once");
+            let message = format!("table \"{table}\" is both selected and excluded");
             return Ok(Err(Error::new(SqlState::InvalidParameterValue, message)
-                .detail(format!("It is in tables and {other}."))));
+                .detail(format!("It is in tables{other}."))));
         }
     }
     Ok(Ok(()))

@@ -163,7 +163,7 @@ impl Tables {
         .map_err(|_| {
             let message = "function \"interleaved_guard\" is missing";
             Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                .hint("It was renamed, moved or dropped; give it back its name and schema.")
+                .hint("If it was renamed or moved, restore its name and schema.")
         })?;
         let columns = columns(&sources, guard)?;
         let triggers = triggers(&columns, guard)?;
@@ -232,7 +232,7 @@ impl Tables {
                 format!("column \"{}\" of table \"{}\" cannot be guarded", column.name, column.table);
             let error = Error::new(SqlState::WrongObjectType, message)
                 .detail(format!("It is a {detail}."))
-                .hint("Ids of smallint, integer, bigint and numeric in tables of this database can be.");
+                .hint("Only smallint, integer, bigint and numeric columns of permanent tables of this database can be guarded.");
             let sequence = self.sources(column).first().map(|source| source.sequence);
             return Some(Refusal { sequence, detail, error });
         }
@@ -242,7 +242,7 @@ impl Tables {
             self.sources(column).into_iter().find_map(|source| {
                 let why = source.why_not?;
                 let message = format!(
-                    "sequence \"{}\" keeps column \"{}\" of table \"{}\" from being guarded",
+                    "sequence \"{}\" prevents column \"{}\" of table \"{}\" from being guarded",
                     source.name, column.name, column.table
                 );
                 let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)

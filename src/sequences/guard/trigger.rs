@@ -57,7 +57,7 @@ thread_local! {
 }
 
 /// The report about a row, in the memory context of the row.
-struct Objection {
+struct RowReport {
     level: c_int,
     code: c_int,
     message: *const c_char,
@@ -104,9 +104,9 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
             remember((*(*context).tg_relation).rd_id, value, kind);
             return result;
         }
-        let objection = object(fcinfo, value, kind);
-        if !objection.is_null() {
-            raise_or_warn(objection, (*context).tg_relation, attribute);
+        let row_report = check_value(fcinfo, value, kind);
+        if !row_report.is_null() {
+            raise_or_warn(row_report, (*context).tg_relation, attribute);
         }
         result
     }
@@ -168,7 +168,7 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
         let is_for_rows = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0;
         if !is_for_rows || (*trigger).tgnattr != 1 {
             let detail = "It is not AFTER INSERT OR UPDATE OF one column FOR EACH ROW.";
-            raise(report(made_by_hand(trigger, detail)));
+            raise(report(invalid_trigger(trigger, detail)));
         }
         let attribute = *(*trigger).tgattr;
         let declared = pg_sys::SPI_gettypeid((*(*context).tg_relation).rd_att, c_int::from(attribute));
@@ -177,7 +177,10 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
             Some(NumberType::Integer) => kind::INTEGER,
             Some(NumberType::Bigint) => kind::BIGINT,
             Some(NumberType::Numeric) => kind::NUMERIC,
-            None => raise(report(made_by_hand(trigger, "Its column is not of a number's type."))),
+            None => raise(report(invalid_trigger(
+                trigger,
+                "The type of its column is not smallint, integer, bigint or numeric.",
+            ))),
         };
         (*(*fcinfo).flinfo).fn_extra = kind as *mut c_void;
         kind
@@ -186,10 +189,10 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
 
 /// # Safety
 /// `trigger` must be valid.
-unsafe fn made_by_hand(trigger: *const pg_sys::Trigger, detail: &str) -> Error {
+unsafe fn invalid_trigger(trigger: *const pg_sys::Trigger, detail: &str) -> Error {
     // SAFETY: every trigger has a name.
     let name = unsafe { from_server(CStr::from_ptr((*trigger).tgname)) };
-    Error::new(SqlState::ObjectNotInPrerequisiteState, format!("trigger \"{name}\" is no guard"))
+    Error::new(SqlState::ObjectNotInPrerequisiteState, format!("trigger \"{name}\" is not a valid guard"))
         .detail(detail)
         .hint("Drop it, and call guard_interleaved_sequences().")
 }
@@ -197,11 +200,11 @@ unsafe fn made_by_hand(trigger: *const pg_sys::Trigger, detail: &str) -> Error {
 /// Examines a value; returns the report about it, or null.
 #[cold]
 #[pg_guard]
-extern "C-unwind" fn object(
+extern "C-unwind" fn check_value(
     fcinfo: pg_sys::FunctionCallInfo,
     value: pg_sys::Datum,
     kind: usize,
-) -> *const Objection {
+) -> *const RowReport {
     // SAFETY: the caller has checked that this is a trigger call. On UPDATE there is an old row.
     unsafe {
         let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
@@ -228,7 +231,7 @@ extern "C-unwind" fn object(
             Some(class) => guard::violation(place, &text, owner, class),
             None => guard::no_node(place),
         };
-        objection(error, mode(trigger))
+        row_report(error, mode(trigger))
     }
 }
 
@@ -337,13 +340,13 @@ unsafe fn column_name(relation: pg_sys::Relation, attribute: i16) -> String {
 }
 
 /// The report for [`raise_or_warn`], in the memory context of the row.
-fn objection(error: Error, mode: Mode) -> *const Objection {
+fn row_report(error: Error, mode: Mode) -> *const RowReport {
     let copy = |text: Option<String>| {
         let text = CString::new(for_message(text.unwrap_or_default())).unwrap_or_default();
         // SAFETY: copies a string that ends in a zero byte.
         unsafe { pg_sys::pstrdup(text.as_ptr()).cast_const() }
     };
-    let objection = Objection {
+    let row_report = RowReport {
         level: if mode == Mode::Warn { PgLogLevel::WARNING } else { PgLogLevel::ERROR } as c_int,
         code: code(error.sqlstate) as c_int,
         message: copy(Some(error.message)),
@@ -352,8 +355,8 @@ fn objection(error: Error, mode: Mode) -> *const Objection {
     };
     // SAFETY: the memory has the size of the value, and is aligned for any type.
     unsafe {
-        let place = pg_sys::palloc(size_of::<Objection>()).cast::<Objection>();
-        place.write(objection);
+        let place = pg_sys::palloc(size_of::<RowReport>()).cast::<RowReport>();
+        place.write(row_report);
         place
     }
 }
@@ -362,18 +365,18 @@ fn objection(error: Error, mode: Mode) -> *const Objection {
 /// drivers that read them. An error does not return.
 ///
 /// # Safety
-/// The objection must come from [`objection`], and the relation must be open. See also the top of
+/// The report must come from [`row_report`], and the relation must be open. See also the top of
 /// this file.
 #[cold]
-unsafe fn raise_or_warn(objection: *const Objection, relation: pg_sys::Relation, attribute: i16) {
+unsafe fn raise_or_warn(row_report: *const RowReport, relation: pg_sys::Relation, attribute: i16) {
     const TEXT: *const c_char = c"%s".as_ptr();
     // SAFETY: see above. An error jumps over this frame, in which nothing has to be dropped.
     unsafe {
-        if errstart((*objection).level, std::ptr::null()) {
-            errcode((*objection).code);
-            errmsg(TEXT, (*objection).message);
-            errdetail(TEXT, (*objection).detail);
-            errhint(TEXT, (*objection).hint);
+        if errstart((*row_report).level, std::ptr::null()) {
+            errcode((*row_report).code);
+            errmsg(TEXT, (*row_report).message);
+            errdetail(TEXT, (*row_report).detail);
+            errhint(TEXT, (*row_report).hint);
             errtablecol(relation, c_int::from(attribute));
             errfinish(c"guard/trigger.rs".as_ptr(), line!() as c_int, c"interleaved_guard".as_ptr());
         }

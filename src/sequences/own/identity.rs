@@ -60,17 +60,17 @@ fn unknown(extension: Extension) -> Result<Error, Error> {
     let others = others(extension)?;
     let Some(other) = others.first() else {
         return Ok(error.detail("No node is stored for this server and this database.").hint(
-            "Call setup_interleaved_sequences(node, nodes), or name them: partitioned_nextval(sequence, node, nodes).",
+            "Call setup_interleaved_sequences(node, nodes), or specify the node: partitioned_nextval(sequence, node, nodes).",
         ));
     };
     Ok(error
         .detail(format!(
-            "The node that is stored, {} of {}, is that of another server or database, of which this may be a copy.",
+            "The stored node {} of {} belongs to another server or database, and this one may be a copy of it.",
             other.class.node(),
             other.class.nodes()
         ))
         .hint(
-            "Call confirm_interleaved_node() if this one takes its place, or setup_interleaved_sequences() as another node.",
+            "If this database replaces it, call confirm_interleaved_node(). Otherwise call setup_interleaved_sequences() to make it a different node.",
         ))
 }
 
@@ -115,11 +115,11 @@ pub(crate) fn class_to_leave(
         Some(stored) if peers_are_known => Ok(Some(stored)),
         Some(stored) => Err(Error::new(
             SqlState::ObjectNotInPrerequisiteState,
-            format!("this database is node {} of {} already", stored.node(), stored.nodes()),
+            format!("this database is already node {} of {}", stored.node(), stored.nodes()),
         )
-        .detail(format!("It cannot become node {} of {} as it is.", class.node(), class.nodes()))
+        .detail(format!("It can become node {} of {} only if the states of all other nodes are passed as peers.", class.node(), class.nodes()))
         .hint(
-            "split_interleaved_sequences() makes room for more nodes; with the states of all other nodes as peers a node can be given another class.",
+            "To make room for more nodes, call split_interleaved_sequences(). To give this node another class, pass the states of all other nodes as peers.",
         )),
         None => {
             let taken = others(extension)?.into_iter().find(|other| other.class.residue().meets(class.residue()));
@@ -134,18 +134,18 @@ fn taken_by(other: Other, class: Class) -> Error {
         format!("another server or database is node {} of {}", other.class.node(), other.class.nodes()),
     )
     .detail(format!(
-        "This one may be a copy of it, and would share values with it as node {} of {}.",
+        "This database may be a copy of it, and would share values with it as node {} of {}.",
         class.node(),
         class.nodes()
     ))
-    .hint("Call confirm_interleaved_node() if this one takes its place; otherwise set it up as another node.")
+    .hint("If this database replaces it, call confirm_interleaved_node(). Otherwise set it up as a different node.")
 }
 
 fn contradiction(setting: Class, other: Class) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!(
-            "\"pg_keyspace.node\" and \"pg_keyspace.nodes\" name node {} of {}, not {} of {}",
+            "\"pg_keyspace.node\" and \"pg_keyspace.nodes\" specify node {} of {}, not {} of {}",
             setting.node(),
             setting.nodes(),
             other.node(),
@@ -222,7 +222,7 @@ pub(crate) fn take_new_sequences(extension: Extension, enable: bool) -> Result<(
     if !owns_database() {
         let message = "permission denied to interleave new sequences";
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
-            .hint("Switch it as the owner of the database, or as a superuser.")
+            .hint("Call interleave_new_sequences() as the owner of the database, or as a superuser.")
             .into());
     }
     let update = "UPDATE {} SET new_sequences = $3 \
@@ -315,12 +315,12 @@ fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
             *number = pg_sys::get_attnum(table, name.as_ptr());
             if *number <= 0 || pg_sys::get_atttype(table, *number) != kind {
                 let message = format!(
-                    "table \"{}\" has no column \"{}\" of the type that this library reads",
+                    "table \"{}\" has no column \"{}\" of the type that this library expects",
                     tables::NODE.name(),
                     name.to_string_lossy()
                 );
                 return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                    .hint("Install the library and the extension in the same version."));
+                    .hint("Install the same version of the library and of the extension."));
             }
         }
     }

@@ -11,8 +11,8 @@ static NODES: GucSetting<i32> = GucSetting::<i32>::new(0);
 pub(crate) fn register() {
     GucRegistry::define_int_guc(
         c"pg_keyspace.node",
-        c"Number of this node, in place of the one that setup_interleaved_sequences() stores.",
-        c"0 means not set. Both stored and set, they must be equal.",
+        c"Number of this node, instead of the one that setup_interleaved_sequences() stores.",
+        c"0 means not set. If a node is also stored, it must be the same.",
         &NODE,
         0,
         Class::MAX_NODES,
@@ -54,5 +54,5 @@ pub(crate) fn class() -> Result<Option<Class>, Error> {
 
 fn half_set(set: &str, missing: &str) -> Error {
     Error::new(SqlState::InvalidParameterValue, format!("\"{set}\" is set without \"{missing}\""))
-        .hint("Set both, or none of them.")
+        .hint("Set both or neither.")
 }

@@ -164,7 +164,7 @@ fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, carriers: &HashMap<u32, C
     let exempt = match row.get::<String>(6)?.as_deref() {
         Some("temporary") => Some("temporary"),
         Some("extension") => Some("belongs to an extension"),
-        Some("unlogged") => Some("unlogged, so not on a standby"),
+        Some("unlogged") => Some("unlogged, not available on a standby"),
         _ => None,
     };
     Ok(Entry {

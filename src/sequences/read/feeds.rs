@@ -119,7 +119,7 @@ fn pairs(feeds: AnyElement) -> SpiResult<Result<Vec<Pair>, Error>> {
         let kind = "SELECT pg_catalog.jsonb_typeof($1)";
         let kind: Option<String> = client.select(kind, Some(1), &[argument()])?.first().get_one()?;
         if kind.as_deref() != Some("object") {
-            return Ok(Err(malformed("It is not an object.")));
+            return Ok(Err(malformed("It is not a JSON object.")));
         }
         let query = "SELECT pg_catalog.convert_to(e.key, 'UTF8'), pg_catalog.jsonb_typeof(e.value), \
                             pg_catalog.convert_to(c.name OPERATOR(pg_catalog.#>>) '{}', 'UTF8'), \
@@ -137,7 +137,7 @@ fn pairs(feeds: AnyElement) -> SpiResult<Result<Vec<Pair>, Error>> {
             match row.get::<String>(4)?.as_deref() {
                 None | Some("string") => pairs.push(Pair { sequence, column }),
                 Some(kind) => {
-                    let detail = format!("The array of \"{sequence}\" holds a {kind}, not a string.");
+                    let detail = format!("The array of \"{sequence}\" contains a {kind}, not a string.");
                     return Ok(Err(malformed(&detail)));
                 }
             }
@@ -147,7 +147,7 @@ fn pairs(feeds: AnyElement) -> SpiResult<Result<Vec<Pair>, Error>> {
 }
 
 fn malformed(detail: &str) -> Error {
-    Error::new(SqlState::InvalidParameterValue, "feeds is not a map of sequences to columns")
+    Error::new(SqlState::InvalidParameterValue, "feeds must be an object that maps sequences to columns")
         .detail(detail)
         .hint("Write it as {\"schema.sequence\": [\"schema.table.column\"]}, with names quoted as in SQL.")
 }

@@ -66,7 +66,7 @@ pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
 ///
 /// # Safety
 /// As for [`state`].
-pub(crate) unsafe fn state_beside_others(sequence: pg_sys::Oid) -> Option<State> {
+pub(crate) unsafe fn state_during_alter(sequence: pg_sys::Oid) -> Option<State> {
     // SAFETY: guaranteed by the caller.
     unsafe {
         read_protected(sequence)

@@ -24,15 +24,15 @@ impl InsertConflicts {
         };
         let times = if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) };
         format!(
-            "Subscription \"{}\" has met rows whose keys were in use here {times} {since}; each retry counts.",
+            "Subscription \"{}\" has reported insert conflicts {times} {since}. Each retry counts.",
             self.subscription
         )
     }
 
     pub(crate) fn hint(&self) -> String {
         format!(
-            "Two nodes have used the same key, or the same value of another unique index. The server's log names the rows; \
-             resolve them, then run SELECT pg_stat_reset_subscription_stats({}).",
+            "Two nodes have used the same key, or the same value of another unique index. The server log shows the rows. \
+             Resolve them, then run SELECT pg_stat_reset_subscription_stats({}).",
             self.oid
         )
     }

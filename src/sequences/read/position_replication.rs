@@ -95,7 +95,7 @@ pub(crate) struct Publication {
 
 impl Publication {
     pub(crate) fn detail(&self) -> String {
-        format!("Publication \"{}\" is of ALL SEQUENCES.", self.name)
+        format!("Publication \"{}\" publishes ALL SEQUENCES.", self.name)
     }
 
     pub(crate) fn hint(&self) -> String {
@@ -106,7 +106,7 @@ impl Publication {
             )
         } else {
             format!(
-                "On the servers that subscribe to it run ALTER SUBSCRIPTION ... DROP PUBLICATION {name}, or DROP SUBSCRIPTION where it is the only one; then DROP PUBLICATION {name}."
+                "On the servers that subscribe to it, run ALTER SUBSCRIPTION ... DROP PUBLICATION {name}, or DROP SUBSCRIPTION if it is the only publication. Then run DROP PUBLICATION {name}."
             )
         }
     }
@@ -151,7 +151,7 @@ pub(crate) fn warn<'a>(carriers: impl Iterator<Item = &'a Carrier>) -> SpiResult
     for publication in publications()? {
         let message =
             format!("publication \"{}\" replicates the positions of all sequences", publication.name);
-        let detail = "A node that subscribes to it would take them for its own.".to_owned();
+        let detail = "A node that subscribes to it would overwrite its own positions.".to_owned();
         warn(message, detail, publication.hint());
     }
     Ok(())

@@ -201,8 +201,8 @@ impl Selection {
     pub(crate) fn check(&self) -> SpiResult<Result<(), Error>> {
         for (name, argument) in [("schemas", self.schemas), ("sequences", self.sequences)] {
             if argument.is_empty()? {
-                let message = format!("argument \"{name}\" must not be empty");
-                let hint = format!("Name some, or leave out \"{name}\" for all.");
+                let message = format!("{name} must not be empty");
+                let hint = format!("Specify at least one, or leave out {name} to select all.");
                 return Ok(Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint)));
             }
         }
@@ -241,7 +241,7 @@ impl Selection {
 
     fn check_contradictions(&self) -> SpiResult<Result<(), Error>> {
         let contradiction = |name: String, detail: String| {
-            let message = format!("sequence \"{name}\" is selected and left out at once");
+            let message = format!("sequence \"{name}\" is both selected and excluded");
             Ok(Err(Error::new(SqlState::InvalidParameterValue, message).detail(detail)))
         };
         let excluded =
@@ -258,13 +258,13 @@ impl Selection {
                 continue;
             }
             for (other, query, left_out) in [
-                ("in exclude", excluded, self.exclude),
-                ("not in a schema of schemas", outside, self.schemas),
+                (" and in exclude", excluded, self.exclude),
+                (", but its schema is not in schemas", outside, self.schemas),
             ] {
                 if left_out.is_given()
                     && let Some(sequence) = first(query, &[argument.argument(), left_out.argument()])?
                 {
-                    return contradiction(sequence, format!("It is in {name} and {other}."));
+                    return contradiction(sequence, format!("It is in {name}{other}."));
                 }
             }
         }
@@ -274,7 +274,7 @@ impl Selection {
             if self.sequences.is_given()
                 && let Some(sequence) = first(unselected, &[argument.argument(), self.sequences.argument()])?
             {
-                return contradiction(sequence, format!("It is in {name} and not in sequences."));
+                return contradiction(sequence, format!("It is in {name} but not in sequences."));
             }
         }
         Ok(Ok(()))

@@ -104,8 +104,8 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Passes every whole number within `range` to `see`, table by table; of numbers with a
-    /// fraction, only the whole part. `see` returns whether it needs more values of this table.
+    /// Passes every whole number within `range` to `visit`, table by table; of numbers with a
+    /// fraction, only the whole part. `visit` returns whether it needs more values of this table.
     /// `begin` receives their order. An index is read from the end of the range on, and not beyond
     /// it.
     pub(crate) fn each(
@@ -113,7 +113,7 @@ impl<'a> Values<'a> {
         ascending: bool,
         range: &RangeInclusive<i64>,
         mut begin: impl FnMut(Order),
-        mut see: impl FnMut(i64) -> bool,
+        mut visit: impl FnMut(i64) -> bool,
     ) {
         for table in &self.tables {
             // The caller's privilege on the column has been checked, and that on its table covers
@@ -123,18 +123,18 @@ impl<'a> Values<'a> {
                 Some(index) => {
                     begin(Order::FurthestFirst);
                     // SAFETY: the index belongs to this table, and a snapshot is active.
-                    unsafe { self.walk(&relation, table.attribute, &index, ascending, range, &mut see) };
+                    unsafe { self.walk(&relation, table.attribute, &index, ascending, range, &mut visit) };
                 }
                 None => {
                     begin(Order::Any);
                     // SAFETY: a snapshot is active.
-                    unsafe { self.scan(&relation, table.attribute, range, &mut see) };
+                    unsafe { self.scan(&relation, table.attribute, range, &mut visit) };
                 }
             });
         }
     }
 
-    /// Reads an index from its far end until `see` needs no more values.
+    /// Reads an index from its far end until `visit` needs no more values.
     ///
     /// # Safety
     /// `index` must belong to the table and have this column first, and a snapshot must be active.
@@ -145,7 +145,7 @@ impl<'a> Values<'a> {
         index: &Index,
         ascending: bool,
         range: &RangeInclusive<i64>,
-        see: &mut impl FnMut(i64) -> bool,
+        visit: &mut impl FnMut(i64) -> bool,
     ) {
         let direction = if ascending == index.descending {
             ScanDirection::ForwardScanDirection
@@ -167,7 +167,7 @@ impl<'a> Values<'a> {
                 let mut is_null = false;
                 let datum = pg_sys::slot_getattr(slot, i32::from(attribute), &mut is_null);
                 let value = self.column.whole(datum).filter(|value| range.contains(value));
-                if value.is_some_and(|value| !see(value)) {
+                if value.is_some_and(|value| !visit(value)) {
                     break;
                 }
             }
@@ -176,7 +176,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Reads every row of a table until `see` needs no more values.
+    /// Reads every row of a table until `visit` needs no more values.
     ///
     /// # Safety
     /// A snapshot must be active.
@@ -185,7 +185,7 @@ impl<'a> Values<'a> {
         table: &OpenRelation,
         attribute: i16,
         range: &RangeInclusive<i64>,
-        see: &mut impl FnMut(i64) -> bool,
+        visit: &mut impl FnMut(i64) -> bool,
     ) {
         // The memory of a value passed by reference is not valid after the next row is read.
         let rows = if self.column.is_numeric() { 1 } else { ROWS };
@@ -199,7 +199,7 @@ impl<'a> Values<'a> {
                 let (count, ended) = next_rows(scan, slot, attribute, &mut found[..rows]);
                 let values = found[..count].iter().filter_map(|datum| self.column.whole(*datum));
                 let mut values = values.filter(|value| range.contains(value));
-                if values.any(|value| !see(value)) || ended {
+                if values.any(|value| !visit(value)) || ended {
                     break;
                 }
             }

@@ -1,4 +1,4 @@
-//! Before: what two writers do to each other with sequences as people have them.
+//! Before: two writers with ordinary sequences.
 
 use anyhow::{Context, Result};
 use pg_test::{Acknowledged, Insert};
@@ -16,7 +16,7 @@ const TOTALS: [&str; 2] = ["10.00", "20.00"];
 const LINES: [i64; 2] = [1, 2];
 const AUDIT: [i64; 2] = [3, 2];
 
-/// What became of the rows that were acknowledged.
+/// The fate of acknowledged rows.
 #[derive(Default)]
 pub struct Losses {
     /// Rows that the very node which acknowledged them does not hold any more.
@@ -42,12 +42,12 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     let [mut one, mut two] = pair.clients()?;
     // Neither sees the other's transaction: both are open until both have placed their orders.
     let (mut first, mut second) = (one.transaction()?, two.transaction()?);
-    let mut told = [place_orders(&mut first, 0)?, place_orders(&mut second, 1)?];
+    let mut acked = [place_orders(&mut first, 0)?, place_orders(&mut second, 1)?];
     first.commit().context("node 1 could not commit")?;
     second.commit().context("node 2 could not commit")?;
     let insert = "INSERT INTO shop.campaign (made_by) VALUES ($1)";
     let campaign = Insert::prepare(&mut one, insert, "campaign_no")?;
-    told[0].insert(&mut one, &campaign, &[&MAKERS[0]])?;
+    acked[0].insert(&mut one, &campaign, &[&MAKERS[0]])?;
     let applied = pair.method.wait_until_applied_or_stopped(&pair.both(), DATABASE)?;
     let orders = number(ORDERS);
     println!("Each node takes {orders} orders with their lines, audit rows and stock moves, in one");
@@ -55,9 +55,9 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     println!("Then node 1 opens a campaign, under a number that node 2 has not given out.\n");
 
     let mut clients = [one, two];
-    let mut losses = count_rows(&told, &mut clients)?;
+    let mut losses = count_rows(&acked, &mut clients)?;
     println!();
-    show_example(&told, &mut clients)?;
+    show_example(&acked, &mut clients)?;
     println!();
     let misattached = clients.iter_mut().map(count_misattached).collect::<Result<Vec<_>>>()?;
     losses.misattached = misattached.iter().sum();
@@ -79,7 +79,7 @@ pub fn show(pair: &Pair) -> Result<Losses> {
     Ok(losses)
 }
 
-/// What the servers say of it themselves. Returns how many conflicts and errors they report.
+/// Prints the conflicts and errors that the servers report. Returns their number.
 fn show_reports(pair: &Pair) -> Result<u64> {
     let (mut states, mut counts, mut total, mut first) = (Vec::new(), Vec::new(), 0, None);
     for server in &pair.servers {
@@ -104,7 +104,7 @@ fn each(values: &[String]) -> String {
 }
 
 fn place_orders(client: &mut Transaction<'_>, node: usize) -> Result<Acknowledged> {
-    let mut told = Acknowledged::default();
+    let mut acked = Acknowledged::default();
     let maker = MAKERS[node];
     let orders = Insert::prepare(
         client,
@@ -112,7 +112,7 @@ fn place_orders(client: &mut Transaction<'_>, node: usize) -> Result<Acknowledge
          SELECT 1, $1::text::numeric, $2 FROM generate_series(1, $3::bigint)",
         "id",
     )?;
-    let numbers = told.insert(client, &orders, &[&TOTALS[node], &maker, &ORDERS])?;
+    let numbers = acked.insert(client, &orders, &[&TOTALS[node], &maker, &ORDERS])?;
     let of_orders = [
         (
             "INSERT INTO shop.order_line (order_id, article, made_by)
@@ -135,24 +135,24 @@ fn place_orders(client: &mut Transaction<'_>, node: usize) -> Result<Acknowledge
     ];
     for (insert, key, rows) in of_orders {
         let insert = Insert::prepare(client, insert, key)?;
-        told.insert(client, &insert, &[&maker, &numbers, &rows])?;
+        acked.insert(client, &insert, &[&maker, &numbers, &rows])?;
     }
-    Ok(told)
+    Ok(acked)
 }
 
 /// Looks for every acknowledged row on both nodes.
-fn count_rows(told: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<Losses> {
+fn count_rows(acked: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<Losses> {
     let (mut losses, mut rows) = (Losses::default(), Vec::new());
-    for (node, told) in told.iter().enumerate() {
-        for table in told.tables() {
-            let gone = told.missing(&mut clients[node], table)?;
-            let elsewhere = told.missing(&mut clients[1 - node], table)?;
+    for (node, acked) in acked.iter().enumerate() {
+        for table in acked.tables() {
+            let gone = acked.missing(&mut clients[node], table)?;
+            let elsewhere = acked.missing(&mut clients[1 - node], table)?;
             losses.gone += gone;
             losses.never_arrived += elsewhere;
             rows.push(vec![
                 MAKERS[node].to_owned(),
                 table.to_owned(),
-                number(told.rows(table)),
+                number(acked.rows(table)),
                 number(gone),
                 number(elsewhere),
             ]);
@@ -163,15 +163,15 @@ fn count_rows(told: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<Los
     Ok(losses)
 }
 
-/// One number that was handed out twice: what the customers were told, and what the nodes hold.
-fn show_example(told: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<()> {
-    let [one, two] = [told[0].keys("shop.orders"), told[1].keys("shop.orders")];
+/// One number that was handed out twice: the acknowledged rows, and the rows of the nodes.
+fn show_example(acked: &[Acknowledged; 2], clients: &mut [Client; 2]) -> Result<()> {
+    let [one, two] = [acked[0].keys("shop.orders"), acked[1].keys("shop.orders")];
     let Some(order) = one.iter().find(|key| two.contains(key)) else { return Ok(()) };
     println!("Order {order}, which was acknowledged to two customers:");
     let row = |place: String, maker: &str, total: &str| vec![place, maker.to_owned(), total.to_owned()];
     let mut rows = Vec::new();
     for (maker, total) in MAKERS.into_iter().zip(TOTALS) {
-        rows.push(row(format!("told by {maker}"), maker, total));
+        rows.push(row(format!("acknowledged by {maker}"), maker, total));
     }
     for (maker, client) in MAKERS.into_iter().zip(clients) {
         let query = "SELECT made_by, total::text FROM shop.orders WHERE id = $1::text::bigint";

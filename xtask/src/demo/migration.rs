@@ -191,7 +191,7 @@ pub fn milliseconds(time: Duration) -> String {
 }
 
 /// The keys of the orders that were placed before the cut-over, and of those after it.
-fn told(orders: &[Order]) -> (Vec<i64>, Vec<&str>) {
+fn acked(orders: &[Order]) -> (Vec<i64>, Vec<&str>) {
     let numbers = orders.iter().filter_map(|order| order.result.parse().ok()).collect();
     let keys = orders.iter().map(|order| order.result.as_str()).filter(|key| key.contains('-')).collect();
     (numbers, keys)
@@ -199,13 +199,13 @@ fn told(orders: &[Order]) -> (Vec<i64>, Vec<&str>) {
 
 /// Looks for every acknowledged order and what belongs to it, and at the key of every row.
 fn check(client: &mut Client, orders: &[Order], migrated: &mut Migrated) -> Result<()> {
-    let (numbers, keys) = told(orders);
+    let (numbers, keys) = acked(orders);
     migrated.placed = i64::try_from(orders.len()).context("a number of orders")?;
     migrated.both_sides = !numbers.is_empty() && !keys.is_empty();
     migrated.stall = orders.iter().map(|order| order.latency).max().unwrap_or_default();
     let mut query = "SELECT count(*) FROM (
              SELECT id FROM unnest($1::bigint[]) AS n LEFT JOIN shop.orders ON id_old = n
-             UNION ALL SELECT id FROM unnest($2::text[]) AS k LEFT JOIN shop.orders ON id = k::uuid) AS told"
+             UNION ALL SELECT id FROM unnest($2::text[]) AS k LEFT JOIN shop.orders ON id = k::uuid) AS acked"
         .to_owned();
     let mut incomplete = Vec::new();
     for (at, (table, column, rows)) in REFERENCES.iter().enumerate() {
@@ -249,7 +249,7 @@ fn check(client: &mut Client, orders: &[Order], migrated: &mut Migrated) -> Resu
 
 /// An order of each time: the same row, before and after.
 fn show_examples(client: &mut Client, orders: &[Order]) -> Result<()> {
-    let (numbers, keys) = told(orders);
+    let (numbers, keys) = acked(orders);
     let (during, after) = (numbers.iter().max().copied().unwrap_or(0), keys.last().copied().unwrap_or(""));
     let query = "SELECT o.id_old::text, o.created_at::text, o.id::text,
                         (SELECT count(*) FROM shop.audit AS a WHERE a.order_id = o.id)::text
@@ -304,7 +304,7 @@ mod tests {
         let order =
             |key: &str| Order { result: key.to_owned(), due: Instant::now(), latency: Duration::ZERO };
         let orders = [order("17"), order("01a1fe03-1f6f-7f58-8000-001972862f33")];
-        let (numbers, keys) = told(&orders);
+        let (numbers, keys) = acked(&orders);
         assert_eq!((numbers, keys), (vec![17], vec!["01a1fe03-1f6f-7f58-8000-001972862f33"]));
     }
 }

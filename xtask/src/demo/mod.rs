@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the story of two servers that both write, told by real servers.
+//! `cargo xtask demo`: two writers without and with the extension, shown on real servers.
 
 mod collisions;
 mod derived_keys;
@@ -20,7 +20,7 @@ use xtask::cargo::{self, Build};
 use xtask::step::Step;
 use xtask::table::{self, number};
 
-/// Builds the extension and tells the story. Returns whether all of it held.
+/// Builds the extension and shows it. Returns whether all claims held.
 pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
     let started = Instant::now();
     let library = cargo::build_extension(pg, Build::Release)?;
@@ -42,7 +42,7 @@ pub fn run(pg: &PgConfig, keep: bool) -> Result<bool> {
 
     heading(2, "Before: both servers write, with sequences as they are");
     let losses = collisions::show(&before)?;
-    // Kept servers outlive us; otherwise the first two make room for the next.
+    // With --keep, servers outlive this program; otherwise the first two are stopped here.
     let before = keep.then_some(before);
 
     heading(3, "After: each server has its class, on fresh servers");

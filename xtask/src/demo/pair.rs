@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use pg_test::replication::Method;
-use pg_test::{InstallTree, Run, Server};
+use pg_test::{InstallTree, Run, Server, load};
 use postgres::Client;
 
 /// The database of the shop.
 pub const DATABASE: &str = "postgres";
 
-/// What the rows of each node are marked with.
+/// The marks of each node's rows.
 pub const MAKERS: [&str; 2] = ["node 1", "node 2"];
 
-/// The shop, made by rule.
+/// The generated shop.
 pub const SHOP: &str = include_str!("shop.sql");
 
 /// Two servers, each with the same shop, and replication between them once it is switched on.
@@ -34,13 +34,9 @@ impl Pair {
             client.batch_execute(SHOP).context("could not fill the shop")?;
             Ok(server)
         };
-        let [one, two] = std::thread::scope(|scope| {
-            let started = names.map(|name| scope.spawn(move || start(name)));
-            started.map(|thread| {
-                thread.join().map_err(|_| anyhow::anyhow!("a thread that starts a server panicked"))
-            })
-        });
-        Ok(Self { method, servers: [one??, two??] })
+        let started = load::at_once(names.to_vec(), Ok, start)?.results;
+        let servers = <[Server; 2]>::try_from(started).ok().context("there are two names")?;
+        Ok(Self { method, servers })
     }
 
     /// Both servers.
@@ -59,7 +55,7 @@ impl Pair {
     }
 }
 
-/// The directory of the servers, which outlives us with `keep`.
+/// The directory of the servers, which outlives this program with `keep`.
 pub fn run(keep: bool) -> Result<Arc<Run>> {
     let run = Run::new(keep)?;
     if keep {

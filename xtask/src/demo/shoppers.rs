@@ -16,15 +16,15 @@ const INTERVAL: Duration = Duration::from_millis(10);
 pub const READS_FOR: Duration = Duration::from_secs(1);
 const RESTS_FOR: Duration = Duration::from_millis(500);
 
-/// What an order consists of besides its own row: lines, audit rows, invoices.
+/// The rows of an order in addition to its own: lines, audit rows, invoices.
 pub const LINES: i64 = 2;
 pub const AUDIT: i64 = 2;
 pub const INVOICES: i64 = 1;
 
-/// An order that was acknowledged: its key as the server has told it, a number at first, later a UUID.
+/// An order that was acknowledged: its key as the server returned it, a number at first, later a UUID.
 pub type Order = Turn<String>;
 
-/// Does `work` while orders are placed, and somebody reads them in long transactions. Returns the orders.
+/// Does `work` while orders are placed and read in long transactions. Returns the orders.
 pub fn alongside<T>(server: &Server, work: impl FnOnce() -> Result<T>) -> Result<(Vec<Order>, T)> {
     let mut sessions: Vec<Session<'_, Order>> = Vec::new();
     for place in 0..SHOPPERS {
@@ -39,13 +39,11 @@ pub fn alongside<T>(server: &Server, work: impl FnOnce() -> Result<T>) -> Result
     }
     let reader = server.connect(DATABASE)?;
     let read = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT sum(total) FROM shop.orders";
-    sessions.push(Box::new(move |stop| {
-        load::keep_open(stop, reader, read, READS_FOR, RESTS_FOR).map(|()| Vec::new())
-    }));
+    sessions.push(Box::new(move |stop| load::keep_open(stop, reader, read, READS_FOR, RESTS_FOR)));
     load::alongside(sessions, work)
 }
 
-/// What belongs to an order. What the server calls the order is passed on as it is, whether number or UUID.
+/// The rows that belong to an order. The key is passed as text, whether it is a bigint or a UUID.
 const OF_ORDER: &str = "
     INSERT INTO shop.order_line (order_id, article) VALUES (':key', 'a'), (':key', 'b');
     INSERT INTO shop.audit (order_id, action) VALUES (':key', 'placed'), (':key', 'paid');

@@ -1,4 +1,4 @@
-//! What came out, in a few lines.
+//! The result, in a few lines.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ pub struct Summary {
     pub keys: DerivedKeys,
     /// The key of a table in use, moved.
     pub migrated: Migrated,
-    /// The whole story.
+    /// The duration of the demo.
     pub took: Duration,
 }
 
 impl Summary {
-    /// What the story shows, and whether each part of it held.
+    /// The claims, and whether each held.
     fn claims(&self) -> [(&'static str, bool); 5] {
         [
             ("without interleaving, acknowledged rows are lost", self.losses.are_shown()),

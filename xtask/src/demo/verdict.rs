@@ -42,13 +42,13 @@ impl Verdict {
 /// Shows the keys that were handed out, looks for every acknowledged row and compares every table of both sides.
 pub fn reach(pair: &Pair, written: &Written) -> Result<Verdict> {
     let mut verdict = Verdict::default();
-    show_keys(&written.told);
-    check_keys(&written.told, &mut verdict);
+    show_keys(&written.acked);
+    check_keys(&written.acked, &mut verdict);
     println!(
         "{} of them of the wrong class, {} handed out by both nodes.\n",
         verdict.out_of_class, verdict.handed_out_twice
     );
-    compare_tables(pair, &written.told, &mut verdict)?;
+    compare_tables(pair, &written.acked, &mut verdict)?;
     verdict.conflicts += written.refused;
     for server in &pair.servers {
         let conflicts = pair.method.conflicts(server, DATABASE)?;
@@ -68,17 +68,17 @@ pub fn reach(pair: &Pair, written: &Written) -> Result<Verdict> {
 }
 
 /// The numbers among a table's keys in their order; none where the keys are no numbers.
-fn numbers(told: &Acknowledged, table: &str) -> Vec<i64> {
-    let mut numbers: Vec<i64> = told.keys(table).iter().filter_map(|key| key.parse().ok()).collect();
+fn numbers(acked: &Acknowledged, table: &str) -> Vec<i64> {
+    let mut numbers: Vec<i64> = acked.keys(table).iter().filter_map(|key| key.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }
 
-fn show_keys(told: &[Acknowledged; 2]) {
+fn show_keys(acked: &[Acknowledged; 2]) {
     let mut rows = Vec::new();
     for (table, made_by) in KEYS {
-        let cells = told.each_ref().map(|told| {
-            let numbers = numbers(told, table);
+        let cells = acked.each_ref().map(|acked| {
+            let numbers = numbers(acked, table);
             let first: Vec<String> = numbers.iter().take(2).map(i64::to_string).collect();
             numbers.last().map(|last| format!("{} ... {last}", first.join(" ")))
         });
@@ -88,7 +88,7 @@ fn show_keys(told: &[Acknowledged; 2]) {
     }
     table::print(&["table", "key", "handed out by node 1", "handed out by node 2"], &rows);
     for (table, made_by) in KEYS {
-        if let (Some(one), Some(two)) = (told[0].keys(table).first(), told[1].keys(table).first())
+        if let (Some(one), Some(two)) = (acked[0].keys(table).first(), acked[1].keys(table).first())
             && one.parse::<i64>().is_err()
         {
             println!("    {made_by:8} {one} on node 1\n             {two} on node 2 ({table})");
@@ -96,18 +96,18 @@ fn show_keys(told: &[Acknowledged; 2]) {
     }
 }
 
-fn check_keys(told: &[Acknowledged; 2], verdict: &mut Verdict) {
-    for (node, told) in (1..).zip(told) {
-        let tables = told.tables().flat_map(|table| numbers(told, table));
+fn check_keys(acked: &[Acknowledged; 2], verdict: &mut Verdict) {
+    for (node, acked) in (1..).zip(acked) {
+        let tables = acked.tables().flat_map(|table| numbers(acked, table));
         verdict.out_of_class += tables.filter(|value| value.rem_euclid(2) != node % 2).count();
     }
-    for table in told[0].tables() {
-        let of_one: BTreeSet<&String> = told[0].keys(table).iter().collect();
-        verdict.handed_out_twice += told[1].keys(table).iter().filter(|key| of_one.contains(key)).count();
+    for table in acked[0].tables() {
+        let of_one: BTreeSet<&String> = acked[0].keys(table).iter().collect();
+        verdict.handed_out_twice += acked[1].keys(table).iter().filter(|key| of_one.contains(key)).count();
     }
 }
 
-fn compare_tables(pair: &Pair, told: &[Acknowledged; 2], verdict: &mut Verdict) -> Result<()> {
+fn compare_tables(pair: &Pair, acked: &[Acknowledged; 2], verdict: &mut Verdict) -> Result<()> {
     let [one, two] = [contents(&pair.servers[0], DATABASE)?, contents(&pair.servers[1], DATABASE)?];
     let mut clients = pair.clients()?;
     let names: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
@@ -116,8 +116,8 @@ fn compare_tables(pair: &Pair, told: &[Acknowledged; 2], verdict: &mut Verdict) 
         let (first, second) = (one.get(name), two.get(name));
         let mut missing = [0, 0];
         for (client, missing) in clients.iter_mut().zip(&mut missing) {
-            for told in told {
-                *missing += told.missing(client, name)?;
+            for acked in acked {
+                *missing += acked.missing(client, name)?;
             }
         }
         let same = first == second;
@@ -129,7 +129,7 @@ fn compare_tables(pair: &Pair, told: &[Acknowledged; 2], verdict: &mut Verdict) 
             |side: Option<&pg_test::Contents>| side.map_or_else(|| "-".to_owned(), |side| number(side.rows));
         rows.push(vec![
             name.clone(),
-            number(told.iter().map(|told| told.rows(name)).sum::<i64>()),
+            number(acked.iter().map(|acked| acked.rows(name)).sum::<i64>()),
             number(missing[0]),
             number(missing[1]),
             count(first),
@@ -140,7 +140,7 @@ fn compare_tables(pair: &Pair, told: &[Acknowledged; 2], verdict: &mut Verdict) 
     let headings =
         ["table", "acknowledged", "missing on 1", "missing on 2", "rows on 1", "rows on 2", "checksums"];
     table::print(&headings, &rows);
-    let unseen = told.iter().flat_map(Acknowledged::tables).filter(|table| !one.contains_key(*table));
+    let unseen = acked.iter().flat_map(Acknowledged::tables).filter(|table| !one.contains_key(*table));
     let unseen: BTreeSet<&str> = unseen.collect();
     anyhow::ensure!(unseen.is_empty(), "{} were written to {}, but not compared", unseen.len(), MAKERS[0]);
     Ok(())

@@ -15,7 +15,7 @@ pub const CONNECTIONS: usize = 2;
 /// How many transactions each connection commits.
 const TRANSACTIONS: u32 = 1_000;
 
-/// The tables that are written to, and what makes their keys.
+/// The tables, and the generators of their keys.
 pub const KEYS: [(&str, &str); 14] = [
     ("shop.customer", "serial"),
     ("shop.orders", "bigserial"),
@@ -36,8 +36,8 @@ pub const KEYS: [(&str, &str); 14] = [
 /// What was written.
 pub struct Written {
     /// The rows that each node has acknowledged.
-    pub told: [Acknowledged; 2],
-    /// Transactions that failed since a key was there already.
+    pub acked: [Acknowledged; 2],
+    /// Transactions that failed because a key existed already.
     pub refused: u64,
     /// How long it took.
     pub took: Duration,
@@ -48,7 +48,7 @@ pub struct Written {
 impl Written {
     /// Rows acknowledged, both sides together.
     pub fn rows(&self) -> i64 {
-        self.told.iter().map(Acknowledged::total).sum()
+        self.acked.iter().map(Acknowledged::total).sum()
     }
 
     /// Rows acknowledged in a second, both sides together.
@@ -60,7 +60,7 @@ impl Written {
 /// What one connection has written.
 struct Share {
     node: usize,
-    told: Acknowledged,
+    acked: Acknowledged,
     refused: u64,
 }
 
@@ -70,12 +70,12 @@ pub fn run(pair: &Pair) -> Result<Written> {
     let nodes = (0..2 * CONNECTIONS).map(|number| number % 2).collect();
     let AtOnce { results, took, together } =
         load::at_once(nodes, prepare, |(node, writer)| writer.write(node))?;
-    let (mut told, mut refused) = ([Acknowledged::default(), Acknowledged::default()], 0);
+    let (mut acked, mut refused) = ([Acknowledged::default(), Acknowledged::default()], 0);
     for share in results {
         refused += share.refused;
-        told[share.node].merge(share.told);
+        acked[share.node].merge(share.acked);
     }
-    Ok(Written { told, refused, took, together })
+    Ok(Written { acked, refused, took, together })
 }
 
 /// One connection with its statements.
@@ -136,16 +136,16 @@ impl Writer {
     /// In each transaction a customer, an order with what belongs to it, and a row of every other table.
     fn write(mut self, node: usize) -> Result<Share> {
         let maker = MAKERS[node];
-        let (mut told, mut refused) = (Acknowledged::default(), 0);
+        let (mut acked, mut refused) = (Acknowledged::default(), 0);
         for _ in 0..TRANSACTIONS {
             match self.write_once(maker) {
-                Ok(new) => told.merge(new),
-                // The other side's row has come first.
+                Ok(new) => acked.merge(new),
+                // The row of the other node was first.
                 Err(error) if is_taken(&error) => refused += 1,
                 Err(error) => return Err(error),
             }
         }
-        Ok(Share { node, told, refused })
+        Ok(Share { node, acked, refused })
     }
 
     /// One transaction: a customer, an order with what belongs to it, and a row of every other table.
@@ -167,7 +167,7 @@ impl Writer {
     }
 }
 
-/// Whether a transaction failed because its key is there already.
+/// Whether a transaction failed because its key existed already.
 fn is_taken(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<postgres::Error>().and_then(postgres::Error::code);
     code == Some(&SqlState::UNIQUE_VIOLATION)

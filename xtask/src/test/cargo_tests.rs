@@ -1,4 +1,4 @@
-//! Tests that cargo runs: of the crates, and on clusters.
+//! Tests that cargo runs: unit tests, and tests on clusters.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,10 +20,10 @@ pub fn unit(filter: Option<&str>, tally: &mut Tally) {
     run("harness, xtask and bench", &[&harness[..], &["--lib", "--bins"]].concat(), &[], filter, tally);
 }
 
-/// Tests on clusters, which find PostgreSQL and the library by the environment.
+/// Tests on clusters. Environment variables name PostgreSQL and the library.
 pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut Tally) {
     let skipped = cargo::target_directory().join("test-skipped");
-    // What the last run skipped.
+    // The list of the last run.
     let _ = std::fs::remove_file(&skipped);
     let containers: Vec<String> = container::built().iter().map(Container::line).collect();
     let containers = containers.join("\n");
@@ -42,7 +42,7 @@ pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut 
     }
 }
 
-/// Builds the tests, which shows how far it is, and then runs them.
+/// Builds the tests with progress, and then runs them.
 fn run(
     subject: &str,
     selection: &[&str],
@@ -56,7 +56,7 @@ fn run(
         return tally.broken(subject, &error);
     }
     let mut command = cargo::command_for_extension("test");
-    // What comes after a failure is run and counted, too.
+    // Tests after a failure are run and counted, too.
     command.arg("--no-fail-fast").args(selection).args(filter).envs(environment.iter().copied());
     let step = Step::quiet(format!("Testing {subject}"));
     match capture(&mut command) {
@@ -69,7 +69,7 @@ fn run(
             let found = Tally::of_libtest(&output);
             step.done_with("FAILED");
             println!("{output}");
-            // A process that is killed reports no failure of its own.
+            // A process that was killed reports no failure itself.
             tally.add(Tally { failed: found.failed.max(1), ..found });
         }
         Err(error) => {

@@ -9,7 +9,7 @@ use crate::schema;
 use xtask::cargo::{self, Build};
 use xtask::step::Step;
 
-/// Builds the library with the tests in it, and calls each in a transaction of its own that is rolled back.
+/// Builds the library with the tests, and calls each in a transaction that is rolled back.
 pub fn run(pg: &PgConfig, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     let library = cargo::build_extension(pg, Build::WithTests)?;
     let run = Run::new(false)?;
@@ -20,7 +20,7 @@ pub fn run(pg: &PgConfig, filter: Option<&str>, tally: &mut Tally) -> Result<()>
     extension.scripts = vec![script];
     tree.install(&extension)?;
 
-    // Preloaded, so that what needs shared memory works on every version.
+    // Preloaded, because shared memory needs it on some versions.
     let server = Server::start(&tree, "in-server", &["shared_preload_libraries = 'pg_keyspace'"])?;
     let mut client = server.connect("postgres")?;
     client
@@ -37,7 +37,7 @@ pub fn run(pg: &PgConfig, filter: Option<&str>, tally: &mut Tally) -> Result<()>
         if client.is_closed() {
             client = server.connect("postgres")?;
         }
-        // Whatever it changed, and the error it may have raised, end with its transaction.
+        // The transaction is rolled back, with or without an error.
         match client
             .transaction()
             .and_then(|mut transaction| transaction.batch_execute(&format!("SELECT {name}")))

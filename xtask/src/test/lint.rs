@@ -1,4 +1,4 @@
-//! rustfmt and clippy, with every warning an error; licences and advisories of what we depend on.
+//! rustfmt, clippy with every warning an error, typos, and licences and advisories of dependencies.
 
 use std::process::{Command, Stdio};
 
@@ -6,10 +6,11 @@ use pg_test::PgConfig;
 
 use super::tally::Tally;
 use xtask::cargo;
+use xtask::prerequisites::{is_there, succeeds};
 
 use crate::notices;
 
-/// Checks format and lints, where the toolchain has the components.
+/// Runs the checks whose programs are installed.
 pub fn run(pg: &PgConfig, tally: &mut Tally) {
     let mut format = cargo::command();
     format.args(["fmt", "--all", "--check"]);
@@ -22,26 +23,33 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
     let extension = [&library[..], &["pg_keyspace", "--features", &extension]].concat();
     let baseline = [&library[..], &["keyspace_baseline", "--features", &feature]].concat();
     for (what, selection) in
-        [("the crates", crates), ("the extension", extension), ("what keys are measured against", baseline)]
+        [("the crates", crates), ("the extension", extension), ("the baseline of keys", baseline)]
     {
         let mut clippy = cargo::command_for_extension("clippy");
         clippy.args(selection).args(["--", "--deny", "warnings"]).env("PGRX_PG_CONFIG_PATH", pg.path());
         check("clippy", &format!("Checking {what} with clippy"), clippy, tally);
     }
     dependencies(tally);
+    let title = "Checking the spelling with typos";
+    if !is_there("typos") {
+        return tally.skip(title, "typos is not installed (cargo install typos-cli); CI runs it");
+    }
+    let mut typos = Command::new("typos");
+    typos.current_dir(cargo::workspace_root());
+    tally.check(title, cargo::run(typos, title));
 }
 
-/// The licences of what is linked, and what is known against it.
+/// Licences and advisories of the packages that are linked.
 fn dependencies(tally: &mut Tally) {
-    tally.check("THIRD-PARTY.md names what is linked", notices::run(true));
+    tally.check("THIRD-PARTY.md lists the linked packages", notices::run(true));
     let title = "Checking licences with cargo-deny";
-    if !is_there("deny") {
+    if !has_component("deny") {
         return tally.skip(title, "cargo-deny is not installed (cargo install cargo-deny); CI runs it");
     }
     let mut deny = cargo::command();
     deny.args(["deny", "--locked", "check", "licenses", "bans", "sources"]);
     tally.check(title, cargo::run(deny, title));
-    // Without the network, the database of advisories of the last time serves; without any there is nothing to say.
+    // Without network access, cargo-deny uses the database of its last run, if there is one.
     let title = "Checking advisories with cargo-deny";
     let mut advisories = cargo::command();
     advisories.args(["deny", "--locked", "check", "advisories"]);
@@ -59,14 +67,12 @@ fn dependencies(tally: &mut Tally) {
     }
 }
 
-fn is_there(component: &str) -> bool {
-    let mut probe = cargo::command();
-    probe.args([component, "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    probe.status().is_ok_and(|status| status.success())
+fn has_component(component: &str) -> bool {
+    succeeds(cargo::command().args([component, "--version"]))
 }
 
 fn check(component: &str, title: &str, command: Command, tally: &mut Tally) {
-    if !is_there(component) {
+    if !has_component(component) {
         return tally.skip(title, &format!("this toolchain has no {component}"));
     }
     tally.check(title, cargo::run(command, title));

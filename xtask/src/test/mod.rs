@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that is tested.
+//! `cargo xtask test` and `cargo xtask lint`.
 
 mod cargo_tests;
 mod in_server;
@@ -17,18 +17,18 @@ use xtask::container;
 use xtask::prerequisites::{self, Options, Purpose};
 use xtask::versions::{self, Place};
 
-use crate::schema;
+use crate::{notices, schema};
 use sql_files::Circumstances;
 pub use tally::Tally;
 
-/// The kinds of tests, in the order in which they run: what is quick and needs least comes first.
+/// The kinds of tests, in the order in which they run: quick ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// Tests of the crates, without a server
     Unit,
-    /// rustfmt and clippy
+    /// rustfmt, clippy, typos, licences and advisories
     Lint,
-    /// The install script that is checked in is what the code generates
+    /// The committed install script is the one that the code generates
     Schema,
     /// SQL files, by PostgreSQL's pg_regress
     Regress,
@@ -38,6 +38,18 @@ pub enum Kind {
     Cluster,
     /// Tests in Rust that run within a server
     InServer,
+}
+
+/// Checks format, lints and generated files. With `fix`, it formats and writes them first.
+pub fn lint(pg: &PgConfig, fix: bool) -> Result<Tally> {
+    if fix {
+        let mut format = cargo::command();
+        format.args(["fmt", "--all"]);
+        cargo::run(format, "Formatting")?;
+        notices::run(false)?;
+        schema::run(pg, false)?;
+    }
+    Ok(run(pg, &[Kind::Lint, Kind::Schema], None))
 }
 
 /// Runs the tests of the given kinds, or all, and counts them.
@@ -56,20 +68,19 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
             Err(error) => tally.broken("the extension", &error),
         }
     }
-    // Last, since it builds the library anew with the tests in it.
+    // Last, because it builds the library again with the tests in it.
     if wanted(Kind::InServer) {
         tally.attempt("in-server tests", |tally| in_server::run(pg, filter, tally));
     }
     tally
 }
 
-/// Runs the tests on every version that is tested, one after the other, and says how many passed on each and in all.
-///
-/// Returns whether all passed and at least one ran on each.
+/// Runs the tests on every tested version, and prints the counts of each and of all. Returns
+/// whether all passed and at least one ran on each.
 pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> Result<bool> {
     let (mut all, mut is_good) = (Tally::default(), true);
     let mut lines = String::new();
-    // What is here comes last: it is upgraded to what was built in containers.
+    // Containers come first: the versions of this machine are upgraded to those in containers.
     let (mut versions, left_out) = versions::all(options);
     versions.sort_by_key(|major| matches!(versions::place(&options.of_version(*major)), Ok(Place::Here)));
     for major in versions {
@@ -98,7 +109,7 @@ fn run_version(options: &Options, major: u32, only: &[Kind], filter: Option<&str
             Ok(found)
         }
         Place::Container(release) => {
-            // Below the target directory, which is found in there, too.
+            // In the target directory, which the container can access, too.
             let path = release.target().join("tally");
             if path.exists() {
                 std::fs::remove_file(&path).context("could not remove the counts of the last run")?;
@@ -120,7 +131,7 @@ fn with_library(
     tally: &mut Tally,
 ) {
     if wanted(Kind::Schema) {
-        tally.check("the install script is what the code generates", schema::check_against(library));
+        tally.check("the install script is the one that the code generates", schema::check_against(library));
     }
     if wanted(Kind::Regress) || wanted(Kind::Isolation) {
         tally.attempt("SQL tests", |tally| {

@@ -49,17 +49,17 @@ pub struct Circumstances {
     /// For the directory.
     name: &'static str,
     settings: &'static [&'static str],
-    /// How the names of the tests begin that are run; all where there is none.
+    /// Prefixes of the tests that are run; all, if it is empty.
     tests: &'static [&'static str],
 }
 
 impl Circumstances {
-    /// As it comes.
+    /// The server's defaults.
     pub fn usual() -> Self {
         Self { title: "", name: "usual", settings: &[], tests: &[] }
     }
 
-    /// What can run in a parallel worker does, plans are generic, and what row-level security would hide is an error.
+    /// Parallel workers and generic plans are forced, and row-level security raises an error.
     fn parallel(major: u32) -> Self {
         let settings: &[&str] = if major < 16 {
             &["force_parallel_mode = regress", "plan_cache_mode = force_generic_plan", "row_security = off"]
@@ -70,22 +70,22 @@ impl Circumstances {
         Self { title, name: "parallel", settings, tests: &[] }
     }
 
-    /// Every expression is compiled: for the functions that are called once a row.
+    /// JIT compiles every expression, for the functions that are called once for each row.
     fn compiled() -> Self {
-        // Without the passes that make it quick, which take a second for a statement.
+        // Without optimization, which takes a second for each statement.
         let settings =
             &["jit = on", "jit_above_cost = 0", "jit_inline_above_cost = -1", "jit_optimize_above_cost = -1"];
         let tests = &["ulid", "uuidv7", "partitioned_nextval"];
         Self { title: " of keys with JIT", name: "compiled", settings, tests }
     }
 
-    /// Whatever a backend remembers of the catalogs is forgotten whenever that could happen.
+    /// Caches are discarded whenever an invalidation could arrive.
     fn forgetful() -> Self {
         Self {
             title: " with caches discarded all the time",
             name: "forgetful",
             settings: &["debug_discard_caches = 1"],
-            // Of those that read the catalogs and remember, the ones that are done within minutes.
+            // The tests that use caches of catalogs and take only minutes.
             tests: &[
                 "new_sequences",
                 "node_identity",
@@ -100,7 +100,7 @@ impl Circumstances {
     }
 }
 
-/// Runs the tests in SQL again under circumstances that must not matter.
+/// Runs the SQL tests again with settings that must not change their output.
 pub fn run_again(tree: &InstallTree, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     run(tree, REGRESS, &Circumstances::parallel(tree.major()), filter, tally)?;
     run(tree, REGRESS, &Circumstances::compiled(), filter, tally)?;
@@ -143,7 +143,7 @@ pub fn run(
         copy_files(&source.join(directory), &work.join(directory))?;
     }
     tree.run().make_directory(&format!("{directory}-files/results"))?;
-    // Where ANALYZE reads meanwhile, old rows cannot go, and tables grow as they would not otherwise.
+    // A concurrent ANALYZE would keep dead rows, and tables would grow more than expected.
     let settings: Vec<&str> = ["autovacuum = off"].iter().chain(circumstances.settings).copied().collect();
     install_stand_ins(tree, &source)?;
     let server = Server::start(tree, &directory, &settings)?;
@@ -165,7 +165,7 @@ pub fn run(
     if !output.status.success() {
         println!("{text}{}", String::from_utf8_lossy(&output.stderr));
         println!("{}", std::fs::read_to_string(work.join("regression.diffs")).unwrap_or_default());
-        // The directory of the run goes; to accept a change, one wants its new output.
+        // The directory of the run is removed, and the new output is needed to accept a change.
         let kept = cargo::target_directory().join("test-results").join(suite.directory);
         copy_files(&work.join("results"), &kept)?;
         println!("The output of all tests is kept in {}", kept.display());
@@ -178,13 +178,13 @@ pub fn run(
     Ok(())
 }
 
-/// Puts stand-ins for extensions of others into the tree, in place of these where they are installed.
+/// Replaces other extensions in the tree by stand-ins.
 fn install_stand_ins(tree: &InstallTree, source: &Path) -> Result<()> {
     let stand_ins = source.join("extensions");
     if !stand_ins.is_dir() {
         return Ok(());
     }
-    // A link to the system's own file is not to be followed.
+    // Replace a link to the file of the system, rather than the file.
     for entry in std::fs::read_dir(&stand_ins).context("could not read the stand-ins")?.flatten() {
         let place = tree.extension_dir().join(entry.file_name());
         if place.is_symlink() {

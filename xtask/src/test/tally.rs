@@ -1,4 +1,4 @@
-//! Counting what passed and what failed.
+//! Counts of passed, failed and skipped tests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one check and says how it went.
+    /// Counts one check and prints its result.
     pub fn check(&mut self, name: &str, result: Result<()>) {
         match result {
             Ok(()) => {
@@ -25,19 +25,19 @@ impl Tally {
         }
     }
 
-    /// Counts as failed what could not be run.
+    /// Counts a failure and prints the error.
     pub fn broken(&mut self, name: &str, error: &Error) {
         println!("    FAILED: {name}\n{error:#}");
         self.failed += 1;
     }
 
-    /// Counts as skipped, and says why.
+    /// Counts a skipped test and prints the reason.
     pub fn skip(&mut self, name: &str, reason: &str) {
         println!("    skipped: {name}: {reason}");
         self.skipped += 1;
     }
 
-    /// Runs a stage; what keeps it from running counts as a failure.
+    /// Runs a stage; an error counts as a failure.
     pub fn attempt(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> Result<()>) {
         if let Err(error) = stage(self) {
             self.broken(name, &error);
@@ -51,7 +51,7 @@ impl Tally {
         self.skipped += other.skipped;
     }
 
-    /// Whether something ran, and nothing failed.
+    /// Whether at least one test passed, and none failed.
     pub fn is_good(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }

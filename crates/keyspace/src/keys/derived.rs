@@ -63,6 +63,6 @@ fn tag(instant: Instant, id: u64, bits: u32, key: &TagKey) -> u64 {
 #[cold]
 fn id_out_of_range<L: Layout>(id: i64) -> Error {
     Error::new(SqlState::NumericValueOutOfRange, format!("id {id} is out of range for a derived key"))
-        .detail(format!("A derived key holds ids from 0 to {MAX_ID}."))
+        .detail(format!("A derived key can hold ids from 0 to {MAX_ID}."))
         .hint(format!("Use {}() for other values.", L::HASHED_FUNCTION))
 }

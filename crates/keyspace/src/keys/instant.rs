@@ -78,14 +78,14 @@ pub fn clock_out_of_range(seconds: u64, end: u64) -> Error {
         UtcText(micros.saturating_sub(POSTGRES_EPOCH_IN_UNIX_MICROS)).to_string()
     };
     Error::new(SqlState::DatetimeFieldOverflow, format!("clock out of range: \"{}\"", text(seconds)))
-        .detail(format!("Such keys are made until \"{}\".", text(end)))
+        .detail(format!("Keys of this type can be generated until \"{}\".", text(end)))
 }
 
 #[cold]
 fn out_of_range(micros: i64) -> Error {
     Error::new(SqlState::DatetimeFieldOverflow, format!("timestamp out of range: \"{}\"", UtcText(micros)))
         .detail(format!(
-            "A key holds instants from \"{}\" to \"{}\".",
+            "A key can hold timestamps from \"{}\" to \"{}\".",
             UtcText(Instant::MIN.postgres_micros()),
             UtcText(Instant::MAX.postgres_micros())
         ))
@@ -192,7 +192,10 @@ mod tests {
         let error = clock_out_of_range(Tick::CLOCK_END, Tick::CLOCK_END);
         assert_eq!(error.sqlstate, SqlState::DatetimeFieldOverflow);
         assert_eq!(error.message, "clock out of range: \"10889-08-02 05:31:50+00\"");
-        assert_eq!(error.detail.as_deref(), Some("Such keys are made until \"10889-08-02 05:31:50+00\"."));
+        assert_eq!(
+            error.detail.as_deref(),
+            Some("Keys of this type can be generated until \"10889-08-02 05:31:50+00\".")
+        );
         assert!(clock_out_of_range(u64::MAX, 0).message.starts_with("clock out of range: \""));
         // The last second that is read is in range.
         let last = Tick::from_unix_time(Tick::CLOCK_END - 1, 999_999_999);

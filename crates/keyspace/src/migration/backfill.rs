@@ -20,7 +20,7 @@ const PAGES: i64 = 1 << 32;
 /// With smaller parts hardly fewer rows would move, and each page would be read more often.
 pub const PARTS: i64 = 12;
 /// The maximum number of open ranges of pages.
-const MOST_WINDOWS: usize = 8;
+const MAX_WINDOWS: usize = 8;
 /// A line pointer, which an updated row needs in addition.
 const POINTER: usize = 4;
 /// The sizes of rows are multiples of this.
@@ -132,7 +132,7 @@ impl<T> Windows<T> {
         }
         let end = self.open.back().map_or(position, |window| window.range.to);
         let size = size.min(limit.saturating_sub(end - position));
-        let new = if size > 0 && self.open.len() < MOST_WINDOWS { next(end, pages, size) } else { None };
+        let new = if size > 0 && self.open.len() < MAX_WINDOWS { next(end, pages, size) } else { None };
         if let Some(range) = new {
             self.open.push_back(Window { range, state: State::New });
             return Some(range);
@@ -184,7 +184,7 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
         scope.facts.extension_schema,
         scope.options.target.derivation(),
         quoted(&key.timestamp.name),
-        quoted(&key.column.number.name),
+        quoted(&key.column.old_id.name),
         literal(&key.options.salt),
     )
 }
@@ -193,17 +193,17 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
 ///
 /// A scalar subquery uses the root's index for each row; a join would read the whole root for each
 /// batch (trap M8). The root's stored key takes precedence over a derived one (trap M22). The keys
-/// of the columns in `given` are parameters of the statement: see [`numbers`].
+/// of the columns in `given` are parameters of the statement: see [`old_ids`].
 fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
     let key = scope.key_of(member);
     if member.is_key {
         return derived(scope, key, "t");
     }
-    if let Some(at) = given.iter().position(|number| *number == member.number.number) {
+    if let Some(at) = given.iter().position(|column| *column == member.old_id.number) {
         return format!(
             "(${}::pg_catalog.jsonb OPERATOR(pg_catalog.->>) t.{}::pg_catalog.int8::pg_catalog.text)::pg_catalog.uuid::{}",
             at + 1,
-            quoted(&member.number.name),
+            quoted(&member.old_id.name),
             scope.options.target.type_name(&scope.facts.extension_schema)
         );
     }
@@ -212,18 +212,18 @@ fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
         quoted(&key.column.shadow_name),
         derived(scope, key, "p"),
         key.column.table_sql(),
-        quoted(&key.column.number.name),
-        quoted(&member.number.name)
+        quoted(&key.column.old_id.name),
+        quoted(&member.old_id.name)
     )
 }
 
 /// The condition for a row that lacks a key.
 fn lacks(member: &Member<'_>) -> String {
     let shadow = quoted(&member.shadow_name);
-    if member.is_key || member.number.not_null {
+    if member.is_key || member.old_id.not_null {
         return format!("t.{shadow} IS NULL");
     }
-    format!("(t.{shadow} IS NULL AND t.{} IS NOT NULL)", quoted(&member.number.name))
+    format!("(t.{shadow} IS NULL AND t.{} IS NOT NULL)", quoted(&member.old_id.name))
 }
 
 /// The condition for a row that lacks any key.
@@ -261,10 +261,10 @@ pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str, given: &[i16
 /// The old ids that rows without a key refer to. The caller looks up their keys and passes them to
 /// [`statement`], as a JSON object for each column. A query over two tables is planned as the owner
 /// of one of them, and the planner evaluates code of the other's owner.
-pub fn numbers(member: &Member<'_>, condition: &str) -> String {
-    let number = quoted(&member.number.name);
+pub fn old_ids(member: &Member<'_>, condition: &str) -> String {
+    let old_id = quoted(&member.old_id.name);
     format!(
-        "SELECT DISTINCT t.{number}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {} AND t.{number} IS NOT NULL",
+        "SELECT DISTINCT t.{old_id}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {} AND t.{old_id} IS NOT NULL",
         member.table_sql(),
         lacks(member)
     )

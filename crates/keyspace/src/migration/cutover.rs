@@ -11,7 +11,7 @@ use super::step::{Lock, Runs, Statement, Step};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::sql::{literal, qualified, quoted};
 
-/// An old object and its twin, which swap names.
+/// An old object and its replacement, which swap names.
 struct Pair {
     /// The current name of the old one.
     old: String,
@@ -59,23 +59,23 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         // A table that refers to the old ids only since the cut-over has no keys.
         for member in scope.members_of(table.oid).filter(|member| member.shadow.is_some()) {
             let of = Renamed::Column(name.clone());
-            pairs.push(Pair { old: member.number.name.clone(), new: member.shadow_name.clone(), of });
+            pairs.push(Pair { old: member.old_id.name.clone(), new: member.shadow_name.clone(), of });
         }
-        for (index, twin) in index_pairs(scope, table) {
+        for (index, replacement) in index_pairs(scope, table) {
             let of = Renamed::Index(table.schema.clone());
-            pairs.push(Pair { old: index.name.clone(), new: twin.name.clone(), of });
+            pairs.push(Pair { old: index.name.clone(), new: replacement.name.clone(), of });
         }
     }
-    for (old, twin) in scope.foreign_keys() {
-        if let (Some(twin), Some(child)) = (twin, scope.facts.table(old.child)) {
+    for (old, replacement) in scope.foreign_keys() {
+        if let (Some(replacement), Some(child)) = (replacement, scope.facts.table(old.child)) {
             let of = Renamed::Constraint(qualified(&child.schema, &child.name));
-            pairs.push(Pair { old: old.name.clone(), new: twin.name.clone(), of });
+            pairs.push(Pair { old: old.name.clone(), new: replacement.name.clone(), of });
         }
     }
     pairs
 }
 
-/// The indexes on columns of old ids that have a twin.
+/// The indexes on columns of old ids that have a replacement.
 fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
     let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     old.into_iter()
@@ -102,7 +102,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
         statements.push(format!(
             "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}",
             column.table_sql(),
-            quoted(&column.number.name),
+            quoted(&column.old_id.name),
             scope.options.target.default(&scope.facts.extension_schema)
         ));
     }
@@ -114,7 +114,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
 }
 
 /// The statements that roll back a cut-over, for a transaction that has locked all tables.
-pub fn take_back(scope: &Scope<'_>) -> Vec<String> {
+pub fn roll_back(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for Key { column, .. } in &scope.keys {
         statements.push(format!(
@@ -162,8 +162,8 @@ pub fn remove(scope: &Scope<'_>) -> Vec<String> {
 /// kept become ordinary columns, which nothing fills.
 pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     let mut statements: Vec<String> = Vec::new();
-    for (old, twin) in scope.foreign_keys() {
-        if let (Some(_), Some(child)) = (twin, scope.facts.table(old.child)) {
+    for (old, replacement) in scope.foreign_keys() {
+        if let (Some(_), Some(child)) = (replacement, scope.facts.table(old.child)) {
             statements.push(drop_constraint(child, &old.name));
         }
     }
@@ -173,43 +173,45 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     let mut made: Vec<Statement> = Vec::new();
     for table in scope.tables() {
         let name = qualified(&table.schema, &table.name);
-        for (index, twin) in index_pairs(scope, table) {
+        for (index, replacement) in index_pairs(scope, table) {
             if let Some(constraint) = &index.constraint {
                 statements.push(drop_constraint(table, &constraint.name));
                 let kind = if constraint.kind == "p" { "PRIMARY KEY" } else { "UNIQUE" };
-                let twin = quoted(&twin.name);
+                let replacement = quoted(&replacement.name);
                 // If one of its columns may hold NULL, the planner looks for a check that rules
                 // this out.
                 made.push(evaluating(
                     table,
-                    format!("ALTER TABLE {name} ADD CONSTRAINT {twin} {kind} USING INDEX {twin}"),
+                    format!(
+                        "ALTER TABLE {name} ADD CONSTRAINT {replacement} {kind} USING INDEX {replacement}"
+                    ),
                 ));
             }
             if index.is_replica_identity {
-                let twin = quoted(&twin.name);
+                let replacement = quoted(&replacement.name);
                 made.push(evaluating(
                     table,
-                    format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {twin}"),
+                    format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {replacement}"),
                 ));
             }
         }
     }
     for member in &scope.members {
-        let (old, new) = (quoted(&member.number.name), quoted(&member.shadow_name));
+        let (old, new) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
         if keep_old_ids {
             statements.extend(plain_column(member));
         } else {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
         }
         let name = |column: &Column| column.not_null_constraint.clone();
-        if let (Some(old), Some(new)) = (name(member.number), member.shadow.and_then(name))
+        if let (Some(old), Some(new)) = (name(member.old_id), member.shadow.and_then(name))
             && old != new
         {
             made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
         }
         // Unless it was given another comment in the meantime.
         if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(is_our_comment)) {
-            let comment = member.number.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+            let comment = member.old_id.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
             made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()).into());
         }
     }
@@ -225,8 +227,8 @@ fn evaluating(table: &Table, text: String) -> Statement {
 /// words. If the old ids are kept, the objects that can stay with them are omitted.
 pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     let mut left = Vec::new();
-    for (key, twin) in scope.foreign_keys() {
-        if twin.is_none() {
+    for (key, replacement) in scope.foreign_keys() {
+        if replacement.is_none() {
             let child = scope.facts.table(key.child).map_or_else(String::new, table_name);
             left.push(format!("foreign key \"{}\" of table \"{child}\"", key.name));
         }
@@ -242,7 +244,7 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
         }
     }
     for member in &scope.members {
-        let uses = member.table.dependents.iter().filter(|used| used.column == member.number.number);
+        let uses = member.table.dependents.iter().filter(|used| used.column == member.old_id.number);
         // Its own view does not count.
         for used in uses.filter(|used| scope.options.views.is_empty() || used.kind != "view") {
             left.push(format!("{} \"{}\"", used.kind, used.name));
@@ -260,17 +262,17 @@ fn table_name(table: &Table) -> String {
 
 /// The statements that remove the identity or default of a column of old ids, and its NOT NULL.
 fn plain_column(member: &Member<'_>) -> Vec<String> {
-    let number = member.number;
+    let old_id = member.old_id;
     let alter = |what: &str| {
-        format!("ALTER TABLE {} ALTER COLUMN {} {what}", member.table_sql(), quoted(&number.name))
+        format!("ALTER TABLE {} ALTER COLUMN {} {what}", member.table_sql(), quoted(&old_id.name))
     };
     let mut statements = Vec::new();
-    if !number.identity.is_empty() {
+    if !old_id.identity.is_empty() {
         statements.push(alter("DROP IDENTITY"));
-    } else if number.default.is_some() {
+    } else if old_id.default.is_some() {
         statements.push(alter("DROP DEFAULT"));
     }
-    if number.not_null {
+    if old_id.not_null {
         statements.push(alter("DROP NOT NULL"));
     }
     statements
@@ -294,7 +296,7 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;
     step.done = scope.options.cut_over;
-    step.detail = "all tables at once, for as long as renaming takes".to_owned();
+    step.detail = "locks all tables for as long as the renaming takes".to_owned();
     steps.push(step);
     let confirm = literal(&root.name);
     let mut step = Step::new(
@@ -307,6 +309,6 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     );
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;
-    step.detail = "no way back".to_owned();
+    step.detail = "cannot be undone".to_owned();
     steps.push(step);
 }

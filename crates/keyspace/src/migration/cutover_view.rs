@@ -27,15 +27,15 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
         Some(table) => {
             let name = qualified(&table.schema, &table.name);
             Err(Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" has row-level security"))
-                .detail("Before PostgreSQL 15 a view looks at a table as the owner of the view, who sees all rows.")
-                .hint("Cut over by renaming: CALL key_migration_cutover(...) without way."))
+                .detail("Before PostgreSQL 15, a view reads its table as the owner of the view, who sees all rows.")
+                .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."))
         }
         None => Ok(()),
     }
 }
 
 /// The name of a table under its view.
-fn name_beneath(scope: &Scope<'_>, table: &Table) -> String {
+fn table_name_under_view(scope: &Scope<'_>, table: &Table) -> String {
     scope.options.old_name(&table.name)
 }
 
@@ -64,23 +64,23 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
 }
 
 fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
-    let beneath = name_beneath(scope, table);
+    let under_view = table_name_under_view(scope, table);
     let name = qualified(&table.schema, &table.name);
     let mut columns = Vec::new();
     let mut defaults = Vec::new();
     for column in &table.columns {
-        let of_number = scope.members_of(table.oid).find(|member| member.number.number == column.number);
+        let of_old_id = scope.members_of(table.oid).find(|member| member.old_id.number == column.number);
         let of_key = scope.members_of(table.oid).find(|member| member.shadow_number == column.number);
-        let (from, shown) = match (of_number, of_key) {
+        let (from, shown) = match (of_old_id, of_key) {
             (Some(member), _) => (member.shadow_name.as_str(), column.name.clone()),
-            (_, Some(member)) => (member.number.name.as_str(), scope.options.old_name(&member.number.name)),
+            (_, Some(member)) => (member.old_id.name.as_str(), scope.options.old_name(&member.old_id.name)),
             _ => (column.name.as_str(), column.name.clone()),
         };
         let of = if from == shown { quoted(from) } else { format!("{} AS {}", quoted(from), quoted(&shown)) };
         columns.push(of);
         // The table keeps its defaults. The view repeats those of ordinary columns for readers of
         // the catalogs.
-        let default = match of_number {
+        let default = match of_old_id {
             Some(member) if member.is_key => {
                 Some(scope.options.target.default(&scope.facts.extension_schema))
             }
@@ -94,11 +94,11 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
     }
     let invoker = if scope.facts.major >= INVOKER { " WITH (security_invoker = true)" } else { "" };
     let mut statements = vec![
-        format!("ALTER TABLE {name} RENAME TO {}", quoted(&beneath)),
+        format!("ALTER TABLE {name} RENAME TO {}", quoted(&under_view)),
         format!(
             "CREATE VIEW {name}{invoker} AS SELECT {} FROM {}",
             columns.join(", "),
-            qualified(&table.schema, &beneath)
+            qualified(&table.schema, &under_view)
         ),
         format!("ALTER VIEW {name} OWNER TO {}", quoted(&table.owner)),
     ];
@@ -112,7 +112,7 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
 }
 
 /// The facts once the views are gone and the tables have their names back.
-fn uncovered(scope: &Scope<'_>) -> (Facts, Options) {
+fn facts_without_views(scope: &Scope<'_>) -> (Facts, Options) {
     let mut facts = scope.facts.clone();
     for table in &mut facts.tables {
         if let Some((_, name)) = scope.options.views.iter().find(|view| view.0 == table.oid) {
@@ -124,14 +124,14 @@ fn uncovered(scope: &Scope<'_>) -> (Facts, Options) {
 }
 
 /// The statements that drop the views and give the tables their names back.
-fn uncover(scope: &Scope<'_>) -> Vec<String> {
+fn drop_views(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for table in scope.tables() {
         if let Some((_, name)) = scope.options.views.iter().find(|view| view.0 == table.oid) {
             // If the view was dropped by hand, this part is already done.
             statements.push(format!("DROP VIEW IF EXISTS {}", qualified(&table.schema, name)));
-            let beneath = qualified(&table.schema, &table.name);
-            statements.push(format!("ALTER TABLE {beneath} RENAME TO {}", quoted(name)));
+            let under_view = qualified(&table.schema, &table.name);
+            statements.push(format!("ALTER TABLE {under_view} RENAME TO {}", quoted(name)));
         }
     }
     statements
@@ -141,9 +141,9 @@ fn uncover(scope: &Scope<'_>) -> Vec<String> {
 ///
 /// # Errors
 /// As [`Scope::new`].
-pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
-    let mut statements = uncover(scope);
-    let (facts, options) = uncovered(scope);
+pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
+    let mut statements = drop_views(scope);
+    let (facts, options) = facts_without_views(scope);
     let bare = Scope::new(&facts, &options)?;
     for Key { column, .. } in &bare.keys {
         let (table, shadow) = (column.table_sql(), quoted(&column.shadow_name));
@@ -162,8 +162,8 @@ pub fn take_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
 /// # Errors
 /// As [`Scope::new`].
 pub fn into_names(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
-    let mut statements = uncover(scope);
-    let (facts, options) = uncovered(scope);
+    let mut statements = drop_views(scope);
+    let (facts, options) = facts_without_views(scope);
     statements.extend(cutover::swap_names(&Scope::new(&facts, &options)?));
     Ok(statements)
 }

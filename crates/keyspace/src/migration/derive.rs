@@ -9,14 +9,14 @@ use crate::keys::{Instant, Layout, TagKey, hashed};
 /// A time that no key can hold (none, infinite, before 1970) counts as 1970-01-01. An old id that
 /// does not fit is hashed (trap M1). The same time and old id always give the same key.
 #[inline]
-pub fn key<L: Layout>(micros: Option<i64>, number: i64, tag: &TagKey) -> L::Key {
+pub fn key<L: Layout>(micros: Option<i64>, old_id: i64, tag: &TagKey) -> L::Key {
     let instant = micros.and_then(instant).unwrap_or(Instant::MIN);
-    if !(0..=MAX_ID).contains(&number) {
-        return hashed::encode::<L>(instant, hashed::Value::BigInt(number), tag);
+    if !(0..=MAX_ID).contains(&old_id) {
+        return hashed::encode::<L>(instant, hashed::Value::BigInt(old_id), tag);
     }
-    match derived::encode::<L>(instant, number, tag) {
+    match derived::encode::<L>(instant, old_id, tag) {
         Ok(key) => key,
-        Err(_) => hashed::encode::<L>(instant, hashed::Value::BigInt(number), tag),
+        Err(_) => hashed::encode::<L>(instant, hashed::Value::BigInt(old_id), tag),
     }
 }
 
@@ -36,16 +36,16 @@ mod tests {
     fn it_is_the_derived_key_if_there_is_one() {
         let tag = TagKey::of_salt("public.orders");
         for micros in [0, 1, -1, 700_000_000_000_000, Instant::MIN.postgres_micros()] {
-            for number in [0, 1, 42, MAX_ID] {
+            for old_id in [0, 1, 42, MAX_ID] {
                 let instant = Instant::from_postgres_micros(micros).unwrap();
-                let expected = derived::encode::<UuidV7Layout>(instant, number, &tag).unwrap();
-                assert_eq!(key::<UuidV7Layout>(Some(micros), number, &tag), expected);
+                let expected = derived::encode::<UuidV7Layout>(instant, old_id, &tag).unwrap();
+                assert_eq!(key::<UuidV7Layout>(Some(micros), old_id, &tag), expected);
             }
         }
     }
 
     #[test]
-    fn trap_m01_odd_times_and_numbers_have_keys_too() {
+    fn trap_m01_odd_times_and_old_ids_have_keys_too() {
         let tag = TagKey::UNSALTED;
         let first = key::<UlidLayout>(None, 1, &tag);
         for micros in [i64::MIN, i64::MAX, Instant::MIN.postgres_micros() - 1, Instant::MIN.postgres_micros()]
@@ -54,7 +54,7 @@ mod tests {
         }
         assert!(first < key::<UlidLayout>(None, 2, &tag));
         let odd =
-            [i64::MIN, -1, MAX_ID + 1, i64::MAX].map(|number| key::<UuidV7Layout>(Some(0), number, &tag));
+            [i64::MIN, -1, MAX_ID + 1, i64::MAX].map(|old_id| key::<UuidV7Layout>(Some(0), old_id, &tag));
         for (at, one) in odd.iter().enumerate() {
             assert!(!odd[at + 1..].contains(one));
         }

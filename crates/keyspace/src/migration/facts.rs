@@ -354,9 +354,9 @@ impl Facts {
         serde_json::from_str(json).map_err(|error| {
             Error::new(
                 SqlState::ObjectNotInPrerequisiteState,
-                format!("the catalogs are not as expected: {error}"),
+                format!("could not interpret the system catalogs: {error}"),
             )
-            .hint("Where something was dropped at the same time, run it again.")
+            .hint("If an object was dropped concurrently, try again.")
         })
     }
 

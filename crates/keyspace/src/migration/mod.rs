@@ -13,7 +13,7 @@
 //! | [`phase`] | the phases, in their order |
 //! | [`names`] | names of the objects that a migration adds |
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
-//! | [`warnings`] | the findings before the first step |
+//! | [`findings`] | the findings before the first step |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | [`verify`] | the comparisons before a cut-over |
@@ -27,6 +27,7 @@ pub mod cutover;
 pub mod cutover_view;
 pub mod derive;
 pub mod facts;
+pub mod findings;
 pub mod names;
 pub mod options;
 pub mod phase;
@@ -38,12 +39,11 @@ pub mod step;
 mod tests;
 pub mod triggers;
 pub mod verify;
-pub mod warnings;
 
 pub use facts::Facts;
+pub use findings::{Finding, Severity};
 pub use options::{KeyOptions, Options, Target};
 pub use phase::Phase;
 pub use plan::Plan;
 pub use scope::Scope;
 pub use step::{Runs, Step};
-pub use warnings::{Severity, Warning};

@@ -1,12 +1,12 @@
 //! Names of the objects that a migration adds, and the comments that identify them.
 
 /// The longest name that PostgreSQL keeps, in bytes.
-const LONGEST: usize = 63;
+const MAX_NAME_LENGTH: usize = 63;
 
 /// A name with a suffix. If both are too long together, the name is cut between two characters
 /// (trap M12).
 pub fn suffixed(name: &str, suffix: &str) -> String {
-    let room = LONGEST.saturating_sub(suffix.len());
+    let room = MAX_NAME_LENGTH.saturating_sub(suffix.len());
     let mut end = name.len().min(room);
     while !name.is_char_boundary(end) {
         end -= 1;

@@ -22,7 +22,7 @@ impl Target {
             "uuid" => Ok(Self::Uuid),
             "ulid" => Ok(Self::Ulid),
             _ => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown target \"{name}\""))
-                .hint("The target is \"uuid\" (version 7) or \"ulid\".")),
+                .hint("The target must be \"uuid\" (version 7) or \"ulid\".")),
         }
     }
 
@@ -131,15 +131,15 @@ impl Options {
     pub fn check(&self) -> Result<(), Error> {
         for (argument, suffix) in [("new_suffix", &self.new_suffix), ("old_suffix", &self.old_suffix)] {
             if suffix.is_empty() || suffix.len() > 16 {
-                let message = format!("{argument} must have 1 to 16 bytes, not {}", suffix.len());
+                let message = format!("{argument} must be 1 to 16 bytes long, not {}", suffix.len());
                 return Err(Error::new(SqlState::InvalidParameterValue, message)
-                    .hint("New and old columns stand side by side, so they need names of their own."));
+                    .hint("Old and new columns exist in the same table, so they need different names."));
             }
         }
         if self.new_suffix == self.old_suffix {
             let message = "new_suffix and old_suffix must differ";
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("New and old columns stand side by side, so they need names of their own."));
+                .hint("Old and new columns exist in the same table, so they need different names."));
         }
         Ok(())
     }

@@ -62,14 +62,16 @@ impl Phase {
     pub fn parse_through(name: &str) -> Result<Self, Error> {
         match Self::of_name(name) {
             Some(phase) if phase > Self::Planned && phase < Self::CutOver => Ok(phase),
-            Some(Self::CutOver) => {
-                Err(Error::new(SqlState::InvalidParameterValue, "a cut-over is not done on the way")
-                    .hint("CALL key_migration_cutover()."))
-            }
-            Some(Self::Finalized) => {
-                Err(Error::new(SqlState::InvalidParameterValue, "a migration is not finalized on the way")
-                    .hint("CALL key_migration_finalize()."))
-            }
+            Some(Self::CutOver) => Err(Error::new(
+                SqlState::InvalidParameterValue,
+                "phase \"cut over\" requires a procedure of its own",
+            )
+            .hint("Use CALL key_migration_cutover().")),
+            Some(Self::Finalized) => Err(Error::new(
+                SqlState::InvalidParameterValue,
+                "phase \"finalized\" requires a procedure of its own",
+            )
+            .hint("Use CALL key_migration_finalize().")),
             _ => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown phase \"{name}\"")).hint(
                 "The phases are \"prepared\", \"backfilled\", \"indexed\", \"validated\" and \"verified\".",
             )),

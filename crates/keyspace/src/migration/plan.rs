@@ -3,15 +3,15 @@
 use super::backfill;
 use super::cutover;
 use super::facts::{Facts, ForeignKey, Index, Table};
+use super::findings::{self, Finding};
 use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
-use super::replacement_index::{self, Twin};
+use super::replacement_index::{self, Replacement};
 use super::scope::{Member, Scope};
 use super::scope::{check_name, foreign_key_name};
 use super::step::{Lock, Runs, Step};
 use super::triggers::trigger_statements_of;
-use super::warnings::{self, Warning};
 use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
 
@@ -26,7 +26,7 @@ const KEY: i64 = 16;
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What to know first.
-    pub warnings: Vec<Warning>,
+    pub findings: Vec<Finding>,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -39,7 +39,7 @@ impl Plan {
 
     /// The first finding that prevents the migration from starting.
     pub fn refusal(&self) -> Option<&Error> {
-        self.warnings.iter().find(|warning| warning.is_refusal()).map(|warning| &warning.error)
+        self.findings.iter().find(|finding| finding.is_error()).map(|finding| &finding.error)
     }
 }
 
@@ -54,9 +54,9 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     for table in scope.tables() {
         fill(&scope, table, &mut steps);
     }
-    let mut warnings = warnings::find(&scope);
+    let mut findings = findings::find(&scope);
     for table in scope.tables() {
-        index(&scope, table, &mut steps, &mut warnings);
+        index(&scope, table, &mut steps, &mut findings);
     }
     for table in scope.tables() {
         require(&scope, table, &mut steps);
@@ -77,7 +77,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         };
     }
     cutover::steps(&scope, &mut steps);
-    Ok(Plan { warnings, steps })
+    Ok(Plan { findings, steps })
 }
 
 /// Adds columns and triggers table by table: each table has both or neither, and writers wait once.
@@ -151,7 +151,7 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Ste
 fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let example = backfill::Range { from: 0, to: 128 };
     let statement = backfill::statement(scope, table, &example.condition(), &[]);
-    let mut step = Step::new(Phase::Backfilled, table, "fill rows from before", vec![statement]);
+    let mut step = Step::new(Phase::Backfilled, table, "backfill existing rows", vec![statement]);
     let columns = i64::try_from(scope.members_of(table.oid).count()).unwrap_or(1);
     let width = if table.rows > 0 { table.heap_bytes / table.rows.max(1) } else { 0 };
     step.lock = Some(Lock::RowExclusive);
@@ -159,8 +159,8 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     step.bytes = table.rows.saturating_mul(width + KEY * columns);
     step.runs = Runs::Batches;
     step.done = scope.options.filled.contains(&table.oid);
-    let triggers = if scope.options.fire_triggers { "" } else { "; done without firing triggers" };
-    step.detail = format!("one batch; each is a transaction{triggers}");
+    let triggers = if scope.options.fire_triggers { "" } else { ", without firing user triggers" };
+    step.detail = format!("one of the batches; each runs in its own transaction{triggers}");
     steps.push(step);
     let name = qualified(&table.schema, &table.name);
     let mut vacuum = Step::new(Phase::Backfilled, table, "vacuum", vec![format!("VACUUM {name}")]);
@@ -169,23 +169,23 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     vacuum.runs = Runs::Client;
     vacuum.done = scope.options.filled.contains(&table.oid);
     vacuum.detail =
-        "after each tenth of the table, so that the next reuses the space of its old rows".to_owned();
+        "after each tenth of the table, so that the next one reuses the space of dead rows".to_owned();
     steps.push(vacuum);
 }
 
-fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, warnings: &mut Vec<Warning>) {
+fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut Vec<Finding>) {
     let indexes: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     for index in indexes {
         if !index.is_valid {
-            warnings.push(warnings::index_not_valid(table, index));
+            findings.push(findings::index_not_valid(table, index));
             continue;
         }
-        match replacement_index::twin(scope, table, index) {
-            Twin::Leave(why) => warnings.push(warnings::index_left(table, index, why)),
-            Twin::Create { name, statement } => {
+        match replacement_index::replacement(scope, table, index) {
+            Replacement::Leave(why) => findings.push(findings::index_left(table, index, why)),
+            Replacement::Create { name, statement } => {
                 let existing = replacement_index::existing(scope, table, index);
-                let done = existing.is_some_and(|twin| twin.is_valid);
-                if existing.is_some_and(|twin| !twin.is_valid) {
+                let done = existing.is_some_and(|replacement| replacement.is_valid);
+                if existing.is_some_and(|replacement| !replacement.is_valid) {
                     let drop = format!("DROP INDEX CONCURRENTLY {}", qualified(&table.schema, &name));
                     let mut step = Step::new(
                         Phase::Indexed,
@@ -226,7 +226,7 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
         let mut add = Step::new(
             Phase::Validated,
             table,
-            format!("require \"{}\" of new rows", member.shadow_name),
+            format!("require \"{}\" in new rows", member.shadow_name),
             vec![format!(
                 "ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({column} IS NOT NULL) NOT VALID"
             )],
@@ -263,8 +263,8 @@ fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 }
 
 fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
-    // If a foreign key was dropped, its twin is not wanted either.
-    for (key, child) in scope.orphaned_twins() {
+    // If a foreign key was dropped, its replacement is not wanted either.
+    for (key, child) in scope.orphaned_replacements() {
         let mut drop = Step::new(
             Phase::Validated,
             child,
@@ -276,10 +276,10 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
             )],
         );
         drop.lock = Some(Lock::AccessExclusive);
-        drop.detail = "the one on old ids is gone".to_owned();
+        drop.detail = "the foreign key on the old ids has been dropped".to_owned();
         steps.push(drop);
     }
-    for (old, twin) in scope.foreign_keys() {
+    for (old, replacement) in scope.foreign_keys() {
         let (Some(child), Some(parent)) = (scope.facts.table(old.child), scope.facts.table(old.parent))
         else {
             continue;
@@ -297,15 +297,15 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
             )],
         );
         add.lock = Some(Lock::ShareRowExclusive);
-        add.done = twin.is_some();
-        add.detail = format!("the lock is on {} as well", qualified(&parent.schema, &parent.name));
+        add.done = replacement.is_some();
+        add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
         let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
         add.other = other(Lock::ShareRowExclusive);
         steps.push(add);
         if !old.validated {
             continue;
         }
-        let existing = twin.map_or(name.as_str(), |twin| twin.name.as_str());
+        let existing = replacement.map_or(name.as_str(), |replacement| replacement.name.as_str());
         let mut validate = Step::new(
             Phase::Validated,
             child,
@@ -318,7 +318,7 @@ fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         // No index can be added to another owner's table while a query over both is planned.
         let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
         validate.other = other(if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare });
-        validate.done = twin.is_some_and(|twin| twin.validated);
+        validate.done = replacement.is_some_and(|replacement| replacement.validated);
         steps.push(validate);
     }
 }

@@ -6,7 +6,7 @@ use crate::sql::{qualified, quoted};
 
 /// What happens to an index on a column of old ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Twin {
+pub enum Replacement {
     /// The same index on columns of keys.
     Create {
         /// Its name, not quoted.
@@ -18,21 +18,21 @@ pub enum Twin {
     Leave(&'static str),
 }
 
-/// The twin of an index.
-pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
-    let numbers: Vec<i16> = scope.members_of(table.oid).map(|member| member.number.number).collect();
-    if index.used_columns.iter().any(|column| numbers.contains(column)) {
-        return Twin::Leave(
-            "It has an expression or a condition on the old id, which has to be written for keys by hand.",
+/// The replacement of an index.
+pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replacement {
+    let old_ids: Vec<i16> = scope.members_of(table.oid).map(|member| member.old_id.number).collect();
+    if index.used_columns.iter().any(|column| old_ids.contains(column)) {
+        return Replacement::Leave(
+            "It has an expression or a predicate on the old id. Create the corresponding index on the key yourself.",
         );
     }
     if index.constraint.as_ref().is_some_and(|constraint| constraint.kind == "x") {
-        return Twin::Leave(
-            "Exclusion constraints cannot be added without a lock on the table; it is to be made by hand.",
+        return Replacement::Leave(
+            "An exclusion constraint cannot be added without blocking writes. Create it yourself.",
         );
     }
     if !matches!(index.method.as_str(), "btree" | "hash" | "brin") {
-        return Twin::Leave("Its access method has no operators for keys.");
+        return Replacement::Leave("Its access method has no operator class for the type of the key.");
     }
     let mapped = |column: i16| scope.mapped(table.oid, &[column]).first().copied().unwrap_or(column);
     let keys: Vec<String> =
@@ -66,14 +66,14 @@ pub fn twin(scope: &Scope<'_>, table: &Table, index: &Index) -> Twin {
     if let Some(predicate) = &index.predicate {
         statement.push_str(&format!(" WHERE {predicate}"));
     }
-    Twin::Create { name, statement }
+    Replacement::Create { name, statement }
 }
 
-/// The twin of an index, if the table has it.
+/// The replacement of an index, if the table has it.
 ///
 /// It is recognised by its definition. Until the cut-over its name must match, too. Afterwards,
 /// when the names are swapped, the name only decides between several. An index that is not valid
-/// has no twin.
+/// has no replacement.
 pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
     if !index.is_valid {
         return None;
@@ -90,7 +90,7 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
             && columns(other) == wanted
     };
     let name = if scope.options.cut_over {
-        // The twin of `x_old` is `x`.
+        // The replacement of `x_old` is `x`.
         index.name.strip_suffix(scope.options.old_suffix.as_str()).unwrap_or(&index.name).to_owned()
     } else {
         scope.options.new_name(&index.name)

@@ -37,7 +37,7 @@ pub struct Member<'a> {
     /// The table.
     pub table: &'a Table,
     /// The column of old ids.
-    pub number: &'a Column,
+    pub old_id: &'a Column,
     /// The column of keys, if it exists.
     pub shadow: Option<&'a Column>,
     /// The `attnum` of the column of keys, which it has or will have.
@@ -55,7 +55,7 @@ pub struct Member<'a> {
 impl Member<'_> {
     /// Whether every row has a key in the end.
     pub fn is_required(&self) -> bool {
-        self.is_key || (self.declared && self.number.not_null)
+        self.is_key || (self.declared && self.old_id.not_null)
     }
 
     /// Its table as SQL writes it.
@@ -80,19 +80,19 @@ impl<'a> Scope<'a> {
                 let message = format!("table with OID {} does not exist", key.table);
                 Error::new(SqlState::UndefinedTable, message)
             })?;
-            let number = key_column(table, key)?;
-            found.push(Found { table, number, is_key: true, key: key.table, declared: true });
+            let old_id = key_column(table, key)?;
+            found.push(Found { table, old_id, is_key: true, key: key.table, declared: true });
         }
         for reference in &facts.references {
             let Some(table) = facts.table(reference.table) else { continue };
-            let Some(number) = table.column(reference.column) else { continue };
+            let Some(old_id) = table.column(reference.column) else { continue };
             let other = found
                 .iter()
-                .find(|other| (other.table.oid, other.number.number) == (reference.table, reference.column));
+                .find(|other| (other.table.oid, other.old_id.number) == (reference.table, reference.column));
             match other {
                 None => {
                     let (key, declared) = (reference.key, reference.declared);
-                    found.push(Found { table, number, is_key: false, key, declared });
+                    found.push(Found { table, old_id, is_key: false, key, declared });
                 }
                 // A key that refers to itself through others.
                 Some(other) if other.key == reference.key => {}
@@ -105,7 +105,7 @@ impl<'a> Scope<'a> {
         found.sort_by_key(|found| {
             let table = found.table;
             let place = place(table).unwrap_or(options.keys.len());
-            (place, &table.schema, &table.name, !found.is_key, found.number.number)
+            (place, &table.schema, &table.name, !found.is_key, found.old_id.number)
         });
         let mut members: Vec<Member<'_>> = Vec::new();
         for found in &found {
@@ -165,8 +165,8 @@ impl<'a> Scope<'a> {
     }
 
     /// The member of a column of old ids.
-    pub fn member(&self, table: u32, number: i16) -> Option<&Member<'a>> {
-        self.members.iter().find(|member| (member.table.oid, member.number.number) == (table, number))
+    pub fn member(&self, table: u32, old_id: i16) -> Option<&Member<'a>> {
+        self.members.iter().find(|member| (member.table.oid, member.old_id.number) == (table, old_id))
     }
 
     /// Whether a column is an existing column of keys.
@@ -183,7 +183,7 @@ impl<'a> Scope<'a> {
                 self.member(key.child, *child).is_some() && self.member(key.parent, *parent).is_some()
             })
         };
-        let twin_of = |old: &ForeignKey| {
+        let replacement_of = |old: &ForeignKey| {
             let child = self.mapped(old.child, &old.child_columns);
             let parent = self.mapped(old.parent, &old.parent_columns);
             self.facts.foreign_keys.iter().find(|key| {
@@ -192,7 +192,7 @@ impl<'a> Scope<'a> {
                     && key.parent_columns == parent
             })
         };
-        self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, twin_of(old))).collect()
+        self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, replacement_of(old))).collect()
     }
 
     /// The foreign keys on columns of keys, each with its table.
@@ -206,12 +206,14 @@ impl<'a> Scope<'a> {
         keys.filter_map(|key| Some((key, self.facts.table(key.child)?)))
     }
 
-    /// The foreign keys that the migration created as twins of others that have been dropped; none
+    /// The foreign keys that the migration created as replacements of others that have been dropped; none
     /// after the cut-over.
-    pub fn orphaned_twins(&self) -> Vec<(&'a ForeignKey, &'a Table)> {
-        let twins: Vec<&ForeignKey> = self.foreign_keys().into_iter().filter_map(|(_, twin)| twin).collect();
+    pub fn orphaned_replacements(&self) -> Vec<(&'a ForeignKey, &'a Table)> {
+        let replacements: Vec<&ForeignKey> =
+            self.foreign_keys().into_iter().filter_map(|(_, replacement)| replacement).collect();
         let is_orphan = |key: &ForeignKey| {
-            key.name.ends_with(&self.options.new_suffix) && !twins.iter().any(|twin| std::ptr::eq(*twin, key))
+            key.name.ends_with(&self.options.new_suffix)
+                && !replacements.iter().any(|replacement| std::ptr::eq(*replacement, key))
         };
         self.new_foreign_keys().filter(|(key, _)| !self.options.cut_over && is_orphan(key)).collect()
     }
@@ -234,9 +236,9 @@ impl<'a> Scope<'a> {
 
     /// The indexes of a table on columns of old ids.
     pub fn indexes(&self, table: &'a Table) -> impl Iterator<Item = &'a Index> {
-        let numbers: Vec<i16> = self.members_of(table.oid).map(|member| member.number.number).collect();
+        let old_ids: Vec<i16> = self.members_of(table.oid).map(|member| member.old_id.number).collect();
         let is_shadowed = move |index: &&Index| {
-            numbers.iter().any(|number| index.has_column(*number) || index.used_columns.contains(number))
+            old_ids.iter().any(|old_id| index.has_column(*old_id) || index.used_columns.contains(old_id))
         };
         table.indexes.iter().filter(is_shadowed)
     }
@@ -253,25 +255,25 @@ impl<'a> Scope<'a> {
 /// A column that is part of a migration.
 struct Found<'a> {
     table: &'a Table,
-    number: &'a Column,
+    old_id: &'a Column,
     is_key: bool,
     key: u32,
     declared: bool,
 }
 
 fn member<'a>(options: &Options, found: &Found<'a>, before: &[Member<'a>]) -> Member<'a> {
-    let Found { table, number, is_key, key, declared } = *found;
-    let shadow = options.shadow(table.oid, number.number).and_then(|shadow| table.column(shadow));
+    let Found { table, old_id, is_key, key, declared } = *found;
+    let shadow = options.shadow(table.oid, old_id.number).and_then(|shadow| table.column(shadow));
     let planned =
         before.iter().filter(|other| other.table.oid == table.oid && other.shadow.is_none()).count();
     let next =
         table.column_count.saturating_add(i16::try_from(planned).unwrap_or(i16::MAX)).saturating_add(1);
     Member {
         table,
-        number,
+        old_id,
         shadow,
         shadow_number: shadow.map_or(next, |shadow| shadow.number),
-        shadow_name: shadow.map_or_else(|| options.new_name(&number.name), |shadow| shadow.name.clone()),
+        shadow_name: shadow.map_or_else(|| options.new_name(&old_id.name), |shadow| shadow.name.clone()),
         is_key,
         key,
         declared,
@@ -285,21 +287,21 @@ fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
         let table = facts.table(oid);
         table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default()
     };
-    let column = &one.number.name;
+    let column = &one.old_id.name;
     let (message, detail) = if one.is_key {
         (
-            format!("the key of table \"{name}\" refers to that of table \"{}\"", table(other)),
-            "It is part of the migration as a reference already, and takes its values from there.".to_owned(),
+            format!("the key of table \"{name}\" refers to the key of table \"{}\"", table(other)),
+            "It is already part of the migration as a reference, and takes its values from the referenced key.".to_owned(),
         )
     } else {
         (
             format!("column \"{column}\" of table \"{name}\" refers to two keys"),
-            format!("Those of \"{}\" and \"{}\".", table(one.key), table(other)),
+            format!("It refers to the keys of tables \"{}\" and \"{}\".", table(one.key), table(other)),
         )
     };
     Error::new(SqlState::FeatureNotSupported, message)
         .detail(detail)
-        .hint("Migrate one of the keys only, or drop the foreign key that does not matter.")
+        .hint("Migrate only one of the keys, or drop one of the foreign keys.")
 }
 
 fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, Error> {
@@ -312,8 +314,8 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
         None => {
             let index = root.primary_key().ok_or_else(|| {
                 Error::new(SqlState::UndefinedObject, format!("table \"{name}\" has no primary key"))
-                    .detail("The key that is migrated is the primary key.")
-                    .hint("Add one: ALTER TABLE ... ADD PRIMARY KEY.")
+                    .detail("Only a primary key can be migrated.")
+                    .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
             })?;
             match index.keys.as_slice() {
                 [key] => key.column,
@@ -322,20 +324,20 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
                     return Err(Error::new(SqlState::FeatureNotSupported, message)
                         .detail("Only a key of a single integer column can be migrated.")
                         .hint(
-                            "Where one of the columns is a reference, migrate the table that it refers to.",
+                            "If one of the columns is a reference, migrate the key of the table that it refers to.",
                         ));
                 }
             }
         }
     };
     let column = root.column(number).ok_or_else(|| {
-        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" is gone"))
+        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" no longer exists"))
             .hint("CALL key_migration_rollback() to end the migration.")
     })?;
     if !column.is_integer() {
         let message = format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("A key is migrated from smallint, integer or bigint."));
+            .detail("Only keys of type smallint, integer, or bigint can be migrated."));
     }
     Ok(column)
 }
@@ -344,8 +346,11 @@ fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Col
     let name = qualified(&root.schema, &root.name);
     let column = match (options.timestamp, &options.timestamp_name) {
         (Some(number), _) => root.column(number).ok_or_else(|| {
-            Error::new(SqlState::UndefinedColumn, format!("the timestamp column of table \"{name}\" is gone"))
-                .hint("CALL key_migration_rollback() to end the migration.")
+            Error::new(
+                SqlState::UndefinedColumn,
+                format!("the timestamp column of table \"{name}\" no longer exists"),
+            )
+            .hint("CALL key_migration_rollback() to end the migration.")
         })?,
         (None, Some(given)) => root.column_named(given).ok_or_else(|| {
             Error::new(
@@ -360,12 +365,11 @@ fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Col
                 (Some(usual), ..) => usual,
                 (None, Some(only), None) => only,
                 (None, first, _) => {
-                    let message =
-                        format!("it is not clear which column of table \"{name}\" keys take their time from");
+                    let message = format!("could not determine the timestamp column of table \"{name}\"");
                     let what = if first.is_none() { "no column" } else { "more than one column" };
                     return Err(Error::new(SqlState::InvalidParameterValue, message)
-                        .detail(format!("It has {what} of type timestamp with time zone."))
-                        .hint("Name one by timestamp_column."));
+                        .detail(format!("The table has {what} of type timestamp with time zone."))
+                        .hint("Specify it with timestamp_column."));
                 }
             }
         }
@@ -374,14 +378,14 @@ fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Col
         let message =
             format!("column \"{}\" of table \"{name}\" is of type {}", column.name, column.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("A key needs an instant, which only timestamp with time zone is.")
-            .hint("Name a column of type timestamp with time zone by timestamp_column."));
+            .detail("Keys can take their time only from a column of type timestamp with time zone.")
+            .hint("Specify such a column with timestamp_column."));
     }
     if !column.generated.is_empty() {
-        let message = format!("column \"{}\" of table \"{name}\" is generated", column.name);
+        let message = format!("column \"{}\" of table \"{name}\" is a generated column", column.name);
         return Err(Error::new(SqlState::FeatureNotSupported, message)
-            .detail("Triggers that fill keys fire before generated columns have their values.")
-            .hint("Name another column by timestamp_column."));
+            .detail("The triggers that fill keys fire before generated columns are computed.")
+            .hint("Specify another column with timestamp_column."));
     }
     Ok(column)
 }
@@ -395,37 +399,37 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
     let name = qualified(&table.schema, &table.name);
     match table.kind.as_str() {
         "p" => Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
-            .detail("PostgreSQL builds no index on a partitioned table without keeping writers out, and keys would be unique in each partition only.")
-            .hint("Move its rows to an ordinary table, or migrate it by hand."),
+            .detail("Indexes on partitioned tables cannot be built concurrently, and keys would be unique only within each partition.")
+            .hint("Move its rows to an ordinary table, or migrate it manually."),
         _ => Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table")),
     }
 }
 
 /// The name of the check that lets SET NOT NULL skip the scan under its lock.
 pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
-    let base = format!("{}_{}", member.table.name, member.number.name);
+    let base = format!("{}_{}", member.table.name, member.old_id.name);
     names::suffixed(&base, &format!("{}_filled", scope.options.new_suffix))
 }
 
-/// The name of the twin of a foreign key.
+/// The name of the replacement of a foreign key.
 pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
     scope.options.new_name(&key.name)
 }
 
 /// The names of the columns of old ids and of keys, for triggers in this direction.
 pub(super) fn column_names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
-    let (number, key) = (member.number.name.clone(), member.shadow_name.clone());
+    let (old_id, key) = (member.old_id.name.clone(), member.shadow_name.clone());
     if !scope.options.views.is_empty() {
-        return (number, key);
+        return (old_id, key);
     }
     match (scope.options.cut_over, key_leads) {
-        (false, true) => (scope.options.old_name(&number), number),
+        (false, true) => (scope.options.old_name(&old_id), old_id),
         (true, false) => (key.clone(), scope.options.new_name(&key)),
-        _ => (number, key),
+        _ => (old_id, key),
     }
 }
 
 /// The name that the cut-over gives to an old column; it must be free.
 pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
-    scope.options.old_name(&member.number.name)
+    scope.options.old_name(&member.old_id.name)
 }

@@ -142,7 +142,7 @@ fn the_articles_case() {
     assert_eq!(prepared[0], "ALTER TABLE shop.orders ADD COLUMN id_new uuid, ADD COLUMN replaces_new uuid");
     assert!(prepared.contains(
         &"CREATE TRIGGER \"~key_migration_insert_3\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \
-          keyspace_internal.key_migration_reference('10', 'number', 'uuid', 'shop.orders', '3', '5', '10', '1', '4', '2')"
+          keyspace_internal.key_migration_reference('10', 'old_id', 'uuid', 'shop.orders', '3', '5', '10', '1', '4', '2')"
             .to_owned()
     ));
     assert_eq!(
@@ -234,19 +234,19 @@ fn trap_m12_an_invalid_index_is_dropped_and_built_again() {
 }
 
 #[test]
-fn an_invalid_index_has_no_twin_and_is_none() {
+fn an_invalid_index_has_no_replacement_and_is_none() {
     let (mut facts, mut options) = verified();
     let once = |oid, name, column, is_valid| Index { is_valid, ..index(oid, name, &[column], false) };
     facts.tables[0].indexes.push(once(15, "orders_replaces_ccnew", 3, false));
     let plan = plan::plan(&facts, &options).unwrap();
     assert_eq!(plan.left(Phase::Indexed).filter(|step| step.phase == Phase::Indexed).count(), 0);
-    assert!(plan.warnings.iter().any(|warning| warning.error.message.contains("orders_replaces_ccnew")));
+    assert!(plan.findings.iter().any(|finding| finding.error.message.contains("orders_replaces_ccnew")));
     let renamed = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
     assert!(!renamed.iter().any(|statement| statement.contains("ccnew")), "{renamed:#?}");
     options.cut_over = true;
-    // Its name is not that of a twin, and is first in the alphabet.
+    // Its name is not that of a replacement, and is first in the alphabet.
     facts.tables[0].indexes.insert(0, once(16, "a_replaces_new_ccnew", 5, false));
-    let back = cutover::take_back(&Scope::new(&facts, &options).unwrap());
+    let back = cutover::roll_back(&Scope::new(&facts, &options).unwrap());
     assert!(!back.iter().any(|statement| statement.contains("ccnew")), "{back:#?}");
     assert!(cutover::left_behind(&Scope::new(&facts, &options).unwrap(), false).is_empty());
 }
@@ -273,7 +273,7 @@ fn cut_over_and_back_leave_the_names_as_they_were() {
         ]
     );
     options.cut_over = true;
-    for statement in cutover::take_back(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cutover::roll_back(&Scope::new(&facts, &options).unwrap()) {
         apply_rename(&mut facts, &statement);
     }
     assert_eq!(facts, before);
@@ -415,25 +415,28 @@ fn trap_m13_actions_of_foreign_keys_are_kept() {
     let expected = "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_order_id_fkey_new\" FOREIGN KEY (order_id_new) \
          REFERENCES shop.orders (id_new) MATCH FULL ON UPDATE CASCADE ON DELETE SET NULL (order_id_new) NOT VALID";
     assert!(validated.iter().any(|statement| statement == expected), "{validated:#?}");
-    // The twin of a foreign key that is not valid is not valid either.
+    // The replacement of a foreign key that is not valid is not valid either.
     let validate = "VALIDATE CONSTRAINT \"Audit_order_id_fkey_new\"";
     assert!(!validated.iter().any(|statement| statement.contains(validate)));
 }
 
 #[test]
-fn trap_m23_numbers_of_other_nodes_are_told() {
+fn trap_m23_old_ids_of_other_nodes_are_reported() {
     let mut facts = shop();
-    let told = |facts: &Facts| -> Vec<String> {
-        let warnings = plan::plan(facts, &options()).unwrap().warnings;
-        assert!(!warnings.iter().any(|warning| warning.is_refusal()));
-        warnings.into_iter().map(|warning| warning.error.message).collect()
+    let findings = |facts: &Facts| -> Vec<String> {
+        let findings = plan::plan(facts, &options()).unwrap().findings;
+        assert!(!findings.iter().any(|finding| finding.is_error()));
+        findings.into_iter().map(|finding| finding.error.message).collect()
     };
-    let twins = "table \"shop.\"Audit\"\" has unique indexes that get twins: \"Audit_pkey\"".to_owned();
-    assert_eq!(told(&facts), std::slice::from_ref(&twins));
+    let replacements = "table \"shop.\"Audit\"\" has unique indexes that exist twice until the migration is finalized: \"Audit_pkey\"".to_owned();
+    assert_eq!(findings(&facts), std::slice::from_ref(&replacements));
     facts.strays.push((ORDERS, "shop.orders_id_seq".to_owned()));
     assert_eq!(
-        told(&facts),
-        [twins, "sequence \"shop.orders_id_seq\" is not of the class of this node".to_owned()]
+        findings(&facts),
+        [
+            replacements,
+            "sequence \"shop.orders_id_seq\" is not restricted to the class of this node".to_owned()
+        ]
     );
 }
 
@@ -458,7 +461,7 @@ fn tables_that_get_triggers_again_are_filled_and_compared_again() {
 }
 
 #[test]
-fn trap_m13_a_twin_whose_foreign_key_was_dropped_goes_too() {
+fn trap_m13_a_replacement_is_dropped_with_its_foreign_key() {
     let (mut facts, options) = verified();
     facts.foreign_keys.retain(|key| key.name != "Audit_order_id_fkey");
     facts.references[0].declared = false;
@@ -474,7 +477,7 @@ fn objects_that_are_dropped_with_the_old_ids_are_listed() {
     options.cut_over = true;
     let left = |facts: &Facts, keep| cutover::left_behind(&Scope::new(facts, &options).unwrap(), keep);
     assert!(left(&facts, false).is_empty());
-    facts.tables[1].indexes.push(Index { used_columns: vec![1], ..index(23, "by_number", &[0], false) });
+    facts.tables[1].indexes.push(Index { used_columns: vec![1], ..index(23, "by_old_id", &[0], false) });
     facts.tables[1].dependents = vec![
         Dependent { kind: "check constraint".to_owned(), name: "positive".to_owned(), column: 1 },
         Dependent { kind: "view".to_owned(), name: "of_times".to_owned(), column: 2 },
@@ -488,7 +491,7 @@ fn objects_that_are_dropped_with_the_old_ids_are_listed() {
         [
             late,
             "index \"Audit_pkey\"",
-            "index \"by_number\"",
+            "index \"by_old_id\"",
             "check constraint \"positive\"",
             "view \"of_times\""
         ]
@@ -567,7 +570,7 @@ fn several_keys_are_migrated_together() {
     // Each column is bound to the key that it refers to.
     assert!(prepared.contains(
         &"CREATE TRIGGER \"~key_migration_insert_4\" BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION \
-          keyspace_internal.key_migration_reference('10', 'number', 'uuid', 'shop.customers', '4', '7', '30', '1', '3', '2')"
+          keyspace_internal.key_migration_reference('10', 'old_id', 'uuid', 'shop.customers', '4', '7', '30', '1', '3', '2')"
             .to_owned()
     ));
     // A table is updated once for all of its columns.
@@ -599,7 +602,10 @@ fn a_column_belongs_to_one_key() {
     let (mut facts, options) = shop_with_customers();
     facts.references.push(Reference { key: ORDERS, table: 30, column: 1, declared: true });
     let error = plan::plan(&facts, &options).unwrap_err();
-    assert_eq!(error.message, "the key of table \"shop.customers\" refers to that of table \"shop.orders\"");
+    assert_eq!(
+        error.message,
+        "the key of table \"shop.customers\" refers to the key of table \"shop.orders\""
+    );
     // A key that refers to itself through others is still one key.
     let mut facts = shop();
     facts.references.push(Reference { key: ORDERS, table: ORDERS, column: 1, declared: true });
@@ -646,7 +652,7 @@ fn keys_that_are_looked_up_come_as_parameters() {
     let (facts, options) = (shop(), options());
     let scope = Scope::new(&facts, &options).unwrap();
     let member = scope.members.iter().find(|member| member.table.oid == AUDIT).unwrap();
-    let given = backfill::statement(&scope, member.table, "true", &[member.number.number]);
+    let given = backfill::statement(&scope, member.table, "true", &[member.old_id.number]);
     assert!(
         given.contains(
             "($1::pg_catalog.jsonb OPERATOR(pg_catalog.->>) t.order_id::pg_catalog.int8::pg_catalog.text)\
@@ -655,8 +661,8 @@ fn keys_that_are_looked_up_come_as_parameters() {
         "{given}"
     );
     assert!(!given.contains("orders"), "{given}");
-    let numbers = backfill::numbers(member, "true");
-    assert!(numbers.starts_with("SELECT DISTINCT t.order_id::pg_catalog.int8 FROM ONLY shop."), "{numbers}");
+    let old_ids = backfill::old_ids(member, "true");
+    assert!(old_ids.starts_with("SELECT DISTINCT t.order_id::pg_catalog.int8 FROM ONLY shop."), "{old_ids}");
 }
 
 proptest! {

@@ -34,23 +34,23 @@ fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Want
     let key = scope.key_of(member);
     let mut arguments = vec![
         member.table.oid.to_string(),
-        if key_leads { "key" } else { "number" }.to_owned(),
+        if key_leads { "key" } else { "old_id" }.to_owned(),
         scope.options.target.name().to_owned(),
         key.options.salt.clone(),
-        member.number.number.to_string(),
+        member.old_id.number.to_string(),
         member.shadow_number.to_string(),
     ];
     if !member.is_key {
         arguments.extend([
             key.column.table.oid.to_string(),
-            key.column.number.number.to_string(),
+            key.column.old_id.number.to_string(),
             key.column.shadow_number.to_string(),
         ]);
     }
     arguments.push(key.timestamp.number.to_string());
     let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
     let wanted = |event: &str, kind, enabled, function| Wanted {
-        name: format!("~key_migration_{event}_{}", member.number.number),
+        name: format!("~key_migration_{event}_{}", member.old_id.number),
         kind,
         enabled,
         function,
@@ -101,8 +101,8 @@ pub(super) fn create_trigger_statements(
     key_leads: bool,
 ) -> Vec<String> {
     let table = member.table_sql();
-    let (number, key) = scope::column_names(scope, member, key_leads);
-    let (leader, follower) = if key_leads { (key, number) } else { (number, key) };
+    let (old_id, key) = scope::column_names(scope, member, key_leads);
+    let (leader, follower) = if key_leads { (key, old_id) } else { (old_id, key) };
     let mut statements = Vec::new();
     for wanted in triggers(scope, member, key_leads) {
         let name = quoted(&wanted.name);
@@ -128,7 +128,7 @@ pub(super) fn create_trigger_statements(
 
 /// The statements that drop the triggers of a column.
 pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
-    let end = format!("_{}", member.number.number);
+    let end = format!("_{}", member.old_id.number);
     let is_of_column = |trigger: &&Trigger| {
         trigger.is_ours && trigger.name.starts_with("~key_migration_") && trigger.name.ends_with(&end)
     };

@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// A few words, the same as in the documentation.
+    /// Its name in SQL.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
@@ -43,9 +43,24 @@ impl Kind {
         }
     }
 
+    /// What it counts, for a message that goes on with "in column ... of table ...".
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::RowsWithoutKey => "rows without a key",
+            Self::EqualKeys => "duplicate keys",
+            Self::RowsChangedSince => "rows changed since they got their key",
+            Self::Orphans => "references to missing rows",
+            Self::OtherThanReferenced => "keys that do not match the referenced row",
+            Self::KeysWithoutOldId => "keys without an old id",
+            Self::OldIdsWithoutKey => "old ids without a key",
+            Self::Digest => "keys",
+        }
+    }
+
     /// Whether a migration cannot end with such rows, because afterwards nothing shows which row
     /// was meant.
-    pub const fn bars_end(self) -> bool {
+    pub const fn prevents_finalize(self) -> bool {
         matches!(self, Self::RowsWithoutKey | Self::EqualKeys | Self::OtherThanReferenced)
     }
 
@@ -65,7 +80,7 @@ pub struct Check {
     /// The column.
     pub column: String,
     /// The number of its column of old ids.
-    pub number: i16,
+    pub old_id: i16,
     /// Whether no such row may exist.
     pub must_be_none: bool,
     /// `SELECT count, example`.
@@ -87,10 +102,10 @@ pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
     let references = scope.members.iter().filter(|member| !member.is_key);
     references
         .map(|member| {
-            let (number, shadow) = (quoted(&member.number.name), quoted(&member.shadow_name));
+            let (old_id, shadow) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
             let query = format!(
-                "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {} AS t \
-                 WHERE t.{number} IS NOT NULL AND t.{shadow} IS NULL",
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {} AS t \
+                 WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS NULL",
                 member.table_sql()
             );
             check(member, Kind::OldIdsWithoutKey, true, query)
@@ -103,7 +118,7 @@ fn check(member: &Member<'_>, kind: Kind, must_be_none: bool, query: String) -> 
         kind,
         table: member.table.oid,
         column: member.shadow_name.clone(),
-        number: member.number.number,
+        old_id: member.old_id.number,
         must_be_none,
         query,
     }
@@ -118,7 +133,7 @@ fn rows(member: &Member<'_>) -> Check {
 /// has been derived, and derived keys are in that order by construction. If a key is not the one
 /// that the row gives now, its time or old id has changed since, which is not an error.
 fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
-    let (table, number) = (member.table_sql(), quoted(&member.number.name));
+    let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let shadow = quoted(&member.shadow_name);
     let derived = derived(scope, scope.key_of(member), "t");
     vec![
@@ -128,7 +143,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             Kind::RowsWithoutKey,
             true,
             format!(
-                "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {table} AS t WHERE t.{shadow} IS NULL"
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {table} AS t WHERE t.{shadow} IS NULL"
             ),
         ),
         check(
@@ -145,7 +160,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             Kind::RowsChangedSince,
             false,
             format!(
-                "SELECT pg_catalog.count(*), pg_catalog.min(t.{number})::text FROM ONLY {table} AS t \
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {table} AS t \
                  WHERE t.{shadow}::text OPERATOR(pg_catalog.<>) ({derived})::text"
             ),
         ),
@@ -154,14 +169,14 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
 }
 
 fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
-    let (table, number) = (member.table_sql(), quoted(&member.number.name));
+    let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let shadow = quoted(&member.shadow_name);
     let key = &scope.key_of(member).column;
-    let (root, root_number, root_key) = (key.table_sql(), quoted(&key.number.name), quoted(&key.shadow_name));
+    let (root, root_old_id, root_key) = (key.table_sql(), quoted(&key.old_id.name), quoted(&key.shadow_name));
     let joined = format!(
-        "FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON p.{root_number} OPERATOR(pg_catalog.=) t.{number}"
+        "FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON p.{root_old_id} OPERATOR(pg_catalog.=) t.{old_id}"
     );
-    let example = format!("pg_catalog.min(t.{number})::text");
+    let example = format!("pg_catalog.min(t.{old_id})::text");
     vec![
         rows(member),
         // A row that refers to no existing row has no key to take. If a foreign key forbids such
@@ -171,7 +186,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             Kind::Orphans,
             member.declared,
             format!(
-                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{number} IS NOT NULL AND p.{root_number} IS NULL"
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{old_id} IS NOT NULL AND p.{root_old_id} IS NULL"
             ),
         ),
         check(
@@ -179,7 +194,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             Kind::OtherThanReferenced,
             true,
             format!(
-                "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_number} IS NOT NULL \
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_old_id} IS NOT NULL \
                  AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
             ),
         ),
@@ -189,7 +204,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{shadow}::text) FROM ONLY {table} AS t \
-                 WHERE t.{number} IS NULL AND t.{shadow} IS NOT NULL"
+                 WHERE t.{old_id} IS NULL AND t.{shadow} IS NOT NULL"
             ),
         ),
         digest(member),
@@ -198,7 +213,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
 
 /// Equal on all nodes that have the same pairs of old id and key, in any order.
 fn digest(member: &Member<'_>) -> Check {
-    let (table, number) = (member.table_sql(), quoted(&member.number.name));
+    let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let shadow = quoted(&member.shadow_name);
     check(
         member,
@@ -206,7 +221,7 @@ fn digest(member: &Member<'_>) -> Check {
         false,
         format!(
             "SELECT pg_catalog.count(t.{shadow}), pg_catalog.to_hex((COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(\
-             pg_catalog.concat(t.{number}, ' ', t.{shadow}), 0)), 0) OPERATOR(pg_catalog.%) 9223372036854775807)::bigint) \
+             pg_catalog.concat(t.{old_id}, ' ', t.{shadow}), 0)), 0) OPERATOR(pg_catalog.%) 9223372036854775807)::bigint) \
              FROM ONLY {table} AS t"
         ),
     )

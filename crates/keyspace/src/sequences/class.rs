@@ -27,7 +27,7 @@ impl Class {
                 format!("nodes must be between {} and {}, not {nodes}", Self::MIN_NODES, Self::MAX_NODES),
             );
             return Err(error.hint(
-                "Give the number of classes that the values are split into: at least one for each server that writes.",
+                "Specify the number of classes to split the values into: at least one for each server that accepts writes.",
             ));
         }
         if !(1..=nodes).contains(&node) {
@@ -35,7 +35,7 @@ impl Class {
                 SqlState::InvalidParameterValue,
                 format!("node must be between 1 and {nodes}, not {node}"),
             )
-            .hint("Nodes are numbered from 1, and every server that writes has a number of its own."));
+            .hint("Nodes are numbered from 1, and each server that accepts writes needs its own number."));
         }
         Ok(Self { node, nodes })
     }
@@ -88,11 +88,11 @@ impl Class {
         let invalid = |message| Error::new(SqlState::InvalidParameterValue, message);
         if most < 2 {
             let message = format!("node {} of {} cannot be split", self.node, self.nodes);
-            return Err(invalid(message).detail(format!("There can be {} nodes at most.", Self::MAX_NODES)));
+            return Err(invalid(message).detail(format!("There can be at most {} nodes.", Self::MAX_NODES)));
         }
         if !(2..=most).contains(&factor) {
             return Err(invalid(format!("factor must be between 2 and {most}, not {factor}"))
-                .hint("The factor is the number of parts: 2 makes 1 of 4 of 1 of 2, and frees 3 of 4."));
+                .hint("The factor is the number of parts: a factor of 2 turns node 1 of 2 into node 1 of 4, and frees node 3 of 4."));
         }
         Ok(Self { node: self.node, nodes: self.nodes * factor })
     }
@@ -136,8 +136,8 @@ impl Class {
             return false;
         }
         // `nodes` steps pass through every residue that can be reached at all.
-        let a_round = i128::from(value) + i128::from(increment) * i128::from(self.nodes);
-        if !progression.cycle || progression.holds(a_round) {
+        let after_one_round = i128::from(value) + i128::from(increment) * i128::from(self.nodes);
+        if !progression.cycle || progression.holds(after_one_round) {
             return true;
         }
         let restart = if increment > 0 { progression.min_value } else { progression.max_value };

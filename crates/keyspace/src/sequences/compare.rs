@@ -30,24 +30,23 @@ const NOT_A_NODE: &str = "not set up";
 const SAME_SERVER: &str = "same server twice";
 const SAME_CLASS: &str = "classes overlap";
 const OVERLAP: &str = "values overlap";
-const NOT_ABOVE: &str = "restart not above";
+const RESTART_TOO_LOW: &str = "restart too low";
 const OF_THIS_CLASS: &str = "values of this class";
 const MAY_BE_OF_THIS_CLASS: &str = "rows not read";
 const COLUMN_NOT_READ: &str = "column not read";
-const NOT_KNOWN: &str = "set-up not known";
+const SET_UP_UNKNOWN: &str = "set-up unknown";
 const POSITION_REPLICATED: &str = "position replicated";
 const POSITIONS_PUBLISHED: &str = "positions published";
-const MISSING_THERE: &str = "missing at the peer";
-const MISSING_HERE: &str = "missing here";
+const MISSING_ON_PEER: &str = "missing on the peer";
+const MISSING_ON_THIS_NODE: &str = "missing on this node";
 
-const RUN_WITH_PEERS: &str =
-    "Run setup_interleaved_sequences() again as the same node, with the states of all others as peers.";
+const RUN_WITH_PEERS: &str = "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
 
-const TRUSTED: &str = "The position of the sequence is trusted here. If this node has been restored or replaced since, run setup_interleaved_sequences() with a gap above what it may have generated.";
+const TRUSTED: &str = "The position of the sequence is trusted on this node. If this node was restored or replaced since then, run setup_interleaved_sequences() with a gap above what it may have generated.";
 
-const CHECK_THERE: &str = "Run check_interleaved_sequences() on the peer, which tells how to end that.";
+const CHECK_ON_PEER: &str = "Run check_interleaved_sequences() on the peer. Its hint says what to do.";
 
-const RUN_THERE: &str = "Run setup_interleaved_sequences() again on the peer, as the node that it is, with the states of all others as peers.";
+const RUN_ON_PEER: &str = "Run setup_interleaved_sequences() again on the peer, as the same node, and pass the states of all other nodes as peers.";
 
 /// Compares this node with its peers, and the servers and classes of the peers with each other.
 pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
@@ -74,19 +73,19 @@ pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
         }
         if peer.class().is_none() {
             let detail = format!("{} has not been set up as a node.", capitalized(&peer.name()));
-            let hint = "Set it up, with the states of all others as peers.";
+            let hint = "Set it up as a node, and pass the states of all other nodes as peers.";
             findings.push(whole(Severity::Error, NOT_A_NODE, detail, hint));
         }
         if let [first, ..] = peer.sequence_subscriptions.as_slice() {
             let detail = format!(
-                "Subscription \"{first}\" of {} writes another server's positions over those of its sequences.",
+                "Subscription \"{first}\" of {} overwrites the positions of its sequences with those of another server.",
                 peer.name()
             );
-            findings.push(whole(Severity::Error, POSITION_REPLICATED, detail, CHECK_THERE));
+            findings.push(whole(Severity::Error, POSITION_REPLICATED, detail, CHECK_ON_PEER));
         }
         if let [first, ..] = peer.sequence_publications.as_slice() {
-            let detail = format!("Publication \"{first}\" of {} is of ALL SEQUENCES.", peer.name());
-            findings.push(whole(Severity::Warning, POSITIONS_PUBLISHED, detail, CHECK_THERE));
+            let detail = format!("Publication \"{first}\" of {} publishes ALL SEQUENCES.", peer.name());
+            findings.push(whole(Severity::Warning, POSITIONS_PUBLISHED, detail, CHECK_ON_PEER));
         }
         let shared = shared_class(own, peer);
         let is_shared = shared.is_some();
@@ -97,17 +96,17 @@ pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
 }
 
 const OVERLAP_HINT: &str =
-    "Set one of them up anew as a node of its own, with the states of all others as peers.";
+    "Set up one of them as a different node, and pass the states of all other nodes as peers.";
 
 fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
     let detail = if one.timeline == other.timeline {
         format!(
-            "Database \"{}\" of the same server as that of {name}, started at another time.",
+            "The state of database \"{}\" is from the same server as that of {name}, but from another start of the server.",
             other.database
         )
     } else {
         format!(
-            "A copy of the server of {name} that was promoted: timeline {} beside {}.",
+            "The peer is on a promoted copy of the server of {name}: its timeline is {}, not {}.",
             other.timeline, one.timeline
         )
     };
@@ -122,7 +121,7 @@ fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
         peer: other.node,
         name: SAME_SERVER,
         detail,
-        hint: "If both accept writes, set one of them up anew as another node; an older state of a node is to be left out.",
+        hint: "If both accept writes, set up one of them as a different node. If the state is only an older one of the same node, leave it out.",
     }
 }
 
@@ -148,12 +147,12 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
                 severity: Severity::Warning,
                 sequence: Some(name.clone()),
                 peer: peer.node,
-                name: MISSING_THERE,
+                name: MISSING_ON_PEER,
                 detail: format!(
-                    "{} has no sequence of this name, and none that feeds its columns.",
+                    "{} has no sequence with this name, and none that feeds the same columns.",
                     capitalized(&peer.name())
                 ),
-                hint: "Create it there, and set it up.",
+                hint: "Create the sequence on the peer, and set it up.",
             });
         }
         for (their_name, theirs) in
@@ -163,24 +162,24 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
             findings.extend(found.into_iter().map(|mut finding| {
                 finding.sequence = Some(name.clone());
                 if their_name != name {
-                    finding.detail = format!("{} There it is {their_name}.", finding.detail);
+                    finding.detail = format!("{} On the peer, the sequence is {their_name}.", finding.detail);
                 }
                 finding
             }));
         }
     }
     let own_columns: HashSet<&ColumnName> = own.sequences.values().flat_map(|mine| &mine.columns).collect();
-    let is_here = |name: &SequenceName, theirs: &SequenceState| {
+    let is_on_this_node = |name: &SequenceName, theirs: &SequenceState| {
         own.sequences.contains_key(name) || theirs.columns.iter().any(|column| own_columns.contains(column))
     };
-    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_here(name, theirs)) {
+    for (name, _) in peer.sequences.iter().filter(|(name, theirs)| !is_on_this_node(name, theirs)) {
         findings.push(PeerFinding {
             severity: Severity::Warning,
             sequence: Some(name.clone()),
             peer: peer.node,
-            name: MISSING_HERE,
-            detail: format!("{} has it, and this node has not.", capitalized(&peer.name())),
-            hint: "Create it here, and set it up.",
+            name: MISSING_ON_THIS_NODE,
+            detail: format!("{} has this sequence, but this node does not.", capitalized(&peer.name())),
+            hint: "Create the sequence on this node, and set it up.",
         });
     }
 }
@@ -202,36 +201,37 @@ fn compare_two(
     let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
     if values.meets(other_values) && !classes_overlap {
         let detail = format!(
-            "From {} by {} here, and from {} by {} on {}.",
+            "It continues from {} by {} on this node, and from {} by {} on {}.",
             mine.next_value,
             mine.increment,
             theirs.next_value,
             theirs.increment,
             peer.name()
         );
-        let hint = "Run setup_interleaved_sequences() again, with the states of all others as peers, on the node whose sequence is not in order.";
+        let hint = "Run setup_interleaved_sequences() again on the node whose sequence is not in order, and pass the states of all other nodes as peers.";
         find(Severity::Error, OVERLAP, detail, hint);
     }
     let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
     let found = above.into_iter().enumerate().find_map(|(at, (a, its, b, other))| {
-        not_above(a, its, b, other).map(|(detail, is_past)| (detail, is_past, at == 0))
+        restart_too_low(a, its, b, other).map(|(detail, is_past)| (detail, is_past, at == 0))
     });
     if let Some((detail, is_past, is_own)) = found {
         let (severity, hint) = match (is_past, is_own) {
-            (true, _) => {
-                (Severity::Warning, "They keep apart by now; compare the rows between these values.")
-            }
+            (true, _) => (
+                Severity::Warning,
+                "The sequence is past these values now. Compare the rows between them on both nodes.",
+            ),
             (false, true) => (Severity::Error, RUN_WITH_PEERS),
-            (false, false) => (Severity::Error, RUN_THERE),
+            (false, false) => (Severity::Error, RUN_ON_PEER),
         };
-        find(severity, NOT_ABOVE, detail, hint);
+        find(severity, RESTART_TOO_LOW, detail, hint);
     }
     let Reached { known, possible } = theirs.rows(values);
     let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value);
     let severity = if mine.trusted { Severity::Warning } else { Severity::Error };
     if let Some(row) = known.filter(is_ahead) {
         let detail = format!(
-            "{} has {row}, and the next value here is {}.",
+            "{} has a row with {row}, and the next value on this node is {}.",
             capitalized(&peer.name()),
             mine.next_value
         );
@@ -239,11 +239,11 @@ fn compare_two(
         find(severity, OF_THIS_CLASS, detail, hint);
     } else if let Some(row) = possible.filter(is_ahead) {
         let detail = format!(
-            "{} may have values of this class up to {row}, and the next value here is {}.",
+            "{} may have values of this class up to {row}, and the next value on this node is {}.",
             capitalized(&peer.name()),
             mine.next_value
         );
-        let hint = "Take the peer's state by interleaved_node_state(last_rows => NULL), which looks at all rows; or run setup_interleaved_sequences() again as the same node, with the states of all others as peers, which restarts beyond them.";
+        let hint = "Get the state of the peer with interleaved_node_state(last_rows => NULL), which reads all rows. Or run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers, to restart the sequence beyond these values.";
         let hint = if mine.trusted { TRUSTED } else { hint };
         find(severity, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
@@ -251,7 +251,7 @@ fn compare_two(
         && mine.is_past(end, told)
     {
         let detail = format!(
-            "{} tells of rows up to {told}, the end of its sequence, and the sequence here ends at {end}.",
+            "{} reports rows up to {told}, the end of its sequence, and the sequence on this node ends at {end}.",
             capitalized(&peer.name())
         );
         let hint = "Give the sequence the same MINVALUE and MAXVALUE on all nodes.";
@@ -262,20 +262,23 @@ fn compare_two(
             "{} does not compare the values of column {column} with those of the sequence.",
             capitalized(&peer.name())
         );
-        let hint = "Look there for values of this node's class ahead of its sequence, or have no two nodes write such rows.";
+        let hint = "On the peer, look for values of this node's class ahead of its sequence, or make sure that only one node writes such rows.";
         find(Severity::Warning, COLUMN_NOT_READ, detail, hint);
     }
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
-        let detail = format!("{} does not know its value at its set-up.", capitalized(&peer.name()));
-        let hint = "Look whether it is in order there; a sequence made after the set-up, in the class from the start, is no fault.";
-        find(Severity::Warning, NOT_KNOWN, detail, hint);
+        let detail = format!(
+            "{} has no record of the value of the sequence at its set-up.",
+            capitalized(&peer.name())
+        );
+        let hint = "Check that the sequence is in order on the peer. If it was created after the set-up, in the class from the start, nothing is wrong.";
+        find(Severity::Warning, SET_UP_UNKNOWN, detail, hint);
     }
     findings
 }
 
 /// Whether `other` handed out values before its set-up that `its` hands out after its own
 /// (trap S43). Returns a sentence, and whether `its` is past these values by now.
-fn not_above(
+fn restart_too_low(
     a: &NodeState,
     its: &SequenceState,
     b: &NodeState,
@@ -286,7 +289,7 @@ fn not_above(
     let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets(values));
     let phase = earlier.find(|phase| its.reaches(phase.until, restart))?;
     let detail = format!(
-        "{} had come to {} when it was set up, and {} had restarted at {restart}.",
+        "{} had reached {} when it was set up, and {} had restarted at {restart}.",
         capitalized(&b.name()),
         phase.until,
         a.name()
@@ -386,8 +389,8 @@ mod tests {
     #[test]
     fn trap_s43_who_ran_past_the_start_of_another_before_its_set_up_is_found() {
         let (one, two) = (node(1, 2, 250, 251), node(2, 2, 100, 202));
-        assert_eq!(found(&two, std::slice::from_ref(&one)), ["restart not above", "values of this class"]);
-        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above"]);
+        assert_eq!(found(&two, std::slice::from_ref(&one)), ["restart too low", "values of this class"]);
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart too low"]);
         let mut moved = two.clone();
         moved.sequences.get_mut(&named("public.s")).expect("there").next_value = 252;
         let findings = compare(&moved, &[one]);
@@ -401,7 +404,7 @@ mod tests {
         sequence.before_setup.push(PastValues { step: 2, offset: 1, until: 297 });
         assert_eq!(found(&other, std::slice::from_ref(&donor)), Vec::<&str>::new());
         assert_eq!(found(&node(3, 4, 0, 303), std::slice::from_ref(&donor)), Vec::<&str>::new());
-        assert_eq!(found(&node(3, 4, 0, 295), &[donor]), ["restart not above"]);
+        assert_eq!(found(&node(3, 4, 0, 295), &[donor]), ["restart too low"]);
     }
 
     #[test]
@@ -418,10 +421,10 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 17), node(2, 2, 90, 102));
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
         (state.maximum, state.rows) = (Some(500), Rows { unread: Some(372), ..rows(&[500, 498]) });
-        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above", "rows not read"]);
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart too low", "rows not read"]);
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
         state.rows.unread = None;
-        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart not above"]);
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart too low"]);
         // Values behind the next value do no harm.
         let mut one = node(1, 2, 100, 373);
         one.sequences.get_mut(&named("public.s")).expect("there").next_value = 401;
@@ -457,8 +460,8 @@ mod tests {
             vec![ColumnName::of_quoted("public.t.id").expect("a name")];
         let findings = compare(&one, &[two]);
         assert_eq!(findings.len(), 1, "{findings:?}");
-        assert_eq!((findings[0].name, findings[0].severity), ("restart not above", Severity::Error));
-        assert!(findings[0].detail.ends_with("There it is public.s1."), "{findings:?}");
+        assert_eq!((findings[0].name, findings[0].severity), ("restart too low", Severity::Error));
+        assert!(findings[0].detail.ends_with("On the peer, the sequence is public.s1."), "{findings:?}");
     }
 
     #[test]
@@ -474,6 +477,6 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let sequence = two.sequences.remove(&named("public.s")).expect("there");
         two.sequences.insert(named("public.t"), sequence);
-        assert_eq!(found(&one, &[two]), ["missing at the peer", "missing here"]);
+        assert_eq!(found(&one, &[two]), ["missing on the peer", "missing on this node"]);
     }
 }

@@ -136,7 +136,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// The share of a node in a sequence; `None` if the sequence has an increment of its own, which
+    /// The share of a node in a sequence; `None` if the sequence has a custom increment, which
     /// is kept.
     ///
     /// With `blocks`, a step other than 1 counts as the size of a block.

@@ -25,7 +25,7 @@ impl Mode {
             "refuse" => Ok(Self::Refuse),
             "warn" => Ok(Self::Warn),
             _ => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown mode \"{name}\""))
-                .hint("A guard refuses (\"refuse\") or only warns (\"warn\").")),
+                .hint("Valid modes are \"refuse\" and \"warn\".")),
         }
     }
 
@@ -43,7 +43,7 @@ impl Mode {
 pub enum Unguardable {
     /// The sequence has not been moved into its class.
     NotSetUp,
-    /// The sequence has an increment of its own, from which the application makes ids.
+    /// The sequence has a custom increment, from which the application makes ids.
     OwnIncrement(i64),
     /// The sequence gives blocks of ids.
     Blocks(u64),
@@ -56,7 +56,7 @@ pub enum Unguardable {
     },
     /// The default computes with the sequence's value.
     Computed,
-    /// Only the default connects the column with the sequence, and the table's owner may not draw
+    /// Only the default connects the column with the sequence, and the table's owner lacks privilege
     /// from the sequence.
     NotAllowed,
 }
@@ -91,32 +91,34 @@ impl Unguardable {
     pub fn name(self) -> String {
         match self {
             Self::NotSetUp => "sequence not set up".to_owned(),
-            Self::OwnIncrement(increment) => format!("increment {increment} of its own"),
+            Self::OwnIncrement(increment) => format!("custom increment {increment}"),
             Self::Blocks(size) => format!("blocks of {size}"),
             Self::OtherNode { node, nodes } => format!("default of node {node} of {nodes}"),
-            Self::Computed => "default computes with the value".to_owned(),
-            Self::NotAllowed => "owner may not draw".to_owned(),
+            Self::Computed => "computed default".to_owned(),
+            Self::NotAllowed => "owner lacks privilege".to_owned(),
         }
     }
 
     /// The reason, as a sentence.
     pub fn detail(self, sequence: &str) -> String {
         match self {
-            Self::NotSetUp => format!("Sequence \"{sequence}\" gives values of every class."),
+            Self::NotSetUp => format!("Sequence \"{sequence}\" generates values of every class."),
             Self::OwnIncrement(increment) => format!(
-                "Sequence \"{sequence}\" steps by {increment}, and what an application makes of its values may be of any class."
+                "Sequence \"{sequence}\" has an increment of {increment}, and ids that an application derives from its values may be of any class."
             ),
             Self::Blocks(size) => format!(
-                "Sequence \"{sequence}\" gives blocks of {size} ids, and the ids within a block are of every class."
+                "Each value of sequence \"{sequence}\" stands for a block of {size} ids, which are of every class."
             ),
             Self::OtherNode { node, nodes } => format!(
-                "The default draws from sequence \"{sequence}\" for node {node} of {nodes}, so every id would be refused."
+                "The default takes the values of sequence \"{sequence}\" for node {node} of {nodes}, so every id would be refused."
             ),
             Self::Computed => {
-                format!("The default computes with the value of sequence \"{sequence}\".")
+                format!("The default is computed from the value of sequence \"{sequence}\".")
             }
             Self::NotAllowed => {
-                format!("The owner of the table may not draw from sequence \"{sequence}\".")
+                format!(
+                    "The owner of the table has no privilege to call nextval() on sequence \"{sequence}\"."
+                )
             }
         }
     }
@@ -124,16 +126,16 @@ impl Unguardable {
     /// What to do about it.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::NotSetUp => "Call setup_interleaved_sequences() first, or leave the table out.",
+            Self::NotSetUp => "Call setup_interleaved_sequences() first, or exclude the table.",
             Self::OwnIncrement(_) | Self::Blocks(_) => {
-                "Leave the table out; ids out of blocks have no class of their own."
+                "Exclude the table. Ids taken from blocks do not belong to a class."
             }
             Self::OtherNode { .. } => {
-                "Use partitioned_nextval(sequence) without a node, or leave the table out."
+                "Use partitioned_nextval(sequence) without a node, or exclude the table."
             }
-            Self::Computed => "Leave the table out.",
+            Self::Computed => "Exclude the table.",
             Self::NotAllowed => {
-                "GRANT USAGE ON SEQUENCE to the owner of the table if its ids come from there, or leave the table out."
+                "If the ids of the table come from the sequence, GRANT USAGE ON SEQUENCE to the owner of the table. Otherwise exclude the table."
             }
         }
     }
@@ -153,17 +155,17 @@ pub fn violation(place: Place<'_>, value: &str, owner: Option<i64>, class: Class
     let Place { table, column } = place;
     let (node, nodes) = (class.node(), class.nodes());
     let whose = match owner {
-        Some(owner) => format!("is of node {owner}"),
-        None => "is of no node".to_owned(),
+        Some(owner) => format!("belongs to node {owner}"),
+        None => "does not belong to any node".to_owned(),
     };
     Error::new(
         SqlState::CheckViolation,
-        format!("value {value} of column \"{column}\" of table \"{table}\" {whose}, and this is node {node} of {nodes}"),
+        format!("value {value} of column \"{column}\" of table \"{table}\" {whose}, but this is node {node} of {nodes}"),
     )
-    .detail("What is inserted here takes ids of this node's class; rows of other nodes come by replication.")
+    .detail("Rows inserted on this node must have ids of its class. Rows of other nodes arrive by replication.")
     .hint(format!(
-        "Leave the id to the sequence. If the sequence gave it, setup_interleaved_sequences({node}, {nodes}) brings it \
-         back into its class. To copy rows of another node, SET session_replication_role = replica, or call \
+        "Let the sequence generate the id. If it has generated this one, call \
+         setup_interleaved_sequences({node}, {nodes}) to move it back into its class. To copy rows of another node, SET session_replication_role = replica, or call \
          unguard_interleaved_sequences()."
     ))
 }
@@ -173,12 +175,12 @@ pub fn no_node(place: Place<'_>) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!(
-            "column \"{}\" of table \"{}\" is guarded, and this database has not been set up as a node",
+            "column \"{}\" of table \"{}\" is guarded, but this database has not been set up as a node",
             place.column, place.table
         ),
     )
-    .detail("No node is stored for this server and this database; it may be a copy of another one.")
-    .hint("Call confirm_interleaved_node() if it takes the place of the other, setup_interleaved_sequences(node, nodes) as the node that it is to be, or unguard_interleaved_sequences().")
+    .detail("No node is stored for this server and database. It may be a copy of another database.")
+    .hint("If this database replaces the other, call confirm_interleaved_node(). Otherwise call setup_interleaved_sequences(node, nodes) to make it a node, or unguard_interleaved_sequences().")
 }
 
 impl Class {
@@ -257,10 +259,10 @@ mod tests {
     #[test]
     fn a_column_that_may_get_any_id_is_not_guarded() {
         assert_eq!(why(&sequence(1), Draw::Nextval).expect("a reason"), "sequence not set up");
-        assert_eq!(why(&sequence(50), Draw::Nextval).expect("a reason"), "increment 50 of its own");
+        assert_eq!(why(&sequence(50), Draw::Nextval).expect("a reason"), "custom increment 50");
         let other = Draw::OfNode { node: 1, nodes: 2 };
         assert_eq!(why(&sequence(2), other).expect("a reason"), "default of node 1 of 2");
-        assert_eq!(why(&sequence(2), Draw::Other).expect("a reason"), "default computes with the value");
+        assert_eq!(why(&sequence(2), Draw::Other).expect("a reason"), "computed default");
         let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
         let blocks = Sequence { former: Some(former), ..sequence(100) };
         assert_eq!(why(&blocks, Draw::Nextval).expect("a reason"), "blocks of 50");
@@ -273,10 +275,10 @@ mod tests {
         assert_eq!(error.sqlstate.code(), "23514");
         assert_eq!(
             error.message,
-            "value 7 of column \"id\" of table \"shop.orders\" is of node 1, and this is node 2 of 2"
+            "value 7 of column \"id\" of table \"shop.orders\" belongs to node 1, but this is node 2 of 2"
         );
         assert!(error.hint.expect("a hint").contains("setup_interleaved_sequences(2, 2)"));
-        assert!(violation(place, "1.5", None, class(2, 2)).message.contains("is of no node"));
+        assert!(violation(place, "1.5", None, class(2, 2)).message.contains("does not belong to any node"));
         assert_eq!(no_node(place).sqlstate.code(), "55000");
     }
 

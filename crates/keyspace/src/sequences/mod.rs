@@ -21,7 +21,7 @@ pub use history::PastValues;
 pub use limits::{Comparison, Limits};
 pub use name::{ColumnName, SequenceName};
 pub use node_state::{NodeState, SequenceState};
-pub use peer::{Peer, beside};
+pub use peer::{Peer, with_peer_values};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset, still_gives};
 pub use rows::Rows;
 pub use sequence::{Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, NumberType, Sequence};

@@ -150,25 +150,25 @@ impl NodeState {
     /// 22023 if it is not a state, is of another version, or has values that contradict each other.
     pub fn parse(document: &str) -> Result<Self, Error> {
         let malformed = |reason: String| {
-            let message = "a peer's state is not what interleaved_node_state() returns";
+            let message = "invalid state of a peer";
             Error::new(SqlState::InvalidParameterValue, message)
                 .detail(reason)
-                .hint("Pass the result of interleaved_node_state() of the other node as it is.")
+                .hint("Pass the unmodified result of interleaved_node_state() on the other node.")
         };
         if document.len() > LONGEST {
             return Err(malformed(format!("It has more than {LONGEST} bytes.")));
         }
         if !document.trim_start().starts_with('{') {
-            return Err(malformed("It is not an object.".to_owned()));
+            return Err(malformed("It is not a JSON object.".to_owned()));
         }
         // Reading the document twice takes less memory than a tree of all values. The first pass
         // keeps only the version.
         let Versioned { version } =
-            serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+            serde_json::from_str(document).map_err(|error| malformed(parse_error(&error)))?;
         let state = match version {
             Some(VERSION) => {
                 let document: Document<BySchema<SequenceState>> =
-                    serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+                    serde_json::from_str(document).map_err(|error| malformed(parse_error(&error)))?;
                 Self::of(document, |sequences| {
                     let of_schema = |(schema, sequences): (String, BTreeMap<String, SequenceState>)| {
                         sequences
@@ -180,7 +180,7 @@ impl NodeState {
             }
             Some(FORMER_VERSION) => {
                 let document: Document<BTreeMap<String, FormerSequenceState>> =
-                    serde_json::from_str(document).map_err(|error| malformed(said(&error)))?;
+                    serde_json::from_str(document).map_err(|error| malformed(parse_error(&error)))?;
                 let class = document.node.zip(document.nodes);
                 let class = class.and_then(|(node, nodes)| Class::new(node, nodes).ok());
                 Self::of(document, |sequences| {
@@ -188,9 +188,9 @@ impl NodeState {
                 })
             }
             Some(other) => {
-                let message = format!("a peer's state is of version {other}");
+                let message = format!("unsupported version {other} of a peer's state");
                 return Err(Error::new(SqlState::InvalidParameterValue, message)
-                    .detail(format!("Versions {FORMER_VERSION} and {VERSION} can be read."))
+                    .detail(format!("Versions {FORMER_VERSION} and {VERSION} are supported."))
                     .hint("Update the extension on both nodes to the same version."));
             }
             None => return Err(malformed("It has no version.".to_owned())),
@@ -221,9 +221,9 @@ impl NodeState {
 
     fn check(&self) -> Result<(), String> {
         if let (Some(node), Some(nodes)) = (self.node, self.nodes) {
-            Class::new(node, nodes).map_err(|error| format!("There, {}.", error.message))?;
+            Class::new(node, nodes).map_err(|error| sentence(&error.message))?;
         } else if self.node.is_some() || self.nodes.is_some() {
-            return Err("Only one of \"node\" and \"nodes\" is there.".to_owned());
+            return Err("Only one of \"node\" and \"nodes\" is present.".to_owned());
         }
         for (name, sequence) in &self.sequences {
             if sequence.increment == 0
@@ -283,7 +283,7 @@ impl NodeState {
 impl FormerSequenceState {
     fn read(self, name: &str, class: Option<Class>) -> Result<(SequenceName, SequenceState), String> {
         let columns = self.columns.iter().map(|column| {
-            ColumnName::of_quoted(column).ok_or_else(|| format!("\"{column}\" is not the name of a column."))
+            ColumnName::of_quoted(column).ok_or_else(|| format!("\"{column}\" is not a valid column name."))
         });
         let state = SequenceState {
             increment: self.increment,
@@ -303,7 +303,7 @@ impl FormerSequenceState {
             before_setup: self.before_setup,
         };
         let name = SequenceName::of_quoted(name)
-            .ok_or_else(|| format!("\"{name}\" is not the name of a sequence."))?;
+            .ok_or_else(|| format!("\"{name}\" is not a valid sequence name."))?;
         Ok((name, state))
     }
 }
@@ -382,7 +382,7 @@ const fn is_false(value: &bool) -> bool {
 }
 
 /// A parser's message, as a sentence.
-fn said(error: &serde_json::Error) -> String {
+fn parse_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // A position in the text form of a jsonb value is of no use to the user.
     sentence(text.split(" at line ").next().unwrap_or_default())
@@ -448,7 +448,10 @@ mod tests {
         for document in ["null", "{}", "[]", "17", r#""state""#, "{"] {
             assert_eq!(NodeState::parse(document).expect_err(document).sqlstate.code(), "22023");
         }
-        assert_eq!(broken("\"version\": 2", "\"version\": 3").message, "a peer's state is of version 3");
+        assert_eq!(
+            broken("\"version\": 2", "\"version\": 3").message,
+            "unsupported version 3 of a peer's state"
+        );
         broken("\"node\": 1", "\"node\": 3");
         broken("\"node\": 1,", "");
         broken("\"increment\": 2", "\"increment\": 0");

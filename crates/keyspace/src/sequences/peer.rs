@@ -86,7 +86,7 @@ fn in_range(value: i64, theirs: &SequenceState, sequence: &Sequence) -> Option<i
 }
 
 /// Adds to a sequence the values that other nodes have, for a set-up that moves it to `target`.
-pub fn beside(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
+pub fn with_peer_values(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
     let columns: Vec<ColumnName> =
         sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
     let name = SequenceName::of_quoted(&sequence.name);
@@ -272,16 +272,16 @@ mod tests {
         let target = Target { class: Class::new(2, 2).expect("a class"), from: None, gap: 0, blocks: false };
         let sequence = here();
         let peers = [Peer::from(state())];
-        assert_eq!(beside(sequence.clone(), &target, &peers).elsewhere.len(), 1);
+        assert_eq!(with_peer_values(sequence.clone(), &target, &peers).elsewhere.len(), 1);
         let down = Sequence { increment: -1, ..sequence.clone() };
-        assert_eq!(beside(down, &target, &peers).elsewhere, []);
+        assert_eq!(with_peer_values(down, &target, &peers).elsewhere, []);
         // Blocks that were copied from the peer: the values are those of blocks.
         let mut pooled = state();
         let theirs = pooled.sequences.get_mut(&named("public.s")).expect("there");
         (theirs.increment, theirs.block, theirs.next_value) = (100, Some(50), 151);
         (theirs.maximum, theirs.rows, theirs.last_value) = (Some(301), rows(&[301]), Some(51));
         let copy = Sequence { increment: 100, ..sequence };
-        let found = beside(copy, &target, &[Peer::from(pooled)]).elsewhere;
+        let found = with_peer_values(copy, &target, &[Peer::from(pooled)]).elsewhere;
         assert_eq!(
             found[0].of_ours,
             Some(301),

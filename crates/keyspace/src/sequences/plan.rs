@@ -75,10 +75,10 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     if target.blocks && target.from.is_none() && Share::is_ambiguous(sequence, class) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
-            format!("sequence {} may step by blocks or by nodes", sequence.name),
+            format!("could not determine whether sequence {} steps by blocks or by nodes", sequence.name),
         )
-        .detail(format!("Its increment is {}, the number of nodes, and no set-up of it is known here.", sequence.increment))
-        .hint("If an earlier set-up gave it this increment, set it up without blocks => true; if its values stand for blocks, take another number of nodes.");
+        .detail(format!("Its increment of {} is also the number of nodes, and there is no record of a set-up.", sequence.increment))
+        .hint("If an earlier set-up gave it this increment, set it up without blocks => true. If its values stand for blocks, choose a different number of nodes.");
         notes.insert(0, "blocks or nodes".to_owned());
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     }
@@ -149,7 +149,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         let blocks = if share.size > 1 { format!("blocks of {}, ", share.size) } else { String::new() };
         format!("{blocks}increment {} to {increment}", sequence.increment)
     } else if !share.values.contains(next) && start != i128::from(sequence.start) {
-        format!("was of the class of node {}", class.node_of(sequence.start))
+        format!("was in the class of node {}", class.node_of(sequence.start))
     } else if !share.values.contains(next) {
         "back into the class".to_owned()
     } else if has_rows_ahead(sequence) {
@@ -186,7 +186,7 @@ fn is_used_up_by_rows(sequence: &Sequence, course: Course, share: Share, free: i
 
 fn hint_of_exhaustion(sequence: &Sequence, target: &Target, by_rows: bool) -> String {
     let hint = if target.gap > 0 {
-        "Take a smaller gap, widen the sequence and the columns that it feeds, or exclude the sequence."
+        "Use a smaller gap, widen the sequence and the columns that it feeds, or exclude the sequence."
     } else {
         "Widen the sequence and the columns that it feeds, or exclude the sequence."
     };
@@ -244,7 +244,7 @@ pub fn plan_reset(sequence: &Sequence) -> Plan {
     let next = sequence.next_value();
     let Some(former) = sequence.former else {
         let one = Share { values: Residue::every(), size: 1 };
-        notes.insert(0, "no set-up known".to_owned());
+        notes.insert(0, "no record of a set-up".to_owned());
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, one);
     };
     // The former sequence gave every value that lies a whole number of steps from its START.
@@ -332,18 +332,22 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
     notes.extend(first_of(unread).map(|names| format!("{names} not read")));
     let others = sequence.columns.iter().filter(|column| column.draw == Draw::NotAllowed);
-    notes.extend(first_of(others).map(|names| format!("{names} not read: its owner may not draw")));
+    notes.extend(
+        first_of(others).map(|names| format!("{names} not read: its owner may not use the sequence")),
+    );
     let not_followed = sequence.columns.iter().filter(|column| column.not_followed.is_some());
-    notes
-        .extend(first_of(not_followed).map(|names| format!("{names} not followed: its owner may only draw")));
+    notes.extend(
+        first_of(not_followed)
+            .map(|names| format!("{names} not followed: its owner may not set the sequence")),
+    );
     for elsewhere in sequence.elsewhere.iter().filter(|elsewhere| !elsewhere.is_known) {
-        notes.push(format!("not known to {}", elsewhere.peer));
+        notes.push(format!("unknown to {}", elsewhere.peer));
     }
     if sequence.unlogged {
         notes.push("unlogged: repeats values after a crash".to_owned());
     }
     if sequence.replicated.is_some() {
-        notes.push("replication carries its position".to_owned());
+        notes.push("position is replicated".to_owned());
     }
     notes
 }
@@ -598,7 +602,7 @@ mod tests {
     #[test]
     fn trap_s13_what_was_of_another_class_is_said() {
         let theirs = apply(&fresh(), &plan(&fresh(), &target(1, 2, 0)));
-        assert_eq!(plan(&theirs, &target(2, 2, 0)).detail, "was of the class of node 1");
+        assert_eq!(plan(&theirs, &target(2, 2, 0)).detail, "was in the class of node 1");
         let mut lost = apply(&fresh(), &plan(&fresh(), &target(2, 2, 0)));
         lost.last_value = 7;
         assert_eq!(plan(&lost, &target(2, 2, 0)).detail, "back into the class");
@@ -678,7 +682,11 @@ mod tests {
         with_theirs.columns.push(theirs);
         let (plain, found) = (plan(&sequence, &target(2, 2, 0)), plan(&with_theirs, &target(2, 2, 0)));
         assert_eq!(found.outcome, plain.outcome);
-        assert!(found.detail.ends_with("att.e.x not read: its owner may not draw"), "{}", found.detail);
+        assert!(
+            found.detail.ends_with("att.e.x not read: its owner may not use the sequence"),
+            "{}",
+            found.detail
+        );
         let drawn_on = |draw| {
             let mut sequence = with_theirs.clone();
             sequence.columns[0].draw = draw;
@@ -1044,8 +1052,8 @@ mod tests {
                 prop_assert_eq!(first, planned.restart);
                 if let (Some(first), Some(in_use)) = (first, planned.in_use) {
                     let course = Course::of(&sequence);
-                    let goes_on = course.is_past(i128::from(first), i128::from(in_use));
-                    prop_assert!(goes_on || sequence.cycle);
+                    let advances = course.is_past(i128::from(first), i128::from(in_use));
+                    prop_assert!(advances || sequence.cycle);
                 }
                 let mut mine: std::collections::HashSet<i64> = first.into_iter().collect();
                 if restart {

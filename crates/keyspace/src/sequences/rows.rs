@@ -65,8 +65,8 @@ impl Rows {
         let furthest = |values: &mut dyn Iterator<Item = i64>| {
             if ascending { values.max() } else { values.min() }
         };
-        let told = self.furthest.iter().copied().chain(maximum);
-        let known = furthest(&mut told.clone().filter(|row| values.contains(i128::from(*row))));
+        let reported = self.furthest.iter().copied().chain(maximum);
+        let known = furthest(&mut reported.clone().filter(|row| values.contains(i128::from(*row))));
         if blocks {
             return Reached { known, possible: None };
         }
@@ -117,33 +117,33 @@ mod tests {
     }
 
     /// The state of a node that has these rows and has read the last `looked_at` of them.
-    fn told(rows: &[i64], modulus: u32, looked_at: usize) -> Rows {
-        let mut told = Rows { modulus, ..Rows::default() };
+    fn reported(rows: &[i64], modulus: u32, looked_at: usize) -> Rows {
+        let mut reported = Rows { modulus, ..Rows::default() };
         for (at, row) in rows.iter().rev().enumerate() {
             if at == looked_at {
-                told.unread = Some(*row);
+                reported.unread = Some(*row);
                 break;
             }
             let is_new = |known: &i64| (known - row) % i64::from(modulus) != 0;
-            if told.furthest.iter().all(is_new) {
-                told.furthest.push(*row);
+            if reported.furthest.iter().all(is_new) {
+                reported.furthest.push(*row);
             }
         }
-        told
+        reported
     }
 
     #[test]
-    fn fault_b12_rows_behind_many_of_another_class_are_told() {
+    fn fault_b12_rows_behind_many_of_another_class_are_reported() {
         // Node 2 of 2 has 200 rows of its own beyond the last row of node 1.
         let rows: Vec<i64> = (1..=101).chain((102..=500).step_by(2)).collect();
         let odd = class(1, 2).residue();
-        let all = told(&rows, Rows::modulus(Some(class(2, 2))), usize::MAX);
+        let all = reported(&rows, Rows::modulus(Some(class(2, 2))), usize::MAX);
         assert_eq!(
             all.reached(odd, Some(500), true, false),
             Reached { known: Some(101), possible: None },
             "{all:?}"
         );
-        let last = told(&rows, 24, 64);
+        let last = reported(&rows, 24, 64);
         assert_eq!(last.reached(odd, Some(500), true, false), Reached { known: None, possible: Some(372) });
         let former = Rows::of_last(Some(class(2, 2)), vec![], Some(500));
         assert_eq!(former.reached(odd, Some(500), true, false), Reached { known: None, possible: Some(500) });
@@ -164,9 +164,9 @@ mod tests {
                 rows.reverse();
             }
             let maximum = rows.last().copied();
-            let told = told(&rows, Rows::modulus(Some(class(1, nodes))), looked_at);
+            let reported = reported(&rows, Rows::modulus(Some(class(1, nodes))), looked_at);
             let values = class(1 + i32::from(pick) % own, own).residue();
-            let reached = told.reached(values, maximum, ascending, false);
+            let reached = reported.reached(values, maximum, ascending, false);
             let furthest = rows.iter().rfind(|row| values.contains(i128::from(**row))).copied();
             let direction = if ascending { 1 } else { -1 };
             let bound = reached.known.into_iter().chain(reached.possible).map(|row| row * direction).max();

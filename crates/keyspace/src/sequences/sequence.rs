@@ -56,7 +56,7 @@ pub enum Draw {
     },
     /// Other ways: a default that computes with the value, a function, a trigger, the application.
     Other,
-    /// Only a default connects the two, and the table's owner may not draw from the sequence. Every
+    /// Only a default connects the two, and the table's owner lacks privilege from the sequence. Every
     /// role that may create a table can write such a default, so the contents of the column say
     /// nothing about the sequence.
     NotAllowed,
@@ -120,13 +120,15 @@ impl Carrier {
     pub fn detail(&self) -> String {
         match self {
             Self::ReplicationSet { extension } => {
-                format!("A replication set of {extension} writes another server's position over its own.")
+                format!(
+                    "A replication set of {extension} overwrites its position with that of another server."
+                )
             }
             Self::Subscription { name, publications } => {
                 let names: Vec<String> = publications.iter().map(|name| format!("\"{name}\"")).collect();
                 let publications = if names.len() == 1 { "publication" } else { "publications" };
                 format!(
-                    "Subscription \"{name}\" ({publications} {}) writes another server's position over its own.",
+                    "Subscription \"{name}\" ({publications} {}) overwrites its position with that of another server.",
                     names.join(", ")
                 )
             }
@@ -136,7 +138,7 @@ impl Carrier {
     /// How to stop it, as sentences.
     pub fn hint(&self) -> String {
         match self {
-            Self::ReplicationSet { .. } => "Take the sequence out of the replication set.".to_owned(),
+            Self::ReplicationSet { .. } => "Remove the sequence from the replication set.".to_owned(),
             Self::Subscription { name, publications } => {
                 let subscription = quoted(name);
                 let remove = match publications.as_slice() {
@@ -144,8 +146,9 @@ impl Carrier {
                     _ => format!("ALTER SUBSCRIPTION {subscription} DROP PUBLICATION"),
                 };
                 format!(
-                    "If its publication of ALL SEQUENCES is of tables, too, run ALTER PUBLICATION ... SET ALL TABLES (with its \
-                     EXCEPT list) on the publisher, then ALTER SUBSCRIPTION {subscription} REFRESH PUBLICATION here. Otherwise run {remove}."
+                    "If the publication of ALL SEQUENCES also publishes tables, run ALTER PUBLICATION ... SET ALL TABLES (with its \
+                     EXCEPT list) on the publisher, then ALTER SUBSCRIPTION {subscription} REFRESH PUBLICATION on this server. \
+                     Otherwise run {remove}."
                 )
             }
         }

@@ -49,7 +49,7 @@ impl Severity {
 pub enum Finding {
     /// It does not step by the number of nodes.
     WrongIncrement,
-    /// It has an increment of its own, which a set-up leaves alone.
+    /// It has a custom increment, which a set-up leaves alone.
     OwnIncrement,
     /// It steps by the number of nodes, through the values of another node.
     WrongClass,
@@ -105,14 +105,14 @@ pub enum Finding {
 }
 
 /// What to do about rows that a sequence does not follow.
-pub const NOT_FOLLOWED_HINT: &str = "Look at these rows. If the sequence is to go on above them, GRANT UPDATE ON SEQUENCE to the owner of the table, or name the column in feeds.";
+pub const NOT_FOLLOWED_HINT: &str = "Check these rows. If the sequence should continue above them, GRANT UPDATE ON SEQUENCE to the owner of the table, or name the column in feeds.";
 
 impl Finding {
     /// A few words, the same as in the documentation.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::WrongIncrement => "wrong increment",
-            Self::OwnIncrement => "increment of its own",
+            Self::OwnIncrement => "custom increment",
             Self::WrongClass => "wrong class",
             Self::StartNotAligned => "START not aligned",
             Self::UnsafeCycle => "unsafe CYCLE",
@@ -157,25 +157,27 @@ impl Finding {
         let next = status.next_value.unwrap_or(sequence.last_value);
         match self {
             Self::WrongIncrement | Self::OwnIncrement => {
-                format!("It steps by {}, and its next value is {next}.", sequence.increment)
+                format!("Its increment is {}, and its next value is {next}.", sequence.increment)
             }
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {
-                format!("TRUNCATE ... RESTART IDENTITY would take it to {}.", sequence.start)
+                format!("TRUNCATE ... RESTART IDENTITY would reset it to {}.", sequence.start)
             }
             Self::UnsafeCycle => {
-                format!("At its end it goes on from {}.", Course::of(sequence).wrap_edge(sequence).1)
+                format!("When it cycles, it continues from {}.", Course::of(sequence).wrap_edge(sequence).1)
             }
             Self::DefaultOfAnotherNode { column, node, nodes } => {
-                format!("The default of {column} draws for node {node} of {nodes}.")
+                format!("The default of {column} generates values for node {node} of {nodes}.")
             }
             Self::BehindTable { column, value } | Self::AnotherWriter { column, value } => {
-                format!("Its next value is {next}, and {column} holds {value} already.")
+                format!("Its next value is {next}, but {column} already contains {value}.")
             }
             Self::NotFollowed { column, value } => {
-                format!("{column} holds {value}, and the owner of its table may not set the sequence.")
+                format!("{column} contains {value}, but the owner of its table may not set the sequence.")
             }
-            Self::Unlogged => "After a crash it falls back to where its last ALTER left it.".to_owned(),
+            Self::Unlogged => {
+                "After a crash it restarts from its position after the last ALTER SEQUENCE.".to_owned()
+            }
             Self::Replicated(carrier) => carrier.detail(),
             Self::TypeMismatch { column, number_type } => format!(
                 "The sequence is {}, and {column} is {}.",
@@ -196,7 +198,7 @@ impl Finding {
                 "Run setup_interleaved_sequences() again as the same node."
             }
             Self::OwnIncrement => {
-                "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks; or see to it that only one node draws from it."
+                "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks, or make sure that only one node uses the sequence."
             }
             Self::DefaultOfAnotherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node in defaults."
@@ -205,12 +207,12 @@ impl Finding {
                 "Run setup_interleaved_sequences(), which restarts it above the values in use."
             }
             Self::AnotherWriter { .. } => {
-                "Look for another server that was set up as the same node, and for ids that are brought along; then run setup_interleaved_sequences() again as the same node."
+                "Look for another server that was set up as the same node, and for inserts with explicit ids. Then run setup_interleaved_sequences() again as the same node."
             }
             Self::NotFollowed { .. } => NOT_FOLLOWED_HINT,
-            Self::Unlogged => "ALTER SEQUENCE ... SET LOGGED, or run the set-up after every crash.",
+            Self::Unlogged => "Run ALTER SEQUENCE ... SET LOGGED, or run the set-up again after every crash.",
             Self::TypeMismatch { .. } => {
-                "ALTER the sequence AS the type of its column, or widen the column; the narrower one is the limit."
+                "Give the sequence the type of its column (ALTER SEQUENCE ... AS), or widen the column. The narrower type is the limit."
             }
             Self::NearlyUsedUp | Self::UsedUp => "Widen the sequence and the columns that it feeds.",
         })
@@ -407,7 +409,7 @@ mod tests {
         let (detail, hint) = by(&["p", "q"]);
         assert_eq!(
             detail,
-            "Subscription \"from B\" (publications \"p\", \"q\") writes another server's position over its own."
+            "Subscription \"from B\" (publications \"p\", \"q\") overwrites its position with that of another server."
         );
         assert!(hint.ends_with("ALTER SUBSCRIPTION \"from B\" DROP PUBLICATION."), "{hint}");
         let (detail, hint) = by(&["p"]);
@@ -433,10 +435,10 @@ mod tests {
     }
 
     #[test]
-    fn an_increment_of_its_own_is_reported() {
+    fn a_custom_increment_is_reported() {
         let pooled = Sequence { increment: 50, start: 1, last_value: 1, is_called: false, ..even() };
-        assert_eq!(found(&pooled), (Some(false), vec!["increment of its own"]));
-        assert_eq!(found(&Sequence { increment: 25, ..pooled }).1, ["increment of its own"]);
+        assert_eq!(found(&pooled), (Some(false), vec!["custom increment"]));
+        assert_eq!(found(&Sequence { increment: 25, ..pooled }).1, ["custom increment"]);
     }
 
     #[test]

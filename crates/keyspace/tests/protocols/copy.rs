@@ -30,7 +30,7 @@ pub fn instead() -> Scenario {
 /// were set up. Node 2 was ahead, and 6 is still in flight. The copy needs no states: its origin's
 /// sequences were clear of the values of others, and it continues from there. Node 1: 0 dump. Node
 /// 3: 0 restored, 1 set-up, 2 clients write.
-fn beside() -> Scenario {
+fn next_to_origin() -> Scenario {
     Scenario::new(3, &[NEXTVAL], 1)
         .filled(0, 0, 2, &[])
         .filled(1, 0, 7, &[6])
@@ -59,7 +59,7 @@ fn lacks_rows(sign: i64, look_back: usize, first: What) -> Scenario {
         .with(|scenario| {
             let sequence = &mut scenario.world.nodes[1].sequences[0];
             (sequence.last_value, sequence.is_called) = (10 * sign, true);
-            (scenario.look_back, scenario.unread_is_told) = (look_back, true);
+            (scenario.look_back, scenario.reports_unread) = (look_back, true);
         })
         .closed(0)
         .draws(&[4, 2])
@@ -85,7 +85,7 @@ fn fault_b12_rows_behind_those_of_another_class_count() {
 
 #[test]
 fn fault_b12_with_rows_left_out_they_do_not() {
-    let silent = |scenario: &mut Scenario| scenario.unread_is_told = false;
+    let silent = |scenario: &mut Scenario| scenario.reports_unread = false;
     fails("rows lacked, those not looked at left out", &lacks_rows(1, 2, again()).with(silent));
     let checked = lacks_rows(1, 2, What::Check).judge(Judge::Proof);
     fails("rows lacked, those not looked at left out, checked", &checked.with(silent));
@@ -101,7 +101,7 @@ fn trap_s13_a_copy_keeps_apart() {
     // A gap that is larger than the previous one is left whether or not the copy is recognised as
     // one.
     holds("copy instead, taken for the origin", &instead().with(|scenario| scenario.loss_is_known = false));
-    holds("copy beside", &beside().crashes(1));
+    holds("copy next to its origin", &next_to_origin().crashes(1));
 }
 
 #[test]
@@ -113,13 +113,13 @@ fn trap_s13_with_a_step_left_out_a_copy_does_not() {
     let early = instead().with(|scenario| scenario.steps[2].swap(2, 3));
     fails("copy instead, clients write before the set-up", &early);
 
-    fails("copy beside, set-up left out", &beside().without(2, 1));
+    fails("copy next to its origin, set-up left out", &next_to_origin().without(2, 1));
     fails(
-        "copy beside, confirmed instead",
-        &beside().with(|scenario| scenario.steps[2][1].what = What::Confirm),
+        "copy next to its origin, confirmed instead",
+        &next_to_origin().with(|scenario| scenario.steps[2][1].what = What::Confirm),
     );
-    let clean = beside().with(|scenario| scenario.steps[2][0].left_out = true);
-    fails("copy beside, sequences not restored", &clean);
-    let early = beside().with(|scenario| scenario.steps[2].swap(1, 2));
-    fails("copy beside, clients write before the set-up", &early);
+    let clean = next_to_origin().with(|scenario| scenario.steps[2][0].left_out = true);
+    fails("copy next to its origin, sequences not restored", &clean);
+    let early = next_to_origin().with(|scenario| scenario.steps[2].swap(1, 2));
+    fails("copy next to its origin, clients write before the set-up", &early);
 }

@@ -38,7 +38,7 @@ pub fn no_more_is_lost(world: &World, node: usize, set_up: &SetUp) -> bool {
         let sign = sequence.increment.signum();
         let own = class(set_up.identity);
         let known =
-            world.told.iter().flatten().filter_map(|told| glue::furthest_told(&told.sequences[at], sign));
+            world.given.iter().flatten().filter_map(|given| glue::furthest_given(&given.sequences[at], sign));
         let rows = each(sequence.rows, sign).next_back();
         let last = sequence.is_called.then_some(sequence.last_value);
         let known = known.chain(rows).chain(last).map(i64::abs).max().unwrap_or(0);

@@ -3,11 +3,12 @@
 
 use keyspace::sequences::{
     Class, ColumnName, Draw, FedColumn, Former, NodeState, NumberType, Outcome, PastValues, Peer,
-    PeerFinding, Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, beside, compare, plan,
+    PeerFinding, Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, compare, plan,
+    with_peer_values,
 };
 
 use super::scenario::{Scenario, SetUp};
-use super::world::{self, Sequence, Told, ToldSequence, Values, World, each};
+use super::world::{self, GivenSequence, GivenState, Sequence, Values, World, each};
 
 const NAMES: [&str; 3] = ["public.a", "public.b", "public.c"];
 const COLUMNS: [&str; 3] = ["public.t.a", "public.t.b", "public.t.c"];
@@ -137,19 +138,19 @@ fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &Set
     facts.columns[0].extreme = furthest(sequence.rows, sign);
     facts.columns[0].ahead = each(sequence.rows, sign).rfind(is_ahead);
     if set_up.peers {
-        return beside(facts, &target, &others(world, node));
+        return with_peer_values(facts, &target, &others(world, node));
     }
     facts
 }
 
 /// The state of a node.
-pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
+pub fn give_state(scenario: &Scenario, world: &World, node: usize) -> GivenState {
     let node = &world.nodes[node];
     let class = node.identity.map(world::class);
-    let tell = |(at, sequence): (usize, &Sequence)| {
+    let given = |(at, sequence): (usize, &Sequence)| {
         let sign = sequence.increment.signum();
         let facts = facts(scenario, sequence, at);
-        ToldSequence {
+        GivenSequence {
             increment: sequence.increment,
             next_value: i64::try_from(facts.next_value()).unwrap(),
             last_value: sequence.is_called.then_some(sequence.last_value),
@@ -161,56 +162,56 @@ pub fn tell(scenario: &Scenario, world: &World, node: usize) -> Told {
             history: sequence.history.clone(),
         }
     };
-    Told {
+    GivenState {
         server: node.server,
         timeline: node.timeline,
         identity: node.identity,
-        sequences: node.sequences.iter().enumerate().map(tell).collect(),
+        sequences: node.sequences.iter().enumerate().map(given).collect(),
     }
 }
 
 /// The furthest row of each class among the last rows, and the first row that was not read.
 fn rows(scenario: &Scenario, rows: Values, sign: i64, class: Option<Class>) -> Rows {
-    let mut told = Rows { modulus: Rows::modulus(class), furthest: vec![], unread: None };
+    let mut given = Rows { modulus: Rows::modulus(class), furthest: vec![], unread: None };
     for (at, row) in each(rows, sign).rev().enumerate() {
         if at == scenario.look_back {
-            told.unread = scenario.unread_is_told.then_some(row);
+            given.unread = scenario.reports_unread.then_some(row);
             break;
         }
-        let is_new = |known: &i64| (known - row) % i64::from(told.modulus) != 0;
-        if told.furthest.iter().all(is_new) {
-            told.furthest.push(row);
+        let is_new = |known: &i64| (known - row) % i64::from(given.modulus) != 0;
+        if given.furthest.iter().all(is_new) {
+            given.furthest.push(row);
         }
     }
-    told
+    given
 }
 
 /// The document of `interleaved_node_state()`.
-fn document(told: &Told) -> NodeState {
-    let sequence = |(told, column): (&ToldSequence, &str)| SequenceState {
-        increment: told.increment,
-        next_value: told.next_value,
-        last_value: told.last_value,
-        maximum: told.maximum,
-        rows: told.rows.clone(),
-        drawn_on: told.drawn_on,
-        block: told.block,
+fn document(given: &GivenState) -> NodeState {
+    let sequence = |(given, column): (&GivenSequence, &str)| SequenceState {
+        increment: given.increment,
+        next_value: given.next_value,
+        last_value: given.last_value,
+        maximum: given.maximum,
+        rows: given.rows.clone(),
+        drawn_on: given.drawn_on,
+        block: given.block,
         columns: ColumnName::of_quoted(column).into_iter().collect(),
         min_value: None,
         max_value: None,
         rows_beyond: false,
         trusted: false,
         unread_columns: vec![],
-        restart: told.restart,
-        before_setup: history(&told.history),
+        restart: given.restart,
+        before_setup: history(&given.history),
     };
-    let sequences = told.sequences.iter().zip(COLUMNS).map(sequence);
+    let sequences = given.sequences.iter().zip(COLUMNS).map(sequence);
     let sequences = NAMES.iter().filter_map(|name| SequenceName::of_quoted(name)).zip(sequences);
     NodeState {
-        node: told.identity.map(|(node, _)| node),
-        nodes: told.identity.map(|(_, nodes)| nodes),
-        system_identifier: i64::from(told.server),
-        timeline: i32::from(told.timeline),
+        node: given.identity.map(|(node, _)| node),
+        nodes: given.identity.map(|(_, nodes)| nodes),
+        system_identifier: i64::from(given.server),
+        timeline: i32::from(given.timeline),
         database: "shop".to_owned(),
         database_oid: 5,
         started_at: String::new(),
@@ -223,20 +224,20 @@ fn document(told: &Told) -> NodeState {
 
 /// The states of all other nodes.
 fn others(world: &World, node: usize) -> Vec<Peer> {
-    let told = world.told.iter().enumerate().filter(|(other, _)| *other != node);
-    told.filter_map(|(_, told)| told.as_ref().map(document).map(Peer::from)).collect()
+    let given = world.given.iter().enumerate().filter(|(other, _)| *other != node);
+    given.filter_map(|(_, given)| given.as_ref().map(document).map(Peer::from)).collect()
 }
 
 /// The findings of a check with peers.
 pub fn check(scenario: &Scenario, world: &World, node: usize) -> Vec<PeerFinding> {
-    let mut own = tell(scenario, world, node);
+    let mut own = give_state(scenario, world, node);
     // With more knowledge of its own rows, it could find more.
-    own.sequences.iter_mut().for_each(|told| (told.maximum, told.rows) = (None, Rows::default()));
+    own.sequences.iter_mut().for_each(|given| (given.maximum, given.rows) = (None, Rows::default()));
     compare(&document(&own), &others(world, node))
 }
 
 /// The furthest value in a state.
-pub fn furthest_told(told: &ToldSequence, sign: i64) -> Option<i64> {
-    let history = told.history.iter().map(|(_, _, until)| *until);
-    history.chain(told.last_value).chain(told.maximum).max_by_key(|value| value * sign)
+pub fn furthest_given(given: &GivenSequence, sign: i64) -> Option<i64> {
+    let history = given.history.iter().map(|(_, _, until)| *until);
+    history.chain(given.last_value).chain(given.maximum).max_by_key(|value| value * sign)
 }

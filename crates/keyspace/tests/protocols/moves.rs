@@ -290,7 +290,7 @@ impl Scenario {
         }
         let mut is_done = true;
         match step.what {
-            What::GiveState => world.told[node] = Some(glue::tell(self, world, node)),
+            What::GiveState => world.given[node] = Some(glue::give_state(self, world, node)),
             What::SetUp(set_up) => {
                 let part = usize::from(world.nodes[node].part);
                 let (identity, sequences) = self.part(&set_up, part);
@@ -411,7 +411,7 @@ impl Scenario {
         let mut all = [(0, 1); Classes::MOST + 1];
         all[..Classes::MOST].copy_from_slice(&classes.all);
         all[Classes::MOST] = (next, sequence.increment.abs());
-        let look_back = self.look_back + usize::from(self.unread_is_told);
+        let look_back = self.look_back + usize::from(self.reports_unread);
         visible(sequence.rows | more, sequence.increment.signum(), behind, &all, look_back)
     }
 
@@ -486,7 +486,7 @@ impl Scenario {
             let uses = |what: &What| matches!(what, What::SetUp(_) | What::Check);
             let mut others = (0..nodes).filter(|other| *other != node);
             if !others.any(|other| self.remaining(world, other).any(uses)) {
-                world.told[node] = None;
+                world.given[node] = None;
             }
         }
     }

@@ -105,7 +105,7 @@ pub struct Scenario {
     pub look_back: usize,
     /// Whether a state that does not cover all rows reports which ones were not read. While no rows
     /// are lost, this only adds alarms: a world that is proved without it is safe with it.
-    pub unread_is_told: bool,
+    pub reports_unread: bool,
     /// The node that has a standby.
     pub standby: Option<usize>,
     /// A guarantee of the operator, if a step depends on more than the order: whether a node may
@@ -143,7 +143,7 @@ impl Scenario {
         let world = World {
             nodes: (0..nodes).map(node).collect(),
             handed: vec![Handed::default(); sequences.len()],
-            told: vec![None; nodes],
+            given: vec![None; nodes],
             copy: None,
             crashes: 0,
             setvals: 0,
@@ -161,7 +161,7 @@ impl Scenario {
             transactions: false,
             ahead: &[0, 1],
             look_back: 1,
-            unread_is_told: false,
+            reports_unread: false,
             plain: false,
             keeps_outcomes: false,
             standby: None,
@@ -249,7 +249,7 @@ impl Scenario {
 
     /// A node gives its state before the protocol begins.
     pub fn has_told(mut self, node: usize) -> Self {
-        self.world.told[node] = Some(glue::tell(&self, &self.world, node));
+        self.world.given[node] = Some(glue::give_state(&self, &self.world, node));
         self
     }
 
@@ -267,7 +267,7 @@ impl Scenario {
 
     /// The protocols begin, and earlier states are forgotten.
     pub fn begins(mut self) -> Self {
-        self.world.told.iter_mut().for_each(|told| *told = None);
+        self.world.given.iter_mut().for_each(|given| *given = None);
         self
     }
 

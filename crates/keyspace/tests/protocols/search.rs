@@ -159,26 +159,26 @@ fn way(ways: &[(u32, Action)], mut at: u32, last: Action) -> Vec<Action> {
 pub fn replay(scenario: &Scenario, trace: &str) -> Result<(Option<Fault>, String), String> {
     let mut world = scenario.world.clone();
     scenario.normalise(&mut world);
-    let mut told = String::new();
+    let mut listing = String::new();
     for action in parse(trace)? {
         if !scenario.possible(&world).contains(&action) {
-            return Err(format!("{told}{action} cannot happen here"));
+            return Err(format!("{listing}{action} cannot happen here"));
         }
         let mut note = String::new();
         let after = scenario.after(&world, action, Some(&mut note));
         let note = note.trim_start_matches("; ");
         let remark = if note.is_empty() { String::new() } else { format!("  # {note}") };
-        told.push_str(&format!("{action}{remark}\n"));
+        listing.push_str(&format!("{action}{remark}\n"));
         match after {
             Ok(Some(after)) => world = after,
-            Ok(None) => return Err(format!("{told}raises an error")),
+            Ok(None) => return Err(format!("{listing}raises an error")),
             Err(fault) => {
-                told.push_str(&format!("# {}\n", fault.0));
-                return Ok((Some(fault), told));
+                listing.push_str(&format!("# {}\n", fault.0));
+                return Ok((Some(fault), listing));
             }
         }
     }
-    Ok((None, told))
+    Ok((None, listing))
 }
 
 /// Asserts that the protocol has no fault.
@@ -186,8 +186,8 @@ pub fn replay(scenario: &Scenario, trace: &str) -> Result<(Option<Fault>, String
 pub fn holds(name: &str, scenario: &Scenario) -> Found {
     let found = search(scenario);
     if let Some((_, way)) = &found.fault {
-        let (_, told) = replay(scenario, &text(way)).unwrap();
-        panic!("{name}:\n{told}");
+        let (_, listing) = replay(scenario, &text(way)).unwrap();
+        panic!("{name}:\n{listing}");
     }
     println!("{}", line(name, &found));
     found
@@ -199,10 +199,10 @@ pub fn holds(name: &str, scenario: &Scenario) -> Found {
 pub fn fails(name: &str, scenario: &Scenario) -> String {
     let found = search(scenario);
     let Some((fault, way)) = &found.fault else { panic!("{name}: no fault in {} worlds", found.worlds) };
-    let (again, told) = replay(scenario, &text(way)).unwrap();
-    assert_eq!(again.as_ref(), Some(fault), "{name}:\n{told}");
-    println!("{}\n{told}", line(name, &found));
-    told
+    let (again, listing) = replay(scenario, &text(way)).unwrap();
+    assert_eq!(again.as_ref(), Some(fault), "{name}:\n{listing}");
+    println!("{}\n{listing}", line(name, &found));
+    listing
 }
 
 fn text(way: &[Action]) -> String {

@@ -16,10 +16,10 @@ fn a_trace_from_text_leads_to_its_fault_again() {
         draw node 1 session 1 sequence 1
         # nobody has set node 2 up
         draw node 2 session 1 sequence 1";
-    let (fault, told) = replay(&scenario(), trace).unwrap();
+    let (fault, listing) = replay(&scenario(), trace).unwrap();
     assert_eq!(fault.unwrap().0, "value 1 is handed out twice");
-    assert!(told.contains("INCREMENT BY 2 START WITH 1 RESTART WITH 1"), "{told}");
-    assert_eq!(parse(&told).unwrap().len(), 3, "with its remarks it is a trace again");
+    assert!(listing.contains("INCREMENT BY 2 START WITH 1 RESTART WITH 1"), "{listing}");
+    assert_eq!(parse(&listing).unwrap().len(), 3, "with its remarks it is a trace again");
     let (fault, _) = replay(&scenario(), trace.rsplit_once('\n').unwrap().0).unwrap();
     assert_eq!(fault, None);
 }

@@ -37,7 +37,7 @@ pub struct World {
     /// The values of each sequence that any node has handed out.
     pub handed: Vec<Handed>,
     /// The last state that each node gave to the others.
-    pub told: Vec<Option<Told>>,
+    pub given: Vec<Option<GivenState>>,
     /// A copy of a node's data: what its standby has received, or a dump.
     pub copy: Option<Copy>,
     /// How many servers may still crash.
@@ -136,16 +136,16 @@ impl Copy {
 
 /// The state of a node, as it was given to the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Told {
+pub struct GivenState {
     pub server: u8,
     pub timeline: u8,
     pub identity: Option<Identity>,
-    pub sequences: Vec<ToldSequence>,
+    pub sequences: Vec<GivenSequence>,
 }
 
 /// The state of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ToldSequence {
+pub struct GivenSequence {
     pub increment: i64,
     pub next_value: i64,
     pub last_value: Option<i64>,

@@ -56,11 +56,11 @@ fn keys_of_both_generators_are_in_the_order_in_which_they_were_made() {
 /// The casts between uuid and bytea and the encoding base32hex, from version 19 on, next to those
 /// of the extension.
 #[test]
-fn casts_and_text_forms_of_core_beside_ours() {
+fn casts_and_text_forms_of_core_next_to_ours() {
     let server = start(&[]);
     let major = server.tree().major();
     if major < 19 {
-        return skip("casts_and_text_forms_of_core_beside_ours", "uuid has no casts before PostgreSQL 19");
+        return skip("casts_and_text_forms_of_core_next_to_ours", "uuid has no casts before PostgreSQL 19");
     }
     let mut client = server.connect(DATABASE).unwrap();
     client.batch_execute("CREATE TABLE key AS SELECT uuidv7() AS id FROM generate_series(1, 1000)").unwrap();

@@ -18,7 +18,7 @@ pub enum Severity {
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub struct Finding {
     /// Its severity.
     pub severity: Severity,
     /// The table.
@@ -27,40 +27,40 @@ pub struct Warning {
     pub error: Error,
 }
 
-impl Warning {
-    fn refusal(table: &Table, error: Error) -> Self {
+impl Finding {
+    fn error(table: &Table, error: Error) -> Self {
         Self { severity: Severity::Error, table: table.oid, error }
     }
 
-    fn remark(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    fn warning(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(hint);
         Self { severity: Severity::Warning, table: table.oid, error }
     }
 
     /// Whether it prevents the migration from starting.
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// An index that gets no twin.
-pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Warning {
+/// An index that gets no replacement.
+pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Finding {
     let name = qualified(&table.schema, &index.name);
-    Warning::remark(table, format!("index \"{name}\" is not built for keys"), why)
+    Finding::warning(table, format!("no replacement will be built for index \"{name}\""), why)
 }
 
-/// An index that cannot be used as it is, and gets no twin.
-pub(super) fn index_not_valid(table: &Table, index: &Index) -> Warning {
+/// An index that cannot be used as it is, and gets no replacement.
+pub(super) fn index_not_valid(table: &Table, index: &Index) -> Finding {
     let name = qualified(&table.schema, &index.name);
-    Warning::remark(
+    Finding::warning(
         table,
-        format!("index \"{name}\" is not valid, and is not built for keys"),
-        "A build of it was interrupted, or is under way. It is dropped with the old column at the end; DROP INDEX CONCURRENTLY drops it before, and once REINDEX INDEX CONCURRENTLY has made it valid it is built for keys, too.",
+        format!("index \"{name}\" is not valid, so no replacement will be built for it"),
+        "Its build was interrupted or is still in progress. It will be dropped with the old column. To drop it earlier, use DROP INDEX CONCURRENTLY. To have a replacement built, rebuild it with REINDEX INDEX CONCURRENTLY.",
     )
 }
 
 /// All findings.
-pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
+pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for table in scope.tables() {
         tables(scope, table, &mut found);
@@ -70,15 +70,15 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Warning> {
         member_columns(scope, member, &mut found);
         owner(scope, member, &mut found);
     }
-    for (key, twin) in scope.foreign_keys() {
+    for (key, replacement) in scope.foreign_keys() {
         foreign_key(scope, key, &mut found);
-        strangers(scope, key, twin, &mut found);
+        strangers(scope, key, replacement, &mut found);
     }
     for key in &scope.keys {
         values(scope, key, &mut found);
     }
     // Refusals come first.
-    found.sort_by_key(|warning| !warning.is_refusal());
+    found.sort_by_key(|finding| !finding.is_error());
     found
 }
 
@@ -89,30 +89,30 @@ pub fn not_valid<'a>(scope: &'a Scope<'_>, table: &'a Table) -> impl Iterator<It
     table.checks.iter().filter(move |check| !check.validated && !is_ours(check))
 }
 
-fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
+fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let refuse = |sqlstate, message: String, detail: &str, hint: &str| {
         let mut error = Error::new(sqlstate, message).hint(hint);
         error.detail = (!detail.is_empty()).then(|| detail.to_owned());
-        Warning::refusal(table, error)
+        Finding::error(table, error)
     };
     if table.kind != "r" {
-        found.push(Warning::refusal(table, unfit_kind(table)));
+        found.push(Finding::error(table, unfit_kind(table)));
         return;
     }
     if table.access_method != "heap" {
         found.push(refuse(
             SqlState::FeatureNotSupported,
-            format!("table \"{name}\" is stored by access method \"{}\"", table.access_method),
-            "The backfill writes to heaps only.",
-            "ALTER TABLE ... SET ACCESS METHOD heap.",
+            format!("table \"{name}\" uses access method \"{}\"", table.access_method),
+            "The backfill supports only heap tables.",
+            "Use ALTER TABLE ... SET ACCESS METHOD heap.",
         ));
     }
     if table.is_partition || table.is_inherited {
         found.push(refuse(
             SqlState::FeatureNotSupported,
             format!("table \"{name}\" is part of an inheritance tree"),
-            "Columns cannot be added to a part of it alone, and keys would not be unique in all of it.",
+            "Columns cannot be added to only one table of the tree, and keys would not be unique across the tree.",
             "Detach it, or leave it out of the migration.",
         ));
     }
@@ -122,7 +122,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
             SqlState::WrongObjectType,
             format!("table \"{name}\" {what}"),
             "",
-            "Migrate ordinary tables of your own.",
+            "Only permanent user tables can be migrated.",
         ));
     }
     if !table.is_owner {
@@ -136,17 +136,17 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
     if table.is_owner && table.hides_rows {
         found.push(refuse(
             SqlState::InsufficientPrivilege,
-            format!("policies hide rows of table \"{name}\" from its owner"),
-            "Neither foreign keys nor keys could be compared row by row.",
-            "ALTER TABLE ... NO FORCE ROW LEVEL SECURITY meanwhile, or run the migration as a role with BYPASSRLS.",
+            format!("row-level security policies of table \"{name}\" apply to its owner"),
+            "The migration must be able to read every row.",
+            "Use ALTER TABLE ... NO FORCE ROW LEVEL SECURITY during the migration, or run it as a role with BYPASSRLS.",
         ));
     }
     if let Some(rule) = table.rules.first() {
         found.push(refuse(
             SqlState::FeatureNotSupported,
-            format!("table \"{name}\" has the rule \"{rule}\""),
+            format!("table \"{name}\" has rule \"{rule}\""),
             "Rules rewrite the statements of the backfill.",
-            "Drop the rule, or make a trigger of it.",
+            "Drop the rule, or replace it with a trigger.",
         ));
     }
     for key in scope.keys.iter().filter(|key| key.column.table.oid == table.oid) {
@@ -154,55 +154,56 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
             if table.column_named(column).is_none() {
                 let message = format!("column \"{column}\" of table \"{name}\" does not exist");
                 let error = Error::new(SqlState::UndefinedColumn, message)
-                    .hint("Name columns of the table by include_columns.");
-                found.push(Warning::refusal(table, error));
+                    .hint("List columns of the table in include_columns.");
+                found.push(Finding::error(table, error));
             }
-            if scope.members_of(table.oid).any(|member| member.number.name == *column) {
+            if scope.members_of(table.oid).any(|member| member.old_id.name == *column) {
                 let message =
-                    format!("column \"{column}\" of table \"{name}\" goes at the end of the migration");
+                    format!("column \"{column}\" of table \"{name}\" is dropped at the end of the migration");
                 let error = Error::new(SqlState::InvalidParameterValue, message)
-                    .hint("Name other columns by include_columns.");
-                found.push(Warning::refusal(table, error));
+                    .hint("List other columns in include_columns.");
+                found.push(Finding::error(table, error));
             }
         }
     }
     if !table.publications.is_empty() {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("table \"{name}\" is published by {}", list(&table.publications)),
-            "Add the new columns on subscribers first, and mind that the backfill is replicated; a cut-over on one side alone stops replication.",
+            "Add the new columns on the subscribers first. The backfill is replicated. A cut-over on only one side stops replication.",
         ));
     }
     let violated: Vec<String> = not_valid(scope, table)
         .map(|check| {
             let rows = match check.violations {
                 None => String::new(),
-                Some(0) => ", which no row violates".to_owned(),
-                Some(1) => ", which 1 row violates".to_owned(),
-                Some(rows) => format!(", which {rows} rows violate"),
+                Some(0) => " (violated by no row)".to_owned(),
+                Some(1) => " (violated by 1 row)".to_owned(),
+                Some(rows) => format!(" (violated by {rows} rows)"),
             };
             format!("\"{}\"{rows}", check.name)
         })
         .collect();
     if !violated.is_empty() {
-        let message = format!("table \"{name}\" has checks that are not valid: {}", violated.join("; "));
+        let message =
+            format!("table \"{name}\" has check constraints that are not valid: {}", violated.join(", "));
         let hint = if scope.options.fire_triggers {
-            "The backfill updates rows by queries, and stops at one that violates a check."
+            "With fire_triggers, the backfill runs UPDATE statements, and fails on a row that violates a constraint."
         } else {
-            "Rows from before that violate them get keys all the same, unless a check is about the new column."
+            "Existing rows that violate them still get keys, unless a constraint involves the new column."
         };
-        found.push(Warning::remark(table, message, hint));
+        found.push(Finding::warning(table, message, hint));
     }
     match table.replica_identity.as_str() {
-        "f" => found.push(Warning::remark(
+        "f" => found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has the replica identity FULL"),
-            "Each row that the backfill changes goes into the log twice over.",
+            format!("table \"{name}\" has replica identity FULL"),
+            "For each row that it updates, the backfill writes both the old and the new version to WAL.",
         )),
-        "n" => found.push(Warning::remark(
+        "n" => found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has the replica identity NOTHING"),
-            "Where it is published with updates, the backfill fails; give it another replica identity.",
+            format!("table \"{name}\" has replica identity NOTHING"),
+            "The backfill fails if the updates of the table are published. Give the table another replica identity.",
         )),
         _ => {}
     }
@@ -214,16 +215,16 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
         .map(|index| index.name.clone())
         .collect();
     if !unique.is_empty() && !scope.options.cut_over {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has unique indexes that get twins: {}", list(&unique)),
-            "Until the end INSERT ... ON CONFLICT by several sessions at once may fail with 23505 on the one that it does not name; such statements have to be tried again.",
+            format!("table \"{name}\" has unique indexes that exist twice until the migration is finalized: {}", list(&unique)),
+            "Until then, concurrent INSERT ... ON CONFLICT statements can fail with SQLSTATE 23505 on the index that they do not name. Retry such statements.",
         ));
     }
     for member in scope.members_of(table.oid) {
         let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
         for dependent in &table.dependents {
-            if dependent.column == member.number.number {
+            if dependent.column == member.old_id.number {
                 match kinds.iter_mut().find(|(kind, _)| *kind == dependent.kind) {
                     Some((_, names)) => names.push(dependent.name.clone()),
                     None => kinds.push((&dependent.kind, vec![dependent.name.clone()])),
@@ -232,26 +233,26 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Warning>) {
         }
         for (kind, mut names) in kinds {
             names.dedup();
-            let column = &member.number.name;
+            let column = &member.old_id.name;
             let (message, hint) = match kind {
                 "default" => (
                     format!(
-                        "default of {} draws from the sequence of column \"{column}\" of table \"{name}\"",
+                        "default of {} uses the sequence owned by column \"{column}\" of table \"{name}\"",
                         list(&names)
                     ),
-                    "The sequence goes with the column, which this keeps from being dropped: ALTER SEQUENCE ... OWNED BY NONE.",
+                    "The sequence would be dropped with the column, so this default prevents the column from being dropped. Use ALTER SEQUENCE ... OWNED BY NONE.",
                 ),
                 _ => (
                     format!("{kind} {} uses column \"{column}\" of table \"{name}\"", list(&names)),
-                    "After the cut-over it goes on using the old id, whatever its name is then, and keeps the column from being dropped. Create it again after the cut-over.",
+                    "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
                 ),
             };
-            found.push(Warning::remark(table, message, hint));
+            found.push(Finding::warning(table, message, hint));
         }
     }
 }
 
-fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
+fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let users: Vec<&Trigger> = table.triggers.iter().filter(|trigger| !trigger.is_ours).collect();
     let fired: Vec<String> =
@@ -263,7 +264,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         } else {
             "They do not fire for the rows that the backfill changes."
         };
-        found.push(Warning::remark(table, message, hint));
+        found.push(Finding::warning(table, message, hint));
     }
     let late: Vec<String> = users
         .iter()
@@ -271,28 +272,28 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Warning>) {
         .map(|trigger| trigger.name.clone())
         .collect();
     if !late.is_empty() {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
             format!("table \"{name}\" has triggers that fire after those of the migration: {}", list(&late)),
-            "An old id or a time that they change comes too late for the key; give them names that sort before \"~\".",
+            "If they change an old id or a timestamp, the key does not reflect the change. Give them names that sort before \"~\".",
         ));
     }
 }
 
-fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
-    let (table, number) = (member.table, member.number);
+fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
+    let (table, old_id) = (member.table, member.old_id);
     let name = member.table_sql();
-    let of = format!("column \"{}\" of table \"{name}\"", number.name);
-    if !number.is_integer() {
+    let of = format!("column \"{}\" of table \"{name}\"", old_id.name);
+    if !old_id.is_integer() {
         let error =
-            Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", number.declared_type))
-                .detail("A reference is migrated from smallint, integer or bigint.");
-        found.push(Warning::refusal(table, error));
+            Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", old_id.declared_type))
+                .detail("Only references of type smallint, integer, or bigint can be migrated.");
+        found.push(Finding::error(table, error));
     }
-    if !number.generated.is_empty() {
-        let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is generated"))
-            .detail("Triggers that fill keys fire before generated columns have their values.");
-        found.push(Warning::refusal(table, error));
+    if !old_id.generated.is_empty() {
+        let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is a generated column"))
+            .detail("The triggers that fill keys fire before generated columns are computed.");
+        found.push(Finding::error(table, error));
     }
     // A domain over the type is accepted, too.
     let key_type = scope.options.target.type_name(&scope.facts.extension_schema);
@@ -301,8 +302,8 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             format!("column \"{}\" of table \"{name}\" is of type {}", shadow.name, shadow.declared_type);
         let error = Error::new(SqlState::DatatypeMismatch, message)
             .detail(format!("The key migration needs a column of type {key_type}."))
-            .hint("Give the column back its type, or CALL key_migration_rollback().");
-        found.push(Warning::refusal(table, error));
+            .hint("Change the column back to that type, or CALL key_migration_rollback().");
+        found.push(Finding::error(table, error));
     }
     let mut wanted: Vec<String> = Vec::new();
     if member.shadow.is_none() {
@@ -316,9 +317,9 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             SqlState::DuplicateColumn,
             format!("column \"{taken}\" of table \"{name}\" already exists"),
         )
-        .detail("It is a name that the migration needs.")
-        .hint("Choose other names by new_suffix and old_suffix, or rename the column.");
-        found.push(Warning::refusal(table, error));
+        .detail("The migration needs this name.")
+        .hint("Choose another new_suffix or old_suffix, or rename the column.");
+        found.push(Finding::error(table, error));
     }
     let check = check_name(scope, member);
     let is_foreign = |existing: &&Check| {
@@ -329,44 +330,45 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warnin
             SqlState::DuplicateObject,
             format!("constraint \"{check}\" of table \"{name}\" already exists"),
         )
-        .hint("Choose another name by new_suffix, or rename the constraint.");
-        found.push(Warning::refusal(table, error));
+        .hint("Choose another new_suffix, or rename the constraint.");
+        found.push(Finding::error(table, error));
     }
     if !member.is_key && !member.declared {
-        let hint = if number.not_null {
-            "Rows that refer to nothing get no key, so the new column can be NULL, though this one cannot."
+        let hint = if old_id.not_null {
+            "Rows that refer to no existing row get no key, so the new column can be null although this one cannot."
         } else {
-            "Rows that refer to nothing get no key."
+            "Rows that refer to no existing row get no key."
         };
-        found.push(Warning::remark(table, format!("no foreign key says what {of} refers to"), hint));
+        found.push(Finding::warning(table, format!("{of} refers to a key without a foreign key"), hint));
     }
-    if !member.is_key && number.default.is_some() {
-        found.push(Warning::remark(
+    if !member.is_key && old_id.default.is_some() {
+        found.push(Finding::warning(
             table,
             format!("{of} has a default"),
-            "It belongs to the old id, and goes with it. After the cut-over, make the key of that row the default of the new column.",
+            "The default is dropped with the old id. After the cut-over, set the default of the new column to the key of the same row.",
         ));
     }
-    if number.has_grants {
-        found.push(Warning::remark(
+    if old_id.has_grants {
+        found.push(Finding::warning(
             table,
-            format!("there are privileges on {of} alone"),
-            "They stay with the old id; grant them on the new column before the cut-over.",
+            format!("{of} has column privileges"),
+            "They apply only to the old id. Grant them on the new column before the cut-over.",
         ));
     }
 }
 
 /// Refuses a table whose owner may not know what triggers look up for it in the referenced table.
-fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
-    let of = (member.key, member.table.oid, member.number.number);
-    let is_his = |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
-    let Some(other) = scope.facts.other_owners.iter().find(is_his) else { return };
+fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
+    let of = (member.key, member.table.oid, member.old_id.number);
+    let is_same_reference =
+        |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
+    let Some(other) = scope.facts.other_owners.iter().find(is_same_reference) else { return };
     let key = scope.key_of(member);
     let (name, root) = (member.table_sql(), key.column.table_sql());
     let role = quoted(&other.owner);
     let may_select = other.may_select
         || key.column.shadow.is_some_and(|shadow| {
-            [key.column.number.number, key.timestamp.number, shadow.number]
+            [key.column.old_id.number, key.timestamp.number, shadow.number]
                 .iter()
                 .all(|column| other.columns.contains(column))
         });
@@ -374,11 +376,11 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     let has_foreign_key = scope.facts.foreign_keys.iter().any(|foreign| {
         (foreign.child, foreign.parent) == (member.table.oid, member.key)
             && foreign.child_columns.iter().zip(&foreign.parent_columns).any(|(own, other)| {
-                (*own, *other) == (member.number.number, key.column.number.number)
+                (*own, *other) == (member.old_id.number, key.column.old_id.number)
                     || (*own, *other) == (member.shadow_number, key.column.shadow_number)
             })
     });
-    let message = format!("owner {role} of table \"{name}\" may not read table \"{root}\"");
+    let message = format!("owner {role} of table \"{name}\" cannot read table \"{root}\"");
     let mut grants = Vec::new();
     if !other.may_use_schema {
         grants.push(format!("GRANT USAGE ON SCHEMA {} TO {role}", quoted(&key.column.table.schema)));
@@ -388,22 +390,27 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Warning>) {
     }
     if other.hides_rows {
         let error = Error::new(SqlState::InsufficientPrivilege, message)
-            .detail("Policies of it hide rows from him, and triggers of a key migration look up there what rows refer to.")
-            .hint(format!("Give {role} BYPASSRLS, or both tables the same owner."));
-        found.push(Warning::refusal(member.table, error));
+            .detail("The triggers of a key migration look up referenced rows in that table, but its row-level security policies apply to the owner.")
+            .hint(format!("ALTER ROLE {role} BYPASSRLS, or give both tables the same owner."));
+        found.push(Finding::error(member.table, error));
     } else if !may_read && !has_foreign_key {
         let error = Error::new(SqlState::InsufficientPrivilege, message)
-            .detail("Triggers of a key migration look up there what rows refer to, and no foreign key says that they do.")
+            .detail("The triggers of a key migration look up referenced rows in that table, and no foreign key refers to it.")
             .hint(format!("{}.", grants.join("; ")));
-        found.push(Warning::refusal(member.table, error));
+        found.push(Finding::error(member.table, error));
     }
 }
 
 /// Refuses a foreign key on keys if validating it would run code of others as the owner of the
 /// table (fault A07).
-fn strangers(scope: &Scope<'_>, key: &ForeignKey, twin: Option<&ForeignKey>, found: &mut Vec<Warning>) {
+fn strangers(
+    scope: &Scope<'_>,
+    key: &ForeignKey,
+    replacement: Option<&ForeignKey>,
+    found: &mut Vec<Finding>,
+) {
     // Nothing is left to validate.
-    if !key.validated || twin.is_some_and(|twin| twin.validated) {
+    if !key.validated || replacement.is_some_and(|replacement| replacement.validated) {
         return;
     }
     let Some(stranger) = scope.facts.strangers.iter().find(|stranger| stranger.is(key)) else { return };
@@ -418,80 +425,82 @@ fn strangers(scope: &Scope<'_>, key: &ForeignKey, twin: Option<&ForeignKey>, fou
     let calls: Vec<String> = stranger
         .code
         .iter()
-        .take(MOST)
+        .take(MAX_LISTED)
         .map(|code| format!("{} \"{}\" calls {}", code.kind, code.name, code.function))
         .collect();
     let message = format!(
-        "foreign key \"{}\" of table \"{name}\" would be validated by functions of others with the rights of {role}",
+        "validating foreign key \"{}\" of table \"{name}\" would run functions of other roles with the privileges of {role}",
         key.name
     );
     let error = Error::new(SqlState::InsufficientPrivilege, message)
         .detail(format!(
-            "A query over both tables is planned as the owner of the table, and the planner evaluates what belongs to table \"{other}\": {}.",
+            "The validation runs a query on both tables as the owner of the referencing table, and the planner evaluates expressions of table \"{other}\": {}.",
             calls.join(", ")
         ))
         .hint(format!(
-            "Drop these until the foreign key is validated, ALTER FUNCTION ... OWNER TO a role with the rights of {role}, or give both tables the same owner."
+            "Drop these objects until the foreign key is validated, give the functions to a role with the privileges of {role}, or give both tables the same owner."
         ));
-    found.push(Warning::refusal(child, error));
+    found.push(Finding::error(child, error));
 }
 
-fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Warning>) {
+fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
     let Some(child) = scope.facts.table(key.child) else { return };
     let name = qualified(&child.schema, &child.name);
     let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
     let is_required = key.child_columns.iter().any(|column| {
-        scope.member(key.child, *column).is_some_and(|member| !member.is_key && member.number.not_null)
+        scope.member(key.child, *column).is_some_and(|member| !member.is_key && member.old_id.not_null)
     });
     if key.deferrable && (is_required || key.matching == "f") {
         let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is deferrable"))
-            .detail("A row may be inserted before the one that it refers to, and has no key to take then, but must not be without one.")
-            .hint("ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.");
-        found.push(Warning::refusal(child, error));
+            .detail("A row can be inserted before the row that it refers to, but needs the key of that row.")
+            .hint(
+                "Use ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.",
+            );
+        found.push(Finding::error(child, error));
     }
     if key.deferrable {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             child,
             format!("{of} is deferrable"),
-            "A row that is deleted and inserted again in one transaction gets another key, which rows that refer to it take only when they are updated; once there is a foreign key on keys, such a transaction fails.",
+            "A row that is deleted and inserted again in one transaction gets another key. Rows that refer to it take that key only when they are updated. Once there is a foreign key on the new columns, such a transaction fails.",
         ));
     }
     if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d") {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             child,
-            format!("{of} has the action SET DEFAULT"),
-            "Give the new column the key of the default row as its default before the cut-over.",
+            format!("{of} uses SET DEFAULT"),
+            "Before the cut-over, set the default of the new column to the key of the default row.",
         ));
     }
     if !key.validated {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             child,
             format!("{of} is not valid"),
-            "Its twin is not validated either, and rows that refer to nothing get no key.",
+            "The new foreign key is not validated either, and rows that refer to no existing row get no key.",
         ));
     }
 }
 
-fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
+fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
     let (table, timestamp) = (key.column.table, key.timestamp);
     let name = qualified(&table.schema, &table.name);
     let of = format!("column \"{}\" of table \"{name}\"", timestamp.name);
     if !timestamp.not_null {
         let part = match timestamp.null_thousandths {
             Some(0) | None => String::new(),
-            Some(part) => format!(", and about {part} of 1000 rows are"),
+            Some(part) => format!(" (in about {part} of 1000 rows)"),
         };
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
-            format!("{of} can be NULL{part}"),
-            "Such rows, and those whose time is infinite or before 1970, get keys of 1970-01-01, in the order of their old ids.",
+            format!("{of} can be null{part}"),
+            "Rows whose time is null, infinite, or before 1970 get keys with the time 1970-01-01, in the order of their old ids.",
         ));
     }
     if let Some(rows) = rows_for_each_time(timestamp) {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
-            format!("{of} has about {rows} rows for each time"),
-            "Their keys are in the order of their old ids, and never equal.",
+            format!("{of} has about {rows} rows per distinct time"),
+            "The keys of such rows are distinct, and in the order of their old ids.",
         ));
     }
     for (_, sequence) in scope.facts.strays.iter().filter(|stray| stray.0 == table.oid) {
@@ -500,20 +509,20 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Warning>) {
     if let Some((_, least, greatest)) = scope.facts.key_ranges.iter().find(|range| range.0 == table.oid)
         && (*least < 0 || *greatest > MAX_ID)
     {
-        found.push(Warning::remark(
+        found.push(Finding::warning(
             table,
-            format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.number.name),
-            format!("Numbers below 0 and above {MAX_ID} do not fit into keys: theirs are hashed, so among rows of one time they have no order, and cannot be read back."),
+            format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.old_id.name),
+            format!("Ids below 0 or above {MAX_ID} do not fit into a key, so they are hashed. Among rows with the same time, their keys are in no particular order, and the ids cannot be read back from the keys."),
         ));
     }
 }
 
 /// Warns that old ids are still drawn from a sequence that other nodes may use, too (trap M23).
-pub fn stray(table: &Table, sequence: &str) -> Warning {
-    Warning::remark(
+pub fn stray(table: &Table, sequence: &str) -> Finding {
+    Finding::warning(
         table,
-        format!("sequence \"{sequence}\" is not of the class of this node"),
-        "After the cut-over new rows still get old ids from it, which may be those of other nodes: setup_interleaved_sequences().",
+        format!("sequence \"{sequence}\" is not restricted to the class of this node"),
+        "After the cut-over, new rows still get old ids from it, and other nodes can generate the same ids. Run setup_interleaved_sequences().",
     )
 }
 
@@ -525,13 +534,13 @@ fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
 }
 
 /// The maximum number of items that a sentence lists.
-const MOST: usize = 8;
+const MAX_LISTED: usize = 8;
 
 /// Names as a sentence lists them.
 fn list(names: &[String]) -> String {
-    let mut quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("\"{name}\"")).collect();
-    if names.len() > MOST {
-        quoted.push(format!("{} more", names.len() - MOST));
+    let mut quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
+    if names.len() > MAX_LISTED {
+        quoted.push(format!("{} more", names.len() - MAX_LISTED));
     }
     quoted.join(", ")
 }

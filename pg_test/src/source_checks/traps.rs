@@ -104,7 +104,7 @@ fn every_number_is_on_the_page_with_its_tests() {
     for root in ROOTS {
         each_file(&workspace_root().join(root), &mut |name, path| {
             let is_test = [".rs", ".sql", ".spec"].iter().any(|end| name.ends_with(end));
-            if is_test && !name.ends_with("house/traps.rs") {
+            if is_test && !name.ends_with("source_checks/traps.rs") {
                 read(name, &std::fs::read_to_string(path).unwrap(), &mut found);
             }
         });
@@ -116,7 +116,7 @@ fn every_number_is_on_the_page_with_its_tests() {
 }
 
 #[test]
-fn a_row_that_lacks_or_makes_up_a_test_is_found() {
+fn a_row_that_lacks_or_invents_a_test_is_found() {
     let mut found = BTreeMap::new();
     read("a.rs", "fn trap_s09_s10_both() {\n    // trap_k01: here, too\n}\nfn default_s01() {}", &mut found);
     read("b.sql", "-- trap_s09\n-- fault_a03_exact: a section\nSELECT 'trap_s11';", &mut found);
