@@ -14,11 +14,12 @@ use pgrx::{AnyArray, AnyElement};
 
 use crate::error::{or_raise, report};
 use crate::sequences::change::setup_lock::{self, SetupLock};
-use crate::sequences::change::{Change, ddl_replication};
+use crate::sequences::change::{self, Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
-use crate::sequences::read::{catalog, position_replication, trusted};
+use crate::sequences::read::trusted::{self, Trusted};
+use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Request, SetupArguments};
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -39,7 +40,7 @@ struct Progress {
     change: Change,
     feeds: Vec<Feed>,
     /// The sequences whose position is trusted.
-    trusted: Rc<[pg_sys::Oid]>,
+    trusted: Rc<[Trusted]>,
     /// The query for one sequence and its columns.
     query: Rc<OwnedPreparedStatement>,
     retries: u32,
@@ -149,10 +150,15 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     let (steps, _) = change.plan(&request.selection)?;
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
     change.warn_of_unknown(&steps);
+    let trusted = change::trusted(&steps, &request.selection)?;
+    let mut all_trusted = request.selection.trusted(extension)?;
+    // The nearest rows ahead of those that are trusted from now on have been found.
+    all_trusted.retain(|trusted| trusted.rows_from.is_some());
+    all_trusted.extend(&trusted);
     let mut progress = Progress {
         change,
         feeds: request.feeds,
-        trusted: request.selection.trusted(extension)?.into(),
+        trusted: all_trusted.into(),
         query: Rc::new(catalog::prepare()?),
         retries,
         queue: VecDeque::new(),
@@ -184,7 +190,10 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         ddl_replication::check()?;
     }
     feeds::keep(extension, &progress.feeds)?;
-    trusted::keep(extension, &request.selection)?;
+    if request.selection.takes_trust_back()? {
+        trusted::forget_all(extension)?;
+    }
+    trusted::keep(extension, &trusted)?;
     // The query for one sequence does not look up stored feeds.
     for feed in feeds::stored(extension)? {
         if !progress.feeds.contains(&feed) {

@@ -95,8 +95,8 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
          SELECT $1, $2, f.sequence, f.relation, f.attribute FROM {} AS f \
          WHERE f.system_identifier OPERATOR(pg_catalog.=) $3 AND f.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
-    let trusted = "INSERT INTO {} (system_identifier, database, sequence) \
-         SELECT $1, $2, t.sequence FROM {} AS t \
+    let trusted = "INSERT INTO {} (system_identifier, database, sequence, rows_from) \
+         SELECT $1, $2, t.sequence, t.rows_from FROM {} AS t \
          WHERE t.system_identifier OPERATOR(pg_catalog.=) $3 AND t.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
     let (system_identifier, database) = own_key();

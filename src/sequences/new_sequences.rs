@@ -233,7 +233,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         history: Vec::new(),
         promoted: false,
         gap_left: 0,
-        trusted: false,
+        trusted: None,
         elsewhere: Vec::new(),
         columns: Vec::new(),
     })

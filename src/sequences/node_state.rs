@@ -178,7 +178,9 @@ fn accepts_beyond(sequence: &Sequence) -> bool {
 
 fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Class>) -> SequenceState {
     let sequence = &step.before;
+    // Rows that do not count here are told as well: they may count there.
     let columns = sequence.columns.iter().filter_map(|column| column.extreme);
+    let columns = columns.chain(rows.furthest.iter().copied());
     let next = sequence.next_value();
     SequenceState {
         increment: sequence.increment,

@@ -7,6 +7,7 @@ use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::change;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::own::identity;
@@ -98,7 +99,10 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     }
     let steps = change.apply(&request.selection)?;
     feeds::keep(extension, &request.feeds)?;
-    trusted::keep(extension, &request.selection)?;
+    if request.selection.takes_trust_back()? {
+        trusted::forget_all(extension)?;
+    }
+    trusted::keep(extension, &change::trusted(&steps, &request.selection)?)?;
     if store_identity {
         identity::store(extension, request.target.class)?;
     }

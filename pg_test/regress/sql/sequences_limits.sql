@@ -135,7 +135,7 @@ SELECT setval('made_id_seq', 12);
 -- fault_b07 with the state of a peer, which has the same rows: they do not count, and what it has drawn does.
 CREATE FUNCTION peer(drawn bigint) RETURNS jsonb LANGUAGE sql AS $$
     SELECT s || '{"system_identifier": 7, "node": 1, "nodes": 2}' || jsonb_build_object('sequences', jsonb_build_object('limits', jsonb_build_object('made_id_seq',
-        s->'sequences'->'limits'->'made_id_seq' || jsonb_build_object('last_value', drawn, 'next_value', drawn + 2, 'trusted', false, 'restart', 11, 'before_setup', '[]'::jsonb))))
+        s->'sequences'->'limits'->'made_id_seq' || jsonb_build_object('last_value', drawn, 'next_value', drawn + 2, 'trusted', NULL, 'restart', 11, 'before_setup', '[]'::jsonb))))
     FROM interleaved_node_state() AS s
 $$;
 SELECT action, restart, detail FROM setup_interleaved_sequences(2, sequences => '{made_id_seq}', peers => ARRAY[peer(21)], gap => 1, dry_run => true);

@@ -66,7 +66,7 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         history: records.history(entry.oid),
         promoted: records.promoted(entry.oid),
         gap_left: records.gap_left(entry.oid),
-        trusted: records.trusts(entry.oid),
+        trusted: records.rows_from(entry.oid),
         elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Furthest::default())).collect(),
     }

@@ -15,8 +15,7 @@ use std::rc::Rc;
 
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{
-    Class, FedColumn, Outcome, Peer, Plan, Residue, Sequence, Share, Target, plan, plan_reset, still_gives,
-    with_peer_values,
+    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, plan, plan_reset, still_gives, with_peer_values,
 };
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -33,6 +32,7 @@ use crate::sequences::read::catalog::{self, Column, Entry};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
+use crate::sequences::read::trusted::Trusted;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail, within};
@@ -103,6 +103,11 @@ impl Change {
                         let later = goes_on
                             && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
                         let which = if later { Which::Unindexed } else { Which::All };
+                        let sequence = if records.begins_to_trust(entry.oid) {
+                            self.trusting(entry, sequence, reading)
+                        } else {
+                            sequence
+                        };
                         self.read(entry, sequence, which, None, reading).map(Some)
                     };
                     batch.iter().map(read).collect::<SpiResult<Vec<_>>>()
@@ -367,6 +372,8 @@ impl Change {
                         return Ok(None);
                     }
                     let Some(sequence) = self.facts(&step.entry, records) else { return Ok(None) };
+                    let trusted = step.before.trusted;
+                    let sequence = self.with_peers(Sequence { trusted, ..sequence });
                     let known = Some(step.before.columns.as_slice());
                     self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
                 });
@@ -422,11 +429,40 @@ impl Change {
     /// The data of a sequence here and, for a set-up, on other nodes, without the values of its
     /// columns; `None` if it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
-        let sequence = facts::sequence(entry, records)?;
-        Some(match &self.planner {
+        Some(self.with_peers(facts::sequence(entry, records)?))
+    }
+
+    /// Adds the values of other nodes, for a set-up.
+    fn with_peers(&self, sequence: Sequence) -> Sequence {
+        match &self.planner {
             Planner::SetUp(target, peers) => with_peer_values(sequence, target, peers),
             Planner::Reset => sequence,
-        })
+        }
+    }
+
+    /// Begins to trust the position of a sequence: the nearest of the rows ahead that are among its
+    /// values, and all rows beyond it, do not count.
+    fn trusting(&self, entry: &Entry, sequence: Sequence, reading: &RefCell<String>) -> Sequence {
+        if entry.exempt.is_some() || !entry.is_visible {
+            return sequence;
+        }
+        let ahead = self.ahead(&sequence);
+        let nearest = entry.columns.iter().filter(|column| column.is_followed).filter_map(|column| {
+            reading.borrow_mut().clone_from(&column.relation);
+            furthest::nearest(column, &ahead)
+        });
+        let trusted = if ahead.ascending { nearest.min() } else { nearest.max() };
+        self.with_peers(Sequence { trusted, ..sequence })
+    }
+
+    /// The values to look for in the columns of a sequence.
+    fn ahead(&self, sequence: &Sequence) -> Ahead {
+        Ahead {
+            ascending: sequence.increment > 0,
+            next: sequence.next_value(),
+            own_values: sequence.own_values(self.class),
+            range: sequence.range(),
+        }
     }
 
     /// Reads with the timeout that applies to sequences, too, and keeps no locks on the tables.
@@ -457,19 +493,6 @@ impl Change {
         }
     }
 
-    /// The ids that a sequence will hand out after the change.
-    fn values_of_plan(&self, sequence: &Sequence) -> Residue {
-        match &self.planner {
-            Planner::SetUp(target, _) => {
-                match Share::moved(sequence, target.from, target.class, target.blocks) {
-                    Some(share) if share.size == 1 => share.values,
-                    _ => Residue::every(),
-                }
-            }
-            Planner::Reset => sequence.own_values(self.class),
-        }
-    }
-
     /// Adds the values of the columns. Columns that are not read keep the `known` values.
     fn read(
         &self,
@@ -479,13 +502,7 @@ impl Change {
         known: Option<&[FedColumn]>,
         reading: &RefCell<String>,
     ) -> SpiResult<Sequence> {
-        let ahead = Ahead {
-            ascending: sequence.increment > 0,
-            next: sequence.next_value(),
-            own_values: sequence.own_values(self.class),
-            range: sequence.min_value..=sequence.max_value,
-            trusted: sequence.trusted.then(|| self.values_of_plan(&sequence)),
-        };
+        let ahead = self.ahead(&sequence);
         // A sequence that is skipped in any case need not be compared with its tables.
         if entry.exempt.is_some() || !entry.is_visible {
             return Ok(sequence);
@@ -504,7 +521,6 @@ impl Change {
                 (None, Some(known)) => column.facts(Furthest {
                     value: known.extreme,
                     ahead: known.ahead.filter(|value| ahead.is_ahead(*value)),
-                    nearest: known.nearest.filter(|value| ahead.is_ahead(*value)),
                     not_followed: known.not_followed,
                 }),
                 (found, _) => column.facts(found.unwrap_or_default()),
@@ -512,6 +528,15 @@ impl Change {
         }
         Ok(sequence)
     }
+}
+
+/// Of the sequences that a call has named in `trust_position`, those that have rows ahead.
+pub(crate) fn trusted(steps: &[Step], selection: &Selection) -> SpiResult<Vec<Trusted>> {
+    let given = selection.given_trust()?.unwrap_or_default();
+    let steps = steps.iter().filter(|step| given.contains(&step.entry.oid));
+    let trusted = steps
+        .filter_map(|step| Some(Trusted { sequence: step.entry.oid, rows_from: Some(step.before.trusted?) }));
+    Ok(trusted.collect())
 }
 
 /// The sequences that cannot be altered.

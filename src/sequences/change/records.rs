@@ -1,7 +1,7 @@
 //! The record of what a set-up has done with each sequence, from which it can be undone: the table
 //! `interleaved_sequence`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use keyspace::sequences::{Bounds, Former, PastValues, Progression, Residue, Target};
 use pgrx::prelude::*;
@@ -9,8 +9,9 @@ use pgrx::spi::SpiResult;
 
 use crate::sequences::change::step::Step;
 use crate::sequences::own::tables;
+use crate::sequences::read::feeds;
 use crate::sequences::read::form::Definition;
-use crate::sequences::read::{feeds, trusted};
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
@@ -37,8 +38,8 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     records: HashMap<u32, Record>,
-    /// The sequences whose position is trusted.
-    trusted: HashSet<u32>,
+    /// The sequences whose position is trusted, and the nearest of the rows that do not count.
+    trusted: HashMap<u32, Option<i64>>,
     timeline: i32,
 }
 
@@ -97,18 +98,25 @@ impl Records {
                 let sequence: Option<pg_sys::Oid> = row.get(1)?;
                 records.extend(sequence.map(|oid| (oid.to_u32(), record)));
             }
-            Ok(Self { records, trusted: HashSet::new(), timeline: timeline()? })
+            Ok(Self { records, trusted: HashMap::new(), timeline: timeline()? })
         })
     }
 
     /// The same records, with the sequences whose position is trusted.
-    pub(crate) fn trusting(self, trusted: &[pg_sys::Oid]) -> Self {
-        Self { trusted: trusted.iter().map(|oid| oid.to_u32()).collect(), ..self }
+    pub(crate) fn trusting(self, all: &[Trusted]) -> Self {
+        let trusted = all.iter().map(|trusted| (trusted.sequence.to_u32(), trusted.rows_from)).collect();
+        Self { trusted, ..self }
     }
 
-    /// Whether the position of a sequence is trusted.
-    pub(crate) fn trusts(&self, sequence: pg_sys::Oid) -> bool {
-        self.trusted.contains(&sequence.to_u32())
+    /// The nearest of the rows that do not count, if the position of the sequence is trusted.
+    pub(crate) fn rows_from(&self, sequence: pg_sys::Oid) -> Option<i64> {
+        self.trusted.get(&sequence.to_u32()).copied().flatten()
+    }
+
+    /// Whether the call begins to trust the position of the sequence, so that the nearest row ahead
+    /// has to be looked up.
+    pub(crate) fn begins_to_trust(&self, sequence: pg_sys::Oid) -> bool {
+        self.trusted.get(&sequence.to_u32()).is_some_and(Option::is_none)
     }
 
     /// The record of a sequence, if it still has the increment from the set-up.

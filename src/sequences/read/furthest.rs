@@ -20,11 +20,10 @@ pub(crate) struct Ahead {
     pub(crate) next: i128,
     /// The values that it hands out.
     pub(crate) own_values: Residue,
-    /// From its MINVALUE to its MAXVALUE.
+    /// The values that count: [`Sequence::range`].
+    ///
+    /// [`Sequence::range`]: keyspace::sequences::Sequence::range
     pub(crate) range: RangeInclusive<i64>,
-    /// The values that it will hand out after the plan, if its position is trusted: the nearest of
-    /// them is looked for, too.
-    pub(crate) trusted: Option<Residue>,
 }
 
 impl Ahead {
@@ -52,8 +51,6 @@ pub(crate) struct Furthest {
     pub(crate) value: Option<i64>,
     /// The furthest value that the sequence will hand out itself.
     pub(crate) ahead: Option<i64>,
-    /// The nearest value ahead of a trusted position.
-    pub(crate) nearest: Option<i64>,
     /// The furthest value, if the sequence does not follow it.
     pub(crate) not_followed: Option<i64>,
 }
@@ -74,7 +71,7 @@ impl Furthest {
         };
         match self.value.filter(is_beyond) {
             None => self,
-            beyond => Self { value: handed_out, ahead: None, nearest: None, not_followed: beyond },
+            beyond => Self { value: handed_out, ahead: None, not_followed: beyond },
         }
     }
 }
@@ -89,7 +86,6 @@ impl Column {
             draw: self.draw,
             extreme: found.value,
             ahead: found.ahead,
-            nearest: found.nearest,
             not_followed: found.not_followed,
         }
     }
@@ -133,30 +129,33 @@ pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furth
                 order.get() == Order::Any || is_ahead && !is_own
             },
         );
-        found.nearest = ahead.trusted.and_then(|own| nearest(values, ahead, own));
         Some(found)
     })
     .flatten()
 }
 
-/// The nearest of some values that lies ahead of a sequence.
-fn nearest(values: &Values<'_>, ahead: &Ahead, own: Residue) -> Option<i64> {
-    let range = ahead.range_ahead();
-    let (mut found, order): (Option<i64>, _) = (None, Cell::new(Order::Any));
-    values.each(
-        !ahead.ascending,
-        &range,
-        |of_table| order.set(of_table),
-        |value| {
-            if own.contains(i128::from(value)) {
-                let known = found.unwrap_or(value);
-                found = Some(if ahead.ascending { known.min(value) } else { known.max(value) });
-            }
-            // In an index, all further rows are further away.
-            order.get() == Order::Any || found.is_none()
-        },
-    );
-    found
+/// The nearest value that the sequence will hand out itself.
+pub(crate) fn nearest(column: &Column, ahead: &Ahead) -> Option<i64> {
+    Values::of(column, |values| {
+        let (range, order) = (ahead.range_ahead(), Cell::new(Order::Any));
+        let mut found: Option<i64> = None;
+        values.each(
+            !ahead.ascending,
+            &range,
+            |of_table| order.set(of_table),
+            |value| {
+                let is_own = ahead.own_values.contains(i128::from(value));
+                if is_own {
+                    let known = found.unwrap_or(value);
+                    found = Some(if ahead.ascending { known.min(value) } else { known.max(value) });
+                }
+                // In an index, all further rows are further away.
+                order.get() == Order::Any || !is_own
+            },
+        );
+        found
+    })
+    .flatten()
 }
 
 /// The furthest value of each residue class in the columns of a sequence.

@@ -10,7 +10,7 @@ use pgrx::{AnyArray, IntoDatum};
 
 use crate::encoding::from_utf8;
 use crate::sequences::read::feeds::{self, Feed};
-use crate::sequences::read::trusted;
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 
 /// An array argument of the caller, passed unchanged to a query.
@@ -67,7 +67,7 @@ pub(crate) struct Selection {
     /// all if it is empty.
     trust: ArrayArgument,
     /// All whose position is trusted, if that is known.
-    all_trusted: Option<Rc<[pg_sys::Oid]>>,
+    all_trusted: Option<Rc<[Trusted]>>,
     /// The prepared query for them, if there is one.
     prepared: Option<Rc<OwnedPreparedStatement>>,
     /// The sequence, if it is only one.
@@ -114,16 +114,24 @@ impl Selection {
         })
     }
 
+    /// Whether the argument `trust_position` takes all of them back.
+    pub(crate) fn takes_trust_back(&self) -> SpiResult<bool> {
+        Ok(self.given_trust()?.is_some_and(|given| given.is_empty()))
+    }
+
     /// All sequences whose position is trusted.
-    pub(crate) fn trusted(&self, extension: Extension) -> SpiResult<Vec<pg_sys::Oid>> {
+    pub(crate) fn trusted(&self, extension: Extension) -> SpiResult<Vec<Trusted>> {
         if let Some(all) = &self.all_trusted {
             return Ok(all.to_vec());
         }
-        match self.given_trust()? {
-            Some(given) if given.is_empty() => Ok(given),
-            Some(given) => Ok([trusted::stored(extension)?, given].concat()),
-            None => trusted::stored(extension),
+        let Some(given) = self.given_trust()? else { return trusted::stored(extension) };
+        if given.is_empty() {
+            return Ok(Vec::new());
         }
+        let mut all = trusted::stored(extension)?;
+        all.retain(|stored| !given.contains(&stored.sequence));
+        all.extend(given.into_iter().map(|sequence| Trusted { sequence, rows_from: None }));
+        Ok(all)
     }
 
     /// Every sequence of the database.
@@ -146,7 +154,7 @@ impl Selection {
     pub(crate) fn one(
         sequence: pg_sys::Oid,
         feeds: &[Feed],
-        trusted: &Rc<[pg_sys::Oid]>,
+        trusted: &Rc<[Trusted]>,
         query: &Rc<OwnedPreparedStatement>,
     ) -> Self {
         let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();

@@ -43,8 +43,7 @@ impl Course {
 
     pub(super) fn in_use(self, sequence: &Sequence) -> Option<i128> {
         let drawn = sequence.is_called.then_some(i128::from(sequence.last_value));
-        let columns = sequence.columns.iter().filter(|_| !sequence.trusted);
-        let stored = columns.filter_map(|column| column.extreme.map(i128::from));
+        let stored = sequence.columns.iter().filter_map(|column| column.extreme.map(i128::from));
         let elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.furthest.map(i128::from));
         stored.chain(drawn).chain(elsewhere).reduce(|a, b| self.furthest(a, b))
     }
@@ -62,18 +61,10 @@ impl Course {
     }
 
     /// The last value that it can hand out: at the end of the sequence or of a column, or before
-    /// the rows that lie ahead of a trusted position.
+    /// the rows ahead that do not count.
     pub(super) fn limit(self, sequence: &Sequence) -> i128 {
         let end = self.column_end(sequence);
-        self.rows_ahead(sequence).map_or(end, |row| self.nearer(end, row - self.sign))
-    }
-
-    /// The nearest row ahead of a trusted position. In a cycle, the rows ahead are those of its
-    /// last round.
-    pub(super) fn rows_ahead(self, sequence: &Sequence) -> Option<i128> {
-        let nearest = sequence.columns.iter().filter_map(|column| column.nearest.map(i128::from));
-        let counts = sequence.trusted && !sequence.cycle;
-        nearest.filter(|_| counts).reduce(|a, b| self.nearer(a, b))
+        sequence.rows_from().map_or(end, |row| self.nearer(end, i128::from(row) - self.sign))
     }
 
     fn nearer(self, a: i128, b: i128) -> i128 {
@@ -96,7 +87,7 @@ impl Course {
         if !sequence.is_called {
             floor = self.furthest(floor, i128::from(sequence.last_value) - self.sign);
         }
-        if !sequence.is_called && !sequence.trusted {
+        if !sequence.is_called && sequence.rows_from().is_none() {
             floor = self.furthest(floor, i128::from(sequence.start) - self.sign);
         }
         if let Some(in_use) = in_use {

@@ -231,7 +231,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
-            trusted: false,
+            trusted: None,
             elsewhere: vec![],
             columns: Vec::new(),
         }

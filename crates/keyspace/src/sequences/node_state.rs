@@ -92,9 +92,9 @@ pub struct SequenceState {
     /// Whether its columns accept values beyond its range, of which the state tells nothing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub rows_beyond: bool,
-    /// Whether rows beyond its position do not count there.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub trusted: bool,
+    /// If its position is trusted there: the first of the rows ahead that do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<i64>,
     /// The furthest value in the columns that it feeds: the greatest, or the least if it descends.
     pub maximum: Option<i64>,
     /// The furthest values of each class in these columns.
@@ -292,7 +292,7 @@ impl FormerSequenceState {
             min_value: None,
             max_value: None,
             rows_beyond: false,
-            trusted: false,
+            trusted: None,
             maximum: self.maximum,
             rows: Rows::of_last(class, self.others, self.maximum),
             drawn_on: self.drawn_on,
@@ -395,7 +395,7 @@ mod tests {
 
     const DOCUMENT: &str = r#"{"version": 2, "node": 1, "nodes": 2, "system_identifier": -7, "timeline": 1,
         "database": "shop", "database_oid": 5, "started_at": "then", "time": "now", "sequences": {"public": {"s":
-        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9, "trusted": true,
+        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9, "trusted": 99,
          "min_value": 1, "max_value": 100, "rows_beyond": true,
          "rows": {"modulus": 24, "furthest": [20, 11], "unread": null}, "columns": [["public", "t", "i.d"]],
          "before_setup": [{"step": 1, "offset": 8, "until": 8}]}}}}"#;
@@ -418,7 +418,7 @@ mod tests {
         let sequence = state.sequences.values_mut().next().expect("there");
         sequence.rows = Rows { modulus: 2, furthest: vec![20, 20], unread: Some(20) };
         (sequence.min_value, sequence.max_value) = (None, None);
-        (sequence.trusted, sequence.rows_beyond) = (false, false);
+        (sequence.trusted, sequence.rows_beyond) = (None, false);
         assert_eq!(former, state);
         let error = FORMER_DOCUMENT.replace("public.t.", "");
         assert_eq!(NodeState::parse(&error).expect_err("refused").sqlstate.code(), "22023");

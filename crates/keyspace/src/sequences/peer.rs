@@ -51,15 +51,24 @@ impl Peer {
     }
 
     /// The values that this node has of one of its sequences, if another node hands out `values` of
-    /// it in `sequence`. If the position of that is trusted, rows do not count here, either.
+    /// it in `sequence`. Rows that do not count here do not count there, either.
     fn elsewhere(&self, state: &SequenceState, sequence: &Sequence, values: Residue) -> Elsewhere {
         let reached = |found: &mut dyn Iterator<Item = i64>| {
             state.furthest(found.filter_map(|value| in_range(value, state, sequence)))
         };
-        let (furthest, of_ours) = if sequence.trusted {
-            (reached(&mut state.drawn()), reached(&mut state.drawn_within(self.class(), values)))
-        } else {
-            (reached(&mut state.everything()), reached(&mut state.within(self.class(), values)))
+        let (furthest, of_ours) = match sequence.rows_from() {
+            None => (reached(&mut state.everything()), reached(&mut state.within(self.class(), values))),
+            // Nearer rows of these classes may be there, too, of which the state says nothing.
+            Some(row) => {
+                let counts = |value: &i64| state.is_past(row, *value);
+                let told = state.rows.furthest.iter().copied().chain(state.maximum).filter(counts);
+                let of_ours = told.clone().filter(|value| values.contains(i128::from(*value)));
+                let of_ours = of_ours.chain(state.rows(values).possible.filter(counts));
+                (
+                    reached(&mut state.drawn().chain(told)),
+                    reached(&mut state.drawn_within(self.class(), values).chain(of_ours)),
+                )
+            }
         };
         Elsewhere {
             peer: self.name(),
@@ -145,7 +154,7 @@ mod tests {
             min_value: Some(1),
             max_value: Some(i64::MAX),
             rows_beyond: false,
-            trusted: false,
+            trusted: None,
             maximum: Some(20),
             rows: rows(&[20, 11]),
             drawn_on: false,
@@ -194,7 +203,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
-            trusted: false,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![],
         }
@@ -220,9 +229,14 @@ mod tests {
     fn fault_b07_rows_of_a_peer_do_not_count_beyond_a_trusted_position() {
         let (state, even) = (state(), Class::new(2, 2).expect("a class").residue());
         let peer = Peer::from(state);
-        let trusted = Sequence { trusted: true, ..here() };
-        let found = peer.elsewhere(&peer.sequences[&named("public.s")], &trusted, even);
-        assert_eq!((found.furthest, found.of_ours), (Some(11), Some(8)), "but what it has drawn does");
+        let found = |row| {
+            let trusted = Sequence { trusted: Some(row), ..here() };
+            let found = peer.elsewhere(&peer.sequences[&named("public.s")], &trusted, even);
+            (found.furthest, found.of_ours)
+        };
+        assert_eq!(found(20), (Some(11), Some(8)), "but what it has drawn does");
+        assert_eq!(found(10), (Some(11), Some(8)));
+        assert_eq!(found(21), (Some(20), Some(20)));
     }
 
     fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {

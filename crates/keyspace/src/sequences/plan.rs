@@ -169,18 +169,13 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
 /// Whether a table already holds values that the sequence will hand out. In a cycle, these are of
 /// its last round.
 fn has_rows_ahead(sequence: &Sequence) -> bool {
-    let counts = !sequence.cycle && !sequence.trusted;
-    counts && sequence.columns.iter().any(|column| column.ahead.is_some())
+    !sequence.cycle && sequence.columns.iter().any(|column| column.ahead.is_some())
 }
 
 /// Whether values would be left if only the position of the sequence counted, and not the rows
 /// ahead of it.
 fn is_used_up_by_rows(sequence: &Sequence, course: Course, share: Share, free: i128, end: i128) -> bool {
-    if sequence.trusted {
-        return false;
-    }
-    let trusted = Sequence { trusted: true, elsewhere: Vec::new(), ..sequence.clone() };
-    let floor = course.floor(&trusted, course.in_use(&trusted));
+    let floor = course.after_position(sequence) - course.sign;
     !course.is_past(course.align(share.values, floor + (free + 1) * course.sign), end)
 }
 
@@ -324,11 +319,8 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     if end != course.end(sequence) {
         notes.push(format!("column ends at {end}"));
     }
-    match course.rows_ahead(sequence) {
-        Some(row) => notes.push(format!("position trusted: rows of its class lie ahead from {row}")),
-        None if sequence.trusted => notes.push("position trusted".to_owned()),
-        None => {}
-    }
+    notes
+        .extend(sequence.rows_from().map(|row| format!("position trusted: rows from {row} on do not count")));
     let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
     notes.extend(first_of(unread).map(|names| format!("{names} not read")));
     let others = sequence.columns.iter().filter(|column| column.draw == Draw::NotAllowed);
@@ -434,7 +426,6 @@ mod tests {
             draw: Draw::Nextval,
             extreme,
             ahead: None,
-            nearest: None,
             not_followed: None,
         }
     }
@@ -457,7 +448,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
-            trusted: false,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column(None)],
         }
@@ -929,14 +920,22 @@ mod tests {
         let hint = error.hint.clone().unwrap_or_default();
         assert!(hint.ends_with("pass trust_position => '{public.orders_id_seq}'."), "{hint}");
         assert!(planned.detail.contains("rows lie ahead of its position"), "{}", planned.detail);
-        let mut trusted = Sequence { trusted: true, ..made.clone() };
-        trusted.columns[0].nearest = Some(top);
+        let mut trusted = Sequence { trusted: Some(top), ..made.clone() };
+        assert_eq!(trusted.range(), 1..=top - 1);
+        trusted.columns[0].extreme = Some(10);
         let planned = plan(&trusted, &target(1, 2, 0));
         assert_eq!((planned.in_use, planned.restart), (Some(10), Some(11)));
-        assert!(planned.detail.ends_with("position trusted: rows of its class lie ahead from 2147483647"));
+        assert!(planned.detail.ends_with("position trusted: rows from 2147483647 on do not count"));
+        assert_eq!(planned.values_left, Some((1 << 30) - 6), "up to 2147483645");
         let mut after = apply(&trusted, &planned);
-        after.columns[0].ahead = Some(top);
         assert_eq!(plan(&after, &target(1, 2, 0)).outcome, Outcome::Unchanged);
+        after.columns[0].ahead = Some(77);
+        assert_eq!(
+            plan(&after, &target(1, 2, 0)).detail,
+            "above the values in use; position trusted: rows from 2147483647 on do not count"
+        );
+        let passed = Sequence { last_value: top, is_called: true, ..after };
+        assert_eq!(passed.range(), 1..=top);
         // At its end, no position helps.
         let end = Sequence { last_value: top, ..made };
         let Outcome::Fail(error) = plan(&end, &target(1, 2, 0)).outcome else { panic!("not refused") };
@@ -946,11 +945,15 @@ mod tests {
     #[test]
     fn fault_b06_a_sequence_that_began_again_below_its_rows() {
         let (low, top) = (i64::from(i32::MIN), i64::from(i32::MAX));
-        let column = FedColumn { nearest: Some(1), ..column(Some(top)) };
-        let wrapped =
-            Sequence { min_value: low, max_value: top, last_value: low, columns: vec![column], ..fresh() };
+        let wrapped = Sequence {
+            min_value: low,
+            max_value: top,
+            last_value: low,
+            columns: vec![column(Some(top))],
+            ..fresh()
+        };
         assert!(matches!(plan(&wrapped, &target(1, 2, 0)).outcome, Outcome::Fail(_)));
-        let trusted = Sequence { trusted: true, ..wrapped };
+        let trusted = Sequence { trusted: Some(1), columns: vec![column(None)], ..wrapped };
         let planned = plan(&trusted, &target(1, 2, 0));
         assert_eq!((planned.restart, planned.bounds.start), (Some(low + 1), 1), "{planned:?}");
         assert_eq!(planned.values_left, Some(1 << 30), "up to -1");
@@ -967,8 +970,9 @@ mod tests {
         let midway = Sequence { last_value: 4, ..end };
         let Outcome::Fail(error) = plan_reset(&midway).outcome else { panic!("6 and 8 are left") };
         assert!(error.hint.unwrap_or_default().contains("trust_position => '{public.orders_id_seq}'"));
-        let trusted = Sequence { trusted: true, ..midway };
-        assert_eq!(plan_reset(&trusted).restart, Some(5));
+        // The rows of other nodes before those of the application count.
+        let trusted = Sequence { trusted: Some(9), columns: vec![column(Some(7))], ..midway };
+        assert_eq!(plan_reset(&trusted).restart, Some(8));
     }
 
     #[test]
@@ -1019,20 +1023,19 @@ mod tests {
             sequence in any_sequence(), node in 1..=4_i32, row in 1..2_000_i64,
         ) {
             let course = Course::of(&sequence);
-            let mut trusted = Sequence { trusted: true, cycle: false, ..sequence };
-            let class = class(node, 4);
             let row = if course.sign > 0 { row } else { -row };
-            let next = trusted.next_value();
-            trusted.columns[0].nearest =
-                (class.contains(row) && !course.is_past(next, i128::from(row))).then_some(row);
+            let mut trusted = Sequence { trusted: Some(row), cycle: false, ..sequence };
+            let range = trusted.range();
+            let found = trusted.columns[0].extreme.filter(|value| range.contains(value));
+            trusted.columns[0].extreme = found;
             let planned = plan(&trusted, &target(node, 4, 0));
-            prop_assert_eq!(planned.in_use, trusted.is_called.then_some(trusted.last_value));
             let Outcome::Alter { .. } = planned.outcome else { return Ok(()) };
-            let restart = i128::from(planned.restart.unwrap());
-            prop_assert!(!course.is_past(next, restart) && (restart - next).abs() < 5);
-            if let (Some(row), Some(left)) = (trusted.columns[0].nearest, planned.values_left) {
-                let last = restart + i128::from(planned.increment) * i128::from(left - 1);
-                prop_assert!(course.is_past(i128::from(row), last), "{} {}", row, last);
+            let restart = planned.restart.unwrap();
+            let is_past = |a: i64, b: i64| course.is_past(i128::from(a), i128::from(b));
+            prop_assert!(found.is_none_or(|value| is_past(restart, value)));
+            prop_assert!(!trusted.is_called || is_past(restart, trusted.last_value));
+            if let (Some(row), Some(left)) = (trusted.rows_from(), planned.values_left) {
+                prop_assert!(is_past(row, restart + planned.increment * (left - 1)), "{} {}", row, left);
             }
         }
 

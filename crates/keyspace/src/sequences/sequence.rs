@@ -1,5 +1,7 @@
 //! The facts about a sequence, given as data.
 
+use std::ops::RangeInclusive;
+
 use super::class::{Class, Residue};
 use super::history::PastValues;
 use super::limits::Limits;
@@ -81,12 +83,9 @@ pub struct FedColumn {
     /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at
     /// or past the sequence's next value.
     pub ahead: Option<i64>,
-    /// Of a sequence whose position is trusted: the nearest value in the column that is one of its
-    /// values after the plan and lies ahead.
-    pub nearest: Option<i64>,
     /// The furthest value in the column, if it lies beyond what the sequence has handed out and the
     /// owner of the table may only draw from the sequence, not set it. The sequence does not follow
-    /// such a value, and none of the fields above includes it.
+    /// such a value, and neither of the two fields above includes it.
     pub not_followed: Option<i64>,
 }
 
@@ -190,8 +189,9 @@ pub struct Sequence {
     /// The gap that its last set-up left above the values in use, if it still counts: 0 after a
     /// promotion.
     pub gap_left: i64,
-    /// Whether rows beyond its position do not count, since it has not generated them.
-    pub trusted: bool,
+    /// If its position is trusted: rows at or beyond this value, which lies ahead, do not count,
+    /// since it has not generated them. They are its limit.
+    pub trusted: Option<i64>,
     /// The values that other nodes have.
     pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
@@ -215,6 +215,25 @@ impl Sequence {
     pub fn next_value(&self) -> i128 {
         let last = i128::from(self.last_value);
         if self.is_called { last + i128::from(self.increment) } else { last }
+    }
+
+    /// The nearest of the rows ahead that do not count; `None` once it has passed it, or if it
+    /// cycles.
+    pub fn rows_from(&self) -> Option<i64> {
+        let is_ahead = |row: &i64| {
+            let passed = if self.increment > 0 { self.last_value > *row } else { self.last_value < *row };
+            !passed && !(self.is_called && self.last_value == *row)
+        };
+        self.trusted.filter(|row| !self.cycle && is_ahead(row))
+    }
+
+    /// The values that count: from MINVALUE to MAXVALUE, or to the rows ahead that do not count.
+    pub fn range(&self) -> RangeInclusive<i64> {
+        match self.rows_from() {
+            Some(row) if self.increment > 0 => self.min_value..=self.max_value.min(row.saturating_sub(1)),
+            Some(row) => self.min_value.max(row.saturating_add(1))..=self.max_value,
+            None => self.min_value..=self.max_value,
+        }
     }
 
     /// Its START and its bounds.
@@ -363,7 +382,6 @@ mod tests {
             draw: Draw::OfThisNode,
             extreme: None,
             ahead: None,
-            nearest: None,
             not_followed: None,
         };
         // Node 1 of 2, after a crash at 4: it handed out 1 and 3.
@@ -383,7 +401,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
-            trusted: false,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column],
         };

@@ -241,10 +241,8 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
     let furthest = sequence.columns.iter().filter_map(|column| Some((column, column.ahead?)));
     if let Some((column, value)) =
         furthest.reduce(|a, b| if course.is_past(i128::from(b.1), i128::from(a.1)) { b } else { a })
-        // In a cycle, these values are from its last round, and those ahead of a trusted position
-        // are its limit.
+        // In a cycle, these values are from its last round.
         && !sequence.cycle
-        && !sequence.trusted
     {
         let column = column.name.clone();
         findings.push(if in_class {
@@ -339,7 +337,6 @@ mod tests {
             draw,
             extreme: None,
             ahead: None,
-            nearest: None,
             not_followed: None,
         }
     }
@@ -362,7 +359,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
-            trusted: false,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
         }

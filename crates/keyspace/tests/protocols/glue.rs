@@ -33,7 +33,6 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         draw,
         extreme: None,
         ahead: None,
-        nearest: None,
         not_followed: None,
     };
     Facts {
@@ -52,7 +51,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         history: history(&sequence.history),
         promoted: sequence.promoted,
         gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
-        trusted: false,
+        trusted: None,
         elsewhere: vec![],
         columns: vec![column],
     }
@@ -200,7 +199,7 @@ fn document(given: &GivenState) -> NodeState {
         min_value: None,
         max_value: None,
         rows_beyond: false,
-        trusted: false,
+        trusted: None,
         unread_columns: vec![],
         restart: given.restart,
         before_setup: history(&given.history),
