@@ -51,7 +51,7 @@ CREATE TABLE checked (
     less int CHECK (less < 1000),
     at_most smallint CHECK (at_most <= 1000),
     between_them bigint CHECK (between_them BETWEEN 1 AND 1000 AND digits > 0),
-    commuted bigint CHECK (1000::smallint >= commuted),
+    commuted bigint CHECK (1000 >= commuted),
     not_valid int,
     of_domain percentage,
     of_domains small_percentage,
@@ -131,6 +131,7 @@ ROLLBACK;
 SELECT setval('made_id_seq', 2147483642);
 INSERT INTO made DEFAULT VALUES RETURNING id;
 SELECT sequence, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'made_id_seq'::regclass;
+DELETE FROM made WHERE id = 2147483644;
 SELECT setval('made_id_seq', 12);
 -- fault_b07 with the state of a peer, which has the same rows: they do not count, and what it has drawn does.
 CREATE FUNCTION peer(drawn bigint) RETURNS jsonb LANGUAGE sql AS $$
@@ -176,7 +177,7 @@ SELECT * FROM reset_interleaved_sequences(skip_failed => NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM reset_interleaved_sequences('{made_id_seq}', exclude => '{made_id_seq}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT count(*) FROM reset_interleaved_sequences(ARRAY(SELECT sequence FROM interleaved_sequences WHERE sequence::text ~ 'made|wrapped|other'));
+SELECT count(*) FROM reset_interleaved_sequences(ARRAY(SELECT sequence FROM interleaved_sequences WHERE sequence::text ~ 'made|wrapped|other'), skip_failed => true);
 DROP TABLE made, "wrapped it", other;
 
 -- fault_b23_more_than_ten_that_fail

@@ -49,7 +49,11 @@ fn reason(step: &Step, error: &Error) -> String {
 /// Warns of each sequence that was left out.
 pub(crate) fn warn<'a>(failed: impl Iterator<Item = (&'a Step, &'a Error)>) {
     for (step, error) in failed {
-        let message = format!("sequence \"{}\" is left out: {}", step.entry.name, error.message);
+        let message = if error.message.contains(&step.entry.name) {
+            format!("left out: {}", error.message)
+        } else {
+            format!("sequence \"{}\" is left out: {}", step.entry.name, error.message)
+        };
         report(Error { message, ..error.clone() }).report(PgLogLevel::WARNING);
     }
 }

@@ -372,8 +372,10 @@ impl Change {
                         return Ok(None);
                     }
                     let Some(sequence) = self.facts(&step.entry, records) else { return Ok(None) };
-                    let trusted = step.before.trusted;
-                    let sequence = self.with_peers(Sequence { trusted, ..sequence });
+                    let sequence = match step.before.trusted {
+                        None => sequence,
+                        trusted => self.with_peers(Sequence { trusted, ..sequence }),
+                    };
                     let known = Some(step.before.columns.as_slice());
                     self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
                 });
