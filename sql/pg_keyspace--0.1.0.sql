@@ -600,6 +600,9 @@ CREATE TABLE keyspace_internal.interleaved_sequence (
     former_start bigint NOT NULL,
     former_min_value bigint NOT NULL,
     former_max_value bigint NOT NULL,
+    start bigint NOT NULL,
+    min_value bigint NOT NULL,
+    max_value bigint NOT NULL,
     in_use bigint,
     restart bigint NOT NULL,
     before_setup jsonb NOT NULL DEFAULT '[]',
@@ -618,6 +621,9 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'it
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.start IS 'the START that the set-up gave it; if it has another one now, users have altered it since';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.min_value IS 'its MINVALUE after the set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.max_value IS 'its MAXVALUE after the set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it generated before: every step-th value through offset, up to until';
@@ -653,6 +659,28 @@ COMMENT ON COLUMN keyspace_internal.interleaved_feed.attribute IS 'the column, a
 -- src/sequences/mod.rs
 -- requires:
 --   interleaved_feed
+
+-- Sequences whose position is trusted, as named by callers: rows that an application has written
+-- far ahead of it do not count.
+CREATE TABLE keyspace_internal.interleaved_trusted (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    sequence oid NOT NULL,
+    rows_from bigint NOT NULL,
+    PRIMARY KEY (system_identifier, database, sequence)
+);
+COMMENT ON TABLE keyspace_internal.interleaved_trusted IS
+'sequences given to setup_interleaved_sequences() as trust_position; never dumped; rows of other servers and databases are ignored';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.rows_from IS 'the nearest of the rows ahead, which do not count';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_trusted
 
 -- The last set-up in batches of each server and database, and its progress.
 CREATE TABLE keyspace_internal.interleaved_setup (
@@ -790,6 +818,8 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     peers jsonb[] DEFAULT '{}',
     gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
+    trust_position regclass[] DEFAULT NULL,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -810,7 +840,7 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences(
-    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, boolean
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, regclass[], boolean, interval, boolean
 ) IS
 'make this database node N of M: every sequence restarts above the values in use, in the class congruent to node modulo nodes';
 /* </end connected objects> */
@@ -830,6 +860,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     peers jsonb[] DEFAULT '{}',
     gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
+    trust_position regclass[] DEFAULT NULL,
     lock_timeout interval DEFAULT '100 ms',
     retries integer DEFAULT 50
 )
@@ -837,7 +868,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_in_batches_wrapper';
 
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
-    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, regclass[], interval, integer
 ) IS
 'setup_interleaved_sequences() for a database in use: one sequence per transaction, with short waits and retries; can be called again at any time';
 /* </end connected objects> */
@@ -849,6 +880,8 @@ COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
 
 CREATE FUNCTION @extschema@.reset_interleaved_sequences(
     sequences regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -868,7 +901,7 @@ CREATE FUNCTION @extschema@.reset_interleaved_sequences(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'reset_interleaved_sequences_wrapper';
 
-COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval, boolean) IS
+COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], regclass[], boolean, interval, boolean) IS
 'undo setup_interleaved_sequences(): restore former increments, above the values in use; without arguments, the database is no longer a node';
 /* </end connected objects> */
 
@@ -1038,6 +1071,7 @@ COMMENT ON FUNCTION @extschema@.confirm_interleaved_node(integer, integer) IS
 
 CREATE FUNCTION @extschema@.split_interleaved_sequences(
     factor integer DEFAULT 2,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -1057,7 +1091,7 @@ CREATE FUNCTION @extschema@.split_interleaved_sequences(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'split_interleaved_sequences_wrapper';
 
-COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, boolean) IS
+COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, boolean, interval, boolean) IS
 'make node k of N node k of N * factor, so that the classes k + N, k + 2 N ... become free for other nodes';
 /* </end connected objects> */
 

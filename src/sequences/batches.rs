@@ -14,10 +14,11 @@ use pgrx::{AnyArray, AnyElement};
 
 use crate::error::{notify, or_raise, raise, report};
 use crate::sequences::change::setup_lock::{self, SetupLock};
-use crate::sequences::change::{Change, ddl_replication};
+use crate::sequences::change::{self, Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Request, SetupArguments};
 use crate::server::call::required;
@@ -75,6 +76,8 @@ impl Failures {
 struct Progress {
     change: Change,
     feeds: Vec<Feed>,
+    /// The sequences whose position is trusted.
+    trusted: Rc<[Trusted]>,
     /// The query for one sequence and its columns.
     query: Rc<catalog::Prepared>,
     retries: u32,
@@ -110,6 +113,7 @@ fn setup_interleaved_sequences_in_batches(
     peers: Option<AnyArray>,
     gap: Option<i64>,
     blocks: Option<bool>,
+    trust_position: Option<AnyArray>,
     lock_timeout: Option<Interval>,
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -136,6 +140,9 @@ fn setup_interleaved_sequences_in_batches(
             peers,
             gap,
             blocks,
+            trust_position,
+            // Each sequence has a transaction of its own.
+            skip_failed: Some(false),
             lock_timeout,
         };
         or_fail(begin(arguments, retries, or_raise(Extension::of_call(fcinfo))))
@@ -189,9 +196,15 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
     change.warn_of_unknown(&steps);
     request.peers.remember(extension, &steps)?;
+    let trusted = change::trusted(&steps, &request.selection)?;
+    let mut all_trusted = request.selection.trusted(extension)?;
+    // The nearest rows ahead of those that are trusted from now on have been found.
+    all_trusted.retain(|trusted| trusted.rows_from.is_some());
+    all_trusted.extend(&trusted);
     let mut progress = Progress {
         change,
         feeds: request.feeds.with_stored(feeds::stored(extension)?),
+        trusted: all_trusted.into(),
         query: Rc::new(catalog::prepare(extension)?),
         retries,
         queue: VecDeque::new(),
@@ -222,6 +235,10 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         ddl_replication::check()?;
     }
     feeds::keep(extension, &request.feeds)?;
+    if request.selection.takes_trust_back()? {
+        trusted::forget_all(extension)?;
+    }
+    trusted::keep(extension, &trusted)?;
     // The node is stored before any sequence is altered, so that defaults with partitioned_nextval
     // keep to the class from now on.
     if !identity::is_stored(extension)? {
@@ -241,7 +258,7 @@ impl Progress {
             self.finish()?;
             return Ok(false);
         };
-        let selection = Selection::one(oid, &self.feeds, &self.query);
+        let selection = Selection::one(oid, &self.feeds, &self.trusted, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
             let _lock = SetupLock::take(self.change.extension)?;
             Ok(self.change.apply(&selection)?.iter().any(|step| step.is_altered()))

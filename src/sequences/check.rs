@@ -165,8 +165,14 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
     let peers = Peers::read(peers, extension)?;
     peers::check_others(&peers)?;
     let class = identity::known(extension)?;
-    let change =
-        Change { extension, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
+    let change = Change {
+        extension,
+        name: "check",
+        class,
+        patience: Patience::new(timeout),
+        planner: Planner::Reset,
+        skip_failed: false,
+    };
     let (mut steps, records) = change.plan(&Selection::all())?;
     peers.remember(extension, &steps)?;
     let mut rows = Vec::new();

@@ -35,9 +35,14 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_sequence"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_trusted.sql",
+    name = "interleaved_trusted",
+    requires = ["interleaved_feed"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_setup.sql",
     name = "interleaved_setup",
-    requires = ["interleaved_feed"]
+    requires = ["interleaved_trusted"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_peer.sql",

@@ -197,6 +197,7 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
         class: Some(target.class),
         patience: Patience::new(Timeout::USUAL),
         planner: Planner::SetUp(target, Rc::default()),
+        skip_failed: false,
     };
     // The snapshot of the command was taken before it, and a subtransaction without its own id
     // would use that snapshot.
@@ -234,6 +235,7 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         history: Vec::new(),
         promoted: false,
         gap_left: 0,
+        trusted: None,
         elsewhere: Vec::new(),
         columns: Vec::new(),
         used_by: Vec::new(),

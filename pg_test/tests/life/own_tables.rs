@@ -12,8 +12,8 @@ use crate::{DATABASE, start};
 const GROUND: [&str; 15] = [
     "CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step; DELETE FROM keyspace_internal.key_migration;
          DELETE FROM keyspace_internal.interleaved_node; DELETE FROM keyspace_internal.interleaved_sequence;
-         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_peer;
-          DELETE FROM keyspace_internal.interleaved_setup;
+         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_trusted; DELETE FROM keyspace_internal.interleaved_peer;
+         DELETE FROM keyspace_internal.interleaved_setup;
          DELETE FROM keyspace_internal.interleaved_acknowledgement')",
     "DROP TABLE IF EXISTS orders, audit, other CASCADE",
     "CREATE TABLE orders (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), what text)",
@@ -21,7 +21,7 @@ const GROUND: [&str; 15] = [
     "CREATE TABLE other (name text, since date)",
     "INSERT INTO orders (what) SELECT 'x' FROM generate_series(1, 50)",
     "INSERT INTO audit (order_id) SELECT id FROM orders",
-    "CALL setup_interleaved_sequences_in_batches(1, 2, feeds => '{\"orders_id_seq\": [\"audit.order_id\"]}')",
+    "CALL setup_interleaved_sequences_in_batches(1, 2, feeds => '{\"orders_id_seq\": [\"audit.order_id\"]}', trust_position => '{orders_id_seq}')",
     "SELECT interleave_new_sequences(true)",
     "SELECT acknowledge_interleaved_finding('orders_id_seq', 'unlogged', 'x')",
     "SELECT guard_interleaved_sequences(tables => '{audit}')",

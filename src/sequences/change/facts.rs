@@ -23,7 +23,8 @@ impl Facts {
         let records = if selection.is_new() {
             Records::default()
         } else {
-            Records::read(extension, selection.only_one())?
+            let trusted = selection.trusted(extension)?;
+            Records::read(extension, selection.only_one())?.trusting(&trusted)
         };
         let entries = with_own_settings(|| catalog::entries(selection, extension))?;
         Ok(Self { entries, records })
@@ -67,10 +68,11 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         replicated: entry.replicated.clone(),
         last_value: state.last_value,
         is_called: state.is_called,
-        former: records.former(entry.oid, form.progression.increment),
+        former: records.former(entry.oid, &form),
         history: records.history(entry.oid),
         promoted: records.promoted(entry.oid),
         gap_left: records.gap_left(entry.oid),
+        trusted: records.rows_from(entry.oid),
         elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Furthest::default())).collect(),
         used_by: entry.used_by.clone(),

@@ -3,6 +3,7 @@
 pub(crate) mod alter_created;
 pub(crate) mod ddl_replication;
 pub(crate) mod facts;
+mod failures;
 pub(crate) mod record_of_created;
 pub(crate) mod records;
 pub(crate) mod setup_lock;
@@ -15,7 +16,7 @@ use std::time::Instant;
 
 use keyspace::sequences::plan::{USED_BY_HINT, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
-use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset};
+use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset, still_gives};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -31,6 +32,7 @@ use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UT
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
+use crate::sequences::read::trusted::Trusted;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Wanted, lock_all, promised, room, room_detail, within};
@@ -67,6 +69,8 @@ pub(crate) struct Change {
     /// How long to wait for all locks together.
     pub(crate) patience: Patience,
     pub(crate) planner: Planner,
+    /// Whether sequences that cannot be altered are left out, rather than being an error.
+    pub(crate) skip_failed: bool,
 }
 
 impl Change {
@@ -107,6 +111,11 @@ impl Change {
                         let later = goes_on
                             && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
                         let which = if later { Which::Unindexed } else { Which::All };
+                        let sequence = if records.begins_to_trust(entry.oid) {
+                            self.trusting(entry, sequence, reading)
+                        } else {
+                            sequence
+                        };
                         self.read(entry, sequence, which, None, reading).map(Some)
                     };
                     batch.iter().map(read).collect::<SpiResult<Vec<_>>>()
@@ -155,7 +164,11 @@ impl Change {
 
     fn planned(&self, entry: Entry, before: Sequence) -> Step {
         let plan = self.plan_one(&entry, &before);
-        Step { entry, before, plan }
+        let mut step = Step { entry, before, plan };
+        if self.skip_failed && step.error().is_some() && !self.leaves_out(&step) {
+            step.plan.detail.push_str("; not left out: it may still give values of the former class");
+        }
+        step
     }
 
     /// A sequence that, or whose table, could not be read in time. Nothing is known of its position.
@@ -193,6 +206,7 @@ impl Change {
             position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
         }
         self.carry_out(&mut steps, &records, selection)?;
+        failures::warn(failed(&steps));
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
@@ -286,7 +300,20 @@ impl Change {
 
     /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
-        steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
+        let failed: Vec<_> = failed(steps).filter(|(step, _)| !self.leaves_out(step)).collect();
+        failures::refusal(&failed, self.skip_failed)
+    }
+
+    /// Whether a sequence that cannot be altered may stay as it is. If the node leaves its class,
+    /// it must not give any more values of the class.
+    fn leaves_out(&self, step: &Step) -> bool {
+        let gives_nothing = match &self.planner {
+            Planner::SetUp(target, _) if target.from.is_some() => {
+                step.entry.is_visible && !still_gives(&step.before, target)
+            }
+            _ => true,
+        };
+        self.skip_failed && gives_nothing
     }
 
     /// Locks every sequence that is to be altered, reads it again, and alters it.
@@ -299,7 +326,7 @@ impl Change {
         let leaves = match &self.planner {
             Planner::SetUp(target, _) => target.from.is_some(),
             // After a reset of all sequences, the database is no longer a node.
-            Planner::Reset => !selection.names_sequences() && owns_database(),
+            Planner::Reset => selection.is_of_all()? && owns_database(),
         };
         let node = if leaves { Some(tables::NODE.oid(self.extension)?) } else { None };
         // The sequences are locked in a phase of its own.
@@ -380,6 +407,10 @@ impl Change {
                         return Ok(None);
                     }
                     let Some(sequence) = self.facts(&step.entry, records) else { return Ok(None) };
+                    let sequence = match step.before.trusted {
+                        None => sequence,
+                        trusted => self.with_peers(Sequence { trusted, ..sequence }),
+                    };
                     let known = Some(step.before.columns.as_slice());
                     self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
                 });
@@ -435,13 +466,43 @@ impl Change {
     /// The data of a sequence here and, for a set-up, on other nodes, without the values of its
     /// columns; `None` if it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
-        let sequence = facts::sequence(entry, records)?;
-        Some(match &self.planner {
+        Some(self.with_peers(entry, facts::sequence(entry, records)?))
+    }
+
+    /// Adds the values of other nodes, and of other sequences that feed the same columns, for a
+    /// set-up.
+    fn with_peers(&self, entry: &Entry, sequence: Sequence) -> Sequence {
+        match &self.planner {
             Planner::SetUp(target, peers) => {
                 peers.siblings.with_sibling_values(entry, peers.with_peer_values(entry, sequence, target))
             }
             Planner::Reset => sequence,
-        })
+        }
+    }
+
+    /// Begins to trust the position of a sequence: the nearest of the rows ahead that are among its
+    /// values, and all rows beyond it, do not count.
+    fn trusting(&self, entry: &Entry, sequence: Sequence, reading: &RefCell<String>) -> Sequence {
+        if entry.exempt.is_some() || !entry.is_visible {
+            return sequence;
+        }
+        let ahead = self.ahead(&sequence);
+        let nearest = entry.columns.iter().filter(|column| column.is_followed).filter_map(|column| {
+            reading.borrow_mut().clone_from(&column.relation);
+            furthest::nearest(column, &ahead)
+        });
+        let trusted = if ahead.ascending { nearest.min() } else { nearest.max() };
+        self.with_peers(Sequence { trusted, ..sequence })
+    }
+
+    /// The values to look for in the columns of a sequence.
+    fn ahead(&self, sequence: &Sequence) -> Ahead {
+        Ahead {
+            ascending: sequence.increment > 0,
+            next: sequence.next_value(),
+            own_values: sequence.own_values(self.class),
+            range: sequence.range(),
+        }
     }
 
     /// Reads with the timeout that applies to sequences, too, and keeps no locks on the tables.
@@ -491,11 +552,7 @@ impl Change {
         known: Option<&[FedColumn]>,
         reading: &RefCell<String>,
     ) -> SpiResult<Sequence> {
-        let ahead = Ahead {
-            ascending: sequence.increment > 0,
-            next: sequence.next_value(),
-            own_values: sequence.own_values(self.class),
-        };
+        let ahead = self.ahead(&sequence);
         // A sequence that is skipped in any case need not be compared with its tables.
         if entry.exempt.is_some() || !entry.is_visible {
             return Ok(sequence);
@@ -506,7 +563,7 @@ impl Change {
             // If the index has been dropped since, there are no known values.
             let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
             let handed_out = sequence.is_called.then_some(sequence.last_value);
-            let found = furthest::read(column, ahead, which).map(|found| {
+            let found = furthest::read(column, &ahead, which).map(|found| {
                 if column.is_followed { found } else { found.up_to(handed_out, ahead.ascending) }
             });
             column.is_read.set(column.is_read.get() || found.is_some());
@@ -521,6 +578,20 @@ impl Change {
         }
         Ok(sequence)
     }
+}
+
+/// Of the sequences that a call has named in `trust_position`, those that have rows ahead.
+pub(crate) fn trusted(steps: &[Step], selection: &Selection) -> SpiResult<Vec<Trusted>> {
+    let given = selection.given_trust()?.unwrap_or_default();
+    let steps = steps.iter().filter(|step| given.contains(&step.entry.oid));
+    let trusted = steps
+        .filter_map(|step| Some(Trusted { sequence: step.entry.oid, rows_from: Some(step.before.trusted?) }));
+    Ok(trusted.collect())
+}
+
+/// The sequences that cannot be altered.
+fn failed(steps: &[Step]) -> impl Iterator<Item = (&Step, &Error)> {
+    steps.iter().filter_map(|step| Some((step, step.error()?)))
 }
 
 /// Refuses to lock more sequences at once than the server has room for (trap S20). If there are

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keyspace::sequences::{Carrier, ColumnName, Draw, NumberType};
+use keyspace::sequences::{Carrier, ColumnName, Draw, Limits, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
@@ -12,6 +12,7 @@ use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 use crate::encoding::{ServerText, decoded, from_server_bytes};
 use crate::sequences::read::defaults::{Defaults, Named, Role, expression, function_label};
 use crate::sequences::read::feeds::Feed;
+use crate::sequences::read::limits;
 use crate::sequences::read::mentions::{Connected, Mentions};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
@@ -66,6 +67,8 @@ pub(crate) struct Column {
     pub(crate) relation: String,
     /// The base type, if its values can be compared with those of the sequence.
     pub(crate) number_type: Option<NumberType>,
+    /// The values that it accepts, if they are fewer than those of the type.
+    pub(crate) limits: Option<Limits>,
     /// How its default draws.
     pub(crate) draw: Draw,
     /// Why the caller cannot see every value.
@@ -306,6 +309,7 @@ fn column(
         attribute,
         relation,
         number_type,
+        limits: number_type.and_then(|number_type| limits::of(relation_oid, attribute, number_type)),
         draw,
         hidden: match row.get::<String>(12)?.as_deref() {
             Some("permission") => Some(Hidden::Permission),

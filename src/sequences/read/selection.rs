@@ -12,6 +12,7 @@ use crate::encoding::from_server_bytes;
 use crate::sequences::read::catalog::Prepared;
 use crate::sequences::read::feeds::{self, Feed, Feeds};
 use crate::sequences::read::mentions::Connected;
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 
 /// An array argument of the caller, passed unchanged to a query.
@@ -64,6 +65,11 @@ pub(crate) struct Selection {
     feeds: Feeds,
     /// Whether `feeds` is complete, so that our table need not be read.
     all_feeds: bool,
+    /// `regclass[]`: those whose position is trusted, in addition to those that are stored; none at
+    /// all if it is empty.
+    trust: ArrayArgument,
+    /// All whose position is trusted, if that is known.
+    all_trusted: Option<Rc<[Trusted]>>,
     /// The prepared query for them, if there is one.
     prepared: Option<Rc<Prepared>>,
     /// The sequence, if it is only one.
@@ -85,10 +91,49 @@ impl Selection {
             exclude: ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID),
             feeds,
             all_feeds: false,
+            trust: ArrayArgument::new(None, pg_sys::REGCLASSARRAYOID),
+            all_trusted: None,
             prepared: None,
             only_one: None,
             is_new: false,
         }
+    }
+
+    /// The same sequences, with the argument `trust_position`.
+    pub(crate) fn trusting(self, trust: Option<AnyArray>) -> Self {
+        Self { trust: ArrayArgument::new(trust, pg_sys::REGCLASSARRAYOID), ..self }
+    }
+
+    /// The sequences of the argument `trust_position`.
+    pub(crate) fn given_trust(&self) -> SpiResult<Option<Vec<pg_sys::Oid>>> {
+        if !self.trust.is_given() {
+            return Ok(None);
+        }
+        let query = "SELECT DISTINCT given::pg_catalog.oid FROM pg_catalog.unnest($1) AS given";
+        Spi::connect(|client| {
+            let rows = client.select(query, None, &[self.trust.argument()])?;
+            rows.map(|row| row.get(1)).filter_map(SpiResult::transpose).collect::<SpiResult<_>>().map(Some)
+        })
+    }
+
+    /// Whether the argument `trust_position` takes all of them back.
+    pub(crate) fn takes_trust_back(&self) -> SpiResult<bool> {
+        Ok(self.given_trust()?.is_some_and(|given| given.is_empty()))
+    }
+
+    /// All sequences whose position is trusted.
+    pub(crate) fn trusted(&self, extension: Extension) -> SpiResult<Vec<Trusted>> {
+        if let Some(all) = &self.all_trusted {
+            return Ok(all.to_vec());
+        }
+        let Some(given) = self.given_trust()? else { return trusted::stored(extension) };
+        if given.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut all = trusted::stored(extension)?;
+        all.retain(|stored| !given.contains(&stored.sequence));
+        all.extend(given.into_iter().map(|sequence| Trusted { sequence, rows_from: None }));
+        Ok(all)
     }
 
     /// Every sequence of the database.
@@ -106,12 +151,18 @@ impl Selection {
         Self { sequences, all_feeds: true, only_one: Some(sequence), ..Self::all() }
     }
 
-    /// One sequence, with a query from [`super::catalog::prepare`] and all its known feeds.
-    pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], prepared: &Rc<Prepared>) -> Self {
+    /// One sequence, with a query from [`super::catalog::prepare`], all its known feeds, and all
+    /// sequences whose position is trusted.
+    pub(crate) fn one(
+        sequence: pg_sys::Oid,
+        feeds: &[Feed],
+        trusted: &Rc<[Trusted]>,
+        prepared: &Rc<Prepared>,
+    ) -> Self {
         let columns = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
         let feeds = Feeds { sequences: vec![sequence], columns };
-        let prepared = Some(Rc::clone(prepared));
-        Self { feeds, prepared, ..Self::sequence(sequence) }
+        let (prepared, all_trusted) = (Some(Rc::clone(prepared)), Some(Rc::clone(trusted)));
+        Self { feeds, prepared, all_trusted, ..Self::sequence(sequence) }
     }
 
     /// The prepared query for them, if there is one.
@@ -127,11 +178,6 @@ impl Selection {
     /// Whether it is one sequence that was created by the running command.
     pub(crate) const fn is_new(&self) -> bool {
         self.is_new
-    }
-
-    /// Whether sequences were named one by one.
-    pub(crate) fn names_sequences(&self) -> bool {
-        self.sequences.is_given()
     }
 
     /// Whether no sequence is left out.
@@ -178,9 +224,12 @@ impl Selection {
                 return Ok(Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint)));
             }
         }
-        for (name, argument) in
-            [("schemas", self.schemas), ("sequences", self.sequences), ("exclude", self.exclude)]
-        {
+        for (name, argument) in [
+            ("schemas", self.schemas),
+            ("sequences", self.sequences),
+            ("exclude", self.exclude),
+            ("trust_position", self.trust),
+        ] {
             let nulls = "SELECT '\\x'::bytea FROM unnest($1) AS given WHERE given IS NULL";
             if argument.is_given() && first(nulls, &[argument.argument()])?.is_some() {
                 let message = format!("{name} must not contain nulls");
@@ -197,7 +246,7 @@ impl Selection {
         }
         let others = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = given)";
-        for argument in [self.sequences, self.exclude] {
+        for argument in [self.sequences, self.exclude, self.trust] {
             if argument.is_given()
                 && let Some(name) = first(others, &[argument.argument()])?
             {
@@ -220,7 +269,9 @@ impl Selection {
              WHERE n.nspname <> ALL ($2)";
         let fed = self.feeds.sequences.clone();
         let fed = ArrayArgument { datum: fed.into_datum(), type_oid: pg_sys::REGCLASSARRAYOID };
-        for (name, argument) in [("sequences", self.sequences), ("feeds", fed)] {
+        for (name, argument) in
+            [("sequences", self.sequences), ("feeds", fed), ("trust_position", self.trust)]
+        {
             if !argument.is_given() {
                 continue;
             }
@@ -237,10 +288,12 @@ impl Selection {
         }
         let unselected =
             "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given <> ALL ($2)";
-        if self.sequences.is_given()
-            && let Some(sequence) = first(unselected, &[fed.argument(), self.sequences.argument()])?
-        {
-            return contradiction(sequence, "It is in feeds but not in sequences.".to_owned());
+        for (name, argument) in [("feeds", fed), ("trust_position", self.trust)] {
+            if self.sequences.is_given()
+                && let Some(sequence) = first(unselected, &[argument.argument(), self.sequences.argument()])?
+            {
+                return contradiction(sequence, format!("It is in {name} but not in sequences."));
+            }
         }
         Ok(Ok(()))
     }

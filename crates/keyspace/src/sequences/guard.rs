@@ -291,6 +291,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: Vec::new(),
             used_by: Vec::new(),

@@ -363,6 +363,7 @@ mod tests {
         FedColumn {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
+            limits: None,
             draw,
             set_by: None,
             extreme: None,
@@ -389,6 +390,7 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
             used_by: vec![],
