@@ -7,9 +7,9 @@ use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::change::{self, Change};
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
+use crate::sequences::change::{self, Change};
 use crate::sequences::own::identity;
 use crate::sequences::read::{feeds, trusted};
 use crate::sequences::request::{Request, SetupArguments};

@@ -409,7 +409,7 @@ impl Change {
                     let Some(sequence) = self.facts(&step.entry, records) else { return Ok(None) };
                     let sequence = match step.before.trusted {
                         None => sequence,
-                        trusted => self.with_peers(Sequence { trusted, ..sequence }),
+                        trusted => self.with_peers(&step.entry, Sequence { trusted, ..sequence }),
                     };
                     let known = Some(step.before.columns.as_slice());
                     self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
@@ -492,7 +492,7 @@ impl Change {
             furthest::nearest(column, &ahead)
         });
         let trusted = if ahead.ascending { nearest.min() } else { nearest.max() };
-        self.with_peers(Sequence { trusted, ..sequence })
+        self.with_peers(entry, Sequence { trusted, ..sequence })
     }
 
     /// The values to look for in the columns of a sequence.

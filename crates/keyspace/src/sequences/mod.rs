@@ -30,7 +30,5 @@ pub use pace::{Observation, Pace};
 pub use peer::{Peer, with_peer_values};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset, still_gives};
 pub use rows::Rows;
-pub use sequence::{
-    Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, NumberType, Sequence, StillDraws,
-};
+pub use sequence::{Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, NumberType, Sequence, StillDraws};
 pub use status::{Finding, Severity, Status, status};
