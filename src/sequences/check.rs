@@ -285,9 +285,12 @@ fn nothing_known(steps: &[Step], class: Option<Class>) -> Option<Found> {
     let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
     let is_known = |step: &&Step| step.before.fed_columns().next().is_some();
     let first = steps.first().filter(|_| !steps.iter().any(is_known))?;
+    let others = match steps.len() - 1 {
+        0 => String::new(),
+        others => format!(" or the other {others} sequences"),
+    };
     let detail = format!(
-        "Nothing in the database connects its {} sequences with columns, for instance {}. Only their positions are compared.",
-        steps.len(),
+        "Nothing in the database connects {}{others} with a column, so only positions are compared.",
         first.entry.name
     );
     let hint = "If applications fill columns from sequences, name these columns in feeds.";
