@@ -5,11 +5,6 @@ CREATE SCHEMA txt;
 SET search_path = txt, public;
 \set plan 'SELECT sequence, action, in_use, restart, detail, fed_columns FROM setup_interleaved_sequences(2, schemas => ''{txt}'', dry_run => true)'
 
--- fault_b22_nothing_is_known: a database where no sequence feeds a known column
-CREATE SEQUENCE lonely;
-SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE finding = 'no known columns';
-DROP SEQUENCE lonely;
-
 -- fault_b02_a_default_as_text: no dependency connects it with the sequence
 CREATE SEQUENCE s2;
 CREATE SEQUENCE s3;
@@ -125,6 +120,11 @@ SELECT sequence, action, restart, detail FROM reset_interleaved_sequences('{item
 DROP TABLE "Order", item, user_audit, group_audit;
 DROP SEQUENCE "Order_seq", item_seq, shared_audit_event_id_seq, unused;
 DROP FUNCTION order_bi, item_bi, assign_shared_id, never, late;
+
+-- fault_b22_nothing_is_known: a database where no sequence feeds a known column
+CREATE SEQUENCE lonely;
+SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE finding = 'no known column';
+DROP SEQUENCE lonely;
 
 -- fault_b04_a_default_that_is_another_function
 CREATE SEQUENCE flake_seq;
