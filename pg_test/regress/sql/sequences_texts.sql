@@ -121,11 +121,6 @@ DROP TABLE "Order", item, user_audit, group_audit;
 DROP SEQUENCE "Order_seq", item_seq, shared_audit_event_id_seq, unused;
 DROP FUNCTION order_bi, item_bi, assign_shared_id, never, late;
 
--- fault_b22_nothing_is_known: a database where no sequence feeds a known column
-CREATE SEQUENCE lonely;
-SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE finding = 'no known column';
-DROP SEQUENCE lonely;
-
 -- fault_b04_a_default_that_is_another_function
 CREATE SEQUENCE flake_seq;
 CREATE FUNCTION flake(s regclass) RETURNS bigint LANGUAGE sql AS $$ SELECT (1::bigint << 40) | (nextval(s) % 1024) $$;
