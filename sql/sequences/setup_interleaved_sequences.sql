@@ -6,7 +6,7 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     exclude regclass[] DEFAULT NULL,
     feeds jsonb DEFAULT NULL,
     peers jsonb[] DEFAULT '{}',
-    gap bigint DEFAULT 0,
+    gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
     trust_position regclass[] DEFAULT NULL,
     skip_failed boolean DEFAULT false,

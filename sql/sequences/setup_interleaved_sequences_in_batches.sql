@@ -6,7 +6,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     exclude regclass[] DEFAULT NULL,
     feeds jsonb DEFAULT NULL,
     peers jsonb[] DEFAULT '{}',
-    gap bigint DEFAULT 0,
+    gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
     trust_position regclass[] DEFAULT NULL,
     lock_timeout interval DEFAULT '100 ms',

@@ -99,10 +99,25 @@ fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
          SELECT $1, $2, t.sequence, t.rows_from FROM {} AS t \
          WHERE t.system_identifier OPERATOR(pg_catalog.=) $3 AND t.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
+    let acknowledgements = "INSERT INTO {} (system_identifier, database, sequence, finding, reason, role, acknowledged_at) \
+         SELECT $1, $2, a.sequence, a.finding, a.reason, a.role, a.acknowledged_at FROM {} AS a \
+         WHERE a.system_identifier OPERATOR(pg_catalog.=) $3 AND a.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
     let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
-    let tables = [(sequences, tables::SEQUENCE), (feeds, tables::FEED), (trusted, tables::TRUSTED)];
-    for (statement, table) in tables {
+    let peers = "INSERT INTO {} (system_identifier, database, peer_system_identifier, peer_database, peer_timeline, \
+                     sequence, node, nodes, taken_at, seen_at, position, rate) \
+         SELECT $1, $2, p.peer_system_identifier, p.peer_database, p.peer_timeline, p.sequence, p.node, p.nodes, \
+                p.taken_at, p.seen_at, p.position, p.rate FROM {} AS p \
+         WHERE p.system_identifier OPERATOR(pg_catalog.=) $3 AND p.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
+    for (statement, table) in [
+        (sequences, tables::SEQUENCE),
+        (feeds, tables::FEED),
+        (trusted, tables::TRUSTED),
+        (peers, tables::PEER),
+        (acknowledgements, tables::ACKNOWLEDGEMENT),
+    ] {
         table.write(statement, extension, &keys)?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{ServerJson, from_utf8};
+use crate::encoding::{ServerJson, from_server_bytes};
 use crate::error::or_raise;
 use crate::sequences::change::records::{self, Records};
 use crate::sequences::change::step::Step;
@@ -24,7 +24,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are released.
@@ -49,7 +50,8 @@ fn interleaved_node_state(
             Error::new(SqlState::InvalidParameterValue, message).hint("Use NULL to read all rows.")
         }))
     });
-    match state(timeout, LookAt::Last(last_rows), or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| state(timeout, LookAt::Last(last_rows), extension)) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
@@ -112,7 +114,7 @@ pub(super) fn of(
         let rows = match look_at {
             LookAt::Nothing => vec![Rows::default(); batch.len()],
             LookAt::Last(last_rows) => change.read_in_time(|reading| {
-                let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
+                let rows = |step: &Step| rows(step, records, class, last_rows, &mut reading.borrow_mut());
                 Ok(batch.iter().map(rows).collect::<Vec<_>>())
             })?,
         };
@@ -126,7 +128,7 @@ pub(super) fn of(
     }
     let publications = position_replication::publications()?;
     let (system_identifier, database) = own_key();
-    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
+    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'SQL_ASCII'), \
                          pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), \
                                             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let (name, time) = Spi::connect(|client| -> SpiResult<_> {
@@ -138,7 +140,7 @@ pub(super) fn of(
         nodes: class.map(Class::nodes),
         system_identifier,
         timeline: records::timeline()?,
-        database: name.map(from_utf8).unwrap_or_default(),
+        database: name.map(from_server_bytes).unwrap_or_default(),
         database_oid: database.to_u32(),
         started_at: peers::started_at()?,
         time: time.unwrap_or_default(),
@@ -146,12 +148,19 @@ pub(super) fn of(
         sequence_subscriptions: position_replication::subscription_names(
             steps.iter().filter_map(|step| step.entry.replicated.as_ref()),
         ),
+        left: false,
         sequences,
     })
 }
 
 /// The furthest values of each class in the columns that a sequence feeds.
-fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut String) -> Rows {
+fn rows(
+    step: &Step,
+    records: &Records,
+    class: Option<Class>,
+    last_rows: Option<u64>,
+    reading: &mut String,
+) -> Rows {
     if step.entry.exempt.is_some() {
         return Rows::default();
     }
@@ -161,7 +170,8 @@ fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut
     let mut found = ByResidue::default();
     for column in step.entry.columns.iter().filter(|column| column.is_followed) {
         reading.clone_from(&column.relation);
-        found.read(column, (ascending, end), i64::from(modulus), last_rows);
+        let restart = records.restart(step.entry.oid, step.before.increment);
+        found.read(column, (ascending, end), i64::from(modulus), last_rows, restart);
     }
     Rows { modulus, furthest: found.values(ascending), unread: found.unread }
 }

@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 
-use keyspace::sequences::{Class, Peer, Target};
+use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::{AnyArray, AnyElement};
 
 use crate::sequences::change::{Change, Planner, records};
 use crate::sequences::own::identity;
-use crate::sequences::peers;
-use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::peers::{self, Peers};
+use crate::sequences::read::feeds::{self, Feeds};
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
 
 /// The arguments as SQL passes them.
@@ -40,8 +41,8 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
-    pub(super) feeds: Vec<Feed>,
-    pub(super) peers: Rc<[Peer]>,
+    pub(super) feeds: Feeds,
+    pub(super) peers: Rc<Peers>,
     skip_failed: bool,
 }
 
@@ -50,21 +51,21 @@ impl Request {
     pub(super) fn new(arguments: SetupArguments, extension: Extension) -> Result<Self, Failure> {
         let node = required(arguments.node, "node")?;
         let nodes = required(arguments.nodes, "nodes")?;
-        let gap = required(arguments.gap, "gap")?;
+        let gap = arguments.gap;
         let blocks = required(arguments.blocks, "blocks")?;
         let skip_failed = required(arguments.skip_failed, "skip_failed")?;
         let lock_timeout = required(arguments.lock_timeout, "lock_timeout")?;
         let class = Class::new(node, nodes)?;
-        if gap < 0 {
+        if let Some(gap) = gap.filter(|gap| *gap < 0) {
             let message = format!("gap must be at least 0, not {gap}");
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("The gap is the number of ids to leave free above those in use.")
+                .hint("The gap is the number of ids to leave free above those in use. NULL computes it.")
                 .into());
         }
         let timeout = Timeout::new(lock_timeout)?;
-        let peers = peers::read(arguments.peers)?;
+        let peers = Peers::read(arguments.peers, extension)?;
         peers::check_others(&peers)?;
-        let from = identity::class_to_leave(extension, class, !peers.is_empty())?;
+        let from = identity::class_to_leave(extension, class, &peers)?;
         // While the number of nodes changes, nodes that have not moved yet are in former classes.
         if from.is_none() {
             peers::check_class(&peers, class)?;
@@ -80,7 +81,7 @@ impl Request {
         }
         with_own_settings(|| selection.check())??;
         let target = Target { class, from, gap, blocks };
-        Ok(Self { extension, target, timeout, selection, feeds, peers, skip_failed })
+        Ok(Self { extension, target, timeout, selection, feeds, peers: Rc::new(peers), skip_failed })
     }
 
     /// The requested change.

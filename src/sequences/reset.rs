@@ -7,16 +7,19 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::acknowledge;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
 use crate::sequences::guard;
 use crate::sequences::own::identity;
+use crate::sequences::read::feeds::Feeds;
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
@@ -55,8 +58,9 @@ fn reset_interleaved_sequences(
     let dry_run = or_raise(required(dry_run, "dry_run"));
     let skip_failed = or_raise(required(skip_failed, "skip_failed"));
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
-    let selection = Selection::new(None, sequences, exclude, Vec::new());
-    match reset(&selection, skip_failed, timeout, dry_run, or_raise(Extension::of_call(fcinfo))) {
+    let selection = Selection::new(None, sequences, exclude, Feeds::default());
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| reset(&selection, skip_failed, timeout, dry_run, extension)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }
@@ -92,6 +96,7 @@ fn reset(
     let is_complete = steps.iter().all(|step| step.error().is_none());
     if is_of_all && is_complete && identity::is_stored(extension)? {
         identity::forget(extension)?;
+        acknowledge::forget_all(extension)?;
     } else if is_of_all && !is_complete {
         notice!("this database stays a node, since some of its sequences are left out");
     }

@@ -7,9 +7,9 @@ use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::change;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
+use crate::sequences::change::{self, Change};
 use crate::sequences::own::identity;
 use crate::sequences::read::{feeds, trusted};
 use crate::sequences::request::{Request, SetupArguments};
@@ -87,9 +87,16 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     let request = Request::new(arguments, extension)?;
     let change = request.change();
     if dry_run {
-        return change.plan(&request.selection).map(|(steps, _)| steps);
+        let (steps, _) = change.plan(&request.selection)?;
+        request.peers.check_known(&steps)?;
+        request.peers.report_unknown_paces(&request.target, &steps);
+        return Ok(steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
+    request.timeout.limiting(|| carry_out(&request, &change, extension))
+}
+
+fn carry_out(request: &Request, change: &Change, extension: Extension) -> Result<Vec<Step>, Failure> {
     let _lock = SetupLock::take(extension)?;
     request.check_rights()?;
     request.check_class()?;
@@ -99,6 +106,7 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     }
     let steps = change.apply(&request.selection)?;
     feeds::keep(extension, &request.feeds)?;
+    request.peers.remember(extension, &steps)?;
     if request.selection.takes_trust_back()? {
         trusted::forget_all(extension)?;
     }

@@ -48,6 +48,12 @@ pub(crate) fn sequence(entry: &Entry, records: &Records) -> Option<Sequence> {
     Some(of(entry, records, form, state))
 }
 
+/// As [`sequence`], for one that is locked: its position is not read.
+pub(crate) fn unread(entry: &Entry, records: &Records) -> Option<Sequence> {
+    let form = form::definition(entry.oid)?;
+    Some(of(entry, records, form, form::State { last_value: form.start, is_called: false }))
+}
+
 /// Combines the data of a sequence.
 pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state: form::State) -> Sequence {
     Sequence {
@@ -69,5 +75,6 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         trusted: records.rows_from(entry.oid),
         elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Furthest::default())).collect(),
+        used_by: entry.used_by.clone(),
     }
 }

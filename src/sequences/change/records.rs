@@ -7,6 +7,7 @@ use keyspace::sequences::{Bounds, Former, PastValues, Progression, Residue, Targ
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use crate::sequences::acknowledge;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::tables;
 use crate::sequences::read::feeds;
@@ -186,9 +187,10 @@ pub(crate) fn keep<'a>(
             Some(former.max_value),
             plan.in_use,
             plan.restart,
-            Some(if target.gap > 0 { target.gap } else { sequence.gap_left }),
-            // A set-up that leaves no gap after a promotion leaves it to a later one.
-            Some(if target.gap == 0 && sequence.promoted { KEPT } else { timeline }),
+            Some(if plan.gap > 0 { plan.gap } else { sequence.gap_left }),
+            // A set-up without a gap after a promotion leaves it to a later one. A computed gap is
+            // for what peers draw, and not for what was lost.
+            Some(if target.gap.unwrap_or(0) == 0 && sequence.promoted { KEPT } else { timeline }),
             Some(plan.bounds.start),
             Some(plan.bounds.min_value),
             Some(plan.bounds.max_value),
@@ -235,6 +237,7 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
         return Ok(());
     }
     feeds::forget(extension, &sequences)?;
+    acknowledge::forget(extension, &sequences)?;
     trusted::forget(extension, &sequences)?;
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
@@ -246,6 +249,7 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
 /// Deletes the records of dropped sequences, which would accumulate in a database that often
 /// creates and drops tables.
 pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
+    acknowledge::prune(extension)?;
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";

@@ -84,6 +84,7 @@ impl Column {
             number_type: self.number_type,
             limits: self.limits,
             draw: self.draw,
+            set_by: self.set_by.clone(),
             extreme: found.value,
             ahead: found.ahead,
             not_followed: found.not_followed,
@@ -134,6 +135,9 @@ pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furth
     .flatten()
 }
 
+/// How many rows are read behind the last restart at least.
+const LEAST_BEHIND: u64 = 10_000;
+
 /// The nearest value that the sequence will hand out itself.
 pub(crate) fn nearest(column: &Column, ahead: &Ahead) -> Option<i64> {
     Values::of(column, |values| {
@@ -176,18 +180,25 @@ impl ByResidue {
     }
 
     /// Adds the values of a column up to `end`. Reads the last `rows` of an index, or all of them;
-    /// scans a table without an index.
+    /// scans a table without an index. Unless all are to be read, it goes on behind the value at
+    /// which the sequence was last restarted only for as many rows as it has found beyond, and a few
+    /// more: a set-up restarted it above everything that was known then.
     pub(crate) fn read(
         &mut self,
         column: &Column,
         (ascending, end): (bool, i64),
         modulus: i64,
         rows: Option<u64>,
+        restart: Option<i64>,
     ) {
         let range = if ascending { i64::MIN..=end } else { end..=i64::MAX };
         let is_past = |a: i64, b: i64| if ascending { a > b } else { a < b };
         let all = u64::try_from(modulus).unwrap_or(u64::MAX);
-        let (order, seen) = (Cell::new(Order::Any), Cell::new(0_u64));
+        let (order, seen, beyond) = (Cell::new(Order::Any), Cell::new(0_u64), Cell::new(0_u64));
+        let is_enough = |rows: u64| {
+            let is_behind = restart.is_some() && seen.get() - beyond.get() >= beyond.get().max(LEAST_BEHIND);
+            seen.get() >= rows || is_behind
+        };
         // The nearest of the furthest values, if every class has one. For speed, it is not computed
         // for every row.
         let mut nearest = None;
@@ -198,6 +209,7 @@ impl ByResidue {
                 |of_table| {
                     order.set(of_table);
                     seen.set(0);
+                    beyond.set(0);
                 },
                 |value| {
                     if order.get() == Order::FurthestFirst {
@@ -208,12 +220,15 @@ impl ByResidue {
                         if nearest.is_some_and(|nearest| !is_past(value, nearest)) {
                             return false;
                         }
-                        if rows.is_some_and(|rows| seen.get() >= rows) {
+                        if rows.is_some_and(is_enough) {
                             let known = self.unread.filter(|known| is_past(*known, value));
                             self.unread = known.or(Some(value));
                             return false;
                         }
                         seen.set(seen.get() + 1);
+                        if restart.is_none_or(|restart| !is_past(restart, value)) {
+                            beyond.set(beyond.get() + 1);
+                        }
                     }
                     match self.furthest.entry(value.rem_euclid(modulus)) {
                         Entry::Vacant(new) => {

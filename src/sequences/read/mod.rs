@@ -8,6 +8,7 @@ pub(crate) mod form;
 pub(crate) mod furthest;
 pub(crate) mod insert_conflicts;
 pub(crate) mod limits;
+pub(crate) mod mentions;
 pub(crate) mod position_replication;
 pub(crate) mod selection;
 pub(crate) mod trusted;

@@ -5,11 +5,13 @@ use std::rc::Rc;
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiResult};
+use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, IntoDatum};
 
-use crate::encoding::from_utf8;
-use crate::sequences::read::feeds::{self, Feed};
+use crate::encoding::from_server_bytes;
+use crate::sequences::read::catalog::Prepared;
+use crate::sequences::read::feeds::{self, Feed, Feeds};
+use crate::sequences::read::mentions::Connected;
 use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 
@@ -59,8 +61,8 @@ pub(crate) struct Selection {
     sequences: ArrayArgument,
     /// `regclass[]`: not these.
     exclude: ArrayArgument,
-    /// Columns that the catalog does not connect with their sequences.
-    feeds: Vec<Feed>,
+    /// Columns that the caller connects with their sequences.
+    feeds: Feeds,
     /// Whether `feeds` is complete, so that our table need not be read.
     all_feeds: bool,
     /// `regclass[]`: those whose position is trusted, in addition to those that are stored; none at
@@ -69,7 +71,7 @@ pub(crate) struct Selection {
     /// All whose position is trusted, if that is known.
     all_trusted: Option<Rc<[Trusted]>>,
     /// The prepared query for them, if there is one.
-    prepared: Option<Rc<OwnedPreparedStatement>>,
+    prepared: Option<Rc<Prepared>>,
     /// The sequence, if it is only one.
     only_one: Option<pg_sys::Oid>,
     /// Whether that sequence was created by the running command.
@@ -81,7 +83,7 @@ impl Selection {
         schemas: Option<AnyArray>,
         sequences: Option<AnyArray>,
         exclude: Option<AnyArray>,
-        feeds: Vec<Feed>,
+        feeds: Feeds,
     ) -> Self {
         Self {
             schemas: ArrayArgument::new(schemas, pg_sys::NAMEARRAYOID),
@@ -136,7 +138,7 @@ impl Selection {
 
     /// Every sequence of the database.
     pub(crate) fn all() -> Self {
-        Self::new(None, None, None, Vec::new())
+        Self::new(None, None, None, Feeds::default())
     }
 
     /// One sequence that was just created, so that no feeds can be stored for it.
@@ -155,15 +157,16 @@ impl Selection {
         sequence: pg_sys::Oid,
         feeds: &[Feed],
         trusted: &Rc<[Trusted]>,
-        query: &Rc<OwnedPreparedStatement>,
+        prepared: &Rc<Prepared>,
     ) -> Self {
-        let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
-        let (prepared, all_trusted) = (Some(Rc::clone(query)), Some(Rc::clone(trusted)));
+        let columns = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
+        let feeds = Feeds { sequences: vec![sequence], columns };
+        let (prepared, all_trusted) = (Some(Rc::clone(prepared)), Some(Rc::clone(trusted)));
         Self { feeds, prepared, all_trusted, ..Self::sequence(sequence) }
     }
 
     /// The prepared query for them, if there is one.
-    pub(crate) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
         self.prepared.as_deref()
     }
 
@@ -183,14 +186,20 @@ impl Selection {
         Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
     }
 
-    /// The parameters of the query for the sequences and their columns.
-    pub(crate) fn arguments(&self, extension: Extension) -> SpiResult<[DatumWithOid<'static>; 6]> {
-        let mut feeds = self.feeds.clone();
-        if !self.all_feeds {
-            let stored = feeds::stored(extension)?;
-            feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
-        }
-        let [sequences, relations, attributes] = feeds::columns(&feeds);
+    /// The parameters of the query for the sequences and their columns, of which some are
+    /// `connected` by texts.
+    pub(crate) fn arguments(
+        &self,
+        extension: Extension,
+        connected: &[Connected],
+    ) -> SpiResult<[DatumWithOid<'static>; 7]> {
+        let stored = if self.all_feeds { Vec::new() } else { feeds::stored(extension)? };
+        let mut columns = self.feeds.with_stored(stored);
+        let mut are_given = vec![true; columns.len()];
+        let is_wanted = |feed: &Feed| self.only_one.is_none_or(|sequence| sequence == feed.sequence);
+        columns.extend(connected.iter().map(|connected| connected.feed).filter(is_wanted));
+        are_given.resize(columns.len(), false);
+        let [sequences, relations, attributes] = feeds::columns(&columns);
         Ok([
             self.schemas.argument(),
             self.sequences.argument(),
@@ -198,6 +207,7 @@ impl Selection {
             sequences,
             relations,
             attributes,
+            are_given.into(),
         ])
     }
 
@@ -226,7 +236,7 @@ impl Selection {
                 return Ok(Err(Error::new(SqlState::NullValueNotAllowed, message)));
             }
         }
-        let missing = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+        let missing = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
         if self.schemas.is_given()
             && let Some(name) = first(missing, &[self.schemas.argument()])?
@@ -234,7 +244,7 @@ impl Selection {
             let message = format!("schema \"{name}\" does not exist");
             return Ok(Err(Error::new(SqlState::InvalidSchemaName, message)));
         }
-        let others = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+        let others = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = given)";
         for argument in [self.sequences, self.exclude, self.trust] {
             if argument.is_given()
@@ -253,11 +263,11 @@ impl Selection {
             Ok(Err(Error::new(SqlState::InvalidParameterValue, message).detail(detail)))
         };
         let excluded =
-            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given = ANY ($2)";
-        let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+            "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given = ANY ($2)";
+        let outside = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname <> ALL ($2)";
-        let fed: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
+        let fed = self.feeds.sequences.clone();
         let fed = ArrayArgument { datum: fed.into_datum(), type_oid: pg_sys::REGCLASSARRAYOID };
         for (name, argument) in
             [("sequences", self.sequences), ("feeds", fed), ("trust_position", self.trust)]
@@ -277,7 +287,7 @@ impl Selection {
             }
         }
         let unselected =
-            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given <> ALL ($2)";
+            "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given <> ALL ($2)";
         for (name, argument) in [("feeds", fed), ("trust_position", self.trust)] {
             if self.sequences.is_given()
                 && let Some(sequence) = first(unselected, &[argument.argument(), self.sequences.argument()])?
@@ -293,6 +303,9 @@ impl Selection {
 pub(crate) fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
     Spi::connect(|client| {
         let mut rows = client.select(query, Some(1), arguments)?;
-        rows.next().map(|row| row.get::<Vec<u8>>(1)).transpose().map(|found| found.flatten().map(from_utf8))
+        rows.next()
+            .map(|row| row.get::<Vec<u8>>(1))
+            .transpose()
+            .map(|found| found.flatten().map(from_server_bytes))
     })
 }

@@ -16,6 +16,7 @@ use crate::sequences::read::catalog::Column;
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::{begin_index_scan, begin_table_scan};
 use crate::server::open::{ActiveSnapshot, OpenRelation};
+use crate::server::patience::acquire;
 
 /// The btree operator family of `numeric`, as in pg_opfamily.dat; the bindings lack it.
 const NUMERIC_BTREE_FAMILY: pg_sys::Oid = pg_sys::Oid::from_u32(1988);
@@ -303,10 +304,14 @@ fn tables(root: &OpenRelation, attribute: i16) -> Option<Vec<Table>> {
             let has_rows = root.kind() == pg_sys::RELKIND_RELATION;
             return Some(if has_rows { vec![Table { oid, attribute }] } else { Vec::new() });
         }
-        let all = pg_sys::find_all_inheritors(oid, pg_sys::AccessShareLock as i32, std::ptr::null_mut());
+        let all = pg_sys::find_all_inheritors(oid, pg_sys::NoLock as i32, std::ptr::null_mut());
         let mut tables = Vec::new();
         for at in 0..if all.is_null() { 0 } else { (*all).length } {
             let table = pg_sys::list_nth_oid(all, at);
+            if table != oid {
+                acquire(table, pg_sys::AccessShareLock);
+            }
+            // 0 if it was dropped meanwhile.
             let attribute = pg_sys::get_attnum(table, name);
             let is_read = attribute > 0 && has_rows(&OpenRelation::locked_table(table));
             if is_read {

@@ -30,10 +30,10 @@ impl Course {
         if self.sign > 0 { values.at_or_above(value) } else { values.at_or_below(value) }
     }
 
-    /// START in a share: the first of the values at or past it or, where the range ends before
+    /// START in a share: the first of the values at or past `least` or, where the range ends before
     /// that, the last one of the range.
-    pub(super) fn aligned_start(self, sequence: &Sequence, share: Share) -> i128 {
-        let start = self.align(share.values, i128::from(sequence.start));
+    pub(super) fn aligned_start(self, sequence: &Sequence, share: Share, least: i128) -> i128 {
+        let start = self.align(share.values, least);
         let last = self.end(sequence) - (i128::from(share.size) - 1) * self.sign;
         if !self.is_past(start, last) {
             return start;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{Class, Residue};
 use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
+use super::pace::moment;
 use super::rows::{Reached, Rows};
 use crate::error::{Error, SqlState, sentence};
 
@@ -40,6 +41,9 @@ pub struct NodeState {
     pub sequence_publications: Vec<String>,
     /// Subscriptions that write other servers' positions over its own.
     pub sequence_subscriptions: Vec<String>,
+    /// Whether the node has left for good and draws nothing any more. Its class is free then, and
+    /// its values still count. Whoever passes its last state adds this.
+    pub left: bool,
     /// The sequences.
     pub sequences: BTreeMap<SequenceName, SequenceState>,
 }
@@ -61,6 +65,8 @@ struct Document<Sequences> {
     sequence_publications: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sequence_subscriptions: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    left: bool,
     sequences: Sequences,
 }
 
@@ -215,6 +221,7 @@ impl NodeState {
             time: document.time,
             sequence_publications: document.sequence_publications,
             sequence_subscriptions: document.sequence_subscriptions,
+            left: document.left,
             sequences: read(document.sequences)?,
         })
     }
@@ -255,6 +262,7 @@ impl NodeState {
             time: self.time.clone(),
             sequence_publications: self.sequence_publications.clone(),
             sequence_subscriptions: self.sequence_subscriptions.clone(),
+            left: self.left,
             sequences,
         };
         // There are only numbers, strings and maps with string keys, so this cannot fail.
@@ -264,6 +272,36 @@ impl NodeState {
     /// The class of the node, if it has one.
     pub fn class(&self) -> Option<Class> {
         Some(Class::new_unchecked(self.node?, self.nodes?))
+    }
+
+    /// The class whose values the node hands out from now on, if it has one and has not left.
+    pub fn taken_class(&self) -> Option<Class> {
+        self.class().filter(|_| !self.left)
+    }
+
+    /// When the document was created, by the clock of the node, in microseconds since 1970.
+    pub fn taken_at(&self) -> Option<i64> {
+        moment(&self.time)
+    }
+
+    /// Whether it is an older state of the same server, which has not been restarted since. The
+    /// other state contains everything that it contains.
+    pub fn is_superseded_by(&self, other: &Self) -> bool {
+        self.is_of_same_database(other)
+            && (self.timeline, &self.started_at) == (other.timeline, &other.started_at)
+            && self.taken_at().zip(other.taken_at()).is_some_and(|(this, other)| this < other)
+    }
+
+    /// Whether the node has given up a part of its class since: the other state is a later one of
+    /// the same server.
+    pub fn was_split_into(&self, other: &Self) -> bool {
+        let is_part = self.class().zip(other.class()).is_some_and(|(whole, part)| {
+            part.nodes() % whole.nodes() == 0 && whole.contains(i64::from(part.node()))
+        });
+        is_part
+            && self.is_of_same_database(other)
+            && self.timeline == other.timeline
+            && self.taken_at().zip(other.taken_at()).is_some_and(|(this, other)| this < other)
     }
 
     /// The node, for messages.
@@ -327,7 +365,16 @@ impl SequenceState {
     pub(super) fn drawn(&self) -> impl Iterator<Item = i64> {
         let pasts = self.before_setup.iter().map(|past| past.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
-        pasts.chain(self.last_value).chain(before_restart)
+        pasts.chain(self.last_drawn()).chain(before_restart)
+    }
+
+    /// The furthest value that it may have handed out. If it is not set up and has not been called,
+    /// that is the value before its next one: a reset leaves a sequence like this, and no record of
+    /// what it handed out before. A sequence that begins at 1 has handed out nothing.
+    pub(super) fn last_drawn(&self) -> Option<i64> {
+        let sign = self.increment.signum();
+        let is_fresh = self.block.is_some() || self.restart.is_some() || self.next_value == sign;
+        self.last_value.or_else(|| self.next_value.checked_sub(sign).filter(|_| !is_fresh))
     }
 
     /// How far it has come within a residue, by drawing or by rows.
@@ -339,7 +386,7 @@ impl SequenceState {
     /// How far it has come within a residue by drawing.
     pub(super) fn drawn_within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
-        let drawn = self.last_value.filter(|_| self.own_values(class).meets(values));
+        let drawn = self.last_drawn().filter(|_| self.own_values(class).meets(values));
         earlier.map(|past| past.until).chain(drawn)
     }
 
@@ -475,5 +522,52 @@ mod tests {
         let rows = Rows { modulus: 24, furthest: vec![11], unread: None };
         let drawn_on = SequenceState { drawn_on: true, maximum: Some(11), rows, ..alone };
         assert_eq!(drawn_on.furthest(drawn_on.within(Class::new(1, 2).ok(), even)), None);
+    }
+
+    #[test]
+    fn fault_b17_what_a_node_had_before_its_reset_counts() {
+        // It was node 1 of 2, had reached 99, and has no rows with these values.
+        let reset = SequenceState {
+            increment: 1,
+            next_value: 100,
+            last_value: None,
+            restart: None,
+            block: None,
+            maximum: Some(11),
+            rows: Rows { modulus: 24, furthest: vec![11], unread: None },
+            before_setup: vec![],
+            ..sequence()
+        };
+        let odd = Class::new(1, 2).expect("a class").residue();
+        assert_eq!(reset.furthest(reset.everything()), Some(99));
+        assert_eq!(reset.furthest(reset.within(None, odd)), Some(99));
+        let fresh = SequenceState { next_value: 1, maximum: None, rows: Rows::default(), ..reset };
+        assert_eq!(fresh.furthest(fresh.everything()), None);
+    }
+
+    #[test]
+    fn fault_b17_a_node_that_has_left_keeps_no_class() {
+        let left = NodeState::parse(&DOCUMENT.replacen('{', r#"{"left": true, "#, 1)).expect("a state");
+        assert_eq!((left.class(), left.taken_class()), (Class::new(1, 2).ok(), None));
+        assert_eq!(NodeState::parse(&left.to_json()), Ok(left));
+        assert!(!NodeState::parse(DOCUMENT).expect("a state").to_json().contains("left"));
+    }
+
+    #[test]
+    fn fault_b18_the_freshest_state_of_a_server_counts() {
+        let at = |second: u32, started_at: &str, nodes: i32| {
+            let mut state = NodeState::parse(DOCUMENT).expect("a state");
+            state.time = format!("2026-01-01T00:00:{second:02}.000000Z");
+            (state.started_at, state.nodes) = (started_at.to_owned(), Some(nodes));
+            state
+        };
+        let (before, after) = (at(1, "then", 2), at(2, "then", 4));
+        assert!(before.is_superseded_by(&after) && !after.is_superseded_by(&before));
+        assert!(before.was_split_into(&after) && !after.was_split_into(&before));
+        // Restarted in between, or another server of the same identity.
+        let other = at(2, "later", 4);
+        assert!(!before.is_superseded_by(&other) && before.was_split_into(&other));
+        assert!(!at(1, "then", 3).was_split_into(&other));
+        assert!(!NodeState { timeline: 7, ..other }.is_superseded_by(&after));
     }
 }

@@ -2,8 +2,8 @@
 
 use super::class::{Class, Residue};
 use super::direction::{Course, Share};
-use super::sequence::{Bounds, Draw, FedColumn, Sequence};
-use crate::error::{Error, SqlState};
+use super::sequence::{Bounds, Draw, Elsewhere, FedColumn, Sequence};
+use crate::error::{Error, SqlState, capitalized, sentence};
 use crate::sql;
 
 /// The target of a set-up.
@@ -13,8 +13,9 @@ pub struct Target {
     pub class: Class,
     /// The node's class up to now, if it is another.
     pub from: Option<Class>,
-    /// The number of ids, not of steps, to leave free above everything in use.
-    pub gap: i64,
+    /// The number of ids, not of steps, to leave free above everything in use. `None` leaves as
+    /// many as the peers may use until their own set-ups, as far as their states show it.
+    pub gap: Option<i64>,
     /// Whether a step other than 1 counts as the size of a block of ids, of which each node gets
     /// its share.
     pub blocks: bool,
@@ -57,6 +58,8 @@ pub struct Plan {
     pub used_basis_points: Option<i64>,
     /// A few words on the reason, or on what to note.
     pub detail: String,
+    /// The number of ids that it leaves free.
+    pub gap: i64,
 }
 
 /// Plans the move of one sequence into a class.
@@ -72,6 +75,10 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         notes.insert(0, format!("increment {} kept", sequence.increment));
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     };
+    if let Some(by) = used_by(&sequence.used_by).filter(|_| !steps_by_class(sequence, target)) {
+        notes.insert(0, format!("used by {by}: name its columns in feeds, or exclude it"));
+        return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
+    }
     if target.blocks && target.from.is_none() && Share::is_ambiguous(sequence, class) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
@@ -84,6 +91,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     }
     let step = share.step();
     let reason = reason_to_advance(sequence, course, target.gap);
+    let gap = target.gap.unwrap_or_else(|| computed_gap(sequence));
     if i128::from(sequence.increment).abs() == step
         && is_in_order(sequence, course, share)
         && reason.is_none()
@@ -93,11 +101,16 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
     }
 
+    if let Some(error) = too_small_a_gap(sequence, position, target.gap) {
+        notes.insert(0, error.message.clone());
+        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
+    }
+
     // The application decides whether a block begins or ends with its value, so a whole block is
     // left free.
-    let free = i128::from(target.gap) + i128::from(share.size) - 1;
+    let free = i128::from(gap) + i128::from(share.size) - 1;
     let mut restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
-    let start = course.aligned_start(sequence, share);
+    let start = course.aligned_start(sequence, share, first_start(sequence, share, course));
     let end = limit - (i128::from(share.size) - 1) * course.sign;
     if sequence.cycle && course.is_past(restart, end) && limit == course.end(sequence) {
         // Rows at the end of a cycle are from its last round, and the cycle continues at its
@@ -122,7 +135,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
             ),
         )
         .detail(format!("The next value would be {restart}, and the limit is {end}."))
-        .hint(hint_of_exhaustion(sequence, target, by_rows));
+        .hint(hint_of_exhaustion(sequence, target, gap, by_rows));
         if by_rows {
             notes.insert(0, "rows lie ahead of its position".to_owned());
         }
@@ -161,9 +174,12 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     } else {
         "CYCLE aligned".to_owned()
     };
+    if share.size > 1 && sequence.increment != increment {
+        notes.insert(0, format!("the application keeps {}", share.size));
+    }
     notes.insert(0, change);
     let plan = position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share);
-    Plan { bounds, ..plan }
+    Plan { bounds, gap, ..plan }
 }
 
 /// Whether a table already holds values that the sequence will hand out. In a cycle, these are of
@@ -179,13 +195,13 @@ fn is_used_up_by_rows(sequence: &Sequence, course: Course, share: Share, free: i
     !course.is_past(course.align(share.values, floor + (free + 1) * course.sign), end)
 }
 
-fn hint_of_exhaustion(sequence: &Sequence, target: &Target, by_rows: bool) -> String {
+fn hint_of_exhaustion(sequence: &Sequence, target: &Target, gap: i64, by_rows: bool) -> String {
     // A node that leaves its class alters all of its sequences.
     if target.from.is_some() {
         let hint = "Widen the sequence and the columns that it feeds.";
         return if by_rows { format!("{hint} {}", trust_before(sequence)) } else { hint.to_owned() };
     }
-    let hint = if target.gap > 0 {
+    let hint = if gap > 0 {
         "Use a smaller gap, widen the sequence and the columns that it feeds, or exclude the sequence."
     } else {
         "Widen the sequence and the columns that it feeds, or exclude the sequence."
@@ -239,13 +255,90 @@ pub fn still_gives(sequence: &Sequence, target: &Target) -> bool {
     left > 0 && !(kept.contains(next) && (left == 1 || step % kept.modulus() == 0))
 }
 
+/// The peers that may hand out values which this node could hand out, too, until their own set-ups:
+/// with the value that each had reached when its state was taken, and how many ids it is known to
+/// have used since.
+fn still_draw(sequence: &Sequence) -> impl Iterator<Item = (&Elsewhere, i64, i64)> {
+    sequence.elsewhere.iter().filter_map(|elsewhere| {
+        let still = elsewhere.still?;
+        Some((elsewhere, still.position, still.used?.max(0)))
+    })
+}
+
+/// Twice as many ids as any peer has used since its state was taken: it draws on until its own
+/// set-up.
+fn computed_gap(sequence: &Sequence) -> i64 {
+    still_draw(sequence).map(|(_, _, used)| used.saturating_mul(2)).max().unwrap_or(0)
+}
+
+/// Refuses a gap that a peer has used up already.
+fn too_small_a_gap(sequence: &Sequence, position: Position, gap: Option<i64>) -> Option<Error> {
+    let (course, gap) = (position.course, gap?);
+    let floor = course.floor(sequence, position.in_use) + i128::from(gap) * course.sign;
+    // The last id may be a fraction of one.
+    let is_past_it = |(_, reached, used): &(&Elsewhere, i64, i64)| {
+        course.is_past(i128::from(*reached) + i128::from(*used - 1) * course.sign, floor)
+    };
+    let (elsewhere, _, used) = still_draw(sequence).filter(is_past_it).max_by_key(|(_, _, used)| *used)?;
+    let message = format!("a gap of {gap} is too small for sequence {}", sequence.name);
+    let (peer, enough) = (capitalized(&elsewhere.peer), used.saturating_mul(2));
+    Some(
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail(format!("{peer} has used about {used} ids of it since its state was taken."))
+            .hint(format!(
+                "Take the states again, or pass gap => {enough} or more, or none, which computes it."
+            )),
+    )
+}
+
+/// The least START of a sequence. For an application that takes blocks, the START from before the
+/// set-up is the first value of a new sequence, of which it may make ids up to the value that
+/// follows (fault B08).
+fn first_start(sequence: &Sequence, share: Share, course: Course) -> i128 {
+    let start = i128::from(sequence.start);
+    let is_original = sequence.former.is_none_or(|former| former.start == sequence.start);
+    if share.size > 1 && is_original { start + course.sign } else { start }
+}
+
+/// Whether a sequence was moved into a class before. Then it goes on in its class, whatever else
+/// draws from it: that changes nothing for rows that are not known.
+fn steps_by_class(sequence: &Sequence, target: &Target) -> bool {
+    let share = Share::of(sequence, target.from.unwrap_or(target.class), target.blocks);
+    share.is_some_and(|share| i128::from(sequence.increment).abs() == share.step())
+}
+
+/// The first of what draws from a sequence, and how much more there is.
+fn used_by(all: &[String]) -> Option<String> {
+    let (first, more) = all.split_first()?;
+    Some(if more.is_empty() { first.clone() } else { format!("{first} and {} more", more.len()) })
+}
+
+/// What draws from a sequence in unknown ways, as a sentence; `None` if nothing does.
+pub fn used_by_detail(all: &[String]) -> Option<String> {
+    let verb = if all.len() > 1 { "use" } else { "uses" };
+    let by = used_by(all)?;
+    Some(sentence(&format!("{by} {verb} it, and it is not known which columns get the values")))
+}
+
+/// What to do about a sequence of which not all columns are known.
+pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it.";
+
 /// Why a sequence that is in its class must move further, if it must.
-fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<String> {
+fn reason_to_advance(sequence: &Sequence, course: Course, gap: Option<i64>) -> Option<String> {
     let next = sequence.next_value();
     let ahead = |of_ours: Option<i64>| of_ours.is_some_and(|value| !course.is_past(next, i128::from(value)));
     if let Some(elsewhere) = sequence.elsewhere.iter().find(|elsewhere| ahead(elsewhere.of_ours)) {
         return Some(format!("above the values of {}", elsewhere.peer));
     }
+    let Some(gap) = gap else {
+        // A peer may have come so far by now that it has used values which lie ahead.
+        let may_be_ahead = |(_, reached, used): &(&Elsewhere, i64, i64)| {
+            let reached = i128::from(*reached) + i128::from(*used) * course.sign;
+            *used > 0 && !course.is_past(next, reached)
+        };
+        let (elsewhere, ..) = still_draw(sequence).find(may_be_ahead)?;
+        return Some(format!("above what {} has used since", elsewhere.peer));
+    };
     if gap <= sequence.gap_left {
         return None;
     }
@@ -334,6 +427,12 @@ fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     if end != course.end(sequence) {
         notes.push(format!("column ends at {end}"));
     }
+    let mut set = sequence.fed_columns().filter_map(|column| Some((&column.name, column.set_by.as_ref()?)));
+    if let Some((name, trigger)) = set.next() {
+        let more = set.count();
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        notes.push(format!("{name} is set by trigger {trigger}{more}"));
+    }
     notes
         .extend(sequence.rows_from().map(|row| format!("position trusted: rows from {row} on do not count")));
     let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
@@ -414,6 +513,7 @@ impl Position {
             values_left: i64::try_from(left).ok(),
             used_basis_points: Some(self.course.used_basis_points(sequence, restart, self.limit)),
             detail: notes.join("; "),
+            gap: 0,
         }
     }
 }
@@ -421,7 +521,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Elsewhere, Former, NumberType};
+    use super::super::sequence::{Former, NumberType, StillDraws};
     use super::*;
     use proptest::prelude::*;
 
@@ -430,7 +530,7 @@ mod tests {
     }
 
     fn target(node: i32, nodes: i32, gap: i64) -> Target {
-        Target { class: class(node, nodes), from: None, gap, blocks: false }
+        Target { class: class(node, nodes), from: None, gap: Some(gap), blocks: false }
     }
 
     fn column(extreme: Option<i64>) -> FedColumn {
@@ -439,6 +539,7 @@ mod tests {
             number_type: Some(NumberType::Bigint),
             limits: None,
             draw: Draw::Nextval,
+            set_by: None,
             extreme,
             ahead: None,
             not_followed: None,
@@ -466,6 +567,7 @@ mod tests {
             trusted: None,
             elsewhere: vec![],
             columns: vec![column(None)],
+            used_by: vec![],
         }
     }
 
@@ -662,7 +764,7 @@ mod tests {
             ddl(&first),
             "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 100 START WITH 51 RESTART WITH 151"
         );
-        assert_eq!(first.detail, "blocks of 50, increment 50 to 100");
+        assert_eq!(first.detail, "blocks of 50, increment 50 to 100; the application keeps 50");
         assert_eq!(plan(&hibernate, &target(2)).restart, Some(201));
         // None of the ids of a block is in use, whether the ids go up from its value or down to it.
         let above = Sequence { columns: vec![column(Some(203))], ..hibernate.clone() };
@@ -709,6 +811,7 @@ mod tests {
             furthest,
             of_ours,
             set_up: None,
+            still: None,
         };
         let sequence = Sequence {
             last_value: 10,
@@ -726,6 +829,67 @@ mod tests {
         after.elsewhere = vec![elsewhere(Some(9_001), Some(602))];
         let moved = plan(&after, &target(2, 2, 0));
         assert_eq!((moved.restart, moved.detail.as_str()), (Some(9_002), "above the values of node 1 of 2"));
+    }
+
+    /// A peer that is not set up, has handed out 500, and has used so many ids since.
+    fn draws_on(used: Option<i64>) -> Elsewhere {
+        Elsewhere {
+            peer: "database \"shop\"".to_owned(),
+            is_known: true,
+            furthest: Some(500),
+            of_ours: Some(500),
+            set_up: None,
+            still: Some(StillDraws { position: 500, used }),
+        }
+    }
+
+    #[test]
+    fn fault_b16_a_gap_is_computed_from_the_pace_of_the_peers() {
+        let computed = Target { gap: None, ..target(2, 2, 0) };
+        let with = |used| Sequence { elsewhere: vec![draws_on(used)], ..fresh() };
+        assert_eq!((plan(&with(None), &computed).restart, plan(&with(None), &computed).gap), (Some(502), 0));
+        let planned = plan(&with(Some(300)), &computed);
+        assert_eq!((planned.restart, planned.gap), (Some(1_102), 600));
+        // A second run changes nothing, until the peer may have used up the gap.
+        let mut after = apply(&with(Some(300)), &planned);
+        after.gap_left = planned.gap;
+        for (used, action) in [(301, false), (600, false), (602, true)] {
+            after.elsewhere = vec![draws_on(Some(used))];
+            let again = plan(&after, &computed);
+            assert_eq!(matches!(again.outcome, Outcome::Alter { .. }), action, "{used}: {again:?}");
+        }
+        assert!(plan(&after, &computed).detail.starts_with("above what database \"shop\" has used since"));
+    }
+
+    #[test]
+    fn fault_b16_a_gap_that_a_peer_has_used_up_is_refused() {
+        let sequence = Sequence { elsewhere: vec![draws_on(Some(300))], ..fresh() };
+        let Outcome::Fail(error) = plan(&sequence, &target(2, 2, 298)).outcome else { panic!("refused") };
+        assert_eq!(error.sqlstate.code(), "55000");
+        assert!(error.hint.is_some_and(|hint| hint.contains("gap => 600")));
+        let planned = plan(&sequence, &target(2, 2, 300));
+        assert_eq!((planned.restart, planned.gap), (Some(802), 300));
+        // What is in use here may lie beyond what the peer has reached.
+        let ahead = Sequence { last_value: 900, is_called: true, ..sequence.clone() };
+        assert_eq!(plan(&ahead, &target(2, 2, 0)).restart, Some(902));
+        // What is in order is not moved, so its gap does not matter.
+        let mut after = apply(&sequence, &planned);
+        (after.gap_left, after.elsewhere) = (300, vec![draws_on(Some(300))]);
+        assert_eq!(plan(&after, &target(2, 2, 300)).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn fault_b22_a_sequence_restarts_above_another_one_of_its_column() {
+        let sibling = Elsewhere::sibling("public.other".to_owned(), 500);
+        let mut sequence = Sequence { last_value: 10, is_called: true, ..fresh() };
+        sequence.columns = vec![column(Some(400))];
+        assert_eq!(plan(&sequence, &target(1, 2, 0)).restart, Some(401));
+        sequence.elsewhere = vec![sibling];
+        let planned = plan(&sequence, &target(1, 2, 0));
+        assert_eq!((planned.in_use, planned.restart), (Some(500), Some(501)));
+        let mut after = apply(&sequence, &planned);
+        after.elsewhere = vec![Elsewhere::sibling("public.other".to_owned(), 9_000)];
+        assert_eq!(plan(&after, &target(1, 2, 0)).outcome, Outcome::Unchanged);
     }
 
     #[test]
@@ -770,6 +934,7 @@ mod tests {
             furthest: Some(500),
             of_ours: None,
             set_up: Some((step, size)),
+            still: None,
         };
         let copied = Sequence { increment: 2, start: 2, last_value: 2, ..fresh() };
         assert_eq!(plan(&copied, &target(3, 4, 0)).outcome, Outcome::Skip, "for all that is known");
@@ -785,6 +950,38 @@ mod tests {
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
         let late = Sequence { increment: 2, former: Some(former), ..fresh() };
         assert_eq!(plan(&late, &target(1, 4, 0)).increment, 4);
+    }
+
+    #[test]
+    fn fault_b04_a_sequence_that_is_used_in_unknown_ways_is_left_alone() {
+        let used = Sequence { used_by: vec!["function public.make_id(text)".to_owned()], ..fresh() };
+        let planned = plan(&used, &target(2, 2, 0));
+        assert_eq!(planned.outcome, Outcome::Skip);
+        assert_eq!(
+            planned.detail,
+            "used by function public.make_id(text): name its columns in feeds, or exclude it"
+        );
+        // In its class, it goes on there, and gives up a part of it.
+        let even = Sequence { increment: 2, start: 2, last_value: 2, ..used.clone() };
+        assert_eq!(plan(&even, &target(2, 2, 0)).outcome, Outcome::Unchanged);
+        let moved = Sequence { last_value: 7, ..even.clone() };
+        assert_eq!(plan(&moved, &target(2, 2, 0)).restart, Some(8));
+        let split = Target { from: Some(class(2, 2)), ..target(2, 4, 0) };
+        assert_eq!(plan(&even, &split).increment, 4);
+        assert_eq!(plan(&used, &split).outcome, Outcome::Skip, "it has never been in a class");
+    }
+
+    #[test]
+    fn fault_b02_the_trigger_that_sets_a_column_is_named() {
+        let set = |name: &str| FedColumn {
+            name: name.to_owned(),
+            set_by: Some("t_bi".to_owned()),
+            ..column(Some(500))
+        };
+        let one = Sequence { columns: vec![set("public.t.id")], ..fresh() };
+        let planned = plan(&one, &target(2, 2, 0));
+        assert_eq!(planned.restart, Some(502));
+        assert_eq!(planned.detail, "increment 1 to 2; public.t.id is set by trigger t_bi");
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct FedColumn {
     pub limits: Option<Limits>,
     /// How its default draws.
     pub draw: Draw,
+    /// The trigger of its table that sets it, if one does.
+    pub set_by: Option<String>,
     /// The value in the column that lies furthest in the sequence's direction: the maximum of an
     /// ascending sequence, the minimum of a descending one; `None` in an empty table.
     pub extreme: Option<i64>,
@@ -196,6 +198,9 @@ pub struct Sequence {
     pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
     pub columns: Vec<FedColumn>,
+    /// What else draws from it, such as `function public.make_id(text)`, if it is not known which
+    /// columns get these values.
+    pub used_by: Vec<String>,
 }
 
 impl Sequence {
@@ -341,12 +346,30 @@ pub struct Elsewhere {
     pub of_ours: Option<i64>,
     /// The increment there and how many ids each value stands for, if they are those of a set-up.
     pub set_up: Option<(i64, u64)>,
+    /// What it may hand out until its own set-up, if this node could hand out the same values.
+    pub still: Option<StillDraws>,
+}
+
+/// Another node that hands out values which this node could hand out, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillDraws {
+    /// The furthest value that it had handed out when its state was taken.
+    pub position: i64,
+    /// How many ids it has used since, at the rate that its states show; `None` if that is not known.
+    pub used: Option<i64>,
 }
 
 impl Elsewhere {
     /// A node whose state does not include the sequence.
     pub const fn unknown(peer: String) -> Self {
-        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None }
+        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None, still: None }
+    }
+
+    /// Another sequence of this node that feeds one of the same columns, and the value that it has
+    /// reached.
+    pub const fn sibling(name: String, last_value: i64) -> Self {
+        let furthest = Some(last_value);
+        Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None }
     }
 }
 
@@ -380,6 +403,7 @@ mod tests {
             number_type: Some(NumberType::Bigint),
             limits: None,
             draw: Draw::OfThisNode,
+            set_by: None,
             extreme: None,
             ahead: None,
             not_followed: None,
@@ -404,6 +428,7 @@ mod tests {
             trusted: None,
             elsewhere: vec![],
             columns: vec![column],
+            used_by: vec![],
         };
         let odd = Class::new(1, 2).expect("a class");
         for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {
