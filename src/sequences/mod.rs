@@ -3,6 +3,7 @@
 //! They use, from the bottom up, [`own`] (the identity of this database), [`read`] (the state of
 //! the server) and [`change`] (altering sequences, and recording that).
 
+mod acknowledge;
 mod batches;
 mod change;
 mod check;
@@ -34,9 +35,14 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_sequence"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_trusted.sql",
+    name = "interleaved_trusted",
+    requires = ["interleaved_feed"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_setup.sql",
     name = "interleaved_setup",
-    requires = ["interleaved_feed"]
+    requires = ["interleaved_trusted"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_peer.sql",
@@ -74,9 +80,14 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_sequences"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/acknowledge_interleaved_finding.sql",
+    name = "acknowledge_interleaved_finding",
+    requires = ["check_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_node_state.sql",
     name = "interleaved_node_state",
-    requires = ["check_interleaved_sequences"]
+    requires = ["acknowledge_interleaved_finding"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/confirm_interleaved_node.sql",

@@ -18,9 +18,10 @@ use crate::sequences::read::{created, form};
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, refusal};
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
 use crate::server::names::renamed;
 use crate::server::open::ActiveSnapshot;
+use crate::server::patience::Patience;
 use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
@@ -196,6 +197,7 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
         class: Some(target.class),
         patience: Patience::new(Timeout::USUAL),
         planner: Planner::SetUp(target, Rc::default()),
+        skip_failed: false,
     };
     // The snapshot of the command was taken before it, and a subtransaction without its own id
     // would use that snapshot.
@@ -233,8 +235,10 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         history: Vec::new(),
         promoted: false,
         gap_left: 0,
+        trusted: None,
         elsewhere: Vec::new(),
         columns: Vec::new(),
+        used_by: Vec::new(),
     })
 }
 

@@ -9,11 +9,12 @@ use keyspace::sequences::{
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{for_message, from_utf8};
+use crate::encoding::from_utf8;
+use crate::error::Report;
 use crate::sequences::change::records;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::peers_seen::{self, Seen};
@@ -169,13 +170,9 @@ impl Peers {
         let mut named = HashSet::new();
         for elsewhere in unknown.filter(|elsewhere| named.insert(elsewhere.peer.as_str())) {
             let message = format!("how fast {} draws is not known", elsewhere.peer);
-            ErrorReport::new(
-                PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-                for_message(message),
-                "pg_keyspace",
-            )
-            .set_detail("No gap is left for the ids that it uses from its state to its own set-up.")
-            .set_hint("If it is in use, pass another state of it, too, taken some time later: two states show how fast it draws. Or pass a gap.")
+            Report::notice(message)
+            .detail("No gap is left for the ids that it uses from its state to its own set-up.")
+            .hint("If it is in use, pass another state of it, too, taken some time later: two states show how fast it draws. Or pass a gap.")
             .report(PgLogLevel::NOTICE);
         }
     }

@@ -10,5 +10,9 @@ pub(crate) const SEQUENCE: Table = Table::new(c"interleaved_sequence");
 pub(crate) const FEED: Table = Table::new(c"interleaved_feed");
 /// What the states of other nodes have shown.
 pub(crate) const PEER: Table = Table::new(c"interleaved_peer");
+/// Findings that somebody has acknowledged.
+pub(crate) const ACKNOWLEDGEMENT: Table = Table::new(c"interleaved_acknowledgement");
+/// Sequences whose position is trusted.
+pub(crate) const TRUSTED: Table = Table::new(c"interleaved_trusted");
 /// The last set-up in batches.
 pub(crate) const SETUP: Table = Table::new(c"interleaved_setup");

@@ -43,6 +43,8 @@ const NONE_KNOWN: &str = "no sequence known";
 
 const RUN_WITH_PEERS: &str = "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
 
+const TRUSTED: &str = "The position of the sequence is trusted on this node. If this node was restored or replaced since then, run setup_interleaved_sequences() with a gap above what it may have generated.";
+
 const CHECK_ON_PEER: &str = "Run check_interleaved_sequences() on the peer. Its hint says what to do.";
 
 const RUN_ON_PEER: &str = "Run setup_interleaved_sequences() again on the peer, as the same node, and pass the states of all other nodes as peers.";
@@ -249,13 +251,17 @@ fn compare_two(
     }
     let Reached { known, possible } = theirs.rows(values);
     let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value) && !drawn_here(*row);
+    // Rows beyond those that do not count here say nothing about nearer ones.
+    let is_trusted = |row: i64| mine.trusted.is_some_and(|first| !mine.is_past(first, row));
+    let severity = |row| if is_trusted(row) { Severity::Warning } else { Severity::Error };
     if let Some(row) = known.filter(is_ahead) {
         let detail = format!(
             "{} has a row with {row}, and the next value on this node is {}.",
             capitalized(&peer.name()),
             mine.next_value
         );
-        find(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS);
+        let hint = if is_trusted(row) { TRUSTED } else { RUN_WITH_PEERS };
+        find(severity(row), OF_THIS_CLASS, detail, hint);
     } else if let Some(row) = possible.filter(is_ahead) {
         let detail = format!(
             "{} may have values of this class up to {row}, and the next value on this node is {}.",
@@ -263,6 +269,17 @@ fn compare_two(
             mine.next_value
         );
         let hint = "Get the state of the peer with interleaved_node_state(last_rows => NULL), which reads all rows. Or run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers, to restart the sequence beyond these values.";
+        let hint = if is_trusted(row) { TRUSTED } else { hint };
+        find(severity(row), MAY_BE_OF_THIS_CLASS, detail, hint);
+    }
+    if let (true, Some(told), Some(end)) = (theirs.rows_beyond, theirs.end(), mine.end())
+        && mine.is_past(end, told)
+    {
+        let detail = format!(
+            "{} reports rows up to {told}, the end of its sequence, and the sequence on this node ends at {end}.",
+            capitalized(&peer.name())
+        );
+        let hint = "Give the sequence the same MINVALUE and MAXVALUE on all nodes.";
         find(Severity::Error, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
     if let Some(column) = theirs.unread_columns.first() {
@@ -279,7 +296,7 @@ fn compare_two(
             capitalized(&peer.name())
         );
         let hint = "Check that the sequence is in order on the peer. If it was created after the set-up, in the class from the start, nothing is wrong.";
-        find(Severity::Warning, SET_UP_UNKNOWN, detail, hint);
+        find(Severity::Info, SET_UP_UNKNOWN, detail, hint);
     }
     findings
 }
@@ -371,6 +388,10 @@ mod tests {
             drawn_on: false,
             block: Some(1),
             columns: vec![],
+            min_value: Some(1),
+            max_value: Some(i64::MAX),
+            rows_beyond: false,
+            trusted: None,
             unread_columns: vec![],
             restart: Some(restart),
             before_setup: vec![PastValues { step: 1, offset: until, until }],
@@ -458,6 +479,27 @@ mod tests {
         assert_eq!(found(&one, std::slice::from_ref(&two)), ["values of this class"]);
         two.sequences.get_mut(&named("public.s")).expect("there").rows = rows(&[9_999]);
         assert_eq!(found(&one, &[two]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn fault_b07_rows_beyond_a_trusted_position_are_a_warning() {
+        let (mut one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        two.sequences.get_mut(&named("public.s")).expect("there").rows = rows(&[20_003]);
+        let severity = |one: &NodeState| compare(one, std::slice::from_ref(&two))[0].severity;
+        assert_eq!(severity(&one), Severity::Error);
+        one.sequences.get_mut(&named("public.s")).expect("there").trusted = Some(20_003);
+        assert_eq!(severity(&one), Severity::Warning);
+        one.sequences.get_mut(&named("public.s")).expect("there").trusted = Some(20_004);
+        assert_eq!(severity(&one), Severity::Error);
+    }
+
+    #[test]
+    fn fault_b05_a_range_that_ends_before_this_one_is_named() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let state = two.sequences.get_mut(&named("public.s")).expect("there");
+        (state.max_value, state.rows_beyond) = (Some(20_000), true);
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["rows not read"]);
+        assert_eq!(found(&two, &[one]), Vec::<&str>::new());
     }
 
     #[test]

@@ -70,12 +70,6 @@ struct Document<Sequences> {
     sequences: Sequences,
 }
 
-/// For serde.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_false(value: &bool) -> bool {
-    !*value
-}
-
 /// By schema and name.
 type BySchema<State> = BTreeMap<String, BTreeMap<String, State>>;
 
@@ -95,6 +89,18 @@ pub struct SequenceState {
     pub next_value: i64,
     /// The value that it handed out last; absent if it was never called.
     pub last_value: Option<i64>,
+    /// `MINVALUE`; absent in version 1.
+    #[serde(default)]
+    pub min_value: Option<i64>,
+    /// `MAXVALUE`; absent in version 1.
+    #[serde(default)]
+    pub max_value: Option<i64>,
+    /// Whether its columns accept values beyond its range, of which the state tells nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rows_beyond: bool,
+    /// If its position is trusted there: the first of the rows ahead that do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<i64>,
     /// The furthest value in the columns that it feeds: the greatest, or the least if it descends.
     pub maximum: Option<i64>,
     /// The furthest values of each class in these columns.
@@ -321,6 +327,10 @@ impl FormerSequenceState {
             increment: self.increment,
             next_value: self.next_value,
             last_value: self.last_value,
+            min_value: None,
+            max_value: None,
+            rows_beyond: false,
+            trusted: None,
             maximum: self.maximum,
             rows: Rows::of_last(class, self.others, self.maximum),
             drawn_on: self.drawn_on,
@@ -348,9 +358,14 @@ impl SequenceState {
     /// Everything that the node has, and everything that its own set-up stayed clear of: nodes
     /// whose states are not available may use the values before its restart.
     pub(super) fn everything(&self) -> impl Iterator<Item = i64> {
+        self.drawn().chain(self.maximum)
+    }
+
+    /// The same without rows.
+    pub(super) fn drawn(&self) -> impl Iterator<Item = i64> {
         let pasts = self.before_setup.iter().map(|past| past.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
-        pasts.chain(self.last_drawn()).chain(self.maximum).chain(before_restart)
+        pasts.chain(self.last_drawn()).chain(before_restart)
     }
 
     /// The furthest value that it may have handed out. If it is not set up and has not been called,
@@ -364,10 +379,25 @@ impl SequenceState {
 
     /// How far it has come within a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
+        let rows = self.rows(values);
+        self.drawn_within(class, values).chain(rows.known).chain(rows.possible)
+    }
+
+    /// How far it has come within a residue by drawing.
+    pub(super) fn drawn_within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
         let drawn = self.last_drawn().filter(|_| self.own_values(class).meets(values));
-        let rows = self.rows(values);
-        earlier.map(|past| past.until).chain(drawn).chain(rows.known).chain(rows.possible)
+        earlier.map(|past| past.until).chain(drawn)
+    }
+
+    /// The last value of its range, if known.
+    pub(super) fn end(&self) -> Option<i64> {
+        if self.increment > 0 { self.max_value } else { self.min_value }
+    }
+
+    /// The first value of its range, if known.
+    pub(super) fn beginning(&self) -> Option<i64> {
+        if self.increment > 0 { self.min_value } else { self.max_value }
     }
 
     /// How far its rows have come within a residue.
@@ -381,10 +411,21 @@ impl SequenceState {
         if self.increment > 0 { values.max() } else { values.min() }
     }
 
+    /// Whether `a` lies beyond `b` in the sequence's direction.
+    pub(super) fn is_past(&self, a: i64, b: i64) -> bool {
+        if self.increment > 0 { a > b } else { a < b }
+    }
+
     /// Whether `a` lies at or beyond `b` in the sequence's direction.
     pub(super) fn reaches(&self, a: i64, b: i64) -> bool {
         if self.increment > 0 { a >= b } else { a <= b }
     }
+}
+
+/// For values that are left out if they are false.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A parser's message, as a sentence.
@@ -401,7 +442,8 @@ mod tests {
 
     const DOCUMENT: &str = r#"{"version": 2, "node": 1, "nodes": 2, "system_identifier": -7, "timeline": 1,
         "database": "shop", "database_oid": 5, "started_at": "then", "time": "now", "sequences": {"public": {"s":
-        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9,
+        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9, "trusted": 99,
+         "min_value": 1, "max_value": 100, "rows_beyond": true,
          "rows": {"modulus": 24, "furthest": [20, 11], "unread": null}, "columns": [["public", "t", "i.d"]],
          "before_setup": [{"step": 1, "offset": 8, "until": 8}]}}}}"#;
 
@@ -422,6 +464,8 @@ mod tests {
         let mut state = state.expect("a state");
         let sequence = state.sequences.values_mut().next().expect("there");
         sequence.rows = Rows { modulus: 2, furthest: vec![20, 20], unread: Some(20) };
+        (sequence.min_value, sequence.max_value) = (None, None);
+        (sequence.trusted, sequence.rows_beyond) = (None, false);
         assert_eq!(former, state);
         let error = FORMER_DOCUMENT.replace("public.t.", "");
         assert_eq!(NodeState::parse(&error).expect_err("refused").sqlstate.code(), "22023");

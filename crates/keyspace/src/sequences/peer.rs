@@ -81,19 +81,43 @@ impl Peer {
     }
 
     /// The values that this node has of one of its sequences, if another node hands out `values` of
-    /// it. `used` is how many ids this node is known to have used since the state was taken.
-    fn elsewhere(&self, state: &SequenceState, values: Residue, used: Option<i64>) -> Elsewhere {
+    /// it in `sequence`. Rows that do not count here do not count there, either. `used` is how many
+    /// ids this node is known to have used since the state was taken.
+    fn elsewhere(
+        &self,
+        state: &SequenceState,
+        sequence: &Sequence,
+        values: Residue,
+        used: Option<i64>,
+    ) -> Elsewhere {
         let class = self.class();
         let is_shared = !self.left && state.own_values(class).meets(values);
         let still = || StillDraws {
             position: state.last_drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
             used,
         };
+        let reached = |found: &mut dyn Iterator<Item = i64>| {
+            state.furthest(found.filter_map(|value| in_range(value, state, sequence)))
+        };
+        let (furthest, of_ours) = match sequence.rows_from() {
+            None => (reached(&mut state.everything()), reached(&mut state.within(class, values))),
+            // Nearer rows of these classes may be there, too, of which the state says nothing.
+            Some(row) => {
+                let counts = |value: &i64| state.is_past(row, *value);
+                let told = state.rows.furthest.iter().copied().chain(state.maximum).filter(counts);
+                let of_ours = told.clone().filter(|value| values.contains(i128::from(*value)));
+                let of_ours = of_ours.chain(state.rows(values).possible.filter(counts));
+                (
+                    reached(&mut state.drawn().chain(told)),
+                    reached(&mut state.drawn_within(class, values).chain(of_ours)),
+                )
+            }
+        };
         Elsewhere {
             peer: self.name(),
             is_known: true,
-            furthest: state.furthest(state.everything()),
-            of_ours: state.furthest(state.within(class, values)),
+            furthest,
+            of_ours,
             set_up: class.and(state.block).map(|size| (state.increment, size)),
             still: is_shared.then(still),
         }
@@ -111,6 +135,20 @@ impl<'a> Named<'a> {
     fn of(name: &'a SequenceName, sequence: &Sequence) -> Self {
         let columns = sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name));
         Self { name, columns: columns.collect(), increment: sequence.increment }
+    }
+}
+
+/// A value that another node has of `theirs`, as far as it matters to a sequence here. Beyond the
+/// range of the sequence it stands for the values of the range, all of which may have been passed,
+/// unless the range there begins beyond this one: then the two have no value in common.
+fn in_range(value: i64, theirs: &SequenceState, sequence: &Sequence) -> Option<i64> {
+    let end = if sequence.increment > 0 { sequence.max_value } else { sequence.min_value };
+    if !theirs.is_past(value, end) {
+        Some(value)
+    } else if theirs.beginning().is_some_and(|beginning| theirs.is_past(beginning, end)) {
+        None
+    } else {
+        Some(end)
     }
 }
 
@@ -134,7 +172,7 @@ pub fn with_peer_values(
             }
             related
                 .filter(|(_, state)| state.increment.signum() == sequence.increment.signum())
-                .map(|(_, state)| peer.elsewhere(state, values, used(at)))
+                .map(|(_, state)| peer.elsewhere(state, sequence, values, used(at)))
                 .collect()
         };
         peers.iter().enumerate().flat_map(of).collect()
@@ -156,6 +194,7 @@ mod tests {
     use super::super::class::Class;
     use super::super::history::PastValues;
     use super::super::rows::Rows;
+    use super::super::sequence::NumberType;
     use super::*;
 
     fn named(name: &str) -> SequenceName {
@@ -177,6 +216,10 @@ mod tests {
             increment: 2,
             next_value: 13,
             last_value: Some(11),
+            min_value: Some(1),
+            max_value: Some(i64::MAX),
+            rows_beyond: false,
+            trusted: None,
             maximum: Some(20),
             rows: rows(&[20, 11]),
             drawn_on: false,
@@ -205,11 +248,41 @@ mod tests {
     fn of_s(state: &NodeState, values: Residue) -> Elsewhere {
         let peer = Peer::from(state.clone());
         let sequence = &peer.sequences[&named("public.s")];
-        peer.elsewhere(sequence, values, None)
+        peer.elsewhere(sequence, &fresh(), values, None)
     }
 
     fn with_peer_values(sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
         super::with_peer_values(sequence, target, peers, &|_| None)
+    }
+
+    #[test]
+    fn fault_b05_values_of_another_range_do_not_count() {
+        let (mut state, even) = (state(), Class::new(2, 2).expect("a class").residue());
+        let mut low = Sequence { max_value: 10, ..fresh() };
+        let found = |state: &NodeState, sequence: &Sequence| {
+            let peer = Peer::from(state.clone());
+            let found = peer.elsewhere(&peer.sequences[&named("public.s")], sequence, even, None);
+            (found.furthest, found.of_ours)
+        };
+        assert_eq!(found(&state, &low), (Some(10), Some(10)), "it may have passed all of them");
+        state.sequences.get_mut(&named("public.s")).expect("there").min_value = Some(11);
+        assert_eq!(found(&state, &low), (Some(8), Some(8)), "what it had before has no range");
+        low.max_value = 7;
+        assert_eq!(found(&state, &low), (None, None));
+    }
+
+    #[test]
+    fn fault_b07_rows_of_a_peer_do_not_count_beyond_a_trusted_position() {
+        let (state, even) = (state(), Class::new(2, 2).expect("a class").residue());
+        let peer = Peer::from(state);
+        let found = |row| {
+            let trusted = Sequence { trusted: Some(row), ..fresh() };
+            let found = peer.elsewhere(&peer.sequences[&named("public.s")], &trusted, even, None);
+            (found.furthest, found.of_ours)
+        };
+        assert_eq!(found(20), (Some(11), Some(8)), "but what it has drawn does");
+        assert_eq!(found(10), (Some(11), Some(8)));
+        assert_eq!(found(21), (Some(20), Some(20)));
     }
 
     fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {
@@ -278,7 +351,6 @@ mod tests {
 
     /// A sequence of the same name, without columns.
     fn fresh() -> Sequence {
-        use super::super::sequence::NumberType;
         Sequence {
             name: "public.s".to_owned(),
             number_type: NumberType::Bigint,
@@ -295,8 +367,10 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![],
+            used_by: vec![],
         }
     }
 

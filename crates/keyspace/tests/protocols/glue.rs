@@ -29,7 +29,9 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
     let column = FedColumn {
         name: COLUMNS[scenario.column(at)].to_owned(),
         number_type: Some(NumberType::Bigint),
+        limits: None,
         draw,
+        set_by: None,
         extreme: None,
         ahead: None,
         not_followed: None,
@@ -50,8 +52,10 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         history: history(&sequence.history),
         promoted: sequence.promoted,
         gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
+        trusted: None,
         elsewhere: vec![],
         columns: vec![column],
+        used_by: Vec::new(),
     }
 }
 
@@ -244,6 +248,10 @@ fn document(scenario: &Scenario, given: &GivenState) -> NodeState {
         drawn_on: given.drawn_on,
         block: given.block,
         columns: ColumnName::of_quoted(column).into_iter().collect(),
+        min_value: None,
+        max_value: None,
+        rows_beyond: false,
+        trusted: None,
         unread_columns: ColumnName::of_quoted(column).filter(|_| given.unread).into_iter().collect(),
         restart: given.restart,
         before_setup: history(&given.history),
