@@ -521,7 +521,8 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Former, NumberType, StillDraws};
+    use super::super::number_type::NumberType;
+    use super::super::sequence::{Former, StillDraws};
     use super::*;
     use proptest::prelude::*;
 
