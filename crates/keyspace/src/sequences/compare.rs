@@ -43,6 +43,8 @@ const NONE_KNOWN: &str = "no sequence known";
 
 const RUN_WITH_PEERS: &str = "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
 
+const UNREAD_HINT: &str = "On the peer, look for values of this node's class ahead of its sequence. If there are none, run setup_interleaved_sequences() with trust_position for the sequence.";
+
 const TRUSTED: &str = "The position of the sequence is trusted on this node. If this node was restored or replaced since then, run setup_interleaved_sequences() with a gap above what it may have generated.";
 
 const CHECK_ON_PEER: &str = "Run check_interleaved_sequences() on the peer. Its hint says what to do.";
@@ -287,8 +289,12 @@ fn compare_two(
             "{} does not compare the values of column {column} with those of the sequence.",
             capitalized(&peer.name())
         );
-        let hint = "On the peer, look for values of this node's class ahead of its sequence, or make sure that only one node writes such rows.";
-        find(Severity::Error, COLUMN_NOT_READ, detail, hint);
+        // Rows beyond a trusted position do not count.
+        let (severity, hint) = match mine.trusted {
+            Some(_) => (Severity::Warning, TRUSTED),
+            None => (Severity::Error, UNREAD_HINT),
+        };
+        find(severity, COLUMN_NOT_READ, detail, hint);
     }
     if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on && !peer.left {
         let detail = format!(
@@ -523,9 +529,12 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
         state.unread_columns = vec![ColumnName::of_quoted("public.t.code").expect("a name")];
-        let findings = compare(&one, &[two]);
+        let findings = compare(&one, std::slice::from_ref(&two));
         assert_eq!((findings.len(), findings[0].name), (1, "column not read"));
         assert_eq!(findings[0].severity, Severity::Error, "there is no proof without it");
+        let mut trusted = one.clone();
+        trusted.sequences.get_mut(&named("public.s")).expect("there").trusted = Some(10_001);
+        assert_eq!(compare(&trusted, &[two])[0].severity, Severity::Warning);
     }
 
     #[test]
