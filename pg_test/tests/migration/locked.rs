@@ -1,5 +1,7 @@
 //! Locks of other sessions: the migration waits for them briefly, and holds nothing meanwhile.
 
+use std::time::Duration;
+
 use crate::{DATABASE, make_shop, number, phase, run_statements, start, wait_until, wrong};
 
 #[test]
@@ -101,6 +103,16 @@ fn a_migration_is_paused_and_resumed_and_two_calls_exclude_each_other() {
         let error = client.batch_execute("CALL key_migration_advance('orders')").unwrap_err();
         assert_eq!(error.code().map(|code| code.code().to_owned()).as_deref(), Some("55006"), "{error}");
         assert_eq!(phase(&mut client), "planned");
+        // While it is paused, it holds neither a snapshot nor a transaction id, so VACUUM and index
+        // builds do not wait for it. It only reads its settings now and then.
+        let holds = "SELECT bool_or(a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
+                     FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+                     WHERE l.classid = 'keyspace_internal.key_migration'::regclass";
+        let held = (0..50).filter(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            client.query_one(holds, &[]).unwrap().get(0)
+        });
+        assert!(held.count() < 25, "a paused procedure holds a snapshot");
         client.batch_execute("SELECT key_migration_set('orders', paused => false)").unwrap();
         runner.join().unwrap();
     });
