@@ -70,7 +70,7 @@ pub struct Definitions {
     pub sequences: Vec<Sequence>,
     pub tables: Vec<Table>,
     /// The sequences and columns to be named in `feeds`.
-    pub feeds: Vec<(String, String)>,
+    pub feeds: Vec<(usize, String)>,
 }
 
 const SCHEMAS: [&str; 4] = ["public", "Sales Dept", "json", "ünï"];
@@ -101,12 +101,12 @@ enum Kind {
     Cycle,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::Serial,
     Kind::Identity,
     Kind::Default,
     Kind::Shared,
-    //Kind::TwoOnOne,
+    Kind::TwoOnOne,
     Kind::Fed,
     Kind::Unknown,
     Kind::Text,
@@ -206,7 +206,7 @@ impl Definitions {
                 self.create(format!("CREATE TABLE {table} ({column} bigint{key} {default}, v bigint)"));
                 self.sequence(&sequence, low);
                 self.sequence(&other, high);
-                self.feeds.push((other, format!("{table}.{column}")));
+                self.feeds.push((first + 1, format!("{table}.{column}")));
                 self.table(&table, &column, first + 1, Source::Application);
             }
             Kind::Fed | Kind::Unknown => {
@@ -215,7 +215,7 @@ impl Definitions {
                 self.create(format!("CREATE TABLE {table} ({column} {kind_of_id}{key}, v bigint)"));
                 self.sequence(&sequence, options).is_visible = matches!(kind, Kind::Fed);
                 if matches!(kind, Kind::Fed) {
-                    self.feeds.push((sequence, format!("{table}.{column}")));
+                    self.feeds.push((first, format!("{table}.{column}")));
                 }
                 return self.table(&table, &column, first, Source::Application);
             }

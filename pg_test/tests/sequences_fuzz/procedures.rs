@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::definitions::literal;
 use crate::draws::Way;
-use crate::node::Class;
+use crate::node::{Class, code, reason};
 use crate::setup::{Arguments, Form, Outcome};
 use crate::world::{LeftOut, World};
 
@@ -17,12 +17,15 @@ impl World<'_> {
     /// "Filled databases, all in use", and "another number of nodes": all states, a set-up of each
     /// node with the states of the others and a gap for what is drawn meanwhile.
     pub fn set_up_all(&mut self, nodes: i64, form: Form, meanwhile: &Draws) -> Result<()> {
-        let alive = self.alive();
+        let mut alive = self.alive();
         if i64::try_from(alive.len())? > nodes {
             return Ok(());
         }
+        // Nodes that have a class move first. A new class is only free when they have moved, so the
+        // others take the states again.
+        alive.sort_by_key(|node| self.class(*node).is_none());
+        let is_any_moving = alive.iter().any(|node| self.class(*node).is_some());
         self.forget_lost_ids()?;
-        self.forget_cycles();
         self.unsafe_from_now(None);
         let gap = self.gap_for(meanwhile)?;
         let states: Vec<(usize, String)> = alive.iter().copied().zip(self.states(&alive)?).collect();
@@ -30,8 +33,11 @@ impl World<'_> {
         let mut is_safe = vec![true; self.is_safe.len()];
         for (number, node) in alive.iter().enumerate() {
             let class = Class { node: i64::try_from(number)? + 1, nodes };
-            let of_others = states.iter().filter(|(of, _)| of != node);
-            let states = of_others.map(|(_, state)| state.clone()).collect();
+            let states = if is_any_moving && self.class(*node).is_none() {
+                self.states(&self.others(*node))?
+            } else {
+                states.iter().filter(|(of, _)| of != node).map(|(_, state)| state.clone()).collect()
+            };
             // A class is changed in one transaction.
             let is_changed = self.class(*node).is_some_and(|former| former != class);
             let form = if is_changed { Form::OneTransaction } else { form };
@@ -39,7 +45,7 @@ impl World<'_> {
                 return Ok(());
             }
         }
-        self.is_safe = is_safe;
+        self.follow(is_safe);
         Ok(())
     }
 
@@ -67,16 +73,17 @@ impl World<'_> {
             }
         };
         self.forget_lost_ids()?;
-        self.forget_cycles();
         let alive = self.alive();
         let database = if is_dump { self.restore_dump(from)? } else { self.new_database(from)? };
         let node = self.add_node(database, None, 1);
+        // The class may be that of the node which is copied, if that node has left.
+        self.confirm(node, &format!("{}, {}", class.node, class.nodes))?;
         let states = self.states(&alive)?;
         self.draw_meanwhile(meanwhile)?;
         let mut is_safe = self.is_safe.clone();
         let arguments = Arguments { class, states, gap: 0, form: Form::OneTransaction };
         if self.procedure(node, arguments, &mut is_safe)? {
-            self.is_safe = is_safe;
+            self.follow(is_safe);
         }
         Ok(())
     }
@@ -103,8 +110,8 @@ impl World<'_> {
                 of.class = Some(Class { node: class.node, nodes: class.nodes * factor });
                 Ok(true)
             }
-            Err(error) if ["2200H", "55000"].contains(&crate::node::code(&error)) => Ok(false),
-            Err(error) => bail!("split of node {node}: {}", crate::node::reason(&error)),
+            Err(error) if ["2200H", "55000"].contains(&code(&error)) => Ok(false),
+            Err(error) => bail!("split of node {node}: {}", reason(&error)),
         }
     }
 
@@ -116,22 +123,14 @@ impl World<'_> {
             self.unsafe_from_now(None);
             return Ok(());
         };
-        let was_node = "SELECT confirm_interleaved_node()";
-        let (of, server) = self.node(node);
-        match of.rows(server, was_node) {
-            Ok(_) => {}
-            // The copy is from before its set-up.
-            Err(error) if crate::node::code(&error) == "55000" => {}
-            Err(error) => bail!("confirmation of node {node}: {}", crate::node::reason(&error)),
-        }
+        self.confirm(node, "")?;
         self.forget_lost_ids()?;
-        self.forget_cycles();
         let others = self.others(node);
         let states = self.states(&others)?;
         let mut is_safe = self.is_safe.clone();
         let arguments = Arguments { class, states, gap, form: Form::OneTransaction };
         if self.procedure(node, arguments, &mut is_safe)? {
-            self.is_safe = is_safe;
+            self.follow(is_safe);
         }
         Ok(())
     }
@@ -143,6 +142,24 @@ impl World<'_> {
             self.deliver(node, other, 1)?;
         }
         self.lose(node)
+    }
+
+    /// A procedure was followed.
+    fn follow(&mut self, is_safe: Vec<bool>) {
+        self.forget_cycles();
+        self.is_safe = is_safe;
+    }
+
+    /// Confirms that a node replaces the node of which it is a copy, if it is one. `which` names it
+    /// if the copy may be a copy of a copy.
+    fn confirm(&mut self, node: usize, which: &str) -> Result<()> {
+        let (of, server) = self.node(node);
+        match of.rows(server, &format!("SELECT confirm_interleaved_node({which})")) {
+            Ok(_) => Ok(()),
+            // The copy is of another node, of several, or from before its set-up.
+            Err(error) if code(&error) == "55000" => Ok(()),
+            Err(error) => bail!("confirmation of node {node}: {}", reason(&error)),
+        }
     }
 
     /// A step of a procedure: the set-up of a node. What it cannot set up is not safe. Returns

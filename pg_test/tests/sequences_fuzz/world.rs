@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use pg_test::Server;
 
-use crate::definitions::Definitions;
+use crate::definitions::{Definitions, literal};
 use crate::ledger::{Ledger, Owner};
 use crate::node::{Class, Node, copy_database, drop_database, dump_and_restore, reason};
 
@@ -46,8 +46,8 @@ pub struct World<'a> {
     /// For each sequence, whether no id may be handed out twice from now on: a procedure of the
     /// documentation was followed, or a check found no error.
     pub is_safe: Vec<bool>,
-    /// The argument `feeds`.
-    pub feeds: Option<String>,
+    /// The entries of the argument `feeds`, as JSON, with their sequences.
+    pub feeds: Vec<(usize, String)>,
     databases: Vec<String>,
     prefix: String,
 }
@@ -71,7 +71,7 @@ impl<'a> World<'a> {
             wires: BTreeMap::new(),
             ledger: Ledger::new(count),
             is_safe: vec![false; count],
-            feeds: None,
+            feeds: Vec::new(),
             databases: Vec::new(),
             prefix,
         };
@@ -80,20 +80,14 @@ impl<'a> World<'a> {
         for statement in &definitions.statements {
             world.run(node, statement)?;
         }
-        let feeds: Vec<String> = definitions
-            .feeds
-            .iter()
-            .map(|(sequence, column)| {
-                let [sequence, column] = [sequence, column].map(|name| crate::definitions::literal(name));
-                format!("({sequence}, {column})")
-            })
-            .collect();
-        if !feeds.is_empty() {
-            let feeds = feeds.join(", ");
-            let sql = format!(
-                "SELECT jsonb_object_agg(s, jsonb_build_array(c))::text FROM (VALUES {feeds}) AS f (s, c)"
+        for (sequence, column) in &definitions.feeds {
+            let name = literal(&definitions.sequences[*sequence].name);
+            let entry = format!(
+                "SELECT to_json({name}::text) || ': ' || jsonb_build_array({}::text)",
+                literal(column)
             );
-            world.feeds = world.rows(node, &sql)?.remove(0).remove(0);
+            let entry = world.rows(node, &entry)?.concat().remove(0).context("it is not null")?;
+            world.feeds.push((*sequence, entry));
         }
         Ok(world)
     }
