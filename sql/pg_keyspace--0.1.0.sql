@@ -600,6 +600,9 @@ CREATE TABLE keyspace_internal.interleaved_sequence (
     former_start bigint NOT NULL,
     former_min_value bigint NOT NULL,
     former_max_value bigint NOT NULL,
+    start bigint NOT NULL,
+    min_value bigint NOT NULL,
+    max_value bigint NOT NULL,
     in_use bigint,
     restart bigint NOT NULL,
     before_setup jsonb NOT NULL DEFAULT '[]',
@@ -618,6 +621,9 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'it
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.start IS 'the START that the set-up gave it; if it has another one now, users have altered it since';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.min_value IS 'its MINVALUE after the set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.max_value IS 'its MAXVALUE after the set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it generated before: every step-th value through offset, up to until';
@@ -654,6 +660,28 @@ COMMENT ON COLUMN keyspace_internal.interleaved_feed.attribute IS 'the column, a
 -- requires:
 --   interleaved_feed
 
+-- Sequences whose position is trusted, as named by callers: rows that an application has written
+-- far ahead of it do not count.
+CREATE TABLE keyspace_internal.interleaved_trusted (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    sequence oid NOT NULL,
+    rows_from bigint NOT NULL,
+    PRIMARY KEY (system_identifier, database, sequence)
+);
+COMMENT ON TABLE keyspace_internal.interleaved_trusted IS
+'sequences given to setup_interleaved_sequences() as trust_position; never dumped; rows of other servers and databases are ignored';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.sequence IS 'the sequence, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_trusted.rows_from IS 'the nearest of the rows ahead, which do not count';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_trusted
+
 -- The last set-up in batches of each server and database, and its progress.
 CREATE TABLE keyspace_internal.interleaved_setup (
     system_identifier bigint NOT NULL,
@@ -677,7 +705,8 @@ COMMENT ON TABLE keyspace_internal.interleaved_setup IS
 CREATE VIEW @extschema@.interleaved_setup_progress WITH (security_barrier = true) AS
 SELECT s.node,
        s.nodes,
-       CASE WHEN s.finished_at IS NOT NULL THEN 'finished'
+       CASE WHEN s.finished_at IS NOT NULL
+            THEN CASE WHEN s.failed OPERATOR(pg_catalog.>) 0 THEN 'failed' ELSE 'finished' END
             WHEN NOT EXISTS (
                 -- The lock of a set-up.
                 SELECT FROM pg_catalog.pg_locks l
@@ -703,13 +732,13 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_setup_progress TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_setup_progress IS
-'progress of the last setup_interleaved_sequences_in_batches() of this database: running, waiting, finished, or interrupted; call it again if it was interrupted';
+'progress of the last setup_interleaved_sequences_in_batches() of this database: running, waiting, finished, failed, or interrupted; call it again if it failed or was interrupted';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.node IS 'the node that this database becomes';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.nodes IS 'the number of nodes';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; or interrupted';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; failed if it has ended and some sequences could not be set up; or interrupted';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'number of sequences to be altered when it began';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'number of sequences that it has altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning, and the call ended in an error';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'number of attempts that found that sequence in use';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';
@@ -722,6 +751,44 @@ COMMENT ON COLUMN @extschema@.interleaved_setup_progress.pid IS 'process that ru
 -- src/sequences/mod.rs
 -- requires:
 --   interleaved_setup
+
+-- What the states of other nodes have shown of each sequence, from which a set-up computes how many
+-- ids they use.
+CREATE TABLE keyspace_internal.interleaved_peer (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    peer_system_identifier bigint NOT NULL,
+    peer_database oid NOT NULL,
+    peer_timeline integer NOT NULL,
+    sequence oid NOT NULL,
+    node integer,
+    nodes integer,
+    taken_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    position bigint NOT NULL,
+    rate double precision,
+    PRIMARY KEY (system_identifier, database, peer_system_identifier, peer_database, peer_timeline, sequence)
+);
+COMMENT ON TABLE keyspace_internal.interleaved_peer IS
+'last position of each sequence on other nodes, from the states given to set-ups and checks; never dumped; rows of other servers and databases are ignored';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.peer_system_identifier IS 'the server of the other node';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.peer_database IS 'the database of the other node';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.peer_timeline IS 'the timeline of that server, which distinguishes it from a promoted copy';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.sequence IS 'the sequence here, as in pg_class.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.node IS 'the number of the other node in its last state; NULL if it was not set up';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.nodes IS 'the number of classes in that state';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.taken_at IS 'when that state was taken, by the clock of the other node';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.seen_at IS 'when that state was first given to this node, by its own clock';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.position IS 'the next value of the sequence in that state';
+COMMENT ON COLUMN keyspace_internal.interleaved_peer.rate IS 'ids that the other node used in a second, between two states; NULL if there was only one';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   interleaved_peer
 
 CREATE FUNCTION @extschema@.partitioned_nextval(sequence regclass) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
@@ -749,8 +816,10 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     exclude regclass[] DEFAULT NULL,
     feeds jsonb DEFAULT NULL,
     peers jsonb[] DEFAULT '{}',
-    gap bigint DEFAULT 0,
+    gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
+    trust_position regclass[] DEFAULT NULL,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -771,7 +840,7 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences(
-    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, boolean
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, regclass[], boolean, interval, boolean
 ) IS
 'make this database node N of M: every sequence restarts above the values in use, in the class congruent to node modulo nodes';
 /* </end connected objects> */
@@ -789,8 +858,9 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     exclude regclass[] DEFAULT NULL,
     feeds jsonb DEFAULT NULL,
     peers jsonb[] DEFAULT '{}',
-    gap bigint DEFAULT 0,
+    gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
+    trust_position regclass[] DEFAULT NULL,
     lock_timeout interval DEFAULT '100 ms',
     retries integer DEFAULT 50
 )
@@ -798,7 +868,7 @@ CREATE PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_in_batches_wrapper';
 
 COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
-    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, integer
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, regclass[], interval, integer
 ) IS
 'setup_interleaved_sequences() for a database in use: one sequence per transaction, with short waits and retries; can be called again at any time';
 /* </end connected objects> */
@@ -810,6 +880,8 @@ COMMENT ON PROCEDURE @extschema@.setup_interleaved_sequences_in_batches(
 
 CREATE FUNCTION @extschema@.reset_interleaved_sequences(
     sequences regclass[] DEFAULT NULL,
+    exclude regclass[] DEFAULT NULL,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -829,7 +901,7 @@ CREATE FUNCTION @extschema@.reset_interleaved_sequences(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'reset_interleaved_sequences_wrapper';
 
-COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], interval, boolean) IS
+COMMENT ON FUNCTION @extschema@.reset_interleaved_sequences(regclass[], regclass[], boolean, interval, boolean) IS
 'undo setup_interleaved_sequences(): restore former increments, above the values in use; without arguments, the database is no longer a node';
 /* </end connected objects> */
 
@@ -896,13 +968,77 @@ CREATE FUNCTION @extschema@.check_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'check_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) IS
-'problems of the sequences of this database: those that the view interleaved_sequences shows, and those that are found only by reading the tables; no rows if there are none';
+'findings about the sequences of this database: those that the view interleaved_sequences shows, and those that are found only by reading the tables; no row of severity error is the proof that nodes keep apart';
 /* </end connected objects> */
 
 /* <begin connected objects> */
 -- src/sequences/mod.rs
 -- requires:
 --   check_interleaved_sequences
+
+-- Findings that somebody has looked at and accepts. As in the table of nodes, the rows belong to one
+-- server and database, and are not dumped.
+CREATE TABLE keyspace_internal.interleaved_acknowledgement (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    sequence oid NOT NULL,
+    finding text NOT NULL,
+    reason text NOT NULL,
+    role oid NOT NULL,
+    acknowledged_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (system_identifier, database, sequence, finding)
+);
+COMMENT ON TABLE keyspace_internal.interleaved_acknowledgement IS
+'findings that were acknowledged by acknowledge_interleaved_finding(), shown by the view interleaved_acknowledgements; never dumped; rows of other servers and databases are ignored';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.system_identifier IS 'the server, as in pg_control_system()';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.database IS 'the database, as in pg_database.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.sequence IS 'the sequence, as in pg_class.oid; 0 stands for the node as a whole';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.finding IS 'the finding, as in check_interleaved_sequences()';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.reason IS 'why it is accepted';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.role IS 'the role that acknowledged it, as in pg_authid.oid';
+COMMENT ON COLUMN keyspace_internal.interleaved_acknowledgement.acknowledged_at IS 'when that was';
+
+CREATE VIEW @extschema@.interleaved_acknowledgements WITH (security_barrier = true) AS
+SELECT CASE WHEN a.sequence OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN a.sequence::pg_catalog.regclass END AS sequence,
+       a.finding,
+       a.reason,
+       pg_catalog.pg_get_userbyid(a.role) AS role,
+       a.acknowledged_at
+FROM keyspace_internal.interleaved_acknowledgement a
+WHERE a.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+  AND a.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+  -- Rows of dropped sequences are deleted by a later set-up.
+  AND (a.sequence OPERATOR(pg_catalog.=) 0::pg_catalog.oid
+       OR EXISTS (SELECT FROM pg_catalog.pg_class c
+                  WHERE c.oid OPERATOR(pg_catalog.=) a.sequence
+                    AND c.relkind OPERATOR(pg_catalog.=) 'S'::pg_catalog."char"));
+GRANT SELECT ON @extschema@.interleaved_acknowledgements TO PUBLIC;
+
+COMMENT ON VIEW @extschema@.interleaved_acknowledgements IS
+'findings of check_interleaved_sequences() that were acknowledged, with the reasons';
+COMMENT ON COLUMN @extschema@.interleaved_acknowledgements.sequence IS 'the sequence; NULL stands for the node as a whole';
+COMMENT ON COLUMN @extschema@.interleaved_acknowledgements.finding IS 'the finding';
+COMMENT ON COLUMN @extschema@.interleaved_acknowledgements.reason IS 'why it is accepted';
+COMMENT ON COLUMN @extschema@.interleaved_acknowledgements.role IS 'the role that acknowledged it';
+COMMENT ON COLUMN @extschema@.interleaved_acknowledgements.acknowledged_at IS 'when that was';
+
+CREATE FUNCTION @extschema@.acknowledge_interleaved_finding(
+    sequence regclass,
+    finding text,
+    reason text
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'acknowledge_interleaved_finding_wrapper';
+
+COMMENT ON FUNCTION @extschema@.acknowledge_interleaved_finding(regclass, text, text) IS
+'accept a finding of check_interleaved_sequences() about a sequence, or about the node as a whole (NULL): the check reports it as info, with the reason; a reason of NULL takes that back';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/mod.rs
+-- requires:
+--   acknowledge_interleaved_finding
 
 CREATE FUNCTION @extschema@.interleaved_node_state(lock_timeout interval DEFAULT '2 s', last_rows bigint DEFAULT 1000000) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
@@ -935,6 +1071,7 @@ COMMENT ON FUNCTION @extschema@.confirm_interleaved_node(integer, integer) IS
 
 CREATE FUNCTION @extschema@.split_interleaved_sequences(
     factor integer DEFAULT 2,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -954,7 +1091,7 @@ CREATE FUNCTION @extschema@.split_interleaved_sequences(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'split_interleaved_sequences_wrapper';
 
-COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, interval, boolean) IS
+COMMENT ON FUNCTION @extschema@.split_interleaved_sequences(integer, boolean, interval, boolean) IS
 'make node k of N node k of N * factor, so that the classes k + N, k + 2 N ... become free for other nodes';
 /* </end connected objects> */
 
@@ -973,6 +1110,7 @@ CREATE FUNCTION @extschema@.guard_interleaved_sequences(
     tables regclass[] DEFAULT NULL,
     exclude regclass[] DEFAULT NULL,
     mode text DEFAULT 'refuse',
+    blocks text DEFAULT NULL,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -1003,7 +1141,7 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
 
 COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
 'trigger of guarded tables: refuses inserts of ids of other nodes, or warns of them';
-COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
+COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, text, interval, boolean) IS
 'prevent inserts of ids of other nodes into the tables that sequences feed; replicated rows are accepted';
 COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
 'undo guard_interleaved_sequences()';
@@ -1688,6 +1826,12 @@ $function$;
 
 COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 'uses of the old id columns of a key migration: objects that depend on them, functions and statements that contain their names, and indexes that are scanned; cannot see other statements of clients';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/sequences/acknowledge.rs
+-- pg_keyspace::sequences::acknowledge::acknowledge_interleaved_finding
+-- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */

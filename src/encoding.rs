@@ -10,7 +10,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 use pgrx::prelude::*;
 
 /// Whether text needs no conversion.
-fn is_utf8() -> bool {
+pub(crate) fn is_utf8() -> bool {
     // SAFETY: reads this backend's encoding.
     unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 }
 }
@@ -31,37 +31,96 @@ pub(crate) fn to_server(text: &str) -> CString {
     }
 }
 
-/// Converts text of the server, such as a name, to UTF-8.
+/// Converts text of the server, such as a name, to UTF-8. Bytes that cannot be converted are written
+/// as `\xE9`.
 pub(crate) fn from_server(text: &CStr) -> String {
-    let bytes = text.to_bytes();
-    // The bytes of a SQL_ASCII database have no known encoding.
-    // SAFETY: reads this backend's encoding.
-    let is_any = unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_SQL_ASCII as i32 };
-    if is_any || is_utf8() || bytes.is_ascii() {
-        return text.to_string_lossy().into_owned();
-    }
-    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-    // SAFETY: the source is valid for its length and ends in a zero byte. The result is the source
-    // itself or a new string that ends in a zero byte.
-    unsafe {
-        let converted = pg_sys::pg_server_to_any(text.as_ptr(), length, pg_sys::pg_enc::PG_UTF8 as i32);
-        CStr::from_ptr(converted).to_string_lossy().into_owned()
-    }
+    decoded(text.to_bytes()).unwrap_or_else(|escaped| escaped)
 }
 
-/// Text for a message, which is sent without conversion. Unless the database uses UTF8, non-ASCII
-/// characters are written as in PostgreSQL's strings: `\u00E9`.
-pub(crate) fn for_message(text: String) -> String {
-    if text.is_ascii() || is_utf8() {
-        return text;
+/// As [`from_server`], for bytes that `convert_to(..., 'SQL_ASCII')` returned, which converts nothing.
+pub(crate) fn from_server_bytes(bytes: Vec<u8>) -> String {
+    decoded(&bytes).unwrap_or_else(|escaped| escaped)
+}
+
+/// Text of the server in UTF-8.
+///
+/// # Errors
+/// The text with the bytes that cannot be converted as `\xE9`: the bytes of a SQL_ASCII database have
+/// no known encoding, and some encodings have characters that Unicode lacks.
+pub(crate) fn decoded(bytes: &[u8]) -> Result<String, String> {
+    // SAFETY: reads this backend's encoding.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    let is_any = encoding == pg_sys::pg_enc::PG_SQL_ASCII as i32;
+    let converted = if is_any || is_utf8() || bytes.is_ascii() {
+        Some(bytes.to_vec())
+    } else {
+        convert(bytes, encoding, pg_sys::pg_enc::PG_UTF8 as i32)
+    };
+    converted.and_then(|converted| String::from_utf8(converted).ok()).ok_or_else(|| escaped(bytes))
+}
+
+/// The bytes as text, those beyond ASCII as `\xE9`.
+fn escaped(bytes: &[u8]) -> String {
+    let escape =
+        |byte: &u8| if byte.is_ascii() { char::from(*byte).to_string() } else { format!("\\x{byte:02X}") };
+    bytes.iter().map(escape).collect()
+}
+
+/// Converts bytes from one encoding to another; `None` if that is not possible for all of them.
+fn convert(bytes: &[u8], from: i32, to: i32) -> Option<Vec<u8>> {
+    let length = i32::try_from(bytes.len()).ok()?;
+    let size = length.checked_mul(pg_sys::MAX_CONVERSION_GROWTH as i32)?.checked_add(1)?;
+    let mut converted = vec![0_u8; usize::try_from(size).ok()?];
+    // SAFETY: the source is read for its length, and the result, with a zero byte, fits the buffer of
+    // this size. An error of the conversion itself is not raised.
+    let done = unsafe {
+        let conversion = pg_sys::FindDefaultConversionProc(from, to);
+        if conversion == pg_sys::InvalidOid {
+            return None;
+        }
+        let source = bytes.as_ptr().cast_mut();
+        pg_sys::pg_do_encoding_conversion_buf(
+            conversion,
+            from,
+            to,
+            source,
+            length,
+            converted.as_mut_ptr(),
+            size,
+            true,
+        )
+    };
+    let end = converted.iter().position(|byte| *byte == 0)?;
+    converted.truncate(end);
+    (done == length).then_some(converted)
+}
+
+/// Text for a message, which is sent as it is, in the encoding of the database. Characters that it
+/// lacks are written as in PostgreSQL's strings: `\u00E9`.
+pub(crate) fn for_message(text: &str) -> CString {
+    let any = pg_sys::pg_enc::PG_SQL_ASCII as i32;
+    // SAFETY: reads this backend's encoding.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    if text.is_ascii() || is_utf8() || encoding == any {
+        return CString::new(text).unwrap_or_default();
     }
-    text.chars()
-        .map(|c| match u32::from(c) {
-            0..0x80 => c.to_string(),
-            code @ 0x80..0x1_0000 => format!("\\u{code:04X}"),
-            code => format!("\\U{code:08X}"),
-        })
-        .collect()
+    let utf8 = pg_sys::pg_enc::PG_UTF8 as i32;
+    let escape = |c: char| match u32::from(c) {
+        0..0x80 => c.to_string(),
+        code @ 0x80..0x1_0000 => format!("\\u{code:04X}"),
+        code => format!("\\U{code:08X}"),
+    };
+    let bytes = convert(text.as_bytes(), utf8, encoding).unwrap_or_else(|| {
+        let one = |c: char| convert(c.to_string().as_bytes(), utf8, encoding);
+        text.chars().flat_map(|c| one(c).unwrap_or_else(|| escape(c).into_bytes())).collect()
+    });
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// Whether messages are UTF-8, or cannot be told from it.
+pub(crate) fn messages_are_utf8() -> bool {
+    // SAFETY: reads this backend's encoding.
+    is_utf8() || unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_SQL_ASCII as i32 }
 }
 
 /// The text whose UTF-8 bytes `convert_to(..., 'UTF8')` returned.

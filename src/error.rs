@@ -1,12 +1,102 @@
 //! Reports errors of the pure crate as PostgreSQL errors.
 
 use std::convert::Infallible;
+use std::ffi::{CString, c_char, c_int};
 
 use keyspace::{Error, SqlState};
-use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 
-use crate::encoding::for_message;
+use crate::encoding::{for_message, messages_are_utf8};
+
+unsafe extern "C-unwind" {
+    // From utils/elog.h.
+    fn errstart(level: c_int, domain: *const c_char) -> bool;
+    fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
+    fn errcode(code: c_int) -> c_int;
+    fn errmsg(format: *const c_char, ...) -> c_int;
+    fn errdetail(format: *const c_char, ...) -> c_int;
+    fn errhint(format: *const c_char, ...) -> c_int;
+}
+
+/// A report whose text can have any characters.
+#[derive(Debug)]
+pub(crate) struct Report {
+    code: PgSqlErrorCode,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Report {
+    pub(crate) fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: None, hint: None }
+    }
+
+    /// A report for the level NOTICE.
+    pub(crate) fn notice(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message)
+    }
+
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Reports it at this level. From ERROR on, it does not return.
+    pub(crate) fn report(self, level: PgLogLevel) {
+        if self.is_plain() { self.for_pgrx().report(level) } else { self.convert_and_report(level) }
+    }
+
+    /// Whether it need not be converted.
+    fn is_plain(&self) -> bool {
+        let is_ascii = |text: &Option<String>| text.as_ref().is_none_or(|text| text.is_ascii());
+        self.message.is_ascii() && is_ascii(&self.detail) && is_ascii(&self.hint) || messages_are_utf8()
+    }
+
+    fn for_pgrx(self) -> ErrorReport {
+        let mut report = ErrorReport::new(self.code, self.message, "pg_keyspace");
+        if let Some(detail) = self.detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = self.hint {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+
+    /// Reports it in the encoding of the database. pgrx can only pass UTF-8 to PostgreSQL, which would
+    /// send it as if it was in that encoding.
+    fn convert_and_report(&self, level: PgLogLevel) {
+        let convert = |text: &Option<String>| text.as_deref().map(for_message);
+        let (message, detail, hint) =
+            (for_message(&self.message), convert(&self.detail), convert(&self.hint));
+        let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
+        let (message, detail, hint) = (message.as_ptr(), pointer(&detail), pointer(&hint));
+        // SAFETY: these are the calls in PostgreSQL's macro ereport(). The formats take one string,
+        // which is copied. An error of this level jumps out of the closure, in which nothing has to be
+        // dropped, and becomes a panic, which drops the strings.
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                if !errstart(level as c_int, std::ptr::null()) {
+                    return;
+                }
+                errcode(self.code as c_int);
+                errmsg(c"%s".as_ptr(), message);
+                if !detail.is_null() {
+                    errdetail(c"%s".as_ptr(), detail);
+                }
+                if !hint.is_null() {
+                    errhint(c"%s".as_ptr(), hint);
+                }
+                errfinish(c"error.rs".as_ptr(), 0, c"report".as_ptr());
+            });
+        }
+    }
+}
 
 /// Returns the value, or raises the error in SQL.
 ///
@@ -23,8 +113,16 @@ pub(crate) fn or_raise<T>(result: Result<T, Error>) -> T {
 /// Leaves the function called from SQL with this error.
 #[cold]
 #[inline(never)]
-pub(crate) fn raise(report: ErrorReport) -> ! {
-    match Err::<Infallible, _>(report).unwrap_or_report() {}
+pub(crate) fn raise(report: Report) -> ! {
+    if !report.is_plain() {
+        report.convert_and_report(PgLogLevel::ERROR);
+    }
+    match Err::<Infallible, _>(report.for_pgrx()).unwrap_or_report() {}
+}
+
+/// Reports a NOTICE.
+pub(crate) fn notify(message: String) {
+    Report::notice(message).report(PgLogLevel::NOTICE);
 }
 
 /// PostgreSQL's code for a SQLSTATE.
@@ -59,13 +157,6 @@ pub(crate) fn code(sqlstate: SqlState) -> PgSqlErrorCode {
 }
 
 /// Turns an error of the pure crate into a report with its SQLSTATE, detail and hint.
-pub(crate) fn report(error: Error) -> ErrorReport {
-    let mut report = ErrorReport::new(code(error.sqlstate), for_message(error.message), "pg_keyspace");
-    if let Some(detail) = error.detail {
-        report = report.set_detail(for_message(detail));
-    }
-    if let Some(hint) = error.hint {
-        report = report.set_hint(for_message(hint));
-    }
-    report
+pub(crate) fn report(error: Error) -> Report {
+    Report { code: code(error.sqlstate), message: error.message, detail: error.detail, hint: error.hint }
 }

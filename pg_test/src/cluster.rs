@@ -287,7 +287,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The findings of the check on every node with the states of all others, as "severity:
+    /// The errors and warnings of the check on every node with the states of all others, as "severity:
     /// finding, detail".
     ///
     /// # Errors
@@ -300,7 +300,7 @@ impl Cluster {
             let mut peers = states.clone();
             peers.remove(node);
             let query = "SELECT severity || ': ' || finding || coalesce(', ' || sequence, '') || coalesce(', ' || detail, '')
-                         FROM check_interleaved_sequences($1::text[]::jsonb[])";
+                         FROM check_interleaved_sequences($1::text[]::jsonb[]) WHERE severity <> 'info'";
             let rows = self.connect(node)?.query(query, &[&peers]).context("the check failed")?;
             found.extend(rows.iter().map(|row| format!("node {}: {}", node + 1, row.get::<_, String>(0))));
         }

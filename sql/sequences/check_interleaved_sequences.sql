@@ -14,4 +14,4 @@ CREATE FUNCTION @extschema@.check_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'check_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.check_interleaved_sequences(jsonb[], interval) IS
-'problems of the sequences of this database: those that the view interleaved_sequences shows, and those that are found only by reading the tables; no rows if there are none';
+'findings about the sequences of this database: those that the view interleaved_sequences shows, and those that are found only by reading the tables; no row of severity error is the proof that nodes keep apart';

@@ -8,6 +8,7 @@ CREATE FUNCTION @extschema@.guard_interleaved_sequences(
     tables regclass[] DEFAULT NULL,
     exclude regclass[] DEFAULT NULL,
     mode text DEFAULT 'refuse',
+    blocks text DEFAULT NULL,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -38,7 +39,7 @@ CREATE FUNCTION @extschema@.unguard_interleaved_sequences(
 
 COMMENT ON FUNCTION keyspace_internal.interleaved_guard() IS
 'trigger of guarded tables: refuses inserts of ids of other nodes, or warns of them';
-COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, interval, boolean) IS
+COMMENT ON FUNCTION @extschema@.guard_interleaved_sequences(name[], regclass[], regclass[], text, text, interval, boolean) IS
 'prevent inserts of ids of other nodes into the tables that sequences feed; replicated rows are accepted';
 COMMENT ON FUNCTION @extschema@.unguard_interleaved_sequences(name[], regclass[], regclass[], interval, boolean) IS
 'undo guard_interleaved_sequences()';

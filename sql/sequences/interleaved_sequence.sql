@@ -9,6 +9,9 @@ CREATE TABLE keyspace_internal.interleaved_sequence (
     former_start bigint NOT NULL,
     former_min_value bigint NOT NULL,
     former_max_value bigint NOT NULL,
+    start bigint NOT NULL,
+    min_value bigint NOT NULL,
+    max_value bigint NOT NULL,
     in_use bigint,
     restart bigint NOT NULL,
     before_setup jsonb NOT NULL DEFAULT '[]',
@@ -27,6 +30,9 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_increment IS 'it
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_start IS 'its START before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_min_value IS 'its MINVALUE before the first set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.former_max_value IS 'its MAXVALUE before the first set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.start IS 'the START that the set-up gave it; if it has another one now, users have altered it since';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.min_value IS 'its MINVALUE after the set-up';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.max_value IS 'its MAXVALUE after the set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it generated before: every step-th value through offset, up to until';

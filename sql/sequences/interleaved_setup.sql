@@ -21,7 +21,8 @@ COMMENT ON TABLE keyspace_internal.interleaved_setup IS
 CREATE VIEW @extschema@.interleaved_setup_progress WITH (security_barrier = true) AS
 SELECT s.node,
        s.nodes,
-       CASE WHEN s.finished_at IS NOT NULL THEN 'finished'
+       CASE WHEN s.finished_at IS NOT NULL
+            THEN CASE WHEN s.failed OPERATOR(pg_catalog.>) 0 THEN 'failed' ELSE 'finished' END
             WHEN NOT EXISTS (
                 -- The lock of a set-up.
                 SELECT FROM pg_catalog.pg_locks l
@@ -47,13 +48,13 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.interleaved_setup_progress TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.interleaved_setup_progress IS
-'progress of the last setup_interleaved_sequences_in_batches() of this database: running, waiting, finished, or interrupted; call it again if it was interrupted';
+'progress of the last setup_interleaved_sequences_in_batches() of this database: running, waiting, finished, failed, or interrupted; call it again if it failed or was interrupted';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.node IS 'the node that this database becomes';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.nodes IS 'the number of nodes';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; or interrupted';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.state IS 'running; waiting for a sequence that is in use; finished; failed if it has ended and some sequences could not be set up; or interrupted';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.sequences IS 'number of sequences to be altered when it began';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.altered IS 'number of sequences that it has altered';
-COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning';
+COMMENT ON COLUMN @extschema@.interleaved_setup_progress.failed IS 'number of sequences that could not be altered; each raised a warning, and the call ended in an error';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.current_sequence IS 'the next sequence to be altered';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.tries IS 'number of attempts that found that sequence in use';
 COMMENT ON COLUMN @extschema@.interleaved_setup_progress.started_at IS 'when it began';

@@ -6,8 +6,10 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     exclude regclass[] DEFAULT NULL,
     feeds jsonb DEFAULT NULL,
     peers jsonb[] DEFAULT '{}',
-    gap bigint DEFAULT 0,
+    gap bigint DEFAULT NULL,
     blocks boolean DEFAULT false,
+    trust_position regclass[] DEFAULT NULL,
+    skip_failed boolean DEFAULT false,
     lock_timeout interval DEFAULT '2 s',
     dry_run boolean DEFAULT false
 ) RETURNS TABLE (
@@ -28,6 +30,6 @@ CREATE FUNCTION @extschema@.setup_interleaved_sequences(
     AS 'MODULE_PATHNAME', 'setup_interleaved_sequences_wrapper';
 
 COMMENT ON FUNCTION @extschema@.setup_interleaved_sequences(
-    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, interval, boolean
+    integer, integer, name[], regclass[], regclass[], jsonb, jsonb[], bigint, boolean, regclass[], boolean, interval, boolean
 ) IS
 'make this database node N of M: every sequence restarts above the values in use, in the class congruent to node modulo nodes';

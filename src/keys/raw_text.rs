@@ -3,14 +3,13 @@
 use std::ffi::CStr;
 
 use pgrx::callconv::{Arg, ArgAbi};
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use pgrx::prelude::*;
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varlena_to_byte_slice};
 
-use crate::error::raise;
+use crate::error::{Report, raise};
 
 /// An argument of type `text`, in the encoding of the database.
 #[derive(Clone, Copy)]
@@ -70,10 +69,9 @@ impl<'fcx> RawText<'fcx> {
         };
         match std::str::from_utf8(utf8) {
             Ok(text) => text,
-            Err(_) => raise(ErrorReport::new(
+            Err(_) => raise(Report::new(
                 PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
                 "invalid byte sequence for encoding \"UTF8\"",
-                "",
             )),
         }
     }

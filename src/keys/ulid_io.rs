@@ -64,7 +64,7 @@ mod soft {
         if !asks {
             return false;
         }
-        let message = CString::new(for_message(error.message.clone())).unwrap_or_default();
+        let message = for_message(&error.message);
         // SAFETY: these are the calls in PostgreSQL's macro errsave(). The format takes one string,
         // which errmsg() copies. They raise no error except out of memory.
         unsafe {

@@ -9,15 +9,16 @@ use keyspace::sequences::Outcome;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiResult};
+use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, AnyElement};
 
-use crate::error::{or_raise, report};
+use crate::error::{notify, or_raise, raise, report};
 use crate::sequences::change::setup_lock::{self, SetupLock};
-use crate::sequences::change::{Change, ddl_replication};
+use crate::sequences::change::{self, Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::selection::Selection;
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Request, SetupArguments};
 use crate::server::call::required;
@@ -34,19 +35,58 @@ use crate::server::work_lock::SessionLock;
 /// How often progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How many failures the error at the end describes.
+const SHOWN: usize = 10;
+
+/// The sequences that could not be set up.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    /// The first of them, each with the reason.
+    first: Vec<(String, Error)>,
+}
+
+impl Failures {
+    /// Warns of one.
+    fn add(&mut self, sequence: &str, error: Error) {
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push((sequence.to_owned(), error.clone()));
+        }
+        warn(sequence, error);
+    }
+
+    /// The error that ends the set-up of `total` sequences; `None` if all are set up. It has the
+    /// SQLSTATE of the first one.
+    fn error(&self, total: usize) -> Option<Error> {
+        let (_, first) = self.first.first()?;
+        let count = self.count;
+        let mut detail: Vec<String> =
+            self.first.iter().map(|(name, error)| format!("{name}: {}", error.message)).collect();
+        if count > detail.len() {
+            detail.push(format!("and {} more", count - detail.len()));
+        }
+        let message = format!("could not set up {count} of {total} sequences");
+        let hint = "What is done stays done. CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences, or exclude them.";
+        Some(Error::new(first.sqlstate, message).detail(detail.join("\n")).hint(hint))
+    }
+}
+
 /// A set-up under way.
 struct Progress {
     change: Change,
     feeds: Vec<Feed>,
+    /// The sequences whose position is trusted.
+    trusted: Rc<[Trusted]>,
     /// The query for one sequence and its columns.
-    query: Rc<OwnedPreparedStatement>,
+    query: Rc<catalog::Prepared>,
     retries: u32,
     /// The remaining sequences, in the order of their OIDs.
     queue: VecDeque<(pg_sys::Oid, String)>,
     total: usize,
     altered: usize,
     unchanged: usize,
-    failed: usize,
+    failures: Failures,
     /// How often the first sequence of the queue was found in use.
     tries: u32,
     reported_at: Instant,
@@ -55,10 +95,12 @@ struct Progress {
 }
 
 /// Sets this database up one sequence after the other, each in a transaction of its own. Declared in
-/// sql/sequences/setup_interleaved_sequences_in_batches.sql. A sequence that cannot be set up is a warning.
+/// sql/sequences/setup_interleaved_sequences_in_batches.sql. A sequence that cannot be set up is a warning, and an error
+/// once all others are set up.
 ///
 /// # Errors
-/// As for `setup_interleaved_sequences`, and 42501 for others than the owner of the database.
+/// As for `setup_interleaved_sequences`, and 42501 for others than the owner of the database. At the
+/// end, that of the first sequence that could not be set up.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn setup_interleaved_sequences_in_batches(
@@ -71,6 +113,7 @@ fn setup_interleaved_sequences_in_batches(
     peers: Option<AnyArray>,
     gap: Option<i64>,
     blocks: Option<bool>,
+    trust_position: Option<AnyArray>,
     lock_timeout: Option<Interval>,
     retries: Option<i32>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -97,6 +140,9 @@ fn setup_interleaved_sequences_in_batches(
             peers,
             gap,
             blocks,
+            trust_position,
+            // Each sequence has a transaction of its own.
+            skip_failed: Some(false),
             lock_timeout,
         };
         or_fail(begin(arguments, retries, or_raise(Extension::of_call(fcinfo))))
@@ -117,6 +163,10 @@ fn setup_interleaved_sequences_in_batches(
         if !procedure.in_transaction(rest, next) {
             break;
         }
+    }
+    // What is done is committed before the error is raised.
+    if let Some(error) = progress.failures.error(progress.total) {
+        procedure.in_transaction(|| {}, || raise(report(error)));
     }
 }
 
@@ -141,18 +191,27 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     let lock = setup_lock::take_for_session(extension)?;
     let change = request.change();
     let (steps, _) = change.plan(&request.selection)?;
+    request.peers.check_known(&steps)?;
+    request.peers.report_unknown_paces(&request.target, &steps);
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
     change.warn_of_unknown(&steps);
+    request.peers.remember(extension, &steps)?;
+    let trusted = change::trusted(&steps, &request.selection)?;
+    let mut all_trusted = request.selection.trusted(extension)?;
+    // The nearest rows ahead of those that are trusted from now on have been found.
+    all_trusted.retain(|trusted| trusted.rows_from.is_some());
+    all_trusted.extend(&trusted);
     let mut progress = Progress {
         change,
-        feeds: request.feeds,
-        query: Rc::new(catalog::prepare()?),
+        feeds: request.feeds.with_stored(feeds::stored(extension)?),
+        trusted: all_trusted.into(),
+        query: Rc::new(catalog::prepare(extension)?),
         retries,
         queue: VecDeque::new(),
         total: 0,
         altered: 0,
         unchanged: 0,
-        failed: 0,
+        failures: Failures::default(),
         tries: 0,
         reported_at: Instant::now(),
         _lock: lock,
@@ -161,28 +220,25 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         if step.is_locked() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else if let Some(error) = step.error() {
-            progress.failed += 1;
-            warn(&step.entry.name, error.clone());
+            progress.failures.add(&step.entry.name, error.clone());
         } else if step.is_altered() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
             if matches!(step.plan.outcome, Outcome::Skip) {
-                notice!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail);
+                notify(format!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail));
             }
             progress.unchanged += 1;
         }
     }
-    progress.total = progress.queue.len() + progress.failed;
+    progress.total = progress.queue.len() + progress.failures.count;
     if !progress.queue.is_empty() {
         ddl_replication::check()?;
     }
-    feeds::keep(extension, &progress.feeds)?;
-    // The query for one sequence does not look up stored feeds.
-    for feed in feeds::stored(extension)? {
-        if !progress.feeds.contains(&feed) {
-            progress.feeds.push(feed);
-        }
+    feeds::keep(extension, &request.feeds)?;
+    if request.selection.takes_trust_back()? {
+        trusted::forget_all(extension)?;
     }
+    trusted::keep(extension, &trusted)?;
     // The node is stored before any sequence is altered, so that defaults with partitioned_nextval
     // keep to the class from now on.
     if !identity::is_stored(extension)? {
@@ -202,7 +258,7 @@ impl Progress {
             self.finish()?;
             return Ok(false);
         };
-        let selection = Selection::one(oid, &self.feeds, &self.query);
+        let selection = Selection::one(oid, &self.feeds, &self.trusted, &self.query);
         let outcome = attempt(|| -> Result<bool, Failure> {
             let _lock = SetupLock::take(self.change.extension)?;
             Ok(self.change.apply(&selection)?.iter().any(|step| step.is_altered()))
@@ -219,12 +275,8 @@ impl Progress {
                     self.write_row(false)?;
                     return Ok(true);
                 }
-                let again =
-                    "CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.";
-                Some(
-                    Error::new(error.sqlstate, format!("{} in {} attempts", error.message, self.tries + 1))
-                        .hint(again),
-                )
+                let message = format!("{} in {} attempts", error.message, self.tries + 1);
+                Some(Error { message, ..error })
             }
             Ok(Err(Failure::Refused(error))) => Some(error),
             Ok(Err(failure)) => return Err(failure),
@@ -235,8 +287,7 @@ impl Progress {
             Err(error) => Some(refusal(error)),
         };
         if let Some(error) = failed {
-            self.failed += 1;
-            warn(&name, error);
+            self.failures.add(&name, error);
         }
         self.queue.pop_front();
         self.tries = 0;
@@ -253,7 +304,7 @@ impl Progress {
             "sequences altered: {}, unchanged: {}, failed: {}",
             self.altered,
             self.unchanged,
-            self.failed
+            self.failures.count
         );
         if self.total > 0 {
             let statement = "UPDATE {} SET finished_at = pg_catalog.clock_timestamp(), current_sequence = NULL \
@@ -293,7 +344,7 @@ impl Progress {
             class.map(|class| class.nodes()).into(),
             count(self.total).into(),
             count(self.altered).into(),
-            count(self.failed).into(),
+            count(self.failures.count).into(),
             self.queue.front().map(|(oid, _)| *oid).into(),
             i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
         ];

@@ -1,11 +1,13 @@
 //! `interleaved_sequences` and `check_interleaved_sequences`: whether every sequence keeps to its
 //! node's class.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use keyspace::Error;
 use keyspace::error::sentence;
+use keyspace::sequences::guard::blocks_hint;
 use keyspace::sequences::{
-    Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
+    Blocks, Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
 };
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -14,19 +16,22 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
+use crate::sequences::acknowledge::Acknowledged;
 use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::change::step::{Step, percent};
 use crate::sequences::change::{Change, Planner, ddl_replication};
 use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
-use crate::sequences::peers;
-use crate::sequences::read::catalog::{Column, Entry};
+use crate::sequences::peers::{self, Peers};
+use crate::sequences::read::catalog::{Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{form, insert_conflicts, position_replication};
+use crate::sequences::siblings;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::versions;
 
 /// Every sequence of the database, as far as it can be examined without reading tables, for the
@@ -145,7 +150,8 @@ fn check_interleaved_sequences(
     ),
 > {
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match check(peers, timeout, or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| check(peers, timeout, extension)) {
         Ok(rows) => TableIterator::new(rows),
         Err(failure) => failure.raise(),
     }
@@ -156,13 +162,26 @@ type Found =
     (&'static str, Option<pg_sys::Oid>, Option<i32>, Option<i32>, &'static str, ServerText, ServerText);
 
 fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Result<Vec<Found>, Failure> {
-    let peers = peers::read(peers)?;
+    let peers = Peers::read(peers, extension)?;
     peers::check_others(&peers)?;
     let class = identity::known(extension)?;
-    let change =
-        Change { extension, name: "check", class, patience: Patience::new(timeout), planner: Planner::Reset };
-    let (steps, records) = change.plan(&Selection::all())?;
+    let change = Change {
+        extension,
+        name: "check",
+        class,
+        patience: Patience::new(timeout),
+        planner: Planner::Reset,
+        skip_failed: false,
+    };
+    let (mut steps, records) = change.plan(&Selection::all())?;
+    peers.remember(extension, &steps)?;
     let mut rows = Vec::new();
+    for (oid, detail) in siblings::explain(&mut steps) {
+        rows.push((Severity::Warning, behind_a_sibling(class, oid, detail)));
+    }
+    // What is locked is a row of its own, and is not compared with the peers.
+    steps.sort_by_key(Step::is_locked);
+    let (read, locked) = steps.split_at(steps.partition_point(|step| !step.is_locked()));
     if class.is_none() {
         rows.push((Severity::Error, no_node(identity::others(extension)?.first().map(|other| other.class))));
     }
@@ -187,11 +206,20 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
     let named = |step: &Step| Some((SequenceName::of_quoted(&step.entry.name)?, step.entry.oid));
     let oids: HashMap<SequenceName, pg_sys::Oid> = steps.iter().filter_map(named).collect();
     if !peers.is_empty() {
-        let own = node_state::of(&change, &records, &steps, LookAt::Nothing)?;
-        let found = compare(&own, &peers).into_iter();
+        let own = node_state::of(&change, &records, read, LookAt::Nothing)?;
+        let locked: HashSet<SequenceName> =
+            locked.iter().filter_map(|step| SequenceName::of_quoted(&step.entry.name)).collect();
+        let is_compared =
+            |finding: &PeerFinding| finding.sequence.as_ref().is_none_or(|name| !locked.contains(name));
+        let found = compare(&own, &peers).into_iter().filter(is_compared);
         rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
     }
+    rows.extend(class.and_then(|class| nothing_is_known(&steps, class)).map(|row| (Severity::Warning, row)));
+    let is_any_known = rows.iter().all(|(_, row)| row.4 != NO_KNOWN_COLUMNS);
     for step in &steps {
+        if step.entry.exempt == Some(NAME_NOT_UTF8) {
+            rows.push((Severity::Warning, not_named(step, class)));
+        }
         if step.entry.exempt.is_some() {
             continue;
         }
@@ -203,10 +231,67 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         for finding in &status.findings {
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
         }
+        if let Some(class) = class {
+            let known = to_be_known(step.entry.oid, &sequence, class, is_any_known);
+            rows.extend(known.into_iter().map(|row| (Severity::Info, row)));
+        }
     }
-    // Errors first, otherwise in the order of the view.
-    rows.sort_by_key(|(severity, _)| *severity != Severity::Error);
+    let acknowledged = Acknowledged::read(extension)?;
+    for row in &mut rows {
+        accept(row, &acknowledged);
+    }
+    // Errors first, then warnings, otherwise in the order of the view.
+    rows.sort_by_key(|(severity, _)| *severity);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Turns a warning that somebody has acknowledged into an info, with the reason.
+fn accept((severity, row): &mut (Severity, Found), acknowledged: &Acknowledged) {
+    if *severity == Severity::Error {
+        return;
+    }
+    if let Some(reason) = acknowledged.reason(row.1, row.4) {
+        *severity = Severity::Info;
+        row.0 = severity.name();
+        row.5 = ServerText(format!("{} Acknowledged: {reason}", row.5.0));
+    }
+}
+
+const NO_KNOWN_COLUMNS: &str = "no known columns";
+
+/// Reports a database in which no sequence feeds a known column, so that no table is compared with
+/// its sequence (fault B22).
+fn nothing_is_known(steps: &[Step], class: Class) -> Option<Found> {
+    let steps = steps.iter().filter(|step| step.entry.exempt.is_none());
+    let (known, unknown): (Vec<&Step>, Vec<&Step>) =
+        steps.partition(|step| step.before.fed_columns().next().is_some());
+    (known.is_empty() && unknown.len() > 1).then(|| {
+        let detail = format!(
+            "None of the {} sequences feeds a known column, so no table was compared with its sequence.",
+            unknown.len()
+        );
+        let hint = "Name the columns that triggers, functions or the application fill, by feeds in setup_interleaved_sequences().";
+        of_node(Severity::Warning, Some(class), NO_KNOWN_COLUMNS, detail, hint)
+    })
+}
+
+/// What should be known of a sequence, and needs nothing to be done.
+fn to_be_known(oid: pg_sys::Oid, sequence: &Sequence, class: Class, is_any_known: bool) -> Vec<Found> {
+    let info = |finding, detail: String, hint: String| {
+        let (detail, hint) = (ServerText(detail), ServerText(hint));
+        (Severity::Info.name(), Some(oid), Some(class.node()), None, finding, detail, hint)
+    };
+    let mut rows = Vec::new();
+    if is_any_known && sequence.fed_columns().next().is_none() {
+        let detail = "Only its own position is known.".to_owned();
+        let hint = "If it feeds a column through a trigger, a function or the application, name the column by feeds in setup_interleaved_sequences().";
+        rows.push(info("no known column", detail, hint.to_owned()));
+    }
+    if let Some(blocks) = Blocks::of(sequence, class) {
+        let detail = format!("Each of its values stands for {} ids.", blocks.size());
+        rows.push(info("blocks of ids", detail, blocks_hint(blocks.size())));
+    }
+    rows
 }
 
 fn row(
@@ -254,6 +339,14 @@ fn row_of_peer(
     let severity = finding.severity.name();
     let (detail, hint) = (ServerText(detail), ServerText(finding.hint.to_owned()));
     (severity, oid, class.map(Class::node), finding.peer, finding.name, detail, hint)
+}
+
+/// Reports a sequence whose next values another sequence of its column has handed out here (fault
+/// B22). Whether both are used is not known.
+fn behind_a_sibling(class: Option<Class>, oid: pg_sys::Oid, detail: String) -> Found {
+    let hint = "If both are used, inserts will fail: let one sequence feed the column, or run setup_interleaved_sequences(), which restarts this one above the values in use.";
+    let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
+    ("warning", Some(oid), class.map(Class::node), None, "column fed twice", detail, hint)
 }
 
 /// Reports a database that has no node; it may be a copy of one (trap S13).
@@ -328,11 +421,7 @@ fn not_examined(step: &Step, class: Option<Class>) -> Option<Found> {
             "Call the check as a role that may read the sequences and their columns.",
         )
     } else if let Some(error) = step.error().filter(|_| step.is_locked()) {
-        (
-            "locked",
-            sentence(&error.message),
-            "Run the check again when no other transaction has locked the table.",
-        )
+        return Some(locked(step.entry.oid, error, class));
     } else if let Some(error) = step.entry.columns.iter().find_map(Column::refusal) {
         let detail = sentence(&error.message);
         ("not read", detail, "Call the check as a role that may read the sequences and their columns.")
@@ -342,4 +431,22 @@ fn not_examined(step: &Step, class: Option<Class>) -> Option<Found> {
     let oid = Some(step.entry.oid);
     let (detail, hint) = (ServerText(detail), ServerText(hint.to_owned()));
     Some(("warning", oid, class.map(Class::node), None, finding, detail, hint))
+}
+
+/// A sequence that, or whose table, is locked, with who is in the way.
+fn locked(sequence: pg_sys::Oid, error: &Error, class: Option<Class>) -> Found {
+    let mut detail = sentence(&error.message);
+    if let Some(more) = &error.detail {
+        detail = format!("{detail} {more}");
+    }
+    let hint = error.hint.clone().unwrap_or_default();
+    let node = class.map(Class::node);
+    ("warning", Some(sequence), node, None, "locked", ServerText(detail), ServerText(hint))
+}
+
+/// A sequence that is skipped because of its name.
+fn not_named(step: &Step, class: Option<Class>) -> Found {
+    let detail = ServerText(format!("{}: {NOT_UTF8_DETAIL}", step.entry.name));
+    let (node, hint) = (class.map(Class::node), ServerText(NOT_UTF8_HINT.to_owned()));
+    ("warning", Some(step.entry.oid), node, None, NAME_NOT_UTF8, detail, hint)
 }

@@ -86,18 +86,38 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
 /// Takes over the records of sequences and tables, which have the same OIDs in a copy.
 fn take_over(extension: Extension, other: Other) -> SpiResult<()> {
     let sequences = "INSERT INTO {} (system_identifier, database, sequence, increment, former_increment, former_start, \
-                     former_min_value, former_max_value, in_use, restart, gap, before_setup, timeline, set_up_at) \
+                     former_min_value, former_max_value, start, min_value, max_value, in_use, restart, gap, before_setup, timeline, set_up_at) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, \
-                s.former_max_value, s.in_use, s.restart, s.gap, s.before_setup, s.timeline, s.set_up_at FROM {} AS s \
+                s.former_max_value, s.start, s.min_value, s.max_value, s.in_use, s.restart, s.gap, s.before_setup, s.timeline, s.set_up_at FROM {} AS s \
          WHERE s.system_identifier OPERATOR(pg_catalog.=) $3 AND s.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
     let feeds = "INSERT INTO {} (system_identifier, database, sequence, relation, attribute) \
          SELECT $1, $2, f.sequence, f.relation, f.attribute FROM {} AS f \
          WHERE f.system_identifier OPERATOR(pg_catalog.=) $3 AND f.database OPERATOR(pg_catalog.=) $4 \
          ON CONFLICT DO NOTHING";
+    let trusted = "INSERT INTO {} (system_identifier, database, sequence, rows_from) \
+         SELECT $1, $2, t.sequence, t.rows_from FROM {} AS t \
+         WHERE t.system_identifier OPERATOR(pg_catalog.=) $3 AND t.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
+    let acknowledgements = "INSERT INTO {} (system_identifier, database, sequence, finding, reason, role, acknowledged_at) \
+         SELECT $1, $2, a.sequence, a.finding, a.reason, a.role, a.acknowledged_at FROM {} AS a \
+         WHERE a.system_identifier OPERATOR(pg_catalog.=) $3 AND a.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
     let (system_identifier, database) = own_key();
     let keys = [system_identifier.into(), database.into(), other.key.0.into(), other.key.1.into()];
-    for (statement, table) in [(sequences, tables::SEQUENCE), (feeds, tables::FEED)] {
+    let peers = "INSERT INTO {} (system_identifier, database, peer_system_identifier, peer_database, peer_timeline, \
+                     sequence, node, nodes, taken_at, seen_at, position, rate) \
+         SELECT $1, $2, p.peer_system_identifier, p.peer_database, p.peer_timeline, p.sequence, p.node, p.nodes, \
+                p.taken_at, p.seen_at, p.position, p.rate FROM {} AS p \
+         WHERE p.system_identifier OPERATOR(pg_catalog.=) $3 AND p.database OPERATOR(pg_catalog.=) $4 \
+         ON CONFLICT DO NOTHING";
+    for (statement, table) in [
+        (sequences, tables::SEQUENCE),
+        (feeds, tables::FEED),
+        (trusted, tables::TRUSTED),
+        (peers, tables::PEER),
+        (acknowledgements, tables::ACKNOWLEDGEMENT),
+    ] {
         table.write(statement, extension, &keys)?;
     }
     Ok(())

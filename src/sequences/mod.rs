@@ -3,6 +3,7 @@
 //! They use, from the bottom up, [`own`] (the identity of this database), [`read`] (the state of
 //! the server) and [`change`] (altering sequences, and recording that).
 
+mod acknowledge;
 mod batches;
 mod change;
 mod check;
@@ -17,6 +18,7 @@ mod read;
 mod request;
 mod reset;
 mod setup;
+mod siblings;
 mod split;
 
 pub(crate) use own::settings::register as register_settings;
@@ -33,14 +35,24 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_sequence"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_trusted.sql",
+    name = "interleaved_trusted",
+    requires = ["interleaved_feed"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_setup.sql",
     name = "interleaved_setup",
-    requires = ["interleaved_feed"]
+    requires = ["interleaved_trusted"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/interleaved_peer.sql",
+    name = "interleaved_peer",
+    requires = ["interleaved_setup"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/partitioned_nextval.sql",
     name = "partitioned_nextval",
-    requires = ["interleaved_setup"]
+    requires = ["interleaved_peer"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/setup_interleaved_sequences.sql",
@@ -68,9 +80,14 @@ pgrx::extension_sql_file!(
     requires = ["interleaved_sequences"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/sequences/acknowledge_interleaved_finding.sql",
+    name = "acknowledge_interleaved_finding",
+    requires = ["check_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
     "../../sql/sequences/interleaved_node_state.sql",
     name = "interleaved_node_state",
-    requires = ["check_interleaved_sequences"]
+    requires = ["acknowledge_interleaved_finding"]
 );
 pgrx::extension_sql_file!(
     "../../sql/sequences/confirm_interleaved_node.sql",

@@ -2,6 +2,7 @@
 //! of the node.
 
 use std::ffi::CStr;
+use std::rc::Rc;
 
 use keyspace::sequences::{Class, Outcome, Plan, Sequence, Target, plan};
 use keyspace::{Error, SqlState};
@@ -17,9 +18,10 @@ use crate::sequences::read::{created, form};
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, refusal};
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
 use crate::server::names::renamed;
 use crate::server::open::ActiveSnapshot;
+use crate::server::patience::Patience;
 use crate::server::subtransaction::attempt;
 
 unsafe extern "C-unwind" {
@@ -162,7 +164,7 @@ fn interleave(extension: Extension, tag: pg_sys::CommandTag::Type) -> Result<(),
 
 /// Moves a sequence that has just been created. A failure causes a warning.
 fn interleave_one(extension: Extension, oid: pg_sys::Oid, class: Class, may_hold_rows: bool) {
-    let target = Target { class, from: None, gap: 0, blocks: false };
+    let target = Target { class, from: None, gap: None, blocks: false };
     // If the command has drawn from the sequence, all values in the column came from it and are
     // behind it. Otherwise the column may contain older values (ADD GENERATED AS IDENTITY, OWNED
     // BY).
@@ -194,7 +196,8 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
         name: "command",
         class: Some(target.class),
         patience: Patience::new(Timeout::USUAL),
-        planner: Planner::SetUp(target, [].into()),
+        planner: Planner::SetUp(target, Rc::default()),
+        skip_failed: false,
     };
     // The snapshot of the command was taken before it, and a subtransaction without its own id
     // would use that snapshot.
@@ -232,8 +235,10 @@ fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
         history: Vec::new(),
         promoted: false,
         gap_left: 0,
+        trusted: None,
         elsewhere: Vec::new(),
         columns: Vec::new(),
+        used_by: Vec::new(),
     })
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use keyspace::sequences::{Class, ColumnName, NodeState, Rows, SequenceName, SequenceState, Share};
+use keyspace::sequences::{
+    Class, ColumnName, FedColumn, NodeState, Rows, Sequence, SequenceName, SequenceState, Share,
+};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{ServerJson, from_utf8};
+use crate::encoding::{ServerJson, from_server_bytes};
 use crate::error::or_raise;
 use crate::sequences::change::records::{self, Records};
 use crate::sequences::change::step::Step;
@@ -22,7 +24,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::tables::own_key;
 
 /// How many columns are read before their locks are released.
@@ -47,7 +50,8 @@ fn interleaved_node_state(
             Error::new(SqlState::InvalidParameterValue, message).hint("Use NULL to read all rows.")
         }))
     });
-    match state(timeout, LookAt::Last(last_rows), or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| state(timeout, LookAt::Last(last_rows), extension)) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
@@ -71,6 +75,7 @@ fn state(timeout: Timeout, look_at: LookAt, extension: Extension) -> Result<Node
         class,
         patience: Patience::new(timeout),
         planner: Planner::Reset,
+        skip_failed: false,
     };
     let (steps, records) = change.plan(&Selection::all())?;
     of(&change, &records, &steps, look_at)
@@ -109,7 +114,7 @@ pub(super) fn of(
         let rows = match look_at {
             LookAt::Nothing => vec![Rows::default(); batch.len()],
             LookAt::Last(last_rows) => change.read_in_time(|reading| {
-                let rows = |step: &Step| rows(step, class, last_rows, &mut reading.borrow_mut());
+                let rows = |step: &Step| rows(step, records, class, last_rows, &mut reading.borrow_mut());
                 Ok(batch.iter().map(rows).collect::<Vec<_>>())
             })?,
         };
@@ -123,7 +128,7 @@ pub(super) fn of(
     }
     let publications = position_replication::publications()?;
     let (system_identifier, database) = own_key();
-    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'UTF8'), \
+    let server = "SELECT pg_catalog.convert_to(pg_catalog.current_database()::pg_catalog.text, 'SQL_ASCII'), \
                          pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), \
                                             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let (name, time) = Spi::connect(|client| -> SpiResult<_> {
@@ -135,7 +140,7 @@ pub(super) fn of(
         nodes: class.map(Class::nodes),
         system_identifier,
         timeline: records::timeline()?,
-        database: name.map(from_utf8).unwrap_or_default(),
+        database: name.map(from_server_bytes).unwrap_or_default(),
         database_oid: database.to_u32(),
         started_at: peers::started_at()?,
         time: time.unwrap_or_default(),
@@ -143,32 +148,58 @@ pub(super) fn of(
         sequence_subscriptions: position_replication::subscription_names(
             steps.iter().filter_map(|step| step.entry.replicated.as_ref()),
         ),
+        left: false,
         sequences,
     })
 }
 
 /// The furthest values of each class in the columns that a sequence feeds.
-fn rows(step: &Step, class: Option<Class>, last_rows: Option<u64>, reading: &mut String) -> Rows {
+fn rows(
+    step: &Step,
+    records: &Records,
+    class: Option<Class>,
+    last_rows: Option<u64>,
+    reading: &mut String,
+) -> Rows {
     if step.entry.exempt.is_some() {
         return Rows::default();
     }
     let (modulus, ascending) = (Rows::modulus(class), step.before.increment > 0);
+    // Rows beyond the range of the sequence can never collide with it. Those before it are told.
+    let end = if ascending { step.before.max_value } else { step.before.min_value };
     let mut found = ByResidue::default();
     for column in step.entry.columns.iter().filter(|column| column.is_followed) {
         reading.clone_from(&column.relation);
-        found.read(column, ascending, i64::from(modulus), last_rows);
+        let restart = records.restart(step.entry.oid, step.before.increment);
+        found.read(column, (ascending, end), i64::from(modulus), last_rows, restart);
     }
     Rows { modulus, furthest: found.values(ascending), unread: found.unread }
 }
 
+/// Whether a column accepts values beyond the end of the sequence.
+fn accepts_beyond(sequence: &Sequence) -> bool {
+    let mut accepted = sequence.columns.iter().filter_map(FedColumn::accepted);
+    if sequence.increment > 0 {
+        accepted.any(|limits| limits.high > sequence.max_value)
+    } else {
+        accepted.any(|limits| limits.low < sequence.min_value)
+    }
+}
+
 fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Class>) -> SequenceState {
     let sequence = &step.before;
+    // Rows that do not count here are told as well: they may count there.
     let columns = sequence.columns.iter().filter_map(|column| column.extreme);
+    let columns = columns.chain(rows.furthest.iter().copied());
     let next = sequence.next_value();
     SequenceState {
         increment: sequence.increment,
         next_value: i64::try_from(next).unwrap_or(if next > 0 { i64::MAX } else { i64::MIN }),
         last_value: sequence.is_called.then_some(sequence.last_value),
+        min_value: Some(sequence.min_value),
+        max_value: Some(sequence.max_value),
+        rows_beyond: accepts_beyond(sequence),
+        trusted: sequence.trusted,
         maximum: if sequence.increment > 0 { columns.max() } else { columns.min() },
         rows,
         drawn_on: sequence.is_drawn_on(),

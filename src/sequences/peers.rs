@@ -1,8 +1,11 @@
 //! The argument `peers`: the states of other nodes.
 
-use std::rc::Rc;
+use std::collections::HashSet;
+use std::ops::Deref;
 
-use keyspace::sequences::{Class, NodeState, Peer};
+use keyspace::sequences::{
+    Class, ColumnName, NodeState, Outcome, Pace, Peer, Sequence, SequenceName, Target,
+};
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
@@ -10,17 +13,165 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::encoding::from_utf8;
+use crate::error::Report;
 use crate::sequences::change::records;
+use crate::sequences::change::step::Step;
+use crate::sequences::own::peers_seen::{self, Seen};
+use crate::sequences::read::catalog::Entry;
+use crate::sequences::siblings::Siblings;
 use crate::server::call::required;
+use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::tables::own_key;
 
-/// Reads the states of other nodes.
-///
-/// # Errors
-/// 22004 for NULL, 22023 for a value that is not a state, or a state of a version that cannot be
-/// read.
-pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
+/// The other nodes, and what their states show over time.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    /// The last state of each.
+    last: Vec<Peer>,
+    /// Older states of the same servers, in the order of their times, with the place of the last
+    /// state of their server.
+    older: Vec<(usize, Peer)>,
+    /// What earlier calls have stored.
+    seen: Seen,
+    /// When they were passed, in microseconds since 1970.
+    now: i64,
+    /// Sequences here that feed the same columns.
+    pub(crate) siblings: Siblings,
+}
+
+impl Deref for Peers {
+    type Target = [Peer];
+
+    fn deref(&self) -> &[Peer] {
+        &self.last
+    }
+}
+
+impl Peers {
+    /// Reads the states of other nodes. Of several states of one server that has not been restarted
+    /// in between, the last counts.
+    ///
+    /// # Errors
+    /// 22004 for NULL, 22023 for a value that is not a state, or a state of a version that cannot be
+    /// read.
+    pub(super) fn read(peers: Option<AnyArray>, extension: Extension) -> Result<Self, Failure> {
+        let (mut last, mut superseded): (Vec<Peer>, Vec<Peer>) = (Vec::new(), Vec::new());
+        for peer in states(peers)? {
+            if last.iter().any(|other| peer.is_superseded_by(other)) {
+                superseded.push(peer);
+                continue;
+            }
+            let (older, kept) = last.into_iter().partition(|other| other.is_superseded_by(&peer));
+            last = kept;
+            superseded.extend::<Vec<Peer>>(older);
+            last.push(peer);
+        }
+        superseded.sort_by_key(|peer| peer.taken_at());
+        let place = |older: &Peer| last.iter().position(|peer| older.is_superseded_by(peer));
+        let older: Vec<(usize, Peer)> =
+            superseded.into_iter().filter_map(|older| Some((place(&older)?, older))).collect();
+        let seen = peers_seen::read(extension, &last)?;
+        Ok(Self { last, older, seen, now: peers_seen::now(), siblings: Siblings::default() })
+    }
+
+    /// What all states show of the pace of a sequence on a peer, given by its place.
+    fn pace(&self, at: usize, oid: pg_sys::Oid, sequence: &Sequence) -> Option<Pace> {
+        let name = SequenceName::of_quoted(&sequence.name)?;
+        let peer = self.last.get(at)?;
+        let stored = self.seen.get(&(peers_seen::identity(peer), oid.to_u32())).copied();
+        let older = self.older.iter().filter(|(place, _)| *place == at).map(|(_, older)| older);
+        let observed = older.chain([peer]).filter_map(|state| state.observe(&name, sequence));
+        observed.fold(stored, |pace, observed| Some(Pace::after(pace, observed, self.now)))
+    }
+
+    /// Adds to a sequence the values that the peers have, for a set-up that moves it to `target`.
+    pub(crate) fn with_peer_values(&self, entry: &Entry, sequence: Sequence, target: &Target) -> Sequence {
+        if self.last.is_empty() {
+            return sequence;
+        }
+        let used = |at: usize| self.used(at, entry.oid, &sequence);
+        keyspace::sequences::with_peer_values(sequence.clone(), target, &self.last, &used)
+    }
+
+    /// How many ids a peer has used of a sequence since its state was taken, if that is known.
+    fn used(&self, at: usize, oid: pg_sys::Oid, sequence: &Sequence) -> Option<i64> {
+        let name = SequenceName::of_quoted(&sequence.name)?;
+        let state = self.last.get(at)?.observe(&name, sequence)?;
+        // A set-up in batches takes its time.
+        self.pace(at, oid, sequence)?.used_since(state, peers_seen::now())
+    }
+
+    /// Stores what the states show of some sequences, if the caller may.
+    pub(crate) fn remember(&self, extension: Extension, steps: &[Step]) -> SpiResult<()> {
+        if self.last.is_empty() || !peers_seen::may_be_kept() {
+            return Ok(());
+        }
+        for (at, peer) in self.last.iter().enumerate().filter(|(_, peer)| !peer.left) {
+            let identity = peers_seen::identity(peer);
+            let is_new =
+                |oid: pg_sys::Oid, pace: &Pace| self.seen.get(&(identity, oid.to_u32())) != Some(pace);
+            let paces = steps.iter().filter(|step| step.entry.exempt.is_none()).filter_map(|step| {
+                let pace = self.pace(at, step.entry.oid, &step.before)?;
+                is_new(step.entry.oid, &pace).then_some((step.entry.oid, pace))
+            });
+            peers_seen::keep(extension, identity, &paces.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a state in which none of the sequences is found.
+    ///
+    /// # Errors
+    /// 55000 if there is one.
+    pub(crate) fn check_known(&self, steps: &[Step]) -> Result<(), Error> {
+        let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
+        let knows = |peer: &&Peer| {
+            let name = |step: &Step| SequenceName::of_quoted(&step.entry.name);
+            steps.iter().any(|step| name(step).is_none_or(|name| peer.knows(&name, &columns(&step.before))))
+        };
+        let Some(peer) = self.last.iter().find(|peer| !knows(peer)).filter(|_| !steps.is_empty()) else {
+            return Ok(());
+        };
+        let message = format!("the state of {} contains none of these sequences", peer.name());
+        Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail(format!(
+                "It is of database \"{}\", and none of its {} sequences has a name or a column of one of the {} here.",
+                peer.database,
+                peer.sequences.len(),
+                steps.len()
+            ))
+            .hint("Take the peer's state in the database that replicates with this one, and compare the schemas of the two."))
+    }
+
+    /// Names each peer that may use ids until its own set-up, at a rate that its states do not show,
+    /// if the gap is to be computed.
+    pub(crate) fn report_unknown_paces(&self, target: &Target, steps: &[Step]) {
+        if target.gap.is_some() {
+            return;
+        }
+        let altered = steps.iter().filter(|step| matches!(step.plan.outcome, Outcome::Alter { .. }));
+        let elsewhere = altered.flat_map(|step| &step.before.elsewhere);
+        let unknown = elsewhere.filter(|elsewhere| elsewhere.still.is_some_and(|still| still.used.is_none()));
+        let mut named = HashSet::new();
+        for elsewhere in unknown.filter(|elsewhere| named.insert(elsewhere.peer.as_str())) {
+            let message = format!("how fast {} draws is not known", elsewhere.peer);
+            Report::notice(message)
+            .detail("No gap is left for the ids that it uses from its state to its own set-up.")
+            .hint("If it is in use, pass another state of it, too, taken some time later: two states show how fast it draws. Or pass a gap.")
+            .report(PgLogLevel::NOTICE);
+        }
+    }
+}
+
+/// The columns of a sequence, by name.
+fn columns(sequence: &Sequence) -> Vec<ColumnName> {
+    let columns = sequence.fed_columns();
+    columns.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()
+}
+
+/// Reads the array.
+fn states(peers: Option<AnyArray>) -> Result<Vec<Peer>, Failure> {
     let peers = required(peers, "peers")?;
     // SAFETY: the function is declared with an argument of type jsonb[], which lives as long as the
     // call.
@@ -42,7 +193,7 @@ pub(super) fn read(peers: Option<AnyArray>) -> Result<Rc<[Peer]>, Failure> {
         })?;
         peers.push(NodeState::parse(&from_utf8(document)).map(Peer::from)?);
     }
-    Ok(peers.into())
+    Ok(peers)
 }
 
 /// Refuses the state of this very database: the same server, started at the same time. A copy of
@@ -74,13 +225,15 @@ pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
 /// # Errors
 /// 55000 if one has.
 pub(super) fn check_class(peers: &[Peer], class: Class) -> Result<(), Error> {
-    let meets = |peer: &&Peer| peer.class().is_some_and(|other| other.residue().meets(class.residue()));
-    let Some(peer) = peers.iter().find(meets) else { return Ok(()) };
+    let meets = |peer: &&Peer| peer.taken_class().is_some_and(|other| other.residue().meets(class.residue()));
+    // A later state of the same server says what it is now.
+    let counts = |peer: &&Peer| !peers.iter().any(|other| peer.was_split_into(other));
+    let Some(peer) = peers.iter().filter(counts).find(meets) else { return Ok(()) };
     let message =
         format!("node {} of {} would share values with {}", class.node(), class.nodes(), peer.name());
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail(format!("According to its state, database \"{}\" is that node.", peer.database))
-        .hint("Choose a class that no peer has. To free one, call split_interleaved_sequences() on a peer. If this database replaces the peer, leave out its state, and specify a gap for the values that it may have generated since."))
+        .hint("Choose a class that no peer has. To free one, call split_interleaved_sequences() on a peer. If the peer has left for good, pass its last state as state || '{\"left\": true}'."))
 }
 
 /// When the server was started, in UTC.

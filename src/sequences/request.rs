@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 
-use keyspace::sequences::{Class, Peer, Target};
+use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::{AnyArray, AnyElement};
 
 use crate::sequences::change::{Change, Planner, records};
 use crate::sequences::own::identity;
-use crate::sequences::peers;
-use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::peers::{self, Peers};
+use crate::sequences::read::feeds::{self, Feeds};
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
 
 /// The arguments as SQL passes them.
@@ -29,6 +30,8 @@ pub(super) struct SetupArguments {
     pub(super) peers: Option<AnyArray>,
     pub(super) gap: Option<i64>,
     pub(super) blocks: Option<bool>,
+    pub(super) trust_position: Option<AnyArray>,
+    pub(super) skip_failed: Option<bool>,
     pub(super) lock_timeout: Option<Interval>,
 }
 
@@ -38,8 +41,9 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) timeout: Timeout,
     pub(super) selection: Selection,
-    pub(super) feeds: Vec<Feed>,
-    pub(super) peers: Rc<[Peer]>,
+    pub(super) feeds: Feeds,
+    pub(super) peers: Rc<Peers>,
+    skip_failed: bool,
 }
 
 impl Request {
@@ -47,34 +51,37 @@ impl Request {
     pub(super) fn new(arguments: SetupArguments, extension: Extension) -> Result<Self, Failure> {
         let node = required(arguments.node, "node")?;
         let nodes = required(arguments.nodes, "nodes")?;
-        let gap = required(arguments.gap, "gap")?;
+        let gap = arguments.gap;
         let blocks = required(arguments.blocks, "blocks")?;
+        let skip_failed = required(arguments.skip_failed, "skip_failed")?;
         let lock_timeout = required(arguments.lock_timeout, "lock_timeout")?;
         let class = Class::new(node, nodes)?;
-        if gap < 0 {
+        if let Some(gap) = gap.filter(|gap| *gap < 0) {
             let message = format!("gap must be at least 0, not {gap}");
             return Err(Error::new(SqlState::InvalidParameterValue, message)
-                .hint("The gap is the number of ids to leave free above those in use.")
+                .hint("The gap is the number of ids to leave free above those in use. NULL computes it.")
                 .into());
         }
         let timeout = Timeout::new(lock_timeout)?;
-        let peers = peers::read(arguments.peers)?;
+        let peers = Peers::read(arguments.peers, extension)?;
         peers::check_others(&peers)?;
-        let from = identity::class_to_leave(extension, class, !peers.is_empty())?;
+        let from = identity::class_to_leave(extension, class, &peers)?;
         // While the number of nodes changes, nodes that have not moved yet are in former classes.
         if from.is_none() {
             peers::check_class(&peers, class)?;
         }
         let feeds = feeds::read(arguments.feeds)??;
         let selection =
-            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone());
+            Selection::new(arguments.schemas, arguments.sequences, arguments.exclude, feeds.clone())
+                .trusting(arguments.trust_position);
         if from.is_some() && !selection.is_of_all()? {
             let message = "the class of a node can only be changed for all of its sequences";
             let hint = "Leave out schemas, sequences and exclude.";
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        Ok(Self { extension, target: Target { class, from, gap, blocks }, timeout, selection, feeds, peers })
+        let target = Target { class, from, gap, blocks };
+        Ok(Self { extension, target, timeout, selection, feeds, peers: Rc::new(peers), skip_failed })
     }
 
     /// The requested change.
@@ -85,6 +92,7 @@ impl Request {
             class: Some(self.target.class),
             patience: Patience::new(self.timeout),
             planner: Planner::SetUp(self.target, Rc::clone(&self.peers)),
+            skip_failed: self.skip_failed,
         }
     }
 

@@ -9,8 +9,9 @@ use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
+use crate::sequences::change::{self, Change};
 use crate::sequences::own::identity;
-use crate::sequences::read::feeds;
+use crate::sequences::read::{feeds, trusted};
 use crate::sequences::request::{Request, SetupArguments};
 use crate::server::call::required;
 use crate::server::extension::Extension;
@@ -25,7 +26,8 @@ use crate::server::transaction::check_transaction;
 /// 22004 and 22023 for invalid or contradictory arguments, 25000 and 25006 if the transaction does
 /// not allow it, 42501 without the privileges, 53200 if the lock table is too small, 55000 if the
 /// database is already another node, 55006 during another set-up, 55P03 if a sequence cannot be
-/// locked in time, 2200H if a sequence has no value of the class left. Nothing is changed then.
+/// locked in time, 2200H if a sequence has no value of the class left and
+/// failing sequences are not skipped. Nothing is changed then.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn setup_interleaved_sequences(
@@ -38,6 +40,8 @@ fn setup_interleaved_sequences(
     peers: Option<AnyArray>,
     gap: Option<i64>,
     blocks: Option<bool>,
+    trust_position: Option<AnyArray>,
+    skip_failed: Option<bool>,
     lock_timeout: Option<Interval>,
     dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -58,8 +62,20 @@ fn setup_interleaved_sequences(
         name!(ddl, Option<ServerText>),
     ),
 > {
-    let arguments =
-        SetupArguments { node, nodes, schemas, sequences, exclude, feeds, peers, gap, blocks, lock_timeout };
+    let arguments = SetupArguments {
+        node,
+        nodes,
+        schemas,
+        sequences,
+        exclude,
+        feeds,
+        peers,
+        gap,
+        blocks,
+        trust_position,
+        skip_failed,
+        lock_timeout,
+    };
     let dry_run = or_raise(required(dry_run, "dry_run"));
     match set_up(arguments, dry_run, or_raise(Extension::of_call(fcinfo))) {
         Ok(steps) => rows(steps, dry_run),
@@ -71,9 +87,16 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     let request = Request::new(arguments, extension)?;
     let change = request.change();
     if dry_run {
-        return change.plan(&request.selection).map(|(steps, _)| steps);
+        let (steps, _) = change.plan(&request.selection)?;
+        request.peers.check_known(&steps)?;
+        request.peers.report_unknown_paces(&request.target, &steps);
+        return Ok(steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;
+    request.timeout.limiting(|| carry_out(&request, &change, extension))
+}
+
+fn carry_out(request: &Request, change: &Change, extension: Extension) -> Result<Vec<Step>, Failure> {
     let _lock = SetupLock::take(extension)?;
     request.check_rights()?;
     request.check_class()?;
@@ -83,6 +106,11 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     }
     let steps = change.apply(&request.selection)?;
     feeds::keep(extension, &request.feeds)?;
+    request.peers.remember(extension, &steps)?;
+    if request.selection.takes_trust_back()? {
+        trusted::forget_all(extension)?;
+    }
+    trusted::keep(extension, &change::trusted(&steps, &request.selection)?)?;
     if store_identity {
         identity::store(extension, request.target.class)?;
     }

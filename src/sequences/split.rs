@@ -1,5 +1,7 @@
 //! `split_interleaved_sequences`: a node gives up part of its class for additional nodes.
 
+use std::rc::Rc;
+
 use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::AnyNumeric;
@@ -17,7 +19,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Patience, Timeout};
+use crate::server::locks::Timeout;
+use crate::server::patience::Patience;
 use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for
@@ -30,6 +33,7 @@ use crate::server::transaction::check_transaction;
 #[allow(clippy::type_complexity)]
 fn split_interleaved_sequences(
     factor: Option<i32>,
+    skip_failed: Option<bool>,
     lock_timeout: Option<Interval>,
     dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -51,15 +55,23 @@ fn split_interleaved_sequences(
     ),
 > {
     let factor = or_raise(required(factor, "factor"));
+    let skip_failed = or_raise(required(skip_failed, "skip_failed"));
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
     let dry_run = or_raise(required(dry_run, "dry_run"));
-    match split(factor, timeout, dry_run, or_raise(Extension::of_call(fcinfo))) {
+    let extension = or_raise(Extension::of_call(fcinfo));
+    match timeout.limiting(|| split(factor, skip_failed, timeout, dry_run, extension)) {
         Ok(steps) => rows(steps, dry_run),
         Err(failure) => failure.raise(),
     }
 }
 
-fn split(factor: i32, timeout: Timeout, dry_run: bool, extension: Extension) -> Result<Vec<Step>, Failure> {
+fn split(
+    factor: i32,
+    skip_failed: bool,
+    timeout: Timeout,
+    dry_run: bool,
+    extension: Extension,
+) -> Result<Vec<Step>, Failure> {
     let from = identity::class(extension)?;
     let class = from.split(factor)?;
     let change = Change {
@@ -67,7 +79,8 @@ fn split(factor: i32, timeout: Timeout, dry_run: bool, extension: Extension) -> 
         name: "split",
         class: Some(class),
         patience: Patience::new(timeout),
-        planner: Planner::SetUp(Target { class, from: Some(from), gap: 0, blocks: false }, [].into()),
+        planner: Planner::SetUp(Target { class, from: Some(from), gap: None, blocks: false }, Rc::default()),
+        skip_failed,
     };
     if dry_run {
         return change.plan(&Selection::all()).map(|(steps, _)| steps);

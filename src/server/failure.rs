@@ -2,10 +2,10 @@
 
 use keyspace::{Error, SqlState};
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::SpiError;
 
-use crate::error::{raise, report};
+use crate::error::{Report, raise, report};
 
 /// One of our refusals, or an error of SPI itself.
 #[derive(Debug)]
@@ -20,10 +20,9 @@ impl Failure {
     pub(crate) fn raise(self) -> ! {
         match self {
             Self::Refused(error) => raise(report(error)),
-            Self::Spi(error) => raise(ErrorReport::new(
+            Self::Spi(error) => raise(Report::new(
                 PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
                 format!("could not read the catalogs: {error}"),
-                "pg_keyspace",
             )),
         }
     }

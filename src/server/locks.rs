@@ -12,6 +12,8 @@ use pgrx::spi::SpiResult;
 
 use super::by_version::LOCK_TABLE_IS_FIXED;
 use super::failure::Failure;
+use super::obstacle::{Missed, explained};
+use super::patience::Patience;
 use super::settings::{self, with_own_settings};
 use super::subtransaction;
 use super::waiting::{is_in_use, pause};
@@ -87,27 +89,39 @@ pub(crate) struct Wanted<'a> {
 ///
 /// While it waits for one relation, the others stay locked, and sessions that need them wait, too.
 /// That must not cause a deadlock whose victim is a writer (trap S19). Therefore all locks are
-/// released and acquired again before PostgreSQL would check for a deadlock, until `timeout` has
-/// elapsed.
+/// released and acquired again before PostgreSQL would check for a deadlock, until `patience` is used
+/// up.
 ///
 /// # Errors
-/// 55P03, as worded by `refusal`, if the locks could not be acquired in time.
+/// 55P03, as worded by `refusal` and with who is in the way, if the locks could not be acquired in
+/// time.
 pub(crate) fn lock_all<'a>(
     wanted: impl Iterator<Item = Wanted<'a>> + Clone,
-    timeout: Timeout,
+    patience: &Patience,
+    refusal: impl Fn(&str) -> Error,
+) -> Result<(), Error> {
+    let began = Instant::now();
+    let locked = lock_until(wanted, began + patience.left().0, refusal);
+    patience.spend(began.elapsed());
+    locked
+}
+
+fn lock_until<'a>(
+    wanted: impl Iterator<Item = Wanted<'a>> + Clone,
+    deadline: Instant,
     refusal: impl Fn(&str) -> Error,
 ) -> Result<(), Error> {
     // SAFETY: a plain integer of this backend, in milliseconds.
     let unnoticed = u64::try_from(unsafe { pg_sys::DeadlockTimeout } / 2).unwrap_or(1).max(1);
-    let deadline = Instant::now() + timeout.0;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let wait = Timeout(left.min(Duration::from_millis(unnoticed)).max(Duration::from_millis(1)));
-        let waited_for = Cell::new("");
+        let wait = Timeout::of_at_least_one_millisecond(left.min(Duration::from_millis(unnoticed)));
+        let waited_for = Cell::new(("", None));
         let locked = subtransaction::attempt(|| {
-            settings::with(&[(c"lock_timeout", wait.setting().as_c_str())], || {
+            wait.limiting(|| {
                 for relation in wanted.clone() {
-                    waited_for.set(relation.name);
+                    let missed = Missed { relation: relation.oid, lock: relation.lock };
+                    waited_for.set((relation.name, Some(missed)));
                     // SAFETY: takes a lock by OID; the lock manager raises its own errors.
                     unsafe { pg_sys::LockRelationOid(relation.oid, relation.lock as i32) };
                 }
@@ -116,7 +130,14 @@ pub(crate) fn lock_all<'a>(
         match locked {
             Ok(()) => return Ok(()),
             Err(error) if !is_in_use(&error) => error.rethrow(),
-            Err(_) if Instant::now() >= deadline => return Err(refusal(waited_for.get())),
+            Err(_) if Instant::now() >= deadline => {
+                let (name, missed) = waited_for.get();
+                let error = refusal(name);
+                return Err(match missed {
+                    Some(missed) => explained(error, missed),
+                    None => error,
+                });
+            }
             // Sessions that have waited for our locks go first.
             Err(_) => pause(Duration::from_millis(1)),
         }
@@ -132,9 +153,7 @@ pub(crate) fn within<T>(
     refusal: impl FnOnce() -> Error,
     step: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let setting = timeout.setting();
-    let done = subtransaction::attempt(|| settings::with(&[(c"lock_timeout", setting.as_c_str())], step));
-    match done {
+    match subtransaction::attempt(|| timeout.limiting(step)) {
         Ok(done) => done,
         Err(error) if is_in_use(&error) => Err(refusal().into()),
         Err(error) => error.rethrow(),
@@ -177,6 +196,20 @@ impl Timeout {
         }
     }
 
+    /// A timeout of this length, or the shortest.
+    pub(crate) fn of_at_least_one_millisecond(time: Duration) -> Self {
+        Self(time.max(Self::SHORTEST.0))
+    }
+
+    pub(crate) const fn duration(self) -> Duration {
+        self.0
+    }
+
+    /// Runs `step`, in which no single wait for a lock lasts longer.
+    pub(crate) fn limiting<T>(self, step: impl FnOnce() -> T) -> T {
+        settings::with(&[(c"lock_timeout", self.setting().as_c_str())], step)
+    }
+
     /// The value for the setting `lock_timeout`.
     pub(crate) fn setting(self) -> CString {
         CString::new(self.text()).unwrap_or_default()
@@ -184,39 +217,5 @@ impl Timeout {
 
     pub(crate) fn text(self) -> String {
         format!("{}ms", self.0.as_millis())
-    }
-}
-
-/// A timeout for several waits together: once one wait has used it up, the others hardly wait any
-/// more.
-#[derive(Clone, Debug)]
-pub(crate) struct Patience {
-    timeout: Timeout,
-    is_used_up: Cell<bool>,
-}
-
-impl Patience {
-    pub(crate) const fn new(timeout: Timeout) -> Self {
-        Self { timeout, is_used_up: Cell::new(false) }
-    }
-
-    /// How long the next wait may take.
-    pub(crate) fn left(&self) -> Timeout {
-        if self.is_used_up.get() { Timeout::SHORTEST } else { self.timeout }
-    }
-
-    /// The timeout as the caller gave it.
-    pub(crate) const fn given(&self) -> Timeout {
-        self.timeout
-    }
-
-    /// Records that a wait lasted for the whole timeout.
-    pub(crate) fn use_up(&self) {
-        self.is_used_up.set(true);
-    }
-
-    /// Restores the full timeout, for waits that have nothing to do with the earlier ones.
-    pub(crate) fn renew(&self) {
-        self.is_used_up.set(false);
     }
 }

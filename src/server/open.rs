@@ -7,6 +7,8 @@ use std::ops::Deref;
 
 use pgrx::pg_sys;
 
+use super::patience::acquire;
+
 /// An open relation.
 pub(crate) struct OpenRelation {
     relation: pg_sys::Relation,
@@ -30,23 +32,22 @@ impl OpenRelation {
 
     /// Opens a table; `None` if it is gone.
     pub(crate) fn try_table(oid: pg_sys::Oid, lock: u32) -> Option<Self> {
-        let lock = lock as pg_sys::LOCKMODE;
-        // SAFETY: as for `table`.
-        Self::found(unsafe { pg_sys::try_table_open(oid, lock) }, lock)
+        // SAFETY: as for `table`, and the lock is held.
+        Self::locked(oid, lock, || unsafe { pg_sys::try_table_open(oid, pg_sys::NoLock as i32) })
     }
 
     /// Opens a relation of any kind; `None` if it is gone.
     pub(crate) fn try_any(oid: pg_sys::Oid, lock: u32) -> Option<Self> {
-        let lock = lock as pg_sys::LOCKMODE;
-        // SAFETY: as for `table`.
-        Self::found(unsafe { pg_sys::try_relation_open(oid, lock) }, lock)
+        // SAFETY: as for `table`, and the lock is held.
+        Self::locked(oid, lock, || unsafe { pg_sys::try_relation_open(oid, pg_sys::NoLock as i32) })
     }
 
     /// Opens an index; raises PostgreSQL's error if it is gone.
     pub(crate) fn index(oid: pg_sys::Oid, lock: u32) -> Self {
-        let lock = lock as pg_sys::LOCKMODE;
-        // SAFETY: as for `table`.
-        Self { relation: unsafe { pg_sys::index_open(oid, lock) }, lock }
+        acquire(oid, lock);
+        let none = pg_sys::NoLock as pg_sys::LOCKMODE;
+        // SAFETY: as for `table`, and the lock is held.
+        Self { relation: unsafe { pg_sys::index_open(oid, none) }, lock: lock as pg_sys::LOCKMODE }
     }
 
     /// Lets closing release a lock that was acquired before.
@@ -55,9 +56,21 @@ impl OpenRelation {
         self
     }
 
-    fn found(relation: pg_sys::Relation, lock: pg_sys::LOCKMODE) -> Option<Self> {
+    /// Acquires the lock, and opens the relation; releases the lock if it is gone.
+    fn locked(oid: pg_sys::Oid, lock: u32, open: impl FnOnce() -> pg_sys::Relation) -> Option<Self> {
+        if lock != pg_sys::NoLock {
+            acquire(oid, lock);
+        }
+        let (relation, mode) = (open(), lock as pg_sys::LOCKMODE);
         // The value is created only for an open relation, since dropping it closes the relation.
-        if relation.is_null() { None } else { Some(Self { relation, lock }) }
+        if !relation.is_null() {
+            return Some(Self { relation, lock: mode });
+        }
+        if lock != pg_sys::NoLock {
+            // SAFETY: releases the lock that was acquired above.
+            unsafe { pg_sys::UnlockRelationOid(oid, mode) };
+        }
+        None
     }
 
     /// The pointer for PostgreSQL's functions, valid as long as this value lives.

@@ -37,6 +37,16 @@ pub(crate) fn existing_relation(argument: Option<pg_sys::Oid>, name: &str) -> Re
     Ok(oid)
 }
 
+/// What a message calls a relation of this kind.
+pub(crate) fn kind_name(relation: pg_sys::Oid) -> &'static str {
+    // SAFETY: looks up a catalog by OID.
+    match unsafe { pg_sys::get_rel_relkind(relation) } as u8 {
+        pg_sys::RELKIND_SEQUENCE => "sequence",
+        pg_sys::RELKIND_INDEX | pg_sys::RELKIND_PARTITIONED_INDEX => "index",
+        _ => "table",
+    }
+}
+
 /// The owner of a relation; the invalid OID if the relation is gone.
 pub(crate) fn relation_owner(relation: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: looks up the relation in the cache. The tuple is valid until it is released.

@@ -37,6 +37,19 @@ pub(crate) fn run_as<T>(role: pg_sys::Oid, context: u32, step: impl FnOnce() -> 
     step()
 }
 
+/// Whether the caller has the rights of a relation's owner, as a superuser has.
+pub(crate) fn owns_relation(relation: pg_sys::Oid) -> bool {
+    // SAFETY: looks up a catalog by OID.
+    unsafe {
+        let role = pg_sys::GetUserId();
+        #[cfg(feature = "pg15")]
+        let owns = pg_sys::pg_class_ownercheck(relation, role);
+        #[cfg(not(feature = "pg15"))]
+        let owns = pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, role);
+        owns
+    }
+}
+
 /// Whether the caller has the rights of this database's owner, as a superuser has.
 pub(crate) fn owns_database() -> bool {
     // SAFETY: looks up a catalog by OID.

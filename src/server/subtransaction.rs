@@ -1,9 +1,13 @@
 //! Steps within a transaction that can be rolled back separately.
 
+use std::convert::Infallible;
+use std::ffi::{CStr, c_char};
 use std::panic::AssertUnwindSafe;
 
-use pgrx::pg_sys::panic::CaughtError;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportable};
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
+
+use crate::encoding::{from_server, is_utf8};
 
 /// An internal subtransaction, like the one that PL/pgSQL opens for a block with EXCEPTION.
 struct Subtransaction {
@@ -48,8 +52,9 @@ impl Subtransaction {
     fn run<T>(&self, step: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(step())))
             .catch_others(|error| {
+                let error = for_rethrow(error);
                 self.roll_back();
-                Err(Box::new(for_rethrow(error)))
+                Err(Box::new(error))
             })
             .catch_rust_panic(|error| {
                 self.roll_back();
@@ -63,11 +68,42 @@ impl Subtransaction {
 ///
 /// To raise an error of PostgreSQL again, pgrx uses that record, which is gone once the error is
 /// caught. The caller would get "errstart was not called".
+///
+/// Call it while that record is still there.
 fn for_rethrow(error: CaughtError) -> CaughtError {
     match error {
+        CaughtError::PostgresError(_) if !is_utf8() => in_utf8(),
         CaughtError::PostgresError(report) => CaughtError::ErrorReport(report),
         other => other,
     }
+}
+
+/// The error of PostgreSQL that was caught last, in UTF-8. pgrx reads its text as UTF-8 in any
+/// database.
+fn in_utf8() -> CaughtError {
+    let text = |text: *const c_char| {
+        // SAFETY: a string of the record, or null.
+        (!text.is_null()).then(|| unsafe { from_server(CStr::from_ptr(text)) })
+    };
+    // SAFETY: PostgreSQL's record of the error is there until the handler of an error has ended. This
+    // is a copy of it in the current memory context.
+    let (code, message, detail, hint) = unsafe {
+        let record = pg_sys::CopyErrorData();
+        let texts = (text((*record).message), text((*record).detail), text((*record).hint));
+        let code = PgSqlErrorCode::from((*record).sqlerrcode);
+        pg_sys::FreeErrorData(record);
+        (code, texts.0, texts.1, texts.2)
+    };
+    let mut report = ErrorReport::new(code, message.unwrap_or_default(), "pg_keyspace");
+    if let Some(detail) = detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = hint {
+        report = report.set_hint(hint);
+    }
+    // The only way to a caught error is to raise it.
+    let raise = AssertUnwindSafe(|| match Err::<Infallible, _>(report).unwrap_or_report() {});
+    PgTryBuilder::new(raise).catch_others(|error| error).execute()
 }
 
 /// Runs `read` in a subtransaction and rolls it back, so that its locks are released. A set-up

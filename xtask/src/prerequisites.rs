@@ -78,6 +78,7 @@ enum Missing {
     Clang,
     Pglogical,
     PlpgsqlCheck,
+    Bucardo,
 }
 
 impl Options {
@@ -98,12 +99,13 @@ impl Options {
         }
     }
 
-    /// The extensions of others that have to be there for a version. Without plpgsql_check the tests say so and go on;
-    /// it is wanted where it can be had.
+    /// The extensions of others that have to be there for a version. Without plpgsql_check and Bucardo the tests say so and go
+    /// on; they are wanted where they can be had.
     fn extensions(&self, purpose: Purpose, major: u32, is_packaged: bool) -> Vec<Missing> {
         let replicates = purpose != Purpose::Build && major < FIRST_WITH_ORIGIN;
         let looks = purpose == Purpose::Tests && is_packaged && !self.no_install;
-        let needed = [(replicates, Missing::Pglogical), (looks, Missing::PlpgsqlCheck)];
+        let needed =
+            [(replicates, Missing::Pglogical), (looks, Missing::PlpgsqlCheck), (looks, Missing::Bucardo)];
         needed.into_iter().filter_map(|(is_needed, thing)| is_needed.then_some(thing)).collect()
     }
 }
@@ -117,7 +119,13 @@ impl Missing {
             Self::Clang => "clang and libclang (for the bindings to PostgreSQL)",
             Self::Pglogical => "pglogical (replication both ways before PostgreSQL 16)",
             Self::PlpgsqlCheck => "plpgsql_check (checks functions in PL/pgSQL)",
+            Self::Bucardo => "Bucardo and PL/Perl (replication by ordinary sessions)",
         }
+    }
+
+    /// Whether the tests go on without it.
+    fn is_optional(self) -> bool {
+        matches!(self, Self::PlpgsqlCheck | Self::Bucardo)
     }
 
     /// The control file of an extension.
@@ -126,6 +134,7 @@ impl Missing {
             Self::PostgreSql | Self::Headers | Self::Icu | Self::Clang => None,
             Self::Pglogical => Some("pglogical.control"),
             Self::PlpgsqlCheck => Some("plpgsql_check.control"),
+            Self::Bucardo => Some("plperlu.control"),
         }
     }
 
@@ -140,6 +149,7 @@ impl Missing {
             (Self::Clang, _) => &["clang", "libclang-dev"],
             (Self::Pglogical, _) => &["postgresql-NN-pglogical"],
             (Self::PlpgsqlCheck, _) => &["postgresql-NN-plpgsql-check"],
+            (Self::Bucardo, _) => &["bucardo", "postgresql-plperl-NN"],
         };
         let major = major.map_or("NN".to_owned(), |major| major.to_string());
         names.iter().map(|name| name.replace("NN", &major)).collect()
@@ -213,7 +223,7 @@ fn survey(options: &Options, purpose: Purpose) -> Result<(Option<PgConfig>, Vec<
             let has =
                 |thing: Missing| thing.control().is_some_and(|file| pg.extension_dir().join(file).is_file());
             let needed = options.extensions(purpose, pg.major(), pg.is_packaged());
-            let offered = |thing| thing != Missing::PlpgsqlCheck || is_checker_offered(pg.major());
+            let offered = |thing: Missing| !thing.is_optional() || is_offered(thing, pg.major());
             missing.extend(needed.into_iter().filter(|thing| !has(*thing) && offered(*thing)));
         }
         None => {
@@ -239,11 +249,11 @@ pub fn has_server(major: u32) -> bool {
     Path::new("/usr/lib/postgresql").join(major.to_string()).join("bin/postgres").is_file()
 }
 
-/// Whether apt has plpgsql_check for a version. Extensions are packaged later than a new version of
+/// Whether apt has something for a version. Extensions are packaged later than a new version of
 /// PostgreSQL. Before the lists of packages have been read, apt knows neither package.
-fn is_checker_offered(major: u32) -> bool {
+fn is_offered(thing: Missing, major: u32) -> bool {
     let offers = |name: &String| succeeds(Command::new("apt-cache").args(["show", "--quiet", name]));
-    Missing::PlpgsqlCheck.packages(Some(major)).iter().any(offers)
+    thing.packages(Some(major)).iter().all(offers)
         || !Missing::PostgreSql.packages(Some(major)).iter().any(offers)
 }
 
@@ -448,9 +458,9 @@ mod tests {
         assert!(needed(Purpose::Build, 15).is_empty());
         assert_eq!(needed(Purpose::Replication, 15), [Missing::Pglogical]);
         assert!(needed(Purpose::Replication, 16).is_empty());
-        assert_eq!(needed(Purpose::Tests, 15), [Missing::Pglogical, Missing::PlpgsqlCheck]);
-        assert_eq!(needed(Purpose::Tests, 17), [Missing::PlpgsqlCheck]);
-        // Tests can do without plpgsql_check, but not without pglogical.
+        assert_eq!(needed(Purpose::Tests, 15), [Missing::Pglogical, Missing::PlpgsqlCheck, Missing::Bucardo]);
+        assert_eq!(needed(Purpose::Tests, 17), [Missing::PlpgsqlCheck, Missing::Bucardo]);
+        // Tests can do without plpgsql_check and Bucardo, but not without pglogical.
         assert_eq!(options(true).extensions(Purpose::Tests, 15, true), [Missing::Pglogical]);
         assert_eq!(options(false).extensions(Purpose::Tests, 15, false), [Missing::Pglogical]);
     }

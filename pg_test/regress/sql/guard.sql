@@ -242,8 +242,6 @@ SELECT guard_interleaved_sequences(tables => '{fresh}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT guard_interleaved_sequences(tables => '{pooled}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT guard_interleaved_sequences(tables => '{blocks}');
-\echo :LAST_ERROR_SQLSTATE
 SELECT guard_interleaved_sequences(tables => '{named}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT guard_interleaved_sequences(tables => '{computed}');

@@ -78,6 +78,10 @@ UPDATE keyspace_internal.interleaved_sequence SET increment = 1;
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM keyspace_internal.interleaved_feed;
 \echo :LAST_ERROR_SQLSTATE
+DELETE FROM keyspace_internal.interleaved_acknowledgement;
+\echo :LAST_ERROR_SQLSTATE
+SELECT acknowledge_interleaved_finding('shop.parcel_id_seq', 'unlogged', 'x');
+\echo :LAST_ERROR_SQLSTATE
 TRUNCATE keyspace_internal.interleaved_setup;
 \echo :LAST_ERROR_SQLSTATE
 SET pg_keyspace.node = 1;
@@ -102,6 +106,10 @@ SELECT node, nodes FROM interleaved_node;
 -- Not a sequence of somebody else's.
 SELECT setup_interleaved_sequences(2, sequences => '{shop.parcel_id_seq}');
 \echo :LAST_ERROR_SQLSTATE
+SELECT acknowledge_interleaved_finding('shop.parcel_id_seq', 'unlogged', 'the owner of the database may');
+SELECT acknowledge_interleaved_finding(NULL, 'DDL replication', 'and of the node');
+SELECT sequence, finding, reason, role FROM interleaved_acknowledgements ORDER BY 2;
+SELECT acknowledge_interleaved_finding(NULL, 'DDL replication', NULL);
 SELECT interleave_new_sequences(true);
 SELECT interleave_new_sequences(false);
 SET pg_keyspace.node = 1;
@@ -125,6 +133,11 @@ SELECT action FROM guard_interleaved_sequences(tables => '{shop.parcel}');
 INSERT INTO shop.parcel VALUES (9);
 \echo :LAST_ERROR_SQLSTATE
 SELECT action FROM unguard_interleaved_sequences(tables => '{shop.parcel}');
+SELECT acknowledge_interleaved_finding('shop.parcel_id_seq', 'unlogged', NULL);
+SELECT acknowledge_interleaved_finding('shop.orders_id_seq', 'unlogged', 'x');
+\echo :LAST_ERROR_SQLSTATE
+SELECT acknowledge_interleaved_finding(NULL, 'DDL replication', 'x');
+\echo :LAST_ERROR_SQLSTATE
 SELECT reset_interleaved_sequences('{shop.orders_id_seq}');
 \echo :LAST_ERROR_SQLSTATE
 -- The node is not theirs.
@@ -287,7 +300,7 @@ TRUNCATE traces;
 SET search_path = shop, keyspace;
 SELECT keyspace.ulid() IS NOT NULL AS at_work;
 SELECT sequence, action FROM keyspace.setup_interleaved_sequences(2, schemas => '{shop}', dry_run => true) ORDER BY sequence::text COLLATE "C";
-SELECT count(*) > 6 AS all_set_up FROM keyspace.setup_interleaved_sequences(2, schemas => '{shop}') WHERE action IN ('altered', 'unchanged');
+SELECT count(*) > 6 AS all_set_up FROM keyspace.setup_interleaved_sequences(2, schemas => '{shop}', feeds => '{"shop.by_default": ["shop.trapped.id"]}') WHERE action IN ('altered', 'unchanged');
 CALL keyspace.setup_interleaved_sequences_in_batches(2, schemas => '{shop}');
 SELECT count(*) AS wrong FROM keyspace.interleaved_sequences WHERE NOT in_order;
 SELECT finding FROM keyspace.check_interleaved_sequences() WHERE severity = 'error';

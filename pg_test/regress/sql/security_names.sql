@@ -69,7 +69,7 @@ $do$;
 RESET ROLE;
 SELECT count(*) > 100 AS overloads FROM pg_proc WHERE pronamespace = 'open'::regnamespace AND proowner = 'regress_attacker'::regrole;
 -- A superuser calls all there is that calls on by itself: views, defaults, and the statements that we write.
-SELECT count(*) FROM open.setup_interleaved_sequences(1, 2, NULL::name[], NULL::regclass[], NULL::regclass[], NULL::jsonb, '{}'::jsonb[], 0::bigint, false,
+SELECT count(*) FROM open.setup_interleaved_sequences(1, 2, NULL::name[], NULL::regclass[], NULL::regclass[], NULL::jsonb, '{}'::jsonb[], 0::bigint, false, NULL::regclass[], false,
                                                       '2 s'::interval, false);
 SELECT open.key_migration_create('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false);
 SELECT phase FROM open.key_migration_progress;

@@ -22,8 +22,6 @@ SELECT setup_interleaved_sequences(2, NULL);
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, gap => -1);
 \echo :LAST_ERROR_SQLSTATE
-SELECT setup_interleaved_sequences(2, gap => NULL);
-\echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, lock_timeout => '0');
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, lock_timeout => '-1 s');

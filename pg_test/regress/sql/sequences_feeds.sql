@@ -10,7 +10,7 @@ BEGIN NEW."Tag No" := nextval('"Feed Lot"."Draw"'); RETURN NEW; END $$;
 CREATE TRIGGER tag BEFORE INSERT ON "Cow" FOR EACH ROW WHEN (NEW."Tag No" IS NULL) EXECUTE FUNCTION tag();
 INSERT INTO "Cow" (v) SELECT g FROM generate_series(1, 3) AS g;
 INSERT INTO "Cow" VALUES (500, 4);
--- Without a word of it only the sequence's position is known.
+-- A trigger of the table itself is found (sequences_texts); the caller may name the column, too.
 SELECT in_use, restart, fed_columns FROM setup_interleaved_sequences(2, sequences => '{"\"Draw\""}', dry_run => true);
 -- Names are looked up as the caller writes them: with a schema or by the search_path.
 SELECT in_use, restart, fed_columns
@@ -46,4 +46,38 @@ ALTER TABLE gone DROP COLUMN no;
 SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{doc_no}');
 DROP TABLE gone;
 SELECT count(*) FROM interleaved_sequences WHERE sequence = 'doc_no'::regclass;
+
+-- What is given later for a sequence takes the place of what was given before, and an empty list takes all back.
+CREATE SEQUENCE herd_no;
+CREATE TABLE herd (a bigint, b bigint, c text);
+INSERT INTO herd VALUES (11, 22, 'x');
+SET client_min_messages = notice;
+SELECT in_use, fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["herd.a", "herd.b"]}');
+-- A dry run shows it and changes nothing.
+SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": []}', dry_run => true);
+SELECT action, fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["herd.a", "herd.c"]}');
+SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
+-- What is given for another sequence changes nothing for this one.
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{doc_no}', feeds => '{"doc_no": ["doc.id"]}');
+SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
+ALTER TABLE herd DROP COLUMN c;
+CALL setup_interleaved_sequences_in_batches(2, sequences => '{herd_no}', feeds => '{"herd_no": []}');
+SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": []}');
+-- What is ignored is told.
+CREATE TEMP TABLE passing (id bigint);
+CREATE TEMP SEQUENCE passing_no;
+SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["passing.id"]}', dry_run => true);
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{passing_no}', feeds => '{"passing_no": ["herd.a"]}', dry_run => true);
+-- They are stored for the owner of the database only.
+CREATE ROLE regress_feeds_owner;
+GRANT USAGE ON SCHEMA "Feed Lot" TO regress_feeds_owner;
+GRANT SELECT ON herd TO regress_feeds_owner;
+ALTER SEQUENCE herd_no OWNER TO regress_feeds_owner;
+SET ROLE regress_feeds_owner;
+SELECT action, fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["herd.a"]}');
+RESET ROLE;
+SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
+SET client_min_messages = warning;
 DROP SCHEMA "Feed Lot" CASCADE;
+DROP ROLE regress_feeds_owner;

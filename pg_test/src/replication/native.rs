@@ -8,8 +8,15 @@ use super::{Conflicts, lines_of_log, wait_for};
 use crate::Server;
 
 /// Tables of the extension, whose rows belong to each server.
-const OWN_TABLES: [&str; 4] =
-    ["interleaved_node", "interleaved_sequence", "interleaved_feed", "interleaved_setup"];
+const OWN_TABLES: [&str; 7] = [
+    "interleaved_node",
+    "interleaved_sequence",
+    "interleaved_feed",
+    "interleaved_peer",
+    "interleaved_trusted",
+    "interleaved_setup",
+    "interleaved_acknowledgement",
+];
 
 pub(super) fn provide(server: &Server, database: &str) -> Result<()> {
     server

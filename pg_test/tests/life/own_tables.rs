@@ -9,18 +9,21 @@ use rand::{SeedableRng, TryRng};
 use crate::{DATABASE, start};
 
 /// The state in which each round begins, with rows in every table.
-const GROUND: [&str; 14] = [
+const GROUND: [&str; 15] = [
     "CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step; DELETE FROM keyspace_internal.key_migration;
          DELETE FROM keyspace_internal.interleaved_node; DELETE FROM keyspace_internal.interleaved_sequence;
-         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_setup')",
+         DELETE FROM keyspace_internal.interleaved_feed; DELETE FROM keyspace_internal.interleaved_trusted; DELETE FROM keyspace_internal.interleaved_peer;
+         DELETE FROM keyspace_internal.interleaved_setup;
+         DELETE FROM keyspace_internal.interleaved_acknowledgement')",
     "DROP TABLE IF EXISTS orders, audit, other CASCADE",
     "CREATE TABLE orders (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), what text)",
     "CREATE TABLE audit (no serial PRIMARY KEY, order_id int REFERENCES orders)",
     "CREATE TABLE other (name text, since date)",
     "INSERT INTO orders (what) SELECT 'x' FROM generate_series(1, 50)",
     "INSERT INTO audit (order_id) SELECT id FROM orders",
-    "CALL setup_interleaved_sequences_in_batches(1, 2, feeds => '{\"orders_id_seq\": [\"audit.order_id\"]}')",
+    "CALL setup_interleaved_sequences_in_batches(1, 2, feeds => '{\"orders_id_seq\": [\"audit.order_id\"]}', trust_position => '{orders_id_seq}')",
     "SELECT interleave_new_sequences(true)",
+    "SELECT acknowledge_interleaved_finding('orders_id_seq', 'unlogged', 'x')",
     "SELECT guard_interleaved_sequences(tables => '{audit}')",
     "SELECT key_migration_create('orders', target => 'ulid')",
     "CALL key_migration_advance('orders', through => 'prepared')",
@@ -29,10 +32,11 @@ const GROUND: [&str; 14] = [
 ];
 
 /// The calls after each change. Those that end a transaction or change much come last.
-const CALLS: [&str; 20] = [
+const CALLS: [&str; 21] = [
     "SELECT * FROM interleaved_node",
     "SELECT * FROM interleaved_sequences",
     "SELECT * FROM interleaved_setup_progress",
+    "SELECT * FROM interleaved_acknowledgements",
     "SELECT * FROM check_interleaved_sequences()",
     "SELECT interleaved_node_state()",
     "SELECT partitioned_nextval('orders_id_seq')",

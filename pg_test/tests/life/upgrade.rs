@@ -87,7 +87,8 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         client.batch_execute("SELECT confirm_interleaved_node()").unwrap();
         let no: i64 = one(&mut client, "INSERT INTO ticket DEFAULT VALUES RETURNING id");
         assert_eq!(no % 3, 2);
-        assert_eq!(client.query("SELECT * FROM check_interleaved_sequences()", &[]).unwrap().len(), 0);
+        let check = "SELECT * FROM check_interleaved_sequences() WHERE severity <> 'info'";
+        assert_eq!(client.query(check, &[]).unwrap().len(), 0);
         client.batch_execute("DELETE FROM ticket WHERE id = (SELECT max(id) FROM ticket)").unwrap();
         // What 18 supports in addition needs a few statements (trap_k18).
         let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily

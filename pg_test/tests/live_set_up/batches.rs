@@ -53,12 +53,13 @@ fn trap_s18_a_long_writer_is_reported_and_the_others_are_set_up() {
     let mut open = writer.transaction().unwrap();
     open.batch_execute("INSERT INTO t5 (v) VALUES (4)").unwrap();
     let call = "CALL setup_interleaved_sequences_in_batches(2, 3, lock_timeout => '5 ms', retries => 3)";
-    client.batch_execute(call).unwrap();
+    let error = client.batch_execute(call).unwrap_err();
+    assert_eq!(code(&error), "55P03");
     let heard = std::mem::take(&mut *notices.lock().unwrap());
     assert_eq!(
         heard,
         [
-            "WARNING: could not set up sequence \"public.t5_id_seq\": could not lock sequence \"public.t5_id_seq\" within 5ms, 4 times",
+            "WARNING: could not set up sequence \"public.t5_id_seq\": could not lock sequence \"public.t5_id_seq\" within 5ms in 4 attempts",
             "NOTICE: sequences altered: 9, unchanged: 0, failed: 1",
         ]
     );

@@ -4,6 +4,7 @@
 mod altered;
 mod batches;
 mod lock_table;
+mod locked;
 mod members;
 mod replayed;
 mod restore;

@@ -4,4 +4,5 @@
 mod copies;
 mod fail_over;
 mod nodes;
+mod over_time;
 mod three_nodes;

@@ -2,6 +2,7 @@
 //! 16, natively from 16 on.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bucardo;
 mod classes;
 mod collisions;
 mod crash;

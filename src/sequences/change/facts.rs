@@ -23,7 +23,8 @@ impl Facts {
         let records = if selection.is_new() {
             Records::default()
         } else {
-            Records::read(extension, selection.only_one())?
+            let trusted = selection.trusted(extension)?;
+            Records::read(extension, selection.only_one())?.trusting(&trusted)
         };
         let entries = with_own_settings(|| catalog::entries(selection, extension))?;
         Ok(Self { entries, records })
@@ -47,6 +48,12 @@ pub(crate) fn sequence(entry: &Entry, records: &Records) -> Option<Sequence> {
     Some(of(entry, records, form, state))
 }
 
+/// As [`sequence`], for one that is locked: its position is not read.
+pub(crate) fn unread(entry: &Entry, records: &Records) -> Option<Sequence> {
+    let form = form::definition(entry.oid)?;
+    Some(of(entry, records, form, form::State { last_value: form.start, is_called: false }))
+}
+
 /// Combines the data of a sequence.
 pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state: form::State) -> Sequence {
     Sequence {
@@ -61,11 +68,13 @@ pub(crate) fn of(entry: &Entry, records: &Records, form: form::Definition, state
         replicated: entry.replicated.clone(),
         last_value: state.last_value,
         is_called: state.is_called,
-        former: records.former(entry.oid, form.progression.increment),
+        former: records.former(entry.oid, &form),
         history: records.history(entry.oid),
         promoted: records.promoted(entry.oid),
         gap_left: records.gap_left(entry.oid),
+        trusted: records.rows_from(entry.oid),
         elsewhere: Vec::new(),
         columns: entry.columns.iter().map(|column| column.facts(Furthest::default())).collect(),
+        used_by: entry.used_by.clone(),
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod alter_created;
 pub(crate) mod ddl_replication;
 pub(crate) mod facts;
+mod failures;
 pub(crate) mod record_of_created;
 pub(crate) mod records;
 pub(crate) mod setup_lock;
@@ -11,13 +12,12 @@ pub(crate) mod step;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
+use std::time::Instant;
 
+use keyspace::sequences::plan::{USED_BY_HINT, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
-use keyspace::sequences::{
-    Class, FedColumn, Outcome, Peer, Plan, Sequence, Target, plan, plan_reset, with_peer_values,
-};
+use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset, still_gives};
 use keyspace::{Error, SqlState};
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -25,18 +25,23 @@ use self::facts::Facts;
 use self::records::Records;
 use self::step::Step;
 use crate::encoding::to_server;
-use crate::error::report;
-use crate::sequences::own::tables;
-use crate::sequences::read::catalog::{self, Column, Entry};
+use crate::error::{Report, report};
+use crate::sequences::own::{peers_seen, tables};
+use crate::sequences::peers::Peers;
+use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
+use crate::sequences::read::trusted::Trusted;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{MANY, Patience, Timeout, Wanted, lock_all, promised, room, room_detail, within};
+use crate::server::locks::{MANY, Wanted, lock_all, promised, room, room_detail, within};
+use crate::server::obstacle::explained;
 use crate::server::open::ActiveSnapshot;
+use crate::server::patience::{Patience, missed};
+use crate::server::relation::kind_name;
 use crate::server::role::owns_database;
-use crate::server::settings::{self, with_own_settings};
+use crate::server::settings::with_own_settings;
 use crate::server::waiting::is_in_use;
 use crate::server::{names, subtransaction};
 
@@ -47,7 +52,7 @@ const READ_BATCH: usize = 100;
 #[derive(Clone, Debug)]
 pub(crate) enum Planner {
     /// Moves it into a class, beyond the values of other nodes.
-    SetUp(Target, Rc<[Peer]>),
+    SetUp(Target, Rc<Peers>),
     /// Restores its state from before the set-up.
     Reset,
 }
@@ -64,13 +69,17 @@ pub(crate) struct Change {
     /// How long to wait for all locks together.
     pub(crate) patience: Patience,
     pub(crate) planner: Planner,
+    /// Whether sequences that cannot be altered are left out, rather than being an error.
+    pub(crate) skip_failed: bool,
 }
 
 impl Change {
     /// Plans every sequence of a selection. Keeps no locks.
     pub(crate) fn plan(&self, selection: &Selection) -> Result<(Vec<Step>, Records), Failure> {
-        let Facts { entries, records } = Facts::read(self.extension, selection)?;
-        Ok((self.plan_entries(entries, &records, false)?, records))
+        self.patience.given().limiting(|| {
+            let Facts { entries, records } = Facts::read(self.extension, selection)?;
+            Ok((self.plan_entries(entries, &records, false)?, records))
+        })
     }
 
     /// If a change `goes_on` to [`Change::read_under_locks`], columns with an index are left to it,
@@ -81,6 +90,9 @@ impl Change {
         records: &Records,
         goes_on: bool,
     ) -> Result<Vec<Step>, Failure> {
+        if let Planner::SetUp(_, peers) = &self.planner {
+            peers.siblings.note(&entries);
+        }
         let mut steps = Vec::new();
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
@@ -99,6 +111,11 @@ impl Change {
                         let later = goes_on
                             && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
                         let which = if later { Which::Unindexed } else { Which::All };
+                        let sequence = if records.begins_to_trust(entry.oid) {
+                            self.trusting(entry, sequence, reading)
+                        } else {
+                            sequence
+                        };
                         self.read(entry, sequence, which, None, reading).map(Some)
                     };
                     batch.iter().map(read).collect::<SpiResult<Vec<_>>>()
@@ -119,7 +136,7 @@ impl Change {
                                 steps.extend(before.map(|before| self.planned(entry, before)));
                             }
                             Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => {
-                                let before = self.facts(&entry, records);
+                                let before = facts::unread(&entry, records);
                                 steps.extend(before.map(|before| self.not_read(entry, before, error)));
                             }
                             Err(failure) => return Err(failure),
@@ -147,25 +164,39 @@ impl Change {
 
     fn planned(&self, entry: Entry, before: Sequence) -> Step {
         let plan = self.plan_one(&entry, &before);
-        Step { entry, before, plan }
+        let mut step = Step { entry, before, plan };
+        if self.skip_failed && step.error().is_some() && !self.leaves_out(&step) {
+            step.plan.detail.push_str("; not left out: it may still give values of the former class");
+        }
+        step
     }
 
-    /// A sequence whose table could not be read in time.
+    /// A sequence that, or whose table, could not be read in time. Nothing is known of its position.
     fn not_read(&self, entry: Entry, before: Sequence, error: Error) -> Step {
         let mut step = self.planned(entry, before);
-        step.plan.detail = error.message.clone();
-        step.plan.outcome = Outcome::Fail(error);
+        let plan = &mut step.plan;
+        (plan.in_use, plan.restart, plan.values_left, plan.used_basis_points) = (None, None, None, None);
+        plan.detail = error.message.clone();
+        plan.outcome = Outcome::Fail(error);
         step
     }
 
     /// Plans the sequences of a selection, alters them and records the change.
     pub(crate) fn apply(&self, selection: &Selection) -> Result<Vec<Step>, Failure> {
         self.patience.renew();
+        self.patience.given().limiting(|| self.apply_in_time(selection))
+    }
+
+    fn apply_in_time(&self, selection: &Selection) -> Result<Vec<Step>, Failure> {
         let Facts { entries, records } = Facts::read(self.extension, selection)?;
         let mut steps = self.plan_entries(entries, &records, true)?;
         // A set-up in batches has reported what applies to all sequences at its beginning.
         let is_whole = selection.only_one().is_none();
         self.check(&steps)?;
+        if is_whole && let Planner::SetUp(target, peers) = &self.planner {
+            peers.check_known(&steps)?;
+            peers.report_unknown_paces(target, &steps);
+        }
         self.warn_of_skipped(&steps);
         self.warn_of_not_followed(&steps);
         if is_whole {
@@ -175,11 +206,13 @@ impl Change {
             position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
         }
         self.carry_out(&mut steps, &records, selection)?;
+        failures::warn(failed(&steps));
         let altered = steps.iter().filter(|step| step.is_altered());
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
                 if is_whole && altered.clone().next().is_some() {
                     records::prune(self.extension)?;
+                    peers_seen::prune(self.extension)?;
                 }
                 records::keep(self.extension, target, altered)?
             }
@@ -195,6 +228,12 @@ impl Change {
         if matches!(self.planner, Planner::Reset) {
             return;
         }
+        for step in steps.iter().filter(|step| step.entry.exempt == Some(NAME_NOT_UTF8)) {
+            let message =
+                format!("sequence \"{}\" is not set up, and generates values of every node", step.entry.name);
+            let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+            report(error.detail(NOT_UTF8_DETAIL).hint(NOT_UTF8_HINT)).report(PgLogLevel::WARNING);
+        }
         let skipped =
             |step: &&Step| matches!(step.plan.outcome, Outcome::Skip) && step.entry.exempt.is_none();
         for step in steps.iter().filter(skipped) {
@@ -202,6 +241,11 @@ impl Change {
                 "sequence \"{}\" keeps its increment of {}, and generates values of every node",
                 step.entry.name, step.before.increment
             );
+            if let Some(detail) = used_by_detail(&step.entry.used_by) {
+                let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+                report(error.detail(detail).hint(USED_BY_HINT)).report(PgLogLevel::WARNING);
+                continue;
+            }
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "If it was copied from another node, run ALTER SEQUENCE ... INCREMENT 1 and then the set-up again. If its values stand for blocks, use blocks => true. Otherwise only one node may use it.",
             ))
@@ -256,7 +300,20 @@ impl Change {
 
     /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
-        steps.iter().find_map(Step::error).map_or(Ok(()), |error| Err(error.clone()))
+        let failed: Vec<_> = failed(steps).filter(|(step, _)| !self.leaves_out(step)).collect();
+        failures::refusal(&failed, self.skip_failed)
+    }
+
+    /// Whether a sequence that cannot be altered may stay as it is. If the node leaves its class,
+    /// it must not give any more values of the class.
+    fn leaves_out(&self, step: &Step) -> bool {
+        let gives_nothing = match &self.planner {
+            Planner::SetUp(target, _) if target.from.is_some() => {
+                step.entry.is_visible && !still_gives(&step.before, target)
+            }
+            _ => true,
+        };
+        self.skip_failed && gives_nothing
     }
 
     /// Locks every sequence that is to be altered, reads it again, and alters it.
@@ -269,17 +326,19 @@ impl Change {
         let leaves = match &self.planner {
             Planner::SetUp(target, _) => target.from.is_some(),
             // After a reset of all sequences, the database is no longer a node.
-            Planner::Reset => !selection.names_sequences() && owns_database(),
+            Planner::Reset => selection.is_of_all()? && owns_database(),
         };
         let node = if leaves { Some(tables::NODE.oid(self.extension)?) } else { None };
-        lock(altered.clone(), node, self.patience.left())?;
+        // The sequences are locked in a phase of its own.
+        self.patience.renew();
+        lock(altered.clone(), node, &self.patience)?;
         self.check_names(altered)?;
         if leaves {
             self.check_complete(steps, selection)?;
         }
         self.read_under_locks(steps, records)?;
         self.check(steps)?;
-        ddl_replication::locally(|| {
+        let alter = || {
             Spi::connect_mut(|client| -> SpiResult<()> {
                 for step in steps.iter() {
                     if let Outcome::Alter { ddl } = &step.plan.outcome {
@@ -288,7 +347,8 @@ impl Change {
                 }
                 Ok(())
             })
-        })??;
+        };
+        self.patience.during(|| ddl_replication::locally(alter))??;
         Ok(())
     }
 
@@ -304,10 +364,12 @@ impl Change {
                 .detail("Another transaction is renaming or dropping one of them.")
                 .hint("Try again when it has ended. Nothing has been changed.")
         };
+        let began = Instant::now();
         within(self.patience.left(), refusal, || {
             let sequences = steps.clone().map(|step| step.entry.oid);
             Ok(names::lock_schemas(self.extension, tables::NODE, sequences)?)
         })?;
+        self.patience.spend(began.elapsed());
         let is_renamed =
             |step: &&Step| names::qualified_name(step.entry.oid).as_ref() != Some(&step.entry.name);
         match with_own_settings(|| steps.clone().find(is_renamed)) {
@@ -345,6 +407,10 @@ impl Change {
                         return Ok(None);
                     }
                     let Some(sequence) = self.facts(&step.entry, records) else { return Ok(None) };
+                    let sequence = match step.before.trusted {
+                        None => sequence,
+                        trusted => self.with_peers(&step.entry, Sequence { trusted, ..sequence }),
+                    };
                     let known = Some(step.before.columns.as_slice());
                     self.read(&step.entry, sequence, Which::Indexed, known, reading).map(Some)
                 });
@@ -400,11 +466,43 @@ impl Change {
     /// The data of a sequence here and, for a set-up, on other nodes, without the values of its
     /// columns; `None` if it was dropped.
     fn facts(&self, entry: &Entry, records: &Records) -> Option<Sequence> {
-        let sequence = facts::sequence(entry, records)?;
-        Some(match &self.planner {
-            Planner::SetUp(target, peers) => with_peer_values(sequence, target, peers),
+        Some(self.with_peers(entry, facts::sequence(entry, records)?))
+    }
+
+    /// Adds the values of other nodes, and of other sequences that feed the same columns, for a
+    /// set-up.
+    fn with_peers(&self, entry: &Entry, sequence: Sequence) -> Sequence {
+        match &self.planner {
+            Planner::SetUp(target, peers) => {
+                peers.siblings.with_sibling_values(entry, peers.with_peer_values(entry, sequence, target))
+            }
             Planner::Reset => sequence,
-        })
+        }
+    }
+
+    /// Begins to trust the position of a sequence: the nearest of the rows ahead that are among its
+    /// values, and all rows beyond it, do not count.
+    fn trusting(&self, entry: &Entry, sequence: Sequence, reading: &RefCell<String>) -> Sequence {
+        if entry.exempt.is_some() || !entry.is_visible {
+            return sequence;
+        }
+        let ahead = self.ahead(&sequence);
+        let nearest = entry.columns.iter().filter(|column| column.is_followed).filter_map(|column| {
+            reading.borrow_mut().clone_from(&column.relation);
+            furthest::nearest(column, &ahead)
+        });
+        let trusted = if ahead.ascending { nearest.min() } else { nearest.max() };
+        self.with_peers(entry, Sequence { trusted, ..sequence })
+    }
+
+    /// The values to look for in the columns of a sequence.
+    fn ahead(&self, sequence: &Sequence) -> Ahead {
+        Ahead {
+            ascending: sequence.increment > 0,
+            next: sequence.next_value(),
+            own_values: sequence.own_values(self.class),
+            range: sequence.range(),
+        }
     }
 
     /// Reads with the timeout that applies to sequences, too, and keeps no locks on the tables.
@@ -413,25 +511,35 @@ impl Change {
         read: impl FnOnce(&RefCell<String>) -> SpiResult<T>,
     ) -> Result<T, Failure> {
         let reading = RefCell::new(String::new());
-        let timeout = self.patience.left().setting();
         let result = subtransaction::read_and_release(|| {
-            settings::with(&[(c"lock_timeout", timeout.as_c_str())], || with_own_settings(|| read(&reading)))
+            self.patience.during(|| with_own_settings(|| read(&reading)))
         });
         match result {
             Ok(value) => Ok(value?),
             Err(error) if is_in_use(&error) => {
                 self.patience.use_up();
-                let message = format!(
-                    "could not read table \"{}\" within {}",
-                    reading.borrow(),
-                    self.patience.given().text()
-                );
-                Err(Error::new(SqlState::LockNotAvailable, message)
-                    .detail("Another transaction has locked it.")
-                    .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
-                    .into())
+                Err(self.locked(&reading.borrow()).into())
             }
             Err(error) => error.rethrow(),
+        }
+    }
+
+    /// That a relation could not be read in time: the one whose lock was waited for or, if the wait
+    /// was for another lock, table `reading`.
+    fn locked(&self, reading: &str) -> Error {
+        let missed = missed();
+        let name = missed.and_then(|missed| with_own_settings(|| names::qualified_name(missed.relation)));
+        let (kind, name) = match (missed, &name) {
+            (Some(missed), Some(name)) => (kind_name(missed.relation), name.as_str()),
+            _ => ("table", reading),
+        };
+        let message = format!("could not read {kind} \"{name}\" within {}", self.patience.given().text());
+        let error = Error::new(SqlState::LockNotAvailable, message)
+            .detail("Another transaction has locked it.")
+            .hint("Try again when it has ended, or use a longer lock_timeout.");
+        match missed {
+            Some(missed) => explained(error, missed),
+            None => error,
         }
     }
 
@@ -444,11 +552,7 @@ impl Change {
         known: Option<&[FedColumn]>,
         reading: &RefCell<String>,
     ) -> SpiResult<Sequence> {
-        let ahead = Ahead {
-            ascending: sequence.increment > 0,
-            next: sequence.next_value(),
-            own_values: sequence.own_values(self.class),
-        };
+        let ahead = self.ahead(&sequence);
         // A sequence that is skipped in any case need not be compared with its tables.
         if entry.exempt.is_some() || !entry.is_visible {
             return Ok(sequence);
@@ -459,7 +563,7 @@ impl Change {
             // If the index has been dropped since, there are no known values.
             let which = if which == Which::Indexed && !column.is_read.get() { Which::All } else { which };
             let handed_out = sequence.is_called.then_some(sequence.last_value);
-            let found = furthest::read(column, ahead, which).map(|found| {
+            let found = furthest::read(column, &ahead, which).map(|found| {
                 if column.is_followed { found } else { found.up_to(handed_out, ahead.ascending) }
             });
             column.is_read.set(column.is_read.get() || found.is_some());
@@ -474,6 +578,20 @@ impl Change {
         }
         Ok(sequence)
     }
+}
+
+/// Of the sequences that a call has named in `trust_position`, those that have rows ahead.
+pub(crate) fn trusted(steps: &[Step], selection: &Selection) -> SpiResult<Vec<Trusted>> {
+    let given = selection.given_trust()?.unwrap_or_default();
+    let steps = steps.iter().filter(|step| given.contains(&step.entry.oid));
+    let trusted = steps
+        .filter_map(|step| Some(Trusted { sequence: step.entry.oid, rows_from: Some(step.before.trusted?) }));
+    Ok(trusted.collect())
+}
+
+/// The sequences that cannot be altered.
+fn failed(steps: &[Step]) -> impl Iterator<Item = (&Step, &Error)> {
+    steps.iter().filter_map(|step| Some((step, step.error()?)))
 }
 
 /// Refuses to lock more sequences at once than the server has room for (trap S20). If there are
@@ -494,13 +612,9 @@ pub(crate) fn check_room(
         .into());
     }
     if count > promised() / MANY {
-        ErrorReport::new(
-            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("{count} sequences stay locked until this transaction ends"),
-            "pg_keyspace",
-        )
-        .set_hint(in_parts)
-        .report(PgLogLevel::NOTICE);
+        Report::notice(format!("{count} sequences stay locked until this transaction ends"))
+            .hint(in_parts)
+            .report(PgLogLevel::NOTICE);
     }
     Ok(())
 }
@@ -514,25 +628,23 @@ pub(crate) fn check_room(
 pub(crate) fn lock<'a>(
     steps: impl Iterator<Item = &'a Step> + Clone,
     node: Option<pg_sys::Oid>,
-    timeout: Timeout,
+    patience: &Patience,
 ) -> Result<(), Error> {
     let lock = pg_sys::ShareRowExclusiveLock;
     let node = node.into_iter().map(|oid| Wanted { oid, name: tables::NODE.name(), lock });
     let sequences = steps.map(|step| Wanted { oid: step.entry.oid, name: step.entry.name.as_str(), lock });
-    lock_all(node.chain(sequences), timeout, |name| {
+    lock_all(node.chain(sequences), patience, |name| {
         if name == tables::NODE.name() {
-            let message = format!("could not lock the node within {}", timeout.text());
+            let message = format!("could not lock the node within {}", patience.given().text());
             return Error::new(SqlState::LockNotAvailable, message)
                 .detail("A transaction that has created a sequence of its class is still open.")
-                .hint(
-                    "Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.",
-                );
+                .hint("Try again when it has ended, or use a longer lock_timeout.");
         }
         Error::new(
             SqlState::LockNotAvailable,
-            format!("could not lock sequence \"{name}\" within {}", timeout.text()),
+            format!("could not lock sequence \"{name}\" within {}", patience.given().text()),
         )
         .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot use the sequence.")
-        .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
+        .hint("Try again when it has ended, or use a longer lock_timeout.")
     })
 }

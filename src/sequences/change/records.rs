@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 
-use keyspace::sequences::{Former, PastValues, Residue, Target};
+use keyspace::sequences::{Bounds, Former, PastValues, Progression, Residue, Target};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
+use crate::sequences::acknowledge;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::tables;
 use crate::sequences::read::feeds;
+use crate::sequences::read::form::Definition;
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
@@ -20,6 +23,8 @@ pub(crate) struct Record {
     /// The increment that the set-up gave it.
     increment: i64,
     former: Former,
+    /// The START and the bounds that the set-up left.
+    written: Bounds,
     /// Where the last set-up restarted it.
     restart: Option<i64>,
     /// The values that it handed out before.
@@ -34,6 +39,8 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     records: HashMap<u32, Record>,
+    /// The sequences whose position is trusted, and the nearest of the rows that do not count.
+    trusted: HashMap<u32, Option<i64>>,
     timeline: i32,
 }
 
@@ -53,7 +60,7 @@ impl Records {
     /// Reads all records, or that of one sequence.
     pub(crate) fn read(extension: Extension, only: Option<pg_sys::Oid>) -> SpiResult<Self> {
         let query = "SELECT sequence, increment, former_increment, former_start, former_min_value, former_max_value, \
-                            timeline, gap, POSITIONS \
+                            timeline, gap, start, min_value, max_value, POSITIONS \
                      FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND ($3 IS NULL OR sequence OPERATOR(pg_catalog.=) $3)";
         // Callers who may not see the positions of sequences do not get them here, either.
@@ -76,12 +83,14 @@ impl Records {
                     min_value: number(5)?,
                     max_value: number(6)?,
                 };
+                let written = Bounds { start: number(9)?, min_value: number(10)?, max_value: number(11)? };
                 let record = Record {
                     increment: number(2)?,
                     former,
-                    restart: row.get(9)?,
+                    written,
+                    restart: row.get(12)?,
                     history: row
-                        .get::<String>(10)?
+                        .get::<String>(13)?
                         .map(|document| PastValues::parse(&document))
                         .unwrap_or_default(),
                     timeline: row.get(7)?.unwrap_or_default(),
@@ -90,8 +99,25 @@ impl Records {
                 let sequence: Option<pg_sys::Oid> = row.get(1)?;
                 records.extend(sequence.map(|oid| (oid.to_u32(), record)));
             }
-            Ok(Self { records, timeline: timeline()? })
+            Ok(Self { records, trusted: HashMap::new(), timeline: timeline()? })
         })
+    }
+
+    /// The same records, with the sequences whose position is trusted.
+    pub(crate) fn trusting(self, all: &[Trusted]) -> Self {
+        let trusted = all.iter().map(|trusted| (trusted.sequence.to_u32(), trusted.rows_from)).collect();
+        Self { trusted, ..self }
+    }
+
+    /// The nearest of the rows that do not count, if the position of the sequence is trusted.
+    pub(crate) fn rows_from(&self, sequence: pg_sys::Oid) -> Option<i64> {
+        self.trusted.get(&sequence.to_u32()).copied().flatten()
+    }
+
+    /// Whether the call begins to trust the position of the sequence, so that the nearest row ahead
+    /// has to be looked up.
+    pub(crate) fn begins_to_trust(&self, sequence: pg_sys::Oid) -> bool {
+        self.trusted.get(&sequence.to_u32()).is_some_and(Option::is_none)
     }
 
     /// The record of a sequence, if it still has the increment from the set-up.
@@ -99,9 +125,11 @@ impl Records {
         self.records.get(&sequence.to_u32()).filter(|record| record.increment == increment)
     }
 
-    /// The state of a sequence before it was set up.
-    pub(crate) fn former(&self, sequence: pg_sys::Oid, increment: i64) -> Option<Former> {
-        self.of(sequence, increment).map(|record| record.former)
+    /// The state of a sequence before it was set up, except for what users have altered since.
+    pub(crate) fn former(&self, sequence: pg_sys::Oid, now: &Definition) -> Option<Former> {
+        let Progression { increment, min_value, max_value, .. } = now.progression;
+        let bounds = Bounds { start: now.start, min_value, max_value };
+        self.of(sequence, increment).map(|record| record.former.unless_altered(record.written, bounds))
     }
 
     /// Where the last set-up restarted a sequence.
@@ -143,7 +171,7 @@ pub(crate) fn keep<'a>(
     target: &Target,
     steps: impl Iterator<Item = &'a Step>,
 ) -> SpiResult<()> {
-    let mut columns: [Vec<Option<i64>>; 9] = Default::default();
+    let mut columns: [Vec<Option<i64>>; 12] = Default::default();
     let timeline = i64::from(timeline()?);
     let mut sequences: Vec<pg_sys::Oid> = Vec::new();
     let mut history: Vec<String> = Vec::new();
@@ -159,9 +187,13 @@ pub(crate) fn keep<'a>(
             Some(former.max_value),
             plan.in_use,
             plan.restart,
-            Some(if target.gap > 0 { target.gap } else { sequence.gap_left }),
-            // A set-up that leaves no gap after a promotion leaves it to a later one.
-            Some(if target.gap == 0 && sequence.promoted { KEPT } else { timeline }),
+            Some(if plan.gap > 0 { plan.gap } else { sequence.gap_left }),
+            // A set-up without a gap after a promotion leaves it to a later one. A computed gap is
+            // for what peers draw, and not for what was lost.
+            Some(if target.gap.unwrap_or(0) == 0 && sequence.promoted { KEPT } else { timeline }),
+            Some(plan.bounds.start),
+            Some(plan.bounds.min_value),
+            Some(plan.bounds.max_value),
         ];
         let next_values =
             Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
@@ -177,18 +209,19 @@ pub(crate) fn keep<'a>(
         return Ok(());
     }
     let statement = "INSERT INTO {} AS r (system_identifier, database, sequence, increment, former_increment, former_start, \
-                     former_min_value, former_max_value, in_use, restart, gap, timeline, before_setup) \
+                     former_min_value, former_max_value, in_use, restart, gap, timeline, start, min_value, max_value, before_setup) \
          SELECT $1, $2, s.sequence, s.increment, s.former_increment, s.former_start, s.former_min_value, s.former_max_value, \
-                s.in_use, s.restart, s.gap, s.timeline::integer, s.before_setup::pg_catalog.jsonb FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
+                s.in_use, s.restart, s.gap, s.timeline::integer, s.start, s.min_value, s.max_value, s.before_setup::pg_catalog.jsonb FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), \
              pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), \
-             pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13)) \
+             pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13), \
+             pg_catalog.unnest($14), pg_catalog.unnest($15), pg_catalog.unnest($16)) \
              AS s (sequence, increment, former_increment, former_start, former_min_value, former_max_value, in_use, restart, \
-                   gap, timeline, before_setup) \
+                   gap, timeline, start, min_value, max_value, before_setup) \
          ON CONFLICT (system_identifier, database, sequence) DO UPDATE SET increment = EXCLUDED.increment, \
              former_increment = EXCLUDED.former_increment, former_start = EXCLUDED.former_start, \
              former_min_value = EXCLUDED.former_min_value, former_max_value = EXCLUDED.former_max_value, \
              in_use = EXCLUDED.in_use, restart = EXCLUDED.restart, before_setup = EXCLUDED.before_setup, \
-             gap = EXCLUDED.gap, \
+             gap = EXCLUDED.gap, start = EXCLUDED.start, min_value = EXCLUDED.min_value, max_value = EXCLUDED.max_value, \
              timeline = CASE WHEN EXCLUDED.timeline OPERATOR(pg_catalog.=) 0 THEN r.timeline ELSE EXCLUDED.timeline END, set_up_at = EXCLUDED.set_up_at";
     let (system_identifier, database) = own_key();
     let mut arguments = vec![system_identifier.into(), database.into(), sequences.into()];
@@ -204,6 +237,8 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
         return Ok(());
     }
     feeds::forget(extension, &sequences)?;
+    acknowledge::forget(extension, &sequences)?;
+    trusted::forget(extension, &sequences)?;
     let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
                        AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
     let (system_identifier, database) = own_key();
@@ -214,10 +249,12 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
 /// Deletes the records of dropped sequences, which would accumulate in a database that often
 /// creates and drops tables.
 pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
+    acknowledge::prune(extension)?;
     let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
            AND r.database OPERATOR(pg_catalog.=) $2 \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
     let (system_identifier, database) = own_key();
     let key = [system_identifier.into(), database.into()];
-    tables::SEQUENCE.write(statement, extension, &key).map(|_| ())
+    tables::SEQUENCE.write(statement, extension, &key)?;
+    trusted::prune(extension)
 }

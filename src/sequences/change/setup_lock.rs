@@ -7,7 +7,10 @@ use pgrx::prelude::*;
 
 use crate::sequences::own::tables;
 use crate::server::extension::Extension;
+use crate::server::obstacle::{Missed, explained};
 use crate::server::role::owns_database;
+use crate::server::subtransaction::attempt;
+use crate::server::waiting::is_in_use;
 use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// The lock that prevents concurrent set-ups of a database.
@@ -28,7 +31,8 @@ impl SetupLock {
     /// Takes the lock until the end of the transaction.
     ///
     /// # Errors
-    /// 55006 if another session has it, or if a set-up is running in this session.
+    /// 55006 if another session has it, or if a set-up is running in this session; 55P03 if the class
+    /// is being changed, for longer than lock_timeout.
     pub(crate) fn take(extension: Extension) -> Result<Self, Error> {
         if RUNNING.get() {
             return Err(Error::new(SqlState::ObjectInUse, "a set-up is already running in this session")
@@ -38,9 +42,7 @@ impl SetupLock {
             // Owners of single sequences do not take this lock, with which they could block a
             // set-up by the owner of the database: locks on the sequences keep them apart. But the
             // class must not change while they work.
-            let node = tables::NODE.oid(extension)?;
-            // SAFETY: takes a lock by OID; the lock manager raises its own errors.
-            unsafe { pg_sys::LockRelationOid(node, pg_sys::RowExclusiveLock as i32) };
+            keep_class(tables::NODE.oid(extension)?)?;
         } else if !setup_lock(extension)?.take() {
             return Err(busy());
         }
@@ -49,6 +51,22 @@ impl SetupLock {
         unsafe { pg_sys::AcceptInvalidationMessages() };
         RUNNING.set(true);
         Ok(Self)
+    }
+}
+
+/// Prevents the class from changing, which a lock on table `node` does.
+fn keep_class(node: pg_sys::Oid) -> Result<(), Error> {
+    let lock = pg_sys::RowExclusiveLock;
+    // SAFETY: takes a lock by OID; the lock manager raises its own errors.
+    match attempt(|| unsafe { pg_sys::LockRelationOid(node, lock as i32) }) {
+        Ok(()) => Ok(()),
+        Err(error) if is_in_use(&error) => {
+            let error = Error::new(SqlState::LockNotAvailable, "could not lock the node within lock_timeout")
+                .detail("A transaction that changes its class is still open.")
+                .hint("Try again when it has ended.");
+            Err(explained(error, Missed { relation: node, lock }))
+        }
+        Err(error) => error.rethrow(),
     }
 }
 

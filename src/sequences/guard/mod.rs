@@ -6,8 +6,8 @@ mod request;
 mod tables;
 mod trigger;
 
-use keyspace::sequences::Class;
 use keyspace::sequences::guard::Mode;
+use keyspace::sequences::{Class, Counting};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -30,7 +30,8 @@ use crate::server::failure::Failure;
 use crate::server::locks::{self, Timeout, Wanted};
 use crate::server::names;
 use crate::server::open::ActiveSnapshot;
-use crate::server::settings::{self, with_own_settings};
+use crate::server::patience::Patience;
+use crate::server::settings::with_own_settings;
 use crate::server::transaction::check_transaction;
 
 /// One row of the result.
@@ -47,12 +48,13 @@ type Row =
 /// is not a node or a table that was named cannot be guarded, 55006 during a set-up, 55P03 if a
 /// table cannot be locked in time. Nothing is changed then.
 #[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn guard_interleaved_sequences(
     schemas: Option<AnyArray>,
     tables: Option<AnyArray>,
     exclude: Option<AnyArray>,
     mode: Option<&str>,
+    blocks: Option<&str>,
     lock_timeout: Option<Interval>,
     dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -67,8 +69,9 @@ fn guard_interleaved_sequences(
     ),
 > {
     let mode = or_raise(required(mode, "mode").and_then(Mode::parse));
+    let counting = or_raise(blocks.map(Counting::parse).transpose());
     let arguments = GuardArguments { schemas, tables, exclude, lock_timeout, dry_run };
-    change(arguments, Task::Guard(mode), or_raise(Extension::of_call(fcinfo)))
+    change(arguments, Task::Guard(mode, counting), or_raise(Extension::of_call(fcinfo)))
 }
 
 /// Removes guards. Declared in sql/sequences/guard_interleaved_sequences.sql.
@@ -115,14 +118,14 @@ pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
 /// The task of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
-    Guard(Mode),
+    Guard(Mode, Option<Counting>),
     Unguard,
 }
 
 impl Task {
     const fn done(self) -> &'static str {
         match self {
-            Self::Guard(_) => "guarded",
+            Self::Guard(..) => "guarded",
             Self::Unguard => "unguarded",
         }
     }
@@ -140,7 +143,7 @@ struct GuardArguments {
 fn change(arguments: GuardArguments, task: Task, extension: Extension) -> TableIterator<'static, Row> {
     let dry_run = or_raise(required(arguments.dry_run, "dry_run"));
     let timeout = or_raise(required(arguments.lock_timeout, "lock_timeout").and_then(Timeout::new));
-    match carry_out(arguments, task, timeout, dry_run, extension) {
+    match timeout.limiting(|| carry_out(arguments, task, timeout, dry_run, extension)) {
         Ok(steps) => rows(steps, task, dry_run),
         Err(failure) => failure.raise(),
     }
@@ -154,7 +157,7 @@ fn carry_out(
     extension: Extension,
 ) -> Result<Vec<Step>, Failure> {
     let class = identity::known(extension)?;
-    if matches!(task, Task::Guard(_)) && class.is_none() {
+    if matches!(task, Task::Guard(..)) && class.is_none() {
         let message = "this database has not been set up as a node";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A guard compares ids with the class of this database's node.")
@@ -167,7 +170,7 @@ fn carry_out(
         return plan();
     }
     check_transaction(match task {
-        Task::Guard(_) => c"guard_interleaved_sequences()",
+        Task::Guard(..) => c"guard_interleaved_sequences()",
         Task::Unguard => c"unguard_interleaved_sequences()",
     })?;
     let _lock = SetupLock::take(extension)?;
@@ -177,12 +180,11 @@ fn carry_out(
     if wanted.0.is_empty() {
         return Ok(steps);
     }
-    lock(&wanted, timeout)?;
+    let patience = Patience::new(timeout);
+    lock(&wanted, &patience)?;
     // From here on the names of the tables, which the statements use, cannot change.
     let tables = wanted.0.keys().copied().map(pg_sys::Oid::from);
-    settings::with(&[(c"lock_timeout", timeout.setting().as_c_str())], || {
-        names::lock_schemas(extension, NODE, tables)
-    })?;
+    patience.during(|| names::lock_schemas(extension, NODE, tables))?;
     // Takes in changes that were committed during the wait for the tables.
     let snapshot = ActiveSnapshot::latest();
     let steps = plan();
@@ -217,7 +219,7 @@ fn plan(
 ) -> Result<Vec<Step>, Failure> {
     let tables = Tables::read(extension, class)?;
     Ok(match task {
-        Task::Guard(mode) => plan::guard(&tables, chosen, mode),
+        Task::Guard(mode, counting) => plan::guard(&tables, chosen, mode, counting),
         Task::Unguard => plan::unguard(&tables, chosen),
     })
 }
@@ -228,7 +230,7 @@ fn check(steps: &[Step]) -> Result<(), Error> {
 }
 
 /// Locks all tables that are changed, or none, as a set-up locks its sequences.
-fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
+fn lock(wanted: &Locks, patience: &Patience) -> Result<(), Failure> {
     let tables = wanted.0.len();
     let room = locks::room(wanted.0.keys().copied().map(pg_sys::Oid::from))?;
     if tables > room {
@@ -243,13 +245,13 @@ fn lock(wanted: &Locks, timeout: Timeout) -> Result<(), Failure> {
         name: name.as_str(),
         lock: *lock,
     });
-    locks::lock_all(locks, timeout, |name| {
+    locks::lock_all(locks, patience, |name| {
         Error::new(
             SqlState::LockNotAvailable,
-            format!("could not lock table \"{name}\" within {}", timeout.text()),
+            format!("could not lock table \"{name}\" within {}", patience.given().text()),
         )
         .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot write to the table.")
-        .hint("Try again when it has ended, or use a longer lock_timeout. Nothing has been changed.")
+        .hint("Try again when it has ended, or use a longer lock_timeout.")
     })?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keyspace::sequences::guard::Mode;
+use keyspace::sequences::Counting;
+use keyspace::sequences::guard::{Guard, Mode};
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
@@ -106,7 +107,7 @@ impl Locks {
 }
 
 /// Plans the guards of the chosen tables.
-pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
+pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode, counting: Option<Counting>) -> Vec<Step> {
     let mut steps = Vec::new();
     // Partitions that inherit their guard.
     let mut covered = HashSet::new();
@@ -123,7 +124,7 @@ pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
         }
         if let Some(clone) = tables.triggers(column).iter().find(|t| t.guards(column) && t.is_clone) {
             let root = root(tables, column);
-            if clone.is_in_force(column, mode) {
+            if clone.is_in_force(column, tables.wanted(root, mode, counting)) {
                 steps.push(Step::new(
                     column,
                     sequence,
@@ -143,7 +144,10 @@ pub(super) fn guard(tables: &Tables, chosen: &Chosen, mode: Mode) -> Vec<Step> {
                     steps.push(Step::new(column, refusal.sequence, outcome, refusal.detail));
                 }
             }
-            None => steps.push(put_guard(tables, chosen, column, sequence, mode)),
+            None => {
+                let guard = tables.wanted(column, mode, counting);
+                steps.push(put_guard(tables, chosen, column, sequence, guard));
+            }
         }
     }
     answer_for_named(&mut steps, chosen, &covered);
@@ -228,7 +232,7 @@ fn put_guard(
     chosen: &Chosen,
     column: &Column,
     sequence: Option<pg_sys::Oid>,
-    mode: Mode,
+    guard: Guard,
 ) -> Step {
     let partitions = tables.partitions(column);
     if let Some(error) = left_out(chosen, column, &partitions) {
@@ -237,22 +241,21 @@ fn put_guard(
     let (mut statements, mut locks, mut notes) = (Vec::new(), Locks::default(), Vec::new());
     let shared = |partition: &&Column| {
         let mut clones = tables.triggers(partition).iter().filter(|t| t.guards(partition) && t.is_clone);
-        clones.any(|clone| clone.is_in_force(partition, mode))
+        clones.any(|clone| clone.is_in_force(partition, guard))
     };
     let in_force = |name: &str| {
-        let is_own = tables.guards(column).any(|guard| guard.name == name && guard.is_in_force(column, mode));
+        let is_own = tables.guards(column).any(|own| own.name == name && own.is_in_force(column, guard));
         is_own && partitions.iter().all(shared)
     };
-    let kept =
-        tables.guards(column).find(|guard| in_force(&guard.name)).or_else(|| tables.guards(column).next());
-    for guard in tables.guards(column).filter(|guard| kept.is_some_and(|kept| kept.name != guard.name)) {
-        statements.push(drop_statement(column, &guard.name));
+    let kept = tables.guards(column).find(|own| in_force(&own.name)).or_else(|| tables.guards(column).next());
+    for other in tables.guards(column).filter(|own| kept.is_some_and(|kept| kept.name != own.name)) {
+        statements.push(drop_statement(column, &other.name));
         locks.add_all(column, &partitions, pg_sys::AccessExclusiveLock);
-        notes.push(format!("trigger {} dropped", guard.name));
+        notes.push(format!("trigger {} dropped", other.name));
     }
     for partition in &partitions {
-        for guard in tables.guards(partition) {
-            statements.push(drop_statement(partition, &guard.name));
+        for own in tables.guards(partition) {
+            statements.push(drop_statement(partition, &own.name));
             let below = tables.partitions(partition);
             locks.add_all(partition, &below, pg_sys::AccessExclusiveLock);
             notes.push(format!("replaces the guard of {}", partition.table));
@@ -261,25 +264,28 @@ fn put_guard(
     let name = kept.map_or_else(|| free_name(tables, column, &partitions), |kept| kept.name.clone());
     if !in_force(&name) {
         statements.push(format!(
-            "CREATE OR REPLACE TRIGGER {} AFTER INSERT OR {}UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {}('{}')",
+            "CREATE OR REPLACE TRIGGER {} AFTER INSERT OR {}UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {}({})",
             quoted(&name),
             if column.is_partitioned() { "DELETE OR " } else { "" },
             quoted(&column.name),
             column.table,
             tables.function,
-            mode.name()
+            literals(guard)
         ));
         locks.add_all(column, &partitions, pg_sys::ShareRowExclusiveLock);
         notes.insert(
             0,
-            match kept.map(|kept| kept.mode()) {
-                None => mode.name().to_owned(),
-                Some(Some(former)) if former != mode => format!("{} to {}", former.name(), mode.name()),
-                Some(_) => format!("{}, was disabled or altered", mode.name()),
+            match kept.map(|kept| kept.guard()) {
+                None => guard.name(),
+                Some(Some(former)) if former.mode != guard.mode => {
+                    format!("{} to {}", former.mode.name(), guard.name())
+                }
+                Some(Some(former)) if former != guard => guard.name(),
+                Some(_) => format!("{}, was disabled or altered", guard.name()),
             },
         );
     } else {
-        notes.insert(0, mode.name().to_owned());
+        notes.insert(0, guard.name());
     }
     change(column, &partitions, sequence, statements, locks, notes.join("; "))
 }
@@ -379,6 +385,12 @@ fn free_name(tables: &Tables, column: &Column, partitions: &[&Column]) -> String
         name = format!("{plain}_{more}");
     }
     name
+}
+
+/// The arguments of the trigger, as string literals. They contain neither quotes nor backslashes.
+fn literals(guard: Guard) -> String {
+    let literals: Vec<String> = guard.arguments().iter().map(|argument| format!("'{argument}'")).collect();
+    literals.join(", ")
 }
 
 fn drop_statement(column: &Column, trigger: &str) -> String {

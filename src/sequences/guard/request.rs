@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::tables::Column;
-use crate::encoding::from_utf8;
+use crate::encoding::from_server_bytes;
 use crate::sequences::read::selection::{ArrayArgument, first};
 
 /// The tables that a call selects.
@@ -77,24 +77,26 @@ fn check(
             return Ok(Err(Error::new(SqlState::NullValueNotAllowed, message)));
         }
     }
-    let missing = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+    let missing = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
          WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
     if schemas.is_given()
         && let Some(name) = first(missing, &[schemas.argument()])?
     {
         return Ok(Err(Error::new(SqlState::InvalidSchemaName, format!("schema \"{name}\" does not exist"))));
     }
-    let others = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
-         WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = given AND c.relkind IN ('r', 'p', 'f'))";
-    for argument in [tables, exclude] {
+    // A view can have a default that draws from a sequence, so it is reported, and can be excluded.
+    let others = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
+         WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = given \
+                           AND (c.relkind IN ('r', 'p', 'f') OR $2 AND c.relkind IN ('v', 'm')))";
+    for (argument, or_view) in [(tables, false), (exclude, true)] {
         if argument.is_given()
-            && let Some(name) = first(others, &[argument.argument()])?
+            && let Some(name) = first(others, &[argument.argument(), or_view.into()])?
         {
             let message = format!("\"{name}\" is not a table");
             return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
         }
     }
-    let temporary = "SELECT convert_to(c.relname::text, 'UTF8') FROM unnest($1) AS given \
+    let temporary = "SELECT convert_to(c.relname::text, 'SQL_ASCII') FROM unnest($1) AS given \
          JOIN pg_class c ON c.oid = given WHERE c.relpersistence = 't'";
     if tables.is_given()
         && let Some(name) = first(temporary, &[tables.argument()])?
@@ -102,8 +104,9 @@ fn check(
         let message = format!("\"{name}\" is a temporary table");
         return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
     }
-    let excluded = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given = ANY ($2)";
-    let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+    let excluded =
+        "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given = ANY ($2)";
+    let outside = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
          JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL ($2)";
     for (other, query, left_out) in
         [(" and in exclude", excluded, exclude), (", but its schema is not in schemas", outside, schemas)]
@@ -121,15 +124,15 @@ fn check(
 }
 
 fn names(schemas: ArrayArgument) -> SpiResult<HashSet<String>> {
-    let query = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given";
+    let query = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given";
     Spi::connect(|client| {
         let rows = client.select(query, None, &[schemas.argument()])?;
-        rows.map(|row| Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))).collect()
+        rows.map(|row| Ok(from_server_bytes(row.get::<Vec<u8>>(1)?.unwrap_or_default()))).collect()
     })
 }
 
 fn relations(tables: ArrayArgument) -> SpiResult<Vec<(pg_sys::Oid, String)>> {
-    let query = "SELECT c.oid, convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
+    let query = "SELECT c.oid, convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII') \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid";
     if !tables.is_given() {
         return Ok(Vec::new());
@@ -138,7 +141,7 @@ fn relations(tables: ArrayArgument) -> SpiResult<Vec<(pg_sys::Oid, String)>> {
         let rows = client.select(query, None, &[tables.argument()])?;
         rows.map(|row| {
             let oid = row.get(1)?.unwrap_or(pg_sys::InvalidOid);
-            Ok((oid, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+            Ok((oid, from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
         })
         .collect()
     })

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use keyspace::sequences::guard::{Mode, Unguardable};
-use keyspace::sequences::{Class, NumberType};
+use keyspace::sequences::guard::{Guard, Mode, Unguardable};
+use keyspace::sequences::{Blocks, Class, Counting, Draw, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
-use crate::encoding::from_utf8;
+use crate::encoding::{decoded, from_server_bytes};
 use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::read::form;
 use crate::sequences::read::selection::{Selection, first};
@@ -20,19 +20,19 @@ use crate::server::relation::number_type;
 const TABLES: &str = include_str!("tables.sql");
 
 /// The triggers of a table, except PostgreSQL's internal ones.
-const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'UTF8'), t.tgfoid = $2, t.tgparentid <> 0, \
+const TRIGGERS: &str = "SELECT t.tgrelid, convert_to(t.tgname::text, 'SQL_ASCII'), t.tgfoid = $2, t.tgparentid <> 0, \
                                t.tgenabled::text, t.tgtype, cardinality(t.tgattr::smallint[]), t.tgattr[0], \
                                encode(t.tgargs, 'escape') \
      FROM pg_trigger t WHERE t.tgrelid = ANY ($1) AND (NOT t.tgisinternal OR t.tgfoid = $2) \
      ORDER BY t.tgrelid, t.tgname";
 
 /// The function of the guards, in our schema, in which nobody else can create one.
-const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'UTF8') \
+const FUNCTION: &str = "SELECT p.oid, convert_to(format('%I.%I', n.nspname, p.proname), 'SQL_ASCII') \
      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
      WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0";
 
 /// A guarded table.
-const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') \
+const ANY_GUARDED: &str = "SELECT convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII') \
      FROM pg_proc p JOIN pg_trigger t ON t.tgfoid = p.oid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE p.pronamespace = $1 AND p.proname = 'interleaved_guard' AND p.pronargs = 0 ORDER BY n.nspname, c.relname";
 
@@ -56,6 +56,8 @@ pub(super) struct Column {
     pub(super) is_owner: bool,
     number_type: Option<NumberType>,
     type_name: String,
+    /// Whether a statement can name it.
+    is_named: bool,
     /// The partitioned table of which this is a partition.
     partition_of: Option<pg_sys::Oid>,
     /// The tables of which it is a partition or child, near and far.
@@ -79,6 +81,8 @@ impl Column {
             Some("view".to_owned())
         } else if self.is_temporary {
             Some("temporary table".to_owned())
+        } else if !self.is_named {
+            Some("column whose name, or that of its table, is not in UTF-8".to_owned())
         } else if self.number_type.is_none() {
             Some(format!("column of type {}", self.type_name))
         } else {
@@ -106,18 +110,19 @@ impl Trigger {
         self.is_guard && self.attribute == Some(column.attribute)
     }
 
-    /// Whether it works like a guard of this mode: for rows inserted here, but not for replicated
-    /// ones.
-    pub(super) fn is_in_force(&self, column: &Column, mode: Mode) -> bool {
+    /// Whether it works like this guard: for rows inserted here, but not for replicated ones.
+    pub(super) fn is_in_force(&self, column: &Column, guard: Guard) -> bool {
         // Rows move between partitions by DELETE and INSERT.
         let moves = if self.is_clone || column.is_partitioned() { DELETE } else { 0 };
         let kind = AFTER_INSERT | UPDATE | moves;
-        self.mode() == Some(mode) && self.enabled == "O" && self.kind == kind && self.columns == 1
+        self.guard() == Some(guard) && self.enabled == "O" && self.kind == kind && self.columns == 1
     }
 
-    /// The mode of a guard.
-    pub(super) fn mode(&self) -> Option<Mode> {
-        Mode::parse(self.arguments.strip_suffix("\\000")?).ok()
+    /// What it does, by its arguments.
+    pub(super) fn guard(&self) -> Option<Guard> {
+        // Each argument ends in a zero byte.
+        let arguments: Vec<&str> = self.arguments.strip_suffix("\\000")?.split("\\000").collect();
+        Guard::of_arguments(&arguments)
     }
 }
 
@@ -127,6 +132,8 @@ pub(super) struct Source {
     pub(super) sequence: pg_sys::Oid,
     name: String,
     why_not: Option<Unguardable>,
+    /// The blocks that its values stand for.
+    blocks: Option<Blocks>,
 }
 
 /// Why a column is not guarded.
@@ -158,7 +165,7 @@ impl Tables {
         let schema = extension.internal_schema()?;
         let (guard, name) = Spi::connect(|client| -> SpiResult<_> {
             let row = client.select(FUNCTION, Some(1), &[schema.into()])?.first();
-            Ok((row.get::<pg_sys::Oid>(1)?, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+            Ok((row.get::<pg_sys::Oid>(1)?, from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
         })
         .map_err(|_| {
             let message = "function \"interleaved_guard\" is missing";
@@ -224,6 +231,30 @@ impl Tables {
         column.roots.iter().filter_map(|root| self.sources.get(root)).flatten().collect()
     }
 
+    /// A column, and its partitions that sequences feed themselves.
+    fn with_fed_partitions<'a>(&'a self, column: &'a Column) -> impl Iterator<Item = &'a Column> {
+        let mut below = self.partitions(column);
+        below.retain(|partition| self.is_fed_itself(partition));
+        [column].into_iter().chain(below)
+    }
+
+    /// The blocks that the ids of a column come from. All of its sequences must give the same.
+    fn blocks(&self, column: &Column) -> Option<Blocks> {
+        self.with_fed_partitions(column).find_map(|column| self.sources(column).first()?.blocks)
+    }
+
+    /// The guard that a column is to have. Without `counting`, ids of blocks are counted as by the
+    /// guard that it has.
+    pub(super) fn wanted(&self, column: &Column, mode: Mode, counting: Option<Counting>) -> Guard {
+        let counting = counting
+            .or_else(|| {
+                let guards = self.triggers(column).iter().filter(|trigger| trigger.guards(column));
+                guards.filter_map(|trigger| Some(trigger.guard()?.blocks?.counting())).next()
+            })
+            .unwrap_or(Counting::Either);
+        Guard { mode, blocks: self.blocks(column).map(|blocks| blocks.counted(counting)) }
+    }
+
     /// Why a column cannot be guarded, if so. A partitioned table is guarded together with its
     /// partitions, so their sequences count, too.
     pub(super) fn refusal(&self, column: &Column) -> Option<Refusal> {
@@ -236,11 +267,10 @@ impl Tables {
             let sequence = self.sources(column).first().map(|source| source.sequence);
             return Some(Refusal { sequence, detail, error });
         }
-        let mut below = self.partitions(column);
-        below.retain(|partition| self.is_fed_itself(partition));
-        [column].into_iter().chain(below).find_map(|column| {
+        let blocks = self.blocks(column);
+        self.with_fed_partitions(column).find_map(|column| {
             self.sources(column).into_iter().find_map(|source| {
-                let why = source.why_not?;
+                let why = source.why_not.or((source.blocks != blocks).then_some(Unguardable::OtherBlocks))?;
                 let message = format!(
                     "sequence \"{}\" prevents column \"{}\" of table \"{}\" from being guarded",
                     source.name, column.name, column.table
@@ -272,7 +302,10 @@ fn sources(extension: Extension, class: Option<Class>) -> Result<HashMap<(u32, i
             let why_not = class.and_then(|class| Unguardable::of(&sequence, column.draw, class));
             let key = (column.relation_oid.to_u32(), column.attribute);
             let name = entry.name.clone();
-            sources.entry(key).or_default().push(Source { sequence: entry.oid, name, why_not });
+            // The other ways to draw from it give single ids.
+            let blocks =
+                class.filter(|_| column.draw == Draw::Nextval).and_then(|class| Blocks::of(&sequence, class));
+            sources.entry(key).or_default().push(Source { sequence: entry.oid, name, why_not, blocks });
         }
     }
     Ok(sources)
@@ -289,8 +322,11 @@ fn columns(sources: &HashMap<(u32, i16), Vec<Source>>, guard: Option<pg_sys::Oid
 }
 
 fn column(row: &SpiHeapTupleData<'_>) -> SpiResult<Column> {
-    let text =
-        |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
+    let text = |at: usize| -> SpiResult<String> {
+        Ok(from_server_bytes(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+    };
+    let is_named =
+        |at: usize| -> SpiResult<bool> { Ok(decoded(&row.get::<Vec<u8>>(at)?.unwrap_or_default()).is_ok()) };
     let roots: Vec<pg_sys::Oid> = row.get(13)?.unwrap_or_default();
     let attributes: Vec<i16> = row.get(14)?.unwrap_or_default();
     Ok(Column {
@@ -304,6 +340,7 @@ fn column(row: &SpiHeapTupleData<'_>) -> SpiResult<Column> {
         is_owner: row.get(8)?.unwrap_or(false),
         number_type: number_type(row.get(9)?),
         type_name: text(10)?,
+        is_named: is_named(4)? && is_named(5)?,
         partition_of: row.get(11)?,
         ancestors: row.get(12)?.unwrap_or_default(),
         roots: roots.into_iter().map(pg_sys::Oid::to_u32).zip(attributes).collect(),
@@ -317,7 +354,7 @@ fn triggers(columns: &[Column], guard: Option<pg_sys::Oid>) -> SpiResult<HashMap
         for row in client.select(TRIGGERS, None, &[relations.into(), guard.into()])? {
             let relation: pg_sys::Oid = row.get(1)?.unwrap_or(pg_sys::InvalidOid);
             triggers.entry(relation.to_u32()).or_default().push(Trigger {
-                name: from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
+                name: from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
                 is_guard: row.get(3)?.unwrap_or(false),
                 is_clone: row.get(4)?.unwrap_or(false),
                 enabled: row.get(5)?.unwrap_or_default(),

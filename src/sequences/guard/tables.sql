@@ -30,14 +30,14 @@ columns AS (
     GROUP BY a.attrelid, a.attnum, a.attname, a.atttypid
 )
 SELECT c.oid, columns.attnum,
-       convert_to(n.nspname::text, 'UTF8'),
-       convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8'),
-       convert_to(columns.attname::text, 'UTF8'),
+       convert_to(n.nspname::text, 'SQL_ASCII'),
+       convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII'),
+       convert_to(columns.attname::text, 'SQL_ASCII'),
        c.relkind::text,
        c.relpersistence = 't',
        pg_has_role(c.relowner, 'USAGE'),
        columns.atttypid,
-       convert_to(format_type(columns.atttypid, NULL), 'UTF8'),
+       convert_to(format_type(columns.atttypid, NULL), 'SQL_ASCII'),
        CASE WHEN c.relispartition THEN (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid) END,
        lineages.ancestors,
        columns.roots, columns.attributes

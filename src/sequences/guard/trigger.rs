@@ -5,10 +5,10 @@
 //! `catch_unwind`, is alive while core is called. Everything else happens behind `#[pg_guard]`.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
-use keyspace::sequences::NumberType;
-use keyspace::sequences::guard::{self, Mode, Place};
+use keyspace::sequences::guard::{self, Guard, Mode, Place};
+use keyspace::sequences::{Class, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::{PgLogLevel, direct_function_call_as_datum, pg_guard, pg_sys};
 
@@ -33,13 +33,12 @@ unsafe extern "C-unwind" {
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attribute: c_int);
 }
 
-/// The type of the guarded column, kept from one row of a statement to the next in `fn_extra`; 0
-/// before the first row.
-mod kind {
-    pub(super) const SMALLINT: usize = 1;
-    pub(super) const INTEGER: usize = 2;
-    pub(super) const BIGINT: usize = 3;
-    pub(super) const NUMERIC: usize = 4;
+/// What a trigger does, kept from one row of a statement to the next in `fn_extra`.
+#[derive(Clone, Copy)]
+struct Prepared {
+    /// The type of the guarded column.
+    kind: NumberType,
+    guard: Guard,
 }
 
 /// A deleted row of another node. If an update moves a row between partitions, PostgreSQL deletes
@@ -67,7 +66,7 @@ struct RowReport {
 
 /// The trigger, `AFTER INSERT OR UPDATE OF column FOR EACH ROW`, on partitioned tables `OR DELETE`.
 /// The trigger depends on the column, and so follows it through renames, dumps and partitions. The
-/// argument is the mode.
+/// arguments are those of [`Guard::arguments`].
 ///
 /// It is an AFTER trigger, so that it sees the stored row whatever other triggers do, and not a row
 /// that `ON CONFLICT` turns into an update or discards. COPY also keeps its multi-row insert.
@@ -84,10 +83,11 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
     // `prepare` has checked.
     unsafe {
         let Some(context) = fmgr::trigger_data(fcinfo) else { return refuse_call() };
-        let kind = match (*(*fcinfo).flinfo).fn_extra as usize {
-            0 => prepare(fcinfo),
-            kind => kind,
-        };
+        let mut prepared = (*(*fcinfo).flinfo).fn_extra.cast::<Prepared>().cast_const();
+        if prepared.is_null() {
+            prepared = prepare(fcinfo);
+        }
+        let Prepared { kind, guard } = *prepared;
         let (row, slot) = match operation(context) {
             pg_sys::TRIGGER_EVENT_UPDATE => ((*context).tg_newtuple, (*context).tg_newslot),
             _ => ((*context).tg_trigtuple, (*context).tg_trigslot),
@@ -96,15 +96,15 @@ pub unsafe extern "C-unwind" fn interleaved_guard(fcinfo: pg_sys::FunctionCallIn
         let result = pg_sys::Datum::from(row);
         let Some(value) = value_in(slot, attribute) else { return result };
         if let (Some(value), Some(class)) = (integer(value, kind), identity::cached())
-            && class.contains(value)
+            && guard.accepts(class, value)
         {
             return result;
         }
         if operation(context) == pg_sys::TRIGGER_EVENT_DELETE {
-            remember((*(*context).tg_relation).rd_id, value, kind);
+            remember((*(*context).tg_relation).rd_id, value, prepared);
             return result;
         }
-        let row_report = check_value(fcinfo, value, kind);
+        let row_report = check_value(fcinfo, value, prepared);
         if !row_report.is_null() {
             raise_or_warn(row_report, (*context).tg_relation, attribute);
         }
@@ -142,12 +142,12 @@ unsafe fn value_in(slot: *mut pg_sys::TupleTableSlot, attribute: i16) -> Option<
 
 /// The value, if it is an integer.
 #[inline]
-fn integer(value: pg_sys::Datum, kind: usize) -> Option<i64> {
+fn integer(value: pg_sys::Datum, kind: NumberType) -> Option<i64> {
     match kind {
-        kind::SMALLINT => Some(i64::from(value.value() as i16)),
-        kind::INTEGER => Some(i64::from(value.value() as i32)),
-        kind::BIGINT => Some(value.value() as i64),
-        _ => None,
+        NumberType::Smallint => Some(i64::from(value.value() as i16)),
+        NumberType::Integer => Some(i64::from(value.value() as i32)),
+        NumberType::Bigint => Some(value.value() as i64),
+        NumberType::Numeric => None,
     }
 }
 
@@ -157,10 +157,11 @@ extern "C-unwind" fn refuse_call() -> pg_sys::Datum {
     raise(report(fmgr::no_trigger()))
 }
 
-/// Checks the definition of the trigger, and looks up the type of its column.
+/// Checks the definition of the trigger, looks up the type of its column, and keeps both for the
+/// rows that follow.
 #[cold]
 #[pg_guard]
-extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
+extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> *const Prepared {
     // SAFETY: the caller has checked that this is a trigger call.
     unsafe {
         let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
@@ -172,18 +173,17 @@ extern "C-unwind" fn prepare(fcinfo: pg_sys::FunctionCallInfo) -> usize {
         }
         let attribute = *(*trigger).tgattr;
         let declared = pg_sys::SPI_gettypeid((*(*context).tg_relation).rd_att, c_int::from(attribute));
-        let kind = match number_type(Some(declared)) {
-            Some(NumberType::Smallint) => kind::SMALLINT,
-            Some(NumberType::Integer) => kind::INTEGER,
-            Some(NumberType::Bigint) => kind::BIGINT,
-            Some(NumberType::Numeric) => kind::NUMERIC,
-            None => raise(report(invalid_trigger(
+        let Some(kind) = number_type(Some(declared)) else {
+            raise(report(invalid_trigger(
                 trigger,
                 "The type of its column is not smallint, integer, bigint or numeric.",
-            ))),
+            )));
         };
-        (*(*fcinfo).flinfo).fn_extra = kind as *mut c_void;
-        kind
+        let flinfo = (*fcinfo).flinfo;
+        let place = pg_sys::MemoryContextAlloc((*flinfo).fn_mcxt, size_of::<Prepared>()).cast::<Prepared>();
+        place.write(Prepared { kind, guard: definition(trigger) });
+        (*flinfo).fn_extra = place.cast::<c_void>();
+        place
     }
 }
 
@@ -203,17 +203,17 @@ unsafe fn invalid_trigger(trigger: *const pg_sys::Trigger, detail: &str) -> Erro
 extern "C-unwind" fn check_value(
     fcinfo: pg_sys::FunctionCallInfo,
     value: pg_sys::Datum,
-    kind: usize,
+    prepared: *const Prepared,
 ) -> *const RowReport {
-    // SAFETY: the caller has checked that this is a trigger call. On UPDATE there is an old row.
+    // SAFETY: the caller has checked that this is a trigger call, and `prepared` is what `prepare`
+    // has returned. On UPDATE there is an old row.
     unsafe {
+        let Prepared { kind, guard } = *prepared;
         let context = (*fcinfo).context.cast::<pg_sys::TriggerData>();
-        let trigger = (*context).tg_trigger;
-        let attribute = *(*trigger).tgattr;
+        let attribute = *(*(*context).tg_trigger).tgattr;
         let class = or_raise(Extension::of_call(fcinfo).and_then(identity::known));
         let text = text(value, kind);
-        let owner = class.and_then(|class| class.node_of_decimal(&text));
-        if owner.is_some() && owner == class.map(|class| i64::from(class.node())) {
+        if class.is_some_and(|class| is_own(&text, guard, class)) {
             return std::ptr::null();
         }
         let is_kept = match operation(context) {
@@ -228,19 +228,27 @@ extern "C-unwind" fn check_value(
         let column = column_name((*context).tg_relation, attribute);
         let place = Place { table: &table, column: &column };
         let error = match class {
-            Some(class) => guard::violation(place, &text, owner, class),
+            Some(class) => guard::violation(place, &text, guard, class),
             None => guard::no_node(place),
         };
-        row_report(error, mode(trigger))
+        row_report(error, guard.mode)
+    }
+}
+
+/// Whether this node may insert a number, which can be greater than any id of a sequence.
+fn is_own(number: &str, guard: Guard, class: Class) -> bool {
+    match guard.blocks {
+        None => class.node_of_decimal(number) == Some(i64::from(class.node())),
+        Some(_) => whole(number).is_some_and(|id| guard.accepts(class, id)),
     }
 }
 
 /// Remembers a deleted row of another node.
 #[cold]
 #[pg_guard]
-extern "C-unwind" fn remember(relation: pg_sys::Oid, value: pg_sys::Datum, kind: usize) {
-    // SAFETY: the caller has read the value from a column of this kind.
-    let value = whole(&unsafe { text(value, kind) });
+extern "C-unwind" fn remember(relation: pg_sys::Oid, value: pg_sys::Datum, prepared: *const Prepared) {
+    // SAFETY: `prepared` is what `prepare` has returned, and the value is from a column of its type.
+    let value = whole(&unsafe { text(value, (*prepared).kind) });
     DELETED.set(value.map(|value| Deleted { relation, value, statement: statement() }));
 }
 
@@ -275,24 +283,25 @@ fn whole(number: &str) -> Option<i64> {
     plain(number).parse().ok()
 }
 
-/// The mode of a guard.
+/// What a trigger does, by its arguments. A guard of single ids that refuses is the strictest.
 ///
 /// # Safety
 /// `trigger` must be valid.
-unsafe fn mode(trigger: *const pg_sys::Trigger) -> Mode {
+unsafe fn definition(trigger: *const pg_sys::Trigger) -> Guard {
     // SAFETY: the trigger has `tgnargs` arguments, each a string.
-    let name = unsafe { ((*trigger).tgnargs > 0).then(|| CStr::from_ptr(*(*trigger).tgargs)) };
-    match name.map(CStr::to_bytes) {
-        Some(b"warn") => Mode::Warn,
-        _ => Mode::Refuse,
-    }
+    let arguments: Vec<&str> = unsafe {
+        let count = usize::try_from((*trigger).tgnargs).unwrap_or(0);
+        let argument = |at| CStr::from_ptr(*(*trigger).tgargs.add(at));
+        (0..count).map(|at| argument(at).to_str().unwrap_or_default()).collect()
+    };
+    Guard::of_arguments(&arguments).unwrap_or(Guard { mode: Mode::Refuse, blocks: None })
 }
 
 /// The decimal text of a number.
 ///
 /// # Safety
 /// The value must be of the kind.
-unsafe fn text(value: pg_sys::Datum, kind: usize) -> String {
+unsafe fn text(value: pg_sys::Datum, kind: NumberType) -> String {
     if let Some(value) = integer(value, kind) {
         return value.to_string();
     }
@@ -342,7 +351,7 @@ unsafe fn column_name(relation: pg_sys::Relation, attribute: i16) -> String {
 /// The report for [`raise_or_warn`], in the memory context of the row.
 fn row_report(error: Error, mode: Mode) -> *const RowReport {
     let copy = |text: Option<String>| {
-        let text = CString::new(for_message(text.unwrap_or_default())).unwrap_or_default();
+        let text = for_message(&text.unwrap_or_default());
         // SAFETY: copies a string that ends in a zero byte.
         unsafe { pg_sys::pstrdup(text.as_ptr()).cast_const() }
     };

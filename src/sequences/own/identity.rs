@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use keyspace::sequences::Class;
+use keyspace::sequences::{Class, Peer};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::error::or_raise;
+use crate::sequences::own::peers_seen::UNIX_EPOCH;
 use crate::sequences::own::{settings, tables};
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -98,12 +99,12 @@ pub(crate) fn known(extension: Extension) -> Result<Option<Class>, Error> {
 /// The class that this database leaves by becoming a node of `class`, if it has another.
 ///
 /// # Errors
-/// 55000 if it has another class and its peers are not known, if another server or database that is
+/// 55000 if it has another class and no peers are known, if another server or database that is
 /// stored here has a class with common values, or if the settings name another.
 pub(crate) fn class_to_leave(
     extension: Extension,
     class: Class,
-    peers_are_known: bool,
+    peers: &[Peer],
 ) -> Result<Option<Class>, Error> {
     if let Some(setting) = settings::class()?
         && setting != class
@@ -112,7 +113,7 @@ pub(crate) fn class_to_leave(
     }
     match stored(extension)? {
         Some(stored) if stored == class => Ok(None),
-        Some(stored) if peers_are_known => Ok(Some(stored)),
+        Some(stored) if !peers.is_empty() => Ok(Some(stored)),
         Some(stored) => Err(Error::new(
             SqlState::ObjectNotInPrerequisiteState,
             format!("this database is already node {} of {}", stored.node(), stored.nodes()),
@@ -122,7 +123,9 @@ pub(crate) fn class_to_leave(
             "To make room for more nodes, call split_interleaved_sequences(). To give this node another class, pass the states of all other nodes as peers.",
         )),
         None => {
-            let taken = others(extension)?.into_iter().find(|other| other.class.residue().meets(class.residue()));
+            let meets = |other: &Other| other.class.residue().meets(class.residue());
+            let taken =
+                others(extension)?.into_iter().find(|other| meets(other) && !other.is_superseded_by(peers));
             taken.map_or(Ok(None), |other| Err(taken_by(other, class)))
         }
     }
@@ -269,6 +272,20 @@ pub(crate) struct Other {
     pub(crate) class: Class,
     /// Whether new sequences are moved into its class.
     pub(crate) new_sequences: bool,
+    /// When it was set up, in microseconds since 1970.
+    set_up_at: i64,
+}
+
+impl Other {
+    /// Whether one of the peers' states is of the same database, and later than this row: the row
+    /// came with a copy, and its origin may have another class now.
+    fn is_superseded_by(&self, peers: &[Peer]) -> bool {
+        let is_its = |peer: &Peer| {
+            (peer.system_identifier, peer.database_oid) == (self.key.0, self.key.1.to_u32())
+                && peer.taken_at().is_some_and(|taken_at| taken_at > self.set_up_at)
+        };
+        peers.iter().any(is_its)
+    }
 }
 
 /// The nodes of other servers and databases, ordered by their keys.
@@ -278,7 +295,7 @@ pub(crate) fn others(extension: Extension) -> Result<Vec<Other>, Error> {
     let mut others = others
         .map(|row| {
             let class = Class::new(row.node, row.nodes)?;
-            Ok(Other { key: row.key, class, new_sequences: row.new_sequences })
+            Ok(Other { key: row.key, class, new_sequences: row.new_sequences, set_up_at: row.set_up_at })
         })
         .collect::<Result<Vec<_>, Error>>()?;
     others.sort_by_key(|other| (other.key.0, other.key.1.to_u32()));
@@ -291,16 +308,19 @@ struct Row {
     node: i32,
     nodes: i32,
     new_sequences: bool,
+    /// In microseconds since 1970.
+    set_up_at: i64,
 }
 
 /// The columns that are read, with their types. The table may have more columns, in another order,
 /// if the extension was updated after this library was loaded.
-const COLUMNS: [(&CStr, pg_sys::Oid); 5] = [
+const COLUMNS: [(&CStr, pg_sys::Oid); 6] = [
     (c"system_identifier", pg_sys::INT8OID),
     (c"database", pg_sys::OIDOID),
     (c"node", pg_sys::INT4OID),
     (c"nodes", pg_sys::INT4OID),
     (c"new_sequences", pg_sys::BOOLOID),
+    (c"set_up_at", pg_sys::TIMESTAMPTZOID),
 ];
 
 /// The numbers of the columns.
@@ -330,7 +350,7 @@ fn columns(table: pg_sys::Oid) -> Result<[i16; COLUMNS.len()], Error> {
 /// Reads the table without a privilege check: any role that may draw a value must get one of the
 /// right class, with or without USAGE on our schema.
 fn rows(table: pg_sys::Oid) -> Result<Vec<Row>, Error> {
-    let [system_identifier, database, node, nodes, new_sequences] = columns(table)?;
+    let [system_identifier, database, node, nodes, new_sequences, set_up_at] = columns(table)?;
     let table = OpenRelation::table(table, pg_sys::AccessShareLock);
     Ok(raw_rows::read(&table, |row| {
         // The columns exist, and their types are passed by value.
@@ -340,6 +360,7 @@ fn rows(table: pg_sys::Oid) -> Result<Vec<Row>, Error> {
             node: value(node) as i32,
             nodes: value(nodes) as i32,
             new_sequences: value(new_sequences) as u8 != 0,
+            set_up_at: (value(set_up_at) as i64).saturating_add(UNIX_EPOCH),
         }
     }))
 }

@@ -1,5 +1,7 @@
-//! The identity of this database: its node, the settings that override it, our tables.
+//! The identity of this database: its node, the settings that override it, what it remembers of
+//! other nodes, our tables.
 
 pub(crate) mod identity;
+pub(crate) mod peers_seen;
 pub(crate) mod settings;
 pub(crate) mod tables;

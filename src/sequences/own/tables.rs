@@ -8,5 +8,11 @@ pub(crate) const NODE: Table = Table::new(c"interleaved_node");
 pub(crate) const SEQUENCE: Table = Table::new(c"interleaved_sequence");
 /// Columns that callers have named in `feeds`.
 pub(crate) const FEED: Table = Table::new(c"interleaved_feed");
+/// What the states of other nodes have shown.
+pub(crate) const PEER: Table = Table::new(c"interleaved_peer");
+/// Findings that somebody has acknowledged.
+pub(crate) const ACKNOWLEDGEMENT: Table = Table::new(c"interleaved_acknowledgement");
+/// Sequences whose position is trusted.
+pub(crate) const TRUSTED: Table = Table::new(c"interleaved_trusted");
 /// The last set-up in batches.
 pub(crate) const SETUP: Table = Table::new(c"interleaved_setup");

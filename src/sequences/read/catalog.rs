@@ -3,15 +3,17 @@
 use std::cell::Cell;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::CString;
 
-use keyspace::sequences::{Carrier, Draw, NumberType};
+use keyspace::sequences::{Carrier, ColumnName, Draw, Limits, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
 
-use crate::encoding::{ServerText, from_utf8};
-use crate::sequences::read::defaults::Defaults;
+use crate::encoding::{ServerText, decoded, from_server_bytes};
+use crate::sequences::read::defaults::{Defaults, Named, Role, expression, function_label};
+use crate::sequences::read::feeds::Feed;
+use crate::sequences::read::limits;
+use crate::sequences::read::mentions::{Connected, Mentions};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
 use crate::server::extension::Extension;
@@ -21,8 +23,20 @@ use crate::server::settings::with_own_settings;
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");
 
+/// Why a sequence is skipped whose name, or that of its schema, cannot be written in a statement.
+pub(crate) const NAME_NOT_UTF8: &str = "name not in UTF-8";
+pub(crate) const NOT_UTF8_DETAIL: &str =
+    "Its name, or that of its schema, cannot be converted to UTF-8. The bytes that cannot are shown as \\x.";
+pub(crate) const NOT_UTF8_HINT: &str = "Rename it, and run the set-up.";
+
+/// What is read once for many sequences that are looked up in turn.
+pub(crate) struct Prepared {
+    query: OwnedPreparedStatement,
+    mentions: Mentions,
+}
+
 /// Prepares the query for single sequences, for callers that run it for many in turn.
-pub(crate) fn prepare() -> SpiResult<OwnedPreparedStatement> {
+pub(crate) fn prepare(extension: Extension) -> SpiResult<Prepared> {
     // A plan for arbitrary parameters would also have to cover the query for all sequences.
     let query = FED_COLUMNS.replace("$2 IS NULL", "false").replace("$2 IS NOT NULL", "true");
     let arguments = [
@@ -32,9 +46,14 @@ pub(crate) fn prepare() -> SpiResult<OwnedPreparedStatement> {
         pg_sys::OIDARRAYOID,
         pg_sys::OIDARRAYOID,
         pg_sys::INT2ARRAYOID,
+        pg_sys::BOOLARRAYOID,
     ];
     let arguments = arguments.map(PgOid::from);
-    with_own_settings(|| Spi::connect(|client| Ok(client.prepare(query.as_str(), &arguments)?.keep())))
+    with_own_settings(|| {
+        let query =
+            Spi::connect(|client| client.prepare(query.as_str(), &arguments).map(|query| query.keep()))?;
+        Ok(Prepared { query, mentions: Mentions::read(extension)? })
+    })
 }
 
 /// A column that a sequence feeds, and how to read it.
@@ -48,6 +67,8 @@ pub(crate) struct Column {
     pub(crate) relation: String,
     /// The base type, if its values can be compared with those of the sequence.
     pub(crate) number_type: Option<NumberType>,
+    /// The values that it accepts, if they are fewer than those of the type.
+    pub(crate) limits: Option<Limits>,
     /// How its default draws.
     pub(crate) draw: Draw,
     /// Why the caller cannot see every value.
@@ -56,6 +77,14 @@ pub(crate) struct Column {
     ancestors: Vec<pg_sys::Oid>,
     /// Whether the caller has named it, rather than the catalog.
     given: bool,
+    /// Whether only a text connects it with the sequence.
+    found: bool,
+    /// The trigger that sets it, if one does.
+    pub(crate) set_by: Option<String>,
+    /// What draws in its default, if the column does not get the value itself.
+    used_by: Option<String>,
+    /// The columns of tables that its view is made of, if it is that of a view.
+    made_of: Option<HashSet<String>>,
     /// Whether the owner of its table may set the sequence, so that the sequence moves above any
     /// value that the owner writes.
     pub(crate) is_followed: bool,
@@ -81,13 +110,15 @@ pub(crate) struct Entry {
     pub(crate) is_owner: bool,
     /// Whether the caller may see its position.
     pub(crate) is_visible: bool,
-    /// Why it is skipped in any state: temporary, a member of an extension, or unlogged on a
-    /// standby.
+    /// Why it is skipped in any state: temporary, a member of an extension, unlogged on a standby, or
+    /// [`NAME_NOT_UTF8`].
     pub(crate) exempt: Option<&'static str>,
     pub(crate) unlogged: bool,
     /// What replicates its position, if anything does.
     pub(crate) replicated: Option<Carrier>,
     pub(crate) columns: Vec<Column>,
+    /// What else draws from it, if it is not known which columns get the values.
+    pub(crate) used_by: Vec<String>,
 }
 
 impl Entry {
@@ -95,6 +126,27 @@ impl Entry {
     pub(crate) fn fed_columns(self) -> Vec<ServerText> {
         let fed = self.columns.into_iter().filter(|column| column.draw != Draw::NotAllowed);
         fed.map(|column| ServerText(column.name)).collect()
+    }
+
+    /// What draws from it that its columns do not explain. The caller explains all by naming some.
+    fn unexplained(&self, mentions: &Mentions) -> Vec<String> {
+        if self.columns.iter().any(|column| column.given) {
+            return Vec::new();
+        }
+        let plain = || self.columns.iter().filter(|column| column.is_plain() && column.made_of.is_none());
+        let names: Vec<ColumnName> =
+            plain().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
+        let places: Vec<String> = plain().map(Column::place).collect();
+        let is_of_view = |column: &&Column| {
+            let made_of = column.made_of.as_ref().filter(|_| column.is_plain());
+            made_of.is_some_and(|made_of| !places.iter().any(|place| made_of.contains(place)))
+        };
+        let views = self.columns.iter().filter(is_of_view);
+        let mut used_by: Vec<String> =
+            views.map(|column| format!("the default of {}", column.name)).collect();
+        used_by.extend(self.columns.iter().filter_map(|column| column.used_by.clone()));
+        used_by.extend(mentions.unexplained(self.oid, &names));
+        used_by
     }
 }
 
@@ -111,6 +163,16 @@ impl Column {
         Some(error.detail("A sequence restarts above every value of the columns that it feeds.").hint(hint))
     }
 
+    /// Whether it gets the sequence's values as they are.
+    const fn is_plain(&self) -> bool {
+        !matches!(self.draw, Draw::Other | Draw::NotAllowed)
+    }
+
+    /// Its table and its number, as the query writes them.
+    fn place(&self) -> String {
+        format!("{}.{}", self.relation_oid, self.attribute)
+    }
+
     /// Whether the caller cannot see every value.
     pub(crate) fn is_hidden(&self) -> bool {
         self.hidden.is_some()
@@ -123,16 +185,27 @@ impl Column {
 }
 
 /// The sequences of a selection with every column that they feed, ordered by OID: owned and
-/// identity columns, any default that names the sequence, whatever the names are, and columns that
-/// the caller has named (traps S27, S28, S29).
+/// identity columns, any default that names the sequence, whatever the names are, columns that
+/// triggers set, and columns that the caller has named (traps S27, S28, S29, faults B02, B03).
 pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<Vec<Entry>> {
     let carriers = position_replication::carriers()?;
     let mut defaults = Defaults::new(extension);
+    let read;
+    let mentions = match selection.prepared() {
+        Some(prepared) => &prepared.mentions,
+        None => {
+            // Nothing can have drawn from a new sequence.
+            read = if selection.is_new() { Mentions::default() } else { Mentions::read(extension)? };
+            &read
+        }
+    };
+    let connected: HashMap<(u32, u32, i16), &Connected> =
+        mentions.columns.iter().map(|column| (key(column.feed), column)).collect();
     let mut entries: BTreeMap<u32, Entry> = BTreeMap::new();
     Spi::connect(|client| -> SpiResult<()> {
-        let arguments = selection.arguments(extension)?;
+        let arguments = selection.arguments(extension, &mentions.columns)?;
         let rows = match selection.prepared() {
-            Some(query) => client.select(query, None, &arguments)?,
+            Some(prepared) => client.select(&prepared.query, None, &arguments)?,
             None => client.select(FED_COLUMNS, None, &arguments)?,
         };
         for row in rows {
@@ -142,16 +215,25 @@ pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<
                 Vacant(new) => new.insert(entry(&row, oid, &carriers)?),
             };
             if let Some(relation_oid) = row.get(7)? {
-                entry.columns.push(column(&row, relation_oid, oid, &mut defaults)?);
+                entry.columns.push(column(&row, relation_oid, oid, &connected, &mut defaults)?);
             }
         }
         Ok(())
     })?;
     let mut entries: Vec<Entry> = entries.into_values().collect();
     for entry in &mut entries {
-        entry.columns.sort_by(|a, b| a.name.cmp(&b.name).then(b.given.cmp(&a.given)));
-        // A column that the caller has named takes precedence over its default.
-        entry.columns.dedup_by_key(|column| (column.relation_oid, column.attribute));
+        let precedence = |column: &Column| (!column.given, column.found);
+        entry.columns.sort_by(|a, b| a.name.cmp(&b.name).then(precedence(a).cmp(&precedence(b))));
+        // A column that the caller has named takes precedence over its default, and that over a
+        // text.
+        entry.columns.dedup_by(|other, kept| {
+            let is_same = (kept.relation_oid, kept.attribute) == (other.relation_oid, other.attribute);
+            if is_same {
+                kept.set_by = kept.set_by.take().or_else(|| other.set_by.take());
+            }
+            is_same
+        });
+        entry.used_by = entry.unexplained(mentions);
         leave_out_descendants(entry);
     }
     Ok(entries)
@@ -164,43 +246,70 @@ fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, carriers: &HashMap<u32, C
         Some("unlogged") => Some("unlogged, not available on a standby"),
         _ => None,
     };
+    let name = decoded(&row.get::<Vec<u8>>(2)?.unwrap_or_default());
+    let exempt = exempt.or_else(|| name.is_err().then_some(NAME_NOT_UTF8));
     Ok(Entry {
         oid,
-        name: text(row, 2)?,
+        name: name.unwrap_or_else(|escaped| escaped),
         is_owner: row.get(3)?.unwrap_or(false),
         is_visible: row.get(4)?.unwrap_or(false),
         unlogged: row.get(5)?.unwrap_or(false),
         exempt,
         replicated: carriers.get(&oid.to_u32()).cloned(),
         columns: Vec::new(),
+        used_by: Vec::new(),
     })
+}
+
+fn key(feed: Feed) -> (u32, u32, i16) {
+    (feed.sequence.to_u32(), feed.relation.to_u32(), feed.attribute)
 }
 
 fn column(
     row: &SpiHeapTupleData<'_>,
     relation_oid: pg_sys::Oid,
     sequence: pg_sys::Oid,
+    connected: &HashMap<(u32, u32, i16), &Connected>,
     defaults: &mut Defaults,
 ) -> SpiResult<Column> {
     let (relation, column) = (text(row, 9)?, text(row, 10)?);
-    let expression: Option<Vec<u8>> = row.get(13)?;
+    let name = format!("{relation}.{column}");
+    let default: Option<Vec<u8>> = row.get(13)?;
     let given = row.get(15)?.unwrap_or(false);
-    let draw = match expression.map(CString::new).filter(|_| !given) {
+    let found = row.get(18)?.unwrap_or(false);
+    let attribute = row.get(8)?.unwrap_or(0);
+    let feed = Feed { sequence, relation: relation_oid, attribute };
+    let connected = connected.get(&key(feed)).filter(|_| found);
+    let draw = match &default {
         _ if row.get(16)? != Some(true) => Draw::NotAllowed,
+        Some(default) if !given => defaults.draw(&expression(default), Named::ByOid(sequence)),
         // Identity columns, and columns that own a sequence but have no default.
-        None => Draw::Nextval,
-        Some(expression) => defaults.draw(&expression.unwrap_or_default(), sequence),
+        _ => connected.map_or(Draw::Nextval, |connected| connected.draw),
     };
+    let type_oid = row.get(11)?;
+    // The query returns no type for columns that cannot be read.
+    let role = |default: &[u8]| {
+        // One that is too long is not read.
+        if default.is_empty() { Role::Draws } else { defaults.role_of(default, sequence) }
+    };
+    let computes = |default: &Vec<u8>| match role(default) {
+        Role::Passes(function) => Some(function_label(function)),
+        Role::Draws if number_type(type_oid).is_some() => Some(format!("the default of {name}")),
+        Role::Draws | Role::Looks => None,
+    };
+    let used_by = default.as_ref().filter(|_| draw == Draw::Other).and_then(computes);
     // A default that computes with the value says nothing about the sequence's position.
     let is_read = !matches!(draw, Draw::Other | Draw::NotAllowed);
-    let number_type = if is_read { number_type(row.get(11)?) } else { None };
+    let number_type = if is_read { number_type(type_oid) } else { None };
     let ancestors: Option<Vec<pg_sys::Oid>> = row.get(14)?;
+    let made_of: Option<Vec<String>> = row.get(19)?;
     Ok(Column {
-        name: format!("{relation}.{column}"),
+        name,
         relation_oid,
-        attribute: row.get(8)?.unwrap_or(0),
+        attribute,
         relation,
         number_type,
+        limits: number_type.and_then(|number_type| limits::of(relation_oid, attribute, number_type)),
         draw,
         hidden: match row.get::<String>(12)?.as_deref() {
             Some("permission") => Some(Hidden::Permission),
@@ -209,14 +318,18 @@ fn column(
         },
         ancestors: ancestors.unwrap_or_default(),
         given,
+        found,
+        set_by: connected.and_then(|connected| connected.set_by.clone()),
+        used_by,
+        made_of: made_of.map(|made_of| made_of.into_iter().collect()),
         is_followed: row.get(17)?.unwrap_or(false),
         is_read: Cell::new(false),
     })
 }
 
-/// A name that the query returns in UTF-8.
+/// A name that the query returns in the encoding of the database.
 fn text(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<String> {
-    Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
+    Ok(from_server_bytes(row.get::<Vec<u8>>(at)?.unwrap_or_default()))
 }
 
 /// Leaves out partitions and children, since the maximum over their parent includes them.

@@ -1,7 +1,7 @@
 -- $1 name[]: schemas, or NULL for all; $2 regclass[]: sequences, or NULL for all;
 -- $3 regclass[]: sequences to exclude;
--- $4 oid[], $5 oid[], $6 smallint[]: sequences, relations and columns that the catalog does not
--- connect, or NULL.
+-- $4 oid[], $5 oid[], $6 smallint[], $7 boolean[]: sequences, relations and columns that the catalog
+-- does not connect, and whether the caller has named them; the others were found in texts.
 -- Returns one row for each sequence and column that it feeds, and one for a sequence that feeds
 -- none. Conditions on $2 come early, so that one sequence is found by indexes, and all of them by
 -- one scan of each catalog.
@@ -30,23 +30,34 @@ owned AS (
       AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
       AND ($2 IS NULL OR d.objid = ANY ($2::oid[]))
 ),
--- Every default that names the sequence.
+-- Every default that names the sequence: of a column, or of the domain of a column without its own.
 defaults AS (
     SELECT d.refobjid AS sequence, a.adrelid AS relation, a.adnum::integer AS attribute,
-           -- A longer one draws in no known way, and its depth may exceed the stack.
-           CASE WHEN length(a.adbin::text) <= 16384 THEN a.adbin::text ELSE '' END AS expression
+           -- Anybody can write a default of any length.
+           CASE WHEN octet_length(a.adbin::text) <= 262144 THEN a.adbin::text ELSE '' END AS expression
     FROM pg_depend d
     JOIN pg_attrdef a ON a.oid = d.objid
     WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
       AND ($2 IS NULL OR d.refobjid = ANY ($2::oid[]))
+    UNION ALL
+    SELECT d.refobjid, a.attrelid, a.attnum::integer,
+           CASE WHEN octet_length(t.typdefaultbin::text) <= 262144 THEN t.typdefaultbin::text ELSE '' END
+    FROM pg_depend d
+    JOIN pg_type t ON t.oid = d.objid
+    JOIN pg_depend u ON u.refclassid = 'pg_type'::regclass AND u.refobjid = t.oid
+                    AND u.classid = 'pg_class'::regclass AND u.objsubid > 0
+    JOIN pg_class c ON c.oid = u.objid AND c.relkind IN ('r', 'p', 'f')
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.objsubid AND NOT a.atthasdef AND a.attidentity = ''
+    WHERE d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
+      AND ($2 IS NULL OR d.refobjid = ANY ($2::oid[]))
 ),
--- Columns that the caller has named, too.
+-- Columns that the caller has named, or that were found in texts, too.
 fed AS MATERIALIZED (
-    SELECT sequence, relation, attribute, expression, false AS given, is_owned
+    SELECT sequence, relation, attribute, expression, false AS given, is_owned, false AS found
     FROM owned FULL JOIN defaults USING (sequence, relation, attribute)
     UNION ALL
-    SELECT given.sequence, given.relation, given.attribute, NULL, true, NULL
-    FROM unnest($4::oid[], $5::oid[], $6::smallint[]) AS given (sequence, relation, attribute)
+    SELECT other.sequence, other.relation, other.attribute, NULL, other.given, NULL, NOT other.given
+    FROM unnest($4::oid[], $5::oid[], $6::smallint[], $7::boolean[]) AS other (sequence, relation, attribute, given)
 ),
 ancestors AS (
     SELECT inhrelid AS relation, inhparent AS ancestor FROM pg_inherits
@@ -62,8 +73,8 @@ descendants AS (
 ),
 columns AS (
     SELECT f.sequence, f.expression, f.given, c.oid AS relation, a.attnum,
-           convert_to(format('%I.%I', n.nspname, c.relname), 'UTF8') AS relation_name,
-           convert_to(quote_ident(a.attname), 'UTF8') AS column_name,
+           convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII') AS relation_name,
+           convert_to(quote_ident(a.attname), 'SQL_ASCII') AS column_name,
            -- A foreign table is stored elsewhere, and a standby has no rows of an unlogged one.
            CASE WHEN c.relkind IN ('r', 'p') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
                      AND NOT (c.relhassubclass
@@ -77,7 +88,15 @@ columns AS (
            -- A default can be written without any privilege on the sequence.
            f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'USAGE, UPDATE') AS counts,
            -- If its owner may only draw, drawn values move the sequence, but written ones do not.
-           f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'UPDATE') AS is_followed
+           f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'UPDATE') AS is_followed,
+           f.found,
+           -- The columns of tables that a view is made of.
+           CASE WHEN c.relkind = 'v'
+                THEN ARRAY(SELECT format('%s.%s', d.refobjid, d.refobjsubid)
+                           FROM pg_rewrite r
+                           JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                                           AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+                           WHERE r.ev_class = c.oid) END AS made_of
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -86,10 +105,11 @@ columns AS (
     WHERE c.relpersistence <> 't'
 )
 SELECT chosen.oid,
-       convert_to(format('%I.%I', chosen.nspname, chosen.relname), 'UTF8'),
+       convert_to(format('%I.%I', chosen.nspname, chosen.relname), 'SQL_ASCII'),
        pg_has_role(chosen.relowner, 'USAGE'),
        has_sequence_privilege(chosen.oid, 'USAGE, SELECT'),
        chosen.relpersistence = 'u',
        chosen.exempt,
-       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'UTF8'), columns.ancestors, columns.given, columns.counts, columns.is_followed
+       columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'SQL_ASCII'), columns.ancestors, columns.given, columns.counts, columns.is_followed,
+       columns.found, columns.made_of
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid

@@ -8,10 +8,12 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::{ServerText, from_utf8};
+use crate::encoding::{ServerText, from_server_bytes, from_utf8};
+use crate::error::{Report, notify};
 use crate::sequences::own::tables;
 use crate::server::extension::Extension;
 use crate::server::role::owns_database;
+use crate::server::settings::with_own_settings;
 use crate::server::tables::own_key;
 
 /// One column that a sequence feeds.
@@ -22,33 +24,59 @@ pub(crate) struct Feed {
     pub(crate) attribute: i16,
 }
 
+/// The argument, read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feeds {
+    /// The sequences that it names. For these it replaces what was given before.
+    pub(crate) sequences: Vec<pg_sys::Oid>,
+    /// Their columns.
+    pub(crate) columns: Vec<Feed>,
+}
+
+impl Feeds {
+    /// These columns, and the stored ones of all other sequences.
+    pub(crate) fn with_stored(&self, mut stored: Vec<Feed>) -> Vec<Feed> {
+        stored.retain(|feed| !self.sequences.contains(&feed.sequence));
+        [self.columns.as_slice(), &stored].concat()
+    }
+}
+
 /// Reads `{"schema.sequence": ["schema.table.column", ...], ...}`. Names are looked up as the
 /// caller would: with the caller's search_path, quoted as in SQL.
 ///
 /// # Errors
 /// 22023 if it is not such an object, 42P01, 42703 and 42809 if a name is not that of a sequence
 /// and a column.
-pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Vec<Feed>, Error>> {
-    let Some(feeds) = feeds else { return Ok(Ok(Vec::new())) };
-    let mut found = Vec::new();
+pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Feeds, Error>> {
+    let Some(feeds) = feeds else { return Ok(Ok(Feeds::default())) };
+    let mut found = Feeds::default();
     for pair in match pairs(feeds)? {
         Ok(pairs) => pairs,
         Err(error) => return Ok(Err(error)),
     } {
         let sequence = match relation(&pair.sequence, &pair.sequence)? {
-            Ok(relation) if relation.kind == "S" => relation.oid,
+            Ok(relation) if relation.kind == "S" => {
+                if relation.is_exempt {
+                    let what = "it is temporary, or a member of an extension";
+                    notify(format!("sequence \"{}\" in feeds is ignored: {what}", pair.sequence));
+                }
+                relation.oid
+            }
             Ok(_) => return Ok(Err(wrong_kind(&pair.sequence, "is not a sequence"))),
             Err(error) => return Ok(Err(error)),
         };
+        found.sequences.push(sequence);
         if let Some(name) = pair.column {
             match column(sequence, &name)? {
-                Ok(feed) => found.push(feed),
+                Ok(feed) => found.columns.push(feed),
                 Err(error) => return Ok(Err(error)),
             }
         }
     }
-    found.sort_by_key(|feed| (feed.sequence.to_u32(), feed.relation.to_u32(), feed.attribute));
-    found.dedup();
+    found.sequences.sort_unstable_by_key(|sequence| sequence.to_u32());
+    found.sequences.dedup();
+    found.columns.sort_by_key(|feed| (feed.sequence.to_u32(), feed.relation.to_u32(), feed.attribute));
+    found.columns.dedup();
     Ok(Ok(found))
 }
 
@@ -70,11 +98,29 @@ pub(crate) fn stored(extension: Extension) -> SpiResult<Vec<Feed>> {
     })
 }
 
-/// Stores feeds, if the caller may, so that a check, a reset and later set-ups know them, too.
-pub(crate) fn keep(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
-    let known = stored(extension)?;
-    let new: Vec<Feed> = feeds.iter().filter(|feed| !known.contains(feed)).copied().collect();
-    if new.is_empty() || !owns_database() {
+/// Stores feeds in the place of those that were given before for the same sequences, if the caller
+/// may, so that a check, a reset and later set-ups know them, too. Reports what is taken back, and
+/// what cannot be stored.
+pub(crate) fn keep(extension: Extension, feeds: &Feeds) -> SpiResult<()> {
+    let mut former = stored(extension)?;
+    former.retain(|feed| feeds.sequences.contains(&feed.sequence));
+    let new: Vec<Feed> = feeds.columns.iter().filter(|feed| !former.contains(feed)).copied().collect();
+    let gone: Vec<Feed> = former.into_iter().filter(|feed| !feeds.columns.contains(feed)).collect();
+    if new.is_empty() && gone.is_empty() {
+        return Ok(());
+    }
+    if !owns_database() {
+        Report::notice("feeds are not stored, and count for this call only")
+            .hint("Run the set-up as the owner of the database, or as a superuser, to store them.")
+            .report(PgLogLevel::NOTICE);
+        return Ok(());
+    }
+    store(extension, &new)?;
+    take_back(extension, &gone)
+}
+
+fn store(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
+    if feeds.is_empty() {
         return Ok(());
     }
     let statement = "INSERT INTO {} (system_identifier, database, sequence, relation, attribute) \
@@ -82,9 +128,51 @@ pub(crate) fn keep(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
          FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) \
               AS f (sequence, relation, attribute)";
     let (system_identifier, database) = own_key();
-    let [sequences, relations, attributes] = columns(&new);
+    let [sequences, relations, attributes] = columns(feeds);
     let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
     tables::FEED.write(statement, extension, &arguments).map(|_| ())
+}
+
+/// Deletes stored feeds, and names each of them.
+fn take_back(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
+    if feeds.is_empty() {
+        return Ok(());
+    }
+    let statement = "DELETE FROM {} AS own \
+         USING ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) \
+               AS f (sequence, relation, attribute) \
+         WHERE own.system_identifier OPERATOR(pg_catalog.=) $1 AND own.database OPERATOR(pg_catalog.=) $2 \
+           AND own.sequence OPERATOR(pg_catalog.=) f.sequence AND own.relation OPERATOR(pg_catalog.=) f.relation \
+           AND own.attribute OPERATOR(pg_catalog.=) f.attribute";
+    let (system_identifier, database) = own_key();
+    let [sequences, relations, attributes] = columns(feeds);
+    let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
+    tables::FEED.write(statement, extension, &arguments)?;
+    for (sequence, column) in with_own_settings(|| names(feeds))? {
+        let column = column.unwrap_or_else(|| "a column that is gone".to_owned());
+        let message = format!("{column} does not count as fed by sequence {sequence} any more");
+        notify(message);
+    }
+    Ok(())
+}
+
+/// The names of sequences and of their columns, of which some may be gone.
+fn names(feeds: &[Feed]) -> SpiResult<Vec<(String, Option<String>)>> {
+    let query = "SELECT convert_to(f.sequence::regclass::text, 'SQL_ASCII'), \
+                        CASE WHEN a.attname IS NOT NULL \
+                             THEN convert_to(format('%I.%I.%I', n.nspname, c.relname, a.attname), 'SQL_ASCII') END \
+         FROM unnest($1, $2, $3) AS f (sequence, relation, attribute) \
+         LEFT JOIN (pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace) \
+             ON a.attrelid = f.relation AND a.attnum = f.attribute AND NOT a.attisdropped";
+    Spi::connect(|client| {
+        client
+            .select(query, None, &columns(feeds))?
+            .map(|row| {
+                let sequence = row.get::<Vec<u8>>(1)?.unwrap_or_default();
+                Ok((from_server_bytes(sequence), row.get::<Vec<u8>>(2)?.map(from_server_bytes)))
+            })
+            .collect()
+    })
 }
 
 /// Deletes the stored feeds of sequences.
@@ -159,20 +247,33 @@ fn wrong_kind(name: &str, what: &str) -> Error {
 struct Relation {
     oid: pg_sys::Oid,
     kind: String,
+    is_temporary: bool,
+    /// Whether it is one of the sequences that are left alone.
+    is_exempt: bool,
 }
 
 /// Looks up a relation, which messages call `shown`. The name is resolved by the caller's
 /// search_path, so all other names in the query are qualified.
 fn relation(name: &str, shown: &str) -> SpiResult<Result<Relation, Error>> {
-    let query = "SELECT c.oid, c.relkind::pg_catalog.text FROM pg_catalog.pg_class c \
+    let query = "SELECT c.oid, c.relkind::pg_catalog.text, c.relpersistence OPERATOR(pg_catalog.=) 't', \
+                        EXISTS (SELECT FROM pg_catalog.pg_depend d \
+                                WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+                                  AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.objsubid OPERATOR(pg_catalog.=) 0 \
+                                  AND d.deptype OPERATOR(pg_catalog.=) 'e') \
+                 FROM pg_catalog.pg_class c \
                  WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)";
     Spi::connect(|client| {
         let mut rows = client.select(query, Some(1), &[text(name)])?;
         Ok(match rows.next() {
-            Some(row) => Ok(Relation {
-                oid: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
-                kind: row.get(2)?.unwrap_or_default(),
-            }),
+            Some(row) => {
+                let is_temporary = row.get(3)?.unwrap_or(false);
+                Ok(Relation {
+                    oid: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
+                    kind: row.get(2)?.unwrap_or_default(),
+                    is_temporary,
+                    is_exempt: is_temporary || row.get(4)?.unwrap_or(false),
+                })
+            }
             None => Err(Error::new(
                 SqlState::UndefinedTable,
                 format!("relation \"{shown}\" in feeds does not exist"),
@@ -194,7 +295,13 @@ fn column(sequence: pg_sys::Oid, name: &str) -> SpiResult<Result<Feed, Error>> {
     };
     let quoted: Vec<String> = table.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
     let relation = match relation(&quoted.join("."), &table.join("."))? {
-        Ok(relation) if ["r", "p", "f"].contains(&relation.kind.as_str()) => relation.oid,
+        Ok(relation) if ["r", "p", "f"].contains(&relation.kind.as_str()) => {
+            if relation.is_temporary {
+                let what = "all values in temporary tables come from their sequence";
+                notify(format!("column \"{name}\" in feeds is ignored: {what}"));
+            }
+            relation.oid
+        }
         Ok(_) => return Ok(Err(wrong_kind(&table.join("."), "is not a table"))),
         Err(error) => return Ok(Err(error)),
     };

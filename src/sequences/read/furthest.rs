@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::RangeInclusive;
 
 use keyspace::sequences::{FedColumn, Residue};
 
@@ -10,8 +11,8 @@ use crate::sequences::read::catalog::Column;
 use crate::sequences::read::values::{Order, Values};
 
 /// The values to look for: those in the direction of a sequence, and among these the values that it
-/// will hand out itself.
-#[derive(Clone, Copy)]
+/// will hand out itself. Values beyond its range can never collide with it, and do not count.
+#[derive(Clone)]
 pub(crate) struct Ahead {
     /// Whether the sequence ascends.
     pub(crate) ascending: bool,
@@ -19,13 +20,27 @@ pub(crate) struct Ahead {
     pub(crate) next: i128,
     /// The values that it hands out.
     pub(crate) own_values: Residue,
+    /// The values that count: [`Sequence::range`].
+    ///
+    /// [`Sequence::range`]: keyspace::sequences::Sequence::range
+    pub(crate) range: RangeInclusive<i64>,
 }
 
 impl Ahead {
     /// Whether the sequence has not reached a value yet.
-    pub(crate) fn is_ahead(self, value: i64) -> bool {
+    pub(crate) fn is_ahead(&self, value: i64) -> bool {
         let value = i128::from(value);
         if self.ascending { value >= self.next } else { value <= self.next }
+    }
+
+    /// The part of its range that it has not passed.
+    fn range_ahead(&self) -> RangeInclusive<i64> {
+        let next = i64::try_from(self.next).unwrap_or(if self.next > 0 { i64::MAX } else { i64::MIN });
+        if self.ascending {
+            next.max(*self.range.start())..=*self.range.end()
+        } else {
+            *self.range.start()..=next.min(*self.range.end())
+        }
     }
 }
 
@@ -67,7 +82,9 @@ impl Column {
         FedColumn {
             name: self.name.clone(),
             number_type: self.number_type,
+            limits: self.limits,
             draw: self.draw,
+            set_by: self.set_by.clone(),
             extreme: found.value,
             ahead: found.ahead,
             not_followed: found.not_followed,
@@ -88,7 +105,7 @@ pub(crate) enum Which {
 
 /// Reads a column to its end in the direction of a sequence: through an index where there is one, by a scan
 /// otherwise. `None` where it was not read.
-pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthest> {
+pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furthest> {
     Values::of(column, |values| {
         if which != Which::All && values.are_indexed() != (which == Which::Indexed) {
             return None;
@@ -100,6 +117,7 @@ pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthe
         };
         values.each(
             ahead.ascending,
+            &ahead.range,
             |of_table| order.set(of_table),
             |value| {
                 found.value = furthest(found.value, value);
@@ -113,6 +131,33 @@ pub(crate) fn read(column: &Column, ahead: Ahead, which: Which) -> Option<Furthe
             },
         );
         Some(found)
+    })
+    .flatten()
+}
+
+/// How many rows are read behind the last restart at least.
+const LEAST_BEHIND: u64 = 10_000;
+
+/// The nearest value that the sequence will hand out itself.
+pub(crate) fn nearest(column: &Column, ahead: &Ahead) -> Option<i64> {
+    Values::of(column, |values| {
+        let (range, order) = (ahead.range_ahead(), Cell::new(Order::Any));
+        let mut found: Option<i64> = None;
+        values.each(
+            !ahead.ascending,
+            &range,
+            |of_table| order.set(of_table),
+            |value| {
+                let is_own = ahead.own_values.contains(i128::from(value));
+                if is_own {
+                    let known = found.unwrap_or(value);
+                    found = Some(if ahead.ascending { known.min(value) } else { known.max(value) });
+                }
+                // In an index, all further rows are further away.
+                order.get() == Order::Any || !is_own
+            },
+        );
+        found
     })
     .flatten()
 }
@@ -134,21 +179,37 @@ impl ByResidue {
         values
     }
 
-    /// Adds the values of a column. Reads the last `rows` of an index, or all of them; scans a
-    /// table without an index.
-    pub(crate) fn read(&mut self, column: &Column, ascending: bool, modulus: i64, rows: Option<u64>) {
+    /// Adds the values of a column up to `end`. Reads the last `rows` of an index, or all of them;
+    /// scans a table without an index. Unless all are to be read, it goes on behind the value at
+    /// which the sequence was last restarted only for as many rows as it has found beyond, and a few
+    /// more: a set-up restarted it above everything that was known then.
+    pub(crate) fn read(
+        &mut self,
+        column: &Column,
+        (ascending, end): (bool, i64),
+        modulus: i64,
+        rows: Option<u64>,
+        restart: Option<i64>,
+    ) {
+        let range = if ascending { i64::MIN..=end } else { end..=i64::MAX };
         let is_past = |a: i64, b: i64| if ascending { a > b } else { a < b };
         let all = u64::try_from(modulus).unwrap_or(u64::MAX);
-        let (order, seen) = (Cell::new(Order::Any), Cell::new(0_u64));
+        let (order, seen, beyond) = (Cell::new(Order::Any), Cell::new(0_u64), Cell::new(0_u64));
+        let is_enough = |rows: u64| {
+            let is_behind = restart.is_some() && seen.get() - beyond.get() >= beyond.get().max(LEAST_BEHIND);
+            seen.get() >= rows || is_behind
+        };
         // The nearest of the furthest values, if every class has one. For speed, it is not computed
         // for every row.
         let mut nearest = None;
         Values::of(column, |values| {
             values.each(
                 ascending,
+                &range,
                 |of_table| {
                     order.set(of_table);
                     seen.set(0);
+                    beyond.set(0);
                 },
                 |value| {
                     if order.get() == Order::FurthestFirst {
@@ -159,12 +220,15 @@ impl ByResidue {
                         if nearest.is_some_and(|nearest| !is_past(value, nearest)) {
                             return false;
                         }
-                        if rows.is_some_and(|rows| seen.get() >= rows) {
+                        if rows.is_some_and(is_enough) {
                             let known = self.unread.filter(|known| is_past(*known, value));
                             self.unread = known.or(Some(value));
                             return false;
                         }
                         seen.set(seen.get() + 1);
+                        if restart.is_none_or(|restart| !is_past(restart, value)) {
+                            beyond.set(beyond.get() + 1);
+                        }
                     }
                     match self.furthest.entry(value.rem_euclid(modulus)) {
                         Entry::Vacant(new) => {

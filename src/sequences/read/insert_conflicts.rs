@@ -4,7 +4,7 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::from_utf8;
+use crate::encoding::from_server_bytes;
 use crate::server::settings::with_own_settings;
 
 /// The count of a subscription in this database.
@@ -41,7 +41,7 @@ impl InsertConflicts {
 /// The subscriptions with a count, ordered by name.
 pub(crate) fn of_subscriptions() -> SpiResult<Vec<InsertConflicts>> {
     // As JSON, because earlier versions do not have these columns.
-    let query = "SELECT s.oid, convert_to(s.subname::text, 'UTF8'), c.count, \
+    let query = "SELECT s.oid, convert_to(s.subname::text, 'SQL_ASCII'), c.count, \
                         to_char(timezone('UTC', t.stats_reset), 'YYYY-MM-DD HH24:MI:SS\"Z\"') \
                  FROM pg_subscription s JOIN pg_stat_subscription_stats t ON t.subid = s.oid, \
                       to_jsonb(t) AS j (counted), \
@@ -54,7 +54,7 @@ pub(crate) fn of_subscriptions() -> SpiResult<Vec<InsertConflicts>> {
             let rows = client.select(query, None, &[])?.map(|row| {
                 Ok(InsertConflicts {
                     oid: row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32),
-                    subscription: from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
+                    subscription: from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default()),
                     count: row.get(3)?.unwrap_or(0),
                     since: row.get(4)?,
                 })

@@ -11,7 +11,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::from_utf8;
+use crate::encoding::from_server_bytes;
 use crate::error::report;
 use crate::server::by_version::HAS_SEQUENCE_PUBLICATIONS;
 use crate::server::other_extensions;
@@ -44,7 +44,7 @@ pub(crate) fn carriers() -> SpiResult<HashMap<u32, Carrier>> {
 /// The sequences in subscriptions of this database. If several contain one, the first by name
 /// counts.
 fn subscribed() -> SpiResult<HashMap<u32, Carrier>> {
-    let query = "SELECT r.srrelid, convert_to(s.subname::text, 'UTF8'), convert_to(p.name, 'UTF8') \
+    let query = "SELECT r.srrelid, convert_to(s.subname::text, 'SQL_ASCII'), convert_to(p.name, 'SQL_ASCII') \
                  FROM pg_subscription_rel r \
                  JOIN pg_class c ON c.oid = r.srrelid AND c.relkind = 'S' \
                  JOIN pg_subscription s ON s.oid = r.srsubid \
@@ -54,8 +54,8 @@ fn subscribed() -> SpiResult<HashMap<u32, Carrier>> {
     Spi::connect(|client| {
         for row in client.select(query, None, &[])? {
             let oid = row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid);
-            let subscription = from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default());
-            let publication = from_utf8(row.get::<Vec<u8>>(3)?.unwrap_or_default());
+            let subscription = from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default());
+            let publication = from_server_bytes(row.get::<Vec<u8>>(3)?.unwrap_or_default());
             let carrier = carriers.entry(oid.to_u32()).or_insert_with(|| Carrier::Subscription {
                 name: subscription.clone(),
                 publications: Vec::new(),
@@ -118,13 +118,13 @@ pub(crate) fn publications() -> SpiResult<Vec<Publication>> {
         return Ok(Vec::new());
     }
     // As JSON, because earlier versions do not have the column.
-    let query = "SELECT convert_to(p.pubname::text, 'UTF8'), p.puballtables FROM pg_publication p \
+    let query = "SELECT convert_to(p.pubname::text, 'SQL_ASCII'), p.puballtables FROM pg_publication p \
                  WHERE (to_jsonb(p) ->> 'puballsequences')::boolean ORDER BY p.pubname";
     with_own_settings(|| {
         Spi::connect(|client| {
             let rows = client.select(query, None, &[])?.map(|row| {
                 Ok(Publication {
-                    name: from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()),
+                    name: from_server_bytes(row.get::<Vec<u8>>(1)?.unwrap_or_default()),
                     has_tables: row.get(2)?.unwrap_or(false),
                 })
             });

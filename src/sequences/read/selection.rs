@@ -5,11 +5,14 @@ use std::rc::Rc;
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiResult};
+use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, IntoDatum};
 
-use crate::encoding::from_utf8;
-use crate::sequences::read::feeds::{self, Feed};
+use crate::encoding::from_server_bytes;
+use crate::sequences::read::catalog::Prepared;
+use crate::sequences::read::feeds::{self, Feed, Feeds};
+use crate::sequences::read::mentions::Connected;
+use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 
 /// An array argument of the caller, passed unchanged to a query.
@@ -58,12 +61,17 @@ pub(crate) struct Selection {
     sequences: ArrayArgument,
     /// `regclass[]`: not these.
     exclude: ArrayArgument,
-    /// Columns that the catalog does not connect with their sequences.
-    feeds: Vec<Feed>,
+    /// Columns that the caller connects with their sequences.
+    feeds: Feeds,
     /// Whether `feeds` is complete, so that our table need not be read.
     all_feeds: bool,
+    /// `regclass[]`: those whose position is trusted, in addition to those that are stored; none at
+    /// all if it is empty.
+    trust: ArrayArgument,
+    /// All whose position is trusted, if that is known.
+    all_trusted: Option<Rc<[Trusted]>>,
     /// The prepared query for them, if there is one.
-    prepared: Option<Rc<OwnedPreparedStatement>>,
+    prepared: Option<Rc<Prepared>>,
     /// The sequence, if it is only one.
     only_one: Option<pg_sys::Oid>,
     /// Whether that sequence was created by the running command.
@@ -75,7 +83,7 @@ impl Selection {
         schemas: Option<AnyArray>,
         sequences: Option<AnyArray>,
         exclude: Option<AnyArray>,
-        feeds: Vec<Feed>,
+        feeds: Feeds,
     ) -> Self {
         Self {
             schemas: ArrayArgument::new(schemas, pg_sys::NAMEARRAYOID),
@@ -83,15 +91,54 @@ impl Selection {
             exclude: ArrayArgument::new(exclude, pg_sys::REGCLASSARRAYOID),
             feeds,
             all_feeds: false,
+            trust: ArrayArgument::new(None, pg_sys::REGCLASSARRAYOID),
+            all_trusted: None,
             prepared: None,
             only_one: None,
             is_new: false,
         }
     }
 
+    /// The same sequences, with the argument `trust_position`.
+    pub(crate) fn trusting(self, trust: Option<AnyArray>) -> Self {
+        Self { trust: ArrayArgument::new(trust, pg_sys::REGCLASSARRAYOID), ..self }
+    }
+
+    /// The sequences of the argument `trust_position`.
+    pub(crate) fn given_trust(&self) -> SpiResult<Option<Vec<pg_sys::Oid>>> {
+        if !self.trust.is_given() {
+            return Ok(None);
+        }
+        let query = "SELECT DISTINCT given::pg_catalog.oid FROM pg_catalog.unnest($1) AS given";
+        Spi::connect(|client| {
+            let rows = client.select(query, None, &[self.trust.argument()])?;
+            rows.map(|row| row.get(1)).filter_map(SpiResult::transpose).collect::<SpiResult<_>>().map(Some)
+        })
+    }
+
+    /// Whether the argument `trust_position` takes all of them back.
+    pub(crate) fn takes_trust_back(&self) -> SpiResult<bool> {
+        Ok(self.given_trust()?.is_some_and(|given| given.is_empty()))
+    }
+
+    /// All sequences whose position is trusted.
+    pub(crate) fn trusted(&self, extension: Extension) -> SpiResult<Vec<Trusted>> {
+        if let Some(all) = &self.all_trusted {
+            return Ok(all.to_vec());
+        }
+        let Some(given) = self.given_trust()? else { return trusted::stored(extension) };
+        if given.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut all = trusted::stored(extension)?;
+        all.retain(|stored| !given.contains(&stored.sequence));
+        all.extend(given.into_iter().map(|sequence| Trusted { sequence, rows_from: None }));
+        Ok(all)
+    }
+
     /// Every sequence of the database.
     pub(crate) fn all() -> Self {
-        Self::new(None, None, None, Vec::new())
+        Self::new(None, None, None, Feeds::default())
     }
 
     /// One sequence that was just created, so that no feeds can be stored for it.
@@ -104,15 +151,22 @@ impl Selection {
         Self { sequences, all_feeds: true, only_one: Some(sequence), ..Self::all() }
     }
 
-    /// One sequence, with a query from [`super::catalog::prepare`] and all its known feeds.
-    pub(crate) fn one(sequence: pg_sys::Oid, feeds: &[Feed], query: &Rc<OwnedPreparedStatement>) -> Self {
-        let feeds = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
-        let prepared = Some(Rc::clone(query));
-        Self { feeds, prepared, ..Self::sequence(sequence) }
+    /// One sequence, with a query from [`super::catalog::prepare`], all its known feeds, and all
+    /// sequences whose position is trusted.
+    pub(crate) fn one(
+        sequence: pg_sys::Oid,
+        feeds: &[Feed],
+        trusted: &Rc<[Trusted]>,
+        prepared: &Rc<Prepared>,
+    ) -> Self {
+        let columns = feeds.iter().copied().filter(|feed| feed.sequence == sequence).collect();
+        let feeds = Feeds { sequences: vec![sequence], columns };
+        let (prepared, all_trusted) = (Some(Rc::clone(prepared)), Some(Rc::clone(trusted)));
+        Self { feeds, prepared, all_trusted, ..Self::sequence(sequence) }
     }
 
     /// The prepared query for them, if there is one.
-    pub(crate) fn prepared(&self) -> Option<&OwnedPreparedStatement> {
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
         self.prepared.as_deref()
     }
 
@@ -126,25 +180,26 @@ impl Selection {
         self.is_new
     }
 
-    /// Whether sequences were named one by one.
-    pub(crate) fn names_sequences(&self) -> bool {
-        self.sequences.is_given()
-    }
-
     /// Whether no sequence is left out.
     pub(crate) fn is_of_all(&self) -> SpiResult<bool> {
         let leaves_out = self.exclude.is_given() && !self.exclude.is_empty()?;
         Ok(!self.schemas.is_given() && !self.sequences.is_given() && !leaves_out)
     }
 
-    /// The parameters of the query for the sequences and their columns.
-    pub(crate) fn arguments(&self, extension: Extension) -> SpiResult<[DatumWithOid<'static>; 6]> {
-        let mut feeds = self.feeds.clone();
-        if !self.all_feeds {
-            let stored = feeds::stored(extension)?;
-            feeds.extend(stored.into_iter().filter(|feed| !self.feeds.contains(feed)));
-        }
-        let [sequences, relations, attributes] = feeds::columns(&feeds);
+    /// The parameters of the query for the sequences and their columns, of which some are
+    /// `connected` by texts.
+    pub(crate) fn arguments(
+        &self,
+        extension: Extension,
+        connected: &[Connected],
+    ) -> SpiResult<[DatumWithOid<'static>; 7]> {
+        let stored = if self.all_feeds { Vec::new() } else { feeds::stored(extension)? };
+        let mut columns = self.feeds.with_stored(stored);
+        let mut are_given = vec![true; columns.len()];
+        let is_wanted = |feed: &Feed| self.only_one.is_none_or(|sequence| sequence == feed.sequence);
+        columns.extend(connected.iter().map(|connected| connected.feed).filter(is_wanted));
+        are_given.resize(columns.len(), false);
+        let [sequences, relations, attributes] = feeds::columns(&columns);
         Ok([
             self.schemas.argument(),
             self.sequences.argument(),
@@ -152,6 +207,7 @@ impl Selection {
             sequences,
             relations,
             attributes,
+            are_given.into(),
         ])
     }
 
@@ -168,16 +224,19 @@ impl Selection {
                 return Ok(Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint)));
             }
         }
-        for (name, argument) in
-            [("schemas", self.schemas), ("sequences", self.sequences), ("exclude", self.exclude)]
-        {
+        for (name, argument) in [
+            ("schemas", self.schemas),
+            ("sequences", self.sequences),
+            ("exclude", self.exclude),
+            ("trust_position", self.trust),
+        ] {
             let nulls = "SELECT '\\x'::bytea FROM unnest($1) AS given WHERE given IS NULL";
             if argument.is_given() && first(nulls, &[argument.argument()])?.is_some() {
                 let message = format!("{name} must not contain nulls");
                 return Ok(Err(Error::new(SqlState::NullValueNotAllowed, message)));
             }
         }
-        let missing = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+        let missing = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = given)";
         if self.schemas.is_given()
             && let Some(name) = first(missing, &[self.schemas.argument()])?
@@ -185,9 +244,9 @@ impl Selection {
             let message = format!("schema \"{name}\" does not exist");
             return Ok(Err(Error::new(SqlState::InvalidSchemaName, message)));
         }
-        let others = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+        let others = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              WHERE NOT EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = given)";
-        for argument in [self.sequences, self.exclude] {
+        for argument in [self.sequences, self.exclude, self.trust] {
             if argument.is_given()
                 && let Some(name) = first(others, &[argument.argument()])?
             {
@@ -204,13 +263,15 @@ impl Selection {
             Ok(Err(Error::new(SqlState::InvalidParameterValue, message).detail(detail)))
         };
         let excluded =
-            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given = ANY ($2)";
-        let outside = "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given \
+            "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given = ANY ($2)";
+        let outside = "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given \
              JOIN pg_class c ON c.oid = given JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname <> ALL ($2)";
-        let fed: Vec<pg_sys::Oid> = self.feeds.iter().map(|feed| feed.sequence).collect();
+        let fed = self.feeds.sequences.clone();
         let fed = ArrayArgument { datum: fed.into_datum(), type_oid: pg_sys::REGCLASSARRAYOID };
-        for (name, argument) in [("sequences", self.sequences), ("feeds", fed)] {
+        for (name, argument) in
+            [("sequences", self.sequences), ("feeds", fed), ("trust_position", self.trust)]
+        {
             if !argument.is_given() {
                 continue;
             }
@@ -226,11 +287,13 @@ impl Selection {
             }
         }
         let unselected =
-            "SELECT convert_to(given::text, 'UTF8') FROM unnest($1) AS given WHERE given <> ALL ($2)";
-        if self.sequences.is_given()
-            && let Some(sequence) = first(unselected, &[fed.argument(), self.sequences.argument()])?
-        {
-            return contradiction(sequence, "It is in feeds but not in sequences.".to_owned());
+            "SELECT convert_to(given::text, 'SQL_ASCII') FROM unnest($1) AS given WHERE given <> ALL ($2)";
+        for (name, argument) in [("feeds", fed), ("trust_position", self.trust)] {
+            if self.sequences.is_given()
+                && let Some(sequence) = first(unselected, &[argument.argument(), self.sequences.argument()])?
+            {
+                return contradiction(sequence, format!("It is in {name} but not in sequences."));
+            }
         }
         Ok(Ok(()))
     }
@@ -240,6 +303,9 @@ impl Selection {
 pub(crate) fn first(query: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<Option<String>> {
     Spi::connect(|client| {
         let mut rows = client.select(query, Some(1), arguments)?;
-        rows.next().map(|row| row.get::<Vec<u8>>(1)).transpose().map(|found| found.flatten().map(from_utf8))
+        rows.next()
+            .map(|row| row.get::<Vec<u8>>(1))
+            .transpose()
+            .map(|found| found.flatten().map(from_server_bytes))
     })
 }

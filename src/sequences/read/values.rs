@@ -6,6 +6,7 @@
 //! comparisons and as the table's owner.
 
 use std::ffi::CStr;
+use std::ops::RangeInclusive;
 
 use keyspace::sequences::NumberType;
 use pgrx::check_for_interrupts;
@@ -15,9 +16,8 @@ use crate::sequences::read::catalog::Column;
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::{begin_index_scan, begin_table_scan};
 use crate::server::open::{ActiveSnapshot, OpenRelation};
+use crate::server::patience::acquire;
 
-/// `InvalidStrategy` of access/stratnum.h, which the bindings lack.
-const NO_STRATEGY: pg_sys::StrategyNumber = 0;
 /// The btree operator family of `numeric`, as in pg_opfamily.dat; the bindings lack it.
 const NUMERIC_BTREE_FAMILY: pg_sys::Oid = pg_sys::Oid::from_u32(1988);
 /// How many rows are read at a time in a scan.
@@ -105,12 +105,14 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Passes every whole number within the range of `bigint` to `visit`, table by table; of numbers
-    /// with a fraction, only the whole part. `visit` returns whether it needs more values of this
-    /// table. `begin` receives their order.
+    /// Passes every whole number within `range` to `visit`, table by table; of numbers with a
+    /// fraction, only the whole part. `visit` returns whether it needs more values of this table.
+    /// `begin` receives their order. An index is read from the end of the range on, and not beyond
+    /// it.
     pub(crate) fn each(
         &self,
         ascending: bool,
+        range: &RangeInclusive<i64>,
         mut begin: impl FnMut(Order),
         mut visit: impl FnMut(i64) -> bool,
     ) {
@@ -122,12 +124,12 @@ impl<'a> Values<'a> {
                 Some(index) => {
                     begin(Order::FurthestFirst);
                     // SAFETY: the index belongs to this table, and a snapshot is active.
-                    unsafe { self.walk(&relation, table.attribute, &index, ascending, &mut visit) };
+                    unsafe { self.walk(&relation, table.attribute, &index, ascending, range, &mut visit) };
                 }
                 None => {
                     begin(Order::Any);
                     // SAFETY: a snapshot is active.
-                    unsafe { self.scan(&relation, table.attribute, &mut visit) };
+                    unsafe { self.scan(&relation, table.attribute, range, &mut visit) };
                 }
             });
         }
@@ -143,6 +145,7 @@ impl<'a> Values<'a> {
         attribute: i16,
         index: &Index,
         ascending: bool,
+        range: &RangeInclusive<i64>,
         visit: &mut impl FnMut(i64) -> bool,
     ) {
         let direction = if ascending == index.descending {
@@ -151,10 +154,10 @@ impl<'a> Values<'a> {
             ScanDirection::BackwardScanDirection
         };
         // SAFETY: everything that is opened here is closed here, or by PostgreSQL's error handling.
-        // A key excludes NULLs, so each slot holds a value of the column's type.
+        // The keys exclude NULLs, so each slot holds a value of the column's type.
         unsafe {
             let index = OpenRelation::index(index.oid, pg_sys::AccessShareLock);
-            let mut keys = self.keys(&index);
+            let mut keys = keys(&index, range);
             let slot = pg_sys::table_slot_create(table.raw(), std::ptr::null_mut());
             let snapshot = pg_sys::GetActiveSnapshot();
             let count = keys.len() as i32;
@@ -164,7 +167,8 @@ impl<'a> Values<'a> {
                 check_for_interrupts!();
                 let mut is_null = false;
                 let datum = pg_sys::slot_getattr(slot, i32::from(attribute), &mut is_null);
-                if self.column.whole(datum).is_some_and(|value| !visit(value)) {
+                let value = self.column.whole(datum).filter(|value| range.contains(value));
+                if value.is_some_and(|value| !visit(value)) {
                     break;
                 }
             }
@@ -173,70 +177,17 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The keys of the scan: not NULL and, for `numeric`, not beyond the range of `bigint`, since
-    /// such values did not come from a sequence.
-    ///
-    /// # Safety
-    /// `index` must be an index as found by [`leading_index`].
-    unsafe fn keys(&self, index: &OpenRelation) -> Vec<pg_sys::ScanKeyData> {
-        let mut keys = Vec::new();
-        if self.column.is_numeric() {
-            for (strategy, bound) in [
-                (pg_sys::BTGreaterEqualStrategyNumber, i64::MIN),
-                (pg_sys::BTLessEqualStrategyNumber, i64::MAX),
-            ] {
-                // SAFETY: looks up PostgreSQL's own operators. The bound lives in the current
-                // memory context.
-                unsafe {
-                    let operator = pg_sys::get_opfamily_member(
-                        NUMERIC_BTREE_FAMILY,
-                        pg_sys::NUMERICOID,
-                        pg_sys::NUMERICOID,
-                        strategy as i16,
-                    );
-                    let mut key = pg_sys::ScanKeyData::default();
-                    pg_sys::ScanKeyEntryInitialize(
-                        &mut key,
-                        0,
-                        1,
-                        strategy as pg_sys::StrategyNumber,
-                        pg_sys::NUMERICOID,
-                        *index.rd_indcollation,
-                        pg_sys::get_opcode(operator),
-                        pg_sys::DirectFunctionCall1Coll(
-                            Some(int8_numeric),
-                            pg_sys::InvalidOid,
-                            pg_sys::Datum::from(bound),
-                        ),
-                    );
-                    keys.push(key);
-                }
-            }
-        } else {
-            let mut key = pg_sys::ScanKeyData::default();
-            // SAFETY: a key without an operator needs none.
-            unsafe {
-                pg_sys::ScanKeyEntryInitialize(
-                    &mut key,
-                    (pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNOTNULL) as i32,
-                    1,
-                    NO_STRATEGY,
-                    pg_sys::InvalidOid,
-                    pg_sys::InvalidOid,
-                    pg_sys::InvalidOid,
-                    pg_sys::Datum::null(),
-                );
-            }
-            keys.push(key);
-        }
-        keys
-    }
-
     /// Reads every row of a table until `visit` needs no more values.
     ///
     /// # Safety
     /// A snapshot must be active.
-    unsafe fn scan(&self, table: &OpenRelation, attribute: i16, visit: &mut impl FnMut(i64) -> bool) {
+    unsafe fn scan(
+        &self,
+        table: &OpenRelation,
+        attribute: i16,
+        range: &RangeInclusive<i64>,
+        visit: &mut impl FnMut(i64) -> bool,
+    ) {
         // The memory of a value passed by reference is not valid after the next row is read.
         let rows = if self.column.is_numeric() { 1 } else { ROWS };
         let mut found = [pg_sys::Datum::null(); ROWS];
@@ -247,7 +198,8 @@ impl<'a> Values<'a> {
             loop {
                 check_for_interrupts!();
                 let (count, ended) = next_rows(scan, slot, attribute, &mut found[..rows]);
-                let mut values = found[..count].iter().filter_map(|datum| self.column.whole(*datum));
+                let values = found[..count].iter().filter_map(|datum| self.column.whole(*datum));
+                let mut values = values.filter(|value| range.contains(value));
                 if values.any(|value| !visit(value)) || ended {
                     break;
                 }
@@ -256,6 +208,47 @@ impl<'a> Values<'a> {
             pg_sys::ExecDropSingleTupleTableSlot(slot);
         }
     }
+}
+
+/// The keys of a scan: within the range, and not NULL. Values beyond it did not come from the
+/// sequence.
+///
+/// # Safety
+/// `index` must be an index as found by [`leading_index`].
+unsafe fn keys(index: &OpenRelation, range: &RangeInclusive<i64>) -> Vec<pg_sys::ScanKeyData> {
+    let bounds = [
+        (pg_sys::BTGreaterEqualStrategyNumber, *range.start()),
+        (pg_sys::BTLessEqualStrategyNumber, *range.end()),
+    ];
+    let key = |(strategy, bound)| {
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: looks up PostgreSQL's own operators, which its families have for each pair of
+        // their types. The bound lives in the current memory context.
+        unsafe {
+            let (family, column) = (*index.rd_opfamily, *index.rd_opcintype);
+            let is_numeric = family == NUMERIC_BTREE_FAMILY;
+            let subtype = if is_numeric { pg_sys::NUMERICOID } else { pg_sys::INT8OID };
+            let operator = pg_sys::get_opfamily_member(family, column, subtype, strategy as i16);
+            let bound = pg_sys::Datum::from(bound);
+            let bound = if is_numeric {
+                pg_sys::DirectFunctionCall1Coll(Some(int8_numeric), pg_sys::InvalidOid, bound)
+            } else {
+                bound
+            };
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                0,
+                1,
+                strategy as pg_sys::StrategyNumber,
+                subtype,
+                *index.rd_indcollation,
+                pg_sys::get_opcode(operator),
+                bound,
+            );
+        }
+        key
+    };
+    bounds.map(key).to_vec()
 }
 
 /// The values of the next rows without NULLs: how many, and whether there are no more rows.
@@ -311,10 +304,14 @@ fn tables(root: &OpenRelation, attribute: i16) -> Option<Vec<Table>> {
             let has_rows = root.kind() == pg_sys::RELKIND_RELATION;
             return Some(if has_rows { vec![Table { oid, attribute }] } else { Vec::new() });
         }
-        let all = pg_sys::find_all_inheritors(oid, pg_sys::AccessShareLock as i32, std::ptr::null_mut());
+        let all = pg_sys::find_all_inheritors(oid, pg_sys::NoLock as i32, std::ptr::null_mut());
         let mut tables = Vec::new();
         for at in 0..if all.is_null() { 0 } else { (*all).length } {
             let table = pg_sys::list_nth_oid(all, at);
+            if table != oid {
+                acquire(table, pg_sys::AccessShareLock);
+            }
+            // 0 if it was dropped meanwhile.
             let attribute = pg_sys::get_attnum(table, name);
             let is_read = attribute > 0 && has_rows(&OpenRelation::locked_table(table));
             if is_read {

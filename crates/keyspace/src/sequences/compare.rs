@@ -1,6 +1,6 @@
 //! Compares the states of nodes to find conflicts between them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::name::{ColumnName, SequenceName};
 use super::node_state::{NodeState, SequenceState};
@@ -39,8 +39,11 @@ const POSITION_REPLICATED: &str = "position replicated";
 const POSITIONS_PUBLISHED: &str = "positions published";
 const MISSING_ON_PEER: &str = "missing on the peer";
 const MISSING_ON_THIS_NODE: &str = "missing on this node";
+const NONE_KNOWN: &str = "no sequence known";
 
 const RUN_WITH_PEERS: &str = "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
+
+const TRUSTED: &str = "The position of the sequence is trusted on this node. If this node was restored or replaced since then, run setup_interleaved_sequences() with a gap above what it may have generated.";
 
 const CHECK_ON_PEER: &str = "Run check_interleaved_sequences() on the peer. Its hint says what to do.";
 
@@ -69,7 +72,7 @@ pub fn compare(own: &NodeState, peers: &[Peer]) -> Vec<PeerFinding> {
                 findings.push(whole(Severity::Error, SAME_CLASS, detail, OVERLAP_HINT));
             }
         }
-        if peer.class().is_none() {
+        if peer.class().is_none() && !peer.left {
             let detail = format!("{} has not been set up as a node.", capitalized(&peer.name()));
             let hint = "Set it up as a node, and pass the states of all other nodes as peers.";
             findings.push(whole(Severity::Error, NOT_A_NODE, detail, hint));
@@ -109,7 +112,8 @@ fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
         )
     };
     // A copy keeps the system identifier even if it has become another node.
-    let keeps_apart = match (one.class(), other.class()) {
+    let keeps_apart = match (one.taken_class(), other.taken_class()) {
+        _ if one.left || other.left => true,
         (Some(a), Some(b)) => !a.residue().meets(b.residue()),
         _ => false,
     };
@@ -125,7 +129,7 @@ fn same_server(one: &NodeState, other: &NodeState, name: &str) -> PeerFinding {
 
 /// Names two classes that have values in common, as a sentence.
 fn shared_class(one: &NodeState, other: &NodeState) -> Option<String> {
-    let (a, b) = (one.class()?, other.class()?);
+    let (a, b) = (one.taken_class()?, other.taken_class()?);
     a.residue().meets(b.residue()).then(|| {
         format!(
             "Node {} of {} and node {} of {} have values in common.",
@@ -138,6 +142,23 @@ fn shared_class(one: &NodeState, other: &NodeState) -> Option<String> {
 }
 
 fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findings: &mut Vec<PeerFinding>) {
+    if !own.sequences.is_empty() && !own.sequences.iter().any(|(name, mine)| peer.knows(name, &mine.columns))
+    {
+        findings.push(PeerFinding {
+            severity: Severity::Error,
+            sequence: None,
+            peer: peer.node,
+            name: NONE_KNOWN,
+            detail: format!(
+                "{} knows none of the {} sequences of this node, by their names or by their columns.",
+                capitalized(&peer.name()),
+                own.sequences.len()
+            ),
+            hint: "Take the peer's state in the database that replicates with this one, and compare the schemas of the two.",
+        });
+        return;
+    }
+    let shared = SharedColumns::of(own);
     for (name, mine) in &own.sequences {
         let mut related = peer.related(name, &mine.columns).peekable();
         if related.peek().is_none() {
@@ -156,7 +177,8 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
         for (their_name, theirs) in
             related.filter(|(_, theirs)| theirs.increment.signum() == mine.increment.signum())
         {
-            let found = compare_two(own, mine, peer, theirs, classes_overlap);
+            let drawn_here = |row: i64| shared.is_drawn(own, name, row);
+            let found = compare_two(own, mine, peer, theirs, classes_overlap, &drawn_here);
             findings.extend(found.into_iter().map(|mut finding| {
                 finding.sequence = Some(name.clone());
                 if their_name != name {
@@ -190,6 +212,7 @@ fn compare_two(
     peer: &NodeState,
     theirs: &SequenceState,
     classes_overlap: bool,
+    drawn_here: &dyn Fn(i64) -> bool,
 ) -> Vec<PeerFinding> {
     let mut findings = Vec::new();
     let mut find = |severity, name, detail, hint| {
@@ -197,7 +220,7 @@ fn compare_two(
     };
     let (own_class, class) = (own.class(), peer.class());
     let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
-    if values.meets(other_values) && !classes_overlap {
+    if values.meets(other_values) && !classes_overlap && !peer.left {
         let detail = format!(
             "It continues from {} by {} on this node, and from {} by {} on {}.",
             mine.next_value,
@@ -211,7 +234,9 @@ fn compare_two(
     }
     let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
     let found = above.into_iter().enumerate().find_map(|(at, (a, its, b, other))| {
-        restart_too_low(a, its, b, other).map(|(detail, is_past)| (detail, is_past, at == 0))
+        let (detail, is_past) = restart_too_low(a, its, b, other)?;
+        // A node that has left generates nothing any more.
+        Some((detail, is_past || a.left, at == 0))
     });
     if let Some((detail, is_past, is_own)) = found {
         let (severity, hint) = match (is_past, is_own) {
@@ -225,14 +250,18 @@ fn compare_two(
         find(severity, RESTART_TOO_LOW, detail, hint);
     }
     let Reached { known, possible } = theirs.rows(values);
-    let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value);
+    let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value) && !drawn_here(*row);
+    // Rows beyond those that do not count here say nothing about nearer ones.
+    let is_trusted = |row: i64| mine.trusted.is_some_and(|first| !mine.is_past(first, row));
+    let severity = |row| if is_trusted(row) { Severity::Warning } else { Severity::Error };
     if let Some(row) = known.filter(is_ahead) {
         let detail = format!(
             "{} has a row with {row}, and the next value on this node is {}.",
             capitalized(&peer.name()),
             mine.next_value
         );
-        find(Severity::Error, OF_THIS_CLASS, detail, RUN_WITH_PEERS);
+        let hint = if is_trusted(row) { TRUSTED } else { RUN_WITH_PEERS };
+        find(severity(row), OF_THIS_CLASS, detail, hint);
     } else if let Some(row) = possible.filter(is_ahead) {
         let detail = format!(
             "{} may have values of this class up to {row}, and the next value on this node is {}.",
@@ -240,6 +269,17 @@ fn compare_two(
             mine.next_value
         );
         let hint = "Get the state of the peer with interleaved_node_state(last_rows => NULL), which reads all rows. Or run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers, to restart the sequence beyond these values.";
+        let hint = if is_trusted(row) { TRUSTED } else { hint };
+        find(severity(row), MAY_BE_OF_THIS_CLASS, detail, hint);
+    }
+    if let (true, Some(told), Some(end)) = (theirs.rows_beyond, theirs.end(), mine.end())
+        && mine.is_past(end, told)
+    {
+        let detail = format!(
+            "{} reports rows up to {told}, the end of its sequence, and the sequence on this node ends at {end}.",
+            capitalized(&peer.name())
+        );
+        let hint = "Give the sequence the same MINVALUE and MAXVALUE on all nodes.";
         find(Severity::Error, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
     if let Some(column) = theirs.unread_columns.first() {
@@ -248,15 +288,15 @@ fn compare_two(
             capitalized(&peer.name())
         );
         let hint = "On the peer, look for values of this node's class ahead of its sequence, or make sure that only one node writes such rows.";
-        find(Severity::Warning, COLUMN_NOT_READ, detail, hint);
+        find(Severity::Error, COLUMN_NOT_READ, detail, hint);
     }
-    if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on {
+    if class.is_some() && theirs.restart.is_none() && !theirs.drawn_on && !peer.left {
         let detail = format!(
             "{} has no record of the value of the sequence at its set-up.",
             capitalized(&peer.name())
         );
         let hint = "Check that the sequence is in order on the peer. If it was created after the set-up, in the class from the start, nothing is wrong.";
-        find(Severity::Warning, SET_UP_UNKNOWN, detail, hint);
+        find(Severity::Info, SET_UP_UNKNOWN, detail, hint);
     }
     findings
 }
@@ -272,14 +312,53 @@ fn restart_too_low(
     let restart = its.restart?;
     let values = its.own_values(a.class());
     let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets(values));
-    let phase = earlier.find(|phase| its.reaches(phase.until, restart))?;
+    let earlier = earlier.find(|phase| its.reaches(phase.until, restart)).map(|phase| phase.until);
+    // All that a node has drawn which has left lies in the past.
+    let last = other.last_drawn().filter(|last| b.left && its.reaches(*last, restart));
+    let last = last.filter(|_| other.own_values(b.class()).meets(values));
+    let (until, when) = match (earlier, last) {
+        (Some(until), None) => (until, "when it was set up"),
+        (earlier, Some(last)) => {
+            (earlier.filter(|until| its.reaches(*until, last)).unwrap_or(last), "before it left")
+        }
+        (None, None) => return None,
+    };
     let detail = format!(
-        "{} had reached {} when it was set up, and {} had restarted at {restart}.",
+        "{} had reached {until} {when}, and {} had restarted at {restart}.",
         capitalized(&b.name()),
-        phase.until,
         a.name()
     );
-    Some((detail, !its.reaches(phase.until, its.next_value)))
+    Some((detail, !its.reaches(until, its.next_value)))
+}
+
+/// The sequences of this node that feed a column which another one feeds, too.
+struct SharedColumns<'a> {
+    by_column: HashMap<&'a ColumnName, Vec<&'a SequenceName>>,
+}
+
+impl<'a> SharedColumns<'a> {
+    fn of(own: &'a NodeState) -> Self {
+        let mut by_column: HashMap<&ColumnName, Vec<&SequenceName>> = HashMap::new();
+        for (name, mine) in &own.sequences {
+            for column in &mine.columns {
+                by_column.entry(column).or_default().push(name);
+            }
+        }
+        by_column.retain(|_, names| names.len() > 1);
+        Self { by_column }
+    }
+
+    /// Whether another sequence that feeds a column of this one may have handed out a row's value
+    /// here since its set-up.
+    fn is_drawn(&self, own: &NodeState, name: &SequenceName, row: i64) -> bool {
+        let columns = own.sequences.get(name).map(|mine| mine.columns.as_slice()).unwrap_or_default();
+        let others = columns.iter().filter_map(|column| self.by_column.get(column)).flatten();
+        others.filter(|other| **other != name).filter_map(|other| own.sequences.get(other)).any(|other| {
+            let last = other.last_value.filter(|last| other.reaches(*last, row));
+            let since = other.restart.is_none_or(|restart| other.reaches(row, restart));
+            last.is_some() && since && other.own_values(own.class()).contains(i128::from(row))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -309,6 +388,10 @@ mod tests {
             drawn_on: false,
             block: Some(1),
             columns: vec![],
+            min_value: Some(1),
+            max_value: Some(i64::MAX),
+            rows_beyond: false,
+            trusted: None,
             unread_columns: vec![],
             restart: Some(restart),
             before_setup: vec![PastValues { step: 1, offset: until, until }],
@@ -324,6 +407,7 @@ mod tests {
             time: "now".to_owned(),
             sequence_publications: vec![],
             sequence_subscriptions: vec![],
+            left: false,
             sequences: [(named("public.s"), sequence)].into(),
         }
     }
@@ -398,6 +482,27 @@ mod tests {
     }
 
     #[test]
+    fn fault_b07_rows_beyond_a_trusted_position_are_a_warning() {
+        let (mut one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        two.sequences.get_mut(&named("public.s")).expect("there").rows = rows(&[20_003]);
+        let severity = |one: &NodeState| compare(one, std::slice::from_ref(&two))[0].severity;
+        assert_eq!(severity(&one), Severity::Error);
+        one.sequences.get_mut(&named("public.s")).expect("there").trusted = Some(20_003);
+        assert_eq!(severity(&one), Severity::Warning);
+        one.sequences.get_mut(&named("public.s")).expect("there").trusted = Some(20_004);
+        assert_eq!(severity(&one), Severity::Error);
+    }
+
+    #[test]
+    fn fault_b05_a_range_that_ends_before_this_one_is_named() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let state = two.sequences.get_mut(&named("public.s")).expect("there");
+        (state.max_value, state.rows_beyond) = (Some(20_000), true);
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["rows not read"]);
+        assert_eq!(found(&two, &[one]), Vec::<&str>::new());
+    }
+
+    #[test]
     fn fault_b12_rows_that_a_peer_has_not_looked_at_are_no_proof() {
         let (one, mut two) = (node(1, 2, 100, 17), node(2, 2, 90, 102));
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
@@ -418,7 +523,9 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let state = two.sequences.get_mut(&named("public.s")).expect("there");
         state.unread_columns = vec![ColumnName::of_quoted("public.t.code").expect("a name")];
-        assert_eq!(found(&one, &[two]), ["column not read"]);
+        let findings = compare(&one, &[two]);
+        assert_eq!((findings.len(), findings[0].name), (1, "column not read"));
+        assert_eq!(findings[0].severity, Severity::Error, "there is no proof without it");
     }
 
     #[test]
@@ -458,6 +565,65 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         let sequence = two.sequences.remove(&named("public.s")).expect("there");
         two.sequences.insert(named("public.t"), sequence);
+        let (mut one, mut two) = (one, two);
+        let also = one.sequences[&named("public.s")].clone();
+        one.sequences.insert(named("public.u"), also.clone());
+        two.sequences
+            .insert(named("public.u"), SequenceState { restart: Some(10_002), next_value: 10_002, ..also });
         assert_eq!(found(&one, &[two]), ["missing on the peer", "missing on this node"]);
+    }
+
+    #[test]
+    fn fault_b24_a_peer_that_knows_none_of_the_sequences_is_an_error() {
+        let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let sequence = two.sequences.remove(&named("public.s")).expect("there");
+        two.sequences.insert(named("other.s"), sequence);
+        let findings = compare(&one, &[two]);
+        let names: Vec<_> = findings.iter().map(|finding| (finding.name, finding.severity)).collect();
+        assert_eq!(names, [("no sequence known", Severity::Error)]);
+        let empty = NodeState { sequences: [].into(), ..node(2, 2, 0, 2) };
+        assert_eq!(found(&empty, &[one]), ["missing on this node"], "there is nothing to be known");
+    }
+
+    #[test]
+    fn fault_b17_a_node_that_has_left_is_compared_by_what_it_had() {
+        let mut left = node(2, 2, 90, 10_002);
+        (left.left, left.system_identifier) = (true, 9);
+        let state = left.sequences.get_mut(&named("public.s")).expect("there");
+        (state.last_value, state.next_value) = (Some(20_000), 20_002);
+        let other = node(1, 2, 100, 10_001);
+        assert_eq!(found(&other, std::slice::from_ref(&left)), Vec::<&str>::new());
+        // Its class was given away.
+        let newcomer = node(2, 2, 0, 20_002);
+        assert_eq!(found(&newcomer, std::slice::from_ref(&left)), Vec::<&str>::new());
+        assert_eq!(found(&other, &[left.clone(), newcomer]), Vec::<&str>::new());
+        let behind = compare(&node(2, 2, 0, 102), std::slice::from_ref(&left));
+        assert_eq!((behind[0].name, behind[0].severity), ("restart too low", Severity::Error));
+        left.left = false;
+        assert_eq!(found(&node(2, 2, 0, 20_002), &[left]), ["classes overlap"]);
+    }
+
+    #[test]
+    fn fault_b22_rows_that_another_sequence_of_the_column_gave_here_are_no_finding() {
+        let column = || vec![ColumnName::of_quoted("public.t.id").expect("a name")];
+        // Node 1 draws from s, up to 10_101, and not from the other; node 2 has its rows.
+        let mut nodes = [node(1, 2, 100, 10_001), node(2, 2, 100, 10_002)];
+        for state in &mut nodes {
+            let s = state.sequences.get_mut(&named("public.s")).expect("there");
+            s.columns = column();
+            let unused = s.clone();
+            state.sequences.insert(named("public.unused"), unused);
+        }
+        let s = nodes[0].sequences.get_mut(&named("public.s")).expect("there");
+        (s.last_value, s.next_value) = (Some(10_101), 10_103);
+        for theirs in nodes[1].sequences.values_mut() {
+            (theirs.rows, theirs.maximum) = (rows(&[10_101]), Some(10_101));
+        }
+        assert_eq!(found(&nodes[0], &nodes[1..]), Vec::<&str>::new());
+        // A row beyond what it has handed out is one.
+        for theirs in nodes[1].sequences.values_mut() {
+            theirs.rows = rows(&[10_103, 10_101]);
+        }
+        assert!(found(&nodes[0], &nodes[1..]).contains(&"values of this class"));
     }
 }

@@ -1,7 +1,7 @@
 //! The direction of a sequence, and its position in its range.
 
 use super::class::{Class, Residue};
-use super::sequence::Sequence;
+use super::sequence::{FedColumn, Sequence};
 
 /// The direction of a sequence. All comparisons use it, so that the same code plans ascending and
 /// descending sequences.
@@ -30,6 +30,17 @@ impl Course {
         if self.sign > 0 { values.at_or_above(value) } else { values.at_or_below(value) }
     }
 
+    /// START in a share: the first of the values at or past `least` or, where the range ends before
+    /// that, the last one of the range.
+    pub(super) fn aligned_start(self, sequence: &Sequence, share: Share, least: i128) -> i128 {
+        let start = self.align(share.values, least);
+        let last = self.end(sequence) - (i128::from(share.size) - 1) * self.sign;
+        if !self.is_past(start, last) {
+            return start;
+        }
+        if self.sign > 0 { share.values.at_or_below(last) } else { share.values.at_or_above(last) }
+    }
+
     pub(super) fn in_use(self, sequence: &Sequence) -> Option<i128> {
         let drawn = sequence.is_called.then_some(i128::from(sequence.last_value));
         let stored = sequence.columns.iter().filter_map(|column| column.extreme.map(i128::from));
@@ -43,10 +54,21 @@ impl Course {
     }
 
     /// The end of the sequence, or of a column that it feeds if that comes first.
+    pub(super) fn column_end(self, sequence: &Sequence) -> i128 {
+        let accepted = sequence.columns.iter().filter_map(FedColumn::accepted);
+        let ends = accepted.map(|limits| i128::from(if self.sign > 0 { limits.high } else { limits.low }));
+        ends.fold(self.end(sequence), |a, b| self.nearer(a, b))
+    }
+
+    /// The last value that it can hand out: at the end of the sequence or of a column, or before
+    /// the rows ahead that do not count.
     pub(super) fn limit(self, sequence: &Sequence) -> i128 {
-        let columns = sequence.columns.iter().filter_map(|column| Some(column.number_type?.range()));
-        let ends = columns.map(|(low, high)| i128::from(if self.sign > 0 { high } else { low }));
-        ends.fold(self.end(sequence), |a, b| if self.is_past(a, b) { b } else { a })
+        let end = self.column_end(sequence);
+        sequence.rows_from().map_or(end, |row| self.nearer(end, i128::from(row) - self.sign))
+    }
+
+    fn nearer(self, a: i128, b: i128) -> i128 {
+        if self.is_past(a, b) { b } else { a }
     }
 
     /// The edge at which the range begins and to which it wraps around: keyword and value.
@@ -58,12 +80,15 @@ impl Course {
         }
     }
 
-    /// The furthest value that must not be handed out again. It covers the values in use, those
-    /// before START, and those before the position of a sequence that has not been called yet.
+    /// The furthest value that must not be handed out again. It covers the values in use and, if
+    /// the sequence has not been called yet, those before its position and before START.
     pub(super) fn floor(self, sequence: &Sequence, in_use: Option<i128>) -> i128 {
-        let mut floor = i128::from(sequence.start) - self.sign;
+        let mut floor = self.wrap_edge(sequence).1 - self.sign;
         if !sequence.is_called {
             floor = self.furthest(floor, i128::from(sequence.last_value) - self.sign);
+        }
+        if !sequence.is_called && sequence.rows_from().is_none() {
+            floor = self.furthest(floor, i128::from(sequence.start) - self.sign);
         }
         if let Some(in_use) = in_use {
             floor = self.furthest(floor, in_use);

@@ -1,6 +1,7 @@
 //! The guard of a column: which columns can have one, and its error for an id outside the node's
 //! class.
 
+use super::block::Blocks;
 use super::class::Class;
 use super::direction::Share;
 use super::sequence::{Draw, Sequence};
@@ -38,6 +39,44 @@ impl Mode {
     }
 }
 
+/// A guard, as the arguments of its trigger describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// What it does with an id of another node.
+    pub mode: Mode,
+    /// The blocks that ids come from; `None` if each id is of the class itself.
+    pub blocks: Option<Blocks>,
+}
+
+impl Guard {
+    /// The arguments of its trigger.
+    pub fn arguments(self) -> Vec<String> {
+        let blocks = self.blocks.map(Blocks::arguments);
+        [self.mode.name().to_owned()].into_iter().chain(blocks.into_iter().flatten()).collect()
+    }
+
+    /// The guard with these arguments; `None` if they are not those of a guard.
+    pub fn of_arguments(arguments: &[&str]) -> Option<Self> {
+        let (mode, blocks) = match arguments {
+            [mode] => (mode, None),
+            [mode, size, origin, counting] => (mode, Some(Blocks::of_arguments(size, origin, counting)?)),
+            _ => return None,
+        };
+        Some(Self { mode: Mode::parse(mode).ok()?, blocks })
+    }
+
+    /// A few words, the same as in the documentation.
+    pub fn name(self) -> String {
+        let mode = self.mode.name();
+        self.blocks.map_or_else(|| mode.to_owned(), |blocks| format!("{mode}, {}", blocks.name()))
+    }
+
+    /// Whether this node may insert an id.
+    pub fn accepts(self, class: Class, id: i64) -> bool {
+        self.blocks.map_or_else(|| class.contains(id), |blocks| blocks.contain(class, id))
+    }
+}
+
 /// Why a column must not be guarded: its ids may be of any class without being wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unguardable {
@@ -45,8 +84,8 @@ pub enum Unguardable {
     NotSetUp,
     /// The sequence has a custom increment, from which the application makes ids.
     OwnIncrement(i64),
-    /// The sequence gives blocks of ids.
-    Blocks(u64),
+    /// Several sequences feed it, and the values of one stand for blocks of other ids.
+    OtherBlocks,
     /// The default names another node.
     OtherNode {
         /// The node in the default.
@@ -78,7 +117,6 @@ impl Unguardable {
             Draw::NotAllowed => Some(Self::NotAllowed),
             Draw::Nextval => match Share::of(sequence, class, false) {
                 None => Some(Self::OwnIncrement(sequence.increment)),
-                Some(share) if share.size > 1 => Some(Self::Blocks(share.size)),
                 Some(share) => {
                     let steps = i128::from(sequence.increment).abs() == share.step();
                     (!steps).then_some(Self::NotSetUp)
@@ -92,7 +130,7 @@ impl Unguardable {
         match self {
             Self::NotSetUp => "sequence not set up".to_owned(),
             Self::OwnIncrement(increment) => format!("custom increment {increment}"),
-            Self::Blocks(size) => format!("blocks of {size}"),
+            Self::OtherBlocks => "sequences with other blocks".to_owned(),
             Self::OtherNode { node, nodes } => format!("default of node {node} of {nodes}"),
             Self::Computed => "computed default".to_owned(),
             Self::NotAllowed => "owner lacks privilege".to_owned(),
@@ -106,8 +144,8 @@ impl Unguardable {
             Self::OwnIncrement(increment) => format!(
                 "Sequence \"{sequence}\" has an increment of {increment}, and ids that an application derives from its values may be of any class."
             ),
-            Self::Blocks(size) => format!(
-                "Each value of sequence \"{sequence}\" stands for a block of {size} ids, which are of every class."
+            Self::OtherBlocks => format!(
+                "The values of sequence \"{sequence}\" and of another one that feeds the column stand for blocks of different ids."
             ),
             Self::OtherNode { node, nodes } => format!(
                 "The default takes the values of sequence \"{sequence}\" for node {node} of {nodes}, so every id would be refused."
@@ -127,9 +165,10 @@ impl Unguardable {
     pub const fn hint(self) -> &'static str {
         match self {
             Self::NotSetUp => "Call setup_interleaved_sequences() first, or exclude the table.",
-            Self::OwnIncrement(_) | Self::Blocks(_) => {
-                "Exclude the table. Ids taken from blocks do not belong to a class."
+            Self::OwnIncrement(_) => {
+                "Call setup_interleaved_sequences() with blocks => true first, or exclude the table."
             }
+            Self::OtherBlocks => "Leave the table out.",
             Self::OtherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node, or exclude the table."
             }
@@ -150,24 +189,44 @@ pub struct Place<'a> {
     pub column: &'a str,
 }
 
-/// The error for an id outside this node's class; `owner` is the node of its class, if any.
-pub fn violation(place: Place<'_>, value: &str, owner: Option<i64>, class: Class) -> Error {
+/// The error for an id that this node may not insert.
+pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> Error {
     let Place { table, column } = place;
     let (node, nodes) = (class.node(), class.nodes());
-    let whose = match owner {
-        Some(owner) => format!("belongs to node {owner}"),
-        None => "does not belong to any node".to_owned(),
+    let whose = match (guard.blocks, class.node_of_decimal(value)) {
+        (Some(_), Some(_)) => "belongs to a block of another node".to_owned(),
+        (None, Some(owner)) => format!("belongs to node {owner}"),
+        (_, None) => "does not belong to any node".to_owned(),
     };
-    Error::new(
+    let error = Error::new(
         SqlState::CheckViolation,
-        format!("value {value} of column \"{column}\" of table \"{table}\" {whose}, but this is node {node} of {nodes}"),
-    )
-    .detail("Rows inserted on this node must have ids of its class. Rows of other nodes arrive by replication.")
+        format!(
+            "value {value} of column \"{column}\" of table \"{table}\" {whose}, but this is node {node} of {nodes}"
+        ),
+    );
+    if let Some(blocks) = guard.blocks {
+        return error
+            .detail(format!(
+                "Rows inserted on this node must have ids from its blocks of {} ids. Rows of other nodes arrive by replication.",
+                blocks.size()
+            ))
+            .hint(blocks_hint(blocks.size()));
+    }
+    error.detail("Rows inserted on this node must have ids of its class. Rows of other nodes arrive by replication.")
     .hint(format!(
         "Let the sequence generate the id. If it has generated this one, call \
-         setup_interleaved_sequences({node}, {nodes}) to move it back into its class. To copy rows of another node, SET session_replication_role = replica, or call \
+         setup_interleaved_sequences({node}, {nodes}) to move it back into its class. If it leaves its class again, first stop what sets it \
+         (Bucardo with sequences, a loader, setval()). To copy rows of another node, SET session_replication_role = replica, or call \
          unguard_interleaved_sequences()."
     ))
+}
+
+/// What to set in applications that take blocks of ids (fault B08).
+pub fn blocks_hint(size: u64) -> String {
+    format!(
+        "In the application, leave the size of a block at {size}, whatever the increment of the sequence is: in Hibernate, \
+         allocationSize = {size} and hibernate.id.sequence.increment_size_mismatch_strategy = none, never fix."
+    )
 }
 
 /// The error for a guarded table in a database that is not a node.
@@ -206,6 +265,7 @@ impl Class {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::block::Counting;
     use super::super::sequence::{Former, NumberType};
     use super::*;
     use proptest::prelude::*;
@@ -231,8 +291,10 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: Vec::new(),
+            used_by: Vec::new(),
         }
     }
 
@@ -264,20 +326,29 @@ mod tests {
         assert_eq!(why(&sequence(2), Draw::Other).expect("a reason"), "computed default");
         let former = Former { increment: 50, start: 1, min_value: 1, max_value: i64::MAX };
         let blocks = Sequence { former: Some(former), ..sequence(100) };
-        assert_eq!(why(&blocks, Draw::Nextval).expect("a reason"), "blocks of 50");
+        assert_eq!(why(&blocks, Draw::Nextval), None);
+        assert_eq!(
+            Blocks::of(&blocks, class(2, 2)).expect("blocks").name(),
+            "blocks of 50 counted up or down"
+        );
     }
 
     #[test]
     fn the_error_names_value_column_and_node() {
         let place = Place { table: "shop.orders", column: "id" };
-        let error = violation(place, "7", Some(1), class(2, 2));
+        let plain = Guard { mode: Mode::Refuse, blocks: None };
+        let error = violation(place, "7", plain, class(2, 2));
         assert_eq!(error.sqlstate.code(), "23514");
         assert_eq!(
             error.message,
             "value 7 of column \"id\" of table \"shop.orders\" belongs to node 1, but this is node 2 of 2"
         );
         assert!(error.hint.expect("a hint").contains("setup_interleaved_sequences(2, 2)"));
-        assert!(violation(place, "1.5", None, class(2, 2)).message.contains("does not belong to any node"));
+        assert!(violation(place, "1.5", plain, class(2, 2)).message.contains("does not belong to any node"));
+        let blocks = Guard { blocks: Blocks::through(1, 50, Counting::Down), ..plain };
+        let error = violation(place, "2", blocks, class(2, 2));
+        assert!(error.message.contains("belongs to a block of another node"), "{error}");
+        assert!(error.hint.expect("a hint").contains("allocationSize = 50"));
         assert_eq!(no_node(place).sqlstate.code(), "55000");
     }
 
@@ -298,6 +369,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(class.node_of_decimal(number), node, "{number}");
+        }
+    }
+
+    #[test]
+    fn guards_travel_as_arguments_of_a_trigger() {
+        for mode in [Mode::Refuse, Mode::Warn] {
+            for blocks in [None, Blocks::through(1, 50, Counting::Up)] {
+                let guard = Guard { mode, blocks };
+                let arguments = guard.arguments();
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                assert_eq!(Guard::of_arguments(&arguments), Some(guard));
+            }
+        }
+        for arguments in [&[][..], &["Refuse"], &["refuse", "50"], &["refuse", "1", "0", "up"]] {
+            assert_eq!(Guard::of_arguments(arguments), None, "{arguments:?}");
         }
     }
 

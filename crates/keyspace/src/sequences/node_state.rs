@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{Class, Residue};
 use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
+use super::pace::moment;
 use super::rows::{Reached, Rows};
 use crate::error::{Error, SqlState, sentence};
 
@@ -40,6 +41,9 @@ pub struct NodeState {
     pub sequence_publications: Vec<String>,
     /// Subscriptions that write other servers' positions over its own.
     pub sequence_subscriptions: Vec<String>,
+    /// Whether the node has left for good and draws nothing any more. Its class is free then, and
+    /// its values still count. Whoever passes its last state adds this.
+    pub left: bool,
     /// The sequences.
     pub sequences: BTreeMap<SequenceName, SequenceState>,
 }
@@ -61,6 +65,8 @@ struct Document<Sequences> {
     sequence_publications: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sequence_subscriptions: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    left: bool,
     sequences: Sequences,
 }
 
@@ -83,6 +89,18 @@ pub struct SequenceState {
     pub next_value: i64,
     /// The value that it handed out last; absent if it was never called.
     pub last_value: Option<i64>,
+    /// `MINVALUE`; absent in version 1.
+    #[serde(default)]
+    pub min_value: Option<i64>,
+    /// `MAXVALUE`; absent in version 1.
+    #[serde(default)]
+    pub max_value: Option<i64>,
+    /// Whether its columns accept values beyond its range, of which the state tells nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rows_beyond: bool,
+    /// If its position is trusted there: the first of the rows ahead that do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<i64>,
     /// The furthest value in the columns that it feeds: the greatest, or the least if it descends.
     pub maximum: Option<i64>,
     /// The furthest values of each class in these columns.
@@ -203,6 +221,7 @@ impl NodeState {
             time: document.time,
             sequence_publications: document.sequence_publications,
             sequence_subscriptions: document.sequence_subscriptions,
+            left: document.left,
             sequences: read(document.sequences)?,
         })
     }
@@ -243,6 +262,7 @@ impl NodeState {
             time: self.time.clone(),
             sequence_publications: self.sequence_publications.clone(),
             sequence_subscriptions: self.sequence_subscriptions.clone(),
+            left: self.left,
             sequences,
         };
         // There are only numbers, strings and maps with string keys, so this cannot fail.
@@ -252,6 +272,36 @@ impl NodeState {
     /// The class of the node, if it has one.
     pub fn class(&self) -> Option<Class> {
         Some(Class::new_unchecked(self.node?, self.nodes?))
+    }
+
+    /// The class whose values the node hands out from now on, if it has one and has not left.
+    pub fn taken_class(&self) -> Option<Class> {
+        self.class().filter(|_| !self.left)
+    }
+
+    /// When the document was created, by the clock of the node, in microseconds since 1970.
+    pub fn taken_at(&self) -> Option<i64> {
+        moment(&self.time)
+    }
+
+    /// Whether it is an older state of the same server, which has not been restarted since. The
+    /// other state contains everything that it contains.
+    pub fn is_superseded_by(&self, other: &Self) -> bool {
+        self.is_of_same_database(other)
+            && (self.timeline, &self.started_at) == (other.timeline, &other.started_at)
+            && self.taken_at().zip(other.taken_at()).is_some_and(|(this, other)| this < other)
+    }
+
+    /// Whether the node has given up a part of its class since: the other state is a later one of
+    /// the same server.
+    pub fn was_split_into(&self, other: &Self) -> bool {
+        let is_part = self.class().zip(other.class()).is_some_and(|(whole, part)| {
+            part.nodes() % whole.nodes() == 0 && whole.contains(i64::from(part.node()))
+        });
+        is_part
+            && self.is_of_same_database(other)
+            && self.timeline == other.timeline
+            && self.taken_at().zip(other.taken_at()).is_some_and(|(this, other)| this < other)
     }
 
     /// The node, for messages.
@@ -277,6 +327,10 @@ impl FormerSequenceState {
             increment: self.increment,
             next_value: self.next_value,
             last_value: self.last_value,
+            min_value: None,
+            max_value: None,
+            rows_beyond: false,
+            trusted: None,
             maximum: self.maximum,
             rows: Rows::of_last(class, self.others, self.maximum),
             drawn_on: self.drawn_on,
@@ -304,17 +358,46 @@ impl SequenceState {
     /// Everything that the node has, and everything that its own set-up stayed clear of: nodes
     /// whose states are not available may use the values before its restart.
     pub(super) fn everything(&self) -> impl Iterator<Item = i64> {
+        self.drawn().chain(self.maximum)
+    }
+
+    /// The same without rows.
+    pub(super) fn drawn(&self) -> impl Iterator<Item = i64> {
         let pasts = self.before_setup.iter().map(|past| past.until);
         let before_restart = self.restart.and_then(|restart| restart.checked_sub(self.increment.signum()));
-        pasts.chain(self.last_value).chain(self.maximum).chain(before_restart)
+        pasts.chain(self.last_drawn()).chain(before_restart)
+    }
+
+    /// The furthest value that it may have handed out. If it is not set up and has not been called,
+    /// that is the value before its next one: a reset leaves a sequence like this, and no record of
+    /// what it handed out before. A sequence that begins at 1 has handed out nothing.
+    pub(super) fn last_drawn(&self) -> Option<i64> {
+        let sign = self.increment.signum();
+        let is_fresh = self.block.is_some() || self.restart.is_some() || self.next_value == sign;
+        self.last_value.or_else(|| self.next_value.checked_sub(sign).filter(|_| !is_fresh))
     }
 
     /// How far it has come within a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
-        let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
-        let drawn = self.last_value.filter(|_| self.own_values(class).meets(values));
         let rows = self.rows(values);
-        earlier.map(|past| past.until).chain(drawn).chain(rows.known).chain(rows.possible)
+        self.drawn_within(class, values).chain(rows.known).chain(rows.possible)
+    }
+
+    /// How far it has come within a residue by drawing.
+    pub(super) fn drawn_within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
+        let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
+        let drawn = self.last_drawn().filter(|_| self.own_values(class).meets(values));
+        earlier.map(|past| past.until).chain(drawn)
+    }
+
+    /// The last value of its range, if known.
+    pub(super) fn end(&self) -> Option<i64> {
+        if self.increment > 0 { self.max_value } else { self.min_value }
+    }
+
+    /// The first value of its range, if known.
+    pub(super) fn beginning(&self) -> Option<i64> {
+        if self.increment > 0 { self.min_value } else { self.max_value }
     }
 
     /// How far its rows have come within a residue.
@@ -328,10 +411,21 @@ impl SequenceState {
         if self.increment > 0 { values.max() } else { values.min() }
     }
 
+    /// Whether `a` lies beyond `b` in the sequence's direction.
+    pub(super) fn is_past(&self, a: i64, b: i64) -> bool {
+        if self.increment > 0 { a > b } else { a < b }
+    }
+
     /// Whether `a` lies at or beyond `b` in the sequence's direction.
     pub(super) fn reaches(&self, a: i64, b: i64) -> bool {
         if self.increment > 0 { a >= b } else { a <= b }
     }
+}
+
+/// For values that are left out if they are false.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A parser's message, as a sentence.
@@ -348,7 +442,8 @@ mod tests {
 
     const DOCUMENT: &str = r#"{"version": 2, "node": 1, "nodes": 2, "system_identifier": -7, "timeline": 1,
         "database": "shop", "database_oid": 5, "started_at": "then", "time": "now", "sequences": {"public": {"s":
-        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9,
+        {"increment": 2, "next_value": 13, "last_value": 11, "maximum": 20, "restart": 9, "trusted": 99,
+         "min_value": 1, "max_value": 100, "rows_beyond": true,
          "rows": {"modulus": 24, "furthest": [20, 11], "unread": null}, "columns": [["public", "t", "i.d"]],
          "before_setup": [{"step": 1, "offset": 8, "until": 8}]}}}}"#;
 
@@ -369,6 +464,8 @@ mod tests {
         let mut state = state.expect("a state");
         let sequence = state.sequences.values_mut().next().expect("there");
         sequence.rows = Rows { modulus: 2, furthest: vec![20, 20], unread: Some(20) };
+        (sequence.min_value, sequence.max_value) = (None, None);
+        (sequence.trusted, sequence.rows_beyond) = (None, false);
         assert_eq!(former, state);
         let error = FORMER_DOCUMENT.replace("public.t.", "");
         assert_eq!(NodeState::parse(&error).expect_err("refused").sqlstate.code(), "22023");
@@ -425,5 +522,52 @@ mod tests {
         let rows = Rows { modulus: 24, furthest: vec![11], unread: None };
         let drawn_on = SequenceState { drawn_on: true, maximum: Some(11), rows, ..alone };
         assert_eq!(drawn_on.furthest(drawn_on.within(Class::new(1, 2).ok(), even)), None);
+    }
+
+    #[test]
+    fn fault_b17_what_a_node_had_before_its_reset_counts() {
+        // It was node 1 of 2, had reached 99, and has no rows with these values.
+        let reset = SequenceState {
+            increment: 1,
+            next_value: 100,
+            last_value: None,
+            restart: None,
+            block: None,
+            maximum: Some(11),
+            rows: Rows { modulus: 24, furthest: vec![11], unread: None },
+            before_setup: vec![],
+            ..sequence()
+        };
+        let odd = Class::new(1, 2).expect("a class").residue();
+        assert_eq!(reset.furthest(reset.everything()), Some(99));
+        assert_eq!(reset.furthest(reset.within(None, odd)), Some(99));
+        let fresh = SequenceState { next_value: 1, maximum: None, rows: Rows::default(), ..reset };
+        assert_eq!(fresh.furthest(fresh.everything()), None);
+    }
+
+    #[test]
+    fn fault_b17_a_node_that_has_left_keeps_no_class() {
+        let left = NodeState::parse(&DOCUMENT.replacen('{', r#"{"left": true, "#, 1)).expect("a state");
+        assert_eq!((left.class(), left.taken_class()), (Class::new(1, 2).ok(), None));
+        assert_eq!(NodeState::parse(&left.to_json()), Ok(left));
+        assert!(!NodeState::parse(DOCUMENT).expect("a state").to_json().contains("left"));
+    }
+
+    #[test]
+    fn fault_b18_the_freshest_state_of_a_server_counts() {
+        let at = |second: u32, started_at: &str, nodes: i32| {
+            let mut state = NodeState::parse(DOCUMENT).expect("a state");
+            state.time = format!("2026-01-01T00:00:{second:02}.000000Z");
+            (state.started_at, state.nodes) = (started_at.to_owned(), Some(nodes));
+            state
+        };
+        let (before, after) = (at(1, "then", 2), at(2, "then", 4));
+        assert!(before.is_superseded_by(&after) && !after.is_superseded_by(&before));
+        assert!(before.was_split_into(&after) && !after.was_split_into(&before));
+        // Restarted in between, or another server of the same identity.
+        let other = at(2, "later", 4);
+        assert!(!before.is_superseded_by(&other) && before.was_split_into(&other));
+        assert!(!at(1, "then", 3).was_split_into(&other));
+        assert!(!NodeState { timeline: 7, ..other }.is_superseded_by(&after));
     }
 }

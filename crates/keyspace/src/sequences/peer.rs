@@ -7,8 +7,9 @@ use super::class::Residue;
 use super::direction::Share;
 use super::name::{ColumnName, SequenceName};
 use super::node_state::{NodeState, SequenceState};
+use super::pace::Observation;
 use super::plan::Target;
-use super::sequence::{Elsewhere, Sequence};
+use super::sequence::{Elsewhere, Sequence, StillDraws};
 
 /// The state of another node, with an index of its sequences by the columns that they feed.
 #[derive(Clone, Debug)]
@@ -50,36 +51,131 @@ impl Peer {
         names.into_iter().filter_map(|name| Some((name, self.sequences.get(name)?)))
     }
 
+    /// Whether this node has a sequence that is related to one of another node.
+    pub fn knows(&self, sequence: &SequenceName, columns: &[ColumnName]) -> bool {
+        self.related(sequence, columns).next().is_some()
+    }
+
+    /// The sequences that are related to one of another node and have its direction.
+    fn alike<'a>(&'a self, sequence: &Named<'a>) -> impl Iterator<Item = &'a SequenceState> {
+        let sign = sequence.increment.signum();
+        let related = self.related(sequence.name, &sequence.columns);
+        related.map(|(_, state)| state).filter(move |state| state.increment.signum() == sign)
+    }
+
+    /// What the state shows of the pace of a sequence of another node, if that is related to one
+    /// here and the time of the state is known.
+    pub fn observe(&self, name: &SequenceName, sequence: &Sequence) -> Option<Observation> {
+        let named = Named::of(name, sequence);
+        let further = |a: &&SequenceState, b: &&SequenceState| {
+            (a.next_value.cmp(&b.next_value)).then(b.restart.cmp(&a.restart))
+        };
+        let state = if sequence.increment > 0 {
+            self.alike(&named).max_by(further)
+        } else {
+            self.alike(&named).min_by(further)
+        };
+        let state = state?;
+        let (position, restart) = (state.next_value, state.restart);
+        Some(Observation { class: self.class(), taken_at: self.taken_at()?, position, restart })
+    }
+
     /// The values that this node has of one of its sequences, if another node hands out `values` of
-    /// it.
-    fn elsewhere(&self, state: &SequenceState, values: Residue) -> Elsewhere {
+    /// it in `sequence`. Rows that do not count here do not count there, either. `used` is how many
+    /// ids this node is known to have used since the state was taken.
+    fn elsewhere(
+        &self,
+        state: &SequenceState,
+        sequence: &Sequence,
+        values: Residue,
+        used: Option<i64>,
+    ) -> Elsewhere {
+        let class = self.class();
+        let is_shared = !self.left && state.own_values(class).meets(values);
+        let still = || StillDraws {
+            position: state.last_drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
+            used,
+        };
+        let reached = |found: &mut dyn Iterator<Item = i64>| {
+            state.furthest(found.filter_map(|value| in_range(value, state, sequence)))
+        };
+        let (furthest, of_ours) = match sequence.rows_from() {
+            None => (reached(&mut state.everything()), reached(&mut state.within(class, values))),
+            // Nearer rows of these classes may be there, too, of which the state says nothing.
+            Some(row) => {
+                let counts = |value: &i64| state.is_past(row, *value);
+                let told = state.rows.furthest.iter().copied().chain(state.maximum).filter(counts);
+                let of_ours = told.clone().filter(|value| values.contains(i128::from(*value)));
+                let of_ours = of_ours.chain(state.rows(values).possible.filter(counts));
+                (
+                    reached(&mut state.drawn().chain(told)),
+                    reached(&mut state.drawn_within(class, values).chain(of_ours)),
+                )
+            }
+        };
         Elsewhere {
             peer: self.name(),
             is_known: true,
-            furthest: state.furthest(state.everything()),
-            of_ours: state.furthest(state.within(self.class(), values)),
-            set_up: self.class().and(state.block).map(|size| (state.increment, size)),
+            furthest,
+            of_ours,
+            set_up: class.and(state.block).map(|size| (state.increment, size)),
+            still: is_shared.then(still),
         }
     }
 }
 
+/// A sequence of this node, as peers find it.
+struct Named<'a> {
+    name: &'a SequenceName,
+    columns: Vec<ColumnName>,
+    increment: i64,
+}
+
+impl<'a> Named<'a> {
+    fn of(name: &'a SequenceName, sequence: &Sequence) -> Self {
+        let columns = sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name));
+        Self { name, columns: columns.collect(), increment: sequence.increment }
+    }
+}
+
+/// A value that another node has of `theirs`, as far as it matters to a sequence here. Beyond the
+/// range of the sequence it stands for the values of the range, all of which may have been passed,
+/// unless the range there begins beyond this one: then the two have no value in common.
+fn in_range(value: i64, theirs: &SequenceState, sequence: &Sequence) -> Option<i64> {
+    let end = if sequence.increment > 0 { sequence.max_value } else { sequence.min_value };
+    if !theirs.is_past(value, end) {
+        Some(value)
+    } else if theirs.beginning().is_some_and(|beginning| theirs.is_past(beginning, end)) {
+        None
+    } else {
+        Some(end)
+    }
+}
+
 /// Adds to a sequence the values that other nodes have, for a set-up that moves it to `target`.
-pub fn with_peer_values(mut sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
+/// `used` returns how many ids a peer, given by its place among them, is known to have used of the
+/// sequence since its state was taken.
+pub fn with_peer_values(
+    mut sequence: Sequence,
+    target: &Target,
+    peers: &[Peer],
+    used: &dyn Fn(usize) -> Option<i64>,
+) -> Sequence {
     let columns: Vec<ColumnName> =
         sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name)).collect();
     let name = SequenceName::of_quoted(&sequence.name);
     let elsewhere = |sequence: &Sequence, values: Residue| -> Vec<Elsewhere> {
-        let of = |peer: &Peer| -> Vec<Elsewhere> {
+        let of = |(at, peer): (usize, &Peer)| -> Vec<Elsewhere> {
             let mut related = name.iter().flat_map(|name| peer.related(name, &columns)).peekable();
             if related.peek().is_none() {
                 return vec![Elsewhere::unknown(peer.name())];
             }
             related
                 .filter(|(_, state)| state.increment.signum() == sequence.increment.signum())
-                .map(|(_, state)| peer.elsewhere(state, values))
+                .map(|(_, state)| peer.elsewhere(state, sequence, values, used(at)))
                 .collect()
         };
-        peers.iter().flat_map(of).collect()
+        peers.iter().enumerate().flat_map(of).collect()
     };
     let class = target.class.residue();
     sequence.elsewhere = elsewhere(&sequence, class);
@@ -98,6 +194,7 @@ mod tests {
     use super::super::class::Class;
     use super::super::history::PastValues;
     use super::super::rows::Rows;
+    use super::super::sequence::NumberType;
     use super::*;
 
     fn named(name: &str) -> SequenceName {
@@ -119,6 +216,10 @@ mod tests {
             increment: 2,
             next_value: 13,
             last_value: Some(11),
+            min_value: Some(1),
+            max_value: Some(i64::MAX),
+            rows_beyond: false,
+            trusted: None,
             maximum: Some(20),
             rows: rows(&[20, 11]),
             drawn_on: false,
@@ -139,6 +240,7 @@ mod tests {
             time: "now".to_owned(),
             sequence_publications: vec![],
             sequence_subscriptions: vec![],
+            left: false,
             sequences: [(named("public.s"), sequence)].into(),
         }
     }
@@ -146,7 +248,41 @@ mod tests {
     fn of_s(state: &NodeState, values: Residue) -> Elsewhere {
         let peer = Peer::from(state.clone());
         let sequence = &peer.sequences[&named("public.s")];
-        peer.elsewhere(sequence, values)
+        peer.elsewhere(sequence, &fresh(), values, None)
+    }
+
+    fn with_peer_values(sequence: Sequence, target: &Target, peers: &[Peer]) -> Sequence {
+        super::with_peer_values(sequence, target, peers, &|_| None)
+    }
+
+    #[test]
+    fn fault_b05_values_of_another_range_do_not_count() {
+        let (mut state, even) = (state(), Class::new(2, 2).expect("a class").residue());
+        let mut low = Sequence { max_value: 10, ..fresh() };
+        let found = |state: &NodeState, sequence: &Sequence| {
+            let peer = Peer::from(state.clone());
+            let found = peer.elsewhere(&peer.sequences[&named("public.s")], sequence, even, None);
+            (found.furthest, found.of_ours)
+        };
+        assert_eq!(found(&state, &low), (Some(10), Some(10)), "it may have passed all of them");
+        state.sequences.get_mut(&named("public.s")).expect("there").min_value = Some(11);
+        assert_eq!(found(&state, &low), (Some(8), Some(8)), "what it had before has no range");
+        low.max_value = 7;
+        assert_eq!(found(&state, &low), (None, None));
+    }
+
+    #[test]
+    fn fault_b07_rows_of_a_peer_do_not_count_beyond_a_trusted_position() {
+        let (state, even) = (state(), Class::new(2, 2).expect("a class").residue());
+        let peer = Peer::from(state);
+        let found = |row| {
+            let trusted = Sequence { trusted: Some(row), ..fresh() };
+            let found = peer.elsewhere(&peer.sequences[&named("public.s")], &trusted, even, None);
+            (found.furthest, found.of_ours)
+        };
+        assert_eq!(found(20), (Some(11), Some(8)), "but what it has drawn does");
+        assert_eq!(found(10), (Some(11), Some(8)));
+        assert_eq!(found(21), (Some(20), Some(20)));
     }
 
     fn names(peer: &Peer, sequence: &str, columns: &[&str]) -> Vec<String> {
@@ -192,10 +328,30 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_of_the_other_direction_does_not_conflict() {
-        use super::super::sequence::NumberType;
-        let target = Target { class: Class::new(2, 2).expect("a class"), from: None, gap: 0, blocks: false };
-        let sequence = Sequence {
+    fn fault_b16_only_a_peer_that_may_hand_out_the_same_values_still_draws() {
+        let odd = Class::new(1, 3).expect("a class").residue();
+        let even = Class::new(2, 2).expect("a class").residue();
+        let found = of_s(&state(), odd).still.expect("1 of 2 and 1 of 3 meet");
+        assert_eq!((found.position, found.used), (11, None));
+        assert_eq!(of_s(&state(), even).still, None);
+        assert_eq!(of_s(&NodeState { left: true, ..state() }, odd).still, None, "it draws no more");
+        let alone = NodeState { node: None, nodes: None, ..state() };
+        assert!(of_s(&alone, odd).still.is_some());
+    }
+
+    #[test]
+    fn fault_b16_the_furthest_related_sequence_shows_the_pace() {
+        let mut state = state();
+        state.time = "2026-01-01T00:00:00.000000Z".to_owned();
+        let other = state.sequences[&named("public.s")].clone();
+        state.sequences.insert(named("public.other"), SequenceState { next_value: 99, ..other });
+        let found = Peer::from(state).observe(&named("public.s"), &fresh()).expect("a time");
+        assert_eq!((found.position, found.class), (13, Class::new(1, 2).ok()));
+    }
+
+    /// A sequence of the same name, without columns.
+    fn fresh() -> Sequence {
+        Sequence {
             name: "public.s".to_owned(),
             number_type: NumberType::Bigint,
             start: 1,
@@ -211,9 +367,18 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![],
-        };
+            used_by: vec![],
+        }
+    }
+
+    #[test]
+    fn a_sequence_of_the_other_direction_does_not_conflict() {
+        let target =
+            Target { class: Class::new(2, 2).expect("a class"), from: None, gap: None, blocks: false };
+        let sequence = fresh();
         let peers = [Peer::from(state())];
         assert_eq!(with_peer_values(sequence.clone(), &target, &peers).elsewhere.len(), 1);
         let down = Sequence { increment: -1, ..sequence.clone() };

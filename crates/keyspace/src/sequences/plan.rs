@@ -2,8 +2,9 @@
 
 use super::class::{Class, Residue};
 use super::direction::{Course, Share};
-use super::sequence::{Draw, FedColumn, Sequence};
-use crate::error::{Error, SqlState};
+use super::sequence::{Bounds, Draw, Elsewhere, FedColumn, Sequence};
+use crate::error::{Error, SqlState, capitalized, sentence};
+use crate::sql;
 
 /// The target of a set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +13,9 @@ pub struct Target {
     pub class: Class,
     /// The node's class up to now, if it is another.
     pub from: Option<Class>,
-    /// The number of ids, not of steps, to leave free above everything in use.
-    pub gap: i64,
+    /// The number of ids, not of steps, to leave free above everything in use. `None` leaves as
+    /// many as the peers may use until their own set-ups, as far as their states show it.
+    pub gap: Option<i64>,
     /// Whether a step other than 1 counts as the size of a block of ids, of which each node gets
     /// its share.
     pub blocks: bool,
@@ -47,6 +49,8 @@ pub struct Plan {
     pub restart: Option<i64>,
     /// The increment after the plan.
     pub increment: i64,
+    /// START and the bounds after the plan.
+    pub bounds: Bounds,
     /// How many values are left, from `restart` to the limit of the sequence and of every column
     /// that it feeds.
     pub values_left: Option<i64>,
@@ -54,6 +58,8 @@ pub struct Plan {
     pub used_basis_points: Option<i64>,
     /// A few words on the reason, or on what to note.
     pub detail: String,
+    /// The number of ids that it leaves free.
+    pub gap: i64,
 }
 
 /// Plans the move of one sequence into a class.
@@ -69,6 +75,10 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         notes.insert(0, format!("increment {} kept", sequence.increment));
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     };
+    if let Some(by) = used_by(&sequence.used_by).filter(|_| !steps_by_class(sequence, target)) {
+        notes.insert(0, format!("used by {by}: name its columns in feeds, or exclude it"));
+        return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
+    }
     if target.blocks && target.from.is_none() && Share::is_ambiguous(sequence, class) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
@@ -81,6 +91,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     }
     let step = share.step();
     let reason = reason_to_advance(sequence, course, target.gap);
+    let gap = target.gap.unwrap_or_else(|| computed_gap(sequence));
     if i128::from(sequence.increment).abs() == step
         && is_in_order(sequence, course, share)
         && reason.is_none()
@@ -90,11 +101,16 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
     }
 
+    if let Some(error) = too_small_a_gap(sequence, position, target.gap) {
+        notes.insert(0, error.message.clone());
+        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
+    }
+
     // The application decides whether a block begins or ends with its value, so a whole block is
     // left free.
-    let free = i128::from(target.gap) + i128::from(share.size) - 1;
+    let free = i128::from(gap) + i128::from(share.size) - 1;
     let mut restart = course.align(share.values, course.floor(sequence, in_use) + (free + 1) * course.sign);
-    let start = course.align(share.values, i128::from(sequence.start));
+    let start = course.aligned_start(sequence, share, first_start(sequence, share, course));
     let end = limit - (i128::from(share.size) - 1) * course.sign;
     if sequence.cycle && course.is_past(restart, end) && limit == course.end(sequence) {
         // Rows at the end of a cycle are from its last round, and the cycle continues at its
@@ -105,9 +121,10 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
             notes.push("wraps around".to_owned());
         }
     }
-    let increment = i64::try_from(step * course.sign);
-    let (false, false, Ok(increment)) = (course.is_past(restart, end), course.is_past(start, end), increment)
+    let (increment, aligned_start) = (i64::try_from(step * course.sign), i64::try_from(start));
+    let (false, Ok(increment), Ok(aligned_start)) = (course.is_past(restart, end), increment, aligned_start)
     else {
+        let by_rows = is_used_up_by_rows(sequence, course, share, free, end);
         let error = Error::new(
             SqlState::SequenceGeneratorLimitExceeded,
             format!(
@@ -117,15 +134,11 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
                 class.nodes()
             ),
         )
-        .detail(format!(
-            "The next value would be {}, and the limit is {end}.",
-            course.furthest(restart, start)
-        ))
-        .hint(if target.gap > 0 {
-            "Use a smaller gap, widen the sequence and the columns that it feeds, or exclude the sequence."
-        } else {
-            "Widen the sequence and the columns that it feeds, or exclude the sequence."
-        });
+        .detail(format!("The next value would be {restart}, and the limit is {end}."))
+        .hint(hint_of_exhaustion(sequence, target, gap, by_rows));
+        if by_rows {
+            notes.insert(0, "rows lie ahead of its position".to_owned());
+        }
         notes.insert(0, format!("{restart} is beyond {end}"));
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     };
@@ -134,10 +147,13 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         "ALTER SEQUENCE {} INCREMENT BY {increment} START WITH {start} RESTART WITH {restart}",
         sequence.name
     );
+    let mut bounds = Bounds { start: aligned_start, ..sequence.bounds() };
     if sequence.cycle {
         let (keyword, edge) = course.wrap_edge(sequence);
         let aligned = course.align(share.values, edge);
         if aligned != edge {
+            let bound = if course.sign > 0 { &mut bounds.min_value } else { &mut bounds.max_value };
+            *bound = i64::try_from(aligned).unwrap_or(*bound);
             ddl.push_str(&format!(" {keyword} {aligned}"));
             notes.push(format!("cycles to {aligned}"));
         }
@@ -149,7 +165,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         format!("was in the class of node {}", class.node_of(sequence.start))
     } else if !share.values.contains(next) {
         "back into the class".to_owned()
-    } else if !sequence.cycle && sequence.columns.iter().any(|column| column.ahead.is_some()) {
+    } else if has_rows_ahead(sequence) {
         "above the values in use".to_owned()
     } else if let Some(reason) = reason {
         reason
@@ -158,17 +174,171 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
     } else {
         "CYCLE aligned".to_owned()
     };
+    if share.size > 1 && sequence.increment != increment {
+        notes.insert(0, format!("the application keeps {}", share.size));
+    }
     notes.insert(0, change);
-    position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share)
+    let plan = position.plan(Outcome::Alter { ddl }, restart, increment, notes, sequence, share);
+    Plan { bounds, gap, ..plan }
 }
 
+/// Whether a table already holds values that the sequence will hand out. In a cycle, these are of
+/// its last round.
+fn has_rows_ahead(sequence: &Sequence) -> bool {
+    !sequence.cycle && sequence.columns.iter().any(|column| column.ahead.is_some())
+}
+
+/// Whether values would be left if only the position of the sequence counted, and not the rows
+/// ahead of it.
+fn is_used_up_by_rows(sequence: &Sequence, course: Course, share: Share, free: i128, end: i128) -> bool {
+    let floor = course.after_position(sequence) - course.sign;
+    !course.is_past(course.align(share.values, floor + (free + 1) * course.sign), end)
+}
+
+fn hint_of_exhaustion(sequence: &Sequence, target: &Target, gap: i64, by_rows: bool) -> String {
+    // A node that leaves its class alters all of its sequences.
+    if target.from.is_some() {
+        let hint = "Widen the sequence and the columns that it feeds.";
+        return if by_rows { format!("{hint} {}", trust_before(sequence)) } else { hint.to_owned() };
+    }
+    let hint = if gap > 0 {
+        "Use a smaller gap, widen the sequence and the columns that it feeds, or exclude the sequence."
+    } else {
+        "Widen the sequence and the columns that it feeds, or exclude the sequence."
+    };
+    if by_rows {
+        let argument = trust_argument(sequence);
+        format!(
+            "{hint} If these values were not generated by the sequence, pass trust_position => {argument}."
+        )
+    } else {
+        hint.to_owned()
+    }
+}
+
+/// How to trust the position of a sequence where that cannot be said at once.
+fn trust_before(sequence: &Sequence) -> String {
+    format!(
+        "If these values were not generated by the sequence, run setup_interleaved_sequences() as the same node with trust_position => {} first.",
+        trust_argument(sequence)
+    )
+}
+
+/// The value of `trust_position` for one sequence.
+fn trust_argument(sequence: &Sequence) -> String {
+    sql::literal(&array_of(&sequence.name)).trim_start().to_owned()
+}
+
+/// The text of an array of one element.
+fn array_of(element: &str) -> String {
+    if element.contains(['"', '\\', ',', '{', '}', ' ']) {
+        format!("{{\"{}\"}}", element.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        format!("{{{element}}}")
+    }
+}
+
+/// Whether a sequence that is left as it is can still hand out values that its node gives up by
+/// leaving its class.
+pub fn still_gives(sequence: &Sequence, target: &Target) -> bool {
+    if sequence.is_drawn_on() {
+        return false;
+    }
+    if sequence.cycle {
+        return true;
+    }
+    let course = Course::of(sequence);
+    let share = Share::moved(sequence, target.from, target.class, target.blocks);
+    let kept = share.map_or(target.class.residue(), |share| share.values);
+    let (next, step) = (sequence.next_value(), i128::from(sequence.increment));
+    let left = course.values_left(next, course.end(sequence), step, 1);
+    left > 0 && !(kept.contains(next) && (left == 1 || step % kept.modulus() == 0))
+}
+
+/// The peers that may hand out values which this node could hand out, too, until their own set-ups:
+/// with the value that each had reached when its state was taken, and how many ids it is known to
+/// have used since.
+fn still_draw(sequence: &Sequence) -> impl Iterator<Item = (&Elsewhere, i64, i64)> {
+    sequence.elsewhere.iter().filter_map(|elsewhere| {
+        let still = elsewhere.still?;
+        Some((elsewhere, still.position, still.used?.max(0)))
+    })
+}
+
+/// Twice as many ids as any peer has used since its state was taken: it draws on until its own
+/// set-up.
+fn computed_gap(sequence: &Sequence) -> i64 {
+    still_draw(sequence).map(|(_, _, used)| used.saturating_mul(2)).max().unwrap_or(0)
+}
+
+/// Refuses a gap that a peer has used up already.
+fn too_small_a_gap(sequence: &Sequence, position: Position, gap: Option<i64>) -> Option<Error> {
+    let (course, gap) = (position.course, gap?);
+    let floor = course.floor(sequence, position.in_use) + i128::from(gap) * course.sign;
+    // The last id may be a fraction of one.
+    let is_past_it = |(_, reached, used): &(&Elsewhere, i64, i64)| {
+        course.is_past(i128::from(*reached) + i128::from(*used - 1) * course.sign, floor)
+    };
+    let (elsewhere, _, used) = still_draw(sequence).filter(is_past_it).max_by_key(|(_, _, used)| *used)?;
+    let message = format!("a gap of {gap} is too small for sequence {}", sequence.name);
+    let (peer, enough) = (capitalized(&elsewhere.peer), used.saturating_mul(2));
+    Some(
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail(format!("{peer} has used about {used} ids of it since its state was taken."))
+            .hint(format!(
+                "Take the states again, or pass gap => {enough} or more, or none, which computes it."
+            )),
+    )
+}
+
+/// The least START of a sequence. For an application that takes blocks, the START from before the
+/// set-up is the first value of a new sequence, of which it may make ids up to the value that
+/// follows (fault B08).
+fn first_start(sequence: &Sequence, share: Share, course: Course) -> i128 {
+    let start = i128::from(sequence.start);
+    let is_original = sequence.former.is_none_or(|former| former.start == sequence.start);
+    if share.size > 1 && is_original { start + course.sign } else { start }
+}
+
+/// Whether a sequence was moved into a class before. Then it goes on in its class, whatever else
+/// draws from it: that changes nothing for rows that are not known.
+fn steps_by_class(sequence: &Sequence, target: &Target) -> bool {
+    let share = Share::of(sequence, target.from.unwrap_or(target.class), target.blocks);
+    share.is_some_and(|share| i128::from(sequence.increment).abs() == share.step())
+}
+
+/// The first of what draws from a sequence, and how much more there is.
+fn used_by(all: &[String]) -> Option<String> {
+    let (first, more) = all.split_first()?;
+    Some(if more.is_empty() { first.clone() } else { format!("{first} and {} more", more.len()) })
+}
+
+/// What draws from a sequence in unknown ways, as a sentence; `None` if nothing does.
+pub fn used_by_detail(all: &[String]) -> Option<String> {
+    let verb = if all.len() > 1 { "use" } else { "uses" };
+    let by = used_by(all)?;
+    Some(sentence(&format!("{by} {verb} it, and it is not known which columns get the values")))
+}
+
+/// What to do about a sequence of which not all columns are known.
+pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it.";
+
 /// Why a sequence that is in its class must move further, if it must.
-fn reason_to_advance(sequence: &Sequence, course: Course, gap: i64) -> Option<String> {
+fn reason_to_advance(sequence: &Sequence, course: Course, gap: Option<i64>) -> Option<String> {
     let next = sequence.next_value();
     let ahead = |of_ours: Option<i64>| of_ours.is_some_and(|value| !course.is_past(next, i128::from(value)));
     if let Some(elsewhere) = sequence.elsewhere.iter().find(|elsewhere| ahead(elsewhere.of_ours)) {
         return Some(format!("above the values of {}", elsewhere.peer));
     }
+    let Some(gap) = gap else {
+        // A peer may have come so far by now that it has used values which lie ahead.
+        let may_be_ahead = |(_, reached, used): &(&Elsewhere, i64, i64)| {
+            let reached = i128::from(*reached) + i128::from(*used) * course.sign;
+            *used > 0 && !course.is_past(next, reached)
+        };
+        let (elsewhere, ..) = still_draw(sequence).find(may_be_ahead)?;
+        return Some(format!("above what {} has used since", elsewhere.peer));
+    };
     if gap <= sequence.gap_left {
         return None;
     }
@@ -207,12 +377,17 @@ pub fn plan_reset(sequence: &Sequence) -> Plan {
         }
     }
     if let Some(beyond) = restart.filter(|restart| course.is_past(*restart, limit)) {
+        if !sequence.cycle && course.is_past(next, limit) {
+            // With its former increment it could hand out values that are in use.
+            notes.insert(0, "used up".to_owned());
+            return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
+        }
         let error = Error::new(
             SqlState::SequenceGeneratorLimitExceeded,
             format!("sequence {} has no value left", sequence.name),
         )
         .detail(format!("The next value would be {beyond}, and the limit is {limit}."))
-        .hint("Widen the sequence and the columns that it feeds, and try again.");
+        .hint(hint_of_reset(sequence, is_used_up_by_rows(sequence, course, share, free, limit)));
         notes.insert(0, format!("{beyond} is beyond {limit}"));
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     }
@@ -237,16 +412,29 @@ pub fn plan_reset(sequence: &Sequence) -> Plan {
     Plan { restart: plan.restart.filter(|_| restart.is_some()), ..plan }
 }
 
+fn hint_of_reset(sequence: &Sequence, by_rows: bool) -> String {
+    let hint = "Widen the sequence and the columns that it feeds, or leave it out by exclude or skip_failed.";
+    if by_rows { format!("{hint} {}", trust_before(sequence)) } else { hint.to_owned() }
+}
+
 /// The notes that apply to a sequence whatever the outcome is.
 fn notes(sequence: &Sequence, course: Course) -> Vec<String> {
     let mut notes = Vec::new();
-    let limit = course.limit(sequence);
+    let end = course.column_end(sequence);
     if sequence.fed_columns().next().is_none() {
         notes.push("no known column".to_owned());
     }
-    if limit != course.end(sequence) {
-        notes.push(format!("column ends at {limit}"));
+    if end != course.end(sequence) {
+        notes.push(format!("column ends at {end}"));
     }
+    let mut set = sequence.fed_columns().filter_map(|column| Some((&column.name, column.set_by.as_ref()?)));
+    if let Some((name, trigger)) = set.next() {
+        let more = set.count();
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        notes.push(format!("{name} is set by trigger {trigger}{more}"));
+    }
+    notes
+        .extend(sequence.rows_from().map(|row| format!("position trusted: rows from {row} on do not count")));
     let unread = sequence.fed_columns().filter(|column| column.number_type.is_none());
     notes.extend(first_of(unread).map(|names| format!("{names} not read")));
     let others = sequence.columns.iter().filter(|column| column.draw == Draw::NotAllowed);
@@ -284,7 +472,7 @@ pub(super) fn is_in_order(sequence: &Sequence, course: Course, share: Share) -> 
     share.values.contains(sequence.next_value())
         && share.values.contains(i128::from(sequence.start))
         && (!sequence.cycle || share.values.contains(course.wrap_edge(sequence).1))
-        && (sequence.cycle || sequence.columns.iter().all(|column| column.ahead.is_none()))
+        && !has_rows_ahead(sequence)
 }
 
 /// The position of a sequence, for the figures of its plan.
@@ -321,9 +509,11 @@ impl Position {
             in_use: self.in_use.and_then(|value| i64::try_from(value).ok()),
             restart: i64::try_from(restart).ok(),
             increment,
+            bounds: sequence.bounds(),
             values_left: i64::try_from(left).ok(),
             used_basis_points: Some(self.course.used_basis_points(sequence, restart, self.limit)),
             detail: notes.join("; "),
+            gap: 0,
         }
     }
 }
@@ -331,7 +521,7 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Elsewhere, Former, NumberType};
+    use super::super::sequence::{Former, NumberType, StillDraws};
     use super::*;
     use proptest::prelude::*;
 
@@ -340,14 +530,16 @@ mod tests {
     }
 
     fn target(node: i32, nodes: i32, gap: i64) -> Target {
-        Target { class: class(node, nodes), from: None, gap, blocks: false }
+        Target { class: class(node, nodes), from: None, gap: Some(gap), blocks: false }
     }
 
     fn column(extreme: Option<i64>) -> FedColumn {
         FedColumn {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
+            limits: None,
             draw: Draw::Nextval,
+            set_by: None,
             extreme,
             ahead: None,
             not_followed: None,
@@ -372,8 +564,10 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column(None)],
+            used_by: vec![],
         }
     }
 
@@ -570,7 +764,7 @@ mod tests {
             ddl(&first),
             "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 100 START WITH 51 RESTART WITH 151"
         );
-        assert_eq!(first.detail, "blocks of 50, increment 50 to 100");
+        assert_eq!(first.detail, "blocks of 50, increment 50 to 100; the application keeps 50");
         assert_eq!(plan(&hibernate, &target(2)).restart, Some(201));
         // None of the ids of a block is in use, whether the ids go up from its value or down to it.
         let above = Sequence { columns: vec![column(Some(203))], ..hibernate.clone() };
@@ -617,6 +811,7 @@ mod tests {
             furthest,
             of_ours,
             set_up: None,
+            still: None,
         };
         let sequence = Sequence {
             last_value: 10,
@@ -634,6 +829,67 @@ mod tests {
         after.elsewhere = vec![elsewhere(Some(9_001), Some(602))];
         let moved = plan(&after, &target(2, 2, 0));
         assert_eq!((moved.restart, moved.detail.as_str()), (Some(9_002), "above the values of node 1 of 2"));
+    }
+
+    /// A peer that is not set up, has handed out 500, and has used so many ids since.
+    fn draws_on(used: Option<i64>) -> Elsewhere {
+        Elsewhere {
+            peer: "database \"shop\"".to_owned(),
+            is_known: true,
+            furthest: Some(500),
+            of_ours: Some(500),
+            set_up: None,
+            still: Some(StillDraws { position: 500, used }),
+        }
+    }
+
+    #[test]
+    fn fault_b16_a_gap_is_computed_from_the_pace_of_the_peers() {
+        let computed = Target { gap: None, ..target(2, 2, 0) };
+        let with = |used| Sequence { elsewhere: vec![draws_on(used)], ..fresh() };
+        assert_eq!((plan(&with(None), &computed).restart, plan(&with(None), &computed).gap), (Some(502), 0));
+        let planned = plan(&with(Some(300)), &computed);
+        assert_eq!((planned.restart, planned.gap), (Some(1_102), 600));
+        // A second run changes nothing, until the peer may have used up the gap.
+        let mut after = apply(&with(Some(300)), &planned);
+        after.gap_left = planned.gap;
+        for (used, action) in [(301, false), (600, false), (602, true)] {
+            after.elsewhere = vec![draws_on(Some(used))];
+            let again = plan(&after, &computed);
+            assert_eq!(matches!(again.outcome, Outcome::Alter { .. }), action, "{used}: {again:?}");
+        }
+        assert!(plan(&after, &computed).detail.starts_with("above what database \"shop\" has used since"));
+    }
+
+    #[test]
+    fn fault_b16_a_gap_that_a_peer_has_used_up_is_refused() {
+        let sequence = Sequence { elsewhere: vec![draws_on(Some(300))], ..fresh() };
+        let Outcome::Fail(error) = plan(&sequence, &target(2, 2, 298)).outcome else { panic!("refused") };
+        assert_eq!(error.sqlstate.code(), "55000");
+        assert!(error.hint.is_some_and(|hint| hint.contains("gap => 600")));
+        let planned = plan(&sequence, &target(2, 2, 300));
+        assert_eq!((planned.restart, planned.gap), (Some(802), 300));
+        // What is in use here may lie beyond what the peer has reached.
+        let ahead = Sequence { last_value: 900, is_called: true, ..sequence.clone() };
+        assert_eq!(plan(&ahead, &target(2, 2, 0)).restart, Some(902));
+        // What is in order is not moved, so its gap does not matter.
+        let mut after = apply(&sequence, &planned);
+        (after.gap_left, after.elsewhere) = (300, vec![draws_on(Some(300))]);
+        assert_eq!(plan(&after, &target(2, 2, 300)).outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn fault_b22_a_sequence_restarts_above_another_one_of_its_column() {
+        let sibling = Elsewhere::sibling("public.other".to_owned(), 500);
+        let mut sequence = Sequence { last_value: 10, is_called: true, ..fresh() };
+        sequence.columns = vec![column(Some(400))];
+        assert_eq!(plan(&sequence, &target(1, 2, 0)).restart, Some(401));
+        sequence.elsewhere = vec![sibling];
+        let planned = plan(&sequence, &target(1, 2, 0));
+        assert_eq!((planned.in_use, planned.restart), (Some(500), Some(501)));
+        let mut after = apply(&sequence, &planned);
+        after.elsewhere = vec![Elsewhere::sibling("public.other".to_owned(), 9_000)];
+        assert_eq!(plan(&after, &target(1, 2, 0)).outcome, Outcome::Unchanged);
     }
 
     #[test]
@@ -678,6 +934,7 @@ mod tests {
             furthest: Some(500),
             of_ours: None,
             set_up: Some((step, size)),
+            still: None,
         };
         let copied = Sequence { increment: 2, start: 2, last_value: 2, ..fresh() };
         assert_eq!(plan(&copied, &target(3, 4, 0)).outcome, Outcome::Skip, "for all that is known");
@@ -693,6 +950,38 @@ mod tests {
         let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
         let late = Sequence { increment: 2, former: Some(former), ..fresh() };
         assert_eq!(plan(&late, &target(1, 4, 0)).increment, 4);
+    }
+
+    #[test]
+    fn fault_b04_a_sequence_that_is_used_in_unknown_ways_is_left_alone() {
+        let used = Sequence { used_by: vec!["function public.make_id(text)".to_owned()], ..fresh() };
+        let planned = plan(&used, &target(2, 2, 0));
+        assert_eq!(planned.outcome, Outcome::Skip);
+        assert_eq!(
+            planned.detail,
+            "used by function public.make_id(text): name its columns in feeds, or exclude it"
+        );
+        // In its class, it goes on there, and gives up a part of it.
+        let even = Sequence { increment: 2, start: 2, last_value: 2, ..used.clone() };
+        assert_eq!(plan(&even, &target(2, 2, 0)).outcome, Outcome::Unchanged);
+        let moved = Sequence { last_value: 7, ..even.clone() };
+        assert_eq!(plan(&moved, &target(2, 2, 0)).restart, Some(8));
+        let split = Target { from: Some(class(2, 2)), ..target(2, 4, 0) };
+        assert_eq!(plan(&even, &split).increment, 4);
+        assert_eq!(plan(&used, &split).outcome, Outcome::Skip, "it has never been in a class");
+    }
+
+    #[test]
+    fn fault_b02_the_trigger_that_sets_a_column_is_named() {
+        let set = |name: &str| FedColumn {
+            name: name.to_owned(),
+            set_by: Some("t_bi".to_owned()),
+            ..column(Some(500))
+        };
+        let one = Sequence { columns: vec![set("public.t.id")], ..fresh() };
+        let planned = plan(&one, &target(2, 2, 0));
+        assert_eq!(planned.restart, Some(502));
+        assert_eq!(planned.detail, "increment 1 to 2; public.t.id is set by trigger t_bi");
     }
 
     #[test]
@@ -801,6 +1090,122 @@ mod tests {
         assert_eq!(plan(&empty, &target(1, 2, 0)).values_left, Some(i64::MAX / 2 + 1));
     }
 
+    fn at(last_value: i64, column: FedColumn) -> Sequence {
+        Sequence { last_value, is_called: true, columns: vec![column], ..fresh() }
+    }
+
+    #[test]
+    fn fault_b19_start_is_no_floor_where_the_position_is_known() {
+        let called = Sequence { start: 1_000, ..at(5, column(Some(5))) };
+        let planned = plan(&called, &target(1, 2, 0));
+        assert_eq!(
+            ddl(&planned),
+            "ALTER SEQUENCE public.orders_id_seq INCREMENT BY 2 START WITH 1001 RESTART WITH 7"
+        );
+        assert_eq!(plan(&called, &target(2, 2, 0)).restart, Some(6));
+        // A START at the end has no value of the class after it.
+        let narrow = Sequence { start: 1_001, max_value: 1_001, ..called.clone() };
+        let planned = plan(&narrow, &target(2, 2, 0));
+        assert!(ddl(&planned).ends_with("START WITH 1000 RESTART WITH 6"), "{planned:?}");
+        assert_eq!(planned.bounds.start, 1_000);
+        let never = Sequence { is_called: false, ..called };
+        assert_eq!(plan(&never, &target(1, 2, 0)).restart, Some(1_001), "START counts before the first call");
+        let low = Sequence { min_value: 500, start: 500, max_value: 900, last_value: 500, ..fresh() };
+        assert_eq!(plan(&low, &target(1, 2, 0)).restart, Some(501));
+    }
+
+    #[test]
+    fn fault_b22_a_constraint_ends_the_values_before_the_type() {
+        let limits = super::super::limits::Limits { low: 1, high: 99 };
+        let checked = FedColumn { limits: Some(limits), ..column(Some(10)) };
+        let planned = plan(&at(10, checked), &target(1, 2, 0));
+        assert_eq!((planned.restart, planned.values_left), (Some(11), Some(45)), "11, 13 ... 99");
+        assert_eq!(planned.detail, "increment 1 to 2; column ends at 99");
+    }
+
+    #[test]
+    fn fault_b07_a_trusted_position_is_the_floor() {
+        let top = i64::from(i32::MAX);
+        let made = Sequence { max_value: top, ..at(10, column(Some(top))) };
+        let planned = plan(&made, &target(1, 2, 0));
+        let Outcome::Fail(error) = &planned.outcome else { panic!("not refused: {planned:?}") };
+        let hint = error.hint.clone().unwrap_or_default();
+        assert!(hint.ends_with("pass trust_position => '{public.orders_id_seq}'."), "{hint}");
+        assert!(planned.detail.contains("rows lie ahead of its position"), "{}", planned.detail);
+        let mut trusted = Sequence { trusted: Some(top), ..made.clone() };
+        assert_eq!(trusted.range(), 1..=top - 1);
+        trusted.columns[0].extreme = Some(10);
+        let planned = plan(&trusted, &target(1, 2, 0));
+        assert_eq!((planned.in_use, planned.restart), (Some(10), Some(11)));
+        assert!(planned.detail.ends_with("position trusted: rows from 2147483647 on do not count"));
+        assert_eq!(planned.values_left, Some((1 << 30) - 6), "up to 2147483645");
+        let mut after = apply(&trusted, &planned);
+        assert_eq!(plan(&after, &target(1, 2, 0)).outcome, Outcome::Unchanged);
+        after.columns[0].ahead = Some(77);
+        assert_eq!(
+            plan(&after, &target(1, 2, 0)).detail,
+            "above the values in use; position trusted: rows from 2147483647 on do not count"
+        );
+        let passed = Sequence { last_value: top, is_called: true, ..after };
+        assert_eq!(passed.range(), 1..=top);
+        // At its end, no position helps.
+        let end = Sequence { last_value: top, ..made };
+        let Outcome::Fail(error) = plan(&end, &target(1, 2, 0)).outcome else { panic!("not refused") };
+        assert!(!error.hint.unwrap_or_default().contains("trust_position"));
+    }
+
+    #[test]
+    fn fault_b06_a_sequence_that_began_again_below_its_rows() {
+        let (low, top) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        let wrapped = Sequence {
+            min_value: low,
+            max_value: top,
+            last_value: low,
+            columns: vec![column(Some(top))],
+            ..fresh()
+        };
+        assert!(matches!(plan(&wrapped, &target(1, 2, 0)).outcome, Outcome::Fail(_)));
+        let trusted = Sequence { trusted: Some(1), columns: vec![column(None)], ..wrapped };
+        let planned = plan(&trusted, &target(1, 2, 0));
+        assert_eq!((planned.restart, planned.bounds.start), (Some(low + 1), 1), "{planned:?}");
+        assert_eq!(planned.values_left, Some(1 << 30), "up to -1");
+    }
+
+    #[test]
+    fn fault_b20_what_is_used_up_stays_so() {
+        // Node 2 of 2 is at its end, and a column holds the last value, of node 1.
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: 9 };
+        let end = Sequence { increment: 2, max_value: 9, former: Some(former), ..at(8, column(Some(9))) };
+        let reset = plan_reset(&end);
+        assert_eq!((&reset.outcome, reset.values_left), (&Outcome::Unchanged, Some(0)));
+        assert_eq!(reset.detail, "used up");
+        let midway = Sequence { last_value: 4, ..end };
+        let Outcome::Fail(error) = plan_reset(&midway).outcome else { panic!("6 and 8 are left") };
+        assert!(error.hint.unwrap_or_default().contains("trust_position => '{public.orders_id_seq}'"));
+        // The rows of other nodes before those of the application count.
+        let trusted = Sequence { trusted: Some(9), columns: vec![column(Some(7))], ..midway };
+        assert_eq!(plan_reset(&trusted).restart, Some(8));
+    }
+
+    #[test]
+    fn fault_b07_what_a_split_leaves_gives_nothing_of_the_freed_classes() {
+        let part = Target { from: Some(class(1, 2)), ..target(1, 4, 0) };
+        let odd = |last_value| Sequence { increment: 2, max_value: 9, ..at(last_value, column(None)) };
+        assert!(!still_gives(&odd(9), &part), "used up");
+        assert!(!still_gives(&odd(7), &part), "9 is of node 1 of 4");
+        assert!(still_gives(&odd(5), &part), "7 is of node 3 of 4");
+        assert!(still_gives(&Sequence { cycle: true, ..odd(9) }, &part));
+        let mut drawn_on = odd(1);
+        drawn_on.columns[0].draw = Draw::OfThisNode;
+        assert!(!still_gives(&drawn_on, &part));
+    }
+
+    #[test]
+    fn names_are_quoted_within_an_array() {
+        assert_eq!(array_of("public.s"), "{public.s}");
+        assert_eq!(array_of("public.\"a b\""), "{\"public.\\\"a b\\\"\"}");
+    }
+
     prop_compose! {
         fn any_sequence()(
             up: bool, cycle: bool, is_called: bool, offset in 0..200_i64, start in 0..50_i64,
@@ -824,6 +1229,28 @@ mod tests {
     }
 
     proptest! {
+        /// A trusted sequence goes on from its position, and ends before the rows ahead of it.
+        #[test]
+        fn fault_b07_a_trusted_sequence_stays_between_its_position_and_the_rows(
+            sequence in any_sequence(), node in 1..=4_i32, row in 1..2_000_i64,
+        ) {
+            let course = Course::of(&sequence);
+            let row = if course.sign > 0 { row } else { -row };
+            let mut trusted = Sequence { trusted: Some(row), cycle: false, ..sequence };
+            let range = trusted.range();
+            let found = trusted.columns[0].extreme.filter(|value| range.contains(value));
+            trusted.columns[0].extreme = found;
+            let planned = plan(&trusted, &target(node, 4, 0));
+            let Outcome::Alter { .. } = planned.outcome else { return Ok(()) };
+            let restart = planned.restart.unwrap();
+            let is_past = |a: i64, b: i64| course.is_past(i128::from(a), i128::from(b));
+            prop_assert!(found.is_none_or(|value| is_past(restart, value)));
+            prop_assert!(!trusted.is_called || is_past(restart, trusted.last_value));
+            if let (Some(row), Some(left)) = (trusted.rows_from(), planned.values_left) {
+                prop_assert!(is_past(row, restart + planned.increment * (left - 1)), "{} {}", row, left);
+            }
+        }
+
         /// Every node moves its own copy of a sequence. Then all draw concurrently, through
         /// wrap-around and `RESTART`. No value appears twice, and none was in use before.
         #[test]

@@ -1,7 +1,10 @@
 //! The facts about a sequence, given as data.
 
+use std::ops::RangeInclusive;
+
 use super::class::{Class, Residue};
 use super::history::PastValues;
+use super::limits::Limits;
 use crate::sql::quoted;
 
 /// The types whose values compare with those of a sequence.
@@ -70,8 +73,12 @@ pub struct FedColumn {
     /// Otherwise (text, a default that computes with the value, a foreign table) only the
     /// sequence's own position is known.
     pub number_type: Option<NumberType>,
+    /// The values that it accepts, if its precision or constraints exclude some of its type.
+    pub limits: Option<Limits>,
     /// How its default draws.
     pub draw: Draw,
+    /// The trigger of its table that sets it, if one does.
+    pub set_by: Option<String>,
     /// The value in the column that lies furthest in the sequence's direction: the maximum of an
     /// ascending sequence, the minimum of a descending one; `None` in an empty table.
     pub extreme: Option<i64>,
@@ -82,6 +89,14 @@ pub struct FedColumn {
     /// owner of the table may only draw from the sequence, not set it. The sequence does not follow
     /// such a value, and neither of the two fields above includes it.
     pub not_followed: Option<i64>,
+}
+
+impl FedColumn {
+    /// The values that it accepts; `None` if it cannot be read.
+    pub fn accepted(&self) -> Option<Limits> {
+        let of_type = Limits::of(self.number_type?);
+        Some(self.limits.map_or(of_type, |limits| limits.within(of_type)))
+    }
 }
 
 /// What replicates positions of sequences between servers.
@@ -176,10 +191,16 @@ pub struct Sequence {
     /// The gap that its last set-up left above the values in use, if it still counts: 0 after a
     /// promotion.
     pub gap_left: i64,
+    /// If its position is trusted: rows at or beyond this value, which lies ahead, do not count,
+    /// since it has not generated them. They are its limit.
+    pub trusted: Option<i64>,
     /// The values that other nodes have.
     pub elsewhere: Vec<Elsewhere>,
     /// Every column that it feeds.
     pub columns: Vec<FedColumn>,
+    /// What else draws from it, such as `function public.make_id(text)`, if it is not known which
+    /// columns get these values.
+    pub used_by: Vec<String>,
 }
 
 impl Sequence {
@@ -199,6 +220,30 @@ impl Sequence {
     pub fn next_value(&self) -> i128 {
         let last = i128::from(self.last_value);
         if self.is_called { last + i128::from(self.increment) } else { last }
+    }
+
+    /// The nearest of the rows ahead that do not count; `None` once it has passed it, or if it
+    /// cycles.
+    pub fn rows_from(&self) -> Option<i64> {
+        let is_ahead = |row: &i64| {
+            let passed = if self.increment > 0 { self.last_value > *row } else { self.last_value < *row };
+            !passed && !(self.is_called && self.last_value == *row)
+        };
+        self.trusted.filter(|row| !self.cycle && is_ahead(row))
+    }
+
+    /// The values that count: from MINVALUE to MAXVALUE, or to the rows ahead that do not count.
+    pub fn range(&self) -> RangeInclusive<i64> {
+        match self.rows_from() {
+            Some(row) if self.increment > 0 => self.min_value..=self.max_value.min(row.saturating_sub(1)),
+            Some(row) => self.min_value.max(row.saturating_add(1))..=self.max_value,
+            None => self.min_value..=self.max_value,
+        }
+    }
+
+    /// Its START and its bounds.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds { start: self.start, min_value: self.min_value, max_value: self.max_value }
     }
 
     /// The columns that count as fed.
@@ -257,10 +302,34 @@ impl Former {
         }
     }
 
+    /// The same, but with the START and the bounds that it has now, where these are no longer what
+    /// the set-up has `written`: users have altered them since.
+    #[must_use]
+    pub fn unless_altered(self, written: Bounds, now: Bounds) -> Self {
+        let restored = |former, written, now| if now == written { former } else { now };
+        let min_value = restored(self.min_value, written.min_value, now.min_value);
+        let max_value = restored(self.max_value, written.max_value, now.max_value);
+        let start = restored(self.start, written.start, now.start);
+        // Users may have excluded a former START, which could not be set then.
+        let start = if (min_value..=max_value).contains(&start) { start } else { now.start };
+        Self { increment: self.increment, start, min_value, max_value }
+    }
+
     /// The edge at which the range began and to which it wrapped around.
     pub const fn edge(&self) -> i64 {
         if self.increment > 0 { self.min_value } else { self.max_value }
     }
+}
+
+/// The START of a sequence, and its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// `START WITH`.
+    pub start: i64,
+    /// `MINVALUE`.
+    pub min_value: i64,
+    /// `MAXVALUE`.
+    pub max_value: i64,
 }
 
 /// The values of a sequence that another node has.
@@ -277,12 +346,30 @@ pub struct Elsewhere {
     pub of_ours: Option<i64>,
     /// The increment there and how many ids each value stands for, if they are those of a set-up.
     pub set_up: Option<(i64, u64)>,
+    /// What it may hand out until its own set-up, if this node could hand out the same values.
+    pub still: Option<StillDraws>,
+}
+
+/// Another node that hands out values which this node could hand out, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillDraws {
+    /// The furthest value that it had handed out when its state was taken.
+    pub position: i64,
+    /// How many ids it has used since, at the rate that its states show; `None` if that is not known.
+    pub used: Option<i64>,
 }
 
 impl Elsewhere {
     /// A node whose state does not include the sequence.
     pub const fn unknown(peer: String) -> Self {
-        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None }
+        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None, still: None }
+    }
+
+    /// Another sequence of this node that feeds one of the same columns, and the value that it has
+    /// reached.
+    pub const fn sibling(name: String, last_value: i64) -> Self {
+        let furthest = Some(last_value);
+        Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None }
     }
 }
 
@@ -292,11 +379,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fault_b14_what_users_have_altered_since_is_kept() {
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: 2_147_483_647 };
+        let written = Bounds { start: 2, min_value: 2, max_value: 2_147_483_647 };
+        let reset = |now| former.unless_altered(written, now);
+        assert_eq!(reset(written), former);
+        let wide = reset(Bounds { max_value: i64::MAX, ..written });
+        assert_eq!((wide.start, wide.min_value, wide.max_value), (1, 1, i64::MAX));
+        assert_eq!(reset(Bounds { start: 1_000, ..written }).start, 1_000);
+        let higher = reset(Bounds { min_value: 4, start: 4, ..written });
+        assert_eq!((higher.start, higher.min_value), (4, 4));
+        let higher = reset(Bounds { min_value: 0, max_value: 10, start: 2 });
+        assert_eq!((higher.start, higher.min_value, higher.max_value), (1, 0, 10));
+        let without_former_start = Former { start: 5, ..former }
+            .unless_altered(written, Bounds { start: 2, min_value: 2, max_value: 4 });
+        assert_eq!((without_former_start.start, without_former_start.max_value), (2, 4));
+    }
+
+    #[test]
     fn trap_s41_what_was_passed_over_does_not_stand_for_what_was_handed_out() {
         let column = FedColumn {
             name: "public.t.id".to_owned(),
             number_type: Some(NumberType::Bigint),
+            limits: None,
             draw: Draw::OfThisNode,
+            set_by: None,
             extreme: None,
             ahead: None,
             not_followed: None,
@@ -318,8 +425,10 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column],
+            used_by: vec![],
         };
         let odd = Class::new(1, 2).expect("a class");
         for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {

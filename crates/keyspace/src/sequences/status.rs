@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::class::{Class, Progression};
 use super::direction::{Course, Share};
+use super::plan::{USED_BY_HINT, used_by_detail};
 use super::sequence::{Carrier, Draw, NumberType, Sequence};
 
 /// A sequence is nearly used up from this share of its range on, in hundredths of a percent.
@@ -26,12 +27,14 @@ pub struct Status {
 }
 
 /// How severe a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Two writers can hand out the same key, or inserts fail.
+    /// Must be acted on: two writers can hand out the same key, or inserts fail.
     Error,
-    /// Needs attention before it becomes an error.
+    /// Should be looked at, before it becomes an error. It can be acknowledged.
     Warning,
+    /// Should be known. There is nothing to do.
+    Info,
 }
 
 impl Severity {
@@ -40,6 +43,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Info => "info",
         }
     }
 }
@@ -49,6 +53,9 @@ impl Severity {
 pub enum Finding {
     /// It does not step by the number of nodes.
     WrongIncrement,
+    /// The same, and a set-up leaves it alone: something draws from it, and it is not known which
+    /// columns get the values.
+    UnknownUse,
     /// It has a custom increment, which a set-up leaves alone.
     OwnIncrement,
     /// It steps by the number of nodes, through the values of another node.
@@ -97,6 +104,9 @@ pub enum Finding {
         column: String,
         /// The type of the column.
         number_type: NumberType,
+        /// Whether the difference matters: the sequence ends before the column, or the narrower
+        /// column is nearly full.
+        matters: bool,
     },
     /// Few of its values are left.
     NearlyUsedUp,
@@ -107,11 +117,15 @@ pub enum Finding {
 /// What to do about rows that a sequence does not follow.
 pub const NOT_FOLLOWED_HINT: &str = "Check these rows. If the sequence should continue above them, GRANT UPDATE ON SEQUENCE to the owner of the table, or name the column in feeds.";
 
+/// What to do about a sequence that something has set.
+const MOVED_HINT: &str = "Run setup_interleaved_sequences() again as the same node. If it leaves its class again, first stop what sets it: a replication tool that copies positions (remove the sequences from Bucardo's sync), a loader of fixtures, a script that calls setval().";
+
 impl Finding {
     /// A few words, the same as in the documentation.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::WrongIncrement => "wrong increment",
+            Self::UnknownUse => "unknown use",
             Self::OwnIncrement => "custom increment",
             Self::WrongClass => "wrong class",
             Self::StartNotAligned => "START not aligned",
@@ -131,6 +145,7 @@ impl Finding {
     /// How severe it is.
     pub const fn severity(&self) -> Severity {
         match self {
+            Self::TypeMismatch { matters: false, .. } => Severity::Info,
             Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::NotFollowed { .. } | Self::Unlogged => {
                 Severity::Warning
             }
@@ -143,6 +158,7 @@ impl Finding {
         matches!(
             self,
             Self::WrongIncrement
+                | Self::UnknownUse
                 | Self::OwnIncrement
                 | Self::WrongClass
                 | Self::StartNotAligned
@@ -157,8 +173,15 @@ impl Finding {
         let next = status.next_value.unwrap_or(sequence.last_value);
         match self {
             Self::WrongIncrement | Self::OwnIncrement => {
-                format!("Its increment is {}, and its next value is {next}.", sequence.increment)
+                match status.next_value {
+                    Some(next) => {
+                        format!("Its increment is {}, and its next value is {next}.", sequence.increment)
+                    }
+                    // Its position was not seen.
+                    None => format!("Its increment is {}.", sequence.increment),
+                }
             }
+            Self::UnknownUse => used_by_detail(&sequence.used_by).unwrap_or_default(),
             Self::WrongClass => format!("Its next value is {next}."),
             Self::StartNotAligned => {
                 format!("TRUNCATE ... RESTART IDENTITY would reset it to {}.", sequence.start)
@@ -179,7 +202,7 @@ impl Finding {
                 "After a crash it restarts from its position after the last ALTER SEQUENCE.".to_owned()
             }
             Self::Replicated(carrier) => carrier.detail(),
-            Self::TypeMismatch { column, number_type } => format!(
+            Self::TypeMismatch { column, number_type, .. } => format!(
                 "The sequence is {}, and {column} is {}.",
                 sequence.number_type.name(),
                 number_type.name()
@@ -194,12 +217,14 @@ impl Finding {
     pub fn hint(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Replicated(carrier) => return Cow::Owned(carrier.hint()),
-            Self::WrongIncrement | Self::WrongClass | Self::StartNotAligned | Self::UnsafeCycle => {
+            Self::WrongClass => MOVED_HINT,
+            Self::WrongIncrement | Self::StartNotAligned | Self::UnsafeCycle => {
                 "Run setup_interleaved_sequences() again as the same node."
             }
             Self::OwnIncrement => {
                 "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks, or make sure that only one node uses the sequence."
             }
+            Self::UnknownUse => USED_BY_HINT,
             Self::DefaultOfAnotherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node in defaults."
             }
@@ -260,20 +285,24 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
         findings.push(Finding::Unlogged);
     }
     findings.extend(sequence.replicated.clone().map(Finding::Replicated));
+    let used = course.used_basis_points(sequence, next, limit);
+    let is_near_its_end = position && used >= NEARLY_USED_UP && !sequence.cycle;
     let narrower = sequence.columns.iter().find_map(|column| {
         let number_type = column.number_type?;
         // A numeric column takes all values of a sequence.
         let differs = number_type != sequence.number_type && number_type != NumberType::Numeric;
-        differs.then(|| Finding::TypeMismatch { column: column.name.clone(), number_type })
+        // CREATE SEQUENCE makes a bigint, whatever the column is, and the column is the limit.
+        let is_wider = sequence.number_type.range().1 > number_type.range().1;
+        let matters = !is_wider || is_near_its_end;
+        differs.then(|| Finding::TypeMismatch { column: column.name.clone(), number_type, matters })
     });
     findings.extend(narrower);
     let share = class.and_then(|class| Share::of(sequence, class, false));
     let size = share.map_or(1, |share| i128::from(share.size));
     let left = course.values_left(next, limit, i128::from(sequence.increment), size);
-    let used = course.used_basis_points(sequence, next, limit);
     if position && left == 0 && !sequence.cycle {
         findings.push(Finding::UsedUp);
-    } else if position && used >= NEARLY_USED_UP && !sequence.cycle {
+    } else if is_near_its_end {
         findings.push(Finding::NearlyUsedUp);
     }
     let broken = findings.iter().any(Finding::breaks_class);
@@ -294,7 +323,8 @@ fn class_findings(sequence: &Sequence, course: Course, class: Class, position: b
     if own_step {
         findings.push(Finding::OwnIncrement);
     } else if i128::from(sequence.increment) % share.step() != 0 {
-        findings.push(Finding::WrongIncrement);
+        let is_known = sequence.used_by.is_empty();
+        findings.push(if is_known { Finding::WrongIncrement } else { Finding::UnknownUse });
     } else {
         if position && !share.values.contains(sequence.next_value()) {
             findings.push(Finding::WrongClass);
@@ -333,7 +363,9 @@ mod tests {
         FedColumn {
             name: "public.orders.id".to_owned(),
             number_type: Some(NumberType::Bigint),
+            limits: None,
             draw,
+            set_by: None,
             extreme: None,
             ahead: None,
             not_followed: None,
@@ -358,8 +390,10 @@ mod tests {
             history: vec![],
             promoted: false,
             gap_left: 0,
+            trusted: None,
             elsewhere: vec![],
             columns: vec![column(Draw::Nextval)],
+            used_by: vec![],
         }
     }
 
@@ -389,6 +423,19 @@ mod tests {
         assert_eq!(found(&named), (Some(false), vec!["default of another node"]));
         let own = Sequence { columns: vec![column(Draw::OfNode { node: 2, nodes: 2 })], ..even() };
         assert_eq!(found(&own), (Some(true), vec![]));
+    }
+
+    #[test]
+    fn fault_b04_what_draws_in_unknown_ways_is_named() {
+        let used = Sequence { used_by: vec!["function public.make_id(text)".to_owned()], ..even() };
+        assert_eq!(found(&used), (Some(true), vec![]), "in its class it stays there");
+        let used = Sequence { increment: 1, ..used };
+        assert_eq!(found(&used), (Some(false), vec!["unknown use"]));
+        let status = status(&used, Class::new(2, 2).ok(), true);
+        assert_eq!(
+            status.findings[0].detail(&used, &status),
+            "Function public.make_id(text) uses it, and it is not known which columns get the values."
+        );
     }
 
     #[test]
@@ -422,6 +469,27 @@ mod tests {
     }
 
     #[test]
+    fn fault_b22_a_sequence_that_is_wider_than_its_column_needs_nothing_until_it_is_nearly_used_up() {
+        let mismatch = |sequence: Sequence| {
+            let status = status(&sequence, Class::new(2, 2).ok(), true);
+            let mut findings = status.findings.iter();
+            let found = findings.find(|finding| matches!(finding, Finding::TypeMismatch { .. }));
+            found.map(Finding::severity)
+        };
+        let of = |number_type| Sequence {
+            columns: vec![FedColumn { number_type: Some(number_type), ..column(Draw::Nextval) }],
+            ..even()
+        };
+        assert_eq!(mismatch(of(NumberType::Integer)), Some(Severity::Info));
+        let late = Sequence { last_value: 2_000_000_000, ..of(NumberType::Integer) };
+        assert_eq!(mismatch(late), Some(Severity::Warning));
+        assert_eq!(mismatch(of(NumberType::Numeric)), None);
+        let narrow = Sequence { number_type: NumberType::Integer, max_value: i64::from(i32::MAX), ..even() };
+        assert_eq!(mismatch(narrow), Some(Severity::Warning), "the column was widened alone");
+        assert!(Severity::Error < Severity::Warning && Severity::Warning < Severity::Info);
+    }
+
+    #[test]
     fn with_a_default_that_draws_on_any_increment_is_in_order() {
         let drawn_on = Sequence { columns: vec![column(Draw::OfThisNode)], increment: 1, ..even() };
         assert_eq!(found(&drawn_on), (Some(true), vec![]));
@@ -448,6 +516,17 @@ mod tests {
     fn without_a_node_there_are_no_findings_about_classes() {
         let status = status(&Sequence { increment: 1, ..even() }, None, true);
         assert_eq!((status.in_order, status.findings), (None, vec![]));
+    }
+
+    #[test]
+    fn fault_b21_a_position_that_was_not_seen_is_not_told() {
+        let sequence = Sequence { increment: 1, start: 4711, last_value: 4711, is_called: false, ..even() };
+        let details = |position| -> Vec<String> {
+            let status = status(&sequence, Class::new(2, 2).ok(), position);
+            status.findings.iter().map(|finding| finding.detail(&sequence, &status)).collect()
+        };
+        assert_eq!(details(false), ["Its increment is 1."]);
+        assert_eq!(details(true), ["Its increment is 1, and its next value is 4711."]);
     }
 
     #[test]

@@ -74,6 +74,9 @@ fn trap_s34_with_a_step_left_out_it_does_not() {
         let unknown = busy().set_up(ahead, 1, |set_up| set_up.from = None);
         fails("change, not known what it was", &unknown);
     }
+    // fault_b16: a gap of the values that a node draws, not of the ids that they span.
+    let drawn = unchecked(change(2, 0, NEXTVAL, Form::Whole)).draws(&[2, 2]);
+    fails("change, gap of the draws", &drawn.set_up(1, 1, |set_up| set_up.gap = GAP / 2));
     let change = || unchecked(change(3, 0, NEXTVAL, Form::Whole)).draws(&[1, 1, 2]);
     fails("change, newcomer not set up", &change().without(2, 1));
     fails("change, newcomer before the others' states", &change().at_once(2, 1));

@@ -123,3 +123,54 @@ fn trap_s13_with_a_step_left_out_a_copy_does_not() {
     let early = next_to_origin().with(|scenario| scenario.steps[2].swap(1, 2));
     fails("copy next to its origin, clients write before the set-up", &early);
 }
+
+/// Node 2 is a copy of node 1 that became 2 of 2. Node 3 is a copy of node 2, and takes a class
+/// that node 1 has freed by a split: its own record of node 1 is out of date. 9 is drawn by node 1
+/// before its split and still in flight. Node 1: 0 split, 1 state. Node 2: 0 dump, 1 state. Node 3:
+/// 0 restored, 1 set-up as 3 of 4, 2 clients write.
+fn of_a_copy() -> Scenario {
+    let parted = SetUp { from: Some((1, 2)), ..as_node((1, 4)) };
+    let newcomer = SetUp { peers: true, ..as_node((3, 4)) };
+    Scenario::new(3, &[NEXTVAL], 1)
+        .was_set_up(0, (1, 2), 0)
+        .was_set_up(1, (2, 2), 0)
+        .begins()
+        .closed(2)
+        .draws(&draws([2, 1, 2], [3, 2, 2]))
+        .then(0, What::SetUp(parted), &[])
+        .then(0, What::GiveState, &[])
+        .then(1, What::Dump, &[])
+        .then(1, What::GiveState, &[])
+        .then(2, What::Restore, &[(1, 0)])
+        .then(2, What::SetUp(newcomer), &[(0, 1), (1, 1)])
+        .then(2, What::Open, &[])
+}
+
+#[test]
+fn fault_b18_a_copy_of_a_copy_takes_a_class_that_was_freed() {
+    holds("copy of a copy", &of_a_copy());
+    holds("copy of a copy, crash", &of_a_copy().draws(&[1, 1, 2]).crashes(1));
+}
+
+#[test]
+fn fault_b18_with_a_state_from_before_the_split_it_does_not() {
+    let stale = of_a_copy().with(|scenario| scenario.steps[0].swap(0, 1));
+    fails(
+        "copy of a copy, state from before",
+        &stale.with(|scenario| scenario.steps[2][1].after = vec![(0, 0), (1, 1)]),
+    );
+    fails("copy of a copy, state of the origin left out", &of_a_copy().without(0, 1));
+    fails("copy of a copy, states not passed", &of_a_copy().set_up(2, 1, |set_up| set_up.peers = false));
+    fails("copy of a copy, split left out", &of_a_copy().without(0, 0));
+}
+
+#[test]
+fn fault_b12_columns_that_are_not_read_are_no_proof() {
+    let unreadable = |reported: bool| {
+        lacks_rows(1, 99, What::Check).judge(Judge::Proof).with(|scenario| {
+            (scenario.unreadable, scenario.reports_unreadable) = (true, reported);
+        })
+    };
+    assert!(holds("rows lacked, column not read, checked", &unreadable(true)).reported > 0);
+    fails("rows lacked, column not read and not named, checked", &unreadable(false));
+}

@@ -64,6 +64,8 @@ fn trap_s23_with_a_step_left_out_it_does_not() {
     fails("fail-over, the old server goes on", &fail_over().without(0, 0));
     fails("fail-over, set-up left out", &fail_over().without(2, 1));
     fails("fail-over, no gap", &fail_over().set_up(2, 1, |set_up| set_up.gap = 0));
+    // fault_b16: half as much, as if a value were one id.
+    fails("fail-over, gap of the draws", &fail_over().set_up(2, 1, |set_up| set_up.gap = GAP / 2));
     fails("fail-over, state not passed", &fail_over().set_up(2, 1, |set_up| set_up.peers = false));
     let early = fail_over().with(|scenario| scenario.steps[2].swap(1, 2));
     fails("fail-over, clients write before the set-up", &early);

@@ -2,7 +2,7 @@
 //! reports. The arithmetic is the shipped one; this file replaces the SQL.
 
 use keyspace::sequences::{
-    Class, ColumnName, Draw, FedColumn, Former, NodeState, NumberType, Outcome, PastValues, Peer,
+    Class, ColumnName, Draw, Elsewhere, FedColumn, Former, NodeState, NumberType, Outcome, PastValues, Peer,
     PeerFinding, Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, compare, plan,
     with_peer_values,
 };
@@ -27,9 +27,11 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
     let (min_value, max_value) = if sign > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
     let draw = if scenario.sequences[at].partitioned { Draw::OfThisNode } else { Draw::Nextval };
     let column = FedColumn {
-        name: COLUMNS[at].to_owned(),
+        name: COLUMNS[scenario.column(at)].to_owned(),
         number_type: Some(NumberType::Bigint),
+        limits: None,
         draw,
+        set_by: None,
         extreme: None,
         ahead: None,
         not_followed: None,
@@ -50,8 +52,10 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         history: history(&sequence.history),
         promoted: sequence.promoted,
         gap_left: if sequence.promoted { 0 } else { sequence.gap_left },
+        trusted: None,
         elsewhere: vec![],
         columns: vec![column],
+        used_by: Vec::new(),
     }
 }
 
@@ -67,7 +71,7 @@ pub fn set_up(
     let target = Target {
         class: world::class(set_up.identity),
         from: set_up.from.map(world::class),
-        gap: set_up.gap,
+        gap: Some(set_up.gap),
         blocks: false,
     };
     let before = read(scenario, world, node, at, set_up, target);
@@ -116,7 +120,7 @@ pub fn is_to_be_altered(scenario: &Scenario, world: &World, node: usize, at: usi
     let target = Target {
         class: world::class(set_up.identity),
         from: set_up.from.map(world::class),
-        gap: set_up.gap,
+        gap: Some(set_up.gap),
         blocks: false,
     };
     let sequence = read(scenario, world, node, at, set_up, target);
@@ -135,9 +139,24 @@ fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &Set
     facts.columns[0].extreme = furthest(sequence.rows, sign);
     facts.columns[0].ahead = each(sequence.rows, sign).rfind(is_ahead);
     if set_up.peers {
-        return with_peer_values(facts, &target, &others(world, node));
+        facts = with_peer_values(facts, &target, &others(scenario, world, node), &|_| None);
+    }
+    if scenario.siblings_count {
+        facts.elsewhere.extend(siblings(scenario, world, node, at));
     }
     facts
+}
+
+/// The other sequences of a node that feed the same column.
+fn siblings(scenario: &Scenario, world: &World, node: usize, at: usize) -> Vec<Elsewhere> {
+    let all = world.nodes[node].sequences.iter().enumerate();
+    let others = all.filter(|(other, _)| *other != at && scenario.column(*other) == scenario.column(at));
+    let reached = |(other, sequence): (usize, &Sequence)| {
+        let before = sequence.former.map(|_| sequence.last_value - sequence.increment.signum());
+        let reached = if sequence.is_called { Some(sequence.last_value) } else { before };
+        reached.map(|reached| Elsewhere::sibling(NAMES[other].to_owned(), reached))
+    };
+    others.filter_map(reached).collect()
 }
 
 /// The state of a node.
@@ -151,8 +170,13 @@ pub fn give_state(scenario: &Scenario, world: &World, node: usize) -> GivenState
             increment: sequence.increment,
             next_value: i64::try_from(facts.next_value()).unwrap(),
             last_value: sequence.is_called.then_some(sequence.last_value),
-            maximum: furthest(sequence.rows, sign),
-            rows: rows(scenario, sequence.rows, sign, class),
+            maximum: furthest(sequence.rows, sign).filter(|_| !scenario.unreadable),
+            rows: if scenario.unreadable {
+                Rows::default()
+            } else {
+                rows(scenario, sequence.rows, sign, class)
+            },
+            unread: scenario.unreadable && scenario.reports_unreadable,
             drawn_on: facts.is_drawn_on(),
             block: class.and_then(|class| Share::of(&facts, class, false)).map(|share| share.size),
             restart: sequence.restart,
@@ -163,8 +187,38 @@ pub fn give_state(scenario: &Scenario, world: &World, node: usize) -> GivenState
         server: node.server,
         timeline: node.timeline,
         identity: node.identity,
+        left: false,
         sequences: node.sequences.iter().enumerate().map(given).collect(),
     }
+}
+
+/// Gives a node's sequences their former definitions, above everything that it has, and forgets
+/// what was recorded of them: `reset_interleaved_sequences()`.
+pub fn reset(world: &mut World, node: usize) {
+    let node = &mut world.nodes[node];
+    node.identity = None;
+    for sequence in &mut node.sequences {
+        let Some((increment, start)) = sequence.former.take() else { continue };
+        let sign = increment.signum();
+        let last = if sequence.is_called { sequence.last_value } else { sequence.last_value - sign };
+        let furthest = furthest(sequence.rows, sign)
+            .map_or(last, |row| if sign > 0 { row.max(last) } else { row.min(last) });
+        (sequence.increment, sequence.start) = (increment, start);
+        (sequence.last_value, sequence.is_called) = (furthest + sign, false);
+        (sequence.restart, sequence.gap_left) = (None, 0);
+        sequence.history.clear();
+    }
+}
+
+/// The last state of a node that has left.
+pub fn give_last_state(scenario: &Scenario, world: &World, node: usize) -> GivenState {
+    let mut given = GivenState { left: true, ..give_state(scenario, world, node) };
+    if !scenario.last_state_has_positions {
+        for sequence in &mut given.sequences {
+            (sequence.last_value, sequence.next_value) = (None, sequence.increment.signum());
+        }
+    }
+    given
 }
 
 /// The furthest row of each class among the last rows, and the first row that was not read.
@@ -184,7 +238,7 @@ fn rows(scenario: &Scenario, rows: Values, sign: i64, class: Option<Class>) -> R
 }
 
 /// The document of `interleaved_node_state()`.
-fn document(given: &GivenState) -> NodeState {
+fn document(scenario: &Scenario, given: &GivenState) -> NodeState {
     let sequence = |(given, column): (&GivenSequence, &str)| SequenceState {
         increment: given.increment,
         next_value: given.next_value,
@@ -194,11 +248,16 @@ fn document(given: &GivenState) -> NodeState {
         drawn_on: given.drawn_on,
         block: given.block,
         columns: ColumnName::of_quoted(column).into_iter().collect(),
-        unread_columns: vec![],
+        min_value: None,
+        max_value: None,
+        rows_beyond: false,
+        trusted: None,
+        unread_columns: ColumnName::of_quoted(column).filter(|_| given.unread).into_iter().collect(),
         restart: given.restart,
         before_setup: history(&given.history),
     };
-    let sequences = given.sequences.iter().zip(COLUMNS).map(sequence);
+    let columns = (0..given.sequences.len()).map(|at| COLUMNS[scenario.column(at)]);
+    let sequences = given.sequences.iter().zip(columns).map(sequence);
     let sequences = NAMES.iter().filter_map(|name| SequenceName::of_quoted(name)).zip(sequences);
     NodeState {
         node: given.identity.map(|(node, _)| node),
@@ -211,14 +270,15 @@ fn document(given: &GivenState) -> NodeState {
         time: String::new(),
         sequence_publications: vec![],
         sequence_subscriptions: vec![],
+        left: given.left,
         sequences: sequences.collect(),
     }
 }
 
 /// The states of all other nodes.
-fn others(world: &World, node: usize) -> Vec<Peer> {
+fn others(scenario: &Scenario, world: &World, node: usize) -> Vec<Peer> {
     let given = world.given.iter().enumerate().filter(|(other, _)| *other != node);
-    given.filter_map(|(_, given)| given.as_ref().map(document).map(Peer::from)).collect()
+    given.filter_map(|(_, given)| given.as_ref().map(|given| Peer::from(document(scenario, given)))).collect()
 }
 
 /// The findings of a check with peers.
@@ -226,7 +286,7 @@ pub fn check(scenario: &Scenario, world: &World, node: usize) -> Vec<PeerFinding
     let mut own = give_state(scenario, world, node);
     // With more knowledge of its own rows, it could find more.
     own.sequences.iter_mut().for_each(|given| (given.maximum, given.rows) = (None, Rows::default()));
-    compare(&document(&own), &others(world, node))
+    compare(&document(scenario, &own), &others(scenario, world, node))
 }
 
 /// The furthest value in a state.

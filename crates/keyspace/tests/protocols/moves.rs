@@ -43,7 +43,7 @@ impl Scenario {
                 actions.push(Action::Step { node: at });
             }
             for (session, state) in node.sessions.iter().enumerate() {
-                for sequence in 0..self.sequences.len() {
+                for sequence in self.drawn_by(at) {
                     if node.open && node.draws > 0 {
                         actions.push(Action::Draw { node: at, session, sequence });
                     }
@@ -99,7 +99,7 @@ impl Scenario {
                 let last = world.preparing.map(|(_, sequence, value)| (sequence, value.abs()));
                 rows.retain(|(value, _)| last.is_none_or(|last| (sequence, value.abs()) > last));
                 rows.retain(|(value, _)| {
-                    self.plain || self.is_visible(world, &classes, to, sequence, *value)
+                    self.plain || self.is_visible_to_any(world, &classes, to, sequence, *value)
                 });
                 actions.extend(rows.into_iter().map(|(_, action)| action));
             }
@@ -114,6 +114,7 @@ impl Scenario {
             Action::Step { node } => match self.next_step(world, node)?.what {
                 What::CopyRows { from } => Some(from),
                 What::SetUp(_) | What::GiveState | What::Dump | What::Stop => Some(node),
+                What::Reset | What::Leave => Some(node),
                 What::Check | What::Open | What::Restore | What::Promote { .. } | What::Confirm => None,
             },
             _ => None,
@@ -135,15 +136,14 @@ impl Scenario {
                 if let Some(note) = note.as_mut() {
                     note.push_str(&format!("; value {value}"));
                 }
-                let place = &mut next.nodes[node].sequences[sequence];
                 if self.inserts_at_once {
-                    place.rows |= only(value);
-                    place.local |= only(value);
+                    next.nodes[node].sequences[sequence].local |= only(value);
+                    self.insert(&mut next, node, sequence, value);
                 } else {
-                    place.in_flight |= only(value);
+                    next.nodes[node].sequences[sequence].in_flight |= only(value);
                 }
-                let counts = !self.collides_before || place.restart.is_some();
-                let handed = &mut next.handed[sequence];
+                let counts = !self.collides_before || next.nodes[node].sequences[sequence].restart.is_some();
+                let handed = &mut next.handed[self.column(sequence)];
                 let known = if counts { handed.before | handed.after } else { handed.after };
                 *(if counts { &mut handed.after } else { &mut handed.before }) |= only(value);
                 if known & only(value) != 0 {
@@ -162,17 +162,17 @@ impl Scenario {
             Action::Insert { node, sequence, value } => {
                 let place = &mut next.nodes[node].sequences[sequence];
                 place.in_flight &= !only(value);
-                place.rows |= only(value);
                 place.local |= only(value);
+                self.insert(&mut next, node, sequence, value);
             }
             Action::Deliver { from, to, sequence, value } => {
                 let place = &mut next.nodes[from].sequences[sequence];
                 if place.in_flight & only(value) != 0 {
                     place.in_flight &= !only(value);
-                    place.rows |= only(value);
                     place.local |= only(value);
+                    self.insert(&mut next, from, sequence, value);
                 }
-                next.nodes[to].sequences[sequence].rows |= only(value);
+                self.insert(&mut next, to, sequence, value);
             }
             Action::Crash { node, ahead } => {
                 next.crashes -= 1;
@@ -205,6 +205,13 @@ impl Scenario {
         }
         self.normalise(&mut next);
         Ok(Some(next))
+    }
+
+    /// A row is in the table of a sequence, and with it in that of all that feed its column.
+    fn insert(&self, world: &mut World, node: usize, sequence: usize, value: i64) {
+        for fed in self.of_column(sequence) {
+            world.nodes[node].sequences[fed].rows |= only(value);
+        }
     }
 
     /// A session draws a value; `None` if the default would raise an error.
@@ -318,6 +325,11 @@ impl Scenario {
             }
             What::Open => world.nodes[node].open = true,
             What::Stop => world.nodes[node].alive = false,
+            What::Reset => glue::reset(world, node),
+            What::Leave => {
+                world.nodes[node].open = false;
+                world.given[node] = Some(glue::give_last_state(self, world, node));
+            }
             What::CopyRows { from } => {
                 for at in 0..self.sequences.len() {
                     let rows = world.nodes[from].sequences[at].rows;
@@ -387,7 +399,9 @@ impl Scenario {
 
     /// Whether a node's rows will still be read.
     fn will_be_read(&self, world: &World, node: usize) -> bool {
-        let reads = |what: &What| matches!(what, What::SetUp(_) | What::GiveState | What::Dump);
+        let reads = |what: &What| {
+            matches!(what, What::SetUp(_) | What::GiveState | What::Dump | What::Reset | What::Leave)
+        };
         let copies = |what: &What| matches!(what, What::CopyRows { from } if *from == node);
         world.nodes[node].alive
             && (world.setvals > 0
@@ -400,6 +414,18 @@ impl Scenario {
     fn is_visible(&self, world: &World, classes: &Classes, node: usize, sequence: usize, value: i64) -> bool {
         let is_there = world.nodes[node].sequences[sequence].rows & only(value) != 0;
         !is_there && self.visible(world, classes, node, sequence, only(value)) & only(value) != 0
+    }
+
+    /// Whether this row would make a difference to one of the sequences that feed its column.
+    fn is_visible_to_any(
+        &self,
+        world: &World,
+        classes: &Classes,
+        node: usize,
+        sequence: usize,
+        value: i64,
+    ) -> bool {
+        self.of_column(sequence).any(|fed| self.is_visible(world, classes, node, fed, value))
     }
 
     /// The rows of a node, and `more`, that a later event can distinguish.
@@ -473,7 +499,8 @@ impl Scenario {
             let waiting = world.nodes.iter().map(|node| &node.sequences[sequence]);
             let waiting = waiting.fold(0, |all, place| all | place.in_flight | place.local);
             let is_awaited = |value: &i64| {
-                (0..nodes).any(|node| read[node] && self.is_visible(world, &classes, node, sequence, *value))
+                (0..nodes)
+                    .any(|node| read[node] && self.is_visible_to_any(world, &classes, node, sequence, *value))
             };
             let awaited =
                 each(waiting, self.sign()).filter(is_awaited).fold(0, |all, value| all | only(value));

@@ -59,6 +59,10 @@ pub enum What {
     Open,
     /// The server is stopped for good.
     Stop,
+    /// `reset_interleaved_sequences()`, while no client writes.
+    Reset,
+    /// Clients write no more, and the node gives its last state: `state || '{"left": true}'`.
+    Leave,
     /// The initial copy of the rows of another node.
     CopyRows {
         from: usize,
@@ -106,6 +110,18 @@ pub struct Scenario {
     /// Whether a state that does not cover all rows reports which ones were not read. While no rows
     /// are lost, this only adds alarms: a world that is proved without it is safe with it.
     pub reports_unread: bool,
+    /// Whether the values of columns cannot be compared with those of their sequences.
+    pub unreadable: bool,
+    /// Whether a state names the columns that are not read.
+    pub reports_unreadable: bool,
+    /// Whether all sequences feed one column. The clients of each node draw from only one of them,
+    /// the one with the number of the node: two sequences that a node draws from give equal values
+    /// whatever other nodes do.
+    pub one_column: bool,
+    /// Whether a set-up restarts a sequence above the others that feed its column.
+    pub siblings_count: bool,
+    /// Whether the last state of a node says how far its sequences have come.
+    pub last_state_has_positions: bool,
     /// The node that has a standby.
     pub standby: Option<usize>,
     /// A guarantee of the operator, if a step depends on more than the order: whether a node may
@@ -162,6 +178,11 @@ impl Scenario {
             ahead: &[0, 1],
             look_back: 1,
             reports_unread: false,
+            unreadable: false,
+            reports_unreadable: true,
+            one_column: false,
+            siblings_count: true,
+            last_state_has_positions: true,
             plain: false,
             keeps_outcomes: false,
             standby: None,
@@ -176,6 +197,21 @@ impl Scenario {
     /// The direction of the sequences.
     pub fn sign(&self) -> i64 {
         self.world.nodes[0].sequences[0].increment.signum()
+    }
+
+    /// The column that a sequence feeds.
+    pub fn column(&self, sequence: usize) -> usize {
+        if self.one_column { 0 } else { sequence }
+    }
+
+    /// The sequences that feed the column of one.
+    pub fn of_column(&self, sequence: usize) -> std::ops::Range<usize> {
+        if self.one_column { 0..self.sequences.len() } else { sequence..sequence + 1 }
+    }
+
+    /// The sequences from which the clients of a node draw.
+    pub fn drawn_by(&self, node: usize) -> std::ops::Range<usize> {
+        if self.one_column { node..node + 1 } else { 0..self.sequences.len() }
     }
 
     /// Adds a step to a node's protocol.

@@ -140,6 +140,8 @@ pub struct GivenState {
     pub server: u8,
     pub timeline: u8,
     pub identity: Option<Identity>,
+    /// Whether the node has left, and this is its last state.
+    pub left: bool,
     pub sequences: Vec<GivenSequence>,
 }
 
@@ -155,6 +157,8 @@ pub struct GivenSequence {
     pub block: Option<u64>,
     pub restart: Option<i64>,
     pub history: Vec<(u64, i64, i64)>,
+    /// Whether its column is one that is not read.
+    pub unread: bool,
 }
 
 impl Sequence {

@@ -1,0 +1,16 @@
+//! Which columns a sequence feeds, and what else draws from it, as far as sources and expressions
+//! tell.
+//!
+//! The catalogs connect a sequence with the columns that own it and with the defaults that name it
+//! as a `regclass`. Everything else is text: the source of a function, the arguments of a trigger,
+//! a name in a default. It is read here without PostgreSQL, as bytes, since the names in it are in
+//! the encoding of the database, which is a superset of ASCII.
+
+pub mod expression;
+pub mod names;
+pub mod source;
+pub mod tokens;
+
+pub use expression::{Constant, constants};
+pub use names::{Composition, QualifiedName, pieces};
+pub use source::{Known, Source, Target, Use};

@@ -1,0 +1,541 @@
+//! What texts in the catalogs say about sequences: sources of functions, arguments of triggers,
+//! names in defaults, rules. The catalogs do not connect these with the sequences that they mean.
+//!
+//! A text counts only if its owner may draw from the sequence: anybody can write one (fault A04).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::CString;
+
+use keyspace::sequences::discovery::{
+    Composition, Known, QualifiedName, Source, Target, Use, constants, pieces,
+};
+use keyspace::sequences::{ColumnName, Draw};
+use pgrx::check_for_interrupts;
+use pgrx::prelude::*;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
+
+use crate::encoding::from_server;
+use crate::sequences::read::defaults::{Defaults, Named, Role, expression, function_label};
+use crate::sequences::read::feeds::Feed;
+use crate::server::extension::Extension;
+use crate::server::relation::number_type;
+
+const FUNCTIONS: &str = include_str!("functions.sql");
+const TRIGGERS: &str = include_str!("triggers.sql");
+const TEXT_DEFAULTS: &str = include_str!("text_defaults.sql");
+const DEPENDENTS: &str = include_str!("dependents.sql");
+
+/// The sequences, with their names in the encoding of the database.
+const SEQUENCES: &str = "SELECT c.oid, convert_to(n.nspname::text, 'SQL_ASCII'), convert_to(c.relname::text, 'SQL_ASCII') \
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'";
+/// The columns of tables.
+const ATTRIBUTES: &str = "SELECT a.attrelid, a.attnum, convert_to(a.attname::text, 'SQL_ASCII') \
+     FROM pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped";
+/// Which of these roles may draw from which of these sequences.
+const MAY_DRAW: &str = "SELECT DISTINCT pair.role, pair.sequence FROM unnest($1::oid[], $2::oid[]) AS pair (role, sequence) \
+     WHERE has_sequence_privilege(pair.role, pair.sequence, 'USAGE, UPDATE')";
+/// Whether the source of a function is not known.
+const IS_CLOSED: &str =
+    "SELECT l.lanname = 'c' FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid = $1";
+
+/// The schema of our functions.
+const OWN_SCHEMA: &str = "SELECT convert_to(n.nspname::text, 'SQL_ASCII') \
+     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $1";
+
+/// How many functions may call each other with the name of a sequence.
+const ROUNDS: usize = 3;
+
+/// What texts say.
+#[derive(Default)]
+pub(crate) struct Mentions {
+    /// Columns that get the values of a sequence.
+    pub(crate) columns: Vec<Connected>,
+    /// What else draws, by sequence.
+    others: HashMap<u32, Vec<Mention>>,
+}
+
+/// A column that a text connects with a sequence.
+pub(crate) struct Connected {
+    pub(crate) feed: Feed,
+    pub(crate) draw: Draw,
+    /// The trigger that sets it, if one does.
+    pub(crate) set_by: Option<String>,
+}
+
+/// Something that draws from a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mention {
+    /// What it is, such as `function public.make_id(text)`.
+    by: String,
+    /// The column that gets the values: its schema, if the text names it, its table and its name.
+    column: Option<(Option<String>, [String; 2])>,
+}
+
+impl Mentions {
+    /// What draws from a sequence that feeds these columns and is not explained by them.
+    pub(crate) fn unexplained(&self, sequence: pg_sys::Oid, fed: &[ColumnName]) -> Vec<String> {
+        let is_fed = |mention: &Mention| {
+            mention.column.as_ref().is_some_and(|(schema, names)| {
+                fed.iter().any(|column| {
+                    let [own_schema, own @ ..] = column.parts();
+                    own == names && schema.as_ref().is_none_or(|schema| schema == own_schema)
+                })
+            })
+        };
+        let all = self.others.get(&sequence.to_u32()).map(Vec::as_slice).unwrap_or_default();
+        let mut by: Vec<String> =
+            all.iter().filter(|mention| !is_fed(mention)).map(|mention| mention.by.clone()).collect();
+        by.sort();
+        by.dedup();
+        by
+    }
+
+    /// Reads all texts of the database that may name a sequence.
+    pub(crate) fn read(extension: Extension) -> SpiResult<Self> {
+        let functions = functions(extension)?;
+        let triggers = triggers(&functions)?;
+        let defaults = text_defaults()?;
+        let dependents = dependents()?;
+        if functions.is_empty() && triggers.is_empty() && defaults.is_empty() && dependents.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut finder = Finder {
+            names: Names::read()?,
+            functions: &functions,
+            attributes: HashMap::new(),
+            reader: Defaults::new(extension),
+            found: Vec::new(),
+        };
+        finder.read_attributes(&triggers)?;
+        let mut of_function: HashMap<u32, Vec<&Trigger>> = HashMap::new();
+        for trigger in &triggers {
+            of_function.entry(trigger.function.to_u32()).or_default().push(trigger);
+        }
+        for (oid, function) in &functions {
+            check_for_interrupts!();
+            finder.see_function(function, of_function.get(oid).map(Vec::as_slice).unwrap_or_default());
+        }
+        for trigger in &triggers {
+            check_for_interrupts!();
+            finder.see_arguments(trigger);
+        }
+        for default in &defaults {
+            check_for_interrupts!();
+            finder.see_default(default)?;
+        }
+        for dependent in &dependents {
+            finder.see_dependent(dependent);
+        }
+        Self::of_allowed(finder.found)
+    }
+
+    /// Leaves out what roles say of sequences from which they may not draw.
+    fn of_allowed(found: Vec<Found>) -> SpiResult<Self> {
+        let pairs = found.iter().flat_map(|one| one.owners.map(|owner| (owner, one.sequence)));
+        let (roles, sequences): (Vec<pg_sys::Oid>, Vec<pg_sys::Oid>) = pairs.unzip();
+        let allowed =
+            rows(MAY_DRAW, &[roles.into(), sequences.into()], |row| Ok((oid(row, 1)?, oid(row, 2)?)))?;
+        let allowed: HashSet<(u32, u32)> =
+            allowed.into_iter().map(|(role, sequence)| (role.to_u32(), sequence.to_u32())).collect();
+        let mut mentions = Self::default();
+        for one in found {
+            let may_draw = |owner: pg_sys::Oid| allowed.contains(&(owner.to_u32(), one.sequence.to_u32()));
+            if !one.owners.into_iter().all(may_draw) {
+                continue;
+            }
+            match one.what {
+                What::Column { relation, attribute, draw, set_by } => {
+                    let feed = Feed { sequence: one.sequence, relation, attribute };
+                    mentions.columns.push(Connected { feed, draw, set_by });
+                }
+                What::Mention(mention) => {
+                    let known = mentions.others.entry(one.sequence.to_u32()).or_default();
+                    if !known.contains(&mention) {
+                        known.push(mention);
+                    }
+                }
+            }
+        }
+        mentions.columns.sort_by_key(|column| {
+            let Feed { sequence, relation, attribute } = column.feed;
+            (sequence.to_u32(), relation.to_u32(), attribute)
+        });
+        mentions.columns.dedup_by_key(|column| column.feed);
+        Ok(mentions)
+    }
+}
+
+/// Something that was found, and the roles that must be allowed to draw for it to count.
+struct Found {
+    sequence: pg_sys::Oid,
+    owners: [pg_sys::Oid; 2],
+    what: What,
+}
+
+enum What {
+    Column { relation: pg_sys::Oid, attribute: i16, draw: Draw, set_by: Option<String> },
+    Mention(Mention),
+}
+
+/// A function that draws from sequences, or that calls one.
+struct Function {
+    oid: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    is_trigger: bool,
+    label: String,
+    schema: Vec<u8>,
+    name: Vec<u8>,
+    source: Source,
+}
+
+/// A trigger of such a function, or one that gives arguments to a function in C.
+struct Trigger {
+    table: pg_sys::Oid,
+    function: pg_sys::Oid,
+    table_owner: pg_sys::Oid,
+    function_owner: pg_sys::Oid,
+    /// Whether it can set columns of a row that is inserted or updated.
+    sets_columns: bool,
+    is_instead: bool,
+    name: String,
+    arguments: Vec<Vec<u8>>,
+    schema: Vec<u8>,
+    table_name: Vec<u8>,
+    label: String,
+}
+
+/// A default that may name a sequence as text.
+struct TextDefault {
+    relation: pg_sys::Oid,
+    attribute: i16,
+    owner: pg_sys::Oid,
+    type_oid: Option<pg_sys::Oid>,
+    schema: Vec<u8>,
+    label: String,
+    expression: Vec<u8>,
+}
+
+/// A rule or a function that depends on a sequence.
+struct Dependent {
+    sequence: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    label: String,
+    expression: Vec<u8>,
+}
+
+/// The sequences by their names.
+struct Names(BTreeMap<Vec<u8>, Vec<(Vec<u8>, pg_sys::Oid)>>);
+
+impl Names {
+    fn read() -> SpiResult<Self> {
+        let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (oid, schema, name) in
+            rows(SEQUENCES, &[], |row| Ok((oid(row, 1)?, bytes(row, 2)?, bytes(row, 3)?)))?
+        {
+            names.entry(name).or_default().push((schema, oid));
+        }
+        Ok(Self(names))
+    }
+
+    /// The sequences that a name can mean. Without a schema it is looked up by the `search_path` of
+    /// whoever runs the text: the one in the schema `home` of the text is meant if it exists, and
+    /// every other one may be meant if it does not.
+    fn find(&self, name: &QualifiedName, home: &[u8]) -> Vec<pg_sys::Oid> {
+        let all = self.0.get(&name.name).map(Vec::as_slice).unwrap_or_default();
+        let of = |schema: &[u8]| -> Vec<pg_sys::Oid> {
+            all.iter().filter(|(own, _)| own == schema).map(|(_, oid)| *oid).collect()
+        };
+        match &name.schema {
+            Some(schema) => of(schema),
+            None if of(home).is_empty() => of_all(all),
+            None => of(home),
+        }
+    }
+
+    /// The sequences whose names are made of these pieces.
+    fn compose(&self, arguments: &[Vec<u8>], strings: &[Vec<u8>], home: &[u8]) -> Vec<pg_sys::Oid> {
+        let found = Composition { arguments, strings }.find(&self.0);
+        let of_one = |all: &Vec<(Vec<u8>, pg_sys::Oid)>| {
+            let at_home: Vec<_> = all.iter().filter(|(own, _)| own == home).cloned().collect();
+            of_all(if at_home.is_empty() { all } else { &at_home })
+        };
+        found.into_iter().flat_map(of_one).collect()
+    }
+}
+
+fn of_all(sequences: &[(Vec<u8>, pg_sys::Oid)]) -> Vec<pg_sys::Oid> {
+    sequences.iter().map(|(_, oid)| *oid).collect()
+}
+
+/// Connects texts with sequences.
+struct Finder<'a> {
+    names: Names,
+    functions: &'a BTreeMap<u32, Function>,
+    /// The numbers of columns, by table and name.
+    attributes: HashMap<(u32, Vec<u8>), i16>,
+    reader: Defaults,
+    found: Vec<Found>,
+}
+
+impl Finder<'_> {
+    /// Reads the columns of the tables whose triggers may set them.
+    fn read_attributes(&mut self, triggers: &[Trigger]) -> SpiResult<()> {
+        let mut tables: Vec<pg_sys::Oid> = triggers.iter().map(|trigger| trigger.table).collect();
+        tables.sort_unstable_by_key(|table| table.to_u32());
+        tables.dedup();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let columns = rows(ATTRIBUTES, &[tables.into()], |row| {
+            Ok((oid(row, 1)?, row.get::<i16>(2)?.unwrap_or(0), bytes(row, 3)?))
+        })?;
+        self.attributes =
+            columns.into_iter().map(|(table, number, name)| ((table.to_u32(), name), number)).collect();
+        Ok(())
+    }
+
+    fn mention(&mut self, sequences: Vec<pg_sys::Oid>, owners: [pg_sys::Oid; 2], by: &str) {
+        for sequence in sequences {
+            let what = What::Mention(Mention { by: by.to_owned(), column: None });
+            self.found.push(Found { sequence, owners, what });
+        }
+    }
+
+    /// What a function draws. A trigger function that no trigger calls draws nothing.
+    fn see_function(&mut self, function: &Function, triggers: &[&Trigger]) {
+        if function.is_trigger && triggers.is_empty() {
+            return;
+        }
+        let owners = [function.owner; 2];
+        for one in &function.source.uses {
+            match &one.target {
+                Target::New(column) => {
+                    for trigger in triggers {
+                        self.see_trigger(function, trigger, one, column);
+                    }
+                }
+                // Whatever becomes of it, it is a value of this node.
+                _ if one.is_of_node => {}
+                Target::Column { table, column } => {
+                    let column = Some((table.schema.as_deref().map(text), [text(&table.name), text(column)]));
+                    for sequence in self.names.find(&one.sequence, &function.schema) {
+                        let what =
+                            What::Mention(Mention { by: function.label.clone(), column: column.clone() });
+                        self.found.push(Found { sequence, owners, what });
+                    }
+                }
+                Target::Unknown => {
+                    let sequences = self.names.find(&one.sequence, &function.schema);
+                    self.mention(sequences, owners, &function.label);
+                }
+            }
+        }
+        for (called, arguments) in &function.source.calls {
+            let functions = self.functions;
+            let is_called = |other: &&Function| other.source.is_open && other.name == *called;
+            for called in functions.values().filter(is_called) {
+                let sequences = self.names.compose(arguments, &called.source.pieces, &function.schema);
+                self.mention(sequences, [function.owner, called.owner], &function.label);
+            }
+        }
+    }
+
+    /// A trigger sets a column of its table to the values of a sequence.
+    fn see_trigger(&mut self, function: &Function, trigger: &Trigger, drawn: &Use, column: &[u8]) {
+        let sequences = self.names.find(&drawn.sequence, &trigger.schema);
+        let owners = [function.owner; 2];
+        if trigger.is_instead && !drawn.is_of_node {
+            return self.mention(sequences, owners, &function.label);
+        }
+        // What an AFTER trigger sets is lost.
+        if !trigger.sets_columns {
+            return;
+        }
+        let relation = trigger.table;
+        let Some(&attribute) = self.attributes.get(&(relation.to_u32(), column.to_vec())) else { return };
+        let draw = if drawn.is_of_node { Draw::OfThisNode } else { Draw::Nextval };
+        for sequence in sequences {
+            let set_by = Some(trigger.name.clone());
+            let what = What::Column { relation, attribute, draw, set_by };
+            self.found.push(Found { sequence, owners, what });
+        }
+    }
+
+    /// The arguments of a trigger, and the name of its table, may name the sequence.
+    fn see_arguments(&mut self, trigger: &Trigger) {
+        let arguments: Vec<Vec<u8>> =
+            trigger.arguments.iter().flat_map(|argument| pieces(argument)).collect();
+        let (sequences, by) = match self.functions.get(&trigger.function.to_u32()) {
+            Some(function) if function.source.is_of_trigger => {
+                let table = [trigger.table_name.to_ascii_lowercase(), trigger.schema.to_ascii_lowercase()];
+                let arguments = [arguments.as_slice(), &table].concat();
+                let sequences = self.names.compose(&arguments, &function.source.pieces, &trigger.schema);
+                (sequences, function.label.clone())
+            }
+            Some(_) => return,
+            None => {
+                let label = format!("trigger {} on {}", trigger.name, trigger.label);
+                (self.names.compose(&arguments, &[], &trigger.schema), label)
+            }
+        };
+        self.mention(sequences, [trigger.table_owner, trigger.function_owner], &by);
+    }
+
+    /// A default that names a sequence as text.
+    fn see_default(&mut self, default: &TextDefault) -> SpiResult<()> {
+        let is_text = |type_oid: u32| {
+            [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&type_oid.into())
+        };
+        let all = constants(&default.expression);
+        let texts = all.iter().filter(|constant| is_text(constant.type_oid) && !constant.calls.is_empty());
+        let draw = self.reader.draw(&expression(&default.expression), Named::ByText);
+        let owners = [default.owner; 2];
+        for constant in texts {
+            let Some(name) = constant.text() else { continue };
+            let named = QualifiedName::parse(name).map(|name| self.names.find(&name, &default.schema));
+            let named = named.unwrap_or_default();
+            match self.reader.role(constant) {
+                Role::Draws if draw == Draw::Other && number_type(default.type_oid).is_some() => {
+                    self.mention(named, owners, &format!("the default of {}", default.label));
+                }
+                Role::Draws => {
+                    for sequence in named {
+                        let (relation, attribute) = (default.relation, default.attribute);
+                        let what = What::Column { relation, attribute, draw, set_by: None };
+                        self.found.push(Found { sequence, owners, what });
+                    }
+                }
+                Role::Passes(function) => {
+                    let (sequences, owner) = match self.functions.get(&function.to_u32()) {
+                        Some(known) => {
+                            let strings = &known.source.pieces;
+                            (self.names.compose(&pieces(name), strings, &default.schema), known.owner)
+                        }
+                        None if !named.is_empty() && is_closed(function)? => (named, default.owner),
+                        None => continue,
+                    };
+                    if !sequences.is_empty() {
+                        self.mention(sequences, [default.owner, owner], &function_label(function));
+                    }
+                }
+                Role::Looks => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A rule or a function with a parsed body.
+    fn see_dependent(&mut self, dependent: &Dependent) {
+        if self.reader.role_of(&dependent.expression, dependent.sequence) != Role::Looks {
+            self.mention(vec![dependent.sequence], [dependent.owner; 2], &dependent.label);
+        }
+    }
+}
+
+/// The functions that draw, and those that call one of them with the name of a sequence.
+fn functions(extension: Extension) -> SpiResult<BTreeMap<u32, Function>> {
+    let schema = rows(OWN_SCHEMA, &[extension.oid().into()], |row| bytes(row, 1))?;
+    let mut known = Known { open: HashSet::new(), schema: schema.concat() };
+    let mut functions: BTreeMap<u32, Function> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let open = functions.values().filter(|function| function.source.is_open);
+        let open: Vec<pg_sys::Oid> = open.map(|function| function.oid).collect();
+        let read = rows(FUNCTIONS, &[open.into()], |row| function(row, &known))?;
+        functions = read.into_iter().map(|function| (function.oid.to_u32(), function)).collect();
+        let open = functions.values().filter(|function| function.source.is_open);
+        let open: HashSet<Vec<u8>> = open.map(|function| function.name.clone()).collect();
+        if open.is_subset(&known.open) {
+            break;
+        }
+        known.open = open;
+    }
+    Ok(functions)
+}
+
+fn function(row: &SpiHeapTupleData<'_>, known: &Known) -> SpiResult<Function> {
+    check_for_interrupts!();
+    let body = bytes(row, 8)?;
+    let is_sql = row.get(4)?.unwrap_or(false);
+    Ok(Function {
+        oid: oid(row, 1)?,
+        owner: oid(row, 2)?,
+        is_trigger: row.get(3)?.unwrap_or(false),
+        label: format!("function {}", text(&bytes(row, 5)?)),
+        schema: bytes(row, 6)?,
+        name: bytes(row, 7)?,
+        source: if is_sql { Source::of_sql(&body, known) } else { Source::of_other(&body, known) },
+    })
+}
+
+fn triggers(functions: &BTreeMap<u32, Function>) -> SpiResult<Vec<Trigger>> {
+    let functions = functions.values().filter(|function| function.is_trigger);
+    let functions: Vec<pg_sys::Oid> = functions.map(|function| function.oid).collect();
+    rows(TRIGGERS, &[functions.into()], |row| {
+        // Each argument ends in a zero byte.
+        let arguments = bytes(row, 8)?;
+        Ok(Trigger {
+            table: oid(row, 1)?,
+            function: oid(row, 2)?,
+            table_owner: oid(row, 3)?,
+            function_owner: oid(row, 4)?,
+            sets_columns: row.get(5)?.unwrap_or(false),
+            is_instead: row.get(6)?.unwrap_or(false),
+            name: text(&bytes(row, 7)?),
+            arguments: arguments.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
+            schema: bytes(row, 9)?,
+            table_name: bytes(row, 10)?,
+            label: text(&bytes(row, 11)?),
+        })
+    })
+}
+
+fn text_defaults() -> SpiResult<Vec<TextDefault>> {
+    rows(TEXT_DEFAULTS, &[], |row| {
+        Ok(TextDefault {
+            relation: oid(row, 1)?,
+            attribute: row.get(2)?.unwrap_or(0),
+            owner: oid(row, 3)?,
+            type_oid: row.get(4)?,
+            schema: bytes(row, 5)?,
+            label: text(&bytes(row, 6)?),
+            expression: bytes(row, 7)?,
+        })
+    })
+}
+
+fn dependents() -> SpiResult<Vec<Dependent>> {
+    rows(DEPENDENTS, &[], |row| {
+        let (label, expression) = (text(&bytes(row, 3)?), bytes(row, 4)?);
+        Ok(Dependent { sequence: oid(row, 1)?, owner: oid(row, 2)?, label, expression })
+    })
+}
+
+fn is_closed(function: pg_sys::Oid) -> SpiResult<bool> {
+    Spi::connect(|client| {
+        let mut rows = client.select(IS_CLOSED, Some(1), &[function.into()])?;
+        rows.next().map_or(Ok(false), |row| Ok(row.get(1)?.unwrap_or(false)))
+    })
+}
+
+/// Runs a query and reads its rows.
+fn rows<T>(
+    query: &str,
+    arguments: &[pgrx::datum::DatumWithOid<'_>],
+    read: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> SpiResult<Vec<T>> {
+    Spi::connect(|client| client.select(query, None, arguments)?.map(|row| read(&row)).collect())
+}
+
+fn oid(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<pg_sys::Oid> {
+    Ok(row.get(at)?.unwrap_or(pg_sys::InvalidOid))
+}
+
+/// Text in the encoding of the database.
+fn bytes(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<Vec<u8>> {
+    Ok(row.get(at)?.unwrap_or_default())
+}
+
+/// Text of the server in UTF-8.
+fn text(bytes: &[u8]) -> String {
+    CString::new(bytes).map(|text| from_server(&text)).unwrap_or_default()
+}
