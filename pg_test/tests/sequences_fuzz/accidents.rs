@@ -130,13 +130,14 @@ impl World<'_> {
     pub fn take_snapshot(&mut self, node: usize) -> Result<()> {
         let from = self.nodes[node].as_ref().expect("it exists").database.clone();
         let database = self.new_database(&from)?;
-        self.snapshots.push(Snapshot { database, node });
+        let class = self.class(node);
+        self.snapshots.push(Snapshot { database, node, class });
         Ok(())
     }
 
     /// A node comes back as an older copy of itself. Returns the node, unless it has left.
     pub fn restore(&mut self, snapshot: usize) -> Result<Option<usize>> {
-        let Some(Snapshot { database, node }) = self.snapshots.get(snapshot) else { return Ok(None) };
+        let Some(Snapshot { database, node, .. }) = self.snapshots.get(snapshot) else { return Ok(None) };
         let (from, node) = (database.clone(), *node);
         if !self.exists(node) {
             return Ok(None);

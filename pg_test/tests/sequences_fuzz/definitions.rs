@@ -19,6 +19,8 @@ pub struct Sequence {
     pub tables: Vec<usize>,
     /// Whether nodes can compare the rows of these tables with its values.
     pub is_visible: bool,
+    /// Whether another sequence with a range of its own feeds the same column.
+    pub shares_column: bool,
     /// Whether TRUNCATE ... RESTART IDENTITY of its table restarts it.
     pub is_owned: bool,
 }
@@ -127,6 +129,11 @@ pub fn literal(text: &str) -> String {
 }
 
 impl Definitions {
+    /// Whether a sequence hands out blocks, so that every set-up is told so.
+    pub fn has_blocks(&self) -> bool {
+        self.sequences.iter().any(|sequence| sequence.block > 1)
+    }
+
     /// Three to six kinds, with names that are unique.
     pub fn at_random(random: &mut ChaCha12Rng) -> Self {
         let mut made = Self::default();
@@ -204,8 +211,8 @@ impl Definitions {
                 self.create(format!("CREATE SEQUENCE {sequence} {}", low.text));
                 self.create(format!("CREATE SEQUENCE {other} {}", high.text));
                 self.create(format!("CREATE TABLE {table} ({column} bigint{key} {default}, v bigint)"));
-                self.sequence(&sequence, low);
-                self.sequence(&other, high);
+                self.sequence(&sequence, low).shares_column = true;
+                self.sequence(&other, high).shares_column = true;
                 self.feeds.push((first + 1, format!("{table}.{column}")));
                 self.table(&table, &column, first + 1, Source::Application);
             }
@@ -237,7 +244,8 @@ impl Definitions {
                 self.sequence(&sequence, options);
             }
             Kind::Blocks => {
-                let block = random.random_range(2..=10);
+                // More than any number of nodes, with which it could be confused.
+                let block = random.random_range(70..=90);
                 let options = Options { text: format!("INCREMENT {block}"), sign: 1, cache: 1 };
                 self.create(format!("CREATE SEQUENCE {sequence} {}", options.text));
                 self.create(format!("CREATE TABLE {table} ({column} bigint{key}, v bigint)"));
@@ -273,6 +281,7 @@ impl Definitions {
             cache: options.cache,
             tables: Vec::new(),
             is_visible: true,
+            shares_column: false,
             is_owned: false,
         });
         self.sequences.last_mut().unwrap()

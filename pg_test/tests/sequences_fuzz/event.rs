@@ -51,7 +51,7 @@ pub enum Event {
     Restart { node: usize, sequence: usize },
     RestoreOnly { snapshot: usize },
     Lose { node: usize },
-    SetUp { node: usize, class: Class, peers: Vec<usize>, gap: i64, form: Form },
+    SetUp { node: usize, class: Class, peers: Vec<usize>, gap: Option<i64>, form: Form },
     Reset { node: usize },
     // What must hold.
     Prove { draws: u64 },
@@ -223,7 +223,8 @@ impl Event {
             72 if !world.snapshots.is_empty() => Self::RestoreOnly { snapshot: 0 },
             73 if alive.len() > 2 => Self::Lose { node },
             74..=76 => set_up(world, random, node, form),
-            77 if random.random() => Self::Reset { node },
+            // With blocks, an increment that a reset of a copy leaves would count as that of a block.
+            77 if !world.definitions.has_blocks() && random.random() => Self::Reset { node },
             78..=90 => Self::Prove { draws: *[1, 5, 20, 100].choose(random).expect("it is not empty") },
             _ => draw(world, random, node, sequence),
         }
@@ -261,5 +262,11 @@ fn set_up(world: &World<'_>, random: &mut ChaCha12Rng, node: usize, form: Form) 
     let other = Class { node: random.random_range(1..=nodes), nodes };
     let class = world.class(node).filter(|_| random.next_u32() % 4 > 0).unwrap_or(other);
     let peers = world.alive().into_iter().filter(|_| random.random()).collect();
-    Event::SetUp { node, class, peers, gap: *[0, 0, 1, 70].choose(random).expect("it is not empty"), form }
+    Event::SetUp {
+        node,
+        class,
+        peers,
+        gap: *[None, Some(0), Some(1), Some(70)].choose(random).expect("it is not empty"),
+        form,
+    }
 }

@@ -13,12 +13,17 @@ use crate::world::{LeftOut, World};
 /// Ids that are drawn while a procedure runs: the node, the sequence, and how many.
 pub type Draws = Vec<(usize, usize, u64)>;
 
+/// The largest gap that is tried.
+const LARGEST_GAP: i64 = 1_000_000;
+
 impl World<'_> {
     /// "Filled databases, all in use", and "another number of nodes": all states, a set-up of each
     /// node with the states of the others and a gap for what is drawn meanwhile.
     pub fn set_up_all(&mut self, nodes: i64, form: Form, meanwhile: &Draws) -> Result<()> {
         let mut alive = self.alive();
-        if i64::try_from(alive.len())? > nodes {
+        let is_alone = alive.len() == 1 && alive.iter().any(|node| self.class(*node).is_some());
+        // The class of a node is only changed with the states of others.
+        if is_alone || i64::try_from(alive.len())? > nodes {
             return Ok(());
         }
         // Nodes that have a class move first. A new class is only free when they have moved, so the
@@ -27,7 +32,7 @@ impl World<'_> {
         let is_any_moving = alive.iter().any(|node| self.class(*node).is_some());
         self.forget_lost_ids()?;
         self.unsafe_from_now(None);
-        let gap = self.gap_for(meanwhile)?;
+        let gap = Some(self.gap_for(meanwhile)?);
         let states: Vec<(usize, String)> = alive.iter().copied().zip(self.states(&alive)?).collect();
         self.draw_meanwhile(meanwhile)?;
         let mut is_safe = vec![true; self.is_safe.len()];
@@ -77,11 +82,11 @@ impl World<'_> {
         let database = if is_dump { self.restore_dump(from)? } else { self.new_database(from)? };
         let node = self.add_node(database, None, 1);
         // The class may be that of the node which is copied, if that node has left.
-        self.confirm(node, &format!("{}, {}", class.node, class.nodes))?;
+        self.confirm(node, class)?;
         let states = self.states(&alive)?;
         self.draw_meanwhile(meanwhile)?;
         let mut is_safe = self.is_safe.clone();
-        let arguments = Arguments { class, states, gap: 0, form: Form::OneTransaction };
+        let arguments = Arguments { class, states, gap: None, form: Form::OneTransaction };
         if self.procedure(node, arguments, &mut is_safe)? {
             self.follow(is_safe);
         }
@@ -118,17 +123,18 @@ impl World<'_> {
     /// "Restore" and "Fail over": the node comes back as an older copy of itself, is confirmed, and
     /// is set up with the states of the others.
     pub fn restore_as_itself(&mut self, snapshot: usize, gap: i64) -> Result<()> {
+        let former = self.snapshots.get(snapshot).and_then(|snapshot| snapshot.class);
         let Some(node) = self.restore(snapshot)? else { return Ok(()) };
         let Some(class) = self.class(node) else {
             self.unsafe_from_now(None);
             return Ok(());
         };
-        self.confirm(node, "")?;
+        self.confirm(node, former.unwrap_or(class))?;
         self.forget_lost_ids()?;
         let others = self.others(node);
         let states = self.states(&others)?;
         let mut is_safe = self.is_safe.clone();
-        let arguments = Arguments { class, states, gap, form: Form::OneTransaction };
+        let arguments = Arguments { class, states, gap: Some(gap), form: Form::OneTransaction };
         if self.procedure(node, arguments, &mut is_safe)? {
             self.follow(is_safe);
         }
@@ -150,13 +156,13 @@ impl World<'_> {
         self.is_safe = is_safe;
     }
 
-    /// Confirms that a node replaces the node of which it is a copy, if it is one. `which` names it
-    /// if the copy may be a copy of a copy.
-    fn confirm(&mut self, node: usize, which: &str) -> Result<()> {
+    /// Confirms that a node replaces the node of a class, if it is a copy of that.
+    fn confirm(&mut self, node: usize, class: Class) -> Result<()> {
+        let Class { node: number, nodes } = class;
         let (of, server) = self.node(node);
-        match of.rows(server, &format!("SELECT confirm_interleaved_node({which})")) {
+        match of.rows(server, &format!("SELECT confirm_interleaved_node({number}, {nodes})")) {
             Ok(_) => Ok(()),
-            // The copy is of another node, of several, or from before its set-up.
+            // It is a copy of another node, or from before a set-up.
             Err(error) if code(&error) == "55000" => Ok(()),
             Err(error) => bail!("confirmation of node {node}: {}", reason(&error)),
         }
@@ -171,10 +177,19 @@ impl World<'_> {
                 return Ok(true);
             }
             LeftOut::Peers => arguments.states.clear(),
-            LeftOut::Gap => arguments.gap = 0,
+            LeftOut::Gap => arguments.gap = Some(0),
             LeftOut::Nothing | LeftOut::Check => {}
         }
-        match self.set_up(node, &arguments)? {
+        let mut outcome = self.set_up(node, &arguments)?;
+        // What it knows of the peers' rates may ask for more.
+        while let (Outcome::Refused(_, message), Some(gap)) = (&outcome, arguments.gap)
+            && message.contains("too small")
+            && gap < LARGEST_GAP
+        {
+            arguments.gap = Some(gap * 4 + 1_000);
+            outcome = self.set_up(node, &arguments)?;
+        }
+        match outcome {
             Outcome::Done(in_order) => {
                 for (is_safe, in_order) in is_safe.iter_mut().zip(in_order) {
                     *is_safe &= in_order;
@@ -182,7 +197,9 @@ impl World<'_> {
                 Ok(true)
             }
             // Not enough values for all sequences, which is to be seen in the dry run.
-            Outcome::Refused(code, _) if ["failed", "2200H"].contains(&code.as_str()) => {
+            Outcome::Refused(code, message)
+                if ["failed", "2200H"].contains(&code.as_str()) || message.contains("too small") =>
+            {
                 self.unsafe_from_now(None);
                 Ok(false)
             }

@@ -19,7 +19,8 @@ pub enum Form {
 pub struct Arguments {
     pub class: Class,
     pub states: Vec<String>,
-    pub gap: i64,
+    /// None if the set-up is to compute it.
+    pub gap: Option<i64>,
     pub form: Form,
 }
 
@@ -50,9 +51,9 @@ impl World<'_> {
     fn arguments(&self, arguments: &Arguments, exclude: &[usize]) -> String {
         let Class { node, nodes } = arguments.class;
         let peers = array(arguments.states.iter().map(|state| format!("{}::jsonb", literal(state))), "jsonb");
-        let blocks = self.definitions.sequences.iter().any(|sequence| sequence.block > 1);
-        let mut text =
-            format!("{node}, {nodes}, peers => {peers}, gap => {}, blocks => {blocks}", arguments.gap);
+        let blocks = self.definitions.has_blocks();
+        let gap = arguments.gap.map_or("NULL".to_owned(), |gap| gap.to_string());
+        let mut text = format!("{node}, {nodes}, peers => {peers}, gap => {gap}, blocks => {blocks}");
         // A sequence must not be in both.
         let feeds = self.feeds.iter().filter(|(sequence, _)| !exclude.contains(sequence));
         let feeds: Vec<&str> = feeds.map(|(_, entry)| entry.as_str()).collect();

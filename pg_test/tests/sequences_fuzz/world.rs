@@ -27,6 +27,8 @@ pub enum LeftOut {
 pub struct Snapshot {
     pub database: String,
     pub node: usize,
+    /// The class that the node had.
+    pub class: Option<Class>,
 }
 
 /// Rows on their way: the table and the id.
