@@ -9,6 +9,7 @@ use keyspace::sequences::{
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -22,7 +23,10 @@ use crate::sequences::siblings::Siblings;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::settings;
+use crate::server::subtransaction::{attempt, sqlstate};
 use crate::server::tables::own_key;
+use crate::server::waiting::is_in_use;
 
 /// The other nodes, and what their states show over time.
 #[derive(Debug, Default)]
@@ -102,8 +106,9 @@ impl Peers {
         self.pace(at, oid, sequence)?.used_since(state, peers_seen::now())
     }
 
-    /// Stores what the states show of some sequences, if the caller may.
-    pub(crate) fn remember(&self, extension: Extension, steps: &[Step]) -> SpiResult<()> {
+    /// Stores what the states show of some sequences, if the caller may. It does not wait for
+    /// another call that is storing the same: a later state shows it, too.
+    pub(crate) fn remember(&self, extension: Extension, steps: &[Step]) -> Result<(), Failure> {
         if self.last.is_empty() || !peers_seen::may_be_kept() {
             return Ok(());
         }
@@ -115,7 +120,16 @@ impl Peers {
                 let pace = self.pace(at, step.entry.oid, &step.before)?;
                 is_new(step.entry.oid, &pace).then_some((step.entry.oid, pace))
             });
-            peers_seen::keep(extension, identity, &paces.collect::<Vec<_>>())?;
+            let paces: Vec<_> = paces.collect();
+            if paces.is_empty() {
+                continue;
+            }
+            let keep = || peers_seen::keep(extension, identity, &paces);
+            match attempt(|| settings::with(&[(c"lock_timeout", c"50ms")], keep)) {
+                Ok(kept) => kept?,
+                Err(error) if is_in_use(&error) || is_changed_meanwhile(&error) => {}
+                Err(error) => error.rethrow(),
+            }
         }
         Ok(())
     }
@@ -162,6 +176,11 @@ impl Peers {
             .report(PgLogLevel::NOTICE);
         }
     }
+}
+
+/// Whether another transaction has changed a row that this one may not see, above READ COMMITTED.
+fn is_changed_meanwhile(error: &CaughtError) -> bool {
+    sqlstate(error) == PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
 }
 
 /// The columns of a sequence, by name.

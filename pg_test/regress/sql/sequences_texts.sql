@@ -5,11 +5,6 @@ CREATE SCHEMA txt;
 SET search_path = txt, public;
 \set plan 'SELECT sequence, action, in_use, restart, detail, fed_columns FROM setup_interleaved_sequences(2, schemas => ''{txt}'', dry_run => true)'
 
--- fault_b22_nothing_is_known: a database where no sequence feeds a known column
-CREATE SEQUENCE lonely;
-SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE finding = 'no known columns';
-DROP SEQUENCE lonely;
-
 -- fault_b02_a_default_as_text: no dependency connects it with the sequence
 CREATE SEQUENCE s2;
 CREATE SEQUENCE s3;

@@ -4,13 +4,14 @@ use crate::error::{Error, SqlState};
 
 /// Findings that are a warning or an info, at least in some cases. An acknowledgement has no effect
 /// on a finding of severity error.
-const ACCEPTABLE: [&str; 20] = [
+const ACCEPTABLE: [&str; 23] = [
     "blocks of ids",
-    "column not read",
+    "column fed twice",
     "DDL replication",
     "locked",
     "missing on the peer",
     "missing on this node",
+    "name not in UTF-8",
     "nearly used up",
     "no known column",
     "no known columns",
@@ -20,30 +21,33 @@ const ACCEPTABLE: [&str; 20] = [
     "positions published",
     "restart too low",
     "rows not followed",
+    "rows not read",
     "same server twice",
     "set-up unknown",
     "type mismatch",
     "unlogged",
+    "values of this class",
     "versions differ",
 ];
 
 /// Findings that are always errors.
-const ERRORS: [&str; 18] = [
+const ERRORS: [&str; 19] = [
     "another writer in the class",
     "behind the table",
     "classes overlap",
+    "column not read",
     "custom increment",
     "default of another node",
     "insert conflicts",
     "no node",
+    "no sequence known",
     "not confirmed",
     "not set up",
     "position replicated",
-    "rows not read",
     "START not aligned",
+    "unknown use",
     "unsafe CYCLE",
     "used up",
-    "values of this class",
     "values overlap",
     "wrong class",
     "wrong increment",

@@ -227,7 +227,7 @@ impl Sequence {
     pub fn rows_from(&self) -> Option<i64> {
         let is_ahead = |row: &i64| {
             let passed = if self.increment > 0 { self.last_value > *row } else { self.last_value < *row };
-            !passed && !(self.is_called && self.last_value == *row)
+            !(passed || self.is_called && self.last_value == *row)
         };
         self.trusted.filter(|row| !self.cycle && is_ahead(row))
     }
