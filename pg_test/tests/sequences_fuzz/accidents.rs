@@ -57,7 +57,8 @@ impl World<'_> {
     pub fn bring_id(&mut self, node: usize, table: usize, ahead: i64) -> Result<()> {
         let of = &self.definitions.tables[table];
         let sequence = &self.definitions.sequences[of.sequence];
-        if !sequence.is_visible {
+        // Ids within a block are not compared with the blocks of other nodes.
+        if !sequence.is_visible || sequence.block > 1 {
             return Ok(());
         }
         self.unsafe_from_now(Some(of.sequence));

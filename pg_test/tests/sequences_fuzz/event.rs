@@ -1,9 +1,9 @@
 //! The events of a case: what they do, and what must be seen afterwards.
 
 use anyhow::Result;
+use rand::RngExt;
 use rand::rngs::ChaCha12Rng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt};
 
 use crate::definitions::literal;
 use crate::draws::{WAYS, Way};
@@ -260,7 +260,7 @@ fn meanwhile(world: &World<'_>, random: &mut ChaCha12Rng) -> Draws {
 fn set_up(world: &World<'_>, random: &mut ChaCha12Rng, node: usize, form: Form) -> Event {
     let nodes = random.random_range(2..6);
     let other = Class { node: random.random_range(1..=nodes), nodes };
-    let class = world.class(node).filter(|_| random.next_u32() % 4 > 0).unwrap_or(other);
+    let class = world.class(node).filter(|_| random.random_range(0..4) > 0).unwrap_or(other);
     let peers = world.alive().into_iter().filter(|_| random.random()).collect();
     Event::SetUp {
         node,

@@ -180,6 +180,7 @@ impl World<'_> {
             LeftOut::Gap => arguments.gap = Some(0),
             LeftOut::Nothing | LeftOut::Check => {}
         }
+        let is_kept = self.class(node) == Some(arguments.class);
         let mut outcome = self.set_up(node, &arguments)?;
         // What it knows of the peers' rates may ask for more.
         while let (Outcome::Refused(_, message), Some(gap)) = (&outcome, arguments.gap)
@@ -203,7 +204,12 @@ impl World<'_> {
                 self.unsafe_from_now(None);
                 Ok(false)
             }
-            Outcome::Refused(code, _) if self.left_out == LeftOut::Peers && code == "55000" => {
+            Outcome::Refused(code, _) if self.left_out != LeftOut::Nothing && code == "55000" => {
+                self.unsafe_from_now(None);
+                Ok(false)
+            }
+            // It stays where it is, and a peer has a class that overlaps and has not moved yet.
+            Outcome::Refused(_, message) if is_kept && message.contains("would share values") => {
                 self.unsafe_from_now(None);
                 Ok(false)
             }

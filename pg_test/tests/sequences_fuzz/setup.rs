@@ -32,6 +32,9 @@ pub enum Outcome {
     Refused(String, String),
 }
 
+/// The rows of a dry run, and the sequences that fail in it, which are left out.
+type Plan = (Vec<Row>, Vec<usize>);
+
 /// Every column of the result that a dry run and a run must have in common.
 const COLUMNS: &str =
     "array_position({names}::regclass[], sequence) - 1, action, in_use, restart, values_left, detail,
@@ -83,8 +86,12 @@ impl World<'_> {
         let (of, server) = self.node(node);
         let done = match of.rows(server, &statement) {
             Ok(rows) => rows,
-            // A class is not changed in batches.
-            Err(error) if REFUSALS.contains(&code(&error)) => return Ok(refused(&error)),
+            // A class is not changed in batches. But otherwise the node is stored first, and
+            // stays so.
+            Err(error) if REFUSALS.contains(&code(&error)) => {
+                self.remember_class(node)?;
+                return Ok(refused(&error));
+            }
             Err(error) => bail!("set-up of node {node}: {}", reason(&error)),
         };
         if arguments.form == Form::OneTransaction {
@@ -113,11 +120,7 @@ impl World<'_> {
     }
 
     /// The dry run, and the sequences that fail in it.
-    fn plan(
-        &mut self,
-        node: usize,
-        arguments: &Arguments,
-    ) -> Result<Result<(Vec<Row>, Vec<usize>), Outcome>> {
+    fn plan(&mut self, node: usize, arguments: &Arguments) -> Result<Result<Plan, Outcome>> {
         let columns = COLUMNS.replace("{names}", &self.names());
         let mut exclude = Vec::new();
         loop {
@@ -155,6 +158,18 @@ impl World<'_> {
         }
         ensure!(changed.is_empty(), "a second run on node {node} does something: {changed:?}");
         ensure!(xid == [[None]], "a second run on node {node} takes a transaction id");
+        Ok(())
+    }
+
+    /// Takes the class of a node from its database.
+    fn remember_class(&mut self, node: usize) -> Result<()> {
+        let stored = self.rows(node, "SELECT node, nodes FROM interleaved_node")?;
+        if let [row] = stored.as_slice()
+            && let [Some(number), Some(nodes)] = row.as_slice()
+        {
+            let class = Class { node: number.parse()?, nodes: nodes.parse()? };
+            self.nodes[node].as_mut().expect("it exists").class = Some(class);
+        }
         Ok(())
     }
 
