@@ -154,8 +154,10 @@ impl World<'_> {
 
     /// A restore of which nobody has told the extension. The copy has no node of its own.
     pub fn restore_only(&mut self, snapshot: usize) -> Result<()> {
+        let former = self.snapshots.get(snapshot).and_then(|snapshot| snapshot.class);
         let Some(node) = self.restore(snapshot)? else { return Ok(()) };
         self.unsafe_from_now(None);
+        self.nodes[node].as_mut().expect("it exists").class = former;
         let shown = self.rows(node, "SELECT node FROM interleaved_node")?;
         ensure!(shown.is_empty(), "a copy of node {node} takes itself for its origin: {shown:?}");
         Ok(())

@@ -32,6 +32,12 @@ impl World<'_> {
         let is_any_moving = alive.iter().any(|node| self.class(*node).is_some());
         self.forget_lost_ids()?;
         self.unsafe_from_now(None);
+        // Nodes that were restored and not confirmed.
+        for node in &alive {
+            if let Some(class) = self.class(*node) {
+                self.confirm(*node, class)?;
+            }
+        }
         let gap = Some(self.gap_for(meanwhile)?);
         let states: Vec<(usize, String)> = alive.iter().copied().zip(self.states(&alive)?).collect();
         self.draw_meanwhile(meanwhile)?;
