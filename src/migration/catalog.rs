@@ -15,10 +15,11 @@ use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{Timeout, within};
+use crate::server::locks::within;
 use crate::server::relation::relation_owner;
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::{attempt, unless_cancelled};
+use crate::server::timeout::Timeout;
 
 /// The facts of tables and of everything that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");

@@ -19,9 +19,9 @@ use crate::keys::RawText;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
 use crate::server::relation::existing_relation;
 use crate::server::settings;
+use crate::server::timeout::Timeout;
 
 /// The facts for keys that are not migrated yet. Keys without a salt get the usual one.
 pub(super) fn fresh(

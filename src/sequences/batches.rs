@@ -17,6 +17,7 @@ use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{self, Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::{self, Feed};
+use crate::sequences::read::prepared::Prepared;
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::trusted::{self, Trusted};
 use crate::sequences::read::{catalog, position_replication};
@@ -79,7 +80,7 @@ struct Progress {
     /// The sequences whose position is trusted.
     trusted: Rc<[Trusted]>,
     /// The query for one sequence and its columns.
-    query: Rc<catalog::Prepared>,
+    query: Rc<Prepared>,
     retries: u32,
     /// The remaining sequences, in the order of their OIDs.
     queue: VecDeque<(pg_sys::Oid, String)>,

@@ -30,8 +30,8 @@ use crate::sequences::siblings;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
 use crate::server::patience::Patience;
+use crate::server::timeout::Timeout;
 use crate::versions;
 
 /// Every sequence of the database, as far as it can be examined without reading tables, for the

@@ -18,11 +18,11 @@ use crate::sequences::read::{created, form};
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, refusal};
-use crate::server::locks::Timeout;
 use crate::server::names::renamed;
 use crate::server::open::ActiveSnapshot;
 use crate::server::patience::Patience;
 use crate::server::subtransaction::attempt;
+use crate::server::timeout::Timeout;
 
 unsafe extern "C-unwind" {
     /// From commands/sequence.h: executes `ALTER SEQUENCE`.

@@ -24,9 +24,9 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
 use crate::server::patience::Patience;
 use crate::server::tables::own_key;
+use crate::server::timeout::Timeout;
 
 /// How many columns are read before their locks are released.
 const READ_BATCH: usize = 100;

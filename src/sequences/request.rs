@@ -15,9 +15,9 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
 use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
+use crate::server::timeout::Timeout;
 
 /// The arguments as SQL passes them.
 pub(super) struct SetupArguments {

@@ -18,9 +18,9 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
 use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
+use crate::server::timeout::Timeout;
 use crate::server::transaction::check_transaction;
 
 /// Gives sequences the increment, START and bounds that they had before they were set up, above all

@@ -19,8 +19,8 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::Timeout;
 use crate::server::patience::Patience;
+use crate::server::timeout::Timeout;
 use crate::server::transaction::check_transaction;
 
 /// Makes node k of N node k of N * `factor`, so that the classes k + N, k + 2 N ... become free for

@@ -20,6 +20,7 @@ pub(crate) mod role;
 pub(crate) mod settings;
 pub(crate) mod subtransaction;
 pub(crate) mod tables;
+pub(crate) mod timeout;
 pub(crate) mod transaction;
 pub(crate) mod waiting;
 pub(crate) mod work_lock;

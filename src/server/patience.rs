@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-use super::locks::Timeout;
 use super::obstacle::Missed;
+use super::timeout::Timeout;
 use crate::error::{raise, report};
 
 thread_local! {

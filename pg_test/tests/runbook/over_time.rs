@@ -29,7 +29,7 @@ fn set_up_without_gap(
 
 /// Draws values that are never stored. Returns them.
 fn draw(client: &mut Client, values: i64) -> Vec<(&'static str, i64)> {
-    let query = "SELECT nextval('item_id_seq') FROM generate_series(1, $1)";
+    let query = "SELECT nextval('item_id_seq') FROM generate_series(1, $1::bigint)";
     client.query(query, &[&values]).unwrap().iter().map(|row| ("item", row.get(0))).collect()
 }
 

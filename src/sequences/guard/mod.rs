@@ -27,11 +27,12 @@ use crate::sequences::own::tables::NODE;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
-use crate::server::locks::{self, Timeout, Wanted};
+use crate::server::locks::{self, Wanted};
 use crate::server::names;
 use crate::server::open::ActiveSnapshot;
 use crate::server::patience::Patience;
 use crate::server::settings::with_own_settings;
+use crate::server::timeout::Timeout;
 use crate::server::transaction::check_transaction;
 
 /// One row of the result.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use keyspace::sequences::{Carrier, ColumnName, Draw, Limits, NumberType};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiResult};
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::{ServerText, decoded, from_server_bytes};
 use crate::sequences::read::defaults::{Defaults, Named, Role, expression, function_label};
@@ -15,6 +15,7 @@ use crate::sequences::read::feeds::Feed;
 use crate::sequences::read::limits;
 use crate::sequences::read::mentions::{Connected, Mentions};
 use crate::sequences::read::position_replication;
+use crate::sequences::read::prepared::Prepared;
 use crate::sequences::read::selection::Selection;
 use crate::server::extension::Extension;
 use crate::server::relation::number_type;
@@ -28,12 +29,6 @@ pub(crate) const NAME_NOT_UTF8: &str = "name not in UTF-8";
 pub(crate) const NOT_UTF8_DETAIL: &str =
     "Its name, or that of its schema, cannot be converted to UTF-8. The bytes that cannot are shown as \\x.";
 pub(crate) const NOT_UTF8_HINT: &str = "Rename it, and run the set-up.";
-
-/// What is read once for many sequences that are looked up in turn.
-pub(crate) struct Prepared {
-    query: OwnedPreparedStatement,
-    mentions: Mentions,
-}
 
 /// Prepares the query for single sequences, for callers that run it for many in turn.
 pub(crate) fn prepare(extension: Extension) -> SpiResult<Prepared> {

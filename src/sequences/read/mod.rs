@@ -10,6 +10,7 @@ pub(crate) mod insert_conflicts;
 pub(crate) mod limits;
 pub(crate) mod mentions;
 pub(crate) mod position_replication;
+pub(crate) mod prepared;
 pub(crate) mod selection;
 pub(crate) mod trusted;
 pub(crate) mod values;

@@ -9,9 +9,9 @@ use pgrx::spi::SpiResult;
 use pgrx::{AnyArray, IntoDatum};
 
 use crate::encoding::from_server_bytes;
-use crate::sequences::read::catalog::Prepared;
 use crate::sequences::read::feeds::{self, Feed, Feeds};
 use crate::sequences::read::mentions::Connected;
+use crate::sequences::read::prepared::Prepared;
 use crate::sequences::read::trusted::{self, Trusted};
 use crate::server::extension::Extension;
 

@@ -129,8 +129,9 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::number_type::NumberType;
     use super::super::plan::{Target, plan};
-    use super::super::sequence::{Former, NumberType};
+    use super::super::sequence::Former;
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;

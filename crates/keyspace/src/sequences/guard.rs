@@ -266,7 +266,8 @@ impl Class {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::block::Counting;
-    use super::super::sequence::{Former, NumberType};
+    use super::super::number_type::NumberType;
+    use super::super::sequence::Former;
     use super::*;
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! The values that a column accepts: its type, its precision, and simple CHECK constraints.
 
-use super::sequence::NumberType;
+use super::number_type::NumberType;
 
 /// The smallest and the largest value that a column accepts, within the range of `bigint`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

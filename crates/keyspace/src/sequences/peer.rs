@@ -193,8 +193,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::class::Class;
     use super::super::history::PastValues;
+    use super::super::number_type::NumberType;
     use super::super::rows::Rows;
-    use super::super::sequence::NumberType;
     use super::*;
 
     fn named(name: &str) -> SequenceName {

@@ -101,7 +101,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         return position.plan(Outcome::Unchanged, next, sequence.increment, notes, sequence, share);
     }
 
-    if let Some(error) = too_small_a_gap(sequence, position, target.gap) {
+    if let Some(error) = too_small_a_gap(sequence, target.gap) {
         notes.insert(0, error.message.clone());
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     }
@@ -271,15 +271,15 @@ fn computed_gap(sequence: &Sequence) -> i64 {
     still_draw(sequence).map(|(_, _, used)| used.saturating_mul(2)).max().unwrap_or(0)
 }
 
-/// Refuses a gap that a peer has used up already.
-fn too_small_a_gap(sequence: &Sequence, position: Position, gap: Option<i64>) -> Option<Error> {
-    let (course, gap) = (position.course, gap?);
-    let floor = course.floor(sequence, position.in_use) + i128::from(gap) * course.sign;
+/// Refuses a gap of fewer ids than a peer has used since its state was taken: it uses more until its
+/// own set-up.
+fn too_small_a_gap(sequence: &Sequence, gap: Option<i64>) -> Option<Error> {
+    let gap = gap?;
+    let (elsewhere, _, used) = still_draw(sequence).max_by_key(|(_, _, used)| *used)?;
     // The last id may be a fraction of one.
-    let is_past_it = |(_, reached, used): &(&Elsewhere, i64, i64)| {
-        course.is_past(i128::from(*reached) + i128::from(*used - 1) * course.sign, floor)
-    };
-    let (elsewhere, _, used) = still_draw(sequence).filter(is_past_it).max_by_key(|(_, _, used)| *used)?;
+    if used.saturating_sub(1) <= gap {
+        return None;
+    }
     let message = format!("a gap of {gap} is too small for sequence {}", sequence.name);
     let (peer, enough) = (capitalized(&elsewhere.peer), used.saturating_mul(2));
     Some(
@@ -521,7 +521,8 @@ impl Position {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::sequence::{Former, NumberType, StillDraws};
+    use super::super::number_type::NumberType;
+    use super::super::sequence::{Former, StillDraws};
     use super::*;
     use proptest::prelude::*;
 
@@ -869,9 +870,6 @@ mod tests {
         assert!(error.hint.is_some_and(|hint| hint.contains("gap => 600")));
         let planned = plan(&sequence, &target(2, 2, 300));
         assert_eq!((planned.restart, planned.gap), (Some(802), 300));
-        // What is in use here may lie beyond what the peer has reached.
-        let ahead = Sequence { last_value: 900, is_called: true, ..sequence.clone() };
-        assert_eq!(plan(&ahead, &target(2, 2, 0)).restart, Some(902));
         // What is in order is not moved, so its gap does not matter.
         let mut after = apply(&sequence, &planned);
         (after.gap_left, after.elsewhere) = (300, vec![draws_on(Some(300))]);

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::class::{Class, Progression};
 use super::direction::{Course, Share};
+use super::number_type::NumberType;
 use super::plan::{USED_BY_HINT, used_by_detail};
-use super::sequence::{Carrier, Draw, NumberType, Sequence};
+use super::sequence::{Carrier, Draw, Sequence};
 
 /// A sequence is nearly used up from this share of its range on, in hundredths of a percent.
 const NEARLY_USED_UP: i64 = 8_000;
