@@ -43,7 +43,7 @@ extern "C-unwind" fn refuse(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 /// PostgreSQL 16 on.
 #[cfg(not(feature = "pg15"))]
 mod soft {
-    use std::ffi::{CString, c_char, c_int};
+    use std::ffi::{c_char, c_int};
     use std::ptr;
 
     use pgrx::{PgSqlErrorCode, pg_sys};

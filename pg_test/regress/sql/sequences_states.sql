@@ -40,7 +40,7 @@ WHERE c.sequence = 'ord_id_seq'::regclass AND c.peer IS NOT NULL ORDER BY 3;
 -- What a peer does not know is told of each sequence, and when something is altered.
 RESET client_min_messages;
 BEGIN;
-SELECT s.action, s.detail FROM setup_interleaved_sequences(2, sequences => ARRAY['"of x"', 'ord_id_seq']::regclass[], gap => 0, peers => ARRAY[:state]) AS s;
+SELECT s.action, s.detail FROM setup_interleaved_sequences(2, sequences => ARRAY['"of x"', 'ord_id_seq']::regclass[], gap => 0, peers => ARRAY[:state]) AS s ORDER BY s.detail COLLATE "C";
 ROLLBACK;
 SET client_min_messages = warning;
 
