@@ -252,7 +252,11 @@ pub fn has_server(major: u32) -> bool {
 /// Whether apt has something for a version. Extensions are packaged later than a new version of
 /// PostgreSQL. Before the lists of packages have been read, apt knows neither package.
 fn is_offered(thing: Missing, major: u32) -> bool {
-    let offers = |name: &String| succeeds(Command::new("apt-cache").args(["show", "--quiet", name]));
+    // For a package that others only refer to, apt-cache succeeds and prints nothing.
+    let offers = |name: &String| {
+        let shown = Command::new("apt-cache").args(["show", "--quiet", name]).output();
+        shown.is_ok_and(|shown| shown.status.success() && !shown.stdout.is_empty())
+    };
     thing.packages(Some(major)).iter().all(offers)
         || !Missing::PostgreSql.packages(Some(major)).iter().any(offers)
 }

@@ -1,8 +1,8 @@
 //! The sequences that a change cannot alter: an error that names them or, if they are left out, a
 //! warning for each.
 
-use keyspace::Error;
 use keyspace::error::sentence;
+use keyspace::{Error, SqlState};
 use pgrx::PgLogLevel;
 
 use crate::error::report;
@@ -29,6 +29,10 @@ pub(crate) fn refusal(failed: &[(&Step, &Error)], skip_failed: bool) -> Result<(
     }
     let mut reasons: Vec<String> =
         failed.iter().take(NAMED).map(|(step, error)| reason(step, error)).collect();
+    // Often one transaction is in the way of all of them.
+    if first.sqlstate == SqlState::LockNotAvailable {
+        reasons.extend(first.detail.clone());
+    }
     if failed.len() > NAMED {
         reasons.push(format!("And {} more.", failed.len() - NAMED));
     }
