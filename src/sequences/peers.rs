@@ -239,14 +239,20 @@ pub(super) fn check_others(peers: &[Peer]) -> Result<(), Failure> {
     }
 }
 
-/// Refuses a class that has values in common with that of a peer.
+/// Refuses a class that has values in common with that of a peer. If this database is a node of the
+/// class since `set_up_at`, states from before do not count that have another number of nodes: while
+/// that number changes, a second run gets the same states.
 ///
 /// # Errors
 /// 55000 if one has.
-pub(super) fn check_class(peers: &[Peer], class: Class) -> Result<(), Error> {
+pub(super) fn check_class(peers: &[Peer], class: Class, set_up_at: Option<i64>) -> Result<(), Error> {
     let meets = |peer: &&Peer| peer.taken_class().is_some_and(|other| other.residue().meets(class.residue()));
+    let is_of_before = |peer: &Peer| {
+        let is_earlier = peer.taken_at().zip(set_up_at).is_some_and(|(taken_at, since)| taken_at < since);
+        is_earlier && peer.class().is_some_and(|other| other.nodes() != class.nodes())
+    };
     // A later state of the same server says what it is now.
-    let counts = |peer: &&Peer| !peers.iter().any(|other| peer.was_split_into(other));
+    let counts = |peer: &&Peer| !is_of_before(peer) && !peers.iter().any(|other| peer.was_split_into(other));
     let Some(peer) = peers.iter().filter(counts).find(meets) else { return Ok(()) };
     let message =
         format!("node {} of {} would share values with {}", class.node(), class.nodes(), peer.name());

@@ -68,7 +68,7 @@ impl Request {
         let from = identity::class_to_leave(extension, class, &peers)?;
         // While the number of nodes changes, nodes that have not moved yet are in former classes.
         if from.is_none() {
-            peers::check_class(&peers, class)?;
+            peers::check_class(&peers, class, identity::set_up_at(extension)?)?;
         }
         let feeds = feeds::read(arguments.feeds)??;
         let selection =

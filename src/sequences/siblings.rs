@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use keyspace::sequences::{Elsewhere, Sequence};
+use keyspace::sequences::{Elsewhere, Progression, Sequence};
 use pgrx::prelude::*;
 
 use crate::sequences::change::step::Step;
@@ -56,22 +56,25 @@ impl Siblings {
         let siblings = self.0.borrow();
         for (oid, name) in siblings.get(&entry.oid.to_u32()).into_iter().flatten() {
             let reached = reached(*oid, sequence.increment.signum());
-            sequence.elsewhere.extend(reached.map(|reached| Elsewhere::sibling(name.clone(), reached)));
+            let sibling = |(other, reached)| Elsewhere::sibling(&sequence, name.clone(), &other, reached);
+            let sibling = reached.and_then(sibling);
+            sequence.elsewhere.extend(sibling);
         }
         sequence
     }
 }
 
-/// The value that a sequence of the same direction has reached: that before its next one, if it was
-/// restarted above others.
-fn reached(oid: pg_sys::Oid, sign: i64) -> Option<i64> {
+/// How a sequence of the same direction advances, and the value that it has reached: that before its
+/// next one, if it was restarted above others.
+fn reached(oid: pg_sys::Oid, sign: i64) -> Option<(Progression, i64)> {
     let form = form::definition(oid)?;
     // SAFETY: the OID was read from pg_sequence. It belongs to a sequence or, if that was dropped,
     // to nothing.
     let state = unsafe { form::state(oid) }?;
     let before = || state.last_value.checked_sub(sign).filter(|_| state.last_value != form.start);
     let reached = if state.is_called { Some(state.last_value) } else { before() };
-    reached.filter(|_| form.progression.increment.signum() == sign)
+    let reached = reached.filter(|_| form.progression.increment.signum() == sign)?;
+    Some((form.progression, reached))
 }
 
 /// Takes rows ahead of a sequence that another one has handed out here for what they are, and not

@@ -45,8 +45,6 @@ SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}', exclude => '
 \echo :LAST_ERROR_SQLSTATE
 SELECT setup_interleaved_sequences(2, sequences => '{item_id_seq}', schemas => '{public}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT setup_interleaved_sequences(2, feeds => '{"item_id_seq": ["item.id"]}', exclude => '{item_id_seq}');
-\echo :LAST_ERROR_SQLSTATE
 -- Feeds that mean nothing.
 SELECT setup_interleaved_sequences(2, feeds => '[]');
 \echo :LAST_ERROR_SQLSTATE

@@ -78,6 +78,10 @@ SET ROLE regress_feeds_owner;
 SELECT action, fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["herd.a"]}');
 RESET ROLE;
 SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
+-- What is given for a sequence that is left out is stored, too.
+SELECT count(*) FROM setup_interleaved_sequences(2, schemas => '{"Feed Lot"}', feeds => '{"herd_no": ["herd.a"]}', exclude => '{herd_no}')
+WHERE sequence = 'herd_no'::regclass;
+SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
 SET client_min_messages = warning;
 DROP SCHEMA "Feed Lot" CASCADE;
 DROP ROLE regress_feeds_owner;

@@ -36,7 +36,11 @@ SELECT * FROM setup_interleaved_sequences(3, 3, schemas => '{split}', peers => A
 SELECT action, count(*) > 0 AS some FROM setup_interleaved_sequences(3, 3, exclude => '{}', peers => ARRAY[other()], dry_run => true)
 WHERE action IN ('planned', 'failed') GROUP BY action;
 CALL setup_interleaved_sequences_in_batches(3, 3, peers => ARRAY[other()]);
+SELECT other() AS before \gset
 SELECT sequence, action, restart, detail FROM setup_interleaved_sequences(3, 3, peers => ARRAY[other()], gap => 1000) WHERE sequence::text !~ '\.';
+-- A second run with the same states changes nothing. A later state must not overlap.
+SELECT sequence, action FROM setup_interleaved_sequences(3, 3, peers => ARRAY[:'before'::jsonb], gap => 1000) WHERE action NOT IN ('unchanged', 'skipped');
+SELECT sequence, action FROM setup_interleaved_sequences(3, 3, peers => ARRAY[other()], gap => 1000);
 SELECT sequence, in_order, findings FROM interleaved_sequences WHERE sequence::text !~ '\.';
 
 -- trap_s35: what makes no split.

@@ -288,6 +288,13 @@ impl Other {
     }
 }
 
+/// When this database became a node of its class, in microseconds since 1970, if it is one.
+pub(crate) fn set_up_at(extension: Extension) -> Result<Option<i64>, Error> {
+    let own = own_key();
+    let row = rows(tables::NODE.oid(extension)?)?.into_iter().find(|row| row.key == own);
+    Ok(row.map(|row| row.set_up_at))
+}
+
 /// The nodes of other servers and databases, ordered by their keys.
 pub(crate) fn others(extension: Extension) -> Result<Vec<Other>, Error> {
     let own = own_key();

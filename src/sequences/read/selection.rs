@@ -269,16 +269,18 @@ impl Selection {
              WHERE n.nspname <> ALL ($2)";
         let fed = self.feeds.sequences.clone();
         let fed = ArrayArgument { datum: fed.into_datum(), type_oid: pg_sys::REGCLASSARRAYOID };
-        for (name, argument) in
-            [("sequences", self.sequences), ("feeds", fed), ("trust_position", self.trust)]
-        {
+        let exclude = (" and in exclude", excluded, self.exclude);
+        let schemas = (", but its schema is not in schemas", outside, self.schemas);
+        // The feeds of a sequence are stored, whether or not it is left out now.
+        for (name, argument, left_out) in [
+            ("sequences", self.sequences, [exclude, schemas].as_slice()),
+            ("feeds", fed, &[schemas]),
+            ("trust_position", self.trust, &[exclude, schemas]),
+        ] {
             if !argument.is_given() {
                 continue;
             }
-            for (other, query, left_out) in [
-                (" and in exclude", excluded, self.exclude),
-                (", but its schema is not in schemas", outside, self.schemas),
-            ] {
+            for (other, query, left_out) in left_out {
                 if left_out.is_given()
                     && let Some(sequence) = first(query, &[argument.argument(), left_out.argument()])?
                 {

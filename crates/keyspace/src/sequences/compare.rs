@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::class::Residue;
 use super::name::{ColumnName, SequenceName};
 use super::node_state::{NodeState, SequenceState};
 use super::peer::Peer;
@@ -162,8 +163,8 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
     }
     let shared = SharedColumns::of(own);
     for (name, mine) in &own.sequences {
-        let mut related = peer.related(name, &mine.columns).peekable();
-        if related.peek().is_none() {
+        let related: Vec<_> = peer.related(name, &mine.columns).collect();
+        if related.is_empty() {
             findings.push(PeerFinding {
                 severity: Severity::Warning,
                 sequence: Some(name.clone()),
@@ -176,14 +177,16 @@ fn compare_sequences(own: &NodeState, peer: &Peer, classes_overlap: bool, findin
                 hint: "Create the sequence on the peer, and set it up.",
             });
         }
-        for (their_name, theirs) in
-            related.filter(|(_, theirs)| theirs.increment.signum() == mine.increment.signum())
-        {
+        let is_alike = |theirs: &SequenceState| theirs.increment.signum() == mine.increment.signum();
+        let alike: Vec<_> = related.into_iter().filter(|(_, theirs)| is_alike(theirs)).collect();
+        for (their_name, theirs) in &alike {
             let drawn_here = |row: i64| shared.is_drawn(own, name, row);
             let found = compare_two(own, mine, peer, theirs, classes_overlap, &drawn_here);
-            findings.extend(found.into_iter().map(|mut finding| {
+            let others = alike.iter().filter(|(other, _)| other != their_name).map(|(_, state)| *state);
+            let untold = untold(mine, peer, theirs, others);
+            findings.extend(found.into_iter().chain(untold).map(|mut finding| {
                 finding.sequence = Some(name.clone());
-                if their_name != name {
+                if *their_name != name {
                     finding.detail = format!("{} On the peer, the sequence is {their_name}.", finding.detail);
                 }
                 finding
@@ -222,7 +225,8 @@ fn compare_two(
     };
     let (own_class, class) = (own.class(), peer.class());
     let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
-    if values.meets(other_values) && !classes_overlap && !peer.left {
+    let share_range = theirs.shares_range(mine.min_value, mine.max_value);
+    if values.meets(other_values) && share_range && !classes_overlap && !peer.left {
         let detail = format!(
             "It continues from {} by {} on this node, and from {} by {} on {}.",
             mine.next_value,
@@ -251,7 +255,7 @@ fn compare_two(
         };
         find(severity, RESTART_TOO_LOW, detail, hint);
     }
-    let Reached { known, possible } = theirs.rows(values);
+    let Reached { known, possible } = rows_of_range(mine, theirs, values);
     let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value) && !drawn_here(*row);
     // Rows beyond those that do not count here say nothing about nearer ones.
     let is_trusted = |row: i64| mine.trusted.is_some_and(|first| !mine.is_past(first, row));
@@ -273,16 +277,6 @@ fn compare_two(
         let hint = "Get the state of the peer with interleaved_node_state(last_rows => NULL), which reads all rows. Or run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers, to restart the sequence beyond these values.";
         let hint = if is_trusted(row) { TRUSTED } else { hint };
         find(severity(row), MAY_BE_OF_THIS_CLASS, detail, hint);
-    }
-    if let (true, Some(told), Some(end)) = (theirs.rows_beyond, theirs.end(), mine.end())
-        && mine.is_past(end, told)
-    {
-        let detail = format!(
-            "{} reports rows up to {told}, the end of its sequence, and the sequence on this node ends at {end}.",
-            capitalized(&peer.name())
-        );
-        let hint = "Give the sequence the same MINVALUE and MAXVALUE on all nodes.";
-        find(Severity::Error, MAY_BE_OF_THIS_CLASS, detail, hint);
     }
     if let Some(column) = theirs.unread_columns.first() {
         let detail = format!(
@@ -307,6 +301,60 @@ fn compare_two(
     findings
 }
 
+/// How far the rows of a peer have come within values of this sequence. A row beyond its end hides
+/// those of its range.
+fn rows_of_range(mine: &SequenceState, theirs: &SequenceState, values: Residue) -> Reached {
+    let Reached { known, possible } = theirs.rows(values);
+    let Some(end) = mine.end() else { return Reached { known, possible } };
+    let up_to_end = |row: i64| theirs.up_to(row, end);
+    match known {
+        Some(row) if mine.is_past(row, end) => Reached { known: None, possible: up_to_end(row) },
+        _ => Reached { known, possible: possible.and_then(up_to_end) },
+    }
+}
+
+/// A finding if a peer does not tell of all rows that this sequence may hand out: neither in its
+/// state of `theirs`, nor in those of `others` that feed the same columns.
+fn untold<'a>(
+    mine: &SequenceState,
+    peer: &NodeState,
+    theirs: &SequenceState,
+    mut others: impl Iterator<Item = &'a SequenceState>,
+) -> Option<PeerFinding> {
+    let end = mine.end()?;
+    let told = theirs.end()?;
+    let is_separate = !theirs.columns.is_empty() && !theirs.shares_range(mine.min_value, mine.max_value);
+    let is_cut_off = theirs.rows_beyond && mine.is_past(end, told);
+    let tells = |other: &SequenceState| {
+        let from = other.beginning().is_some_and(|beginning| !mine.is_past(beginning, mine.next_value));
+        let to = other.end().is_some_and(|other| mine.reaches(other, end));
+        from && (to || !other.rows_beyond)
+            && theirs.columns.iter().all(|column| other.columns.contains(column))
+    };
+    if !(is_separate || is_cut_off) || others.any(tells) {
+        return None;
+    }
+    let detail = if mine.is_past(end, told) {
+        format!(
+            "{} reports rows up to {told}, the end of its sequence, and the sequence on this node ends at {end}.",
+            capitalized(&peer.name())
+        )
+    } else {
+        format!(
+            "{} reports no rows up to {end}, the end of the sequence on this node.",
+            capitalized(&peer.name())
+        )
+    };
+    Some(PeerFinding {
+        severity: Severity::Error,
+        sequence: None,
+        peer: peer.node,
+        name: MAY_BE_OF_THIS_CLASS,
+        detail,
+        hint: "Give the sequence the same MINVALUE and MAXVALUE on all nodes.",
+    })
+}
+
 /// Whether `other` handed out values before its set-up that `its` hands out after its own
 /// (trap S43). Returns a sentence, and whether `its` is past these values by now.
 fn restart_too_low(
@@ -317,10 +365,12 @@ fn restart_too_low(
 ) -> Option<(String, bool)> {
     let restart = its.restart?;
     let values = its.own_values(a.class());
+    let of_range = |until: i64| its.end().map_or(Some(until), |end| other.up_to(until, end));
+    let reached = |until: i64| of_range(until).filter(|until| its.reaches(*until, restart));
     let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets(values));
-    let earlier = earlier.find(|phase| its.reaches(phase.until, restart)).map(|phase| phase.until);
+    let earlier = earlier.find_map(|phase| reached(phase.until));
     // All that a node has drawn which has left lies in the past.
-    let last = other.last_drawn().filter(|last| b.left && its.reaches(*last, restart));
+    let last = other.last_drawn().filter(|_| b.left).and_then(reached);
     let last = last.filter(|_| other.own_values(b.class()).meets(values));
     let (until, when) = match (earlier, last) {
         (Some(until), None) => (until, "when it was set up"),
@@ -634,5 +684,49 @@ mod tests {
             theirs.rows = rows(&[10_103, 10_101]);
         }
         assert!(found(&nodes[0], &nodes[1..]).contains(&"values of this class"));
+    }
+
+    /// A node with two sequences on one column, of the ranges up to 400,000 and from 500,001 on.
+    fn of_two_ranges(number: i32, low: i64, high: i64) -> NodeState {
+        let column = ColumnName::of_quoted("public.t.id").expect("a name");
+        let restart = |until: i64| until + 1 + (i64::from(number) - until - 1).rem_euclid(2);
+        let mut both = node(number, 2, low, restart(low));
+        let mut state = both.sequences.remove(&named("public.s")).expect("there");
+        (state.columns, state.rows_beyond) = (vec![column], true);
+        let of_high = node(number, 2, high, restart(high)).sequences.remove(&named("public.s"));
+        let mut of_high = of_high.expect("there");
+        (of_high.columns, of_high.rows_beyond) = (state.columns.clone(), true);
+        (state.max_value, of_high.min_value) = (Some(400_000), Some(500_001));
+        both.sequences.insert(named("public.low"), state);
+        both.sequences.insert(named("public.high"), of_high);
+        both
+    }
+
+    #[test]
+    fn fault_b05_what_lies_outside_of_the_range_of_a_sequence_is_no_finding() {
+        let (one, two) = (of_two_ranges(1, 90, 500_003), of_two_ranges(2, 90, 500_003));
+        assert_eq!(compare(&one, std::slice::from_ref(&two)), []);
+        assert_eq!(compare(&two, std::slice::from_ref(&one)), []);
+        // Within the same range there is no less to find.
+        let mut low = two.clone();
+        low.sequences.get_mut(&named("public.low")).expect("there").next_value = 93;
+        assert_eq!(found(&one, &[low]), ["values overlap"]);
+        let behind = of_two_ranges(1, 90, 500_001);
+        assert_eq!(found(&behind, std::slice::from_ref(&two)), ["restart too low", "values of this class"]);
+        // Ranges that overlap in part: what lies beyond this one hides what lies in it.
+        let mut wide = two;
+        let state = wide.sequences.get_mut(&named("public.high")).expect("there");
+        state.min_value = Some(350_001);
+        assert_eq!(found(&one, &[wide]), ["restart too low", "rows not read"]);
+    }
+
+    #[test]
+    fn fault_b05_rows_of_a_range_that_no_sequence_of_the_peer_has_are_named() {
+        let (one, mut two) = (of_two_ranges(1, 90, 500_003), of_two_ranges(2, 90, 500_003));
+        two.sequences.remove(&named("public.high"));
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["rows not read"]);
+        let mut two = of_two_ranges(2, 90, 500_003);
+        two.sequences.remove(&named("public.low"));
+        assert_eq!(found(&one, &[two]), ["rows not read"]);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
+use super::direction::up_to;
 use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
 use super::pace::moment;
@@ -398,6 +399,17 @@ impl SequenceState {
     /// The first value of its range, if known.
     pub(super) fn beginning(&self) -> Option<i64> {
         if self.increment > 0 { self.min_value } else { self.max_value }
+    }
+
+    /// Whether its range and another one have values in common, as far as they are known.
+    pub(super) fn shares_range(&self, min_value: Option<i64>, max_value: Option<i64>) -> bool {
+        let is_before = |a: Option<i64>, b: Option<i64>| a.zip(b).is_some_and(|(a, b)| a < b);
+        !is_before(self.max_value, min_value) && !is_before(max_value, self.min_value)
+    }
+
+    /// A value of this sequence, as far as it matters to one whose range ends at `end`.
+    pub(super) fn up_to(&self, value: i64, end: i64) -> Option<i64> {
+        up_to(self.increment > 0, value, self.beginning(), end)
     }
 
     /// How far its rows have come within a residue.

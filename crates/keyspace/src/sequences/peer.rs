@@ -56,11 +56,15 @@ impl Peer {
         self.related(sequence, columns).next().is_some()
     }
 
-    /// The sequences that are related to one of another node and have its direction.
+    /// The sequences that are related to one of another node, have its direction, and can hand out
+    /// values of its range.
     fn alike<'a>(&'a self, sequence: &Named<'a>) -> impl Iterator<Item = &'a SequenceState> {
-        let sign = sequence.increment.signum();
-        let related = self.related(sequence.name, &sequence.columns);
-        related.map(|(_, state)| state).filter(move |state| state.increment.signum() == sign)
+        let (sign, min_value, max_value) =
+            (sequence.increment.signum(), sequence.min_value, sequence.max_value);
+        let related = self.related(sequence.name, &sequence.columns).map(|(_, state)| state);
+        related.filter(move |state| {
+            state.increment.signum() == sign && state.shares_range(Some(min_value), Some(max_value))
+        })
     }
 
     /// What the state shows of the pace of a sequence of another node, if that is related to one
@@ -91,13 +95,16 @@ impl Peer {
         used: Option<i64>,
     ) -> Elsewhere {
         let class = self.class();
-        let is_shared = !self.left && state.own_values(class).meets(values);
+        let is_shared = !self.left
+            && state.own_values(class).meets(values)
+            && state.shares_range(Some(sequence.min_value), Some(sequence.max_value));
         let still = || StillDraws {
             position: state.last_drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
             used,
         };
+        let end = if sequence.increment > 0 { sequence.max_value } else { sequence.min_value };
         let reached = |found: &mut dyn Iterator<Item = i64>| {
-            state.furthest(found.filter_map(|value| in_range(value, state, sequence)))
+            state.furthest(found.filter_map(|value| state.up_to(value, end)))
         };
         let (furthest, of_ours) = match sequence.rows_from() {
             None => (reached(&mut state.everything()), reached(&mut state.within(class, values))),
@@ -129,26 +136,15 @@ struct Named<'a> {
     name: &'a SequenceName,
     columns: Vec<ColumnName>,
     increment: i64,
+    min_value: i64,
+    max_value: i64,
 }
 
 impl<'a> Named<'a> {
     fn of(name: &'a SequenceName, sequence: &Sequence) -> Self {
         let columns = sequence.fed_columns().filter_map(|column| ColumnName::of_quoted(&column.name));
-        Self { name, columns: columns.collect(), increment: sequence.increment }
-    }
-}
-
-/// A value that another node has of `theirs`, as far as it matters to a sequence here. Beyond the
-/// range of the sequence it stands for the values of the range, all of which may have been passed,
-/// unless the range there begins beyond this one: then the two have no value in common.
-fn in_range(value: i64, theirs: &SequenceState, sequence: &Sequence) -> Option<i64> {
-    let end = if sequence.increment > 0 { sequence.max_value } else { sequence.min_value };
-    if !theirs.is_past(value, end) {
-        Some(value)
-    } else if theirs.beginning().is_some_and(|beginning| theirs.is_past(beginning, end)) {
-        None
-    } else {
-        Some(end)
+        let Sequence { increment, min_value, max_value, .. } = *sequence;
+        Self { name, columns: columns.collect(), increment, min_value, max_value }
     }
 }
 
@@ -395,5 +391,23 @@ mod tests {
             Some(301),
             "301 is of the blocks of node 2, and no even value: {found:?}"
         );
+    }
+
+    #[test]
+    fn fault_b05_a_peer_draws_nothing_of_another_range() {
+        let mut state = state();
+        state.time = "2026-01-01T00:00:00.000000Z".to_owned();
+        (state.node, state.nodes) = (None, None);
+        let own = state.sequences.get_mut(&named("public.s")).expect("there");
+        own.min_value = Some(11);
+        let odd = Class::new(1, 2).expect("a class").residue();
+        let peer = Peer::from(state);
+        let low = Sequence { max_value: 10, ..fresh() };
+        let found = |sequence: &Sequence| {
+            let still = peer.elsewhere(&peer.sequences[&named("public.s")], sequence, odd, None).still;
+            (still.is_some(), peer.observe(&named("public.s"), sequence).is_some())
+        };
+        assert_eq!(found(&low), (false, false));
+        assert_eq!(found(&Sequence { max_value: 11, ..low }), (true, true));
     }
 }

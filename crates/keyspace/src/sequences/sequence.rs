@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::class::{Class, Residue};
+use super::class::{Class, Progression, Residue};
+use super::direction::up_to;
 use super::history::PastValues;
 use super::limits::Limits;
 use super::number_type::NumberType;
@@ -333,10 +334,16 @@ impl Elsewhere {
     }
 
     /// Another sequence of this node that feeds one of the same columns, and the value that it has
-    /// reached.
-    pub const fn sibling(name: String, last_value: i64) -> Self {
-        let furthest = Some(last_value);
-        Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None }
+    /// reached, if it can have values of `sequence`.
+    pub fn sibling(sequence: &Sequence, name: String, other: &Progression, reached: i64) -> Option<Self> {
+        let ascending = other.increment > 0;
+        let (beginning, end) = if ascending {
+            (other.min_value, sequence.max_value)
+        } else {
+            (other.max_value, sequence.min_value)
+        };
+        let furthest = Some(up_to(ascending, reached, Some(beginning), end)?);
+        Some(Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None })
     }
 }
 

@@ -3,8 +3,8 @@
 
 use keyspace::sequences::{
     Class, ColumnName, Draw, Elsewhere, FedColumn, Former, NodeState, NumberType, Outcome, PastValues, Peer,
-    PeerFinding, Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, compare, plan,
-    with_peer_values,
+    PeerFinding, Progression, Rows, Sequence as Facts, SequenceName, SequenceState, Share, Target, compare,
+    plan, with_peer_values,
 };
 
 use super::scenario::{Scenario, SetUp};
@@ -142,19 +142,22 @@ fn read(scenario: &Scenario, world: &World, node: usize, at: usize, set_up: &Set
         facts = with_peer_values(facts, &target, &others(scenario, world, node), &|_| None);
     }
     if scenario.siblings_count {
-        facts.elsewhere.extend(siblings(scenario, world, node, at));
+        let siblings = siblings(scenario, world, node, at, &facts);
+        facts.elsewhere.extend(siblings);
     }
     facts
 }
 
-/// The other sequences of a node that feed the same column.
-fn siblings(scenario: &Scenario, world: &World, node: usize, at: usize) -> Vec<Elsewhere> {
+/// The other sequences of a node that feed the same column. All have the same range.
+fn siblings(scenario: &Scenario, world: &World, node: usize, at: usize, facts: &Facts) -> Vec<Elsewhere> {
+    let Facts { increment, min_value, max_value, cycle, .. } = *facts;
+    let range = Progression { increment, min_value, max_value, cycle };
     let all = world.nodes[node].sequences.iter().enumerate();
     let others = all.filter(|(other, _)| *other != at && scenario.column(*other) == scenario.column(at));
     let reached = |(other, sequence): (usize, &Sequence)| {
         let before = sequence.former.map(|_| sequence.last_value - sequence.increment.signum());
         let reached = if sequence.is_called { Some(sequence.last_value) } else { before };
-        reached.map(|reached| Elsewhere::sibling(NAMES[other].to_owned(), reached))
+        Elsewhere::sibling(facts, NAMES[other].to_owned(), &range, reached?)
     };
     others.filter_map(reached).collect()
 }
