@@ -111,7 +111,8 @@ pub struct SequenceState {
     pub drawn_on: bool,
     /// The value at which its last set-up restarted it; absent if unknown.
     pub restart: Option<i64>,
-    /// How many ids each value stands for; absent if its increment is not that of a set-up.
+    /// How many ids each value stands for; absent if its increment is not that of a set-up, or
+    /// may not be.
     #[serde(default)]
     pub block: Option<u64>,
     /// The columns that it feeds.

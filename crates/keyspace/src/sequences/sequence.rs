@@ -3,9 +3,11 @@
 use std::ops::RangeInclusive;
 
 use super::class::{Class, Residue};
+use super::direction::Share;
 use super::history::PastValues;
 use super::limits::Limits;
 use super::number_type::NumberType;
+use super::plan::Target;
 use crate::sql::quoted;
 
 /// How a column's default draws from a sequence.
@@ -248,25 +250,23 @@ pub struct Former {
 }
 
 impl Former {
-    /// The definition before a set-up that is not recorded, as far as the current definition shows
-    /// it. A sequence that steps by the number of nodes has been set up, here or on the server that
-    /// it was copied from.
-    pub fn of(sequence: &Sequence, class: Class) -> Self {
-        let step = sequence.increment.unsigned_abs();
-        let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
-        let copied = elsewhere.find(|(increment, _)| increment.unsigned_abs() == step);
-        let copied = copied.and_then(|(_, size)| i64::try_from(size).ok());
-        let is_set_up = step == u64::from(class.nodes().unsigned_abs());
-        Self {
-            increment: match copied {
-                Some(size) => sequence.increment.signum() * size,
-                None if is_set_up => sequence.increment.signum(),
-                None => sequence.increment,
-            },
+    /// The definition before a set-up to `target`, to be recorded. If no earlier one is recorded, it
+    /// is the current definition as the set-up takes it: a sequence that steps by the number of
+    /// nodes has been set up, here or on the server that it was copied from.
+    ///
+    /// The increment is the size of a block that the set-up goes by, so that the next one goes by
+    /// the same.
+    pub fn of(sequence: &Sequence, target: &Target) -> Self {
+        let share = Share::moved(sequence, target.from, target.class, target.blocks);
+        let size = share.and_then(|share| i64::try_from(share.size).ok());
+        let increment = size.map_or(sequence.increment, |size| sequence.increment.signum() * size);
+        let now = Self {
+            increment,
             start: sequence.start,
             min_value: sequence.min_value,
             max_value: sequence.max_value,
-        }
+        };
+        Self { increment, ..sequence.former.unwrap_or(now) }
     }
 
     /// The same, but with the START and the bounds that it has now, where these are no longer what
@@ -313,6 +313,9 @@ pub struct Elsewhere {
     pub of_ours: Option<i64>,
     /// The increment there and how many ids each value stands for, if they are those of a set-up.
     pub set_up: Option<(i64, u64)>,
+    /// The increment there, if it is the number of nodes there, but no record says that a set-up
+    /// gave it, so that it can also be the size of a block.
+    pub by_nodes: Option<i64>,
     /// What it may hand out until its own set-up, if this node could hand out the same values.
     pub still: Option<StillDraws>,
 }
@@ -329,14 +332,30 @@ pub struct StillDraws {
 impl Elsewhere {
     /// A node whose state does not include the sequence.
     pub const fn unknown(peer: String) -> Self {
-        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None, still: None }
+        Self {
+            peer,
+            is_known: false,
+            furthest: None,
+            of_ours: None,
+            set_up: None,
+            by_nodes: None,
+            still: None,
+        }
     }
 
     /// Another sequence of this node that feeds one of the same columns, and the value that it has
     /// reached.
     pub const fn sibling(name: String, last_value: i64) -> Self {
         let furthest = Some(last_value);
-        Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None }
+        Self {
+            peer: name,
+            is_known: true,
+            furthest,
+            of_ours: None,
+            set_up: None,
+            by_nodes: None,
+            still: None,
+        }
     }
 }
 
