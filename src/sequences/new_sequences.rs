@@ -164,7 +164,7 @@ fn interleave(extension: Extension, tag: pg_sys::CommandTag::Type) -> Result<(),
 
 /// Moves a sequence that has just been created. A failure causes a warning.
 fn interleave_one(extension: Extension, oid: pg_sys::Oid, class: Class, may_hold_rows: bool) {
-    let target = Target { class, from: None, gap: None, blocks: false };
+    let target = Target { class, from: None, origin: None, gap: None, blocks: false };
     // If the command has drawn from the sequence, all values in the column came from it and are
     // behind it. Otherwise the column may contain older values (ADD GENERATED AS IDENTITY, OWNED
     // BY).

@@ -203,7 +203,7 @@ fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Clas
         maximum: if sequence.increment > 0 { columns.max() } else { columns.min() },
         rows,
         drawn_on: sequence.is_drawn_on(),
-        block: class.and_then(|class| Share::of(sequence, class, false)).map(|share| share.size),
+        block: class.and_then(|class| Share::certain_size(sequence, class)),
         columns: {
             let names = sequence.fed_columns();
             names.filter_map(|column| ColumnName::of_quoted(&column.name)).collect()

@@ -80,7 +80,7 @@ impl Request {
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        let target = Target { class, from, gap, blocks };
+        let target = Target { class, from, origin: identity::origin(extension)?, gap, blocks };
         Ok(Self { extension, target, timeout, selection, feeds, peers: Rc::new(peers), skip_failed })
     }
 

@@ -79,7 +79,10 @@ fn split(
         name: "split",
         class: Some(class),
         patience: Patience::new(timeout),
-        planner: Planner::SetUp(Target { class, from: Some(from), gap: None, blocks: false }, Rc::default()),
+        planner: Planner::SetUp(
+            Target { class, from: Some(from), origin: None, gap: None, blocks: false },
+            Rc::default(),
+        ),
         skip_failed,
     };
     if dry_run {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use crate::definitions::literal;
+use crate::definitions::{Sequence, literal};
 use crate::ledger::{APPLICATION, Owner};
 use crate::node::{Class, code, reason};
 use crate::setup::{Arguments, Outcome};
@@ -190,13 +190,22 @@ impl World<'_> {
         self.unsafe_from_now(None);
         let (of, server) = self.node(node);
         match of.rows(server, "SELECT * FROM reset_interleaved_sequences()") {
-            Ok(_) => {
-                of.class = None;
-                Ok(())
-            }
-            Err(error) if ["2200H", "55000"].contains(&code(&error)) => Ok(()),
+            Ok(_) => of.class = None,
+            Err(error) if ["2200H", "55000"].contains(&code(&error)) => return Ok(()),
             Err(error) => bail!("reset of node {node}: {}", reason(&error)),
         }
+        self.follow_the_warnings_of_a_reset(node)
+    }
+
+    /// A sequence without a record of its set-up keeps its increment in a reset. Its hint says what
+    /// to do before a set-up that is told about blocks.
+    fn follow_the_warnings_of_a_reset(&mut self, node: usize) -> Result<()> {
+        for at in 0..self.definitions.sequences.len() {
+            let Sequence { name, sign, block: 1, .. } = &self.definitions.sequences[at] else { continue };
+            let statement = format!("ALTER SEQUENCE {name} INCREMENT {sign}");
+            self.run(node, &statement)?;
+        }
+        Ok(())
     }
 
     /// What must be seen of a sequence that a user has moved.

@@ -244,8 +244,8 @@ impl Definitions {
                 self.sequence(&sequence, options);
             }
             Kind::Blocks => {
-                // More than any number of nodes, with which it could be confused.
-                let block = random.random_range(70..=90);
+                let block =
+                    if random.random() { random.random_range(2..=8) } else { random.random_range(9..=90) };
                 let options = Options { text: format!("INCREMENT {block}"), sign: 1, cache: 1 };
                 self.create(format!("CREATE SEQUENCE {sequence} {}", options.text));
                 self.create(format!("CREATE TABLE {table} ({column} bigint{key}, v bigint)"));

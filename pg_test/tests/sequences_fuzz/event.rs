@@ -223,8 +223,7 @@ impl Event {
             72 if !world.snapshots.is_empty() => Self::RestoreOnly { snapshot: 0 },
             73 if alive.len() > 2 => Self::Lose { node },
             74..=76 => set_up(world, random, node, form),
-            // With blocks, an increment that a reset of a copy leaves would count as that of a block.
-            77 if !world.definitions.has_blocks() && random.random() => Self::Reset { node },
+            77 if random.random() => Self::Reset { node },
             78..=90 => Self::Prove { draws: *[1, 5, 20, 100].choose(random).expect("it is not empty") },
             _ => draw(world, random, node, sequence),
         }

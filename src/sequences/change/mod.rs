@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::time::Instant;
 
-use keyspace::sequences::plan::{USED_BY_HINT, used_by_detail};
+use keyspace::sequences::plan::{USED_BY_HINT, keeps_step_of_nodes, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
 use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset, still_gives};
 use keyspace::{Error, SqlState};
@@ -226,7 +226,7 @@ impl Change {
     /// Warns about sequences that still generate values of every node.
     fn warn_of_skipped(&self, steps: &[Step]) {
         if matches!(self.planner, Planner::Reset) {
-            return;
+            return self.warn_of_kept(steps);
         }
         for step in steps.iter().filter(|step| step.entry.exempt == Some(NAME_NOT_UTF8)) {
             let message =
@@ -249,6 +249,25 @@ impl Change {
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "If it was copied from another node, run ALTER SEQUENCE ... INCREMENT 1 and then the set-up again. If its values stand for blocks, use blocks => true. Otherwise only one node may use it.",
             ))
+            .report(PgLogLevel::WARNING);
+        }
+    }
+
+    /// Warns about sequences that a reset leaves with an increment that may be that of a set-up: a
+    /// later set-up could take it for the size of a block.
+    fn warn_of_kept(&self, steps: &[Step]) {
+        let Some(class) = self.class else { return };
+        let is_kept = |step: &&Step| step.entry.exempt.is_none() && keeps_step_of_nodes(&step.before, class);
+        for step in steps.iter().filter(is_kept) {
+            let message = format!(
+                "sequence \"{}\" keeps its increment of {}, which is also the number of nodes",
+                step.entry.name, step.before.increment
+            );
+            report(
+                Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                    .detail("There is no record of a set-up.")
+                    .hint("If it was copied from another node, or an earlier set-up gave it this increment, run ALTER SEQUENCE ... INCREMENT 1: a later set-up with blocks => true could take the increment for the size of a block."),
+            )
             .report(PgLogLevel::WARNING);
         }
     }

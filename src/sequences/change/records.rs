@@ -177,8 +177,7 @@ pub(crate) fn keep<'a>(
     let mut history: Vec<String> = Vec::new();
     for step in steps {
         let (sequence, plan) = (&step.before, &step.plan);
-        // A second set-up of a sequence knows its state before the first.
-        let former = sequence.former.unwrap_or_else(|| Former::of(sequence, target.class));
+        let former = Former::of(sequence, target);
         let values = [
             Some(plan.increment),
             Some(former.increment),

@@ -309,6 +309,13 @@ pub(crate) fn others(extension: Extension) -> Result<Vec<Other>, Error> {
     Ok(others)
 }
 
+/// The class of the node that this database was copied from, as far as the copy shows it: the last
+/// one that another server or database was given.
+pub(crate) fn origin(extension: Extension) -> Result<Option<Class>, Error> {
+    let others = others(extension)?;
+    Ok(others.into_iter().max_by_key(|other| other.set_up_at).map(|other| other.class))
+}
+
 /// A row of the table.
 struct Row {
     key: (i64, pg_sys::Oid),

@@ -130,8 +130,9 @@ impl Blocks {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::number_type::NumberType;
-    use super::super::plan::{Target, plan};
+    use super::super::plan::plan;
     use super::super::sequence::Former;
+    use super::super::target::Target;
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
@@ -214,7 +215,7 @@ mod tests {
 
     /// A sequence after its set-up.
     fn set_up(before: &Sequence, class: Class) -> Sequence {
-        let planned = plan(before, &Target { class, from: None, gap: Some(0), blocks: true });
+        let planned = plan(before, &Target { class, from: None, origin: None, gap: Some(0), blocks: true });
         let super::super::plan::Outcome::Alter { ddl } = &planned.outcome else { panic!("{planned:?}") };
         let words: Vec<&str> = ddl.split_whitespace().collect();
         let start = words.iter().position(|word| *word == "START").expect("START") + 2;
@@ -286,7 +287,8 @@ mod tests {
         let mut jvm = Jvm::new(Optimizer::Pooled, 50, 1);
         assert_eq!(jvm.generate(|| draw(&mut two)), 52);
         // A second set-up leaves START where it is.
-        let again = plan(&two, &Target { class: class(2, 2), from: None, gap: Some(0), blocks: true });
+        let again =
+            plan(&two, &Target { class: class(2, 2), from: None, origin: None, gap: Some(0), blocks: true });
         assert_eq!(again.outcome, super::super::plan::Outcome::Unchanged);
     }
 

@@ -1,7 +1,8 @@
 //! The direction of a sequence, and its position in its range.
 
 use super::class::{Class, Residue};
-use super::sequence::{FedColumn, Sequence};
+use super::sequence::{FedColumn, Former, Sequence};
+use super::target::Target;
 
 /// The direction of a sequence. All comparisons use it, so that the same code plans ascending and
 /// descending sequences.
@@ -116,20 +117,6 @@ impl Course {
     }
 }
 
-/// A value of another sequence, whose range begins at `beginning`, as far as it matters to one that
-/// ends at `end`. Beyond that it stands for the values up to `end`, all of which may have been
-/// passed, unless the range of the other begins beyond `end`: then the two have no value in common.
-pub(super) fn up_to(ascending: bool, value: i64, beginning: Option<i64>, end: i64) -> Option<i64> {
-    let is_past_end = |value: i64| if ascending { value > end } else { value < end };
-    if !is_past_end(value) {
-        Some(value)
-    } else if beginning.is_some_and(is_past_end) {
-        None
-    } else {
-        Some(end)
-    }
-}
-
 /// The values of its node's class that a sequence may hand out, derived from its current or former
 /// increment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,11 +144,27 @@ impl Share {
         Some(Self { values, size })
     }
 
-    /// Whether the increment is ambiguous: it equals the number of nodes, but can also be the size
-    /// of a block.
-    pub(super) fn is_ambiguous(sequence: &Sequence, class: Class) -> bool {
-        sequence.former.is_none()
-            && sequence.increment.unsigned_abs() == u64::from(class.nodes().unsigned_abs())
+    /// How many ids each value of a sequence stands for, if that is certain: a set-up is recorded,
+    /// or the increment cannot be confused with the number of nodes.
+    pub fn certain_size(sequence: &Sequence, class: Class) -> Option<u64> {
+        let is_certain = is_recorded(sequence) || !steps_by_nodes(sequence, class);
+        Self::of(sequence, class, false).filter(|_| is_certain).map(|share| share.size)
+    }
+
+    /// Whether the increment is ambiguous: it can be the size of a block, but it is also the number
+    /// of nodes of a set-up, of this database or of one that it was copied from, and no record says
+    /// which.
+    pub(super) fn is_ambiguous(sequence: &Sequence, target: &Target) -> bool {
+        let step = sequence.increment.unsigned_abs();
+        let mut classes = [Some(target.class), target.from, target.origin].into_iter().flatten();
+        let mut peers = sequence.elsewhere.iter();
+        !is_recorded(sequence)
+            && peers
+                .clone()
+                .all(|peer| peer.set_up.is_none_or(|(step_there, _)| step_there.unsigned_abs() != step))
+            && (classes.any(|class| steps_by_nodes(sequence, class))
+                || peers
+                    .any(|peer| peer.by_nodes.is_some_and(|step_there| step_there.unsigned_abs() == step)))
     }
 
     /// The increment of a sequence that hands out these values, without its sign.
@@ -170,10 +173,41 @@ impl Share {
     }
 }
 
+impl Former {
+    /// The definition before a set-up to `target`, to be recorded. If no earlier one is recorded, it
+    /// is the current definition as the set-up takes it: a sequence that steps by the number of
+    /// nodes has been set up, here or on the server that it was copied from.
+    ///
+    /// The increment is the size of a block that the set-up goes by, so that the next one goes by
+    /// the same.
+    pub fn of(sequence: &Sequence, target: &Target) -> Self {
+        let share = Share::moved(sequence, target.from, target.class, target.blocks);
+        let size = share.and_then(|share| i64::try_from(share.size).ok());
+        let increment = size.map_or(sequence.increment, |size| sequence.increment.signum() * size);
+        let now = Self {
+            increment,
+            start: sequence.start,
+            min_value: sequence.min_value,
+            max_value: sequence.max_value,
+        };
+        Self { increment, ..sequence.former.unwrap_or(now) }
+    }
+}
+
+/// Whether a record tells how many ids each value of a sequence stands for. A sequence that was
+/// created with the number of nodes as its increment has a record that does not.
+fn is_recorded(sequence: &Sequence) -> bool {
+    sequence.former.is_some_and(|former| former.increment.unsigned_abs() != sequence.increment.unsigned_abs())
+}
+
+/// Whether a sequence steps by the number of nodes, as a set-up leaves it.
+pub(super) fn steps_by_nodes(sequence: &Sequence, class: Class) -> bool {
+    sequence.increment.unsigned_abs() == u64::from(class.nodes().unsigned_abs())
+}
+
 /// How many ids each value of a sequence stands for, if nodes can share its increment.
 fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
     let step = sequence.increment.unsigned_abs();
-    let nodes = u64::from(class.nodes().unsigned_abs());
     // The increment before a set-up, here or on the server that the sequence was copied from,
     // whatever the number of nodes was then.
     let recorded = sequence.former.map(|former| former.increment.unsigned_abs());
@@ -181,9 +215,13 @@ fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
     let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
     let copied =
         || elsewhere.find_map(|(increment, size)| (increment.unsigned_abs() == step).then_some(size));
+    let by_nodes = || {
+        let mut peers = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.by_nodes);
+        steps_by_nodes(sequence, class) || !blocks && peers.any(|increment| increment.unsigned_abs() == step)
+    };
     match recorded.or_else(copied) {
         Some(size) => Some(size),
-        None if step == 1 || step == nodes => Some(1),
+        None if step == 1 || by_nodes() => Some(1),
         None if blocks => Some(step),
         None => None,
     }

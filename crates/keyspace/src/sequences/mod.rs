@@ -18,6 +18,7 @@ pub mod plan;
 pub mod rows;
 pub mod sequence;
 pub mod status;
+pub mod target;
 
 pub use block::{Blocks, Counting};
 pub use class::{Class, Progression, Residue};
@@ -30,7 +31,8 @@ pub use node_state::{NodeState, SequenceState};
 pub use number_type::NumberType;
 pub use pace::{Observation, Pace};
 pub use peer::{Peer, with_peer_values};
-pub use plan::{Outcome, Plan, Target, plan, plan_reset, still_gives};
+pub use plan::{Outcome, Plan, plan, plan_reset, still_gives};
 pub use rows::Rows;
 pub use sequence::{Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, Sequence, StillDraws};
 pub use status::{Finding, Severity, Status, status};
+pub use target::Target;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
-use super::direction::up_to;
 use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
 use super::pace::moment;
 use super::rows::{Reached, Rows};
+use super::sequence::up_to;
 use crate::error::{Error, SqlState, sentence};
 
 /// The version of the document that is written.
@@ -112,7 +112,8 @@ pub struct SequenceState {
     pub drawn_on: bool,
     /// The value at which its last set-up restarted it; absent if unknown.
     pub restart: Option<i64>,
-    /// How many ids each value stands for; absent if its increment is not that of a set-up.
+    /// How many ids each value stands for; absent if its increment is not that of a set-up, or
+    /// may not be.
     #[serde(default)]
     pub block: Option<u64>,
     /// The columns that it feeds.

@@ -8,8 +8,8 @@ use super::direction::Share;
 use super::name::{ColumnName, SequenceName};
 use super::node_state::{NodeState, SequenceState};
 use super::pace::Observation;
-use super::plan::Target;
 use super::sequence::{Elsewhere, Sequence, StillDraws};
+use super::target::Target;
 
 /// The state of another node, with an index of its sequences by the columns that they feed.
 #[derive(Clone, Debug)]
@@ -126,6 +126,12 @@ impl Peer {
             furthest,
             of_ours,
             set_up: class.and(state.block).map(|size| (state.increment, size)),
+            by_nodes: class
+                .filter(|class| {
+                    let nodes = u64::from(class.nodes().unsigned_abs());
+                    state.block.is_none() && state.increment.unsigned_abs() == nodes
+                })
+                .map(|_| state.increment),
             still: is_shared.then(still),
         }
     }
@@ -372,8 +378,13 @@ mod tests {
 
     #[test]
     fn a_sequence_of_the_other_direction_does_not_conflict() {
-        let target =
-            Target { class: Class::new(2, 2).expect("a class"), from: None, gap: None, blocks: false };
+        let target = Target {
+            class: Class::new(2, 2).expect("a class"),
+            from: None,
+            origin: None,
+            gap: None,
+            blocks: false,
+        };
         let sequence = fresh();
         let peers = [Peer::from(state())];
         assert_eq!(with_peer_values(sequence.clone(), &target, &peers).elsewhere.len(), 1);

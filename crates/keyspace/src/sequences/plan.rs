@@ -1,25 +1,11 @@
 //! The plan to move one sequence into its node's class, from facts that are given as data.
 
 use super::class::{Class, Residue};
-use super::direction::{Course, Share};
+use super::direction::{Course, Share, steps_by_nodes};
 use super::sequence::{Bounds, Draw, Elsewhere, FedColumn, Sequence};
+use super::target::Target;
 use crate::error::{Error, SqlState, capitalized, sentence};
 use crate::sql;
-
-/// The target of a set-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The node's class.
-    pub class: Class,
-    /// The node's class up to now, if it is another.
-    pub from: Option<Class>,
-    /// The number of ids, not of steps, to leave free above everything in use. `None` leaves as
-    /// many as the peers may use until their own set-ups, as far as their states show it.
-    pub gap: Option<i64>,
-    /// Whether a step other than 1 counts as the size of a block of ids, of which each node gets
-    /// its share.
-    pub blocks: bool,
-}
 
 /// What to do with a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +65,13 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         notes.insert(0, format!("used by {by}: name its columns in feeds, or exclude it"));
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     }
-    if target.blocks && target.from.is_none() && Share::is_ambiguous(sequence, class) {
+    if target.blocks && Share::is_ambiguous(sequence, target) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
             format!("could not determine whether sequence {} steps by blocks or by nodes", sequence.name),
         )
-        .detail(format!("Its increment of {} is also the number of nodes, and there is no record of a set-up.", sequence.increment))
-        .hint("If an earlier set-up gave it this increment, set it up without blocks => true. If its values stand for blocks, choose a different number of nodes.");
+        .detail(format!("Its increment of {} is also a number of nodes, and there is no record of a set-up.", sequence.increment))
+        .hint("If an earlier set-up gave it this increment, set it up without blocks => true, or give it an increment of 1 first. If its values stand for blocks, give it a multiple of the increment first.");
         notes.insert(0, "blocks or nodes".to_owned());
         return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
     }
@@ -395,6 +381,12 @@ fn reason_to_advance(sequence: &Sequence, course: Course, gap: Option<i64>) -> O
     Some(if sequence.promoted { "gap after a promotion" } else { "larger gap" }.to_owned())
 }
 
+/// Whether a reset leaves a sequence with an increment that may be that of an unrecorded set-up of
+/// this class.
+pub fn keeps_step_of_nodes(sequence: &Sequence, class: Class) -> bool {
+    sequence.former.is_none() && steps_by_nodes(sequence, class)
+}
+
 /// Plans the reset: the definition before the set-up, above everything in use.
 pub fn plan_reset(sequence: &Sequence) -> Plan {
     let position = Position::of(sequence);
@@ -582,7 +574,7 @@ mod tests {
     }
 
     fn target(node: i32, nodes: i32, gap: i64) -> Target {
-        Target { class: class(node, nodes), from: None, gap: Some(gap), blocks: false }
+        Target { class: class(node, nodes), from: None, origin: None, gap: Some(gap), blocks: false }
     }
 
     fn column(extreme: Option<i64>) -> FedColumn {
@@ -863,6 +855,7 @@ mod tests {
             furthest,
             of_ours,
             set_up: None,
+            by_nodes: None,
             still: None,
         };
         let sequence = Sequence {
@@ -891,6 +884,7 @@ mod tests {
             furthest: Some(500),
             of_ours: Some(500),
             set_up: None,
+            by_nodes: None,
             still: Some(StillDraws { position: 500, used }),
         }
     }
@@ -1028,6 +1022,7 @@ mod tests {
             furthest: Some(500),
             of_ours: None,
             set_up: Some((step, size)),
+            by_nodes: None,
             still: None,
         };
         let copied = Sequence { increment: 2, start: 2, last_value: 2, ..fresh() };
@@ -1155,8 +1150,112 @@ mod tests {
         // not.
         let own = Sequence { increment: 50, ..fresh() };
         assert_eq!(plan(&own, &target(1, 2, 0)).outcome, Outcome::Skip);
-        assert_eq!(Former::of(&Sequence { increment: -5, ..fresh() }, class(2, 5)).increment, -1);
-        assert_eq!(Former::of(&own, class(2, 5)).increment, 50);
+        assert_eq!(Former::of(&Sequence { increment: -5, ..fresh() }, &target(2, 5, 0)).increment, -1);
+        assert_eq!(Former::of(&own, &blocks).increment, 50);
+    }
+
+    /// A sequence with this increment after its set-up, with the record that is kept of it.
+    fn recorded(sequence: &Sequence, target: &Target) -> Sequence {
+        let planned = plan(sequence, target);
+        Sequence {
+            former: Some(Former::of(sequence, target)),
+            elsewhere: vec![],
+            ..apply(sequence, &planned)
+        }
+    }
+
+    fn is_refused_as_ambiguous(sequence: &Sequence, target: &Target) -> bool {
+        let planned = plan(sequence, target);
+        matches!(planned.outcome, Outcome::Fail(_)) && planned.detail.starts_with("blocks or nodes")
+    }
+
+    #[test]
+    fn fault_b08_blocks_as_large_as_there_were_nodes_are_not_guessed() {
+        let pairs = Sequence { increment: 2, ..fresh() };
+        let blocks = |target| Target { blocks: true, ..target };
+        let late = blocks(Target { from: Some(class(1, 2)), ..target(1, 6, 0) });
+        assert!(is_refused_as_ambiguous(&pairs, &late), "{:?}", plan(&pairs, &late));
+        // A sequence that was created with this increment while there was a node is recorded, which
+        // says nothing about its values.
+        let former = Former { increment: 2, start: 1, min_value: 1, max_value: i64::MAX };
+        let created = Sequence { former: Some(former), ..pairs.clone() };
+        assert!(is_refused_as_ambiguous(&created, &late));
+        // The new number of nodes is no better.
+        let sixes = Sequence { increment: 6, ..fresh() };
+        assert!(is_refused_as_ambiguous(&sixes, &late));
+        let former = Former { increment: 1, ..former };
+        let single = Sequence { former: Some(former), ..pairs };
+        assert_eq!(plan(&single, &late).increment, 6);
+    }
+
+    #[test]
+    fn fault_b08_a_second_run_goes_by_the_same_blocks() {
+        let pairs = Sequence { increment: 2, ..fresh() };
+        let former = Former { increment: 2, start: 1, min_value: 1, max_value: i64::MAX };
+        let created = Sequence { former: Some(former), ..pairs.clone() };
+        for sequence in [pairs, created] {
+            let moved = Target { from: Some(class(1, 2)), ..target(1, 6, 0) };
+            let after = recorded(&sequence, &moved);
+            assert_eq!(after.increment, 6);
+            for blocks in [false, true] {
+                let again = plan(&after, &Target { blocks, ..target(1, 6, 0) });
+                assert_eq!(again.outcome, Outcome::Unchanged, "{}", again.detail);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fault_b08_no_second_run_changes_the_size_of_a_block(
+            increment in 1..40_i64, nodes in 2..=9_i32, before in prop::option::of(2..=9_i32),
+            recorded_as in prop::option::of(1..40_i64), copied in prop::option::of(1..5_u64),
+            first: bool, second: bool,
+        ) {
+            let former = recorded_as.map(|increment| {
+                Former { increment, start: 1, min_value: 1, max_value: i64::MAX }
+            });
+            let elsewhere = copied.map(|size| Elsewhere {
+                set_up: Some((increment, size)), ..Elsewhere::sibling("node 2".to_owned(), 1)
+            });
+            let sequence =
+                Sequence { increment, former, elsewhere: elsewhere.into_iter().collect(), ..fresh() };
+            let from = before.filter(|before| *before != nodes).map(|before| class(1, before));
+            let target = Target { blocks: first, from, ..target(1, nodes, 0) };
+            let planned = plan(&sequence, &target);
+            prop_assume!(matches!(planned.outcome, Outcome::Alter { .. }));
+            let after = recorded(&sequence, &target);
+            let again = plan(&after, &Target { blocks: second, from: None, ..target });
+            prop_assert_eq!(&again.outcome, &Outcome::Unchanged, "{}, {}", planned.detail, again.detail);
+        }
+    }
+
+    #[test]
+    fn fault_b08_an_increment_that_was_copied_is_no_block() {
+        // A copy of a node of 6, of which a reset left the increment.
+        let copied = Sequence { increment: 6, start: 4, last_value: 4, ..fresh() };
+        let blocks = Target { blocks: true, ..target(4, 5, 0) };
+        let of_copy = Target { origin: Some(class(1, 6)), ..blocks };
+        assert!(is_refused_as_ambiguous(&copied, &of_copy), "{:?}", plan(&copied, &of_copy));
+        assert_eq!(plan(&copied, &Target { blocks: false, ..of_copy }).outcome, Outcome::Skip);
+        assert!(keeps_step_of_nodes(&copied, class(4, 6)) && !keeps_step_of_nodes(&copied, class(4, 5)));
+        // Peers say what it is, if they know it themselves.
+        let peer = Elsewhere::sibling("node 1 of 6".to_owned(), 1);
+        let told = Elsewhere { set_up: Some((6, 1)), ..peer.clone() };
+        let told = Sequence { elsewhere: vec![told], ..copied.clone() };
+        assert_eq!(plan(&told, &of_copy).increment, 5);
+        assert_eq!(plan(&told, &Target { class: class(4, 6), ..of_copy }).outcome, Outcome::Unchanged);
+        let unclear = Sequence { elsewhere: vec![Elsewhere { by_nodes: Some(6), ..peer }], ..copied };
+        assert!(is_refused_as_ambiguous(&unclear, &blocks));
+        assert_eq!(plan(&unclear, &Target { blocks: false, ..blocks }).increment, 5);
+        // A node says nothing about a sequence of which it has no record.
+        let four = class(4, 6);
+        assert_eq!(
+            (Share::certain_size(&unclear, four), Share::certain_size(&fresh(), four)),
+            (None, Some(1))
+        );
+        let former = Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX };
+        let recorded = Sequence { former: Some(former), ..unclear };
+        assert_eq!(Share::certain_size(&recorded, four), Some(1));
     }
 
     #[test]

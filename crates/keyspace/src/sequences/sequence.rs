@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use super::class::{Class, Progression, Residue};
-use super::direction::up_to;
 use super::history::PastValues;
 use super::limits::Limits;
 use super::number_type::NumberType;
@@ -249,27 +248,6 @@ pub struct Former {
 }
 
 impl Former {
-    /// The definition before a set-up that is not recorded, as far as the current definition shows
-    /// it. A sequence that steps by the number of nodes has been set up, here or on the server that
-    /// it was copied from.
-    pub fn of(sequence: &Sequence, class: Class) -> Self {
-        let step = sequence.increment.unsigned_abs();
-        let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
-        let copied = elsewhere.find(|(increment, _)| increment.unsigned_abs() == step);
-        let copied = copied.and_then(|(_, size)| i64::try_from(size).ok());
-        let is_set_up = step == u64::from(class.nodes().unsigned_abs());
-        Self {
-            increment: match copied {
-                Some(size) => sequence.increment.signum() * size,
-                None if is_set_up => sequence.increment.signum(),
-                None => sequence.increment,
-            },
-            start: sequence.start,
-            min_value: sequence.min_value,
-            max_value: sequence.max_value,
-        }
-    }
-
     /// The same, but with the START and the bounds that it has now, where these are no longer what
     /// the set-up has `written`: users have altered them since.
     #[must_use]
@@ -314,6 +292,9 @@ pub struct Elsewhere {
     pub of_ours: Option<i64>,
     /// The increment there and how many ids each value stands for, if they are those of a set-up.
     pub set_up: Option<(i64, u64)>,
+    /// The increment there, if it is the number of nodes there, but no record says that a set-up
+    /// gave it, so that it can also be the size of a block.
+    pub by_nodes: Option<i64>,
     /// What it may hand out until its own set-up, if this node could hand out the same values.
     pub still: Option<StillDraws>,
 }
@@ -330,7 +311,15 @@ pub struct StillDraws {
 impl Elsewhere {
     /// A node whose state does not include the sequence.
     pub const fn unknown(peer: String) -> Self {
-        Self { peer, is_known: false, furthest: None, of_ours: None, set_up: None, still: None }
+        Self {
+            peer,
+            is_known: false,
+            furthest: None,
+            of_ours: None,
+            set_up: None,
+            by_nodes: None,
+            still: None,
+        }
     }
 
     /// Another sequence of this node that feeds one of the same columns, and the value that it has
@@ -343,7 +332,29 @@ impl Elsewhere {
             (other.max_value, sequence.min_value)
         };
         let furthest = Some(up_to(ascending, reached, Some(beginning), end)?);
-        Some(Self { peer: name, is_known: true, furthest, of_ours: None, set_up: None, still: None })
+        Some(Self {
+            peer: name,
+            is_known: true,
+            furthest,
+            of_ours: None,
+            set_up: None,
+            by_nodes: None,
+            still: None,
+        })
+    }
+}
+
+/// A value of another sequence, whose range begins at `beginning`, as far as it matters to one that
+/// ends at `end`. Beyond that it stands for the values up to `end`, all of which may have been
+/// passed, unless the range of the other begins beyond `end`: then the two have no value in common.
+pub(super) fn up_to(ascending: bool, value: i64, beginning: Option<i64>, end: i64) -> Option<i64> {
+    let is_past_end = |value: i64| if ascending { value > end } else { value < end };
+    if !is_past_end(value) {
+        Some(value)
+    } else if beginning.is_some_and(is_past_end) {
+        None
+    } else {
+        Some(end)
     }
 }
 

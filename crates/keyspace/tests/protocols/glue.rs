@@ -71,6 +71,7 @@ pub fn set_up(
     let target = Target {
         class: world::class(set_up.identity),
         from: set_up.from.map(world::class),
+        origin: None,
         gap: Some(set_up.gap),
         blocks: false,
     };
@@ -120,6 +121,7 @@ pub fn is_to_be_altered(scenario: &Scenario, world: &World, node: usize, at: usi
     let target = Target {
         class: world::class(set_up.identity),
         from: set_up.from.map(world::class),
+        origin: None,
         gap: Some(set_up.gap),
         blocks: false,
     };
@@ -181,7 +183,7 @@ pub fn give_state(scenario: &Scenario, world: &World, node: usize) -> GivenState
             },
             unread: scenario.unreadable && scenario.reports_unreadable,
             drawn_on: facts.is_drawn_on(),
-            block: class.and_then(|class| Share::of(&facts, class, false)).map(|share| share.size),
+            block: class.and_then(|class| Share::certain_size(&facts, class)),
             restart: sequence.restart,
             history: sequence.history.clone(),
         }
