@@ -569,6 +569,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A peer that has reached 1.
+    fn reached_one(name: &str) -> Elsewhere {
+        Elsewhere { is_known: true, furthest: Some(1), ..Elsewhere::unknown(name.to_owned()) }
+    }
+
     fn class(node: i32, nodes: i32) -> Class {
         Class::new(node, nodes).expect("a class")
     }
@@ -1215,7 +1220,7 @@ mod tests {
                 Former { increment, start: 1, min_value: 1, max_value: i64::MAX }
             });
             let elsewhere = copied.map(|size| Elsewhere {
-                set_up: Some((increment, size)), ..Elsewhere::sibling("node 2".to_owned(), 1)
+                set_up: Some((increment, size)), ..reached_one("node 2")
             });
             let sequence =
                 Sequence { increment, former, elsewhere: elsewhere.into_iter().collect(), ..fresh() };
@@ -1239,7 +1244,7 @@ mod tests {
         assert_eq!(plan(&copied, &Target { blocks: false, ..of_copy }).outcome, Outcome::Skip);
         assert!(keeps_step_of_nodes(&copied, class(4, 6)) && !keeps_step_of_nodes(&copied, class(4, 5)));
         // Peers say what it is, if they know it themselves.
-        let peer = Elsewhere::sibling("node 1 of 6".to_owned(), 1);
+        let peer = reached_one("node 1 of 6");
         let told = Elsewhere { set_up: Some((6, 1)), ..peer.clone() };
         let told = Sequence { elsewhere: vec![told], ..copied.clone() };
         assert_eq!(plan(&told, &of_copy).increment, 5);
