@@ -15,7 +15,8 @@ pub mod number_type;
 pub mod pace;
 pub mod peer;
 pub mod plan;
-pub mod rows;
+pub mod range;
+mod rows;
 pub mod sequence;
 pub mod status;
 

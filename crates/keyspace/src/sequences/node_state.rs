@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Residue};
-use super::direction::up_to;
 use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
 use super::pace::moment;
+use super::range::up_to;
 use super::rows::{Reached, Rows};
 use crate::error::{Error, SqlState, sentence};
 

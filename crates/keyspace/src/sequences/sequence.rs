@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 
 use super::class::{Class, Progression, Residue};
-use super::direction::up_to;
 use super::history::PastValues;
 use super::limits::Limits;
 use super::number_type::NumberType;
+use super::range::up_to;
 use crate::sql::quoted;
 
 /// How a column's default draws from a sequence.
