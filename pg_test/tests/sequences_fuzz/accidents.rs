@@ -90,7 +90,7 @@ impl World<'_> {
     /// A user moves a sequence by hand. The cached values of other sessions are not modelled.
     pub fn move_by_hand(&mut self, node: usize, sequence: usize, statement: &str) -> Result<()> {
         self.unsafe_from_now(Some(sequence));
-        self.end_periods(node, Some(sequence))?;
+        self.end_all_periods(sequence)?;
         let (of, server) = self.node(node);
         match of.rows(server, statement) {
             Ok(_) => {
@@ -101,6 +101,12 @@ impl World<'_> {
             Err(error) if ["22003", "22023"].contains(&code(&error)) => Ok(()),
             Err(error) => bail!("unexpected error: {} in {statement}", reason(&error)),
         }
+    }
+
+    /// The check does not compare a position that was moved back by hand with what other nodes handed
+    /// out before their set-ups.
+    fn end_all_periods(&mut self, sequence: usize) -> Result<()> {
+        self.alive().into_iter().try_for_each(|node| self.end_periods(node, Some(sequence)))
     }
 
     /// TRUNCATE ... RESTART IDENTITY on all nodes, or on one of them.
@@ -116,7 +122,7 @@ impl World<'_> {
         }
         if only.is_some() {
             self.unsafe_from_now(Some(of.sequence));
-            return Ok(());
+            return self.end_all_periods(of.sequence);
         }
         // It is replicated behind all rows that are on their way.
         for wire in self.wires.values_mut() {

@@ -19,8 +19,6 @@ pub struct Sequence {
     pub tables: Vec<usize>,
     /// Whether nodes can compare the rows of these tables with its values.
     pub is_visible: bool,
-    /// Whether another sequence with a range of its own feeds the same column.
-    pub shares_column: bool,
     /// Whether TRUNCATE ... RESTART IDENTITY of its table restarts it.
     pub is_owned: bool,
 }
@@ -211,8 +209,8 @@ impl Definitions {
                 self.create(format!("CREATE SEQUENCE {sequence} {}", low.text));
                 self.create(format!("CREATE SEQUENCE {other} {}", high.text));
                 self.create(format!("CREATE TABLE {table} ({column} bigint{key} {default}, v bigint)"));
-                self.sequence(&sequence, low).shares_column = true;
-                self.sequence(&other, high).shares_column = true;
+                self.sequence(&sequence, low);
+                self.sequence(&other, high);
                 self.feeds.push((first + 1, format!("{table}.{column}")));
                 self.table(&table, &column, first + 1, Source::Application);
             }
@@ -281,7 +279,6 @@ impl Definitions {
             cache: options.cache,
             tables: Vec::new(),
             is_visible: true,
-            shares_column: false,
             is_owned: false,
         });
         self.sequences.last_mut().unwrap()

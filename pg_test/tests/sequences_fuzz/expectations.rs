@@ -82,11 +82,10 @@ impl World<'_> {
     fn expect_alarm(&self, node: usize, error: &Finding) -> Result<()> {
         let is_safe = match error.sequence {
             // A sequence that cycles hands out again what it has handed out, and rows that cannot
-            // be compared may be anything. The check does not see that two sequences on one column
-            // have separate ranges.
+            // be compared may be anything.
             Some(sequence) => {
                 let of = &self.definitions.sequences[sequence];
-                self.is_safe[sequence] && !of.cycles && of.is_visible && !of.shares_column
+                self.is_safe[sequence] && !of.cycles && of.is_visible
             }
             None => self.is_safe.iter().all(|is_safe| *is_safe),
         };

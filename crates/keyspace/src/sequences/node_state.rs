@@ -8,6 +8,7 @@ use super::class::{Class, Residue};
 use super::history::PastValues;
 use super::name::{ColumnName, SequenceName};
 use super::pace::moment;
+use super::range::up_to;
 use super::rows::{Reached, Rows};
 use super::sequence::up_to;
 use crate::error::{Error, SqlState, sentence};

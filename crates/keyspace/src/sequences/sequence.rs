@@ -6,6 +6,7 @@ use super::class::{Class, Progression, Residue};
 use super::history::PastValues;
 use super::limits::Limits;
 use super::number_type::NumberType;
+use super::range::up_to;
 use crate::sql::quoted;
 
 /// How a column's default draws from a sequence.
