@@ -16,6 +16,7 @@ pub mod pace;
 pub mod peer;
 pub mod plan;
 pub mod rows;
+pub mod rows_ahead;
 pub mod sequence;
 pub mod status;
 
@@ -32,5 +33,6 @@ pub use pace::{Observation, Pace};
 pub use peer::{Peer, with_peer_values};
 pub use plan::{Outcome, Plan, Target, plan, plan_reset, still_gives};
 pub use rows::Rows;
+pub use rows_ahead::{RowsAhead, Upcoming};
 pub use sequence::{Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, Sequence, StillDraws};
 pub use status::{Finding, Severity, Status, status};

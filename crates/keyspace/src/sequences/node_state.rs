@@ -381,7 +381,9 @@ impl SequenceState {
     /// How far it has come within a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let rows = self.rows(values);
-        self.drawn_within(class, values).chain(rows.known).chain(rows.possible)
+        // A row between the values can be an id of any block, of which the state says nothing.
+        let in_blocks = self.maximum.filter(|_| self.gives_blocks());
+        self.drawn_within(class, values).chain(rows.known).chain(rows.possible).chain(in_blocks)
     }
 
     /// How far it has come within a residue by drawing.
@@ -403,8 +405,12 @@ impl SequenceState {
 
     /// How far its rows have come within a residue.
     pub(super) fn rows(&self, values: Residue) -> Reached {
-        let blocks = self.block.is_some_and(|size| size > 1);
-        self.rows.reached(values, self.maximum, self.increment > 0, blocks)
+        self.rows.reached(values, self.maximum, self.increment > 0, self.gives_blocks())
+    }
+
+    /// Whether each of its values stands for several ids.
+    pub(super) fn gives_blocks(&self) -> bool {
+        self.block.is_some_and(|size| size > 1)
     }
 
     /// The furthest of values in the sequence's direction.
