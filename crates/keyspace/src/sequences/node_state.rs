@@ -388,8 +388,10 @@ impl SequenceState {
 
     /// How far it has come within a residue by drawing.
     pub(super) fn drawn_within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
-        let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
-        let drawn = self.last_drawn().filter(|_| self.own_values(class).meets(values));
+        let earlier =
+            self.before_setup.iter().filter(move |past| past.values().meets_within(values, self.size()));
+        let is_drawn = self.own_values(class).meets_within(values, self.size());
+        let drawn = self.last_drawn().filter(|_| is_drawn);
         earlier.map(|past| past.until).chain(drawn)
     }
 
@@ -410,7 +412,12 @@ impl SequenceState {
 
     /// Whether each of its values stands for several ids.
     pub(super) fn gives_blocks(&self) -> bool {
-        self.block.is_some_and(|size| size > 1)
+        self.size() > 1
+    }
+
+    /// How many ids each of its values stands for, as far as is known.
+    pub(super) fn size(&self) -> u64 {
+        self.block.unwrap_or(1)
     }
 
     /// The furthest of values in the sequence's direction.

@@ -91,7 +91,7 @@ impl Peer {
         used: Option<i64>,
     ) -> Elsewhere {
         let class = self.class();
-        let is_shared = !self.left && state.own_values(class).meets(values);
+        let is_shared = !self.left && state.own_values(class).meets_within(values, state.size());
         let still = || StillDraws {
             position: state.last_drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
             used,
