@@ -7,7 +7,7 @@ use keyspace::Error;
 use keyspace::error::sentence;
 use keyspace::sequences::guard::blocks_hint;
 use keyspace::sequences::{
-    Blocks, Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, compare, status,
+    Blocks, Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, Upcoming, compare, status,
 };
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -226,7 +226,8 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         let not_examined = not_examined(step, class);
         let is_examined = not_examined.is_none();
         rows.extend(not_examined.map(|not_examined| (Severity::Warning, not_examined)));
-        let sequence = if is_examined { at_current_position(step) } else { unknown_position(&step.before) };
+        let sequence =
+            if is_examined { at_current_position(step, class) } else { unknown_position(&step.before) };
         let status = status(&sequence, class, is_examined);
         for finding in &status.findings {
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
@@ -384,28 +385,26 @@ fn ddl_is_replicated(class: Option<Class>, setting: &str) -> Found {
 fn unknown_position(sequence: &Sequence) -> Sequence {
     let mut sequence = Sequence { last_value: sequence.start, is_called: false, ..sequence.clone() };
     for column in &mut sequence.columns {
-        (column.extreme, column.ahead) = (None, None);
+        (column.extreme, column.ahead, column.maybe_ahead) = (None, None, None);
     }
     sequence
 }
 
 /// A sequence with rows ahead of it, at its current position. They may have been drawn since its
 /// position was read.
-fn at_current_position(step: &Step) -> Sequence {
+fn at_current_position(step: &Step, class: Option<Class>) -> Sequence {
     let mut sequence = step.before.clone();
-    if sequence.columns.iter().all(|column| column.ahead.is_none()) {
+    if sequence.columns.iter().all(|column| column.ahead.or(column.maybe_ahead).is_none()) {
         return sequence;
     }
     // SAFETY: the OID belongs to a sequence or, if that was dropped, to nothing.
     if let Some(state) = unsafe { form::state_during_alter(step.entry.oid) } {
         (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
-        let next = sequence.next_value();
-        let ascending = sequence.increment > 0;
+        let upcoming = Upcoming::of(&sequence, class);
+        let is_ahead = |value: &i64| upcoming.may_include(*value);
         for column in &mut sequence.columns {
-            let is_ahead = |value: &i64| {
-                if ascending { i128::from(*value) >= next } else { i128::from(*value) <= next }
-            };
             column.ahead = column.ahead.filter(is_ahead);
+            column.maybe_ahead = column.maybe_ahead.filter(is_ahead);
         }
     }
     sequence

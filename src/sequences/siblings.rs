@@ -108,7 +108,8 @@ pub(crate) fn explain(steps: &mut [Step]) -> Vec<(pg_sys::Oid, String)> {
                     steps[*giver].before.name
                 );
                 explained.push((steps[at].entry.oid, detail));
-                steps[at].before.columns[column].ahead = None;
+                let column = &mut steps[at].before.columns[column];
+                (column.ahead, column.maybe_ahead) = (None, None);
             }
         }
     }

@@ -57,7 +57,8 @@ impl World<'_> {
     pub fn bring_id(&mut self, node: usize, table: usize, ahead: i64) -> Result<()> {
         let of = &self.definitions.tables[table];
         let sequence = &self.definitions.sequences[of.sequence];
-        // Ids within a block are not compared with the blocks of other nodes.
+        // Whether an id within a block is of this block or of the one before depends on how the
+        // application counts, so the check cannot find it.
         if !sequence.is_visible || sequence.block > 1 {
             return Ok(());
         }

@@ -89,7 +89,11 @@ impl World<'_> {
             }
             None => self.is_safe.iter().all(|is_safe| *is_safe),
         };
-        let is_alarm = is_safe && !ABOUT_THE_END.contains(&error.finding.as_str());
+        // TRUNCATE ... RESTART IDENTITY on all nodes takes a sequence back to before what a copy of
+        // its node knows of its past.
+        let is_restarted = error.finding == "restart too low"
+            && error.sequence.is_some_and(|sequence| self.definitions.sequences[sequence].is_owned);
+        let is_alarm = is_safe && !is_restarted && !ABOUT_THE_END.contains(&error.finding.as_str());
         let of = error.sequence.map_or("the node", |sequence| &self.definitions.sequences[sequence].name);
         ensure!(
             !is_alarm || self.left_out != LeftOut::Nothing,

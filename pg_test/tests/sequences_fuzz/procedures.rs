@@ -26,6 +26,13 @@ impl World<'_> {
         if is_alone || i64::try_from(alive.len())? > nodes {
             return Ok(());
         }
+        // A copy of a node with blocks shows their size only by the state of a node that still steps
+        // by the same increment, which a node that has moved does not.
+        let is_any_copy = alive.iter().any(|node| self.class(*node).is_none());
+        let is_any_node = alive.iter().any(|node| self.class(*node).is_some());
+        if self.definitions.has_blocks() && is_any_copy && is_any_node {
+            return Ok(());
+        }
         // Nodes that have a class move first. A new class is only free when they have moved, so the
         // others take the states again.
         alive.sort_by_key(|node| self.class(*node).is_none());

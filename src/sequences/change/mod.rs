@@ -16,7 +16,9 @@ use std::time::Instant;
 
 use keyspace::sequences::plan::{USED_BY_HINT, keeps_step_of_nodes, used_by_detail};
 use keyspace::sequences::status::NOT_FOLLOWED_HINT;
-use keyspace::sequences::{Class, FedColumn, Outcome, Plan, Sequence, Target, plan, plan_reset, still_gives};
+use keyspace::sequences::{
+    Class, FedColumn, Outcome, Plan, Sequence, Target, Upcoming, plan, plan_reset, still_gives,
+};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -519,7 +521,7 @@ impl Change {
         Ahead {
             ascending: sequence.increment > 0,
             next: sequence.next_value(),
-            own_values: sequence.own_values(self.class),
+            upcoming: Upcoming::of(sequence, self.class),
             range: sequence.range(),
         }
     }
@@ -589,7 +591,8 @@ impl Change {
             *facts = match (found, known) {
                 (None, Some(known)) => column.facts(Furthest {
                     value: known.extreme,
-                    ahead: known.ahead.filter(|value| ahead.is_ahead(*value)),
+                    ahead: known.ahead.filter(|value| ahead.upcoming.may_include(*value)),
+                    maybe_ahead: known.maybe_ahead.filter(|value| ahead.upcoming.may_include(*value)),
                     not_followed: known.not_followed,
                 }),
                 (found, _) => column.facts(found.unwrap_or_default()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::RangeInclusive;
 
-use keyspace::sequences::{FedColumn, Residue};
+use keyspace::sequences::{FedColumn, RowsAhead, Upcoming};
 
 use crate::sequences::read::catalog::Column;
 use crate::sequences::read::values::{Order, Values};
@@ -18,8 +18,8 @@ pub(crate) struct Ahead {
     pub(crate) ascending: bool,
     /// The next value of the sequence.
     pub(crate) next: i128,
-    /// The values that it hands out.
-    pub(crate) own_values: Residue,
+    /// The values that it hands out from then on.
+    pub(crate) upcoming: Upcoming,
     /// The values that count: [`Sequence::range`].
     ///
     /// [`Sequence::range`]: keyspace::sequences::Sequence::range
@@ -27,12 +27,6 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Whether the sequence has not reached a value yet.
-    pub(crate) fn is_ahead(&self, value: i64) -> bool {
-        let value = i128::from(value);
-        if self.ascending { value >= self.next } else { value <= self.next }
-    }
-
     /// The part of its range that it has not passed.
     fn range_ahead(&self) -> RangeInclusive<i64> {
         let next = i64::try_from(self.next).unwrap_or(if self.next > 0 { i64::MAX } else { i64::MIN });
@@ -49,8 +43,10 @@ impl Ahead {
 pub(crate) struct Furthest {
     /// The furthest value; `None` where there is none.
     pub(crate) value: Option<i64>,
-    /// The furthest value that the sequence will hand out itself.
+    /// The furthest value that the sequence will hand out itself, or that is an id of its blocks.
     pub(crate) ahead: Option<i64>,
+    /// The furthest value that may be one.
+    pub(crate) maybe_ahead: Option<i64>,
     /// The furthest value, if the sequence does not follow it.
     pub(crate) not_followed: Option<i64>,
 }
@@ -71,7 +67,7 @@ impl Furthest {
         };
         match self.value.filter(is_beyond) {
             None => self,
-            beyond => Self { value: handed_out, ahead: None, not_followed: beyond },
+            beyond => Self { value: handed_out, ahead: None, maybe_ahead: None, not_followed: beyond },
         }
     }
 }
@@ -87,6 +83,7 @@ impl Column {
             set_by: self.set_by.clone(),
             extreme: found.value,
             ahead: found.ahead,
+            maybe_ahead: found.maybe_ahead,
             not_followed: found.not_followed,
         }
     }
@@ -111,6 +108,7 @@ pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furth
             return None;
         }
         let (mut found, order) = (Furthest::default(), Cell::new(Order::Any));
+        let mut rows = RowsAhead::default();
         let furthest = |one: Option<i64>, other: i64| {
             let one = one.unwrap_or(other);
             Some(if ahead.ascending { one.max(other) } else { one.min(other) })
@@ -121,15 +119,11 @@ pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furth
             |of_table| order.set(of_table),
             |value| {
                 found.value = furthest(found.value, value);
-                let is_ahead = ahead.is_ahead(value);
-                let is_own = is_ahead && ahead.own_values.contains(i128::from(value));
-                if is_own {
-                    found.ahead = furthest(found.ahead, value);
-                }
                 // In an index, all further rows are nearer.
-                order.get() == Order::Any || is_ahead && !is_own
+                rows.visit(&ahead.upcoming, value) || order.get() == Order::Any
             },
         );
+        (found.ahead, found.maybe_ahead) = (rows.certain(&ahead.upcoming), rows.possible(&ahead.upcoming));
         Some(found)
     })
     .flatten()
@@ -148,7 +142,7 @@ pub(crate) fn nearest(column: &Column, ahead: &Ahead) -> Option<i64> {
             &range,
             |of_table| order.set(of_table),
             |value| {
-                let is_own = ahead.own_values.contains(i128::from(value));
+                let is_own = ahead.upcoming.may_include(value);
                 if is_own {
                     let known = found.unwrap_or(value);
                     found = Some(if ahead.ascending { known.min(value) } else { known.max(value) });

@@ -4,10 +4,11 @@ use crate::error::{Error, SqlState};
 
 /// Findings that are a warning or an info, at least in some cases. An acknowledgement has no effect
 /// on a finding of severity error.
-const ACCEPTABLE: [&str; 23] = [
+const ACCEPTABLE: [&str; 24] = [
     "blocks of ids",
     "column fed twice",
     "DDL replication",
+    "ids in blocks ahead",
     "locked",
     "missing on the peer",
     "missing on this node",

@@ -182,6 +182,14 @@ impl Residue {
         (self.offset - other.offset).rem_euclid(common as i128) == 0
     }
 
+    /// Whether a value of it and one of another can be less than `size` apart, so that the blocks of
+    /// `size` ids that they stand for have ids in common.
+    pub const fn meets_within(self, other: Self, size: u64) -> bool {
+        let common = gcd(self.modulus.unsigned_abs(), other.modulus.unsigned_abs()) as i128;
+        let (distance, size) = ((self.offset - other.offset).rem_euclid(common), size as i128);
+        distance < size || common - distance < size
+    }
+
     /// The distance between its values.
     pub const fn modulus(self) -> i128 {
         self.modulus
@@ -359,6 +367,20 @@ mod tests {
             let (one, other) = (Residue::through(a, step_a), Residue::through(b, step_b));
             let met = (-600..600_i128).any(|value| one.contains(value) && other.contains(value));
             prop_assert_eq!(one.meets(other), met);
+        }
+
+        #[test]
+        fn fault_b08_blocks_meet_as_brute_force_says(
+            a in -30..30_i128, b in -30..30_i128, step_a in 1..24_u64, step_b in 1..24_u64, size in 1..9_u64,
+        ) {
+            let (one, other) = (Residue::through(a, step_a), Residue::through(b, step_b));
+            let all = (-600..600_i128).filter(|value| one.contains(*value));
+            let met = all.into_iter().any(|value| {
+                let size = i128::from(size) - 1;
+                (value - size..=value + size).any(|near| other.contains(near))
+            });
+            prop_assert_eq!(one.meets_within(other, size), met);
+            prop_assert_eq!(one.meets_within(other, 1), one.meets(other));
         }
 
         #[test]

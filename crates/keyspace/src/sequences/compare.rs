@@ -226,7 +226,8 @@ fn compare_two(
     let (own_class, class) = (own.class(), peer.class());
     let (values, other_values) = (mine.own_values(own_class), theirs.own_values(class));
     let share_range = theirs.shares_range(mine.min_value, mine.max_value);
-    if values.meets(other_values) && share_range && !classes_overlap && !peer.left {
+    let size = mine.size().max(theirs.size());
+    if values.meets_within(other_values, size) && share_range && !classes_overlap && !peer.left {
         let detail = format!(
             "It continues from {} by {} on this node, and from {} by {} on {}.",
             mine.next_value,
@@ -364,14 +365,14 @@ fn restart_too_low(
     other: &SequenceState,
 ) -> Option<(String, bool)> {
     let restart = its.restart?;
-    let values = its.own_values(a.class());
+    let (values, size) = (its.own_values(a.class()), its.size().max(other.size()));
     let of_range = |until: i64| its.end().map_or(Some(until), |end| other.up_to(until, end));
     let reached = |until: i64| of_range(until).filter(|until| its.reaches(*until, restart));
-    let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets(values));
+    let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets_within(values, size));
     let earlier = earlier.find_map(|phase| reached(phase.until));
     // All that a node has drawn which has left lies in the past.
     let last = other.last_drawn().filter(|_| b.left).and_then(reached);
-    let last = last.filter(|_| other.own_values(b.class()).meets(values));
+    let last = last.filter(|_| other.own_values(b.class()).meets_within(values, size));
     let (until, when) = match (earlier, last) {
         (Some(until), None) => (until, "when it was set up"),
         (earlier, Some(last)) => {
@@ -505,6 +506,22 @@ mod tests {
         let (one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
         two.sequences.get_mut(&named("public.s")).expect("there").next_value = 10_007;
         assert_eq!(found(&one, &[two]), ["values overlap"]);
+    }
+
+    #[test]
+    fn fault_b08_blocks_that_overlap_are_found_wherever_they_begin() {
+        let (mut one, mut two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_051));
+        for state in [&mut one, &mut two] {
+            let s = state.sequences.get_mut(&named("public.s")).expect("there");
+            (s.increment, s.block) = (100, Some(50));
+        }
+        assert_eq!(found(&one, std::slice::from_ref(&two)), Vec::<&str>::new());
+        // Node 2 was moved by hand, has drawn, and is in its class again.
+        let s = two.sequences.get_mut(&named("public.s")).expect("there");
+        s.before_setup.push(PastValues { step: 100, offset: 20_054, until: 20_054 });
+        assert_eq!(found(&one, std::slice::from_ref(&two)), ["restart too low"]);
+        two.sequences.get_mut(&named("public.s")).expect("there").next_value = 20_154;
+        assert!(found(&one, &[two]).contains(&"values overlap"));
     }
 
     #[test]

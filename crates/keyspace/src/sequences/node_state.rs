@@ -383,13 +383,17 @@ impl SequenceState {
     /// How far it has come within a residue, by drawing or by rows.
     pub(super) fn within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
         let rows = self.rows(values);
-        self.drawn_within(class, values).chain(rows.known).chain(rows.possible)
+        // A row between the values can be an id of any block, of which the state says nothing.
+        let in_blocks = self.maximum.filter(|_| self.gives_blocks());
+        self.drawn_within(class, values).chain(rows.known).chain(rows.possible).chain(in_blocks)
     }
 
     /// How far it has come within a residue by drawing.
     pub(super) fn drawn_within(&self, class: Option<Class>, values: Residue) -> impl Iterator<Item = i64> {
-        let earlier = self.before_setup.iter().filter(move |past| past.values().meets(values));
-        let drawn = self.last_drawn().filter(|_| self.own_values(class).meets(values));
+        let earlier =
+            self.before_setup.iter().filter(move |past| past.values().meets_within(values, self.size()));
+        let is_drawn = self.own_values(class).meets_within(values, self.size());
+        let drawn = self.last_drawn().filter(|_| is_drawn);
         earlier.map(|past| past.until).chain(drawn)
     }
 
@@ -416,8 +420,17 @@ impl SequenceState {
 
     /// How far its rows have come within a residue.
     pub(super) fn rows(&self, values: Residue) -> Reached {
-        let blocks = self.block.is_some_and(|size| size > 1);
-        self.rows.reached(values, self.maximum, self.increment > 0, blocks)
+        self.rows.reached(values, self.maximum, self.increment > 0, self.gives_blocks())
+    }
+
+    /// Whether each of its values stands for several ids.
+    pub(super) fn gives_blocks(&self) -> bool {
+        self.size() > 1
+    }
+
+    /// How many ids each of its values stands for, as far as is known.
+    pub(super) fn size(&self) -> u64 {
+        self.block.unwrap_or(1)
     }
 
     /// The furthest of values in the sequence's direction.

@@ -96,7 +96,7 @@ impl Peer {
     ) -> Elsewhere {
         let class = self.class();
         let is_shared = !self.left
-            && state.own_values(class).meets(values)
+            && state.own_values(class).meets_within(values, state.size())
             && state.shares_range(Some(sequence.min_value), Some(sequence.max_value));
         let still = || StillDraws {
             position: state.last_drawn().unwrap_or_else(|| state.next_value.saturating_sub(state.increment)),
@@ -112,7 +112,8 @@ impl Peer {
             Some(row) => {
                 let counts = |value: &i64| state.is_past(row, *value);
                 let told = state.rows.furthest.iter().copied().chain(state.maximum).filter(counts);
-                let of_ours = told.clone().filter(|value| values.contains(i128::from(*value)));
+                let is_ours = |value: &i64| state.gives_blocks() || values.contains(i128::from(*value));
+                let of_ours = told.clone().filter(is_ours);
                 let of_ours = of_ours.chain(state.rows(values).possible.filter(counts));
                 (
                     reached(&mut state.drawn().chain(told)),
@@ -374,6 +375,16 @@ mod tests {
             columns: vec![],
             used_by: vec![],
         }
+    }
+
+    #[test]
+    fn fault_b08_rows_between_the_values_of_blocks_may_be_of_any_block() {
+        let mut state = state();
+        let theirs = state.sequences.get_mut(&named("public.s")).expect("there");
+        (theirs.increment, theirs.block, theirs.next_value) = (100, Some(50), 151);
+        (theirs.maximum, theirs.rows) = (Some(777), rows(&[777, 60]));
+        let of_node_2 = Residue::through(101, 100);
+        assert_eq!(of_s(&state, of_node_2).of_ours, Some(777));
     }
 
     #[test]

@@ -218,10 +218,11 @@ fn gap_of(sequence: &Sequence, target: &Target) -> i64 {
     target.gap.unwrap_or_else(|| computed_gap(sequence))
 }
 
-/// Whether a table already holds values that the sequence will hand out. In a cycle, these are of
-/// its last round.
+/// Whether a table already holds values that the sequence will hand out, or may hold ids of its
+/// blocks. In a cycle, these are of its last round.
 fn has_rows_ahead(sequence: &Sequence) -> bool {
-    !sequence.cycle && sequence.columns.iter().any(|column| column.ahead.is_some())
+    let is_ahead = |column: &FedColumn| column.ahead.or(column.maybe_ahead).is_some();
+    !sequence.cycle && sequence.columns.iter().any(is_ahead)
 }
 
 /// Whether values would be left if only the position of the sequence counted, and not the rows
@@ -591,6 +592,7 @@ mod tests {
             set_by: None,
             extreme,
             ahead: None,
+            maybe_ahead: None,
             not_followed: None,
         }
     }
@@ -1207,6 +1209,19 @@ mod tests {
                 assert_eq!(again.outcome, Outcome::Unchanged, "{}", again.detail);
             }
         }
+    }
+
+    #[test]
+    fn fault_b08_a_sequence_of_blocks_restarts_beyond_ids_within_them() {
+        let blocks = Target { blocks: true, ..target(3, 5, 0) };
+        let sequence = Sequence { increment: 86, ..fresh() };
+        let mut after = recorded(&sequence, &blocks);
+        assert_eq!(plan(&after, &blocks).outcome, Outcome::Unchanged);
+        let id = after.last_value + 26;
+        (after.columns[0].extreme, after.columns[0].maybe_ahead) = (Some(id), Some(id));
+        let moved = plan(&after, &blocks);
+        assert!(moved.detail.starts_with("above the values in use"), "{}", moved.detail);
+        assert_eq!(moved.restart, Some(after.last_value + 430));
     }
 
     proptest! {

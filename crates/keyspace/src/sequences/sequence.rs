@@ -50,9 +50,12 @@ pub struct FedColumn {
     /// The value in the column that lies furthest in the sequence's direction: the maximum of an
     /// ascending sequence, the minimum of a descending one; `None` in an empty table.
     pub extreme: Option<i64>,
-    /// The furthest value in the column that is one of [`Sequence::own_values`] and lies ahead: at
-    /// or past the sequence's next value.
+    /// The furthest value in the column that is one of [`Sequence::own_values`], or an id of its
+    /// blocks, and lies ahead: at or past the sequence's next value.
     pub ahead: Option<i64>,
+    /// The furthest value that may be an id of a block ahead, depending on how the application
+    /// counts the ids of a block. The same as `ahead` where each value is an id.
+    pub maybe_ahead: Option<i64>,
     /// The furthest value in the column, if it lies beyond what the sequence has handed out and the
     /// owner of the table may only draw from the sequence, not set it. The sequence does not follow
     /// such a value, and neither of the two fields above includes it.
@@ -392,6 +395,7 @@ mod tests {
             set_by: None,
             extreme: None,
             ahead: None,
+            maybe_ahead: None,
             not_followed: None,
         };
         // Node 1 of 2, after a crash at 4: it handed out 1 and 3.

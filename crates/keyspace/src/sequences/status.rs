@@ -88,6 +88,13 @@ pub enum Finding {
         /// The furthest of these values.
         value: i64,
     },
+    /// A table has an id that may be of one of its blocks ahead, or of another node's.
+    IdInBlocks {
+        /// The column.
+        column: String,
+        /// The furthest of these ids.
+        value: i64,
+    },
     /// A table whose owner may only draw from it holds a value beyond it.
     NotFollowed {
         /// The column.
@@ -134,6 +141,7 @@ impl Finding {
             Self::DefaultOfAnotherNode { .. } => "default of another node",
             Self::BehindTable { .. } => "behind the table",
             Self::AnotherWriter { .. } => "another writer in the class",
+            Self::IdInBlocks { .. } => "ids in blocks ahead",
             Self::NotFollowed { .. } => "rows not followed",
             Self::Unlogged => "unlogged",
             Self::Replicated(_) => "position replicated",
@@ -146,7 +154,7 @@ impl Finding {
     /// How severe it is.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::TypeMismatch { matters: false, .. } => Severity::Info,
+            Self::TypeMismatch { matters: false, .. } | Self::IdInBlocks { .. } => Severity::Info,
             Self::TypeMismatch { .. } | Self::NearlyUsedUp | Self::NotFollowed { .. } | Self::Unlogged => {
                 Severity::Warning
             }
@@ -196,6 +204,9 @@ impl Finding {
             Self::BehindTable { column, value } | Self::AnotherWriter { column, value } => {
                 format!("Its next value is {next}, but {column} already contains {value}.")
             }
+            Self::IdInBlocks { column, value } => format!(
+                "Its next value is {next}, and {column} contains {value}, which is an id of its blocks or of those of another node, depending on how the application counts."
+            ),
             Self::NotFollowed { column, value } => {
                 format!("{column} contains {value}, but the owner of its table may not set the sequence.")
             }
@@ -234,6 +245,9 @@ impl Finding {
             }
             Self::AnotherWriter { .. } => {
                 "Look for another server that was set up as the same node, and for inserts with explicit ids. Then run setup_interleaved_sequences() again as the same node."
+            }
+            Self::IdInBlocks { .. } => {
+                "If other nodes are ahead of this one, this is as it should be. If ids were inserted explicitly, run setup_interleaved_sequences() again as the same node, which restarts it above them, and guard the table."
             }
             Self::NotFollowed { .. } => NOT_FOLLOWED_HINT,
             Self::Unlogged => "Run ALTER SEQUENCE ... SET LOGGED, or run the set-up again after every crash.",
@@ -277,6 +291,10 @@ pub fn status(sequence: &Sequence, class: Option<Class>, position: bool) -> Stat
             Finding::BehindTable { column, value }
         });
     }
+    let unclear = sequence.columns.iter().filter(|column| column.ahead.is_none() && !sequence.cycle);
+    findings.extend(unclear.filter_map(|column| {
+        Some(Finding::IdInBlocks { column: column.name.clone(), value: column.maybe_ahead? })
+    }));
     let not_followed = sequence.columns.iter().filter_map(|column| {
         let (column, value) = (column.name.clone(), column.not_followed?);
         Some(Finding::NotFollowed { column, value })
@@ -369,6 +387,7 @@ mod tests {
             set_by: None,
             extreme: None,
             ahead: None,
+            maybe_ahead: None,
             not_followed: None,
         }
     }
@@ -511,6 +530,15 @@ mod tests {
         let sequence = Sequence { columns: vec![ahead], ..even() };
         assert_eq!(found(&sequence).1, ["another writer in the class"]);
         assert_eq!(found(&Sequence { increment: 1, ..sequence }).1, ["wrong increment", "behind the table"]);
+    }
+
+    #[test]
+    fn fault_b08_an_id_that_may_be_of_a_block_ahead_is_told() {
+        let unclear = FedColumn { extreme: Some(31), maybe_ahead: Some(31), ..column(Draw::Nextval) };
+        let sequence = Sequence { columns: vec![unclear], ..even() };
+        assert_eq!(found(&sequence), (Some(true), vec!["ids in blocks ahead"]));
+        let status = status(&sequence, Class::new(2, 2).ok(), true);
+        assert_eq!(status.findings[0].severity(), Severity::Info, "other nodes may be ahead");
     }
 
     #[test]

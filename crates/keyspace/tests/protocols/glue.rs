@@ -34,6 +34,7 @@ fn facts(scenario: &Scenario, sequence: &Sequence, at: usize) -> Facts {
         set_by: None,
         extreme: None,
         ahead: None,
+        maybe_ahead: None,
         not_followed: None,
     };
     Facts {
