@@ -10,7 +10,6 @@ use super::name::{ColumnName, SequenceName};
 use super::pace::moment;
 use super::range::up_to;
 use super::rows::{Reached, Rows};
-use super::sequence::up_to;
 use crate::error::{Error, SqlState, sentence};
 
 /// The version of the document that is written.
