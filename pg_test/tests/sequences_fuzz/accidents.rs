@@ -62,6 +62,11 @@ impl World<'_> {
         if !sequence.is_visible || sequence.block > 1 {
             return Ok(());
         }
+        // Before its set-up, the state of a node does not contain the rows of columns in `feeds`.
+        let is_fed = self.feeds.iter().any(|(fed, _)| *fed == of.sequence);
+        if is_fed && self.class(node).is_none() {
+            return Ok(());
+        }
         self.unsafe_from_now(Some(of.sequence));
         let Some(next) = self.next_value(node, of.sequence)? else { return Ok(()) };
         let id = next.saturating_add(ahead.saturating_mul(sequence.sign));

@@ -226,6 +226,11 @@ impl World<'_> {
                 self.unsafe_from_now(None);
                 Ok(false)
             }
+            // A copy of a node which has left is refused while it could be that node.
+            Outcome::Refused(code, message) if code == "55000" && message.contains("may be a copy of it") => {
+                self.unsafe_from_now(None);
+                Ok(false)
+            }
             Outcome::Refused(_, message) => {
                 bail!("a procedure was refused on node {node}: {message}; {:?}", arguments.class)
             }
