@@ -219,6 +219,11 @@ impl World<'_> {
                 self.unsafe_from_now(None);
                 Ok(false)
             }
+            // It was restored from a copy and not confirmed.
+            Outcome::Refused(_, message) if message.contains("may be a copy of it") => {
+                self.unsafe_from_now(None);
+                Ok(false)
+            }
             Outcome::Refused(_, message) => {
                 bail!("a procedure was refused on node {node}: {message}; {:?}", arguments.class)
             }
