@@ -226,7 +226,8 @@ impl World<'_> {
                 self.unsafe_from_now(None);
                 Ok(false)
             }
-            // A copy of a node which has left is refused while it could be that node.
+            // A copy that is not confirmed, or of a node which has left, is refused while it could be
+            // that node.
             Outcome::Refused(code, message) if code == "55000" && message.contains("may be a copy of it") => {
                 self.unsafe_from_now(None);
                 Ok(false)
