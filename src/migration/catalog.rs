@@ -1,6 +1,7 @@
 //! Reads the facts about a migration's tables from the catalogs.
 
 use std::cell::OnceCell;
+use std::ffi::CStr;
 
 use keyspace::migration::facts::{Facts, Reference, Table};
 use keyspace::migration::scope::Member;
@@ -23,6 +24,10 @@ use crate::server::timeout::Timeout;
 
 /// The facts of tables and of everything that refers to their keys.
 const FACTS: &str = include_str!("facts.sql");
+
+/// A long query over few rows: JIT compilation takes longer than running it, and so does a plan for
+/// the arguments of each call, which PostgreSQL makes at the first five calls of a prepared query.
+const LONG_QUERY: [(&CStr, &CStr); 2] = [(c"jit", c"off"), (c"plan_cache_mode", c"force_generic_plan")];
 
 thread_local! {
     /// The plan of this query, once it has run. Planning takes longer than running, and procedures
@@ -69,8 +74,7 @@ pub(super) fn facts(
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
     };
-    // A long query over few rows: JIT compilation would take longer than running it.
-    let json = in_time(|| Ok(with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?))?;
+    let json = in_time(|| Ok(with_own_settings(|| settings::with(&LONG_QUERY, read))?))?;
     Ok(Facts::from_json(&json)?)
 }
 
