@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-use keyspace::migration::backfill::{self as rows, Range, Windows};
+use keyspace::migration::backfill::{self as rows, Next, Range, Windows};
 use keyspace::migration::facts::Table;
 use keyspace::migration::{Facts, Options, Scope};
 use keyspace::sql::qualified;
@@ -32,6 +32,12 @@ use crate::server::waiting::is_in_use;
 
 /// How often a whole batch is tried before locked rows are left for later.
 const WHOLE_TRIES: u32 = 3;
+/// How long a backfill waits for transactions that can still see the old versions of rows, if all its
+/// pages are full of these. Rows that it updated meanwhile would move to other pages and get a new
+/// entry in every index. A query of a second is worth waiting for; a report of an hour is not.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks whether they have ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// VACUUM is due whenever another 1/VACUUM_PART of a table has been filled.
 const VACUUM_PART: i64 = 10;
 
@@ -43,6 +49,9 @@ pub(super) enum Outcome {
     Complete(Times),
     /// Another session blocks the batch; the next batch tries again.
     Waits,
+    /// Other sessions can still see old versions of rows on all pages that are due; the next batch
+    /// is due after a short pause.
+    Rests(Duration),
     /// The batch failed.
     Failed(Box<CaughtError>),
 }
@@ -75,6 +84,8 @@ pub(super) struct Backfill {
     /// The time since which it has been waiting for another session, over several unsuccessful
     /// batches.
     waits_since: Option<Instant>,
+    /// Since when it has been waiting for room on its pages.
+    full_since: Option<Instant>,
     /// The pages that batches work on now, and the transactions that last worked on them.
     windows: Windows<pg_sys::TransactionId>,
     /// The statements that read and save the position.
@@ -104,6 +115,8 @@ enum Work {
     Behind(Range),
     /// The same range once more.
     Again,
+    /// Nothing yet: pages have no room.
+    Nothing,
     Done,
 }
 
@@ -121,6 +134,7 @@ impl Backfill {
             rows: 0,
             vacuum_recommended_at: None,
             waits_since: None,
+            full_since: None,
             windows: Windows::default(),
             position_query: Prepared::default(),
             position_update: Prepared::default(),
@@ -196,6 +210,7 @@ impl Backfill {
         match work {
             Work::Part(range) => self.windows.part(range, by),
             Work::Rest(range) | Work::Unlocked(range) => self.page = self.windows.done(range),
+            Work::Nothing => return Ok(Batch::of(Outcome::Rests(POLL_INTERVAL))),
             Work::Behind(_) | Work::Again | Work::Done => {}
         }
         failpoint::point(|| "backfilled: written".to_owned());
@@ -222,12 +237,29 @@ impl Backfill {
         let window = self
             .windows
             .next(position.page, position.pages, size, left.unwrap_or(i64::MAX), |by| is_past(table, *by));
-        match (window, position.behind) {
+        let is_full = self.is_full(window);
+        match (window.map(Next::range), position.behind) {
+            (Some(_), _) if is_full => Work::Nothing,
             (Some(range), _) if is_cut => Work::Part(range),
             (Some(range), _) if self.by_queries && tries >= WHOLE_TRIES => Work::Unlocked(range),
             (Some(range), _) => Work::Rest(range),
             (None, Some(behind)) => Work::Behind(behind),
             (None, None) => Work::Done,
+        }
+    }
+
+    /// Whether to wait until pages have room.
+    fn is_full(&mut self, next: Option<Next>) -> bool {
+        match next {
+            Some(Next::WithoutRoom(_)) => {
+                self.full_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE
+            }
+            // Others may still be full, of versions that the same transaction can see.
+            Some(Next::New(_)) => false,
+            Some(Next::WithRoom(_)) | None => {
+                self.full_since = None;
+                false
+            }
         }
     }
 
@@ -240,7 +272,7 @@ impl Backfill {
             backfill_page::fill(&scope, table, range, FillOptions { all, waits, gives_way }, key_type)
         };
         Ok(match work {
-            Work::Done => (work, 0),
+            Work::Done | Work::Nothing | Work::Again => (work, 0),
             Work::Unlocked(range) => (work, update(&scope, table, range, true, key_type)?),
             Work::Rest(range) | Work::Behind(range) if self.by_queries => {
                 (work, update(&scope, table, range, false, key_type)?)
@@ -260,7 +292,6 @@ impl Backfill {
                 };
                 (work, filled.rows)
             }
-            Work::Again => (work, 0),
         })
     }
 
@@ -319,7 +350,7 @@ impl Backfill {
 
     fn save(&mut self, runner: &Runner, work: Work, rows: usize, began: Instant) -> Result<(), Failure> {
         let (behind, operator) = match work {
-            Work::Part(_) | Work::Rest(_) | Work::Again | Work::Done => (None, "+"),
+            Work::Part(_) | Work::Rest(_) | Work::Again | Work::Nothing | Work::Done => (None, "+"),
             Work::Unlocked(range) => (Some(range), "+"),
             Work::Behind(range) => (Some(range), "-"),
         };

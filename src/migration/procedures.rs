@@ -359,6 +359,7 @@ impl Progress {
         let left = max_pages.map(|most| (most - self.pages).max(1));
         let batch = backfill.batch(&self.runner, pace, left)?;
         self.pages += batch.pages;
+        self.pause = pace.pause;
         let more = match batch.outcome {
             Outcome::Written => {
                 self.runner.succeeded()?;
@@ -369,12 +370,15 @@ impl Progress {
                 false
             }
             Outcome::Waits => true,
+            Outcome::Rests(pause) => {
+                self.pause = pause.max(pace.pause);
+                true
+            }
             Outcome::Failed(error) => {
                 self.runner.failed(pace, error)?;
                 true
             }
         };
-        self.pause = pace.pause;
         if self.reported_at.elapsed() >= PROGRESS_INTERVAL {
             self.reported_at = Instant::now();
             backfill.report_progress();

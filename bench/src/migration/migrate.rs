@@ -100,10 +100,16 @@ pub fn migrate_all(
 /// Gives keys to orders where there are no audit rows, and notes the figures.
 pub fn migrate_orders(server: &Server, size: Size, way: Way, figures: &mut Figures) -> Result<()> {
     let mut migration = Migration::new(server, shop::ORDERS, size, way)?;
+    let (before, indexes_before) =
+        (migration.bytes_per_row("relation")?, migration.bytes_per_row("indexes")?);
     migration.phase("columns", None, Migration::add_columns)?;
     let (orders, turns) =
         migration.phase("backfill of orders", Some(NOW_AND_THEN), Migration::fill_orders)?;
     orders.record(figures, way.name());
+    for (of, before) in [("relation", before), ("indexes", indexes_before)] {
+        let growth = migration.bytes_per_row(of)? / before;
+        figures.add(&format!("{}.growth.{of}", way.name()), Unit::Number, growth);
+    }
     figures.add(&format!("{}.p99", way.name()), Unit::Seconds, latency(&turns, 0.99)?);
     migration.end()
 }

@@ -81,8 +81,9 @@ pub(super) fn next(position: i64, pages: i64, batch: i64) -> Option<Range> {
 /// The ranges of pages that batches process in turn.
 ///
 /// Rows that a batch updates leave room once no snapshot can see their old versions. Until then the
-/// next batch processes other pages, if there are any. After that it is better to move rows than to
-/// wait for a transaction that reads for hours.
+/// next batch processes other pages, if there are any. Once there are none, the caller decides
+/// whether to wait: a moment for a query is worth it, but it is better to move rows than to wait for
+/// a transaction that reads for hours.
 pub struct Windows<T> {
     open: VecDeque<Window<T>>,
 }
@@ -99,6 +100,26 @@ enum State<T> {
     /// The last batch ran in this transaction.
     Left(T),
     Done,
+}
+
+/// The range for a batch, and where its rows will go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// No batch has worked on it yet.
+    New(Range),
+    /// The rows that batches have updated have left room.
+    WithRoom(Range),
+    /// Some snapshot can still see the old versions on these pages, so rows will move to others.
+    WithoutRoom(Range),
+}
+
+impl Next {
+    /// The range.
+    pub const fn range(self) -> Range {
+        match self {
+            Self::New(range) | Self::WithRoom(range) | Self::WithoutRoom(range) => range,
+        }
+    }
 }
 
 impl<T> Default for Windows<T> {
@@ -118,26 +139,27 @@ impl<T> Windows<T> {
         size: i64,
         limit: i64,
         is_past: impl Fn(&T) -> bool,
-    ) -> Option<Range> {
+    ) -> Option<Next> {
         if self.open.front().is_some_and(|window| window.range.from != position) {
             self.forget();
         }
-        let is_ready = |window: &&Window<T>| match &window.state {
-            State::New => true,
-            State::Left(by) => is_past(by),
-            State::Done => false,
+        let ready = |window: &Window<T>| match &window.state {
+            State::New => Some(Next::New(window.range)),
+            State::Left(by) => is_past(by).then_some(Next::WithRoom(window.range)),
+            State::Done => None,
         };
-        if let Some(window) = self.open.iter().find(is_ready) {
-            return Some(window.range);
+        if let Some(next) = self.open.iter().find_map(ready) {
+            return Some(next);
         }
         let end = self.open.back().map_or(position, |window| window.range.to);
         let size = size.min(limit.saturating_sub(end - position));
         let new = if size > 0 && self.open.len() < MAX_WINDOWS { next(end, pages, size) } else { None };
         if let Some(range) = new {
             self.open.push_back(Window { range, state: State::New });
-            return Some(range);
+            return Some(Next::New(range));
         }
-        self.open.iter().find(|window| !matches!(window.state, State::Done)).map(|window| window.range)
+        let left = self.open.iter().find(|window| !matches!(window.state, State::Done));
+        left.map(|window| Next::WithoutRoom(window.range))
     }
 
     /// Records that a batch in this transaction has taken a part of the rows of a range.
@@ -284,7 +306,7 @@ pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range, given:
 
 #[cfg(test)]
 mod tests {
-    use super::{Range, Room, Windows};
+    use super::{Next, Range, Room, Windows};
 
     #[test]
     fn a_batch_takes_the_rows_that_fit_on_their_page() {
@@ -311,13 +333,13 @@ mod tests {
     fn a_range_is_continued_until_it_is_done() {
         let mut windows = Windows::default();
         let next = |position: i64, windows: &mut Windows<u32>| windows.next(position, 25, 10, 100, |_| true);
-        assert_eq!(next(0, &mut windows), Some(range(0, 10)));
+        assert_eq!(next(0, &mut windows), Some(Next::New(range(0, 10))));
         windows.part(range(0, 10), 7);
-        assert_eq!(next(0, &mut windows), Some(range(0, 10)));
+        assert_eq!(next(0, &mut windows), Some(Next::WithRoom(range(0, 10))));
         assert_eq!(windows.done(range(0, 10)), 10);
-        assert_eq!(next(10, &mut windows), Some(range(10, 20)));
+        assert_eq!(next(10, &mut windows), Some(Next::New(range(10, 20))));
         // A pass at another position starts there.
-        assert_eq!(next(3, &mut windows), Some(range(3, 13)));
+        assert_eq!(next(3, &mut windows), Some(Next::New(range(3, 13))));
         assert_eq!(windows.done(range(3, 13)), 13);
         assert_eq!(next(25, &mut windows), None);
     }
@@ -327,18 +349,18 @@ mod tests {
         let mut windows = Windows::default();
         let next = |past: u32, windows: &mut Windows<u32>| windows.next(0, 35, 10, 30, |by| *by <= past);
         for (transaction, range) in [(1, range(0, 10)), (2, range(10, 20)), (3, range(20, 30))] {
-            assert_eq!(next(0, &mut windows), Some(range));
+            assert_eq!(next(0, &mut windows), Some(Next::New(range)));
             windows.part(range, transaction);
         }
         // As many pages as allowed are open, so rows move.
-        assert_eq!(next(0, &mut windows), Some(range(0, 10)));
+        assert_eq!(next(0, &mut windows), Some(Next::WithoutRoom(range(0, 10))));
         windows.part(range(0, 10), 4);
         // Ranges whose room is free come before older ranges.
-        assert_eq!(next(2, &mut windows), Some(range(10, 20)));
+        assert_eq!(next(2, &mut windows), Some(Next::WithRoom(range(10, 20))));
         assert_eq!(windows.done(range(10, 20)), 0);
-        assert_eq!(next(3, &mut windows), Some(range(20, 30)));
+        assert_eq!(next(3, &mut windows), Some(Next::WithRoom(range(20, 30))));
         windows.part(range(20, 30), 5);
-        assert_eq!(next(4, &mut windows), Some(range(0, 10)));
+        assert_eq!(next(4, &mut windows), Some(Next::WithRoom(range(0, 10))));
         // The range that was done earlier counts now.
         assert_eq!(windows.done(range(0, 10)), 20);
     }
@@ -347,9 +369,9 @@ mod tests {
     fn the_number_of_open_ranges_is_limited() {
         let mut windows = Windows::default();
         for at in 0..8 {
-            assert_eq!(windows.next(0, 100, 1, 100, |_| false), Some(range(at, at + 1)));
+            assert_eq!(windows.next(0, 100, 1, 100, |()| false), Some(Next::New(range(at, at + 1))));
             windows.part(range(at, at + 1), ());
         }
-        assert_eq!(windows.next(0, 100, 1, 100, |_| false), Some(range(0, 1)));
+        assert_eq!(windows.next(0, 100, 1, 100, |()| false), Some(Next::WithoutRoom(range(0, 1))));
     }
 }
