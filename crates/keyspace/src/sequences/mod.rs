@@ -36,6 +36,6 @@ pub use peer::{Peer, with_peer_values};
 pub use plan::{Outcome, Plan, plan, plan_reset, still_gives};
 pub use rows::Rows;
 pub use rows_ahead::{RowsAhead, Upcoming};
-pub use sequence::{Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, Sequence, StillDraws};
+pub use sequence::{Bounds, Carrier, Draw, Elsewhere, FedColumn, Former, Sequence, SetUpThere, StillDraws};
 pub use status::{Finding, Severity, Status, status};
 pub use target::Target;
