@@ -6,6 +6,7 @@ pub mod class;
 pub mod compare;
 mod direction;
 pub mod discovery;
+mod generated_elsewhere;
 pub mod guard;
 pub mod history;
 pub mod limits;
