@@ -3,7 +3,7 @@
 pub(crate) mod alter_created;
 pub(crate) mod ddl_replication;
 pub(crate) mod facts;
-mod failures;
+pub(crate) mod failures;
 pub(crate) mod record_of_created;
 pub(crate) mod records;
 pub(crate) mod setup_lock;
@@ -28,7 +28,7 @@ use self::records::Records;
 use self::step::Step;
 use crate::encoding::to_server;
 use crate::error::{Report, report};
-use crate::sequences::own::{peers_seen, tables};
+use crate::sequences::own::tables;
 use crate::sequences::peers::Peers;
 use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
@@ -95,7 +95,11 @@ impl Change {
         if let Planner::SetUp(_, peers) = &self.planner {
             peers.siblings.note(&entries);
         }
-        let mut steps = Vec::new();
+        let mut entries = entries;
+        if goes_on && entries.len() > READ_BATCH {
+            with_own_settings(|| catalog::look_up_indexes(&mut entries))?;
+        }
+        let mut steps = Vec::with_capacity(entries.len());
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
             let mut batch = Vec::new();
@@ -213,8 +217,7 @@ impl Change {
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
                 if is_whole && altered.clone().next().is_some() {
-                    records::prune(self.extension)?;
-                    peers_seen::prune(self.extension)?;
+                    tables::prune(self.extension)?;
                 }
                 records::keep(self.extension, target, altered)?
             }
@@ -321,8 +324,8 @@ impl Change {
 
     /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
-        let failed: Vec<_> = failed(steps).filter(|(step, _)| !self.leaves_out(step)).collect();
-        failures::refusal(&failed, self.skip_failed)
+        let failed = failed(steps).filter(|(step, _)| !self.leaves_out(step));
+        failures::refusal(failed, self.skip_failed)
     }
 
     /// Whether a sequence that cannot be altered may stay as it is. If the node leaves its class,
