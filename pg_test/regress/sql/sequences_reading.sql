@@ -50,6 +50,8 @@ CREATE TABLE wide (id bigserial, a text, b text);
 CREATE INDEX ON wide (id, a, b);
 CREATE TABLE down (id bigint PRIMARY KEY);
 CREATE SEQUENCE down_id_seq INCREMENT -1 OWNED BY down.id;
+-- VACUUM knows that rows are committed once that is on disk.
+SET synchronous_commit = on;
 INSERT INTO plain SELECT generate_series(1, 2000);
 INSERT INTO small SELECT generate_series(1, 2000);
 INSERT INTO numbers SELECT generate_series(1, 2000) + 0.5;

@@ -38,6 +38,7 @@ use crate::sequences::read::trusted::Trusted;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Wanted, lock_all, promised, room, room_detail, within};
+use crate::server::memory::OpenedTables;
 use crate::server::obstacle::explained;
 use crate::server::open::ActiveSnapshot;
 use crate::server::patience::{Patience, missed};
@@ -101,6 +102,7 @@ impl Change {
         }
         let mut steps = Vec::with_capacity(entries.len());
         let mut entries = entries.into_iter().peekable();
+        let mut opened = OpenedTables::default();
         while entries.peek().is_some() {
             let mut batch = Vec::new();
             let mut columns = 0;
@@ -110,6 +112,7 @@ impl Change {
                 columns += entry.columns.len().max(1);
                 batch.push(entry);
             }
+            opened.add(columns);
             let read = |batch: &[Entry]| {
                 self.read_in_time(|reading| {
                     let read = |entry| {
@@ -424,7 +427,9 @@ impl Change {
     /// wait. Other sessions cannot draw from them any more, so only rows with explicit ids can have
     /// been added since.
     fn read_under_locks(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
+        let mut opened = OpenedTables::default();
         for batch in steps.chunks_mut(READ_BATCH) {
+            opened.add(batch.iter().map(|step| step.entry.columns.len().max(1)).sum());
             let found = self.read_in_time(|reading| {
                 let altered = batch.iter().map(|step| {
                     if !step.is_altered() {

@@ -45,7 +45,7 @@ defaults AS (
     SELECT d.refobjid, a.attrelid, a.attnum::integer,
            CASE WHEN octet_length(t.typdefaultbin::text) <= 262144 THEN t.typdefaultbin::text ELSE '' END
     FROM pg_depend d
-    JOIN pg_type t ON t.oid = d.objid
+    JOIN pg_type t ON t.oid = d.objid AND t.typtype = 'd'
     JOIN pg_depend u ON u.refclassid = 'pg_type'::regclass AND u.refobjid = t.oid
                     AND u.classid = 'pg_class'::regclass AND u.objsubid > 0
     JOIN pg_class c ON c.oid = u.objid AND c.relkind IN ('r', 'p', 'f')
