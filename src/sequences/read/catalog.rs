@@ -33,10 +33,13 @@ pub(crate) const NOT_UTF8_DETAIL: &str =
     "Its name, or that of its schema, cannot be converted to UTF-8. The bytes that cannot are shown as \\x.";
 pub(crate) const NOT_UTF8_HINT: &str = "Rename it, and run the set-up.";
 
-/// Prepares the query for single sequences, for callers that run it for many in turn.
+/// Prepares the query for single sequences, for callers that run it for many in turn and pass an array
+/// of one.
 pub(crate) fn prepare(extension: Extension) -> SpiResult<Prepared> {
     // A plan for arbitrary parameters would also have to cover the query for all sequences.
     let query = FED_COLUMNS.replace("$2 IS NULL", "false").replace("$2 IS NOT NULL", "true");
+    // Without statistics, as after a restore, the planner would not look up an array by an index.
+    let query = query.replace("= ANY ($2::oid[])", "= ($2::oid[])[1]");
     let arguments = [
         pg_sys::NAMEARRAYOID,
         pg_sys::REGCLASSARRAYOID,
