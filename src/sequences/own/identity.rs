@@ -183,19 +183,24 @@ pub(crate) fn store(extension: Extension, class: Class) -> SpiResult<()> {
 
 /// Removes this database's node.
 pub(crate) fn forget(extension: Extension) -> SpiResult<()> {
-    let delete = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-    let (system_identifier, database) = own_key();
-    change(extension, delete, &[system_identifier.into(), database.into()])
+    tables::NODE.forget_all(extension)?;
+    announce(extension);
+    Ok(())
 }
 
-/// Changes the table. Every session, including those that are open, reads its node again as soon as
-/// that is committed (trap S42).
+/// Changes the table.
 fn change(extension: Extension, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
     tables::NODE.write(statement, extension, arguments)?;
+    announce(extension);
+    Ok(())
+}
+
+/// Every session, including those that are open, reads its node again as soon as this transaction is
+/// committed (trap S42).
+fn announce(extension: Extension) {
     let table = or_raise(tables::NODE.oid(extension));
     // SAFETY: the relation was just written to.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
-    Ok(())
 }
 
 /// Whether this database's node is stored.
