@@ -13,12 +13,14 @@ use pgrx::spi::SpiResult;
 use super::arguments::{KeyArguments, PlanArguments, names};
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
+use super::surroundings;
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::failpoint;
 use crate::keys::RawText;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::name_argument;
 use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::check_transaction;
 
@@ -99,7 +101,10 @@ fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failu
     if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
         let message = format!("the key of table {} is already being migrated", relation_name(table));
         let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Continue that migration, or CALL key_migration_rollback() first.");
+            .hint(format!(
+                "Continue that migration, or CALL key_migration_rollback({}) first.",
+                name_argument(migration)
+            ));
         if migration != table {
             error = error
                 .detail(format!("It is part of the key migration of table {}.", relation_name(migration)));
@@ -244,7 +249,10 @@ fn extensible_migration(
     if migration.options.cut_over {
         let message = "cannot extend a key migration after the cut-over";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_rollback(), extend the migration, and cut over again.")
+            .hint(format!(
+                "CALL key_migration_rollback({}), extend the migration, and cut over again.",
+                name_argument(migration.relation)
+            ))
             .into());
     }
     Ok(migration)
@@ -307,7 +315,9 @@ fn add(
             added.push(reference);
         }
     }
-    let (facts, plan) = migration.plan(extension)?;
+    let mut facts = migration.facts(extension)?;
+    surroundings::add(extension, &mut facts, &migration.options)?;
+    let plan = plan::plan(&facts, &migration.options)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
     }
