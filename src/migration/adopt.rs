@@ -110,9 +110,13 @@ fn others(extension: Extension, root: pg_sys::Oid) -> SpiResult<Vec<Other>> {
 fn take_over(extension: Extension, root: pg_sys::Oid, other: &Other) -> Result<Migration, Failure> {
     // What is left of an earlier migration that has ended.
     state::remove(extension, root)?;
-    for (table, column) in
-        [(MIGRATION, "relation"), (KEY, "migration"), (COLUMN, "migration"), (TABLE, "migration"), (STEP, "migration")]
-    {
+    for (table, column) in [
+        (MIGRATION, "relation"),
+        (KEY, "migration"),
+        (COLUMN, "migration"),
+        (TABLE, "migration"),
+        (STEP, "migration"),
+    ] {
         copy(extension, table, column, root, other)?;
     }
     let reset = "UPDATE {} SET pid = NULL, tries = 0, last_error = NULL WHERE {own} AND relation = $3";

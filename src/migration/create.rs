@@ -100,11 +100,10 @@ fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failu
     let migration = state::migration_of(extension, table)?;
     if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
         let message = format!("the key of table {} is already being migrated", relation_name(table));
-        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint(format!(
-                "Continue that migration, or CALL key_migration_rollback({}) first.",
-                name_argument(migration)
-            ));
+        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!(
+            "Continue that migration, or CALL key_migration_rollback({}) first.",
+            name_argument(migration)
+        ));
         if migration != table {
             error = error
                 .detail(format!("It is part of the key migration of table {}.", relation_name(migration)));

@@ -161,8 +161,8 @@ fn warn_of_statistics(scope: &Scope<'_>) -> Result<(), Error> {
         let table = scope.facts.table(step.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
         let message = format!("new columns of table \"{name}\" have no statistics");
-        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint(format!("Run ANALYZE {name}."));
+        let error =
+            Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!("Run ANALYZE {name}."));
         report(error).report(PgLogLevel::WARNING);
     }
     Ok(())

@@ -123,11 +123,8 @@ fn key_migration_cutover(
             "rename" => false,
             "view" => true,
             other => {
-                return Err(Error::new(
-                    SqlState::InvalidParameterValue,
-                    format!("unknown way \"{other}\""),
-                )
-                .hint("The way must be \"rename\" or \"view\"."));
+                return Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
+                    .hint("The way must be \"rename\" or \"view\"."));
             }
         };
         Ok(Task::CutOver { by_views, ignored: Ignored::parse(ignore)? })

@@ -82,7 +82,9 @@ fn replication(facts: &Facts, found: &mut Surroundings) -> SpiResult<()> {
             continue;
         }
         let synchronized: HashSet<[String; 2]> = match member_table(name, c"local_sync_status")? {
-            Some(status) => others::all_names_in(status, [c"sync_nspname", c"sync_relname"]).into_iter().collect(),
+            Some(status) => {
+                others::all_names_in(status, [c"sync_nspname", c"sync_relname"]).into_iter().collect()
+            }
             None => HashSet::new(),
         };
         for table in &facts.tables {

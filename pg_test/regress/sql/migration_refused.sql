@@ -145,6 +145,56 @@ ALTER TABLE audit_of_orders ADD FOREIGN KEY (record_id) REFERENCES orders NOT VA
 SELECT key_migration_add_reference('orders', 'audit_of_orders', '{record_id}');
 SELECT table_name FROM key_migration_progress ORDER BY table_name::text;
 CALL key_migration_rollback('orders');
+DROP TABLE audit, audit_of_orders;
+
+-- fault_c05_a_copy: the migration is stored for another server, and the triggers are here.
+INSERT INTO orders (total) SELECT i FROM generate_series(1, 100) AS i;
+INSERT INTO item (order_id) SELECT i FROM generate_series(1, 100) AS i;
+SELECT key_migration_adopt('orders');
+SELECT key_migration_adopt(NULL);
+SELECT key_migration_create('orders');
+SELECT statement FROM key_migration_statements('orders') \gexec
+CALL key_migration_cutover('orders');
+SELECT key_migration_adopt('orders');
+CREATE PROCEDURE move_to(server bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY '{key_migration,key_migration_key,key_migration_column,key_migration_table,key_migration_step}'::text[] LOOP
+        CALL keyspace_test.by_hand(format('UPDATE keyspace_internal.%I SET system_identifier = %s', name, server));
+    END LOOP;
+END $$;
+SET session_replication_role = replica;
+CALL move_to(1);
+RESET session_replication_role;
+INSERT INTO orders (total) VALUES (101) RETURNING id_old;
+SELECT key_migration_phase('orders');
+CALL key_migration_finalize('orders', confirm => 'orders');
+-- Not a second migration over live triggers, of none of the tables, and not by way of another migration.
+SELECT key_migration_create('orders');
+SELECT key_migration_create('item', timestamp_column => 'made_at');
+CREATE TABLE customer (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+SELECT key_migration_create('customer');
+SELECT key_migration_add_reference('customer', 'orders', '{total}');
+CALL key_migration_rollback('customer');
+CREATE ROLE regress_seller;
+SET ROLE regress_seller;
+SELECT public.key_migration_adopt('shop.orders');
+RESET ROLE;
+DROP ROLE regress_seller;
+-- Triggers that are not those of the stored migration.
+ALTER TABLE item DISABLE TRIGGER "~key_migration_insert_2";
+SELECT key_migration_adopt('orders');
+SELECT count(*) FROM key_migration_progress;
+ALTER TABLE item ENABLE ALWAYS TRIGGER "~key_migration_insert_2";
+SELECT key_migration_adopt('item');
+SELECT key_migration_adopt('orders');
+SELECT key_migration_phase('orders'), (SELECT count(*) > 0 FROM key_migration_log) AS has_log;
+SELECT key_migration_adopt('orders');
+CALL key_migration_rollback('orders');
+CALL key_migration_cutover('orders');
+CALL key_migration_finalize('orders', confirm => 'orders');
+SELECT count(*) FROM orders o LEFT JOIN item i ON i.order_id = o.id;
 DROP SCHEMA shop CASCADE;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

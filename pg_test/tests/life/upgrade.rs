@@ -102,9 +102,14 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         client.batch_execute("DELETE FROM ticket WHERE id = (SELECT max(id) FROM ticket)").unwrap();
         // fault_c05_an_upgrade_during_a_migration: the triggers go on, and the migration is adopted.
         client
-            .batch_execute("WITH v AS (INSERT INTO voyage DEFAULT VALUES RETURNING id) INSERT INTO leg SELECT id FROM v")
+            .batch_execute(
+                "WITH v AS (INSERT INTO voyage DEFAULT VALUES RETURNING id) INSERT INTO leg SELECT id FROM v",
+            )
             .unwrap();
-        for statement in ["SELECT key_migration_create('voyage')", "CALL key_migration_finalize('voyage', confirm => 'voyage')"] {
+        for statement in [
+            "SELECT key_migration_create('voyage')",
+            "CALL key_migration_finalize('voyage', confirm => 'voyage')",
+        ] {
             let error = client.batch_execute(statement).unwrap_err();
             let hint = error.as_db_error().unwrap().hint().unwrap_or_default();
             assert_eq!(hint, "SELECT key_migration_adopt('public.voyage') to continue that migration here.");
@@ -115,7 +120,8 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         client.batch_execute("CALL key_migration_rollback('voyage')").unwrap();
         client.batch_execute("ANALYZE voyage; ANALYZE leg").unwrap();
         client.batch_execute("CALL key_migration_cutover('voyage')").unwrap();
-        let fits = "SELECT count(*) FROM leg l JOIN voyage v ON v.id = l.voyage_id AND v.id_old = l.voyage_id_old";
+        let fits =
+            "SELECT count(*) FROM leg l JOIN voyage v ON v.id = l.voyage_id AND v.id_old = l.voyage_id_old";
         assert!(one::<i64>(&mut client, fits) > 20);
         // What 18 supports in addition needs a few statements (trap_k18).
         let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily

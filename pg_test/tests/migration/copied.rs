@@ -27,7 +27,8 @@ fn copy(server: &Server, name: &str) -> Client {
 fn restore(server: &Server, name: &str) -> Client {
     let mut client = server.connect("template1").unwrap();
     client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).unwrap();
-    let dump = server.tree().command("pg_dump").args(["--dbname", &server.conninfo(DATABASE)]).output().unwrap();
+    let dump =
+        server.tree().command("pg_dump").args(["--dbname", &server.conninfo(DATABASE)]).output().unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     let mut psql = server
         .tree()
@@ -69,7 +70,10 @@ fn fault_c05_a_copy_continues_the_migration_of_its_origin() {
     // Before the cut-over.
     let mut early = copy(&server, "early");
     early.batch_execute(INSERT).unwrap();
-    let adopt = ("42704".to_owned(), "SELECT key_migration_adopt('public.orders') to continue that migration here.".to_owned());
+    let adopt = (
+        "42704".to_owned(),
+        "SELECT key_migration_adopt('public.orders') to continue that migration here.".to_owned(),
+    );
     assert_eq!(failure(&mut early, "CALL key_migration_advance('orders')"), adopt);
     let refused = ("55000".to_owned(), adopt.1.clone());
     assert_eq!(failure(&mut early, "SELECT key_migration_create('orders')"), refused);
@@ -127,7 +131,8 @@ fn fault_c05_a_restored_database_says_how_to_go_on() {
     make_shop(&mut client, 100);
     client.batch_execute("SELECT key_migration_create('orders')").unwrap();
     run_statements(&mut client, "verified").unwrap();
-    let before: String = client.query_one("SELECT id_new::text FROM orders WHERE id = 7", &[]).unwrap().get(0);
+    let before: String =
+        client.query_one("SELECT id_new::text FROM orders WHERE id = 7", &[]).unwrap().get(0);
 
     // Before the cut-over: everything can begin again.
     let mut early = restore(&server, "early");

@@ -61,7 +61,10 @@ fn the_most_severe_findings_come_first_and_costs_last() {
     assert!(last.error.message.starts_with("the migration needs about "), "{}", last.error.message);
     let (facts, options) = verified();
     let plan = plan::plan(&facts, &options).unwrap();
-    assert!(plan.findings.iter().all(|finding| finding.severity != Severity::Note), "nothing is left to write");
+    assert!(
+        plan.findings.iter().all(|finding| finding.severity != Severity::Note),
+        "nothing is left to write"
+    );
 }
 
 #[test]
@@ -107,7 +110,10 @@ fn fault_c03_a_key_without_a_default() {
     let options = options();
     let scope = Scope::new(&facts, &options).unwrap();
     let hint = old_id_source::missing_defaults(&scope)[0].hint.clone().unwrap();
-    assert!(hint.contains("CREATE SEQUENCE shop.orders_id_seq START WITH 2000000 OWNED BY shop.orders.id;"), "{hint}");
+    assert!(
+        hint.contains("CREATE SEQUENCE shop.orders_id_seq START WITH 2000000 OWNED BY shop.orders.id;"),
+        "{hint}"
+    );
     // Another object may have that name.
     facts.surroundings.as_mut().unwrap().taken =
         vec![Taken { schema: "shop".to_owned(), name: "orders_id_seq".to_owned(), kind: "table".to_owned() }];
@@ -135,11 +141,15 @@ fn fault_c04_a_trigger_function_that_names_the_key() {
     assert_eq!(with(call("f", Some("NEW.total := 1"))), []);
     assert_eq!(
         with(call("f", Some("PERFORM g(NEW.id)"))),
-        warning("trigger \"f\" of table \"shop.orders\" calls function shop.f(), which contains the name \"id\"")
+        warning(
+            "trigger \"f\" of table \"shop.orders\" calls function shop.f(), which contains the name \"id\""
+        )
     );
     assert_eq!(
         with(call("f", Some("INSERT INTO old SELECT OLD.*"))),
-        warning("trigger \"f\" of table \"shop.orders\" calls function shop.f(), which takes all columns of a row")
+        warning(
+            "trigger \"f\" of table \"shop.orders\" calls function shop.f(), which takes all columns of a row"
+        )
     );
     assert_eq!(
         with(TriggerCall { is_long: true, ..call("f", None) }),
@@ -161,9 +171,7 @@ fn fault_c04_a_trigger_function_that_names_the_key() {
 
 #[test]
 fn fault_d01_tables_that_are_replicated() {
-    let with = |replication: Vec<Replication>| {
-        added(|facts| uses(facts, 0).replication = replication)
-    };
+    let with = |replication: Vec<Replication>| added(|facts| uses(facts, 0).replication = replication);
     let arrives = error("table \"shop.orders\" receives rows from other servers");
     let set = || Replication::Set { extension: "pglogical" };
     let subscription = |is_certain| Replication::Subscription {
@@ -204,7 +212,8 @@ fn fault_c05_triggers_of_an_unknown_migration() {
     let trigger = |table: u32| Trigger {
         name: "~key_migration_insert_1".to_owned(),
         is_ours: true,
-        arguments: [table.to_string(), "key".to_owned(), String::new(), String::new(), "1".to_owned()].to_vec(),
+        arguments: [table.to_string(), "key".to_owned(), String::new(), String::new(), "1".to_owned()]
+            .to_vec(),
         ..Trigger::default()
     };
     let message =
@@ -243,7 +252,9 @@ fn fault_c08_names_that_are_taken_at_any_step() {
     assert_eq!(taken("orders_old", "view"), warning(&format!("view \"shop.orders_old\" {by_views}")));
     assert_eq!(taken("orders_old", "type"), warning(&format!("type \"shop.orders_old\" {by_views}")));
     let constraint = |name: &str| added(|facts| uses(facts, 1).constraints.push(name.to_owned()));
-    for name in ["Audit_order_id_fkey_new", "Audit_order_id_fkey_old", "Audit_pkey_old", "Audit_order_id_new_filled"] {
+    for name in
+        ["Audit_order_id_fkey_new", "Audit_order_id_fkey_old", "Audit_pkey_old", "Audit_order_id_new_filled"]
+    {
         let message = format!("constraint \"{name}\" of table \"shop.\"Audit\"\" already exists");
         assert_eq!(constraint(name), error(&message));
     }
@@ -361,7 +372,8 @@ fn fault_c10_a_reference_with_a_type_column() {
     // Flags and times are no types.
     let found = added(|facts| {
         change(facts);
-        facts.tables[1].columns[3] = Column { type_name: "boolean".to_owned(), ..facts.tables[1].columns[3].clone() };
+        facts.tables[1].columns[3] =
+            Column { type_name: "boolean".to_owned(), ..facts.tables[1].columns[3].clone() };
     });
     assert!(found.iter().all(|finding| finding.0 != Severity::Error), "{found:?}");
 }

@@ -164,7 +164,10 @@ fn taken(scope: &Scope<'_>, wanted: &Wanted<'_>) -> Option<String> {
             let is_own = scope.members_of(*oid).any(|member| {
                 check_name(scope, member) == *name
                     && member.shadow.is_some_and(|shadow| {
-                        table.checks.iter().any(|check| check.name == *name && check.columns == [shadow.number])
+                        table
+                            .checks
+                            .iter()
+                            .any(|check| check.name == *name && check.columns == [shadow.number])
                     })
             });
             let named = |names: &[String]| names.contains(name);

@@ -23,7 +23,8 @@ pub(super) fn note(scope: &Scope<'_>, steps: &[Step]) -> Option<Finding> {
     for table in scope.tables().into_iter().filter(|table| !is_filled(table.oid)) {
         growth = growth.saturating_add(table.heap_bytes / GROWTH);
         // Each page once as a whole, and each row once.
-        let rows = sum(&mut left(Phase::Backfilled).filter(|step| step.table == table.oid).map(|step| step.bytes));
+        let rows =
+            sum(&mut left(Phase::Backfilled).filter(|step| step.table == table.oid).map(|step| step.bytes));
         written = written
             .saturating_add(table.heap_bytes)
             .saturating_add(rows)

@@ -3,7 +3,9 @@
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, MAX_LISTED, list};
 use super::scope::{Key, Member, Scope, check_name, unfit_kind};
-use super::{clashes, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions, type_column};
+use super::{
+    clashes, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions, type_column,
+};
 
 use crate::error::{Error, SqlState};
 use crate::keys::derived::MAX_ID;

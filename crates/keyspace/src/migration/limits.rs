@@ -29,8 +29,11 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             .hint("Move the rows to a new table without the dropped columns, or move columns to another table.");
             found.push(Finding::error(table, error));
         }
-        let includes =
-            scope.keys.iter().find(|key| key.column.table.oid == table.oid).map_or(0, |key| key.options.include.len());
+        let includes = scope
+            .keys
+            .iter()
+            .find(|key| key.column.table.oid == table.oid)
+            .map_or(0, |key| key.options.include.len());
         for index in scope.indexes(table).filter(|index| index.is_primary && includes > 0) {
             let columns = index.keys.len() + index.include.len() + includes;
             let is_built =

@@ -17,8 +17,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             let column = column(trigger);
             scope.options.shadows.iter().any(|shadow| (shadow.0, Some(shadow.1)) == (table.oid, column))
         };
-        let mut strange =
-            table.triggers.iter().filter(|trigger| trigger.is_ours && !is_known(trigger));
+        let mut strange = table.triggers.iter().filter(|trigger| trigger.is_ours && !is_known(trigger));
         let Some(first) = strange.next() else { continue };
         let is_bound = is_bound(table, first) && strange.all(|trigger| is_bound(table, trigger));
         found.push(Finding::error(table, error(table, is_bound)));
@@ -29,15 +28,13 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 /// name the table's own OID, as in a copy and after pg_upgrade, but not after a restore.
 pub fn error(table: &Table, is_bound: bool) -> Error {
     let name = qualified(&table.schema, &table.name);
-    let message = format!("table \"{name}\" has triggers of a key migration that this database does not know");
+    let message =
+        format!("table \"{name}\" has triggers of a key migration that this database does not know");
     let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
     if is_bound {
         error
             .detail("This database was copied or upgraded during a migration. Its columns are still filled.")
-            .hint(format!(
-                "SELECT key_migration_adopt({}) to continue that migration here.",
-                literal(&name)
-            ))
+            .hint(format!("SELECT key_migration_adopt({}) to continue that migration here.", literal(&name)))
     } else {
         error
             .detail("This database was restored from a dump that was taken during a migration.")

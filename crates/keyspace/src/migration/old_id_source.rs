@@ -47,7 +47,9 @@ fn missing_default(scope: &Scope<'_>, key: &Key<'_>) -> Option<Error> {
         .find(|range| range.0 == table.oid)
         .map_or_else(String::new, |range| format!(" START WITH {}", beyond(range.2)));
     let after_cut_over = if scope.options.cut_over { "" } else { "After the cut-over, " };
-    let new = capitalized(&format!("{after_cut_over}new rows come with a key and without an old id, which is NOT NULL until the migration is finalized. Every INSERT would fail."));
+    let new = capitalized(&format!(
+        "{after_cut_over}new rows come with a key and without an old id, which is NOT NULL until the migration is finalized. Every INSERT would fail."
+    ));
     Some(
         Error::new(
             SqlState::ObjectNotInPrerequisiteState,

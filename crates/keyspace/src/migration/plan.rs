@@ -224,15 +224,10 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
 fn analyze(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let name = qualified(&table.schema, &table.name);
     let is_missing = |member: &&Member<'_>| {
-        member.shadow.is_none_or(|shadow| {
-            !table.is_empty && !shadow.has_statistics && !shadow.statistics_off
-        })
+        member.shadow.is_none_or(|shadow| !table.is_empty && !shadow.has_statistics && !shadow.statistics_off)
     };
-    let missing: Vec<String> = scope
-        .members_of(table.oid)
-        .filter(is_missing)
-        .map(|member| quoted(&member.shadow_name))
-        .collect();
+    let missing: Vec<String> =
+        scope.members_of(table.oid).filter(is_missing).map(|member| quoted(&member.shadow_name)).collect();
     let mut step = Step::new(
         Phase::Validated,
         table,

@@ -92,7 +92,9 @@ fn subscriptions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
 fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let sends = |wanted: &str| {
-        uses.replication.iter().any(|one| matches!(one, Replication::Set { extension } if *extension == wanted))
+        uses.replication
+            .iter()
+            .any(|one| matches!(one, Replication::Set { extension } if *extension == wanted))
     };
     for replication in &uses.replication {
         match replication {

@@ -14,16 +14,31 @@ const ENDS: [&str; 3] = ["id", "name", "code"];
 /// What a reference is called that can refer to any table. A single column `type` next to any other
 /// one may mean something else.
 const GENERIC: [&str; 16] = [
-    "object", "record", "entity", "item", "resource", "target", "subject", "source", "reference", "ref",
-    "model", "row", "element", "foreign", "related", "linked",
+    "object",
+    "record",
+    "entity",
+    "item",
+    "resource",
+    "target",
+    "subject",
+    "source",
+    "reference",
+    "ref",
+    "model",
+    "row",
+    "element",
+    "foreign",
+    "related",
+    "linked",
 ];
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for member in scope.members.iter().filter(|member| !member.is_key && member.shadow.is_none()) {
         // A foreign key says that all rows refer to this table, also if it is not valid yet.
-        let has_foreign_key = scope.facts.foreign_keys.iter().any(|key| {
-            key.child == member.table.oid && key.child_columns.contains(&member.old_id.number)
-        });
+        let has_foreign_key =
+            scope.facts.foreign_keys.iter().any(|key| {
+                key.child == member.table.oid && key.child_columns.contains(&member.old_id.number)
+            });
         if has_foreign_key {
             continue;
         }
@@ -85,7 +100,9 @@ fn type_column<'a>(table: &'a Table, reference: &Column, key: &Member<'_>) -> Op
         base.pop();
     }
     let is_type = |column: &&Column| {
-        column.number != reference.number && can_be_type(column) && is_type_of(&words(&column.name), &base, key.table)
+        column.number != reference.number
+            && can_be_type(column)
+            && is_type_of(&words(&column.name), &base, key.table)
     };
     table.columns.iter().find(is_type)
 }
