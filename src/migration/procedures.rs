@@ -363,10 +363,11 @@ impl Progress {
             self.planned.clear();
         }
         let (facts, plan) = migration.plan(self.runner.extension)?;
-        let mut left = plan.left(through).filter(is_by_procedure).cloned();
-        if let Some(first) = left.next() {
-            self.planned = left.take_while(|step| step.phase == first.phase).collect();
+        let mut left: VecDeque<Step> = plan.left(through).filter(is_by_procedure).cloned().collect();
+        if let Some(first) = left.pop_front() {
+            left.retain(|step| step.phase == first.phase);
         }
+        self.planned = left;
         Ok((facts, plan))
     }
 

@@ -4,7 +4,7 @@
 
 use super::facts::{Check, Column, Facts, ForeignKey, Reference, Trigger};
 use super::surroundings::{KeySource, Replication, SequenceLeft, Surroundings, TableUse, Taken, TriggerCall};
-use super::tests::{AUDIT, ORDERS, column, options, shop, verified};
+use super::tests::{AUDIT, ORDERS, column, options, shop, statements, verified};
 use super::{Finding, Options, Phase, Severity, clashes, old_id_source, plan};
 use crate::migration::Scope;
 
@@ -59,12 +59,6 @@ fn the_most_severe_findings_come_first_and_costs_last() {
     let last = plan.findings.last().unwrap();
     assert_eq!(last.severity, Severity::Note);
     assert!(last.error.message.starts_with("the migration needs about "), "{}", last.error.message);
-    let (facts, options) = verified();
-    let plan = plan::plan(&facts, &options).unwrap();
-    assert!(
-        plan.findings.iter().all(|finding| finding.severity != Severity::Note),
-        "nothing is left to write"
-    );
 }
 
 #[test]
@@ -226,7 +220,7 @@ fn fault_c05_triggers_of_an_unknown_migration() {
     assert_eq!(added(|facts| facts.tables[0].triggers.push(trigger(ORDERS))), message);
     assert_eq!(hint(ORDERS), "SELECT key_migration_adopt('shop.orders') to continue that migration here.");
     assert_eq!(added(|facts| facts.tables[0].triggers.push(trigger(99))), message);
-    assert!(hint(99).starts_with("Drop the triggers: SELECT format("), "{}", hint(99));
+    assert!(hint(99).contains("drop the triggers: SELECT format("), "{}", hint(99));
     // Those of this migration itself.
     let (mut facts, options) = verified();
     facts.tables[0].triggers.push(trigger(ORDERS));
@@ -379,19 +373,14 @@ fn fault_c10_a_reference_with_a_type_column() {
 }
 
 #[test]
-fn statistics_are_collected_before_the_cut_over() {
+fn fault_c18_statistics_are_collected_before_the_cut_over() {
     let (mut facts, options) = verified();
+    let validated = |facts: &Facts| statements(facts, &options, Phase::Validated);
     facts.tables[1].columns[2].has_statistics = false;
-    let left: Vec<String> = plan::plan(&facts, &options)
-        .unwrap()
-        .left(Phase::Verified)
-        .flat_map(|step| step.statements.clone())
-        .collect();
-    // The values need not be compared again.
-    assert_eq!(left, ["ANALYZE shop.\"Audit\" (order_id_new)"]);
+    assert_eq!(validated(&facts), ["ANALYZE shop.\"Audit\" (order_id_new)"]);
     facts.tables[1].is_empty = true;
-    assert_eq!(plan::plan(&facts, &options).unwrap().left(Phase::Verified).count(), 0);
+    assert!(validated(&facts).is_empty());
     facts.tables[1].is_empty = false;
     facts.tables[1].columns[2].statistics_off = true;
-    assert_eq!(plan::plan(&facts, &options).unwrap().left(Phase::Verified).count(), 0);
+    assert!(validated(&facts).is_empty());
 }

@@ -5,7 +5,7 @@ use super::facts::{Column, Table};
 use super::finding::Finding;
 use super::scope::{Member, Scope};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::quoted;
 
 /// The last words of a column that names a kind of row.
 const TYPES: [&str; 9] = ["type", "class", "klass", "kind", "table", "model", "entity", "ct", "resource"];
