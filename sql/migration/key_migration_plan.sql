@@ -37,7 +37,7 @@ CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS text
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS

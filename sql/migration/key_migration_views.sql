@@ -14,9 +14,7 @@ COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
 -- of statements do.
 CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
-       CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
-            THEN keyspace_internal.key_migration_phase(m.relation) END AS phase,
+       m.phase,
        CASE WHEN m.paused THEN 'paused'
             WHEN NOT EXISTS (
                 -- The lock of a migration.
@@ -45,7 +43,16 @@ SELECT m.relation::regclass AS migration,
        t.started_at,
        t.updated_at,
        t.finished_at
-FROM keyspace_internal.key_migration m
+-- The phase is that of the migration, not of each table.
+FROM (SELECT i.*, CASE WHEN i.finalized_at IS NOT NULL THEN 'finalized'
+                       WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) i.relation)
+                       THEN keyspace_internal.key_migration_phase(i.relation) END AS phase
+      FROM keyspace_internal.key_migration i
+      WHERE i.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+        AND i.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+        AND keyspace_internal.may_see_migration(i.relation)
+      OFFSET 0) m
 LEFT JOIN (SELECT DISTINCT c.system_identifier, c.database, c.migration, c.relation FROM keyspace_internal.key_migration_column c) r
        ON r.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND r.database OPERATOR(pg_catalog.=) m.database
@@ -55,11 +62,7 @@ LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
-      AND t.relation OPERATOR(pg_catalog.=) r.relation
-WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
-  AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-  AND keyspace_internal.may_see_migration(m.relation);
+      AND t.relation OPERATOR(pg_catalog.=) r.relation;
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
 CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS

@@ -152,12 +152,7 @@ fn store_column(
     table: &str,
 ) -> Result<(), Failure> {
     let table_oid = pg_sys::Oid::from(column.table);
-    let other = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
-                 AND c.relation OPERATOR(pg_catalog.=) $4";
-    let arguments = state::arguments(migration, [table_oid.into()]);
-    let other = state::select(other, COLUMN, extension, &arguments, |mut rows| {
-        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
-    })?;
+    let other = state::other_migration(extension, migration, table_oid)?;
     if let Some(other) = other {
         let message =
             format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));

@@ -246,8 +246,21 @@ pub(super) fn migration_of(extension: Extension, relation: pg_sys::Oid) -> Resul
     Ok(found.unwrap_or(relation))
 }
 
-/// The same for migrations that are stored for other servers or databases, of which this one may be a
-/// copy.
+/// Another migration of this database to which a table belongs.
+pub(super) fn other_migration(
+    extension: Extension,
+    migration: pg_sys::Oid,
+    table: pg_sys::Oid,
+) -> SpiResult<Option<pg_sys::Oid>> {
+    let query = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
+                 AND c.relation OPERATOR(pg_catalog.=) $4";
+    select(query, COLUMN, extension, &arguments(migration, [table.into()]), |mut rows| {
+        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
+    })
+}
+
+/// As [`migration_of`], for migrations that are stored for other servers or databases, of which this
+/// one may be a copy, and for all of their tables.
 pub(super) fn root_elsewhere(
     extension: Extension,
     relation: pg_sys::Oid,
@@ -262,7 +275,7 @@ pub(super) fn root_elsewhere(
             TABLE,
         )
     } else {
-        ("SELECT k.migration FROM {} AS k WHERE NOT ({own}) AND k.relation = $3 LIMIT 1", KEY)
+        ("SELECT c.migration FROM {} AS c WHERE NOT ({own}) AND c.relation = $3 LIMIT 1", COLUMN)
     };
     let found = select(query, table, extension, &arguments(relation, []), |mut rows| {
         rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
@@ -319,7 +332,7 @@ pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Mi
         let argument = name_argument(relation);
         if root_elsewhere(extension, relation)?.is_some() {
             return Err(error
-                .detail("A migration of it is stored for another server or database, of which this one may be a copy.")
+                .detail("A migration that includes it is stored for another server or database, of which this one may be a copy.")
                 .hint(format!("SELECT key_migration_adopt({argument}) to continue that migration here."))
                 .into());
         }

@@ -10,9 +10,11 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::catalog::in_time;
+use super::state;
 use crate::encoding::{ServerText, from_utf8};
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::qualified_name;
 use crate::server::other_extensions::{self as others, member_table};
 use crate::server::settings::{self, with_own_settings};
 
@@ -55,6 +57,11 @@ pub(super) fn add(extension: Extension, facts: &mut Facts, options: &Options) ->
     let json = in_time(|| Ok(with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?))?;
     let mut found = Surroundings::from_json(&json)?;
     in_time(|| Ok(with_own_settings(|| replication(facts, &mut found))?))?;
+    let root = pg_sys::Oid::from(options.keys.first().map_or(0, |key| key.table));
+    for uses in &mut found.tables {
+        uses.other_migration = state::other_migration(extension, root, pg_sys::Oid::from(uses.table))?
+            .map(|other| with_own_settings(|| qualified_name(other)).unwrap_or_default());
+    }
     facts.surroundings = Some(found);
     Ok(())
 }

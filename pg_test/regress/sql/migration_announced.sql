@@ -19,7 +19,9 @@ CALL key_migration_cutover('invoice', ignore => '{NULL}');
 CALL key_migration_cutover('invoice', ignore => NULL);
 CALL key_migration_cutover('invoice', ignore => '{default}');
 -- As announced: an INSERT that does not name the old id fails.
+\set VERBOSITY sqlstate
 INSERT INTO invoice DEFAULT VALUES;
+\set VERBOSITY default
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO invoice (id_old) VALUES (6000);
 CALL key_migration_rollback('invoice');

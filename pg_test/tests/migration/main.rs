@@ -7,6 +7,7 @@ mod copied;
 mod dumped;
 mod killed;
 mod locked;
+mod many_tables;
 mod repack;
 mod rests;
 mod sound;

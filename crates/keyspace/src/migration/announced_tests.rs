@@ -317,7 +317,7 @@ fn after_the_cut_over_no_name_is_needed() {
 fn fault_c17_more_columns_than_a_table_can_have() {
     let with = |count| added(|facts| facts.tables[0].column_count = count);
     assert_eq!(with(1_598), []);
-    assert_eq!(with(1_599), error("table \"shop.orders\" cannot have 2 more columns"));
+    assert_eq!(with(1_599), error("table \"shop.orders\" has no room for 2 more columns"));
     let mut options = options();
     let mut facts = quiet();
     let names: Vec<String> = (0..32).map(|number| format!("c{number}")).collect();
@@ -377,7 +377,7 @@ fn fault_c18_statistics_are_collected_before_the_cut_over() {
     let (mut facts, options) = verified();
     let validated = |facts: &Facts| statements(facts, &options, Phase::Validated);
     facts.tables[1].columns[2].has_statistics = false;
-    assert_eq!(validated(&facts), ["ANALYZE shop.\"Audit\" (order_id_new)"]);
+    assert_eq!(validated(&facts), ["ANALYZE shop.\"Audit\""]);
     facts.tables[1].is_empty = true;
     assert!(validated(&facts).is_empty());
     facts.tables[1].is_empty = false;

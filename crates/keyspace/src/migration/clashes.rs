@@ -210,9 +210,11 @@ fn clash(scope: &Scope<'_>, wanted: &Wanted<'_>, kind: &str) -> Finding {
         ""
     };
     let detail = format!("The migration needs this name{cut}, for {}.", wanted.object);
-    let hint = match &wanted.space {
-        Space::Triggers(_) => "Rename the trigger.".to_owned(),
-        _ => format!("Choose another new_suffix or old_suffix, or rename the {kind}."),
+    // The suffixes of an existing migration stay as they are.
+    let hint = if matches!(wanted.space, Space::Triggers(_)) || !scope.options.shadows.is_empty() {
+        format!("Rename the {kind}.")
+    } else {
+        format!("Choose another new_suffix or old_suffix, or rename the {kind}.")
     };
     if wanted.for_view {
         let message = format!("{what} already exists, so the migration cannot be cut over by views");

@@ -21,7 +21,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             let dropped = has.saturating_sub(table.columns.len());
             let error = Error::new(
                 SqlState::ProgramLimitExceeded,
-                format!("table \"{name}\" cannot have {added} more columns"),
+                format!("table \"{name}\" has no room for {added} more {}", if added == 1 { "column" } else { "columns" }),
             )
             .detail(format!(
                 "It has {has} columns, of which {dropped} were dropped. The limit is {MAX_COLUMNS}, and dropped columns count."

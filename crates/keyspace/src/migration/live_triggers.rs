@@ -19,9 +19,26 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         };
         let mut strange = table.triggers.iter().filter(|trigger| trigger.is_ours && !is_known(trigger));
         let Some(first) = strange.next() else { continue };
+        let uses = scope.facts.surroundings.as_ref().and_then(|surroundings| surroundings.table(table.oid));
+        if let Some(other) = uses.and_then(|uses| uses.other_migration.as_ref()) {
+            found.push(Finding::error(table, of_other(table, other)));
+            continue;
+        }
         let is_bound = is_bound(table, first) && strange.all(|trigger| is_bound(table, trigger));
         found.push(Finding::error(table, error(table, is_bound)));
     }
+}
+
+/// The error for a table that is part of another migration. `other` is the table after which that one
+/// is named.
+pub fn of_other(table: &Table, other: &str) -> Error {
+    let name = qualified(&table.schema, &table.name);
+    let message = format!("table \"{name}\" is part of the key migration of table \"{other}\"");
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("A table can be part of only one migration at a time.")
+        .hint(
+            "Finalize that migration or roll it back first, or add the key to it with key_migration_add_key().",
+        )
 }
 
 /// The error for a table with triggers of an unknown migration. `is_bound` says whether the triggers

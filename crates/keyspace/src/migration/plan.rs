@@ -223,21 +223,17 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
 /// which is a query, too.
 fn analyze(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let name = qualified(&table.schema, &table.name);
-    let is_missing = |member: &&Member<'_>| {
+    let is_missing = |member: &Member<'_>| {
         member.shadow.is_none_or(|shadow| !table.is_empty && !shadow.has_statistics && !shadow.statistics_off)
     };
-    let missing: Vec<String> =
-        scope.members_of(table.oid).filter(is_missing).map(|member| quoted(&member.shadow_name)).collect();
-    let mut step = Step::new(
-        Phase::Validated,
-        table,
-        "collect statistics on the new columns",
-        vec![format!("ANALYZE {name} ({})", missing.join(", "))],
-    );
+    // All columns: a list would leave out statistics objects, with a warning.
+    let statements = vec![format!("ANALYZE {name}")];
+    let mut step = Step::new(Phase::Validated, table, "collect statistics on the new columns", statements);
     step.lock = Some(Lock::ShareUpdateExclusive);
     step.rows = table.rows;
     step.is_statistics = true;
-    step.done = missing.is_empty();
+    step.evaluates = true;
+    step.done = !scope.members_of(table.oid).any(is_missing);
     if step.done {
         step.statements.clear();
     }

@@ -36,6 +36,10 @@ pub struct TableUse {
     /// How rows of other servers arrive at it, or its rows leave; read by the glue.
     #[serde(skip)]
     pub replication: Vec<Replication>,
+    /// The table after which another migration of this database is named, to which it belongs, as SQL
+    /// writes it; read by the glue.
+    #[serde(skip)]
+    pub other_migration: Option<String>,
     /// Subscriptions of PostgreSQL's own replication that apply changes to it.
     pub subscriptions: Vec<String>,
 }
