@@ -1784,7 +1784,7 @@ BEGIN
         UNION
         -- Functions of the table's own triggers: the trigger says which table it is.
         SELECT u.relation, u.attname, 'function', g.tgfoid::regprocedure::text, 'trigger',
-               pg_catalog.format('trigger %I of the table calls it; its body or the arguments contain the name of the column', g.tgname)
+               pg_catalog.format('trigger "%s" of the table calls it; its body or the arguments contain the name of the column', g.tgname)
         FROM used u
         JOIN pg_catalog.pg_trigger g ON g.tgrelid OPERATOR(pg_catalog.=) u.relation AND NOT g.tgisinternal
         JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) g.tgfoid

@@ -9,6 +9,7 @@ use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
+use super::catalog::in_time;
 use super::runner::Runner;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
 use super::{catalog, surroundings, verify};
@@ -65,7 +66,7 @@ pub(super) fn cut_over(
     check_verified(migration, &Scope::new(&facts, &migration.options)?, ignored)?;
     if runner.tries == 0 {
         surroundings::add(runner.extension, &mut facts, &migration.options)?;
-        facts.key_ranges = catalog::key_ranges(&facts, &migration.options);
+        facts.key_ranges = in_time(|| Ok(catalog::key_ranges(&facts, &migration.options)))?;
         let scope = Scope::new(&facts, &migration.options)?;
         check_names(&scope, by_views)?;
         check_defaults(&scope, ignored)?;

@@ -90,9 +90,9 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     }
 }
 
-/// The column of old ids that a trigger is for.
+/// The column of old ids that a trigger is for, whose number its name ends in.
 fn column(trigger: &Trigger) -> Option<i16> {
-    trigger.arguments.get(4)?.parse().ok()
+    trigger.name.rsplit('_').next()?.parse().ok()
 }
 
 fn is_bound(table: &Table, trigger: &Trigger) -> bool {
