@@ -52,27 +52,42 @@ impl Ignored {
     }
 }
 
+/// Checks, before any lock is acquired, whether a cut-over would fail or have consequences.
+///
+/// It has a transaction of its own: it reads the tables, and an exclusive lock on a table on which the
+/// transaction has a weaker one can cause a deadlock.
+///
+/// # Errors
+/// 55000 if not all values have been compared, or if something is missing that is not ignored; 42701,
+/// 42710 if a name is taken.
+pub(super) fn check_start(
+    runner: &Runner,
+    migration: &Migration,
+    by_views: bool,
+    ignored: Ignored,
+) -> Result<(), Failure> {
+    let extension = runner.extension;
+    let mut facts = migration.facts(extension)?;
+    check_verified(migration, &Scope::new(&facts, &migration.options)?, ignored)?;
+    surroundings::add(extension, &mut facts, &migration.options)?;
+    facts.key_ranges = in_time(|| Ok(catalog::key_ranges(&facts, &migration.options)))?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    check_names(&scope, by_views)?;
+    check_defaults(&scope, ignored)?;
+    warn_of_statistics(&scope)?;
+    warn_of_strays(extension, migration, &facts)
+}
+
 /// Gives the new columns the names of the old ones.
 ///
 /// # Errors
-/// 55000 if not all values have been compared, or if something is missing that is not ignored.
+/// 55000 if not all values have been compared.
 pub(super) fn cut_over(
     runner: &mut Runner,
     migration: &Migration,
     by_views: bool,
     ignored: Ignored,
 ) -> Result<bool, Failure> {
-    let mut facts = migration.facts(runner.extension)?;
-    check_verified(migration, &Scope::new(&facts, &migration.options)?, ignored)?;
-    if runner.tries == 0 {
-        surroundings::add(runner.extension, &mut facts, &migration.options)?;
-        facts.key_ranges = in_time(|| Ok(catalog::key_ranges(&facts, &migration.options)))?;
-        let scope = Scope::new(&facts, &migration.options)?;
-        check_names(&scope, by_views)?;
-        check_defaults(&scope, ignored)?;
-        warn_of_statistics(&scope)?;
-        warn_of_strays(runner.extension, migration, &facts)?;
-    }
     let statement =
         "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
     let (extension, relation) = (runner.extension, runner.relation);

@@ -54,7 +54,7 @@ struct Progress {
     planned: VecDeque<Step>,
     /// The current backfill.
     backfill: Option<Box<Backfill>>,
-    /// Whether this call has compared all values.
+    /// Whether this call has compared all values, or has checked whether it can cut over.
     compared: bool,
     /// How many pages this call has processed.
     pages: i64,
@@ -281,6 +281,9 @@ impl Progress {
         }
         let done = match self.task {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
+            Task::CutOver { by_views, ignored } if !std::mem::replace(&mut self.compared, true) => {
+                cutover::check_start(&self.runner, &migration, by_views, ignored).map(|()| true)
+            }
             Task::CutOver { by_views, ignored } => {
                 cutover::cut_over(&mut self.runner, &migration, by_views, ignored)
             }

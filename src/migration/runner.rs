@@ -176,11 +176,12 @@ impl Runner {
 
     /// Ends the procedure, because a lock could not be acquired in any attempt (fault C18).
     fn refuse(&mut self, missed: Missed) -> SpiResult<()> {
-        let attempts = self.tries.saturating_add(1);
-        let message = format!(
-            "could not acquire a lock on table {} in {attempts} attempts",
-            relation_name(missed.relation)
-        );
+        let attempts = match self.tries {
+            0 => "1 attempt".to_owned(),
+            tries => format!("{} attempts", tries.saturating_add(1)),
+        };
+        let message =
+            format!("could not acquire a lock on table {} in {attempts}", relation_name(missed.relation));
         let error = Error::new(SqlState::LockNotAvailable, message.clone())
             .hint("Try again. key_migration_set() changes lock_timeout and retries.");
         self.refusal = Some(obstacle::explained(error, missed));
