@@ -1406,13 +1406,13 @@ CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS text
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
 'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
-'show what migrating the key of a table would do to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
+'show what migrating the key of a table would do to it and to every table that refers to it: findings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
 'the remaining statements that take a key migration through a phase, for \gexec of psql';
 COMMENT ON FUNCTION @extschema@.key_migration_phase(regclass) IS
@@ -1453,6 +1453,9 @@ CREATE FUNCTION @extschema@.key_migration_add_reference(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
+CREATE FUNCTION @extschema@.key_migration_adopt(migration regclass) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_adopt_wrapper';
 CREATE FUNCTION @extschema@.key_migration_set(
     migration regclass,
     batch_pages integer DEFAULT NULL,
@@ -1470,6 +1473,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, 
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
+COMMENT ON FUNCTION @extschema@.key_migration_adopt(regclass) IS
+'continue a key migration in a copy of the database in which it began, for example after pg_upgrade';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
 'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';
 /* </end connected objects> */
@@ -1508,7 +1513,8 @@ CREATE PROCEDURE @extschema@.key_migration_advance(
     AS 'MODULE_PATHNAME', 'key_migration_advance_wrapper';
 CREATE PROCEDURE @extschema@.key_migration_cutover(
     migration regclass,
-    way text DEFAULT 'rename'
+    way text DEFAULT 'rename',
+    ignore text[] DEFAULT '{}'
 )
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'key_migration_cutover_wrapper';
@@ -1528,8 +1534,8 @@ CREATE PROCEDURE @extschema@.key_migration_finalize(
 
 COMMENT ON PROCEDURE @extschema@.key_migration_advance(regclass, text, bigint) IS
 'take a key migration through a phase: columns and triggers, backfill, NOT NULL and foreign keys, comparison; can be called again at any time';
-COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text) IS
-'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction that is retried until it acquires all locks';
+COMMENT ON PROCEDURE @extschema@.key_migration_cutover(regclass, text, text[]) IS
+'give the new columns of a key migration the names of the old ones, in the tables or in views over them, in one short transaction that is retried until it acquires all locks; ignore: statistics, default';
 COMMENT ON PROCEDURE @extschema@.key_migration_rollback(regclass, text) IS
 'roll back the cut-over of a key migration or, before it, the whole migration; confirm is the name of the table, and required for the latter if there has been a cut-over';
 COMMENT ON PROCEDURE @extschema@.key_migration_finalize(regclass, text, boolean) IS
@@ -1557,9 +1563,7 @@ COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
 -- of statements do.
 CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
-       CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
-            THEN keyspace_internal.key_migration_phase(m.relation) END AS phase,
+       m.phase,
        CASE WHEN m.paused THEN 'paused'
             WHEN NOT EXISTS (
                 -- The lock of a migration.
@@ -1569,9 +1573,10 @@ SELECT m.relation::regclass AS migration,
                   AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
             WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
             ELSE 'running' END AS state,
-       t.relation::regclass AS table_name,
-       t.filled_rows,
-       CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
+       r.relation::regclass AS table_name,
+       CASE WHEN m.finalized_at IS NULL THEN COALESCE(t.filled_rows, 0) END AS filled_rows,
+       CASE WHEN m.finalized_at IS NOT NULL OR t.finished_at IS NOT NULL THEN 100.0
+            WHEN t.relation IS NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 0.0
             -- Rows that were locked are filled last.
             ELSE LEAST(pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1), 99.9) END AS percent,
        CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
@@ -1587,15 +1592,26 @@ SELECT m.relation::regclass AS migration,
        t.started_at,
        t.updated_at,
        t.finished_at
-FROM keyspace_internal.key_migration m
+-- The phase is that of the migration, not of each table.
+FROM (SELECT i.*, CASE WHEN i.finalized_at IS NOT NULL THEN 'finalized'
+                       WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) i.relation)
+                       THEN keyspace_internal.key_migration_phase(i.relation) END AS phase
+      FROM keyspace_internal.key_migration i
+      WHERE i.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+        AND i.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+        AND keyspace_internal.may_see_migration(i.relation)
+      OFFSET 0) m
+LEFT JOIN (SELECT DISTINCT c.system_identifier, c.database, c.migration, c.relation FROM keyspace_internal.key_migration_column c) r
+       ON r.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
+      AND r.database OPERATOR(pg_catalog.=) m.database
+      AND r.migration OPERATOR(pg_catalog.=) m.relation
+-- A table has no progress before its backfill begins.
 LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
-WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
-  AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-  AND keyspace_internal.may_see_migration(m.relation);
+      AND t.relation OPERATOR(pg_catalog.=) r.relation;
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
 CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS
@@ -1617,13 +1633,13 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS
-'progress of each key migration of this database, with a row for each of its tables once their backfill has begun';
+'progress of each key migration of this database, with a row for each of its tables';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; paused; or idle, if no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';
-COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 100 once every row has its key';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 0 before it begins, 100 once every row has its key';
 COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'rows per second while the backfill works';
 COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'estimated time for the rest of the table at the rate so far';
 COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'processes whose locks it waits for';
@@ -1763,6 +1779,20 @@ BEGIN
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
         JOIN searched b ON pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
                        AND pg_catalog.lower(t.relname::text) OPERATOR(pg_catalog.=) ANY (b.words)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid OPERATOR(pg_catalog.=) u.relation AND NOT g.tgisinternal
+                          AND g.tgfoid OPERATOR(pg_catalog.=) b.oid)
+        UNION
+        -- Functions of the table's own triggers: the trigger says which table it is.
+        SELECT u.relation, u.attname, 'function', g.tgfoid::regprocedure::text, 'trigger',
+               pg_catalog.format('trigger "%s" of the table calls it; its body or the arguments contain the name of the column', g.tgname)
+        FROM used u
+        JOIN pg_catalog.pg_trigger g ON g.tgrelid OPERATOR(pg_catalog.=) u.relation AND NOT g.tgisinternal
+        JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) g.tgfoid
+             AND p.pronamespace OPERATOR(pg_catalog.<>) 'keyspace_internal'::regnamespace
+        LEFT JOIN searched b ON b.oid OPERATOR(pg_catalog.=) g.tgfoid
+        WHERE pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
+           OR pg_catalog.encode(pg_catalog.convert_to(u.attname::text, pg_catalog.getdatabaseencoding()), 'escape') OPERATOR(pg_catalog.=)
+              ANY (pg_catalog.string_to_array(pg_catalog.encode(g.tgargs, 'escape'), $zero$\000$zero$))
         UNION
         SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not searched: its body is longer than 1 MB'
         FROM bodies b WHERE b.is_long
@@ -1885,6 +1915,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/create.rs
 -- pg_keyspace::migration::create::key_migration_add_reference
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/adopt.rs
+-- pg_keyspace::migration::adopt::key_migration_adopt
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

@@ -27,6 +27,9 @@ CREATE FUNCTION @extschema@.key_migration_add_reference(
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
+CREATE FUNCTION @extschema@.key_migration_adopt(migration regclass) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_adopt_wrapper';
 CREATE FUNCTION @extschema@.key_migration_set(
     migration regclass,
     batch_pages integer DEFAULT NULL,
@@ -44,5 +47,7 @@ COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, 
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
+COMMENT ON FUNCTION @extschema@.key_migration_adopt(regclass) IS
+'continue a key migration in a copy of the database in which it began, for example after pg_upgrade';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
 'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';

@@ -37,13 +37,13 @@ CREATE FUNCTION @extschema@.key_migration_phase(migration regclass) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_wrapper';
 CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS text
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
 'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
-'show what migrating the key of a table would do to it and to every table that refers to it: warnings, then each step with its lock, rows and statement; changes nothing';
+'show what migrating the key of a table would do to it and to every table that refers to it: findings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
 'the remaining statements that take a key migration through a phase, for \gexec of psql';
 COMMENT ON FUNCTION @extschema@.key_migration_phase(regclass) IS

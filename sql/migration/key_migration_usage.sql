@@ -109,6 +109,20 @@ BEGIN
         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation
         JOIN searched b ON pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
                        AND pg_catalog.lower(t.relname::text) OPERATOR(pg_catalog.=) ANY (b.words)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid OPERATOR(pg_catalog.=) u.relation AND NOT g.tgisinternal
+                          AND g.tgfoid OPERATOR(pg_catalog.=) b.oid)
+        UNION
+        -- Functions of the table's own triggers: the trigger says which table it is.
+        SELECT u.relation, u.attname, 'function', g.tgfoid::regprocedure::text, 'trigger',
+               pg_catalog.format('trigger "%s" of the table calls it; its body or the arguments contain the name of the column', g.tgname)
+        FROM used u
+        JOIN pg_catalog.pg_trigger g ON g.tgrelid OPERATOR(pg_catalog.=) u.relation AND NOT g.tgisinternal
+        JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) g.tgfoid
+             AND p.pronamespace OPERATOR(pg_catalog.<>) 'keyspace_internal'::regnamespace
+        LEFT JOIN searched b ON b.oid OPERATOR(pg_catalog.=) g.tgfoid
+        WHERE pg_catalog.lower(u.attname::text) OPERATOR(pg_catalog.=) ANY (b.words)
+           OR pg_catalog.encode(pg_catalog.convert_to(u.attname::text, pg_catalog.getdatabaseencoding()), 'escape') OPERATOR(pg_catalog.=)
+              ANY (pg_catalog.string_to_array(pg_catalog.encode(g.tgargs, 'escape'), $zero$\000$zero$))
         UNION
         SELECT NULL, NULL, 'function', b.oid::regprocedure::text, 'text', 'not searched: its body is longer than 1 MB'
         FROM bodies b WHERE b.is_long

@@ -14,9 +14,7 @@ COMMENT ON FUNCTION keyspace_internal.may_see_migration(oid) IS
 -- of statements do.
 CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
-       CASE WHEN m.finalized_at IS NOT NULL THEN 'finalized'
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation)
-            THEN keyspace_internal.key_migration_phase(m.relation) END AS phase,
+       m.phase,
        CASE WHEN m.paused THEN 'paused'
             WHEN NOT EXISTS (
                 -- The lock of a migration.
@@ -26,9 +24,10 @@ SELECT m.relation::regclass AS migration,
                   AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
             WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
             ELSE 'running' END AS state,
-       t.relation::regclass AS table_name,
-       t.filled_rows,
-       CASE WHEN t.finished_at IS NOT NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 100.0
+       r.relation::regclass AS table_name,
+       CASE WHEN m.finalized_at IS NULL THEN COALESCE(t.filled_rows, 0) END AS filled_rows,
+       CASE WHEN m.finalized_at IS NOT NULL OR t.finished_at IS NOT NULL THEN 100.0
+            WHEN t.relation IS NULL OR t.pages OPERATOR(pg_catalog.=) 0 THEN 0.0
             -- Rows that were locked are filled last.
             ELSE LEAST(pg_catalog.round(100.0 OPERATOR(pg_catalog.*) t.page OPERATOR(pg_catalog./) t.pages, 1), 99.9) END AS percent,
        CASE WHEN t.busy_time OPERATOR(pg_catalog.>) '0'::interval
@@ -44,15 +43,26 @@ SELECT m.relation::regclass AS migration,
        t.started_at,
        t.updated_at,
        t.finished_at
-FROM keyspace_internal.key_migration m
+-- The phase is that of the migration, not of each table.
+FROM (SELECT i.*, CASE WHEN i.finalized_at IS NOT NULL THEN 'finalized'
+                       WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) i.relation)
+                       THEN keyspace_internal.key_migration_phase(i.relation) END AS phase
+      FROM keyspace_internal.key_migration i
+      WHERE i.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
+        AND i.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                                               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+        AND keyspace_internal.may_see_migration(i.relation)
+      OFFSET 0) m
+LEFT JOIN (SELECT DISTINCT c.system_identifier, c.database, c.migration, c.relation FROM keyspace_internal.key_migration_column c) r
+       ON r.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
+      AND r.database OPERATOR(pg_catalog.=) m.database
+      AND r.migration OPERATOR(pg_catalog.=) m.relation
+-- A table has no progress before its backfill begins.
 LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
-WHERE m.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
-  AND m.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                                         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-  AND keyspace_internal.may_see_migration(m.relation);
+      AND t.relation OPERATOR(pg_catalog.=) r.relation;
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
 CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS
@@ -74,13 +84,13 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS
-'progress of each key migration of this database, with a row for each of its tables once their backfill has begun';
+'progress of each key migration of this database, with a row for each of its tables';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; paused; or idle, if no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';
-COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 100 once every row has its key';
+COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 0 before it begins, 100 once every row has its key';
 COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'rows per second while the backfill works';
 COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'estimated time for the rest of the table at the rate so far';
 COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'processes whose locks it waits for';

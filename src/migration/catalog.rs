@@ -14,6 +14,7 @@ use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
+use crate::server::by_version::cache;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::within;
@@ -47,11 +48,13 @@ fn plan(
     Ok(PLAN.with(|plan| *plan.get_or_init(|| new)))
 }
 
-/// Reads the facts. `references` are columns that refer to a key without a foreign key.
+/// Reads the facts. `references` are columns that refer to a key without a foreign key. `only` limits
+/// them to these tables and those with the keys.
 pub(super) fn facts(
     extension: Extension,
     keys: &[KeyOptions],
     references: &[Reference],
+    only: Option<&[u32]>,
 ) -> Result<Facts, Failure> {
     let internal_schema = extension.internal_schema()?;
     let roots: Vec<pg_sys::Oid> = keys.iter().map(|key| pg_sys::Oid::from(key.table)).collect();
@@ -59,9 +62,11 @@ pub(super) fn facts(
     let referred: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.key)).collect();
     let tables: Vec<pg_sys::Oid> = references.iter().map(|one| pg_sys::Oid::from(one.table)).collect();
     let referring: Vec<i16> = references.iter().map(|one| one.column).collect();
+    let only: Option<Vec<pg_sys::Oid>> =
+        only.map(|tables| tables.iter().map(|table| pg_sys::Oid::from(*table)).collect());
     let read = || {
         Spi::connect(|client| -> SpiResult<String> {
-            let arguments: [DatumWithOid<'_>; 7] = [
+            let arguments: [DatumWithOid<'_>; 8] = [
                 roots.into(),
                 columns.into(),
                 referred.into(),
@@ -69,13 +74,36 @@ pub(super) fn facts(
                 referring.into(),
                 extension.oid().into(),
                 internal_schema.into(),
+                only.clone().into(),
             ];
             let row = client.select(plan(client, &arguments)?, Some(1), &arguments)?.first();
             Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
     };
     let json = in_time(|| Ok(with_own_settings(|| settings::with(&LONG_QUERY, read))?))?;
-    Ok(Facts::from_json(&json)?)
+    let mut facts = Facts::from_json(&json)?;
+    for table in &mut facts.tables {
+        let relation = pg_sys::Oid::from(table.oid);
+        for column in &mut table.columns {
+            column.has_statistics = has_statistics(relation, column.number);
+        }
+    }
+    Ok(facts)
+}
+
+/// Whether ANALYZE has collected statistics on a column. Not by way of pg_stats, which hides those of
+/// columns that the caller may not read.
+fn has_statistics(relation: pg_sys::Oid, column: i16) -> bool {
+    // SAFETY: looks for a row in a catalog by OID and number.
+    unsafe {
+        pg_sys::SearchSysCacheExists(
+            cache::STATRELATTINH,
+            relation.into(),
+            column.into(),
+            false.into(),
+            pg_sys::Datum::null(),
+        )
+    }
 }
 
 /// Reads tables, or catalog data that takes a lock on them (their sizes, and some expressions),

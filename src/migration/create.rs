@@ -13,12 +13,14 @@ use pgrx::spi::SpiResult;
 use super::arguments::{KeyArguments, PlanArguments, names};
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
+use super::surroundings;
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::failpoint;
 use crate::keys::RawText;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::name_argument;
 use crate::server::relation::{existing_relation, relation_name};
 use crate::server::transaction::check_transaction;
 
@@ -98,8 +100,10 @@ fn refuse_migrated(extension: Extension, table: pg_sys::Oid) -> Result<(), Failu
     let migration = state::migration_of(extension, table)?;
     if state::load(extension, migration)?.is_some_and(|migration| !migration.is_finalized) {
         let message = format!("the key of table {} is already being migrated", relation_name(table));
-        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("Continue that migration, or CALL key_migration_rollback() first.");
+        let mut error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!(
+            "Continue that migration, or CALL key_migration_rollback({}) first.",
+            name_argument(migration)
+        ));
         if migration != table {
             error = error
                 .detail(format!("It is part of the key migration of table {}.", relation_name(migration)));
@@ -148,12 +152,7 @@ fn store_column(
     table: &str,
 ) -> Result<(), Failure> {
     let table_oid = pg_sys::Oid::from(column.table);
-    let other = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
-                 AND c.relation OPERATOR(pg_catalog.=) $4";
-    let arguments = state::arguments(migration, [table_oid.into()]);
-    let other = state::select(other, COLUMN, extension, &arguments, |mut rows| {
-        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
-    })?;
+    let other = state::other_migration(extension, migration, table_oid)?;
     if let Some(other) = other {
         let message =
             format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));
@@ -244,7 +243,10 @@ fn extensible_migration(
     if migration.options.cut_over {
         let message = "cannot extend a key migration after the cut-over";
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_rollback(), extend the migration, and cut over again.")
+            .hint(format!(
+                "CALL key_migration_rollback({}), extend the migration, and cut over again.",
+                name_argument(migration.relation)
+            ))
             .into());
     }
     Ok(migration)
@@ -307,7 +309,9 @@ fn add(
             added.push(reference);
         }
     }
-    let (facts, plan) = migration.plan(extension)?;
+    let mut facts = migration.facts(extension)?;
+    surroundings::add(extension, &mut facts, &migration.options)?;
+    let plan = plan::plan(&facts, &migration.options)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
     }

@@ -2,36 +2,98 @@
 //! until it acquires all locks within the lock timeout.
 
 use keyspace::migration::step::{Lock, Statement};
-use keyspace::migration::{Facts, Phase, Scope, cutover, cutover_view, findings, plan};
+use keyspace::migration::{
+    Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan,
+};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
+use super::catalog::in_time;
 use super::runner::Runner;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
-use super::{catalog, verify};
+use super::{catalog, surroundings, verify};
 use crate::error::report;
 use crate::failpoint;
+use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::name_argument;
 use crate::server::relation::relation_name;
+
+/// What a cut-over does in spite of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ignored {
+    /// New columns without statistics.
+    pub(super) statistics: bool,
+    /// Keys without a default for their old ids.
+    pub(super) default: bool,
+}
+
+impl Ignored {
+    /// Reads the names that a caller gives.
+    ///
+    /// # Errors
+    /// 22004, 22023 for anything else.
+    pub(super) fn parse(given: Option<Vec<Option<String>>>) -> Result<Self, Error> {
+        let mut ignored = Self::default();
+        for name in required(given, "ignore")? {
+            match required(name, "an element of ignore")?.as_str() {
+                "statistics" => ignored.statistics = true,
+                "default" => ignored.default = true,
+                other => {
+                    let message = format!("unknown element \"{other}\" of ignore");
+                    return Err(Error::new(SqlState::InvalidParameterValue, message)
+                        .hint("The elements can be \"statistics\" and \"default\"."));
+                }
+            }
+        }
+        Ok(ignored)
+    }
+}
+
+/// Checks, before any lock is acquired, whether a cut-over would fail or have consequences.
+///
+/// It has a transaction of its own: it reads the tables, and an exclusive lock on a table on which the
+/// transaction has a weaker one can cause a deadlock.
+///
+/// # Errors
+/// 55000 if not all values have been compared, or if something is missing that is not ignored; 42701,
+/// 42710 if a name is taken.
+pub(super) fn check_start(
+    runner: &Runner,
+    migration: &Migration,
+    by_views: bool,
+    ignored: Ignored,
+) -> Result<(), Failure> {
+    let extension = runner.extension;
+    let mut facts = migration.facts(extension)?;
+    check_verified(migration, &Scope::new(&facts, &migration.options)?, ignored)?;
+    surroundings::add(extension, &mut facts, &migration.options)?;
+    facts.key_ranges = in_time(|| Ok(catalog::key_ranges(&facts, &migration.options)))?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    check_names(&scope, by_views)?;
+    check_defaults(&scope, ignored)?;
+    warn_of_statistics(&scope)?;
+    warn_of_strays(extension, migration, &facts)
+}
 
 /// Gives the new columns the names of the old ones.
 ///
 /// # Errors
 /// 55000 if not all values have been compared.
-pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: bool) -> Result<bool, Failure> {
-    let facts = migration.facts(runner.extension)?;
-    check_verified(migration, &Scope::new(&facts, &migration.options)?)?;
-    if runner.tries == 0 {
-        warn_of_strays(runner.extension, migration, &facts)?;
-    }
+pub(super) fn cut_over(
+    runner: &mut Runner,
+    migration: &Migration,
+    by_views: bool,
+    ignored: Ignored,
+) -> Result<bool, Failure> {
     let statement =
         "UPDATE {} SET cut_over_at = clock_timestamp(), was_cut_over = true WHERE {own} AND relation = $3";
     let (extension, relation) = (runner.extension, runner.relation);
     let statements = |scope: &Scope<'_>| {
         // Changes since then may have made another step necessary.
-        check_verified(migration, scope)?;
+        check_verified(migration, scope, ignored)?;
         if !by_views {
             return Ok(plain(cutover::cut_over(scope)));
         }
@@ -55,14 +117,71 @@ pub(super) fn cut_over(runner: &mut Runner, migration: &Migration, by_views: boo
 ///
 /// # Errors
 /// 55000.
-fn check_verified(migration: &Migration, scope: &Scope<'_>) -> Result<(), Failure> {
+fn check_verified(migration: &Migration, scope: &Scope<'_>, ignored: Ignored) -> Result<(), Failure> {
     let plan = plan::plan(scope.facts, scope.options)?;
-    let Some(step) = plan.left(Phase::Verified).next() else { return Ok(()) };
+    let mut left = plan.left(Phase::Verified).filter(|step| !(step.is_statistics && ignored.statistics));
+    let Some(step) = left.next() else { return Ok(()) };
+    let argument = name_argument(migration.relation);
+    let statements = format!(
+        "In psql, run \\set ON_ERROR_STOP on, then SELECT statement FROM key_migration_statements({argument}) \\gexec."
+    );
+    if step.is_statistics && left.all(|step| step.is_statistics) {
+        let table = scope.facts.table(step.table);
+        let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
+        let message = format!("new columns of table \"{name}\" have no statistics");
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("Without them the planner guesses, and queries by the new keys can be slow.")
+            .hint(format!(
+                "Run {}. To cut over without statistics, use ignore => '{{statistics}}'.",
+                step.statements.concat()
+            ))
+            .into());
+    }
     let message = format!("the key migration of table {} is not verified", relation_name(migration.relation));
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail(format!("The next step is \"{}\".", step.action))
-        .hint("Run SELECT statement FROM key_migration_statements(...) \\gexec in psql first.")
+        .hint(statements)
         .into())
+}
+
+/// Refuses a cut-over for which a name is taken.
+///
+/// # Errors
+/// 42701, 42710.
+fn check_names(scope: &Scope<'_>, by_views: bool) -> Result<(), Error> {
+    clashes::errors(scope, by_views).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Refuses a cut-over after which no row could be inserted.
+///
+/// # Errors
+/// 55000 for a key without a default, unless this is ignored.
+fn check_defaults(scope: &Scope<'_>, ignored: Ignored) -> Result<(), Error> {
+    for error in old_id_source::missing_defaults(scope) {
+        if !ignored.default {
+            let hint = format!(
+                "{} If every INSERT names the old id itself, use ignore => '{{default}}'.",
+                error.hint.as_deref().unwrap_or_default()
+            );
+            return Err(error.hint(hint));
+        }
+        report(error).report(PgLogLevel::WARNING);
+    }
+    Ok(())
+}
+
+/// Warns of new columns without statistics, which the caller ignores.
+fn warn_of_statistics(scope: &Scope<'_>) -> Result<(), Error> {
+    let plan = plan::plan(scope.facts, scope.options)?;
+    for step in plan.left(Phase::Validated).filter(|step| step.is_statistics) {
+        let table = scope.facts.table(step.table);
+        let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
+        let message = format!("new columns of table \"{name}\" have no statistics");
+        let error =
+            Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!("Run ANALYZE {name}."));
+        report(error).report(PgLogLevel::WARNING);
+    }
+    Ok(())
 }
 
 /// Warns if old ids come from sequences that are not of this node's class (trap M23).
@@ -188,7 +307,7 @@ pub(super) fn check_confirmation(
         Some(_) if !migration.options.cut_over => {
             let message = format!("the key migration of table \"{name}\" has not been cut over");
             Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-                .hint("CALL key_migration_cutover() first.")
+                .hint(format!("CALL key_migration_cutover({}) first.", name_argument(migration.relation)))
                 .into())
         }
         Some(_) => Ok(()),
@@ -214,7 +333,9 @@ pub(super) fn check_removal(
                 format!("the cut-over of the key migration of table \"{name}\" has already been rolled back");
             Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
                 .detail("All keys would be lost, and those that were generated after the cut-over cannot be derived again.")
-                .hint(format!("To roll back the whole migration, CALL key_migration_rollback(..., confirm => '{name}')."))
+                .hint(format!("To roll back the whole migration, CALL key_migration_rollback({}, confirm => '{name}').",
+                    name_argument(migration.relation)
+                ))
                 .into())
         }
         _ => Ok(()),

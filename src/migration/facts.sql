@@ -1,7 +1,8 @@
 -- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for the
 -- primary key's column. $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, with or
 -- without a foreign key: the table that has the key, and the table and the column that refer to it.
--- $6 oid: the extension. $7 oid: its schema in which nobody else can create objects. One JSON
+-- $6 oid: the extension. $7 oid: its schema in which nobody else can create objects. $8 oid[]: tables
+-- without keys are left out unless they are among these; NULL for all. One JSON
 -- document: the facts of keyspace::migration.
 WITH RECURSIVE
 ours AS (
@@ -35,7 +36,7 @@ referring AS (
     GROUP BY m.key, m.relation, m.attribute
 ),
 relations AS (
-    SELECT relation FROM keys UNION SELECT relation FROM members
+    SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation = ANY ($8::oid[])
 ),
 columns AS (
     SELECT a.attrelid, jsonb_agg(jsonb_build_object(
@@ -56,6 +57,8 @@ columns AS (
         'null_thousandths', (s.stanullfrac * 1000)::bigint,
         'distinct_thousandths', CASE WHEN s.stadistinct < 0 THEN (-s.stadistinct * 1000)::bigint
                                      WHEN s.stadistinct > 0 AND c.reltuples > 0 THEN (s.stadistinct / c.reltuples * 1000)::bigint END,
+        -- NULL, or -1 up to PostgreSQL 16, is the default.
+        'statistics_off', coalesce(a.attstattarget, -1) = 0,
         'comment', col_description(a.attrelid, a.attnum),
         'has_grants', a.attacl IS NOT NULL
     ) ORDER BY a.attnum) AS list
@@ -231,6 +234,8 @@ tables AS (
         'is_system', c.oid < 16384 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                                                 AND d.objid = c.oid AND d.deptype = 'e'),
         'replica_identity', c.relreplident,
+        -- Unless it has grown since they were counted.
+        'is_empty', now.bytes = 0 OR (c.reltuples = 0 AND c.relpages::bigint * current_setting('block_size')::bigint >= now.bytes),
         'column_count', c.relnatts,
         'columns', coalesce(columns.list, '[]'),
         'indexes', coalesce(indexes.list, '[]'),
@@ -295,7 +300,7 @@ others AS (
                              AND NOT t.attisdropped AND has_column_privilege(a.oid, k.oid, t.attnum, 'SELECT')), '[]')
     ) ORDER BY m.relation, m.attribute) AS list
     FROM referring m JOIN pg_class c ON c.oid = m.relation JOIN pg_class k ON k.oid = m.key JOIN pg_roles a ON a.oid = c.relowner
-    WHERE NOT pg_has_role(c.relowner, k.relowner, 'USAGE')
+    WHERE NOT pg_has_role(c.relowner, k.relowner, 'USAGE') AND m.relation IN (SELECT relation FROM relations)
 ),
 -- Tables that refer to a table whose owner does not have the rights of the referring table's owner.
 -- With each, the code in the referenced table's indexes and statistics that the planner evaluates:

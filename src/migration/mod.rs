@@ -2,15 +2,16 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`catalog`], [`state`] | the facts from the catalogs, and the state stored next to them |
+//! | [`catalog`], [`surroundings`], [`state`] | the facts from the catalogs, and the state stored next to them |
 //! | [`arguments`], [`plan`] | `key_migration_plan` and `key_migration_statements` |
 //! | [`usage`] | the columns for `key_migration_usage` |
-//! | [`create`] | begins and alters a migration |
+//! | [`create`], [`adopt`] | begins and alters a migration, and continues one in a copy of its database |
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 
+mod adopt;
 mod arguments;
 mod backfill;
 mod backfill_page;
@@ -27,6 +28,7 @@ mod rights;
 mod runner;
 mod search_path;
 mod state;
+mod surroundings;
 mod trigger;
 mod trigger_arguments;
 mod tuple;

@@ -4,15 +4,15 @@ use keyspace::SqlState;
 use keyspace::migration::facts::Reference;
 use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::step::{Lock, Runs, Step};
-use keyspace::migration::{Facts, Options, Phase, Severity};
+use keyspace::migration::{Facts, Options, Phase, costs};
 use keyspace::sql::{literal, qualified};
 use pgrx::AnyArray;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
 use super::arguments::{KeyArguments, PlanArguments};
-use super::catalog;
 use super::state::{self, Migration};
+use super::{catalog, surroundings};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::keys::RawText;
@@ -29,7 +29,7 @@ pub(super) fn fresh(
     mut options: Options,
     references: &[Reference],
 ) -> Result<(Facts, Options), Failure> {
-    let mut facts = catalog::facts(extension, &options.keys, references)?;
+    let mut facts = catalog::facts(extension, &options.keys, references, None)?;
     for key in options.keys.iter_mut().filter(|key| key.salt.is_empty()) {
         if let Some(table) = facts.table(key.table) {
             key.salt = format!("{}.{}", table.schema, table.name);
@@ -37,6 +37,7 @@ pub(super) fn fresh(
     }
     facts.key_ranges = catalog::key_ranges(&facts, &options);
     facts.strays = catalog::strays(extension, &options.keys)?;
+    surroundings::add(extension, &mut facts, &options)?;
     Ok((facts, options))
 }
 
@@ -88,23 +89,27 @@ fn read(
     arguments: &PlanArguments<'_>,
 ) -> Result<(Facts, Plan), Failure> {
     let options = arguments.options(relation)?;
-    match state::load(extension, state::migration_of(extension, relation)?)?
-        .filter(|migration| !migration.is_finalized)
-    {
+    let existing = state::load(extension, state::migration_of(extension, relation)?)?;
+    let (mut facts, options, relation) = match existing.filter(|migration| !migration.is_finalized) {
         Some(migration) => {
             let mut facts = migration.facts(extension)?;
+            facts.key_ranges = catalog::key_ranges(&facts, &migration.options);
             facts.strays = catalog::strays(extension, &migration.options.keys)?;
-            catalog::count_violations(&mut facts, &migration.options);
-            let plan = plan::plan(&facts, &migration.options)?;
-            Ok((facts, plan))
+            surroundings::add(extension, &mut facts, &migration.options)?;
+            (facts, migration.options, migration.relation)
         }
         None => {
-            let (mut facts, options) = fresh(extension, options, &[])?;
-            catalog::count_violations(&mut facts, &options);
-            let plan = plan::plan(&facts, &options)?;
-            Ok((facts, plan))
+            let (facts, options) = fresh(extension, options, &[])?;
+            (facts, options, relation)
         }
+    };
+    catalog::count_violations(&mut facts, &options);
+    let mut plan = plan::plan(&facts, &options)?;
+    if !options.cut_over {
+        let count = statements(&options, relation, &facts, &plan, Phase::Verified).len();
+        plan.findings.extend(costs::statement_count(&facts, relation.to_u32(), count));
     }
+    Ok((facts, plan))
 }
 
 #[allow(clippy::type_complexity)]
@@ -126,10 +131,7 @@ fn rows(
     ),
 > {
     let findings = plan.findings.into_iter().map(|finding| {
-        let action = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let action = finding.severity.name();
         let mut detail = finding.error.message;
         for part in [finding.error.detail, finding.error.hint].into_iter().flatten() {
             detail.push_str(if detail.ends_with('.') { " " } else { ". " });
@@ -177,7 +179,7 @@ fn key_migration_statements(
     let relation = state::migration_of(extension, relation);
     let left = relation.and_then(|relation| state::existing(extension, relation)).and_then(|migration| {
         let (facts, plan) = migration.plan(extension)?;
-        Ok(statements(&migration, &facts, &plan, through))
+        Ok(statements(&migration.options, migration.relation, &facts, &plan, through))
     });
     match left {
         Ok(left) => TableIterator::new(left.into_iter().enumerate().map(|(at, (phase, statement))| {
@@ -192,11 +194,17 @@ const PARTS: i64 = 10;
 /// Tables up to this size, in pages, are not divided.
 const SMALL: i64 = 1_280;
 
-fn statements(migration: &Migration, facts: &Facts, plan: &Plan, through: Phase) -> Vec<(Phase, String)> {
-    if migration.options.cut_over {
+fn statements(
+    options: &Options,
+    relation: pg_sys::Oid,
+    facts: &Facts,
+    plan: &Plan,
+    through: Phase,
+) -> Vec<(Phase, String)> {
+    if options.cut_over {
         return Vec::new();
     }
-    let root = facts.table(migration.relation.to_u32());
+    let root = facts.table(relation.to_u32());
     let root = root.map(|root| qualified(&root.schema, &root.name)).unwrap_or_default();
     let advance = |phase: Phase, pages: Option<i64>| {
         // All arguments with the declared types, so that the call cannot resolve to another

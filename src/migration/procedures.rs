@@ -3,6 +3,7 @@
 //! Each transaction reads the state of the migration again. So whatever interrupts a call, the next
 //! call continues from there.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use keyspace::migration::plan::Plan;
@@ -13,6 +14,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::backfill::{Backfill, Outcome};
+use super::cutover::Ignored;
 use super::runner::{Runner, altered};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
 use super::{cutover, verify};
@@ -39,7 +41,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     Advance { through: Phase, max_pages: Option<i64> },
-    CutOver { by_views: bool },
+    CutOver { by_views: bool, ignored: Ignored },
     RollBack,
     Finalize { keep_old_ids: bool },
 }
@@ -48,9 +50,11 @@ pub(super) enum Task {
 struct Progress {
     runner: Runner,
     task: Task,
+    /// Steps that follow in the plan, and belong to the same phase.
+    planned: VecDeque<Step>,
     /// The current backfill.
     backfill: Option<Box<Backfill>>,
-    /// Whether this call has compared all values.
+    /// Whether this call has compared all values, or has checked whether it can cut over.
     compared: bool,
     /// How many pages this call has processed.
     pages: i64,
@@ -111,13 +115,19 @@ fn key_migration_advance(
 fn key_migration_cutover(
     migration: Option<pg_sys::Oid>,
     way: Option<&str>,
+    ignore: Option<Vec<Option<String>>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
-    let task = || match required(way, "way")? {
-        "rename" => Ok(Task::CutOver { by_views: false }),
-        "view" => Ok(Task::CutOver { by_views: true }),
-        other => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
-            .hint("The way must be \"rename\" or \"view\".")),
+    let task = || {
+        let by_views = match required(way, "way")? {
+            "rename" => false,
+            "view" => true,
+            other => {
+                return Err(Error::new(SqlState::InvalidParameterValue, format!("unknown way \"{other}\""))
+                    .hint("The way must be \"rename\" or \"view\"."));
+            }
+        };
+        Ok(Task::CutOver { by_views, ignored: Ignored::parse(ignore)? })
     };
     run("key_migration_cutover", migration, task, None, fcinfo);
 }
@@ -205,10 +215,13 @@ fn begin(
     if migration.options.cut_over
         && let Task::Advance { .. } | Task::CutOver { .. } = task
     {
+        let argument = name_argument(relation);
         let message =
             format!("the key migration of table {} has already been cut over", relation_name(relation));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .hint("CALL key_migration_finalize() to end it, or key_migration_rollback() to roll back the cut-over.")
+            .hint(format!(
+                "CALL key_migration_finalize({argument}, confirm => ...) to end it, or key_migration_rollback({argument}) to roll back the cut-over."
+            ))
             .into());
     }
     state::write(
@@ -221,6 +234,7 @@ fn begin(
     Ok(Progress {
         runner: Runner::new(extension, relation),
         task,
+        planned: VecDeque::new(),
         backfill: None,
         compared: false,
         pages: 0,
@@ -267,7 +281,12 @@ impl Progress {
         }
         let done = match self.task {
             Task::Advance { through, max_pages } => self.advance(&migration, through, max_pages),
-            Task::CutOver { by_views } => cutover::cut_over(&mut self.runner, &migration, by_views),
+            Task::CutOver { by_views, ignored } if !std::mem::replace(&mut self.compared, true) => {
+                cutover::check_start(&self.runner, &migration, by_views, ignored).map(|()| true)
+            }
+            Task::CutOver { by_views, ignored } => {
+                cutover::cut_over(&mut self.runner, &migration, by_views, ignored)
+            }
             Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.
@@ -306,7 +325,7 @@ impl Progress {
         through: Phase,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
-        let (facts, plan) = migration.plan(self.runner.extension)?;
+        let (facts, plan) = self.plan(migration, through)?;
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.clone().into());
         }
@@ -335,6 +354,26 @@ impl Progress {
         }
     }
 
+    /// The plan. Reading the catalogs about all tables for each step would take most of the time if
+    /// there are many. So the steps of a phase are planned together, and each one is planned again with
+    /// its own tables alone before it is done.
+    fn plan(&mut self, migration: &Migration, through: Phase) -> Result<(Facts, Plan), Failure> {
+        if let Some(planned) = self.planned.pop_front() {
+            let (facts, plan) = migration.plan_of(self.runner.extension, &planned.tables())?;
+            if next_step(&plan, through).is_some_and(|step| step.is_same(&planned)) {
+                return Ok((facts, plan));
+            }
+            self.planned.clear();
+        }
+        let (facts, plan) = migration.plan(self.runner.extension)?;
+        let mut left: VecDeque<Step> = plan.left(through).filter(is_by_procedure).cloned().collect();
+        if let Some(first) = left.pop_front() {
+            left.retain(|step| step.phase == first.phase);
+        }
+        self.planned = left;
+        Ok((facts, plan))
+    }
+
     fn needs_client(&self, plan: &Plan, step: &Step) -> Error {
         let left =
             plan.left(step.phase).filter(|step| step.runs == Runs::Client && step.phase == Phase::Indexed);
@@ -345,7 +384,7 @@ impl Progress {
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("Indexes cannot be built concurrently inside a procedure.")
             .hint(format!(
-                "Run SELECT statement FROM key_migration_statements({}) \\gexec in psql, or run these statements one by one.",
+                "In psql, run \\set ON_ERROR_STOP on, then SELECT statement FROM key_migration_statements({}) \\gexec. Or run these statements one by one.",
                 name_argument(self.runner.relation)
             ))
     }
@@ -400,8 +439,13 @@ impl Progress {
         // The next step must still be the same. The objects that it was made from may have been
         // altered before they were locked, and names could then mean other objects.
         let extension = self.runner.extension;
+        let is_repeated = self.runner.tries > 0;
         let statements_under_locks = || {
-            let (facts, plan) = migration.plan(extension)?;
+            let (facts, plan) = if is_repeated {
+                migration.plan(extension)?
+            } else {
+                migration.plan_of(extension, &step.tables())?
+            };
             if let Some(refusal) = plan.refusal() {
                 return Err(refusal.clone().into());
             }
@@ -413,6 +457,7 @@ impl Progress {
         let Some((_, facts, times)) =
             self.runner.in_locks(&migration.pace, &relations, statements_under_locks, phase)?
         else {
+            self.planned.clear();
             return Ok(true);
         };
         if step.phase == Phase::Prepared {
@@ -465,5 +510,10 @@ impl Progress {
 
 /// The next step on the way to a phase.
 fn next_step(plan: &Plan, through: Phase) -> Option<&Step> {
-    plan.left(through).find(|step| step.phase != Phase::Backfilled || step.runs == Runs::Batches)
+    plan.left(through).find(is_by_procedure)
+}
+
+/// Whether a step concerns the procedure: a VACUUM between the parts of a backfill does not.
+fn is_by_procedure(step: &&Step) -> bool {
+    step.phase != Phase::Backfilled || step.runs == Runs::Batches
 }

@@ -21,6 +21,7 @@ use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::names;
+use crate::server::obstacle::{self, Missed};
 use crate::server::open::ActiveSnapshot;
 use crate::server::procedure::without_snapshot;
 use crate::server::relation::{relation_name, relation_owner};
@@ -36,20 +37,25 @@ pub(super) struct Runner {
     pub(super) tries: u32,
     /// The error that ends the procedure once it is stored.
     failure: Option<Box<CaughtError>>,
+    /// The same, in our words.
+    refusal: Option<Error>,
 }
 
 impl Runner {
     pub(super) const fn new(extension: Extension, relation: pg_sys::Oid) -> Self {
-        Self { extension, relation, tries: 0, failure: None }
+        Self { extension, relation, tries: 0, failure: None, refusal: None }
     }
 
     /// Whether the next transaction must end the procedure.
     pub(super) const fn has_failed(&self) -> bool {
-        self.failure.is_some()
+        self.failure.is_some() || self.refusal.is_some()
     }
 
     /// Ends the procedure if it must end.
     pub(super) fn end_if_failed(&mut self) {
+        if let Some(refusal) = self.refusal.take() {
+            raise(report(refusal));
+        }
         if let Some(failure) = self.failure.take() {
             failure.rethrow();
         }
@@ -87,15 +93,20 @@ impl Runner {
         let timeout = pace.timeout();
         let began = Instant::now();
         let was_altered = Cell::new(false);
+        // The lock that is being waited for.
+        let missed = Cell::new(None);
         // The table as whose owner the last statement was run.
         let owned = Cell::new(None);
         let extension = self.extension;
         let relation = self.relation;
         let in_locks = || -> Result<(Vec<String>, T, Times), Failure> {
             for (relation, lock) in relations {
+                let mode = mode(*lock);
+                missed.set(Some(Missed { relation: *relation, lock: mode.unsigned_abs() }));
                 // SAFETY: takes a lock by OID; the lock manager raises its own errors.
-                unsafe { pg_sys::LockRelationOid(*relation, mode(*lock)) };
+                unsafe { pg_sys::LockRelationOid(*relation, mode) };
             }
+            missed.set(None);
             names::lock_schemas(extension, MIGRATION, relations.iter().map(|(relation, _)| *relation))?;
             let locked = Instant::now();
             failpoint::point(|| format!("{name}: locked"));
@@ -128,6 +139,11 @@ impl Runner {
                 self.store_tries(Some(message_of(&error).0))?;
                 Ok(None)
             }
+            Err(error) if is_lock_timeout(&error) && self.tries >= pace.retries && missed.get().is_some() => {
+                let Some(missed) = missed.get() else { return Ok(None) };
+                self.refuse(missed)?;
+                Ok(None)
+            }
             Err(error) => {
                 let error = match owned.get() {
                     Some(table) => explained(error, table),
@@ -156,6 +172,20 @@ impl Runner {
         }
         self.store_tries(Some(message))?;
         Ok(())
+    }
+
+    /// Ends the procedure, because a lock could not be acquired in any attempt (fault C18).
+    fn refuse(&mut self, missed: Missed) -> SpiResult<()> {
+        let attempts = match self.tries {
+            0 => "1 attempt".to_owned(),
+            tries => format!("{} attempts", tries.saturating_add(1)),
+        };
+        let message =
+            format!("could not acquire a lock on table {} in {attempts}", relation_name(missed.relation));
+        let error = Error::new(SqlState::LockNotAvailable, message.clone())
+            .hint("Try again. key_migration_set() changes lock_timeout and retries.");
+        self.refusal = Some(obstacle::explained(error, missed));
+        self.store_tries(Some(message))
     }
 
     /// Stores that a step has succeeded after some retries.
@@ -215,6 +245,11 @@ pub(super) fn altered(relation: pg_sys::Oid) -> Error {
     let message =
         format!("tables of the key migration of table {} were altered concurrently", relation_name(relation));
     Error::new(SqlState::ObjectInUse, message).hint("Try again.")
+}
+
+/// Whether a lock could not be acquired in time.
+fn is_lock_timeout(error: &CaughtError) -> bool {
+    message_of(error).1 == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
 }
 
 /// The message of an error, and its SQLSTATE.

@@ -15,6 +15,7 @@ use super::catalog;
 use crate::encoding::from_utf8;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::names::name_argument;
 use crate::server::prepared::Prepared;
 use crate::server::role::owns_database;
 use crate::server::tables::{self, Table};
@@ -245,6 +246,43 @@ pub(super) fn migration_of(extension: Extension, relation: pg_sys::Oid) -> Resul
     Ok(found.unwrap_or(relation))
 }
 
+/// Another migration of this database to which a table belongs.
+pub(super) fn other_migration(
+    extension: Extension,
+    migration: pg_sys::Oid,
+    table: pg_sys::Oid,
+) -> SpiResult<Option<pg_sys::Oid>> {
+    let query = "SELECT c.migration FROM {} AS c WHERE {own} AND c.migration OPERATOR(pg_catalog.<>) $3 \
+                 AND c.relation OPERATOR(pg_catalog.=) $4";
+    select(query, COLUMN, extension, &arguments(migration, [table.into()]), |mut rows| {
+        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
+    })
+}
+
+/// As [`migration_of`], for migrations that are stored for other servers or databases, of which this
+/// one may be a copy, and for all of their tables.
+pub(super) fn root_elsewhere(
+    extension: Extension,
+    relation: pg_sys::Oid,
+) -> Result<Option<pg_sys::Oid>, Failure> {
+    // SAFETY: looks up a catalog by OID.
+    let is_view = unsafe { pg_sys::get_rel_relkind(relation) } == pg_sys::RELKIND_VIEW as std::ffi::c_char;
+    let (query, table) = if is_view {
+        (
+            "SELECT t.migration FROM {} AS t JOIN pg_class AS c ON c.oid = t.relation \
+             JOIN pg_class AS v ON v.relnamespace = c.relnamespace AND v.relname = t.view_name \
+             WHERE NOT (t.system_identifier = $1 AND t.database = $2) AND v.oid = $3 LIMIT 1",
+            TABLE,
+        )
+    } else {
+        ("SELECT c.migration FROM {} AS c WHERE NOT ({own}) AND c.relation = $3 LIMIT 1", COLUMN)
+    };
+    let found = select(query, table, extension, &arguments(relation, []), |mut rows| {
+        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
+    })?;
+    Ok(found)
+}
+
 fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
     let query = format!(
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
@@ -290,8 +328,18 @@ pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Mi
     let name = crate::server::relation::relation_name(relation);
     let Some(migration) = load(extension, relation)? else {
         let message = format!("the key of table {name} is not being migrated");
-        return Err(Error::new(SqlState::UndefinedObject, message)
-            .hint("Call key_migration_plan(), then key_migration_create().")
+        let error = Error::new(SqlState::UndefinedObject, message);
+        let argument = name_argument(relation);
+        if root_elsewhere(extension, relation)?.is_some() {
+            return Err(error
+                .detail("A migration that includes it is stored for another server or database, of which this one may be a copy.")
+                .hint(format!("SELECT key_migration_adopt({argument}) to continue that migration here."))
+                .into());
+        }
+        return Err(error
+            .hint(format!(
+                "Read SELECT * FROM key_migration_plan({argument}), then SELECT key_migration_create({argument})."
+            ))
             .into());
     };
     if migration.is_finalized {
@@ -385,7 +433,15 @@ impl Migration {
 
     /// The current facts from the catalogs for this migration.
     pub(super) fn facts(&self, extension: Extension) -> Result<Facts, Failure> {
-        catalog::facts(extension, &self.options.keys, &self.references)
+        catalog::facts(extension, &self.options.keys, &self.references, None)
+    }
+
+    /// The steps of some of its tables, and of the tables with its keys. For many tables, it takes
+    /// only a fraction of the time of [`Migration::plan`].
+    pub(super) fn plan_of(&self, extension: Extension, tables: &[u32]) -> Result<(Facts, Plan), Failure> {
+        let facts = catalog::facts(extension, &self.options.keys, &self.references, Some(tables))?;
+        let plan = plan::plan(&facts, &self.options)?;
+        Ok((facts, plan))
     }
 
     /// Its steps, including those that are done.

@@ -7,7 +7,9 @@
 
 use std::ffi::{CStr, c_void};
 
+use keyspace::migration::names::is_our_comment;
 use keyspace::{Error, SqlState};
+use pgrx::spi::{Spi, SpiError, SpiResult};
 use pgrx::{pg_guard, pg_sys};
 
 use super::derive::Derivation;
@@ -17,13 +19,14 @@ use super::rights::{LookupColumns, check_may_look_up, check_may_name};
 use super::trigger_arguments::{TriggerArguments, is_known};
 use super::tuple::{Column, Role, Unfit, Value};
 use super::writer::Writer;
-use crate::encoding::from_server;
+use crate::encoding::{from_server, from_server_bytes};
 use crate::error::{or_raise, raise, report};
 use crate::fmgr;
 use crate::server::by_version;
 use crate::server::call::running;
 use crate::server::extension::Extension;
 use crate::server::relation::relation_name;
+use crate::server::settings::with_own_settings;
 
 /// The kind of table that a trigger is on, and when it fires.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -432,11 +435,55 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
         (trigger, relation_name((*(*context).tg_relation).rd_id))
     };
     let message = format!("trigger \"{trigger}\" of table {table} was not created for this table");
+    // SAFETY: as above.
+    let (relation, key_leads) = unsafe {
+        let arguments = (*(*context).tg_trigger).tgargs;
+        let leads = (*(*context).tg_trigger).tgnargs > 1 && CStr::from_ptr(*arguments.add(1)) == c"key";
+        ((*(*context).tg_relation).rd_id, leads)
+    };
+    let keys = columns_of_keys(relation);
+    let hint = match (key_leads, keys.is_empty()) {
+        (false, false) => format!(
+            "DROP TRIGGER \"{trigger}\" ON {table}, drop the columns of keys ({}), and start a new migration.",
+            keys.join(", ")
+        ),
+        (true, false) => format!(
+            "DROP TRIGGER \"{trigger}\" ON {table}. Its keys stay in use ({}); drop the columns of old ids.",
+            keys.join(", ")
+        ),
+        (_, true) => format!(
+            "DROP TRIGGER \"{trigger}\" ON {table}. Columns of keys have a comment that ends in \"of a key migration; filled by triggers\"."
+        ),
+    };
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("The triggers of a key migration identify the table and its columns by number. This trigger was copied, for example by a restore, or one of the columns was dropped.")
-            .hint(format!("DROP TRIGGER \"{trigger}\" ON {table}, drop the column that it fills, and start a new migration.")),
+            .hint(hint),
     ))
+}
+
+/// The columns of a table that a migration has added, by their comments, which a dump contains. The
+/// numbers in the trigger's arguments may mean other columns here.
+#[cold]
+fn columns_of_keys(relation: pg_sys::Oid) -> Vec<String> {
+    let query = "SELECT convert_to(quote_ident(a.attname), 'SQL_ASCII'), convert_to(d.description, 'SQL_ASCII') FROM pg_attribute AS a \
+         JOIN pg_description AS d ON d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum \
+         WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    let read = || {
+        Spi::connect(|client| -> SpiResult<Vec<String>> {
+            let mut columns = Vec::new();
+            for row in client.select(query, None, &[relation.into()])? {
+                let text = |at| Ok::<_, SpiError>(row.get::<Vec<u8>>(at)?.map(from_server_bytes));
+                let (name, comment) = (text(1)?, text(2)?);
+                if comment.is_some_and(|comment| is_our_comment(&comment)) {
+                    columns.extend(name);
+                }
+            }
+            Ok(columns)
+        })
+    };
+    // The error itself matters more than its hint.
+    with_own_settings(read).unwrap_or_default()
 }
 
 /// Whether the statement applies changes of another server.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use keyspace::migration::Scope;
+use keyspace::migration::scope::Member;
 use keyspace::migration::verify::{self, Check, Kind};
 use keyspace::{Error, SqlState};
 use pgrx::iter::TableIterator;
@@ -15,7 +16,7 @@ use super::referenced::{self, Compared, may_be_joined};
 use super::rights::check_may_read;
 use super::state::{self, MIGRATION, Migration};
 use crate::encoding::{ServerName, ServerText, to_server};
-use crate::error::or_raise;
+use crate::error::{or_raise, report};
 use crate::failpoint;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
@@ -102,7 +103,17 @@ fn compare(
     checks: impl Fn(&Scope<'_>) -> Vec<Check>,
 ) -> Result<Vec<Found>, Failure> {
     let facts = migration.facts(extension)?;
-    let scope = Scope::new(&facts, &migration.options)?;
+    let mut scope = Scope::new(&facts, &migration.options)?;
+    if migration.options.cut_over {
+        // Columns that refer to the old ids only since the cut-over have no keys to compare (fault
+        // C12). Finalize refuses them.
+        scope.members.retain(|member| {
+            if member.shadow.is_none() {
+                report(since_cut_over(migration, member)).report(PgLogLevel::WARNING);
+            }
+            member.shadow.is_some()
+        });
+    }
     if let Some(member) = scope.members.iter().find(|member| member.shadow.is_none()) {
         let message =
             format!("the key migration of table {} is not prepared", relation_name(migration.relation));
@@ -112,7 +123,10 @@ fn compare(
                 member.old_id.name,
                 member.table_sql()
             ))
-            .hint("CALL key_migration_advance(..., through => 'backfilled') first.")
+            .hint(format!(
+                "CALL key_migration_advance({}, through => 'backfilled') first.",
+                name_argument(migration.relation)
+            ))
             .into());
     }
     for table in scope.tables() {
@@ -148,6 +162,21 @@ fn compare(
         Ok(Found { check, rows, example })
     };
     in_time(|| with_own_settings(|| checks(&scope).into_iter().map(&mut compare).collect()))
+}
+
+/// What to say of a column that refers to old ids and has no keys.
+fn since_cut_over(migration: &Migration, member: &Member<'_>) -> Error {
+    let name = name_argument(migration.relation);
+    let message = format!(
+        "column \"{}\" of table \"{}\" refers to old ids since the cut-over, and is not compared",
+        member.old_id.name,
+        member.table_sql()
+    );
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("It has no keys, and prevents the migration from being finalized.")
+        .hint(format!(
+            "Drop its foreign key, and add a column that refers to the key. Or CALL key_migration_rollback({name}), run the statements of key_migration_statements({name}), which then include it, and cut over again."
+        ))
 }
 
 /// A statement that shows all findings, for a hint.

@@ -23,6 +23,7 @@ pub(crate) mod cache {
     pub(crate) const NAMESPACEOID: c_int = SysCacheIdentifier::NAMESPACEOID as c_int;
     pub(crate) const RELOID: c_int = SysCacheIdentifier::RELOID as c_int;
     pub(crate) const SEQRELID: c_int = SysCacheIdentifier::SEQRELID as c_int;
+    pub(crate) const STATRELATTINH: c_int = SysCacheIdentifier::STATRELATTINH as c_int;
     pub(crate) const TYPEOID: c_int = SysCacheIdentifier::TYPEOID as c_int;
     pub(crate) const TYPENAMENSP: c_int = SysCacheIdentifier::TYPENAMENSP as c_int;
 }

@@ -9,6 +9,7 @@ use pgrx::spi::SpiResult;
 
 use super::open::OpenRelation;
 use super::raw_rows::{self, RawRow};
+use crate::encoding::from_server;
 
 /// Whether an extension is installed in this database.
 pub(crate) fn is_installed(extension: &CStr) -> bool {
@@ -37,20 +38,58 @@ pub(crate) fn member_table(extension: &CStr, table: &CStr) -> SpiResult<Option<p
 /// The values of an OID column of a table, if the caller may read it. It is read by OID, so no
 /// other table can take its place and none of its code runs.
 pub(crate) fn oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
-    let Some(relation) = OpenRelation::try_any(table, pg_sys::AccessShareLock) else { return Vec::new() };
-    // SAFETY: looks up catalogs by OID, number and a NUL-terminated name.
-    let (attribute, is_oid, may_read) = unsafe {
-        let attribute = pg_sys::get_attnum(table, column.as_ptr());
-        let is_oid = attribute > 0
-            && [pg_sys::OIDOID, pg_sys::REGCLASSOID].contains(&pg_sys::get_atttype(table, attribute));
+    // SAFETY: looks up a catalog by OID.
+    let may_read = unsafe {
         let privilege = pg_sys::ACL_SELECT as pg_sys::AclMode;
-        let may_read = pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), privilege)
-            == pg_sys::AclResult::ACLCHECK_OK;
-        (attribute, is_oid, may_read)
+        pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), privilege) == pg_sys::AclResult::ACLCHECK_OK
     };
-    if !may_read || !is_oid || relation.kind() != pg_sys::RELKIND_RELATION {
+    if may_read { all_oids_in(table, column) } else { Vec::new() }
+}
+
+/// The same, whatever the caller may read. The caller decides what it reports.
+pub(crate) fn all_oids_in(table: pg_sys::Oid, column: &CStr) -> Vec<pg_sys::Oid> {
+    let Some(relation) = open(table) else { return Vec::new() };
+    let Some(attribute) = attribute(table, column, &[pg_sys::OIDOID, pg_sys::REGCLASSOID]) else {
         return Vec::new();
-    }
+    };
     let oid = |row: &RawRow<'_>| Some(pg_sys::Oid::from(row.get(attribute)?.value() as u32));
     raw_rows::read(&relation, oid).into_iter().flatten().collect()
+}
+
+/// The values of columns of type `name`, whatever the caller may read. Rows in which one is NULL are
+/// left out.
+pub(crate) fn all_names_in<const N: usize>(table: pg_sys::Oid, columns: [&CStr; N]) -> Vec<[String; N]> {
+    let Some(relation) = open(table) else { return Vec::new() };
+    let attributes = columns.map(|column| attribute(table, column, &[pg_sys::NAMEOID]));
+    if attributes.iter().any(Option::is_none) {
+        return Vec::new();
+    }
+    let names = |row: &RawRow<'_>| {
+        // SAFETY: a value of type name, which is NUL-terminated and valid within this call.
+        let names = attributes.map(|attribute| {
+            row.get(attribute?).map(|name| from_server(unsafe { CStr::from_ptr(name.cast_mut_ptr()) }))
+        });
+        names.iter().all(Option::is_some).then(|| names.map(Option::unwrap_or_default))
+    };
+    raw_rows::read(&relation, names).into_iter().flatten().collect()
+}
+
+/// The number of rows of a table, whatever the caller may read.
+pub(crate) fn row_count(table: pg_sys::Oid) -> usize {
+    open(table).map_or(0, |relation| raw_rows::read(&relation, |_| ()).len())
+}
+
+fn open(table: pg_sys::Oid) -> Option<OpenRelation> {
+    let relation = OpenRelation::try_any(table, pg_sys::AccessShareLock)?;
+    (relation.kind() == pg_sys::RELKIND_RELATION).then_some(relation)
+}
+
+/// The number of a column that has one of these types.
+fn attribute(table: pg_sys::Oid, column: &CStr, types: &[pg_sys::Oid]) -> Option<i16> {
+    // SAFETY: looks up catalogs by OID, number and a NUL-terminated name.
+    let (attribute, type_oid) = unsafe {
+        let attribute = pg_sys::get_attnum(table, column.as_ptr());
+        (attribute, pg_sys::get_atttype(table, attribute))
+    };
+    (attribute > 0 && types.contains(&type_oid)).then_some(attribute)
 }

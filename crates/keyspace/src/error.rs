@@ -43,6 +43,8 @@ pub enum SqlState {
     DuplicateObject,
     /// 53200: not enough shared memory.
     OutOfMemory,
+    /// 54000: beyond a limit of PostgreSQL.
+    ProgramLimitExceeded,
     /// 3F000: a schema that does not exist.
     InvalidSchemaName,
     /// 55P03: a lock that could not be acquired in time.
@@ -80,6 +82,7 @@ impl SqlState {
             Self::DuplicateColumn => "42701",
             Self::DuplicateObject => "42710",
             Self::OutOfMemory => "53200",
+            Self::ProgramLimitExceeded => "54000",
             Self::InvalidSchemaName => "3F000",
             Self::LockNotAvailable => "55P03",
             Self::ObjectInUse => "55006",

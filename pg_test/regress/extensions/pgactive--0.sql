@@ -1,1 +1,2 @@
--- Only that it is installed counts.
+-- That it is installed counts, and how many nodes it has.
+CREATE TABLE pgactive_nodes (node_sysid text NOT NULL PRIMARY KEY);

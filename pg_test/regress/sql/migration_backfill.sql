@@ -24,7 +24,7 @@ CREATE TRIGGER count_change BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION 
 ALTER TABLE item ENABLE REPLICA TRIGGER count_change;
 VACUUM ANALYZE orders, item;
 CREATE TEMPORARY TABLE sizes AS SELECT oid, relname, pg_relation_size(oid) AS before FROM pg_class WHERE relnamespace = 'fill'::regnamespace AND relkind IN ('r', 'i');
-SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL AND action <> 'note';
 SELECT key_migration_create('orders');
 SELECT key_migration_add_reference('orders', 'item', '{loose}');
 SELECT key_migration_set('orders', batch_pages => 8);
@@ -57,7 +57,7 @@ RESET enable_seqscan;
 CALL key_migration_rollback('orders');
 -- Where triggers are to fire, queries do it: through the index of the table that is referred to, not by a join.
 SELECT key_migration_create('orders', fire_triggers => true);
-SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL AND detail ~ 'fire';
+SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL AND action <> 'note' AND detail ~ 'fire';
 CALL key_migration_advance('orders', through => 'prepared');
 DO $$
 DECLARE

@@ -106,9 +106,9 @@ CREATE TABLE hidden (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL);
 ALTER TABLE hidden OWNER TO regress_keyspace_user;
 ALTER TABLE hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 SET ROLE regress_keyspace_user;
-SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL AND action <> 'note';
 RESET ROLE;
-SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('hidden') WHERE step IS NULL AND action <> 'note';
 -- No trace is left.
 SET client_min_messages = warning;
 CALL key_migration_rollback('good');

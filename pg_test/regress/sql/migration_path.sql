@@ -38,7 +38,7 @@ SELECT tgrelid::regclass::text, 4, 0, concat_ws(' ', tgname, tgenabled::text)
 FROM pg_trigger WHERE tgrelid IN ('orders'::regclass, 'audit'::regclass) AND NOT tgisinternal;
 -- What it would do; nothing is changed.
 SELECT step, phase, table_name, action, lock, row_count FROM key_migration_plan('orders');
-SELECT detail FROM key_migration_plan('orders') WHERE step IS NULL;
+SELECT detail FROM key_migration_plan('orders') WHERE step IS NULL AND action <> 'note';
 \pset format unaligned
 SELECT step, regexp_replace(statement, '''\d{5,}''', '<oid>', 'g') AS statement FROM key_migration_plan('orders') WHERE phase IN ('prepared', 'backfilled');
 \pset format aligned

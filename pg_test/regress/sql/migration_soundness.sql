@@ -83,7 +83,7 @@ INSERT INTO remark SELECT i, i FROM generate_series(1, 500) AS i;
 -- What no row could be updated by any more.
 ALTER TABLE post ADD CONSTRAINT size_positive CHECK (size > 0) NOT VALID;
 SELECT key_migration_create('post');
-SELECT action, detail FROM key_migration_plan('post') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('post') WHERE step IS NULL AND action <> 'note';
 CALL key_migration_advance('post', through => 'prepared');
 ALTER TABLE post ADD COLUMN short text GENERATED ALWAYS AS (left(id_new::text, 8)) STORED;
 ALTER TABLE post ADD CONSTRAINT key_of_2024 CHECK (id_new < uuidv7_boundary('2025-01-01'));
@@ -144,7 +144,7 @@ RESET SESSION AUTHORIZATION;
 CALL key_migration_advance('trapped', through => 'backfilled');
 SELECT statement FROM key_migration_statements('trapped', through => 'verified') \gexec
 SELECT ok, count(*) FROM key_migration_verify('trapped') GROUP BY ok;
-CALL key_migration_cutover('trapped');
+CALL key_migration_cutover('trapped', ignore => '{default}');
 CALL key_migration_rollback('trapped');
 SET SESSION AUTHORIZATION owner_a06;
 ALTER TABLE trapped DROP COLUMN made;

@@ -178,6 +178,8 @@ SET ROLE regress_guest;
 SELECT count(*) > 0 AS statements FROM key_migration_statements('shop.sale');
 SELECT key_migration_set('shop.sale', paused => true);
 \echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_adopt('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
 CALL key_migration_advance('shop.sale');
 \echo :LAST_ERROR_SQLSTATE
 CALL key_migration_cutover('shop.sale');

@@ -14,6 +14,10 @@ const SCHEMA: &str = "
     CREATE INDEX parcel_hash ON parcel USING hash (sender);
     CREATE INDEX parcel_time ON parcel USING brin (id ulid_minmax_multi_ops);
     CREATE TABLE ticket (id bigint PRIMARY KEY, made uuid DEFAULT public.uuidv7());
+    CREATE TABLE voyage (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE leg (voyage_id integer REFERENCES voyage);
+    INSERT INTO voyage SELECT FROM generate_series(1, 20);
+    INSERT INTO leg SELECT i FROM generate_series(1, 20) AS i;
     CREATE SEQUENCE ticket_no OWNED BY ticket.id;
     ALTER TABLE ticket ALTER id SET DEFAULT partitioned_nextval('ticket_no');
     SELECT setup_interleaved_sequences(2, 3);
@@ -60,6 +64,12 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
     let mut client = server.connect(DATABASE).unwrap();
     client.batch_execute(SCHEMA).unwrap();
     let rows: String = one(&mut client, ROWS);
+    // A key migration that is cut over, and not finalized before the last upgrade (fault C05).
+    client.batch_execute("SELECT key_migration_create('voyage')").unwrap();
+    for row in client.query("SELECT statement FROM key_migration_statements('voyage')", &[]).unwrap() {
+        client.batch_execute(row.get(0)).unwrap();
+    }
+    client.batch_execute("CALL key_migration_cutover('voyage')").unwrap();
     for container in containers {
         take_out_what_core_cannot_carry(&mut client);
         drop(client);
@@ -90,6 +100,29 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         let check = "SELECT * FROM check_interleaved_sequences() WHERE severity <> 'info'";
         assert_eq!(client.query(check, &[]).unwrap().len(), 0);
         client.batch_execute("DELETE FROM ticket WHERE id = (SELECT max(id) FROM ticket)").unwrap();
+        // fault_c05_an_upgrade_during_a_migration: the triggers go on, and the migration is adopted.
+        client
+            .batch_execute(
+                "WITH v AS (INSERT INTO voyage DEFAULT VALUES RETURNING id) INSERT INTO leg SELECT id FROM v",
+            )
+            .unwrap();
+        for statement in [
+            "SELECT key_migration_create('voyage')",
+            "CALL key_migration_finalize('voyage', confirm => 'voyage')",
+        ] {
+            let error = client.batch_execute(statement).unwrap_err();
+            let hint = error.as_db_error().unwrap().hint().unwrap_or_default();
+            assert_eq!(hint, "SELECT key_migration_adopt('public.voyage') to continue that migration here.");
+        }
+        client.batch_execute("SELECT key_migration_adopt('voyage')").unwrap();
+        assert_eq!(one::<String>(&mut client, "SELECT key_migration_phase('voyage')"), "cut over");
+        // Up to PostgreSQL 17, an upgrade loses statistics.
+        client.batch_execute("CALL key_migration_rollback('voyage')").unwrap();
+        client.batch_execute("ANALYZE voyage; ANALYZE leg").unwrap();
+        client.batch_execute("CALL key_migration_cutover('voyage')").unwrap();
+        let fits =
+            "SELECT count(*) FROM leg l JOIN voyage v ON v.id = l.voyage_id AND v.id_old = l.voyage_id_old";
+        assert!(one::<i64>(&mut client, fits) > 20);
         // What 18 supports in addition needs a few statements (trap_k18).
         let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
                             WHERE opfname = 'ulid_ops' AND amprocnum = 6 AND amproc::regproc::text LIKE '%skipsupport'";
@@ -108,4 +141,5 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
             ));
         }
     }
+    client.batch_execute("CALL key_migration_finalize('voyage', confirm => 'voyage')").unwrap();
 }

@@ -176,3 +176,28 @@ fn trap_m15_every_attempt_has_a_timeout_and_the_last_one_leaves_no_locks() {
     assert_eq!(phase(&mut client), "cut over");
     assert_eq!(wrong(&mut client), Vec::<String>::new());
 }
+
+#[test]
+fn fault_c18_the_last_attempt_names_the_table_and_the_process() {
+    let server = start(&[]);
+    let mut client = server.connect(DATABASE).unwrap();
+    make_shop(&mut client, 10);
+    client
+        .batch_execute(
+            "SELECT key_migration_create('orders');
+             SELECT key_migration_set('orders', lock_timeout => '10 ms', retries => 1)",
+        )
+        .unwrap();
+    let mut holder = server.connect(DATABASE).unwrap();
+    let pid = number(&mut holder, "SELECT pg_backend_pid()::bigint");
+    holder.batch_execute("BEGIN; LOCK TABLE audit IN SHARE MODE").unwrap();
+    let error = client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code().code(), "55P03");
+    assert_eq!(error.message(), "could not acquire a lock on table \"audit\" in 2 attempts");
+    let detail = error.detail().unwrap();
+    assert!(detail.starts_with(&format!("Process {pid} holds ShareLock on it.")), "{detail}");
+    assert!(error.hint().unwrap().contains(&format!("pg_terminate_backend({pid})")));
+    holder.batch_execute("COMMIT").unwrap();
+    client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap();
+}

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod applied;
+mod copied;
 mod dumped;
 mod killed;
 mod locked;
+mod many_tables;
 mod repack;
 mod rests;
 mod sound;

@@ -291,7 +291,9 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         Phase::CutOver,
         root,
         "cut over",
-        vec![format!("CALL {schema}.key_migration_cutover({name}, way => 'rename'::pg_catalog.text)")],
+        vec![format!(
+            "CALL {schema}.key_migration_cutover({name}, way => 'rename'::pg_catalog.text, ignore => '{{}}'::pg_catalog.text[])"
+        )],
     );
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;

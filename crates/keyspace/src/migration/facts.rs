@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::surroundings::Surroundings;
 use crate::error::{Error, SqlState};
 
 /// All facts that a plan is made from.
@@ -30,6 +31,9 @@ pub struct Facts {
     pub other_owners: Vec<OtherOwner>,
     /// References to tables whose owners do not have the rights of the referencing table's owner.
     pub strangers: Vec<Stranger>,
+    /// What only findings need, if it has been read.
+    #[serde(skip)]
+    pub surroundings: Option<Surroundings>,
 }
 
 /// A reference to a table whose owner does not have the rights of the referencing table's owner.
@@ -113,6 +117,8 @@ pub struct Table {
     pub is_system: bool,
     /// `relreplident`.
     pub replica_identity: String,
+    /// Whether it has no rows, as far as the catalogs know, so that ANALYZE collects nothing.
+    pub is_empty: bool,
     /// How many columns it has ever had.
     pub column_count: i16,
     /// Its columns, by number.
@@ -167,6 +173,11 @@ pub struct Column {
     pub null_thousandths: Option<i64>,
     /// The number of distinct values for every thousand rows, according to ANALYZE.
     pub distinct_thousandths: Option<i64>,
+    /// Whether ANALYZE collects no statistics on it, because its statistics target is 0.
+    pub statistics_off: bool,
+    /// Whether ANALYZE has collected statistics on it.
+    #[serde(skip)]
+    pub has_statistics: bool,
     /// Its comment.
     pub comment: Option<String>,
     /// Whether there are privileges on it alone.

@@ -1,47 +1,15 @@
 //! The findings before the first step, including those that prevent a migration from starting.
 
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
-use super::scope::{Key, Member, Scope, check_name, old_column_name, unfit_kind};
+use super::finding::{Finding, MAX_LISTED, list};
+use super::scope::{Key, Member, Scope, check_name, unfit_kind};
+use super::{
+    clashes, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions, type_column,
+};
 
 use crate::error::{Error, SqlState};
 use crate::keys::derived::MAX_ID;
 use crate::sql::{qualified, quoted};
-
-/// The severity of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// The migration cannot be started.
-    Error,
-    /// Something must be done by hand, or is not as one might expect.
-    Warning,
-}
-
-/// A finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Its severity.
-    pub severity: Severity,
-    /// The table.
-    pub table: u32,
-    /// The finding, as an error.
-    pub error: Error,
-}
-
-impl Finding {
-    fn error(table: &Table, error: Error) -> Self {
-        Self { severity: Severity::Error, table: table.oid, error }
-    }
-
-    fn warning(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(hint);
-        Self { severity: Severity::Warning, table: table.oid, error }
-    }
-
-    /// Whether it prevents the migration from starting.
-    pub fn is_error(&self) -> bool {
-        self.severity == Severity::Error
-    }
-}
 
 /// An index that gets no replacement.
 pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Finding {
@@ -77,8 +45,16 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     for key in &scope.keys {
         values(scope, key, &mut found);
     }
+    permissions::find(scope, &mut found);
+    live_triggers::find(scope, &mut found);
+    replicated::find(scope, &mut found);
+    clashes::find(scope, &mut found);
+    limits::find(scope, &mut found);
+    type_column::find(scope, &mut found);
+    old_id_source::find(scope, &mut found);
+    trigger_functions::find(scope, &mut found);
     // Refusals come first.
-    found.sort_by_key(|finding| !finding.is_error());
+    found.sort_by_key(|finding| finding.severity);
     found
 }
 
@@ -305,34 +281,6 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
             .hint("Change the column back to that type, or CALL key_migration_rollback().");
         found.push(Finding::error(table, error));
     }
-    let mut wanted: Vec<String> = Vec::new();
-    if member.shadow.is_none() {
-        wanted.push(member.shadow_name.clone());
-    }
-    if !scope.options.cut_over {
-        wanted.push(old_column_name(scope, member));
-    }
-    for taken in wanted.into_iter().filter(|wanted| table.column_named(wanted).is_some()) {
-        let error = Error::new(
-            SqlState::DuplicateColumn,
-            format!("column \"{taken}\" of table \"{name}\" already exists"),
-        )
-        .detail("The migration needs this name.")
-        .hint("Choose another new_suffix or old_suffix, or rename the column.");
-        found.push(Finding::error(table, error));
-    }
-    let check = check_name(scope, member);
-    let is_foreign = |existing: &&Check| {
-        existing.name == check && member.shadow.is_none_or(|shadow| existing.columns != [shadow.number])
-    };
-    if table.checks.iter().any(|existing| is_foreign(&existing)) {
-        let error = Error::new(
-            SqlState::DuplicateObject,
-            format!("constraint \"{check}\" of table \"{name}\" already exists"),
-        )
-        .hint("Choose another new_suffix, or rename the constraint.");
-        found.push(Finding::error(table, error));
-    }
     if !member.is_key && !member.declared {
         let hint = if old_id.not_null {
             "Rows that refer to no existing row get no key, so the new column can be null although this one cannot."
@@ -531,16 +479,4 @@ fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
     let distinct = timestamp.distinct_thousandths?;
     let rows = distinct.checked_add(2_000)?.checked_div(distinct.checked_mul(2)?)?;
     (rows > 1).then_some(rows)
-}
-
-/// The maximum number of items that a sentence lists.
-const MAX_LISTED: usize = 8;
-
-/// Names as a sentence lists them.
-fn list(names: &[String]) -> String {
-    let mut quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
-    if names.len() > MAX_LISTED {
-        quoted.push(format!("{} more", names.len() - MAX_LISTED));
-    }
-    quoted.join(", ")
 }

@@ -13,7 +13,9 @@
 //! | [`phase`] | the phases, in their order |
 //! | [`names`] | names of the objects that a migration adds |
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
-//! | [`findings`] | the findings before the first step |
+//! | [`finding`], [`findings`] | the findings before the first step |
+//! | [`surroundings`] | facts that only findings need |
+//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | [`verify`] | the comparisons before a cut-over |
@@ -22,28 +24,42 @@
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 
+#[cfg(test)]
+mod announced_tests;
 pub mod backfill;
+pub mod clashes;
+pub mod costs;
 pub mod cutover;
 pub mod cutover_view;
 pub mod derive;
 pub mod facts;
+pub mod finding;
 pub mod findings;
+pub mod limits;
+pub mod live_triggers;
 pub mod names;
+pub mod old_id_source;
 pub mod options;
+pub mod permissions;
 pub mod phase;
 pub mod plan;
 pub mod replacement_index;
+pub mod replicated;
 pub mod scope;
 pub mod step;
+pub mod surroundings;
 #[cfg(test)]
 mod tests;
+pub mod trigger_functions;
 pub mod triggers;
+pub mod type_column;
 pub mod verify;
 
 pub use facts::Facts;
-pub use findings::{Finding, Severity};
+pub use finding::{Finding, Severity};
 pub use options::{KeyOptions, Options, Target};
 pub use phase::Phase;
 pub use plan::Plan;
 pub use scope::Scope;
 pub use step::{Runs, Step};
+pub use surroundings::Surroundings;

@@ -14,11 +14,17 @@ pub fn suffixed(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", name.get(..end).unwrap_or_default())
 }
 
+/// Whether a name with this suffix may have been cut.
+pub(super) fn is_cut(name: &str, suffix: &str) -> bool {
+    // A character has at most four bytes, so that up to three are left over.
+    name.ends_with(suffix) && name.len() + 3 >= MAX_NAME_LENGTH
+}
+
 /// The end of the comment on a new column.
 pub(super) const COMMENT: &str = " of a key migration; filled by triggers";
 
 /// Whether a comment is that of a migration.
-pub(super) fn is_our_comment(comment: &str) -> bool {
+pub fn is_our_comment(comment: &str) -> bool {
     comment.ends_with(COMMENT)
 }
 

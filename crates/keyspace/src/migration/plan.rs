@@ -1,9 +1,11 @@
 //! The steps of a migration, in order, each with its cost and whether it is done.
 
 use super::backfill;
+use super::costs;
 use super::cutover;
 use super::facts::{Facts, ForeignKey, Index, Table};
-use super::findings::{self, Finding};
+use super::finding::Finding;
+use super::findings;
 use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
@@ -59,6 +61,9 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         index(&scope, table, &mut steps, &mut findings);
     }
     for table in scope.tables() {
+        analyze(&scope, table, &mut steps);
+    }
+    for table in scope.tables() {
         require(&scope, table, &mut steps);
     }
     refer(&scope, &mut steps);
@@ -72,11 +77,12 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         let Some(step) = rest.first_mut() else { break };
         step.done &= match step.phase {
             Phase::Backfilled => !unprepared(step.table, before),
-            Phase::Verified => before.iter().all(|step| step.done),
+            Phase::Verified => before.iter().all(|step| step.done || step.is_statistics),
             _ => true,
         };
     }
     cutover::steps(&scope, &mut steps);
+    findings.extend(costs::note(&scope, &steps));
     Ok(Plan { findings, steps })
 }
 
@@ -210,6 +216,28 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
             }
         }
     }
+}
+
+/// Collects statistics on the new columns. Without them the planner guesses, and queries that were
+/// fast on the old ids can be slow after the cut-over. It comes before the validation of foreign keys,
+/// which is a query, too.
+fn analyze(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
+    let name = qualified(&table.schema, &table.name);
+    let is_missing = |member: &Member<'_>| {
+        member.shadow.is_none_or(|shadow| !table.is_empty && !shadow.has_statistics && !shadow.statistics_off)
+    };
+    // All columns: a list would leave out statistics objects, with a warning.
+    let statements = vec![format!("ANALYZE {name}")];
+    let mut step = Step::new(Phase::Validated, table, "collect statistics on the new columns", statements);
+    step.lock = Some(Lock::ShareUpdateExclusive);
+    step.rows = table.rows;
+    step.is_statistics = true;
+    step.evaluates = true;
+    step.done = !scope.members_of(table.oid).any(is_missing);
+    if step.done {
+        step.statements.clear();
+    }
+    steps.push(step);
 }
 
 /// Sets NOT NULL by way of a check, which is validated without blocking writers.

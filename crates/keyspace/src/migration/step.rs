@@ -86,6 +86,9 @@ pub struct Step {
     /// Whether PostgreSQL evaluates expressions of the table's owner in it: those of checks, and of
     /// the indexes of a table that it queries.
     pub evaluates: bool,
+    /// Whether it only collects statistics for the planner: a cut-over without them is correct, but
+    /// queries may be slow after it.
+    pub is_statistics: bool,
     /// Another table whose names it uses. The lock keeps these names, and the code that the planner
     /// evaluates of that table, unchanged.
     pub other: Option<(u32, Lock)>,
@@ -110,8 +113,14 @@ impl Step {
             done: false,
             detail: String::new(),
             evaluates: false,
+            is_statistics: false,
             other: None,
         }
+    }
+
+    /// The tables that it uses.
+    pub fn tables(&self) -> Vec<u32> {
+        std::iter::once(self.table).chain(self.other.map(|(table, _)| table)).collect()
     }
 
     /// Whether another plan has the same step, so that its statements still mean the same.

@@ -23,6 +23,17 @@ struct Wanted {
     arguments: Vec<String>,
 }
 
+/// The names of the triggers of a column.
+pub(super) fn names(member: &Member<'_>) -> Vec<String> {
+    let name = |event: &&str| trigger_name(event, member);
+    let events: &[&str] = if member.is_key { &["insert", "update"] } else { &["insert", "update", "late"] };
+    events.iter().map(name).collect()
+}
+
+fn trigger_name(event: &str, member: &Member<'_>) -> String {
+    format!("~key_migration_{event}_{}", member.old_id.number)
+}
+
 /// The triggers of a column.
 ///
 /// BEFORE INSERT fires for rows that replication applies, too; BEFORE UPDATE does not (trap M24).
@@ -50,7 +61,7 @@ fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Want
     arguments.push(key.timestamp.number.to_string());
     let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
     let wanted = |event: &str, kind, enabled, function| Wanted {
-        name: format!("~key_migration_{event}_{}", member.old_id.number),
+        name: trigger_name(event, member),
         kind,
         enabled,
         function,

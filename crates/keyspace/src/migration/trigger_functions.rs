@@ -1,0 +1,120 @@
+//! Functions of a table's own triggers that name its columns (fault C04). The catalogs record no
+//! dependency for the text of a function, but the trigger says which table it is.
+
+use super::facts::{Table, Trigger};
+use super::finding::Finding;
+use super::scope::Scope;
+use super::surroundings::Surroundings;
+use crate::sql::qualified;
+
+pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
+    let Some(surroundings) = &scope.facts.surroundings else { return };
+    for table in scope.tables() {
+        calls(scope, table, surroundings, found);
+    }
+}
+
+fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &mut Vec<Finding>) {
+    let name = qualified(&table.schema, &table.name);
+    for call in surroundings.table(table.oid).into_iter().flat_map(|uses| &uses.triggers) {
+        let of = format!("trigger \"{}\" of table \"{name}\"", call.name);
+        if call.is_long {
+            found.push(Finding::warning(
+                table,
+                format!("{of} calls function {}, whose body is too long to be searched", call.function),
+                "See whether it uses columns that get other names and types at the cut-over.",
+            ));
+        }
+        let arguments = table.triggers.iter().find(|trigger| trigger.name == call.name);
+        for member in scope.members_of(table.oid) {
+            let column = &member.old_id.name;
+            let passes = arguments.is_some_and(|trigger| passes(trigger, column));
+            if !passes && !call.body.as_deref().is_some_and(|body| has_word(body, column)) {
+                continue;
+            }
+            let message = if passes {
+                format!("{of} passes the name \"{column}\" to function {}", call.function)
+            } else {
+                format!("{of} calls function {}, which contains the name \"{column}\"", call.function)
+            };
+            let old = scope.options.old_name(column);
+            let hint = if scope.options.cut_over {
+                "The migration has been cut over. Until it is finalized, see that the function means the right one of the two columns.".to_owned()
+            } else {
+                format!(
+                    "After the cut-over, \"{column}\" is the key, and the old id is \"{old}\". A function in PL/pgSQL can read the old id at any time as coalesce(to_jsonb(NEW) ->> '{old}', to_jsonb(NEW) ->> '{column}')::bigint. Change it before the cut-over."
+                )
+            };
+            found.push(Finding::warning(table, message, hint));
+        }
+        let is_prepared = scope.members_of(table.oid).all(|member| member.shadow.is_some());
+        if !is_prepared && call.body.as_deref().is_some_and(takes_all_columns) {
+            found.push(Finding::warning(
+                table,
+                format!("{of} calls function {}, which takes all columns of a row", call.function),
+                "From the phase \"prepared\" on, a row has more columns, so that an INSERT of NEW.* or OLD.* into a table without them fails. List the columns before.",
+            ));
+        }
+    }
+}
+
+/// Whether one of the arguments of a trigger is the name.
+fn passes(trigger: &Trigger, name: &str) -> bool {
+    trigger.arguments.iter().any(|argument| argument.eq_ignore_ascii_case(name))
+}
+
+/// Whether a character can be part of a name.
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+/// Whether a text contains a name as a word, in capitals or not.
+fn has_word(text: &str, name: &str) -> bool {
+    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    !name.is_empty()
+        && text.match_indices(&name).any(|(at, found)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + found.len()..].chars().next();
+            !before.is_some_and(is_part) && !after.is_some_and(is_part)
+        })
+}
+
+/// Whether a text contains `NEW.*` or `OLD.*`.
+fn takes_all_columns(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["new", "old"].iter().any(|row| {
+        text.match_indices(row).any(|(at, found)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + found.len()..].trim_start();
+            let star = after.strip_prefix(')').map_or(after, str::trim_start).strip_prefix('.');
+            !before.is_some_and(is_part) && star.is_some_and(|rest| rest.trim_start().starts_with('*'))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_word, takes_all_columns};
+
+    #[test]
+    fn fault_c04_a_column_is_found_as_a_word() {
+        for text in ["PERFORM f(NEW.id);", "new.\"ID\"", "x:=NEW . id", "execute 'select $1.id'", "id"] {
+            assert!(has_word(text, "id"), "{text}");
+        }
+        for text in ["NEW.order_id", "identity", "did", "NEW.id2", "NEW.id$", "", "grid"] {
+            assert!(!has_word(text, "id"), "{text}");
+        }
+        assert!(has_word("NEW.Größe := 1", "größe"));
+        assert!(!has_word("anything", ""));
+    }
+
+    #[test]
+    fn fault_c04_whole_rows_are_found() {
+        for text in ["VALUES (NEW.*)", "select old . *", "SELECT (NEW).*"] {
+            assert!(takes_all_columns(text), "{text}");
+        }
+        for text in ["NEW.a * 2", "renew.*", "t.*", "NEW", "news.*"] {
+            assert!(!takes_all_columns(text), "{text}");
+        }
+    }
+}

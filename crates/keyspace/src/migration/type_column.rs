@@ -1,0 +1,201 @@
+//! References with a type column next to them, as `record_type` and `record_id`: the ids of all
+//! kinds of rows are in one column (fault C10). All of them would get keys of this one table.
+
+use super::facts::{Column, Table};
+use super::finding::Finding;
+use super::scope::{Member, Scope};
+use crate::error::{Error, SqlState};
+use crate::sql::quoted;
+
+/// The last words of a column that names a kind of row.
+const TYPES: [&str; 9] = ["type", "class", "klass", "kind", "table", "model", "entity", "ct", "resource"];
+/// Words that may follow them.
+const ENDS: [&str; 3] = ["id", "name", "code"];
+/// What a reference is called that can refer to any table. A single column `type` next to any other
+/// one may mean something else.
+const GENERIC: [&str; 16] = [
+    "object",
+    "record",
+    "entity",
+    "item",
+    "resource",
+    "target",
+    "subject",
+    "source",
+    "reference",
+    "ref",
+    "model",
+    "row",
+    "element",
+    "foreign",
+    "related",
+    "linked",
+];
+
+pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
+    for member in scope.members.iter().filter(|member| !member.is_key && member.shadow.is_none()) {
+        // A foreign key says that all rows refer to this table, also if it is not valid yet.
+        let has_foreign_key =
+            scope.facts.foreign_keys.iter().any(|key| {
+                key.child == member.table.oid && key.child_columns.contains(&member.old_id.number)
+            });
+        if has_foreign_key {
+            continue;
+        }
+        if let Some(column) = type_column(member.table, member.old_id, &scope.key_of(member).column) {
+            found.push(refusal(scope, member, column));
+        }
+    }
+}
+
+fn refusal(scope: &Scope<'_>, member: &Member<'_>, column: &Column) -> Finding {
+    let key = &scope.key_of(member).column;
+    let (name, reference, root) = (member.table_sql(), &member.old_id.name, key.table_sql());
+    let own = quoted(&format!("{}_id", key.table.name));
+    let error = Error::new(
+        SqlState::FeatureNotSupported,
+        format!(
+            "column \"{}\" of table \"{name}\" seems to say which table \"{reference}\" refers to",
+            column.name
+        ),
+    )
+    .detail(format!(
+        "Ids of other tables in \"{reference}\" would be taken for those of \"{root}\", and would be lost at the end."
+    ))
+    .hint(format!(
+        "If all rows refer to {root}, say so: ALTER TABLE {name} ADD FOREIGN KEY ({}) REFERENCES {root} NOT VALID. Otherwise add a column for these references alone, for example {own} {}, fill it where \"{}\" says so, and name that column instead.",
+        quoted(reference),
+        key.old_id.type_name,
+        column.name
+    ));
+    Finding::error(member.table, error)
+}
+
+/// The words of a name, in lower case: `recordType` and `record_type` have the same.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut was_lower = false;
+    let mut begins = true;
+    for c in name.chars() {
+        if !c.is_alphanumeric() {
+            begins = true;
+            continue;
+        }
+        if begins || (c.is_uppercase() && was_lower) {
+            words.push(String::new());
+        }
+        begins = false;
+        was_lower = c.is_lowercase() || c.is_numeric();
+        if let Some(last) = words.last_mut() {
+            last.extend(c.to_lowercase());
+        }
+    }
+    words
+}
+
+/// The column of the table that says to which table a reference refers.
+fn type_column<'a>(table: &'a Table, reference: &Column, key: &Member<'_>) -> Option<&'a Column> {
+    let mut base = words(&reference.name);
+    if base.last().is_some_and(|last| ["id", "key", "pk", "no", "ref"].contains(&last.as_str())) {
+        base.pop();
+    }
+    let is_type = |column: &&Column| {
+        column.number != reference.number
+            && can_be_type(column)
+            && is_type_of(&words(&column.name), &base, key.table)
+    };
+    table.columns.iter().find(is_type)
+}
+
+fn can_be_type(column: &Column) -> bool {
+    let name = &column.type_name;
+    !(name == "boolean" || name == "date" || name.starts_with("timestamp") || name.starts_with("time"))
+}
+
+fn is_type_of(column: &[String], base: &[String], root: &Table) -> bool {
+    let is_type = |word: &String| TYPES.contains(&word.as_str());
+    let column = match column {
+        [rest @ .., end] if !rest.is_empty() && ENDS.contains(&end.as_str()) => rest,
+        column => column,
+    };
+    let Some((last, before)) = column.split_last() else { return false };
+    if !is_type(last) {
+        return false;
+    }
+    // record_type and record_id.
+    if !base.is_empty() && before == base {
+        return true;
+    }
+    // actor_content_type_id and actor_object_id, as Django names them.
+    if let ([prefix @ .., content], Some((object, own))) = (before, base.split_last())
+        && content == "content"
+        && last == "type"
+        && object == "object"
+        && prefix == own
+    {
+        return true;
+    }
+    // type and target_id, table_name and row_id.
+    let is_generic = match base {
+        [] => true,
+        [only] => GENERIC.contains(&only.as_str()) && !names_table(only, root),
+        _ => false,
+    };
+    is_generic && before.is_empty()
+}
+
+/// Whether a word is the name of a table, in the singular or in the plural.
+fn names_table(word: &str, table: &Table) -> bool {
+    let name = words(&table.name).concat();
+    name == word || name.strip_prefix(word).is_some_and(|end| ["s", "es"].contains(&end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_type_of, words};
+    use crate::migration::facts::Table;
+
+    fn is_type(column: &str, base: &str, root: &str) -> bool {
+        let table = Table { name: root.to_owned(), ..Table::default() };
+        is_type_of(&words(column), &words(base), &table)
+    }
+
+    #[test]
+    fn fault_c10_columns_that_say_which_table_is_meant() {
+        for (column, base) in [
+            ("record_type", "record"),
+            ("recordType", "record"),
+            ("RecordClass", "record"),
+            ("item_type", "item"),
+            ("auditable_type", "auditable"),
+            ("content_type_id", "object"),
+            ("actor_content_type_id", "actor_object"),
+            ("entity_table", "entity"),
+            ("table_name", "row"),
+            ("type", "target"),
+            ("model", "object"),
+            ("owner_type_name", "owner"),
+        ] {
+            assert!(is_type(column, base, "orders"), "{column} next to {base}_id");
+        }
+        for (column, base, root) in [
+            ("type", "order", "orders"),
+            ("type", "item", "items"),
+            ("payment_type", "order", "orders"),
+            ("order_total", "order", "orders"),
+            ("content_type", "order", "orders"),
+            ("content_type", "attachment", "attachments"),
+            ("prototype", "object", "orders"),
+            ("name", "object", "orders"),
+        ] {
+            assert!(!is_type(column, base, root), "{column} next to {base}_id");
+        }
+    }
+
+    #[test]
+    fn words_of_names() {
+        assert_eq!(words("recordType_ID"), ["record", "type", "id"]);
+        assert_eq!(words("__a1B"), ["a1", "b"]);
+        assert!(words("").is_empty());
+    }
+}
