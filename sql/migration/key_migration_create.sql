@@ -33,7 +33,15 @@ CREATE FUNCTION @extschema@.key_migration_set(
     pause interval DEFAULT NULL,
     lock_timeout interval DEFAULT NULL,
     retries integer DEFAULT NULL,
-    paused boolean DEFAULT NULL
+    paused boolean DEFAULT NULL,
+    fire_triggers boolean DEFAULT NULL,
+    max_standby_lag interval DEFAULT NULL,
+    max_slot_wal bigint DEFAULT NULL,
+    max_archive_files integer DEFAULT NULL,
+    max_wal_rate bigint DEFAULT NULL,
+    min_free_disk bigint DEFAULT NULL,
+    max_overdue_tables integer DEFAULT NULL,
+    throttle_query text DEFAULT NULL
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
@@ -44,5 +52,5 @@ COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, 
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
-COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
-'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';
+COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean, boolean, interval, bigint, integer, bigint, bigint, integer, text) IS
+'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, whether it is paused, whether triggers fire, and the limits at which its backfill waits; NULL keeps a setting, 0 or an empty query removes a limit; takes effect at once';

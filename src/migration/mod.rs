@@ -10,16 +10,22 @@
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
+//! | [`backfill_check`] | the look at all rows at the end of a backfill |
+//! | [`throttle`] | whether the backfill waits so that others keep up |
+//! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
 
 mod arguments;
 mod backfill;
+mod backfill_check;
 mod backfill_page;
+mod capture;
 mod catalog;
 mod create;
 mod cutover;
 mod derive;
 mod key_type;
 mod lookup;
+mod marks;
 mod plan;
 mod procedures;
 mod referenced;
@@ -27,6 +33,7 @@ mod rights;
 mod runner;
 mod search_path;
 mod state;
+mod throttle;
 mod trigger;
 mod trigger_arguments;
 mod tuple;

@@ -45,6 +45,8 @@ pub enum SqlState {
     OutOfMemory,
     /// 3F000: a schema that does not exist.
     InvalidSchemaName,
+    /// 54000: a limit of PostgreSQL, such as the size of a page.
+    ProgramLimitExceeded,
     /// 55P03: a lock that could not be acquired in time.
     LockNotAvailable,
     /// 55006: another session is using it.
@@ -72,6 +74,7 @@ impl SqlState {
             Self::DatatypeMismatch => "42804",
             Self::FeatureNotSupported => "0A000",
             Self::SequenceGeneratorLimitExceeded => "2200H",
+            Self::ProgramLimitExceeded => "54000",
             Self::InsufficientPrivilege => "42501",
             Self::WrongObjectType => "42809",
             Self::UndefinedObject => "42704",

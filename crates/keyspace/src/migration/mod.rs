@@ -21,13 +21,18 @@
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
+//! | [`missed`] | the rows that the check at the end of a backfill finds |
+//! | [`throttle`] | when a backfill waits so that others keep up |
+//! | [`capture`] | triggers of others that a backfill would have to fire |
 
 pub mod backfill;
+pub mod capture;
 pub mod cutover;
 pub mod cutover_view;
 pub mod derive;
 pub mod facts;
 pub mod findings;
+pub mod missed;
 pub mod names;
 pub mod options;
 pub mod phase;
@@ -37,12 +42,13 @@ pub mod scope;
 pub mod step;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod triggers;
 pub mod verify;
 
 pub use facts::Facts;
 pub use findings::{Finding, Severity};
-pub use options::{KeyOptions, Options, Target};
+pub use options::{Doubt, KeyOptions, Options, Target};
 pub use phase::Phase;
 pub use plan::Plan;
 pub use scope::Scope;
