@@ -353,8 +353,17 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
             (Some(value), _) => match bound.other(value, &row) {
                 right @ Some(_) if right != follows => correct(relation, &row, follower, right),
                 Some(_) => {}
-                None if follows.is_some() || bound.is_declared => bound.mark(row.relation),
-                None => {}
+                None => {
+                    // The key of the row that it referred to before is certainly wrong. The backfill
+                    // returns to a row without a key.
+                    let is_stale = follows.is_some() && was.1 == follows && was.0 != leads;
+                    if is_stale && !bound.key_leads && !is_required(row.relation, follower) {
+                        correct(relation, &row, follower, None);
+                    }
+                    if follows.is_some() || bound.is_declared {
+                        bound.mark(row.relation);
+                    }
+                }
             },
             (None, Some(_)) if was.0.is_some() => correct(relation, &row, follower, None),
             (None, Some(_)) => bound.mark(row.relation),

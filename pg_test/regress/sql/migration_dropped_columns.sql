@@ -57,7 +57,7 @@ SELECT * FROM remains;
 SELECT make();
 CALL key_migration_advance('o', through => 'backfilled');
 ALTER TABLE o DROP COLUMN id_new;
-ALTER TABLE log DROP COLUMN o_id_new;
+ALTER TABLE log DROP COLUMN o_id_new CASCADE;
 INSERT INTO o (n) VALUES (1);
 INSERT INTO c (o_id) VALUES (21);
 INSERT INTO log (o_id) VALUES (21);

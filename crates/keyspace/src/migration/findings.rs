@@ -304,7 +304,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
             table,
             Error::new(SqlState::ObjectNotInPrerequisiteState, message)
                 .detail("The backfill does not fire them, although they fire for every other change.")
-                .hint("If a tool is copying the table, wait until it has ended. Otherwise use fire_triggers => true, or ALTER TABLE ... ENABLE TRIGGER for the time of the migration."),
+                .hint("If a tool is copying the table, wait until it has ended. Otherwise use fire_triggers => true (with key_migration_set() once the migration exists), or ALTER TABLE ... ENABLE TRIGGER for the time of the migration."),
         ));
     }
     let late: Vec<String> = users
