@@ -8,7 +8,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::runner::Runner;
-use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
+use super::state::{self, COLUMN, KEY, MARK, MIGRATION, Migration, TABLE};
 use super::{catalog, verify};
 use crate::error::report;
 use crate::failpoint;
@@ -147,6 +147,7 @@ pub(super) fn finalize(
                 ("DELETE FROM {} WHERE {own} AND migration = $3", KEY),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
+                ("DELETE FROM {} WHERE {own} AND migration = $3", MARK),
             ] {
                 state::write(statement, table, runner.extension, runner.relation, [])?;
             }
