@@ -8,26 +8,23 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-use keyspace::migration::backfill::{self as rows, Range, Windows};
-use keyspace::migration::facts::Table;
+use keyspace::migration::backfill::{PARTS, Range, Windows};
 use keyspace::migration::missed::{Next, first_of, multirange};
 use keyspace::migration::{Facts, Options, Scope};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use pgrx::spi::SpiResult;
 
 use super::backfill_check;
 use super::backfill_page::{self, FillOptions, Place};
+use super::backfill_query;
 use super::capture;
 use super::key_type::key_type;
-use super::referenced::{self, may_be_joined};
 use super::rights::check_is_owner;
 use super::runner::{Runner, Times, interval};
 use super::search_path::explained;
 use super::state::{self, Migration, Pace, TABLE};
-use crate::encoding::to_server;
 use crate::failpoint;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
@@ -318,7 +315,7 @@ impl Backfill {
         (self.page, self.pages) = (position.page, position.pages);
         // A table that fits into one batch is not split.
         let is_cut = !self.by_queries && position.pages > batch;
-        let size = if is_cut { batch.saturating_mul(rows::PARTS) } else { batch };
+        let size = if is_cut { batch.saturating_mul(PARTS) } else { batch };
         let table = self.table;
         let window = self
             .windows
@@ -340,11 +337,13 @@ impl Backfill {
         let rows = |range, all, waits| {
             backfill_page::fill(&scope, table, range, FillOptions { all, waits, gives_way }, key_type)
         };
+        let by_query = |range, is_unlocked| -> Result<Worked, Failure> {
+            let filled = backfill_query::fill(&scope, table, range, is_unlocked, key_type)?;
+            Ok(Worked { wide: filled.wide, ..Worked::of(work, filled.rows) })
+        };
         Ok(match work {
-            Work::Unlocked(range) => Worked::of(work, update(&scope, table, range, true, key_type)?),
-            Work::Rest(range) | Work::Behind(range) if self.by_queries => {
-                Worked::of(work, update(&scope, table, range, false, key_type)?)
-            }
+            Work::Unlocked(range) => by_query(range, true)?,
+            Work::Rest(range) | Work::Behind(range) if self.by_queries => by_query(range, false)?,
             Work::Behind(range) => {
                 let filled = rows(range, true, true);
                 // A session that has changed a row meanwhile may be one without our triggers, so
@@ -471,42 +470,6 @@ impl Backfill {
             notice!("run VACUUM {} so that the following batches reuse the space of dead rows", self.name);
         }
     }
-}
-
-/// Fills keys by a query, so that user triggers fire. `is_unlocked` says whether to skip rows that
-/// other sessions have locked.
-///
-/// Keys of a table that must not be part of the same query are looked up first.
-fn update(
-    scope: &Scope<'_>,
-    table: &Table,
-    range: Range,
-    is_unlocked: bool,
-    key_type: pg_sys::Oid,
-) -> Result<usize, Failure> {
-    let (mut given, mut keys) = (Vec::new(), Vec::new());
-    let referring = scope.members_of(table.oid).filter(|member| !member.is_key);
-    for member in referring.filter(|member| !may_be_joined(scope, member)) {
-        let query = to_server(&rows::old_ids(member, &range.condition()));
-        let old_ids: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
-            client.select(query.as_c_str(), None, &[])?.map(|row| row.get::<i64>(1)).collect()
-        })?
-        .into_iter()
-        .flatten()
-        .collect();
-        given.push(member.old_id.number);
-        keys.push(referenced::keys(scope, member, key_type, &old_ids)?);
-    }
-    let statement = if is_unlocked {
-        rows::unlocked_statement(scope, table, range, &given)
-    } else {
-        rows::statement(scope, table, &range.condition(), &given)
-    };
-    let statement = to_server(&statement);
-    let keys: Vec<_> = keys.into_iter().map(Into::into).collect();
-    Ok(Spi::connect_mut(|client| -> SpiResult<usize> {
-        Ok(client.update(statement.as_c_str(), None, &keys)?.len())
-    })?)
 }
 
 /// Whether rows deleted by a transaction are no longer visible to anyone.

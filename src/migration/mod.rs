@@ -9,6 +9,7 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
+//! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`throttle`] | whether the backfill waits so that others keep up |
@@ -18,6 +19,7 @@ mod arguments;
 mod backfill;
 mod backfill_check;
 mod backfill_page;
+mod backfill_query;
 mod capture;
 mod catalog;
 mod create;

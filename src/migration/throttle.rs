@@ -168,7 +168,9 @@ impl Throttle {
     }
 }
 
-const WRITTEN: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";
+/// Not the position at which the next record begins: no standby replays up to there if it is behind the
+/// header of a page.
+const WRITTEN: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint";
 const ARCHIVE_FILES: &str = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'";
 /// Tables with twice the number of dead rows at which autovacuum is due.
 const OVERDUE_TABLES: &str = "SELECT count(*) FROM pg_stat_all_tables AS s JOIN pg_class AS c ON c.oid = s.relid \

@@ -259,7 +259,7 @@ impl Writer {
 
 /// The result of an update; `None` if the row does not fit on a page. The update is rolled back alone
 /// then.
-fn unless_too_long<T>(update: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn unless_too_long<T>(update: impl FnOnce() -> T) -> Option<T> {
     match attempt(update) {
         Ok(done) => Some(done),
         Err(error) if sqlstate(&error) == PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED => None,

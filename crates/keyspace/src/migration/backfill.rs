@@ -270,6 +270,24 @@ pub fn old_ids(member: &Member<'_>, condition: &str) -> String {
     )
 }
 
+/// The rows that lack any key: page, line pointer, and the first old id of each.
+pub fn lacking(scope: &Scope<'_>, table: &Table, condition: &str) -> String {
+    let old_id = scope.members_of(table.oid).next().map(|member| quoted(&member.old_id.name));
+    let part = |at: i32| {
+        format!(
+            "pg_catalog.split_part(pg_catalog.btrim(t.ctid::pg_catalog.text, '()'), ',', {at})::pg_catalog.int8"
+        )
+    };
+    format!(
+        "SELECT {}, {}, t.{}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {}",
+        part(1),
+        part(2),
+        old_id.unwrap_or_default(),
+        qualified(&table.schema, &table.name),
+        lacks_any(scope, table)
+    )
+}
+
 /// The same as [`statement`], for those of the rows that no other transaction has locked.
 pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range, given: &[i16]) -> String {
     let rows = format!(
