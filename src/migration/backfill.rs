@@ -125,8 +125,8 @@ enum Work {
     Return,
     /// It passes over all pages from this one on again.
     Restart(i64),
-    /// Only rows are left that no key can be added to.
-    Stuck,
+    /// Only this many rows are left, to which no key can be added.
+    Stuck(usize),
     Done,
 }
 
@@ -253,7 +253,7 @@ impl Backfill {
             Work::Return => {
                 notice!("{}: rows without a key were found, so the backfill returns to them", self.name);
             }
-            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck | Work::Done => {}
+            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck(_) | Work::Done => {}
         }
         self.wide.extend(wide);
         failpoint::point(|| "backfilled: written".to_owned());
@@ -267,7 +267,7 @@ impl Backfill {
                 notice!("{}: backfill existing rows", self.name);
                 Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
             }
-            Work::Stuck => Outcome::Stuck(self.too_wide()),
+            Work::Stuck(count) => Outcome::Stuck(self.too_wide(count)),
             _ => Outcome::Written,
         };
         Ok(Batch { pages: (self.page - was_at).max(0), outcome })
@@ -291,8 +291,7 @@ impl Backfill {
     }
 
     /// The error for rows that a key does not fit into.
-    fn too_wide(&self) -> Error {
-        let count = self.wide.len();
+    fn too_wide(&self, count: usize) -> Error {
         let (rows, keys) = if count == 1 { ("row", "its key") } else { ("rows", "their keys") };
         let mut error = Error::new(
             SqlState::ProgramLimitExceeded,
@@ -363,13 +362,13 @@ impl Backfill {
             Work::Check => {
                 let found = backfill_check::find(&scope, table, key_type, &self.wide);
                 match found.missed.next() {
-                    Next::Nothing if found.wide > 0 => Worked::of(Work::Stuck, 0),
+                    Next::Nothing if found.wide > 0 => Worked::of(Work::Stuck(found.wide), 0),
                     Next::Nothing => Worked::of(Work::Done, 0),
                     Next::Ranges(missed) => Worked { missed, ..Worked::of(Work::Return, 0) },
                     Next::From(page) => Worked::of(Work::Restart(page), 0),
                 }
             }
-            Work::Again | Work::Return | Work::Restart(_) | Work::Stuck | Work::Done => Worked::of(work, 0),
+            Work::Again | Work::Return | Work::Restart(_) | Work::Stuck(_) | Work::Done => Worked::of(work, 0),
         })
     }
 
