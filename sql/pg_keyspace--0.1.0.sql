@@ -1218,6 +1218,15 @@ CREATE TABLE keyspace_internal.key_migration (
     lock_timeout interval NOT NULL,
     retries integer NOT NULL CHECK (retries >= 0),
     paused boolean NOT NULL DEFAULT false,
+    max_standby_lag interval,
+    max_slot_wal bigint CHECK (max_slot_wal > 0),
+    max_archive_files integer CHECK (max_archive_files > 0),
+    max_wal_rate bigint CHECK (max_wal_rate > 0),
+    min_free_disk bigint CHECK (min_free_disk > 0),
+    max_overdue_tables integer CHECK (max_overdue_tables > 0),
+    throttle_query text,
+    throttle_role oid,
+    throttled_by text,
     pid integer,
     tries integer NOT NULL DEFAULT 0,
     last_error text,
@@ -1251,6 +1260,7 @@ CREATE TABLE keyspace_internal.key_migration_column (
     new_attribute smallint,
     declared boolean NOT NULL,
     key_relation oid NOT NULL,
+    known_triggers oid[] NOT NULL,
     PRIMARY KEY (system_identifier, database, relation, attribute),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
@@ -1260,6 +1270,7 @@ CREATE TABLE keyspace_internal.key_migration_table (
     migration oid NOT NULL,
     relation oid NOT NULL,
     file oid NOT NULL,
+    verified_file oid,
     page bigint NOT NULL,
     pages bigint NOT NULL,
     behind int8multirange NOT NULL DEFAULT '{}',
@@ -1271,6 +1282,17 @@ CREATE TABLE keyspace_internal.key_migration_table (
     finished_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
+);
+-- Tables in which a transaction in the role of a replica has changed rows in a way that its triggers
+-- could not correct, so that their values have to be compared again. A transaction has one row for a
+-- table, and waits for no other.
+CREATE TABLE keyspace_internal.key_migration_mark (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    transaction xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    PRIMARY KEY (system_identifier, database, relation, transaction)
 );
 CREATE TABLE keyspace_internal.key_migration_step (
     system_identifier bigint NOT NULL,
@@ -1296,6 +1318,8 @@ COMMENT ON TABLE keyspace_internal.key_migration_column IS
 'columns of key migrations: old ids, and keys next to them; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'progress of the backfill of each table; never dumped; rows of other servers and databases are ignored';
+COMMENT ON TABLE keyspace_internal.key_migration_mark IS
+'tables of key migrations whose values have to be compared again, because replication has changed rows; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
 'log of key migrations, shown by the view key_migration_log; never dumped; rows of other servers and databases are ignored';
 /* </end connected objects> */
@@ -1349,11 +1373,17 @@ CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
+CREATE FUNCTION keyspace_internal.key_migration_applied() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_applied';
+
 -- They write columns and read tables without the privileges of the user who writes, so not
 -- everybody may create triggers with them.
-REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied() TO pg_database_owner;
 
+COMMENT ON FUNCTION keyspace_internal.key_migration_applied() IS
+'trigger of a table in a key migration: corrects rows that replication, or a session in the role of a replica, has updated, and marks tables whose values have to be compared again';
 COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
 'trigger of a table that refers to one whose key is migrated: fills rows inserted before the row that they refer to';
 COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
@@ -1462,7 +1492,15 @@ CREATE FUNCTION @extschema@.key_migration_set(
     pause interval DEFAULT NULL,
     lock_timeout interval DEFAULT NULL,
     retries integer DEFAULT NULL,
-    paused boolean DEFAULT NULL
+    paused boolean DEFAULT NULL,
+    fire_triggers boolean DEFAULT NULL,
+    max_standby_lag interval DEFAULT NULL,
+    max_slot_wal bigint DEFAULT NULL,
+    max_archive_files integer DEFAULT NULL,
+    max_wal_rate bigint DEFAULT NULL,
+    min_free_disk bigint DEFAULT NULL,
+    max_overdue_tables integer DEFAULT NULL,
+    throttle_query text DEFAULT NULL
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
@@ -1475,8 +1513,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, 
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
 COMMENT ON FUNCTION @extschema@.key_migration_adopt(regclass) IS
 'continue a key migration in a copy of the database in which it began, for example after pg_upgrade';
-COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
-'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';
+COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean, boolean, interval, bigint, integer, bigint, bigint, integer, text) IS
+'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, whether it is paused, whether triggers fire, and the limits at which its backfill waits; NULL keeps a setting, 0 or an empty query removes a limit; takes effect at once';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1565,13 +1603,9 @@ CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
        m.phase,
        CASE WHEN m.paused THEN 'paused'
-            WHEN NOT EXISTS (
-                -- The lock of a migration.
-                SELECT FROM pg_catalog.pg_locks l
-                WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) m.database
-                  AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.key_migration'::regclass::oid
-                  AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
+            WHEN NOT now.is_run THEN 'idle'
             WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
+            WHEN m.throttled_by IS NOT NULL THEN 'throttled'
             ELSE 'running' END AS state,
        r.relation::regclass AS table_name,
        CASE WHEN m.finalized_at IS NULL THEN COALESCE(t.filled_rows, 0) END AS filled_rows,
@@ -1586,6 +1620,7 @@ SELECT m.relation::regclass AS migration,
                  ((t.pages OPERATOR(pg_catalog.-) t.page)::double precision OPERATOR(pg_catalog./) t.page::double precision)
             END AS time_left,
        CASE WHEN m.pid IS NOT NULL THEN pg_catalog.pg_blocking_pids(m.pid) END AS waits_for,
+       CASE WHEN now.is_run THEN m.throttled_by END AS throttled_by,
        m.tries,
        m.last_error,
        m.pid,
@@ -1611,7 +1646,13 @@ LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
-      AND t.relation OPERATOR(pg_catalog.=) r.relation;
+      AND t.relation OPERATOR(pg_catalog.=) r.relation
+-- The lock of a migration.
+CROSS JOIN LATERAL (SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks l
+    WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) m.database
+      AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.key_migration'::regclass::oid
+      AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) AS is_run) now;
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
 CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS
@@ -1636,13 +1677,14 @@ COMMENT ON VIEW @extschema@.key_migration_progress IS
 'progress of each key migration of this database, with a row for each of its tables';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
-COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; paused; or idle, if no procedure runs';
+COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; throttled by a limit; paused; or idle, if no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';
 COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 0 before it begins, 100 once every row has its key';
 COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'rows per second while the backfill works';
 COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'estimated time for the rest of the table at the rate so far';
 COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'processes whose locks it waits for';
+COMMENT ON COLUMN @extschema@.key_migration_progress.throttled_by IS 'the limit of key_migration_set() that makes the backfill wait, and what was found';
 COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'number of attempts to acquire a lock';
 COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'the last error';
 COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'process that last worked on it';

@@ -16,7 +16,7 @@ use crate::{PgConfig, Run};
 
 /// The programs of the server. If they are installed among those of the whole system, only they are
 /// copied.
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     "postgres",
     "initdb",
     "pg_ctl",
@@ -36,6 +36,8 @@ const PROGRAMS: [&str; 19] = [
     "pg_waldump",
     "pgbench",
     "vacuumdb",
+    // An extension's, which some tests use if it is installed.
+    "pg_repack",
 ];
 
 /// The files of the extension that are installed into a tree.

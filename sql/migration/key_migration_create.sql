@@ -36,7 +36,15 @@ CREATE FUNCTION @extschema@.key_migration_set(
     pause interval DEFAULT NULL,
     lock_timeout interval DEFAULT NULL,
     retries integer DEFAULT NULL,
-    paused boolean DEFAULT NULL
+    paused boolean DEFAULT NULL,
+    fire_triggers boolean DEFAULT NULL,
+    max_standby_lag interval DEFAULT NULL,
+    max_slot_wal bigint DEFAULT NULL,
+    max_archive_files integer DEFAULT NULL,
+    max_wal_rate bigint DEFAULT NULL,
+    min_free_disk bigint DEFAULT NULL,
+    max_overdue_tables integer DEFAULT NULL,
+    throttle_query text DEFAULT NULL
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
@@ -49,5 +57,5 @@ COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, 
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
 COMMENT ON FUNCTION @extschema@.key_migration_adopt(regclass) IS
 'continue a key migration in a copy of the database in which it began, for example after pg_upgrade';
-COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean) IS
-'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, or pause and resume it; NULL keeps a setting; takes effect at once';
+COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean, boolean, interval, bigint, integer, bigint, bigint, integer, text) IS
+'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, whether it is paused, whether triggers fire, and the limits at which its backfill waits; NULL keeps a setting, 0 or an empty query removes a limit; takes effect at once';

@@ -14,6 +14,15 @@ CREATE TABLE keyspace_internal.key_migration (
     lock_timeout interval NOT NULL,
     retries integer NOT NULL CHECK (retries >= 0),
     paused boolean NOT NULL DEFAULT false,
+    max_standby_lag interval,
+    max_slot_wal bigint CHECK (max_slot_wal > 0),
+    max_archive_files integer CHECK (max_archive_files > 0),
+    max_wal_rate bigint CHECK (max_wal_rate > 0),
+    min_free_disk bigint CHECK (min_free_disk > 0),
+    max_overdue_tables integer CHECK (max_overdue_tables > 0),
+    throttle_query text,
+    throttle_role oid,
+    throttled_by text,
     pid integer,
     tries integer NOT NULL DEFAULT 0,
     last_error text,
@@ -47,6 +56,7 @@ CREATE TABLE keyspace_internal.key_migration_column (
     new_attribute smallint,
     declared boolean NOT NULL,
     key_relation oid NOT NULL,
+    known_triggers oid[] NOT NULL,
     PRIMARY KEY (system_identifier, database, relation, attribute),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );
@@ -56,6 +66,7 @@ CREATE TABLE keyspace_internal.key_migration_table (
     migration oid NOT NULL,
     relation oid NOT NULL,
     file oid NOT NULL,
+    verified_file oid,
     page bigint NOT NULL,
     pages bigint NOT NULL,
     behind int8multirange NOT NULL DEFAULT '{}',
@@ -67,6 +78,17 @@ CREATE TABLE keyspace_internal.key_migration_table (
     finished_at timestamp with time zone,
     PRIMARY KEY (system_identifier, database, relation),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
+);
+-- Tables in which a transaction in the role of a replica has changed rows in a way that its triggers
+-- could not correct, so that their values have to be compared again. A transaction has one row for a
+-- table, and waits for no other.
+CREATE TABLE keyspace_internal.key_migration_mark (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    relation oid NOT NULL,
+    transaction xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    PRIMARY KEY (system_identifier, database, relation, transaction)
 );
 CREATE TABLE keyspace_internal.key_migration_step (
     system_identifier bigint NOT NULL,
@@ -92,5 +114,7 @@ COMMENT ON TABLE keyspace_internal.key_migration_column IS
 'columns of key migrations: old ids, and keys next to them; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'progress of the backfill of each table; never dumped; rows of other servers and databases are ignored';
+COMMENT ON TABLE keyspace_internal.key_migration_mark IS
+'tables of key migrations whose values have to be compared again, because replication has changed rows; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
 'log of key migrations, shown by the view key_migration_log; never dumped; rows of other servers and databases are ignored';

@@ -10,11 +10,17 @@ CREATE FUNCTION keyspace_internal.key_migration_late() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_late';
 
+CREATE FUNCTION keyspace_internal.key_migration_applied() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_applied';
+
 -- They write columns and read tables without the privileges of the user who writes, so not
 -- everybody may create triggers with them.
-REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late() TO pg_database_owner;
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied() TO pg_database_owner;
 
+COMMENT ON FUNCTION keyspace_internal.key_migration_applied() IS
+'trigger of a table in a key migration: corrects rows that replication, or a session in the role of a replica, has updated, and marks tables whose values have to be compared again';
 COMMENT ON FUNCTION keyspace_internal.key_migration_late() IS
 'trigger of a table that refers to one whose key is migrated: fills rows inserted before the row that they refer to';
 COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS

@@ -16,13 +16,9 @@ CREATE VIEW @extschema@.key_migration_progress WITH (security_barrier = true) AS
 SELECT m.relation::regclass AS migration,
        m.phase,
        CASE WHEN m.paused THEN 'paused'
-            WHEN NOT EXISTS (
-                -- The lock of a migration.
-                SELECT FROM pg_catalog.pg_locks l
-                WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) m.database
-                  AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.key_migration'::regclass::oid
-                  AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) THEN 'idle'
+            WHEN NOT now.is_run THEN 'idle'
             WHEN m.tries OPERATOR(pg_catalog.>) 0 THEN 'waiting'
+            WHEN m.throttled_by IS NOT NULL THEN 'throttled'
             ELSE 'running' END AS state,
        r.relation::regclass AS table_name,
        CASE WHEN m.finalized_at IS NULL THEN COALESCE(t.filled_rows, 0) END AS filled_rows,
@@ -37,6 +33,7 @@ SELECT m.relation::regclass AS migration,
                  ((t.pages OPERATOR(pg_catalog.-) t.page)::double precision OPERATOR(pg_catalog./) t.page::double precision)
             END AS time_left,
        CASE WHEN m.pid IS NOT NULL THEN pg_catalog.pg_blocking_pids(m.pid) END AS waits_for,
+       CASE WHEN now.is_run THEN m.throttled_by END AS throttled_by,
        m.tries,
        m.last_error,
        m.pid,
@@ -62,7 +59,13 @@ LEFT JOIN keyspace_internal.key_migration_table t
        ON t.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND t.database OPERATOR(pg_catalog.=) m.database
       AND t.migration OPERATOR(pg_catalog.=) m.relation
-      AND t.relation OPERATOR(pg_catalog.=) r.relation;
+      AND t.relation OPERATOR(pg_catalog.=) r.relation
+-- The lock of a migration.
+CROSS JOIN LATERAL (SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks l
+    WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.database OPERATOR(pg_catalog.=) m.database
+      AND l.classid OPERATOR(pg_catalog.=) 'keyspace_internal.key_migration'::regclass::oid
+      AND l.objid OPERATOR(pg_catalog.=) m.relation AND l.granted AND l.pid OPERATOR(pg_catalog.=) m.pid) AS is_run) now;
 GRANT SELECT ON @extschema@.key_migration_progress TO PUBLIC;
 
 CREATE VIEW @extschema@.key_migration_log WITH (security_barrier = true) AS
@@ -87,13 +90,14 @@ COMMENT ON VIEW @extschema@.key_migration_progress IS
 'progress of each key migration of this database, with a row for each of its tables';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
-COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; paused; or idle, if no procedure runs';
+COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; throttled by a limit; paused; or idle, if no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';
 COMMENT ON COLUMN @extschema@.key_migration_progress.percent IS 'percentage of the table that the backfill has processed; 0 before it begins, 100 once every row has its key';
 COMMENT ON COLUMN @extschema@.key_migration_progress.rows_per_second IS 'rows per second while the backfill works';
 COMMENT ON COLUMN @extschema@.key_migration_progress.time_left IS 'estimated time for the rest of the table at the rate so far';
 COMMENT ON COLUMN @extschema@.key_migration_progress.waits_for IS 'processes whose locks it waits for';
+COMMENT ON COLUMN @extschema@.key_migration_progress.throttled_by IS 'the limit of key_migration_set() that makes the backfill wait, and what was found';
 COMMENT ON COLUMN @extschema@.key_migration_progress.tries IS 'number of attempts to acquire a lock';
 COMMENT ON COLUMN @extschema@.key_migration_progress.last_error IS 'the last error';
 COMMENT ON COLUMN @extschema@.key_migration_progress.pid IS 'process that last worked on it';

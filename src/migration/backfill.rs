@@ -1,29 +1,35 @@
 //! The backfill: batches of rows in the order of their pages, each in its own transaction. The last
 //! batch over a range of pages saves the position.
+//!
+//! At the end, a check of the whole table looks for rows that still lack a key. The backfill returns
+//! to these, and is complete only after a check that finds none (fault C20).
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-use keyspace::migration::backfill::{self as rows, Next, Range, Windows};
-use keyspace::migration::facts::Table;
+use keyspace::migration::backfill::{Choice, PARTS, Range, Windows};
+use keyspace::migration::missed::{Next, first_of, multirange};
 use keyspace::migration::{Facts, Options, Scope};
 use keyspace::sql::qualified;
+use keyspace::{Error, SqlState};
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use pgrx::spi::SpiResult;
 
-use super::backfill_page::{self, FillOptions};
+use super::backfill_check;
+use super::backfill_page::{self, FillOptions, Place};
+use super::backfill_query;
+use super::capture;
 use super::key_type::key_type;
-use super::referenced::{self, may_be_joined};
 use super::rights::check_is_owner;
 use super::runner::{Runner, Times, interval};
 use super::search_path::explained;
-use super::state::{self, Pace, TABLE};
-use crate::encoding::to_server;
+use super::state::{self, Migration, Pace, TABLE};
 use crate::failpoint;
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::open::OpenRelation;
 use crate::server::prepared::Prepared;
 use crate::server::relation::relation_owner;
 use crate::server::settings;
@@ -47,6 +53,8 @@ pub(super) enum Outcome {
     Written,
     /// No rows are left.
     Complete(Times),
+    /// Only rows are left that no key can be added to.
+    Stuck(Error),
     /// Another session blocks the batch; the next batch tries again.
     Waits,
     /// Other sessions can still see old versions of rows on all pages that are due; the next batch
@@ -73,8 +81,11 @@ impl Batch {
 pub(super) struct Backfill {
     facts: Facts,
     options: Options,
+    known_triggers: Vec<u32>,
     table: pg_sys::Oid,
     name: String,
+    /// The name of the migration's table.
+    migration: String,
     /// Whether user triggers fire. If so, queries do the work.
     by_queries: bool,
     page: i64,
@@ -88,6 +99,8 @@ pub(super) struct Backfill {
     full_since: Option<Instant>,
     /// The pages that batches work on now, and the transactions that last worked on them.
     windows: Windows<pg_sys::TransactionId>,
+    /// The rows that a key does not fit into, with an old id.
+    wide: HashMap<Place, i64>,
     /// The statements that read and save the position.
     position_query: Prepared,
     position_update: Prepared,
@@ -98,7 +111,9 @@ struct Position {
     file: pg_sys::Oid,
     page: i64,
     pages: i64,
-    /// The first range in which rows were locked.
+    /// The current number of pages.
+    size: i64,
+    /// The first range to return to.
     behind: Option<Range>,
 }
 
@@ -111,24 +126,53 @@ enum Work {
     Rest(Range),
     /// The rows that no other session has locked.
     Unlocked(Range),
-    /// The rows that were locked; the batch waits for them.
+    /// The rows that were locked, or that a check has found; the batch waits for them.
     Behind(Range),
     /// The same range once more.
     Again,
     /// Nothing yet: pages have no room.
     Nothing,
+    /// A look at all rows of the table.
+    Check,
+    /// The backfill returns to rows that were found.
+    Return,
+    /// It passes over all pages from this one on again.
+    Restart(i64),
+    /// Only this many rows are left, to which no key can be added.
+    Stuck(usize),
     Done,
 }
 
+/// The result of a batch's work.
+struct Worked {
+    work: Work,
+    rows: usize,
+    /// The rows that a key does not fit into.
+    wide: Vec<(Place, i64)>,
+    /// The ranges to return to.
+    missed: Vec<Range>,
+}
+
+impl Worked {
+    const fn of(work: Work, rows: usize) -> Self {
+        Self { work, rows, wide: Vec::new(), missed: Vec::new() }
+    }
+}
+
 impl Backfill {
-    pub(super) fn new(facts: &Facts, options: &Options, table: pg_sys::Oid) -> Self {
-        let found = facts.table(table.to_u32());
+    pub(super) fn new(facts: &Facts, migration: &Migration, table: pg_sys::Oid) -> Self {
+        let name = |table: u32| {
+            let found = facts.table(table);
+            found.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default()
+        };
         Self {
             facts: facts.clone(),
-            options: options.clone(),
+            options: migration.options.clone(),
+            known_triggers: migration.known_triggers.clone(),
             table,
-            name: found.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default(),
-            by_queries: options.fire_triggers,
+            name: name(table.to_u32()),
+            migration: name(migration.relation.to_u32()),
+            by_queries: migration.options.fire_triggers,
             page: 0,
             pages: 0,
             rows: 0,
@@ -136,6 +180,7 @@ impl Backfill {
             waits_since: None,
             full_since: None,
             windows: Windows::default(),
+            wide: HashMap::new(),
             position_query: Prepared::default(),
             position_update: Prepared::default(),
         }
@@ -173,6 +218,7 @@ impl Backfill {
             (c"row_security", c"off"),
         ];
         let (tries, began) = (runner.tries, Instant::now());
+        self.by_queries = pace.fire_triggers;
         let done = attempt(|| -> Result<_, Failure> {
             settings::with(&wanted, || {
                 // Blocks VACUUM FULL and similar commands until the position is saved.
@@ -182,17 +228,17 @@ impl Backfill {
                 // nothing may be deferred to the commit.
                 let owner = relation_owner(self.table);
                 check_is_owner(self.table, owner)?;
+                self.check_captures(runner.extension)?;
                 Spi::run("SET CONSTRAINTS ALL IMMEDIATE")?;
                 let position = self.position(runner)?;
                 let work = self.next(&position, pace.batch_pages, left, tries);
-                let (work, rows) =
-                    as_owner(owner, || self.fill(runner.extension, work, !pace.pause.is_zero()))?;
+                let worked = as_owner(owner, || self.fill(runner.extension, work, !pace.pause.is_zero()))?;
                 // SAFETY: returns the ID of this transaction, or of the subtransaction that an
                 // error would roll back.
-                Ok((work, rows, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
+                Ok((worked, position.size, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
         });
-        let (work, rows, by) = match done {
+        let (Worked { work, rows, wide, missed }, size, by) = match done {
             Ok(done) => done?,
             Err(error) => {
                 self.windows.forget();
@@ -211,77 +257,130 @@ impl Backfill {
             Work::Part(range) => self.windows.part(range, by),
             Work::Rest(range) | Work::Unlocked(range) => self.page = self.windows.done(range),
             Work::Nothing => return Ok(Batch::of(Outcome::Rests(POLL_INTERVAL))),
-            Work::Behind(_) | Work::Again | Work::Done => {}
+            Work::Restart(page) => {
+                self.windows.forget();
+                (self.page, self.pages) = (page, size);
+                notice!(
+                    "{}: rows without a key were found, so the backfill passes over them again",
+                    self.name
+                );
+            }
+            Work::Return => {
+                notice!("{}: rows without a key were found, so the backfill returns to them", self.name);
+            }
+            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck(_) | Work::Done => {}
         }
+        self.wide.extend(wide);
         failpoint::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
-        self.save(runner, work, rows, began)?;
+        self.save(runner, work, &missed, rows, began)?;
         self.recommend_vacuum(was_at);
         failpoint::point(|| "backfilled: saved".to_owned());
         without_waiting_for_the_disk();
-        let outcome = if matches!(work, Work::Done) {
-            notice!("{}: backfill existing rows", self.name);
-            Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
-        } else {
-            Outcome::Written
+        let outcome = match work {
+            Work::Done => {
+                notice!("{}: backfill existing rows", self.name);
+                Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
+            }
+            Work::Stuck(count) => Outcome::Stuck(self.too_wide(count)),
+            _ => Outcome::Written,
         };
-        Ok(Batch { pages: self.page - was_at, outcome })
+        Ok(Batch { pages: (self.page - was_at).max(0), outcome })
+    }
+
+    /// Refuses a batch that would not fire a trigger that it has to fire.
+    fn check_captures(&self, extension: Extension) -> Result<(), Failure> {
+        if self.by_queries {
+            return Ok(());
+        }
+        let keys: Vec<i16> = (self.options.shadows.iter())
+            .filter(|shadow| shadow.0 == self.table.to_u32())
+            .map(|shadow| shadow.2)
+            .collect();
+        let relation = OpenRelation::locked_table(self.table);
+        let names = (self.name.as_str(), self.migration.as_str());
+        // SAFETY: the relation is open.
+        Ok(unsafe {
+            capture::check(relation.raw(), names, &keys, &self.known_triggers, extension.internal_schema()?)
+        }?)
+    }
+
+    /// The error for rows that a key does not fit into.
+    fn too_wide(&self, count: usize) -> Error {
+        let (rows, keys) = if count == 1 { ("row", "its key") } else { ("rows", "their keys") };
+        let mut error = Error::new(
+            SqlState::ProgramLimitExceeded,
+            format!("{count} {rows} of table \"{}\" must become shorter to have {keys}", self.name),
+        );
+        let first = self.wide.iter().min_by_key(|(place, _)| **place);
+        if let Some(((page, offset), old_id)) = first {
+            let column = Scope::new(&self.facts, &self.options).ok().and_then(|scope| {
+                scope.members_of(self.table.to_u32()).next().map(|member| member.old_id.name.clone())
+            });
+            error = error.detail(format!(
+                "A row has to fit on a page, and each key adds 16 bytes. For example the row with \"{}\" = {old_id}, at ctid ({page},{offset}), is too wide. All other rows have their keys.",
+                column.unwrap_or_default()
+            ));
+        }
+        error.hint("Shorten these rows, or move a column to another table, and call again.")
     }
 
     fn next(&mut self, position: &Position, batch: i64, left: Option<i64>, tries: u32) -> Work {
         (self.page, self.pages) = (position.page, position.pages);
         // A table that fits into one batch is not split.
         let is_cut = !self.by_queries && position.pages > batch;
-        let size = if is_cut { batch.saturating_mul(rows::PARTS) } else { batch };
+        let size = if is_cut { batch.saturating_mul(PARTS) } else { batch };
         let table = self.table;
         let window = self
             .windows
             .next(position.page, position.pages, size, left.unwrap_or(i64::MAX), |by| is_past(table, *by));
         let is_full = self.is_full(window);
-        match (window.map(Next::range), position.behind) {
+        match (window.map(Choice::range), position.behind) {
             (Some(_), _) if is_full => Work::Nothing,
             (Some(range), _) if is_cut => Work::Part(range),
             (Some(range), _) if self.by_queries && tries >= WHOLE_TRIES => Work::Unlocked(range),
             (Some(range), _) => Work::Rest(range),
-            (None, Some(behind)) => Work::Behind(behind),
-            (None, None) => Work::Done,
+            (None, Some(behind)) => Work::Behind(first_of(behind, batch)),
+            (None, None) => Work::Check,
         }
     }
 
     /// Whether to wait until pages have room.
-    fn is_full(&mut self, next: Option<Next>) -> bool {
-        match next {
-            Some(Next::WithoutRoom(_)) => {
+    fn is_full(&mut self, choice: Option<Choice>) -> bool {
+        match choice {
+            Some(Choice::WithoutRoom(_)) => {
                 self.full_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE
             }
             // Others may still be full, of versions that the same transaction can see.
-            Some(Next::New(_)) => false,
-            Some(Next::WithRoom(_)) | None => {
+            Some(Choice::New(_)) => false,
+            Some(Choice::WithRoom(_)) | None => {
                 self.full_since = None;
                 false
             }
         }
     }
 
-    /// Does the work of a batch. Returns what was done and the number of rows.
-    fn fill(&self, extension: Extension, work: Work, gives_way: bool) -> Result<(Work, usize), Failure> {
+    /// Does the work of a batch. Returns what was done.
+    fn fill(&self, extension: Extension, work: Work, gives_way: bool) -> Result<Worked, Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
-        let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok((Work::Done, 0)) };
+        let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok(Worked::of(Work::Done, 0)) };
         let key_type = key_type(self.options.target, extension);
         let rows = |range, all, waits| {
             backfill_page::fill(&scope, table, range, FillOptions { all, waits, gives_way }, key_type)
         };
+        let by_query = |range, is_unlocked| -> Result<Worked, Failure> {
+            let filled = backfill_query::fill(&scope, table, range, is_unlocked, key_type)?;
+            Ok(Worked { wide: filled.wide, ..Worked::of(work, filled.rows) })
+        };
         Ok(match work {
-            Work::Done | Work::Nothing | Work::Again => (work, 0),
-            Work::Unlocked(range) => (work, update(&scope, table, range, true, key_type)?),
-            Work::Rest(range) | Work::Behind(range) if self.by_queries => {
-                (work, update(&scope, table, range, false, key_type)?)
-            }
+            Work::Unlocked(range) => by_query(range, true)?,
+            Work::Rest(range) | Work::Behind(range) if self.by_queries => by_query(range, false)?,
             Work::Behind(range) => {
                 let filled = rows(range, true, true);
                 // A session that has changed a row meanwhile may be one without our triggers, so
                 // the range is tried again.
-                (if filled.skipped > 0 { Work::Again } else { work }, filled.rows)
+                let work = if filled.skipped > 0 { Work::Again } else { work };
+                Worked { wide: filled.wide, ..Worked::of(work, filled.rows) }
             }
             Work::Part(range) | Work::Rest(range) => {
                 let filled = rows(range, matches!(work, Work::Rest(_)), false);
@@ -290,21 +389,33 @@ impl Backfill {
                     (false, 0) => Work::Rest(range),
                     (false, _) => Work::Unlocked(range),
                 };
-                (work, filled.rows)
+                Worked { wide: filled.wide, ..Worked::of(work, filled.rows) }
+            }
+            Work::Check => {
+                let found = backfill_check::find(&scope, table, key_type, &self.wide);
+                match found.missed.next() {
+                    Next::Nothing if found.wide > 0 => Worked::of(Work::Stuck(found.wide), 0),
+                    Next::Nothing => Worked::of(Work::Done, 0),
+                    Next::Ranges(missed) => Worked { missed, ..Worked::of(Work::Return, 0) },
+                    Next::From(page) => Worked::of(Work::Restart(page), 0),
+                }
+            }
+            Work::Again | Work::Nothing | Work::Return | Work::Restart(_) | Work::Stuck(_) | Work::Done => {
+                Worked::of(work, 0)
             }
         })
     }
 
     /// The position of the backfill. It starts again if the table has been rewritten to another
-    /// file, because its rows have moved (trap M5). Rows that have keys are skipped quickly.
+    /// file, because its rows have moved (trap M5). Rows that have keys are skipped quickly. If it was
+    /// complete, it begins with the check.
     fn position(&mut self, runner: &Runner) -> Result<Position, Failure> {
         let query = "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
-                    pg_relation_size($4) / current_setting('block_size')::bigint, \
-                    EXISTS (SELECT FROM pg_replication_origin) \
+                    pg_relation_size($4) / current_setting('block_size')::bigint, t.finished_at IS NOT NULL \
              FROM (SELECT) AS one LEFT JOIN {} AS t ON {own} AND t.relation = $4 \
              LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true";
         let arguments = state::arguments(runner.relation, [self.table.into()]);
-        let (known, file, pages, is_replicated) =
+        let (known, file, size, was_complete) =
             self.position_query.select(&state::own(query), TABLE, runner.extension, &arguments, |rows| {
                 let row = rows.first();
                 let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
@@ -313,53 +424,60 @@ impl Backfill {
                         file,
                         page,
                         pages,
+                        size: 0,
                         behind: behind.map(|(from, to)| Range { from, to }),
                     }),
                     _ => None,
                 };
-                let is_replicated = row.get::<bool>(8)?.unwrap_or(true);
-                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), is_replicated))
+                let was_complete = row.get::<bool>(8)?.unwrap_or(false);
+                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), was_complete))
             })?;
         let file = file.unwrap_or(pg_sys::InvalidOid);
         match known {
             Some(known) if known.file == file => {
-                // Rows that local writers have moved past the end have keys. Rows that replication
-                // has moved may have none, because our trigger does not fire for its updates. There are no
-                // more pages than the table has, whatever is stored.
-                let pages = if is_replicated { pages } else { known.pages.min(pages) };
-                Ok(Position { page: known.page.clamp(0, pages.max(0)), pages, ..known })
+                // Rows that local writers have moved past the end have keys, and the check finds
+                // others. There are no more pages than the table has, whatever is stored.
+                let pages = known.pages.min(size);
+                Ok(Position { page: known.page.clamp(0, pages.max(0)), pages, size, ..known })
             }
             known => {
                 self.windows.forget();
                 if known.is_some() {
                     notice!("{} has been rewritten, so the backfill starts again", self.name);
                 }
+                self.wide.clear();
+                let page = if was_complete { size } else { 0 };
                 state::write(
                     "INSERT INTO {} AS t (system_identifier, database, migration, relation, file, page, pages) \
-                     VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
-                     SET file = EXCLUDED.file, page = 0, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL",
+                     VALUES ($1, $2, $3, $4, $5, $7, $6) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
+                     SET file = EXCLUDED.file, page = EXCLUDED.page, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL",
                     TABLE,
                     runner.extension,
                     runner.relation,
-                    [self.table.into(), file.into(), pages.into()],
+                    [self.table.into(), file.into(), size.into(), page.into()],
                 )?;
-                Ok(Position { file, page: 0, pages, behind: None })
+                Ok(Position { file, page, pages: size, size, behind: None })
             }
         }
     }
 
-    fn save(&mut self, runner: &Runner, work: Work, rows: usize, began: Instant) -> Result<(), Failure> {
-        let (behind, operator) = match work {
-            Work::Part(_) | Work::Rest(_) | Work::Again | Work::Nothing | Work::Done => (None, "+"),
-            Work::Unlocked(range) => (Some(range), "+"),
-            Work::Behind(range) => (Some(range), "-"),
+    fn save(
+        &mut self,
+        runner: &Runner,
+        work: Work,
+        missed: &[Range],
+        rows: usize,
+        began: Instant,
+    ) -> Result<(), Failure> {
+        let (added, removed) = match work {
+            Work::Unlocked(range) => (multirange(&[range]), multirange(&[])),
+            Work::Behind(range) => (multirange(&[]), multirange(&[range])),
+            _ => (multirange(missed), multirange(&[])),
         };
         let update = "UPDATE {} SET page = $5, pages = $6, filled_rows = filled_rows + $7, busy_time = busy_time + $8, \
-                    behind = behind _ CASE WHEN $9::bigint IS NULL THEN int8multirange() \
-                                           ELSE int8multirange(int8range($9, $10)) END, \
+                    behind = behind + $9::text::int8multirange - $10::text::int8multirange, \
                     updated_at = clock_timestamp(), finished_at = CASE WHEN $11 THEN clock_timestamp() END \
-             WHERE {own} AND relation = $4 AND $3 = migration"
-            .replace("_ CASE", &format!("{operator} CASE"));
+             WHERE {own} AND relation = $4 AND $3 = migration";
         let is_done = matches!(work, Work::Done);
         let arguments = state::arguments(
             runner.relation,
@@ -369,12 +487,12 @@ impl Backfill {
                 self.pages.into(),
                 i64::try_from(rows).unwrap_or(0).into(),
                 interval(began.elapsed()).into(),
-                behind.map(|range| range.from).into(),
-                behind.map(|range| range.to).into(),
+                added.into(),
+                removed.into(),
                 is_done.into(),
             ],
         );
-        self.position_update.write(&state::own(&update), TABLE, runner.extension, &arguments)?;
+        self.position_update.write(&state::own(update), TABLE, runner.extension, &arguments)?;
         Ok(())
     }
 
@@ -385,42 +503,6 @@ impl Backfill {
             notice!("run VACUUM {} so that the following batches reuse the space of dead rows", self.name);
         }
     }
-}
-
-/// Fills keys by a query, so that user triggers fire. `is_unlocked` says whether to skip rows that
-/// other sessions have locked.
-///
-/// Keys of a table that must not be part of the same query are looked up first.
-fn update(
-    scope: &Scope<'_>,
-    table: &Table,
-    range: Range,
-    is_unlocked: bool,
-    key_type: pg_sys::Oid,
-) -> Result<usize, Failure> {
-    let (mut given, mut keys) = (Vec::new(), Vec::new());
-    let referring = scope.members_of(table.oid).filter(|member| !member.is_key);
-    for member in referring.filter(|member| !may_be_joined(scope, member)) {
-        let query = to_server(&rows::old_ids(member, &range.condition()));
-        let old_ids: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
-            client.select(query.as_c_str(), None, &[])?.map(|row| row.get::<i64>(1)).collect()
-        })?
-        .into_iter()
-        .flatten()
-        .collect();
-        given.push(member.old_id.number);
-        keys.push(referenced::keys(scope, member, key_type, &old_ids)?);
-    }
-    let statement = if is_unlocked {
-        rows::unlocked_statement(scope, table, range, &given)
-    } else {
-        rows::statement(scope, table, &range.condition(), &given)
-    };
-    let statement = to_server(&statement);
-    let keys: Vec<_> = keys.into_iter().map(Into::into).collect();
-    Ok(Spi::connect_mut(|client| -> SpiResult<usize> {
-        Ok(client.update(statement.as_c_str(), None, &keys)?.len())
-    })?)
 }
 
 /// Whether rows deleted by a transaction are no longer visible to anyone.

@@ -24,8 +24,11 @@ use crate::server::waiting::TimeSlice;
 /// The bytes that a key adds to a row.
 const KEY_BYTES: usize = 16;
 
+/// Where a row is: its page, and its line pointer.
+pub(super) type Place = (pg_sys::BlockNumber, pg_sys::OffsetNumber);
+
 /// The result of a batch.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Filled {
     /// How many rows were given keys.
     pub(super) rows: usize,
@@ -33,10 +36,12 @@ pub(super) struct Filled {
     pub(super) skipped: usize,
     /// Whether rows were left for another batch.
     pub(super) is_part: bool,
+    /// Rows that a key does not fit into, with their first old id.
+    pub(super) wide: Vec<(Place, i64)>,
 }
 
 /// A key column that a batch fills.
-struct Filler {
+pub(super) struct Filler {
     old_id: Column,
     key: Column,
     derivation: Derivation,
@@ -101,11 +106,7 @@ pub(super) fn fill(
             pages_of.fill(page, snapshot, &mut fillers, options.all, &mut filled);
         }
         pages_of.close();
-        for filler in fillers {
-            if let Source::Root { scan, .. } = filler.source {
-                scan.close();
-            }
-        }
+        fillers.into_iter().for_each(|filler| filler.close());
         pg_sys::UnregisterSnapshot(snapshot);
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
     }
@@ -115,7 +116,7 @@ pub(super) fn fill(
 /// # Safety
 /// The relation must be open and be that of the member. The snapshot must be valid until the result
 /// is closed.
-unsafe fn filler(
+pub(super) unsafe fn filler(
     scope: &Scope<'_>,
     member: &Member<'_>,
     relation: pg_sys::Relation,
@@ -160,7 +161,7 @@ impl Filler {
     /// # Safety
     /// The row must belong to a relation with this descriptor, which must have the columns.
     #[inline]
-    unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
+    pub(super) unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
         // SAFETY: see above; the key column has no default.
         unsafe {
             self.key.is_null(row)
@@ -173,7 +174,11 @@ impl Filler {
     ///
     /// # Safety
     /// As for [`Self::lacks`].
-    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<[u8; 16]> {
+    pub(super) unsafe fn key_of(
+        &mut self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+    ) -> Option<[u8; 16]> {
         let derivation = &self.derivation;
         // SAFETY: see above.
         unsafe {
@@ -196,6 +201,17 @@ impl Filler {
     }
 }
 
+impl Filler {
+    /// # Safety
+    /// Call it once, at the end.
+    pub(super) unsafe fn close(self) {
+        if let Source::Root { scan, .. } = self.source {
+            // SAFETY: it is open, and not used again.
+            unsafe { scan.close() };
+        }
+    }
+}
+
 /// The pages of the table that is filled.
 struct Pages {
     relation: pg_sys::Relation,
@@ -214,7 +230,7 @@ struct Pages {
 ///
 /// # Safety
 /// The relation must be open.
-unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
+pub(super) unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Error> {
     // SAFETY: see above; the heap's routine is a constant of the server.
     if std::ptr::eq(unsafe { (*relation).rd_tableam }, unsafe { pg_sys::GetHeapamTableAmRoutine() }) {
         return Ok(());
@@ -286,10 +302,16 @@ impl Pages {
                         break 'page;
                     }
                     let Some(offset) = self.found.get(at).copied() else { break };
-                    let mut row = self.row(content, page, offset);
+                    let mut row = row_at(self.relation, content, page, offset);
                     match self.write(&mut row, buffer, fillers, snapshot) {
                         Some(Outcome::Written) => taken += 1,
                         Some(Outcome::Skipped) => filled.skipped += 1,
+                        Some(Outcome::TooWide) => {
+                            let of = (*self.relation).rd_att;
+                            let old_id = fillers.first().and_then(|filler| filler.old_id.value(&mut row, of));
+                            let old_id = old_id.and_then(Value::number).unwrap_or_default();
+                            filled.wide.push(((page, offset), old_id));
+                        }
                         None => {}
                     }
                 }
@@ -329,7 +351,7 @@ impl Pages {
                 if !is_row(content, offset) {
                     continue;
                 }
-                let mut row = self.row(content, page, offset);
+                let mut row = row_at(self.relation, content, page, offset);
                 if fillers.iter().any(|filler| filler.lacks(&mut row, of))
                     && pg_sys::HeapTupleSatisfiesVisibility(&mut row, snapshot, buffer)
                 {
@@ -339,28 +361,6 @@ impl Pages {
             }
             pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
             next
-        }
-    }
-
-    /// # Safety
-    /// The page must be that of a pinned buffer, and must have a row at the offset.
-    unsafe fn row(
-        &self,
-        content: pg_sys::Page,
-        page: pg_sys::BlockNumber,
-        offset: pg_sys::OffsetNumber,
-    ) -> pg_sys::HeapTupleData {
-        // SAFETY: see above.
-        unsafe {
-            let item = pg_sys::PageGetItemId(content, offset);
-            let mut row = pg_sys::HeapTupleData {
-                t_len: (*item).lp_len(),
-                t_tableOid: (*self.relation).rd_id,
-                t_data: pg_sys::PageGetItem(content, item).cast(),
-                ..Default::default()
-            };
-            item_pointer_set_all(&mut row.t_self, page, offset);
-            row
         }
     }
 
@@ -402,6 +402,30 @@ impl Pages {
     }
 }
 
+/// A row of a page.
+///
+/// # Safety
+/// The page must be that of a pinned buffer of the relation, and must have a row at the offset.
+pub(super) unsafe fn row_at(
+    relation: pg_sys::Relation,
+    content: pg_sys::Page,
+    page: pg_sys::BlockNumber,
+    offset: pg_sys::OffsetNumber,
+) -> pg_sys::HeapTupleData {
+    // SAFETY: see above.
+    unsafe {
+        let item = pg_sys::PageGetItemId(content, offset);
+        let mut row = pg_sys::HeapTupleData {
+            t_len: (*item).lp_len(),
+            t_tableOid: (*relation).rd_id,
+            t_data: pg_sys::PageGetItem(content, item).cast(),
+            ..Default::default()
+        };
+        item_pointer_set_all(&mut row.t_self, page, offset);
+        row
+    }
+}
+
 /// The free space on a page, and its last line pointer.
 ///
 /// # Safety
@@ -423,7 +447,7 @@ unsafe fn room(buffer: pg_sys::Buffer) -> (Room, pg_sys::OffsetNumber) {
 ///
 /// # Safety
 /// The page must be that of a locked buffer, and must have the line pointer.
-unsafe fn is_row(content: pg_sys::Page, offset: pg_sys::OffsetNumber) -> bool {
+pub(super) unsafe fn is_row(content: pg_sys::Page, offset: pg_sys::OffsetNumber) -> bool {
     // SAFETY: see above.
     unsafe { (*pg_sys::PageGetItemId(content, offset)).lp_flags() == pg_sys::LP_NORMAL }
 }

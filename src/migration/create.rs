@@ -164,10 +164,14 @@ fn store_column(
             .into());
     }
     state::write(
-        "INSERT INTO {} AS c (system_identifier, database, migration, relation, attribute, declared, key_relation) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
-         SET declared = EXCLUDED.declared WHERE c.declared IS DISTINCT FROM EXCLUDED.declared",
+        &format!(
+            "INSERT INTO {{}} AS c (system_identifier, database, migration, relation, attribute, declared, \
+                                  key_relation, known_triggers) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, {}) \
+             ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
+             SET declared = EXCLUDED.declared WHERE c.declared IS DISTINCT FROM EXCLUDED.declared",
+            state::TRIGGERS
+        ),
         COLUMN,
         extension,
         migration,
@@ -349,6 +353,14 @@ fn key_migration_set(
     lock_timeout: Option<Interval>,
     retries: Option<i32>,
     paused: Option<bool>,
+    fire_triggers: Option<bool>,
+    max_standby_lag: Option<Interval>,
+    max_slot_wal: Option<i64>,
+    max_archive_files: Option<i32>,
+    max_wal_rate: Option<i64>,
+    min_free_disk: Option<i64>,
+    max_overdue_tables: Option<i32>,
+    throttle_query: Option<RawText<'_>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
@@ -359,6 +371,20 @@ fn key_migration_set(
         |interval: &Option<Interval>| interval.as_ref().map(|interval| (interval.as_micros() / 1_000) as i64);
     or_raise(check_range("pause", milliseconds(&pause), 0, 3_600_000, " ms"));
     or_raise(check_range("lock_timeout", milliseconds(&lock_timeout), 1, 600_000, " ms"));
+    // 0 removes a limit.
+    or_raise(check_range("max_standby_lag", milliseconds(&max_standby_lag), 0, 86_400_000, " ms"));
+    for (argument, value) in [
+        ("max_slot_wal", max_slot_wal),
+        ("max_archive_files", max_archive_files.map(i64::from)),
+        ("max_wal_rate", max_wal_rate),
+        ("min_free_disk", min_free_disk),
+        ("max_overdue_tables", max_overdue_tables.map(i64::from)),
+    ] {
+        or_raise(check_range(argument, value, 0, i64::MAX, ""));
+    }
+    // SAFETY: asks for the current role, as which the query will be run.
+    let role = unsafe { pg_sys::GetUserId() };
+    let throttle_query = throttle_query.map(|query| ServerText(query.to_utf8().to_owned()));
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
         state::check_may_write()?;
         let relation = state::migration_of(extension, relation)?;
@@ -366,13 +392,42 @@ fn key_migration_set(
         state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \
                            lock_timeout = COALESCE($6, lock_timeout), retries = COALESCE($7, retries), \
-                           paused = COALESCE($8, paused) \
+                           paused = COALESCE($8, paused), fire_triggers = COALESCE($9, fire_triggers), \
+                           max_standby_lag = NULLIF(COALESCE($10, max_standby_lag), '0'), \
+                           max_slot_wal = NULLIF(COALESCE($11, max_slot_wal), 0), \
+                           max_archive_files = NULLIF(COALESCE($12, max_archive_files), 0), \
+                           max_wal_rate = NULLIF(COALESCE($13, max_wal_rate), 0), \
+                           min_free_disk = NULLIF(COALESCE($14, min_free_disk), 0), \
+                           max_overdue_tables = NULLIF(COALESCE($15, max_overdue_tables), 0), \
+                           throttle_query = NULLIF(COALESCE($16, throttle_query), ''), \
+                           throttle_role = CASE WHEN $16 IS NULL THEN throttle_role ELSE $17 END \
              WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
             MIGRATION,
             extension,
             relation,
-            [batch_pages.into(), pause.into(), lock_timeout.into(), retries.into(), paused.into()],
+            [
+                batch_pages.into(),
+                pause.into(),
+                lock_timeout.into(),
+                retries.into(),
+                paused.into(),
+                fire_triggers.into(),
+                max_standby_lag.into(),
+                max_slot_wal.into(),
+                max_archive_files.into(),
+                max_wal_rate.into(),
+                min_free_disk.into(),
+                max_overdue_tables.into(),
+                throttle_query.into(),
+                role.into(),
+            ],
         )?;
+        // The triggers that exist now need not fire.
+        if fire_triggers == Some(false) {
+            let statement = "UPDATE {} AS c SET known_triggers = ARRAY(SELECT g.oid FROM pg_trigger AS g \
+                             WHERE g.tgrelid = c.relation AND NOT g.tgisinternal) WHERE {own} AND c.migration = $3";
+            state::write(statement, COLUMN, extension, relation, [])?;
+        }
         Ok(())
     });
     if let Err(failure) = changed {

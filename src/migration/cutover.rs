@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 
 use super::catalog::in_time;
 use super::runner::Runner;
-use super::state::{self, COLUMN, KEY, MIGRATION, Migration, TABLE};
+use super::state::{self, COLUMN, KEY, MARK, MIGRATION, Migration, TABLE};
 use super::{catalog, surroundings, verify};
 use crate::error::report;
 use crate::failpoint;
@@ -138,10 +138,13 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>, ignored: Ignored) ->
             .into());
     }
     let message = format!("the key migration of table {} is not verified", relation_name(migration.relation));
-    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail(format!("The next step is \"{}\".", step.action))
-        .hint(statements)
-        .into())
+    // What has happened since the values were compared.
+    let doubt = plan.steps.iter().find(|step| step.phase == Phase::Verified).map(|step| step.detail.as_str());
+    let mut detail = format!("The next step is \"{}\".", step.action);
+    if let Some(doubt) = doubt.filter(|doubt| !doubt.is_empty()) {
+        detail.push_str(&format!(" The values have to be compared again: {doubt}."));
+    }
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(statements).into())
 }
 
 /// Refuses a cut-over for which a name is taken.
@@ -210,16 +213,13 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
             forget_views(runner)
         });
     }
-    run(
-        runner,
-        migration,
-        "roll back",
-        |scope| Ok(plain(cutover::remove(scope))),
-        |runner| {
-            state::remove(runner.extension, runner.relation)?;
-            Ok(())
-        },
-    )
+    let remove = |migration: &Migration, facts: &Facts| Ok(plain(cutover::remove(facts, &migration.options)));
+    let lock_order =
+        |migration: &Migration, facts: &Facts| Ok(cutover::lock_order_of(facts, &migration.options));
+    run_on(runner, migration, "roll back", lock_order, remove, |runner| {
+        state::remove(runner.extension, runner.relation)?;
+        Ok(())
+    })
 }
 
 /// Compares once more before the old columns are dropped, and checks whether anything still uses
@@ -263,6 +263,7 @@ pub(super) fn finalize(
                 ("DELETE FROM {} WHERE {own} AND migration = $3", KEY),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
                 ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
+                ("DELETE FROM {} WHERE {own} AND migration = $3", MARK),
             ] {
                 state::write(statement, table, runner.extension, runner.relation, [])?;
             }
@@ -370,8 +371,7 @@ fn plain(statements: Vec<String>) -> Vec<Statement> {
     statements.into_iter().map(Statement::from).collect()
 }
 
-/// Locks all tables, builds the statements from the catalogs under these locks, and runs them.
-/// Returns whether to try again.
+/// As [`run_on`], with the columns of the migration.
 fn run(
     runner: &mut Runner,
     migration: &Migration,
@@ -379,23 +379,41 @@ fn run(
     statements: impl FnOnce(&Scope<'_>) -> Result<Vec<Statement>, Failure>,
     store: impl FnOnce(&Runner) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
+    let lock_order = |migration: &Migration, facts: &Facts| {
+        Ok(cutover::lock_order(&Scope::new(facts, &migration.options)?))
+    };
+    let statements =
+        |migration: &Migration, facts: &Facts| statements(&Scope::new(facts, &migration.options)?);
+    run_on(runner, migration, action, lock_order, statements, store)
+}
+
+/// Locks all tables, builds the statements from the catalogs and the stored state under these locks,
+/// and runs them. Returns whether to try again.
+fn run_on(
+    runner: &mut Runner,
+    migration: &Migration,
+    action: &str,
+    lock_order: impl Fn(&Migration, &Facts) -> Result<Vec<u32>, Failure>,
+    statements: impl FnOnce(&Migration, &Facts) -> Result<Vec<Statement>, Failure>,
+    store: impl FnOnce(&Runner) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
     let facts = migration.facts(runner.extension)?;
-    let scope = Scope::new(&facts, &migration.options)?;
-    let relations: Vec<(pg_sys::Oid, Lock)> = cutover::lock_order(&scope)
+    let relations: Vec<(pg_sys::Oid, Lock)> = lock_order(migration, &facts)?
         .into_iter()
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
         .collect();
     let extension = runner.extension;
     let statements_under_locks = || {
         lock_indexes(&relations);
+        // A table may have been written to another file, or marked, before it was locked.
+        let migration = migration.again(extension)?;
         let facts = migration.facts(extension)?;
-        let scope = Scope::new(&facts, &migration.options)?;
         // If another table refers to one of these by now, it must be locked, too.
-        let mut tables = cutover::lock_order(&scope).into_iter().map(pg_sys::Oid::from);
+        let mut tables = lock_order(&migration, &facts)?.into_iter().map(pg_sys::Oid::from);
         if !tables.all(|table| relations.iter().any(|locked| locked.0 == table)) {
             return Ok(None);
         }
-        Ok(Some((statements(&scope)?, ())))
+        Ok(Some((statements(&migration, &facts)?, ())))
     };
     let Some((statements, (), times)) =
         runner.in_locks(&migration.pace, &relations, statements_under_locks, action)?

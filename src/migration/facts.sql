@@ -7,7 +7,7 @@
 WITH RECURSIVE
 ours AS (
     SELECT p.oid, p.proname FROM pg_proc p
-    WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late') AND p.pronargs = 0
+    WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late', 'key_migration_applied') AND p.pronargs = 0
 ),
 keys AS (
     SELECT given.relation, coalesce(given.attribute, (
@@ -228,6 +228,15 @@ tables AS (
         'persistence', c.relpersistence,
         'rows', greatest(c.reltuples, 0)::bigint,
         'heap_bytes', now.bytes,
+        -- The bytes of the widest possible row with all values moved out of line that can be.
+        'widest_row', 24 + c.relnatts / 8 + coalesce((
+            SELECT sum(CASE WHEN a.attlen > 0 THEN ceil(a.attlen / step.bytes) * step.bytes
+                            WHEN a.attlen = -1 AND a.attstorage <> 'p' THEN 18
+                            WHEN a.atttypmod > 4 THEN a.atttypmod
+                            ELSE 24 END)
+            FROM pg_attribute a
+            CROSS JOIN LATERAL (SELECT CASE a.attalign WHEN 'd' THEN 8.0 WHEN 'i' THEN 4.0 WHEN 's' THEN 2.0 ELSE 1.0 END AS bytes) step
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'), 0)::bigint,
         'is_owner', pg_has_role(c.relowner, 'USAGE'),
         'is_partition', c.relispartition,
         'is_inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),

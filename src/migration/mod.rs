@@ -9,18 +9,26 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
+//! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
+//! | [`backfill_check`] | the look at all rows at the end of a backfill |
+//! | [`throttle`] | whether the backfill waits so that others keep up |
+//! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
 
 mod adopt;
 mod arguments;
 mod backfill;
+mod backfill_check;
 mod backfill_page;
+mod backfill_query;
+mod capture;
 mod catalog;
 mod create;
 mod cutover;
 mod derive;
 mod key_type;
 mod lookup;
+mod marks;
 mod plan;
 mod procedures;
 mod referenced;
@@ -29,6 +37,7 @@ mod runner;
 mod search_path;
 mod state;
 mod surroundings;
+mod throttle;
 mod trigger;
 mod trigger_arguments;
 mod tuple;

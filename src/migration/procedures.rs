@@ -14,10 +14,11 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::backfill::{Backfill, Outcome};
-use super::cutover::Ignored;
+use super::cutover::{self, Ignored};
 use super::runner::{Runner, altered};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
-use super::{cutover, verify};
+use super::throttle::Throttle;
+use super::verify::{self, Compared};
 use crate::encoding::to_server;
 use crate::error::or_raise;
 use crate::failpoint;
@@ -34,6 +35,10 @@ use crate::server::work_lock::{SessionLock, WorkLock};
 
 /// How often a paused migration checks whether it may continue.
 const PAUSE_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a backfill that waits for others looks whether they have caught up.
+const THROTTLE_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a call compares all values if replication changes them meanwhile.
+const COMPARISONS: u32 = 3;
 /// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -54,6 +59,14 @@ struct Progress {
     planned: VecDeque<Step>,
     /// The current backfill.
     backfill: Option<Box<Backfill>>,
+    throttle: Throttle,
+    /// Tables with rows that no key can be added to, and the error that says so. The others are filled
+    /// first.
+    stuck: Vec<(u32, Error)>,
+    /// How many rows were filled when the backfill last returned to rows without a key.
+    returned_at: Option<i64>,
+    /// How often this call has compared all values.
+    comparisons: u32,
     /// Whether this call has compared all values, or has checked whether it can cut over.
     compared: bool,
     /// How many pages this call has processed.
@@ -225,7 +238,7 @@ fn begin(
             .into());
     }
     state::write(
-        "UPDATE {} SET pid = pg_backend_pid(), tries = 0 WHERE {own} AND relation = $3",
+        "UPDATE {} SET pid = pg_backend_pid(), tries = 0, throttled_by = NULL WHERE {own} AND relation = $3",
         MIGRATION,
         extension,
         relation,
@@ -236,6 +249,10 @@ fn begin(
         task,
         planned: VecDeque::new(),
         backfill: None,
+        throttle: Throttle::new(),
+        stuck: Vec::new(),
+        returned_at: None,
+        comparisons: 0,
         compared: false,
         pages: 0,
         pause: Duration::ZERO,
@@ -329,7 +346,14 @@ impl Progress {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.clone().into());
         }
-        let Some(step) = next_step(&plan, through) else {
+        let next = next_step(&plan, through, &self.stuck);
+        // Nothing after the backfill works without all keys.
+        if next.is_none_or(|step| step.phase > Phase::Backfilled)
+            && let Some((_, error)) = self.stuck.first()
+        {
+            return Err(error.clone().into());
+        }
+        let Some(step) = next else {
             notice!(
                 "the key migration of table {} is {}",
                 relation_name(self.runner.relation),
@@ -342,14 +366,11 @@ impl Progress {
                 if max_pages.is_some_and(|most| self.pages >= most) {
                     return Ok(false);
                 }
-                let backfill = Backfill::new(&facts, &migration.options, pg_sys::Oid::from(step.table));
+                let backfill = Backfill::new(&facts, migration, pg_sys::Oid::from(step.table));
                 self.fill(&migration.pace, Box::new(backfill), max_pages)
             }
             Runs::Client => Err(self.needs_client(&plan, step).into()),
-            _ if step.phase == Phase::Verified => {
-                verify::complete(self.runner.extension, migration)?;
-                Ok(true)
-            }
+            _ if step.phase == Phase::Verified => self.compare(migration),
             _ => self.run(migration, through, step),
         }
     }
@@ -360,7 +381,7 @@ impl Progress {
     fn plan(&mut self, migration: &Migration, through: Phase) -> Result<(Facts, Plan), Failure> {
         if let Some(planned) = self.planned.pop_front() {
             let (facts, plan) = migration.plan_of(self.runner.extension, &planned.tables())?;
-            if next_step(&plan, through).is_some_and(|step| step.is_same(&planned)) {
+            if next_step(&plan, through, &self.stuck).is_some_and(|step| step.is_same(&planned)) {
                 return Ok((facts, plan));
             }
             self.planned.clear();
@@ -372,6 +393,55 @@ impl Progress {
         }
         self.planned = left;
         Ok((facts, plan))
+    }
+
+    /// Compares all values, unless replication keeps changing them.
+    fn compare(&mut self, migration: &Migration) -> Result<bool, Failure> {
+        if self.comparisons >= COMPARISONS {
+            let message = format!(
+                "values of the key migration of table {} were changed while they were compared",
+                relation_name(self.runner.relation)
+            );
+            return Err(Error::new(SqlState::ObjectInUse, message)
+                .detail("Replication, or sessions in the role of a replica, change rows in a way that cannot be corrected at once.")
+                .hint("Try again once the rows that they refer to have arrived.")
+                .into());
+        }
+        match verify::complete(self.runner.extension, migration)? {
+            Compared::Equal => {
+                self.comparisons += 1;
+                Ok(true)
+            }
+            Compared::Different(tables, error) => self.return_to(&tables, error),
+        }
+    }
+
+    /// Lets the backfill return to tables that have rows without a key.
+    ///
+    /// # Errors
+    /// `error` if there is no such table, or if nothing was filled since it last returned.
+    fn return_to(&mut self, tables: &[pg_sys::Oid], error: Error) -> Result<bool, Failure> {
+        let filled = state::filled_rows(self.runner.extension, self.runner.relation)?;
+        if tables.is_empty() || self.returned_at == Some(filled) {
+            return Err(error.into());
+        }
+        self.returned_at = Some(filled);
+        for table in tables {
+            notice!("rows of table {} may lack a key, so the backfill looks for them", relation_name(*table));
+            state::reopen_backfill(self.runner.extension, self.runner.relation, *table)?;
+        }
+        Ok(true)
+    }
+
+    /// The error for rows to which the backfill can give no key.
+    fn keyless(&self, table: pg_sys::Oid) -> Error {
+        let message = format!("rows of table {} have no key, and none can be computed", relation_name(table));
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("They refer to rows that do not exist, although a foreign key forbids this.")
+            .hint(format!(
+                "SELECT * FROM key_migration_verify({}) shows them. Correct what they refer to, and try again.",
+                name_argument(self.runner.relation)
+            ))
     }
 
     fn needs_client(&self, plan: &Plan, step: &Step) -> Error {
@@ -395,6 +465,12 @@ impl Progress {
         mut backfill: Box<Backfill>,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
+        let Runner { extension, relation, .. } = self.runner;
+        if self.throttle.waits(extension, relation, pace, backfill.table())? {
+            self.backfill = Some(backfill);
+            self.pause = THROTTLE_POLL_INTERVAL;
+            return Ok(true);
+        }
         let left = max_pages.map(|most| (most - self.pages).max(1));
         let batch = backfill.batch(&self.runner, pace, left)?;
         self.pages += batch.pages;
@@ -406,6 +482,10 @@ impl Progress {
             }
             Outcome::Complete(times) => {
                 self.runner.log(Some(backfill.table()), "backfill existing rows", &[], times)?;
+                false
+            }
+            Outcome::Stuck(error) => {
+                self.stuck.push((backfill.table().to_u32(), error));
                 false
             }
             Outcome::Waits => true,
@@ -449,7 +529,7 @@ impl Progress {
             if let Some(refusal) = plan.refusal() {
                 return Err(refusal.clone().into());
             }
-            let is_same = next_step(&plan, through).is_some_and(|now| now.is_same(step));
+            let is_same = next_step(&plan, through, &[]).is_some_and(|now| now.is_same(step));
             let as_owner_of = step.evaluates.then_some(step.table);
             let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
             Ok(is_same.then(|| (statements.collect(), facts)))
@@ -458,6 +538,9 @@ impl Progress {
             self.runner.in_locks(&migration.pace, &relations, statements_under_locks, phase)?
         else {
             self.planned.clear();
+            if step.phase == Phase::Validated && self.runner.forget_missing_value() {
+                return self.return_to(&[table], self.keyless(table));
+            }
             return Ok(true);
         };
         if step.phase == Phase::Prepared {
@@ -484,11 +567,15 @@ impl Progress {
                 return Err(altered(pg_sys::Oid::from(table)).into());
             }
             state::write(
-                "INSERT INTO {} (system_identifier, database, migration, relation, attribute, new_attribute, declared, \
-                                 key_relation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                // Those of a table that the plan did not have at first are known from now on.
+                &format!(
+                    "INSERT INTO {{}} (system_identifier, database, migration, relation, attribute, new_attribute, declared, \
+                                 key_relation, known_triggers) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {}) \
                  ON CONFLICT (system_identifier, database, relation, attribute) DO UPDATE \
                  SET new_attribute = EXCLUDED.new_attribute, declared = EXCLUDED.declared, \
                      key_relation = EXCLUDED.key_relation",
+                    state::TRIGGERS
+                ),
                 COLUMN,
                 self.runner.extension,
                 self.runner.relation,
@@ -508,9 +595,10 @@ impl Progress {
     }
 }
 
-/// The next step on the way to a phase.
-fn next_step(plan: &Plan, through: Phase) -> Option<&Step> {
-    plan.left(through).find(is_by_procedure)
+/// The next step on the way to a phase. Tables that are stuck are left out.
+fn next_step<'a>(plan: &'a Plan, through: Phase, stuck: &[(u32, Error)]) -> Option<&'a Step> {
+    let is_stuck = |step: &Step| stuck.iter().any(|(table, _)| *table == step.table);
+    plan.left(through).filter(is_by_procedure).find(|step| step.phase != Phase::Backfilled || !is_stuck(step))
 }
 
 /// Whether a step concerns the procedure: a VACUUM between the parts of a backfill does not.

@@ -109,7 +109,11 @@ pub(super) unsafe fn check_may_name(
 
 /// # Safety
 /// The relation must be open.
-unsafe fn has_foreign_key(relation: pg_sys::Relation, root: pg_sys::Oid, columns: LookupColumns) -> bool {
+pub(super) unsafe fn has_foreign_key(
+    relation: pg_sys::Relation,
+    root: pg_sys::Oid,
+    columns: LookupColumns,
+) -> bool {
     let pairs = [(columns.old_id, columns.root_old_id), (columns.key, columns.root_key)];
     // SAFETY: see above; a list of foreign keys, each with as many columns as it says.
     unsafe {

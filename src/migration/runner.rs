@@ -51,6 +51,15 @@ impl Runner {
         self.failure.is_some() || self.refusal.is_some()
     }
 
+    /// Forgets the failure if a row lacks a value that it must have. Whether that was so.
+    pub(super) fn forget_missing_value(&mut self) -> bool {
+        use PgSqlErrorCode::{ERRCODE_CHECK_VIOLATION, ERRCODE_NOT_NULL_VIOLATION};
+        let is_missing = |error: &CaughtError| {
+            matches!(message_of(error).1, ERRCODE_CHECK_VIOLATION | ERRCODE_NOT_NULL_VIOLATION)
+        };
+        self.failure.take_if(|error| is_missing(error)).is_some()
+    }
+
     /// Ends the procedure if it must end.
     pub(super) fn end_if_failed(&mut self) {
         if let Some(refusal) = self.refusal.take() {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use keyspace::migration::facts::Reference;
 use keyspace::migration::plan::{self, Plan};
-use keyspace::migration::{Facts, KeyOptions, Options, Target};
+use keyspace::migration::{Doubt, Facts, KeyOptions, Options, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
 
 use super::catalog;
+use super::throttle::Stored;
 use crate::encoding::from_utf8;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -27,6 +28,8 @@ pub(super) const KEY: Table = Table::new(c"key_migration_key");
 pub(super) const COLUMN: Table = Table::new(c"key_migration_column");
 /// The progress of the backfill of each table.
 pub(super) const TABLE: Table = Table::new(c"key_migration_table");
+/// The tables whose values have to be compared again.
+pub(super) const MARK: Table = Table::new(c"key_migration_mark");
 /// The log of migrations.
 pub(super) const STEP: Table = Table::new(c"key_migration_step");
 
@@ -34,18 +37,24 @@ pub(super) const STEP: Table = Table::new(c"key_migration_step");
 pub(super) const OWN: &str =
     "system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
 
+#[derive(Clone)]
 pub(super) struct Migration {
     pub(super) relation: pg_sys::Oid,
     pub(super) options: Options,
     /// The columns that were found, or named by the owner.
     pub(super) references: Vec<Reference>,
+    /// Triggers of others that the backfill need not fire.
+    pub(super) known_triggers: Vec<u32>,
     pub(super) pace: Pace,
     pub(super) is_finalized: bool,
+    /// Whether all values have been compared once.
+    was_compared: bool,
     /// Whether there has been a cut-over, including one that was rolled back.
     pub(super) was_cut_over: bool,
 }
 
 /// The settings of a migration, which can be changed at any time.
+#[derive(Clone)]
 pub(super) struct Pace {
     pub(super) batch_pages: i64,
     pub(super) pause: Duration,
@@ -53,6 +62,9 @@ pub(super) struct Pace {
     lock_timeout: i64,
     pub(super) retries: u32,
     pub(super) is_paused: bool,
+    /// Whether the backfill fires the triggers of others.
+    pub(super) fire_triggers: bool,
+    pub(super) throttle: Stored,
 }
 
 impl Pace {
@@ -63,7 +75,7 @@ impl Pace {
 
     /// The columns of the table of migrations that hold these settings.
     const COLUMNS: &str = "m.batch_pages::bigint, (extract(epoch FROM m.pause) * 1000)::bigint, \
-                           (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused";
+                           (extract(epoch FROM m.lock_timeout) * 1000)::bigint, m.retries, m.paused, m.fire_triggers";
 
     /// Reads the settings from columns that follow others.
     fn read(row: &SpiHeapTupleData<'_>, after: usize) -> SpiResult<Self> {
@@ -74,6 +86,8 @@ impl Pace {
             lock_timeout: number(3)?,
             retries: row.get::<i32>(after + 4)?.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
             is_paused: row.get(after + 5)?.unwrap_or(false),
+            fire_triggers: row.get(after + 6)?.unwrap_or(false),
+            throttle: Stored::read(row, after + 6)?,
         })
     }
 
@@ -87,8 +101,9 @@ impl Pace {
         relation: pg_sys::Oid,
     ) -> SpiResult<Option<Self>> {
         let text = format!(
-            "SELECT {} FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
-            Self::COLUMNS
+            "SELECT {}, {} FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
+            Self::COLUMNS,
+            Stored::COLUMNS
         );
         prepared.select(&own(&text), MIGRATION, extension, &arguments(relation, []), |mut rows| {
             rows.next().map(|row| Self::read(&row, 0)).transpose()
@@ -170,7 +185,7 @@ pub(super) fn write<const N: usize>(
 /// Removes all state of a migration except its log. Each table is cleared separately, because the
 /// foreign keys between them do not cascade in a session whose role is replica.
 pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<()> {
-    for table in [TABLE, COLUMN, KEY] {
+    for table in [MARK, TABLE, COLUMN, KEY] {
         let statement = "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3";
         write(statement, table, extension, relation, [])?;
     }
@@ -218,6 +233,31 @@ pub(super) fn restart_backfill(
     )?;
     Ok(())
 }
+
+/// Makes the backfill of a table look for rows without a key again, and discards the result of the
+/// comparison. The position stays at the end of the table.
+pub(super) fn reopen_backfill(
+    extension: Extension,
+    migration: pg_sys::Oid,
+    table: pg_sys::Oid,
+) -> SpiResult<()> {
+    let statement = "UPDATE {} SET verified_at = NULL WHERE {own} AND relation = $3";
+    write(statement, MIGRATION, extension, migration, [])?;
+    let statement = "UPDATE {} SET finished_at = NULL WHERE {own} AND migration = $3 AND relation = $4";
+    write(statement, TABLE, extension, migration, [table.into()])?;
+    Ok(())
+}
+
+/// How many rows the backfill of a migration has filled.
+pub(super) fn filled_rows(extension: Extension, migration: pg_sys::Oid) -> SpiResult<i64> {
+    let query = "SELECT sum(t.filled_rows)::bigint FROM {} AS t WHERE {own} AND t.migration = $3";
+    select(query, TABLE, extension, &arguments(migration, []), |rows| Ok(rows.first().get(1)?.unwrap_or(0)))
+}
+
+/// The triggers that exist on a table, `$4`, when one of its columns becomes part of a migration. The
+/// plan has shown them.
+pub(super) const TRIGGERS: &str =
+    "ARRAY(SELECT g.oid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = $4 AND NOT g.tgisinternal)";
 
 /// The migration of a table, if there is one.
 pub(super) fn load(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
@@ -287,9 +327,10 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
     let query = format!(
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
                 m.fire_triggers, m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, \
-                m.was_cut_over, {} \
+                m.was_cut_over, {}, {} \
          FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
-        Pace::COLUMNS
+        Pace::COLUMNS,
+        Stored::COLUMNS
     );
     let found = select(&query, MIGRATION, extension, &arguments(relation, []), |mut rows| {
         let Some(row) = rows.next() else { return Ok(None) };
@@ -301,7 +342,6 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             new_suffix: text(2)?,
             old_suffix: text(3)?,
             fire_triggers: row.get(4)?.unwrap_or(false),
-            verified: row.get(5)?.unwrap_or(false),
             cut_over: row.get(6)?.unwrap_or(false),
             ..Options::new(Target::Uuid)
         };
@@ -309,7 +349,9 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             relation,
             options,
             references: Vec::new(),
+            known_triggers: Vec::new(),
             pace: Pace::read(&row, 8)?,
+            was_compared: row.get(5)?.unwrap_or(false),
             is_finalized: row.get(7)?.unwrap_or(false),
             was_cut_over: row.get(8)?.unwrap_or(false),
         }))
@@ -317,6 +359,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
     let Some(mut migration) = found else { return Ok(None) };
     migration.read_keys(extension)?;
     migration.read_columns(extension)?;
+    migration.read_tables(extension)?;
     Ok(Some(migration))
 }
 
@@ -384,7 +427,7 @@ impl Migration {
     fn read_columns(&mut self, extension: Extension) -> Result<(), Failure> {
         let arguments = arguments(self.relation, []);
         select(
-            "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation FROM {} AS c \
+            "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation, c.known_triggers FROM {} AS c \
              WHERE {own} AND c.migration OPERATOR(pg_catalog.=) $3 ORDER BY c.relation, c.attribute",
             COLUMN,
             extension,
@@ -396,6 +439,8 @@ impl Migration {
                     if let Some(shadow) = row.get::<i16>(3)? {
                         self.options.shadows.push((table, column, shadow));
                     }
+                    let known = row.get::<Vec<pg_sys::Oid>>(6)?.unwrap_or_default();
+                    self.known_triggers.extend(known.into_iter().map(pg_sys::Oid::to_u32));
                     let declared = row.get(4)?.unwrap_or(false);
                     let key = row.get::<pg_sys::Oid>(5)?.map_or(0, pg_sys::Oid::to_u32);
                     if !self.is_key(table, column) {
@@ -405,8 +450,26 @@ impl Migration {
                 Ok(())
             },
         )?;
+        Ok(())
+    }
+
+    /// The same migration with the current state of its tables.
+    pub(super) fn again(&self, extension: Extension) -> Result<Self, Failure> {
+        let mut migration = self.clone();
+        let options = &mut migration.options;
+        options.filled.clear();
+        options.views.clear();
+        options.doubts.clear();
+        migration.read_tables(extension)?;
+        Ok(migration)
+    }
+
+    fn read_tables(&mut self, extension: Extension) -> Result<(), Failure> {
+        let arguments = arguments(self.relation, []);
         select(
-            "SELECT t.relation, t.finished_at IS NOT NULL, pg_catalog.convert_to(t.view_name::text, 'UTF8') \
+            "SELECT t.relation, t.finished_at IS NOT NULL AND t.file = pg_relation_filenode(t.relation), \
+                    pg_catalog.convert_to(t.view_name::text, 'UTF8'), \
+                    coalesce(t.verified_file = pg_relation_filenode(t.relation), pg_relation_filenode(t.relation) IS NULL) \
              FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3",
             TABLE,
             extension,
@@ -417,6 +480,9 @@ impl Migration {
                     if row.get::<bool>(2)?.unwrap_or(false) {
                         self.options.filled.push(table);
                     }
+                    if self.was_compared && !row.get::<bool>(4)?.unwrap_or(false) {
+                        self.options.doubts.push((table, Doubt::Rewritten));
+                    }
                     if let Some(name) = row.get::<Vec<u8>>(3)?.filter(|_| self.options.cut_over) {
                         self.options.views.push((table, from_utf8(name)));
                     }
@@ -424,6 +490,25 @@ impl Migration {
                 Ok(())
             },
         )?;
+        select(
+            "SELECT DISTINCT k.relation FROM {} AS k WHERE {own} AND k.migration = $3 ORDER BY 1",
+            MARK,
+            extension,
+            &arguments,
+            |rows| {
+                for row in rows {
+                    if let Some(table) = row.get::<pg_sys::Oid>(1)?.filter(|_| self.was_compared) {
+                        self.options.doubts.push((table.to_u32(), Doubt::Applied));
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        // After the cut-over nothing is compared again before the end of the migration.
+        if self.options.cut_over {
+            self.options.doubts.clear();
+        }
+        self.options.verified = self.was_compared && self.options.doubts.is_empty();
         Ok(())
     }
 

@@ -15,7 +15,8 @@ use pgrx::{pg_guard, pg_sys};
 use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
-use super::rights::{LookupColumns, check_may_look_up, check_may_name};
+use super::marks;
+use super::rights::{LookupColumns, check_may_look_up, check_may_name, has_foreign_key};
 use super::trigger_arguments::{TriggerArguments, is_known};
 use super::tuple::{Column, Role, Unfit, Value};
 use super::writer::Writer;
@@ -25,6 +26,7 @@ use crate::fmgr;
 use crate::server::by_version;
 use crate::server::call::running;
 use crate::server::extension::Extension;
+use crate::server::failure::{Failure, or_fail};
 use crate::server::relation::relation_name;
 use crate::server::settings::with_own_settings;
 
@@ -33,15 +35,20 @@ use crate::server::settings::with_own_settings;
 enum Place {
     Root,
     Reference,
-    /// AFTER, unlike the others.
+    /// AFTER INSERT OR UPDATE of a table that refers to a root.
     Late,
+    /// AFTER UPDATE of either, in the role of a replica.
+    Applied,
 }
 
 /// A trigger's arguments, read once for each statement. Plain data, because it is stored in
 /// PostgreSQL's memory.
 #[derive(Clone, Copy)]
 struct Bound {
+    extension: Extension,
     key_leads: bool,
+    /// Whether a foreign key declares the reference. Only known in the role of a replica.
+    is_declared: bool,
     derivation: Derivation,
     old_id: Column,
     key: Column,
@@ -75,6 +82,12 @@ impl Bound {
         }
         let old_id = old_id.filter(|old_id| matches!(old_id, Value::Number(_)))?;
         Some(Value::Key(self.derivation.key(time, old_id)))
+    }
+
+    /// Marks the table for another comparison, because a row that replication applies cannot be
+    /// corrected now.
+    fn mark(&self, table: pg_sys::Oid) {
+        or_fail(marks::add(self.extension, table, self.key_leads).map_err(Failure::from));
     }
 
     /// The follower's value for a value of the leader, or the reverse.
@@ -211,7 +224,7 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
 /// columns of old id and key, the root, and its columns of old id, key and time.
 ///
 /// The leading column decides. If only the other one is changed, the leading column follows it.
-/// Rows that replication applies have both values.
+/// Rows that replication applies have both values, which must match here.
 ///
 /// # Errors
 /// 23503 if the referenced row does not exist and a key is needed; 55000 for a trigger of another
@@ -238,8 +251,29 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
                 return row.with(leader, bound.other(follows, &row));
             }
         }
-        if row.old.is_none() && leads.is_some() && follows.is_some() && is_applied() {
-            return row.new.into();
+        // The other server may have another key for the row. If the row that it refers to is still to
+        // come, nothing is known.
+        if let (None, Some(value), Some(other)) = (row.old, leads, follows)
+            && is_applied()
+        {
+            let right = bound.other(value, &row);
+            if right.is_none() {
+                bound.mark(row.relation);
+            }
+            return match right.filter(|right| *right != other) {
+                Some(right) => row.with(follower, Some(right)),
+                None => row.new.into(),
+            };
+        }
+        // After the cut-over, an old id that is removed removes the reference (fault C13). Before it, a
+        // key that is removed is computed again.
+        if bound.key_leads
+            && follows.is_none()
+            && leads.is_some()
+            && row.old_value(leader) == leads
+            && row.old_value(follower).is_some()
+        {
+            return row.with(leader, None);
         }
         match (leads, follows) {
             (Some(leads), _) => {
@@ -280,12 +314,88 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
         // A row that refers to nothing stays as it is.
         if row.new_value(follower).is_none()
             && let Some(leads) = row.new_value(bound.leader())
-            && let Some(follows) = bound.other(leads, &row)
         {
-            write_late((*context).tg_relation, &row, follower, follows);
+            match bound.other(leads, &row) {
+                Some(follows) => correct((*context).tg_relation, &row, follower, Some(follows)),
+                None if bound.is_declared => bound.mark(row.relation),
+                None => {}
+            }
         }
     }
     pg_sys::Datum::from(0_usize)
+}
+
+/// The trigger for rows that replication updates, or another session in the role of a replica, where
+/// the trigger on UPDATE does not fire. It corrects what that one would have corrected, and marks the
+/// table if it cannot (fault C09). As a BEFORE trigger it would do harm under pglogical (trap M24). Its
+/// arguments are those of the trigger on UPDATE.
+///
+/// # Errors
+/// 55000 for a trigger of another table, or without the root's indexes.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: as for `key_migration_late`; an UPDATE has both rows.
+    unsafe {
+        let context = trigger_data(fcinfo);
+        let row = Row::of(context);
+        let Some(bound) = bound(fcinfo, context, Place::Applied) else { return pg_sys::Datum::from(0_usize) };
+        let relation = (*context).tg_relation;
+        let is_root = bound.root == row.relation && bound.old_id.number == bound.root_old_id.number;
+        let (leader, follower) = (bound.leader(), bound.follower());
+        if is_root {
+            applied_to_root(relation, &row, bound);
+            return pg_sys::Datum::from(0_usize);
+        }
+        let (leads, follows) = (row.new_value(leader), row.new_value(follower));
+        let was = (row.old_value(leader), row.old_value(follower));
+        if was == (leads, follows) && (follows.is_some() || leads.is_none()) {
+            return pg_sys::Datum::from(0_usize);
+        }
+        match (leads, follows) {
+            (Some(value), _) => match bound.other(value, &row) {
+                right @ Some(_) if right != follows => correct(relation, &row, follower, right),
+                Some(_) => {}
+                None => {
+                    // The key of the row that it referred to before is certainly wrong. The backfill
+                    // returns to a row without a key.
+                    let is_stale = follows.is_some() && was.1 == follows && was.0 != leads;
+                    if is_stale && !bound.key_leads && !is_required(row.relation, follower) {
+                        correct(relation, &row, follower, None);
+                    }
+                    if follows.is_some() || bound.is_declared {
+                        bound.mark(row.relation);
+                    }
+                }
+            },
+            (None, Some(_)) if was.0.is_some() => correct(relation, &row, follower, None),
+            (None, Some(_)) => bound.mark(row.relation),
+            (None, None) => {}
+        }
+    }
+    pg_sys::Datum::from(0_usize)
+}
+
+/// The same for a row of the root. After the cut-over its key is as replication says.
+///
+/// # Safety
+/// The relation must be open and be the root, and the row must be one that was updated.
+unsafe fn applied_to_root(relation: pg_sys::Relation, row: &Row, bound: &Bound) {
+    if bound.key_leads {
+        return;
+    }
+    // SAFETY: see above.
+    unsafe {
+        let derived = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.old_id));
+        // A row without a key has the key that it would have had before the change (trap M22).
+        let right = row.old_value(bound.key).or(derived);
+        match row.new_value(bound.key) {
+            None => correct(relation, row, bound.key, right),
+            // Others may refer to the former key.
+            new if new != right => bound.mark(row.relation),
+            Some(_) => {}
+        }
+    }
 }
 
 /// Writes a value into a row, unless the row has been changed since. That change has its own
@@ -293,7 +403,7 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
 ///
 /// # Safety
 /// The relation must be open and have the column, and the row must belong to it.
-unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, value: Value) {
+unsafe fn correct(relation: pg_sys::Relation, row: &Row, column: Column, value: Option<Value>) {
     // SAFETY: see above; everything opened is closed. The snapshot is PostgreSQL's own and static,
     // and shows the changes of this transaction.
     unsafe {
@@ -308,12 +418,12 @@ unsafe fn write_late(relation: pg_sys::Relation, row: &Row, column: Column, valu
         // The row may have been written by the preceding command.
         pg_sys::CommandCounterIncrement();
         let writer = Writer::open(relation, &[column.number]);
-        writer.write(&mut place, column.set(row.new, row.description, Some(value)), snapshot, None);
+        writer.write(&mut place, column.set(row.new, row.description, value), snapshot, None);
         writer.close();
     }
 }
 
-fmgr::version_1!(key_migration_key, key_migration_reference, key_migration_late);
+fmgr::version_1!(key_migration_key, key_migration_reference, key_migration_late, key_migration_applied);
 
 /// # Safety
 /// `context` must be that of a trigger.
@@ -335,8 +445,8 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::Trigg
 }
 
 /// The arguments, cached after the first row of a statement. `None` if the referenced table no
-/// longer exists, because its owner has dropped it with CASCADE. Nothing is known about its rows
-/// any more, and writes must not fail.
+/// longer exists, because its owner has dropped it with CASCADE, or if one of the columns was dropped
+/// (fault C07). Nothing is known about the keys of rows any more, and writes must not fail.
 ///
 /// # Safety
 /// `context` must be that of the call.
@@ -368,34 +478,50 @@ unsafe fn read(
 ) -> Option<Bound> {
     // SAFETY: the call is a trigger's; every relation opened is closed.
     unsafe {
-        let is_reference = place != Place::Root;
         let timing = match place {
-            Place::Late => pg_sys::TRIGGER_EVENT_AFTER,
-            _ => pg_sys::TRIGGER_EVENT_BEFORE,
+            Place::Late | Place::Applied => pg_sys::TRIGGER_EVENT_AFTER,
+            Place::Root | Place::Reference => pg_sys::TRIGGER_EVENT_BEFORE,
         };
         let is_well_formed = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
             && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == timing
-            && operation(context) != pg_sys::TRIGGER_EVENT_DELETE;
+            && match place {
+                Place::Applied => operation(context) == pg_sys::TRIGGER_EVENT_UPDATE,
+                _ => operation(context) != pg_sys::TRIGGER_EVENT_DELETE,
+            };
         let relation = (*context).tg_relation;
-        let parsed = TriggerArguments::of((*context).tg_trigger, is_reference)
-            .filter(|parsed| is_well_formed && parsed.table == (*relation).rd_id.to_u32());
+        let arguments = |is_reference| TriggerArguments::of((*context).tg_trigger, is_reference);
+        let parsed = match place {
+            Place::Root => arguments(false),
+            Place::Reference | Place::Late => arguments(true),
+            // Both kinds of tables have it.
+            Place::Applied => arguments(true).or_else(|| arguments(false)),
+        };
+        let parsed = parsed.filter(|parsed| is_well_formed && parsed.table == (*relation).rd_id.to_u32());
         let Some(parsed) = parsed else { refuse_trigger(context) };
-        let key = Role::Key(key_type(parsed.target, or_raise(Extension::of_call(fcinfo))));
+        let is_reference = (parsed.root, parsed.root_old_id) != (parsed.table, parsed.old_id);
+        let extension = or_raise(Extension::of_call(fcinfo));
+        let key = Role::Key(key_type(parsed.target, extension));
         let column = |of: pg_sys::Relation, number: i16, role: Role| match Column::of(of, number, role) {
-            Ok(column) => column,
-            Err(Unfit::Gone) => refuse_trigger(context),
+            Ok(column) => Some(column),
+            Err(Unfit::Gone) => None,
             Err(unfit) => raise(report(unfit.error((*of).rd_id))),
         };
-        let old_id = column(relation, parsed.old_id, Role::OldId);
-        let own_key = column(relation, parsed.key, key);
+        let old_id = column(relation, parsed.old_id, Role::OldId)?;
+        let own_key = column(relation, parsed.key, key)?;
         let root = pg_sys::Oid::from(parsed.root);
         let table = pg_sys::try_table_open(root, pg_sys::AccessShareLock as i32);
         if table.is_null() {
             return None;
         }
-        let root_old_id = column(table, parsed.root_old_id, Role::OldId);
-        let root_key = column(table, parsed.root_key, key);
-        let root_time = column(table, parsed.root_time, Role::Time);
+        let of_root = [
+            column(table, parsed.root_old_id, Role::OldId),
+            column(table, parsed.root_key, key),
+            column(table, parsed.root_time, Role::Time),
+        ];
+        let [Some(root_old_id), Some(root_key), Some(root_time)] = of_root else {
+            pg_sys::table_close(table, pg_sys::NoLock as i32);
+            return None;
+        };
         let lookup_columns = LookupColumns {
             old_id: old_id.number,
             key: own_key.number,
@@ -408,8 +534,11 @@ unsafe fn read(
             let name = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
             or_raise(check_may_name(&name, relation, table, lookup_columns));
         }
+        let is_declared = is_applied() && has_foreign_key(relation, root, lookup_columns);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         Some(Bound {
+            extension,
+            is_declared,
             key_leads: parsed.key_leads,
             derivation: Derivation::new(parsed.target, &parsed.salt),
             old_id,
@@ -457,7 +586,7 @@ unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
     };
     raise(report(
         Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("The triggers of a key migration identify the table and its columns by number. This trigger was copied, for example by a restore, or one of the columns was dropped.")
+            .detail("The triggers of a key migration identify the table and its columns by number. This trigger was copied, for example by a restore.")
             .hint(hint),
     ))
 }

@@ -12,9 +12,10 @@ use pgrx::spi::SpiResult;
 
 use super::catalog::in_time;
 use super::key_type::key_type;
-use super::referenced::{self, Compared, may_be_joined};
+use super::marks::Marks;
+use super::referenced::{self, may_be_joined};
 use super::rights::check_may_read;
-use super::state::{self, MIGRATION, Migration};
+use super::state::{self, MIGRATION, Migration, TABLE};
 use crate::encoding::{ServerName, ServerText, to_server};
 use crate::error::{or_raise, report};
 use crate::failpoint;
@@ -133,7 +134,7 @@ fn compare(
         check_may_read(pg_sys::Oid::from(table.oid))?;
     }
     let key_type = key_type(scope.options.target, extension);
-    let mut looked_up: HashMap<(u32, i16), Compared> = HashMap::new();
+    let mut looked_up: HashMap<(u32, i16), referenced::Compared> = HashMap::new();
     // Indexes of a table can contain code of its owner, which planning a query evaluates. If a
     // query over two tables would be planned as an owner who must not run the other owner's code,
     // the rows are looked up one by one.
@@ -222,20 +223,29 @@ pub(super) fn check_end(
     }
 }
 
+/// The result of the comparison.
+pub(super) enum Compared {
+    Equal,
+    /// Some values do not match. The backfill may have to return to these tables.
+    Different(Vec<pg_sys::Oid>, Error),
+}
+
 /// Compares all values, and stores that they match.
 ///
 /// # Errors
-/// 55000 if they do not.
-pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<(), Failure> {
+/// Those of SPI itself, and 42501 if the caller may not read a table.
+pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<Compared, Failure> {
+    // Before the values are read.
+    let marks = Marks::read(extension, migration.relation)?;
     let found = compare(extension, migration, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {
-        return Err(wrong
-            .error()
-            .hint(format!(
-                "{} Correct the rows, and try again. If you set a key to NULL, it is computed again.",
-                shows_all(migration)
-            ))
-            .into());
+        let lacking = found.iter().filter(|found| !found.is_ok() && found.check.kind.may_lack_keys());
+        let tables = lacking.map(|found| pg_sys::Oid::from(found.check.table)).collect();
+        let error = wrong.error().hint(format!(
+            "{} Correct the rows, and try again. If you set a key to NULL, it is computed again.",
+            shows_all(migration)
+        ));
+        return Ok(Compared::Different(tables, error));
     }
     for found in &found {
         if !found.check.must_be_none && found.rows > 0 && found.check.kind.is_notable() {
@@ -249,6 +259,10 @@ pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<()
         migration.relation,
         [],
     )?;
+    // The comparison has locked the tables, so they are not written to another file before the commit.
+    let files = "UPDATE {} SET verified_file = pg_relation_filenode(relation) WHERE {own} AND migration = $3";
+    state::write(files, TABLE, extension, migration.relation, [])?;
+    marks.remove(extension, migration.relation)?;
     failpoint::point(|| "verified: stored".to_owned());
-    Ok(())
+    Ok(Compared::Equal)
 }

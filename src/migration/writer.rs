@@ -7,9 +7,10 @@
 //! VALID, and these values do not change. Of the AFTER triggers, it fires PostgreSQL's own for
 //! foreign keys on the written columns and for deferrable unique constraints.
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::server::by_version::{self, EntriesFor, buffer_lock};
+use crate::server::subtransaction::{attempt, sqlstate};
 
 /// The result for a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,14 @@ pub(super) enum Outcome {
     Written,
     /// Another transaction has locked or changed the row, or this transaction has changed it.
     Skipped,
+    /// The new version of the row does not fit on a page.
+    TooWide,
 }
+
+/// The longest row that fits on a page.
+const LONGEST: usize = pg_sys::BLCKSZ as usize
+    - (size_of::<pg_sys::PageHeaderData>() + size_of::<pg_sys::ItemIdData>())
+        .next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize);
 
 /// A table of which some columns are written.
 pub(super) struct Writer {
@@ -92,6 +100,9 @@ impl Writer {
     ) -> Outcome {
         // SAFETY: see above; the slot is cleared before the memory is reset.
         unsafe {
+            // Some values may be moved out of line, or generated columns may become longer.
+            let longest = if self.generates { LONGEST / 2 } else { LONGEST };
+            let is_wide = (*new).t_len as usize > longest;
             pg_sys::ExecStoreHeapTuple(new, self.slot, true);
             if self.generates {
                 let update = pg_sys::CmdType::CMD_UPDATE;
@@ -102,13 +113,20 @@ impl Writer {
             }
             let is_busy = if_free.is_some_and(|(row, buffer)| !self.is_free(row, buffer));
             let mut failure = pg_sys::TM_FailureData::default();
-            let (result, entries) = if is_busy {
-                (pg_sys::TM_Result::TM_WouldBlock, EntriesFor::None)
-            } else {
+            let mut update = || {
                 let (table, slot) = (self.relation, self.slot);
                 by_version::update_row(table, place, slot, self.command, snapshot, &mut failure)
             };
+            let done = if is_busy {
+                Some((pg_sys::TM_Result::TM_WouldBlock, EntriesFor::None))
+            } else if is_wide {
+                unless_too_long(update)
+            } else {
+                Some(update())
+            };
+            let (result, entries) = done.unwrap_or((pg_sys::TM_Result::TM_Invisible, EntriesFor::None));
             let outcome = match result {
+                _ if done.is_none() => Outcome::TooWide,
                 pg_sys::TM_Result::TM_Ok => {
                     self.follow(place, entries);
                     Outcome::Written
@@ -236,6 +254,16 @@ impl Writer {
             pg_sys::ExecResetTupleTable((*self.state).es_tupleTable, false);
             pg_sys::FreeExecutorState(self.state);
         }
+    }
+}
+
+/// The result of an update; `None` if the row does not fit on a page. The update is rolled back alone
+/// then.
+pub(super) fn unless_too_long<T>(update: impl FnOnce() -> T) -> Option<T> {
+    match attempt(update) {
+        Ok(done) => Some(done),
+        Err(error) if sqlstate(&error) == PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED => None,
+        Err(error) => error.rethrow(),
     }
 }
 

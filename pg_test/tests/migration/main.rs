@@ -13,6 +13,7 @@ mod rests;
 mod sound;
 mod standby;
 mod stopped;
+mod throttled;
 
 use std::time::{Duration, Instant};
 

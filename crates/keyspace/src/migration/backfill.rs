@@ -104,7 +104,7 @@ enum State<T> {
 
 /// The range for a batch, and where its rows will go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Choice {
     /// No batch has worked on it yet.
     New(Range),
     /// The rows that batches have updated have left room.
@@ -113,7 +113,7 @@ pub enum Next {
     WithoutRoom(Range),
 }
 
-impl Next {
+impl Choice {
     /// The range.
     pub const fn range(self) -> Range {
         match self {
@@ -139,13 +139,13 @@ impl<T> Windows<T> {
         size: i64,
         limit: i64,
         is_past: impl Fn(&T) -> bool,
-    ) -> Option<Next> {
+    ) -> Option<Choice> {
         if self.open.front().is_some_and(|window| window.range.from != position) {
             self.forget();
         }
         let ready = |window: &Window<T>| match &window.state {
-            State::New => Some(Next::New(window.range)),
-            State::Left(by) => is_past(by).then_some(Next::WithRoom(window.range)),
+            State::New => Some(Choice::New(window.range)),
+            State::Left(by) => is_past(by).then_some(Choice::WithRoom(window.range)),
             State::Done => None,
         };
         if let Some(next) = self.open.iter().find_map(ready) {
@@ -156,10 +156,10 @@ impl<T> Windows<T> {
         let new = if size > 0 && self.open.len() < MAX_WINDOWS { next(end, pages, size) } else { None };
         if let Some(range) = new {
             self.open.push_back(Window { range, state: State::New });
-            return Some(Next::New(range));
+            return Some(Choice::New(range));
         }
         let left = self.open.iter().find(|window| !matches!(window.state, State::Done));
-        left.map(|window| Next::WithoutRoom(window.range))
+        left.map(|window| Choice::WithoutRoom(window.range))
     }
 
     /// Records that a batch in this transaction has taken a part of the rows of a range.
@@ -292,6 +292,24 @@ pub fn old_ids(member: &Member<'_>, condition: &str) -> String {
     )
 }
 
+/// The rows that lack any key: page, line pointer, and the first old id of each.
+pub fn lacking(scope: &Scope<'_>, table: &Table, condition: &str) -> String {
+    let old_id = scope.members_of(table.oid).next().map(|member| quoted(&member.old_id.name));
+    let part = |at: i32| {
+        format!(
+            "pg_catalog.split_part(pg_catalog.btrim(t.ctid::pg_catalog.text, '()'), ',', {at})::pg_catalog.int8"
+        )
+    };
+    format!(
+        "SELECT {}, {}, t.{}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {}",
+        part(1),
+        part(2),
+        old_id.unwrap_or_default(),
+        qualified(&table.schema, &table.name),
+        lacks_any(scope, table)
+    )
+}
+
 /// The same as [`statement`], for those of the rows that no other transaction has locked.
 pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range, given: &[i16]) -> String {
     let rows = format!(
@@ -306,7 +324,7 @@ pub fn unlocked_statement(scope: &Scope<'_>, table: &Table, range: Range, given:
 
 #[cfg(test)]
 mod tests {
-    use super::{Next, Range, Room, Windows};
+    use super::{Choice, Range, Room, Windows};
 
     #[test]
     fn a_batch_takes_the_rows_that_fit_on_their_page() {
@@ -333,13 +351,13 @@ mod tests {
     fn a_range_is_continued_until_it_is_done() {
         let mut windows = Windows::default();
         let next = |position: i64, windows: &mut Windows<u32>| windows.next(position, 25, 10, 100, |_| true);
-        assert_eq!(next(0, &mut windows), Some(Next::New(range(0, 10))));
+        assert_eq!(next(0, &mut windows), Some(Choice::New(range(0, 10))));
         windows.part(range(0, 10), 7);
-        assert_eq!(next(0, &mut windows), Some(Next::WithRoom(range(0, 10))));
+        assert_eq!(next(0, &mut windows), Some(Choice::WithRoom(range(0, 10))));
         assert_eq!(windows.done(range(0, 10)), 10);
-        assert_eq!(next(10, &mut windows), Some(Next::New(range(10, 20))));
+        assert_eq!(next(10, &mut windows), Some(Choice::New(range(10, 20))));
         // A pass at another position starts there.
-        assert_eq!(next(3, &mut windows), Some(Next::New(range(3, 13))));
+        assert_eq!(next(3, &mut windows), Some(Choice::New(range(3, 13))));
         assert_eq!(windows.done(range(3, 13)), 13);
         assert_eq!(next(25, &mut windows), None);
     }
@@ -349,18 +367,18 @@ mod tests {
         let mut windows = Windows::default();
         let next = |past: u32, windows: &mut Windows<u32>| windows.next(0, 35, 10, 30, |by| *by <= past);
         for (transaction, range) in [(1, range(0, 10)), (2, range(10, 20)), (3, range(20, 30))] {
-            assert_eq!(next(0, &mut windows), Some(Next::New(range)));
+            assert_eq!(next(0, &mut windows), Some(Choice::New(range)));
             windows.part(range, transaction);
         }
         // As many pages as allowed are open, so rows move.
-        assert_eq!(next(0, &mut windows), Some(Next::WithoutRoom(range(0, 10))));
+        assert_eq!(next(0, &mut windows), Some(Choice::WithoutRoom(range(0, 10))));
         windows.part(range(0, 10), 4);
         // Ranges whose room is free come before older ranges.
-        assert_eq!(next(2, &mut windows), Some(Next::WithRoom(range(10, 20))));
+        assert_eq!(next(2, &mut windows), Some(Choice::WithRoom(range(10, 20))));
         assert_eq!(windows.done(range(10, 20)), 0);
-        assert_eq!(next(3, &mut windows), Some(Next::WithRoom(range(20, 30))));
+        assert_eq!(next(3, &mut windows), Some(Choice::WithRoom(range(20, 30))));
         windows.part(range(20, 30), 5);
-        assert_eq!(next(4, &mut windows), Some(Next::WithRoom(range(0, 10))));
+        assert_eq!(next(4, &mut windows), Some(Choice::WithRoom(range(0, 10))));
         // The range that was done earlier counts now.
         assert_eq!(windows.done(range(0, 10)), 20);
     }
@@ -369,9 +387,9 @@ mod tests {
     fn the_number_of_open_ranges_is_limited() {
         let mut windows = Windows::default();
         for at in 0..8 {
-            assert_eq!(windows.next(0, 100, 1, 100, |()| false), Some(Next::New(range(at, at + 1))));
+            assert_eq!(windows.next(0, 100, 1, 100, |()| false), Some(Choice::New(range(at, at + 1))));
             windows.part(range(at, at + 1), ());
         }
-        assert_eq!(windows.next(0, 100, 1, 100, |()| false), Some(Next::WithoutRoom(range(0, 1))));
+        assert_eq!(windows.next(0, 100, 1, 100, |()| false), Some(Choice::WithoutRoom(range(0, 1))));
     }
 }

@@ -1,11 +1,11 @@
 //! Cut-over, rollback and finalization: the statements that one short transaction runs on all
 //! tables.
 
-use super::facts::{Column, Index, Table};
+use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::names::is_our_comment;
+use super::options::Options;
 use super::phase::Phase;
 use super::replacement_index;
-use super::scope::check_name;
 use super::scope::{Key, Member, Scope};
 use super::step::{Lock, Runs, Statement, Step};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
@@ -134,27 +134,39 @@ pub fn roll_back(scope: &Scope<'_>) -> Vec<String> {
     statements
 }
 
-/// The statements that remove everything else, for a transaction that has locked all tables.
-pub fn remove(scope: &Scope<'_>) -> Vec<String> {
+/// The statements that remove a migration before its cut-over, for a transaction that has locked all
+/// tables. They depend on nothing that may be gone: the columns of old ids, or those of times. Checks
+/// and indexes are dropped with their column.
+pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
     let mut statements = Vec::new();
-    for (key, child) in scope.new_foreign_keys() {
-        statements.push(drop_constraint(child, &key.name));
-    }
-    for member in &scope.members {
-        statements.extend(drop_trigger_statements(member));
-        let check = check_name(scope, member);
-        if member.table.checks.iter().any(|existing| existing.name == check) {
-            statements.push(drop_constraint(member.table, &check));
+    let is_shadow = |table: u32, column: i16| {
+        options.shadows.iter().any(|shadow| (shadow.0, shadow.2) == (table, column))
+    };
+    let is_new = |key: &&ForeignKey| {
+        key.child_columns.iter().any(|column| is_shadow(key.child, *column))
+            || key.parent_columns.iter().any(|column| is_shadow(key.parent, *column))
+    };
+    for key in facts.foreign_keys.iter().filter(is_new) {
+        if let Some(child) = facts.table(key.child) {
+            statements.push(drop_constraint(child, &key.name));
         }
-        if let Some(shadow) = member.shadow {
-            statements.push(format!(
-                "ALTER TABLE {} DROP COLUMN {}",
-                member.table_sql(),
-                quoted(&shadow.name)
-            ));
+    }
+    for table in &facts.tables {
+        let name = table_name(table);
+        let ours = table.triggers.iter().filter(|trigger| trigger.is_ours);
+        statements.extend(ours.map(|trigger| format!("DROP TRIGGER {} ON {name}", quoted(&trigger.name))));
+        for column in table.columns.iter().filter(|column| is_shadow(table.oid, column.number)) {
+            statements.push(format!("ALTER TABLE {name} DROP COLUMN {}", quoted(&column.name)));
         }
     }
     statements
+}
+
+/// The tables of a migration before its cut-over, in the order in which they are locked.
+pub fn lock_order_of(facts: &Facts, options: &Options) -> Vec<u32> {
+    let mut tables: Vec<u32> = facts.tables.iter().map(|table| table.oid).collect();
+    tables.sort_by_key(|oid| (options.keys.iter().all(|key| key.table != *oid), *oid));
+    tables
 }
 
 /// The statements that finalize a migration after its cut-over, for a transaction that has locked

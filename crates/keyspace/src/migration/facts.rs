@@ -107,6 +107,8 @@ pub struct Table {
     pub rows: i64,
     /// The size of its heap.
     pub heap_bytes: i64,
+    /// The size of its widest possible row if every value that can be is moved out of line.
+    pub widest_row: i64,
     /// Whether the caller owns it.
     pub is_owner: bool,
     /// Whether it is a partition.

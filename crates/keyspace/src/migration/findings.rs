@@ -183,6 +183,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         )),
         _ => {}
     }
+    wide_rows(scope, table, found);
     let is_key =
         |index: &Index| scope.keys.iter().any(|key| index.is_primary && key.column.table.oid == table.oid);
     let unique: Vec<String> = scope
@@ -228,6 +229,27 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     }
 }
 
+/// The longest row that fits on a page of the usual size.
+const LONGEST_ROW: i64 = 8_160;
+/// The bytes that a key adds to a row.
+const KEY: i64 = 16;
+
+/// Warns of rows that a key may not fit into (fault C23).
+fn wide_rows(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
+    let missing = scope.members_of(table.oid).filter(|member| member.shadow.is_none()).count();
+    let longest = LONGEST_ROW - KEY * i64::try_from(missing).unwrap_or(0);
+    if missing > 0 && table.widest_row > longest {
+        found.push(Finding::warning(
+            table,
+            format!("rows of table \"{}\" can be too wide for a new column", qualified(&table.schema, &table.name)),
+            format!(
+                "A row must fit on a page: {LONGEST_ROW} bytes. The columns of the table can take up to {} bytes that cannot be moved out of line, and each key adds {KEY}. Once the new column exists, inserts and updates of rows for which this is too much fail. The backfill leaves such rows out and reports them.",
+                table.widest_row
+            ),
+        ));
+    }
+}
+
 fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let users: Vec<&Trigger> = table.triggers.iter().filter(|trigger| !trigger.is_ours).collect();
@@ -241,6 +263,25 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
             "They do not fire for the rows that the backfill changes."
         };
         found.push(Finding::warning(table, message, hint));
+    }
+    // Those for other columns do not fire for the backfill's changes, even if they are fired.
+    let is_fired_by_keys = |trigger: &Trigger| {
+        trigger.columns.is_empty()
+            || scope.members_of(table.oid).any(|member| trigger.columns.contains(&member.shadow_number))
+    };
+    let always: Vec<String> = users
+        .iter()
+        .filter(|trigger| trigger.is_on_update() && trigger.enabled == "A" && is_fired_by_keys(trigger))
+        .map(|trigger| trigger.name.clone())
+        .collect();
+    if !always.is_empty() && !scope.options.fire_triggers && !scope.options.filled.contains(&table.oid) {
+        let message = format!("table \"{name}\" has triggers that are ENABLE ALWAYS: {}", list(&always));
+        found.push(Finding::error(
+            table,
+            Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                .detail("The backfill does not fire them, although they fire for every other change.")
+                .hint("If a tool is copying the table, wait until it has ended. Otherwise use fire_triggers => true (with key_migration_set() once the migration exists), or ALTER TABLE ... ENABLE TRIGGER for the time of the migration."),
+        ));
     }
     let late: Vec<String> = users
         .iter()

@@ -23,10 +23,14 @@
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
+//! | [`missed`] | the rows that the check at the end of a backfill finds |
+//! | [`throttle`] | when a backfill waits so that others keep up |
+//! | [`capture`] | triggers of others that a backfill would have to fire |
 
 #[cfg(test)]
 mod announced_tests;
 pub mod backfill;
+pub mod capture;
 pub mod clashes;
 pub mod costs;
 pub mod cutover;
@@ -37,6 +41,7 @@ pub mod finding;
 pub mod findings;
 pub mod limits;
 pub mod live_triggers;
+pub mod missed;
 pub mod names;
 pub mod old_id_source;
 pub mod options;
@@ -50,6 +55,7 @@ pub mod step;
 pub mod surroundings;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod trigger_functions;
 pub mod triggers;
 pub mod type_column;
@@ -57,7 +63,7 @@ pub mod verify;
 
 pub use facts::Facts;
 pub use finding::{Finding, Severity};
-pub use options::{KeyOptions, Options, Target};
+pub use options::{Doubt, KeyOptions, Options, Target};
 pub use phase::Phase;
 pub use plan::Plan;
 pub use scope::Scope;

@@ -76,6 +76,28 @@ pub struct KeyOptions {
     pub include: Vec<String>,
 }
 
+/// Why the values of a table have to be compared again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It has been written to another file.
+    Rewritten,
+    /// Replication, or another session in the role of a replica, has changed rows in a way that could
+    /// not be corrected at once.
+    Applied,
+}
+
+impl Doubt {
+    /// The reason, for a sentence that begins with the name of the table.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Rewritten => "has been written to another file since",
+            Self::Applied => {
+                "has rows that replication, or a session in the role of a replica, has changed since"
+            }
+        }
+    }
+}
+
 /// The arguments of a migration, and what it has found since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -93,8 +115,10 @@ pub struct Options {
     pub shadows: Vec<(u32, i16, i16)>,
     /// Tables whose existing rows have their keys.
     pub filled: Vec<u32>,
-    /// Whether the values have been compared.
+    /// Whether the values have been compared, and nothing has put the result in doubt since.
     pub verified: bool,
+    /// What has put the result of the comparison in doubt, with the table.
+    pub doubts: Vec<(u32, Doubt)>,
     /// Whether the new columns have the names of the old ones.
     pub cut_over: bool,
     /// The tables of a cut-over by views, with their former names, which are now those of the
@@ -114,6 +138,7 @@ impl Options {
             shadows: Vec::new(),
             filled: Vec::new(),
             verified: false,
+            doubts: Vec::new(),
             cut_over: false,
             views: Vec::new(),
         }

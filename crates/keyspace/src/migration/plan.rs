@@ -396,5 +396,15 @@ fn verify(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.lock = Some(Lock::AccessShare);
     step.rows = scope.tables().iter().map(|table| table.rows).fold(0, i64::saturating_add);
     step.done = scope.options.verified;
+    let doubts: Vec<String> = scope
+        .options
+        .doubts
+        .iter()
+        .filter_map(|(table, doubt)| {
+            let table = scope.facts.table(*table)?;
+            Some(format!("table \"{}\" {}", qualified(&table.schema, &table.name), doubt.reason()))
+        })
+        .collect();
+    step.detail = doubts.join("; ");
     steps.push(step);
 }

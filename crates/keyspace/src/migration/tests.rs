@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::backfill::{self, Range};
 use super::facts::{
     Check, Code, Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, IndexKey, Reference, Stranger,
-    Table,
+    Table, Trigger,
 };
 use super::step::{Lock, Statement, Step};
-use super::{KeyOptions, Options, Phase, Runs, Scope, Severity, Target, cutover, names, plan};
+use super::{Doubt, KeyOptions, Options, Phase, Runs, Scope, Severity, Target, cutover, names, plan};
 use crate::SqlState;
 
 pub(super) const ORDERS: u32 = 10;
@@ -469,7 +469,7 @@ fn trap_m13_a_replacement_is_dropped_with_its_foreign_key() {
     facts.references[0].declared = false;
     let drop = "ALTER TABLE shop.\"Audit\" DROP CONSTRAINT \"Audit_order_id_fkey_new\"";
     assert_eq!(statements(&facts, &options, Phase::Validated), [drop]);
-    let removed = cutover::remove(&Scope::new(&facts, &options).unwrap());
+    let removed = cutover::remove(&facts, &options);
     assert!(removed.iter().any(|statement| statement == drop), "{removed:#?}");
 }
 
@@ -687,4 +687,106 @@ proptest! {
         let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         prop_assert_eq!(inner.map_or(quoted.clone(), |inner| inner.replace("\"\"", "\"")), name);
     }
+}
+
+/// What is removed depends on nothing but the columns that the migration has added.
+#[test]
+fn fault_c07_a_migration_without_its_old_columns_can_be_removed() {
+    let (mut facts, options) = verified();
+    let complete = cutover::remove(&facts, &options);
+    let ours = |name: &str| Trigger { name: name.to_owned(), is_ours: true, ..Trigger::default() };
+    facts.tables[0].columns.retain(|column| column.number != 1 && column.number != 2);
+    facts.tables[1].columns.retain(|column| column.number != 1);
+    facts.tables[0].triggers = vec![ours("~key_migration_insert_1"), Trigger::default()];
+    facts.tables[1].triggers = vec![ours("~key_migration_late_1")];
+    facts.foreign_keys.retain(|key| key.name.ends_with("_new"));
+    assert!(Scope::new(&facts, &options).is_err());
+    let removed = cutover::remove(&facts, &options);
+    let is_drop = |statement: &&String| statement.contains("DROP TRIGGER");
+    assert_eq!(
+        removed.iter().filter(is_drop).collect::<Vec<_>>(),
+        [
+            "DROP TRIGGER \"~key_migration_insert_1\" ON shop.orders",
+            "DROP TRIGGER \"~key_migration_late_1\" ON shop.\"Audit\""
+        ]
+    );
+    let rest: Vec<&String> = removed.iter().filter(|statement| !is_drop(statement)).collect();
+    assert_eq!(rest, complete.iter().collect::<Vec<_>>());
+    for column in ["DROP COLUMN id_new", "DROP COLUMN replaces_new", "DROP COLUMN order_id_new"] {
+        assert!(rest.iter().any(|statement| statement.ends_with(column)), "{rest:#?}");
+    }
+    assert_eq!(cutover::lock_order_of(&facts, &options), [ORDERS, AUDIT]);
+}
+
+#[test]
+fn fault_c19_a_trigger_that_always_fires_is_an_error_while_there_is_something_to_fill() {
+    let (mut facts, mut options) = verified();
+    let trigger = Trigger {
+        name: "repack_trigger".to_owned(),
+        kind: 16,
+        enabled: "A".to_owned(),
+        ..Trigger::default()
+    };
+    facts.tables[1].triggers.push(trigger.clone());
+    let refused = |facts: &Facts, options: &Options| {
+        let plan = plan::plan(facts, options).unwrap();
+        plan.refusal().is_some_and(|error| error.message.contains("\"repack_trigger\""))
+    };
+    assert!(!refused(&facts, &options));
+    options.filled = vec![ORDERS];
+    assert!(refused(&facts, &options));
+    options.fire_triggers = true;
+    assert!(!refused(&facts, &options));
+    options.fire_triggers = false;
+    // For another column, for the new one, and in other roles only.
+    facts.tables[1].triggers[0].columns = vec![2];
+    assert!(!refused(&facts, &options));
+    facts.tables[1].triggers[0].columns = vec![2, 3];
+    assert!(refused(&facts, &options));
+    facts.tables[1].triggers[0] = Trigger { enabled: "R".to_owned(), ..trigger };
+    assert!(!refused(&facts, &options));
+}
+
+#[test]
+fn fault_c23_rows_that_are_too_wide_are_announced() {
+    let (mut facts, options) = (shop(), options());
+    let warns = |facts: &Facts| {
+        let plan = plan::plan(facts, &options).unwrap();
+        plan.findings.iter().any(|finding| finding.error.message.contains("\"shop.orders\" can be too wide"))
+    };
+    // Two keys are added.
+    facts.tables[0].widest_row = 8_160 - 32;
+    assert!(!warns(&facts));
+    facts.tables[0].widest_row += 1;
+    assert!(warns(&facts));
+}
+
+#[test]
+fn fault_c09_what_is_in_doubt_is_said() {
+    let (facts, mut options) = verified();
+    options.verified = false;
+    options.doubts = vec![(AUDIT, Doubt::Rewritten), (ORDERS, Doubt::Applied)];
+    let plan = plan::plan(&facts, &options).unwrap();
+    let step = plan.steps.iter().find(|step| step.phase == Phase::Verified).unwrap();
+    assert!(!step.done);
+    assert!(
+        step.detail.starts_with("table \"shop.\"Audit\"\" has been written to another file since; table"),
+        "{}",
+        step.detail
+    );
+}
+
+/// One fires where replication applies rows, and in no ordinary session.
+#[test]
+fn fault_c09_trap_m24_each_column_has_a_trigger_for_rows_that_are_applied() {
+    let created = statements(&shop(), &options(), Phase::Prepared);
+    let of = |text: &str| created.iter().filter(|statement| statement.contains(text)).count();
+    assert_eq!(of("_applied_1\" AFTER UPDATE ON shop.orders FOR EACH ROW"), 1);
+    assert_eq!(of("_applied_3\" AFTER UPDATE ON shop.orders FOR EACH ROW"), 1);
+    assert_eq!(of("_applied_1\" AFTER UPDATE ON shop.\"Audit\" FOR EACH ROW"), 1);
+    assert_eq!(of("ENABLE REPLICA TRIGGER \"~key_migration_applied_"), 3);
+    // For a row that refers to a later one, whoever inserts both.
+    assert_eq!(of("ENABLE ALWAYS TRIGGER \"~key_migration_late_"), 2);
+    assert_eq!(of("BEFORE UPDATE"), 3);
+    assert_eq!(of("ENABLE ALWAYS TRIGGER \"~key_migration_update_"), 0);
 }

@@ -39,8 +39,9 @@ fn trigger_name(event: &str, member: &Member<'_>) -> String {
 /// BEFORE INSERT fires for rows that replication applies, too; BEFORE UPDATE does not (trap M24).
 /// BEFORE UPDATE has no column list (`UPDATE OF`), because other triggers may have changed the row
 /// before. The names sort after all others in ASCII, so that they see the changes of other
-/// triggers. The third trigger is for rows that refer to a row inserted later in the same
-/// transaction.
+/// triggers. The trigger "late" is for rows that refer to a row inserted later in the same
+/// transaction, whoever inserts them. The trigger "applied" fires only for updates where the one on
+/// UPDATE does not: those that replication applies, and others in the role of a replica.
 fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
     let key = scope.key_of(member);
     let mut arguments = vec![
@@ -72,8 +73,9 @@ fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Want
         wanted("update", ROW | BEFORE | UPDATE, "O", function),
     ];
     if !member.is_key {
-        triggers.push(wanted("late", ROW | INSERT | UPDATE, "O", "key_migration_late"));
+        triggers.push(wanted("late", ROW | INSERT | UPDATE, "A", "key_migration_late"));
     }
+    triggers.push(wanted("applied", ROW | UPDATE, "R", "key_migration_applied"));
     triggers
 }
 
@@ -119,7 +121,7 @@ pub(super) fn create_trigger_statements(
         let name = quoted(&wanted.name);
         let arguments: Vec<String> = wanted.arguments.iter().map(|argument| literal(argument)).collect();
         let call = format!("{}.{}({})", scope.facts.internal_schema, wanted.function, arguments.join(", "));
-        statements.push(if wanted.kind & BEFORE == 0 {
+        statements.push(if wanted.kind & (BEFORE | INSERT) == INSERT {
             format!(
                 "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
                  FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL) EXECUTE FUNCTION {call}",
@@ -127,12 +129,16 @@ pub(super) fn create_trigger_statements(
                 quoted(&leader)
             )
         } else {
+            let time = if wanted.kind & BEFORE != 0 { "BEFORE" } else { "AFTER" };
             let event = if wanted.kind & INSERT != 0 { "INSERT" } else { "UPDATE" };
-            format!("CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {call}")
+            format!("CREATE TRIGGER {name} {time} {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {call}")
         });
-        if wanted.enabled == "A" {
-            statements.push(format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"));
-        }
+        let enable = match wanted.enabled {
+            "A" => "ALWAYS",
+            "R" => "REPLICA",
+            _ => continue,
+        };
+        statements.push(format!("ALTER TABLE {table} ENABLE {enable} TRIGGER {name}"));
     }
     statements
 }

@@ -64,6 +64,11 @@ impl Kind {
         matches!(self, Self::RowsWithoutKey | Self::EqualKeys | Self::OtherThanReferenced)
     }
 
+    /// Whether rows of it may be rows without a key, to which the backfill can return.
+    pub const fn may_lack_keys(self) -> bool {
+        matches!(self, Self::RowsWithoutKey | Self::OtherThanReferenced)
+    }
+
     /// Whether rows of it are worth a notice if they are allowed.
     pub const fn is_notable(self) -> bool {
         matches!(self, Self::Orphans | Self::RowsChangedSince)
