@@ -167,7 +167,7 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bo
     );
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail(format!("They are used by {}.", left.join(", ")))
-        .hint("Re-create these objects on the new columns, or drop them. With keep_old_ids => true, all of them except foreign keys can stay.")
+        .hint("Re-create these objects on the new columns, or drop them. With keep_old_ids => true, all of them except foreign keys and defaults can stay.")
         .into())
 }
 
@@ -267,7 +267,8 @@ fn run(
     let extension = runner.extension;
     let statements_under_locks = || {
         lock_indexes(&relations);
-        let facts = migration.facts(extension)?;
+        let mut facts = migration.facts(extension)?;
+        facts.defaults = catalog::defaults(&facts, &migration.options)?;
         let scope = Scope::new(&facts, &migration.options)?;
         // If another table refers to one of these by now, it must be locked, too.
         let mut tables = cutover::lock_order(&scope).into_iter().map(pg_sys::Oid::from);

@@ -7,8 +7,9 @@
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`] | begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
-//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
+//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
+//! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 
 mod arguments;
@@ -26,12 +27,14 @@ mod referenced;
 mod rights;
 mod runner;
 mod search_path;
+mod settle;
 mod state;
 mod trigger;
 mod trigger_arguments;
 mod tuple;
 mod usage;
 mod verify;
+mod violation;
 mod writer;
 
 pgrx::extension_sql_file!(

@@ -15,7 +15,11 @@
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
 //! | [`findings`] | the findings before the first step |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
+//! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
+//! | [`foreign_keys`], [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
+//! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
+//! | [`settle`] | what is left after a cut-over or its rollback |
 //! | [`verify`] | the comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
@@ -23,17 +27,24 @@
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 
 pub mod backfill;
+pub mod carried;
+pub mod checks;
 pub mod cutover;
 pub mod cutover_view;
 pub mod derive;
+pub mod expression;
 pub mod facts;
 pub mod findings;
+pub mod foreign_keys;
 pub mod names;
 pub mod options;
 pub mod phase;
 pub mod plan;
+pub mod properties;
 pub mod replacement_index;
+pub mod required;
 pub mod scope;
+pub mod settle;
 pub mod step;
 #[cfg(test)]
 mod tests;
