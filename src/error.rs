@@ -107,7 +107,8 @@ impl Report {
         let (message, detail, hint) =
             (for_message(&self.message), convert(&self.detail), convert(&self.hint));
         let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
-        let fields: Vec<(u8, CString)> = self.violated.iter().flat_map(|violated| violated.fields()).collect();
+        let fields: Vec<(u8, CString)> =
+            self.violated.iter().flat_map(|violated| violated.fields()).collect();
         let (message, detail, hint) = (message.as_ptr(), pointer(&detail), pointer(&hint));
         // SAFETY: these are the calls in PostgreSQL's macro ereport(). The formats take one string,
         // which is copied. An error of this level jumps out of the closure, in which nothing has to be
@@ -195,5 +196,11 @@ pub(crate) fn code(sqlstate: SqlState) -> PgSqlErrorCode {
 
 /// Turns an error of the pure crate into a report with its SQLSTATE, detail and hint.
 pub(crate) fn report(error: Error) -> Report {
-    Report { code: code(error.sqlstate), message: error.message, detail: error.detail, hint: error.hint, violated: None }
+    Report {
+        code: code(error.sqlstate),
+        message: error.message,
+        detail: error.detail,
+        hint: error.hint,
+        violated: None,
+    }
 }

@@ -38,12 +38,19 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// The task of a procedure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    Advance { through: Phase, max_pages: Option<i64> },
-    CutOver { by_views: bool },
+    Advance {
+        through: Phase,
+        max_pages: Option<i64>,
+    },
+    CutOver {
+        by_views: bool,
+    },
     RollBack,
     /// What is left after a cut-over or its rollback.
     Settle,
-    Finalize { keep_old_ids: bool },
+    Finalize {
+        keep_old_ids: bool,
+    },
 }
 
 /// A procedure under way.

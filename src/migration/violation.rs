@@ -39,7 +39,9 @@ pub(super) unsafe fn refuse_orphan(
         Some(constraint) => {
             format!("insert or update on table {of} violates foreign key constraint \"{constraint}\"")
         }
-        None => format!("insert or update on table {of} refers to a row that is not present in table {other}"),
+        None => {
+            format!("insert or update on table {of} refers to a row that is not present in table {other}")
+        }
     };
     let detail = match shown {
         Some(value) => format!("Key ({name})=({value}) is not present in table {other}."),
@@ -113,11 +115,7 @@ unsafe fn shown(relation: pg_sys::Oid, column: Column, value: Value) -> Option<S
         }
         let datum = column.kind.datum(value)?;
         let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
-        pg_sys::getTypeOutputInfo(
-            pg_sys::get_atttype(relation, column.number),
-            &mut output,
-            &mut is_varlena,
-        );
+        pg_sys::getTypeOutputInfo(pg_sys::get_atttype(relation, column.number), &mut output, &mut is_varlena);
         text(pg_sys::OidOutputFunctionCall(output, datum))
     }
 }

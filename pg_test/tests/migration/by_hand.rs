@@ -128,7 +128,8 @@ fn migrate(client: &mut Client) {
     run(client, "SELECT key_migration_create('shop.orders')");
     run(client, "SELECT key_migration_add_reference('shop.orders', 'shop.item', '{loose_id}')");
     let statements = |client: &mut Client| {
-        for row in client.query("SELECT statement FROM key_migration_statements('shop.orders')", &[]).unwrap() {
+        for row in client.query("SELECT statement FROM key_migration_statements('shop.orders')", &[]).unwrap()
+        {
             run(client, row.get(0));
         }
     };

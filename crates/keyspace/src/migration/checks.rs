@@ -57,7 +57,11 @@ fn of(check: &Check, replaced: &[Replaced], operators: Operators<'_>) -> Option<
 
 /// The statements that move the checks of a table to keys. `names` gives the names that columns have
 /// then, by the number of the old column.
-pub(super) fn cut_over(scope: &Scope<'_>, table: &Table, names: impl Fn(i16) -> Option<Names>) -> Vec<String> {
+pub(super) fn cut_over(
+    scope: &Scope<'_>,
+    table: &Table,
+    names: impl Fn(i16) -> Option<Names>,
+) -> Vec<String> {
     let checks = table.checks.iter().filter(|check| !required::is_ours(scope, table, check));
     let moved = checks.filter_map(|check| {
         let expression = to_keys(scope, table, check, |old| names(old).map(|names| names.key))?;
@@ -67,16 +71,22 @@ pub(super) fn cut_over(scope: &Scope<'_>, table: &Table, names: impl Fn(i16) -> 
 }
 
 /// The statements that move them back.
-pub(super) fn roll_back(scope: &Scope<'_>, table: &Table, names: impl Fn(i16) -> Option<Names>) -> Vec<String> {
+pub(super) fn roll_back(
+    scope: &Scope<'_>,
+    table: &Table,
+    names: impl Fn(i16) -> Option<Names>,
+) -> Vec<String> {
     let Operators { from, to } = scope.operators();
     let back = Operators { from: to, to: from };
     let mut statements = Vec::new();
     for check in table.checks.iter().filter(|check| !required::is_ours(scope, table, check)) {
-        let members = scope.members_of(table.oid).filter(|member| check.columns.contains(&member.shadow_number));
+        let members =
+            scope.members_of(table.oid).filter(|member| check.columns.contains(&member.shadow_number));
         let replaced: Vec<Replaced> = members
             .map(|member| Replaced {
                 old: member.shadow_name.clone(),
-                new: names(member.old_id.number).map_or_else(|| member.old_id.name.clone(), |names| names.old),
+                new: names(member.old_id.number)
+                    .map_or_else(|| member.old_id.name.clone(), |names| names.old),
                 key: member.key,
                 may_lack_key: false,
             })
@@ -125,7 +135,8 @@ pub(super) fn unsettled(phase: Phase, table: &Table) -> Vec<Step> {
             format!("ALTER TABLE {of} VALIDATE CONSTRAINT {name}"),
             format!("COMMENT ON CONSTRAINT {name} ON {of} IS {comment}"),
         ];
-        let mut step = Step::new(phase, table, format!("validate check constraint \"{}\"", check.name), statements);
+        let mut step =
+            Step::new(phase, table, format!("validate check constraint \"{}\"", check.name), statements);
         step.lock = Some(Lock::ShareUpdateExclusive);
         step.rows = table.rows;
         step.evaluates = true;

@@ -10,6 +10,7 @@ use super::properties;
 use super::replacement_index;
 use super::required;
 use super::scope::{Key, Member, Scope};
+use super::settle;
 use super::step::{Lock, Runs, Statement, Step};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::sql::{literal, qualified, quoted};
@@ -280,7 +281,10 @@ fn end_index(
                 // key of it but to build its index again.
                 (Some(unique), "p") => {
                     made.push(drop_constraint(table, &unique.name).into());
-                    made.push(evaluating(table, add_primary_key(scope, table, replacement, name, constraint)));
+                    made.push(evaluating(
+                        table,
+                        add_primary_key(scope, table, replacement, name, constraint),
+                    ));
                 }
                 (Some(_), _) if keeps => made.push(rename.statement(&replacement.name, name).into()),
                 (Some(_), _) => {}
@@ -376,9 +380,11 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
         // Its own view does not count.
         for used in uses.filter(|used| scope.options.views.is_empty() || used.kind != "view") {
             let is_ours = |name: &str| {
-                member.table.checks.iter().any(|check| {
-                    check.name == name && required::is_ours(scope, member.table, check)
-                })
+                member
+                    .table
+                    .checks
+                    .iter()
+                    .any(|check| check.name == name && required::is_ours(scope, member.table, check))
             };
             match used.kind.as_str() {
                 "check constraint" if is_ours(&used.name) => {}
@@ -435,6 +441,9 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.done = scope.options.cut_over;
     step.detail = "locks all tables for as long as the renaming takes".to_owned();
     steps.push(step);
+    if scope.options.cut_over {
+        steps.extend(settle::steps(scope));
+    }
     let confirm = literal(&root.name);
     let mut step = Step::new(
         Phase::Finalized,

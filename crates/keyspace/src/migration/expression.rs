@@ -49,7 +49,14 @@ pub struct Operators<'a> {
 /// The expression with other columns in the place of these; `None` if it is about their values.
 pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> Option<Rewritten> {
     let tokens = placed_tokens(text.as_bytes());
-    let mut reader = Reader { tokens: &tokens, columns, edits: Vec::new(), replaced: Vec::new(), uses: Vec::new(), operators };
+    let mut reader = Reader {
+        tokens: &tokens,
+        columns,
+        edits: Vec::new(),
+        replaced: Vec::new(),
+        uses: Vec::new(),
+        operators,
+    };
     let mut at = 0;
     while at < tokens.len() {
         at = match reader.operand(at) {
@@ -260,7 +267,8 @@ impl<'a> Reader<'a> {
     /// `(one = other)`, `(one <> other)` or `(one IS DISTINCT FROM other)`.
     fn comparison(&mut self, one: &Operand<'a>) -> Option<usize> {
         let at = one.tokens.end;
-        let (operator, next) = if self.is(at, "is") && self.is(at + 1, "distinct") && self.is(at + 2, "from") {
+        let (operator, next) = if self.is(at, "is") && self.is(at + 1, "distinct") && self.is(at + 2, "from")
+        {
             // It uses the operator that the search_path gives, which need not be that of the type.
             if self.operators.to != "pg_catalog" {
                 return None;
@@ -461,7 +469,10 @@ mod tests {
             assert_eq!(new(text), None, "{text}");
         }
         // Names that only look like the column.
-        assert_eq!(new("(('a'::text = note) AND x.a(n))").as_deref(), Some("(('a'::text = note) AND x.a(n))"));
+        assert_eq!(
+            new("(('a'::text = note) AND x.a(n))").as_deref(),
+            Some("(('a'::text = note) AND x.a(n))")
+        );
         // Without the schema of the operators, another one could be meant.
         let to = Operators { from: "pg_catalog", to: "\"My keys\"" };
         assert_eq!(rewritten("(a IS DISTINCT FROM b)", &columns(), to), None);
@@ -478,9 +489,7 @@ mod tests {
 
     #[test]
     fn a_condition_must_not_be_true_for_a_row_only_because_it_lacks_a_key() {
-        let depends = |text: &str| {
-            rewritten(text, &columns(), CORE).map(|new| new.depends_on_lacking_keys)
-        };
+        let depends = |text: &str| rewritten(text, &columns(), CORE).map(|new| new.depends_on_lacking_keys);
         for text in [
             "(a IS NOT NULL)",
             "((a IS NOT NULL) AND (n > 3))",

@@ -1,7 +1,7 @@
 //! The findings before the first step, including those that prevent a migration from starting.
 
-use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::checks;
+use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::properties::{DefaultOf, default_of};
 use super::required;
 use super::scope::{Key, Member, Scope, check_name, old_column_name, unfit_kind};
@@ -252,7 +252,10 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
                     "It compares values of old ids, or references to rows that need not exist, so it stays with the old column. Drop it before the migration is finalized.",
                 ),
                 "publication" => (
-                    format!("publication {} lists column \"{column}\" of table \"{name}\" or filters by it", list(&names)),
+                    format!(
+                        "publication {} lists column \"{column}\" of table \"{name}\" or filters by it",
+                        list(&names)
+                    ),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. After the cut-over, use ALTER PUBLICATION ... DROP TABLE and ALTER PUBLICATION ... ADD TABLE with the columns that you want to publish.",
                 ),
                 "object" => (
@@ -356,7 +359,11 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
         } else {
             "Rows that refer to no existing row get no key."
         };
-        found.push(Finding::warning(table, format!("{of} refers to a key without a foreign key that is valid for every row"), hint));
+        found.push(Finding::warning(
+            table,
+            format!("{of} refers to a key without a foreign key that is valid for every row"),
+            hint,
+        ));
     }
 }
 
@@ -459,9 +466,13 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
         ));
     }
     let is_computed = |column: &i16| {
-        scope.member(key.child, *column).is_some_and(|member| default_of(member.old_id) == DefaultOf::Computed)
+        scope
+            .member(key.child, *column)
+            .is_some_and(|member| default_of(member.old_id) == DefaultOf::Computed)
     };
-    if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d") && key.child_columns.iter().any(is_computed) {
+    if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d")
+        && key.child_columns.iter().any(is_computed)
+    {
         found.push(Finding::warning(
             child,
             format!("{of} uses SET DEFAULT"),

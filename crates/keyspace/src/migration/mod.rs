@@ -28,6 +28,8 @@
 
 pub mod backfill;
 pub mod carried;
+#[cfg(test)]
+mod carried_tests;
 pub mod checks;
 pub mod cutover;
 pub mod cutover_view;

@@ -249,7 +249,11 @@ fn finish_index(
     if constraint.is_none() && index.statistics.is_empty() {
         return None;
     }
-    let what = if constraint.is_some() { "check uniqueness when the old index does" } else { "set statistics targets" };
+    let what = if constraint.is_some() {
+        "check uniqueness when the old index does"
+    } else {
+        "set statistics targets"
+    };
     let mut step = Step::new(Phase::Indexed, table, format!("index \"{name}\": {what}"), statements);
     step.lock = Some(lock);
     // PostgreSQL may look at checks of the table.

@@ -43,11 +43,17 @@ pub(super) fn of_index(table: &Table, index: &Index, replacement: &Index, name: 
     let of = qualified(&table.schema, &table.name);
     let mut statements = Vec::new();
     if let Some(comment) = index.comment.as_ref().filter(|_| replacement.comment.is_none()) {
-        statements.push(format!("COMMENT ON INDEX {} IS {}", qualified(&table.schema, name), literal(comment)));
+        statements.push(format!(
+            "COMMENT ON INDEX {} IS {}",
+            qualified(&table.schema, name),
+            literal(comment)
+        ));
     }
     let constraint = replacement.constraint.as_ref();
     let has_comment = constraint.is_some_and(|constraint| constraint.comment.is_some());
-    if let Some(comment) = index.constraint.as_ref().and_then(|old| old.comment.as_ref()).filter(|_| !has_comment) {
+    if let Some(comment) =
+        index.constraint.as_ref().and_then(|old| old.comment.as_ref()).filter(|_| !has_comment)
+    {
         statements.push(comment_on_constraint(&of, name, comment));
     }
     if index.is_clustered {
@@ -120,14 +126,19 @@ fn literal_id(id: i64) -> String {
 /// leads now; both by the names that they have then.
 pub(super) fn defaults(scope: &Scope<'_>, member: &Member<'_>, from: &str, to: &str) -> Vec<String> {
     let of = (member.table.oid, member.old_id.number);
-    let Some(default) = scope.facts.defaults.iter().find(|default| (default.table, default.column) == of) else {
+    let Some(default) = scope.facts.defaults.iter().find(|default| (default.table, default.column) == of)
+    else {
         return Vec::new();
     };
     let alter = |column: &str| format!("ALTER TABLE {} ALTER COLUMN {}", member.table_sql(), quoted(column));
     let value = if scope.options.cut_over {
         default.value.clone()
     } else {
-        format!("{}::{}", literal(&default.value), scope.options.target.type_name(&scope.facts.extension_schema))
+        format!(
+            "{}::{}",
+            literal(&default.value),
+            scope.options.target.type_name(&scope.facts.extension_schema)
+        )
     };
     vec![format!("{} DROP DEFAULT", alter(from)), format!("{} SET DEFAULT {value}", alter(to))]
 }

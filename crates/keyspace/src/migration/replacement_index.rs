@@ -105,7 +105,9 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
                 is_expression(wanted.as_deref(), found.expression.as_ref())
             })
     };
-    let name = if scope.options.cut_over && let Some(known) = index.name.strip_suffix(scope.options.old_suffix.as_str()) {
+    let name = if scope.options.cut_over
+        && let Some(known) = index.name.strip_suffix(scope.options.old_suffix.as_str())
+    {
         // The replacement of `x_old` is `x`.
         known.to_owned()
     } else {
@@ -134,7 +136,8 @@ pub fn keeps_name(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
     let is_key = |column: i16| {
         scope.members_of(table.oid).any(|member| member.is_key && member.old_id.number == column)
     };
-    let has_key = index.keys.iter().any(|key| is_key(key.column)) || index.used_columns.iter().any(|one| is_key(*one));
+    let has_key =
+        index.keys.iter().any(|key| is_key(key.column)) || index.used_columns.iter().any(|one| is_key(*one));
     (index.is_unique || index.is_exclusion) && !has_key
 }
 
@@ -268,13 +271,19 @@ fn operator_class(
         return Ok(key.opclass.clone().map(with_options));
     }
     let target = scope.options.target.name();
-    let mut classes =
-        scope.facts.operator_classes.iter().filter(|class| class.method == index.method && class.type_name == target);
+    let mut classes = scope
+        .facts
+        .operator_classes
+        .iter()
+        .filter(|class| class.method == index.method && class.type_name == target);
     let Some(given) = &key.opclass else {
         return if classes.any(|class| class.is_default) {
             Ok(None)
         } else {
-            Err(format!("Access method \"{}\" has no default operator class for type {target}.", index.method))
+            Err(format!(
+                "Access method \"{}\" has no default operator class for type {target}.",
+                index.method
+            ))
         };
     };
     // Its counterpart: uuid_bloom_ops for int8_bloom_ops, gist_uuid_ops for gist_int4_ops.
@@ -305,7 +314,8 @@ fn key_sql(scope: &Scope<'_>, table: &Table, index: &Index, key: &IndexKey, what
         }
     };
     // Keys have no collation.
-    let collation = key.collation.as_ref().filter(|_| !what.is_replaced).map(|name| format!(" COLLATE {name}"));
+    let collation =
+        key.collation.as_ref().filter(|_| !what.is_replaced).map(|name| format!(" COLLATE {name}"));
     let class = what.class.as_ref().map(|name| format!(" {name}"));
     for part in [collation, class].into_iter().flatten() {
         sql.push_str(&part);

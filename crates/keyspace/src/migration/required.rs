@@ -118,8 +118,7 @@ pub(super) fn cut_over(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: &
             (check, format!("{key} IS NOT NULL OR {old} IS NOT NULL"))
         };
         let check = quoted(&check);
-        statements
-            .push(format!("ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({condition}) NOT VALID"));
+        statements.push(format!("ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({condition}) NOT VALID"));
     }
     if can_be_null(member) {
         statements.push(format!("ALTER TABLE {table} ALTER COLUMN {} DROP NOT NULL", quoted(old)));

@@ -214,7 +214,8 @@ impl<'a> Scope<'a> {
                         continue;
                     }
                     // After the cut-over the one on keys is the one that the application knows.
-                    let leading = if self.options.cut_over { self.replacement_of(old).unwrap_or(old) } else { old };
+                    let leading =
+                        if self.options.cut_over { self.replacement_of(old).unwrap_or(old) } else { old };
                     if leading.deferrable {
                         return true;
                     }
@@ -319,7 +320,9 @@ impl<'a> Scope<'a> {
         let old_ids: Vec<i16> = self.members_of(table.oid).map(|member| member.old_id.number).collect();
         let is_shadowed = move |index: &&Index| {
             index.used_columns.contains(&0)
-                || old_ids.iter().any(|old_id| index.has_column(*old_id) || index.used_columns.contains(old_id))
+                || old_ids
+                    .iter()
+                    .any(|old_id| index.has_column(*old_id) || index.used_columns.contains(old_id))
         };
         table.indexes.iter().filter(is_shadowed)
     }
