@@ -4,7 +4,7 @@
 use super::checks::{self, Names};
 use super::facts::{Column, Index, IndexConstraint, Table};
 use super::foreign_keys;
-use super::names::is_our_comment;
+use super::names::{self, is_our_comment};
 use super::phase::Phase;
 use super::properties;
 use super::replacement_index;
@@ -244,7 +244,14 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
         }
         let name = |column: &Column| column.not_null_constraint.clone();
-        if let (Some(old), Some(new)) = (name(member.old_id), member.shadow.and_then(name))
+        let new_name = member.shadow.and_then(name);
+        // If the old column has none any more, the name is the one that PostgreSQL would choose.
+        let chosen =
+            new_name.as_ref().filter(|new| new.ends_with(&format!("{}{NOT_NULL}", scope.options.new_suffix)));
+        let chosen = chosen.map(|_| {
+            names::suffixed(&format!("{}_{}", member.table.name, scope.known_column(member)), NOT_NULL)
+        });
+        if let (Some(old), Some(new)) = (name(member.old_id).or(chosen), new_name)
             && old != new
         {
             made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
@@ -346,6 +353,9 @@ fn add_primary_key(
     sql.push_str(replacement_index::timing(constraint));
     sql
 }
+
+/// The end of the names that PostgreSQL gives to NOT NULL constraints.
+const NOT_NULL: &str = "_not_null";
 
 /// A statement in which PostgreSQL evaluates expressions of the table's owner.
 fn evaluating(table: &Table, text: String) -> Statement {
