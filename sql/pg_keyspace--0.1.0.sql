@@ -1789,10 +1789,11 @@ BEGIN
         JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
              AND d.refobjid OPERATOR(pg_catalog.=) u.relation AND d.refobjsubid OPERATOR(pg_catalog.=) u.attribute
         WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass)
-          -- Not the constraints that finalize drops with the column, nor the triggers of the
-          -- migration.
+          -- Not the constraints that finalize drops with the column, nor the triggers and checks of
+          -- the migration.
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint n WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::regclass
-                          AND n.oid OPERATOR(pg_catalog.=) d.objid AND n.contype IN ('p', 'u', 'f', 'n')
+                          AND n.oid OPERATOR(pg_catalog.=) d.objid
+                          AND (n.contype IN ('p', 'u', 'f', 'n') OR (NOT n.convalidated AND n.conname::text OPERATOR(pg_catalog.~) '_given$'))
                           AND (n.contype OPERATOR(pg_catalog.<>) 'f' OR n.conrelid IN (SELECT o.relation FROM used o)))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid
                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::regclass AND t.oid OPERATOR(pg_catalog.=) d.objid

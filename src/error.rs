@@ -17,6 +17,29 @@ unsafe extern "C-unwind" {
     fn errmsg(format: *const c_char, ...) -> c_int;
     fn errdetail(format: *const c_char, ...) -> c_int;
     fn errhint(format: *const c_char, ...) -> c_int;
+    fn err_generic_string(field: c_int, text: *const c_char) -> c_int;
+}
+
+/// What a row violates, in the fields of an error that programs read.
+#[derive(Debug)]
+pub(crate) struct Violated {
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    pub(crate) column: String,
+    pub(crate) constraint: Option<String>,
+}
+
+impl Violated {
+    /// The fields, by their codes in postgres_ext.h.
+    fn fields(&self) -> impl Iterator<Item = (u8, CString)> {
+        let fields = [
+            (b's', Some(&self.schema)),
+            (b't', Some(&self.table)),
+            (b'c', Some(&self.column)),
+            (b'n', self.constraint.as_ref()),
+        ];
+        fields.into_iter().filter_map(|(code, text)| Some((code, for_message(text?))))
+    }
 }
 
 /// A report whose text can have any characters.
@@ -26,11 +49,12 @@ pub(crate) struct Report {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    violated: Option<Box<Violated>>,
 }
 
 impl Report {
     pub(crate) fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None }
+        Self { code, message: message.into(), detail: None, hint: None, violated: None }
     }
 
     /// A report for the level NOTICE.
@@ -46,13 +70,21 @@ impl Report {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Names what is violated, as PostgreSQL's own constraints do.
+    pub(crate) fn violated(self, violated: Violated) -> Self {
+        Self { violated: Some(Box::new(violated)), ..self }
+    }
+
     /// Reports it at this level. From ERROR on, it does not return.
     pub(crate) fn report(self, level: PgLogLevel) {
         if self.is_plain() { self.for_pgrx().report(level) } else { self.convert_and_report(level) }
     }
 
-    /// Whether it need not be converted.
+    /// Whether pgrx can pass it on: it need not be converted, and has no further fields.
     fn is_plain(&self) -> bool {
+        if self.violated.is_some() {
+            return false;
+        }
         let is_ascii = |text: &Option<String>| text.as_ref().is_none_or(|text| text.is_ascii());
         self.message.is_ascii() && is_ascii(&self.detail) && is_ascii(&self.hint) || messages_are_utf8()
     }
@@ -75,6 +107,8 @@ impl Report {
         let (message, detail, hint) =
             (for_message(&self.message), convert(&self.detail), convert(&self.hint));
         let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
+        let fields: Vec<(u8, CString)> =
+            self.violated.iter().flat_map(|violated| violated.fields()).collect();
         let (message, detail, hint) = (message.as_ptr(), pointer(&detail), pointer(&hint));
         // SAFETY: these are the calls in PostgreSQL's macro ereport(). The formats take one string,
         // which is copied. An error of this level jumps out of the closure, in which nothing has to be
@@ -91,6 +125,9 @@ impl Report {
                 }
                 if !hint.is_null() {
                     errhint(c"%s".as_ptr(), hint);
+                }
+                for (code, text) in &fields {
+                    err_generic_string(c_int::from(*code), text.as_ptr());
                 }
                 errfinish(c"error.rs".as_ptr(), 0, c"report".as_ptr());
             });
@@ -134,6 +171,7 @@ pub(crate) fn code(sqlstate: SqlState) -> PgSqlErrorCode {
         SqlState::InvalidParameterValue => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         SqlState::InvalidTextRepresentation => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
         SqlState::InvalidBinaryRepresentation => PgSqlErrorCode::ERRCODE_INVALID_BINARY_REPRESENTATION,
+        SqlState::NotNullViolation => PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
         SqlState::CheckViolation => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
         SqlState::ForeignKeyViolation => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
         SqlState::DatatypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
@@ -159,5 +197,11 @@ pub(crate) fn code(sqlstate: SqlState) -> PgSqlErrorCode {
 
 /// Turns an error of the pure crate into a report with its SQLSTATE, detail and hint.
 pub(crate) fn report(error: Error) -> Report {
-    Report { code: code(error.sqlstate), message: error.message, detail: error.detail, hint: error.hint }
+    Report {
+        code: code(error.sqlstate),
+        message: error.message,
+        detail: error.detail,
+        hint: error.hint,
+        violated: None,
+    }
 }

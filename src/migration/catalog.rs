@@ -3,15 +3,16 @@
 use std::cell::OnceCell;
 use std::ffi::CStr;
 
-use keyspace::migration::facts::{Facts, Reference, Table};
+use keyspace::migration::facts::{Facts, Reference, ReferenceDefault, Table};
 use keyspace::migration::scope::Member;
-use keyspace::migration::{KeyOptions, Options, Scope, findings};
+use keyspace::migration::{KeyOptions, Options, Scope, findings, properties};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
+use super::rights::check_is_owner;
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::cache;
@@ -185,6 +186,34 @@ pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64
     let Ok(scope) = Scope::new(facts, options) else { return Vec::new() };
     let columns = scope.keys.iter().map(|key| &key.column);
     columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
+}
+
+/// The defaults of references that are the id of a row, each with the other id of that row: the key
+/// before the cut-over, and the old id after it.
+///
+/// # Errors
+/// Those of the queries, which run as the owners of the tables with the keys.
+pub(super) fn defaults(facts: &Facts, options: &Options) -> Result<Vec<ReferenceDefault>, Failure> {
+    // A migration whose columns have been dropped can still be removed.
+    let Ok(scope) = Scope::new(facts, options) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for member in scope.members.iter().filter(|member| !member.is_key) {
+        let key = &scope.key_of(member).column;
+        let Some(query) = properties::other_of_default(&scope, member) else { continue };
+        let owner = relation_owner(pg_sys::Oid::from(key.table.oid));
+        check_is_owner(pg_sys::Oid::from(key.table.oid), owner)?;
+        let query = to_server(&query);
+        let read = || {
+            Spi::connect(|client| -> SpiResult<Option<String>> {
+                let mut rows = client.select(query.as_c_str(), Some(1), &[])?;
+                rows.next().map_or(Ok(None), |row| row.get::<String>(1))
+            })
+        };
+        if let Some(value) = with_own_settings(|| as_owner(owner, read))? {
+            found.push(ReferenceDefault { table: member.table.oid, column: member.old_id.number, value });
+        }
+    }
+    Ok(found)
 }
 
 /// Reads the key's index, not the whole table.

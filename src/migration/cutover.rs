@@ -287,7 +287,7 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bo
     );
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail(format!("They are used by {}.", left.join(", ")))
-        .hint("Re-create these objects on the new columns, or drop them. With keep_old_ids => true, all of them except foreign keys can stay.")
+        .hint("Re-create these objects on the new columns, or drop them. With keep_old_ids => true, all of them except foreign keys and defaults can stay.")
         .into())
 }
 
@@ -407,7 +407,8 @@ fn run_on(
         lock_indexes(&relations);
         // A table may have been written to another file, or marked, before it was locked.
         let migration = migration.again(extension)?;
-        let facts = migration.facts(extension)?;
+        let mut facts = migration.facts(extension)?;
+        facts.defaults = catalog::defaults(&facts, &migration.options)?;
         // If another table refers to one of these by now, it must be locked, too.
         let mut tables = lock_order(&migration, &facts)?.into_iter().map(pg_sys::Oid::from);
         if !tables.all(|table| relations.iter().any(|locked| locked.0 == table)) {

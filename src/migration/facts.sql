@@ -30,7 +30,11 @@ referring AS (
     SELECT m.key, m.relation, m.attribute, bool_or(EXISTS (
                SELECT FROM pg_constraint f CROSS JOIN LATERAL generate_subscripts(f.conkey, 1) AS at (n)
                JOIN members p ON p.key = m.key AND p.relation = f.confrelid AND p.attribute = f.confkey[at.n]
-               WHERE f.contype = 'f' AND f.conrelid = m.relation AND f.conkey[at.n] = m.attribute AND f.convalidated)) AS declared
+               WHERE f.contype = 'f' AND f.conrelid = m.relation AND f.conkey[at.n] = m.attribute AND f.convalidated
+                 -- A foreign key of several columns says nothing about rows in which another one is NULL.
+                 AND (f.confmatchtype = 'f' OR NOT EXISTS (
+                     SELECT FROM pg_attribute a WHERE a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
+                                                  AND a.attnum <> m.attribute AND NOT a.attnotnull)))) AS declared
     FROM members m
     WHERE NOT EXISTS (SELECT FROM keys k WHERE k.relation = m.key AND k.relation = m.relation AND k.attribute = m.attribute)
     GROUP BY m.key, m.relation, m.attribute
@@ -60,7 +64,16 @@ columns AS (
         -- NULL, or -1 up to PostgreSQL 16, is the default.
         'statistics_off', coalesce(a.attstattarget, -1) = 0,
         'comment', col_description(a.attrelid, a.attnum),
-        'has_grants', a.attacl IS NOT NULL
+        'grants', coalesce((SELECT jsonb_agg(jsonb_build_object(
+                                'grantee', CASE WHEN g.grantee <> 0 THEN pg_get_userbyid(g.grantee) END,
+                                'privilege', g.privilege_type, 'grantable', g.is_grantable)
+                                ORDER BY g.grantee, g.privilege_type)
+                            FROM aclexplode(a.attacl) AS g WHERE g.grantee <> c.relowner), '[]'),
+        -- -1 before PostgreSQL 17, NULL since.
+        'statistics', nullif(a.attstattarget, -1),
+        -- Without the version of the column, which some releases of PostgreSQL keep here.
+        'options', coalesce((SELECT jsonb_agg(o.given ORDER BY o.given) FROM unnest(a.attoptions) AS o (given)
+                             WHERE NOT starts_with(o.given, 'pg_attver=')), '[]')
     ) ORDER BY a.attnum) AS list
     FROM relations r
     JOIN pg_class c ON c.oid = r.relation
@@ -85,7 +98,8 @@ index_keys AS (
     SELECT i.indexrelid, jsonb_agg(jsonb_build_object(
         'column', i.indkey[at.n],
         'expression', CASE WHEN i.indkey[at.n] = 0 THEN pg_get_indexdef(i.indexrelid, at.n + 1, false) END,
-        'opclass', CASE WHEN NOT o.opcdefault THEN format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = o.opcnamespace), o.opcname) END,
+        'opclass', CASE WHEN NOT o.opcdefault OR own.attoptions IS NOT NULL THEN format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = o.opcnamespace), o.opcname) END,
+        'opclass_options', coalesce(to_jsonb(own.attoptions), '[]'),
         'collation', CASE WHEN l.oid IS NOT NULL AND l.oid IS DISTINCT FROM a.attcollation
                           THEN format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = l.collnamespace), l.collname) END,
         'descending', i.indoption[at.n] & 1 = 1,
@@ -95,6 +109,7 @@ index_keys AS (
     JOIN pg_index i ON i.indrelid = r.relation
     CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) AS at (n)
     LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[at.n] AND i.indkey[at.n] <> 0
+    LEFT JOIN pg_attribute own ON own.attrelid = i.indexrelid AND own.attnum = at.n + 1
     LEFT JOIN pg_opclass o ON o.oid = i.indclass[at.n]
     LEFT JOIN pg_collation l ON l.oid = i.indcollation[at.n]
     GROUP BY i.indexrelid
@@ -116,16 +131,20 @@ indexes AS (
         'include', coalesce((SELECT jsonb_agg(i.indkey[n] ORDER BY n)
                              FROM generate_series(i.indnkeyatts::integer, i.indnatts - 1) AS n), '[]'),
         'predicate', now.predicate,
-        'used_columns', coalesce((SELECT jsonb_agg(DISTINCT d.refobjsubid) FROM pg_depend d
-                                  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-                                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
-                                    AND d.refobjsubid > 0
-                                    AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-                                    AND NOT d.refobjsubid = ANY (i.indkey::smallint[])), '[]'),
+        -- From the expressions themselves, because dependencies are the same for key columns. In
+        -- names and constants, what looks like a field is escaped.
+        'used_columns', coalesce((SELECT jsonb_agg(DISTINCT v.field[1]::integer)
+                                  FROM regexp_matches(concat(i.indexprs::text, i.indpred::text), ' :varattno (-?\d+) ', 'g') AS v (field)), '[]'),
+        'is_exclusion', i.indisexclusion,
+        'is_clustered', i.indisclustered,
+        'comment', obj_description(i.indexrelid, 'pg_class'),
+        'statistics', coalesce((SELECT jsonb_agg(jsonb_build_array(a.attnum, a.attstattarget) ORDER BY a.attnum) FROM pg_attribute a
+                                WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0), '[]'),
         'options', coalesce(to_jsonb(c.reloptions), '[]'),
         'tablespace', t.spcname,
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
-            'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable) END,
+            'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable, 'deferred', n.condeferred,
+            'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition) END,
         'bytes', now.bytes
     ) ORDER BY NOT i.indisprimary, c.relname) AS list
     FROM relations r
@@ -133,9 +152,10 @@ indexes AS (
     JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_am m ON m.oid = c.relam
     JOIN index_keys k ON k.indexrelid = i.indexrelid
-    CROSS JOIN LATERAL (SELECT pg_relation_size(i.indexrelid) AS bytes, pg_get_expr(i.indpred, i.indrelid) AS predicate OFFSET 0) AS now
     LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace
     LEFT JOIN pg_constraint n ON n.conindid = i.indexrelid AND n.conrelid = i.indrelid AND n.contype IN ('p', 'u', 'x')
+    CROSS JOIN LATERAL (SELECT pg_relation_size(i.indexrelid) AS bytes, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+                               CASE WHEN n.contype = 'x' THEN pg_get_constraintdef(n.oid) END AS definition OFFSET 0) AS now
     WHERE now.bytes IS NOT NULL AND (i.indpred IS NULL OR now.predicate IS NOT NULL)
     GROUP BY i.indrelid
 ),
@@ -159,7 +179,10 @@ checks AS (
         'columns', coalesce(to_jsonb(n.conkey), '[]'),
         -- An unenforced constraint (PostgreSQL 18 and later) rejects nothing.
         'validated', n.convalidated OR NOT coalesce((to_jsonb(n) ->> 'conenforced')::boolean, true),
-        'expression', now.expression
+        'expression', now.expression,
+        'not_enforced', NOT coalesce((to_jsonb(n) ->> 'conenforced')::boolean, true),
+        'no_inherit', n.connoinherit,
+        'comment', obj_description(n.oid, 'pg_constraint')
     ) ORDER BY n.conname) AS list
     FROM relations r JOIN pg_constraint n ON n.conrelid = r.relation AND n.contype = 'c'
     CROSS JOIN LATERAL (SELECT pg_get_expr(n.conbin, n.conrelid) AS expression OFFSET 0) AS now
@@ -177,9 +200,11 @@ dependents AS (
                     WHEN x.oid IS NOT NULL THEN 'extended statistics'
                     WHEN g.oid IS NOT NULL THEN 'generated column'
                     WHEN n.oid IS NOT NULL THEN 'check constraint'
-                    ELSE 'trigger' END AS kind,
+                    WHEN t.oid IS NOT NULL THEN 'trigger'
+                    WHEN b.oid IS NOT NULL THEN 'publication'
+                    ELSE 'object' END AS kind,
                coalesce(v.oid::regclass::text, p.polname::text, f.oid::regprocedure::text, x.stxname::text, ga.attname::text,
-                        n.conname::text, t.tgname::text) AS name
+                        n.conname::text, t.tgname::text, b.pubname::text, pg_describe_object(d.classid, d.objid, d.objsubid), '') AS name
         FROM relations r
         JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.relation AND d.refobjsubid > 0
         LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid AND w.ev_class <> r.relation
@@ -193,8 +218,14 @@ dependents AS (
         LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid AND n.contype = 'c'
         LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND NOT t.tgisinternal
                               AND t.tgfoid NOT IN (SELECT oid FROM ours)
-        WHERE v.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
+        -- A list of columns, or a row filter.
+        LEFT JOIN pg_publication_rel l ON d.classid = 'pg_publication_rel'::regclass AND l.oid = d.objid
+        LEFT JOIN pg_publication b ON b.oid = l.prpubid
+        WHERE v.oid IS NOT NULL OR b.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
            OR n.oid IS NOT NULL OR t.oid IS NOT NULL
+           -- Whatever else prevents a column from being dropped, such as a property graph.
+           OR (d.deptype = 'n' AND d.classid NOT IN ('pg_class'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+                                                     'pg_trigger'::regclass, 'pg_rewrite'::regclass))
         UNION
         -- Defaults that use a sequence which would be dropped with the column that owns it.
         SELECT o.refobjid, o.refobjsubid, 'default', format('%s.%I', e.adrelid::regclass, a.attname)
@@ -289,7 +320,10 @@ foreign_keys AS (
         'set_columns', coalesce(nullif(to_jsonb(f) -> 'confdelsetcols', 'null'), '[]'),
         'deferrable', f.condeferrable,
         'deferred', f.condeferred,
-        'validated', f.convalidated
+        'validated', f.convalidated,
+        'not_enforced', NOT coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true),
+        'has_period', coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false),
+        'comment', obj_description(f.oid, 'pg_constraint')
     ) ORDER BY f.conrelid, f.conname) AS list
     FROM pg_constraint f
     WHERE f.contype = 'f' AND f.conparentid = 0
@@ -310,6 +344,17 @@ others AS (
     ) ORDER BY m.relation, m.attribute) AS list
     FROM referring m JOIN pg_class c ON c.oid = m.relation JOIN pg_class k ON k.oid = m.key JOIN pg_roles a ON a.oid = c.relowner
     WHERE NOT pg_has_role(c.relowner, k.relowner, 'USAGE') AND m.relation IN (SELECT relation FROM relations)
+),
+operator_classes AS (
+    SELECT jsonb_agg(jsonb_build_object(
+        'method', m.amname,
+        'type_name', t.typname,
+        'name', o.opcname,
+        'sql', format('%I.%I', n.nspname, o.opcname),
+        'is_default', o.opcdefault
+    ) ORDER BY m.amname, t.typname, o.opcname, n.nspname) AS list
+    FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod JOIN pg_namespace n ON n.oid = o.opcnamespace JOIN pg_type t ON t.oid = o.opcintype
+    WHERE t.oid = 'uuid'::regtype OR (t.typname = 'ulid' AND t.typnamespace = (SELECT e.extnamespace FROM pg_extension e WHERE e.oid = $6))
 ),
 -- Tables that refer to a table whose owner does not have the rights of the referring table's owner.
 -- With each, the code in the referenced table's indexes and statistics that the planner evaluates:
@@ -356,5 +401,6 @@ SELECT convert_to(jsonb_build_object(
                                              ORDER BY m.relation, m.attribute, m.key) FROM referring m), '[]'),
     'other_owners', coalesce((SELECT list FROM others), '[]'),
     'strangers', coalesce((SELECT list FROM strangers), '[]'),
+    'operator_classes', coalesce((SELECT list FROM operator_classes), '[]'),
     'foreign_keys', coalesce((SELECT list FROM foreign_keys), '[]')
 )::text, 'UTF8')

@@ -7,9 +7,10 @@
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`], [`adopt`] | begins and alters a migration, and continues one in a copy of its database |
 //! | [`derive`] | the key of a row, for SQL |
-//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
+//! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
+//! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`throttle`] | whether the backfill waits so that others keep up |
@@ -35,6 +36,7 @@ mod referenced;
 mod rights;
 mod runner;
 mod search_path;
+mod settle;
 mod state;
 mod surroundings;
 mod throttle;
@@ -43,6 +45,7 @@ mod trigger_arguments;
 mod tuple;
 mod usage;
 mod verify;
+mod violation;
 mod writer;
 
 pgrx::extension_sql_file!(

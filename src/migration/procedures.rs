@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use keyspace::migration::plan::Plan;
 use keyspace::migration::step::{Lock, Runs, Statement, Step};
-use keyspace::migration::{Facts, Phase};
+use keyspace::migration::{Facts, Phase, Scope, settle as left};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
@@ -16,6 +16,7 @@ use pgrx::prelude::*;
 use super::backfill::{Backfill, Outcome};
 use super::cutover::{self, Ignored};
 use super::runner::{Runner, altered};
+use super::settle;
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
 use super::throttle::Throttle;
 use super::verify::{self, Compared};
@@ -45,10 +46,20 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// The task of a procedure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    Advance { through: Phase, max_pages: Option<i64> },
-    CutOver { by_views: bool, ignored: Ignored },
+    Advance {
+        through: Phase,
+        max_pages: Option<i64>,
+    },
+    CutOver {
+        by_views: bool,
+        ignored: Ignored,
+    },
     RollBack,
-    Finalize { keep_old_ids: bool },
+    /// What is left after a cut-over or its rollback.
+    Settle,
+    Finalize {
+        keep_old_ids: bool,
+    },
 }
 
 /// A procedure under way.
@@ -69,6 +80,8 @@ struct Progress {
     comparisons: u32,
     /// Whether this call has compared all values, or has checked whether it can cut over.
     compared: bool,
+    /// Whether this call has gone on with an index that was built.
+    finished_index: bool,
     /// How many pages this call has processed.
     pages: i64,
     /// The pause before the next batch.
@@ -213,7 +226,7 @@ fn begin(
     check_transaction(match task {
         Task::Advance { .. } => c"key_migration_advance()",
         Task::CutOver { .. } => c"key_migration_cutover()",
-        Task::RollBack => c"key_migration_rollback()",
+        Task::RollBack | Task::Settle => c"key_migration_rollback()",
         Task::Finalize { .. } => c"key_migration_finalize()",
     })?;
     state::check_may_write()?;
@@ -223,8 +236,14 @@ fn begin(
     match task {
         Task::Finalize { .. } => cutover::check_confirmation(&migration, extension, confirm)?,
         Task::RollBack => cutover::check_removal(&migration, extension, confirm)?,
-        Task::Advance { .. } | Task::CutOver { .. } => {}
+        Task::Advance { .. } | Task::CutOver { .. } | Task::Settle => {}
     }
+    // A cut-over that was interrupted after its first transaction continues.
+    let is_left = matches!(task, Task::CutOver { .. }) && migration.options.cut_over && {
+        let facts = migration.facts(extension)?;
+        !left::steps(&Scope::new(&facts, &migration.options)?).is_empty()
+    };
+    let task = if is_left { Task::Settle } else { task };
     if migration.options.cut_over
         && let Task::Advance { .. } | Task::CutOver { .. } = task
     {
@@ -254,6 +273,7 @@ fn begin(
         returned_at: None,
         comparisons: 0,
         compared: false,
+        finished_index: false,
         pages: 0,
         pause: Duration::ZERO,
         pace: Prepared::default(),
@@ -302,13 +322,24 @@ impl Progress {
                 cutover::check_start(&self.runner, &migration, by_views, ignored).map(|()| true)
             }
             Task::CutOver { by_views, ignored } => {
-                cutover::cut_over(&mut self.runner, &migration, by_views, ignored)
+                let done = cutover::cut_over(&mut self.runner, &migration, by_views, ignored);
+                self.then_settle(done)
+            }
+            Task::RollBack if migration.options.cut_over => {
+                let done = cutover::roll_back(&mut self.runner, &migration);
+                self.then_settle(done)
             }
             Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
+            Task::Settle => settle::settle(&mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.
             Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {
                 cutover::check_end(&self.runner, &migration, keep_old_ids).map(|()| true)
+            }
+            Task::Finalize { keep_old_ids }
+                if settle::before_end(&mut self.runner, &migration, keep_old_ids)? =>
+            {
+                Ok(true)
             }
             Task::Finalize { keep_old_ids } => cutover::finalize(&mut self.runner, &migration, keep_old_ids),
         };
@@ -321,6 +352,14 @@ impl Progress {
             }
             done => done,
         }
+    }
+
+    /// After a cut-over or its rollback, what is left follows in transactions of its own.
+    fn then_settle(&mut self, is_left: Result<bool, Failure>) -> Result<bool, Failure> {
+        if !is_left? && !self.runner.has_failed() {
+            self.task = Task::Settle;
+        }
+        Ok(true)
     }
 
     /// Whether the migration is paused. If it is, it rests before it looks again.
@@ -369,6 +408,8 @@ impl Progress {
                 let backfill = Backfill::new(&facts, migration, pg_sys::Oid::from(step.table));
                 self.fill(&migration.pace, Box::new(backfill), max_pages)
             }
+            // The index that this call had to go on with is done, and the next one comes first.
+            Runs::Client if self.finished_index && through == Phase::Indexed => Ok(false),
             Runs::Client => Err(self.needs_client(&plan, step).into()),
             _ if step.phase == Phase::Verified => self.compare(migration),
             _ => self.run(migration, through, step),
@@ -543,6 +584,7 @@ impl Progress {
             }
             return Ok(true);
         };
+        self.finished_index |= step.phase == Phase::Indexed;
         if step.phase == Phase::Prepared {
             self.keep_columns(&facts, migration, step.table)?;
         }
@@ -558,7 +600,7 @@ impl Progress {
     /// # Errors
     /// 55006 if the table was altered concurrently.
     fn keep_columns(&self, before: &Facts, migration: &Migration, table: u32) -> Result<(), Failure> {
-        let scope = keyspace::migration::Scope::new(before, &migration.options)?;
+        let scope = Scope::new(before, &migration.options)?;
         for member in scope.members_of(table) {
             let name = to_server(&member.shadow_name);
             // SAFETY: looks up a catalog by OID and by a NUL-terminated name.

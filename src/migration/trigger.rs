@@ -19,6 +19,7 @@ use super::marks;
 use super::rights::{LookupColumns, check_may_look_up, check_may_name, has_foreign_key};
 use super::trigger_arguments::{TriggerArguments, is_known};
 use super::tuple::{Column, Role, Unfit, Value};
+use super::violation;
 use super::writer::Writer;
 use crate::encoding::{from_server, from_server_bytes};
 use crate::error::{or_raise, raise, report};
@@ -172,6 +173,15 @@ impl Row {
         unsafe { self.old.and_then(|old| column.value(old, self.description)) }
     }
 
+    /// Whether the column is NOT NULL.
+    ///
+    /// # Safety
+    /// The relation must have the column.
+    unsafe fn must_have(&self, column: Column) -> bool {
+        // SAFETY: see above; columns are counted from 1.
+        unsafe { (*by_version::attribute(self.description, i32::from(column.number) - 1)).attnotnull }
+    }
+
     /// The row with another value, as a trigger returns it.
     ///
     /// # Safety
@@ -279,13 +289,17 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
             (Some(leads), _) => {
                 let follows = bound.other(leads, &row);
                 if follows.is_none() && is_required(row.relation, follower) {
-                    refuse_orphan(context, leader, bound.root);
+                    violation::refuse_orphan((*context).tg_relation, leader, leads, bound.root);
                 }
                 row.with(follower, follows)
             }
             // If only the other column is written, the leading one follows it.
             (None, Some(follows)) if row.old_value(leader).is_none() => {
                 row.with(leader, bound.other(follows, &row))
+            }
+            // PostgreSQL would name the old column, which comes first (fault C21).
+            (None, _) if bound.key_leads && row.must_have(leader) => {
+                violation::refuse_null((*context).tg_relation, leader)
             }
             (None, Some(_)) => row.with(follower, None),
             (None, None) => row.new.into(),
@@ -635,25 +649,6 @@ fn is_required(relation: pg_sys::Oid, column: Column) -> bool {
         pg_sys::ReleaseSysCache(found);
         is_required
     }
-}
-
-/// Raises the error that the foreign key would raise at the end of the statement.
-///
-/// # Safety
-/// `context` must be that of a trigger, whose relation has the column.
-#[cold]
-unsafe fn refuse_orphan(context: *const pg_sys::TriggerData, leader: Column, root: pg_sys::Oid) -> ! {
-    // SAFETY: see above.
-    let (name, table) = unsafe { column_of(context, leader) };
-    let root = relation_name(root);
-    raise(report(
-        Error::new(
-            SqlState::ForeignKeyViolation,
-            format!("insert or update on table {table} refers to a row that is not present in table {root}"),
-        )
-        .detail(format!("The reference is in column \"{name}\"."))
-        .hint("During a key migration, the referenced row must be inserted first."),
-    ))
 }
 
 /// The names of a column and its table, for a message.

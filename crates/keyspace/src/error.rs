@@ -17,6 +17,8 @@ pub enum SqlState {
     InvalidTextRepresentation,
     /// 22P03: bytes that are not valid for the type.
     InvalidBinaryRepresentation,
+    /// 23502: NULL in a column that is NOT NULL.
+    NotNullViolation,
     /// 23503: a row that refers to a row that does not exist.
     ForeignKeyViolation,
     /// 23514: a row that a rule does not allow.
@@ -70,6 +72,7 @@ impl SqlState {
             Self::InvalidTextRepresentation => "22P02",
             Self::InvalidBinaryRepresentation => "22P03",
             Self::CheckViolation => "23514",
+            Self::NotNullViolation => "23502",
             Self::ForeignKeyViolation => "23503",
             Self::DatatypeMismatch => "42804",
             Self::FeatureNotSupported => "0A000",

@@ -165,7 +165,7 @@ CREATE TABLE helper (n integer);
 CREATE FUNCTION careless(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM helper) + $1; END' SET search_path = sound;
 CREATE TABLE careless (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, filler text);
 INSERT INTO careless SELECT i, '2024-01-01', repeat('x', 1000) FROM generate_series(1, 100) AS i;
-CREATE INDEX ON careless (careless(id::integer));
+CREATE INDEX ON careless (careless(length(filler)));
 -- As it may be up to PostgreSQL 16, where indexes are built with any search_path.
 ALTER FUNCTION careless RESET search_path;
 SELECT key_migration_create('careless');

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod applied;
+mod by_hand;
 mod copied;
 mod dumped;
 mod killed;

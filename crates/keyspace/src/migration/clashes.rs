@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use super::facts::Table;
 use super::finding::Finding;
+use super::foreign_keys;
 use super::names::is_cut;
 use super::replacement_index::{self, Replacement};
-use super::scope::{Scope, check_name, foreign_key_name, old_column_name};
+use super::scope::{Scope, check_name, old_column_name};
 use super::surroundings::Taken;
 use super::triggers;
 use crate::error::{Error, SqlState};
@@ -103,7 +104,9 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
         }
         let object = format!("column \"{old_id}\" after the cut-over");
         add(table, Space::Columns(table.oid), old_column_name(scope, member), object);
-        if member.is_required() && member.shadow.is_none_or(|shadow| !shadow.not_null) {
+        if (scope.is_required(member) || member.old_id.not_null)
+            && member.shadow.is_none_or(|shadow| !shadow.not_null)
+        {
             let object = format!("the check that no row lacks \"{}\"", member.shadow_name);
             add(table, Space::Constraints(table.oid), check_name(scope, member), object);
         }
@@ -133,7 +136,7 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
         let Some(child) = scope.facts.table(key.child) else { continue };
         if replacement.is_none() {
             let object = format!("the replacement of foreign key \"{}\"", key.name);
-            add(child, Space::Constraints(child.oid), foreign_key_name(scope, key), object);
+            add(child, Space::Constraints(child.oid), foreign_keys::new_name(scope, key), object);
         }
         let object = format!("foreign key \"{}\" after the cut-over", key.name);
         add(child, Space::Constraints(child.oid), options.old_name(&key.name), object);

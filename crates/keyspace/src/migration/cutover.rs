@@ -1,12 +1,17 @@
 //! Cut-over, rollback and finalization: the statements that one short transaction runs on all
 //! tables.
 
-use super::facts::{Column, Facts, ForeignKey, Index, Table};
-use super::names::is_our_comment;
+use super::checks::{self, Names};
+use super::facts::{Column, Facts, ForeignKey, Index, IndexConstraint, Table};
+use super::foreign_keys;
+use super::names::{self, is_our_comment};
 use super::options::Options;
 use super::phase::Phase;
+use super::properties;
 use super::replacement_index;
+use super::required;
 use super::scope::{Key, Member, Scope};
+use super::settle;
 use super::step::{Lock, Runs, Statement, Step};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::sql::{literal, qualified, quoted};
@@ -61,7 +66,8 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
             let of = Renamed::Column(name.clone());
             pairs.push(Pair { old: member.old_id.name.clone(), new: member.shadow_name.clone(), of });
         }
-        for (index, replacement) in index_pairs(scope, table) {
+        let swapped = |pair: &(&Index, &Index)| !replacement_index::keeps_name(scope, table, pair.0);
+        for (index, replacement) in index_pairs(scope, table).into_iter().filter(swapped) {
             let of = Renamed::Index(table.schema.clone());
             pairs.push(Pair { old: index.name.clone(), new: replacement.name.clone(), of });
         }
@@ -110,6 +116,47 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(scope, member, true));
     }
+    let names = |member: &Member<'_>| Names {
+        old: scope.options.old_name(&member.old_id.name),
+        key: member.old_id.name.clone(),
+    };
+    statements.extend(take_over(scope, names));
+    statements.extend(foreign_keys::cut_over(scope, true));
+    statements
+}
+
+/// The statements by which keys take over what old ids had: NOT NULL, checks, defaults and
+/// privileges. `names` gives the names that columns have then.
+pub(super) fn take_over(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names) -> Vec<String> {
+    let mut statements = Vec::new();
+    for member in &scope.members {
+        let Names { old, key } = names(member);
+        statements.extend(properties::grants(&member.table_sql(), member.old_id, member.shadow, &key));
+        statements.extend(required::cut_over(scope, member, &old, &key));
+        statements.extend(properties::defaults(scope, member, &old, &key));
+    }
+    for table in scope.tables() {
+        let names = |old: i16| scope.member(table.oid, old).map(&names);
+        statements.extend(checks::cut_over(scope, table, names));
+    }
+    statements
+}
+
+/// The statements by which old ids get it back.
+pub(super) fn give_back(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names) -> Vec<String> {
+    let mut statements = Vec::new();
+    for member in scope.members.iter().filter(|member| member.shadow.is_some()) {
+        let Names { old, key } = names(member);
+        if let Some(shadow) = member.shadow {
+            statements.extend(properties::grants(&member.table_sql(), shadow, Some(member.old_id), &old));
+        }
+        statements.extend(required::roll_back(scope, member, &old, &key));
+        statements.extend(properties::defaults(scope, member, &key, &old));
+    }
+    for table in scope.tables() {
+        let names = |old: i16| scope.member(table.oid, old).map(&names);
+        statements.extend(checks::roll_back(scope, table, names));
+    }
     statements
 }
 
@@ -131,6 +178,12 @@ pub fn roll_back(scope: &Scope<'_>) -> Vec<String> {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(scope, member, false));
     }
+    let names = |member: &Member<'_>| Names {
+        old: member.shadow_name.clone(),
+        key: scope.options.new_name(&member.shadow_name),
+    };
+    statements.extend(give_back(scope, names));
+    statements.extend(foreign_keys::roll_back(scope, true));
     statements
 }
 
@@ -139,6 +192,9 @@ pub fn roll_back(scope: &Scope<'_>) -> Vec<String> {
 /// and indexes are dropped with their column.
 pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
     let mut statements = Vec::new();
+    if let Ok(scope) = Scope::new(facts, options) {
+        statements.extend(scope.members.iter().flat_map(|member| required::remove(&scope, member)));
+    }
     let is_shadow = |table: u32, column: i16| {
         options.shadows.iter().any(|shadow| (shadow.0, shadow.2) == (table, column))
     };
@@ -184,39 +240,37 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     }
     let mut made: Vec<Statement> = Vec::new();
     for table in scope.tables() {
-        let name = qualified(&table.schema, &table.name);
         for (index, replacement) in index_pairs(scope, table) {
-            if let Some(constraint) = &index.constraint {
-                statements.push(drop_constraint(table, &constraint.name));
-                let kind = if constraint.kind == "p" { "PRIMARY KEY" } else { "UNIQUE" };
-                let replacement = quoted(&replacement.name);
-                // If one of its columns may hold NULL, the planner looks for a check that rules
-                // this out.
-                made.push(evaluating(
-                    table,
-                    format!(
-                        "ALTER TABLE {name} ADD CONSTRAINT {replacement} {kind} USING INDEX {replacement}"
-                    ),
-                ));
-            }
-            if index.is_replica_identity {
-                let replacement = quoted(&replacement.name);
-                made.push(evaluating(
-                    table,
-                    format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {replacement}"),
-                ));
-            }
+            end_index(scope, table, (index, replacement), keep_old_ids, &mut statements, &mut made);
+        }
+    }
+    for (old, replacement) in scope.foreign_keys() {
+        if let (Some(replacement), Some(child), Some(comment)) =
+            (replacement, scope.facts.table(old.child), &old.comment)
+            && replacement.comment.is_none()
+        {
+            let of = qualified(&child.schema, &child.name);
+            made.push(properties::comment_on_constraint(&of, &replacement.name, comment).into());
         }
     }
     for member in &scope.members {
         let (old, new) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
+        made.extend(required::at_end(scope, member));
+        made.extend(properties::of_column(member).into_iter().map(Statement::from));
         if keep_old_ids {
             statements.extend(plain_column(member));
         } else {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
         }
         let name = |column: &Column| column.not_null_constraint.clone();
-        if let (Some(old), Some(new)) = (name(member.old_id), member.shadow.and_then(name))
+        let new_name = member.shadow.and_then(name);
+        // If the old column has none any more, the name is the one that PostgreSQL would choose.
+        let chosen =
+            new_name.as_ref().filter(|new| new.ends_with(&format!("{}{NOT_NULL}", scope.options.new_suffix)));
+        let chosen = chosen.map(|_| {
+            names::suffixed(&format!("{}_{}", member.table.name, scope.known_column(member)), NOT_NULL)
+        });
+        if let (Some(old), Some(new)) = (name(member.old_id).or(chosen), new_name)
             && old != new
         {
             made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
@@ -229,6 +283,98 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     }
     statements.into_iter().map(Statement::from).chain(made).collect()
 }
+
+/// Ends the two indexes: the new one gets the constraint, the name and the properties of the old one.
+/// Old ones without a constraint are dropped with their column.
+fn end_index(
+    scope: &Scope<'_>,
+    table: &Table,
+    (index, replacement): (&Index, &Index),
+    keep_old_ids: bool,
+    statements: &mut Vec<String>,
+    made: &mut Vec<Statement>,
+) {
+    let of = qualified(&table.schema, &table.name);
+    // After the cut-over, the new one has the name already, unless the old one kept it.
+    let keeps = replacement_index::keeps_name(scope, table, index);
+    let name = if keeps { index.name.as_str() } else { replacement.name.as_str() };
+    let rename = Renamed::Index(table.schema.clone());
+    match &index.constraint {
+        Some(constraint) => {
+            statements.push(drop_constraint(table, &constraint.name));
+            match (&replacement.constraint, constraint.kind.as_str()) {
+                // It is a unique constraint until now, and PostgreSQL has no way to make a primary
+                // key of it but to build its index again.
+                (Some(unique), "p") => {
+                    made.push(drop_constraint(table, &unique.name).into());
+                    made.push(evaluating(
+                        table,
+                        add_primary_key(scope, table, replacement, name, constraint),
+                    ));
+                }
+                (Some(_), _) if keeps => made.push(rename.statement(&replacement.name, name).into()),
+                (Some(_), _) => {}
+                (None, kind) => {
+                    let kind = if kind == "p" { "PRIMARY KEY" } else { "UNIQUE" };
+                    // If one of its columns may hold NULL, the planner looks for a check that rules
+                    // this out.
+                    let (name, index) = (quoted(name), quoted(&replacement.name));
+                    made.push(evaluating(
+                        table,
+                        format!("ALTER TABLE {of} ADD CONSTRAINT {name} {kind} USING INDEX {index}"),
+                    ));
+                }
+            }
+        }
+        None if keeps => {
+            if keep_old_ids {
+                statements.push(rename.statement(&index.name, &scope.options.old_name(&index.name)));
+            }
+            made.push(rename.statement(&replacement.name, name).into());
+        }
+        None => {}
+    }
+    if index.is_replica_identity {
+        let name = quoted(name);
+        made.push(evaluating(table, format!("ALTER TABLE {of} REPLICA IDENTITY USING INDEX {name}")));
+    }
+    let targets = properties::statistics_of_index(table, index, Some(replacement), name);
+    made.extend(targets.into_iter().map(Statement::from));
+    made.extend(properties::of_index(table, index, replacement, name).into_iter().map(Statement::from));
+}
+
+/// A primary key whose index is built under the lock.
+fn add_primary_key(
+    scope: &Scope<'_>,
+    table: &Table,
+    replacement: &Index,
+    name: &str,
+    constraint: &IndexConstraint,
+) -> String {
+    let list = |columns: &mut dyn Iterator<Item = i16>| {
+        columns.map(|column| scope.column_sql(table, column)).collect::<Vec<_>>().join(", ")
+    };
+    let mut sql = format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})",
+        qualified(&table.schema, &table.name),
+        quoted(name),
+        list(&mut replacement.keys.iter().map(|key| key.column))
+    );
+    if !replacement.include.is_empty() {
+        sql.push_str(&format!(" INCLUDE ({})", list(&mut replacement.include.iter().copied())));
+    }
+    if !replacement.options.is_empty() {
+        sql.push_str(&format!(" WITH ({})", replacement.options.join(", ")));
+    }
+    if let Some(tablespace) = &replacement.tablespace {
+        sql.push_str(&format!(" USING INDEX TABLESPACE {}", quoted(tablespace)));
+    }
+    sql.push_str(replacement_index::timing(constraint));
+    sql
+}
+
+/// The end of the names that PostgreSQL gives to NOT NULL constraints.
+const NOT_NULL: &str = "_not_null";
 
 /// A statement in which PostgreSQL evaluates expressions of the table's owner.
 fn evaluating(table: &Table, text: String) -> Statement {
@@ -245,6 +391,9 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
             left.push(format!("foreign key \"{}\" of table \"{child}\"", key.name));
         }
     }
+    for member in scope.members.iter().filter(|member| properties::loses_default(member)) {
+        left.push(format!("the default of column \"{}\"", member.old_id.name));
+    }
     if keep_old_ids {
         return left;
     }
@@ -259,7 +408,18 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
         let uses = member.table.dependents.iter().filter(|used| used.column == member.old_id.number);
         // Its own view does not count.
         for used in uses.filter(|used| scope.options.views.is_empty() || used.kind != "view") {
-            left.push(format!("{} \"{}\"", used.kind, used.name));
+            let is_ours = |name: &str| {
+                member
+                    .table
+                    .checks
+                    .iter()
+                    .any(|check| check.name == name && required::is_ours(scope, member.table, check))
+            };
+            match used.kind.as_str() {
+                "check constraint" if is_ours(&used.name) => {}
+                "object" => left.push(used.name.clone()),
+                kind => left.push(format!("{kind} \"{}\"", used.name)),
+            }
         }
     }
     // A constraint over two columns is listed once.
@@ -312,6 +472,9 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.done = scope.options.cut_over;
     step.detail = "locks all tables for as long as the renaming takes".to_owned();
     steps.push(step);
+    if scope.options.cut_over {
+        steps.extend(settle::steps(scope));
+    }
     let confirm = literal(&root.name);
     let mut step = Step::new(
         Phase::Finalized,

@@ -4,10 +4,13 @@
 //! It is for tables whose columns must not change. A view can do less than a table (trap M18), so
 //! swapping names is the usual way.
 
+use super::checks::Names;
 use super::cutover;
 use super::facts::{Facts, Table};
+use super::foreign_keys;
 use super::options::Options;
-use super::scope::{Key, Scope};
+use super::properties::grant_on_column;
+use super::scope::{Key, Member, Scope};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
@@ -57,10 +60,17 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(&staying, member, true));
     }
+    statements.extend(cutover::take_over(scope, names));
+    statements.extend(foreign_keys::cut_over(scope, false));
     for table in scope.tables() {
         statements.extend(view(scope, table));
     }
     statements
+}
+
+/// Under a view, columns keep their names.
+fn names(member: &Member<'_>) -> Names {
+    Names { old: member.old_id.name.clone(), key: member.shadow_name.clone() }
 }
 
 fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
@@ -68,6 +78,7 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
     let name = qualified(&table.schema, &table.name);
     let mut columns = Vec::new();
     let mut defaults = Vec::new();
+    let mut grants = Vec::new();
     for column in &table.columns {
         let of_old_id = scope.members_of(table.oid).find(|member| member.old_id.number == column.number);
         let of_key = scope.members_of(table.oid).find(|member| member.shadow_number == column.number);
@@ -78,6 +89,8 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
         };
         let of = if from == shown { quoted(from) } else { format!("{} AS {}", quoted(from), quoted(&shown)) };
         columns.push(of);
+        let of_shown = of_key.map_or(column, |member| member.old_id);
+        grants.extend(of_shown.grants.iter().map(|grant| grant_on_column(&name, grant, &shown)));
         // The table keeps its defaults. The view repeats those of ordinary columns for readers of
         // the catalogs.
         let default = match of_old_id {
@@ -108,6 +121,7 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
         let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
         statements.push(format!("GRANT {} ON {name} TO {grantee}{option}", grant.privilege));
     }
+    statements.extend(grants);
     statements
 }
 
@@ -153,6 +167,11 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(&bare, member, false));
     }
+    // What leads is still the key, but the tables have their names.
+    let leading = Options { cut_over: true, views: scope.options.views.clone(), ..options.clone() };
+    let leading = bare.with_options(&leading);
+    statements.extend(cutover::give_back(&leading, names));
+    statements.extend(foreign_keys::roll_back(&leading, false));
     Ok(statements)
 }
 

@@ -34,6 +34,37 @@ pub struct Facts {
     /// What only findings need, if it has been read.
     #[serde(skip)]
     pub surroundings: Option<Surroundings>,
+    /// The operator classes for the types that a key can have.
+    pub operator_classes: Vec<OperatorClass>,
+    /// Defaults of references that are the id of a row, with that row's other id.
+    #[serde(skip)]
+    pub defaults: Vec<ReferenceDefault>,
+}
+
+/// The default of a reference that is the old id or the key of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReferenceDefault {
+    /// The table that refers.
+    pub table: u32,
+    /// The column of old ids.
+    pub column: i16,
+    /// The key of that row before the cut-over, and its old id after it.
+    pub value: String,
+}
+
+/// An operator class for the type of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OperatorClass {
+    /// `amname`.
+    pub method: String,
+    /// The type: `uuid` or `ulid`.
+    pub type_name: String,
+    /// Its name, not quoted.
+    pub name: String,
+    /// Its name as SQL writes it, with its schema.
+    pub sql: String,
+    /// Whether it is the default of its type.
+    pub is_default: bool,
 }
 
 /// A reference to a table whose owner does not have the rights of the referencing table's owner.
@@ -182,8 +213,12 @@ pub struct Column {
     pub has_statistics: bool,
     /// Its comment.
     pub comment: Option<String>,
-    /// Whether there are privileges on it alone.
-    pub has_grants: bool,
+    /// The privileges of others on it alone.
+    pub grants: Vec<Grant>,
+    /// The target of its statistics, if it has one of its own.
+    pub statistics: Option<i32>,
+    /// Its options, as `name=value`.
+    pub options: Vec<String>,
 }
 
 /// A column that refers to a key.
@@ -224,8 +259,16 @@ pub struct Index {
     pub include: Vec<i16>,
     /// The condition of a partial index.
     pub predicate: Option<String>,
-    /// The columns that its expressions and its condition use.
+    /// The columns that its expressions and its condition use; 0 for a whole row.
     pub used_columns: Vec<i16>,
+    /// Whether it enforces an exclusion constraint, or a key without overlaps.
+    pub is_exclusion: bool,
+    /// Whether `CLUSTER` uses it.
+    pub is_clustered: bool,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// The targets of the statistics of its columns: position from 1 on, and target.
+    pub statistics: Vec<(i16, i32)>,
     /// Its storage parameters, as `name=value`.
     pub options: Vec<String>,
     /// Its tablespace, if it is not that of the database.
@@ -243,8 +286,10 @@ pub struct IndexKey {
     pub column: i16,
     /// The expression.
     pub expression: Option<String>,
-    /// The operator class, quoted, if it is not the default of the type.
+    /// The operator class, quoted, if it is not the default of the type or has options.
     pub opclass: Option<String>,
+    /// The options of the operator class, as `name=value`.
+    pub opclass_options: Vec<String>,
     /// The collation, quoted, if it is not the column's.
     pub collation: Option<String>,
     /// Whether it is descending.
@@ -262,6 +307,12 @@ pub struct IndexConstraint {
     pub kind: String,
     /// Whether it is deferrable.
     pub deferrable: bool,
+    /// Whether it is initially deferred.
+    pub deferred: bool,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// The definition of an exclusion constraint.
+    pub definition: Option<String>,
 }
 
 /// A foreign key that a migrated column is part of.
@@ -291,6 +342,12 @@ pub struct ForeignKey {
     pub deferred: bool,
     /// Whether all rows are known to satisfy it.
     pub validated: bool,
+    /// Whether it is `NOT ENFORCED` (PostgreSQL 18 and later).
+    pub not_enforced: bool,
+    /// Whether it compares periods (PostgreSQL 18 and later).
+    pub has_period: bool,
+    /// Its comment.
+    pub comment: Option<String>,
 }
 
 /// A trigger.
@@ -333,6 +390,12 @@ pub struct Check {
     pub validated: bool,
     /// Its expression.
     pub expression: String,
+    /// Whether it is `NOT ENFORCED` (PostgreSQL 18 and later).
+    pub not_enforced: bool,
+    /// Whether it is `NO INHERIT`.
+    pub no_inherit: bool,
+    /// Its comment.
+    pub comment: Option<String>,
     /// How many rows violate it, if they have been counted.
     #[serde(skip)]
     pub violations: Option<i64>,
@@ -342,7 +405,8 @@ pub struct Check {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Dependent {
     /// Its kind: `view`, `policy`, `function`, `extended statistics`, `generated column`,
-    /// `check constraint`, `trigger`, or `default` for another column that draws from the sequence
+    /// `check constraint`, `trigger`, `publication`, `object` for any other one that prevents the
+    /// column from being dropped, or `default` for another column that draws from the sequence
     /// that the column owns.
     pub kind: String,
     /// Its name.

@@ -1,8 +1,11 @@
 //! The findings before the first step, including those that prevent a migration from starting.
 
+use super::checks;
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, MAX_LISTED, list};
-use super::scope::{Key, Member, Scope, check_name, unfit_kind};
+use super::properties::{DefaultOf, default_of};
+use super::required;
+use super::scope::{Key, Member, Scope, unfit_kind};
 use super::{
     clashes, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions, type_column,
 };
@@ -60,9 +63,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
 
 /// Checks that existing rows may violate, without those of the migration.
 pub fn not_valid<'a>(scope: &'a Scope<'_>, table: &'a Table) -> impl Iterator<Item = &'a Check> {
-    let is_ours =
-        |check: &Check| scope.members_of(table.oid).any(|member| check_name(scope, member) == check.name);
-    table.checks.iter().filter(move |check| !check.validated && !is_ours(check))
+    table.checks.iter().filter(move |check| !check.validated && !required::is_ours(scope, table, check))
 }
 
 fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
@@ -201,7 +202,11 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     for member in scope.members_of(table.oid) {
         let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
         for dependent in &table.dependents {
-            if dependent.column == member.old_id.number {
+            let is_carried = dependent.kind == "check constraint"
+                && table.checks.iter().filter(|check| check.name == dependent.name).any(|check| {
+                    required::is_ours(scope, table, check) || checks::moves(scope, table, check)
+                });
+            if dependent.column == member.old_id.number && !is_carried {
                 match kinds.iter_mut().find(|(kind, _)| *kind == dependent.kind) {
                     Some((_, names)) => names.push(dependent.name.clone()),
                     None => kinds.push((&dependent.kind, vec![dependent.name.clone()])),
@@ -218,6 +223,21 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
                         list(&names)
                     ),
                     "The sequence would be dropped with the column, so this default prevents the column from being dropped. Use ALTER SEQUENCE ... OWNED BY NONE.",
+                ),
+                "check constraint" => (
+                    format!("check constraint {} uses column \"{column}\" of table \"{name}\"", list(&names)),
+                    "It compares values of old ids, or references to rows that need not exist, so it stays with the old column. Drop it before the migration is finalized.",
+                ),
+                "publication" => (
+                    format!(
+                        "publication {} lists column \"{column}\" of table \"{name}\" or filters by it",
+                        list(&names)
+                    ),
+                    "After the cut-over it still uses the old id, and prevents the column from being dropped. After the cut-over, use ALTER PUBLICATION ... DROP TABLE and ALTER PUBLICATION ... ADD TABLE with the columns that you want to publish.",
+                ),
+                "object" => (
+                    format!("column \"{column}\" of table \"{name}\" is used by {}", names.join(", ")),
+                    "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
                 ),
                 _ => (
                     format!("{kind} {} uses column \"{column}\" of table \"{name}\"", list(&names)),
@@ -324,24 +344,14 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
     }
     if !member.is_key && !member.declared {
         let hint = if old_id.not_null {
-            "Rows that refer to no existing row get no key, so the new column can be null although this one cannot."
+            "Rows that refer to no existing row get no key, so the new column can be null until the migration is finalized."
         } else {
             "Rows that refer to no existing row get no key."
         };
-        found.push(Finding::warning(table, format!("{of} refers to a key without a foreign key"), hint));
-    }
-    if !member.is_key && old_id.default.is_some() {
         found.push(Finding::warning(
             table,
-            format!("{of} has a default"),
-            "The default is dropped with the old id. After the cut-over, set the default of the new column to the key of the same row.",
-        ));
-    }
-    if old_id.has_grants {
-        found.push(Finding::warning(
-            table,
-            format!("{of} has column privileges"),
-            "They apply only to the old id. Grant them on the new column before the cut-over.",
+            format!("{of} refers to a key without a foreign key that is valid for every row"),
+            hint,
         ));
     }
 }
@@ -436,25 +446,22 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
     let Some(child) = scope.facts.table(key.child) else { return };
     let name = qualified(&child.schema, &child.name);
     let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
-    let is_required = key.child_columns.iter().any(|column| {
-        scope.member(key.child, *column).is_some_and(|member| !member.is_key && member.old_id.not_null)
-    });
-    if key.deferrable && (is_required || key.matching == "f") {
-        let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is deferrable"))
-            .detail("A row can be inserted before the row that it refers to, but needs the key of that row.")
-            .hint(
-                "Use ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE until the migration is finalized.",
-            );
-        found.push(Finding::error(child, error));
-    }
-    if key.deferrable {
+    // After the cut-over, the one on old ids always is.
+    if key.deferrable && !scope.options.cut_over {
         found.push(Finding::warning(
             child,
             format!("{of} is deferrable"),
             "A row that is deleted and inserted again in one transaction gets another key. Rows that refer to it take that key only when they are updated. Once there is a foreign key on the new columns, such a transaction fails.",
         ));
     }
-    if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d") {
+    let is_computed = |column: &i16| {
+        scope
+            .member(key.child, *column)
+            .is_some_and(|member| default_of(member.old_id) == DefaultOf::Computed)
+    };
+    if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d")
+        && key.child_columns.iter().any(is_computed)
+    {
         found.push(Finding::warning(
             child,
             format!("{of} uses SET DEFAULT"),

@@ -17,7 +17,11 @@
 //! | [`surroundings`] | facts that only findings need |
 //! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
+//! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
+//! | [`foreign_keys`], [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
+//! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
+//! | [`settle`] | what is left after a cut-over or its rollback |
 //! | [`verify`] | the comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
@@ -31,14 +35,20 @@
 mod announced_tests;
 pub mod backfill;
 pub mod capture;
+pub mod carried;
+#[cfg(test)]
+mod carried_tests;
+pub mod checks;
 pub mod clashes;
 pub mod costs;
 pub mod cutover;
 pub mod cutover_view;
 pub mod derive;
+pub mod expression;
 pub mod facts;
 pub mod finding;
 pub mod findings;
+pub mod foreign_keys;
 pub mod limits;
 pub mod live_triggers;
 pub mod missed;
@@ -48,9 +58,12 @@ pub mod options;
 pub mod permissions;
 pub mod phase;
 pub mod plan;
+pub mod properties;
 pub mod replacement_index;
 pub mod replicated;
+pub mod required;
 pub mod scope;
+pub mod settle;
 pub mod step;
 pub mod surroundings;
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! The steps of a migration, in order, each with its cost and whether it is done.
 
 use super::backfill;
+use super::carried;
 use super::costs;
 use super::cutover;
-use super::facts::{Facts, ForeignKey, Index, Table};
+use super::facts::{Facts, Index, Table};
 use super::finding::Finding;
 use super::findings;
+use super::foreign_keys;
 use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
+use super::properties;
 use super::replacement_index::{self, Replacement};
+use super::required;
 use super::scope::{Member, Scope};
-use super::scope::{check_name, foreign_key_name};
+use super::settle;
 use super::step::{Lock, Runs, Step};
 use super::triggers::trigger_statements_of;
 use crate::error::Error;
@@ -64,9 +68,12 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         analyze(&scope, table, &mut steps);
     }
     for table in scope.tables() {
-        require(&scope, table, &mut steps);
+        required::steps(&scope, table, &mut steps);
     }
-    refer(&scope, &mut steps);
+    foreign_keys::steps(&scope, &mut steps);
+    if !scope.options.cut_over {
+        steps.extend(settle::steps(&scope));
+    }
     verify(&scope, &mut steps);
     // Tables that get columns or triggers again are filled and compared again.
     let unprepared = |table: u32, steps: &[Step]| {
@@ -82,7 +89,9 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         };
     }
     cutover::steps(&scope, &mut steps);
+    carried::find(&scope, &mut findings);
     findings.extend(costs::note(&scope, &steps));
+    findings.sort_by_key(|finding| !finding.is_error());
     Ok(Plan { findings, steps })
 }
 
@@ -136,6 +145,7 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Ste
                 quoted(&member.shadow_name),
                 literal(&comment)
             ));
+            statements.extend(properties::of_column(member));
         }
     }
     let has_columns = missing.is_empty();
@@ -187,7 +197,12 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
             continue;
         }
         match replacement_index::replacement(scope, table, index) {
-            Replacement::Leave(why) => findings.push(findings::index_left(table, index, why)),
+            Replacement::Refuse(error) => findings.push(carried::index_refused(table, *error)),
+            Replacement::Leave(why) => {
+                if replacement_index::existing(scope, table, index).is_none() {
+                    findings.push(findings::index_left(table, index, &why));
+                }
+            }
             Replacement::Create { name, statement } => {
                 let existing = replacement_index::existing(scope, table, index);
                 let done = existing.is_some_and(|replacement| replacement.is_valid);
@@ -213,6 +228,7 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
                 step.runs = Runs::Client;
                 step.done = done;
                 steps.push(step);
+                steps.extend(finish_index(scope, table, index, &name, existing.filter(|_| done)));
             }
         }
     }
@@ -240,148 +256,41 @@ fn analyze(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     steps.push(step);
 }
 
-/// Sets NOT NULL by way of a check, which is validated without blocking writers.
-///
-/// The check comes after the backfill: before it, an UPDATE that replication applies to a row
-/// without a key would fail, because the trigger on UPDATE does not fire there.
-fn require(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
-    let name = qualified(&table.schema, &table.name);
-    for member in scope.members_of(table.oid).filter(|member| member.is_required()) {
-        let done = member.shadow.is_some_and(|shadow| shadow.not_null);
-        let check = check_name(scope, member);
-        let exists = table.checks.iter().find(|existing| existing.name == check);
-        let (constraint, column) = (quoted(&check), quoted(&member.shadow_name));
-        let mut add = Step::new(
-            Phase::Validated,
-            table,
-            format!("require \"{}\" in new rows", member.shadow_name),
-            vec![format!(
-                "ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({column} IS NOT NULL) NOT VALID"
-            )],
-        );
-        add.lock = Some(Lock::AccessExclusive);
-        add.done = done || exists.is_some();
-        let mut validate = Step::new(
-            Phase::Validated,
-            table,
-            format!("check that no row lacks \"{}\"", member.shadow_name),
-            vec![format!("ALTER TABLE {name} VALIDATE CONSTRAINT {constraint}")],
-        );
-        validate.lock = Some(Lock::ShareUpdateExclusive);
-        validate.rows = table.rows;
-        validate.evaluates = true;
-        validate.done = done || exists.is_some_and(|check| check.validated);
-        let mut set = Step::new(
-            Phase::Validated,
-            table,
-            format!("set \"{}\" NOT NULL", member.shadow_name),
-            vec![
-                format!("ALTER TABLE {name} ALTER COLUMN {column} SET NOT NULL"),
-                format!("ALTER TABLE {name} DROP CONSTRAINT {constraint}"),
-            ],
-        );
-        set.lock = Some(Lock::AccessExclusive);
-        set.evaluates = true;
-        set.done = done && exists.is_none();
-        if done && exists.is_some() {
-            set.statements.remove(0);
-        }
-        steps.extend([add, validate, set]);
+/// What an index needs before it is like the one that it replaces: the time at which uniqueness is
+/// checked, and statistics targets.
+fn finish_index(
+    scope: &Scope<'_>,
+    table: &Table,
+    index: &Index,
+    name: &str,
+    existing: Option<&Index>,
+) -> Option<Step> {
+    let constraint = index.constraint.as_ref().filter(|constraint| constraint.deferrable);
+    let mut statements = properties::statistics_of_index(table, index, existing, name);
+    let mut lock = Lock::ShareUpdateExclusive;
+    if let Some(constraint) = constraint.filter(|_| existing.is_none_or(|built| built.constraint.is_none())) {
+        let timing = replacement_index::timing(constraint);
+        let (of, name) = (qualified(&table.schema, &table.name), quoted(name));
+        statements.push(format!("ALTER TABLE {of} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}{timing}"));
+        lock = Lock::AccessExclusive;
     }
-}
-
-fn refer(scope: &Scope<'_>, steps: &mut Vec<Step>) {
-    // If a foreign key was dropped, its replacement is not wanted either.
-    for (key, child) in scope.orphaned_replacements() {
-        let mut drop = Step::new(
-            Phase::Validated,
-            child,
-            format!("drop foreign key \"{}\"", key.name),
-            vec![format!(
-                "ALTER TABLE {} DROP CONSTRAINT {}",
-                qualified(&child.schema, &child.name),
-                quoted(&key.name)
-            )],
-        );
-        drop.lock = Some(Lock::AccessExclusive);
-        drop.detail = "the foreign key on the old ids has been dropped".to_owned();
-        steps.push(drop);
+    if constraint.is_none() && index.statistics.is_empty() {
+        return None;
     }
-    for (old, replacement) in scope.foreign_keys() {
-        let (Some(child), Some(parent)) = (scope.facts.table(old.child), scope.facts.table(old.parent))
-        else {
-            continue;
-        };
-        let name = foreign_key_name(scope, old);
-        let child_name = qualified(&child.schema, &child.name);
-        let mut add = Step::new(
-            Phase::Validated,
-            child,
-            format!("add foreign key \"{name}\""),
-            vec![format!(
-                "ALTER TABLE {child_name} ADD CONSTRAINT {} {} NOT VALID",
-                quoted(&name),
-                foreign_key_sql(scope, old, child, parent)
-            )],
-        );
-        add.lock = Some(Lock::ShareRowExclusive);
-        add.done = replacement.is_some();
-        add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
-        let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
-        add.other = other(Lock::ShareRowExclusive);
-        steps.push(add);
-        if !old.validated {
-            continue;
-        }
-        let existing = replacement.map_or(name.as_str(), |replacement| replacement.name.as_str());
-        let mut validate = Step::new(
-            Phase::Validated,
-            child,
-            format!("validate foreign key \"{existing}\""),
-            vec![format!("ALTER TABLE {child_name} VALIDATE CONSTRAINT {}", quoted(existing))],
-        );
-        validate.lock = Some(Lock::ShareUpdateExclusive);
-        validate.rows = child.rows;
-        validate.evaluates = true;
-        // No index can be added to another owner's table while a query over both is planned.
-        let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
-        validate.other = other(if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare });
-        validate.done = replacement.is_some_and(|replacement| replacement.validated);
-        steps.push(validate);
-    }
-}
-
-fn foreign_key_sql(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &Table) -> String {
-    let columns = |table: &Table, columns: &[i16]| {
-        let mapped = scope.mapped(table.oid, columns);
-        mapped.iter().map(|column| scope.column_sql(table, *column)).collect::<Vec<_>>().join(", ")
+    let what = if constraint.is_some() {
+        "check uniqueness when the old index does"
+    } else {
+        "set statistics targets"
     };
-    let mut sql = format!(
-        "FOREIGN KEY ({}) REFERENCES {} ({})",
-        columns(child, &key.child_columns),
-        qualified(&parent.schema, &parent.name),
-        columns(parent, &key.parent_columns)
-    );
-    if key.matching == "f" {
-        sql.push_str(" MATCH FULL");
+    let mut step = Step::new(Phase::Indexed, table, format!("index \"{name}\": {what}"), statements);
+    step.lock = Some(lock);
+    // PostgreSQL may look at checks of the table.
+    step.evaluates = true;
+    step.done = scope.options.cut_over || step.statements.is_empty();
+    if constraint.is_some() && existing.is_none() {
+        step.detail = "until then, the new index checks each row at once".to_owned();
     }
-    for (event, action) in [("UPDATE", &key.on_update), ("DELETE", &key.on_delete)] {
-        let action = match action.as_str() {
-            "r" => "RESTRICT",
-            "c" => "CASCADE",
-            "n" => "SET NULL",
-            "d" => "SET DEFAULT",
-            _ => continue,
-        };
-        sql.push_str(&format!(" ON {event} {action}"));
-        if event == "DELETE" && !key.set_columns.is_empty() {
-            sql.push_str(&format!(" ({})", columns(child, &key.set_columns)));
-        }
-    }
-    if key.deferrable {
-        sql.push_str(if key.deferred { " DEFERRABLE INITIALLY DEFERRED" } else { " DEFERRABLE" });
-    }
-    sql
+    Some(step)
 }
 
 fn verify(scope: &Scope<'_>, steps: &mut Vec<Step>) {

@@ -1,7 +1,9 @@
 //! The index on the new column for each index on the old one.
 
-use super::facts::{Index, IndexKey, Table};
-use super::scope::Scope;
+use super::expression::{Rewritten, is_same, rewritten};
+use super::facts::{Index, IndexConstraint, IndexKey, Table};
+use super::scope::{Member, Scope};
+use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
 /// What happens to an index on a column of old ids.
@@ -14,29 +16,32 @@ pub enum Replacement {
         /// `CREATE INDEX CONCURRENTLY`.
         statement: String,
     },
-    /// It cannot be created; the reason is a sentence.
-    Leave(&'static str),
+    /// It has to be created by hand; the reason is a sentence.
+    Leave(String),
+    /// There is no such index on keys, and it must not be lost unnoticed.
+    Refuse(Box<Error>),
 }
 
 /// The replacement of an index.
 pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replacement {
-    let old_ids: Vec<i16> = scope.members_of(table.oid).map(|member| member.old_id.number).collect();
-    if index.used_columns.iter().any(|column| old_ids.contains(column)) {
-        return Replacement::Leave(
-            "It has an expression or a predicate on the old id. Create the corresponding index on the key yourself.",
-        );
-    }
-    if index.constraint.as_ref().is_some_and(|constraint| constraint.kind == "x") {
-        return Replacement::Leave(
-            "An exclusion constraint cannot be added without blocking writes. Create it yourself.",
-        );
-    }
-    if !matches!(index.method.as_str(), "btree" | "hash" | "brin") {
-        return Replacement::Leave("Its access method has no operator class for the type of the key.");
+    let on_keys = match on_keys(scope, table, index) {
+        Ok(on_keys) => on_keys,
+        Err(error) => return Replacement::Refuse(Box::new(error)),
+    };
+    if index.is_exclusion {
+        return Replacement::Leave(exclusion(scope, table, index));
     }
     let mapped = |column: i16| scope.mapped(table.oid, &[column]).first().copied().unwrap_or(column);
-    let keys: Vec<String> =
-        index.keys.iter().map(|key| key_sql(scope, table, key, mapped(key.column), index)).collect();
+    let mut keys = Vec::new();
+    for (at, key) in index.keys.iter().enumerate() {
+        let expression = on_keys.expressions.get(at).and_then(Option::as_deref);
+        let is_replaced = mapped(key.column) != key.column;
+        let class = match operator_class(scope, index, key, is_replaced) {
+            Ok(class) => class,
+            Err(why) => return Replacement::Leave(why),
+        };
+        keys.push(key_sql(scope, table, index, key, &KeySql { expression, is_replaced, class }));
+    }
     let mut include: Vec<String> =
         index.include.iter().map(|column| scope.column_sql(table, mapped(*column))).collect();
     if let Some(key) = scope.keys.iter().find(|key| index.is_primary && key.column.table.oid == table.oid) {
@@ -48,7 +53,7 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
         if index.is_unique { "UNIQUE " } else { "" },
         quoted(&name),
         qualified(&table.schema, &table.name),
-        index.method,
+        quoted(&index.method),
         keys.join(", ")
     );
     if !include.is_empty() {
@@ -63,7 +68,7 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
     if let Some(tablespace) = &index.tablespace {
         statement.push_str(&format!(" TABLESPACE {}", quoted(tablespace)));
     }
-    if let Some(predicate) = &index.predicate {
+    if let Some(predicate) = &on_keys.predicate {
         statement.push_str(&format!(" WHERE {predicate}"));
     }
     Replacement::Create { name, statement }
@@ -72,26 +77,39 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
 /// The replacement of an index, if the table has it.
 ///
 /// It is recognised by its definition. Until the cut-over its name must match, too. Afterwards,
-/// when the names are swapped, the name only decides between several. An index that is not valid
-/// has no replacement.
+/// when names are swapped, the name only decides between several. An index that is not valid has no
+/// replacement.
 pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
     if !index.is_valid {
         return None;
     }
+    let on_keys = on_keys(scope, table, index).ok()?;
     let columns = |index: &Index| index.keys.iter().map(|key| key.column).collect::<Vec<_>>();
     let wanted = scope.mapped(table.oid, &columns(index));
+    let is_expression = |wanted: Option<&str>, found: Option<&String>| match (wanted, found) {
+        (None, None) => true,
+        (Some(wanted), Some(found)) => is_same(wanted, found),
+        _ => false,
+    };
     let same = |other: &&Index| {
         scope.is_new(table, other)
             // Until the cut-over an invalid one is dropped and built again.
             && (other.is_valid || !scope.options.cut_over)
             && other.is_unique == index.is_unique
+            && other.is_exclusion == index.is_exclusion
+            && other.nulls_not_distinct == index.nulls_not_distinct
             && other.method == index.method
-            && other.predicate == index.predicate
             && columns(other) == wanted
+            && is_expression(on_keys.predicate.as_deref(), other.predicate.as_ref())
+            && on_keys.expressions.iter().zip(&other.keys).all(|(wanted, found)| {
+                is_expression(wanted.as_deref(), found.expression.as_ref())
+            })
     };
-    let name = if scope.options.cut_over {
+    let name = if scope.options.cut_over
+        && let Some(known) = index.name.strip_suffix(scope.options.old_suffix.as_str())
+    {
         // The replacement of `x_old` is `x`.
-        index.name.strip_suffix(scope.options.old_suffix.as_str()).unwrap_or(&index.name).to_owned()
+        known.to_owned()
     } else {
         scope.options.new_name(&index.name)
     };
@@ -100,19 +118,207 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
     candidates.into_iter().next().filter(|other| scope.options.cut_over || other.name == name)
 }
 
-fn key_sql(scope: &Scope<'_>, table: &Table, key: &IndexKey, column: i16, index: &Index) -> String {
-    let mut sql = match &key.expression {
-        Some(expression) => format!("({expression})"),
-        None => scope.column_sql(table, column),
+/// When a constraint is checked, as SQL to append.
+pub(super) const fn timing(constraint: &IndexConstraint) -> &'static str {
+    match (constraint.deferrable, constraint.deferred) {
+        (false, _) => "",
+        (true, false) => " DEFERRABLE",
+        (true, true) => " DEFERRABLE INITIALLY DEFERRED",
+    }
+}
+
+/// Whether an index keeps its name at the cut-over, and its replacement takes the name at the end.
+///
+/// Old ids of references are equal where keys are. The old index is older, so it is the one that
+/// finds a duplicate and whose name applications read (fault C21). A key of its own is not found by
+/// its old id.
+pub fn keeps_name(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
+    let is_key = |column: i16| {
+        scope.members_of(table.oid).any(|member| member.is_key && member.old_id.number == column)
     };
-    // A column of keys has another type, and uses the defaults of that type.
-    if column == key.column {
-        for part in [
-            key.collation.as_ref().map(|name| format!(" COLLATE {name}")),
-            key.opclass.as_ref().map(|name| format!(" {name}")),
-        ] {
-            sql.push_str(&part.unwrap_or_default());
+    let has_key =
+        index.keys.iter().any(|key| is_key(key.column)) || index.used_columns.iter().any(|one| is_key(*one));
+    (index.is_unique || index.is_exclusion) && !has_key
+}
+
+/// The expressions and the condition of an index, on keys.
+struct OnKeys {
+    /// For each key column, the expression that it is.
+    expressions: Vec<Option<String>>,
+    predicate: Option<String>,
+}
+
+/// The expressions and the condition of an index, on keys.
+///
+/// # Errors
+/// 0A000 if they are about the values of old ids, or if rows that lack a key for a while could
+/// violate the index.
+fn on_keys(scope: &Scope<'_>, table: &Table, index: &Index) -> Result<OnKeys, Error> {
+    let replaced = scope.replaced(table.oid, |member| member.shadow_name.clone());
+    let refusal = |what: &str, text: &str| {
+        let columns: Vec<String> = scope
+            .members_of(table.oid)
+            .filter(|member| index.used_columns.contains(&member.old_id.number))
+            .map(|member| format!("\"{}\"", member.old_id.name))
+            .collect();
+        let on = if columns.is_empty() { "the whole row".to_owned() } else { columns.join(", ") };
+        cannot_be_on_keys(scope, table, index, &format!("{what} on {on}: {text}"))
+    };
+    let mut names: Vec<String> = Vec::new();
+    let mut depends = false;
+    let mut rewrite = |what: &str, text: &str| -> Result<String, Error> {
+        let new = rewritten(text, &replaced, scope.operators());
+        let Rewritten { text, columns, depends_on_lacking_keys } = new.ok_or_else(|| refusal(what, text))?;
+        names.extend(columns);
+        depends |= depends_on_lacking_keys;
+        Ok(text)
+    };
+    let mut expressions = Vec::new();
+    for key in &index.keys {
+        let new = key.expression.as_deref().map(|text| rewrite("an expression", text)).transpose()?;
+        expressions.push(new);
+    }
+    let predicate =
+        index.predicate.as_deref().map(|predicate| rewrite("a condition", predicate)).transpose()?;
+    // What uses a column without its name, such as a whole row, is not rewritten.
+    let is_hidden = |member: &&Member<'_>| {
+        index.used_columns.contains(&member.old_id.number) && !names.contains(&member.old_id.name)
+    };
+    if index.used_columns.contains(&0) || scope.members_of(table.oid).any(|member| is_hidden(&member)) {
+        let text = index.keys.iter().filter_map(|key| key.expression.clone()).chain(index.predicate.clone());
+        return Err(refusal("an expression", &text.collect::<Vec<_>>().join(", ")));
+    }
+    let equal_nulls = index.nulls_not_distinct
+        && scope.members_of(table.oid).any(|member| {
+            scope.may_lack_key(member) && index.keys.iter().any(|key| key.column == member.old_id.number)
+        });
+    if index.is_unique && (depends || equal_nulls) {
+        return Err(could_be_violated(scope, table, index));
+    }
+    Ok(OnKeys { expressions, predicate })
+}
+
+fn cannot_be_on_keys(scope: &Scope<'_>, table: &Table, index: &Index, what: &str) -> Error {
+    let (name, of) = (qualified(&table.schema, &index.name), qualified(&table.schema, &table.name));
+    let rest = if scope.options.cut_over {
+        "If you need it, create an index on the key."
+    } else {
+        "If you need it, create an index on the key once the migration is prepared."
+    };
+    Error::new(SqlState::FeatureNotSupported, format!("index \"{name}\" of table \"{of}\" cannot be built on keys"))
+        .detail(format!("It has {what}. Only comparisons with NULL, and of references to the same key with each other, mean the same for keys."))
+        .hint(format!("Run DROP INDEX CONCURRENTLY {name} first. {rest}"))
+}
+
+fn could_be_violated(scope: &Scope<'_>, table: &Table, index: &Index) -> Error {
+    let name = qualified(&table.schema, &index.name);
+    let lacking: Vec<&Member<'_>> = scope
+        .members_of(table.oid)
+        .filter(|member| scope.may_lack_key(member))
+        .filter(|member| {
+            index.has_column(member.old_id.number) || index.used_columns.contains(&member.old_id.number)
+        })
+        .collect();
+    let columns: Vec<String> = lacking.iter().map(|member| format!("\"{}\"", member.old_id.name)).collect();
+    let hint = if lacking.iter().any(|member| !member.declared) {
+        "Add a valid foreign key on the column, or drop the index until the migration is finalized."
+    } else {
+        "Use ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE for the foreign key until the migration is finalized, or drop the index until then."
+    };
+    let message = format!("unique index \"{name}\" could be violated by rows without a key");
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail(format!("Rows can have an old id in {} and no key: if they refer to no row, or until the row that they refer to is inserted. In an index on keys, such rows count as equal.", columns.join(", ")))
+        .hint(hint)
+}
+
+/// The reason why an exclusion constraint has to be added by hand.
+fn exclusion(scope: &Scope<'_>, table: &Table, index: &Index) -> String {
+    let constraint = index.constraint.as_ref();
+    let has_classes = index.keys.iter().all(|key| {
+        let is_replaced = scope.member(table.oid, key.column).is_some();
+        operator_class(scope, index, key, is_replaced).is_ok()
+    });
+    let definition = constraint.and_then(|one| one.definition.as_deref()).filter(|_| has_classes);
+    let on_keys = definition.and_then(|definition| {
+        let replaced = scope.replaced(table.oid, |member| member.shadow_name.clone());
+        rewritten(definition, &replaced, scope.operators()).map(|new| new.text)
+    });
+    match (on_keys, constraint) {
+        (Some(definition), Some(constraint)) => format!(
+            "An exclusion constraint cannot be added without blocking writes. Once the table is backfilled, run ALTER TABLE {} ADD CONSTRAINT {} {definition} while writers can wait. Until the migration is finalized, the constraint on the old ids holds.",
+            qualified(&table.schema, &table.name),
+            quoted(&scope.options.new_name(&constraint.name)),
+        ),
+        _ => "An exclusion constraint cannot be added without blocking writes. Create the corresponding one on keys yourself, or drop this one before the migration is finalized.".to_owned(),
+    }
+}
+
+/// The operator class of a key column, if it must be named; otherwise it is the default of the type.
+///
+/// # Errors
+/// A sentence if the type of keys has no such class.
+fn operator_class(
+    scope: &Scope<'_>,
+    index: &Index,
+    key: &IndexKey,
+    is_replaced: bool,
+) -> Result<Option<String>, String> {
+    let with_options = |class: String| match key.opclass_options.as_slice() {
+        [] => class,
+        options => format!("{class} ({})", options.join(", ")),
+    };
+    if !is_replaced {
+        return Ok(key.opclass.clone().map(with_options));
+    }
+    let target = scope.options.target.name();
+    let mut classes = scope
+        .facts
+        .operator_classes
+        .iter()
+        .filter(|class| class.method == index.method && class.type_name == target);
+    let Some(given) = &key.opclass else {
+        return if classes.any(|class| class.is_default) {
+            Ok(None)
+        } else {
+            Err(format!(
+                "Access method \"{}\" has no default operator class for type {target}.",
+                index.method
+            ))
+        };
+    };
+    // Its counterpart: uuid_bloom_ops for int8_bloom_ops, gist_uuid_ops for gist_int4_ops.
+    let bare = given.rsplit_once('.').map_or(given.as_str(), |(_, name)| name).trim_matches('"');
+    let counterpart = ["int2", "int4", "int8"]
+        .iter()
+        .find(|integer| bare.contains(**integer))
+        .map(|integer| bare.replacen(integer, target, 1));
+    match classes.find(|class| Some(&class.name) == counterpart.as_ref()) {
+        Some(class) => Ok(Some(with_options(class.sql.clone()))),
+        None => Err(format!("Operator class {given} has no counterpart for type {target}.")),
+    }
+}
+
+/// What a key column is.
+struct KeySql<'a> {
+    expression: Option<&'a str>,
+    is_replaced: bool,
+    class: Option<String>,
+}
+
+fn key_sql(scope: &Scope<'_>, table: &Table, index: &Index, key: &IndexKey, what: &KeySql<'_>) -> String {
+    let mut sql = match what.expression {
+        Some(expression) => format!("({expression})"),
+        None => {
+            let column = scope.mapped(table.oid, &[key.column]).first().copied().unwrap_or(key.column);
+            scope.column_sql(table, column)
         }
+    };
+    // Keys have no collation.
+    let collation =
+        key.collation.as_ref().filter(|_| !what.is_replaced).map(|name| format!(" COLLATE {name}"));
+    let class = what.class.as_ref().map(|name| format!(" {name}"));
+    for part in [collation, class].into_iter().flatten() {
+        sql.push_str(&part);
     }
     if index.method == "btree" {
         match (key.descending, key.nulls_first) {

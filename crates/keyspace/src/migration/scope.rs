@@ -1,10 +1,14 @@
 //! Which columns are part of a migration, and why others cannot be.
 
+use super::expression::{Operators, Replaced};
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::names;
-use super::options::{KeyOptions, Options};
+use super::options::{KeyOptions, Options, Target};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
+
+/// The schema of the operators of old ids and of `uuid`.
+const CORE: &str = "pg_catalog";
 
 /// The columns of a migration, found in the catalogs.
 #[derive(Clone, Debug)]
@@ -53,11 +57,6 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Whether every row has a key in the end.
-    pub fn is_required(&self) -> bool {
-        self.is_key || (self.declared && self.old_id.not_null)
-    }
-
     /// Its table as SQL writes it.
     pub fn table_sql(&self) -> String {
         qualified(&self.table.schema, &self.table.name)
@@ -183,16 +182,98 @@ impl<'a> Scope<'a> {
                 self.member(key.child, *child).is_some() && self.member(key.parent, *parent).is_some()
             })
         };
-        let replacement_of = |old: &ForeignKey| {
-            let child = self.mapped(old.child, &old.child_columns);
-            let parent = self.mapped(old.parent, &old.parent_columns);
-            self.facts.foreign_keys.iter().find(|key| {
-                (key.child, key.parent) == (old.child, old.parent)
-                    && key.child_columns == child
-                    && key.parent_columns == parent
-            })
+        self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, self.replacement_of(old))).collect()
+    }
+
+    /// The foreign key on columns of keys that replaces one, if it exists.
+    fn replacement_of(&self, old: &ForeignKey) -> Option<&'a ForeignKey> {
+        let child = self.mapped(old.child, &old.child_columns);
+        let parent = self.mapped(old.parent, &old.parent_columns);
+        self.facts.foreign_keys.iter().find(|key| {
+            (key.child, key.parent) == (old.child, old.parent)
+                && key.child_columns == child
+                && key.parent_columns == parent
+        })
+    }
+
+    /// Whether a row may come before the row that it refers to, because a foreign key is deferrable:
+    /// its own, or one of a row in between.
+    pub fn waits(&self, member: &Member<'_>) -> bool {
+        let mut seen = vec![(member.table.oid, member.old_id.number)];
+        let mut at = 0;
+        while let Some((table, column)) = seen.get(at).copied() {
+            at += 1;
+            if self.keys.iter().any(|key| (key.column.table.oid, key.column.old_id.number) == (table, column))
+            {
+                continue;
+            }
+            for old in self.facts.foreign_keys.iter().filter(|key| key.child == table) {
+                let pairs = old.child_columns.iter().zip(&old.parent_columns);
+                for (_, parent) in pairs.filter(|(child, _)| **child == column) {
+                    if self.member(old.parent, *parent).is_none() {
+                        continue;
+                    }
+                    // After the cut-over the one on keys is the one that the application knows.
+                    let leading =
+                        if self.options.cut_over { self.replacement_of(old).unwrap_or(old) } else { old };
+                    if leading.deferrable {
+                        return true;
+                    }
+                    if !seen.contains(&(old.parent, *parent)) {
+                        seen.push((old.parent, *parent));
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a row can have an old id and no key: until the row that it refers to is there, or
+    /// because it refers to none.
+    pub fn may_lack_key(&self, member: &Member<'_>) -> bool {
+        !member.is_key && (!member.declared || self.waits(member))
+    }
+
+    /// Whether every row must have a key before the cut-over.
+    pub fn is_required(&self, member: &Member<'_>) -> bool {
+        member.is_key || (member.old_id.not_null && !self.may_lack_key(member))
+    }
+
+    /// The columns of a table, for expressions on old ids. `name` is what the column of keys is
+    /// called where the expression is used.
+    pub(super) fn replaced(&self, table: u32, name: impl Fn(&Member<'_>) -> String) -> Vec<Replaced> {
+        let replaced = |member: &Member<'a>| Replaced {
+            old: member.old_id.name.clone(),
+            new: name(member),
+            key: member.key,
+            may_lack_key: self.may_lack_key(member),
         };
-        self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, replacement_of(old))).collect()
+        self.members_of(table).map(replaced).collect()
+    }
+
+    /// The schemas of the operators of old ids and of keys.
+    pub(super) fn operators(&self) -> Operators<'a> {
+        let to = match self.options.target {
+            Target::Uuid => CORE,
+            Target::Ulid => self.facts.extension_schema.as_str(),
+        };
+        Operators { from: CORE, to }
+    }
+
+    /// Whether the names of columns are swapped.
+    pub(super) fn is_renamed(&self) -> bool {
+        self.options.cut_over && self.options.views.is_empty()
+    }
+
+    /// The name of a table that applications know.
+    pub(super) fn known_table<'b>(&'b self, table: &'b Table) -> &'b str {
+        let view = self.options.views.iter().find(|view| view.0 == table.oid);
+        view.map_or(table.name.as_str(), |view| view.1.as_str())
+    }
+
+    /// The name of a column that applications know.
+    pub(super) fn known_column<'b>(&self, member: &'b Member<'_>) -> &'b str {
+        if self.is_renamed() { &member.shadow_name } else { &member.old_id.name }
     }
 
     /// The foreign keys on columns of keys, each with its table.
@@ -238,17 +319,18 @@ impl<'a> Scope<'a> {
     pub fn indexes(&self, table: &'a Table) -> impl Iterator<Item = &'a Index> {
         let old_ids: Vec<i16> = self.members_of(table.oid).map(|member| member.old_id.number).collect();
         let is_shadowed = move |index: &&Index| {
-            old_ids.iter().any(|old_id| index.has_column(*old_id) || index.used_columns.contains(old_id))
+            index.used_columns.contains(&0)
+                || old_ids
+                    .iter()
+                    .any(|old_id| index.has_column(*old_id) || index.used_columns.contains(old_id))
         };
         table.indexes.iter().filter(is_shadowed)
     }
 
     /// Whether an index has a column of keys.
     pub fn is_new(&self, table: &Table, index: &Index) -> bool {
-        table
-            .columns
-            .iter()
-            .any(|column| index.has_column(column.number) && self.is_shadow(table.oid, column.number))
+        let uses = |column: i16| index.has_column(column) || index.used_columns.contains(&column);
+        table.columns.iter().any(|column| uses(column.number) && self.is_shadow(table.oid, column.number))
     }
 }
 
@@ -407,13 +489,8 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
 
 /// The name of the check that lets SET NOT NULL skip the scan under its lock.
 pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
-    let base = format!("{}_{}", member.table.name, member.old_id.name);
+    let base = format!("{}_{}", scope.known_table(member.table), scope.known_column(member));
     names::suffixed(&base, &format!("{}_filled", scope.options.new_suffix))
-}
-
-/// The name of the replacement of a foreign key.
-pub(super) fn foreign_key_name(scope: &Scope<'_>, key: &ForeignKey) -> String {
-    scope.options.new_name(&key.name)
 }
 
 /// The names of the columns of old ids and of keys, for triggers in this direction.

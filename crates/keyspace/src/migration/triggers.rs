@@ -1,6 +1,7 @@
 //! The triggers that keep old ids and keys in step.
 
 use super::facts::Trigger;
+use super::foreign_keys;
 use super::scope::{self, Member, Scope};
 use crate::sql::{literal, quoted};
 
@@ -42,6 +43,9 @@ fn trigger_name(event: &str, member: &Member<'_>) -> String {
 /// triggers. The trigger "late" is for rows that refer to a row inserted later in the same
 /// transaction, whoever inserts them. The trigger "applied" fires only for updates where the one on
 /// UPDATE does not: those that replication applies, and others in the role of a replica.
+///
+/// Where a foreign key says that all or none of several columns are null, "late" must fire before that
+/// foreign key is checked, so its name sorts before those of PostgreSQL's own triggers.
 fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
     let key = scope.key_of(member);
     let mut arguments = vec![
@@ -73,7 +77,11 @@ fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Want
         wanted("update", ROW | BEFORE | UPDATE, "O", function),
     ];
     if !member.is_key {
-        triggers.push(wanted("late", ROW | INSERT | UPDATE, "A", "key_migration_late"));
+        let mut late = wanted("late", ROW | INSERT | UPDATE, "A", "key_migration_late");
+        if foreign_keys::is_in_full(scope, member) {
+            late.name.replace_range(..1, "!");
+        }
+        triggers.push(late);
     }
     triggers.push(wanted("applied", ROW | UPDATE, "R", "key_migration_applied"));
     triggers
@@ -147,7 +155,8 @@ pub(super) fn create_trigger_statements(
 pub(super) fn drop_trigger_statements(member: &Member<'_>) -> Vec<String> {
     let end = format!("_{}", member.old_id.number);
     let is_of_column = |trigger: &&Trigger| {
-        trigger.is_ours && trigger.name.starts_with("~key_migration_") && trigger.name.ends_with(&end)
+        let name = trigger.name.trim_start_matches(['~', '!']);
+        trigger.is_ours && name.starts_with("key_migration_") && trigger.name.ends_with(&end)
     };
     let statement =
         |trigger: &Trigger| format!("DROP TRIGGER {} ON {}", quoted(&trigger.name), member.table_sql());

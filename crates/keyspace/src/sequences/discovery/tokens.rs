@@ -45,6 +45,17 @@ pub fn tokens(source: &[u8]) -> Vec<Token> {
     std::iter::from_fn(|| scanner.next()).collect()
 }
 
+/// The tokens of a source, each with its place in it.
+pub fn placed_tokens(source: &[u8]) -> Vec<(Token, std::ops::Range<usize>)> {
+    let mut scanner = Scanner { source, at: 0 };
+    std::iter::from_fn(|| {
+        scanner.skip_blanks();
+        let begin = scanner.at;
+        scanner.next().map(|token| (token, begin..scanner.at))
+    })
+    .collect()
+}
+
 /// Whether a byte can begin an identifier; all bytes beyond ASCII can.
 pub(super) const fn begins_identifier(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80

@@ -1,0 +1,68 @@
+//! What follows a cut-over or its rollback, once the locks of all tables are released, and what
+//! comes before the end: constraints that are validated, and columns that become NOT NULL. Each
+//! step is a transaction of its own, and the catalogs say which are left.
+
+use keyspace::migration::step::{Lock, Statement, Step};
+use keyspace::migration::{Scope, settle as left};
+use keyspace::sql::qualified;
+use pgrx::prelude::*;
+
+use super::runner::Runner;
+use super::state::Migration;
+use crate::failpoint;
+use crate::server::failure::Failure;
+
+/// Does the next step after a cut-over or its rollback. Whether there may be more.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn settle(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
+    next(runner, migration, left::steps)
+}
+
+/// Does the next step before the end. Whether there may be more.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn before_end(
+    runner: &mut Runner,
+    migration: &Migration,
+    keep_old_ids: bool,
+) -> Result<bool, Failure> {
+    next(runner, migration, |scope| left::before_end(scope, keep_old_ids))
+}
+
+fn next(
+    runner: &mut Runner,
+    migration: &Migration,
+    steps: impl Fn(&Scope<'_>) -> Vec<Step>,
+) -> Result<bool, Failure> {
+    let extension = runner.extension;
+    let first = || -> Result<Option<(Step, String)>, Failure> {
+        let facts = migration.facts(extension)?;
+        let scope = Scope::new(&facts, &migration.options)?;
+        let step = steps(&scope).into_iter().find(|step| !step.done);
+        Ok(step.map(|step| {
+            let table = facts.table(step.table).map(|table| qualified(&table.schema, &table.name));
+            (step, table.unwrap_or_default())
+        }))
+    };
+    let Some((step, name)) = first()? else { return Ok(false) };
+    let table = pg_sys::Oid::from(step.table);
+    let relations: Vec<(pg_sys::Oid, Lock)> = step.lock.map(|lock| (table, lock)).into_iter().collect();
+    let statements_under_locks = || {
+        let is_same = first()?.is_some_and(|(now, _)| now.is_same(&step));
+        let as_owner_of = step.evaluates.then_some(step.table);
+        let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
+        Ok(is_same.then(|| (statements.collect(), ())))
+    };
+    let Some((_, (), times)) =
+        runner.in_locks(&migration.pace, &relations, statements_under_locks, "settle")?
+    else {
+        return Ok(true);
+    };
+    runner.log(Some(table), &step.action, &step.statements, times)?;
+    failpoint::point(|| "settle: logged".to_owned());
+    notice!("{name}: {}", step.action);
+    Ok(true)
+}
