@@ -14,7 +14,8 @@ use pgrx::pg_sys;
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
 use super::rights::{LookupColumns, check_may_look_up};
-use super::tuple::{Column, Role, Value};
+use super::row_time::{RowTime, SaidBy};
+use super::tuple::{Column, Role, RowOf, Value};
 use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
 use crate::server::by_version::{buffer_lock, prune_page};
@@ -46,9 +47,9 @@ struct Filler {
 /// The source of a column's keys.
 enum Source {
     /// The row itself, whose key it is.
-    Own { time: Column },
+    Own { time: RowTime },
     /// The root's row with the old id that the column refers to.
-    Root { scan: Scan, key: Column, time: Column, last: Option<(Value, Option<[u8; 16]>)> },
+    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<[u8; 16]>)> },
 }
 
 /// How a batch works.
@@ -131,19 +132,19 @@ unsafe fn filler(
         let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let of = scope.key_of(member);
         let source = if member.is_key {
-            Source::Own { time: column(relation, of.timestamp.number, Role::Time)? }
+            Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
             let by = column(root, of.column.old_id.number, Role::OldId)?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
-            let time = column(root, of.timestamp.number, Role::Time)?;
+            let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
             let lookup_columns = LookupColumns {
                 old_id: old_id.number,
                 key: member.shadow_number,
                 root_old_id: by.number,
                 root_key: key.number,
-                root_time: time.number,
+                root_time: of.time.source.own_column(),
             };
             check_may_look_up(relation, root, lookup_columns)?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
@@ -179,14 +180,14 @@ impl Filler {
         unsafe {
             let old_id = self.old_id.value(row, of)?;
             match &mut self.source {
-                Source::Own { time } => Some(derivation.key(time.value(row, of), old_id)),
+                Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),
                 // Consecutive rows often refer to the same row.
                 Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
                 Source::Root { scan, key, time, last } => {
-                    let found = scan.columns(old_id, [*key, *time]).map(|found| match found {
+                    let found = scan.row(old_id, |row| match row.value(*key) {
                         // A key stored in the root takes precedence over a derived one (trap M22).
-                        [Some(Value::Key(key)), _] => key,
-                        [_, time] => derivation.key(time, old_id),
+                        Some(Value::Key(key)) => key,
+                        _ => derivation.key(time.of(row), old_id),
                     });
                     *last = Some((old_id, found));
                     found

@@ -4,13 +4,14 @@ use std::cell::OnceCell;
 
 use keyspace::migration::facts::{Facts, Reference, Table};
 use keyspace::migration::scope::Member;
-use keyspace::migration::{KeyOptions, Options, Scope, findings};
+use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
+use super::{expression, time_parents};
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
@@ -71,7 +72,9 @@ pub(super) fn facts(
     };
     // A long query over few rows: JIT compilation would take longer than running it.
     let json = in_time(|| Ok(with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?))?;
-    Ok(Facts::from_json(&json)?)
+    let mut facts = Facts::from_json(&json)?;
+    facts.time_parents = time_parents::read(keys)?;
+    Ok(facts)
 }
 
 /// Reads tables, or catalog data that takes a lock on them (their sizes, and some expressions),
@@ -145,6 +148,18 @@ pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
             check.violations = counted.and_then(Result::ok).flatten();
         }
     }
+}
+
+/// The tables with a timestamp expression that cannot be evaluated any more, and why. Nothing is
+/// evaluated for tables whose owner's rights the caller does not have.
+pub(super) fn failed_expressions(keys: &[KeyOptions]) -> Vec<(u32, String)> {
+    let failed = |key: &KeyOptions| match &key.time {
+        Some(TimeSource::Expression { text, .. }) => {
+            Some((key.table, expression::failure(pg_sys::Oid::from(key.table), text)?))
+        }
+        _ => None,
+    };
+    keys.iter().filter_map(failed).collect()
 }
 
 /// The least and the greatest old id of each key, with its table. Keys that the caller may not read

@@ -7,6 +7,7 @@
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`] | begins and alters a migration |
 //! | [`derive`] | the key of a row, for SQL |
+//! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
@@ -15,24 +16,29 @@ mod arguments;
 mod backfill;
 mod backfill_page;
 mod catalog;
+mod changed_since;
 mod create;
 mod cutover;
 mod derive;
+mod expression;
 mod key_type;
 mod lookup;
 mod plan;
 mod procedures;
 mod referenced;
 mod rights;
+mod row_time;
 mod runner;
 mod search_path;
 mod state;
+mod time_parents;
 mod trigger;
 mod trigger_arguments;
 mod tuple;
 mod usage;
 mod verify;
 mod writer;
+mod zone;
 
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_derived.sql",

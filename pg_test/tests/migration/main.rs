@@ -11,6 +11,7 @@ mod rests;
 mod sound;
 mod standby;
 mod stopped;
+mod times;
 
 use std::time::{Duration, Instant};
 

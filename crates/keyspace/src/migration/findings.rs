@@ -1,6 +1,6 @@
 //! The findings before the first step, including those that prevent a migration from starting.
 
-use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
+use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::scope::{Key, Member, Scope, check_name, old_column_name, unfit_kind};
 
 use crate::error::{Error, SqlState};
@@ -28,11 +28,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn error(table: &Table, error: Error) -> Self {
+    pub(super) fn error(table: &Table, error: Error) -> Self {
         Self { severity: Severity::Error, table: table.oid, error }
     }
 
-    fn warning(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn warning(table: &Table, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(hint);
         Self { severity: Severity::Warning, table: table.oid, error }
     }
@@ -77,8 +77,6 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     for key in &scope.keys {
         values(scope, key, &mut found);
     }
-    // Refusals come first.
-    found.sort_by_key(|finding| !finding.is_error());
     found
 }
 
@@ -368,9 +366,10 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let role = quoted(&other.owner);
     let may_select = other.may_select
         || key.column.shadow.is_some_and(|shadow| {
-            [key.column.old_id.number, key.timestamp.number, shadow.number]
-                .iter()
-                .all(|column| other.columns.contains(column))
+            [Some(key.column.old_id.number), key.time.source.own_column(), Some(shadow.number)]
+                .into_iter()
+                .flatten()
+                .all(|column| other.columns.contains(&column))
         });
     let may_read = other.may_use_schema && may_select;
     let has_foreign_key = scope.facts.foreign_keys.iter().any(|foreign| {
@@ -482,27 +481,8 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
 }
 
 fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
-    let (table, timestamp) = (key.column.table, key.timestamp);
+    let table = key.column.table;
     let name = qualified(&table.schema, &table.name);
-    let of = format!("column \"{}\" of table \"{name}\"", timestamp.name);
-    if !timestamp.not_null {
-        let part = match timestamp.null_thousandths {
-            Some(0) | None => String::new(),
-            Some(part) => format!(" (in about {part} of 1000 rows)"),
-        };
-        found.push(Finding::warning(
-            table,
-            format!("{of} can be null{part}"),
-            "Rows whose time is null, infinite, or before 1970 get keys with the time 1970-01-01, in the order of their old ids.",
-        ));
-    }
-    if let Some(rows) = rows_for_each_time(timestamp) {
-        found.push(Finding::warning(
-            table,
-            format!("{of} has about {rows} rows per distinct time"),
-            "The keys of such rows are distinct, and in the order of their old ids.",
-        ));
-    }
     for (_, sequence) in scope.facts.strays.iter().filter(|stray| stray.0 == table.oid) {
         found.push(stray(table, sequence));
     }
@@ -524,13 +504,6 @@ pub fn stray(table: &Table, sequence: &str) -> Finding {
         format!("sequence \"{sequence}\" is not restricted to the class of this node"),
         "After the cut-over, new rows still get old ids from it, and other nodes can generate the same ids. Run setup_interleaved_sequences().",
     )
-}
-
-/// How many rows share a time, if more than one.
-fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
-    let distinct = timestamp.distinct_thousandths?;
-    let rows = distinct.checked_add(2_000)?.checked_div(distinct.checked_mul(2)?)?;
-    (rows > 1).then_some(rows)
 }
 
 /// The maximum number of items that a sentence lists.

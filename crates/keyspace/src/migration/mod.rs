@@ -13,7 +13,8 @@
 //! | [`phase`] | the phases, in their order |
 //! | [`names`] | names of the objects that a migration adds |
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
-//! | [`findings`] | the findings before the first step |
+//! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
+//! | [`findings`], [`time_findings`] | the findings before the first step |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | [`verify`] | the comparisons before a cut-over |
@@ -28,6 +29,7 @@ pub mod cutover_view;
 pub mod derive;
 pub mod facts;
 pub mod findings;
+pub mod key_time;
 pub mod names;
 pub mod options;
 pub mod phase;
@@ -37,13 +39,19 @@ pub mod scope;
 pub mod step;
 #[cfg(test)]
 mod tests;
+mod time_findings;
+mod time_proposal;
+pub mod time_source;
+#[cfg(test)]
+mod time_tests;
 pub mod triggers;
 pub mod verify;
 
 pub use facts::Facts;
 pub use findings::{Finding, Severity};
-pub use options::{KeyOptions, Options, Target};
+pub use options::{KeyOptions, Options, Target, TimeRequest};
 pub use phase::Phase;
 pub use plan::Plan;
 pub use scope::Scope;
 pub use step::{Runs, Step};
+pub use time_source::{TimeReference, TimeSource};

@@ -11,6 +11,7 @@ use super::replacement_index::{self, Replacement};
 use super::scope::{Member, Scope};
 use super::scope::{check_name, foreign_key_name};
 use super::step::{Lock, Runs, Step};
+use super::time_findings;
 use super::triggers::trigger_statements_of;
 use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
@@ -55,6 +56,9 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         fill(&scope, table, &mut steps);
     }
     let mut findings = findings::find(&scope);
+    findings.extend(time_findings::find(&scope));
+    // Refusals come first.
+    findings.sort_by_key(|finding| !finding.is_error());
     for table in scope.tables() {
         index(&scope, table, &mut steps, &mut findings);
     }

@@ -10,13 +10,13 @@ use super::facts::{
     Table,
 };
 use super::step::{Lock, Statement, Step};
-use super::{KeyOptions, Options, Phase, Runs, Scope, Target, cutover, names, plan};
+use super::{KeyOptions, Options, Phase, Runs, Scope, Target, TimeSource, cutover, names, plan};
 use crate::SqlState;
 
-const ORDERS: u32 = 10;
-const AUDIT: u32 = 20;
+pub(super) const ORDERS: u32 = 10;
+pub(super) const AUDIT: u32 = 20;
 
-fn column(number: i16, name: &str, type_name: &str, not_null: bool) -> Column {
+pub(super) fn column(number: i16, name: &str, type_name: &str, not_null: bool) -> Column {
     Column {
         number,
         name: name.to_owned(),
@@ -27,7 +27,7 @@ fn column(number: i16, name: &str, type_name: &str, not_null: bool) -> Column {
     }
 }
 
-fn index(oid: u32, name: &str, columns: &[i16], is_primary: bool) -> Index {
+pub(super) fn index(oid: u32, name: &str, columns: &[i16], is_primary: bool) -> Index {
     Index {
         oid,
         name: name.to_owned(),
@@ -45,7 +45,7 @@ fn index(oid: u32, name: &str, columns: &[i16], is_primary: bool) -> Index {
     }
 }
 
-fn table(oid: u32, name: &str, columns: Vec<Column>, indexes: Vec<Index>) -> Table {
+pub(super) fn table(oid: u32, name: &str, columns: Vec<Column>, indexes: Vec<Index>) -> Table {
     Table {
         oid,
         schema: "shop".to_owned(),
@@ -80,7 +80,7 @@ fn foreign_key(name: &str, child: (u32, &[i16]), parent: (u32, &[i16])) -> Forei
 }
 
 /// Orders that refer to orders, and an audit table whose primary key has the reference in it.
-fn shop() -> Facts {
+pub(super) fn shop() -> Facts {
     Facts {
         extension_schema: "keyspace".to_owned(),
         internal_schema: "keyspace_internal".to_owned(),
@@ -89,6 +89,8 @@ fn shop() -> Facts {
         strays: Vec::new(),
         other_owners: Vec::new(),
         strangers: Vec::new(),
+        time_parents: Vec::new(),
+        failed_expressions: Vec::new(),
         tables: vec![
             table(
                 ORDERS,
@@ -118,12 +120,12 @@ fn shop() -> Facts {
     }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let key = KeyOptions { table: ORDERS, salt: "shop.orders".to_owned(), ..KeyOptions::default() };
     Options { keys: vec![key], ..Options::new(Target::Uuid) }
 }
 
-fn statements(facts: &Facts, options: &Options, phase: Phase) -> Vec<String> {
+pub(super) fn statements(facts: &Facts, options: &Options, phase: Phase) -> Vec<String> {
     let plan = plan::plan(facts, options).unwrap();
     let steps = plan.steps.iter().filter(|step| step.phase == phase && !step.done);
     steps.flat_map(|step| step.statements.clone()).collect()
@@ -190,7 +192,7 @@ fn trap_m12_what_runs_nowhere_else_is_the_clients() {
 }
 
 /// The shop when everything but the cut-over is done.
-fn verified() -> (Facts, Options) {
+pub(super) fn verified() -> (Facts, Options) {
     let mut facts = shop();
     let mut options = Options {
         shadows: vec![(ORDERS, 1, 4), (ORDERS, 3, 5), (AUDIT, 1, 3)],
@@ -199,7 +201,7 @@ fn verified() -> (Facts, Options) {
         ..options()
     };
     options.keys[0].column = Some(1);
-    options.keys[0].timestamp = Some(2);
+    options.keys[0].time = Some(TimeSource::Column { number: 2, zone: None });
     facts.tables[0].columns.push(column(4, "id_new", "uuid", true));
     facts.tables[0].columns.push(column(5, "replaces_new", "uuid", false));
     facts.tables[1].columns.push(column(3, "order_id_new", "uuid", true));
@@ -381,7 +383,7 @@ fn bad_input_is_refused() {
     let error =
         refusal(|facts, _| facts.tables[0].columns[1].type_name = "timestamp without time zone".to_owned());
     assert_eq!(error.sqlstate, SqlState::InvalidParameterValue);
-    let error = refusal(|_, options| options.keys[0].timestamp_name = Some("id".to_owned()));
+    let error = refusal(|_, options| options.keys[0].request.column = Some("id".to_owned()));
     assert_eq!(error.sqlstate, SqlState::DatatypeMismatch);
     let error = refusal(|facts, _| facts.tables[1].columns.push(column(3, "order_id_new", "text", false)));
     assert_eq!(
