@@ -42,6 +42,9 @@ struct Filler {
     key: Column,
     derivation: Derivation,
     source: Source,
+    /// Whether it also compares the keys of references that have one with those of the root: they
+    /// may have been derived with another time than the root's key.
+    compares: bool,
 }
 
 /// The source of a column's keys.
@@ -144,19 +147,20 @@ unsafe fn filler(
                 key: member.shadow_number,
                 root_old_id: by.number,
                 root_key: key.number,
-                root_time: of.time.source.own_column(),
+                root_time: time.own_column(),
             };
             check_may_look_up(relation, root, lookup_columns)?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
-        Ok(Filler { old_id, key, derivation, source })
+        let compares = !member.is_key && of.time.can_differ();
+        Ok(Filler { old_id, key, derivation, source, compares })
     }
 }
 
 impl Filler {
-    /// Whether a row lacks this key.
+    /// Whether a row lacks this key, or may have another one than the root's row.
     ///
     /// # Safety
     /// The row must belong to a relation with this descriptor, which must have the columns.
@@ -164,9 +168,25 @@ impl Filler {
     unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
         // SAFETY: see above; the key column has no default.
         unsafe {
-            self.key.is_null(row)
+            (self.compares || self.key.is_null(row))
                 && !(matches!(self.source, Source::Root { .. })
                     && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
+        }
+    }
+
+    /// The key for a row; `None` if it refers to nothing, or has this key.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    unsafe fn missing_key(
+        &mut self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+    ) -> Option<[u8; 16]> {
+        // SAFETY: see above.
+        unsafe {
+            let key = self.key_of(row, of)?;
+            (!self.compares || self.key.value(row, of) != Some(Value::Key(key))).then_some(key)
         }
     }
 
@@ -384,7 +404,7 @@ impl Pages {
             let mut new = std::ptr::null_mut::<pg_sys::HeapTupleData>();
             for filler in fillers {
                 if filler.lacks(row, of)
-                    && let Some(key) = filler.key_of(row, of)
+                    && let Some(key) = filler.missing_key(row, of)
                 {
                     let from = if new.is_null() { &raw mut *row } else { new };
                     new = filler.key.set(from, of, Some(Value::Key(key)));

@@ -12,8 +12,8 @@ use super::tuple::{Column, Role, RowOf, Value};
 use crate::server::by_version::begin_table_scan;
 use crate::server::open::OpenRelation;
 
-/// The number of such rows, and the least old id in them. The caller must be allowed to read the
-/// table, and have the rights of its owner.
+/// The number of such rows, and the least old id in them. The caller must have been allowed to
+/// read the table, and it must run as the owner.
 ///
 /// # Errors
 /// 42804 if a column has another type than the migration's, 55000 if it no longer exists.

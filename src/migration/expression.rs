@@ -295,9 +295,9 @@ unsafe fn check(relation: pg_sys::Relation, text: &str, by_name: bool) -> Result
         let parsed = pg_sys::transformExpr(state, expression, kind);
         pg_sys::assign_expr_collations(state, parsed);
         pg_sys::free_parsestate(state);
-        // Defaults of arguments are added, and functions are inlined.
+        // Planning adds the defaults of arguments. It also inlines functions, which hides their labels.
         let planned = pg_sys::expression_planner(pg_sys::copyObjectImpl(parsed.cast()).cast());
-        if pg_sys::contain_mutable_functions(planned.cast()) {
+        if [parsed, planned.cast()].into_iter().any(|one| pg_sys::contain_mutable_functions(one)) {
             return Err(Error::new(SqlState::InvalidParameterValue, "functions in it are not immutable"));
         }
         let written = pg_sys::deparse_expression(parsed, std::ptr::null_mut(), false, false);

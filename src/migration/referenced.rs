@@ -126,7 +126,7 @@ impl Root {
                     key: opened.key.number,
                     root_old_id: by.number,
                     root_key: key.number,
-                    root_time: of.time.source.own_column(),
+                    root_time: time.own_column(),
                 };
                 check_may_look_up(opened.relation, root, lookup_columns)?;
             }

@@ -14,7 +14,7 @@ use crate::server::by_version::may_use_schema;
 use crate::server::relation::relation_name;
 
 /// The columns of the root that are read, and those that refer to it: old id, key, and the root's
-/// time.
+/// time, if that is a column and still exists.
 #[derive(Clone, Copy)]
 pub(super) struct LookupColumns {
     pub(super) old_id: i16,

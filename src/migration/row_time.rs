@@ -80,6 +80,14 @@ impl RowTime {
         zone.and_then(Zone::named).map_or(Self::None, |zone| Self::Local(column, zone))
     }
 
+    /// The column of the row itself that is read.
+    pub(super) const fn own_column(&self) -> Option<i16> {
+        match self {
+            Self::Instant(column) | Self::Local(column, _) => Some(column.number),
+            Self::Expression(_) | Self::Reference(_) | Self::None => None,
+        }
+    }
+
     /// The time of a row, in PostgreSQL's microseconds.
     ///
     /// # Safety
@@ -145,20 +153,21 @@ impl Parent {
             if table.is_null() {
                 return None;
             }
-            let columns = [of.parent_column, of.time];
-            let is_owner = said_by == SaidBy::Owner;
-            let found = may_read_time(relation, table, columns, is_owner)
-                .then(|| {
-                    let parent_column = integer_or_uuid(table, of.parent_column)?;
-                    let time = Column::of(table, of.time, Role::Time).ok()?;
-                    let lookup = Lookup::new((*table).rd_id, parent_column)?;
-                    let zone = match &of.zone {
-                        Some(zone) => Some(Zone::named(zone)?),
-                        None => None,
-                    };
-                    Some(Self { by, table: lookup, time, zone, last: None })
-                })
-                .flatten();
+            let find = || {
+                let parent_column = integer_or_uuid(table, of.parent_column)?;
+                let time = Column::of(table, of.time, Role::Time).ok()?;
+                let zone = match &of.zone {
+                    Some(zone) => Some(Zone::named(zone)?),
+                    None => None,
+                };
+                let columns = [parent_column.number, time.number];
+                if !may_read_time(relation, table, columns, said_by == SaidBy::Owner) {
+                    return None;
+                }
+                let lookup = Lookup::new((*table).rd_id, parent_column)?;
+                Some(Self { by, table: lookup, time, zone, last: None })
+            };
+            let found = find();
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             found
         }

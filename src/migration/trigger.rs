@@ -430,18 +430,6 @@ unsafe fn read(
         }
         let root_old_id = column(table, parsed.root_old_id, Role::OldId);
         let root_key = column(table, parsed.root_key, key);
-        let lookup_columns = LookupColumns {
-            old_id: old_id.number,
-            key: own_key.number,
-            root_old_id: root_old_id.number,
-            root_key: root_key.number,
-            root_time: parsed.time.own_column(),
-        };
-        or_raise(check_may_look_up(relation, table, lookup_columns));
-        if is_reference && !is_known(table, &parsed, running(fcinfo)) {
-            let name = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
-            or_raise(check_may_name(&name, relation, table, lookup_columns));
-        }
         let reaches_beyond = parsed.time.reaches_beyond();
         let said_by = if !reaches_beyond || is_said_by_owner(table, &parsed, running(fcinfo)) {
             SaidBy::Owner
@@ -449,6 +437,18 @@ unsafe fn read(
             SaidBy::Anybody
         };
         let time = RowTime::open(table, &parsed.time, said_by);
+        let lookup_columns = LookupColumns {
+            old_id: old_id.number,
+            key: own_key.number,
+            root_old_id: root_old_id.number,
+            root_key: root_key.number,
+            root_time: time.own_column(),
+        };
+        or_raise(check_may_look_up(relation, table, lookup_columns));
+        if is_reference && !is_known(table, &parsed, running(fcinfo)) {
+            let name = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
+            or_raise(check_may_name(&name, relation, table, lookup_columns));
+        }
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         Some(Bound {
             key_leads: parsed.key_leads,

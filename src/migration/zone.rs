@@ -82,7 +82,7 @@ pub(super) fn canonical_name(given: &str) -> Result<String, Failure> {
     let found = with_own_settings(read)?.map(from_utf8);
     Ok(found.ok_or_else(|| {
         Error::new(SqlState::InvalidParameterValue, format!("time zone \"{given}\" not recognized"))
-            .detail("Abbreviations and offsets are not accepted, because their meaning depends on settings.")
+            .detail("Abbreviations are not accepted, because a setting decides what they mean, and neither are offsets, because PostgreSQL reads them with the opposite sign.")
             .hint("Use a name from the view pg_timezone_names, for example \"UTC\" or \"Europe/Berlin\". For a constant offset, use a name such as \"Etc/GMT-2\", which is two hours ahead of UTC.")
     })?)
 }

@@ -53,7 +53,7 @@ SELECT key_migration_plan('event', timestamp_expression => 'local ORDER BY 1', t
 SELECT key_migration_plan('event', timestamp_expression => 'local AS x', time_zone => 'UTC');
 SELECT key_migration_plan('event', timestamp_expression => '');
 SELECT key_migration_plan('event', timestamp_expression => 'no_such');
-SELECT key_migration_plan('event', timestamp_expression => 'event.local', time_zone => 'UTC');
+SELECT count(*) > 10 AS steps FROM key_migration_plan('event', timestamp_expression => 'event.local', time_zone => 'UTC');
 SELECT key_migration_plan('event', timestamp_expression => 'event');
 SELECT key_migration_plan('event', timestamp_expression => '(event.*)::text::timestamp', time_zone => 'UTC');
 SELECT key_migration_plan('event', timestamp_expression => '$3');
@@ -128,16 +128,16 @@ GRANT TRIGGER, INSERT ON target TO regress_time_other;
 GRANT SELECT ON target TO regress_time_other;
 SET ROLE regress_time_other;
 CREATE FUNCTION spy(timestamp) RETURNS timestamp IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'runs as %', current_user; RETURN $1; END $$;
-SELECT format('CREATE TRIGGER a BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(%L, ''old_id'', ''uuid'', ''s'', ''1'', ''3'', %L)', 'target'::regclass::oid,
-              'expression UTC expr.spy($2)') \gexec
+DO $do$ BEGIN EXECUTE format('CREATE TRIGGER a BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(%L, ''old_id'', ''uuid'', ''s'', ''1'', ''3'', %L)', 'target'::regclass::oid,
+              'expression UTC expr.spy($2)'); END $do$;
 INSERT INTO target VALUES (1, '2024-03-03');
 SELECT uuidv7_to_timestamp(id_new) AS at FROM target;
 RESET ROLE;
 DROP TRIGGER a ON target;
 DELETE FROM target;
 SET ROLE regress_time_other;
-SELECT format('CREATE TRIGGER b BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(%L, ''old_id'', ''uuid'', ''s'', ''1'', ''3'', %L)', 'target'::regclass::oid,
-              format('reference 1 %s 1 2', 'secret'::regclass::oid)) \gexec
+DO $do$ BEGIN EXECUTE format('CREATE TRIGGER b BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(%L, ''old_id'', ''uuid'', ''s'', ''1'', ''3'', %L)', 'target'::regclass::oid,
+              format('reference 1 %s 1 2', 'secret'::regclass::oid)); END $do$;
 INSERT INTO target VALUES (1, '2024-03-03');
 SELECT uuidv7_to_timestamp(id_new) AS at FROM target;
 -- The owner can say so, by making it fire always; a replaced trigger is that of whoever replaced it.
@@ -147,8 +147,8 @@ ALTER TABLE target ENABLE ALWAYS TRIGGER b;
 SET ROLE regress_time_other;
 INSERT INTO target VALUES (1, '2024-03-03');
 SELECT uuidv7_to_timestamp(id_new) AS at FROM target;
-SELECT format('CREATE OR REPLACE TRIGGER b BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(%L, ''old_id'', ''uuid'', ''s'', ''1'', ''3'', %L)', 'target'::regclass::oid,
-              'expression UTC expr.spy($2)') \gexec
+DO $do$ BEGIN EXECUTE format('CREATE OR REPLACE TRIGGER b BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION keyspace_internal.key_migration_key(%L, ''old_id'', ''uuid'', ''s'', ''1'', ''3'', %L)', 'target'::regclass::oid,
+              'expression UTC expr.spy($2)'); END $do$;
 RESET ROLE;
 DELETE FROM target;
 SET ROLE regress_time_other;

@@ -41,6 +41,7 @@ CALL key_migration_advance('audit', through => 'backfilled');
 CREATE VIEW fits AS SELECT a.what, count(*), count(*) FILTER (WHERE a.id_new = key_migration_uuid(o.created_at, a.id, 'refs.audit')) AS same FROM audit a LEFT JOIN orders o ON o.id = a.order_id GROUP BY 1;
 SELECT * FROM fits ORDER BY 1;
 SELECT count(*), count(*) FILTER (WHERE m.audit_id_new = a.id_new) AS same FROM mark m JOIN audit a ON a.id = m.audit_id;
+DROP VIEW fits;
 SELECT array_agg(order_id ORDER BY id_new) = array_agg(order_id ORDER BY order_id) AS in_order FROM audit WHERE what = 'first';
 SELECT statement FROM key_migration_statements('audit') \gexec
 SELECT table_name, column_name, check_name, ok, row_count FROM key_migration_verify('audit') WHERE check_name <> 'digest' ORDER BY 1, 2, 3;
@@ -53,16 +54,13 @@ INSERT INTO audit (order_id, what) VALUES (6, 'cut over');
 CALL key_migration_rollback('audit');
 SELECT what, uuidv7_to_timestamp(id_new) > now() - interval '1 hour' AS generated FROM audit WHERE what = 'cut over';
 CALL key_migration_rollback('audit', confirm => 'audit');
-DROP VIEW fits;
 
--- A key that a referring row derived with a time that changed before the row itself got its key: it is found, and derived again.
+-- A key that a referring row derived with a time that changed before the row itself got its key: the backfill takes that of the row.
 SELECT key_migration_create('audit', timestamp_reference => 'order_id');
 CALL key_migration_advance('audit', through => 'prepared');
 UPDATE mark SET audit_id = audit_id WHERE audit_id <= 5;
+SELECT count(audit_id_new) > 0 AS derived FROM mark WHERE audit_id = 2;
 UPDATE orders SET created_at = '2021-01-01' WHERE id IN (SELECT order_id FROM audit WHERE id = 2);
-SELECT statement FROM key_migration_statements('audit') \gexec
-SELECT table_name, check_name, ok, row_count > 0 AS some FROM key_migration_verify('audit') WHERE NOT ok;
-UPDATE mark SET audit_id_new = NULL FROM audit a WHERE a.id = audit_id AND a.id_new <> audit_id_new;
 SELECT statement FROM key_migration_statements('audit') \gexec
 SELECT table_name, check_name, ok FROM key_migration_verify('audit') WHERE NOT ok;
 SELECT key_migration_phase('audit');

@@ -71,7 +71,7 @@ CALL key_migration_rollback('post', confirm => 'post');
 SELECT key_migration_create('post', 'created_at', time_zone => 'Europe/Berlin', target => 'ulid', fire_triggers => true);
 SET TimeZone = 'Australia/Lord_Howe';
 CALL key_migration_advance('post', through => 'backfilled');
-SELECT count(*), count(*) FILTER (WHERE ulid_to_uuid(id_new) IS NOT NULL) AS keys,
+SELECT count(*), count(id_new) AS keys,
        count(*) FILTER (WHERE id_new = key_migration_ulid(created_at AT TIME ZONE 'Europe/Berlin', id, 'zones.post')) AS same
 FROM post WHERE created_at > '1970-01-02' AND created_at < '10000-01-01';
 CALL key_migration_rollback('post');

@@ -366,7 +366,9 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let role = quoted(&other.owner);
     let may_select = other.may_select
         || key.column.shadow.is_some_and(|shadow| {
-            [Some(key.column.old_id.number), key.time.source.own_column(), Some(shadow.number)]
+            let time = key.time.source.own_column();
+            let time = time.filter(|number| key.column.table.column(*number).is_some());
+            [Some(key.column.old_id.number), time, Some(shadow.number)]
                 .into_iter()
                 .flatten()
                 .all(|column| other.columns.contains(&column))

@@ -68,6 +68,15 @@ impl KeyTime {
         self.state == TimeState::Known && self.source.reaches_beyond()
     }
 
+    /// Whether the time of a row may be another one than when a referring row derived its key,
+    /// although the row itself has not changed: time zones, functions and other tables change.
+    pub fn can_differ(&self) -> bool {
+        match &self.source {
+            TimeSource::Column { zone: None, .. } | TimeSource::Constant => self.state != TimeState::Known,
+            TimeSource::Column { .. } | TimeSource::Expression { .. } | TimeSource::Reference(_) => true,
+        }
+    }
+
     /// The expression for the time of a row of the table, which has this alias: a `timestamptz`.
     pub(super) fn sql(&self, facts: &Facts, table: &Table, alias: &str) -> String {
         self.known_sql(facts, table, alias).unwrap_or_else(|| "NULL::pg_catalog.timestamptz".to_owned())
