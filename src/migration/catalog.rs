@@ -11,6 +11,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
+use super::zone::Zone;
 use super::{expression, time_parents};
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
@@ -150,14 +151,20 @@ pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
     }
 }
 
-/// The tables with a timestamp expression that cannot be evaluated any more, and why. Nothing is
-/// evaluated for tables whose owner's rights the caller does not have.
-pub(super) fn failed_expressions(keys: &[KeyOptions]) -> Vec<(u32, String)> {
-    let failed = |key: &KeyOptions| match &key.time {
-        Some(TimeSource::Expression { text, .. }) => {
-            Some((key.table, expression::failure(pg_sys::Oid::from(key.table), text)?))
+/// The tables whose times the server cannot compute any more, and why. Nothing is evaluated for tables
+/// whose owner's rights the caller does not have.
+pub(super) fn failed_times(keys: &[KeyOptions]) -> Vec<(u32, String)> {
+    let failed = |key: &KeyOptions| {
+        let source = key.time.as_ref()?;
+        if let Some(zone) = source.zone().filter(|zone| Zone::named(zone).is_none()) {
+            return Some((key.table, format!("time zone \"{zone}\" no longer exists")));
         }
-        _ => None,
+        match source {
+            TimeSource::Expression { text, .. } => {
+                Some((key.table, expression::failure(pg_sys::Oid::from(key.table), text)?))
+            }
+            _ => None,
+        }
     };
     keys.iter().filter_map(failed).collect()
 }

@@ -122,7 +122,7 @@ fn read(
         Some(migration) => {
             let mut facts = migration.facts(extension)?;
             facts.strays = catalog::strays(extension, &migration.options.keys)?;
-            facts.failed_expressions = catalog::failed_expressions(&migration.options.keys);
+            facts.failed_times = catalog::failed_times(&migration.options.keys);
             catalog::count_violations(&mut facts, &migration.options);
             let plan = plan::plan(&facts, &migration.options)?;
             Ok((facts, plan))

@@ -46,7 +46,7 @@ CREATE FUNCTION expected(post) RETURNS uuid STABLE LANGUAGE sql AS $$
     SELECT key_migration_uuid(CASE WHEN $1.created_at > '1960-01-01' AND $1.created_at < '20000-01-01' THEN $1.created_at AT TIME ZONE 'Europe/Berlin' END, $1.id, 'zones.post') $$;
 SELECT count(*), count(DISTINCT id_new), count(*) FILTER (WHERE id_new = expected(post)) AS same FROM post;
 SELECT r.body, count(*), count(*) FILTER (WHERE r.post_id_new = p.id_new) AS same FROM remark r JOIN post p ON p.id = r.post_id GROUP BY 1 ORDER BY 1;
--- The triggers know the zone by themselves, in a copy and after pg_upgrade, too (fault_c05).
+-- The triggers know the zone by themselves, in a copy and after pg_upgrade, too.
 BEGIN;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_table');
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_column');

@@ -34,9 +34,10 @@ pub struct Facts {
     /// Foreign keys of one column, through which keys can take their time from another row.
     #[serde(skip)]
     pub time_parents: Vec<TimeParent>,
-    /// Tables with a timestamp expression that cannot be evaluated any more, and why.
+    /// Tables whose times the server cannot compute any more, and why: an expression that cannot be
+    /// evaluated, or a time zone that does not exist.
     #[serde(skip)]
-    pub failed_expressions: Vec<(u32, String)>,
+    pub failed_times: Vec<(u32, String)>,
 }
 
 /// A table that a column of another one refers to.

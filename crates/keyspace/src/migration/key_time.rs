@@ -145,6 +145,19 @@ pub(super) fn parent<'a>(facts: &'a Facts, table: &Table, of: &TimeReference) ->
 
 /// What is missing of a source that was there once.
 fn lost(facts: &Facts, table: &Table, source: &TimeSource) -> Option<String> {
+    let failed = || {
+        let failed = facts.failed_times.iter().find(|failed| failed.0 == table.oid)?;
+        Some(format!(
+            "times of table \"{}\" cannot be computed: {}",
+            qualified(&table.schema, &table.name),
+            failed.1
+        ))
+    };
+    lost_object(facts, table, source).or_else(failed)
+}
+
+/// The column, table or index that is missing.
+fn lost_object(facts: &Facts, table: &Table, source: &TimeSource) -> Option<String> {
     let name = qualified(&table.schema, &table.name);
     match source {
         TimeSource::Constant => None,
@@ -152,13 +165,10 @@ fn lost(facts: &Facts, table: &Table, source: &TimeSource) -> Option<String> {
             lost_column(&name, table.column(*number).map(TimeColumn::from), zone.as_deref())
         }
         TimeSource::Expression { text, .. } => {
-            if used_columns(text).iter().any(|number| table.column(*number).is_none()) {
-                return Some(format!(
-                    "a column of the timestamp expression of table \"{name}\" no longer exists"
-                ));
-            }
-            let failed = facts.failed_expressions.iter().find(|failed| failed.0 == table.oid)?;
-            Some(format!("the timestamp expression of table \"{name}\" cannot be evaluated: {}", failed.1))
+            let is_missing = used_columns(text).iter().any(|number| table.column(*number).is_none());
+            let what =
+                || format!("a column of the timestamp expression of table \"{name}\" no longer exists");
+            is_missing.then(what)
         }
         TimeSource::Reference(of) => {
             if table.column(of.column).is_none() {

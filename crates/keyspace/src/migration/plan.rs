@@ -55,9 +55,11 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     for table in scope.tables() {
         fill(&scope, table, &mut steps);
     }
-    let mut findings = findings::find(&scope);
-    findings.extend(time_findings::find(&scope));
-    // Refusals come first.
+    // Refusals come first, and before others the choice that the caller has to make.
+    let (mut findings, times): (Vec<_>, Vec<_>) =
+        time_findings::find(&scope).into_iter().partition(Finding::is_error);
+    findings.extend(findings::find(&scope));
+    findings.extend(times);
     findings.sort_by_key(|finding| !finding.is_error());
     for table in scope.tables() {
         index(&scope, table, &mut steps, &mut findings);

@@ -90,7 +90,7 @@ pub(super) fn shop() -> Facts {
         other_owners: Vec::new(),
         strangers: Vec::new(),
         time_parents: Vec::new(),
-        failed_expressions: Vec::new(),
+        failed_times: Vec::new(),
         tables: vec![
             table(
                 ORDERS,

@@ -110,6 +110,15 @@ impl TimeSource {
         matches!(self, Self::Expression { .. } | Self::Reference(_))
     }
 
+    /// The zone of its local times.
+    pub fn zone(&self) -> Option<&str> {
+        match self {
+            Self::Column { zone, .. } | Self::Expression { zone, .. } => zone.as_deref(),
+            Self::Reference(of) => of.zone.as_deref(),
+            Self::Constant => None,
+        }
+    }
+
     /// The column of the row itself that holds the time.
     pub const fn own_column(&self) -> Option<i16> {
         match self {

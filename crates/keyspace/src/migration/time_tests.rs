@@ -359,7 +359,7 @@ fn fault_c06_a_time_that_is_gone_hinders_nothing() {
         lost(&move |facts, options| {
             let text = text.to_owned();
             options.keys[0].time = Some(TimeSource::Expression { text, zone: None });
-            facts.failed_expressions = failed.map(|why| (ORDERS, why.to_owned())).into_iter().collect();
+            facts.failed_times = failed.map(|why| (ORDERS, why.to_owned())).into_iter().collect();
         })
     };
     assert_eq!(expression("f($2)", None), None);
