@@ -106,8 +106,10 @@ impl Expression {
     /// The relation must be open.
     pub(super) unsafe fn is_current(self, relation: pg_sys::Relation) -> bool {
         // SAFETY: see above.
+        let of = unsafe { (*relation).rd_att };
         PREPARED.with_borrow(|all| {
-            all.get(self.at).is_some_and(|known| unsafe { known.fits((*relation).rd_att) })
+            // SAFETY: see above.
+            all.get(self.at).is_some_and(|known| unsafe { known.fits(of) })
         })
     }
 
