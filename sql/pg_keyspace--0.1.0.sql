@@ -1190,11 +1190,32 @@ CREATE FUNCTION @extschema@.key_migration_uuid(ts timestamp with time zone, id b
 CREATE FUNCTION @extschema@.key_migration_ulid(ts timestamp with time zone, id bigint, salt text DEFAULT '') RETURNS @extschema@.ulid
     LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_ulid_wrapper';
+-- They would be cast to timestamptz in the session's time zone.
+CREATE FUNCTION @extschema@.key_migration_uuid(ts timestamp, id bigint, salt text DEFAULT '') RETURNS uuid
+    LANGUAGE c STABLE PARALLEL SAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.key_migration_uuid(ts date, id bigint, salt text DEFAULT '') RETURNS uuid
+    LANGUAGE c STABLE PARALLEL SAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.key_migration_ulid(ts timestamp, id bigint, salt text DEFAULT '') RETURNS @extschema@.ulid
+    LANGUAGE c STABLE PARALLEL SAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
+CREATE FUNCTION @extschema@.key_migration_ulid(ts date, id bigint, salt text DEFAULT '') RETURNS @extschema@.ulid
+    LANGUAGE c STABLE PARALLEL SAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'keys_need_an_instant_wrapper';
 
 COMMENT ON FUNCTION @extschema@.key_migration_uuid(timestamp with time zone, bigint, text) IS
 'the key that a key migration gives to a row: as uuidv7_from_timestamp(ts, id, salt), but it never raises an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
 COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp with time zone, bigint, text) IS
 'the key that a key migration gives to a row: as ulid_from_timestamp(ts, id, salt), but it never raises an error; a time that no key can represent counts as 1970-01-01, and an id that does not fit is hashed';
+COMMENT ON FUNCTION @extschema@.key_migration_uuid(timestamp, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.key_migration_uuid(date, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.key_migration_ulid(timestamp, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
+COMMENT ON FUNCTION @extschema@.key_migration_ulid(date, bigint, text) IS
+'error: a key needs an instant; use AT TIME ZONE';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1245,7 +1266,7 @@ CREATE TABLE keyspace_internal.key_migration_key (
     relation oid NOT NULL,
     number integer NOT NULL CHECK (number > 0),
     key_attribute smallint NOT NULL,
-    timestamp_attribute smallint NOT NULL,
+    time_source text NOT NULL,
     salt text NOT NULL,
     include_columns name[] NOT NULL,
     PRIMARY KEY (system_identifier, database, relation),
@@ -1405,7 +1426,11 @@ CREATE FUNCTION @extschema@.key_migration_plan(
     include_columns name[] DEFAULT '{}',
     new_suffix text DEFAULT '_new',
     old_suffix text DEFAULT '_old',
-    fire_triggers boolean DEFAULT false
+    fire_triggers boolean DEFAULT false,
+    time_zone text DEFAULT NULL,
+    timestamp_expression text DEFAULT NULL,
+    timestamp_reference name DEFAULT NULL,
+    without_timestamp boolean DEFAULT false
 ) RETURNS TABLE (
     step integer,
     phase text,
@@ -1441,7 +1466,7 @@ CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS tex
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
 'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
-COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean) IS
+COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean) IS
 'show what migrating the key of a table would do to it and to every table that refers to it: findings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
 'the remaining statements that take a key migration through a phase, for \gexec of psql';
@@ -1462,7 +1487,11 @@ CREATE FUNCTION @extschema@.key_migration_create(
     include_columns name[] DEFAULT '{}',
     new_suffix text DEFAULT '_new',
     old_suffix text DEFAULT '_old',
-    fire_triggers boolean DEFAULT false
+    fire_triggers boolean DEFAULT false,
+    time_zone text DEFAULT NULL,
+    timestamp_expression text DEFAULT NULL,
+    timestamp_reference name DEFAULT NULL,
+    without_timestamp boolean DEFAULT false
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
@@ -1471,7 +1500,11 @@ CREATE FUNCTION @extschema@.key_migration_add_key(
     table_name regclass,
     timestamp_column name DEFAULT NULL,
     salt text DEFAULT NULL,
-    include_columns name[] DEFAULT '{}'
+    include_columns name[] DEFAULT '{}',
+    time_zone text DEFAULT NULL,
+    timestamp_expression text DEFAULT NULL,
+    timestamp_reference name DEFAULT NULL,
+    without_timestamp boolean DEFAULT false
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_key_wrapper';
@@ -1505,9 +1538,9 @@ CREATE FUNCTION @extschema@.key_migration_set(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
-COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean) IS
 'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
-COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[]) IS
+COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[], text, text, name, boolean) IS
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';

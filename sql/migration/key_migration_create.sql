@@ -6,7 +6,11 @@ CREATE FUNCTION @extschema@.key_migration_create(
     include_columns name[] DEFAULT '{}',
     new_suffix text DEFAULT '_new',
     old_suffix text DEFAULT '_old',
-    fire_triggers boolean DEFAULT false
+    fire_triggers boolean DEFAULT false,
+    time_zone text DEFAULT NULL,
+    timestamp_expression text DEFAULT NULL,
+    timestamp_reference name DEFAULT NULL,
+    without_timestamp boolean DEFAULT false
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
@@ -15,7 +19,11 @@ CREATE FUNCTION @extschema@.key_migration_add_key(
     table_name regclass,
     timestamp_column name DEFAULT NULL,
     salt text DEFAULT NULL,
-    include_columns name[] DEFAULT '{}'
+    include_columns name[] DEFAULT '{}',
+    time_zone text DEFAULT NULL,
+    timestamp_expression text DEFAULT NULL,
+    timestamp_reference name DEFAULT NULL,
+    without_timestamp boolean DEFAULT false
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_key_wrapper';
@@ -49,9 +57,9 @@ CREATE FUNCTION @extschema@.key_migration_set(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
-COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean) IS
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean) IS
 'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
-COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[]) IS
+COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[], text, text, name, boolean) IS
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';

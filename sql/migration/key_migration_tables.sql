@@ -41,7 +41,7 @@ CREATE TABLE keyspace_internal.key_migration_key (
     relation oid NOT NULL,
     number integer NOT NULL CHECK (number > 0),
     key_attribute smallint NOT NULL,
-    timestamp_attribute smallint NOT NULL,
+    time_source text NOT NULL,
     salt text NOT NULL,
     include_columns name[] NOT NULL,
     PRIMARY KEY (system_identifier, database, relation),

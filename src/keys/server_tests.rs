@@ -38,6 +38,23 @@ mod tests {
     }
 
     #[pg_test]
+    fn undated_keys_are_those_of_the_vectors() {
+        let lines = include_str!("../../crates/keyspace/vectors/undated_keys.csv");
+        let [all, right] = numbers(
+            "WITH v AS (
+                 SELECT split_part(l, ',', 1) AS kind, split_part(l, ',', 2)::bigint AS id,
+                        split_part(l, ',', 3) AS salt, split_part(l, ',', 4) AS key
+                 FROM regexp_split_to_table(btrim($1, E'\\n'), E'\\n') WITH ORDINALITY t (l, n) WHERE n > 1)
+             SELECT count(*), count(*) FILTER (WHERE key = CASE kind
+                 WHEN 'uuid' THEN key_migration_uuid(NULL, id, salt)::text
+                 WHEN 'ulid' THEN key_migration_ulid(NULL, id, salt)::text
+                 END) FROM v",
+            lines,
+        );
+        assert_eq!((all, right), (222, 222));
+    }
+
+    #[pg_test]
     fn hashed_keys_are_those_of_the_vectors() {
         let lines = include_str!("../../crates/keyspace/vectors/hashed_keys.csv");
         let [all, right] = numbers(

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use keyspace::migration::{KeyOptions, Options, Target};
+use keyspace::migration::{KeyOptions, Options, Target, TimeRequest};
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
@@ -13,9 +13,31 @@ use crate::keys::RawText;
 use crate::server::call::required;
 use crate::server::failure::Failure;
 
+/// The arguments that say where keys take their time from.
+pub(super) struct TimeArguments<'a> {
+    pub(super) timestamp_column: Option<&'a CStr>,
+    pub(super) time_zone: Option<RawText<'a>>,
+    pub(super) timestamp_expression: Option<RawText<'a>>,
+    pub(super) timestamp_reference: Option<&'a CStr>,
+    pub(super) without_timestamp: Option<bool>,
+}
+
+impl TimeArguments<'_> {
+    fn request(&self) -> Result<TimeRequest, Error> {
+        let text = |given: Option<RawText<'_>>| given.map(|given| given.to_utf8().to_owned());
+        Ok(TimeRequest {
+            column: self.timestamp_column.map(from_server),
+            zone: text(self.time_zone),
+            expression: text(self.timestamp_expression),
+            reference: self.timestamp_reference.map(from_server),
+            constant: required(self.without_timestamp, "without_timestamp")?,
+        })
+    }
+}
+
 /// The arguments for one key of a migration.
 pub(super) struct KeyArguments<'a> {
-    pub(super) timestamp_column: Option<&'a CStr>,
+    pub(super) time: TimeArguments<'a>,
     pub(super) salt: Option<RawText<'a>>,
     pub(super) include_columns: Option<AnyArray>,
 }
@@ -25,7 +47,7 @@ impl KeyArguments<'_> {
     pub(super) fn key(&self, relation: pg_sys::Oid) -> Result<KeyOptions, Failure> {
         Ok(KeyOptions {
             table: relation.to_u32(),
-            timestamp_name: self.timestamp_column.map(from_server),
+            request: self.time.request()?,
             salt: self.salt.map(|salt| salt.to_utf8().to_owned()).unwrap_or_default(),
             include: names(self.include_columns, "include_columns")?,
             ..KeyOptions::default()

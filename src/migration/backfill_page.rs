@@ -14,7 +14,8 @@ use pgrx::pg_sys;
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
 use super::rights::{LookupColumns, check_may_look_up};
-use super::tuple::{Column, Role, Value};
+use super::row_time::{RowTime, SaidBy};
+use super::tuple::{Column, Role, RowOf, Value};
 use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
 use crate::server::by_version::{buffer_lock, prune_page};
@@ -46,14 +47,17 @@ pub(super) struct Filler {
     key: Column,
     derivation: Derivation,
     source: Source,
+    /// Whether it also compares the keys of references that have one with those of the root: they
+    /// may have been derived with another time than the root's key.
+    compares: bool,
 }
 
 /// The source of a column's keys.
 enum Source {
     /// The row itself, whose key it is.
-    Own { time: Column },
+    Own { time: RowTime },
     /// The root's row with the old id that the column refers to.
-    Root { scan: Scan, key: Column, time: Column, last: Option<(Value, Option<[u8; 16]>)> },
+    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<[u8; 16]>)> },
 }
 
 /// How a batch works.
@@ -132,31 +136,32 @@ pub(super) unsafe fn filler(
         let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let of = scope.key_of(member);
         let source = if member.is_key {
-            Source::Own { time: column(relation, of.timestamp.number, Role::Time)? }
+            Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
             let by = column(root, of.column.old_id.number, Role::OldId)?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
-            let time = column(root, of.timestamp.number, Role::Time)?;
+            let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
             let lookup_columns = LookupColumns {
                 old_id: old_id.number,
                 key: member.shadow_number,
                 root_old_id: by.number,
                 root_key: key.number,
-                root_time: time.number,
+                root_time: time.own_column(),
             };
             check_may_look_up(relation, root, lookup_columns)?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
             Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
         };
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
-        Ok(Filler { old_id, key, derivation, source })
+        let compares = !member.is_key && of.time.can_differ();
+        Ok(Filler { old_id, key, derivation, source, compares })
     }
 }
 
 impl Filler {
-    /// Whether a row lacks this key.
+    /// Whether a row lacks this key, or may have another one than the root's row.
     ///
     /// # Safety
     /// The row must belong to a relation with this descriptor, which must have the columns.
@@ -164,9 +169,25 @@ impl Filler {
     pub(super) unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
         // SAFETY: see above; the key column has no default.
         unsafe {
-            self.key.is_null(row)
+            (self.compares || self.key.is_null(row))
                 && !(matches!(self.source, Source::Root { .. })
                     && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
+        }
+    }
+
+    /// The key for a row; `None` if it refers to nothing, or has this key.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    unsafe fn missing_key(
+        &mut self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+    ) -> Option<[u8; 16]> {
+        // SAFETY: see above.
+        unsafe {
+            let key = self.key_of(row, of)?;
+            (!self.compares || self.key.value(row, of) != Some(Value::Key(key))).then_some(key)
         }
     }
 
@@ -184,14 +205,14 @@ impl Filler {
         unsafe {
             let old_id = self.old_id.value(row, of)?;
             match &mut self.source {
-                Source::Own { time } => Some(derivation.key(time.value(row, of), old_id)),
+                Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),
                 // Consecutive rows often refer to the same row.
                 Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
                 Source::Root { scan, key, time, last } => {
-                    let found = scan.columns(old_id, [*key, *time]).map(|found| match found {
+                    let found = scan.row(old_id, |row| match row.value(*key) {
                         // A key stored in the root takes precedence over a derived one (trap M22).
-                        [Some(Value::Key(key)), _] => key,
-                        [_, time] => derivation.key(time, old_id),
+                        Some(Value::Key(key)) => key,
+                        _ => derivation.key(time.of(row), old_id),
                     });
                     *last = Some((old_id, found));
                     found
@@ -383,7 +404,7 @@ impl Pages {
             let mut new = std::ptr::null_mut::<pg_sys::HeapTupleData>();
             for filler in fillers {
                 if filler.lacks(row, of)
-                    && let Some(key) = filler.key_of(row, of)
+                    && let Some(key) = filler.missing_key(row, of)
                 {
                     let from = if new.is_null() { &raw mut *row } else { new };
                     new = filler.key.set(from, of, Some(Value::Key(key)));

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use keyspace::migration::facts::{Facts, Reference, ReferenceDefault, Table};
 use keyspace::migration::scope::Member;
-use keyspace::migration::{KeyOptions, Options, Scope, findings, properties};
+use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings, properties};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
@@ -13,6 +13,8 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 
 use super::rights::check_is_owner;
+use super::zone::Zone;
+use super::{expression, time_parents};
 use crate::encoding::{from_utf8, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::cache;
@@ -83,6 +85,7 @@ pub(super) fn facts(
     };
     let json = in_time(|| Ok(with_own_settings(|| settings::with(&LONG_QUERY, read))?))?;
     let mut facts = Facts::from_json(&json)?;
+    facts.time_parents = time_parents::read(keys)?;
     for table in &mut facts.tables {
         let relation = pg_sys::Oid::from(table.oid);
         for column in &mut table.columns {
@@ -178,6 +181,24 @@ pub(super) fn count_violations(facts: &mut Facts, options: &Options) {
             check.violations = counted.and_then(Result::ok).flatten();
         }
     }
+}
+
+/// The tables whose times the server cannot compute any more, and why. Nothing is evaluated for tables
+/// whose owner's rights the caller does not have.
+pub(super) fn failed_times(keys: &[KeyOptions]) -> Vec<(u32, String)> {
+    let failed = |key: &KeyOptions| {
+        let source = key.time.as_ref()?;
+        if let Some(zone) = source.zone().filter(|zone| Zone::named(zone).is_none()) {
+            return Some((key.table, format!("time zone \"{zone}\" no longer exists")));
+        }
+        match source {
+            TimeSource::Expression { text, .. } => {
+                Some((key.table, expression::failure(pg_sys::Oid::from(key.table), text)?))
+            }
+            _ => None,
+        }
+    };
+    keys.iter().filter_map(failed).collect()
 }
 
 /// The least and the greatest old id of each key, with its table. Keys that the caller may not read

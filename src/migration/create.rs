@@ -10,7 +10,7 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::arguments::{KeyArguments, PlanArguments, names};
+use super::arguments::{KeyArguments, PlanArguments, TimeArguments, names};
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
 use super::surroundings;
@@ -40,10 +40,21 @@ fn key_migration_create(
     new_suffix: Option<RawText<'_>>,
     old_suffix: Option<RawText<'_>>,
     fire_triggers: Option<bool>,
+    time_zone: Option<RawText<'_>>,
+    timestamp_expression: Option<RawText<'_>>,
+    timestamp_reference: Option<&std::ffi::CStr>,
+    without_timestamp: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
-    let key = KeyArguments { timestamp_column, salt, include_columns };
+    let time = TimeArguments {
+        timestamp_column,
+        time_zone,
+        timestamp_expression,
+        timestamp_reference,
+        without_timestamp,
+    };
+    let key = KeyArguments { time, salt, include_columns };
     let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers };
     if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         failure.raise();
@@ -127,7 +138,7 @@ fn store_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> Spi
     let include: Vec<ServerText> = key.options.include.iter().cloned().map(ServerText).collect();
     state::write(
         "INSERT INTO {} AS k (system_identifier, database, migration, relation, number, key_attribute, \
-                              timestamp_attribute, salt, include_columns) \
+                              time_source, salt, include_columns) \
          SELECT $1, $2, $3, $4, COALESCE((SELECT max(o.number) FROM {} AS o WHERE {own} AND o.migration = $3), 0) + 1, \
                 $5, $6, $7, $8::name[]",
         KEY,
@@ -136,7 +147,7 @@ fn store_key(extension: Extension, migration: pg_sys::Oid, key: &Key<'_>) -> Spi
         [
             pg_sys::Oid::from(key.column.table.oid).into(),
             key.column.old_id.number.into(),
-            key.timestamp.number.into(),
+            ServerText(key.time.source.to_string()).into(),
             ServerText(key.options.salt.clone()).into(),
             include.into(),
         ],
@@ -190,17 +201,29 @@ fn store_column(
 /// # Errors
 /// As `key_migration_create`; 55000 after the cut-over.
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn key_migration_add_key(
     migration: Option<pg_sys::Oid>,
     table_name: Option<pg_sys::Oid>,
     timestamp_column: Option<&std::ffi::CStr>,
     salt: Option<RawText<'_>>,
     include_columns: Option<AnyArray>,
+    time_zone: Option<RawText<'_>>,
+    timestamp_expression: Option<RawText<'_>>,
+    timestamp_reference: Option<&std::ffi::CStr>,
+    without_timestamp: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
     let table = or_raise(existing_relation(table_name, "table_name"));
-    let arguments = KeyArguments { timestamp_column, salt, include_columns };
+    let time = TimeArguments {
+        timestamp_column,
+        time_zone,
+        timestamp_expression,
+        timestamp_reference,
+        without_timestamp,
+    };
+    let arguments = KeyArguments { time, salt, include_columns };
     if let Err(failure) = add_key(or_raise(Extension::of_call(fcinfo)), relation, table, &arguments) {
         failure.raise();
     }

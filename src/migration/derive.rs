@@ -20,10 +20,9 @@ impl Derivation {
         Self { target, tag: TagKey::of_salt(salt) }
     }
 
-    /// The key of a row with this time and old id.
+    /// The key of a row with this time, in PostgreSQL's microseconds, and this old id.
     #[inline]
-    pub(super) fn key(&self, time: Option<Value>, old_id: Value) -> [u8; 16] {
-        let micros = time.and_then(Value::number);
+    pub(super) fn key(&self, micros: Option<i64>, old_id: Value) -> [u8; 16] {
         let old_id = old_id.number().unwrap_or_default();
         match self.target {
             Target::Uuid => derive::key::<UuidV7Layout>(micros, old_id, &self.tag).into_bytes(),

@@ -3,7 +3,7 @@
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
-use super::tuple::{Column, Value};
+use super::tuple::{Column, RowOf, Value};
 use crate::error::{or_raise, raise, report};
 use crate::server::by_version::begin_index_scan;
 use crate::server::relation::relation_name;
@@ -19,7 +19,7 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// Uses a unique index on this column alone, if there is one.
-    fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
+    pub(super) fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
         let mut found = None;
         // SAFETY: everything opened is closed again; the locks are kept until the end of the
         // transaction, as a query keeps them. The list of indexes is a copy; an index has at least
@@ -59,53 +59,78 @@ impl Lookup {
         Self::new(relation, by).unwrap_or_else(|| missing(relation))
     }
 
-    /// Columns of the row with this value; `None` if there is no such row.
+    /// Reads the row with this value; `None` if there is no such row. The row is valid until `read`
+    /// returns.
     ///
     /// It sees committed rows and those of this transaction, including the running statement:
     ///
     /// `WITH o AS (INSERT INTO orders ...) INSERT INTO items ...`.
-    pub(super) fn columns<const N: usize>(
+    ///
+    /// Raises an error if the column by which rows are found no longer has its type.
+    pub(super) fn row<T>(
         &self,
         value: Value,
-        wanted: [Column; N],
-    ) -> Option<[Option<Value>; N]> {
-        let value = self.by.kind.datum(value)?;
+        mut read: impl FnMut(pg_sys::Relation, RowOf) -> T,
+    ) -> Option<T> {
+        or_raise(self.look_up(value, &mut |table, row| Ok(read(table, row))))
+    }
+
+    /// The same, with a column that is read; `None` also if one of the columns no longer has its
+    /// type.
+    pub(super) fn row_if_unaltered<T>(
+        &self,
+        value: Value,
+        column: Column,
+        mut read: impl FnMut(RowOf) -> T,
+    ) -> Option<T> {
+        // SAFETY: the table is open.
+        let read =
+            &mut |table: pg_sys::Relation, row: RowOf| unsafe { column.check(table).map(|()| read(row)) };
+        self.look_up(value, read).ok().flatten()
+    }
+
+    fn look_up<T>(
+        &self,
+        value: Value,
+        read: &mut dyn FnMut(pg_sys::Relation, RowOf) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let Some(value) = self.by.kind.datum(value) else { return Ok(None) };
         // SAFETY: the first snapshot is PostgreSQL's own and static; the other one is registered
         // while the scan runs.
         unsafe {
-            self.scan(value, wanted, &raw mut pg_sys::SnapshotSelfData).or_else(|| {
-                // The first scan may miss a row that another session moves meanwhile, because it
-                // reads the row's locations one after the other.
-                let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-                let found = self.scan(value, wanted, latest);
-                pg_sys::UnregisterSnapshot(latest);
-                found
-            })
+            if let Some(found) = self.scan(value, &raw mut pg_sys::SnapshotSelfData, read)? {
+                return Ok(Some(found));
+            }
+            // The first scan may miss a row that another session moves meanwhile, because it reads
+            // the row's locations one after the other.
+            let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+            let found = self.scan(value, latest, read);
+            pg_sys::UnregisterSnapshot(latest);
+            found
         }
     }
 
     /// # Safety
     /// `snapshot` must be valid for the scan, and `value` must be one of the column.
-    unsafe fn scan<const N: usize>(
+    unsafe fn scan<T>(
         &self,
         value: pg_sys::Datum,
-        wanted: [Column; N],
         snapshot: pg_sys::Snapshot,
-    ) -> Option<[Option<Value>; N]> {
-        // SAFETY: the columns are checked to exist unchanged; the values are copied before the scan
-        // ends.
+        read: &mut dyn FnMut(pg_sys::Relation, RowOf) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        // SAFETY: the column is checked to exist unchanged; the row is read before the scan ends.
         unsafe {
             let table = pg_sys::table_open(self.relation, pg_sys::AccessShareLock as i32);
-            or_raise(self.by.check(table));
-            for column in wanted {
-                or_raise(column.check(table));
+            if let Err(error) = self.by.check(table) {
+                pg_sys::table_close(table, pg_sys::NoLock as i32);
+                return Err(error);
             }
             let mut key = pg_sys::ScanKeyData::default();
             let strategy = pg_sys::BTEqualStrategyNumber as u16;
             pg_sys::ScanKeyInit(&mut key, self.by.number, strategy, self.by.kind.equality(), value);
             let scan = pg_sys::systable_beginscan(table, self.index, true, snapshot, 1, &mut key);
             let row = pg_sys::systable_getnext(scan);
-            let found = (!row.is_null()).then(|| wanted.map(|column| column.value(row, (*table).rd_att)));
+            let found = (!row.is_null()).then(|| read(table, RowOf::Tuple(row, (*table).rd_att))).transpose();
             pg_sys::systable_endscan(scan);
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             found
@@ -143,15 +168,12 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Columns of the row with this value; `None` if there is no such row.
-    pub(super) fn columns<const N: usize>(
-        &mut self,
-        value: Value,
-        wanted: [Column; N],
-    ) -> Option<[Option<Value>; N]> {
+    /// Reads the row with this value; `None` if there is no such row. The row is valid until `read`
+    /// returns.
+    pub(super) fn row<T>(&mut self, value: Value, read: impl FnOnce(RowOf) -> T) -> Option<T> {
         let value = self.by.kind.datum(value)?;
-        // SAFETY: the scan is open, and the value belongs to the first column of its index; values
-        // are copied.
+        // SAFETY: the scan is open, and the value belongs to the first column of its index. The slot
+        // keeps the row until the next one.
         unsafe {
             let mut key = pg_sys::ScanKeyData::default();
             let strategy = pg_sys::BTEqualStrategyNumber as u16;
@@ -159,10 +181,9 @@ impl Scan {
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
             pg_sys::index_rescan(self.scan, &mut key, 1, std::ptr::null_mut(), 0);
             let forward = pg_sys::ScanDirection::ForwardScanDirection;
-            let found = pg_sys::index_getnext_slot(self.scan, forward, self.slot)
-                .then(|| wanted.map(|column| column.value_in(self.slot)));
+            let is_found = pg_sys::index_getnext_slot(self.scan, forward, self.slot);
             pg_sys::MemoryContextSwitchTo(before);
-            found
+            is_found.then(|| read(RowOf::Slot(self.slot)))
         }
     }
 

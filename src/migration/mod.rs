@@ -7,6 +7,7 @@
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`], [`adopt`] | begins and alters a migration, and continues one in a copy of its database |
 //! | [`derive`] | the key of a row, for SQL |
+//! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
@@ -24,9 +25,11 @@ mod backfill_page;
 mod backfill_query;
 mod capture;
 mod catalog;
+mod changed_since;
 mod create;
 mod cutover;
 mod derive;
+mod expression;
 mod key_type;
 mod lookup;
 mod marks;
@@ -34,12 +37,14 @@ mod plan;
 mod procedures;
 mod referenced;
 mod rights;
+mod row_time;
 mod runner;
 mod search_path;
 mod settle;
 mod state;
 mod surroundings;
 mod throttle;
+mod time_parents;
 mod trigger;
 mod trigger_arguments;
 mod tuple;
@@ -47,6 +52,7 @@ mod usage;
 mod verify;
 mod violation;
 mod writer;
+mod zone;
 
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_derived.sql",

@@ -10,9 +10,9 @@ use pgrx::AnyArray;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-use super::arguments::{KeyArguments, PlanArguments};
+use super::arguments::{KeyArguments, PlanArguments, TimeArguments};
 use super::state::{self, Migration};
-use super::{catalog, surroundings};
+use super::{catalog, expression, surroundings, zone};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::keys::RawText;
@@ -23,13 +23,28 @@ use crate::server::relation::existing_relation;
 use crate::server::settings;
 use crate::server::timeout::Timeout;
 
-/// The facts for keys that are not migrated yet. Keys without a salt get the usual one.
+/// The facts for keys that are not migrated yet. Keys without a salt get the usual one. Time zones
+/// and expressions that the caller gives are checked.
 pub(super) fn fresh(
     extension: Extension,
     mut options: Options,
     references: &[Reference],
 ) -> Result<(Facts, Options), Failure> {
+    for key in options.keys.iter_mut().filter(|key| key.time.is_none()) {
+        key.request.check()?;
+        if let Some(zone) = &mut key.request.zone {
+            *zone = zone::canonical_name(zone)?;
+        }
+    }
     let mut facts = catalog::facts(extension, &options.keys, references, None)?;
+    for key in options.keys.iter_mut().filter(|key| key.time.is_none()) {
+        // Of a relation that is no table there are no rows to evaluate anything for.
+        let is_table = facts.table(key.table).is_some_and(|table| table.kind == "r");
+        if let Some(text) = key.request.expression.as_ref().filter(|_| is_table) {
+            let zone = key.request.zone.as_deref();
+            key.time = Some(expression::source(pg_sys::Oid::from(key.table), text, zone)?);
+        }
+    }
     for key in options.keys.iter_mut().filter(|key| key.salt.is_empty()) {
         if let Some(table) = facts.table(key.table) {
             key.salt = format!("{}.{}", table.schema, table.name);
@@ -45,8 +60,9 @@ pub(super) fn fresh(
 /// sql/migration/key_migration_plan.sql.
 ///
 /// # Errors
-/// 22004, 22023 for invalid arguments; 42703, 42704, 42804 and 0A000 for a table without a key, or
-/// without a time to derive keys from.
+/// 22004, 22023 for invalid arguments; 42703, 42704, 42804 and 0A000 for a table without a key, or for a
+/// source from which keys cannot take their time; 42501 for an expression over a table of another
+/// owner.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn key_migration_plan(
@@ -58,6 +74,10 @@ fn key_migration_plan(
     new_suffix: Option<RawText<'_>>,
     old_suffix: Option<RawText<'_>>,
     fire_triggers: Option<bool>,
+    time_zone: Option<RawText<'_>>,
+    timestamp_expression: Option<RawText<'_>>,
+    timestamp_reference: Option<&std::ffi::CStr>,
+    without_timestamp: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
     'static,
@@ -75,7 +95,14 @@ fn key_migration_plan(
     ),
 > {
     let relation = or_raise(existing_relation(migration, "migration"));
-    let key = KeyArguments { timestamp_column, salt, include_columns };
+    let time = TimeArguments {
+        timestamp_column,
+        time_zone,
+        timestamp_expression,
+        timestamp_reference,
+        without_timestamp,
+    };
+    let key = KeyArguments { time, salt, include_columns };
     let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers };
     match read(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         Ok((_, plan)) => rows(plan),
@@ -95,6 +122,7 @@ fn read(
             let mut facts = migration.facts(extension)?;
             facts.key_ranges = catalog::key_ranges(&facts, &migration.options);
             facts.strays = catalog::strays(extension, &migration.options.keys)?;
+            facts.failed_times = catalog::failed_times(&migration.options.keys);
             surroundings::add(extension, &mut facts, &migration.options)?;
             (facts, migration.options, migration.relation)
         }

@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
 use super::rights::{LookupColumns, check_may_look_up};
+use super::row_time::{RowTime, SaidBy};
 use super::tuple::{Column, Role, Value};
 use crate::server::by_version::begin_table_scan;
 use crate::server::relation::{relation_name, relation_owner};
@@ -60,7 +61,7 @@ pub(super) struct Compared {
 struct Root {
     scan: Scan,
     key: Column,
-    time: Column,
+    time: RowTime,
 }
 
 /// The open table of a column.
@@ -118,14 +119,14 @@ impl Root {
             }
             let by = column(root, of.column.old_id.number, Role::OldId)?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
-            let time = column(root, of.timestamp.number, Role::Time)?;
+            let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
             if let Some(opened) = to_look_up {
                 let lookup_columns = LookupColumns {
                     old_id: opened.old_id.number,
                     key: opened.key.number,
                     root_old_id: by.number,
                     root_key: key.number,
-                    root_time: time.number,
+                    root_time: time.own_column(),
                 };
                 check_may_look_up(opened.relation, root, lookup_columns)?;
             }
@@ -175,7 +176,7 @@ pub(super) fn compare(
             let Some(old_id) = value.number() else { continue };
             let referenced = match last {
                 Some((last, key)) if last == value => key,
-                _ => root.scan.columns(value, [root.key]).map(|[key]| key),
+                _ => root.scan.row(value, |row| row.value(root.key)),
             };
             last = Some((value, referenced));
             match referenced {
@@ -214,10 +215,11 @@ pub(super) fn keys(
         for old_id in old_ids {
             pgrx::check_for_interrupts!();
             let value = Value::Number(*old_id);
-            let key = root.scan.columns(value, [root.key, root.time]).map(|columns| match columns {
+            let (scan, time) = (&mut root.scan, &mut root.time);
+            let key = scan.row(value, |row| match row.value(root.key) {
                 // A key stored in the root takes precedence over a derived one (trap M22).
-                [Some(Value::Key(key)), _] => key,
-                [_, time] => derivation.key(time, value),
+                Some(Value::Key(key)) => key,
+                _ => derivation.key(time.of(row), value),
             });
             found.extend(key.map(|key| format!("\"{old_id}\":\"{:032x}\"", u128::from_be_bytes(key))));
         }

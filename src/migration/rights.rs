@@ -14,14 +14,14 @@ use crate::server::by_version::may_use_schema;
 use crate::server::relation::relation_name;
 
 /// The columns of the root that are read, and those that refer to it: old id, key, and the root's
-/// time.
+/// time, if that is a column and still exists.
 #[derive(Clone, Copy)]
 pub(super) struct LookupColumns {
     pub(super) old_id: i16,
     pub(super) key: i16,
     pub(super) root_old_id: i16,
     pub(super) root_key: i16,
-    pub(super) root_time: i16,
+    pub(super) root_time: Option<i16>,
 }
 
 /// Refuses a table whose owner could not read the rows that are looked up. The owner needs SELECT
@@ -139,9 +139,44 @@ fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookupColumns) -> b
     unsafe {
         may_use_schema(pg_sys::get_rel_namespace(root), role)
             && (pg_sys::pg_class_aclcheck(root, role, select) == ok
-                || [columns.root_old_id, columns.root_key, columns.root_time]
-                    .iter()
-                    .all(|column| pg_sys::pg_attribute_aclcheck(root, *column, role, select) == ok))
+                || [Some(columns.root_old_id), Some(columns.root_key), columns.root_time]
+                    .into_iter()
+                    .flatten()
+                    .all(|column| pg_sys::pg_attribute_aclcheck(root, column, role, select) == ok))
+    }
+}
+
+/// Whether keys of a table may take their time from these columns of another table: its owner must be
+/// allowed to read them. Unless the owner itself says so, the current user must be allowed to, too.
+/// A foreign key does not suffice, because it required no privilege on the time.
+///
+/// # Safety
+/// Both relations must be open.
+pub(super) unsafe fn may_read_time(
+    relation: pg_sys::Relation,
+    parent: pg_sys::Relation,
+    columns: [i16; 2],
+    owner_says_so: bool,
+) -> bool {
+    // SAFETY: see above; looks up catalogs by OID.
+    unsafe {
+        let oid = (*parent).rd_id;
+        let owner = (*(*relation).rd_rel).relowner;
+        let (select, ok) = (pg_sys::ACL_SELECT as pg_sys::AclMode, pg_sys::AclResult::ACLCHECK_OK);
+        let may = |role: pg_sys::Oid| {
+            if pg_sys::has_privs_of_role(role, (*(*parent).rd_rel).relowner) {
+                return true;
+            }
+            let hides =
+                pg_sys::check_enable_rls(oid, role, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
+            !hides
+                && may_use_schema(pg_sys::get_rel_namespace(oid), role)
+                && (pg_sys::pg_class_aclcheck(oid, role, select) == ok
+                    || columns
+                        .iter()
+                        .all(|column| pg_sys::pg_attribute_aclcheck(oid, *column, role, select) == ok))
+        };
+        may(owner) && (owner_says_so || may(pg_sys::GetUserId()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keyspace::migration::facts::Reference;
 use keyspace::migration::plan::{self, Plan};
-use keyspace::migration::{Doubt, Facts, KeyOptions, Options, Target};
+use keyspace::migration::{Doubt, Facts, KeyOptions, Options, Target, TimeRequest, TimeSource};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -398,7 +398,7 @@ impl Migration {
     fn read_keys(&mut self, extension: Extension) -> Result<(), Failure> {
         let arguments = arguments(self.relation, []);
         select(
-            "SELECT k.relation, k.key_attribute, k.timestamp_attribute, pg_catalog.convert_to(k.salt, 'UTF8'), \
+            "SELECT k.relation, k.key_attribute, pg_catalog.convert_to(k.time_source, 'UTF8'), pg_catalog.convert_to(k.salt, 'UTF8'), \
                     pg_catalog.convert_to(pg_catalog.to_jsonb(k.include_columns)::text, 'UTF8') \
              FROM {} AS k WHERE {own} AND k.migration OPERATOR(pg_catalog.=) $3 ORDER BY k.number",
             KEY,
@@ -412,8 +412,8 @@ impl Migration {
                     self.options.keys.push(KeyOptions {
                         table: row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32),
                         column: row.get(2)?,
-                        timestamp: row.get(3)?,
-                        timestamp_name: None,
+                        time: Some(TimeSource::parse(&text(3)?).unwrap_or(TimeSource::Constant)),
+                        request: TimeRequest::default(),
                         salt: text(4)?,
                         include: Options::names(&text(5)?),
                     });

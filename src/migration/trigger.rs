@@ -17,8 +17,9 @@ use super::key_type::key_type;
 use super::lookup::Lookup;
 use super::marks;
 use super::rights::{LookupColumns, check_may_look_up, check_may_name, has_foreign_key};
-use super::trigger_arguments::{TriggerArguments, is_known};
-use super::tuple::{Column, Role, Unfit, Value};
+use super::row_time::{RowTime, SaidBy};
+use super::trigger_arguments::{TriggerArguments, is_known, is_said_by_owner};
+use super::tuple::{Column, Role, RowOf, Unfit, Value};
 use super::violation;
 use super::writer::Writer;
 use crate::encoding::{from_server, from_server_bytes};
@@ -57,7 +58,8 @@ struct Bound {
     /// The corresponding columns of the root.
     root_old_id: Column,
     root_key: Column,
-    root_time: Column,
+    /// The time of a row of the root.
+    time: RowTime,
     /// By old id and by key, created when first needed. The second index exists only from the phase
     /// "indexed" on.
     by_old_id: Option<Lookup>,
@@ -77,12 +79,32 @@ impl Bound {
     }
 
     /// The key that a row of the root has, or the one derived from it.
-    fn key_of(&self, key: Option<Value>, time: Option<Value>, old_id: Option<Value>) -> Option<Value> {
+    fn key_of(
+        &self,
+        key: Option<Value>,
+        time: impl FnOnce() -> Option<i64>,
+        old_id: Option<Value>,
+    ) -> Option<Value> {
         if key.is_some() {
             return key;
         }
         let old_id = old_id.filter(|old_id| matches!(old_id, Value::Number(_)))?;
-        Some(Value::Key(self.derivation.key(time, old_id)))
+        Some(Value::Key(self.derivation.key(time(), old_id)))
+    }
+
+    /// The key derived from a version of a row of the root.
+    ///
+    /// # Safety
+    /// The version must be one of the row.
+    unsafe fn derived(&mut self, version: pg_sys::HeapTuple, row: &Row) -> Option<Value> {
+        let mut time = self.time;
+        // SAFETY: see above; the columns are those of the relation.
+        let key = unsafe {
+            let old_id = self.old_id.value(version, row.description);
+            self.key_of(None, || time.of(RowOf::Tuple(version, row.description)), old_id)
+        };
+        self.time = time;
+        key
     }
 
     /// Marks the table for another comparison, because a row that replication applies cannot be
@@ -109,15 +131,26 @@ impl Bound {
                 // A row that refers to itself is not in the table yet.
                 // SAFETY: in that case, the row belongs to the root.
                 if row.relation == self.root && unsafe { row.new_value(self.root_old_id) } == Some(value) {
+                    let mut time = self.time;
                     // SAFETY: as above.
-                    let (key, time) =
-                        unsafe { (row.new_value(self.root_key), row.new_value(self.root_time)) };
+                    let (key, time) = unsafe {
+                        (row.new_value(self.root_key), || time.of(RowOf::Tuple(row.new, row.description)))
+                    };
                     return self.key_of(key, time, Some(value));
                 }
                 let by =
-                    (self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id));
-                let [key, time] = by.columns(value, [self.root_key, self.root_time])?;
-                self.key_of(key, time, Some(value))
+                    *(self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id));
+                let mut time = self.time;
+                let found = by.row(value, |table, row| {
+                    // SAFETY: the key is checked before it is read, and so is the time.
+                    unsafe {
+                        or_raise(self.root_key.check(table));
+                        let key = row.value(self.root_key);
+                        self.key_of(key, || time.checked(table, row), Some(value))
+                    }
+                });
+                self.time = time;
+                found.flatten()
             }
             Value::Key(_) => {
                 // SAFETY: as above.
@@ -125,9 +158,15 @@ impl Bound {
                     // SAFETY: as above.
                     return unsafe { row.new_value(self.root_old_id) };
                 }
-                let by = (self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key));
-                let [old_id] = by.columns(value, [self.root_old_id])?;
-                old_id
+                let by = *(self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key));
+                by.row(value, |table, row| {
+                    // SAFETY: the column is checked before it is read.
+                    unsafe {
+                        or_raise(self.root_old_id.check(table));
+                        row.value(self.root_old_id)
+                    }
+                })
+                .flatten()
             }
         }
     }
@@ -192,8 +231,8 @@ impl Row {
     }
 }
 
-/// The trigger of the root. Its arguments: table, leader, target, salt, and the columns of old id,
-/// key and time.
+/// The trigger of the root. Its arguments: table, leader, target, salt, the columns of old id and key,
+/// and the source of the time.
 ///
 /// # Errors
 /// 23514 for an UPDATE of a key before the cut-over, 55000 for a trigger of another table.
@@ -213,15 +252,14 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
             if new.is_some() && (bound.key_leads || is_applied()) {
                 return row.new.into();
             }
-            let key = bound.key_of(None, row.new_value(bound.root_time), row.new_value(bound.old_id));
-            return row.with(bound.key, key);
+            return row.with(bound.key, bound.derived(row.new, &row));
         }
         match (old, new) {
             // The key that the row would have had before the change (trap M22).
-            (None, None) => {
-                let key = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.old_id));
-                row.with(bound.key, key)
-            }
+            (None, None) => match row.old {
+                Some(old) => row.with(bound.key, bound.derived(old, &row)),
+                None => row.new.into(),
+            },
             // A client read the row before it had a key, and now writes all its columns.
             (Some(_), None) if !bound.key_leads => row.with(bound.key, old),
             (Some(old), Some(new)) if old != new && !bound.key_leads => refuse_change(context, bound.key),
@@ -231,7 +269,7 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
 }
 
 /// The trigger of a column that refers to the root. Its arguments: table, leader, target, salt, the
-/// columns of old id and key, the root, and its columns of old id, key and time.
+/// columns of old id and key, the root, its columns of old id and key, and the source of its time.
 ///
 /// The leading column decides. If only the other one is changed, the leading column follows it.
 /// Rows that replication applies have both values, which must match here.
@@ -394,13 +432,13 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
 ///
 /// # Safety
 /// The relation must be open and be the root, and the row must be one that was updated.
-unsafe fn applied_to_root(relation: pg_sys::Relation, row: &Row, bound: &Bound) {
+unsafe fn applied_to_root(relation: pg_sys::Relation, row: &Row, bound: &mut Bound) {
     if bound.key_leads {
         return;
     }
     // SAFETY: see above.
     unsafe {
-        let derived = bound.key_of(None, row.old_value(bound.root_time), row.old_value(bound.old_id));
+        let derived = row.old.and_then(|old| bound.derived(old, row));
         // A row without a key has the key that it would have had before the change (trap M22).
         let right = row.old_value(bound.key).or(derived);
         match row.new_value(bound.key) {
@@ -527,21 +565,24 @@ unsafe fn read(
         if table.is_null() {
             return None;
         }
-        let of_root = [
-            column(table, parsed.root_old_id, Role::OldId),
-            column(table, parsed.root_key, key),
-            column(table, parsed.root_time, Role::Time),
-        ];
-        let [Some(root_old_id), Some(root_key), Some(root_time)] = of_root else {
+        let of_root = (column(table, parsed.root_old_id, Role::OldId), column(table, parsed.root_key, key));
+        let (Some(root_old_id), Some(root_key)) = of_root else {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             return None;
         };
+        let reaches_beyond = parsed.time.reaches_beyond();
+        let said_by = if !reaches_beyond || is_said_by_owner(table, &parsed, running(fcinfo)) {
+            SaidBy::Owner
+        } else {
+            SaidBy::Anybody
+        };
+        let time = RowTime::open(table, &parsed.time, said_by);
         let lookup_columns = LookupColumns {
             old_id: old_id.number,
             key: own_key.number,
             root_old_id: root_old_id.number,
             root_key: root_key.number,
-            root_time: root_time.number,
+            root_time: time.own_column(),
         };
         or_raise(check_may_look_up(relation, table, lookup_columns));
         if is_reference && !is_known(table, &parsed, running(fcinfo)) {
@@ -560,7 +601,7 @@ unsafe fn read(
             root,
             root_old_id,
             root_key,
-            root_time,
+            time,
             by_old_id: None,
             by_key: None,
             last: None,

@@ -1,8 +1,8 @@
 //! The arguments of a migration's triggers.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 
-use keyspace::migration::Target;
+use keyspace::migration::{Target, TimeSource};
 use pgrx::pg_sys;
 
 use crate::encoding::from_server;
@@ -18,7 +18,8 @@ pub(super) struct TriggerArguments {
     pub(super) root: u32,
     pub(super) root_old_id: i16,
     pub(super) root_key: i16,
-    pub(super) root_time: i16,
+    /// Where the root's keys take their time from.
+    pub(super) time: TimeSource,
 }
 
 impl TriggerArguments {
@@ -57,7 +58,7 @@ impl TriggerArguments {
             root,
             root_old_id,
             root_key,
-            root_time: time.parse().ok()?,
+            time: TimeSource::parse(time)?,
         })
     }
 }
@@ -80,6 +81,37 @@ pub(super) unsafe fn is_known(
     named: &TriggerArguments,
     function: pg_sys::Oid,
 ) -> bool {
+    // SAFETY: see above.
+    unsafe { has_trigger(root, named, function, |_| true) }
+}
+
+/// Whether the owner of a root says where its keys take their time from. A role with TRIGGER on the
+/// root can create one of our triggers, with any arguments, but only the owner can make it fire
+/// always, as the migration does with the trigger on INSERT. Replacing a trigger takes that back.
+///
+/// # Safety
+/// As for [`is_known`].
+pub(super) unsafe fn is_said_by_owner(
+    root: pg_sys::Relation,
+    named: &TriggerArguments,
+    function: pg_sys::Oid,
+) -> bool {
+    let on_origin = pg_sys::TRIGGER_FIRES_ON_ORIGIN as c_char;
+    // SAFETY: see above.
+    unsafe { has_trigger(root, named, function, |trigger| trigger.tgenabled != on_origin) }
+}
+
+/// Whether a root has one of our triggers with the columns that another trigger names, and with this
+/// property.
+///
+/// # Safety
+/// As for [`is_known`].
+unsafe fn has_trigger(
+    root: pg_sys::Relation,
+    named: &TriggerArguments,
+    function: pg_sys::Oid,
+    is_wanted: impl Fn(&pg_sys::Trigger) -> bool,
+) -> bool {
     // SAFETY: see above; a relation has as many triggers as it says.
     unsafe {
         let triggers = (*root).trigdesc;
@@ -93,8 +125,9 @@ pub(super) unsafe fn is_known(
                     && own.target == named.target
                     && own.old_id == named.root_old_id
                     && own.key == named.root_key
-                    && own.root_time == named.root_time
+                    && own.time == named.time
             }) && is_of_root((*trigger).tgfoid, function)
+                && is_wanted(&*trigger)
         })
     }
 }

@@ -26,6 +26,10 @@ pub(super) enum Kind {
     Bigint,
     /// `timestamptz`, as microseconds.
     Time,
+    /// `timestamp`, as microseconds.
+    LocalTime,
+    /// `date`, as days.
+    Date,
     /// `uuid` or `ulid`.
     Key,
 }
@@ -51,8 +55,8 @@ impl Kind {
     pub(super) fn equality(self) -> pg_sys::Oid {
         match self {
             Self::Smallint => pg_sys::F_INT2EQ.into(),
-            Self::Integer => pg_sys::F_INT4EQ.into(),
-            Self::Bigint | Self::Time => pg_sys::F_INT8EQ.into(),
+            Self::Integer | Self::Date => pg_sys::F_INT4EQ.into(),
+            Self::Bigint | Self::Time | Self::LocalTime => pg_sys::F_INT8EQ.into(),
             Self::Key => pg_sys::F_UUID_EQ.into(),
         }
     }
@@ -62,8 +66,8 @@ impl Kind {
     pub(super) fn datum(self, value: Value) -> Option<pg_sys::Datum> {
         match (self, value) {
             (Self::Smallint, Value::Number(number)) => i16::try_from(number).ok().map(Into::into),
-            (Self::Integer, Value::Number(number)) => i32::try_from(number).ok().map(Into::into),
-            (Self::Bigint | Self::Time, Value::Number(number)) => Some(number.into()),
+            (Self::Integer | Self::Date, Value::Number(number)) => i32::try_from(number).ok().map(Into::into),
+            (Self::Bigint | Self::Time | Self::LocalTime, Value::Number(number)) => Some(number.into()),
             (Self::Key, Value::Key(bytes)) => Some(datum_of(bytes)),
             _ => None,
         }
@@ -71,11 +75,11 @@ impl Kind {
 
     /// # Safety
     /// The datum must come from a column of this kind.
-    unsafe fn value(self, datum: pg_sys::Datum) -> Value {
+    pub(super) unsafe fn value(self, datum: pg_sys::Datum) -> Value {
         match self {
             Self::Smallint => Value::Number(i64::from(datum.value() as i16)),
-            Self::Integer => Value::Number(i64::from(datum.value() as i32)),
-            Self::Bigint | Self::Time => Value::Number(datum.value() as i64),
+            Self::Integer | Self::Date => Value::Number(i64::from(datum.value() as i32)),
+            Self::Bigint | Self::Time | Self::LocalTime => Value::Number(datum.value() as i64),
             // SAFETY: a pointer to 16 bytes of any alignment.
             Self::Key => Value::Key(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
         }
@@ -99,15 +103,15 @@ pub(super) struct Column {
 pub(super) enum Role {
     /// Old ids: `smallint`, `integer` or `bigint`.
     OldId,
-    /// The time from which keys are derived: `timestamptz`.
+    /// The time from which keys are derived: `timestamptz`, `timestamp` or `date`.
     Time,
-    /// Keys, of the migration's target type.
+    /// Keys, of the migration's target type; or any other column of type `uuid`.
     Key(pg_sys::Oid),
 }
 
 impl Role {
     /// The kind of a column of this type, or of a domain over it.
-    fn kind(self, base: pg_sys::Oid) -> Option<Kind> {
+    pub(super) fn kind(self, base: pg_sys::Oid) -> Option<Kind> {
         match self {
             Self::OldId => match number_type(Some(base))? {
                 NumberType::Smallint => Some(Kind::Smallint),
@@ -115,7 +119,12 @@ impl Role {
                 NumberType::Bigint => Some(Kind::Bigint),
                 NumberType::Numeric => None,
             },
-            Self::Time => (base == pg_sys::TIMESTAMPTZOID).then_some(Kind::Time),
+            Self::Time => match base {
+                pg_sys::TIMESTAMPTZOID => Some(Kind::Time),
+                pg_sys::TIMESTAMPOID => Some(Kind::LocalTime),
+                pg_sys::DATEOID => Some(Kind::Date),
+                _ => None,
+            },
             Self::Key(key) => (base == key && key != pg_sys::InvalidOid).then_some(Kind::Key),
         }
     }
@@ -124,7 +133,10 @@ impl Role {
     fn types(self) -> String {
         match self {
             Self::OldId => "smallint, integer, or bigint".to_owned(),
-            Self::Time => type_name(pg_sys::TIMESTAMPTZOID),
+            Self::Time => {
+                let types = [pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPOID, pg_sys::DATEOID];
+                types.map(type_name).join(", ")
+            }
             Self::Key(key) => type_name(key),
         }
     }
@@ -192,6 +204,16 @@ impl Column {
                 }
             }
         }
+    }
+
+    /// Whether its values are instants, without a time zone.
+    pub(super) fn is_instant(self) -> bool {
+        self.kind == Kind::Time
+    }
+
+    /// Whether its values are dates.
+    pub(super) fn is_date(self) -> bool {
+        self.kind == Kind::Date
     }
 
     /// Its value in a row that a scan has found.
@@ -331,12 +353,62 @@ impl Column {
     }
 }
 
+/// A row of an open relation.
+#[derive(Clone, Copy)]
+pub(super) enum RowOf {
+    /// A tuple, with the descriptor of its relation.
+    Tuple(pg_sys::HeapTuple, pg_sys::TupleDesc),
+    /// The content of a slot.
+    Slot(*mut pg_sys::TupleTableSlot),
+}
+
+impl RowOf {
+    /// The value of a column; `None` if it is NULL.
+    ///
+    /// # Safety
+    /// The relation must have the column.
+    #[inline]
+    pub(super) unsafe fn value(self, column: Column) -> Option<Value> {
+        // SAFETY: see above.
+        unsafe {
+            match self {
+                Self::Tuple(row, of) => column.value(row, of),
+                Self::Slot(slot) => column.value_in(slot),
+            }
+        }
+    }
+
+    /// The value of a column of any type; `None` if it is NULL. It lives as long as the row.
+    ///
+    /// # Safety
+    /// The relation must have the column.
+    pub(super) unsafe fn datum(self, number: i16) -> Option<pg_sys::Datum> {
+        // SAFETY: see above; a slot is deformed up to the column before it is read.
+        unsafe {
+            match self {
+                Self::Tuple(row, of) => {
+                    let mut is_null = false;
+                    let datum = pg_sys::htup::heap_getattr(row, c_int::from(number), of, &mut is_null);
+                    (!is_null).then_some(datum)
+                }
+                Self::Slot(slot) => {
+                    if (*slot).tts_nvalid < number {
+                        pg_sys::slot_getsomeattrs_int(slot, i32::from(number));
+                    }
+                    let at = usize::from(number.unsigned_abs()) - 1;
+                    (!*(*slot).tts_isnull.add(at)).then(|| *(*slot).tts_values.add(at))
+                }
+            }
+        }
+    }
+}
+
 /// The type of a column; `None` if there is no such column or it was dropped.
 ///
 /// # Safety
 /// The descriptor must be that of an open relation.
 #[inline]
-unsafe fn type_of(of: pg_sys::TupleDesc, number: i16) -> Option<pg_sys::Oid> {
+pub(super) unsafe fn type_of(of: pg_sys::TupleDesc, number: i16) -> Option<pg_sys::Oid> {
     // SAFETY: the number is checked before it is used.
     unsafe {
         if number < 1 || i32::from(number) > (*of).natts {

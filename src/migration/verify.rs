@@ -11,6 +11,8 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::catalog::in_time;
+use super::changed_since;
+use super::derive::Derivation;
 use super::key_type::key_type;
 use super::marks::Marks;
 use super::referenced::{self, may_be_joined};
@@ -151,6 +153,17 @@ fn compare(
             };
             let rows = if check.kind == Kind::Orphans { found.orphans } else { found.other_keys };
             return Ok(Found { check, rows: rows.count, example: rows.least.map(|least| least.to_string()) });
+        }
+        // Not a query, if the time is not a matter of the row alone.
+        if check.kind == Kind::RowsChangedSince
+            && let Some(member) = scope.member(check.table, check.old_id)
+            && let key = scope.key_of(member)
+            && key.time.needs_library()
+        {
+            let derivation = Derivation::new(scope.options.target, &key.options.salt);
+            let owner = relation_owner(pg_sys::Oid::from(check.table));
+            let (rows, least) = as_owner(owner, || changed_since::rows(key, &derivation, key_type))?;
+            return Ok(Found { check, rows, example: least.map(|least| least.to_string()) });
         }
         let query = to_server(&check.query);
         let found = as_owner(relation_owner(pg_sys::Oid::from(check.table)), || {

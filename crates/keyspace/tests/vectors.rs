@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use keyspace::keys::{Instant, Layout, TagKey, Tick, UlidLayout, UuidV7Layout, derived, hashed, ulid_text};
+use keyspace::migration::derive;
 use uuid::Uuid;
 
 /// The lines of a file of vectors, without the header.
@@ -63,6 +64,39 @@ fn hashed_keys_are_those_of_the_vectors() {
         seen += 1;
     }
     assert_eq!(seen, 252, "every line was read");
+}
+
+/// The keys of rows without a time, which a key migration derives, in the order of the old ids.
+#[test]
+fn undated_keys_are_those_of_the_vectors() {
+    let mut seen = 0;
+    let mut last: Option<(&str, &str, i64, u128)> = None;
+    for [kind, id, salt, key] in lines(include_str!("../vectors/undated_keys.csv")) {
+        let (old_id, tag_key) = (id.parse().unwrap(), TagKey::of_salt(salt));
+        let number = match kind {
+            "uuid" => {
+                let uuid = derive::key::<UuidV7Layout>(None, old_id, &tag_key);
+                assert_eq!(uuid.to_string(), key);
+                uuid.as_u128()
+            }
+            "ulid" => {
+                let ulid = derive::key::<UlidLayout>(None, old_id, &tag_key);
+                assert_eq!(ulid_text::encode(ulid), key.as_bytes());
+                ulid.0
+            }
+            _ => panic!("kind {kind}"),
+        };
+        if let Some((of, with, before, least)) = last
+            && (of, with) == (kind, salt)
+            && before >= 0
+            && old_id <= derived::MAX_ID
+        {
+            assert!(before < old_id && least < number, "{kind} {before} {old_id}");
+        }
+        last = Some((kind, salt, old_id, number));
+        seen += 1;
+    }
+    assert_eq!(seen, 222, "every line was read");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod sound;
 mod standby;
 mod stopped;
 mod throttled;
+mod times;
 
 use std::time::{Duration, Instant};
 

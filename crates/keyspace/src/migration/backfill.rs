@@ -202,10 +202,10 @@ impl Range {
 /// declared type of the function, so that no other function of the same name can match.
 pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
     format!(
-        "{}.{}({alias}.{}::pg_catalog.timestamptz, {alias}.{}::pg_catalog.int8, {}::pg_catalog.text)",
+        "{}.{}({}, {alias}.{}::pg_catalog.int8, {}::pg_catalog.text)",
         scope.facts.extension_schema,
         scope.options.target.derivation(),
-        quoted(&key.timestamp.name),
+        key.time.sql(scope.facts, key.column.table, alias),
         quoted(&key.column.old_id.name),
         literal(&key.options.salt),
     )
@@ -218,6 +218,11 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
 /// of the columns in `given` are parameters of the statement: see [`old_ids`].
 fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
     let key = scope.key_of(member);
+    // The trigger on UPDATE gives the row a key that a query must not compute. The other statements
+    // are only shown.
+    if scope.options.fire_triggers && key.time.needs_library() && !given.contains(&member.old_id.number) {
+        return format!("t.{}", quoted(&member.shadow_name));
+    }
     if member.is_key {
         return derived(scope, key, "t");
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::surroundings::Surroundings;
 use crate::error::{Error, SqlState};
+use crate::sql::qualified;
 
 /// All facts that a plan is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +40,13 @@ pub struct Facts {
     /// Defaults of references that are the id of a row, with that row's other id.
     #[serde(skip)]
     pub defaults: Vec<ReferenceDefault>,
+    /// Foreign keys of one column, through which keys can take their time from another row.
+    #[serde(skip)]
+    pub time_parents: Vec<TimeParent>,
+    /// Tables whose times the server cannot compute any more, and why: an expression that cannot be
+    /// evaluated, or a time zone that does not exist.
+    #[serde(skip)]
+    pub failed_times: Vec<(u32, String)>,
 }
 
 /// The default of a reference that is the old id or the key of a row.
@@ -65,6 +73,100 @@ pub struct OperatorClass {
     pub sql: String,
     /// Whether it is the default of its type.
     pub is_default: bool,
+}
+
+/// A table that a column of another one refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct TimeParent {
+    /// The table that refers.
+    pub child: u32,
+    /// Its column.
+    pub column: i16,
+    /// The table that it refers to.
+    pub parent: u32,
+    /// The column of that table.
+    pub parent_column: i16,
+    /// The schema of that table, not quoted.
+    pub schema: String,
+    /// Its name, not quoted.
+    pub name: String,
+    /// The owner of the table that refers, not quoted.
+    pub owner: String,
+    /// Whether that role has the rights of the owner of the other table.
+    pub has_rights: bool,
+    /// Whether policies of the other table apply to the role.
+    pub hides_rows: bool,
+    /// Whether the role may use its schema.
+    pub may_use_schema: bool,
+    /// Whether the role may read all of it.
+    pub may_select: bool,
+    /// The columns of it that the role may read.
+    pub may_select_columns: Vec<i16>,
+    /// Its columns that can hold a time, or be referred to.
+    pub columns: Vec<TimeColumn>,
+}
+
+/// A column that may hold a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct TimeColumn {
+    /// `attnum`.
+    pub number: i16,
+    /// Its name, not quoted.
+    pub name: String,
+    /// The type as SQL writes it; for a domain, the type that it is based on.
+    pub type_name: String,
+    /// The declared type, for messages.
+    pub declared_type: String,
+    /// Whether it is NOT NULL.
+    pub not_null: bool,
+    /// `attgenerated`.
+    pub generated: String,
+    /// Whether a unique index on it alone finds its rows.
+    pub is_unique: bool,
+}
+
+impl TimeParent {
+    /// A column by its number.
+    pub fn column(&self, number: i16) -> Option<&TimeColumn> {
+        self.columns.iter().find(|column| column.number == number)
+    }
+
+    /// The table as SQL writes it.
+    pub fn name_sql(&self) -> String {
+        qualified(&self.schema, &self.name)
+    }
+
+    /// Whether its rows can be found by a column of the table that refers to it: both are integers,
+    /// or both are of type `uuid`.
+    pub fn can_be_looked_up(&self, by: &Column) -> bool {
+        let Some(of) = self.column(self.parent_column).filter(|of| of.is_unique) else { return false };
+        let is_integer = |type_name: &str| matches!(type_name, "smallint" | "integer" | "bigint");
+        let is_uuid = by.type_name == "uuid" && of.type_name == "uuid";
+        is_uuid || (is_integer(&by.type_name) && is_integer(&of.type_name))
+    }
+
+    /// Whether the owner of the table that refers to it may read the column with the time; `None`
+    /// for any column.
+    pub fn may_read(&self, time: Option<i16>) -> bool {
+        let selects = |column: &i16| self.may_select_columns.contains(column);
+        let may_select =
+            self.may_select || (selects(&self.parent_column) && time.is_some_and(|time| selects(&time)));
+        self.has_rights || (!self.hides_rows && self.may_use_schema && may_select)
+    }
+}
+
+impl From<&Column> for TimeColumn {
+    fn from(column: &Column) -> Self {
+        Self {
+            number: column.number,
+            name: column.name.clone(),
+            type_name: column.type_name.clone(),
+            declared_type: column.declared_type.clone(),
+            not_null: column.not_null,
+            generated: column.generated.clone(),
+            is_unique: false,
+        }
+    }
 }
 
 /// A reference to a table whose owner does not have the rights of the referencing table's owner.
@@ -422,19 +524,31 @@ impl Stranger {
     }
 }
 
+fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|error| {
+        Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            format!("could not interpret the system catalogs: {error}"),
+        )
+        .hint("If an object was dropped concurrently, try again.")
+    })
+}
+
 impl Facts {
     /// Reads facts from the JSON document of the glue.
     ///
     /// # Errors
     /// 55000 if the document is not as expected.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json).map_err(|error| {
-            Error::new(
-                SqlState::ObjectNotInPrerequisiteState,
-                format!("could not interpret the system catalogs: {error}"),
-            )
-            .hint("If an object was dropped concurrently, try again.")
-        })
+        read(json)
+    }
+
+    /// Reads the tables that keys take their time from, from another document.
+    ///
+    /// # Errors
+    /// As for [`Self::from_json`].
+    pub fn time_parents_from_json(json: &str) -> Result<Vec<TimeParent>, Error> {
+        read(json)
     }
 
     /// A table by its OID.

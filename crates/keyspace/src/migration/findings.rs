@@ -1,7 +1,7 @@
 //! The findings before the first step, including those that prevent a migration from starting.
 
 use super::checks;
-use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
+use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, MAX_LISTED, list};
 use super::properties::{DefaultOf, default_of};
 use super::required;
@@ -367,9 +367,12 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let role = quoted(&other.owner);
     let may_select = other.may_select
         || key.column.shadow.is_some_and(|shadow| {
-            [key.column.old_id.number, key.timestamp.number, shadow.number]
-                .iter()
-                .all(|column| other.columns.contains(column))
+            let time = key.time.source.own_column();
+            let time = time.filter(|number| key.column.table.column(*number).is_some());
+            [Some(key.column.old_id.number), time, Some(shadow.number)]
+                .into_iter()
+                .flatten()
+                .all(|column| other.columns.contains(&column))
         });
     let may_read = other.may_use_schema && may_select;
     let has_foreign_key = scope.facts.foreign_keys.iter().any(|foreign| {
@@ -478,27 +481,8 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
 }
 
 fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
-    let (table, timestamp) = (key.column.table, key.timestamp);
+    let table = key.column.table;
     let name = qualified(&table.schema, &table.name);
-    let of = format!("column \"{}\" of table \"{name}\"", timestamp.name);
-    if !timestamp.not_null {
-        let part = match timestamp.null_thousandths {
-            Some(0) | None => String::new(),
-            Some(part) => format!(" (in about {part} of 1000 rows)"),
-        };
-        found.push(Finding::warning(
-            table,
-            format!("{of} can be null{part}"),
-            "Rows whose time is null, infinite, or before 1970 get keys with the time 1970-01-01, in the order of their old ids.",
-        ));
-    }
-    if let Some(rows) = rows_for_each_time(timestamp) {
-        found.push(Finding::warning(
-            table,
-            format!("{of} has about {rows} rows per distinct time"),
-            "The keys of such rows are distinct, and in the order of their old ids.",
-        ));
-    }
     for (_, sequence) in scope.facts.strays.iter().filter(|stray| stray.0 == table.oid) {
         found.push(stray(table, sequence));
     }
@@ -520,11 +504,4 @@ pub fn stray(table: &Table, sequence: &str) -> Finding {
         format!("sequence \"{sequence}\" is not restricted to the class of this node"),
         "After the cut-over, new rows still get old ids from it, and other nodes can generate the same ids. Run setup_interleaved_sequences().",
     )
-}
-
-/// How many rows share a time, if more than one.
-fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
-    let distinct = timestamp.distinct_thousandths?;
-    let rows = distinct.checked_add(2_000)?.checked_div(distinct.checked_mul(2)?)?;
-    (rows > 1).then_some(rows)
 }

@@ -13,7 +13,8 @@
 //! | [`phase`] | the phases, in their order |
 //! | [`names`] | names of the objects that a migration adds |
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
-//! | [`finding`], [`findings`] | the findings before the first step |
+//! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
+//! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
 //! | [`surroundings`] | facts that only findings need |
 //! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
@@ -49,6 +50,7 @@ pub mod facts;
 pub mod finding;
 pub mod findings;
 pub mod foreign_keys;
+pub mod key_time;
 pub mod limits;
 pub mod live_triggers;
 pub mod missed;
@@ -69,6 +71,11 @@ pub mod surroundings;
 #[cfg(test)]
 mod tests;
 pub mod throttle;
+mod time_findings;
+mod time_proposal;
+pub mod time_source;
+#[cfg(test)]
+mod time_tests;
 pub mod trigger_functions;
 pub mod triggers;
 pub mod type_column;
@@ -76,9 +83,10 @@ pub mod verify;
 
 pub use facts::Facts;
 pub use finding::{Finding, Severity};
-pub use options::{Doubt, KeyOptions, Options, Target};
+pub use options::{Doubt, KeyOptions, Options, Target, TimeRequest};
 pub use phase::Phase;
 pub use plan::Plan;
 pub use scope::Scope;
 pub use step::{Runs, Step};
 pub use surroundings::Surroundings;
+pub use time_source::{TimeReference, TimeSource};

@@ -1,6 +1,7 @@
 //! The arguments of a migration, and its state.
 
 use super::names;
+use super::time_source::TimeSource;
 use crate::error::{Error, SqlState};
 
 /// The type of the new keys.
@@ -66,10 +67,10 @@ pub struct KeyOptions {
     pub table: u32,
     /// The number of its key column, if known; otherwise the primary key determines it.
     pub column: Option<i16>,
-    /// The number of the column that keys take their time from, if known.
-    pub timestamp: Option<i16>,
-    /// The name that the caller gave for this column.
-    pub timestamp_name: Option<String>,
+    /// Where its keys take their time from, if known.
+    pub time: Option<TimeSource>,
+    /// Where they take it from, as the caller says.
+    pub request: TimeRequest,
     /// Keeps apart the keys of different tables for equal times and ids.
     pub salt: String,
     /// Columns that the new unique index of the key includes.
@@ -95,6 +96,53 @@ impl Doubt {
                 "has rows that replication, or a session in the role of a replica, has changed since"
             }
         }
+    }
+}
+
+/// Where keys take their time from, as the caller says; nothing means the obvious column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimeRequest {
+    /// The name of the column with the time, of the table itself or of the one that `reference`
+    /// refers to.
+    pub column: Option<String>,
+    /// The time zone of a `timestamp` or `date`.
+    pub zone: Option<String>,
+    /// An expression over the row.
+    pub expression: Option<String>,
+    /// The name of the column that refers to the row with the time.
+    pub reference: Option<String>,
+    /// Whether keys have no time.
+    pub constant: bool,
+}
+
+impl TimeRequest {
+    /// Refuses arguments that contradict each other.
+    ///
+    /// # Errors
+    /// 22023.
+    pub fn check(&self) -> Result<(), Error> {
+        let given = [
+            ("timestamp_column", self.column.is_some()),
+            ("timestamp_reference", self.reference.is_some()),
+            ("timestamp_expression", self.expression.is_some()),
+            ("without_timestamp", self.constant),
+            ("time_zone", self.zone.is_some()),
+        ];
+        // Each of these arguments says everything by itself, but for the zone of an expression.
+        let alone = [
+            ("without_timestamp", self.constant, ""),
+            ("timestamp_expression", self.expression.is_some(), "time_zone"),
+        ];
+        for (argument, _, accepts) in alone.into_iter().filter(|(_, is_given, _)| *is_given) {
+            let other =
+                given.iter().find(|(other, is_given)| *is_given && *other != argument && *other != accepts);
+            if let Some((other, _)) = other {
+                let message = format!("{argument} and {other} cannot be used together");
+                return Err(Error::new(SqlState::InvalidParameterValue, message)
+                    .hint("Specify one source for the times of keys."));
+            }
+        }
+        Ok(())
     }
 }
 

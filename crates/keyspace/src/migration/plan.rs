@@ -17,6 +17,7 @@ use super::required;
 use super::scope::{Member, Scope};
 use super::settle;
 use super::step::{Lock, Runs, Step};
+use super::time_findings;
 use super::triggers::trigger_statements_of;
 use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
@@ -60,7 +61,12 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     for table in scope.tables() {
         fill(&scope, table, &mut steps);
     }
-    let mut findings = findings::find(&scope);
+    // Refusals come first, and before others the choice that the caller has to make.
+    let (mut findings, times): (Vec<_>, Vec<_>) =
+        time_findings::find(&scope).into_iter().partition(Finding::is_error);
+    findings.extend(findings::find(&scope));
+    findings.extend(times);
+    findings.sort_by_key(|finding| !finding.is_error());
     for table in scope.tables() {
         index(&scope, table, &mut steps, &mut findings);
     }

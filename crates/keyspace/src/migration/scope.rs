@@ -2,6 +2,7 @@
 
 use super::expression::{Operators, Replaced};
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
+use super::key_time::KeyTime;
 use super::names;
 use super::options::{KeyOptions, Options, Target};
 use crate::error::{Error, SqlState};
@@ -29,8 +30,8 @@ pub struct Scope<'a> {
 pub struct Key<'a> {
     /// Its columns, old and new.
     pub column: Member<'a>,
-    /// The column that its values take their time from.
-    pub timestamp: &'a Column,
+    /// Where its values take their time from.
+    pub time: KeyTime,
     /// The arguments for it.
     pub options: &'a KeyOptions,
 }
@@ -69,9 +70,8 @@ impl<'a> Scope<'a> {
     /// # Errors
     /// 42P01 if a table does not exist, 42809 if it is not an ordinary table, 42704 if it has no
     /// primary key, 0A000 if it is partitioned, if its primary key has more than one column, if a
-    /// column refers to two keys, or if the timestamp is generated, 42804 if the key or the
-    /// timestamp is of a wrong type, 42703 if one of them does not exist, 22023 if the timestamp is
-    /// ambiguous.
+    /// column refers to two keys, 42804 if the key is of a wrong type, 42703 if it does not exist,
+    /// and the errors of [`KeyTime::of`].
     pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
         let mut found: Vec<Found<'_>> = Vec::new();
         for key in &options.keys {
@@ -114,8 +114,10 @@ impl<'a> Scope<'a> {
         for key in &options.keys {
             let column = members.iter().find(|member| member.is_key && member.key == key.table);
             if let Some(column) = column {
-                let timestamp = timestamp_column(column.table, key)?;
-                keys.push(Key { column: column.clone(), timestamp, options: key });
+                let first = options.keys.first().filter(|first| first.table != key.table);
+                let first = first.and_then(|first| facts.table(first.table));
+                let time = KeyTime::of(facts, column.table, key, first)?;
+                keys.push(Key { column: column.clone(), time, options: key });
             }
         }
         if keys.is_empty() {
@@ -422,58 +424,6 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
             .detail("Only keys of type smallint, integer, or bigint can be migrated."));
     }
     Ok(column)
-}
-
-fn timestamp_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, Error> {
-    let name = qualified(&root.schema, &root.name);
-    let column = match (options.timestamp, &options.timestamp_name) {
-        (Some(number), _) => root.column(number).ok_or_else(|| {
-            Error::new(
-                SqlState::UndefinedColumn,
-                format!("the timestamp column of table \"{name}\" no longer exists"),
-            )
-            .hint("CALL key_migration_rollback() to end the migration.")
-        })?,
-        (None, Some(given)) => root.column_named(given).ok_or_else(|| {
-            Error::new(
-                SqlState::UndefinedColumn,
-                format!("column \"{given}\" of table \"{name}\" does not exist"),
-            )
-        })?,
-        (None, None) => {
-            let mut candidates = root.columns.iter().filter(|column| is_instant(column));
-            let usual = root.column_named("created_at").filter(|column| is_instant(column));
-            match (usual, candidates.next(), candidates.next()) {
-                (Some(usual), ..) => usual,
-                (None, Some(only), None) => only,
-                (None, first, _) => {
-                    let message = format!("could not determine the timestamp column of table \"{name}\"");
-                    let what = if first.is_none() { "no column" } else { "more than one column" };
-                    return Err(Error::new(SqlState::InvalidParameterValue, message)
-                        .detail(format!("The table has {what} of type timestamp with time zone."))
-                        .hint("Specify it with timestamp_column."));
-                }
-            }
-        }
-    };
-    if !is_instant(column) {
-        let message =
-            format!("column \"{}\" of table \"{name}\" is of type {}", column.name, column.declared_type);
-        return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("Keys can take their time only from a column of type timestamp with time zone.")
-            .hint("Specify such a column with timestamp_column."));
-    }
-    if !column.generated.is_empty() {
-        let message = format!("column \"{}\" of table \"{name}\" is a generated column", column.name);
-        return Err(Error::new(SqlState::FeatureNotSupported, message)
-            .detail("The triggers that fill keys fire before generated columns are computed.")
-            .hint("Specify another column with timestamp_column."));
-    }
-    Ok(column)
-}
-
-fn is_instant(column: &Column) -> bool {
-    column.type_name == "timestamp with time zone"
 }
 
 /// The error for a relation of another kind, whose key cannot be migrated.

@@ -10,7 +10,9 @@ use super::facts::{
     Reference, Stranger, Table, Trigger,
 };
 use super::step::{Lock, Statement, Step};
-use super::{Doubt, KeyOptions, Options, Phase, Runs, Scope, Severity, Target, cutover, names, plan};
+use super::{
+    Doubt, KeyOptions, Options, Phase, Runs, Scope, Severity, Target, TimeSource, cutover, names, plan,
+};
 use crate::SqlState;
 
 pub(super) const ORDERS: u32 = 10;
@@ -111,6 +113,8 @@ pub(super) fn shop() -> Facts {
         surroundings: None,
         operator_classes: classes(),
         defaults: Vec::new(),
+        time_parents: Vec::new(),
+        failed_times: Vec::new(),
         tables: vec![
             table(
                 ORDERS,
@@ -221,7 +225,7 @@ pub(super) fn verified() -> (Facts, Options) {
         ..options()
     };
     options.keys[0].column = Some(1);
-    options.keys[0].timestamp = Some(2);
+    options.keys[0].time = Some(TimeSource::Column { number: 2, zone: None });
     facts.tables[0].columns.push(Column { has_statistics: true, ..column(4, "id_new", "uuid", true) });
     facts.tables[0].columns.push(Column { has_statistics: true, ..column(5, "replaces_new", "uuid", false) });
     facts.tables[1].columns.push(Column { has_statistics: true, ..column(3, "order_id_new", "uuid", true) });
@@ -406,7 +410,7 @@ fn bad_input_is_refused() {
     let error =
         refusal(|facts, _| facts.tables[0].columns[1].type_name = "timestamp without time zone".to_owned());
     assert_eq!(error.sqlstate, SqlState::InvalidParameterValue);
-    let error = refusal(|_, options| options.keys[0].timestamp_name = Some("id".to_owned()));
+    let error = refusal(|_, options| options.keys[0].request.column = Some("id".to_owned()));
     assert_eq!(error.sqlstate, SqlState::DatatypeMismatch);
     let error = refusal(|facts, _| facts.tables[1].columns.push(column(3, "order_id_new", "text", false)));
     assert_eq!(

@@ -63,7 +63,7 @@ fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Want
             key.column.shadow_number.to_string(),
         ]);
     }
-    arguments.push(key.timestamp.number.to_string());
+    arguments.push(key.time.source.to_string());
     let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
     let wanted = |event: &str, kind, enabled, function| Wanted {
         name: trigger_name(event, member),

@@ -1,0 +1,56 @@
+//! Counts the rows whose key is not the one that their time and old id give now, if the time is not a
+//! matter of the row alone. A query would fail on a row whose time cannot be computed, and could
+//! involve tables of two owners.
+
+use keyspace::Error;
+use keyspace::migration::scope::Key;
+use pgrx::pg_sys;
+
+use super::derive::Derivation;
+use super::row_time::{RowTime, SaidBy};
+use super::tuple::{Column, Role, RowOf, Value};
+use crate::server::by_version::begin_table_scan;
+use crate::server::open::OpenRelation;
+
+/// The number of such rows, and the least old id in them. The caller must have been allowed to
+/// read the table, and it must run as the owner.
+///
+/// # Errors
+/// 42804 if a column has another type than the migration's, 55000 if it no longer exists.
+pub(super) fn rows(
+    key: &Key<'_>,
+    derivation: &Derivation,
+    key_type: pg_sys::Oid,
+) -> Result<(i64, Option<i64>), Error> {
+    let table = OpenRelation::table(pg_sys::Oid::from(key.column.table.oid), pg_sys::AccessShareLock);
+    let relation = table.raw();
+    let column = |number: i16, role: Role| {
+        // SAFETY: the relation is open.
+        unsafe { Column::of(relation, number, role).map_err(|unfit| unfit.error((*relation).rd_id)) }
+    };
+    let old_id = column(key.column.old_id.number, Role::OldId)?;
+    let shadow = column(key.column.shadow_number, Role::Key(key_type))?;
+    let (mut count, mut least) = (0, None);
+    // SAFETY: the table is read under a snapshot that stays registered. Everything opened is closed; an
+    // error releases everything held. A slot that holds a row has the columns of its table.
+    unsafe {
+        let mut time = RowTime::open(relation, &key.time.source, SaidBy::Owner);
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
+        let slot = pg_sys::table_slot_create(relation, std::ptr::null_mut());
+        let scan = begin_table_scan(relation, snapshot);
+        while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+            pgrx::check_for_interrupts!();
+            let row = RowOf::Slot(slot);
+            let (Some(old), Some(Value::Key(has))) = (row.value(old_id), row.value(shadow)) else { continue };
+            if derivation.key(time.of(row), old) != has {
+                count += 1;
+                let old = old.number();
+                least = if least.is_none() { old } else { least.min(old) };
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::UnregisterSnapshot(snapshot);
+    }
+    Ok((count, least))
+}
