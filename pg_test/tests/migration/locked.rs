@@ -191,7 +191,8 @@ fn fault_c18_the_last_attempt_names_the_table_and_the_process() {
     let mut holder = server.connect(DATABASE).unwrap();
     let pid = number(&mut holder, "SELECT pg_backend_pid()::bigint");
     holder.batch_execute("BEGIN; LOCK TABLE audit IN SHARE MODE").unwrap();
-    let error = client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap_err();
+    let error =
+        client.batch_execute("CALL key_migration_advance('orders', through => 'prepared')").unwrap_err();
     let error = error.as_db_error().unwrap();
     assert_eq!(error.code().code(), "55P03");
     assert_eq!(error.message(), "could not acquire a lock on table \"audit\" in 2 attempts");
