@@ -16,6 +16,7 @@ use super::state::{self, COLUMN, KEY, MIGRATION, Migration, STEP, TABLE};
 use crate::error::{notify, or_raise};
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, or_fail};
+use crate::server::names::qualified_name;
 use crate::server::relation::{existing_relation, relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::{attempt, sqlstate};
@@ -123,7 +124,10 @@ fn take_over(extension: Extension, root: pg_sys::Oid, other: &Other) -> Result<M
     state::write(reset, MIGRATION, extension, root, [])?;
     let migration = state::existing(extension, root)?;
     let facts = migration.facts(extension)?;
-    let scope = Scope::new(&facts, &migration.options)?;
+    // Columns that are gone are those of a migration that has ended.
+    let scope = Scope::new(&facts, &migration.options).map_err(|_| {
+        live_triggers::mismatch(&with_own_settings(|| qualified_name(root)).unwrap_or_default())
+    })?;
     for table in scope.tables() {
         let table = pg_sys::Oid::from(table.oid);
         check_is_owner(table, relation_owner(table))?;

@@ -65,9 +65,10 @@ pub(crate) fn all_names_in<const N: usize>(table: pg_sys::Oid, columns: [&CStr; 
         return Vec::new();
     }
     let names = |row: &RawRow<'_>| {
-        // SAFETY: a value of type name, which is NUL-terminated and valid within this call.
         let names = attributes.map(|attribute| {
-            row.get(attribute?).map(|name| from_server(unsafe { CStr::from_ptr(name.cast_mut_ptr()) }))
+            let name = row.get(attribute?)?;
+            // SAFETY: a value of type name, which is NUL-terminated and valid within this call.
+            Some(from_server(unsafe { CStr::from_ptr(name.cast_mut_ptr()) }))
         });
         names.iter().all(Option::is_some).then(|| names.map(Option::unwrap_or_default))
     };

@@ -66,21 +66,23 @@ pub fn after_restore() -> String {
     )
 }
 
+/// The error for a table that is not as the stored migration needs it.
+pub fn mismatch(name: &str) -> Error {
+    Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        format!("table \"{name}\" does not have the triggers of the stored key migration"),
+    )
+    .detail("The tables are not those for which the migration is stored, or it has gone on since they were copied.")
+    .hint(after_restore())
+}
+
 /// Checks that the triggers of a migration are those of the tables.
 ///
 /// # Errors
 /// 55000 if one of them is missing, or bound to other columns.
 pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     let mut members = scope.members.iter().filter(|member| member.shadow.is_some()).peekable();
-    let refuse = |table: &Table| {
-        let name = qualified(&table.schema, &table.name);
-        Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            format!("table \"{name}\" does not have the triggers of the stored key migration"),
-        )
-        .detail("The tables are not those for which the migration is stored, or it has gone on since they were copied.")
-        .hint(after_restore())
-    };
+    let refuse = |table: &Table| mismatch(&qualified(&table.schema, &table.name));
     if members.peek().is_none() {
         return Err(refuse(scope.root()));
     }
