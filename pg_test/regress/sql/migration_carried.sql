@@ -66,7 +66,7 @@ SELECT violation('INSERT INTO c (o_id, b) VALUES (gen_random_uuid(), NULL)');
 SELECT conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'c' ORDER BY conname;
 -- fault_c16_defaults: a value that is not given is the default, and NULL is NULL.
 INSERT INTO c (kind) VALUES (NULL) RETURNING o_id_old, b_old;
-INSERT INTO c (o_id, b) SELECT id, NULL FROM orders WHERE id_old = 2 RETURNING o_id_old, b_old;
+INSERT INTO c (o_id, kind, b) SELECT id, id, NULL FROM orders WHERE id_old = 5 RETURNING o_id_old, b_old;
 SELECT o_id = (SELECT id FROM orders WHERE id_old = 1) AS fits, b = (SELECT id FROM orders WHERE id_old = -1) AS b_fits FROM c WHERE no > 19 AND b IS NOT NULL;
 DELETE FROM c WHERE no > 19;
 CALL key_migration_rollback('orders');

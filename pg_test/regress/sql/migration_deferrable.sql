@@ -89,7 +89,6 @@ CALL keep_on(1004);
 SELECT attrelid::regclass, attname, attnotnull FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
 WHERE relnamespace = 'shop'::regnamespace AND relkind = 'r' AND attname LIKE '%\_new' ORDER BY attrelid::regclass::text, attname;
 -- A row that refers to nothing is refused at the end of the transaction, by the constraint that it knows.
-\set VERBOSITY verbose
 DO $$
 DECLARE c text; t text;
 BEGIN
@@ -99,7 +98,6 @@ EXCEPTION WHEN foreign_key_violation THEN
     GET STACKED DIAGNOSTICS c = CONSTRAINT_NAME, t = TABLE_NAME;
     RAISE WARNING '% %', t, c;
 END $$;
-\set VERBOSITY terse
 BEGIN;
 INSERT INTO item (order_id, pos) VALUES (424242, 1);
 COMMIT;

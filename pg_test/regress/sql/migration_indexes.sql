@@ -54,7 +54,7 @@ SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS defini
 FROM pg_index WHERE indrelid IN ('c'::regclass, 'orders'::regclass) AND indisvalid;
 CREATE FUNCTION columns() RETURNS TABLE (name name, acl text, target integer, options text[], described text) LANGUAGE sql AS $$
     SELECT attname, (SELECT string_agg(format('%s=%s%s', grantee::regrole, privilege_type, CASE WHEN is_grantable THEN '*' END), ' ' ORDER BY grantee::regrole::text, privilege_type)
-                     FROM aclexplode(attacl)), attstattarget, array_remove(attoptions, (SELECT o FROM unnest(attoptions) AS o WHERE o LIKE 'pg\_attver=%')), col_description(attrelid, attnum)
+                     FROM aclexplode(attacl)), attstattarget, (SELECT array_agg(o) FROM unnest(attoptions) AS o WHERE o NOT LIKE 'pg\_attver=%'), col_description(attrelid, attnum)
     FROM pg_attribute WHERE attrelid = 'c'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname $$;
 SELECT name, acl, nullif(target, -1) AS target, options, described FROM columns();
 SELECT detail FROM key_migration_plan('orders') WHERE step IS NULL;

@@ -65,6 +65,7 @@ CREATE INDEX brin_multi ON item USING brin (other_id @multi@ (values_per_range =
 @fill@ INTO orders (name) SELECT 'n' || i FROM generate_series(1, 50) AS i;
 @fill@ INTO item (no, order_id, other_id, late_id, loose_id, tenant, pos) SELECT i, i, 51 - i, i, i, 1, i FROM generate_series(1, 50) AS i;
 @fill@ INTO line SELECT i, i FROM generate_series(1, 50) AS i;
+SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE item ADD CONSTRAINT item_late FOREIGN KEY (late_id) REFERENCES orders NOT VALID;
 COMMENT ON COLUMN item.order_id IS 'the order';
 COMMENT ON COLUMN orders.id IS 'the number';
