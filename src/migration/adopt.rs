@@ -12,7 +12,7 @@ use pgrx::spi::SpiResult;
 
 use super::plan;
 use super::rights::check_is_owner;
-use super::state::{self, COLUMN, KEY, MIGRATION, Migration, STEP, TABLE};
+use super::state::{self, COLUMN, KEY, MARK, MIGRATION, Migration, STEP, TABLE};
 use crate::error::{notify, or_raise};
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, or_fail};
@@ -117,6 +117,7 @@ fn take_over(extension: Extension, root: pg_sys::Oid, other: &Other) -> Result<M
         (COLUMN, "migration"),
         (TABLE, "migration"),
         (STEP, "migration"),
+        (MARK, "migration"),
     ] {
         copy(extension, table, column, root, other)?;
     }

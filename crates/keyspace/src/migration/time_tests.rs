@@ -307,7 +307,6 @@ fn fault_c06_a_time_that_is_gone_hinders_nothing() {
         assert_eq!(plan.refusal(), None);
         // Everything is still done, and can be taken back.
         assert_eq!(plan.left(Phase::Validated).filter(|step| step.phase > Phase::Backfilled).count(), 0);
-        let scope = Scope::new(&facts, &options).unwrap();
         assert!(!cutover::remove(&facts, &options).is_empty());
         options.cut_over = true;
         assert!(!cutover::roll_back(&Scope::new(&facts, &options).unwrap()).is_empty());

@@ -27,7 +27,11 @@ struct Wanted {
 /// The names of the triggers of a column.
 pub(super) fn names(member: &Member<'_>) -> Vec<String> {
     let name = |event: &&str| trigger_name(event, member);
-    let events: &[&str] = if member.is_key { &["insert", "update"] } else { &["insert", "update", "late"] };
+    let events: &[&str] = if member.is_key {
+        &["insert", "update", "applied"]
+    } else {
+        &["insert", "update", "late", "applied"]
+    };
     events.iter().map(name).collect()
 }
 
