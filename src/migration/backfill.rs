@@ -368,7 +368,9 @@ impl Backfill {
                     Next::From(page) => Worked::of(Work::Restart(page), 0),
                 }
             }
-            Work::Again | Work::Return | Work::Restart(_) | Work::Stuck(_) | Work::Done => Worked::of(work, 0),
+            Work::Again | Work::Return | Work::Restart(_) | Work::Stuck(_) | Work::Done => {
+                Worked::of(work, 0)
+            }
         })
     }
 
