@@ -12,7 +12,7 @@
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
-//! | [`throttle`] | whether the backfill waits so that others keep up |
+//! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
 
 mod arguments;
@@ -26,6 +26,7 @@ mod create;
 mod cutover;
 mod derive;
 mod key_type;
+mod limits;
 mod lookup;
 mod marks;
 mod plan;
