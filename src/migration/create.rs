@@ -423,7 +423,7 @@ fn key_migration_set(
                            min_free_disk = NULLIF(COALESCE($14, min_free_disk), 0), \
                            max_overdue_tables = NULLIF(COALESCE($15, max_overdue_tables), 0), \
                            throttle_query = NULLIF(COALESCE($16, throttle_query), ''), \
-                           throttle_role = CASE WHEN $16 IS NULL THEN throttle_role ELSE $17 END \
+                           throttle_role = CASE WHEN $16 IS NULL THEN throttle_role WHEN $16 <> '' THEN $17 END \
              WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
             MIGRATION,
             extension,

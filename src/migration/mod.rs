@@ -14,7 +14,7 @@
 //! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
-//! | [`throttle`] | whether the backfill waits so that others keep up |
+//! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
 
 mod adopt;
@@ -31,6 +31,7 @@ mod cutover;
 mod derive;
 mod expression;
 mod key_type;
+mod limits;
 mod lookup;
 mod marks;
 mod plan;

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
 
 use super::catalog;
-use super::throttle::Stored;
+use super::limits::Stored;
 use crate::encoding::from_utf8;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;

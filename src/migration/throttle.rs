@@ -3,12 +3,12 @@
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
-use keyspace::migration::throttle::{History, Limits, Named, Reading, Readings, Standby};
+use keyspace::migration::throttle::{History, Named, Reading, Readings, Standby};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
+use pgrx::spi::{SpiResult, SpiTupleTable};
 
 use super::state::{self, MIGRATION, Pace};
 use crate::encoding::{ServerText, from_utf8};
@@ -27,40 +27,6 @@ const STORE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The name of a role that may read the statistics of others.
 const READER: &str = "pg_read_all_stats";
-
-/// The limits of a migration, as they are stored.
-#[derive(Clone, Default)]
-pub(super) struct Stored {
-    pub(super) limits: Limits,
-    /// The user's query, and the role that has set it.
-    query: Option<(CString, pg_sys::Oid)>,
-}
-
-impl Stored {
-    /// The columns that hold them.
-    pub(super) const COLUMNS: &str = "(extract(epoch FROM m.max_standby_lag) * 1000)::bigint, m.max_slot_wal, \
-        m.max_archive_files::bigint, m.max_wal_rate, m.min_free_disk, m.max_overdue_tables::bigint, \
-        convert_to(m.throttle_query, getdatabaseencoding()::text), m.throttle_role";
-
-    /// Reads them from columns that follow others.
-    pub(super) fn read(row: &SpiHeapTupleData<'_>, after: usize) -> SpiResult<Self> {
-        let number = |at: usize| row.get::<i64>(after + at);
-        let milliseconds = number(1)?.map(|lag| Duration::from_millis(u64::try_from(lag).unwrap_or(0)));
-        // In the server's encoding, as the query is run.
-        let query = row.get::<Vec<u8>>(after + 7)?.and_then(|text| CString::new(text).ok());
-        let query = query.zip(row.get::<pg_sys::Oid>(after + 8)?);
-        let limits = Limits {
-            standby_lag: milliseconds,
-            slot_wal: number(2)?,
-            archive_files: number(3)?,
-            wal_rate: number(4)?,
-            free_disk: number(5)?,
-            overdue_tables: number(6)?,
-            has_query: query.is_some(),
-        };
-        Ok(Self { limits, query })
-    }
-}
 
 /// The throttle of a procedure.
 pub(super) struct Throttle {
