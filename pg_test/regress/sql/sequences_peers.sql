@@ -68,6 +68,11 @@ LANGUAGE sql AS $$
 $$;
 \set in_order '{"increment": 2, "next_value": 2001, "restart": 2001, "last_value": null, "maximum": 10, "before_setup": [{"step": 1, "offset": 9, "until": 9}]}'
 SELECT * FROM found(peer(1, 2, :'in_order'));
+-- The same state twice is no second server, and nothing is found twice.
+SELECT peer(1, 2, :'in_order') AS once \gset
+SELECT severity, peer, finding FROM found(:'once');
+SELECT severity, peer, finding FROM found(:'once', :'once');
+SELECT severity, peer, finding FROM found(:'once', jsonb_set(:'once', '{sequences,peers,orders_id_seq,next_value}', '3001'));
 -- trap_s33
 SELECT finding, detail FROM found(peer(3, 4, '{"increment": 4, "next_value": 2003, "restart": 2003}'));
 SELECT finding, detail FROM found(peer(2, 4, '{"increment": 4, "next_value": 9002, "restart": 9002}'));
