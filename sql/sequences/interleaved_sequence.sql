@@ -35,7 +35,7 @@ COMMENT ON COLUMN keyspace_internal.interleaved_sequence.min_value IS 'its MINVA
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.max_value IS 'its MAXVALUE after the set-up';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.in_use IS 'the furthest value in use at the last set-up that altered it; NULL if there was none';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.restart IS 'the value at which that set-up restarted it';
-COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it generated before: every step-th value through offset, up to until';
+COMMENT ON COLUMN keyspace_internal.interleaved_sequence.before_setup IS 'the values that it may have generated before: every step-th value through offset, up to until';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.gap IS 'the gap that the set-up left';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.timeline IS 'the timeline of the server when the gap was left; each promotion increments it';
 COMMENT ON COLUMN keyspace_internal.interleaved_sequence.set_up_at IS 'when that set-up ran';

@@ -7,7 +7,8 @@ use keyspace::Error;
 use keyspace::error::sentence;
 use keyspace::sequences::guard::blocks_hint;
 use keyspace::sequences::{
-    Blocks, Class, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, Upcoming, compare, status,
+    Blocks, Class, Counting, Finding, PeerFinding, Sequence, SequenceName, Severity, Status, Upcoming,
+    compare, status,
 };
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -20,6 +21,7 @@ use crate::sequences::acknowledge::Acknowledged;
 use crate::sequences::change::facts::{self, Facts};
 use crate::sequences::change::step::{Step, percent};
 use crate::sequences::change::{Change, Planner, ddl_replication};
+use crate::sequences::guard::counting;
 use crate::sequences::node_state::{self, LookAt};
 use crate::sequences::own::identity;
 use crate::sequences::peers::{self, Peers};
@@ -216,6 +218,11 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
     }
     rows.extend(class.and_then(|class| nothing_is_known(&steps, class)).map(|row| (Severity::Warning, row)));
     let is_any_known = rows.iter().all(|(_, row)| row.4 != NO_KNOWN_COLUMNS);
+    let is_unclear = |step: &Step| {
+        step.before.columns.iter().any(|column| column.ahead.is_none() && column.maybe_ahead.is_some())
+    };
+    let countings =
+        if steps.iter().any(is_unclear) { counting::countings(extension)? } else { HashMap::new() };
     for step in &steps {
         if step.entry.exempt == Some(NAME_NOT_UTF8) {
             rows.push((Severity::Warning, not_named(step, class)));
@@ -226,8 +233,11 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         let not_examined = not_examined(step, class);
         let is_examined = not_examined.is_none();
         rows.extend(not_examined.map(|not_examined| (Severity::Warning, not_examined)));
-        let sequence =
-            if is_examined { at_current_position(step, class) } else { unknown_position(&step.before) };
+        let sequence = if is_examined {
+            counted(at_current_position(step, class), step, class, &countings)
+        } else {
+            unknown_position(&step.before)
+        };
         let status = status(&sequence, class, is_examined);
         for finding in &status.findings {
             rows.push((finding.severity(), row(&sequence, step.entry.oid, class, &status, finding)));
@@ -405,6 +415,26 @@ fn at_current_position(step: &Step, class: Option<Class>) -> Sequence {
         for column in &mut sequence.columns {
             column.ahead = column.ahead.filter(is_ahead);
             column.maybe_ahead = column.maybe_ahead.filter(is_ahead);
+        }
+    }
+    sequence
+}
+
+/// A sequence with ids ahead that may be of its blocks: where a guard says how ids are counted, they
+/// are, or are not.
+fn counted(
+    mut sequence: Sequence,
+    step: &Step,
+    class: Option<Class>,
+    countings: &HashMap<(u32, i16), Counting>,
+) -> Sequence {
+    let upcoming = Upcoming::of(&sequence, class);
+    for (column, entry) in sequence.columns.iter_mut().zip(&step.entry.columns) {
+        let counting = countings.get(&(entry.relation_oid.to_u32(), entry.attribute));
+        if let (None, Some(value), Some(counting)) = (column.ahead, column.maybe_ahead, counting) {
+            let is_ahead = upcoming.includes_counted(value, *counting);
+            (column.ahead, column.maybe_ahead) =
+                if is_ahead { (Some(value), Some(value)) } else { (None, None) };
         }
     }
     sequence

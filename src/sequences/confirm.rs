@@ -49,8 +49,12 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
             .detail("There is nothing to confirm.")
             .into());
     }
-    let other = choose(identity::others(extension)?, named)?;
+    let others = identity::others(extension)?;
+    let other = choose(&others, named)?;
     take_over(extension, other)?;
+    for replaced in others.iter().filter(|replaced| replaced.class == other.class) {
+        forget(extension, replaced)?;
+    }
     identity::store(extension, other.class)?;
     if other.new_sequences {
         identity::take_new_sequences(extension, true)?;
@@ -60,7 +64,7 @@ fn confirm(node: Option<i32>, nodes: Option<i32>, extension: Extension) -> Resul
 }
 
 /// The node that is confirmed.
-fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
+fn choose(others: &[Other], named: Option<Class>) -> Result<Other, Error> {
     let setup = "Call setup_interleaved_sequences(node, nodes) to make it a node.";
     let stored = others.iter().map(|other| format!("{} of {}", other.class.node(), other.class.nodes()));
     let stored = format!("The stored nodes are: {}.", stored.collect::<Vec<_>>().join(", "));
@@ -81,6 +85,25 @@ fn choose(others: Vec<Other>, named: Option<Class>) -> Result<Other, Error> {
         ));
     }
     Ok(*first)
+}
+
+/// Forgets the node that this database replaces, and those that it had replaced itself. Otherwise they
+/// would count as nodes of their class when the class is split or changed.
+fn forget(extension: Extension, replaced: &Other) -> SpiResult<()> {
+    let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
+    let key = [replaced.key.0.into(), replaced.key.1.into()];
+    for table in [
+        tables::NODE,
+        tables::SEQUENCE,
+        tables::FEED,
+        tables::TRUSTED,
+        tables::PEER,
+        tables::ACKNOWLEDGEMENT,
+        tables::SETUP,
+    ] {
+        table.write(statement, extension, &key)?;
+    }
+    Ok(())
 }
 
 /// Takes over the records of sequences and tables, which have the same OIDs in a copy.

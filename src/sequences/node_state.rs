@@ -200,6 +200,7 @@ fn sequence_state(step: &Step, rows: Rows, records: &Records, class: Option<Clas
         max_value: Some(sequence.max_value),
         rows_beyond: accepts_beyond(sequence),
         trusted: sequence.trusted,
+        cycles: sequence.cycle,
         maximum: if sequence.increment > 0 { columns.max() } else { columns.min() },
         rows,
         drawn_on: sequence.is_drawn_on(),

@@ -17,6 +17,7 @@ use crate::encoding::from_utf8;
 use crate::error::Report;
 use crate::sequences::change::records;
 use crate::sequences::change::step::Step;
+use crate::sequences::own::copied_records::CopiedRecords;
 use crate::sequences::own::peers_seen::{self, Seen};
 use crate::sequences::read::catalog::Entry;
 use crate::sequences::siblings::Siblings;
@@ -42,6 +43,8 @@ pub(crate) struct Peers {
     now: i64,
     /// Sequences here that feed the same columns.
     pub(crate) siblings: Siblings,
+    /// What is known of the sequences' origin, if this database is a copy.
+    pub(crate) copied: CopiedRecords,
 }
 
 impl Deref for Peers {
@@ -79,7 +82,8 @@ impl Peers {
         let older: Vec<(usize, Peer)> =
             superseded.into_iter().filter_map(|older| Some((place(&older)?, older))).collect();
         let seen = peers_seen::read(extension, &last)?;
-        Ok(Self { last, older, seen, now: peers_seen::now(), siblings: Siblings::default() })
+        let (siblings, copied) = Default::default();
+        Ok(Self { last, older, seen, now: peers_seen::now(), siblings, copied })
     }
 
     /// What all states show of the pace of a sequence on a peer, given by its place.

@@ -8,6 +8,7 @@ use pgrx::datum::Interval;
 use pgrx::{AnyArray, AnyElement};
 
 use crate::sequences::change::{Change, Planner, records};
+use crate::sequences::own::copied_records::CopiedRecords;
 use crate::sequences::own::identity;
 use crate::sequences::peers::{self, Peers};
 use crate::sequences::read::feeds::{self, Feeds};
@@ -63,7 +64,7 @@ impl Request {
                 .into());
         }
         let timeout = Timeout::new(lock_timeout)?;
-        let peers = Peers::read(arguments.peers, extension)?;
+        let mut peers = Peers::read(arguments.peers, extension)?;
         peers::check_others(&peers)?;
         let from = identity::class_to_leave(extension, class, &peers)?;
         // While the number of nodes changes, nodes that have not moved yet are in former classes.
@@ -80,7 +81,11 @@ impl Request {
             return Err(Error::new(SqlState::InvalidParameterValue, message).hint(hint).into());
         }
         with_own_settings(|| selection.check())??;
-        let target = Target { class, from, origin: identity::origin(extension)?, gap, blocks };
+        let origin = identity::origin(extension)?;
+        if origin.is_some() {
+            peers.copied = CopiedRecords::read(extension)?;
+        }
+        let target = Target { class, from, origin, gap, blocks };
         Ok(Self { extension, target, timeout, selection, feeds, peers: Rc::new(peers), skip_failed })
     }
 

@@ -70,6 +70,17 @@ SELECT guard_interleaved_sequences(tables => '{torn}');
 SELECT unguard_interleaved_sequences(tables => '{pooled}');
 INSERT INTO pooled SELECT generate_series(302, 401);
 SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'pooled_seq'::regclass;
+-- fault_b29_one_id_in_a_block: a guard says how ids are counted, so that one id in a block ahead is certain.
+DELETE FROM pooled WHERE id <> 310;
+SELECT severity, finding, detail, hint FROM check_interleaved_sequences()
+WHERE sequence = 'pooled_seq'::regclass AND finding <> 'blocks of ids';
+SELECT action, detail FROM guard_interleaved_sequences(tables => '{pooled}', blocks => 'either');
+SELECT severity, finding FROM check_interleaved_sequences() WHERE sequence = 'pooled_seq'::regclass ORDER BY 2;
+SELECT action, detail FROM guard_interleaved_sequences(tables => '{pooled}', blocks => 'up');
+SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'pooled_seq'::regclass ORDER BY 2;
+SELECT action, detail FROM guard_interleaved_sequences(tables => '{pooled}', blocks => 'down', mode => 'warn');
+SELECT severity, finding, detail FROM check_interleaved_sequences() WHERE sequence = 'pooled_seq'::regclass ORDER BY 2;
+SELECT unguard_interleaved_sequences(tables => '{pooled}');
 TRUNCATE pooled;
 -- fault_b15_views: a view with a default is reported, and can be excluded.
 CREATE TABLE base (id bigserial PRIMARY KEY, note text);

@@ -1,9 +1,10 @@
-//! Checks of the project's files: their imports, and that the page of traps names every test of
-//! one.
+//! Checks of the project's files: their imports, that the page of traps names every test of one, and
+//! that examples are tested as they are printed.
 
 use std::path::Path;
 
 mod circles;
+mod documented;
 mod traps;
 
 /// The directories of the project's Rust files.

@@ -80,6 +80,62 @@ fn trap_s13_an_upgraded_server_is_confirmed_and_continues() {
 }
 
 #[test]
+fn fault_b28_a_copy_keeps_its_blocks_if_its_origin_has_moved_on() {
+    let server = start("server", &[]);
+    let mut origin = server.connect(DATABASE).unwrap();
+    origin.batch_execute("CREATE SEQUENCE pooled INCREMENT 85").unwrap();
+    let steps = |client: &mut postgres::Client, arguments: &str, peers: &[String]| {
+        let query = format!(
+            "SELECT action, old_increment, new_increment FROM setup_interleaved_sequences({arguments},
+                blocks => true, peers => $1::text[]::jsonb[]) WHERE sequence = 'pooled'::regclass"
+        );
+        let row = client.query_one(&query, &[&peers])?;
+        Ok::<_, postgres::Error>((row.get::<_, String>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)))
+    };
+    assert_eq!(steps(&mut origin, "1, 2", &[]).unwrap().2, 170);
+    drop(origin);
+    server.connect("template1").unwrap().batch_execute("CREATE DATABASE copy TEMPLATE postgres").unwrap();
+    // A dump has the sequence and no record of it.
+    let mut restored = server.connect("template1").unwrap();
+    restored.batch_execute("CREATE DATABASE restored").unwrap();
+    let mut restored = server.connect("restored").unwrap();
+    restored.batch_execute("CREATE EXTENSION pg_keyspace; CREATE SEQUENCE pooled INCREMENT 170").unwrap();
+    let mut origin = server.connect(DATABASE).unwrap();
+    origin.batch_execute("SELECT split_interleaved_sequences(2)").unwrap();
+    let mut copy = server.connect("copy").unwrap();
+    let expected = |action: &str| (action.to_owned(), 170, 340);
+    // The copy has the record of its origin, and the state of the origin tells its past.
+    assert_eq!(steps(&mut copy, "2, 4, dry_run => true", &[]).unwrap(), expected("planned"));
+    assert_eq!(steps(&mut copy, "3, 4", &[state(&server)]).unwrap(), expected("altered"));
+    assert_eq!(steps(&mut copy, "3, 4", &[state(&server)]).unwrap().0, "unchanged");
+    assert_eq!(steps(&mut restored, "2, 4", &[state(&server)]).unwrap(), expected("altered"));
+}
+
+#[test]
+fn fault_b31_a_node_that_replaces_its_origin_can_be_split_for_a_copy_of_it() {
+    let server = start("server", &[]);
+    set_up(&server, (1, 2), &[], 0).unwrap();
+    let copy = |from: &str, to: &str| {
+        let create = format!("CREATE DATABASE {to} TEMPLATE {from}");
+        server.connect("template1").unwrap().batch_execute(&create).unwrap();
+        server.connect(to).unwrap()
+    };
+    let mut restored = copy(DATABASE, "restored");
+    restored.batch_execute("SELECT confirm_interleaved_node()").unwrap();
+    let known = "SELECT count(*) FROM keyspace_internal.interleaved_node";
+    assert_eq!(restored.query_one(known, &[]).unwrap().get::<_, i64>(0), 1, "the origin is no other node");
+    let done = "SELECT count(*) FROM setup_interleaved_sequences(1, 2) WHERE action = 'unchanged'";
+    assert!(restored.query_one(done, &[]).unwrap().get::<_, i64>(0) > 0, "its records are kept");
+    restored.batch_execute("SELECT split_interleaved_sequences(2)").unwrap();
+    let state: String = restored.query_one("SELECT interleaved_node_state()::text", &[]).unwrap().get(0);
+    drop(restored);
+    let mut newcomer = copy("restored", "newcomer");
+    let set_up_newcomer = "SELECT * FROM setup_interleaved_sequences(3, 4, peers => ARRAY[$1::text::jsonb])";
+    newcomer.query(set_up_newcomer, &[&state]).unwrap();
+    assert_of(&insert(&mut newcomer, 5), (3, 4), &mut HashSet::new());
+}
+
+#[test]
 fn trap_s13_a_template_becomes_another_node() {
     let server = start("server", &[]);
     set_up(&server, (1, 2), &[], 0).unwrap();

@@ -58,8 +58,8 @@ impl World<'_> {
         let of = &self.definitions.tables[table];
         let sequence = &self.definitions.sequences[of.sequence];
         // Whether an id within a block is of this block or of the one before depends on how the
-        // application counts, so the check cannot find it.
-        if !sequence.is_visible || sequence.block > 1 {
+        // application counts, so the check can only find it if a guard says so.
+        if !sequence.is_visible || sequence.block > 1 && !self.has_guard(node, table)? {
             return Ok(());
         }
         // Before its set-up, the state of a node does not contain the rows of columns in `feeds`.
@@ -69,20 +69,36 @@ impl World<'_> {
         }
         self.unsafe_from_now(Some(of.sequence));
         let Some(next) = self.next_value(node, of.sequence)? else { return Ok(()) };
-        let id = next.saturating_add(ahead.saturating_mul(sequence.sign));
+        let (id, value) = if sequence.block > 1 {
+            // An id of the node's next block.
+            (next.saturating_add(ahead % sequence.block), next)
+        } else {
+            let id = next.saturating_add(ahead.saturating_mul(sequence.sign));
+            (id, id)
+        };
         let sql =
             format!("INSERT INTO {} ({}, v) OVERRIDING SYSTEM VALUE VALUES ({id}, 0)", of.name, of.column);
         let (on, server) = self.node(node);
         match on.rows(server, &sql) {
             Ok(_) => {
                 let owner = Owner { node, period: APPLICATION };
-                self.ledger.hand_out(of.sequence, id, sequence.block, owner);
+                self.ledger.hand_out(of.sequence, value, sequence.block, owner);
                 Ok(())
             }
             // Out of the range of the column, or the row exists.
             Err(error) if ["22003", "23505"].contains(&code(&error)) => Ok(()),
             Err(error) => bail!("unexpected error: {}", reason(&error)),
         }
+    }
+
+    fn has_guard(&mut self, node: usize, table: usize) -> Result<bool> {
+        let guards = format!(
+            "SELECT count(*)::text FROM pg_trigger WHERE tgrelid = {}::regclass
+                 AND tgfoid = 'keyspace_internal.interleaved_guard'::regproc",
+            literal(&self.definitions.tables[table].name)
+        );
+        let is_node = self.class(node).is_some();
+        Ok(is_node && self.rows(node, &guards)?.concat() != [Some("0".to_owned())])
     }
 
     /// The next value of a sequence as the view shows it.
@@ -96,7 +112,7 @@ impl World<'_> {
     /// A user moves a sequence by hand. The cached values of other sessions are not modelled.
     pub fn move_by_hand(&mut self, node: usize, sequence: usize, statement: &str) -> Result<()> {
         self.unsafe_from_now(Some(sequence));
-        self.end_all_periods(sequence)?;
+        self.end_periods(node, Some(sequence))?;
         let (of, server) = self.node(node);
         match of.rows(server, statement) {
             Ok(_) => {
@@ -107,12 +123,6 @@ impl World<'_> {
             Err(error) if ["22003", "22023"].contains(&code(&error)) => Ok(()),
             Err(error) => bail!("unexpected error: {} in {statement}", reason(&error)),
         }
-    }
-
-    /// The check does not compare a position that was moved back by hand with what other nodes handed
-    /// out before their set-ups.
-    fn end_all_periods(&mut self, sequence: usize) -> Result<()> {
-        self.alive().into_iter().try_for_each(|node| self.end_periods(node, Some(sequence)))
     }
 
     /// TRUNCATE ... RESTART IDENTITY on all nodes, or on one of them.
@@ -128,7 +138,7 @@ impl World<'_> {
         }
         if only.is_some() {
             self.unsafe_from_now(Some(of.sequence));
-            return self.end_all_periods(of.sequence);
+            return Ok(());
         }
         // It is replicated behind all rows that are on their way.
         for wire in self.wires.values_mut() {
@@ -136,6 +146,7 @@ impl World<'_> {
         }
         if sequence.is_owned {
             self.ledger.forget(of.sequence);
+            self.is_restarted[of.sequence] = true;
         }
         Ok(())
     }
@@ -178,6 +189,12 @@ impl World<'_> {
     /// A node is lost, with the rows that have not arrived.
     pub fn lose(&mut self, node: usize) -> Result<()> {
         self.end_periods(node, None)?;
+        self.is_any_lost = true;
+        self.remove(node)
+    }
+
+    /// A node is no more.
+    pub fn remove(&mut self, node: usize) -> Result<()> {
         let Some(of) = self.nodes[node].take() else { return Ok(()) };
         self.wires.retain(|(_, to), _| *to != node);
         let database = of.database.clone();
@@ -200,10 +217,11 @@ impl World<'_> {
 
     pub fn reset(&mut self, node: usize) -> Result<()> {
         self.unsafe_from_now(None);
+        self.unguard(node)?;
         let (of, server) = self.node(node);
         match of.rows(server, "SELECT * FROM reset_interleaved_sequences()") {
             Ok(_) => of.class = None,
-            Err(error) if ["2200H", "55000"].contains(&code(&error)) => return Ok(()),
+            Err(error) if ["2200H", "55000"].contains(&code(&error)) => return self.guard(node),
             Err(error) => bail!("reset of node {node}: {}", reason(&error)),
         }
         self.follow_the_warnings_of_a_reset(node)

@@ -21,6 +21,8 @@ pub struct Sequence {
     pub is_visible: bool,
     /// Whether TRUNCATE ... RESTART IDENTITY of its table restarts it.
     pub is_owned: bool,
+    /// Whether a guard says how the ids of its blocks are counted. It only warns.
+    pub is_guarded: bool,
 }
 
 /// How rows get their ids.
@@ -251,6 +253,7 @@ impl Definitions {
                 let sequence = self.sequence(&sequence, options);
                 sequence.block = block;
                 sequence.is_owned = true;
+                sequence.is_guarded = block % 2 == 0;
                 return self.table(&table, &column, first, Source::Blocks);
             }
             Kind::Cycle => {
@@ -280,6 +283,7 @@ impl Definitions {
             tables: Vec::new(),
             is_visible: true,
             is_owned: false,
+            is_guarded: false,
         });
         self.sequences.last_mut().unwrap()
     }

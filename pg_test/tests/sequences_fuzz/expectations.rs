@@ -49,6 +49,7 @@ impl World<'_> {
         for (at, node) in alive.iter().enumerate() {
             let mut of_others = states.clone();
             of_others.remove(at);
+            of_others.extend(self.left.iter().cloned());
             for error in self.errors_of_check(*node, &of_others)? {
                 self.expect_alarm(*node, &error)?;
                 match error.sequence {
@@ -89,10 +90,10 @@ impl World<'_> {
             }
             None => self.is_safe.iter().all(|is_safe| *is_safe),
         };
-        // TRUNCATE ... RESTART IDENTITY on all nodes takes a sequence back to before what a copy of
-        // its node knows of its past.
-        let is_restarted = error.finding == "restart too low"
-            && error.sequence.is_some_and(|sequence| self.definitions.sequences[sequence].is_owned);
+        // TRUNCATE ... RESTART IDENTITY on all nodes takes a sequence back onto what was generated
+        // before the set-ups. It is an error until the nodes are set up again.
+        let is_restarted = ["moved back", "restart too low"].contains(&error.finding.as_str())
+            && error.sequence.is_some_and(|sequence| self.is_restarted[sequence]);
         let is_alarm = is_safe && !is_restarted && !ABOUT_THE_END.contains(&error.finding.as_str());
         let of = error.sequence.map_or("the node", |sequence| &self.definitions.sequences[sequence].name);
         ensure!(

@@ -62,7 +62,7 @@ impl Ledger {
     pub fn forget_ended(&mut self, sequence: usize, block: i64, rows: &BTreeSet<i64>) {
         let ended = &self.ended;
         self.ids[sequence].retain(|id, owner| {
-            !ended.contains(&owner.period) || rows.range(id - (block - 1)..=id + (block - 1)).next().is_some()
+            !ended.contains(&owner.period) || rows.range(*id..=id.saturating_add(block - 1)).next().is_some()
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::definitions::literal;
 use crate::draws::Way;
@@ -26,17 +26,19 @@ impl World<'_> {
         if is_alone || i64::try_from(alive.len())? > nodes {
             return Ok(());
         }
-        // A copy of a node with blocks shows their size only by the state of a node that still steps
-        // by the same increment, which a node that has moved does not.
-        let is_any_copy = alive.iter().any(|node| self.class(*node).is_none());
-        let is_any_node = alive.iter().any(|node| self.class(*node).is_some());
-        if self.definitions.has_blocks() && is_any_copy && is_any_node {
-            return Ok(());
-        }
-        // Nodes that have a class move first. A new class is only free when they have moved, so the
-        // others take the states again.
+        // Nodes that have a class have the first numbers.
         alive.sort_by_key(|node| self.class(*node).is_none());
-        let is_any_moving = alive.iter().any(|node| self.class(*node).is_some());
+        let numbers = 1..=i64::try_from(alive.len())?;
+        let mut classes: Vec<(usize, Class)> =
+            alive.iter().copied().zip(numbers.map(|node| Class { node, nodes })).collect();
+        // Those that change it move first. A new class is only free when they have moved, and a node
+        // that keeps its class may have values in common with one that has not moved, so the others
+        // take the states again.
+        let is_moving = |world: &Self, (node, class): (usize, Class)| {
+            world.class(node).is_some_and(|former| former != class)
+        };
+        classes.sort_by_key(|of| !is_moving(self, *of));
+        let is_any_moving = classes.iter().any(|of| is_moving(self, *of));
         self.forget_lost_ids()?;
         self.unsafe_from_now(None);
         // Nodes that were restored and not confirmed.
@@ -49,19 +51,22 @@ impl World<'_> {
         let states: Vec<(usize, String)> = alive.iter().copied().zip(self.states(&alive)?).collect();
         self.draw_meanwhile(meanwhile)?;
         let mut is_safe = vec![true; self.is_safe.len()];
-        for (number, node) in alive.iter().enumerate() {
-            let class = Class { node: i64::try_from(number)? + 1, nodes };
-            let states = if is_any_moving && self.class(*node).is_none() {
-                self.states(&self.others(*node))?
+        for (node, class) in classes {
+            let is_changed = is_moving(self, (node, class));
+            let states = if is_any_moving && !is_changed {
+                self.states_and_left(&self.others(node))?
             } else {
-                states.iter().filter(|(of, _)| of != node).map(|(_, state)| state.clone()).collect()
+                let others = states.iter().filter(|(of, _)| *of != node).map(|(_, state)| state);
+                others.chain(&self.left).cloned().collect()
             };
             // A class is changed in one transaction.
-            let is_changed = self.class(*node).is_some_and(|former| former != class);
             let form = if is_changed { Form::OneTransaction } else { form };
-            if !self.procedure(*node, Arguments { class, states, gap, form }, &mut is_safe)? {
+            if !self.procedure(node, Arguments { class, states, gap, form }, &mut is_safe)? {
                 return Ok(());
             }
+        }
+        for (is_restarted, is_safe) in self.is_restarted.iter_mut().zip(&is_safe) {
+            *is_restarted &= !is_safe;
         }
         self.follow(is_safe);
         Ok(())
@@ -96,7 +101,7 @@ impl World<'_> {
         let node = self.add_node(database, None, 1);
         // The class may be that of the node which is copied, if that node has left.
         self.confirm(node, class)?;
-        let states = self.states(&alive)?;
+        let states = self.states_and_left(&alive)?;
         self.draw_meanwhile(meanwhile)?;
         let mut is_safe = self.is_safe.clone();
         let arguments = Arguments { class, states, gap: None, form: Form::OneTransaction };
@@ -145,7 +150,7 @@ impl World<'_> {
         self.confirm(node, former.unwrap_or(class))?;
         self.forget_lost_ids()?;
         let others = self.others(node);
-        let states = self.states(&others)?;
+        let states = self.states_and_left(&others)?;
         let mut is_safe = self.is_safe.clone();
         let arguments = Arguments { class, states, gap: Some(gap), form: Form::OneTransaction };
         if self.procedure(node, arguments, &mut is_safe)? {
@@ -154,13 +159,21 @@ impl World<'_> {
         Ok(())
     }
 
-    /// "A node leaves": its rows arrive on all others.
+    /// "A node leaves": its rows arrive on all others, and its last state is kept.
     pub fn leave(&mut self, node: usize) -> Result<()> {
         for other in self.others(node) {
             self.send(node, other, 1)?;
             self.deliver(node, other, 1)?;
         }
-        self.lose(node)
+        // The state of a node that was never set up does not contain the columns in `feeds`.
+        if self.class(node).is_none() {
+            return self.lose(node);
+        }
+        let (of, server) = self.node(node);
+        let last = "SELECT (interleaved_node_state() || '{\"left\": true}')::text";
+        let last = of.rows(server, last).map_err(|error| anyhow!("last state: {}", reason(&error)))?;
+        self.left.push(last.concat().remove(0).context("a node has a state")?);
+        self.remove(node)
     }
 
     /// A procedure was followed.
@@ -193,7 +206,6 @@ impl World<'_> {
             LeftOut::Gap => arguments.gap = Some(0),
             LeftOut::Nothing | LeftOut::Check => {}
         }
-        let is_kept = self.class(node) == Some(arguments.class);
         let mut outcome = self.set_up(node, &arguments)?;
         // What it knows of the peers' rates may ask for more.
         while let (Outcome::Refused(_, message), Some(gap)) = (&outcome, arguments.gap)
@@ -221,14 +233,10 @@ impl World<'_> {
                 self.unsafe_from_now(None);
                 Ok(false)
             }
-            // It stays where it is, and a peer has a class that overlaps and has not moved yet.
-            Outcome::Refused(_, message) if is_kept && message.contains("would share values") => {
-                self.unsafe_from_now(None);
-                Ok(false)
-            }
-            // A copy that is not confirmed, or of a node which has left, is refused while it could be
-            // that node.
-            Outcome::Refused(code, message) if code == "55000" && message.contains("may be a copy of it") => {
+            // A copy of a node of which there is no last state is refused while it could be that node.
+            Outcome::Refused(code, message)
+                if code == "55000" && message.contains("may be a copy of it") && self.is_any_lost =>
+            {
                 self.unsafe_from_now(None);
                 Ok(false)
             }

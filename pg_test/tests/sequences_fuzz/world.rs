@@ -48,6 +48,13 @@ pub struct World<'a> {
     /// For each sequence, whether no id may be handed out twice from now on: a procedure of the
     /// documentation was followed, or a check found no error.
     pub is_safe: Vec<bool>,
+    /// For each sequence, whether TRUNCATE ... RESTART IDENTITY has taken it back on all nodes, and no
+    /// procedure has moved it ahead on all of them since.
+    pub is_restarted: Vec<bool>,
+    /// The last states of nodes that have left.
+    pub left: Vec<String>,
+    /// Whether a node was lost, of which nobody has a last state.
+    pub is_any_lost: bool,
     /// The entries of the argument `feeds`, as JSON, with their sequences.
     pub feeds: Vec<(usize, String)>,
     databases: Vec<String>,
@@ -73,6 +80,9 @@ impl<'a> World<'a> {
             wires: BTreeMap::new(),
             ledger: Ledger::new(count),
             is_safe: vec![false; count],
+            is_restarted: vec![false; count],
+            left: Vec::new(),
+            is_any_lost: false,
             feeds: Vec::new(),
             databases: Vec::new(),
             prefix,
@@ -181,6 +191,13 @@ impl<'a> World<'a> {
 
     pub fn states(&mut self, nodes: &[usize]) -> Result<Vec<String>> {
         nodes.iter().map(|node| self.state(*node)).collect()
+    }
+
+    /// The states of some nodes, and the last ones of those that have left.
+    pub fn states_and_left(&mut self, nodes: &[usize]) -> Result<Vec<String>> {
+        let mut states = self.states(nodes)?;
+        states.extend(self.left.iter().cloned());
+        Ok(states)
     }
 
     /// Ids of a sequence, or of all, may be handed out twice from now on.

@@ -490,11 +490,12 @@ impl Change {
         Some(self.with_peers(entry, facts::sequence(entry, records)?))
     }
 
-    /// Adds the values of other nodes, and of other sequences that feed the same columns, for a
-    /// set-up.
+    /// Adds what is known of its origin, of other nodes, and of other sequences that feed the same
+    /// columns, for a set-up.
     fn with_peers(&self, entry: &Entry, sequence: Sequence) -> Sequence {
         match &self.planner {
             Planner::SetUp(target, peers) => {
+                let sequence = peers.copied.with_origin(entry.oid, sequence);
                 peers.siblings.with_sibling_values(entry, peers.with_peer_values(entry, sequence, target))
             }
             Planner::Reset => sequence,

@@ -33,7 +33,7 @@ pub(crate) fn keep(
     let now = unsafe { pg_sys::GetCurrentTransactionStartTimestamp() };
     let next_values =
         Residue::through(i128::from(plan.restart.unwrap_or_default()), plan.increment.unsigned_abs());
-    let history = PastValues::extend(Vec::new(), before.handed_out(None), next_values);
+    let history = PastValues::extend(Vec::new(), before.handed_out(None), next_values, before.increment > 0);
     let history = ServerJson(PastValues::to_json(&history)).into_datum();
     let timeline = Some(records::timeline().unwrap_or_default().into());
     let (bigint, oid_type, time) = (pg_sys::INT8OID, pg_sys::OIDOID, pg_sys::TIMESTAMPTZOID);

@@ -200,7 +200,9 @@ pub(crate) fn keep<'a>(
         let is_known = sequence.former.is_some() || !sequence.history.is_empty();
         let class = target.from.or(is_known.then_some(target.class));
         let so_far = sequence.handed_out(class);
-        history.push(PastValues::to_json(&PastValues::extend(sequence.history.clone(), so_far, next_values)));
+        let ascending = sequence.increment > 0;
+        let extended = PastValues::extend(sequence.history.clone(), so_far, next_values, ascending);
+        history.push(PastValues::to_json(&extended));
         sequences.push(step.entry.oid);
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
     }

@@ -1,6 +1,7 @@
 //! Guards: triggers that prevent ids of other nodes' classes from being inserted here, wherever the
 //! ids come from.
 
+pub(crate) mod counting;
 mod plan;
 mod request;
 mod tables;

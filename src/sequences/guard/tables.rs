@@ -10,6 +10,7 @@ use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::{decoded, from_server_bytes};
 use crate::sequences::change::facts::{self, Facts};
+use crate::sequences::guard::counting;
 use crate::sequences::read::form;
 use crate::sequences::read::selection::{Selection, first};
 use crate::server::extension::Extension;
@@ -120,9 +121,7 @@ impl Trigger {
 
     /// What it does, by its arguments.
     pub(super) fn guard(&self) -> Option<Guard> {
-        // Each argument ends in a zero byte.
-        let arguments: Vec<&str> = self.arguments.strip_suffix("\\000")?.split("\\000").collect();
-        Guard::of_arguments(&arguments)
+        counting::guard(&self.arguments)
     }
 }
 

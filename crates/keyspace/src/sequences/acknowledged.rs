@@ -4,7 +4,7 @@ use crate::error::{Error, SqlState};
 
 /// Findings that are a warning or an info, at least in some cases. An acknowledgement has no effect
 /// on a finding of severity error.
-const ACCEPTABLE: [&str; 24] = [
+const ACCEPTABLE: [&str; 25] = [
     "blocks of ids",
     "column fed twice",
     "DDL replication",
@@ -12,6 +12,7 @@ const ACCEPTABLE: [&str; 24] = [
     "locked",
     "missing on the peer",
     "missing on this node",
+    "moved back",
     "name not in UTF-8",
     "nearly used up",
     "no known column",

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::class::Residue;
+use super::generated_elsewhere::generated_elsewhere;
 use super::name::{ColumnName, SequenceName};
 use super::node_state::{NodeState, SequenceState};
 use super::peer::Peer;
@@ -31,7 +32,6 @@ const NOT_A_NODE: &str = "not set up";
 const SAME_SERVER: &str = "same server twice";
 const SAME_CLASS: &str = "classes overlap";
 const OVERLAP: &str = "values overlap";
-const RESTART_TOO_LOW: &str = "restart too low";
 const OF_THIS_CLASS: &str = "values of this class";
 const MAY_BE_OF_THIS_CLASS: &str = "rows not read";
 const COLUMN_NOT_READ: &str = "column not read";
@@ -43,6 +43,8 @@ const MISSING_ON_THIS_NODE: &str = "missing on this node";
 const NONE_KNOWN: &str = "no sequence known";
 
 const RUN_WITH_PEERS: &str = "Run setup_interleaved_sequences() again as the same node, and pass the states of all other nodes as peers.";
+
+const RUN_OR_RESTART: &str = "Run setup_interleaved_sequences() again on the node, and pass the states of all other nodes as peers. If it leaves the sequence alone, restart the sequence beyond these values.";
 
 const UNREAD_HINT: &str = "On the peer, look for values of this node's class ahead of its sequence. If there are none, run setup_interleaved_sequences() with trust_position for the sequence.";
 
@@ -240,21 +242,24 @@ fn compare_two(
         find(Severity::Error, OVERLAP, detail, hint);
     }
     let above = [(own, mine, peer, theirs), (peer, theirs, own, mine)];
-    let found = above.into_iter().enumerate().find_map(|(at, (a, its, b, other))| {
-        let (detail, is_past) = restart_too_low(a, its, b, other)?;
-        // A node that has left generates nothing any more.
-        Some((detail, is_past || a.left, at == 0))
-    });
-    if let Some((detail, is_past, is_own)) = found {
-        let (severity, hint) = match (is_past, is_own) {
-            (true, _) => (
+    let found = above
+        .into_iter()
+        .enumerate()
+        .find_map(|(at, (a, its, b, other))| Some((generated_elsewhere(a, its, b, other)?, at == 0, a.left)));
+    if let Some((found, is_own, has_left)) = found {
+        let (severity, hint) = match (found.lies_ahead && !has_left, found.is_trusted, is_own) {
+            // A node that has left generates nothing any more.
+            (false, ..) => (
                 Severity::Warning,
                 "The sequence is past these values now. Compare the rows between them on both nodes.",
             ),
-            (false, true) => (Severity::Error, RUN_WITH_PEERS),
-            (false, false) => (Severity::Error, RUN_ON_PEER),
+            (true, true, true) => (Severity::Warning, TRUSTED),
+            (true, true, false) => (Severity::Warning, CHECK_ON_PEER),
+            (true, false, _) if !found.is_set_up => (Severity::Error, RUN_OR_RESTART),
+            (true, false, true) => (Severity::Error, RUN_WITH_PEERS),
+            (true, false, false) => (Severity::Error, RUN_ON_PEER),
         };
-        find(severity, RESTART_TOO_LOW, detail, hint);
+        find(severity, found.name, found.detail, hint);
     }
     let Reached { known, possible } = rows_of_range(mine, theirs, values);
     let is_ahead = |row: &i64| mine.reaches(*row, mine.next_value) && !drawn_here(*row);
@@ -356,38 +361,6 @@ fn untold<'a>(
     })
 }
 
-/// Whether `other` handed out values before its set-up that `its` hands out after its own
-/// (trap S43). Returns a sentence, and whether `its` is past these values by now.
-fn restart_too_low(
-    a: &NodeState,
-    its: &SequenceState,
-    b: &NodeState,
-    other: &SequenceState,
-) -> Option<(String, bool)> {
-    let restart = its.restart?;
-    let (values, size) = (its.own_values(a.class()), its.size().max(other.size()));
-    let of_range = |until: i64| its.end().map_or(Some(until), |end| other.up_to(until, end));
-    let reached = |until: i64| of_range(until).filter(|until| its.reaches(*until, restart));
-    let mut earlier = other.before_setup.iter().filter(|phase| phase.values().meets_within(values, size));
-    let earlier = earlier.find_map(|phase| reached(phase.until));
-    // All that a node has drawn which has left lies in the past.
-    let last = other.last_drawn().filter(|_| b.left).and_then(reached);
-    let last = last.filter(|_| other.own_values(b.class()).meets_within(values, size));
-    let (until, when) = match (earlier, last) {
-        (Some(until), None) => (until, "when it was set up"),
-        (earlier, Some(last)) => {
-            (earlier.filter(|until| its.reaches(*until, last)).unwrap_or(last), "before it left")
-        }
-        (None, None) => return None,
-    };
-    let detail = format!(
-        "{} had reached {until} {when}, and {} had restarted at {restart}.",
-        capitalized(&b.name()),
-        a.name()
-    );
-    Some((detail, !its.reaches(until, its.next_value)))
-}
-
 /// The sequences of this node that feed a column which another one feeds, too.
 struct SharedColumns<'a> {
     by_column: HashMap<&'a ColumnName, Vec<&'a SequenceName>>,
@@ -449,6 +422,7 @@ mod tests {
             max_value: Some(i64::MAX),
             rows_beyond: false,
             trusted: None,
+            cycles: false,
             unread_columns: vec![],
             restart: Some(restart),
             before_setup: vec![PastValues { step: 1, offset: until, until }],
@@ -533,6 +507,62 @@ mod tests {
         moved.sequences.get_mut(&named("public.s")).expect("there").next_value = 252;
         let findings = compare(&moved, &[one]);
         assert_eq!((findings.len(), findings[0].severity), (1, Severity::Warning), "{findings:?}");
+    }
+
+    #[test]
+    fn fault_b27_a_sequence_that_was_moved_back_onto_values_of_a_peer_is_found() {
+        let (one, two) = (node(1, 2, 100, 10_001), node(2, 2, 90, 10_002));
+        let back_to = |next_value: i64| {
+            let mut moved = one.clone();
+            moved.sequences.get_mut(&named("public.s")).expect("there").next_value = next_value;
+            moved
+        };
+        // Node 2 had reached 90 before its set-up, and no row has these values.
+        for (next_value, expected) in [(10_001, None), (9_001, None), (91, None), (89, Some("moved back"))] {
+            let (mut moved, mut two) = (back_to(next_value), two.clone());
+            for state in [&mut moved, &mut two] {
+                let s = state.sequences.get_mut(&named("public.s")).expect("there");
+                (s.maximum, s.rows) = (None, rows(&[]));
+            }
+            let findings = compare(&moved, std::slice::from_ref(&two));
+            let names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
+            assert_eq!(names, Vec::from_iter(expected), "at {next_value}");
+            assert!(findings.iter().all(|finding| finding.severity == Severity::Error));
+            assert_eq!(found(&two, &[moved]), Vec::from_iter(expected), "the other node finds it, too");
+        }
+        let s = |state: &mut NodeState, change: &dyn Fn(&mut SequenceState)| {
+            let s = state.sequences.get_mut(&named("public.s")).expect("there");
+            (s.maximum, s.rows) = (None, rows(&[]));
+            change(s);
+        };
+        let (mut moved, mut quiet) = (back_to(89), two);
+        s(&mut quiet, &|_| {});
+        s(&mut moved, &|s| s.cycles = true);
+        assert_eq!(found(&moved, std::slice::from_ref(&quiet)), Vec::<&str>::new(), "it came back by itself");
+        s(&mut moved, &|s| (s.cycles, s.trusted) = (false, Some(90)));
+        assert_eq!(compare(&moved, std::slice::from_ref(&quiet))[0].severity, Severity::Warning);
+        s(&mut moved, &|s| s.trusted = None);
+        // What a node has drawn since its set-up is of its class alone, until it leaves.
+        s(&mut quiet, &|s| (s.last_value, s.before_setup) = (Some(20_000), vec![]));
+        assert_eq!(found(&moved, std::slice::from_ref(&quiet)), Vec::<&str>::new());
+        s(&mut quiet, &|s| s.before_setup = vec![PastValues { step: 2, offset: 7, until: 701 }]);
+        assert_eq!(found(&moved, &[quiet]), ["moved back"], "its former class");
+    }
+
+    #[test]
+    fn fault_b30_a_sequence_that_no_set_up_has_altered_is_compared_by_its_position() {
+        // A set-up has left it alone, and partitioned_nextval() draws values of the class.
+        let (mut one, two) = (node(1, 2, 0, 87), node(2, 2, 90, 10_002));
+        let s = one.sequences.get_mut(&named("public.s")).expect("there");
+        (s.restart, s.drawn_on, s.increment) = (None, true, 7);
+        s.before_setup.clear();
+        let findings = compare(&one, std::slice::from_ref(&two));
+        assert_eq!((findings.len(), findings[0].name), (1, "restart too low"), "{findings:?}");
+        assert_eq!((findings[0].severity, findings[0].hint), (Severity::Error, RUN_OR_RESTART));
+        assert_eq!(found(&two, std::slice::from_ref(&one)), ["restart too low"]);
+        one.sequences.get_mut(&named("public.s")).expect("there").next_value = 94;
+        assert_eq!(found(&one, std::slice::from_ref(&two)), Vec::<&str>::new());
+        assert_eq!(found(&two, &[one]), Vec::<&str>::new());
     }
 
     #[test]

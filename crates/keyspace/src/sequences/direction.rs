@@ -152,8 +152,8 @@ impl Share {
     }
 
     /// Whether the increment is ambiguous: it can be the size of a block, but it is also the number
-    /// of nodes of a set-up, of this database or of one that it was copied from, and no record says
-    /// which.
+    /// of nodes of a set-up, of this database or of one that it was copied from, or a multiple of the
+    /// block on a peer, and no record says which.
     pub(super) fn is_ambiguous(sequence: &Sequence, target: &Target) -> bool {
         let step = sequence.increment.unsigned_abs();
         let mut classes = [Some(target.class), target.from, target.origin].into_iter().flatten();
@@ -161,10 +161,22 @@ impl Share {
         !is_recorded(sequence)
             && peers
                 .clone()
-                .all(|peer| peer.set_up.is_none_or(|(step_there, _)| step_there.unsigned_abs() != step))
+                .all(|peer| peer.set_up.as_ref().is_none_or(|there| there.size_at(step).is_none()))
             && (classes.any(|class| steps_by_nodes(sequence, class))
-                || peers
-                    .any(|peer| peer.by_nodes.is_some_and(|step_there| step_there.unsigned_abs() == step)))
+                || peers.any(|peer| {
+                    peer.by_nodes.is_some_and(|step_there| step_there.unsigned_abs() == step)
+                        || peer.set_up.as_ref().is_some_and(|there| there.may_have_given(step))
+                }))
+    }
+
+    /// The first other node on which each value of a sequence stands for another number of ids than
+    /// its increment here, and that number.
+    pub(super) fn other_size(sequence: &Sequence) -> Option<(&str, u64)> {
+        let step = sequence.increment.unsigned_abs();
+        sequence.elsewhere.iter().find_map(|elsewhere| {
+            let there = elsewhere.set_up.as_ref().filter(|there| there.may_have_given(step))?;
+            Some((elsewhere.peer.as_str(), there.size))
+        })
     }
 
     /// The node, counted from 1, to whose share of the sequence a value belongs.
@@ -217,9 +229,8 @@ fn size(sequence: &Sequence, class: Class, blocks: bool) -> Option<u64> {
     // whatever the number of nodes was then.
     let recorded = sequence.former.map(|former| former.increment.unsigned_abs());
     let recorded = recorded.filter(|size| *size < step && step.is_multiple_of(*size));
-    let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up);
-    let copied =
-        || elsewhere.find_map(|(increment, size)| (increment.unsigned_abs() == step).then_some(size));
+    let mut elsewhere = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.set_up.as_ref());
+    let copied = || elsewhere.find_map(|there| there.size_at(step));
     let by_nodes = || {
         let mut peers = sequence.elsewhere.iter().filter_map(|elsewhere| elsewhere.by_nodes);
         steps_by_nodes(sequence, class) || !blocks && peers.any(|increment| increment.unsigned_abs() == step)

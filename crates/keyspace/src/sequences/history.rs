@@ -18,10 +18,18 @@ pub struct PastValues {
 
 impl PastValues {
     /// Adds the values handed out so far to the earlier ones, unless the sequence continues with
-    /// the same values.
-    pub fn extend(mut history: Vec<Self>, so_far: Option<Self>, next_values: Residue) -> Vec<Self> {
-        if let Some(past) = so_far.filter(|past| !past.values().is_same(next_values)) {
-            history.retain(|earlier| !earlier.values().is_same(past.values()));
+    /// the same values. A sequence that was moved back has still handed out the earlier ones.
+    pub fn extend(
+        mut history: Vec<Self>,
+        so_far: Option<Self>,
+        next_values: Residue,
+        ascending: bool,
+    ) -> Vec<Self> {
+        if let Some(mut past) = so_far.filter(|past| !past.values().is_same(next_values)) {
+            let values = past.values();
+            for same in history.extract_if(.., |earlier| earlier.values().is_same(values)) {
+                past.until = if ascending { past.until.max(same.until) } else { past.until.min(same.until) };
+            }
             history.push(past);
         }
         history
@@ -54,12 +62,16 @@ mod tests {
     fn the_same_values_again_are_one_entry() {
         let every = |until| Some(PastValues { step: 1, offset: until, until });
         let odd = Class::new(1, 2).expect("a class").residue();
-        let history = PastValues::extend(vec![], every(7), odd);
-        assert_eq!(PastValues::extend(history.clone(), None, odd), history);
-        assert_eq!(
-            PastValues::extend(history.clone(), Some(PastValues { step: 2, offset: 9, until: 9 }), odd),
-            history
-        );
-        assert_eq!(PastValues::extend(history, every(12), odd), [every(12).expect("there")]);
+        let extend = |history: &[PastValues], so_far: Option<PastValues>, ascending: bool| {
+            PastValues::extend(history.to_vec(), so_far, odd, ascending)
+        };
+        let history = extend(&[], every(7), true);
+        assert_eq!(extend(&history, None, true), history);
+        assert_eq!(extend(&history, Some(PastValues { step: 2, offset: 9, until: 9 }), true), history);
+        assert_eq!(extend(&history, every(12), true), [every(12).expect("there")]);
+        let untils = |history: Vec<PastValues>| history.iter().map(|past| past.until).collect::<Vec<_>>();
+        assert_eq!(untils(extend(&history, every(3), true)), [7], "it was moved back");
+        assert_eq!(untils(extend(&history, every(3), false)), [3]);
+        assert_eq!(untils(extend(&history, every(12), false)), [7]);
     }
 }

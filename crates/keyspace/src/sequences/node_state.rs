@@ -102,6 +102,9 @@ pub struct SequenceState {
     /// If its position is trusted there: the first of the rows ahead that do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted: Option<i64>,
+    /// Whether it wraps around at its end, and hands out its values again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cycles: bool,
     /// The furthest value in the columns that it feeds: the greatest, or the least if it descends.
     pub maximum: Option<i64>,
     /// The furthest values of each class in these columns.
@@ -333,6 +336,7 @@ impl FormerSequenceState {
             max_value: None,
             rows_beyond: false,
             trusted: None,
+            cycles: false,
             maximum: self.maximum,
             rows: Rows::of_last(class, self.others, self.maximum),
             drawn_on: self.drawn_on,

@@ -8,7 +8,7 @@ use super::direction::Share;
 use super::name::{ColumnName, SequenceName};
 use super::node_state::{NodeState, SequenceState};
 use super::pace::Observation;
-use super::sequence::{Elsewhere, Sequence, StillDraws};
+use super::sequence::{Elsewhere, Sequence, SetUpThere, StillDraws};
 use super::target::Target;
 
 /// The state of another node, with an index of its sequences by the columns that they feed.
@@ -126,7 +126,10 @@ impl Peer {
             is_known: true,
             furthest,
             of_ours,
-            set_up: class.and(state.block).map(|size| (state.increment, size)),
+            set_up: class.and(state.block).map(|size| {
+                let before = state.before_setup.iter().map(|past| past.step);
+                SetUpThere::new(size, before.chain([state.increment.unsigned_abs()]))
+            }),
             by_nodes: class
                 .filter(|class| {
                     let nodes = u64::from(class.nodes().unsigned_abs());
@@ -155,8 +158,8 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Adds to a sequence the values that other nodes have, for a set-up that moves it to `target`.
-/// `used` returns how many ids a peer, given by its place among them, is known to have used of the
+/// Adds to a sequence the values that other nodes have, for a set-up that moves it to `target`. What
+/// is known of its origin stays. `used` returns how many ids a peer, given by its place among them, is known to have used of the
 /// sequence since its state was taken.
 pub fn with_peer_values(
     mut sequence: Sequence,
@@ -181,12 +184,13 @@ pub fn with_peer_values(
         peers.iter().enumerate().flat_map(of).collect()
     };
     let class = target.class.residue();
-    sequence.elsewhere = elsewhere(&sequence, class);
+    let known = std::mem::take(&mut sequence.elsewhere);
+    sequence.elsewhere = known.iter().cloned().chain(elsewhere(&sequence, class)).collect();
     // The peers' set-up of the sequence determines its share, and the share determines which of
     // their values count.
     let share = Share::moved(&sequence, target.from, target.class, target.blocks);
     if let Some(share) = share.filter(|share| !share.values.is_same(class)) {
-        sequence.elsewhere = elsewhere(&sequence, share.values);
+        sequence.elsewhere = known.into_iter().chain(elsewhere(&sequence, share.values)).collect();
     }
     sequence
 }
@@ -223,6 +227,7 @@ mod tests {
             max_value: Some(i64::MAX),
             rows_beyond: false,
             trusted: None,
+            cycles: false,
             maximum: Some(20),
             rows: rows(&[20, 11]),
             drawn_on: false,

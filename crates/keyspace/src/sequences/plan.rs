@@ -66,14 +66,9 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         return position.plan(Outcome::Skip, next, sequence.increment, notes, sequence, share);
     }
     if target.blocks && Share::is_ambiguous(sequence, target) {
-        let error = Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            format!("could not determine whether sequence {} steps by blocks or by nodes", sequence.name),
-        )
-        .detail(format!("Its increment of {} is also a number of nodes, and there is no record of a set-up.", sequence.increment))
-        .hint("If an earlier set-up gave it this increment, set it up without blocks => true, or give it an increment of 1 first. If its values stand for blocks, give it a multiple of the increment first.");
         notes.insert(0, "blocks or nodes".to_owned());
-        return position.plan(Outcome::Fail(error), next, sequence.increment, notes, sequence, share);
+        let error = Outcome::Fail(blocks_or_nodes(sequence));
+        return position.plan(error, next, sequence.increment, notes, sequence, share);
     }
     let step = share.step();
     let reason = reason_to_advance(sequence, course, target.gap);
@@ -210,6 +205,34 @@ impl Restart {
         let restart = above(course.in_use(&wrapped).map_or(before, |in_use| course.furthest(before, in_use)));
         let must_advance = reason_to_advance(&wrapped, course, target.gap).is_some();
         at(if must_advance && !course.is_past(restart, end) { restart } else { edge }, true)
+    }
+}
+
+/// Refuses an increment that can be the size of a block or the work of a set-up.
+fn blocks_or_nodes(sequence: &Sequence) -> Error {
+    let Sequence { name, increment, .. } = sequence;
+    let error = Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        format!("could not determine whether sequence {name} steps by blocks or by nodes"),
+    );
+    match Share::other_size(sequence) {
+        Some((peer, size)) => {
+            let former = increment.signum() * i64::try_from(size).unwrap_or(1);
+            let ids = if size == 1 { "1 id".to_owned() } else { format!("{size} ids") };
+            error
+                .detail(format!(
+                    "Its increment is {increment}, there is no record of a set-up, and on {peer} each value stands for {ids}."
+                ))
+                .hint(format!(
+                    "If it was copied from another node, run ALTER SEQUENCE {name} INCREMENT BY {former} first. If its values stand for blocks of {}, they must do so on all nodes.",
+                    increment.unsigned_abs()
+                ))
+        }
+        None => error
+            .detail(format!(
+                "Its increment of {increment} is also a number of nodes, and there is no record of a set-up."
+            ))
+            .hint("If an earlier set-up gave it this increment, set it up without blocks => true, or give it an increment of 1 first. If its values stand for blocks, give it a multiple of the increment first."),
     }
 }
 
@@ -572,7 +595,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::class::Progression;
     use super::super::number_type::NumberType;
-    use super::super::sequence::{Former, StillDraws};
+    use super::super::sequence::{Former, SetUpThere, StillDraws};
     use super::*;
     use proptest::prelude::*;
 
@@ -1042,7 +1065,7 @@ mod tests {
             peer: "node 2 of 2".to_owned(),
             furthest: Some(500),
             of_ours: None,
-            set_up: Some((step, size)),
+            set_up: Some(SetUpThere::new(size, [step])),
             by_nodes: None,
             still: None,
         };
@@ -1249,7 +1272,7 @@ mod tests {
                 Former { increment, start: 1, min_value: 1, max_value: i64::MAX }
             });
             let elsewhere = copied.map(|size| Elsewhere {
-                set_up: Some((increment, size)), ..reached_one("node 2")
+                set_up: Some(SetUpThere::new(size, [increment.unsigned_abs()])), ..reached_one("node 2")
             });
             let sequence =
                 Sequence { increment, former, elsewhere: elsewhere.into_iter().collect(), ..fresh() };
@@ -1264,6 +1287,52 @@ mod tests {
     }
 
     #[test]
+    fn fault_b28_a_copy_with_a_former_step_of_its_origin_is_recognised() {
+        // Blocks of 85 of a node of 2, which has become one of 4 since the copy was made.
+        let copied = Sequence { increment: 170, start: 1, last_value: 1, ..fresh() };
+        let blocks = Target { blocks: true, ..target(3, 4, 0) };
+        let of = |size, steps: &[u64]| Elsewhere {
+            set_up: Some(SetUpThere::new(size, steps.iter().copied())),
+            ..reached_one("node 1 of 4")
+        };
+        for elsewhere in [of(85, &[85, 170, 340]), Elsewhere::origin(170, 85)] {
+            let known = Sequence { elsewhere: vec![elsewhere], ..copied.clone() };
+            for blocks in [false, true] {
+                let planned = plan(&known, &Target { blocks, ..target(3, 4, 0) });
+                assert_eq!(
+                    (planned.increment, matches!(planned.outcome, Outcome::Alter { .. })),
+                    (340, true),
+                    "{planned:?}"
+                );
+            }
+        }
+        // If nobody knows its step, it is not multiplied again.
+        let unknown = Sequence { elsewhere: vec![of(85, &[85, 340])], ..copied.clone() };
+        assert!(is_refused_as_ambiguous(&unknown, &blocks));
+        let Outcome::Fail(error) = plan(&unknown, &blocks).outcome else { panic!("it is refused") };
+        assert!(
+            error
+                .detail
+                .as_deref()
+                .unwrap_or_default()
+                .contains("on node 1 of 4 each value stands for 85 ids")
+        );
+        let hint = error.hint.unwrap_or_default();
+        assert!(hint.contains("ALTER SEQUENCE public.orders_id_seq INCREMENT BY 85 first"), "{hint}");
+        let repaired = Sequence { increment: 85, ..unknown.clone() };
+        assert_eq!(plan(&repaired, &blocks).increment, 340);
+        assert_eq!(plan(&unknown, &Target { blocks: false, ..blocks }).outcome, Outcome::Skip);
+        // An own record counts more.
+        let former = Former { increment: 170, start: 1, min_value: 1, max_value: i64::MAX };
+        let own =
+            Sequence { increment: 340, former: Some(former), elsewhere: vec![of(85, &[85, 340])], ..copied };
+        assert_eq!(plan(&own, &blocks).increment, 680);
+        // Steps from before the first set-up are none.
+        assert_eq!(SetUpThere::new(85, [1, 85, 100, 170]).steps, [170]);
+        assert_eq!(SetUpThere::new(1, [1, 2, 4]).steps, [2, 4]);
+    }
+
+    #[test]
     fn fault_b08_an_increment_that_was_copied_is_no_block() {
         // A copy of a node of 6, of which a reset left the increment.
         let copied = Sequence { increment: 6, start: 4, last_value: 4, ..fresh() };
@@ -1274,7 +1343,7 @@ mod tests {
         assert!(keeps_step_of_nodes(&copied, class(4, 6)) && !keeps_step_of_nodes(&copied, class(4, 5)));
         // Peers say what it is, if they know it themselves.
         let peer = reached_one("node 1 of 6");
-        let told = Elsewhere { set_up: Some((6, 1)), ..peer.clone() };
+        let told = Elsewhere { set_up: Some(SetUpThere::new(1, [6])), ..peer.clone() };
         let told = Sequence { elsewhere: vec![told], ..copied.clone() };
         assert_eq!(plan(&told, &of_copy).increment, 5);
         assert_eq!(plan(&told, &Target { class: class(4, 6), ..of_copy }).outcome, Outcome::Unchanged);

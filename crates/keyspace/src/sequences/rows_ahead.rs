@@ -1,6 +1,7 @@
 //! The rows ahead of a sequence: those with values that it will hand out itself, or with ids of the
 //! blocks that these values stand for.
 
+use super::block::Counting;
 use super::class::{Class, Residue};
 use super::direction::Share;
 use super::sequence::Sequence;
@@ -45,10 +46,19 @@ impl Upcoming {
         (row - below < size && is_upcoming(below), above - row < size && is_upcoming(above))
     }
 
+    /// Whether the row is an id of these values if ids are counted in this way.
+    pub fn includes_counted(&self, row: i64, counting: Counting) -> bool {
+        let (up, down) = self.includes(i128::from(row));
+        match counting {
+            Counting::Up => up,
+            Counting::Down => down,
+            Counting::Either => up || down,
+        }
+    }
+
     /// Whether the row may be an id of these values.
     pub fn may_include(&self, row: i64) -> bool {
-        let (up, down) = self.includes(i128::from(row));
-        up || down
+        self.includes_counted(row, Counting::Either)
     }
 }
 
@@ -115,6 +125,10 @@ mod tests {
         // Node 3 of 5 will hand out the block of 51085, and an application has inserted 51111.
         let three = upcoming(true, 51_085, 86, 5);
         assert_eq!(found(&three, &[51_111]), (None, Some(51_111)), "or counted down by node 4");
+        // fault_b29: if a guard says how they are counted, it is certain.
+        let counted = |row, counting| three.includes_counted(row, counting);
+        assert!(counted(51_111, Counting::Up) && !counted(51_111, Counting::Down));
+        assert!(!counted(51_001, Counting::Up) && counted(51_001, Counting::Down));
         assert_eq!(found(&three, &[51_111, 51_001]), (Some(51_111), Some(51_111)), "in either case");
         assert_eq!(found(&three, &[51_085]), (Some(51_085), Some(51_085)));
         assert_eq!(found(&three, &[51_171, 50_999, 51_300]), (None, None));

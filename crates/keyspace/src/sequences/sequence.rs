@@ -175,16 +175,19 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// What it has handed out so far, if anything.
+    /// What it may have handed out so far, if anything. If it was not called since it was restarted,
+    /// by a set-up, a reset or a restore, that is everything before its position.
     pub fn handed_out(&self, class: Option<Class>) -> Option<PastValues> {
         let values = self.own_values(class);
         let step = u64::try_from(values.modulus()).unwrap_or(1);
-        let until = self.last_value;
+        let is_fresh = self.former.is_none() && self.history.is_empty() && self.last_value == self.start;
+        let before = || self.last_value.checked_sub(self.increment.signum()).filter(|_| !is_fresh);
+        let until = if self.is_called { self.last_value } else { before()? };
         // The last value may not have been handed out: `partitioned_nextval` passes over values of
         // other classes, and a crash leaves a sequence at any value.
         let nearest = [values.at_or_below(i128::from(until)), values.at_or_above(i128::from(until))];
         let offset = nearest.into_iter().find_map(|value| i64::try_from(value).ok()).unwrap_or(until);
-        self.is_called.then_some(PastValues { step, offset, until })
+        Some(PastValues { step, offset, until })
     }
 
     /// The value that it hands out next, if it does not wrap around.
@@ -294,13 +297,41 @@ pub struct Elsewhere {
     /// The furthest value that it has and that this node could hand out, too: a value handed out
     /// before its class was separate from this node's, or one of this node's class in its tables.
     pub of_ours: Option<i64>,
-    /// The increment there and how many ids each value stands for, if they are those of a set-up.
-    pub set_up: Option<(i64, u64)>,
+    /// What a set-up has made of the sequence there, if that is certain.
+    pub set_up: Option<SetUpThere>,
     /// The increment there, if it is the number of nodes there, but no record says that a set-up
     /// gave it, so that it can also be the size of a block.
     pub by_nodes: Option<i64>,
     /// What it may hand out until its own set-up, if this node could hand out the same values.
     pub still: Option<StillDraws>,
+}
+
+/// The set-ups of a sequence on another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetUpThere {
+    /// How many ids each of its values stands for.
+    pub size: u64,
+    /// The steps that they gave it, now and before. A copy may still have one of them.
+    pub steps: Vec<u64>,
+}
+
+impl SetUpThere {
+    /// The set-ups of a sequence whose values stand for `size` ids, with the steps that it has had.
+    /// A step that is no multiple of the size is from before the first one.
+    pub fn new(size: u64, steps: impl IntoIterator<Item = u64>) -> Self {
+        let is_of_nodes = |step: &u64| *step > size && step.is_multiple_of(size);
+        Self { size, steps: steps.into_iter().filter(is_of_nodes).collect() }
+    }
+
+    /// How many ids each value of a copy stands for that has this step.
+    pub fn size_at(&self, step: u64) -> Option<u64> {
+        self.steps.contains(&step).then_some(self.size)
+    }
+
+    /// Whether a sequence with this step may be a copy, and nothing tells.
+    pub fn may_have_given(&self, step: u64) -> bool {
+        step != self.size && step.is_multiple_of(self.size) && self.size_at(step).is_none()
+    }
 }
 
 /// Another node that hands out values which this node could hand out, too.
@@ -323,6 +354,18 @@ impl Elsewhere {
             set_up: None,
             by_nodes: None,
             still: None,
+        }
+    }
+
+    /// The node that this database was copied from, as far as the copy has its record of the
+    /// sequence: the definition before the set-ups that gave it its increment.
+    pub fn origin(increment: i64, former_increment: i64) -> Self {
+        let set_up = SetUpThere::new(former_increment.unsigned_abs().max(1), [increment.unsigned_abs()]);
+        Self {
+            peer: "the node that this database was copied from".to_owned(),
+            is_known: true,
+            set_up: Some(set_up),
+            ..Self::unknown(String::new())
         }
     }
 
@@ -371,21 +414,9 @@ mod tests {
         assert_eq!((without_former_start.start, without_former_start.max_value), (2, 4));
     }
 
-    #[test]
-    fn trap_s41_what_was_passed_over_does_not_stand_for_what_was_handed_out() {
-        let column = FedColumn {
-            name: "public.t.id".to_owned(),
-            number_type: Some(NumberType::Bigint),
-            limits: None,
-            draw: Draw::OfThisNode,
-            set_by: None,
-            extreme: None,
-            ahead: None,
-            maybe_ahead: None,
-            not_followed: None,
-        };
-        // Node 1 of 2, after a crash at 4: it handed out 1 and 3.
-        let sequence = Sequence {
+    /// A sequence that was called, and is at 4.
+    fn at_four() -> Sequence {
+        Sequence {
             name: "public.s".to_owned(),
             number_type: NumberType::Bigint,
             start: 1,
@@ -403,9 +434,39 @@ mod tests {
             gap_left: 0,
             trusted: None,
             elsewhere: vec![],
-            columns: vec![column],
+            columns: vec![],
             used_by: vec![],
+        }
+    }
+
+    #[test]
+    fn fault_b27_what_was_before_a_restart_may_have_been_handed_out() {
+        let past = |sequence: &Sequence| sequence.handed_out(None).map(|past| (past.step, past.until));
+        // A reset leaves no record.
+        let reset = Sequence { last_value: 100, is_called: false, ..at_four() };
+        assert_eq!(past(&reset), Some((1, 99)));
+        assert_eq!(past(&Sequence { start: 100, ..reset.clone() }), None, "never called");
+        // A set-up does, and its step is to be known, for copies.
+        let former = Some(Former { increment: 1, start: 1, min_value: 1, max_value: i64::MAX });
+        let set_up = Sequence { increment: 2, last_value: 1, former, ..reset };
+        assert_eq!(past(&set_up), Some((2, 0)));
+    }
+
+    #[test]
+    fn trap_s41_what_was_passed_over_does_not_stand_for_what_was_handed_out() {
+        let column = FedColumn {
+            name: "public.t.id".to_owned(),
+            number_type: Some(NumberType::Bigint),
+            limits: None,
+            draw: Draw::OfThisNode,
+            set_by: None,
+            extreme: None,
+            ahead: None,
+            maybe_ahead: None,
+            not_followed: None,
         };
+        // Node 1 of 2, after a crash at 4: it handed out 1 and 3.
+        let sequence = Sequence { columns: vec![column], ..at_four() };
         let odd = Class::new(1, 2).expect("a class");
         for last_value in [4, -4, i64::MAX, i64::MIN, i64::MIN + 1] {
             let sequence = Sequence { last_value, ..sequence.clone() };

@@ -247,7 +247,7 @@ impl Finding {
                 "Look for another server that was set up as the same node, and for inserts with explicit ids. Then run setup_interleaved_sequences() again as the same node."
             }
             Self::IdInBlocks { .. } => {
-                "If other nodes are ahead of this one, this is as it should be. If ids were inserted explicitly, run setup_interleaved_sequences() again as the same node, which restarts it above them, and guard the table."
+                "If other nodes are ahead of this one, this is as it should be. If ids were inserted explicitly, run setup_interleaved_sequences() again as the same node, which restarts it above them, and guard the table. A guard that says how ids are counted lets the check tell the two apart."
             }
             Self::NotFollowed { .. } => NOT_FOLLOWED_HINT,
             Self::Unlogged => "Run ALTER SEQUENCE ... SET LOGGED, or run the set-up again after every crash.",

@@ -109,7 +109,7 @@ pub fn set_up(
     }
     let next_values = facts(scenario, sequence, at).own_values(Some(target.class));
     let so_far = before.handed_out(class_before);
-    let extended = PastValues::extend(before.history.clone(), so_far, next_values);
+    let extended = PastValues::extend(before.history.clone(), so_far, next_values, before.increment > 0);
     sequence.history = extended.iter().map(|phase| (phase.step, phase.offset, phase.until)).collect();
     if !scenario.caches_survive {
         world.nodes[node].sessions.iter_mut().for_each(|session| session.cached[at] = None);
@@ -258,6 +258,8 @@ fn document(scenario: &Scenario, given: &GivenState) -> NodeState {
         max_value: None,
         rows_beyond: false,
         trusted: None,
+        // A sequence that cycles comes back by itself.
+        cycles: !scenario.moves_back_count,
         unread_columns: ColumnName::of_quoted(column).filter(|_| given.unread).into_iter().collect(),
         restart: given.restart,
         before_setup: history(&given.history),

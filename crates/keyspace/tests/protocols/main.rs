@@ -12,6 +12,7 @@ mod fresh;
 mod glue;
 mod leave;
 mod live;
+mod moved_back;
 mod moves;
 mod one_column;
 mod reduction;

@@ -14,7 +14,8 @@ pub struct Fault(pub String);
 /// Classes of rows, as offset and modulus, including the class of all values.
 struct Classes {
     all: [(i64, i64); Self::MOST],
-    /// Whether rows will be copied to a node whose sequence has another position.
+    /// Whether rows will be copied to a node whose sequence has another position, or a sequence will
+    /// be moved back.
     copied: bool,
 }
 
@@ -115,7 +116,8 @@ impl Scenario {
                 What::CopyRows { from } => Some(from),
                 What::SetUp(_) | What::GiveState | What::Dump | What::Stop => Some(node),
                 What::Reset | What::Leave => Some(node),
-                What::Check | What::Open | What::Restore | What::Promote { .. } | What::Confirm => None,
+                What::Check | What::Open | What::Restore | What::Promote { .. } => None,
+                What::Confirm | What::Restart => None,
             },
             _ => None,
         }
@@ -326,6 +328,13 @@ impl Scenario {
             What::Open => world.nodes[node].open = true,
             What::Stop => world.nodes[node].alive = false,
             What::Reset => glue::reset(world, node),
+            What::Restart => {
+                for sequence in &mut world.nodes[node].sequences {
+                    (sequence.last_value, sequence.is_called) = (sequence.start, false);
+                }
+                let sessions = world.nodes[node].sessions.iter_mut();
+                sessions.for_each(|session| session.cached.fill(None));
+            }
             What::Leave => {
                 world.nodes[node].open = false;
                 world.given[node] = Some(glue::give_last_state(self, world, node));
@@ -462,7 +471,7 @@ impl Scenario {
             }
         }
         let all = (0..world.nodes.len()).flat_map(|node| self.remaining(world, node));
-        classes.copied = all.into_iter().any(|what| matches!(what, What::CopyRows { .. }));
+        classes.copied = all.into_iter().any(|what| matches!(what, What::CopyRows { .. } | What::Restart));
         classes
     }
 

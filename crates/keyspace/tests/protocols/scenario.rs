@@ -61,6 +61,8 @@ pub enum What {
     Stop,
     /// `reset_interleaved_sequences()`, while no client writes.
     Reset,
+    /// `ALTER SEQUENCE ... RESTART` of each sequence, by a user.
+    Restart,
     /// Clients write no more, and the node gives its last state: `state || '{"left": true}'`.
     Leave,
     /// The initial copy of the rows of another node.
@@ -122,6 +124,9 @@ pub struct Scenario {
     pub siblings_count: bool,
     /// Whether the last state of a node says how far its sequences have come.
     pub last_state_has_positions: bool,
+    /// Whether a check compares the position of a sequence that was moved back with what other nodes
+    /// had handed out before their set-ups.
+    pub moves_back_count: bool,
     /// The node that has a standby.
     pub standby: Option<usize>,
     /// A guarantee of the operator, if a step depends on more than the order: whether a node may
@@ -183,6 +188,7 @@ impl Scenario {
             one_column: false,
             siblings_count: true,
             last_state_has_positions: true,
+            moves_back_count: true,
             plain: false,
             keeps_outcomes: false,
             standby: None,
