@@ -87,12 +87,9 @@ fn take_back(
     finding: AnyElement,
     extension: Extension,
 ) -> Result<(), Failure> {
-    let statement = "DELETE FROM {} AS a WHERE a.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND a.database OPERATOR(pg_catalog.=) $2 AND a.sequence OPERATOR(pg_catalog.=) COALESCE($3, 0::pg_catalog.oid) \
-           AND a.finding OPERATOR(pg_catalog.=) $4";
-    let (system_identifier, database) = own_key();
-    let arguments = [system_identifier.into(), database.into(), sequence.into(), text(finding)];
-    tables::ACKNOWLEDGEMENT.write(statement, extension, &arguments)?;
+    let condition = "r.sequence OPERATOR(pg_catalog.=) COALESCE($3, 0::pg_catalog.oid) \
+         AND r.finding OPERATOR(pg_catalog.=) $4";
+    tables::ACKNOWLEDGEMENT.delete(condition, extension, [sequence.into(), text(finding)])?;
     Ok(())
 }
 
@@ -172,34 +169,4 @@ impl Acknowledged {
         let key = (sequence.unwrap_or(NODE).to_u32(), finding.to_owned());
         self.0.get(&key).map(String::as_str)
     }
-}
-
-/// Deletes the acknowledgements about some sequences.
-pub(super) fn forget(extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
-    let statement = "DELETE FROM {} AS a WHERE a.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND a.database OPERATOR(pg_catalog.=) $2 AND a.sequence OPERATOR(pg_catalog.=) ANY ($3)";
-    let (system_identifier, database) = own_key();
-    let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
-    tables::ACKNOWLEDGEMENT.write(statement, extension, &arguments).map(|_| ())
-}
-
-/// Deletes all acknowledgements of this database.
-pub(super) fn forget_all(extension: Extension) -> SpiResult<()> {
-    let statement = "DELETE FROM {} AS a WHERE a.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND a.database OPERATOR(pg_catalog.=) $2";
-    let (system_identifier, database) = own_key();
-    tables::ACKNOWLEDGEMENT
-        .write(statement, extension, &[system_identifier.into(), database.into()])
-        .map(|_| ())
-}
-
-/// Deletes the acknowledgements about dropped sequences.
-pub(super) fn prune(extension: Extension) -> SpiResult<()> {
-    let statement = "DELETE FROM {} AS a WHERE a.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND a.database OPERATOR(pg_catalog.=) $2 AND a.sequence OPERATOR(pg_catalog.<>) 0::pg_catalog.oid \
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) a.sequence)";
-    let (system_identifier, database) = own_key();
-    tables::ACKNOWLEDGEMENT
-        .write(statement, extension, &[system_identifier.into(), database.into()])
-        .map(|_| ())
 }

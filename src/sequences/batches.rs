@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use keyspace::sequences::Outcome;
 use keyspace::{Error, SqlState};
-use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
-use pgrx::{AnyArray, AnyElement};
 
 use crate::error::{notify, or_raise, raise, report};
+use crate::sequences::change::failures::Failures;
 use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{self, Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
@@ -22,7 +21,7 @@ use crate::sequences::read::selection::Selection;
 use crate::sequences::read::trusted::{self, Trusted};
 use crate::sequences::read::{catalog, position_replication};
 use crate::sequences::request::{Request, SetupArguments};
-use crate::server::call::required;
+use crate::server::call::{argument, required};
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, or_fail, refusal};
 use crate::server::procedure::Procedure;
@@ -35,43 +34,6 @@ use crate::server::work_lock::SessionLock;
 
 /// How often progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How many failures the error at the end describes.
-const SHOWN: usize = 10;
-
-/// The sequences that could not be set up.
-#[derive(Default)]
-struct Failures {
-    count: usize,
-    /// The first of them, each with the reason.
-    first: Vec<(String, Error)>,
-}
-
-impl Failures {
-    /// Warns of one.
-    fn add(&mut self, sequence: &str, error: Error) {
-        self.count += 1;
-        if self.first.len() < SHOWN {
-            self.first.push((sequence.to_owned(), error.clone()));
-        }
-        warn(sequence, error);
-    }
-
-    /// The error that ends the set-up of `total` sequences; `None` if all are set up. It has the
-    /// SQLSTATE of the first one.
-    fn error(&self, total: usize) -> Option<Error> {
-        let (_, first) = self.first.first()?;
-        let count = self.count;
-        let mut detail: Vec<String> =
-            self.first.iter().map(|(name, error)| format!("{name}: {}", error.message)).collect();
-        if count > detail.len() {
-            detail.push(format!("and {} more", count - detail.len()));
-        }
-        let message = format!("could not set up {count} of {total} sequences");
-        let hint = "What is done stays done. CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences, or exclude them.";
-        Some(Error::new(first.sqlstate, message).detail(detail.join("\n")).hint(hint))
-    }
-}
 
 /// A set-up under way.
 struct Progress {
@@ -103,49 +65,25 @@ struct Progress {
 /// As for `setup_interleaved_sequences`, and 42501 for others than the owner of the database. At the
 /// end, that of the first sequence that could not be set up.
 #[pg_extern(sql = false)]
-#[allow(clippy::too_many_arguments)]
-fn setup_interleaved_sequences_in_batches(
-    node: Option<i32>,
-    nodes: Option<i32>,
-    schemas: Option<AnyArray>,
-    sequences: Option<AnyArray>,
-    exclude: Option<AnyArray>,
-    feeds: Option<AnyElement>,
-    peers: Option<AnyArray>,
-    gap: Option<i64>,
-    blocks: Option<bool>,
-    trust_position: Option<AnyArray>,
-    lock_timeout: Option<Interval>,
-    retries: Option<i32>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) {
+fn setup_interleaved_sequences_in_batches(fcinfo: pg_sys::FunctionCallInfo) {
     let procedure = or_raise(Procedure::begin(
         fcinfo,
         "setup_interleaved_sequences_in_batches",
         "It ends a transaction for each sequence.",
     ));
     let plan = || {
+        let [lock_timeout, retries] = [0, 1].map(|at| SetupArguments::COUNT + at);
+        // SAFETY: the declaration has these two arguments after those of both forms.
+        let (lock_timeout, retries) =
+            unsafe { (argument(fcinfo, lock_timeout), argument::<i32>(fcinfo, retries)) };
         let retries = or_raise(required(retries, "retries").and_then(|retries| {
             u32::try_from(retries).map_err(|_| {
                 let message = format!("retries must be at least 0, not {retries}");
                 Error::new(SqlState::InvalidParameterValue, message)
             })
         }));
-        let arguments = SetupArguments {
-            node,
-            nodes,
-            schemas,
-            sequences,
-            exclude,
-            feeds,
-            peers,
-            gap,
-            blocks,
-            trust_position,
-            // Each sequence has a transaction of its own.
-            skip_failed: Some(false),
-            lock_timeout,
-        };
+        // Each sequence has a transaction of its own.
+        let arguments = SetupArguments::of_call(fcinfo, Some(false), lock_timeout);
         or_fail(begin(arguments, retries, or_raise(Extension::of_call(fcinfo))))
     };
     let mut progress = procedure.in_transaction(|| {}, plan);
@@ -166,7 +104,7 @@ fn setup_interleaved_sequences_in_batches(
         }
     }
     // What is done is committed before the error is raised.
-    if let Some(error) = progress.failures.error(progress.total) {
+    if let Some(error) = progress.error() {
         procedure.in_transaction(|| {}, || raise(report(error)));
     }
 }
@@ -221,7 +159,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         if step.is_locked() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else if let Some(error) = step.error() {
-            progress.failures.add(&step.entry.name, error.clone());
+            progress.fail(&step.entry.name, error.clone());
         } else if step.is_altered() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
@@ -231,7 +169,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
             progress.unchanged += 1;
         }
     }
-    progress.total = progress.queue.len() + progress.failures.count;
+    progress.total = progress.queue.len() + progress.failures.count();
     if !progress.queue.is_empty() {
         ddl_replication::check()?;
     }
@@ -288,7 +226,7 @@ impl Progress {
             Err(error) => Some(refusal(error)),
         };
         if let Some(error) = failed {
-            self.failures.add(&name, error);
+            self.fail(&name, error);
         }
         self.queue.pop_front();
         self.tries = 0;
@@ -300,12 +238,25 @@ impl Progress {
         Ok(true)
     }
 
+    /// Warns of a sequence that could not be set up.
+    fn fail(&mut self, sequence: &str, error: Error) {
+        self.failures.add(sequence, &error);
+        warn(sequence, error);
+    }
+
+    /// The error that ends the set-up; `None` if all sequences are set up.
+    fn error(&self) -> Option<Error> {
+        let message = format!("could not set up {} of {} sequences", self.failures.count(), self.total);
+        let hint = "What is done stays done. CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences, or exclude them.";
+        self.failures.error(message).map(|error| error.hint(hint))
+    }
+
     fn finish(&self) -> Result<(), Failure> {
         notice!(
             "sequences altered: {}, unchanged: {}, failed: {}",
             self.altered,
             self.unchanged,
-            self.failures.count
+            self.failures.count()
         );
         if self.total > 0 {
             let statement = "UPDATE {} SET finished_at = pg_catalog.clock_timestamp(), current_sequence = NULL \
@@ -345,7 +296,7 @@ impl Progress {
             class.map(|class| class.nodes()).into(),
             count(self.total).into(),
             count(self.altered).into(),
-            count(self.failures.count).into(),
+            count(self.failures.count()).into(),
             self.queue.front().map(|(oid, _)| *oid).into(),
             i32::try_from(self.tries).unwrap_or(i32::MAX).into(),
         ];

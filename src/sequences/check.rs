@@ -111,13 +111,8 @@ fn examine(extension: Extension) -> Result<(Vec<Examined>, Option<Class>), Failu
     let mut examined = Vec::with_capacity(entries.len());
     for entry in entries {
         let Some(form) = form::definition(entry.oid) else { continue };
-        let state = if entry.is_visible && entry.exempt.is_none() {
-            // SAFETY: the OID was read from pg_sequence. It belongs to a sequence or, if that was
-            // dropped, to nothing.
-            unsafe { form::state_at_once(entry.oid) }
-        } else {
-            None
-        };
+        let is_known = entry.is_visible && entry.exempt.is_none();
+        let state = if is_known { form::state_at_once(entry.oid) } else { None };
         let unknown = form::State { last_value: form.start, is_called: false };
         let sequence = facts::of(&entry, &records, form, state.unwrap_or(unknown));
         let status = status(&sequence, class, state.is_some());
@@ -407,8 +402,7 @@ fn at_current_position(step: &Step, class: Option<Class>) -> Sequence {
     if sequence.columns.iter().all(|column| column.ahead.or(column.maybe_ahead).is_none()) {
         return sequence;
     }
-    // SAFETY: the OID belongs to a sequence or, if that was dropped, to nothing.
-    if let Some(state) = unsafe { form::state_during_alter(step.entry.oid) } {
+    if let Some(state) = form::state_during_alter(step.entry.oid) {
         (sequence.last_value, sequence.is_called) = (state.last_value, state.is_called);
         let upcoming = Upcoming::of(&sequence, class);
         let is_ahead = |value: &i64| upcoming.may_include(*value);

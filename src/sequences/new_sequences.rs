@@ -11,7 +11,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::encoding::{from_server, to_server};
 use crate::error::{or_raise, raise, report};
-use crate::sequences::change::{Change, Planner, alter_created, record_of_created, records};
+use crate::sequences::change::{Change, Planner, alter_created, record_of_created};
 use crate::sequences::own::{identity, tables};
 use crate::sequences::read::selection::Selection;
 use crate::sequences::read::{created, form};
@@ -62,7 +62,7 @@ fn switch(enable: bool, extension: Extension) -> Result<(), Failure> {
         .into());
     }
     identity::take_new_sequences(extension, enable)?;
-    records::prune(extension)?;
+    tables::prune(extension)?;
     Ok(())
 }
 
@@ -214,10 +214,11 @@ fn after_reading(extension: Extension, oid: pg_sys::Oid, target: Target) -> Resu
 /// The data of a sequence without its columns; `None` if it is gone.
 fn sequence(oid: pg_sys::Oid) -> Option<Sequence> {
     let form = form::definition(oid)?;
-    // SAFETY: the OID is that of a sequence. The names are copies.
-    let (state, name) = unsafe {
+    let state = form::state(oid)?;
+    // SAFETY: the names are NUL-terminated copies.
+    let name = unsafe {
         let (schema, name) = names(oid)?;
-        (form::state(oid)?, from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name))))
+        from_server(CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name)))
     };
     Some(Sequence {
         name,

@@ -24,6 +24,7 @@ use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::memory::OpenedTables;
 use crate::server::patience::Patience;
 use crate::server::tables::own_key;
 use crate::server::timeout::Timeout;
@@ -104,7 +105,9 @@ pub(super) fn of(
             .hint("Call it as a role that may read them all.")
             .into());
     }
+    let mut opened = OpenedTables::default();
     for batch in steps.chunks(READ_BATCH) {
+        opened.add(batch.iter().map(|step| step.entry.columns.len().max(1)).sum());
         if let Some(error) = batch.iter().flat_map(|step| &step.entry.columns).find_map(Column::refusal) {
             return Err(error
                 .detail("The state includes the furthest value of every column that a sequence feeds.")

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use keyspace::sequences::{Class, Target};
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
-use pgrx::{AnyArray, AnyElement};
+use pgrx::{AnyArray, AnyElement, pg_sys};
 
 use crate::sequences::change::{Change, Planner, records};
 use crate::sequences::own::copied_records::CopiedRecords;
@@ -13,7 +13,7 @@ use crate::sequences::own::identity;
 use crate::sequences::peers::{self, Peers};
 use crate::sequences::read::feeds::{self, Feeds};
 use crate::sequences::read::selection::Selection;
-use crate::server::call::required;
+use crate::server::call::{argument, required};
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::patience::Patience;
@@ -22,18 +22,49 @@ use crate::server::timeout::Timeout;
 
 /// The arguments as SQL passes them.
 pub(super) struct SetupArguments {
-    pub(super) node: Option<i32>,
-    pub(super) nodes: Option<i32>,
-    pub(super) schemas: Option<AnyArray>,
-    pub(super) sequences: Option<AnyArray>,
-    pub(super) exclude: Option<AnyArray>,
-    pub(super) feeds: Option<AnyElement>,
-    pub(super) peers: Option<AnyArray>,
-    pub(super) gap: Option<i64>,
-    pub(super) blocks: Option<bool>,
-    pub(super) trust_position: Option<AnyArray>,
-    pub(super) skip_failed: Option<bool>,
-    pub(super) lock_timeout: Option<Interval>,
+    node: Option<i32>,
+    nodes: Option<i32>,
+    schemas: Option<AnyArray>,
+    sequences: Option<AnyArray>,
+    exclude: Option<AnyArray>,
+    feeds: Option<AnyElement>,
+    peers: Option<AnyArray>,
+    gap: Option<i64>,
+    blocks: Option<bool>,
+    trust_position: Option<AnyArray>,
+    skip_failed: Option<bool>,
+    lock_timeout: Option<Interval>,
+}
+
+impl SetupArguments {
+    /// How many arguments both forms declare, in the same order and before all others.
+    pub(super) const COUNT: usize = 10;
+
+    /// Those of a call of one of the two forms, with the values of two further arguments, which the
+    /// two forms declare differently.
+    pub(super) fn of_call(
+        fcinfo: pg_sys::FunctionCallInfo,
+        skip_failed: Option<bool>,
+        lock_timeout: Option<Interval>,
+    ) -> Self {
+        // SAFETY: the declarations of both functions begin with these arguments.
+        unsafe {
+            Self {
+                node: argument(fcinfo, 0),
+                nodes: argument(fcinfo, 1),
+                schemas: argument(fcinfo, 2),
+                sequences: argument(fcinfo, 3),
+                exclude: argument(fcinfo, 4),
+                feeds: argument(fcinfo, 5),
+                peers: argument(fcinfo, 6),
+                gap: argument(fcinfo, 7),
+                blocks: argument(fcinfo, 8),
+                trust_position: argument(fcinfo, 9),
+                skip_failed,
+                lock_timeout,
+            }
+        }
+    }
 }
 
 /// The arguments, checked.

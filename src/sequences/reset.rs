@@ -7,12 +7,11 @@ use pgrx::{AnyArray, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
-use crate::sequences::acknowledge;
 use crate::sequences::change::setup_lock::SetupLock;
 use crate::sequences::change::step::{Step, rows};
 use crate::sequences::change::{Change, Planner};
 use crate::sequences::guard;
-use crate::sequences::own::identity;
+use crate::sequences::own::{identity, tables};
 use crate::sequences::read::feeds::Feeds;
 use crate::sequences::read::selection::Selection;
 use crate::server::call::required;
@@ -96,7 +95,7 @@ fn reset(
     let is_complete = steps.iter().all(|step| step.error().is_none());
     if is_of_all && is_complete && identity::is_stored(extension)? {
         identity::forget(extension)?;
-        acknowledge::forget_all(extension)?;
+        tables::ACKNOWLEDGEMENT.forget_all(extension)?;
     } else if is_of_all && !is_complete {
         notice!("this database stays a node, since some of its sequences are left out");
     }

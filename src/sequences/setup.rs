@@ -1,9 +1,8 @@
 //! `setup_interleaved_sequences`: moves every sequence of a database into its node's class.
 
-use pgrx::datum::Interval;
+use pgrx::AnyNumeric;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
-use pgrx::{AnyArray, AnyElement, AnyNumeric};
 
 use crate::encoding::ServerText;
 use crate::error::or_raise;
@@ -13,7 +12,7 @@ use crate::sequences::change::{self, Change};
 use crate::sequences::own::identity;
 use crate::sequences::read::{feeds, trusted};
 use crate::sequences::request::{Request, SetupArguments};
-use crate::server::call::required;
+use crate::server::call::{argument, required};
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::transaction::check_transaction;
@@ -29,21 +28,8 @@ use crate::server::transaction::check_transaction;
 /// locked in time, 2200H if a sequence has no value of the class left and
 /// failing sequences are not skipped. Nothing is changed then.
 #[pg_extern(sql = false)]
-#[allow(clippy::too_many_arguments, clippy::type_complexity)]
+#[allow(clippy::type_complexity)]
 fn setup_interleaved_sequences(
-    node: Option<i32>,
-    nodes: Option<i32>,
-    schemas: Option<AnyArray>,
-    sequences: Option<AnyArray>,
-    exclude: Option<AnyArray>,
-    feeds: Option<AnyElement>,
-    peers: Option<AnyArray>,
-    gap: Option<i64>,
-    blocks: Option<bool>,
-    trust_position: Option<AnyArray>,
-    skip_failed: Option<bool>,
-    lock_timeout: Option<Interval>,
-    dry_run: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
     'static,
@@ -62,20 +48,11 @@ fn setup_interleaved_sequences(
         name!(ddl, Option<ServerText>),
     ),
 > {
-    let arguments = SetupArguments {
-        node,
-        nodes,
-        schemas,
-        sequences,
-        exclude,
-        feeds,
-        peers,
-        gap,
-        blocks,
-        trust_position,
-        skip_failed,
-        lock_timeout,
-    };
+    let [skip_failed, lock_timeout, dry_run] = [0, 1, 2].map(|at| SetupArguments::COUNT + at);
+    // SAFETY: the declaration has these three arguments after those of both forms.
+    let (skip_failed, lock_timeout, dry_run) =
+        unsafe { (argument(fcinfo, skip_failed), argument(fcinfo, lock_timeout), argument(fcinfo, dry_run)) };
+    let arguments = SetupArguments::of_call(fcinfo, skip_failed, lock_timeout);
     let dry_run = or_raise(required(dry_run, "dry_run"));
     match set_up(arguments, dry_run, or_raise(Extension::of_call(fcinfo))) {
         Ok(steps) => rows(steps, dry_run),

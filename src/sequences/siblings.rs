@@ -68,9 +68,7 @@ impl Siblings {
 /// next one, if it was restarted above others.
 fn reached(oid: pg_sys::Oid, sign: i64) -> Option<(Progression, i64)> {
     let form = form::definition(oid)?;
-    // SAFETY: the OID was read from pg_sequence. It belongs to a sequence or, if that was dropped,
-    // to nothing.
-    let state = unsafe { form::state(oid) }?;
+    let state = form::state(oid)?;
     let before = || state.last_value.checked_sub(sign).filter(|_| state.last_value != form.start);
     let reached = if state.is_called { Some(state.last_value) } else { before() };
     let reached = reached.filter(|_| form.progression.increment.signum() == sign)?;

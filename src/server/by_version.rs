@@ -97,6 +97,37 @@ pub(crate) unsafe fn begin_table_scan(
     }
 }
 
+/// Pins the first page of a relation of this database by the names of its tablespace and its file, as
+/// pg_class has them: without an entry in the relation cache.
+///
+/// # Safety
+/// The relation must exist, not be temporary, and be locked, or its file may be gone, which is an error
+/// of PostgreSQL.
+pub(crate) unsafe fn read_first_page(
+    tablespace: pg_sys::Oid,
+    file: pg_sys::Oid,
+    is_permanent: bool,
+) -> pg_sys::Buffer {
+    // SAFETY: see above. The variables are set before a backend runs its first statement.
+    unsafe {
+        let tablespace =
+            if tablespace == pg_sys::InvalidOid { pg_sys::MyDatabaseTableSpace } else { tablespace };
+        #[cfg(feature = "pg15")]
+        let file = pg_sys::RelFileNode { spcNode: tablespace, dbNode: pg_sys::MyDatabaseId, relNode: file };
+        #[cfg(not(feature = "pg15"))]
+        let file =
+            pg_sys::RelFileLocator { spcOid: tablespace, dbOid: pg_sys::MyDatabaseId, relNumber: file };
+        pg_sys::ReadBufferWithoutRelcache(
+            file,
+            pg_sys::ForkNumber::MAIN_FORKNUM,
+            0,
+            pg_sys::ReadBufferMode::RBM_NORMAL,
+            std::ptr::null_mut(),
+            is_permanent,
+        )
+    }
+}
+
 /// The index of a table's primary key, unless that is deferrable.
 ///
 /// # Safety

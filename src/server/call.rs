@@ -1,12 +1,21 @@
 //! The current call of one of our functions.
 
 use keyspace::{Error, SqlState};
-use pgrx::pg_sys;
+use pgrx::{FromDatum, pg_sys};
 
 /// The OID of the function that is running.
 pub(crate) fn running(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     // SAFETY: called by the function manager, which fills in flinfo.
     unsafe { (*(*fcinfo).flinfo).fn_oid }
+}
+
+/// An argument of the call, counted from 0; `None` if it is NULL.
+///
+/// # Safety
+/// The function must be declared with an argument of this type at this place.
+pub(crate) unsafe fn argument<T: FromDatum>(fcinfo: pg_sys::FunctionCallInfo, at: usize) -> Option<T> {
+    // SAFETY: the function manager passes a valid call. The rest is guaranteed by the caller.
+    unsafe { pgrx::fcinfo::pg_getarg(fcinfo, at) }
 }
 
 /// Returns an argument that must not be NULL.

@@ -1,4 +1,4 @@
-//! PostgreSQL's memory, without the cost of a guarded call.
+//! PostgreSQL's memory: without the cost of a guarded call, and without what it keeps.
 //!
 //! Every function that pgrx binds runs behind `sigsetjmp`, so that an error of PostgreSQL unwinds
 //! Rust's stack. For a key of 16 bytes, that costs more than the allocation. `palloc_extended` with
@@ -39,4 +39,26 @@ pub(crate) fn datum_of<const N: usize>(bytes: [u8; N]) -> pg_sys::Datum {
     // SAFETY: the memory has room for `bytes`; it need not be aligned for them.
     unsafe { place.write_unaligned(bytes) };
     place.into()
+}
+
+/// After how many tables their entries in the caches are freed. They are kept for fewer, because what
+/// reads a table mostly reads it, or its sequence, again.
+const CACHED_TABLES: usize = 20_000;
+
+/// Counts the tables that a loop opens. PostgreSQL keeps some kilobytes for each of them and for each of
+/// its indexes until the session ends. Before that becomes much, they are freed, as if other sessions
+/// had changed all tables.
+#[derive(Default)]
+pub(crate) struct OpenedTables(usize);
+
+impl OpenedTables {
+    /// Call it between two tables.
+    pub(crate) fn add(&mut self, count: usize) {
+        self.0 += count;
+        if self.0 >= CACHED_TABLES {
+            self.0 = 0;
+            // SAFETY: within a transaction. Relations that are open stay valid.
+            unsafe { pg_sys::InvalidateSystemCaches() }
+        }
+    }
 }

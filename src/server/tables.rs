@@ -123,6 +123,56 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Deletes the rows `r` of this database that fulfil a condition, whose parameters begin with $3.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(crate) fn delete<'a>(
+        self,
+        condition: &str,
+        extension: Extension,
+        further: impl IntoIterator<Item = DatumWithOid<'a>>,
+    ) -> SpiResult<()> {
+        let statement = format!(
+            "DELETE FROM {{}} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
+                 AND r.database OPERATOR(pg_catalog.=) $2 AND {condition}"
+        );
+        let (system_identifier, database) = own_key();
+        let mut arguments = vec![system_identifier.into(), database.into()];
+        arguments.extend(further);
+        self.write(&statement, extension, &arguments).map(|_| ())
+    }
+
+    /// Deletes all rows of this database.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(crate) fn forget_all(self, extension: Extension) -> SpiResult<()> {
+        self.delete("true", extension, [])
+    }
+
+    /// Deletes the rows about some sequences, in a table with a column `sequence`.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(crate) fn forget(self, extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
+        let condition = "r.sequence OPERATOR(pg_catalog.=) ANY ($3)";
+        self.delete(condition, extension, [sequences.to_vec().into()])
+    }
+
+    /// Deletes the rows about dropped sequences, which would accumulate in a database that often
+    /// creates and drops tables, and whose OIDs others can get. OID 0 stands for no sequence.
+    ///
+    /// # Errors
+    /// Those of SPI itself.
+    pub(crate) fn prune(self, extension: Extension) -> SpiResult<()> {
+        let condition = "r.sequence OPERATOR(pg_catalog.<>) 0::pg_catalog.oid \
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
+        self.delete(condition, extension, [])
+    }
+}
+
 /// The trigger of our tables, for rows and for TRUNCATE, which fires under every
 /// `session_replication_role`. It accepts the library's own statements. It ignores rows that come
 /// from another server, since they describe that server (trap S46): rows of an apply worker, and of

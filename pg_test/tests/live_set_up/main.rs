@@ -5,6 +5,7 @@ mod altered;
 mod batches;
 mod lock_table;
 mod locked;
+mod many;
 mod members;
 mod replayed;
 mod restore;

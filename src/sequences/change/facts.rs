@@ -41,9 +41,7 @@ pub(crate) fn sequence(entry: &Entry, records: &Records) -> Option<Sequence> {
     let state = if entry.exempt.is_some() || !entry.is_visible {
         form::State { last_value: form.start, is_called: false }
     } else {
-        // SAFETY: the OID was read from pg_sequence. It belongs to a sequence or, if that was
-        // dropped, to nothing.
-        unsafe { form::state(entry.oid) }?
+        form::state(entry.oid)?
     };
     Some(of(entry, records, form, state))
 }

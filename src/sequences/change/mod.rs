@@ -3,7 +3,7 @@
 pub(crate) mod alter_created;
 pub(crate) mod ddl_replication;
 pub(crate) mod facts;
-mod failures;
+pub(crate) mod failures;
 pub(crate) mod record_of_created;
 pub(crate) mod records;
 pub(crate) mod setup_lock;
@@ -28,7 +28,7 @@ use self::records::Records;
 use self::step::Step;
 use crate::encoding::to_server;
 use crate::error::{Report, report};
-use crate::sequences::own::{peers_seen, tables};
+use crate::sequences::own::tables;
 use crate::sequences::peers::Peers;
 use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
@@ -38,6 +38,7 @@ use crate::sequences::read::trusted::Trusted;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::{MANY, Wanted, lock_all, promised, room, room_detail, within};
+use crate::server::memory::OpenedTables;
 use crate::server::obstacle::explained;
 use crate::server::open::ActiveSnapshot;
 use crate::server::patience::{Patience, missed};
@@ -95,8 +96,13 @@ impl Change {
         if let Planner::SetUp(_, peers) = &self.planner {
             peers.siblings.note(&entries);
         }
-        let mut steps = Vec::new();
+        let mut entries = entries;
+        if goes_on && entries.len() > READ_BATCH {
+            with_own_settings(|| catalog::look_up_indexes(&mut entries))?;
+        }
+        let mut steps = Vec::with_capacity(entries.len());
         let mut entries = entries.into_iter().peekable();
+        let mut opened = OpenedTables::default();
         while entries.peek().is_some() {
             let mut batch = Vec::new();
             let mut columns = 0;
@@ -106,6 +112,7 @@ impl Change {
                 columns += entry.columns.len().max(1);
                 batch.push(entry);
             }
+            opened.add(columns);
             let read = |batch: &[Entry]| {
                 self.read_in_time(|reading| {
                     let read = |entry| {
@@ -213,8 +220,7 @@ impl Change {
         match &self.planner {
             Planner::SetUp(target, _) if records::may_be_kept() => {
                 if is_whole && altered.clone().next().is_some() {
-                    records::prune(self.extension)?;
-                    peers_seen::prune(self.extension)?;
+                    tables::prune(self.extension)?;
                 }
                 records::keep(self.extension, target, altered)?
             }
@@ -321,8 +327,8 @@ impl Change {
 
     /// Refuses, before the first change, changes that would fail halfway.
     fn check(&self, steps: &[Step]) -> Result<(), Error> {
-        let failed: Vec<_> = failed(steps).filter(|(step, _)| !self.leaves_out(step)).collect();
-        failures::refusal(&failed, self.skip_failed)
+        let failed = failed(steps).filter(|(step, _)| !self.leaves_out(step));
+        failures::refusal(failed, self.skip_failed)
     }
 
     /// Whether a sequence that cannot be altered may stay as it is. If the node leaves its class,
@@ -421,7 +427,9 @@ impl Change {
     /// wait. Other sessions cannot draw from them any more, so only rows with explicit ids can have
     /// been added since.
     fn read_under_locks(&self, steps: &mut [Step], records: &Records) -> Result<(), Failure> {
+        let mut opened = OpenedTables::default();
         for batch in steps.chunks_mut(READ_BATCH) {
+            opened.add(batch.iter().map(|step| step.entry.columns.len().max(1)).sum());
             let found = self.read_in_time(|reading| {
                 let altered = batch.iter().map(|step| {
                     if !step.is_altered() {

@@ -7,12 +7,10 @@ use keyspace::sequences::{Bounds, Former, PastValues, Progression, Residue, Targ
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::sequences::acknowledge;
 use crate::sequences::change::step::Step;
 use crate::sequences::own::tables;
-use crate::sequences::read::feeds;
 use crate::sequences::read::form::Definition;
-use crate::sequences::read::trusted::{self, Trusted};
+use crate::sequences::read::trusted::Trusted;
 use crate::server::extension::Extension;
 use crate::server::role::owns_database;
 use crate::server::tables::own_key;
@@ -237,25 +235,7 @@ pub(crate) fn forget<'a>(extension: Extension, steps: impl Iterator<Item = &'a S
     if sequences.is_empty() {
         return Ok(());
     }
-    feeds::forget(extension, &sequences)?;
-    acknowledge::forget(extension, &sequences)?;
-    trusted::forget(extension, &sequences)?;
-    let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
-                       AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
-    let (system_identifier, database) = own_key();
-    let arguments = [system_identifier.into(), database.into(), sequences.into()];
-    tables::SEQUENCE.write(statement, extension, &arguments).map(|_| ())
-}
-
-/// Deletes the records of dropped sequences, which would accumulate in a database that often
-/// creates and drops tables.
-pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
-    acknowledge::prune(extension)?;
-    let statement = "DELETE FROM {} AS r WHERE r.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND r.database OPERATOR(pg_catalog.=) $2 \
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.sequence)";
-    let (system_identifier, database) = own_key();
-    let key = [system_identifier.into(), database.into()];
-    tables::SEQUENCE.write(statement, extension, &key)?;
-    trusted::prune(extension)
+    // What other nodes have shown stays true.
+    let all = [tables::FEED, tables::ACKNOWLEDGEMENT, tables::TRUSTED, tables::SEQUENCE];
+    all.into_iter().try_for_each(|table| table.forget(extension, &sequences))
 }

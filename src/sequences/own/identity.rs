@@ -195,21 +195,25 @@ pub(crate) fn store(extension: Extension, class: Class) -> SpiResult<()> {
 /// Removes this database's node, and what is told of the set-up in batches that made it one. No
 /// such set-up may be running.
 pub(crate) fn forget(extension: Extension) -> SpiResult<()> {
-    let delete = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2";
-    let (system_identifier, database) = own_key();
-    let key = || [system_identifier.into(), database.into()];
-    tables::SETUP.write(delete, extension, &key())?;
-    change(extension, delete, &key())
+    tables::SETUP.forget_all(extension)?;
+    tables::NODE.forget_all(extension)?;
+    announce(extension);
+    Ok(())
 }
 
-/// Changes the table. Every session, including those that are open, reads its node again as soon as
-/// that is committed (trap S42).
+/// Changes the table.
 fn change(extension: Extension, statement: &str, arguments: &[DatumWithOid<'_>]) -> SpiResult<()> {
     tables::NODE.write(statement, extension, arguments)?;
+    announce(extension);
+    Ok(())
+}
+
+/// Every session, including those that are open, reads its node again as soon as this transaction is
+/// committed (trap S42).
+fn announce(extension: Extension) {
     let table = or_raise(tables::NODE.oid(extension));
     // SAFETY: the relation was just written to.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
-    Ok(())
 }
 
 /// Whether this database's node is stored.

@@ -115,13 +115,3 @@ pub(crate) fn keep(extension: Extension, peer: Identity, paces: &[(pg_sys::Oid, 
     ];
     tables::PEER.write(statement, extension, &arguments).map(|_| ())
 }
-
-/// Deletes what is remembered of sequences that were dropped.
-pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
-    let statement = "DELETE FROM {} AS p WHERE p.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND p.database OPERATOR(pg_catalog.=) $2 \
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) p.sequence)";
-    let (system_identifier, database) = own_key();
-    let key = [system_identifier.into(), database.into()];
-    tables::PEER.write(statement, extension, &key).map(|_| ())
-}

@@ -1,5 +1,8 @@
 //! Our tables about sequences.
 
+use pgrx::spi::SpiResult;
+
+use crate::server::extension::Extension;
 use crate::server::tables::Table;
 
 /// The node of each database.
@@ -16,3 +19,11 @@ pub(crate) const ACKNOWLEDGEMENT: Table = Table::new(c"interleaved_acknowledgeme
 pub(crate) const TRUSTED: Table = Table::new(c"interleaved_trusted");
 /// The last set-up in batches.
 pub(crate) const SETUP: Table = Table::new(c"interleaved_setup");
+
+/// Those that hold something about single sequences.
+const ABOUT_SEQUENCES: [Table; 5] = [FEED, ACKNOWLEDGEMENT, TRUSTED, PEER, SEQUENCE];
+
+/// Deletes what is known of dropped sequences.
+pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
+    ABOUT_SEQUENCES.into_iter().try_for_each(|table| table.prune(extension))
+}

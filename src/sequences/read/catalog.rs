@@ -24,16 +24,22 @@ use crate::server::settings::with_own_settings;
 /// The sequences of a selection, and the columns that they feed.
 const FED_COLUMNS: &str = include_str!("fed_columns.sql");
 
+/// The indexes that lead to the furthest values of columns.
+const LEADING_INDEXES: &str = include_str!("leading_indexes.sql");
+
 /// Why a sequence is skipped whose name, or that of its schema, cannot be written in a statement.
 pub(crate) const NAME_NOT_UTF8: &str = "name not in UTF-8";
 pub(crate) const NOT_UTF8_DETAIL: &str =
     "Its name, or that of its schema, cannot be converted to UTF-8. The bytes that cannot are shown as \\x.";
 pub(crate) const NOT_UTF8_HINT: &str = "Rename it, and run the set-up.";
 
-/// Prepares the query for single sequences, for callers that run it for many in turn.
+/// Prepares the query for single sequences, for callers that run it for many in turn and pass an array
+/// of one.
 pub(crate) fn prepare(extension: Extension) -> SpiResult<Prepared> {
     // A plan for arbitrary parameters would also have to cover the query for all sequences.
     let query = FED_COLUMNS.replace("$2 IS NULL", "false").replace("$2 IS NOT NULL", "true");
+    // Without statistics, as after a restore, the planner would not look up an array by an index.
+    let query = query.replace("= ANY ($2::oid[])", "= ($2::oid[])[1]");
     let arguments = [
         pg_sys::NAMEARRAYOID,
         pg_sys::REGCLASSARRAYOID,
@@ -83,6 +89,8 @@ pub(crate) struct Column {
     /// Whether the owner of its table may set the sequence, so that the sequence moves above any
     /// value that the owner writes.
     pub(crate) is_followed: bool,
+    /// The index that leads to its furthest value, if that has been looked up.
+    pub(crate) index: Option<pg_sys::Oid>,
     /// Whether its values have been read.
     pub(crate) is_read: Cell<bool>,
 }
@@ -234,6 +242,30 @@ pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<
     Ok(entries)
 }
 
+/// Looks up the indexes that lead to the furthest values of columns, so that a table need not be opened
+/// to find out whether it has one.
+pub(crate) fn look_up_indexes(entries: &mut [Entry]) -> SpiResult<()> {
+    let columns = || entries.iter().flat_map(|entry| &entry.columns);
+    let is_read = |column: &&Column| column.number_type.is_some() && !column.is_hidden();
+    let tables: Vec<pg_sys::Oid> = columns().filter(is_read).map(|column| column.relation_oid).collect();
+    let indexes = Spi::connect(|client| -> SpiResult<_> {
+        let mut indexes: HashMap<(u32, i16), pg_sys::Oid> = HashMap::new();
+        for row in client.select(LEADING_INDEXES, None, &[tables.into()])? {
+            if let (Some(table), Some(attribute), Some(index)) =
+                (row.get::<pg_sys::Oid>(1)?, row.get(2)?, row.get(3)?)
+            {
+                indexes.insert((table.to_u32(), attribute), index);
+            }
+        }
+        Ok(indexes)
+    })?;
+    for column in entries.iter_mut().flat_map(|entry| &mut entry.columns).filter(|column| is_read(&&**column))
+    {
+        column.index = indexes.get(&(column.relation_oid.to_u32(), column.attribute)).copied();
+    }
+    Ok(())
+}
+
 fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, carriers: &HashMap<u32, Carrier>) -> SpiResult<Entry> {
     let exempt = match row.get::<String>(6)?.as_deref() {
         Some("temporary") => Some("temporary"),
@@ -296,6 +328,9 @@ fn column(
     // A default that computes with the value says nothing about the sequence's position.
     let is_read = !matches!(draw, Draw::Other | Draw::NotAllowed);
     let number_type = if is_read { number_type(type_oid) } else { None };
+    // To look for them costs more than to read the row.
+    let has_limits = type_oid.is_none_or(|of_column: pg_sys::Oid| !is_plain_integer(of_column))
+        || row.get(20)?.unwrap_or(true);
     let ancestors: Option<Vec<pg_sys::Oid>> = row.get(14)?;
     let made_of: Option<Vec<String>> = row.get(19)?;
     Ok(Column {
@@ -304,7 +339,9 @@ fn column(
         attribute,
         relation,
         number_type,
-        limits: number_type.and_then(|number_type| limits::of(relation_oid, attribute, number_type)),
+        limits: number_type
+            .filter(|_| has_limits)
+            .and_then(|number_type| limits::of(relation_oid, attribute, number_type)),
         draw,
         hidden: match row.get::<String>(12)?.as_deref() {
             Some("permission") => Some(Hidden::Permission),
@@ -318,8 +355,14 @@ fn column(
         used_by,
         made_of: made_of.map(|made_of| made_of.into_iter().collect()),
         is_followed: row.get(17)?.unwrap_or(false),
+        index: None,
         is_read: Cell::new(false),
     })
+}
+
+/// Whether a type accepts every value of its range.
+const fn is_plain_integer(type_oid: pg_sys::Oid) -> bool {
+    matches!(type_oid, pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID)
 }
 
 /// A name that the query returns in the encoding of the database.

@@ -1,5 +1,6 @@
 //! How a column's default draws from a sequence, according to its expression tree.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
 use keyspace::sequences::Draw;
@@ -58,13 +59,17 @@ pub(crate) enum Role {
 /// Reads expression trees in a memory context of its own, which is reset after each.
 pub(crate) struct Defaults {
     context: PgMemoryContexts,
+    /// What is known of expressions, and whether they name the sequence as text. In most databases,
+    /// nearly all differ only in the sequence that they name.
+    known: HashMap<(Vec<u8>, bool), Draw>,
     /// The extension of `partitioned_nextval`.
     extension: Extension,
 }
 
 impl Defaults {
     pub(crate) fn new(extension: Extension) -> Self {
-        Self { context: PgMemoryContexts::new("defaults of pg_keyspace"), extension }
+        let context = PgMemoryContexts::new("defaults of pg_keyspace");
+        Self { context, known: HashMap::new(), extension }
     }
 
     /// How the default `expression`, in the form of `pg_attrdef.adbin`, draws from a sequence.
@@ -72,6 +77,14 @@ impl Defaults {
         let extension = self.extension;
         if expression.is_empty() || expression.count_bytes() > LONGEST {
             return Draw::Other;
+        }
+        let general = match sequence {
+            Named::ByOid(oid) => generalized(expression.to_bytes(), oid),
+            Named::ByText => generalized(expression.to_bytes(), pg_sys::InvalidOid),
+        };
+        let key = (general, sequence == Named::ByText);
+        if let Some(draw) = self.known.get(&key) {
+            return *draw;
         }
         // SAFETY: the text comes from pg_attrdef, so it is an expression tree. The tree is used
         // before the context is reset.
@@ -81,6 +94,7 @@ impl Defaults {
                 value_drawn(tree.cast(), sequence, extension)
             });
             self.context.reset();
+            self.known.insert(key, draw);
             draw
         }
     }
@@ -124,6 +138,48 @@ impl Defaults {
         };
         is_named && Extension::of(function).is_ok_and(|of| of == self.extension)
     }
+}
+
+/// The text of an expression tree without what does not matter to how it draws from a sequence: its
+/// places in the source, and which sequence that is. Two sequences draw in the same way if these texts
+/// are the same.
+fn generalized(expression: &[u8], sequence: pg_sys::Oid) -> Vec<u8> {
+    let own = sequence.to_u32().to_ne_bytes();
+    let mut text = Vec::with_capacity(expression.len());
+    let mut words = expression.split(|byte| *byte == b' ');
+    while let Some(word) = words.next() {
+        text.extend_from_slice(word);
+        text.push(b' ');
+        match word {
+            b":location" => {
+                // What follows the number ends nodes and lists.
+                let place = words.next().unwrap_or_default();
+                let end = place.iter().position(|byte| !byte.is_ascii_digit() && *byte != b'-');
+                text.extend_from_slice(end.map_or(&[][..], |end| &place[end..]));
+                text.push(b' ');
+            }
+            // A constant of four bytes, in a word of the machine.
+            b":constvalue" if is_constant(words.clone(), own) => {
+                let skipped = 2 + size_of::<pg_sys::Datum>();
+                text.push(b'@');
+                words.nth(skipped - 1);
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Whether these words are a constant of four bytes with this value: `4 [ 27 64 0 0 0 0 0 0 ]`.
+fn is_constant<'a>(mut words: impl Iterator<Item = &'a [u8]>, value: [u8; 4]) -> bool {
+    if words.next() != Some(b"4") || words.next() != Some(b"[") {
+        return false;
+    }
+    // A byte is written with or without a sign, as the compiler of the server reads it.
+    value.into_iter().all(|byte| {
+        let number = words.next().and_then(|word| str::from_utf8(word).ok()?.parse::<i16>().ok());
+        number.is_some_and(|number| number.rem_euclid(256) == i16::from(byte))
+    })
 }
 
 /// `function schema.name(types)`, quoted if necessary, with the `search_path` of our own queries.
@@ -260,5 +316,36 @@ unsafe fn constant(node: *mut pg_sys::Node) -> Option<pg_sys::Datum> {
         }
         let constant = node.cast::<pg_sys::Const>();
         (!(*constant).constisnull).then_some((*constant).constvalue)
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use super::generalized;
+
+    fn default(function: u32, bytes: &str, place: u32) -> String {
+        format!(
+            "{{FUNCEXPR :funcid {function} :args ({{CONST :consttype 2205 :constisnull false :location -1 \
+             :constvalue 4 [ {bytes} 0 0 0 0 ]}}) :location {place}}}"
+        )
+    }
+
+    #[pg_test]
+    fn expressions_are_the_same_but_for_their_own_sequence_and_their_places() {
+        let general = |text: &str, oid: u32| generalized(text.as_bytes(), pg_sys::Oid::from_u32(oid));
+        // 0x00fe401b, with and without signs.
+        let (signed, plain) = (default(480, "27 64 -2 0", 60), default(480, "27 64 254 0", 7));
+        let other = default(480, "1 2 3 4", 1234);
+        let all = [general(&signed, 0xfe_401b), general(&plain, 0xfe_401b), general(&other, 0x0403_0201)];
+        assert!(all.iter().all(|text| *text == all[0]), "{all:?}");
+        // Another sequence is named, another function is called, or there is more of it.
+        assert_ne!(general(&other, 0xfe_401b), all[0]);
+        assert_ne!(general(&default(481, "1 2 3 4", 1), 0x0403_0201), all[0]);
+        assert_ne!(general(&format!("{other})"), 0x0403_0201), all[0]);
+        assert_ne!(general(&other.replace(":constvalue 4 [", ":constvalue 8 ["), 0x0403_0201), all[0]);
+        assert_eq!(general(":constvalue 4 [ 1", 1), b":constvalue 4 [ 1 ".to_vec(), "cut off");
     }
 }

@@ -5,8 +5,10 @@
 -- Returns one row for each sequence and column that it feeds, and one for a sequence that feeds
 -- none. Conditions on $2 come early, so that one sequence is found by indexes, and all of them by
 -- one scan of each catalog.
+-- Without a list of privileges (relacl), the owner has all of them and nobody else has any. To ask for
+-- a privilege would read the relation once more, by its OID.
 WITH RECURSIVE chosen AS (
-    SELECT c.oid, n.nspname, c.relname, c.relowner, c.relpersistence,
+    SELECT c.oid, n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AS is_owner, c.relacl, c.relpersistence,
            CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN member.objid IS NOT NULL THEN 'extension'
                 WHEN c.relpersistence = 'u' AND pg_is_in_recovery() THEN 'unlogged' END AS exempt
     FROM pg_class c
@@ -43,7 +45,7 @@ defaults AS (
     SELECT d.refobjid, a.attrelid, a.attnum::integer,
            CASE WHEN octet_length(t.typdefaultbin::text) <= 262144 THEN t.typdefaultbin::text ELSE '' END
     FROM pg_depend d
-    JOIN pg_type t ON t.oid = d.objid
+    JOIN pg_type t ON t.oid = d.objid AND t.typtype = 'd'
     JOIN pg_depend u ON u.refclassid = 'pg_type'::regclass AND u.refobjid = t.oid
                     AND u.classid = 'pg_class'::regclass AND u.objsubid > 0
     JOIN pg_class c ON c.oid = u.objid AND c.relkind IN ('r', 'p', 'f')
@@ -71,20 +73,26 @@ descendants AS (
     UNION
     SELECT d.relation, i.inhrelid FROM descendants d JOIN pg_inherits i ON i.inhparent = d.descendant
 ),
+-- One row for each relation: a search in the two above for every row would take quadratic time.
+below AS (
+    SELECT relation, array_agg(ancestor) AS ancestors FROM ancestors GROUP BY relation
+),
+above_foreign AS (
+    SELECT DISTINCT d.relation FROM descendants d JOIN pg_foreign_table t ON t.ftrelid = d.descendant
+),
 columns AS (
     SELECT f.sequence, f.expression, f.given, c.oid AS relation, a.attnum,
            convert_to(format('%I.%I', n.nspname, c.relname), 'SQL_ASCII') AS relation_name,
            convert_to(quote_ident(a.attname), 'SQL_ASCII') AS column_name,
            -- A foreign table is stored elsewhere, and a standby has no rows of an unlogged one.
            CASE WHEN c.relkind IN ('r', 'p') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
-                     AND NOT (c.relhassubclass
-                              AND EXISTS (SELECT FROM descendants d JOIN pg_foreign_table t ON t.ftrelid = d.descendant
-                                          WHERE d.relation = f.relation))
+                     AND above_foreign.relation IS NULL
                 THEN a.atttypid END AS type,
-           CASE WHEN NOT (has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT'))
+           CASE WHEN NOT (has_schema_privilege(n.oid, 'USAGE')
+                          AND CASE WHEN c.relacl IS NULL AND pg_has_role(c.relowner, 'USAGE') THEN true
+                                   ELSE has_column_privilege(c.oid, a.attnum, 'SELECT') END)
                 THEN 'permission' WHEN c.relrowsecurity AND row_security_active(c.oid) THEN 'rows' END AS hidden,
-           CASE WHEN c.relispartition OR EXISTS (SELECT FROM ancestors WHERE ancestors.relation = f.relation)
-                THEN ARRAY(SELECT ancestor FROM ancestors WHERE ancestors.relation = f.relation) END AS ancestors,
+           below.ancestors,
            -- A default can be written without any privilege on the sequence.
            f.given OR f.is_owned OR has_sequence_privilege(c.relowner, f.sequence, 'USAGE, UPDATE') AS counts,
            -- If its owner may only draw, drawn values move the sequence, but written ones do not.
@@ -96,20 +104,24 @@ columns AS (
                            FROM pg_rewrite r
                            JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
                                            AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
-                           WHERE r.ev_class = c.oid) END AS made_of
+                           WHERE r.ev_class = c.oid) END AS made_of,
+           c.relchecks > 0 AS has_checks
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.attribute::smallint AND NOT a.attisdropped
+    LEFT JOIN below ON below.relation = f.relation
+    LEFT JOIN above_foreign ON above_foreign.relation = f.relation
     -- All values in temporary tables came from the sequence.
     WHERE c.relpersistence <> 't'
 )
 SELECT chosen.oid,
        convert_to(format('%I.%I', chosen.nspname, chosen.relname), 'SQL_ASCII'),
-       pg_has_role(chosen.relowner, 'USAGE'),
-       has_sequence_privilege(chosen.oid, 'USAGE, SELECT'),
+       chosen.is_owner,
+       CASE WHEN chosen.relacl IS NULL AND chosen.is_owner THEN true
+            ELSE has_sequence_privilege(chosen.oid, 'USAGE, SELECT') END,
        chosen.relpersistence = 'u',
        chosen.exempt,
        columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'SQL_ASCII'), columns.ancestors, columns.given, columns.counts, columns.is_followed,
-       columns.found, columns.made_of
+       columns.found, columns.made_of, columns.has_checks
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid

@@ -138,16 +138,12 @@ fn take_back(extension: Extension, feeds: &[Feed]) -> SpiResult<()> {
     if feeds.is_empty() {
         return Ok(());
     }
-    let statement = "DELETE FROM {} AS own \
-         USING ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) \
-               AS f (sequence, relation, attribute) \
-         WHERE own.system_identifier OPERATOR(pg_catalog.=) $1 AND own.database OPERATOR(pg_catalog.=) $2 \
-           AND own.sequence OPERATOR(pg_catalog.=) f.sequence AND own.relation OPERATOR(pg_catalog.=) f.relation \
-           AND own.attribute OPERATOR(pg_catalog.=) f.attribute";
-    let (system_identifier, database) = own_key();
-    let [sequences, relations, attributes] = columns(feeds);
-    let arguments = [system_identifier.into(), database.into(), sequences, relations, attributes];
-    tables::FEED.write(statement, extension, &arguments)?;
+    let condition = "EXISTS \
+         (SELECT FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) \
+                      AS f (sequence, relation, attribute) \
+          WHERE r.sequence OPERATOR(pg_catalog.=) f.sequence AND r.relation OPERATOR(pg_catalog.=) f.relation \
+            AND r.attribute OPERATOR(pg_catalog.=) f.attribute)";
+    tables::FEED.delete(condition, extension, columns(feeds))?;
     for (sequence, column) in with_own_settings(|| names(feeds))? {
         let column = column.unwrap_or_else(|| "a column that is gone".to_owned());
         let message = format!("{column} does not count as fed by sequence {sequence} any more");
@@ -173,15 +169,6 @@ fn names(feeds: &[Feed]) -> SpiResult<Vec<(String, Option<String>)>> {
             })
             .collect()
     })
-}
-
-/// Deletes the stored feeds of sequences.
-pub(crate) fn forget(extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
-    let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
-                       AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
-    let (system_identifier, database) = own_key();
-    let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
-    tables::FEED.write(statement, extension, &arguments).map(|_| ())
 }
 
 /// Three arrays: the sequences, the relations and the column numbers.

@@ -6,7 +6,7 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::server::by_version::{self, buffer_lock};
-use crate::server::open::OpenRelation;
+use crate::server::patience::acquire;
 use crate::server::subtransaction;
 
 /// `FormData_pg_sequence_data` of commands/sequence.h, which the bindings lack.
@@ -35,85 +35,62 @@ const TRIES: u32 = 5;
 /// sequence's file, but only for commands that block reading altogether (DROP, TRUNCATE ... RESTART
 /// IDENTITY). It checks no privilege, and keeps no lock.
 ///
-/// # Safety
-/// `sequence` must be the OID of a sequence, or of no relation at all.
-pub(crate) unsafe fn state(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: guaranteed by the caller.
-    unsafe {
-        read_protected(sequence)
-            .or_else(|| read_unprotected(|| OpenRelation::try_any(sequence, pg_sys::AccessShareLock)))
-    }
+/// Nothing here opens the sequence: an entry in the relation cache costs more than all the rest, and
+/// would stay in the memory of the session.
+pub(crate) fn state(sequence: pg_sys::Oid) -> Option<State> {
+    read_protected(sequence)
+        .or_else(|| read_unprotected(|| Some(Locked::wait(sequence, pg_sys::AccessShareLock))))
 }
 
 /// Reads the position of a sequence without waiting; `None` if the sequence does not exist any
 /// more, or if another session has locked it against drawing or is waiting for such a lock (ALTER
 /// SEQUENCE, a set-up, TRUNCATE ... RESTART IDENTITY, DROP).
-///
-/// # Safety
-/// As for [`state`].
-pub(crate) unsafe fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: the first call looks at shared memory. The rest is guaranteed by the caller.
-    unsafe {
-        if pg_sys::RecoveryInProgress() {
-            return read_unprotected(|| open_at_once(sequence, pg_sys::AccessShareLock));
-        }
-        read_protected(sequence)
+pub(crate) fn state_at_once(sequence: pg_sys::Oid) -> Option<State> {
+    // SAFETY: looks at shared memory.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return read_unprotected(|| Locked::at_once(sequence, pg_sys::AccessShareLock));
     }
+    read_protected(sequence)
 }
 
 /// Reads like [`state_at_once`], but also during an ALTER SEQUENCE: `None` only if the sequence
 /// does not exist any more or cannot be read at all.
-///
-/// # Safety
-/// As for [`state`].
-pub(crate) unsafe fn state_during_alter(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: guaranteed by the caller.
-    unsafe {
-        read_protected(sequence)
-            .or_else(|| read_unprotected(|| open_at_once(sequence, pg_sys::AccessShareLock)))
-    }
+pub(crate) fn state_during_alter(sequence: pg_sys::Oid) -> Option<State> {
+    read_protected(sequence)
+        .or_else(|| read_unprotected(|| Locked::at_once(sequence, pg_sys::AccessShareLock)))
 }
 
 /// Reads a sequence under a lock that conflicts with ALTER SEQUENCE, as PostgreSQL's own functions
 /// do, so that nobody can replace its file meanwhile. `None` if the lock is not available at once.
-///
-/// # Safety
-/// As for [`state`].
-unsafe fn read_protected(sequence: pg_sys::Oid) -> Option<State> {
-    // SAFETY: looks at shared memory, and at the locks of this session. The rest is guaranteed by
-    // the caller.
-    unsafe {
-        // A standby replays an ALTER without the lock that protected it on the primary.
-        if pg_sys::RecoveryInProgress() {
-            return None;
-        }
-        if let Some(relation) = open_at_once(sequence, pg_sys::RowExclusiveLock) {
-            return Some(read(&relation));
-        }
-        // If other sessions wait for a lock on the sequence, this session cannot acquire a
-        // conflicting one at once, either, even if it already holds one.
-        let relation = open_at_once(sequence, pg_sys::AccessShareLock)?;
-        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-        pg_sys::CheckRelationLockedByMe(relation.raw(), lock, true).then(|| read(&relation))
+fn read_protected(sequence: pg_sys::Oid) -> Option<State> {
+    // A standby replays an ALTER without the lock that protected it on the primary.
+    // SAFETY: looks at shared memory.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return None;
     }
+    if let Some(locked) = Locked::at_once(sequence, pg_sys::RowExclusiveLock) {
+        return locked.read();
+    }
+    // If other sessions wait for a lock on the sequence, this session cannot acquire a
+    // conflicting one at once, either, even if it already holds one.
+    let locked = Locked::at_once(sequence, pg_sys::AccessShareLock)?;
+    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: looks at the locks of this session.
+    if unsafe { pg_sys::CheckRelationOidLockedByMe(sequence, lock, true) } { locked.read() } else { None }
 }
 
 /// Reads a sequence whose file other sessions may replace meanwhile, as it is before or after that.
-///
-/// # Safety
-/// `open` must return a sequence, locked with AccessShare.
-unsafe fn read_unprotected(open: impl Fn() -> Option<OpenRelation>) -> Option<State> {
+fn read_unprotected(lock: impl Fn() -> Option<Locked>) -> Option<State> {
+    let read = || lock().and_then(|locked| locked.read());
     for _ in 1..TRIES {
-        // SAFETY: guaranteed by the caller.
-        match subtransaction::attempt(|| open().map(|relation| unsafe { read(&relation) })) {
+        match subtransaction::attempt(read) {
             Ok(state) => return state,
             // SAFETY: takes in the current files of relations, within a transaction.
             Err(error) if is_replaced(&error) => unsafe { pg_sys::AcceptInvalidationMessages() },
             Err(error) => error.rethrow(),
         }
     }
-    // SAFETY: guaranteed by the caller.
-    open().map(|relation| unsafe { read(&relation) })
+    read()
 }
 
 /// Whether the error says that a file is empty or missing, as a replaced file is.
@@ -122,37 +99,82 @@ fn is_replaced(error: &CaughtError) -> bool {
     matches!(subtransaction::sqlstate(error), ERRCODE_DATA_CORRUPTED | ERRCODE_UNDEFINED_FILE)
 }
 
-/// Opens a sequence under a lock that is released when it is closed, if the lock is available
-/// without waiting.
-fn open_at_once(sequence: pg_sys::Oid, lock: u32) -> Option<OpenRelation> {
-    // SAFETY: acquires a lock by OID without waiting, and releases it if there is nothing to open.
-    unsafe {
-        if !pg_sys::ConditionalLockRelationOid(sequence, lock as i32) {
-            return None;
+/// A sequence, or what was one, under a lock that is released when this value is dropped. After an
+/// error of PostgreSQL, the end of the (sub)transaction does that.
+struct Locked {
+    sequence: pg_sys::Oid,
+    lock: u32,
+}
+
+impl Locked {
+    /// Acquires the lock if it is available without waiting.
+    fn at_once(sequence: pg_sys::Oid, lock: u32) -> Option<Self> {
+        // SAFETY: acquires a lock by OID without waiting; the lock manager raises its own errors.
+        // Whether it is new or not, changes that were committed before it are taken in.
+        unsafe { pg_sys::ConditionalLockRelationOid(sequence, lock as i32) }.then(|| Self { sequence, lock })
+    }
+
+    fn wait(sequence: pg_sys::Oid, lock: u32) -> Self {
+        acquire(sequence, lock);
+        Self { sequence, lock }
+    }
+
+    /// The position; `None` if the sequence was dropped.
+    fn read(&self) -> Option<State> {
+        let file = File::of(self.sequence)?;
+        // SAFETY: a sequence has exactly one page with exactly one tuple, which is never pruned. The
+        // buffer is pinned and share-locked while its tuple is read, and released afterwards.
+        unsafe {
+            let buffer = by_version::read_first_page(file.tablespace, file.number, file.is_permanent);
+            pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
+            let page = pg_sys::BufferGetPage(buffer);
+            let item = pg_sys::PageGetItem(page, pg_sys::PageGetItemId(page, 1));
+            let tuple = item.cast::<pg_sys::HeapTupleHeaderData>();
+            let data = tuple.cast::<u8>().add((*tuple).t_hoff as usize).cast::<SequenceData>();
+            let state = State { last_value: (*data).last_value, is_called: (*data).is_called };
+            pg_sys::UnlockReleaseBuffer(buffer);
+            Some(state)
         }
-        let Some(relation) = OpenRelation::try_any(sequence, pg_sys::NoLock) else {
-            pg_sys::UnlockRelationOid(sequence, lock as i32);
-            return None;
-        };
-        Some(relation.release(lock))
     }
 }
 
-/// # Safety
-/// It must be a sequence, locked with AccessShare.
-unsafe fn read(sequence: &OpenRelation) -> State {
-    // SAFETY: a sequence has exactly one page with exactly one tuple, which is never pruned. The
-    // buffer is pinned and share-locked while its tuple is read, and released afterwards.
-    unsafe {
-        let buffer = pg_sys::ReadBuffer(sequence.raw(), 0);
-        pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
-        let page = pg_sys::BufferGetPage(buffer);
-        let item = pg_sys::PageGetItem(page, pg_sys::PageGetItemId(page, 1));
-        let tuple = item.cast::<pg_sys::HeapTupleHeaderData>();
-        let data = tuple.cast::<u8>().add((*tuple).t_hoff as usize).cast::<SequenceData>();
-        let state = State { last_value: (*data).last_value, is_called: (*data).is_called };
-        pg_sys::UnlockReleaseBuffer(buffer);
-        state
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: releases the lock that this value has acquired.
+            unsafe { pg_sys::UnlockRelationOid(self.sequence, self.lock as i32) };
+        }
+    }
+}
+
+/// The file of a sequence, as pg_class names it.
+struct File {
+    tablespace: pg_sys::Oid,
+    number: pg_sys::Oid,
+    is_permanent: bool,
+}
+
+impl File {
+    /// `None` if there is no such sequence, and for a temporary one, whose file belongs to a session.
+    fn of(sequence: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: the tuple is held while its fixed part is read.
+        unsafe {
+            let tuple = pg_sys::SearchSysCache1(by_version::cache::RELOID, sequence.into());
+            if tuple.is_null() {
+                return None;
+            }
+            let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+            let persistence = (*class).relpersistence as u8;
+            let is_file = (*class).relkind as u8 == pg_sys::RELKIND_SEQUENCE
+                && persistence != pg_sys::RELPERSISTENCE_TEMP;
+            let file = Self {
+                tablespace: (*class).reltablespace,
+                number: (*class).relfilenode,
+                is_permanent: persistence == pg_sys::RELPERSISTENCE_PERMANENT,
+            };
+            pg_sys::ReleaseSysCache(tuple);
+            is_file.then_some(file)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use keyspace::sequences::{FedColumn, RowsAhead, Upcoming};
 
 use crate::sequences::read::catalog::Column;
-use crate::sequences::read::values::{Order, Values};
+use crate::sequences::read::values::{Order, Values, wait_for};
 
 /// The values to look for: those in the direction of a sequence, and among these the values that it
 /// will hand out itself. Values beyond its range can never collide with it, and do not count.
@@ -103,6 +103,14 @@ pub(crate) enum Which {
 /// Reads a column to its end in the direction of a sequence: through an index where there is one, by a scan
 /// otherwise. `None` where it was not read.
 pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furthest> {
+    if which == Which::Unindexed
+        && let Some(index) = column.index
+    {
+        // A lock that somebody else holds is noticed before the sequence is locked, too.
+        wait_for(column.relation_oid);
+        wait_for(index);
+        return None;
+    }
     Values::of(column, |values| {
         if which != Which::All && values.are_indexed() != (which == Which::Indexed) {
             return None;

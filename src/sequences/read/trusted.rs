@@ -58,27 +58,5 @@ pub(crate) fn forget_all(extension: Extension) -> SpiResult<()> {
     if !owns_database() {
         return Ok(());
     }
-    let known: Vec<pg_sys::Oid> = stored(extension)?.iter().map(|trusted| trusted.sequence).collect();
-    forget(extension, &known)
-}
-
-/// Trusts some sequences no longer.
-pub(crate) fn forget(extension: Extension, sequences: &[pg_sys::Oid]) -> SpiResult<()> {
-    if sequences.is_empty() {
-        return Ok(());
-    }
-    let statement = "DELETE FROM {} WHERE system_identifier OPERATOR(pg_catalog.=) $1 AND database OPERATOR(pg_catalog.=) $2 \
-                       AND sequence OPERATOR(pg_catalog.=) ANY ($3)";
-    let (system_identifier, database) = own_key();
-    let arguments = [system_identifier.into(), database.into(), sequences.to_vec().into()];
-    tables::TRUSTED.write(statement, extension, &arguments).map(|_| ())
-}
-
-/// Forgets dropped sequences, whose OIDs others can get.
-pub(crate) fn prune(extension: Extension) -> SpiResult<()> {
-    let statement = "DELETE FROM {} AS t WHERE t.system_identifier OPERATOR(pg_catalog.=) $1 \
-           AND t.database OPERATOR(pg_catalog.=) $2 \
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) t.sequence)";
-    let (system_identifier, database) = own_key();
-    tables::TRUSTED.write(statement, extension, &[system_identifier.into(), database.into()]).map(|_| ())
+    tables::TRUSTED.forget_all(extension)
 }

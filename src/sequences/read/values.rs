@@ -14,18 +14,40 @@ use pgrx::pg_sys::{self, ScanDirection};
 
 use crate::sequences::read::catalog::Column;
 use crate::server::as_owner::as_owner;
-use crate::server::by_version::{begin_index_scan, begin_table_scan};
+use crate::server::by_version::{attribute as attribute_of, begin_index_scan, begin_table_scan};
 use crate::server::open::{ActiveSnapshot, OpenRelation};
 use crate::server::patience::acquire;
 
 /// The btree operator family of `numeric`, as in pg_opfamily.dat; the bindings lack it.
 const NUMERIC_BTREE_FAMILY: pg_sys::Oid = pg_sys::Oid::from_u32(1988);
-/// How many rows are read at a time in a scan.
+/// From access/visibilitymapdefs.h: the bit of a page whose rows are visible to everybody.
+const ALL_VISIBLE: u8 = 1;
+/// How many rows are read at a time.
 const ROWS: usize = 256;
 
 unsafe extern "C-unwind" {
     /// From executor/tuptable.h: deforms a slot up to a column.
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attribute: std::ffi::c_int);
+    /// From access/genam.h: the next entry of an index, and the row that belongs to it.
+    fn index_getnext_tid(
+        scan: pg_sys::IndexScanDesc,
+        direction: ScanDirection::Type,
+    ) -> *mut pg_sys::ItemPointerData;
+    fn index_fetch_heap(scan: pg_sys::IndexScanDesc, slot: *mut pg_sys::TupleTableSlot) -> bool;
+    /// From access/itup.h: a column of an entry.
+    fn nocache_index_getattr(
+        entry: *mut pg_sys::IndexTupleData,
+        column: std::ffi::c_int,
+        columns: pg_sys::TupleDesc,
+    ) -> pg_sys::Datum;
+    /// From access/visibilitymap.h: the bits of a page.
+    fn visibilitymap_get_status(
+        table: pg_sys::Relation,
+        page: pg_sys::BlockNumber,
+        map: *mut pg_sys::Buffer,
+    ) -> u8;
+    /// From storage/predicate.h: records for SERIALIZABLE that a page was read.
+    fn PredicateLockPage(table: pg_sys::Relation, page: pg_sys::BlockNumber, snapshot: pg_sys::Snapshot);
     /// From utils/adt/numeric.c: converts a `bigint` to a `numeric`.
     fn int8_numeric(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
     /// From the same file: the text of a `numeric`.
@@ -47,14 +69,17 @@ impl Column {
 
 /// A table with rows of its own that has the column: the table itself, a partition or a child.
 struct Table {
-    oid: pg_sys::Oid,
+    /// The index through which it is read, if there is one.
+    index: Option<Index>,
+    /// Open, and locked until it is closed.
+    relation: OpenRelation,
     /// The column number in this table.
     attribute: i16,
 }
 
 /// An index that returns the values in order.
 struct Index {
-    oid: pg_sys::Oid,
+    relation: OpenRelation,
     /// Whether its order is reversed.
     descending: bool,
 }
@@ -86,23 +111,16 @@ impl<'a> Values<'a> {
             return None;
         }
         let root = OpenRelation::try_table(column.relation_oid, pg_sys::AccessShareLock)?;
-        let values = Self { column, tables: tables(&root, column.attribute)? };
+        let values = Self { column, tables: tables(root, column.attribute)? };
         let snapshot = ActiveSnapshot::latest();
         let found = read(&values);
         drop(snapshot);
-        for table in values.tables.iter().filter(|table| table.oid != column.relation_oid) {
-            // SAFETY: the locks of the tables below were taken in `tables`.
-            unsafe { pg_sys::UnlockRelationOid(table.oid, pg_sys::AccessShareLock as i32) };
-        }
         Some(found)
     }
 
     /// Whether each of its tables has an index that gives the furthest values directly.
     pub(crate) fn are_indexed(&self) -> bool {
-        self.tables.iter().all(|table| {
-            let relation = OpenRelation::locked_table(table.oid);
-            leading_index(&relation, table.attribute).is_some()
-        })
+        self.tables.iter().all(|table| table.index.is_some())
     }
 
     /// Passes every whole number within `range` to `visit`, table by table; of numbers with a
@@ -116,63 +134,72 @@ impl<'a> Values<'a> {
         mut begin: impl FnMut(Order),
         mut visit: impl FnMut(i64) -> bool,
     ) {
-        for table in &self.tables {
+        for Table { index, relation, attribute } in &self.tables {
             // The caller's privilege on the column has been checked, and that on its table covers
             // partitions and children.
-            let relation = OpenRelation::locked_table(table.oid);
-            as_owner(relation.class().relowner, || match leading_index(&relation, table.attribute) {
+            as_owner(relation.class().relowner, || match index {
                 Some(index) => {
                     begin(Order::FurthestFirst);
                     // SAFETY: the index belongs to this table, and a snapshot is active.
-                    unsafe { self.walk(&relation, table.attribute, &index, ascending, range, &mut visit) };
+                    unsafe { self.walk(relation, index, ascending, range, &mut visit) };
                 }
                 None => {
                     begin(Order::Any);
                     // SAFETY: a snapshot is active.
-                    unsafe { self.scan(&relation, table.attribute, range, &mut visit) };
+                    unsafe { self.scan(relation, *attribute, range, &mut visit) };
                 }
             });
         }
     }
 
-    /// Reads an index from its far end until `visit` needs no more values.
+    /// Reads an index from its far end until `visit` needs no more values. Only the index is read
+    /// where every row of a page is visible to everybody.
     ///
     /// # Safety
     /// `index` must belong to the table and have this column first, and a snapshot must be active.
     unsafe fn walk(
         &self,
         table: &OpenRelation,
-        attribute: i16,
         index: &Index,
         ascending: bool,
         range: &RangeInclusive<i64>,
         visit: &mut impl FnMut(i64) -> bool,
     ) {
-        let direction = if ascending == index.descending {
+        let Index { relation: index, descending } = index;
+        let direction = if ascending == *descending {
             ScanDirection::ForwardScanDirection
         } else {
             ScanDirection::BackwardScanDirection
         };
+        let mut found = [pg_sys::Datum::null(); ROWS];
+        // Mostly, the first one is enough.
+        let mut rows = 1;
         // SAFETY: everything that is opened here is closed here, or by PostgreSQL's error handling.
-        // The keys exclude NULLs, so each slot holds a value of the column's type.
+        // The keys exclude NULLs, so each entry holds a value of the column's type. A btree index can
+        // return its entries.
         unsafe {
-            let index = OpenRelation::index(index.oid, pg_sys::AccessShareLock);
-            let mut keys = keys(&index, range);
+            let mut keys = keys(index, range);
             let slot = pg_sys::table_slot_create(table.raw(), std::ptr::null_mut());
             let snapshot = pg_sys::GetActiveSnapshot();
             let count = keys.len() as i32;
             let scan = begin_index_scan(table.raw(), index.raw(), snapshot, count);
+            (*scan).xs_want_itup = true;
+            let mut map = pg_sys::InvalidBuffer as pg_sys::Buffer;
             pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
-            while pg_sys::index_getnext_slot(scan, direction, slot) {
+            loop {
                 check_for_interrupts!();
-                let mut is_null = false;
-                let datum = pg_sys::slot_getattr(slot, i32::from(attribute), &mut is_null);
-                let value = self.column.whole(datum).filter(|value| range.contains(value));
-                if value.is_some_and(|value| !visit(value)) {
+                let (count, ended) = next_entries(scan, direction, slot, &mut map, &mut found[..rows]);
+                let values = found[..count].iter().filter_map(|datum| self.column.whole(*datum));
+                let mut values = values.filter(|value| range.contains(value));
+                if values.any(|value| !visit(value)) || ended {
                     break;
                 }
+                rows = if self.column.is_numeric() { 1 } else { ROWS.min(rows * 4) };
             }
             pg_sys::index_endscan(scan);
+            if map != pg_sys::InvalidBuffer as pg_sys::Buffer {
+                pg_sys::ReleaseBuffer(map);
+            }
             pg_sys::ExecDropSingleTupleTableSlot(slot);
         }
     }
@@ -208,6 +235,13 @@ impl<'a> Values<'a> {
             pg_sys::ExecDropSingleTupleTableSlot(slot);
         }
     }
+}
+
+/// Waits until a table or an index can be read.
+pub(crate) fn wait_for(relation: pg_sys::Oid) {
+    acquire(relation, pg_sys::AccessShareLock);
+    // SAFETY: releases the lock that was just acquired.
+    unsafe { pg_sys::UnlockRelationOid(relation, pg_sys::AccessShareLock as i32) };
 }
 
 /// The keys of a scan: within the range, and not NULL. Values beyond it did not come from the
@@ -289,38 +323,93 @@ unsafe fn next_rows(
     }
 }
 
+/// The values of the next entries of an index whose rows are visible: how many, and whether there are
+/// no more entries. As an index-only scan of PostgreSQL, it looks at the visibility map first.
+///
+/// One guard covers many rows.
+///
+/// # Safety
+/// `scan` must be a scan that has begun and returns entries, with keys that exclude NULLs; `slot` must
+/// fit its table, and `map` be a pinned page of the table's visibility map, or invalid. A value that is
+/// passed by reference is valid until the next call.
+unsafe fn next_entries(
+    scan: pg_sys::IndexScanDesc,
+    direction: ScanDirection::Type,
+    slot: *mut pg_sys::TupleTableSlot,
+    map: &mut pg_sys::Buffer,
+    found: &mut [pg_sys::Datum],
+) -> (usize, bool) {
+    // SAFETY: an error of PostgreSQL jumps out of the closure, in which nothing has to be dropped. With
+    // an entry, its columns and the place of its row are valid.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            let mut count = 0;
+            while count < found.len() {
+                let place = index_getnext_tid(scan, direction);
+                if place.is_null() {
+                    return (count, true);
+                }
+                let (table, id) = ((*scan).heapRelation, (*place).ip_blkid);
+                let page = u32::from(id.bi_hi) << 16 | u32::from(id.bi_lo);
+                if visibilitymap_get_status(table, page, map) & ALL_VISIBLE != 0 {
+                    PredicateLockPage(table, page, (*scan).xs_snapshot);
+                } else if !index_fetch_heap(scan, slot) {
+                    continue;
+                }
+                found[count] = nocache_index_getattr((*scan).xs_itup, 1, (*scan).xs_itupdesc);
+                count += 1;
+            }
+            (count, false)
+        })
+    }
+}
+
 /// The tables with rows: the open one, and its partitions and children, locked under AccessShare.
 /// `None` if the column is gone.
-fn tables(root: &OpenRelation, attribute: i16) -> Option<Vec<Table>> {
-    // SAFETY: the list is a copy in this memory context, and so are names. A locked table can be
-    // opened.
-    unsafe {
-        let oid = root.rd_id;
-        let name = pg_sys::get_attname(oid, attribute, true);
-        if name.is_null() {
+fn tables(root: OpenRelation, attribute: i16) -> Option<Vec<Table>> {
+    let number = usize::try_from(attribute).ok().filter(|number| *number > 0)?;
+    // SAFETY: an open relation has its columns. The number is not greater than theirs.
+    let (name, is_dropped) = unsafe {
+        if number > usize::try_from((*root.rd_att).natts).unwrap_or_default() {
             return None;
         }
-        if !root.class().relhassubclass {
-            let has_rows = root.kind() == pg_sys::RELKIND_RELATION;
-            return Some(if has_rows { vec![Table { oid, attribute }] } else { Vec::new() });
-        }
+        let column = attribute_of(root.rd_att, i32::from(attribute) - 1);
+        ((*column).attname, (*column).attisdropped)
+    };
+    if is_dropped {
+        return None;
+    }
+    let (oid, has_children) = (root.rd_id, root.class().relhassubclass);
+    let mut tables: Vec<Table> = Table::with_rows(root, attribute).into_iter().collect();
+    if !has_children {
+        return Some(tables);
+    }
+    // SAFETY: the list is a copy in this memory context, and the name is a copy, too.
+    unsafe {
         let all = pg_sys::find_all_inheritors(oid, pg_sys::NoLock as i32, std::ptr::null_mut());
-        let mut tables = Vec::new();
         for at in 0..if all.is_null() { 0 } else { (*all).length } {
-            let table = pg_sys::list_nth_oid(all, at);
-            if table != oid {
-                acquire(table, pg_sys::AccessShareLock);
+            let child = pg_sys::list_nth_oid(all, at);
+            if child == oid {
+                continue;
             }
+            acquire(child, pg_sys::AccessShareLock);
             // 0 if it was dropped meanwhile.
-            let attribute = pg_sys::get_attnum(table, name);
-            let is_read = attribute > 0 && has_rows(&OpenRelation::locked_table(table));
-            if is_read {
-                tables.push(Table { oid: table, attribute });
-            } else if table != oid {
-                pg_sys::UnlockRelationOid(table, pg_sys::AccessShareLock as i32);
+            let attribute = pg_sys::get_attnum(child, name.data.as_ptr());
+            if attribute > 0 {
+                let child = OpenRelation::locked_table(child).release(pg_sys::AccessShareLock);
+                tables.extend(Table::with_rows(child, attribute));
+            } else {
+                pg_sys::UnlockRelationOid(child, pg_sys::AccessShareLock as i32);
             }
         }
-        Some(tables)
+    }
+    Some(tables)
+}
+
+impl Table {
+    /// `None`, and the table is closed, if it has no rows of its own.
+    fn with_rows(relation: OpenRelation, attribute: i16) -> Option<Self> {
+        has_rows(&relation).then(|| Self { index: leading_index(&relation, attribute), relation, attribute })
     }
 }
 
@@ -363,7 +452,7 @@ fn leading_index(table: &OpenRelation, attribute: i16) -> Option<Index> {
                 && is_usable(&index)
             {
                 let descending = *index.rd_indoption & pg_sys::INDOPTION_DESC as i16 != 0;
-                return Some(Index { oid, descending });
+                return Some(Index { relation: index, descending });
             }
         }
     }
