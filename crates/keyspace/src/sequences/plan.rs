@@ -387,7 +387,7 @@ pub fn used_by_detail(all: &[String]) -> Option<String> {
 }
 
 /// What to do about a sequence of which not all columns are known.
-pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it.";
+pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it. If the values are only a part of ids that a function makes, give the sequence its class with ALTER SEQUENCE ... INCREMENT (the number of nodes) START and RESTART (values of the node's class), on every node.";
 
 /// Why a sequence that is in its class must move further, if it must.
 fn reason_to_advance(sequence: &Sequence, course: Course, gap: Option<i64>) -> Option<String> {
@@ -1446,7 +1446,9 @@ mod tests {
         assert_eq!(passed.range(), 1..=top);
         // What is stored already is not asked for again.
         let at_the_rows = Sequence { trusted: Some(12), ..at(11, column(Some(11))) };
-        let Outcome::Fail(error) = plan(&at_the_rows, &target(1, 2, 0)).outcome else { panic!("not refused") };
+        let Outcome::Fail(error) = plan(&at_the_rows, &target(1, 2, 0)).outcome else {
+            panic!("not refused")
+        };
         let hint = error.hint.unwrap_or_default();
         assert!(hint.contains("rows from 12 on are its limit") && !hint.contains("trust_position"), "{hint}");
         // At its end, no position helps.
