@@ -205,7 +205,7 @@ fn is_keyword(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_keyword, literal, quoted};
+    use super::{in_message, is_keyword, literal, quoted};
 
     #[test]
     fn a_name_in_a_message_is_quoted_once() {
