@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use keyspace::sequences::Outcome;
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -15,6 +16,7 @@ use crate::sequences::change::failures::Failures;
 use crate::sequences::change::setup_lock::{self, SetupLock};
 use crate::sequences::change::{self, Change, ddl_replication};
 use crate::sequences::own::{identity, tables};
+use crate::sequences::read::catalog::NAME_NOT_UTF8;
 use crate::sequences::read::feeds::{self, Feed};
 use crate::sequences::read::prepared::Prepared;
 use crate::sequences::read::selection::Selection;
@@ -49,6 +51,8 @@ struct Progress {
     total: usize,
     altered: usize,
     unchanged: usize,
+    /// Those that the set-up leaves alone.
+    skipped: usize,
     failures: Failures,
     /// How often the first sequence of the queue was found in use.
     tries: u32,
@@ -133,6 +137,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     request.peers.check_known(&steps)?;
     request.peers.report_unknown_paces(&request.target, &steps);
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
+    change.warn_of_skipped(&steps);
     change.warn_of_unknown(&steps);
     request.peers.remember(extension, &steps)?;
     let trusted = change::trusted(&steps, &request.selection)?;
@@ -150,6 +155,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         total: 0,
         altered: 0,
         unchanged: 0,
+        skipped: 0,
         failures: Failures::default(),
         tries: 0,
         reported_at: Instant::now(),
@@ -163,10 +169,16 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
         } else if step.is_altered() {
             progress.queue.push_back((step.entry.oid, step.entry.name));
         } else {
-            if matches!(step.plan.outcome, Outcome::Skip) {
-                notify(format!("sequence \"{}\" not changed: {}", step.entry.name, step.plan.detail));
+            match step.plan.outcome {
+                Outcome::Skip => {
+                    // Of the others there has been a warning.
+                    if let Some(why) = step.entry.exempt.filter(|why| *why != NAME_NOT_UTF8) {
+                        notify(format!("sequence {} not changed: {why}", in_message(&step.entry.name)));
+                    }
+                    progress.skipped += 1;
+                }
+                _ => progress.unchanged += 1,
             }
-            progress.unchanged += 1;
         }
     }
     progress.total = progress.queue.len() + progress.failures.count();
@@ -252,8 +264,9 @@ impl Progress {
     }
 
     fn finish(&self) -> Result<(), Failure> {
+        let skipped = if self.skipped > 0 { format!("skipped: {}, ", self.skipped) } else { String::new() };
         notice!(
-            "sequences altered: {}, unchanged: {}, failed: {}",
+            "sequences altered: {}, unchanged: {}, {skipped}failed: {}",
             self.altered,
             self.unchanged,
             self.failures.count()
@@ -305,7 +318,7 @@ impl Progress {
 }
 
 fn warn(sequence: &str, error: Error) {
-    let message = format!("could not set up sequence \"{sequence}\": {}", error.message);
+    let message = format!("could not set up sequence {}: {}", in_message(sequence), error.message);
     let error = if error.hint.is_none() {
         error.hint("CALL setup_interleaved_sequences_in_batches() again to set up the remaining sequences.")
     } else {

@@ -209,7 +209,16 @@ fn check(peers: Option<AnyArray>, timeout: Timeout, extension: Extension) -> Res
         let is_compared =
             |finding: &PeerFinding| finding.sequence.as_ref().is_none_or(|name| !locked.contains(name));
         let found = compare(&own, &peers).into_iter().filter(is_compared);
-        rows.extend(found.map(|finding| (finding.severity, row_of_peer(&oids, class, finding))));
+        rows.extend(found.map(|finding| {
+            let (severity, asks_for_set_up) = (finding.severity, finding.asks_for_set_up());
+            let mut row = row_of_peer(&oids, class, finding);
+            let step = steps.iter().find(|step| asks_for_set_up && Some(step.entry.oid) == row.1);
+            if let Some((detail, hint)) = step.and_then(|step| reason_to_skip(step, class)) {
+                row.5 = ServerText(format!("{} A set-up leaves it alone. {detail}", row.5.0));
+                row.6 = ServerText(hint);
+            }
+            (severity, row)
+        }));
     }
     rows.extend(class.and_then(|class| nothing_is_known(&steps, class)).map(|row| (Severity::Warning, row)));
     let is_any_known = rows.iter().all(|(_, row)| row.4 != NO_KNOWN_COLUMNS);
@@ -328,6 +337,14 @@ fn of_node(
 ) -> Found {
     let node = class.map(Class::node);
     (severity.name(), None, node, None, finding, ServerText(detail), ServerText(hint.into()))
+}
+
+/// Why a set-up leaves a sequence alone, and what to do about that.
+fn reason_to_skip(step: &Step, class: Option<Class>) -> Option<(String, String)> {
+    let sequence = unknown_position(&step.before);
+    let status = status(&sequence, class, false);
+    let finding = status.findings.iter().find(|finding| finding.prevents_set_up())?;
+    Some((finding.detail(&sequence, &status), finding.hint().into_owned()))
 }
 
 /// A finding between this node and another.

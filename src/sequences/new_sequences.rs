@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use keyspace::sequences::{Class, Outcome, Plan, Sequence, Target, plan};
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys};
@@ -180,11 +181,11 @@ fn interleave_one(extension: Extension, oid: pg_sys::Oid, class: Class, may_hold
     match done {
         Ok(()) => {}
         Err(Failure::Refused(error)) => {
-            warn(&format!("could not interleave sequence \"{name}\""), error);
+            warn(&format!("could not interleave sequence {}", in_message(&name)), error);
         }
         Err(Failure::Spi(error)) => {
             let error = Error::new(SqlState::ObjectNotInPrerequisiteState, error.to_string());
-            warn(&format!("could not interleave sequence \"{name}\""), error);
+            warn(&format!("could not interleave sequence {}", in_message(&name)), error);
         }
     }
 }
@@ -291,7 +292,7 @@ fn may_alter(oid: pg_sys::Oid, name: &str, plan: &Plan) -> Result<(), Error> {
     let message = if is_owner {
         "permission denied for its schema".to_owned()
     } else {
-        format!("must be owner of sequence \"{name}\"")
+        format!("must be owner of sequence {}", in_message(name))
     };
     Err(Error::new(SqlState::InsufficientPrivilege, message))
 }
@@ -302,14 +303,17 @@ fn carry_out(extension: Extension, oid: pg_sys::Oid, before: &Sequence, plan: &P
         Outcome::Alter { ddl } => {
             alter(oid, ddl);
             if let Err(error) = record_of_created::keep(extension, oid, before, plan) {
-                warn(&format!("could not keep a record of sequence \"{}\"", before.name), error);
+                warn(&format!("could not keep a record of sequence {}", in_message(&before.name)), error);
             }
             Ok(())
         }
         Outcome::Unchanged => Ok(()),
         Outcome::Skip => {
-            let message =
-                format!("sequence \"{}\" is not interleaved: increment {} kept", before.name, plan.increment);
+            let message = format!(
+                "sequence {} is not interleaved: increment {} kept",
+                in_message(&before.name),
+                plan.increment
+            );
             report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
                 "Other nodes generate the same values. Run setup_interleaved_sequences() with blocks => true to give each node its share.",
             ))

@@ -147,7 +147,7 @@ unsafe extern "C-unwind" fn definition_changed(_argument: pg_sys::Datum, _cache:
 /// The class of this database's node, packed.
 #[pg_guard]
 extern "C-unwind" fn class_of_node(fcinfo: pg_sys::FunctionCallInfo) -> u64 {
-    pack(or_raise(Extension::of_call(fcinfo).and_then(identity::class)))
+    pack(or_raise(Extension::of_call(fcinfo).and_then(identity::class_to_draw)))
 }
 
 /// The class of `node` of `nodes`, packed.

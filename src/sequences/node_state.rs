@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use keyspace::sequences::{
     Class, ColumnName, FedColumn, NodeState, Rows, Sequence, SequenceName, SequenceState, Share,
 };
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
@@ -99,7 +100,7 @@ pub(super) fn of(
     }
     let is_hidden = |step: &&Step| !step.entry.is_visible && step.entry.exempt.is_none();
     if let Some(step) = steps.iter().find(is_hidden) {
-        let message = format!("permission denied for sequence \"{}\"", step.entry.name);
+        let message = format!("permission denied for sequence {}", in_message(&step.entry.name));
         return Err(Error::new(SqlState::InsufficientPrivilege, message)
             .detail("The state includes the position of every sequence.")
             .hint("Call it as a role that may read them all.")

@@ -57,7 +57,7 @@ impl Deref for Peers {
 
 impl Peers {
     /// Reads the states of other nodes. Of several states of one server that has not been restarted
-    /// in between, the last counts.
+    /// in between, the last counts. The same state again adds nothing.
     ///
     /// # Errors
     /// 22004 for NULL, 22023 for a value that is not a state, or a state of a version that cannot be
@@ -65,6 +65,9 @@ impl Peers {
     pub(super) fn read(peers: Option<AnyArray>, extension: Extension) -> Result<Self, Failure> {
         let (mut last, mut superseded): (Vec<Peer>, Vec<Peer>) = (Vec::new(), Vec::new());
         for peer in states(peers)? {
+            if last.iter().any(|other| **other == *peer) {
+                continue;
+            }
             if last.iter().any(|other| peer.is_superseded_by(other)) {
                 superseded.push(peer);
                 continue;

@@ -1,5 +1,7 @@
 //! Names and texts in SQL statements.
 
+use std::borrow::Cow;
+
 /// A name as SQL reads it, in quotation marks if it could be read as anything else.
 pub fn quoted(name: &str) -> String {
     let mut characters = name.chars();
@@ -12,6 +14,11 @@ pub fn quoted(name: &str) -> String {
 /// `schema.name` as SQL reads it.
 pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", quoted(schema), quoted(name))
+}
+
+/// A name, which is quoted as SQL needs it, in a message: in quotation marks, if it has none itself.
+pub fn in_message(name: &str) -> Cow<'_, str> {
+    if name.contains('"') { Cow::Borrowed(name) } else { Cow::Owned(format!("\"{name}\"")) }
 }
 
 /// A text as SQL reads it, whatever `standard_conforming_strings` is.
@@ -198,7 +205,13 @@ fn is_keyword(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_keyword, literal, quoted};
+    use super::{in_message, is_keyword, literal, quoted};
+
+    #[test]
+    fn a_name_in_a_message_is_quoted_once() {
+        assert_eq!(in_message("shop.orders"), "\"shop.orders\"");
+        assert_eq!(in_message("shop.\"Odd Name_Id_seq\""), "shop.\"Odd Name_Id_seq\"");
+    }
 
     #[test]
     fn names_are_quoted_where_needed() {

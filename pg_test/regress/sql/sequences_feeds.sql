@@ -69,6 +69,11 @@ CREATE TEMP TABLE passing (id bigint);
 CREATE TEMP SEQUENCE passing_no;
 SELECT fed_columns FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["passing.id"]}', dry_run => true);
 SELECT action FROM setup_interleaved_sequences(2, sequences => '{passing_no}', feeds => '{"passing_no": ["herd.a"]}', dry_run => true);
+-- trap_s28_a_table_is_no_column: the column was forgotten, with a schema and without.
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["\"Feed Lot\".herd"]}');
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["herd"]}');
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["herd.none"]}');
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{herd_no}', feeds => '{"herd_no": ["nowhere.a"]}');
 -- They are stored for the owner of the database only.
 CREATE ROLE regress_feeds_owner;
 GRANT USAGE ON SCHEMA "Feed Lot" TO regress_feeds_owner;

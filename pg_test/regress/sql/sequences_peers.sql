@@ -68,6 +68,13 @@ LANGUAGE sql AS $$
 $$;
 \set in_order '{"increment": 2, "next_value": 2001, "restart": 2001, "last_value": null, "maximum": 10, "before_setup": [{"step": 1, "offset": 9, "until": 9}]}'
 SELECT * FROM found(peer(1, 2, :'in_order'));
+-- The same state twice is no second server, and nothing is found twice.
+SELECT peer(1, 2, :'in_order') AS once \gset
+BEGIN;
+SELECT severity, peer, finding FROM found(:'once');
+SELECT severity, peer, finding FROM found(:'once', :'once');
+SELECT severity, peer, finding FROM found(:'once', jsonb_set(:'once', '{sequences,peers,orders_id_seq,next_value}', '3001'));
+ROLLBACK;
 -- trap_s33
 SELECT finding, detail FROM found(peer(3, 4, '{"increment": 4, "next_value": 2003, "restart": 2003}'));
 SELECT finding, detail FROM found(peer(2, 4, '{"increment": 4, "next_value": 9002, "restart": 9002}'));
@@ -88,6 +95,18 @@ SELECT severity, sequence, finding, detail
 FROM check_interleaved_sequences(ARRAY[peer(1, 2, '{}', '{"sequences": {"peers": {"other": {"increment": 1, "next_value": 1}, "log_id_seq": {"increment": -1, "next_value": -4}}}}')])
 WHERE finding LIKE 'missing%' AND (sequence IS NULL OR sequence::text IN ('orders_id_seq')) ORDER BY finding;
 
+-- trap_s33_a_set_up_that_would_skip_it_again is no way out: the reason is told, and the check and the set-up say the same.
+CREATE SEQUENCE pooled INCREMENT 50;
+CREATE SEQUENCE drawn;
+CREATE FUNCTION draws() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('peers.drawn') $$;
+SELECT sequence, finding, detail, hint
+FROM check_interleaved_sequences(ARRAY[peer(1, 2, '{}', '{"sequences": {"peers": {"pooled": {"increment": 2, "next_value": 1}, "drawn": {"increment": 2, "next_value": 1}}}}')])
+WHERE sequence IN ('pooled'::regclass, 'drawn'::regclass) AND finding IN ('values overlap', 'custom increment', 'unknown use')
+ORDER BY sequence::text, finding;
+SELECT sequence, action FROM setup_interleaved_sequences(2, 2, sequences => '{pooled, drawn}');
+DROP FUNCTION draws;
+DROP SEQUENCE pooled, drawn;
+
 -- trap_s35: states that are none.
 SELECT * FROM check_interleaved_sequences(ARRAY[NULL]::jsonb[]);
 SELECT * FROM check_interleaved_sequences(ARRAY['null', '[1]']::jsonb[]);
@@ -98,8 +117,8 @@ SELECT * FROM check_interleaved_sequences(ARRAY[interleaved_node_state()]);
 SELECT * FROM setup_interleaved_sequences(2, 2, peers => ARRAY[interleaved_node_state()]);
 SELECT * FROM setup_interleaved_sequences(2, 2, peers => ARRAY[NULL]::jsonb[]);
 SELECT * FROM setup_interleaved_sequences(2, 2, peers => NULL);
--- A floor beyond the type.
-SELECT action, detail FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}', dry_run => true,
+-- A floor beyond the type. How far beyond depends on how fast the peer has drawn meanwhile.
+SELECT action, regexp_replace(detail, '^9223372036854\d{6} ', 'N ') AS detail FROM setup_interleaved_sequences(2, 2, sequences => '{orders_id_seq}', dry_run => true,
     peers => ARRAY[peer(1, 2, '{"maximum": 9223372036854775807, "rows": {"modulus": 24, "furthest": [9223372036854775806]}}')]);
 SELECT * FROM interleaved_node_state(lock_timeout => NULL);
 -- What cannot be read cannot be told.

@@ -2,6 +2,7 @@
 //! warning for each.
 
 use keyspace::error::sentence;
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::PgLogLevel;
 
@@ -53,7 +54,7 @@ fn reason(sequence: &str, error: &Error) -> String {
     if error.message.contains(sequence) {
         sentence(&error.message)
     } else {
-        format!("Sequence \"{sequence}\": {}.", error.message)
+        format!("Sequence {}: {}.", in_message(sequence), error.message)
     }
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn warn<'a>(failed: impl Iterator<Item = (&'a Step, &'a Error)>) {
         let message = if error.message.contains(&step.entry.name) {
             format!("left out: {}", error.message)
         } else {
-            format!("sequence \"{}\" is left out: {}", step.entry.name, error.message)
+            format!("sequence {} is left out: {}", in_message(&step.entry.name), error.message)
         };
         report(Error { message, ..error.clone() }).report(PgLogLevel::WARNING);
     }

@@ -15,10 +15,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use keyspace::sequences::plan::{USED_BY_HINT, keeps_step_of_nodes, used_by_detail};
-use keyspace::sequences::status::NOT_FOLLOWED_HINT;
+use keyspace::sequences::status::{NOT_FOLLOWED_HINT, OWN_INCREMENT_HINT};
 use keyspace::sequences::{
     Class, FedColumn, Outcome, Plan, Sequence, Target, Upcoming, plan, plan_reset, still_gives,
 };
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -232,13 +233,15 @@ impl Change {
     }
 
     /// Warns about sequences that still generate values of every node.
-    fn warn_of_skipped(&self, steps: &[Step]) {
+    pub(crate) fn warn_of_skipped(&self, steps: &[Step]) {
         if matches!(self.planner, Planner::Reset) {
             return self.warn_of_kept(steps);
         }
         for step in steps.iter().filter(|step| step.entry.exempt == Some(NAME_NOT_UTF8)) {
-            let message =
-                format!("sequence \"{}\" is not set up, and generates values of every node", step.entry.name);
+            let message = format!(
+                "sequence {} is not set up, and generates values of every node",
+                in_message(&step.entry.name)
+            );
             let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
             report(error.detail(NOT_UTF8_DETAIL).hint(NOT_UTF8_HINT)).report(PgLogLevel::WARNING);
         }
@@ -246,18 +249,17 @@ impl Change {
             |step: &&Step| matches!(step.plan.outcome, Outcome::Skip) && step.entry.exempt.is_none();
         for step in steps.iter().filter(skipped) {
             let message = format!(
-                "sequence \"{}\" keeps its increment of {}, and generates values of every node",
-                step.entry.name, step.before.increment
+                "sequence {} keeps its increment of {}, and generates values of every node",
+                in_message(&step.entry.name),
+                step.before.increment
             );
             if let Some(detail) = used_by_detail(&step.entry.used_by) {
                 let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
                 report(error.detail(detail).hint(USED_BY_HINT)).report(PgLogLevel::WARNING);
                 continue;
             }
-            report(Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(
-                "If it was copied from another node, run ALTER SEQUENCE ... INCREMENT 1 and then the set-up again. If its values stand for blocks, use blocks => true. Otherwise only one node may use it.",
-            ))
-            .report(PgLogLevel::WARNING);
+            let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
+            report(error.hint(OWN_INCREMENT_HINT)).report(PgLogLevel::WARNING);
         }
     }
 
@@ -268,8 +270,9 @@ impl Change {
         let is_kept = |step: &&Step| step.entry.exempt.is_none() && keeps_step_of_nodes(&step.before, class);
         for step in steps.iter().filter(is_kept) {
             let message = format!(
-                "sequence \"{}\" keeps its increment of {}, which is also the number of nodes",
-                step.entry.name, step.before.increment
+                "sequence {} keeps its increment of {}, which is also the number of nodes",
+                in_message(&step.entry.name),
+                step.before.increment
             );
             report(
                 Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -286,8 +289,9 @@ impl Change {
             for column in &step.before.columns {
                 let Some(value) = column.not_followed else { continue };
                 let message = format!(
-                    "sequence \"{}\" is not moved above {value} in column {}",
-                    step.entry.name, column.name
+                    "sequence {} is not moved above {value} in column {}",
+                    in_message(&step.entry.name),
+                    column.name
                 );
                 report(
                     Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -415,7 +419,8 @@ impl Change {
         match entries?.into_iter().find(|entry| !known.contains(&entry.oid.to_u32())) {
             None => Ok(()),
             Some(entry) => {
-                let message = format!("sequence \"{}\" was created during the {}", entry.name, self.name);
+                let message =
+                    format!("sequence {} was created during the {}", in_message(&entry.name), self.name);
                 Err(Error::new(SqlState::ObjectInUse, message)
                     .hint("Run it again. Nothing has been changed.")
                     .into())
@@ -450,8 +455,11 @@ impl Change {
                     continue;
                 }
                 let Some(sequence) = sequence else {
-                    let message =
-                        format!("sequence \"{}\" was dropped during the {}", step.entry.name, self.name);
+                    let message = format!(
+                        "sequence {} was dropped during the {}",
+                        in_message(&step.entry.name),
+                        self.name
+                    );
                     return Err(Error::new(SqlState::UndefinedObject, message).hint("Run it again.").into());
                 };
                 step.plan = self.plan_one(&step.entry, &sequence);
@@ -472,7 +480,7 @@ impl Change {
         } else if matches!(plan.outcome, Outcome::Skip) {
             return plan;
         } else if !entry.is_visible && entry.is_owner {
-            let message = format!("permission denied for sequence \"{}\"", entry.name);
+            let message = format!("permission denied for sequence {}", in_message(&entry.name));
             let hint = format!(
                 "Run the {} as a role that has SELECT or USAGE on it, or leave the sequence out.",
                 self.name
@@ -480,7 +488,7 @@ impl Change {
             plan.outcome = Outcome::Fail(Error::new(SqlState::InsufficientPrivilege, message).hint(hint));
             plan.detail = "permission denied".to_owned();
         } else if (matches!(plan.outcome, Outcome::Alter { .. }) || !entry.is_visible) && !entry.is_owner {
-            let message = format!("must be owner of sequence \"{}\"", entry.name);
+            let message = format!("must be owner of sequence {}", in_message(&entry.name));
             let hint =
                 format!("Run the {} as a role that owns every sequence, or leave the others out.", self.name);
             plan.outcome = Outcome::Fail(Error::new(SqlState::InsufficientPrivilege, message).hint(hint));
@@ -673,7 +681,7 @@ pub(crate) fn lock<'a>(
         }
         Error::new(
             SqlState::LockNotAvailable,
-            format!("could not lock sequence \"{name}\" within {}", patience.given().text()),
+            format!("could not lock sequence {} within {}", in_message(name), patience.given().text()),
         )
         .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot use the sequence.")
         .hint("Try again when it has ended, or use a longer lock_timeout.")

@@ -9,6 +9,7 @@ mod trigger;
 
 use keyspace::sequences::guard::Mode;
 use keyspace::sequences::{Class, Counting};
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -110,7 +111,7 @@ fn unguard_interleaved_sequences(
 /// 55000 if a table is guarded.
 pub(super) fn check_none(extension: Extension) -> Result<(), Failure> {
     let Some(table) = with_own_settings(|| tables::any_guarded(extension))? else { return Ok(()) };
-    let message = format!("table \"{table}\" is guarded");
+    let message = format!("table {} is guarded", in_message(&table));
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail("In a database that is not a node, a guard refuses every row.")
         .hint("Call unguard_interleaved_sequences() first.")
@@ -250,7 +251,7 @@ fn lock(wanted: &Locks, patience: &Patience) -> Result<(), Failure> {
     locks::lock_all(locks, patience, |name| {
         Error::new(
             SqlState::LockNotAvailable,
-            format!("could not lock table \"{name}\" within {}", patience.given().text()),
+            format!("could not lock table {} within {}", in_message(name), patience.given().text()),
         )
         .detail("A transaction that has used it is still open. While this command waits for it, other sessions cannot write to the table.")
         .hint("Try again when it has ended, or use a longer lock_timeout.")

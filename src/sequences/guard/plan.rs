@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use keyspace::sequences::Counting;
 use keyspace::sequences::guard::{Guard, Mode};
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
@@ -209,7 +210,7 @@ fn answer_for_named(steps: &mut Vec<Step>, chosen: &Chosen, covered: &HashSet<u3
     }
     reported.extend(steps.iter().map(|step| step.oid.to_u32()));
     for (oid, name) in chosen.named.iter().filter(|(oid, _)| !reported.contains(&oid.to_u32())) {
-        let message = format!("no sequence feeds table \"{name}\"");
+        let message = format!("no sequence feeds table {}", in_message(name));
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A guard compares ids with the class that their sequence belongs to.")
             .hint("The view interleaved_sequences shows the tables whose ids come from sequences.");
@@ -342,7 +343,7 @@ fn change(
         return Step::new(column, sequence, Outcome::Unchanged, detail);
     }
     if let Some(other) = [column].iter().chain(partitions).find(|column| !column.is_owner) {
-        let message = format!("must be owner of table \"{}\"", other.table);
+        let message = format!("must be owner of table {}", in_message(&other.table));
         let hint = "Run it as a role that owns every table, or leave the others out.";
         let error = Error::new(SqlState::InsufficientPrivilege, message).hint(hint);
         return Step::failed(column, sequence, error);
@@ -353,16 +354,20 @@ fn change(
 /// The error for a partition that is excluded while its partitioned table is not.
 fn left_out(chosen: &Chosen, column: &Column, partitions: &[&Column]) -> Option<Error> {
     let partition = partitions.iter().find(|partition| chosen.excludes(partition.oid))?;
-    let message = format!("cannot exclude partition \"{}\"", partition.table);
+    let message = format!("cannot exclude partition {}", in_message(&partition.table));
     Some(
         Error::new(SqlState::InvalidParameterValue, message)
-            .detail(format!("The guard of table \"{}\" applies to all of its partitions.", column.table))
+            .detail(format!(
+                "The guard of table {} applies to all of its partitions.",
+                in_message(&column.table)
+            ))
             .hint("Exclude the partitioned table, and name individual partitions instead."),
     )
 }
 
 fn guarded_with(column: &Column, root: &Column) -> Error {
-    let message = format!("partition \"{}\" is guarded with table \"{}\"", column.table, root.table);
+    let message =
+        format!("partition {} is guarded with table {}", in_message(&column.table), in_message(&root.table));
     Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail("Partitions share the guard of their partitioned table.")
         .hint("Name the partitioned table.")

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::prelude::*;
@@ -115,7 +116,7 @@ fn check(
             && left_out.is_given()
             && let Some(table) = first(query, &[tables.argument(), left_out.argument()])?
         {
-            let message = format!("table \"{table}\" is both selected and excluded");
+            let message = format!("table {} is both selected and excluded", in_message(&table));
             return Ok(Err(Error::new(SqlState::InvalidParameterValue, message)
                 .detail(format!("It is in tables{other}."))));
         }

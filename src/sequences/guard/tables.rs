@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use keyspace::sequences::guard::{Guard, Mode, Unguardable};
 use keyspace::sequences::{Blocks, Class, Counting, Draw, NumberType};
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
@@ -258,8 +259,11 @@ impl Tables {
     /// partitions, so their sequences count, too.
     pub(super) fn refusal(&self, column: &Column) -> Option<Refusal> {
         if let Some(detail) = column.unfit() {
-            let message =
-                format!("column \"{}\" of table \"{}\" cannot be guarded", column.name, column.table);
+            let message = format!(
+                "column \"{}\" of table {} cannot be guarded",
+                column.name,
+                in_message(&column.table)
+            );
             let error = Error::new(SqlState::WrongObjectType, message)
                 .detail(format!("It is a {detail}."))
                 .hint("Only smallint, integer, bigint and numeric columns of permanent tables of this database can be guarded.");
@@ -271,8 +275,10 @@ impl Tables {
             self.sources(column).into_iter().find_map(|source| {
                 let why = source.why_not.or((source.blocks != blocks).then_some(Unguardable::OtherBlocks))?;
                 let message = format!(
-                    "sequence \"{}\" prevents column \"{}\" of table \"{}\" from being guarded",
-                    source.name, column.name, column.table
+                    "sequence {} prevents column \"{}\" of table {} from being guarded",
+                    in_message(&source.name),
+                    column.name,
+                    in_message(&column.table)
                 );
                 let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
                     .detail(why.detail(&source.name))

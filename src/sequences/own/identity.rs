@@ -50,19 +50,30 @@ thread_local! {
 /// 55000 if the database has no node, or if the settings name a different node from the stored one.
 #[inline]
 pub(crate) fn class(extension: Extension) -> Result<Class, Error> {
-    known(extension)?.map_or_else(|| Err(unknown(extension)?), Ok)
+    known(extension)?.map_or_else(|| Err(unknown(extension, "")?), Ok)
 }
 
-/// The error that says why this database has no node, and what to do.
+/// The same for a call that could name its node instead.
+///
+/// # Errors
+/// As above.
+#[inline]
+pub(crate) fn class_to_draw(extension: Extension) -> Result<Class, Error> {
+    let instead = ", or specify the node: partitioned_nextval(sequence, node, nodes)";
+    known(extension)?.map_or_else(|| Err(unknown(extension, instead)?), Ok)
+}
+
+/// The error that says why this database has no node, and what to do: set it up, or what else the
+/// caller may do `instead`.
 #[cold]
-fn unknown(extension: Extension) -> Result<Error, Error> {
+fn unknown(extension: Extension, instead: &str) -> Result<Error, Error> {
     let error =
         Error::new(SqlState::ObjectNotInPrerequisiteState, "this database has not been set up as a node");
     let others = others(extension)?;
     let Some(other) = others.first() else {
-        return Ok(error.detail("No node is stored for this server and this database.").hint(
-            "Call setup_interleaved_sequences(node, nodes), or specify the node: partitioned_nextval(sequence, node, nodes).",
-        ));
+        return Ok(error
+            .detail("No node is stored for this server and this database.")
+            .hint(format!("Call setup_interleaved_sequences(node, nodes){instead}.")));
     };
     Ok(error
         .detail(format!(
@@ -120,7 +131,7 @@ pub(crate) fn class_to_leave(
         )
         .detail(format!("It can become node {} of {} only if the states of all other nodes are passed as peers.", class.node(), class.nodes()))
         .hint(
-            "To make room for more nodes, call split_interleaved_sequences(). To give this node another class, pass the states of all other nodes as peers.",
+            "To make room for more nodes, call split_interleaved_sequences(). To give this node another class, pass the states of all other nodes as peers. If it was set up with a wrong number and there is no other node yet, call reset_interleaved_sequences() first.",
         )),
         None => {
             let meets = |other: &Other| other.class.residue().meets(class.residue());
@@ -181,8 +192,10 @@ pub(crate) fn store(extension: Extension, class: Class) -> SpiResult<()> {
     change(extension, insert, &values)
 }
 
-/// Removes this database's node.
+/// Removes this database's node, and what is told of the set-up in batches that made it one. No
+/// such set-up may be running.
 pub(crate) fn forget(extension: Extension) -> SpiResult<()> {
+    tables::SETUP.forget_all(extension)?;
     tables::NODE.forget_all(extension)?;
     announce(extension);
     Ok(())

@@ -5,12 +5,13 @@ use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use keyspace::sequences::{Carrier, ColumnName, Draw, Limits, NumberType};
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::{ServerText, decoded, from_server_bytes};
-use crate::sequences::read::defaults::{Defaults, Named, Role, expression, function_label};
+use crate::sequences::read::defaults::{ByName, Defaults, Role, expression, function_label};
 use crate::sequences::read::feeds::Feed;
 use crate::sequences::read::limits;
 use crate::sequences::read::mentions::{Connected, Mentions};
@@ -149,6 +150,8 @@ impl Entry {
             views.map(|column| format!("the default of {}", column.name)).collect();
         used_by.extend(self.columns.iter().filter_map(|column| column.used_by.clone()));
         used_by.extend(mentions.unexplained(self.oid, &names));
+        let mut known = HashSet::new();
+        used_by.retain(|by| known.insert(by.clone()));
         used_by
     }
 }
@@ -159,11 +162,42 @@ impl Column {
         let hint = "Run the set-up as a role that may read it, or exclude the sequence.";
         let message = match (self.number_type, self.hidden) {
             (None, _) | (_, None) => return None,
-            (_, Some(Hidden::Permission)) => format!("permission denied for column \"{}\"", self.name),
-            (_, Some(Hidden::Rows)) => format!("row-level security hides rows of column \"{}\"", self.name),
+            (_, Some(Hidden::Permission)) => {
+                format!("permission denied for column {}", in_message(&self.name))
+            }
+            (_, Some(Hidden::Rows)) => {
+                format!("row-level security hides rows of column {}", in_message(&self.name))
+            }
         };
         let error = Error::new(SqlState::InsufficientPrivilege, message);
         Some(error.detail("A sequence restarts above every value of the columns that it feeds.").hint(hint))
+    }
+
+    /// Its default does not name the sequence, which it owns. If a function makes the value, such as
+    /// Mastodon's `timestamp_id`, or the default computes with it, the column says nothing about the
+    /// sequence's position.
+    fn see_other_default(
+        &mut self,
+        default: &[u8],
+        sequence: pg_sys::Oid,
+        mentions: &Mentions,
+        defaults: &Defaults,
+    ) {
+        let place = |feed: Feed| (feed.relation.to_u32(), feed.attribute);
+        let own = (self.relation_oid.to_u32(), self.attribute);
+        if mentions.columns.iter().any(|known| known.feed.sequence == sequence && place(known.feed) == own) {
+            return;
+        }
+        let text = format!("the default of {}", self.name);
+        let made_by = match defaults.function_of_users(default) {
+            Some(function) => function_label(function),
+            None if default.is_empty() || mentions.says(sequence, &text) => text,
+            None => return,
+        };
+        self.draw = Draw::Other;
+        self.number_type = None;
+        self.limits = None;
+        self.used_by = Some(made_by);
     }
 
     /// Whether it gets the sequence's values as they are.
@@ -218,7 +252,11 @@ pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<
                 Vacant(new) => new.insert(entry(&row, oid, &carriers)?),
             };
             if let Some(relation_oid) = row.get(7)? {
-                entry.columns.push(column(&row, relation_oid, oid, &connected, &mut defaults)?);
+                let mut column = column(&row, relation_oid, oid, &connected, &mut defaults)?;
+                if let Some(default) = row.get::<Vec<u8>>(21)?.filter(|_| !column.given) {
+                    column.see_other_default(&default, oid, mentions, &defaults);
+                }
+                entry.columns.push(column);
             }
         }
         Ok(())
@@ -309,7 +347,7 @@ fn column(
     let connected = connected.get(&key(feed)).filter(|_| found);
     let draw = match &default {
         _ if row.get(16)? != Some(true) => Draw::NotAllowed,
-        Some(default) if !given => defaults.draw(&expression(default), Named::ByOid(sequence)),
+        Some(default) if !given => defaults.draw(&expression(default), ByName::Oid(sequence)),
         // Identity columns, and columns that own a sequence but have no default.
         _ => connected.map_or(Draw::Nextval, |connected| connected.draw),
     };

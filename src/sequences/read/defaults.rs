@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
 use keyspace::sequences::Draw;
-use keyspace::sequences::discovery::{Constant, constants};
+use keyspace::sequences::discovery::{Constant, constants, functions};
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{PgMemoryContexts, is_a};
 
@@ -36,13 +36,14 @@ const LOOKS: [u32; 4] = [
 /// The depth of a longer expression may exceed the stack.
 const LONGEST: usize = 16_384;
 
-/// The sequence that a default names.
+/// How a default names a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum ByName {
     /// As a constant of type `regclass`.
-    ByOid(pg_sys::Oid),
-    /// As a text that is cast to `regclass` when the default is evaluated.
-    ByText,
+    Oid(pg_sys::Oid),
+    /// As a text that is cast to `regclass` when the default is evaluated, also as what
+    /// `pg_get_serial_sequence` returns for constants.
+    Text,
 }
 
 /// What an expression does with the name of a sequence.
@@ -73,16 +74,16 @@ impl Defaults {
     }
 
     /// How the default `expression`, in the form of `pg_attrdef.adbin`, draws from a sequence.
-    pub(crate) fn draw(&mut self, expression: &CStr, sequence: Named) -> Draw {
+    pub(crate) fn draw(&mut self, expression: &CStr, sequence: ByName) -> Draw {
         let extension = self.extension;
         if expression.is_empty() || expression.count_bytes() > LONGEST {
             return Draw::Other;
         }
         let general = match sequence {
-            Named::ByOid(oid) => generalized(expression.to_bytes(), oid),
-            Named::ByText => generalized(expression.to_bytes(), pg_sys::InvalidOid),
+            ByName::Oid(oid) => generalized(expression.to_bytes(), oid),
+            ByName::Text => generalized(expression.to_bytes(), pg_sys::InvalidOid),
         };
-        let key = (general, sequence == Named::ByText);
+        let key = (general, sequence == ByName::Text);
         if let Some(draw) = self.known.get(&key) {
             return *draw;
         }
@@ -128,6 +129,14 @@ impl Defaults {
             (Role::Passes(_), _) | (_, Role::Looks) => known,
             _ => role,
         })
+    }
+
+    /// The first function that an expression calls and that is neither PostgreSQL's nor ours.
+    pub(crate) fn function_of_users(&self, expression: &[u8]) -> Option<pg_sys::Oid> {
+        let is_of_users = |function: &u32| {
+            *function >= pg_sys::FirstNormalObjectId && !self.is_partitioned_nextval((*function).into())
+        };
+        functions(expression).into_iter().find(is_of_users).map(pg_sys::Oid::from)
     }
 
     fn is_partitioned_nextval(&self, function: pg_sys::Oid) -> bool {
@@ -196,7 +205,7 @@ pub(crate) fn expression(text: &[u8]) -> CString {
 
 /// # Safety
 /// `node` must be an expression tree.
-unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: Named, extension: Extension) -> Draw {
+unsafe fn value_drawn(mut node: *mut pg_sys::Node, sequence: ByName, extension: Extension) -> Draw {
     // SAFETY: each node is read as the type that its tag names.
     unsafe {
         while !node.is_null() {
@@ -239,14 +248,14 @@ unsafe fn keeps_integers(call: *mut pg_sys::FuncExpr) -> bool {
 
 /// # Safety
 /// `call` must be a node of an expression tree.
-unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: Named, extension: Extension) -> Draw {
+unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: ByName, extension: Extension) -> Draw {
     // SAFETY: as above. The names are NUL-terminated or null.
     unsafe {
         let is_named = match sequence {
-            Named::ByOid(oid) => {
+            ByName::Oid(oid) => {
                 constant(argument(call, 0)).is_some_and(|value| value.value() as u32 == oid.to_u32())
             }
-            Named::ByText => is_text_as_sequence(argument(call, 0)),
+            ByName::Text => is_text_as_sequence(argument(call, 0)),
         };
         if !is_named {
             return Draw::Other;
@@ -274,7 +283,7 @@ unsafe fn call_draws(call: *mut pg_sys::FuncExpr, sequence: Named, extension: Ex
     }
 }
 
-/// Whether a node is a constant text that is cast to `regclass`.
+/// Whether a node is a constant text that is cast to `regclass`, or the sequence that a column owns.
 ///
 /// # Safety
 /// `node` must be null or a node of an expression tree.
@@ -289,7 +298,24 @@ unsafe fn is_text_as_sequence(node: *mut pg_sys::Node) -> bool {
         if !text.is_null() && is_a(text, NodeTag::T_RelabelType) {
             text = (*text.cast::<pg_sys::RelabelType>()).arg.cast();
         }
-        (*call).funcid.to_u32() == pg_sys::F_REGCLASS && constant(text).is_some()
+        (*call).funcid.to_u32() == pg_sys::F_REGCLASS && (constant(text).is_some() || is_owned(text))
+    }
+}
+
+/// Whether a node is `pg_get_serial_sequence` of constants.
+///
+/// # Safety
+/// `node` must be null or a node of an expression tree.
+unsafe fn is_owned(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the node is read as a call only if its tag says that it is one.
+    unsafe {
+        if node.is_null() || !is_a(node, NodeTag::T_FuncExpr) {
+            return false;
+        }
+        let call = node.cast::<pg_sys::FuncExpr>();
+        (*call).funcid.to_u32() == pg_sys::F_PG_GET_SERIAL_SEQUENCE
+            && constant(argument(call, 0)).is_some()
+            && constant(argument(call, 1)).is_some()
     }
 }
 

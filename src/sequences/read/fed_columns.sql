@@ -105,7 +105,12 @@ columns AS (
                            JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
                                            AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
                            WHERE r.ev_class = c.oid) END AS made_of,
-           c.relchecks > 0 AS has_checks
+           c.relchecks > 0 AS has_checks,
+           -- The default of a column that owns the sequence, if it does not name it.
+           CASE WHEN f.is_owned AND f.expression IS NULL AND a.attidentity = '' AND a.attgenerated = ''
+                THEN CASE WHEN a.atthasdef
+                          THEN (SELECT other.adbin::text FROM pg_attrdef other WHERE other.adrelid = c.oid AND other.adnum = a.attnum)
+                          ELSE (SELECT t.typdefaultbin::text FROM pg_type t WHERE t.oid = a.atttypid) END END AS other_default
     FROM fed f
     JOIN pg_class c ON c.oid = f.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -123,5 +128,7 @@ SELECT chosen.oid,
        chosen.relpersistence = 'u',
        chosen.exempt,
        columns.relation, columns.attnum, columns.relation_name, columns.column_name, columns.type, columns.hidden, convert_to(columns.expression, 'SQL_ASCII'), columns.ancestors, columns.given, columns.counts, columns.is_followed,
-       columns.found, columns.made_of, columns.has_checks
+       columns.found, columns.made_of, columns.has_checks,
+       CASE WHEN octet_length(columns.other_default) <= 262144 THEN convert_to(columns.other_default, 'SQL_ASCII')
+            WHEN columns.other_default IS NOT NULL THEN ''::bytea END
 FROM chosen LEFT JOIN columns ON columns.sequence = chosen.oid

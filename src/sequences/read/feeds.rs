@@ -2,6 +2,7 @@
 //! application, so that the catalog does not connect them with it (trap S28). They are stored in
 //! the table `interleaved_feed`.
 
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::AnyElement;
 use pgrx::datum::DatumWithOid;
@@ -58,7 +59,7 @@ pub(crate) fn read(feeds: Option<AnyElement>) -> SpiResult<Result<Feeds, Error>>
             Ok(relation) if relation.kind == "S" => {
                 if relation.is_exempt {
                     let what = "it is temporary, or a member of an extension";
-                    notify(format!("sequence \"{}\" in feeds is ignored: {what}", pair.sequence));
+                    notify(format!("sequence {} in feeds is ignored: {what}", in_message(&pair.sequence)));
                 }
                 relation.oid
             }
@@ -228,7 +229,14 @@ fn malformed(detail: &str) -> Error {
 }
 
 fn wrong_kind(name: &str, what: &str) -> Error {
-    Error::new(SqlState::WrongObjectType, format!("\"{name}\" in feeds {what}"))
+    Error::new(SqlState::WrongObjectType, format!("{} in feeds {what}", in_message(name)))
+}
+
+/// The error for the name of a table in the place of that of a column.
+fn without_column(name: &str) -> Error {
+    wrong_kind(name, "is a table, not a column")
+        .detail("feeds maps sequences to the columns that get their values.")
+        .hint(format!("Append the name of the column, as in {}.", in_message(&format!("{name}.id"))))
 }
 
 struct Relation {
@@ -278,6 +286,9 @@ fn column(sequence: pg_sys::Oid, name: &str) -> SpiResult<Result<Feed, Error>> {
             .collect::<SpiResult<_>>()
     })?;
     let Some((column, table)) = parts.split_last().filter(|(_, table)| (1..=2).contains(&table.len())) else {
+        if parts.len() == 1 && relation(name, name)?.is_ok() {
+            return Ok(Err(without_column(name)));
+        }
         return Ok(Err(malformed(&format!("\"{name}\" does not name a column of a table."))));
     };
     let quoted: Vec<String> = table.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
@@ -285,12 +296,18 @@ fn column(sequence: pg_sys::Oid, name: &str) -> SpiResult<Result<Feed, Error>> {
         Ok(relation) if ["r", "p", "f"].contains(&relation.kind.as_str()) => {
             if relation.is_temporary {
                 let what = "all values in temporary tables come from their sequence";
-                notify(format!("column \"{name}\" in feeds is ignored: {what}"));
+                notify(format!("column {} in feeds is ignored: {what}", in_message(name)));
             }
             relation.oid
         }
         Ok(_) => return Ok(Err(wrong_kind(&table.join("."), "is not a table"))),
-        Err(error) => return Ok(Err(error)),
+        Err(error) => {
+            // Often the column has been forgotten.
+            let is_table = |found: &Relation| ["r", "p", "f", "v", "m"].contains(&found.kind.as_str());
+            let whole = relation(name, name)?;
+            let forgotten = whole.is_ok_and(|found| is_table(&found));
+            return Ok(Err(if forgotten { without_column(name) } else { error }));
+        }
     };
     let query = "SELECT a.attnum FROM pg_catalog.pg_attribute a \
                  WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name \

@@ -1,5 +1,5 @@
 //! What texts in the catalogs say about sequences: sources of functions, arguments of triggers,
-//! names in defaults, rules. The catalogs do not connect these with the sequences that they mean.
+//! names in defaults, rules, policies and other expressions. The catalogs do not connect these with the sequences that they mean.
 //!
 //! A text counts only if its owner may draw from the sequence: anybody can write one (fault A04).
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 
 use keyspace::sequences::discovery::{
-    Composition, Known, QualifiedName, Source, Target, Use, constants, pieces,
+    Composition, Constant, Known, Reference, Source, Target, Use, constants, pieces,
 };
 use keyspace::sequences::{ColumnName, Draw};
 use pgrx::check_for_interrupts;
@@ -15,8 +15,9 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::from_server;
-use crate::sequences::read::defaults::{Defaults, Named, Role, expression, function_label};
+use crate::sequences::read::defaults::{ByName, Defaults, Role, expression, function_label};
 use crate::sequences::read::feeds::Feed;
+use crate::sequences::read::sequence_names::SequenceNames;
 use crate::server::extension::Extension;
 use crate::server::relation::number_type;
 
@@ -24,10 +25,8 @@ const FUNCTIONS: &str = include_str!("functions.sql");
 const TRIGGERS: &str = include_str!("triggers.sql");
 const TEXT_DEFAULTS: &str = include_str!("text_defaults.sql");
 const DEPENDENTS: &str = include_str!("dependents.sql");
+const TEXT_EXPRESSIONS: &str = include_str!("text_expressions.sql");
 
-/// The sequences, with their names in the encoding of the database.
-const SEQUENCES: &str = "SELECT c.oid, convert_to(n.nspname::text, 'SQL_ASCII'), convert_to(c.relname::text, 'SQL_ASCII') \
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'";
 /// The columns of tables.
 const ATTRIBUTES: &str = "SELECT a.attrelid, a.attnum, convert_to(a.attname::text, 'SQL_ASCII') \
      FROM pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped";
@@ -72,6 +71,12 @@ struct Mention {
 }
 
 impl Mentions {
+    /// Whether this draws from a sequence, besides columns that get its values.
+    pub(crate) fn says(&self, sequence: pg_sys::Oid, by: &str) -> bool {
+        let all = self.others.get(&sequence.to_u32()).map(Vec::as_slice).unwrap_or_default();
+        all.iter().any(|mention| mention.by == by)
+    }
+
     /// What draws from a sequence that feeds these columns and is not explained by them.
     pub(crate) fn unexplained(&self, sequence: pg_sys::Oid, fed: &[ColumnName]) -> Vec<String> {
         let is_fed = |mention: &Mention| {
@@ -96,11 +101,13 @@ impl Mentions {
         let triggers = triggers(&functions)?;
         let defaults = text_defaults()?;
         let dependents = dependents()?;
-        if functions.is_empty() && triggers.is_empty() && defaults.is_empty() && dependents.is_empty() {
+        let expressions = text_expressions()?;
+        let is_nothing = functions.is_empty() && triggers.is_empty() && defaults.is_empty();
+        if is_nothing && dependents.is_empty() && expressions.is_empty() {
             return Ok(Self::default());
         }
         let mut finder = Finder {
-            names: Names::read()?,
+            names: SequenceNames::read()?,
             functions: &functions,
             attributes: HashMap::new(),
             reader: Defaults::new(extension),
@@ -125,6 +132,10 @@ impl Mentions {
         }
         for dependent in &dependents {
             finder.see_dependent(dependent);
+        }
+        for expression in &expressions {
+            check_for_interrupts!();
+            finder.see_expression(expression)?;
         }
         Self::of_allowed(finder.found)
     }
@@ -215,7 +226,7 @@ struct TextDefault {
     expression: Vec<u8>,
 }
 
-/// A rule or a function that depends on a sequence.
+/// A rule, function, policy or the like that depends on a sequence.
 struct Dependent {
     sequence: pg_sys::Oid,
     owner: pg_sys::Oid,
@@ -223,53 +234,25 @@ struct Dependent {
     expression: Vec<u8>,
 }
 
-/// The sequences by their names.
-struct Names(BTreeMap<Vec<u8>, Vec<(Vec<u8>, pg_sys::Oid)>>);
-
-impl Names {
-    fn read() -> SpiResult<Self> {
-        let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (oid, schema, name) in
-            rows(SEQUENCES, &[], |row| Ok((oid(row, 1)?, bytes(row, 2)?, bytes(row, 3)?)))?
-        {
-            names.entry(name).or_default().push((schema, oid));
-        }
-        Ok(Self(names))
-    }
-
-    /// The sequences that a name can mean. Without a schema it is looked up by the `search_path` of
-    /// whoever runs the text: the one in the schema `home` of the text is meant if it exists, and
-    /// every other one may be meant if it does not.
-    fn find(&self, name: &QualifiedName, home: &[u8]) -> Vec<pg_sys::Oid> {
-        let all = self.0.get(&name.name).map(Vec::as_slice).unwrap_or_default();
-        let of = |schema: &[u8]| -> Vec<pg_sys::Oid> {
-            all.iter().filter(|(own, _)| own == schema).map(|(_, oid)| *oid).collect()
-        };
-        match &name.schema {
-            Some(schema) => of(schema),
-            None if of(home).is_empty() => of_all(all),
-            None => of(home),
-        }
-    }
-
-    /// The sequences whose names are made of these pieces.
-    fn compose(&self, arguments: &[Vec<u8>], strings: &[Vec<u8>], home: &[u8]) -> Vec<pg_sys::Oid> {
-        let found = Composition { arguments, strings }.find(&self.0);
-        let of_one = |all: &Vec<(Vec<u8>, pg_sys::Oid)>| {
-            let at_home: Vec<_> = all.iter().filter(|(own, _)| own == home).cloned().collect();
-            of_all(if at_home.is_empty() { all } else { &at_home })
-        };
-        found.into_iter().flat_map(of_one).collect()
-    }
+/// A rule, function, policy or the like that may name a sequence as text.
+struct TextExpression {
+    owner: pg_sys::Oid,
+    schema: Vec<u8>,
+    label: String,
+    expression: Vec<u8>,
 }
 
-fn of_all(sequences: &[(Vec<u8>, pg_sys::Oid)]) -> Vec<pg_sys::Oid> {
-    sequences.iter().map(|(_, oid)| *oid).collect()
+/// A sequence that an expression may name as text, and what it does with the name.
+enum Named {
+    /// The name of a sequence.
+    Sequences(Vec<pg_sys::Oid>, Role),
+    /// What is passed to this function, whose owner is given, and what it can make of it.
+    Passed(pg_sys::Oid, pg_sys::Oid, Vec<pg_sys::Oid>),
 }
 
 /// Connects texts with sequences.
 struct Finder<'a> {
-    names: Names,
+    names: SequenceNames,
     functions: &'a BTreeMap<u32, Function>,
     /// The numbers of columns, by table and name.
     attributes: HashMap<(u32, Vec<u8>), i16>,
@@ -307,6 +290,7 @@ impl Finder<'_> {
             return;
         }
         let owners = [function.owner; 2];
+        let tables: Vec<pg_sys::Oid> = triggers.iter().map(|trigger| trigger.table).collect();
         for one in &function.source.uses {
             match &one.target {
                 Target::New(column) => {
@@ -318,23 +302,28 @@ impl Finder<'_> {
                 _ if one.is_of_node => {}
                 Target::Column { table, column } => {
                     let column = Some((table.schema.as_deref().map(text), [text(&table.name), text(column)]));
-                    for sequence in self.names.find(&one.sequence, &function.schema) {
+                    for sequence in self.names.find(&one.sequence, &function.schema, &tables) {
                         let what =
                             What::Mention(Mention { by: function.label.clone(), column: column.clone() });
                         self.found.push(Found { sequence, owners, what });
                     }
                 }
                 Target::Unknown => {
-                    let sequences = self.names.find(&one.sequence, &function.schema);
+                    let sequences = self.names.find(&one.sequence, &function.schema, &tables);
                     self.mention(sequences, owners, &function.label);
                 }
             }
+        }
+        if function.source.is_serial {
+            let sequences = self.names.owned_by_named(&function.source.pieces, &function.schema);
+            self.mention(sequences, owners, &function.label);
         }
         for (called, arguments) in &function.source.calls {
             let functions = self.functions;
             let is_called = |other: &&Function| other.source.is_open && other.name == *called;
             for called in functions.values().filter(is_called) {
-                let sequences = self.names.compose(arguments, &called.source.pieces, &function.schema);
+                let pieces = Composition { arguments, strings: &called.source.pieces };
+                let sequences = self.names.compose(pieces, called.source.is_serial, &function.schema);
                 self.mention(sequences, [function.owner, called.owner], &function.label);
             }
         }
@@ -342,7 +331,7 @@ impl Finder<'_> {
 
     /// A trigger sets a column of its table to the values of a sequence.
     fn see_trigger(&mut self, function: &Function, trigger: &Trigger, drawn: &Use, column: &[u8]) {
-        let sequences = self.names.find(&drawn.sequence, &trigger.schema);
+        let sequences = self.names.find(&drawn.sequence, &trigger.schema, &[trigger.table]);
         let owners = [function.owner; 2];
         if trigger.is_instead && !drawn.is_of_node {
             return self.mention(sequences, owners, &function.label);
@@ -369,13 +358,15 @@ impl Finder<'_> {
             Some(function) if function.source.is_of_trigger => {
                 let table = [trigger.table_name.to_ascii_lowercase(), trigger.schema.to_ascii_lowercase()];
                 let arguments = [arguments.as_slice(), &table].concat();
-                let sequences = self.names.compose(&arguments, &function.source.pieces, &trigger.schema);
+                let pieces = Composition { arguments: &arguments, strings: &function.source.pieces };
+                let sequences = self.names.compose(pieces, function.source.is_serial, &trigger.schema);
                 (sequences, function.label.clone())
             }
             Some(_) => return,
             None => {
                 let label = format!("trigger {} on {}", trigger.name, trigger.label);
-                (self.names.compose(&arguments, &[], &trigger.schema), label)
+                let pieces = Composition { arguments: &arguments, strings: &[] };
+                (self.names.compose(pieces, false, &trigger.schema), label)
             }
         };
         self.mention(sequences, [trigger.table_owner, trigger.function_owner], &by);
@@ -383,48 +374,96 @@ impl Finder<'_> {
 
     /// A default that names a sequence as text.
     fn see_default(&mut self, default: &TextDefault) -> SpiResult<()> {
-        let is_text = |type_oid: u32| {
-            [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&type_oid.into())
-        };
-        let all = constants(&default.expression);
-        let texts = all.iter().filter(|constant| is_text(constant.type_oid) && !constant.calls.is_empty());
-        let draw = self.reader.draw(&expression(&default.expression), Named::ByText);
+        let draw = self.reader.draw(&expression(&default.expression), ByName::Text);
         let owners = [default.owner; 2];
-        for constant in texts {
-            let Some(name) = constant.text() else { continue };
-            let named = QualifiedName::parse(name).map(|name| self.names.find(&name, &default.schema));
-            let named = named.unwrap_or_default();
-            match self.reader.role(constant) {
-                Role::Draws if draw == Draw::Other && number_type(default.type_oid).is_some() => {
-                    self.mention(named, owners, &format!("the default of {}", default.label));
+        for named in self.named(&default.expression, &default.schema, default.owner)? {
+            match named {
+                Named::Sequences(sequences, Role::Draws)
+                    if draw == Draw::Other && number_type(default.type_oid).is_some() =>
+                {
+                    self.mention(sequences, owners, &format!("the default of {}", default.label));
                 }
-                Role::Draws => {
-                    for sequence in named {
+                Named::Sequences(sequences, Role::Draws) => {
+                    for sequence in sequences {
                         let (relation, attribute) = (default.relation, default.attribute);
                         let what = What::Column { relation, attribute, draw, set_by: None };
                         self.found.push(Found { sequence, owners, what });
                     }
                 }
-                Role::Passes(function) => {
-                    let (sequences, owner) = match self.functions.get(&function.to_u32()) {
-                        Some(known) => {
-                            let strings = &known.source.pieces;
-                            (self.names.compose(&pieces(name), strings, &default.schema), known.owner)
-                        }
-                        None if !named.is_empty() && is_closed(function)? => (named, default.owner),
-                        None => continue,
-                    };
-                    if !sequences.is_empty() {
-                        self.mention(sequences, [default.owner, owner], &function_label(function));
-                    }
+                Named::Sequences(..) => {}
+                Named::Passed(function, owner, sequences) => {
+                    self.mention(sequences, [default.owner, owner], &function_label(function));
                 }
-                Role::Looks => {}
             }
         }
         Ok(())
     }
 
-    /// A rule or a function with a parsed body.
+    /// Another expression that names a sequence as text.
+    fn see_expression(&mut self, of: &TextExpression) -> SpiResult<()> {
+        for named in self.named(&of.expression, &of.schema, of.owner)? {
+            match named {
+                Named::Sequences(sequences, Role::Draws) => {
+                    self.mention(sequences, [of.owner; 2], &of.label);
+                }
+                Named::Sequences(..) => {}
+                Named::Passed(_, owner, sequences) => self.mention(sequences, [of.owner, owner], &of.label),
+            }
+        }
+        Ok(())
+    }
+
+    /// The sequences that the texts in an expression name.
+    fn named(&self, expression: &[u8], home: &[u8], owner: pg_sys::Oid) -> SpiResult<Vec<Named>> {
+        let is_text = |constant: &Constant| {
+            let types = [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID];
+            types.contains(&constant.type_oid.into()) && !constant.calls.is_empty()
+        };
+        let all = constants(expression);
+        let texts: Vec<(&Constant, &[u8])> = all
+            .iter()
+            .filter(|constant| is_text(constant))
+            .filter_map(|constant| Some((constant, constant.text()?)))
+            .collect();
+        let mut found = Vec::new();
+        // The arguments of each function of users.
+        let mut passed: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        for (at, (constant, text)) in texts.iter().enumerate() {
+            let reference = if is_serial(constant) {
+                // The table, and the column after it.
+                let column = texts.get(at + 1).filter(|(next, _)| next.calls == constant.calls);
+                column.and_then(|(_, column)| Reference::owned_by(text, column))
+            } else {
+                Reference::by_name(text)
+            };
+            let sequences = reference.map(|reference| self.names.find(&reference, home, &[]));
+            let sequences = sequences.unwrap_or_default();
+            let known = |function: pg_sys::Oid| self.functions.get(&function.to_u32());
+            match self.reader.role(constant) {
+                Role::Passes(function) if is_serial(constant) && known(function).is_some() => {
+                    let owner = known(function).map_or(owner, |function| function.owner);
+                    found.push(Named::Passed(function, owner, sequences));
+                }
+                Role::Passes(function) if known(function).is_some() => {
+                    passed.entry(function.to_u32()).or_default().extend(pieces(text));
+                }
+                Role::Passes(function) if !sequences.is_empty() && is_closed(function)? => {
+                    found.push(Named::Passed(function, owner, sequences));
+                }
+                Role::Passes(_) => {}
+                role => found.push(Named::Sequences(sequences, role)),
+            }
+        }
+        for (oid, arguments) in passed {
+            let Some(function) = self.functions.get(&oid) else { continue };
+            let pieces = Composition { arguments: &arguments, strings: &function.source.pieces };
+            let sequences = self.names.compose(pieces, function.source.is_serial, home);
+            found.push(Named::Passed(function.oid, function.owner, sequences));
+        }
+        Ok(found)
+    }
+
+    /// A rule, a function with a parsed body, a policy or the like.
     fn see_dependent(&mut self, dependent: &Dependent) {
         if self.reader.role_of(&dependent.expression, dependent.sequence) != Role::Looks {
             self.mention(vec![dependent.sequence], [dependent.owner; 2], &dependent.label);
@@ -508,6 +547,18 @@ fn dependents() -> SpiResult<Vec<Dependent>> {
         let (label, expression) = (text(&bytes(row, 3)?), bytes(row, 4)?);
         Ok(Dependent { sequence: oid(row, 1)?, owner: oid(row, 2)?, label, expression })
     })
+}
+
+fn text_expressions() -> SpiResult<Vec<TextExpression>> {
+    rows(TEXT_EXPRESSIONS, &[], |row| {
+        let (schema, label) = (bytes(row, 2)?, text(&bytes(row, 3)?));
+        Ok(TextExpression { owner: oid(row, 1)?, schema, label, expression: bytes(row, 4)? })
+    })
+}
+
+/// Whether a constant is an argument of `pg_get_serial_sequence`.
+fn is_serial(constant: &Constant) -> bool {
+    constant.calls.first() == Some(&pg_sys::F_PG_GET_SERIAL_SEQUENCE)
 }
 
 fn is_closed(function: pg_sys::Oid) -> SpiResult<bool> {

@@ -12,5 +12,6 @@ pub(crate) mod mentions;
 pub(crate) mod position_replication;
 pub(crate) mod prepared;
 pub(crate) mod selection;
+pub(crate) mod sequence_names;
 pub(crate) mod trusted;
 pub(crate) mod values;

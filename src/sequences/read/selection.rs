@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -259,7 +260,7 @@ impl Selection {
 
     fn check_contradictions(&self) -> SpiResult<Result<(), Error>> {
         let contradiction = |name: String, detail: String| {
-            let message = format!("sequence \"{name}\" is both selected and excluded");
+            let message = format!("sequence {} is both selected and excluded", in_message(&name));
             Ok(Err(Error::new(SqlState::InvalidParameterValue, message).detail(detail)))
         };
         let excluded =

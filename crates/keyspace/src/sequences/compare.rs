@@ -28,6 +28,15 @@ pub struct PeerFinding {
     pub hint: &'static str,
 }
 
+impl PeerFinding {
+    /// Whether another set-up on this node would help, unless it leaves the sequence alone.
+    pub fn asks_for_set_up(&self) -> bool {
+        self.severity == Severity::Error
+            && [OVERLAP, OF_THIS_CLASS, MAY_BE_OF_THIS_CLASS].contains(&self.name)
+            && self.sequence.is_some()
+    }
+}
+
 const NOT_A_NODE: &str = "not set up";
 const SAME_SERVER: &str = "same server twice";
 const SAME_CLASS: &str = "classes overlap";

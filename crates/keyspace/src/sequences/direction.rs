@@ -179,6 +179,11 @@ impl Share {
         })
     }
 
+    /// The node, counted from 1, to whose share of the sequence a value belongs.
+    pub fn node_of(self, class: Class, value: i64) -> i64 {
+        class.node_of(i64::try_from(self.size).map_or(0, |size| value.div_euclid(size)))
+    }
+
     /// The increment of a sequence that hands out these values, without its sign.
     pub fn step(self) -> i128 {
         self.values.modulus()

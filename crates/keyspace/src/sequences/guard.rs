@@ -6,6 +6,7 @@ use super::class::Class;
 use super::direction::Share;
 use super::sequence::{Draw, Sequence};
 use crate::error::{Error, SqlState};
+use crate::sql::in_message;
 
 /// What a guard does with an id of another node's class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,24 +140,23 @@ impl Unguardable {
 
     /// The reason, as a sentence.
     pub fn detail(self, sequence: &str) -> String {
+        let sequence = in_message(sequence);
         match self {
-            Self::NotSetUp => format!("Sequence \"{sequence}\" generates values of every class."),
+            Self::NotSetUp => format!("Sequence {sequence} generates values of every class."),
             Self::OwnIncrement(increment) => format!(
-                "Sequence \"{sequence}\" has an increment of {increment}, and ids that an application derives from its values may be of any class."
+                "Sequence {sequence} has an increment of {increment}, and ids that an application derives from its values may be of any class."
             ),
             Self::OtherBlocks => format!(
-                "The values of sequence \"{sequence}\" and of another one that feeds the column stand for blocks of different ids."
+                "The values of sequence {sequence} and of another one that feeds the column stand for blocks of different ids."
             ),
             Self::OtherNode { node, nodes } => format!(
-                "The default takes the values of sequence \"{sequence}\" for node {node} of {nodes}, so every id would be refused."
+                "The default takes the values of sequence {sequence} for node {node} of {nodes}, so every id would be refused."
             ),
             Self::Computed => {
-                format!("The default is computed from the value of sequence \"{sequence}\".")
+                format!("The default is computed from the value of sequence {sequence}.")
             }
             Self::NotAllowed => {
-                format!(
-                    "The owner of the table has no privilege to call nextval() on sequence \"{sequence}\"."
-                )
+                format!("The owner of the table has no privilege to call nextval() on sequence {sequence}.")
             }
         }
     }
@@ -192,6 +192,7 @@ pub struct Place<'a> {
 /// The error for an id that this node may not insert.
 pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> Error {
     let Place { table, column } = place;
+    let table = in_message(table);
     let (node, nodes) = (class.node(), class.nodes());
     let whose = match (guard.blocks, class.node_of_decimal(value)) {
         (Some(_), Some(_)) => "belongs to a block of another node".to_owned(),
@@ -201,7 +202,7 @@ pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> E
     let error = Error::new(
         SqlState::CheckViolation,
         format!(
-            "value {value} of column \"{column}\" of table \"{table}\" {whose}, but this is node {node} of {nodes}"
+            "value {value} of column \"{column}\" of table {table} {whose}, but this is node {node} of {nodes}"
         ),
     );
     if let Some(blocks) = guard.blocks {
@@ -234,8 +235,9 @@ pub fn no_node(place: Place<'_>) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!(
-            "column \"{}\" of table \"{}\" is guarded, but this database has not been set up as a node",
-            place.column, place.table
+            "column \"{}\" of table {} is guarded, but this database has not been set up as a node",
+            place.column,
+            in_message(place.table)
         ),
     )
     .detail("No node is stored for this server and database. It may be a copy of another database.")

@@ -139,7 +139,7 @@ pub fn plan(sequence: &Sequence, target: &Target) -> Plan {
         let blocks = if share.size > 1 { format!("blocks of {}, ", share.size) } else { String::new() };
         format!("{blocks}increment {} to {increment}", sequence.increment)
     } else if !share.values.contains(next) && start != i128::from(sequence.start) {
-        format!("was in the class of node {}", class.node_of(sequence.start))
+        format!("was in the class of node {}", share.node_of(class, sequence.start))
     } else if !share.values.contains(next) {
         "back into the class".to_owned()
     } else if has_rows_ahead(sequence) {
@@ -256,6 +256,12 @@ fn is_used_up_by_rows(sequence: &Sequence, course: Course, share: Share, free: i
 }
 
 fn hint_of_exhaustion(sequence: &Sequence, target: &Target, gap: i64, by_rows: bool) -> String {
+    if let Some(row) = sequence.rows_from() {
+        let smaller = if gap > 0 { "use a smaller gap, or " } else { "" };
+        return format!(
+            "Its position is trusted, so rows from {row} on are its limit. If values lie beyond them, {smaller}restart the sequence there by ALTER SEQUENCE ... RESTART. Otherwise widen it and the columns that it feeds. Then repeat the call."
+        );
+    }
     // A node that leaves its class alters all of its sequences.
     if target.from.is_some() {
         let hint = "Widen the sequence and the columns that it feeds.";
@@ -381,7 +387,7 @@ pub fn used_by_detail(all: &[String]) -> Option<String> {
 }
 
 /// What to do about a sequence of which not all columns are known.
-pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it.";
+pub const USED_BY_HINT: &str = "Name the columns that get its values in feeds, or exclude it. If the values are only a part of ids that a function makes, give the sequence its class with ALTER SEQUENCE ... INCREMENT (the number of nodes) START and RESTART (values of the node's class), on every node.";
 
 /// Why a sequence that is in its class must move further, if it must.
 fn reason_to_advance(sequence: &Sequence, course: Course, gap: Option<i64>) -> Option<String> {
@@ -785,6 +791,14 @@ mod tests {
     fn trap_s13_what_was_of_another_class_is_said() {
         let theirs = apply(&fresh(), &plan(&fresh(), &target(1, 2, 0)));
         assert_eq!(plan(&theirs, &target(2, 2, 0)).detail, "was in the class of node 1");
+        // Blocks are counted, not the ids in them: 51 is of the first block of node 1.
+        let pooled = Sequence { increment: 50, ..fresh() };
+        let blocks = |node| Target { blocks: true, ..target(node, 4, 0) };
+        let theirs = apply(&pooled, &plan(&pooled, &blocks(1)));
+        assert_eq!((theirs.start, theirs.increment), (51, 200));
+        let former = Some(Former::of(&pooled, &blocks(1)));
+        let copied = Sequence { former, ..theirs };
+        assert_eq!(plan(&copied, &target(3, 4, 0)).detail, "was in the class of node 1");
         let mut lost = apply(&fresh(), &plan(&fresh(), &target(2, 2, 0)));
         lost.last_value = 7;
         assert_eq!(plan(&lost, &target(2, 2, 0)).detail, "back into the class");
@@ -1430,6 +1444,13 @@ mod tests {
         );
         let passed = Sequence { last_value: top, is_called: true, ..after };
         assert_eq!(passed.range(), 1..=top);
+        // What is stored already is not asked for again.
+        let at_the_rows = Sequence { trusted: Some(12), ..at(11, column(Some(11))) };
+        let Outcome::Fail(error) = plan(&at_the_rows, &target(1, 2, 0)).outcome else {
+            panic!("not refused")
+        };
+        let hint = error.hint.unwrap_or_default();
+        assert!(hint.contains("rows from 12 on are its limit") && !hint.contains("trust_position"), "{hint}");
         // At its end, no position helps.
         let end = Sequence { last_value: top, ..made };
         let Outcome::Fail(error) = plan(&end, &target(1, 2, 0)).outcome else { panic!("not refused") };

@@ -125,6 +125,9 @@ pub enum Finding {
 /// What to do about rows that a sequence does not follow.
 pub const NOT_FOLLOWED_HINT: &str = "Check these rows. If the sequence should continue above them, GRANT UPDATE ON SEQUENCE to the owner of the table, or name the column in feeds.";
 
+/// What to do about a custom increment.
+pub const OWN_INCREMENT_HINT: &str = "If it was copied from another node, run ALTER SEQUENCE ... INCREMENT 1 and then the set-up again. If its values stand for blocks, use blocks => true. Otherwise only one node may use it.";
+
 /// What to do about a sequence that something has set.
 const MOVED_HINT: &str = "Run setup_interleaved_sequences() again as the same node. If it leaves its class again, first stop what sets it: a replication tool that copies positions (remove the sequences from Bucardo's sync), a loader of fixtures, a script that calls setval().";
 
@@ -160,6 +163,11 @@ impl Finding {
             }
             _ => Severity::Error,
         }
+    }
+
+    /// Whether a set-up leaves the sequence alone because of it.
+    pub const fn prevents_set_up(&self) -> bool {
+        matches!(self, Self::UnknownUse | Self::OwnIncrement)
     }
 
     /// Whether it leads to values of another node.
@@ -233,9 +241,7 @@ impl Finding {
             Self::WrongIncrement | Self::StartNotAligned | Self::UnsafeCycle => {
                 "Run setup_interleaved_sequences() again as the same node."
             }
-            Self::OwnIncrement => {
-                "Run setup_interleaved_sequences() with blocks => true, which gives each node its share of the blocks, or make sure that only one node uses the sequence."
-            }
+            Self::OwnIncrement => OWN_INCREMENT_HINT,
             Self::UnknownUse => USED_BY_HINT,
             Self::DefaultOfAnotherNode { .. } => {
                 "Use partitioned_nextval(sequence) without a node in defaults."

@@ -64,6 +64,19 @@ pub fn constants(expression: &[u8]) -> Vec<Constant> {
     found
 }
 
+/// The functions that an expression calls, also as operators.
+pub fn functions(expression: &[u8]) -> Vec<u32> {
+    let mut words = Words { text: expression, at: 0 };
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        if matches!(word, b":funcid" | b":opfuncid") {
+            let function = words.next().and_then(number);
+            found.extend(function.and_then(|function| u32::try_from(function).ok()));
+        }
+    }
+    found
+}
+
 fn number(word: &[u8]) -> Option<i64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
@@ -120,6 +133,7 @@ mod tests {
         assert_eq!((found[0].text(), found[0].calls.as_slice()), (Some(b"s".as_slice()), &[20_000, 870][..]));
         assert_eq!((found[1].oid(), found[1].calls.as_slice()), (Some(16_400), &[1_574][..]));
         assert_eq!((found[2].text(), found[2].calls.len()), (Some(b"\xc3".as_slice()), 0));
+        assert_eq!(functions(expression), [870, 20_000, 1_574]);
     }
 
     proptest! {

@@ -8,9 +8,11 @@
 
 pub mod expression;
 pub mod names;
+pub mod reference;
 pub mod source;
 pub mod tokens;
 
-pub use expression::{Constant, constants};
+pub use expression::{Constant, constants, functions};
 pub use names::{Composition, QualifiedName, pieces};
+pub use reference::Reference;
 pub use source::{Known, Source, Target, Use};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use super::names::{NESTED, QualifiedName, pieces, strings};
+use super::reference::Reference;
 use super::tokens::{Token, continues_identifier, tokens};
 
 /// The functions that hand out the next value of the sequence that they name: PostgreSQL's, and ours
@@ -12,16 +13,21 @@ const DRAWS: [&str; 2] = ["nextval", "partitioned_nextval"];
 /// Functions that take the name of a sequence and hand out nothing new.
 const LOOKS: [&str; 5] =
     ["currval", "setval", "to_regclass", "pg_sequence_last_value", "has_sequence_privilege"];
+/// The function that returns the name of the sequence that a column owns.
+const SERIAL: &str = "pg_get_serial_sequence";
 /// What stands before the beginning of a statement of PL/pgSQL.
 const BEFORE_STATEMENTS: [&str; 5] = ["then", "else", "begin", "loop", "declare"];
 /// Words of which a trigger function makes the name of a sequence from its table or its arguments.
 const OF_THE_TRIGGER: [&str; 4] = ["tg_argv", "tg_table_name", "tg_relname", "tg_table_schema"];
+/// Words that name the table of a trigger.
+const TRIGGER_TABLE: [&str; 3] = ["tg_table_name", "tg_relname", "tg_relid"];
 
 /// A source of more tokens is not analysed by statements: what it draws goes to unknown places. The
 /// time for a statement can grow with the length of the source, which anybody can write.
 const MOST_TOKENS: usize = 20_000;
-/// How many tokens the name of a sequence takes as an argument, with its casts.
-const NAME_TOKENS: usize = 16;
+/// How many tokens the name of a sequence takes as an argument, with its casts and the functions
+/// that make it.
+const NAME_TOKENS: usize = 40;
 /// How many strings, and how many calls of functions that are open, are looked at.
 const MOST_PIECES: usize = 100;
 const MOST_CALLS: usize = 1_000;
@@ -37,6 +43,9 @@ pub struct Source {
     pub is_open: bool,
     /// Whether it takes that name from its trigger.
     pub is_of_trigger: bool,
+    /// Whether it draws from the sequence of a column whose name it is given, or makes up, with
+    /// `pg_get_serial_sequence`.
+    pub is_serial: bool,
     /// The strings in it, if it is open, as parts of names.
     pub pieces: Vec<Vec<u8>>,
     /// Its calls of functions that are open, with the strings in their arguments.
@@ -47,7 +56,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// The sequence.
-    pub sequence: QualifiedName,
+    pub sequence: Reference,
     /// Where a value goes, unchanged.
     pub target: Target,
     /// Whether it is a value of this node, whatever the sequence gives.
@@ -55,7 +64,7 @@ pub struct Use {
 }
 
 impl Use {
-    fn unknown(sequence: QualifiedName) -> Self {
+    const fn unknown(sequence: Reference) -> Self {
         Self { sequence, target: Target::Unknown, is_of_node: false }
     }
 }
@@ -95,7 +104,7 @@ impl Source {
     pub fn of_other(body: &[u8], known: &Known) -> Self {
         let names = quoted_names(body);
         let lower = body.to_ascii_lowercase();
-        let unknown = |name: &[u8]| QualifiedName::parse(name).map(Use::unknown);
+        let unknown = |name: &[u8]| Reference::by_name(name).map(Use::unknown);
         let mut source = Self::default();
         for at in words(&lower, b"nextval") {
             let next = names.get(names.partition_point(|(begin, _)| *begin < at));
@@ -111,6 +120,18 @@ impl Source {
         }
         if source.is_open {
             source.uses.extend(names.iter().filter_map(|(_, name)| unknown(name)));
+            for at in words(&lower, SERIAL.as_bytes()) {
+                let next = names.get(names.partition_point(|(begin, _)| *begin < at)..);
+                let between = |begin: usize| lower.get(at + SERIAL.len()..begin);
+                match next {
+                    Some([(begin, table), (_, column), ..])
+                        if between(*begin).is_some_and(opens_argument) =>
+                    {
+                        source.uses.extend(Reference::owned_by(table, column).map(Use::unknown));
+                    }
+                    _ => source.is_serial = true,
+                }
+            }
         }
         source
     }
@@ -203,7 +224,7 @@ enum Place {
 
 /// A call of `nextval` with a name that is written out.
 struct Draw {
-    sequence: QualifiedName,
+    sequence: Reference,
     /// The tokens of the call, with a schema before it.
     call: Range<usize>,
     /// Whether it draws for this node.
@@ -250,8 +271,14 @@ impl<'a> Reader<'a> {
             };
             let strings = strings(&rest);
             source.pieces = strings.iter().take(MOST_PIECES).flat_map(|text| pieces(text)).collect();
-            let named = strings.iter().filter_map(|text| QualifiedName::parse(text));
+            let named = strings.iter().filter_map(|text| Reference::by_name(text));
             source.uses.extend(named.map(Use::unknown));
+            for at in (0..self.tokens.len()).filter(|at| !explained.contains(at) && self.word(*at, SERIAL)) {
+                match self.owned(at) {
+                    Some((sequence, _)) => source.uses.push(Use::unknown(sequence)),
+                    None => source.is_serial = true,
+                }
+            }
             source.is_of_trigger =
                 self.tokens.iter().any(|token| OF_THE_TRIGGER.iter().any(|word| token.is(word)));
         }
@@ -272,7 +299,7 @@ impl<'a> Reader<'a> {
         let is = |names: &[&str]| names.iter().any(|name| name.as_bytes() == function);
         if is(&DRAWS) {
             let schema = self.schema_before(at).map(<[u8]>::to_vec);
-            let name = self.constant(first.clone()).and_then(QualifiedName::parse);
+            let name = self.reference(first.clone());
             let is_core = function == b"nextval";
             let own = if is_core { b"pg_catalog" } else { self.known.schema.as_slice() };
             match name {
@@ -308,6 +335,7 @@ impl<'a> Reader<'a> {
         let nested = Self::new(tokens(text), self.known).source(depth - 1);
         source.uses.extend(nested.uses.into_iter().map(|nested| Use { target: Target::Unknown, ..nested }));
         source.is_open |= nested.is_open;
+        source.is_serial |= nested.is_serial;
     }
 
     /// The draws, without the places where their values go.
@@ -604,6 +632,48 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The sequence that an argument names.
+    fn reference(&self, argument: Range<usize>) -> Option<Reference> {
+        if let Some(name) = self.constant(argument.clone()) {
+            return Reference::by_name(name);
+        }
+        let mut range = self.without_casts(argument);
+        let is_cast = self.word(range.start, "cast") && self.symbol(range.start + 1, b'(');
+        if is_cast && self.closing(range.start + 1) + 1 == range.end {
+            let inner = self.split(range.start + 2..range.end - 1, |token| token.is("as"));
+            range = self.without_casts(inner.into_iter().next()?);
+        }
+        if self.word(range.start, "pg_catalog") && self.symbol(range.start + 1, b'.') {
+            range.start += 2;
+        }
+        let (sequence, end) = self.owned(range.start)?;
+        (end == range.end).then_some(sequence)
+    }
+
+    /// The sequence that a call of `pg_get_serial_sequence` returns, and the token after the call.
+    fn owned(&self, at: usize) -> Option<(Reference, usize)> {
+        if !self.word(at, SERIAL) || !self.symbol(at + 1, b'(') {
+            return None;
+        }
+        let close = self.closing(at + 1);
+        // So much of it that it names a column of the trigger's table or none.
+        let arguments = at + 2..close.min(at + 2 + NAME_TOKENS);
+        let arguments = self.split(arguments, |token| token.is_symbol(b','));
+        let [table, column] = arguments.as_slice() else { return None };
+        let written = self.constant(column.clone());
+        let sequence = match (self.constant(table.clone()), written) {
+            (Some(table), Some(column)) => Reference::owned_by(table, column)?,
+            (None, _) => {
+                let mut words = table.clone().filter_map(|at| self.token(at));
+                let is_of_trigger = words.any(|token| TRIGGER_TABLE.iter().any(|word| token.is(word)));
+                let column = written.map(<[u8]>::to_vec);
+                is_of_trigger.then_some(Reference::OwnedByTriggerTable { column })?
+            }
+            (Some(_), None) => return None,
+        };
+        Some((sequence, close + 1))
+    }
+
     /// The name that an argument writes out.
     fn constant(&self, argument: Range<usize>) -> Option<&[u8]> {
         let range = self.without_casts(argument);
@@ -722,13 +792,20 @@ mod tests {
             Some(schema) => format!("{}.{}", text(schema), text(&name.name)),
             None => text(&name.name),
         };
+        let reference = |sequence: &Reference| match sequence {
+            Reference::Name(of_sequence) => name(of_sequence),
+            Reference::OwnedBy { table, column } => format!("of {}.{}", name(table), text(column)),
+            Reference::OwnedByTriggerTable { column } => {
+                format!("of the trigger's {}", column.as_deref().map_or_else(|| "table".to_owned(), text))
+            }
+        };
         let uses = source.uses.iter().map(|one| {
             let target = match &one.target {
                 Target::New(column) => format!("NEW.{}", text(column)),
                 Target::Column { table, column } => format!("{}({})", name(table), text(column)),
                 Target::Unknown => "?".to_owned(),
             };
-            format!("{} > {target}", name(&one.sequence))
+            format!("{} > {target}", reference(&one.sequence))
         });
         uses.collect()
     }
@@ -842,6 +919,49 @@ mod tests {
     }
 
     #[test]
+    fn fault_b02_a_sequence_is_named_by_its_column() {
+        for body in [
+            "BEGIN NEW.no := nextval(pg_get_serial_sequence('public.cust', 'Id')); RETURN NEW; END",
+            "BEGIN SELECT nextval(pg_catalog.pg_get_serial_sequence('public.cust', 'Id')::regclass) INTO NEW.no; RETURN NEW; END",
+            "BEGIN NEW.no := nextval(CAST(pg_get_serial_sequence('public.cust'::text, 'Id') AS regclass)); RETURN NEW; END",
+            "BEGIN EXECUTE 'SELECT nextval(pg_get_serial_sequence(''public.cust'', ''Id''))' INTO NEW.no; END",
+        ] {
+            let source = read(body);
+            assert_eq!(
+                (uses(&source), source.is_open),
+                (vec!["of public.cust.Id > NEW.no".to_owned()], false)
+            );
+        }
+        for table in
+            ["TG_TABLE_NAME", "TG_RELID::regclass::text", "format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME)"]
+        {
+            let body =
+                format!("BEGIN NEW.id := nextval(pg_get_serial_sequence({table}, 'id')); RETURN NEW; END");
+            assert_eq!(of(&body), ["of the trigger's id > NEW.id"], "{body}");
+        }
+        let any = "BEGIN RETURN nextval(pg_get_serial_sequence(quote_ident(TG_TABLE_NAME), TG_ARGV[0])); END";
+        assert_eq!(of(any), ["of the trigger's table > ?"]);
+        // Kept in a variable first.
+        let kept = read("BEGIN v := pg_get_serial_sequence('cust', 'id'); RETURN nextval(v); END");
+        assert!(kept.is_open && uses(&kept).contains(&"of cust.id > ?".to_owned()), "{kept:?}");
+        for given in [
+            "SELECT nextval(pg_get_serial_sequence(p, 'id'))",
+            "SELECT nextval(pg_get_serial_sequence('cust', c))",
+            "BEGIN EXECUTE format('SELECT nextval(pg_get_serial_sequence(%L, %L))', p, c) INTO v; END",
+        ] {
+            let source = read(given);
+            assert!(source.is_open && source.is_serial, "{given}: {source:?}");
+        }
+        // Setting the sequence hands out nothing.
+        let set =
+            "SELECT setval(pg_get_serial_sequence('cust', 'id'), 1), currval(pg_get_serial_sequence(t, c))";
+        assert_eq!(read(set), Source::default());
+        let other = "plpy.execute(\"SELECT nextval(pg_get_serial_sequence('a.cust', 'id'))\")";
+        let other = Source::of_other(other.as_bytes(), &Known::default());
+        assert!(uses(&other).contains(&"of a.cust.id > ?".to_owned()), "{other:?}");
+    }
+
+    #[test]
     fn other_languages_are_searched_for_names() {
         let read = |body: &str| Source::of_other(body.as_bytes(), &Known::default());
         assert_eq!(
@@ -875,7 +995,7 @@ mod tests {
                 prop::sample::select(vec![
                     "NEW", ".", "id", ":=", "=", "nextval", "(", ")", "'s'", "::", "bigint", ";", "SELECT", "INTO", ",", "CASE",
                     "WHEN", "THEN", "ELSE", "END", "INSERT", "VALUES", "UPDATE", "SET", "t", "COALESCE", "EXECUTE", "CAST", "AS",
-                    "IF", "BEGIN", "next_of", "v", "'SELECT nextval(''s'')'", "FROM",
+                    "IF", "BEGIN", "next_of", "v", "pg_get_serial_sequence", "TG_RELID", "'SELECT nextval(''s'')'", "FROM",
                 ]),
                 0..40,
             ),
@@ -883,7 +1003,12 @@ mod tests {
             let body = parts.join(" ");
             let source = read(&body);
             for one in &source.uses {
-                prop_assert!(!one.sequence.name.is_empty());
+                let is_named = match &one.sequence {
+                    Reference::Name(name) => !name.name.is_empty(),
+                    Reference::OwnedBy { table, column } => !table.name.is_empty() && !column.is_empty(),
+                    Reference::OwnedByTriggerTable { .. } => true,
+                };
+                prop_assert!(is_named);
             }
             // A draw is never lost.
             if body.contains("nextval ( 's' )") {
