@@ -47,7 +47,7 @@ CREATE VIEW violations AS SELECT no, violation(statement) FROM (VALUES
 SELECT * FROM violations ORDER BY no;
 SELECT violation('INSERT INTO c (o_id, b) VALUES (424242, NULL)');
 \set VERBOSITY default
-SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL ORDER BY detail COLLATE "C";
+SELECT action, detail FROM key_migration_plan('orders') WHERE step IS NULL AND action <> 'note' ORDER BY detail COLLATE "C";
 \set VERBOSITY terse
 SELECT key_migration_create('orders');
 SELECT key_migration_add_reference('orders', 'c', '{kind}');

@@ -72,7 +72,7 @@ BEGIN
     UPDATE item SET pos = pos + 1;
     UPDATE line SET pos = 3 - pos WHERE order_id = (SELECT order_id FROM line ORDER BY order_id LIMIT 1);
 END $$;
-SELECT table_name, detail FROM key_migration_plan('orders') WHERE step IS NULL ORDER BY 1, 2;
+SELECT table_name, detail FROM key_migration_plan('orders') WHERE step IS NULL AND action <> 'note' ORDER BY 1, 2;
 SELECT key_migration_create('orders');
 SELECT key_migration_add_reference('orders', 'log', '{about}');
 CALL key_migration_advance('orders', through => 'prepared');
