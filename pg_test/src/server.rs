@@ -196,8 +196,13 @@ impl Server {
     /// If pg_upgrade fails, or the new server does not start.
     pub fn upgrade_to(old: &mut Self, tree: &InstallTree, name: &str) -> Result<Self> {
         // Both must agree on checksums, which are on by default from 18 on.
+        let has_checksums: String = old
+            .connect("postgres")?
+            .query_one("SHOW data_checksums", &[])
+            .context("could not ask for checksums")?
+            .get(0);
         let checksums: &[&str] =
-            if tree.major() >= 18 && old.tree.major() < 18 { &["--no-data-checksums"] } else { &[] };
+            if tree.major() >= 18 && has_checksums == "off" { &["--no-data-checksums"] } else { &[] };
         let directory = initialise(tree, name, checksums)?;
         old.stop()?;
         let output = tree

@@ -66,7 +66,7 @@ pub(super) fn find(
                 let mut row = row_at(relation, content, page, offset);
                 let has_key_to_take = fillers
                     .iter_mut()
-                    .any(|filler| filler.lacks(&mut row, of) && filler.key_of(&mut row, of).is_some());
+                    .any(|filler| filler.lacks(&mut row, of) && filler.missing_key(&mut row, of).is_some());
                 match (has_key_to_take, wide.contains_key(&(page, offset))) {
                     (true, true) => found.wide += 1,
                     (true, false) => is_missed = true,

@@ -179,7 +179,7 @@ impl Filler {
     ///
     /// # Safety
     /// As for [`Self::lacks`].
-    unsafe fn missing_key(
+    pub(super) unsafe fn missing_key(
         &mut self,
         row: *mut pg_sys::HeapTupleData,
         of: pg_sys::TupleDesc,
@@ -195,11 +195,7 @@ impl Filler {
     ///
     /// # Safety
     /// As for [`Self::lacks`].
-    pub(super) unsafe fn key_of(
-        &mut self,
-        row: *mut pg_sys::HeapTupleData,
-        of: pg_sys::TupleDesc,
-    ) -> Option<[u8; 16]> {
+    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<[u8; 16]> {
         let derivation = &self.derivation;
         // SAFETY: see above.
         unsafe {
