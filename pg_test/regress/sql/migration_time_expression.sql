@@ -34,7 +34,7 @@ REVOKE EXECUTE ON FUNCTION at_noon FROM PUBLIC;
 RESET ROLE;
 
 -- What is no expression over the row, or not immutable.
-SELECT action, detail FROM key_migration_plan('event', timestamp_expression => 'to_timestamp("Seconds")') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('event', timestamp_expression => 'to_timestamp("Seconds")') WHERE step IS NULL AND action <> 'note';
 SELECT key_migration_plan('event', timestamp_expression => '"Seconds"');
 SELECT key_migration_plan('event', timestamp_expression => '''2024-01-01''');
 SELECT key_migration_plan('event', timestamp_expression => 'now()');

@@ -11,11 +11,11 @@ INSERT INTO colour (name) SELECT 'colour ' || i FROM generate_series(1, 200) AS 
 INSERT INTO colour VALUES (-5, 'negative');
 INSERT INTO shirt (colour_id) SELECT id FROM colour;
 -- It must be asked for.
-SELECT action, detail FROM key_migration_plan('colour') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('colour') WHERE step IS NULL AND action <> 'note';
 SELECT key_migration_create('colour');
 SELECT key_migration_create('colour', without_timestamp => true, time_zone => 'UTC');
 SELECT key_migration_create('colour', 'name', without_timestamp => true);
-SELECT action, detail FROM key_migration_plan('colour', without_timestamp => true) WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('colour', without_timestamp => true) WHERE step IS NULL AND action <> 'note';
 SELECT key_migration_create('colour', without_timestamp => true);
 CALL key_migration_advance('colour', through => 'prepared');
 INSERT INTO colour (name) VALUES ('late');

@@ -9,7 +9,7 @@ CREATE TABLE post (id bigserial PRIMARY KEY, created_at timestamp NOT NULL, upda
 CREATE TABLE remark (id bigserial PRIMARY KEY, post_id bigint NOT NULL REFERENCES post, body text);
 
 -- A zone is asked for, and never assumed.
-SELECT action, detail FROM key_migration_plan('post') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('post') WHERE step IS NULL AND action <> 'note';
 SELECT count(*) > 10 AS steps FROM key_migration_plan('post') WHERE step IS NOT NULL;
 SELECT key_migration_create('post');
 SELECT key_migration_create('post', 'created_at');
@@ -22,7 +22,7 @@ SELECT key_migration_create('post', time_zone => NULL, without_timestamp => NULL
 CREATE TABLE instants (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL);
 SELECT key_migration_create('instants', 'created_at', time_zone => 'UTC');
 SELECT key_migration_create('instants', time_zone => 'UTC');
-SELECT action, detail FROM key_migration_plan('post', time_zone => 'europe/berlin') WHERE step IS NULL;
+SELECT action, detail FROM key_migration_plan('post', time_zone => 'europe/berlin') WHERE step IS NULL AND action <> 'note';
 
 -- The hour that there is twice, the one that there is not, and times that no key can hold.
 INSERT INTO post (created_at)

@@ -192,7 +192,6 @@ pub struct Place<'a> {
 /// The error for an id that this node may not insert.
 pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> Error {
     let Place { table, column } = place;
-    let table = in_message(table);
     let (node, nodes) = (class.node(), class.nodes());
     let whose = match (guard.blocks, class.node_of_decimal(value)) {
         (Some(_), Some(_)) => "belongs to a block of another node".to_owned(),
@@ -202,7 +201,7 @@ pub fn violation(place: Place<'_>, value: &str, guard: Guard, class: Class) -> E
     let error = Error::new(
         SqlState::CheckViolation,
         format!(
-            "value {value} of column \"{column}\" of table {table} {whose}, but this is node {node} of {nodes}"
+            "value {value} of column \"{column}\" of table \"{table}\" {whose}, but this is node {node} of {nodes}"
         ),
     );
     if let Some(blocks) = guard.blocks {
@@ -235,9 +234,8 @@ pub fn no_node(place: Place<'_>) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
         format!(
-            "column \"{}\" of table {} is guarded, but this database has not been set up as a node",
-            place.column,
-            in_message(place.table)
+            "column \"{}\" of table \"{}\" is guarded, but this database has not been set up as a node",
+            place.column, place.table
         ),
     )
     .detail("No node is stored for this server and database. It may be a copy of another database.")
