@@ -164,7 +164,8 @@ fn trap_m10_the_rate_of_wal_is_kept() {
 fn the_query_of_a_role_runs_with_its_rights_only() {
     let server = start(&[]);
     let mut client = server.connect(DATABASE).unwrap();
-    client.batch_execute("CREATE ROLE keeper LOGIN; CREATE DATABASE shop OWNER keeper").unwrap();
+    client.batch_execute("CREATE ROLE keeper LOGIN").unwrap();
+    client.batch_execute("CREATE DATABASE shop OWNER keeper").unwrap();
     let mut super_client = server.connect("shop").unwrap();
     super_client
         .batch_execute(
