@@ -340,6 +340,8 @@ impl Backfill {
             (Some(range), _) if is_cut => Work::Part(range),
             (Some(range), _) if self.by_queries && tries >= WHOLE_TRIES => Work::Unlocked(range),
             (Some(range), _) => Work::Rest(range),
+            // Pages that the table does not have, whatever is stored.
+            (None, Some(behind)) if behind.from >= position.size => Work::Behind(behind),
             (None, Some(behind)) => Work::Behind(first_of(behind, batch)),
             (None, None) => Work::Check,
         }
