@@ -54,8 +54,9 @@ fn fault_c09_updates_that_an_apply_worker_brings_are_corrected() {
         "CREATE SUBSCRIPTION shop CONNECTION '{}' PUBLICATION shop WITH (copy_data = false)",
         publisher.conninfo(DATABASE).replace('\'', "''")
     );
-    client.batch_execute(&subscribe).unwrap();
+    // With the subscription, the migration would be refused (fault D01).
     client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+    client.batch_execute(&subscribe).unwrap();
     run_statements(&mut client, "verified").unwrap();
     assert_eq!(phase(&mut client), "verified");
     there

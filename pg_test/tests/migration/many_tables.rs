@@ -40,7 +40,7 @@ fn many_tables_that_refer_to_a_key() {
         assert_eq!(phase(&mut client), through);
     }
     let triggers = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '~key\\_migration\\_%'";
-    assert_eq!(number(&mut client, triggers), 2 + 3 * i64::from(tables));
+    assert_eq!(number(&mut client, triggers), 3 + 4 * i64::from(tables));
     let required = "SELECT count(*) FROM pg_attribute WHERE attname = 'order_id_new' AND attnotnull";
     assert_eq!(number(&mut client, required), i64::from(tables));
     let valid =
