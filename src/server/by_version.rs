@@ -6,11 +6,6 @@ use pgrx::pg_sys;
 pub(crate) const HAS_SEQUENCE_PUBLICATIONS: bool =
     cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
 
-/// Whether the lock table has exactly the size that the settings give. In earlier versions it could
-/// also use free shared memory.
-pub(crate) const LOCK_TABLE_IS_FIXED: bool =
-    cfg!(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")));
-
 /// Caches of the catalogs, as [`pg_sys::SearchSysCache1`] takes them. Their type has a different
 /// sign up to PostgreSQL 18.
 #[allow(clippy::unnecessary_cast)]

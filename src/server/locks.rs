@@ -8,7 +8,6 @@ use keyspace::Error;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::by_version::LOCK_TABLE_IS_FIXED;
 use super::failure::Failure;
 use super::obstacle::{Missed, explained};
 use super::patience::Patience;
@@ -21,14 +20,14 @@ use super::waiting::{is_in_use, pause};
 /// fewer locks.
 pub(crate) const MANY: usize = 8;
 
-/// The number of other locks that a transaction holds: on catalogs, on our tables and on its own
-/// id. With so many locks on relations, none of them is a fast-path lock any more.
-const OTHER_LOCKS: usize = 16;
+/// More than the number of other locks that a transaction acquires after the room has been computed:
+/// on catalogs, on our tables with their indexes, and on its own id. With so many locks on relations,
+/// none of them is a fast-path lock any more.
+const OTHER_LOCKS: usize = 32;
 
 /// A sentence that says how many locks fit.
 pub(crate) fn room_detail(room: usize) -> String {
-    let more = if LOCK_TABLE_IS_FIXED { " more" } else { "" };
-    format!("The server has room for {room}{more} locks.")
+    format!("The server guarantees room for {room} more locks.")
 }
 
 /// The number of locks that the settings guarantee.
@@ -38,14 +37,14 @@ pub(crate) fn promised() -> usize {
     number(c"max_locks_per_transaction") * (backends + number(c"max_prepared_transactions"))
 }
 
-/// How many of these relations can be locked. Up to PostgreSQL 18, the room beyond the guaranteed
-/// number is shared by all sessions. From 19 on there is none, so the locks that other sessions
-/// hold and the other locks of this transaction are subtracted.
+/// How many of these relations can be locked: the guaranteed number less the locks that other
+/// sessions hold and the other locks of this transaction. Up to PostgreSQL 18, locks may also use
+/// spare shared memory, but nobody knows how much of that is left.
 pub(crate) fn room(wanted: impl Iterator<Item = pg_sys::Oid> + Clone) -> SpiResult<usize> {
     let promised = promised();
     // A few locks always fit, unless other sessions are about to fill the table anyway. Counting
     // their locks would delay them.
-    if !LOCK_TABLE_IS_FIXED || wanted.clone().count() <= promised / MANY {
+    if wanted.clone().count() <= promised / MANY {
         return Ok(promised);
     }
     let wanted: Vec<pg_sys::Oid> = wanted.collect();
