@@ -7,7 +7,8 @@ use super::properties::{DefaultOf, default_of};
 use super::required;
 use super::scope::{Key, Member, Scope, unfit_kind};
 use super::{
-    clashes, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions, type_column,
+    clashes, key_reference, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions,
+    type_column,
 };
 
 use crate::error::{Error, SqlState};
@@ -54,6 +55,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     clashes::find(scope, &mut found);
     limits::find(scope, &mut found);
     type_column::find(scope, &mut found);
+    key_reference::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);
     // Refusals come first.
