@@ -91,6 +91,7 @@ fn migrate(case: &'static Case) {
     let mut client = server.connect(schema.name).unwrap();
     assert!(ledger.rows() > 50, "{}", ledger.rows());
     assert_eq!(Ledger::of_server(&mut client, case.families), ledger);
+    check_that_it_can_fail(&mut client, case, &ledger);
     for query in case.wrong {
         assert_eq!(number(&mut client, &format!("SELECT ({query})::bigint")).unwrap(), 0, "{query}");
     }
@@ -102,6 +103,15 @@ fn migrate(case: &'static Case) {
     assert!(lost.is_empty() && new.is_empty(), "lost: {lost:#?}\nnew: {new:#?}");
     // The comparison can fail: this is what it was.
     assert!(lines_without(before, &after).len() > 2);
+}
+
+/// A row that is missing is found.
+fn check_that_it_can_fail(client: &mut Client, case: &Case, ledger: &Ledger) {
+    let (at, family) = (0, &case.families[0]);
+    let (child, (mark, _)) = (family.child.as_ref().unwrap(), ledger.child(at, 0).unwrap());
+    run(client, &format!("BEGIN; DELETE FROM {} AS c WHERE {} = '{mark}'", child.table, child.mark_of(at)));
+    assert_ne!(Ledger::of_server(client, case.families), *ledger);
+    run(client, "ROLLBACK");
 }
 
 /// A migration from the plan to the end.

@@ -130,3 +130,20 @@ fn lift(client: &mut Client, schema: Schema, table: &str, arguments: &str, left:
     assert_ne!(texts(client, &steps), Vec::<String>::new(), "{table} is not in the plan after {statement}");
     run(client, "ROLLBACK");
 }
+
+/// The fourth argument is easily forgotten where a migration has several keys.
+#[test]
+fn a_reference_with_the_name_of_another_table_is_a_warning() {
+    let server = start(&["fsync = off"]);
+    let mut client = Schema::named("rails").load(&server);
+    run(&mut client, "SELECT key_migration_create('topics', 'created_at', time_zone => 'UTC')");
+    run(&mut client, "SELECT key_migration_add_key('topics', 'posts', 'created_at', time_zone => 'UTC')");
+    run(&mut client, "SELECT key_migration_add_reference('topics', 'posts', '{reply_to_id}', 'posts')");
+    run(&mut client, "SELECT key_migration_add_reference('topics', 'notifications', '{topic_id}')");
+    let warnings = "SELECT detail FROM key_migration_plan('topics') WHERE action = 'warning' AND detail ~ 'has the name of'";
+    assert_eq!(texts(&mut client, warnings), Vec::<String>::new());
+    run(&mut client, "SELECT key_migration_add_reference('topics', 'votes', '{post_id}')");
+    let found = texts(&mut client, warnings);
+    let begin = "column \"post_id\" of table \"public.votes\" has the name of table \"public.posts\", but refers to table \"public.topics\"";
+    assert!(matches!(&found[..], [one] if one.starts_with(begin)), "{found:?}");
+}
