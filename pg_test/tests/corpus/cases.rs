@@ -163,8 +163,10 @@ pub(crate) const DJANGO: Case = Case {
             touch: Some(
                 "UPDATE shop_order SET date_placed = date_placed - interval '1 day' WHERE number = '{m}'",
             ),
+            // Django deletes referring rows itself.
             delete: Some(
-                "DELETE FROM shop_order WHERE number = '{m}' AND NOT EXISTS (SELECT FROM shop_orderline WHERE order_id = shop_order.id)",
+                "DELETE FROM shop_orderline WHERE order_id = (SELECT id FROM shop_order WHERE number = '{m}');
+                 DELETE FROM shop_order WHERE number = '{m}'",
             ),
             ..family(
                 "shop_order",
