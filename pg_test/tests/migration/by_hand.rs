@@ -1,7 +1,7 @@
 //! A table with everything that an index, a constraint or a column can have: after finalize,
 //! `pg_dump -s` is the same as that of the table that somebody has written with keys.
 
-use pg_test::Server;
+use pg_test::{lines_without, schema_dump};
 use postgres::Client;
 
 use crate::{connect_when_up, start};
@@ -92,35 +92,6 @@ fn schema(first_key: Option<&str>) -> String {
     })
 }
 
-/// The schema as `pg_dump` writes it, in lines without their order: columns of keys are the last
-/// ones.
-fn dump(server: &Server, database: &str) -> Vec<String> {
-    let mut command = server.tree().command("pg_dump");
-    command.args(["--schema-only", "--schema", "shop", "--dbname", &server.conninfo(database)]);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let is_statement = |line: &&str| {
-        !(line.is_empty() || line.starts_with("--") || line.starts_with("SET ") || line.starts_with('\\'))
-    };
-    let mut lines: Vec<String> =
-        text.lines().filter(is_statement).map(|line| line.trim().trim_end_matches(',').to_owned()).collect();
-    lines.sort();
-    lines
-}
-
-fn without(these: &[String], those: &[String]) -> Vec<String> {
-    let mut those = those.to_vec();
-    let is_new = |line: &&String| match those.iter().position(|other| other == *line) {
-        Some(at) => {
-            those.remove(at);
-            false
-        }
-        None => true,
-    };
-    these.iter().filter(is_new).cloned().collect()
-}
-
 fn run(client: &mut Client, statement: &str) {
     client.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {:?}", error.as_db_error()));
 }
@@ -155,15 +126,17 @@ fn fault_c16_a_table_with_everything_is_as_if_written_by_hand() {
     run(&mut client, "CREATE DATABASE by_hand");
     let mut migrated = server.connect("migrated").unwrap();
     run(&mut migrated, &schema(None));
-    let before = dump(&server, "migrated");
+    let dump = |database: &str| schema_dump(&server, database, "shop").unwrap();
+    let before = dump("migrated");
     migrate(&mut migrated);
     let first = "SELECT key_migration_uuid('2024-01-01 00:00:00+00', 1, 'shop.orders')::text";
     let first: String = migrated.query_one(first, &[]).unwrap().get(0);
     let mut by_hand = server.connect("by_hand").unwrap();
     run(&mut by_hand, &schema(Some(&first)));
-    let (expected, found) = (dump(&server, "by_hand"), dump(&server, "migrated"));
-    let (lost, new) = (without(&expected, &found), without(&found, &expected));
+    // Columns of keys are the last ones.
+    let (expected, found) = (dump("by_hand"), dump("migrated"));
+    let (lost, new) = (lines_without(expected.clone(), &found), lines_without(found.clone(), &expected));
     assert!(lost.is_empty() && new.is_empty(), "lost: {lost:#?}\nnew: {new:#?}");
     // The comparison can fail: this is what it was.
-    assert!(!without(&before, &found).is_empty());
+    assert!(!lines_without(before, &found).is_empty());
 }

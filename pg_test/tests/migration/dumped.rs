@@ -1,7 +1,7 @@
 //! After finalize, a schema looks as if written by hand: the difference of `pg_dump -s` before and
 //! after.
 
-use pg_test::Server;
+use pg_test::{lines_without, schema_dump};
 
 use crate::{DATABASE, connect_when_up, start};
 
@@ -49,36 +49,14 @@ INSERT INTO item SELECT i, 1 FROM generate_series(1, 200) AS i;
 INSERT INTO shipment (order_id, line, tenant) SELECT i, 1, 1 FROM generate_series(1, 200) AS i;
 "#;
 
-/// The schema as `pg_dump` writes it: one statement per line, without comments and settings.
-fn dump(server: &Server) -> Vec<String> {
-    let mut command = server.tree().command("pg_dump");
-    command.args(["--schema-only", "--schema", "\"Shop\"", "--dbname", &server.conninfo(DATABASE)]);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let is_statement = |line: &&str| {
-        !(line.is_empty() || line.starts_with("--") || line.starts_with("SET ") || line.starts_with('\\'))
-    };
-    text.lines().filter(is_statement).map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
-}
-
-/// The lines that are in one but not in the other.
-fn without(mut these: Vec<String>, those: &[String]) -> Vec<String> {
-    for line in those {
-        if let Some(at) = these.iter().position(|other| other == line) {
-            these.remove(at);
-        }
-    }
-    these
-}
-
 #[test]
 fn trap_m17_what_is_left_is_what_one_would_have_written() {
     let server = start(&[]);
     let mut client = connect_when_up(&server);
     client.batch_execute("CREATE EXTENSION pg_keyspace").unwrap();
     client.batch_execute(SCHEMA).unwrap();
-    let before = dump(&server);
+    let dump = || schema_dump(&server, DATABASE, "\"Shop\"").unwrap();
+    let before = dump();
     client.batch_execute(r#"SELECT public.key_migration_create('"Shop"."Orders"')"#).unwrap();
     let left = r#"SELECT statement FROM public.key_migration_statements('"Shop"."Orders"')"#;
     for row in client.query(left, &[]).unwrap() {
@@ -91,9 +69,9 @@ fn trap_m17_what_is_left_is_what_one_would_have_written() {
     client
         .batch_execute(r#"CALL public.key_migration_finalize('"Shop"."Orders"', confirm => 'Orders')"#)
         .unwrap();
-    let after = dump(&server);
-    let gone = without(before.clone(), &after);
-    let new = without(after, &before);
+    let after = dump();
+    let gone = lines_without(before.clone(), &after);
+    let new = lines_without(after, &before);
     // Only types differ, and the default in place of the identity. Names of indexes and constraints
     // are the same.
     let expected_gone = [

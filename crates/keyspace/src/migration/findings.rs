@@ -5,9 +5,10 @@ use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, MAX_LISTED, list};
 use super::properties::{DefaultOf, default_of};
 use super::required;
-use super::scope::{Key, Member, Scope, unfit_kind};
+use super::scope::{Key, Member, Scope, unfit_table};
 use super::{
-    clashes, limits, live_triggers, old_id_source, permissions, replicated, trigger_functions, type_column,
+    clashes, key_reference, limits, live_triggers, old_id_source, permissions, reference_name, replicated,
+    trigger_functions, type_column,
 };
 
 use crate::error::{Error, SqlState};
@@ -54,6 +55,8 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     clashes::find(scope, &mut found);
     limits::find(scope, &mut found);
     type_column::find(scope, &mut found);
+    key_reference::find(scope, &mut found);
+    reference_name::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);
     // Refusals come first.
@@ -74,7 +77,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         Finding::error(table, error)
     };
     if table.kind != "r" {
-        found.push(Finding::error(table, unfit_kind(table)));
+        found.push(Finding::error(table, unfit_table(scope, table)));
         return;
     }
     if table.access_method != "heap" {

@@ -253,7 +253,7 @@ fn requested(facts: &Facts, table: &Table, request: &TimeRequest) -> Result<Opti
 }
 
 /// The column with the time and its zone: the one with this name, or `created_at`, or the only one of
-/// the type. Without a zone, the type is `timestamptz`; with one, `timestamp`.
+/// the type, unless a column of another type seems to be better. Without a zone, the type is `timestamptz`; with one, `timestamp`.
 fn column(
     table: &str,
     columns: &[TimeColumn],
@@ -274,7 +274,8 @@ fn column(
             let mut all = columns.iter().filter(fits);
             match (usual, all.next(), all.next()) {
                 (Some(usual), ..) => usual,
-                (None, Some(only), None) => only,
+                // With a zone, the caller has chosen the type.
+                (None, Some(only), None) if zone.is_some() || time_proposal::is_best(columns, only) => only,
                 _ => return Ok(None),
             }
         }
@@ -386,8 +387,14 @@ fn undetermined(facts: &Facts, table: &Table, request: &TimeRequest, first: Opti
         }
         None => ("The table".to_owned(), table.columns.iter().map(TimeColumn::from).collect()),
     };
-    let what = if count(&columns) == 0 { "no column" } else { "more than one column" };
+    let detail = match count(&columns) {
+        0 => format!("{of} has no column of type {of_type}."),
+        1 => format!(
+            "{of} has one column of type {of_type}, but another one seems to be the time at which rows are inserted."
+        ),
+        _ => format!("{of} has more than one column of type {of_type}."),
+    };
     Error::new(SqlState::InvalidParameterValue, message)
-        .detail(format!("{of} has {what} of type {of_type}."))
+        .detail(detail)
         .hint(time_proposal::best(facts, table, request).hint(table, first))
 }

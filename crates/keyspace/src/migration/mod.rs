@@ -16,7 +16,7 @@
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
 //! | [`surroundings`] | facts that only findings need |
-//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
+//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
@@ -50,6 +50,7 @@ pub mod facts;
 pub mod finding;
 pub mod findings;
 pub mod foreign_keys;
+mod key_reference;
 pub mod key_time;
 pub mod limits;
 pub mod live_triggers;
@@ -61,6 +62,7 @@ pub mod permissions;
 pub mod phase;
 pub mod plan;
 pub mod properties;
+mod reference_name;
 pub mod replacement_index;
 pub mod replicated;
 pub mod required;

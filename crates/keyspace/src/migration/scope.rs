@@ -437,6 +437,25 @@ pub(super) fn unfit_kind(table: &Table) -> Error {
     }
 }
 
+/// The error for a table of the migration that is not an ordinary one. The key itself can be migrated
+/// without a table that refers to it.
+pub(super) fn unfit_table(scope: &Scope<'_>, table: &Table) -> Error {
+    let error = unfit_kind(table);
+    let name = qualified(&table.schema, &table.name);
+    let refers = |key: &&ForeignKey| {
+        key.child == table.oid && scope.keys.iter().any(|migrated| migrated.column.table.oid == key.parent)
+    };
+    let drop = |key: &ForeignKey| format!("ALTER TABLE {name} DROP CONSTRAINT {}", quoted(&key.name));
+    let drops: Vec<String> = scope.facts.foreign_keys.iter().filter(refers).map(drop).collect();
+    if table.kind != "p" || drops.is_empty() {
+        return error;
+    }
+    error.hint(format!(
+        "Move its rows to an ordinary table. Or drop the foreign key, and add a column for keys yourself, which you fill after the cut-over: {}.",
+        drops.join("; ")
+    ))
+}
+
 /// The name of the check that lets SET NOT NULL skip the scan under its lock.
 pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
     let base = format!("{}_{}", scope.known_table(member.table), scope.known_column(member));

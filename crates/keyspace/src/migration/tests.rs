@@ -421,6 +421,9 @@ fn bad_input_is_refused() {
     assert_eq!(error.sqlstate, SqlState::DuplicateColumn);
     let error = refusal(|facts, _| facts.tables[1].kind = "p".to_owned());
     assert_eq!(error.sqlstate, SqlState::FeatureNotSupported);
+    // The key can be migrated without the table.
+    let hint = error.hint.unwrap_or_default();
+    assert!(hint.contains("ALTER TABLE shop.\"Audit\" DROP CONSTRAINT "), "{hint}");
     let error = refusal(|facts, _| facts.foreign_keys[1].has_period = true);
     assert_eq!(error.sqlstate, SqlState::FeatureNotSupported);
     let error = refusal(|facts, _| facts.tables[1].is_owner = false);

@@ -2,6 +2,7 @@
 
 use super::facts::{Column, Table};
 use super::finding::Finding;
+use super::key_reference;
 use super::key_time::{self, TimeState};
 use super::scope::{Key, Scope};
 use super::time_source::{TimeReference, TimeSource};
@@ -10,7 +11,9 @@ use crate::sql::{qualified, quoted};
 
 /// All of them.
 pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
-    scope.keys.iter().flat_map(|key| of_key(scope, key)).collect()
+    // A key that refers to another one cannot be migrated by itself, whatever its time is.
+    let own = |key: &&Key<'_>| key_reference::parent(scope.facts, key).is_none();
+    scope.keys.iter().filter(own).flat_map(|key| of_key(scope, key)).collect()
 }
 
 fn of_key(scope: &Scope<'_>, key: &Key<'_>) -> Vec<Finding> {

@@ -98,6 +98,12 @@ fn best_column(columns: &[TimeColumn]) -> Option<(Rank, Proposal)> {
     Some((rank, if is_local { proposal.with_zone() } else { proposal }))
 }
 
+/// Whether no other column of a table seems to be a better time. A table can have an older
+/// `created_at` without a time zone next to a `closed_at` with one.
+pub(super) fn is_best(columns: &[TimeColumn], column: &TimeColumn) -> bool {
+    best_column(columns).is_none_or(|(_, best)| best.column.as_deref() == Some(&column.name))
+}
+
 /// The best source of a table: a time of the row itself; that of the row that it belongs to; a time
 /// of the row that may change; none.
 pub(super) fn best(facts: &Facts, table: &Table, request: &TimeRequest) -> Proposal {

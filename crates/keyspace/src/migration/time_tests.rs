@@ -192,6 +192,60 @@ fn the_best_source_is_proposed() {
     assert_eq!(proposed(&[], Vec::new()), "without_timestamp => true");
 }
 
+/// GitLab's issues have an old `created_at` without a zone, and a newer `closed_at` with one.
+#[test]
+fn the_only_time_with_a_zone_is_not_taken_if_another_column_is_better() {
+    let facts = orders_with(&[("closed_at", INSTANT, false), ("inserted", LOCAL, false)]);
+    let error = refusal(&facts, &options());
+    assert_eq!(
+        error.detail.unwrap(),
+        "The table has one column of type timestamp with time zone, but another one seems to be the time at which rows are inserted."
+    );
+    assert_eq!(
+        error.hint.unwrap(),
+        "Use SELECT key_migration_create('shop.orders', timestamp_column => 'inserted', time_zone => 'UTC'), \
+         with the time zone in which the application writes that column."
+    );
+    // The caller may want it nevertheless, and it is taken where there is nothing better.
+    let named = TimeRequest { column: text("closed_at"), ..TimeRequest::default() };
+    assert_eq!(source(&facts, &asked(named)), TimeSource::Column { number: 10, zone: None });
+    let alone = orders_with(&[("closed_at", INSTANT, false), ("birthday", "date", true)]);
+    assert_eq!(source(&alone, &options()), TimeSource::Column { number: 10, zone: None });
+}
+
+#[test]
+fn a_key_that_refers_to_another_one_has_no_key_of_its_own() {
+    let mut facts = orders_with(&[]);
+    facts.time_parents = vec![parent(&[(1, "id", "bigint"), (2, "created_at", INSTANT)])];
+    facts.time_parents[0].column = 1;
+    let error = refusal(&facts, &options());
+    assert_eq!(error.message, "the key of table \"shop.orders\" refers to table \"shop.\"Baskets\"\"");
+    assert_eq!(
+        error.hint.unwrap(),
+        "Migrate the key of the other table, which includes this one: \
+         SELECT key_migration_create('shop.\"Baskets\"'). Or drop the foreign key before."
+    );
+    // Whatever its time is; and there is no other error.
+    let constant = asked(TimeRequest { constant: true, ..TimeRequest::default() });
+    assert_eq!(refusal(&facts, &constant).message, error.message);
+    let plan = plan::plan(&facts, &options()).unwrap();
+    let errors = plan.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    assert_eq!(errors.count(), 1);
+    // A key of a migration that was created takes its time from there.
+    let mut created = options();
+    created.keys[0].time = Some(TimeSource::Reference(TimeReference {
+        column: 1,
+        parent: 77,
+        parent_column: 1,
+        time: 2,
+        zone: None,
+    }));
+    assert_eq!(plan::plan(&facts, &created).unwrap().refusal(), None);
+    // A reference to itself is another matter.
+    facts.time_parents[0].parent = ORDERS;
+    assert_eq!(plan::plan(&facts, &constant).unwrap().refusal(), None);
+}
+
 #[test]
 fn the_proposal_for_another_key_is_a_call_that_adds_it() {
     let mut facts = orders_with(&[("created_at", INSTANT, true)]);

@@ -42,7 +42,7 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
                 "The migration has been cut over. Until it is finalized, see that the function means the right one of the two columns.".to_owned()
             } else {
                 format!(
-                    "After the cut-over, \"{column}\" is the key, and the old id is \"{old}\". A function in PL/pgSQL can read the old id at any time as coalesce(to_jsonb(NEW) ->> '{old}', to_jsonb(NEW) ->> '{column}')::bigint. Change it before the cut-over."
+                    "After the cut-over, \"{column}\" is the key, and the old id is \"{old}\". If the function needs the old id, change it before the cut-over: PL/pgSQL can read it at any time as coalesce(to_jsonb(NEW) ->> '{old}', to_jsonb(NEW) ->> '{column}')::bigint. If it only passes the value on to a column of the same migration, leave it."
                 )
             };
             found.push(Finding::warning(table, message, hint));

@@ -72,7 +72,7 @@ fn refusal(scope: &Scope<'_>, member: &Member<'_>, column: &Column) -> Finding {
 }
 
 /// The words of a name, in lower case: `recordType` and `record_type` have the same.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut was_lower = false;
     let mut begins = true;
@@ -93,12 +93,18 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// The column of the table that says to which table a reference refers.
-fn type_column<'a>(table: &'a Table, reference: &Column, key: &Member<'_>) -> Option<&'a Column> {
-    let mut base = words(&reference.name);
+/// The words of a reference that say what it refers to: `order` of `order_id`.
+pub(super) fn base(reference: &str) -> Vec<String> {
+    let mut base = words(reference);
     if base.last().is_some_and(|last| ["id", "key", "pk", "no", "ref"].contains(&last.as_str())) {
         base.pop();
     }
+    base
+}
+
+/// The column of the table that says to which table a reference refers.
+fn type_column<'a>(table: &'a Table, reference: &Column, key: &Member<'_>) -> Option<&'a Column> {
+    let base = base(&reference.name);
     let is_type = |column: &&Column| {
         column.number != reference.number
             && can_be_type(column)
@@ -146,8 +152,13 @@ fn is_type_of(column: &[String], base: &[String], root: &Table) -> bool {
 
 /// Whether a word is the name of a table, in the singular or in the plural.
 fn names_table(word: &str, table: &Table) -> bool {
-    let name = words(&table.name).concat();
-    name == word || name.strip_prefix(word).is_some_and(|end| ["s", "es"].contains(&end))
+    is_plural(word, &words(&table.name).concat())
+}
+
+/// Whether a name is that of a word, in the singular or in the plural.
+pub(super) fn is_plural(word: &str, name: &str) -> bool {
+    let is_of_y = word.strip_suffix('y').is_some_and(|stem| name.strip_prefix(stem) == Some("ies"));
+    is_of_y || name.strip_prefix(word).is_some_and(|end| ["", "s", "es"].contains(&end))
 }
 
 #[cfg(test)]
