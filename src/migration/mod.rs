@@ -12,7 +12,8 @@
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`settle`] | what follows a cut-over or its rollback |
-//! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
+//! | [`backfill_page`], [`filler`], [`writer`] | the writes of a batch: rows, their keys, and their entries in indexes |
+//! | [`look_ahead`] | the look-up of referenced rows ahead of these writes |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
@@ -30,8 +31,10 @@ mod create;
 mod cutover;
 mod derive;
 mod expression;
+mod filler;
 mod key_type;
 mod limits;
+mod look_ahead;
 mod lookup;
 mod marks;
 mod plan;

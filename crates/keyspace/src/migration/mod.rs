@@ -51,6 +51,7 @@ pub mod finding;
 pub mod findings;
 pub mod foreign_keys;
 pub mod key_time;
+pub mod known_keys;
 pub mod limits;
 pub mod live_triggers;
 pub mod missed;
