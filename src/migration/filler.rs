@@ -217,8 +217,9 @@ impl<'k> Filler<'k> {
                 Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
                 Source::Root { scan, key, time, last } => {
                     let (page, offset) = item_pointer_get_both((*row).t_self);
+                    let by = written_by(row).into_inner();
                     let known = self.known.zip(old_id.number());
-                    let known = known.and_then(|(known, old_id)| known.key(page, offset, old_id));
+                    let known = known.and_then(|(known, old_id)| known.key(page, offset, by, old_id));
                     let found = known.or_else(|| {
                         scan.row(old_id, |row| match row.value(*key) {
                             // A key stored in the root takes precedence over a derived one (trap M22).
@@ -241,4 +242,13 @@ impl<'k> Filler<'k> {
             unsafe { scan.close() };
         }
     }
+}
+
+/// The transaction that has written this version of a row.
+///
+/// # Safety
+/// The row must be one of a heap.
+pub(super) const unsafe fn written_by(row: *const pg_sys::HeapTupleData) -> pg_sys::TransactionId {
+    // SAFETY: see above; a row that is stored has these fields.
+    unsafe { (*(*row).t_data).t_choice.t_heap.t_xmin }
 }

@@ -1,9 +1,9 @@
 //! Looks up the keys of referenced rows ahead of the batches that write them.
 //!
 //! It does so for as many rows as `maintenance_work_mem` allows, in transactions of their own that
-//! write nothing. Batches then compare the old id of each row again. A key that was found is written
-//! as if the row had been filled when its key was looked up (docs/protocols.md). A row whose key is
-//! not known is looked up by its batch.
+//! write nothing. Batches use a key only for the same version of a row. It is then as if the row had
+//! been filled when its key was looked up (docs/protocols.md). If a key is not known, the batch looks it
+//! up.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use keyspace::migration::scope::Scope;
 use pgrx::pg_sys;
 
 use super::backfill_page::{check_is_heap, is_row, row_at};
-use super::filler::{self, Filler};
+use super::filler::{self, Filler, written_by};
 use crate::error::or_raise;
 use crate::server::by_version::buffer_lock;
 use crate::server::waiting::TimeSlice;
@@ -223,9 +223,9 @@ impl LookAhead {
                     break;
                 }
                 references(&mut self.known, fillers).for_each(KnownKeys::add_page);
-                for (column, offset, old_id) in found.drain(..) {
+                for (column, offset, by, old_id) in found.drain(..) {
                     if let Some(known) = self.known.get_mut(column) {
-                        known.add(offset, old_id);
+                        known.add(offset, by.into_inner(), old_id);
                     }
                 }
             }
@@ -260,8 +260,8 @@ fn references<'a>(
     columns.filter(|(_, filler)| filler.is_reference()).map(|(known, _)| known)
 }
 
-/// The rows of a page whose keys have to be looked up: the column, the line pointer and the old id of
-/// each.
+/// The rows of a page whose keys have to be looked up: the column, the line pointer, the transaction
+/// that has written it, and the old id of each.
 ///
 /// # Safety
 /// The buffer must be pinned and belong to the relation. The snapshot must be valid, and the columns
@@ -271,7 +271,7 @@ unsafe fn rows_to_look_up(
     buffer: pg_sys::Buffer,
     snapshot: pg_sys::Snapshot,
     fillers: &[Filler<'_>],
-    found: &mut Vec<(usize, pg_sys::OffsetNumber, i64)>,
+    found: &mut Vec<(usize, pg_sys::OffsetNumber, pg_sys::TransactionId, i64)>,
 ) {
     found.clear();
     // SAFETY: see above; the page is locked while it is read, and normal line pointers have a row.
@@ -284,9 +284,11 @@ unsafe fn rows_to_look_up(
                 continue;
             }
             let mut row = row_at(relation, content, page, offset);
-            let before = found.len();
+            let (before, by) = (found.len(), written_by(&row));
             for (column, filler) in fillers.iter().enumerate() {
-                found.extend(filler.old_id_to_look_up(&mut row, of).map(|old_id| (column, offset, old_id)));
+                found.extend(
+                    filler.old_id_to_look_up(&mut row, of).map(|old_id| (column, offset, by, old_id)),
+                );
             }
             if found.len() > before && !pg_sys::HeapTupleSatisfiesVisibility(&mut row, snapshot, buffer) {
                 found.truncate(before);

@@ -14,8 +14,7 @@ pub const MOST_ROWS: usize = 1 << 24;
 /// The maximum number of rows that one call sorts. The caller is interrupted only between calls.
 const MOST_IN_RUN: usize = 1 << 16;
 
-/// Keys by the places of the rows that refer to them. A place only serves to find the key: it counts
-/// for every row with the same old id.
+/// Keys by the versions of the rows that refer to them.
 #[derive(Debug, Default)]
 pub struct KnownKeys {
     /// The number of rows, and of pages, for which there is memory.
@@ -38,6 +37,8 @@ pub struct KnownKeys {
 struct Row {
     old_id: i64,
     key: [u8; 16],
+    /// The transaction that has written this version.
+    written_by: u32,
     /// The line pointer.
     offset: u16,
     has_key: bool,
@@ -110,9 +111,9 @@ impl KnownKeys {
     }
 
     /// Adds a row of the page that was begun last. Rows are added in the order of their line pointers.
-    pub fn add(&mut self, offset: u16, old_id: i64) {
+    pub fn add(&mut self, offset: u16, written_by: u32, old_id: i64) {
         let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        self.rows.push(Row { old_id, key: [0; 16], offset, has_key: false });
+        self.rows.push(Row { old_id, key: [0; 16], written_by, offset, has_key: false });
         self.open.push(Open { old_id, row });
     }
 
@@ -167,13 +168,15 @@ impl KnownKeys {
         self.next = BinaryHeap::new();
     }
 
-    /// The key for a row with this place and this old id, if it was found.
+    /// The key for the version of a row at this place, if it was found: the same transaction must have
+    /// written it, with the same old id.
     #[inline]
-    pub fn key(&self, page: u32, offset: u16, old_id: i64) -> Option<[u8; 16]> {
+    pub fn key(&self, page: u32, offset: u16, written_by: u32, old_id: i64) -> Option<[u8; 16]> {
         let page = page.checked_sub(self.first).filter(|page| *page < self.pages())?;
         let rows = self.rows.get(self.start(page)..self.start(page + 1))?;
         let at = rows.binary_search_by_key(&offset, |row| row.offset).ok()?;
-        rows.get(at).filter(|row| row.has_key && row.old_id == old_id).map(|row| row.key)
+        let row = rows.get(at)?;
+        (row.has_key && row.written_by == written_by && row.old_id == old_id).then_some(row.key)
     }
 }
 
@@ -198,7 +201,7 @@ mod tests {
 
     fn add(known: &mut KnownKeys, rows: &[(u16, i64)]) {
         known.add_page();
-        rows.iter().for_each(|(offset, old_id)| known.add(*offset, *old_id));
+        rows.iter().for_each(|(offset, old_id)| known.add(*offset, 700, *old_id));
     }
 
     #[test]
@@ -211,23 +214,24 @@ mod tests {
         assert_eq!(look_up(&mut known, |old_id| old_id != 20), [-5, 10, 20, 30]);
         let found = [(7, 1, 30), (7, 3, 10), (7, 4, 30), (9, 1, 10), (9, 2, -5)];
         for (page, offset, old_id) in found {
-            assert_eq!(known.key(page, offset, old_id), Some(key(old_id)));
+            assert_eq!(known.key(page, offset, 700, old_id), Some(key(old_id)));
         }
         // There is no such row.
-        assert_eq!(known.key(9, 9, 20), None);
+        assert_eq!(known.key(9, 9, 700, 20), None);
     }
 
     #[test]
-    fn a_key_counts_only_for_the_same_old_id() {
+    fn a_key_counts_only_for_the_same_version_of_a_row() {
         let mut known = KnownKeys::default();
         known.begin(0, 100).unwrap();
         add(&mut known, &[(2, 30)]);
-        assert_eq!(known.key(0, 2, 30), None, "nothing was looked up yet");
+        assert_eq!(known.key(0, 2, 700, 30), None, "nothing was looked up yet");
         look_up(&mut known, |_| true);
-        assert_eq!(known.key(0, 2, 30), Some(key(30)));
-        assert_eq!(known.key(0, 2, 31), None, "the row was changed");
+        assert_eq!(known.key(0, 2, 700, 30), Some(key(30)));
+        assert_eq!(known.key(0, 2, 700, 31), None, "it refers to another row");
+        assert_eq!(known.key(0, 2, 701, 30), None, "the row was changed");
         for (page, offset) in [(0, 1), (0, 3), (1, 2), (u32::MAX, 2)] {
-            assert_eq!(known.key(page, offset, 30), None);
+            assert_eq!(known.key(page, offset, 700, 30), None);
         }
     }
 
@@ -243,13 +247,13 @@ mod tests {
         assert!(known.has_room(3) && !known.has_room(4));
         add(&mut known, &[(1, 4), (5, 5)]);
         assert_eq!(look_up(&mut known, |_| true), [4, 5]);
-        assert_eq!(known.key(0, 1, 1), None);
+        assert_eq!(known.key(0, 1, 700, 1), None);
         for (page, offset, old_id) in [(1, 1, 3), (2, 1, 4), (2, 5, 5)] {
-            assert_eq!(known.key(page, offset, old_id), Some(key(old_id)));
+            assert_eq!(known.key(page, offset, 700, old_id), Some(key(old_id)));
         }
         // A pass that begins again, before or behind.
         assert_eq!(known.begin(0, 4), Ok(0));
-        assert_eq!(known.key(1, 1, 3), None);
+        assert_eq!(known.key(1, 1, 700, 3), None);
         add(&mut known, &[(1, 1)]);
         assert_eq!(known.begin(50, 4), Ok(50));
         assert_eq!(known.next(), None);
@@ -277,13 +281,13 @@ mod tests {
             if at % 100 == 0 {
                 known.add_page();
             }
-            known.add((at % 100) as u16 + 1, old_id(at));
+            known.add((at % 100) as u16 + 1, 700, old_id(at));
         }
         let asked = look_up(&mut known, |_| true);
         assert!(asked.is_sorted_by(|one, next| one < next));
         for at in 0..rows {
             let place = ((at / 100) as u32, (at % 100) as u16 + 1);
-            assert_eq!(known.key(place.0, place.1, old_id(at)), Some(key(old_id(at))));
+            assert_eq!(known.key(place.0, place.1, 700, old_id(at)), Some(key(old_id(at))));
         }
     }
 }
