@@ -19,6 +19,7 @@ use pgrx::prelude::*;
 use super::backfill_check;
 use super::backfill_page::{self, FillOptions, Place};
 use super::backfill_query;
+use super::backfill_work::{Position, Work, Worked};
 use super::capture;
 use super::key_type::key_type;
 use super::look_ahead::LookAhead;
@@ -109,65 +110,6 @@ pub(super) struct Backfill {
     /// The statements that read and save the position.
     position_query: Prepared,
     position_update: Prepared,
-}
-
-/// The position of a table's backfill.
-struct Position {
-    file: pg_sys::Oid,
-    page: i64,
-    pages: i64,
-    /// The current number of pages.
-    size: i64,
-    /// The first range to return to.
-    behind: Option<Range>,
-}
-
-/// The work of a batch.
-#[derive(Clone, Copy)]
-enum Work {
-    /// Some of the rows of these pages.
-    Part(Range),
-    /// All remaining rows of these pages.
-    Rest(Range),
-    /// A look at the rows to which rows of these pages, and of more pages up to the second range's
-    /// end, refer.
-    LookAhead {
-        wanted: Range,
-        pages: Range,
-    },
-    /// The rows that no other session has locked.
-    Unlocked(Range),
-    /// The rows that were locked, or that a check has found; the batch waits for them.
-    Behind(Range),
-    /// The same range once more.
-    Again,
-    /// Nothing yet: pages have no room.
-    Nothing,
-    /// A look at all rows of the table.
-    Check,
-    /// The backfill returns to rows that were found.
-    Return,
-    /// It passes over all pages from this one on again.
-    Restart(i64),
-    /// Only this many rows are left, to which no key can be added.
-    Stuck(usize),
-    Done,
-}
-
-/// The result of a batch's work.
-struct Worked {
-    work: Work,
-    rows: usize,
-    /// The rows that a key does not fit into.
-    wide: Vec<(Place, i64)>,
-    /// The ranges to return to.
-    missed: Vec<Range>,
-}
-
-impl Worked {
-    const fn of(work: Work, rows: usize) -> Self {
-        Self { work, rows, wide: Vec::new(), missed: Vec::new() }
-    }
 }
 
 impl Backfill {

@@ -29,6 +29,8 @@ const MOST_ROWS_OF_PAGE: usize =
 /// How long keys are used at most. A backfill that rests often writes few rows in this time, and then
 /// fewer keys are looked up at once.
 const LONGEST_USE: Duration = Duration::from_secs(300);
+/// A backfill that has written fewer rows in this time reads this number ahead.
+const LEAST_ROWS: usize = 10_000;
 
 /// The keys of the rows that a table's rows refer to, on the pages that batches are to fill next.
 pub(super) struct LookAhead {
@@ -168,7 +170,7 @@ impl LookAhead {
         match self.stage {
             Stage::Used(since) if since.elapsed() >= LONGEST_USE => {
                 self.forget();
-                self.most = self.written;
+                self.most = self.written.max(LEAST_ROWS);
             }
             _ => self.most = self.most.saturating_mul(2),
         }
@@ -205,10 +207,6 @@ impl LookAhead {
         unsafe {
             let strategy = pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD);
             for page in pages {
-                if turn.is_over() {
-                    stage = Stage::Reads(page);
-                    break;
-                }
                 let buffer = pg_sys::ReadBufferExtended(
                     relation,
                     pg_sys::ForkNumber::MAIN_FORKNUM,
@@ -227,6 +225,10 @@ impl LookAhead {
                     if let Some(known) = self.known.get_mut(column) {
                         known.add(offset, by.into_inner(), old_id);
                     }
+                }
+                if turn.is_over() {
+                    stage = Stage::Reads(page + 1);
+                    break;
                 }
             }
             pg_sys::FreeAccessStrategy(strategy);

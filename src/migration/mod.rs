@@ -9,7 +9,7 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
-//! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
+//! | [`procedures`], [`runner`], [`backfill`], [`backfill_work`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`filler`], [`writer`] | the writes of a batch: rows, their keys, and their entries in indexes |
@@ -24,6 +24,7 @@ mod backfill;
 mod backfill_check;
 mod backfill_page;
 mod backfill_query;
+mod backfill_work;
 mod capture;
 mod catalog;
 mod changed_since;
