@@ -140,20 +140,18 @@ impl LookAhead {
             let size = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
             let page = |page: i64| pg_sys::BlockNumber::try_from(page.max(0)).unwrap_or(size).min(size);
             let (from, to) = (page(pages.from), page(pages.to));
-            let mut stage = match self.stage {
-                Stage::Empty | Stage::Used(_) => Stage::Reads(self.begin(from, to, &fillers)),
-                stage => stage,
-            };
-            if let Stage::Reads(from) = stage {
-                stage = self.read(relation, snapshot, from..to, &fillers, &mut turn);
+            if let Stage::Empty | Stage::Used(_) = self.stage {
+                self.stage = Stage::Reads(self.begin(from, to, &fillers));
             }
-            if let Stage::LooksUp = stage
+            if let Stage::Reads(from) = self.stage {
+                self.stage = self.read(relation, snapshot, from..to, &fillers, &mut turn);
+            }
+            if let Stage::LooksUp = self.stage
                 && self.look_up(&mut fillers, &mut turn)
             {
                 self.until = self.until.max(wanted.to);
-                stage = Stage::Used(Instant::now());
+                self.stage = Stage::Used(Instant::now());
             }
-            self.stage = stage;
             fillers.into_iter().for_each(|filler| filler.close());
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as i32);
