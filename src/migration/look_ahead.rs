@@ -238,7 +238,7 @@ impl LookAhead {
     fn look_up(&mut self, fillers: &mut [Filler<'_>], turn: &mut Turn) -> bool {
         let mut count: usize = 0;
         for (known, filler) in self.known.iter_mut().zip(fillers) {
-            while let Some(old_id) = known.next() {
+            while let Some(old_id) = known.next_old_id() {
                 known.found(filler.lasting_key(old_id));
                 count += 1;
                 if count.is_multiple_of(LOOKUPS) && turn.is_over() {

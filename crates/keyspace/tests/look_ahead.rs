@@ -146,7 +146,7 @@ fn looked_up(world: &World) -> KnownKeys {
     if let (None, Some(old_id)) = (world.key, world.old_id) {
         known.add(1, world.version, old_id as i64);
     }
-    while let Some(old_id) = known.next() {
+    while let Some(old_id) = known.next_old_id() {
         known.found(world.look_up(usize::try_from(old_id).unwrap_or_default()));
     }
     known.end();

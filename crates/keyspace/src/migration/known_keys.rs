@@ -133,7 +133,7 @@ impl KnownKeys {
     }
 
     /// The least old id that is still to be looked up, once all pages are added.
-    pub fn next(&mut self) -> Option<i64> {
+    pub fn next_old_id(&mut self) -> Option<i64> {
         if self.sorted() < self.open.len() {
             self.end_run();
         }
@@ -191,7 +191,7 @@ mod tests {
     /// Looks up all old ids. Returns the old ids in the order in which they were looked up.
     fn look_up(known: &mut KnownKeys, exists: impl Fn(i64) -> bool) -> Vec<i64> {
         let mut asked = Vec::new();
-        while let Some(old_id) = known.next() {
+        while let Some(old_id) = known.next_old_id() {
             asked.push(old_id);
             known.found(exists(old_id).then(|| key(old_id)));
         }
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(known.key(1, 1, 700, 3), None);
         add(&mut known, &[(1, 1)]);
         assert_eq!(known.begin(50, 4), Ok(50));
-        assert_eq!(known.next(), None);
+        assert_eq!(known.next_old_id(), None);
     }
 
     #[test]
