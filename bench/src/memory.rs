@@ -6,6 +6,8 @@ use anyhow::Result;
 use pg_test::load::{self, Session};
 use xtask::backend::Backend;
 
+use crate::figures::{Figures, Unit};
+
 /// How often it is read.
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -37,6 +39,13 @@ pub fn watch<T>(backend: Backend, work: impl FnOnce() -> Result<T>) -> Result<(T
 }
 
 impl Memory {
+    /// Notes it.
+    pub fn record(self, figures: &mut Figures, name: &str) {
+        for (point, bytes) in [("start", self.start), ("middle", self.middle), ("end", self.end)] {
+            figures.add(&format!("{name}.memory.{point}"), Unit::Bytes, bytes);
+        }
+    }
+
     fn of(samples: &[u64]) -> Option<Self> {
         let last = samples.len().checked_sub(1)?;
         let at = |index: usize| samples.get(index).map(|bytes| *bytes as f64);

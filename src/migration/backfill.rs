@@ -19,8 +19,10 @@ use pgrx::prelude::*;
 use super::backfill_check;
 use super::backfill_page::{self, FillOptions, Place};
 use super::backfill_query;
+use super::backfill_work::{Position, Work, Worked};
 use super::capture;
 use super::key_type::key_type;
+use super::look_ahead::LookAhead;
 use super::rights::check_is_owner;
 use super::runner::{Runner, Times, interval};
 use super::search_path::explained;
@@ -99,64 +101,15 @@ pub(super) struct Backfill {
     full_since: Option<Instant>,
     /// The pages that batches work on now, and the transactions that last worked on them.
     windows: Windows<pg_sys::TransactionId>,
+    /// The keys of the rows that rows of these and further pages refer to.
+    look_ahead: LookAhead,
+    /// The time of transactions that have saved nothing.
+    unsaved_time: Duration,
     /// The rows that a key does not fit into, with an old id.
     wide: HashMap<Place, i64>,
     /// The statements that read and save the position.
     position_query: Prepared,
     position_update: Prepared,
-}
-
-/// The position of a table's backfill.
-struct Position {
-    file: pg_sys::Oid,
-    page: i64,
-    pages: i64,
-    /// The current number of pages.
-    size: i64,
-    /// The first range to return to.
-    behind: Option<Range>,
-}
-
-/// The work of a batch.
-#[derive(Clone, Copy)]
-enum Work {
-    /// Some of the rows of these pages.
-    Part(Range),
-    /// All remaining rows of these pages.
-    Rest(Range),
-    /// The rows that no other session has locked.
-    Unlocked(Range),
-    /// The rows that were locked, or that a check has found; the batch waits for them.
-    Behind(Range),
-    /// The same range once more.
-    Again,
-    /// Nothing yet: pages have no room.
-    Nothing,
-    /// A look at all rows of the table.
-    Check,
-    /// The backfill returns to rows that were found.
-    Return,
-    /// It passes over all pages from this one on again.
-    Restart(i64),
-    /// Only this many rows are left, to which no key can be added.
-    Stuck(usize),
-    Done,
-}
-
-/// The result of a batch's work.
-struct Worked {
-    work: Work,
-    rows: usize,
-    /// The rows that a key does not fit into.
-    wide: Vec<(Place, i64)>,
-    /// The ranges to return to.
-    missed: Vec<Range>,
-}
-
-impl Worked {
-    const fn of(work: Work, rows: usize) -> Self {
-        Self { work, rows, wide: Vec::new(), missed: Vec::new() }
-    }
 }
 
 impl Backfill {
@@ -165,6 +118,8 @@ impl Backfill {
             let found = facts.table(table);
             found.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default()
         };
+        let references = Scope::new(facts, &migration.options)
+            .map_or(0, |scope| scope.members_of(table.to_u32()).filter(|member| !member.is_key).count());
         Self {
             facts: facts.clone(),
             options: migration.options.clone(),
@@ -180,6 +135,8 @@ impl Backfill {
             waits_since: None,
             full_since: None,
             windows: Windows::default(),
+            look_ahead: LookAhead::new(references),
+            unsaved_time: Duration::ZERO,
             wide: HashMap::new(),
             position_query: Prepared::default(),
             position_update: Prepared::default(),
@@ -194,6 +151,11 @@ impl Backfill {
 
     pub(super) const fn table(&self) -> pg_sys::Oid {
         self.table
+    }
+
+    /// Frees memory while the migration is paused.
+    pub(super) fn rest(&mut self) {
+        self.look_ahead.forget();
     }
 
     /// Fills the next pages.
@@ -242,6 +204,7 @@ impl Backfill {
             Ok(done) => done?,
             Err(error) => {
                 self.windows.forget();
+                self.look_ahead.failed();
                 let since = self.waits_since.unwrap_or(began);
                 self.waits_since = (is_in_use(&error) && !pace.is_over(since)).then_some(since);
                 return Ok(Batch::of(if self.waits_since.is_some() {
@@ -257,8 +220,13 @@ impl Backfill {
             Work::Part(range) => self.windows.part(range, by),
             Work::Rest(range) | Work::Unlocked(range) => self.page = self.windows.done(range),
             Work::Nothing => return Ok(Batch::of(Outcome::Rests(POLL_INTERVAL))),
+            Work::LookAhead { .. } => {
+                self.unsaved_time += began.elapsed();
+                return Ok(Batch::of(Outcome::Written));
+            }
             Work::Restart(page) => {
                 self.windows.forget();
+                self.look_ahead.forget();
                 (self.page, self.pages) = (page, size);
                 notice!(
                     "{}: rows without a key were found, so the backfill passes over them again",
@@ -273,6 +241,7 @@ impl Backfill {
         self.wide.extend(wide);
         failpoint::point(|| "backfilled: written".to_owned());
         self.rows += i64::try_from(rows).unwrap_or(0);
+        self.look_ahead.written(rows);
         self.save(runner, work, &missed, rows, began)?;
         self.recommend_vacuum(was_at);
         failpoint::point(|| "backfilled: saved".to_owned());
@@ -337,6 +306,10 @@ impl Backfill {
         let is_full = self.is_full(window);
         match (window.map(Choice::range), position.behind) {
             (Some(_), _) if is_full => Work::Nothing,
+            (Some(range), _) if is_cut && self.look_ahead.is_due(range) => {
+                let to = position.pages.min(position.page.saturating_add(left.unwrap_or(i64::MAX)));
+                Work::LookAhead { wanted: range, pages: Range { from: position.page, to } }
+            }
             (Some(range), _) if is_cut => Work::Part(range),
             (Some(range), _) if self.by_queries && tries >= WHOLE_TRIES => Work::Unlocked(range),
             (Some(range), _) => Work::Rest(range),
@@ -363,12 +336,13 @@ impl Backfill {
     }
 
     /// Does the work of a batch. Returns what was done.
-    fn fill(&self, extension: Extension, work: Work, gives_way: bool) -> Result<Worked, Failure> {
+    fn fill(&mut self, extension: Extension, work: Work, gives_way: bool) -> Result<Worked, Failure> {
         let scope = Scope::new(&self.facts, &self.options)?;
         let Some(table) = self.facts.table(self.table.to_u32()) else { return Ok(Worked::of(Work::Done, 0)) };
         let key_type = key_type(self.options.target, extension);
-        let rows = |range, all, waits| {
-            backfill_page::fill(&scope, table, range, FillOptions { all, waits, gives_way }, key_type)
+        let rows = |range, all, waits, known| {
+            let options = FillOptions { all, waits, gives_way };
+            backfill_page::fill(&scope, table, range, options, key_type, known)
         };
         let by_query = |range, is_unlocked| -> Result<Worked, Failure> {
             let filled = backfill_query::fill(&scope, table, range, is_unlocked, key_type)?;
@@ -378,20 +352,24 @@ impl Backfill {
             Work::Unlocked(range) => by_query(range, true)?,
             Work::Rest(range) | Work::Behind(range) if self.by_queries => by_query(range, false)?,
             Work::Behind(range) => {
-                let filled = rows(range, true, true);
+                let filled = rows(range, true, true, &[]);
                 // A session that has changed a row meanwhile may be one without our triggers, so
                 // the range is tried again.
                 let work = if filled.skipped > 0 { Work::Again } else { work };
                 Worked { wide: filled.wide, ..Worked::of(work, filled.rows) }
             }
             Work::Part(range) | Work::Rest(range) => {
-                let filled = rows(range, matches!(work, Work::Rest(_)), false);
+                let filled = rows(range, matches!(work, Work::Rest(_)), false, self.look_ahead.known());
                 let work = match (filled.is_part, filled.skipped) {
                     (true, _) => Work::Part(range),
                     (false, 0) => Work::Rest(range),
                     (false, _) => Work::Unlocked(range),
                 };
                 Worked { wide: filled.wide, ..Worked::of(work, filled.rows) }
+            }
+            Work::LookAhead { wanted, pages } => {
+                self.look_ahead.proceed(&scope, table, pages, wanted, key_type, gives_way);
+                Worked::of(work, 0)
             }
             Work::Check => {
                 let found = backfill_check::find(&scope, table, key_type, &self.wide);
@@ -444,6 +422,7 @@ impl Backfill {
             }
             known => {
                 self.windows.forget();
+                self.look_ahead.forget();
                 if known.is_some() {
                     notice!("{} has been rewritten, so the backfill starts again", self.name);
                 }
@@ -488,7 +467,7 @@ impl Backfill {
                 self.page.into(),
                 self.pages.into(),
                 i64::try_from(rows).unwrap_or(0).into(),
-                interval(began.elapsed()).into(),
+                interval(std::mem::take(&mut self.unsaved_time) + began.elapsed()).into(),
                 added.into(),
                 removed.into(),
                 is_done.into(),

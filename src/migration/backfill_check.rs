@@ -8,7 +8,8 @@ use keyspace::migration::facts::Table;
 use keyspace::migration::missed::Missed;
 use pgrx::pg_sys;
 
-use super::backfill_page::{Filler, Place, check_is_heap, filler, is_row, row_at};
+use super::backfill_page::{Place, check_is_heap, is_row, row_at};
+use super::filler::{self, Filler};
 use crate::error::or_raise;
 use crate::server::by_version::buffer_lock;
 use crate::server::waiting::TimeSlice;
@@ -40,10 +41,7 @@ pub(super) fn find(
         let relation = pg_sys::table_open(pg_sys::Oid::from(table.oid), pg_sys::NoLock as i32);
         or_raise(check_is_heap(relation));
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let mut fillers: Vec<Filler> = scope
-            .members_of(table.oid)
-            .map(|member| or_raise(filler(scope, member, relation, key_type, snapshot)))
-            .collect();
+        let mut fillers = filler::open_all(scope, table, relation, key_type, snapshot);
         // After the snapshot: its rows are on these pages.
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         let strategy = pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD);
@@ -94,7 +92,7 @@ unsafe fn rows_without_key(
     relation: pg_sys::Relation,
     buffer: pg_sys::Buffer,
     snapshot: pg_sys::Snapshot,
-    fillers: &[Filler],
+    fillers: &[Filler<'_>],
     lacking: &mut Vec<pg_sys::OffsetNumber>,
 ) {
     // SAFETY: see above; the page is locked while it is read, and normal line pointers have a row.

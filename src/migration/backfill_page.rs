@@ -6,16 +6,14 @@
 
 use keyspace::migration::backfill::{Range, Room};
 use keyspace::migration::facts::Table;
-use keyspace::migration::scope::{Member, Scope};
+use keyspace::migration::known_keys::KnownKeys;
+use keyspace::migration::scope::Scope;
 use keyspace::{Error, SqlState};
 use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 
-use super::derive::Derivation;
-use super::lookup::{Lookup, Scan};
-use super::rights::{LookupColumns, check_may_look_up};
-use super::row_time::{RowTime, SaidBy};
-use super::tuple::{Column, Role, RowOf, Value};
+use super::filler::{self, Filler};
+use super::tuple::Value;
 use super::writer::{Outcome, Writer};
 use crate::error::or_raise;
 use crate::server::by_version::{buffer_lock, prune_page};
@@ -41,25 +39,6 @@ pub(super) struct Filled {
     pub(super) wide: Vec<(Place, i64)>,
 }
 
-/// A key column that a batch fills.
-pub(super) struct Filler {
-    old_id: Column,
-    key: Column,
-    derivation: Derivation,
-    source: Source,
-    /// Whether it also compares the keys of references that have one with those of the root: they
-    /// may have been derived with another time than the root's key.
-    compares: bool,
-}
-
-/// The source of a column's keys.
-enum Source {
-    /// The row itself, whose key it is.
-    Own { time: RowTime },
-    /// The root's row with the old id that the column refers to.
-    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<[u8; 16]>)> },
-}
-
 /// How a batch works.
 #[derive(Clone, Copy)]
 pub(super) struct FillOptions {
@@ -74,8 +53,8 @@ pub(super) struct FillOptions {
 }
 
 /// Gives keys to rows of these pages. The table must be a heap, and locked; `key_type` is the type
-/// of the target's keys. Raises 42804 if a column of the table or of the table that it refers to
-/// does not have the migration's type.
+/// of the target's keys; `known` are keys of referenced rows, for each column. Raises 42804 if a
+/// column of the table or of the table that it refers to does not have the migration's type.
 ///
 /// Rows that refer to nothing stay as they are. So do rows that other sessions have changed
 /// meanwhile: our triggers give them keys.
@@ -85,6 +64,7 @@ pub(super) fn fill(
     range: Range,
     options: FillOptions,
     key_type: pg_sys::Oid,
+    known: &[KnownKeys],
 ) -> Filled {
     let mut filled = Filled::default();
     // SAFETY: the relation is an ordinary table that the caller has locked. Everything opened is
@@ -93,12 +73,14 @@ pub(super) fn fill(
         let relation = pg_sys::table_open(pg_sys::Oid::from(table.oid), pg_sys::NoLock as i32);
         or_raise(check_is_heap(relation));
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let mut fillers: Vec<Filler> = scope
-            .members_of(table.oid)
-            .map(|member| or_raise(filler(scope, member, relation, key_type, snapshot)))
-            .collect();
-        let columns: Vec<i16> = fillers.iter().map(|filler| filler.key.number).collect();
-        let mut pages_of = Pages::open(relation, Writer::open(relation, &columns), options.waits);
+        let mut fillers = filler::open_all(scope, table, relation, key_type, snapshot);
+        let columns: Vec<i16> = fillers.iter().map(Filler::key_column).collect();
+        let writer = Writer::open(relation, &columns);
+        // If a foreign key on the keys is checked, the row must exist now.
+        if !writer.checks_foreign_keys() {
+            fillers.iter_mut().zip(known).for_each(|(filler, known)| filler.know(known));
+        }
+        let mut pages_of = Pages::open(relation, writer, options.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         let mut slice = options.gives_way.then(TimeSlice::begin);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
@@ -115,118 +97,6 @@ pub(super) fn fill(
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
     }
     filled
-}
-
-/// # Safety
-/// The relation must be open and be that of the member. The snapshot must be valid until the result
-/// is closed.
-pub(super) unsafe fn filler(
-    scope: &Scope<'_>,
-    member: &Member<'_>,
-    relation: pg_sys::Relation,
-    key_type: pg_sys::Oid,
-    snapshot: pg_sys::Snapshot,
-) -> Result<Filler, Error> {
-    // SAFETY: see above; columns are checked before they are used.
-    unsafe {
-        let column = |of: pg_sys::Relation, number: i16, role: Role| {
-            Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
-        };
-        let old_id = column(relation, member.old_id.number, Role::OldId)?;
-        let key = column(relation, member.shadow_number, Role::Key(key_type))?;
-        let of = scope.key_of(member);
-        let source = if member.is_key {
-            Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
-        } else {
-            let oid = pg_sys::Oid::from(of.column.table.oid);
-            let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
-            let by = column(root, of.column.old_id.number, Role::OldId)?;
-            let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
-            let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
-            let lookup_columns = LookupColumns {
-                old_id: old_id.number,
-                key: member.shadow_number,
-                root_old_id: by.number,
-                root_key: key.number,
-                root_time: time.own_column(),
-            };
-            check_may_look_up(relation, root, lookup_columns)?;
-            pg_sys::table_close(root, pg_sys::NoLock as i32);
-            Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
-        };
-        let derivation = Derivation::new(scope.options.target, &of.options.salt);
-        let compares = !member.is_key && of.time.can_differ();
-        Ok(Filler { old_id, key, derivation, source, compares })
-    }
-}
-
-impl Filler {
-    /// Whether a row lacks this key, or may have another one than the root's row.
-    ///
-    /// # Safety
-    /// The row must belong to a relation with this descriptor, which must have the columns.
-    #[inline]
-    pub(super) unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
-        // SAFETY: see above; the key column has no default.
-        unsafe {
-            (self.compares || self.key.is_null(row))
-                && !(matches!(self.source, Source::Root { .. })
-                    && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
-        }
-    }
-
-    /// The key for a row; `None` if it refers to nothing, or has this key.
-    ///
-    /// # Safety
-    /// As for [`Self::lacks`].
-    pub(super) unsafe fn missing_key(
-        &mut self,
-        row: *mut pg_sys::HeapTupleData,
-        of: pg_sys::TupleDesc,
-    ) -> Option<[u8; 16]> {
-        // SAFETY: see above.
-        unsafe {
-            let key = self.key_of(row, of)?;
-            (!self.compares || self.key.value(row, of) != Some(Value::Key(key))).then_some(key)
-        }
-    }
-
-    /// The key for a row; `None` if it refers to nothing.
-    ///
-    /// # Safety
-    /// As for [`Self::lacks`].
-    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<[u8; 16]> {
-        let derivation = &self.derivation;
-        // SAFETY: see above.
-        unsafe {
-            let old_id = self.old_id.value(row, of)?;
-            match &mut self.source {
-                Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),
-                // Consecutive rows often refer to the same row.
-                Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
-                Source::Root { scan, key, time, last } => {
-                    let found = scan.row(old_id, |row| match row.value(*key) {
-                        // A key stored in the root takes precedence over a derived one (trap M22).
-                        Some(Value::Key(key)) => key,
-                        _ => derivation.key(time.of(row), old_id),
-                    });
-                    *last = Some((old_id, found));
-                    found
-                }
-            }
-        }
-    }
-}
-
-impl Filler {
-    /// # Safety
-    /// Call it once, at the end.
-    pub(super) unsafe fn close(self) {
-        if let Source::Root { scan, .. } = self.source {
-            // SAFETY: it is open, and not used again.
-            unsafe { scan.close() };
-        }
-    }
 }
 
 /// The pages of the table that is filled.
@@ -294,7 +164,7 @@ impl Pages {
         &mut self,
         page: pg_sys::BlockNumber,
         snapshot: pg_sys::Snapshot,
-        fillers: &mut [Filler],
+        fillers: &mut [Filler<'_>],
         all: bool,
         filled: &mut Filled,
     ) {
@@ -325,7 +195,7 @@ impl Pages {
                         Some(Outcome::Skipped) => filled.skipped += 1,
                         Some(Outcome::TooWide) => {
                             let of = (*self.relation).rd_att;
-                            let old_id = fillers.first().and_then(|filler| filler.old_id.value(&mut row, of));
+                            let old_id = fillers.first().and_then(|filler| filler.old_id(&mut row, of));
                             let old_id = old_id.and_then(Value::number).unwrap_or_default();
                             filled.wide.push(((page, offset), old_id));
                         }
@@ -351,7 +221,7 @@ impl Pages {
         last: pg_sys::OffsetNumber,
         enough: usize,
         snapshot: pg_sys::Snapshot,
-        fillers: &[Filler],
+        fillers: &[Filler<'_>],
     ) -> pg_sys::OffsetNumber {
         // SAFETY: see above; the page is locked while it is read, and normal line pointers have a
         // row.
@@ -389,7 +259,7 @@ impl Pages {
         &mut self,
         row: &mut pg_sys::HeapTupleData,
         buffer: pg_sys::Buffer,
-        fillers: &mut [Filler],
+        fillers: &mut [Filler<'_>],
         snapshot: pg_sys::Snapshot,
     ) -> Option<Outcome> {
         // SAFETY: the columns are those of the relation; memory is reset only when nothing points
@@ -403,7 +273,7 @@ impl Pages {
                     && let Some(key) = filler.missing_key(row, of)
                 {
                     let from = if new.is_null() { &raw mut *row } else { new };
-                    new = filler.key.set(from, of, Some(Value::Key(key)));
+                    new = filler.with_key(from, of, key);
                 }
             }
             let written = (!new.is_null()).then(|| {

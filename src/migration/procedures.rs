@@ -303,10 +303,11 @@ impl Progress {
         state::check_may_write()?;
         self.runner.end_if_failed();
         // During a backfill, only the settings that can change at any time are read again.
-        if let (Some(backfill), Task::Advance { max_pages, .. }) = (self.backfill.take(), self.task)
+        if let (Some(mut backfill), Task::Advance { max_pages, .. }) = (self.backfill.take(), self.task)
             && let Some(pace) = Pace::current(&mut self.pace, self.runner.extension, self.runner.relation)?
         {
             if self.is_paused(&pace) {
+                backfill.rest();
                 self.backfill = Some(backfill);
                 return Ok(true);
             }

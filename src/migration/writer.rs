@@ -84,6 +84,11 @@ impl Writer {
         }
     }
 
+    /// Whether it checks foreign keys on the written columns.
+    pub(super) const fn checks_foreign_keys(&self) -> bool {
+        self.fires
+    }
+
     /// Replaces a row by a new version. It waits for a transaction that has locked the row, unless
     /// `if_free` gives the row and its page.
     ///

@@ -114,6 +114,23 @@ pub fn migrate_orders(server: &Server, size: Size, way: Way, figures: &mut Figur
     migration.end()
 }
 
+/// Gives keys to orders and to audit rows while nobody else writes, and notes the figures.
+pub fn migrate_references(server: &Server, size: Size, way: Way, figures: &mut Figures) -> Result<()> {
+    let mut migration = Migration::new(server, shop::SHOP, size, way)?;
+    migration.add_columns()?;
+    migration.fill_orders()?.record(figures, &format!("{}.orders", way.name()));
+    let backend = Backend::of(&mut migration.client)?;
+    let (children, memory) = memory::watch(backend, || migration.fill_children())?;
+    for (child, filled) in CHILDREN.into_iter().zip(children) {
+        filled.record(figures, &format!("{}.{child}", way.name()));
+    }
+    memory.context(NO_MEMORY)?.record(figures, way.name());
+    migration.end()
+}
+
+/// Why there are no figures of memory.
+const NO_MEMORY: &str = "this system does not report the memory of a process";
+
 struct Migration<'a> {
     server: &'a Server,
     client: Client,
@@ -173,7 +190,7 @@ impl<'a> Migration<'a> {
         }
         // At the end of the work on orders, and later.
         let memory = memory.zip(first_memory).map(|(memory, first)| Memory { start: first.end, ..memory });
-        let memory = memory.context("this system does not report the memory of a process")?;
+        let memory = memory.context(NO_MEMORY)?;
         let numbers = [
             ("growth", after / before),
             ("index_growth", indexes_after / indexes_before),
@@ -183,9 +200,7 @@ impl<'a> Migration<'a> {
         for (name, value) in numbers {
             backfill.add(&format!("{way}.{name}"), Unit::Number, value);
         }
-        for (point, bytes) in [("start", memory.start), ("middle", memory.middle), ("end", memory.end)] {
-            backfill.add(&format!("{way}.memory.{point}"), Unit::Bytes, bytes);
-        }
+        memory.record(backfill, way);
         let felt = [("idle", idle), ("during_orders", during_orders), ("during_children", during_children)];
         for (name, turns) in felt {
             backfill.add(&format!("{way}.{name}.p99"), Unit::Seconds, latency(&turns, 0.99)?);

@@ -1,6 +1,7 @@
 //! Key migration, measured by code: the article's case, next to its own recipe.
 
 mod migrate;
+mod references;
 mod shop;
 mod throttle;
 mod timeline;
@@ -12,13 +13,17 @@ use xtask::step::Step;
 
 use crate::figures::Figures;
 use crate::measure::{WarmUp, interleave};
-use crate::suite::{Measured, Plan};
+use crate::suite::{Measured, Plan, Suite};
 use migrate::Way;
 use shop::Size;
 
 /// Measures these chapters.
-pub fn measure(server: &Server, measured: &mut Measured<'_>) -> Result<()> {
+pub fn measure(server: &Server, suite: &Suite, measured: &mut Measured<'_>) -> Result<()> {
     let plan = measured.plan;
+    // It takes as long as all others, so that a usual run leaves it out.
+    if plan.full || !plan.only.is_empty() {
+        measured.chapter("references", |plan| references::measure(server, plan, &suite.settings))?;
+    }
     if !["backfill", "orders", "cut_over", "throttle"].into_iter().any(|chapter| plan.wants(chapter)) {
         return Ok(());
     }

@@ -35,7 +35,11 @@ pub struct Size {
 impl Size {
     /// That of a plan.
     pub fn of(plan: &Plan) -> Self {
-        let orders = if plan.full { 5_000_000 } else { plan.count(1_000_000, 100_000) };
+        Self::of_orders(if plan.full { 5_000_000 } else { plan.count(1_000_000, 100_000) })
+    }
+
+    /// That of a number of orders.
+    pub const fn of_orders(orders: u32) -> Self {
         Self { orders, at_once: orders / 5 }
     }
 
@@ -50,10 +54,10 @@ impl Size {
         (first, first + self.at_once)
     }
 
-    /// A number that has no divisor in common with the number of orders: its multiples reach each of them, in an order
-    /// that has nothing to do with theirs.
+    /// A number that has no divisor in common with the number of orders: its multiples reach each of them. The golden
+    /// section keeps those that follow one another far apart, however many they are.
     fn stride(self) -> u32 {
-        let start = self.orders / 8 * 5 + 1;
+        let start = (u64::from(self.orders) * 618_034 / 1_000_000) as u32;
         (start..).find(|stride| greatest_common_divisor(*stride, self.orders) == 1).unwrap_or(1)
     }
 }
@@ -117,6 +121,17 @@ mod tests {
         let full = Size::of(&plan(false, true));
         assert_eq!((full.orders, full.at_once, full.audit_rows()), (5_000_000, 1_000_000, 15_000_000));
         assert!(Size::of(&plan(true, false)).orders < size.orders);
+    }
+
+    #[test]
+    fn rows_that_follow_one_another_refer_to_orders_far_apart() {
+        let size = Size::of_orders(1_000_000);
+        let order = |i: u64| i * u64::from(size.stride()) % u64::from(size.orders);
+        // As many as a batch writes.
+        let mut batch: Vec<u64> = (1..=6_400).map(order).collect();
+        batch.sort_unstable();
+        let nearest = batch.iter().zip(batch.iter().skip(1)).map(|(one, next)| next - one).min();
+        assert!(nearest.is_some_and(|nearest| nearest >= 50), "{nearest:?}");
     }
 
     #[test]

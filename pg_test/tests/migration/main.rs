@@ -8,6 +8,7 @@ mod copied;
 mod dumped;
 mod killed;
 mod locked;
+mod looked_ahead;
 mod many_tables;
 mod repack;
 mod rests;

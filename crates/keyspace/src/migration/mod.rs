@@ -52,6 +52,7 @@ pub mod findings;
 pub mod foreign_keys;
 mod key_reference;
 pub mod key_time;
+pub mod known_keys;
 pub mod limits;
 pub mod live_triggers;
 pub mod missed;

@@ -1,0 +1,254 @@
+//! A key column that a batch fills, and the source of its keys.
+
+use keyspace::Error;
+use keyspace::migration::facts::Table;
+use keyspace::migration::known_keys::KnownKeys;
+use keyspace::migration::scope::{Member, Scope};
+use pgrx::itemptr::item_pointer_get_both;
+use pgrx::pg_sys;
+
+use super::derive::Derivation;
+use super::lookup::{Lookup, Scan};
+use super::rights::{LookupColumns, check_may_look_up};
+use super::row_time::{RowTime, SaidBy};
+use super::tuple::{Column, Role, RowOf, Value};
+use crate::error::or_raise;
+
+/// A key column that a batch fills.
+pub(super) struct Filler<'k> {
+    old_id: Column,
+    key: Column,
+    derivation: Derivation,
+    source: Source,
+    /// Whether it also compares the keys of references that have one with those of the root: they
+    /// may have been derived with another time than the root's key.
+    compares: bool,
+    /// Keys that were looked up before.
+    known: Option<&'k KnownKeys>,
+}
+
+/// The source of a column's keys.
+enum Source {
+    /// The row itself, whose key it is.
+    Own { time: RowTime },
+    /// The root's row with the old id that the column refers to.
+    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<[u8; 16]>)> },
+}
+
+/// Opens all key columns of a table. Raises 42804 if a column of the table or of the table that it
+/// refers to does not have the migration's type.
+///
+/// # Safety
+/// The relation must be open and be that of the table. The snapshot must be valid until the result is
+/// closed.
+pub(super) unsafe fn open_all<'k>(
+    scope: &Scope<'_>,
+    table: &Table,
+    relation: pg_sys::Relation,
+    key_type: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+) -> Vec<Filler<'k>> {
+    let members = scope.members_of(table.oid);
+    // SAFETY: see above.
+    members.map(|member| or_raise(unsafe { open(scope, member, relation, key_type, snapshot) })).collect()
+}
+
+/// # Safety
+/// As for [`open_all`].
+unsafe fn open<'k>(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    relation: pg_sys::Relation,
+    key_type: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+) -> Result<Filler<'k>, Error> {
+    // SAFETY: see above; columns are checked before they are used.
+    unsafe {
+        let column = |of: pg_sys::Relation, number: i16, role: Role| {
+            Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
+        };
+        let old_id = column(relation, member.old_id.number, Role::OldId)?;
+        let key = column(relation, member.shadow_number, Role::Key(key_type))?;
+        let of = scope.key_of(member);
+        let source = if member.is_key {
+            Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
+        } else {
+            let oid = pg_sys::Oid::from(of.column.table.oid);
+            let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
+            let by = column(root, of.column.old_id.number, Role::OldId)?;
+            let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
+            let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
+            let lookup_columns = LookupColumns {
+                old_id: old_id.number,
+                key: member.shadow_number,
+                root_old_id: by.number,
+                root_key: key.number,
+                root_time: time.own_column(),
+            };
+            check_may_look_up(relation, root, lookup_columns)?;
+            pg_sys::table_close(root, pg_sys::NoLock as i32);
+            Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
+        };
+        let derivation = Derivation::new(scope.options.target, &of.options.salt);
+        let compares = !member.is_key && of.time.can_differ();
+        Ok(Filler { old_id, key, derivation, source, compares, known: None })
+    }
+}
+
+impl<'k> Filler<'k> {
+    /// The number of its column.
+    pub(super) const fn key_column(&self) -> i16 {
+        self.key.number
+    }
+
+    /// Whether it refers to a key, of another row or the same.
+    pub(super) const fn is_reference(&self) -> bool {
+        matches!(self.source, Source::Root { .. })
+    }
+
+    /// Uses keys that were looked up before.
+    pub(super) const fn know(&mut self, known: &'k KnownKeys) {
+        self.known = Some(known);
+    }
+
+    /// The old id of a row.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    pub(super) unsafe fn old_id(
+        &self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+    ) -> Option<Value> {
+        // SAFETY: see above.
+        unsafe { self.old_id.value(row, of) }
+    }
+
+    /// Whether a row lacks this key, or may have another one than the root's row.
+    ///
+    /// # Safety
+    /// The row must belong to a relation with this descriptor, which must have the columns.
+    #[inline]
+    pub(super) unsafe fn lacks(&self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> bool {
+        // SAFETY: see above; the key column has no default.
+        unsafe {
+            (self.compares || self.key.is_null(row))
+                && !(self.is_reference() && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
+        }
+    }
+
+    /// The old id by which the key of a row has to be looked up; `None` if it has its key, or refers
+    /// to nothing.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    #[inline]
+    pub(super) unsafe fn old_id_to_look_up(
+        &self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+    ) -> Option<i64> {
+        // SAFETY: see above.
+        unsafe {
+            let lacks = self.is_reference() && (self.compares || self.key.is_null(row));
+            if lacks { self.old_id.value(row, of)?.number() } else { None }
+        }
+    }
+
+    /// The key of the referenced row with this old id, if it can be used later: if it is stored there
+    /// (it never changes then), or any later one would be derived in the same way.
+    pub(super) fn lasting_key(&mut self, old_id: i64) -> Option<[u8; 16]> {
+        let (derivation, compares) = (&self.derivation, self.compares);
+        let Source::Root { scan, key, time, .. } = &mut self.source else { return None };
+        let old_id = Value::Number(old_id);
+        // SAFETY: the columns are those of the root.
+        let key_of = |row: RowOf| unsafe {
+            match row.value(*key) {
+                Some(Value::Key(key)) => Some(key),
+                _ if compares => None,
+                _ => Some(derivation.key(time.of(row), old_id)),
+            }
+        };
+        scan.row(old_id, key_of).flatten()
+    }
+
+    /// A row with this key.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    pub(super) unsafe fn with_key(
+        &self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+        key: [u8; 16],
+    ) -> pg_sys::HeapTuple {
+        // SAFETY: see above.
+        unsafe { self.key.set(row, of, Some(Value::Key(key))) }
+    }
+
+    /// The key for a row; `None` if it refers to nothing, or has this key.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    pub(super) unsafe fn missing_key(
+        &mut self,
+        row: *mut pg_sys::HeapTupleData,
+        of: pg_sys::TupleDesc,
+    ) -> Option<[u8; 16]> {
+        // SAFETY: see above.
+        unsafe {
+            let key = self.key_of(row, of)?;
+            (!self.compares || self.key.value(row, of) != Some(Value::Key(key))).then_some(key)
+        }
+    }
+
+    /// The key for a row; `None` if it refers to nothing.
+    ///
+    /// # Safety
+    /// As for [`Self::lacks`].
+    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<[u8; 16]> {
+        let derivation = &self.derivation;
+        // SAFETY: see above.
+        unsafe {
+            let old_id = self.old_id.value(row, of)?;
+            match &mut self.source {
+                Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),
+                // Consecutive rows often refer to the same row.
+                Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
+                Source::Root { scan, key, time, last } => {
+                    let (page, offset) = item_pointer_get_both((*row).t_self);
+                    let by = written_by(row).into_inner();
+                    let known = self.known.zip(old_id.number());
+                    let known = known.and_then(|(known, old_id)| known.key(page, offset, by, old_id));
+                    let found = known.or_else(|| {
+                        scan.row(old_id, |row| match row.value(*key) {
+                            // A key stored in the root takes precedence over a derived one (trap M22).
+                            Some(Value::Key(key)) => key,
+                            _ => derivation.key(time.of(row), old_id),
+                        })
+                    });
+                    *last = Some((old_id, found));
+                    found
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// Call it once, at the end.
+    pub(super) unsafe fn close(self) {
+        if let Source::Root { scan, .. } = self.source {
+            // SAFETY: it is open, and not used again.
+            unsafe { scan.close() };
+        }
+    }
+}
+
+/// The transaction that has written this version of a row.
+///
+/// # Safety
+/// The row must be one of a heap.
+pub(super) const unsafe fn written_by(row: *const pg_sys::HeapTupleData) -> pg_sys::TransactionId {
+    // SAFETY: see above; a row that is stored has these fields.
+    unsafe { (*(*row).t_data).t_choice.t_heap.t_xmin }
+}
