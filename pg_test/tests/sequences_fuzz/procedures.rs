@@ -151,12 +151,27 @@ impl World<'_> {
         self.forget_lost_ids()?;
         let others = self.others(node);
         let states = self.states_and_left(&others)?;
-        let mut is_safe = self.is_safe.clone();
         let arguments = Arguments { class, states, gap: Some(gap), form: Form::OneTransaction };
+        // A change of the number of nodes has ended between two of them, for want of values. Until it
+        // is completed, the set-up refuses the former class.
+        if others.iter().filter_map(|other| self.class(*other)).any(|other| other.meets(class)) {
+            self.unsafe_from_now(None);
+            return self.expect_refused(node, &arguments, "would share values");
+        }
+        let mut is_safe = self.is_safe.clone();
         if self.procedure(node, arguments, &mut is_safe)? {
             self.follow(is_safe);
         }
         Ok(())
+    }
+
+    /// A set-up that must be refused, with a message that contains `reason`.
+    fn expect_refused(&mut self, node: usize, arguments: &Arguments, reason: &str) -> Result<()> {
+        match self.set_up(node, arguments)? {
+            Outcome::Refused(_, message) if message.contains(reason) => Ok(()),
+            Outcome::Refused(_, message) => bail!("set-up of node {node} refused otherwise: {message}"),
+            Outcome::Done(_) => bail!("set-up of node {node} as {:?} not refused", arguments.class),
+        }
     }
 
     /// "A node leaves": its rows arrive on all others, and its last state is kept.
