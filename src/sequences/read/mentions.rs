@@ -1,5 +1,6 @@
 //! What texts in the catalogs say about sequences: sources of functions, arguments of triggers,
-//! names in defaults, rules, policies and other expressions. The catalogs do not connect these with the sequences that they mean.
+//! names in defaults, rules, policies, constraints of tables and domains, and other expressions. The
+//! catalogs do not connect these with the sequences that they mean.
 //!
 //! A text counts only if its owner may draw from the sequence: anybody can write one (fault A04).
 
@@ -226,7 +227,7 @@ struct TextDefault {
     expression: Vec<u8>,
 }
 
-/// A rule, function, policy or the like that depends on a sequence.
+/// A rule, function, policy, constraint or the like that depends on a sequence.
 struct Dependent {
     sequence: pg_sys::Oid,
     owner: pg_sys::Oid,
@@ -234,7 +235,7 @@ struct Dependent {
     expression: Vec<u8>,
 }
 
-/// A rule, function, policy or the like that may name a sequence as text.
+/// A rule, function, policy, constraint or the like that may name a sequence as text.
 struct TextExpression {
     owner: pg_sys::Oid,
     schema: Vec<u8>,
