@@ -1,5 +1,6 @@
 -- Sequences that are named by the columns that own them, in policies and other expressions, and columns of which the
 -- sequence is only a part.
+-- trap_s53
 SET client_min_messages = warning;
 \set VERBOSITY terse
 CREATE SCHEMA ref;
