@@ -142,7 +142,8 @@ fn trap_s48_reading_many_sequences_accumulates_no_locks() {
         let locks = "SELECT count(*) FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'
                          AND l.relation::regclass::text !~ '^(keyspace_internal[.])?interleaved_|^pg_(locks|class|namespace)'";
         let left: i64 = transaction.query_one(locks, &[]).unwrap().get(0);
-        assert!(left < 8, "{left} after {query}");
+        // Dozens, if the locks of our queries on catalogs stayed.
+        assert!(left < 20, "{left} after {query}");
     }
 }
 
