@@ -157,6 +157,8 @@ impl World<'_> {
         if others.iter().filter_map(|other| self.class(*other)).any(|other| other.meets(class)) {
             self.unsafe_from_now(None);
             if let Outcome::Refused(..) = self.set_up(node, &arguments)? {
+                // The copy may be from before the first set-up of the node.
+                self.nodes[node].as_mut().expect("it exists").class = None;
                 self.remember_class(node)?;
             }
             return Ok(());
