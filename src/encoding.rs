@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
+use keyspace::{Error, SqlState};
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::pg_sys;
 use pgrx::pgrx_sql_entity_graph::metadata::{
@@ -61,9 +62,36 @@ pub(crate) fn decoded(bytes: &[u8]) -> Result<String, String> {
 
 /// The bytes as text, those beyond ASCII as `\xE9`.
 fn escaped(bytes: &[u8]) -> String {
-    let escape =
-        |byte: &u8| if byte.is_ascii() { char::from(*byte).to_string() } else { format!("\\x{byte:02X}") };
+    escaped_by("\\x", bytes)
+}
+
+fn escaped_by(escape: &str, bytes: &[u8]) -> String {
+    let escape = |byte: &u8| {
+        if byte.is_ascii() { char::from(*byte).to_string() } else { format!("{escape}{byte:02X}") }
+    };
     bytes.iter().map(escape).collect()
+}
+
+/// A JSON document of the server, as bytes that `convert_to(..., 'SQL_ASCII')` returned. If its strings
+/// cannot be converted, bytes beyond ASCII are read as `\xE9`.
+pub(crate) fn json_from_server(document: &[u8]) -> String {
+    // Within a JSON string, a backslash is written twice.
+    decoded(document).unwrap_or_else(|_| escaped_by("\\\\x", document))
+}
+
+/// The same for a document with names by which objects are addressed.
+///
+/// # Errors
+/// 55000 with the first string that cannot be converted.
+pub(crate) fn json_with_names(document: &[u8]) -> Result<String, Error> {
+    decoded(document).map_err(|_| {
+        let mut strings = document.split(|byte| *byte == b'"');
+        let name = strings.find_map(|string| decoded(string).err()).unwrap_or_default();
+        let message = format!("the name \"{}\" cannot be converted to UTF-8", name.trim_end_matches('\\'));
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("It is the name of a table of the key migration, or of a part of one. The bytes that cannot be converted are shown as \\x.")
+            .hint("Rename it, and try again.")
+    })
 }
 
 /// Converts bytes from one encoding to another; `None` if that is not possible for all of them.

@@ -15,7 +15,7 @@ use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 use super::rights::check_is_owner;
 use super::zone::Zone;
 use super::{expression, time_parents};
-use crate::encoding::{from_utf8, to_server};
+use crate::encoding::{from_server_bytes, json_with_names, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::cache;
 use crate::server::extension::Extension;
@@ -68,7 +68,7 @@ pub(super) fn facts(
     let only: Option<Vec<pg_sys::Oid>> =
         only.map(|tables| tables.iter().map(|table| pg_sys::Oid::from(*table)).collect());
     let read = || {
-        Spi::connect(|client| -> SpiResult<String> {
+        Spi::connect(|client| -> SpiResult<Vec<u8>> {
             let arguments: [DatumWithOid<'_>; 8] = [
                 roots.into(),
                 columns.into(),
@@ -80,11 +80,11 @@ pub(super) fn facts(
                 only.clone().into(),
             ];
             let row = client.select(plan(client, &arguments)?, Some(1), &arguments)?.first();
-            Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
+            Ok(row.get::<Vec<u8>>(1)?.unwrap_or_default())
         })
     };
-    let json = in_time(|| Ok(with_own_settings(|| settings::with(&LONG_QUERY, read))?))?;
-    let mut facts = Facts::from_json(&json)?;
+    let document = in_time(|| Ok(with_own_settings(|| settings::with(&LONG_QUERY, read))?))?;
+    let mut facts = Facts::from_json(&json_with_names(&document)?)?;
     facts.time_parents = time_parents::read(keys)?;
     for table in &mut facts.tables {
         let relation = pg_sys::Oid::from(table.oid);
@@ -129,7 +129,7 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
 
 /// The sequences behind keys that are not of the class of the node, each with its table.
 pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
-    let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'UTF8') \
+    let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'SQL_ASCII') \
          FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
          JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = coalesce(k.attribute, ( \
              SELECT i.indkey[0] FROM pg_index AS i WHERE i.indrelid = k.relation AND i.indisprimary)) \
@@ -146,7 +146,7 @@ pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u
             let rows = client.select(query.as_c_str(), None, &[relations.into(), columns.into()])?;
             rows.map(|row| {
                 let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);
-                Ok((table, from_utf8(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
+                Ok((table, from_server_bytes(row.get::<Vec<u8>>(2)?.unwrap_or_default())))
             })
             .collect()
         })

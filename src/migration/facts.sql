@@ -403,4 +403,4 @@ SELECT convert_to(jsonb_build_object(
     'strangers', coalesce((SELECT list FROM strangers), '[]'),
     'operator_classes', coalesce((SELECT list FROM operator_classes), '[]'),
     'foreign_keys', coalesce((SELECT list FROM foreign_keys), '[]')
-)::text, 'UTF8')
+)::text, 'SQL_ASCII')

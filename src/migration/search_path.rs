@@ -6,13 +6,13 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use crate::encoding::from_utf8;
+use crate::encoding::from_server_bytes;
 use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::{attempt, unless_cancelled};
 
 /// Functions without a search_path of their own that indexes, generated columns, checks and
 /// triggers of a table call. PostgreSQL's own functions and those in C need none.
-const FUNCTIONS: &str = "SELECT convert_to(string_agg(DISTINCT p.oid::regprocedure::text, ', '), 'UTF8') \
+const FUNCTIONS: &str = "SELECT convert_to(string_agg(DISTINCT p.oid::regprocedure::text, ', '), 'SQL_ASCII') \
     FROM pg_depend AS d JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid \
     JOIN pg_language AS l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c') \
     WHERE NOT coalesce(array_to_string(p.proconfig, ',') LIKE '%search_path=%', false) AND ( \
@@ -58,5 +58,5 @@ fn functions(table: pg_sys::Oid) -> Option<String> {
             client.select(FUNCTIONS, Some(1), &[table.into()])?.first().get(1)
         })
     };
-    unless_cancelled(attempt(|| with_own_settings(read)))?.ok()?.map(from_utf8)
+    unless_cancelled(attempt(|| with_own_settings(read)))?.ok()?.map(from_server_bytes)
 }

@@ -11,7 +11,7 @@ use pgrx::spi::SpiResult;
 
 use super::catalog::in_time;
 use super::state;
-use crate::encoding::{ServerText, from_utf8};
+use crate::encoding::{ServerText, json_from_server};
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::names::qualified_name;
@@ -51,7 +51,7 @@ pub(super) fn add(extension: Extension, facts: &mut Facts, options: &Options) ->
                 internal_schema.into(),
             ];
             let row = client.select(SURROUNDINGS, Some(1), &arguments)?.first();
-            Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
+            Ok(json_from_server(&row.get::<Vec<u8>>(1)?.unwrap_or_default()))
         })
     };
     let json = in_time(|| Ok(with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?))?;

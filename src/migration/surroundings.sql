@@ -91,5 +91,5 @@ SELECT convert_to(jsonb_build_object(
                 ORDER BY s.name) FROM sequences s WHERE s.relation = k.relation), '[]')))
         FROM keys k), '[]'),
     'taken', coalesce((SELECT jsonb_agg(jsonb_build_object('schema', t.nspname, 'name', t.name, 'kind', t.kind)) FROM taken t), '[]')
-)::text, 'UTF8')
+)::text, 'SQL_ASCII')
 FROM pg_database d WHERE d.datname = current_database()

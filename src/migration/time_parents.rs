@@ -5,7 +5,7 @@ use keyspace::migration::{Facts, KeyOptions, TimeSource};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::encoding::from_utf8;
+use crate::encoding::json_with_names;
 use crate::server::failure::Failure;
 use crate::server::settings::{self, with_own_settings};
 
@@ -34,11 +34,11 @@ pub(super) fn read(keys: &[KeyOptions]) -> Result<Vec<TimeParent>, Failure> {
         known.iter().map(|known| known.1.parent_column).collect::<Vec<_>>().into(),
     ];
     let read = || {
-        Spi::connect(|client| -> SpiResult<String> {
+        Spi::connect(|client| -> SpiResult<Vec<u8>> {
             let row = client.select(PARENTS, Some(1), &arguments)?.first();
-            Ok(from_utf8(row.get::<Vec<u8>>(1)?.unwrap_or_default()))
+            Ok(row.get::<Vec<u8>>(1)?.unwrap_or_default())
         })
     };
-    let json = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
-    Ok(Facts::time_parents_from_json(&json)?)
+    let document = with_own_settings(|| settings::with(&[(c"jit", c"off")], read))?;
+    Ok(Facts::time_parents_from_json(&json_with_names(&document)?)?)
 }

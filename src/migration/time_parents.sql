@@ -46,7 +46,7 @@ SELECT convert_to(coalesce(jsonb_agg(jsonb_build_object(
             SELECT d.oid AS base FROM domain d WHERE d.typtype <> 'd' LIMIT 1
         ) b
         WHERE a.attrelid = p.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')
-) ORDER BY g.child, g.attribute, g.parent), '[]')::text, 'UTF8')
+) ORDER BY g.child, g.attribute, g.parent), '[]')::text, 'SQL_ASCII')
 FROM given g
 JOIN pg_class c ON c.oid = g.child
 JOIN pg_roles o ON o.oid = c.relowner

@@ -114,9 +114,10 @@ pub(crate) fn explain(steps: &mut [Step]) -> Vec<(pg_sys::Oid, String)> {
     explained
 }
 
-/// Whether a value is one that a sequence has handed out with its current definition.
+/// Whether a value is one that a sequence has handed out with its current definition: of its range
+/// (fault B32), not beyond its position, and of its values.
 fn has_handed_out(sequence: &Sequence, value: i64) -> bool {
-    let has_passed =
-        if sequence.increment > 0 { sequence.last_value >= value } else { sequence.last_value <= value };
-    sequence.is_called && has_passed && sequence.own_values(None).contains(i128::from(value))
+    let Sequence { min_value, max_value, last_value, .. } = *sequence;
+    let passed = if sequence.increment > 0 { min_value..=last_value } else { last_value..=max_value };
+    sequence.is_called && passed.contains(&value) && sequence.own_values(None).contains(i128::from(value))
 }

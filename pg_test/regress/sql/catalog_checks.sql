@@ -1,5 +1,6 @@
 -- PostgreSQL checks its own catalogs in tests (opr_sanity, type_sanity, amvalidate). These are the same questions, asked
 -- of everything that the extension creates, whatever that is. Each query lists what is wrong: nothing.
+-- trap_s54
 SET client_min_messages = warning;
 CREATE SCHEMA checks;
 SET search_path = checks, public;

@@ -1,4 +1,5 @@
 -- What applications do with sequences: blocks of ids, defaults of views, and findings that are accepted.
+-- trap_s54
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA app;

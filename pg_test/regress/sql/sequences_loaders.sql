@@ -1,4 +1,5 @@
 -- Statements of loaders and frameworks, as docs/guides/odd-and-even-ids.md names them.
+-- trap_s54
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;

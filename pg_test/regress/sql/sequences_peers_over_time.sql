@@ -141,6 +141,16 @@ SELECT severity, sequence, finding, detail FROM check_interleaved_sequences() WH
 SELECT sequence, finding FROM check_interleaved_sequences(ARRAY[jsonb_set(copy(:'own'), '{sequences,pace,two_old,rows}', '{"modulus": 24, "furthest": [510]}')])
 WHERE sequence::text LIKE 'two%' AND severity = 'error';
 
+-- fault_b32_ranges_of_one_column: what lies below the range of the other sequence was not handed out by it.
+CREATE SEQUENCE low_seq MAXVALUE 1000;
+CREATE SEQUENCE high_seq MINVALUE 2001 START 2001;
+CREATE TABLE ranges (id bigint PRIMARY KEY DEFAULT nextval('low_seq'));
+ALTER SEQUENCE low_seq OWNED BY ranges.id;
+ALTER SEQUENCE high_seq OWNED BY ranges.id;
+SELECT sequence, restart FROM setup_interleaved_sequences(2, 2, sequences => '{low_seq, high_seq}') ORDER BY 1;
+INSERT INTO ranges VALUES (DEFAULT), (nextval('high_seq')), (10);
+SELECT severity, sequence, finding, detail FROM check_interleaved_sequences() WHERE sequence::text IN ('low_seq', 'high_seq') AND finding <> 'type mismatch';
+
 -- fault_b12_stops_behind_the_restart: rows from before the last set-up are read as far as there are rows since.
 CREATE TABLE old (id bigint PRIMARY KEY);
 CREATE SEQUENCE old_seq OWNED BY old.id;
@@ -153,7 +163,7 @@ SELECT interleaved_node_state()->'sequences'->'pace'->'old_seq'->'rows'->'unread
 
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.interleaved_peer');
 SET client_min_messages = warning;
-SELECT count(*) FROM reset_interleaved_sequences(ARRAY['ord_id_seq', 'item_id_seq', 'two_old', 'two_new', 'old_seq']::regclass[]);
+SELECT count(*) FROM reset_interleaved_sequences(ARRAY['ord_id_seq', 'item_id_seq', 'two_old', 'two_new', 'low_seq', 'high_seq', 'old_seq']::regclass[]);
 DROP SCHEMA pace CASCADE;
 DROP OWNED BY regress_keyspace_pace;
 DROP ROLE regress_keyspace_pace;

@@ -1,5 +1,6 @@
 -- Sequences that are named by the columns that own them, in policies and other expressions, and columns of which the
 -- sequence is only a part.
+-- trap_s53
 SET client_min_messages = warning;
 \set VERBOSITY terse
 CREATE SCHEMA ref;
@@ -91,6 +92,32 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NE
 CREATE TRIGGER t BEFORE INSERT ON guarded FOR EACH ROW WHEN (nextval('of_condition') > 0) EXECUTE FUNCTION nothing();
 CREATE VIEW v AS SELECT nextval('of_view'::text) AS no;
 :plan;
+-- The checks of domains, in whatever their values are: a column, an array, a composite type, nothing yet.
+CREATE SEQUENCE of_domain_by_oid;
+CREATE SEQUENCE of_domain_by_text;
+CREATE SEQUENCE of_domain_by_function;
+CREATE SEQUENCE only_compared;
+CREATE FUNCTION below_next(s text, no bigint) RETURNS boolean LANGUAGE sql AS $$ SELECT no < nextval(s::regclass) $$;
+CREATE DOMAIN "Checked" AS bigint CONSTRAINT "Below" CHECK (VALUE < nextval('of_domain_by_oid'));
+CREATE DOMAIN checked_by_text AS bigint CONSTRAINT below CHECK (VALUE < nextval('of_domain_by_text'::text));
+CREATE DOMAIN checked_by_column AS bigint CONSTRAINT below CHECK (VALUE < nextval(pg_get_serial_sequence('ref.cust', 'id')));
+CREATE DOMAIN checked_by_function AS bigint CONSTRAINT below CHECK (below_next('of_domain_by_function', VALUE));
+CREATE DOMAIN not_drawing AS bigint CHECK (VALUE <> currval('only_compared') AND VALUE > 0);
+CREATE TYPE composed AS (no checked_by_text);
+CREATE TABLE of_domains (one "Checked", other composed, more checked_by_column[], not_drawn not_drawing);
+SELECT sequence, action, detail FROM setup_interleaved_sequences(2, schemas => '{ref}', dry_run => true)
+WHERE sequence::text ~ 'domain|cust|only_compared' ORDER BY 1;
+-- fault_a04: the owner of a domain may not draw.
+CREATE ROLE regress_ref_domain;
+ALTER DOMAIN checked_by_text OWNER TO regress_ref_domain;
+ALTER DOMAIN "Checked" OWNER TO regress_ref_domain;
+SELECT sequence, action, detail FROM setup_interleaved_sequences(2, sequences => '{of_domain_by_oid,of_domain_by_text}', dry_run => true);
+DROP TABLE of_domains;
+DROP TYPE composed;
+DROP DOMAIN "Checked", checked_by_text, checked_by_column, checked_by_function, not_drawing;
+DROP FUNCTION below_next;
+DROP ROLE regress_ref_domain;
+DROP SEQUENCE of_domain_by_oid, of_domain_by_text, of_domain_by_function, only_compared;
 -- fault_a04: a policy of a role that may not draw does not count.
 CREATE ROLE regress_ref_other;
 CREATE SEQUENCE not_allowed;

@@ -1,4 +1,5 @@
 -- What only texts say of sequences: defaults with a name as text, triggers, functions, views.
+-- trap_s53
 SET client_min_messages = warning;
 \set VERBOSITY terse
 CREATE SCHEMA txt;

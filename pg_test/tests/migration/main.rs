@@ -17,6 +17,7 @@ mod standby;
 mod stopped;
 mod throttled;
 mod times;
+mod two_servers;
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
 //! Servers with a small schema, and the actions of a DBA on each.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::process::Stdio;
 
 use pg_test::{InstallTree, Server};
 use postgres::Client;
@@ -20,6 +22,25 @@ pub fn start(name: &str, settings: &[&str]) -> Server {
     let server = Server::start(&InstallTree::from_environment().unwrap(), name, settings).unwrap();
     server.connect(DATABASE).unwrap().batch_execute(SCHEMA).unwrap();
     server
+}
+
+/// The schema of a server, without its rows, as pg_dump writes it.
+pub fn dump_schema(server: &Server) -> Vec<u8> {
+    let mut dump = server.tree().command("pg_dump");
+    let dump =
+        dump.arg("--schema-only").arg(server.conninfo(DATABASE)).stdin(Stdio::null()).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    dump.stdout
+}
+
+/// Restores what [`dump_schema`] returned.
+pub fn restore_schema(server: &Server, schema: &[u8]) {
+    let mut psql = server.tree().command("psql");
+    let arguments = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"];
+    psql.args(arguments).arg(server.conninfo(DATABASE)).stdin(Stdio::piped());
+    let mut psql = psql.spawn().unwrap();
+    psql.stdin.take().unwrap().write_all(schema).unwrap();
+    assert!(psql.wait().unwrap().success());
 }
 
 /// The state that a node reports.

@@ -9,7 +9,9 @@ use pg_test::load::{self, Count, Session, Turn};
 use pg_test::replication::Method;
 use pg_test::{InstallTree, Server, contents};
 
-use crate::nodes::{DATABASE, assert_of, check, code, insert, set_up, start, state};
+use crate::nodes::{
+    DATABASE, assert_of, check, code, dump_schema, insert, restore_schema, set_up, start, state,
+};
 
 #[test]
 fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
@@ -71,6 +73,51 @@ fn trap_s34_a_node_is_added_and_one_leaves_while_all_replicate() {
     for server in &all {
         let found = method.conflicts(server, DATABASE).unwrap();
         assert!(found.is_clean(), "{}: {found:?}", server.name());
+    }
+}
+
+/// The schema of server 3 was dumped from server 1 when there were two nodes. When it is set up, no
+/// node has that increment any more, but their states tell that set-ups gave it.
+#[test]
+fn trap_s13_a_schema_from_before_a_change_of_the_number_of_nodes_is_recognised() {
+    let tree = InstallTree::from_environment().unwrap();
+    let servers = ["one", "two"].map(|name| start(name, &[]));
+    let [one, two] = [&servers[0], &servers[1]];
+    set_up(one, (1, 2), &[], 0).unwrap();
+    set_up(two, (2, 2), &[state(one)], 0).unwrap();
+    let mut seen = HashSet::new();
+    let mut clients = [one, two].map(|server| server.connect(DATABASE).unwrap());
+    for (client, class) in clients.iter_mut().zip([(1, 2), (2, 2)]) {
+        // Nothing has drawn from this one, neither before a set-up nor after it.
+        client.batch_execute("CREATE TABLE later (id bigserial PRIMARY KEY)").unwrap();
+        assert_of(&insert(client, 5), class, &mut seen);
+    }
+    set_up(one, (1, 2), &[state(two)], 0).unwrap();
+    set_up(two, (2, 2), &[state(one)], 0).unwrap();
+    let schema = dump_schema(one);
+    for (server, other, class) in [(one, two, (1, 3)), (two, one, (2, 3))] {
+        set_up(server, class, &[state(other)], 1_000).unwrap();
+    }
+
+    let three = Server::start(&tree, "three", &[]).unwrap();
+    restore_schema(&three, &schema);
+    let mut client = three.connect(DATABASE).unwrap();
+    let increments = "SELECT DISTINCT seqincrement FROM pg_sequence";
+    let increments: Vec<i64> = client.query(increments, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(increments, [2]);
+    // Without states nothing tells, and the sequences are left alone.
+    let alone = set_up(&three, (3, 3), &[], 0).unwrap();
+    assert_eq!(alone.len(), 4);
+    assert!(alone.values().all(|action| action.starts_with("skipped: increment 2 kept")), "{alone:?}");
+    let done = set_up(&three, (3, 3), &[state(one), state(two)], 0).unwrap();
+    assert_eq!(done.len(), 4);
+    assert!(done.values().all(|action| action.starts_with("altered: increment 2 to 3")), "{done:?}");
+    clients[0].batch_execute("INSERT INTO later DEFAULT VALUES").unwrap();
+    for (client, class) in clients.iter_mut().chain([&mut client]).zip([(1, 3), (2, 3), (3, 3)]) {
+        assert_of(&insert(client, 5), class, &mut seen);
+    }
+    for (server, others) in [(one, [two, &three]), (two, [one, &three]), (&three, [one, two])] {
+        assert_eq!(check(server, &others.map(state)), Vec::<String>::new());
     }
 }
 

@@ -171,6 +171,7 @@ impl World<'_> {
         let of = self.nodes[node].as_mut().expect("it exists");
         of.disconnect();
         let former = std::mem::replace(&mut of.database, database);
+        self.is_any_gone = true;
         self.drop_database(&former)?;
         Ok(Some(node))
     }
@@ -189,7 +190,7 @@ impl World<'_> {
     /// A node is lost, with the rows that have not arrived.
     pub fn lose(&mut self, node: usize) -> Result<()> {
         self.end_periods(node, None)?;
-        self.is_any_lost = true;
+        self.is_any_gone = true;
         self.remove(node)
     }
 

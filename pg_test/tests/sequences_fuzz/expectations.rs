@@ -59,6 +59,7 @@ impl World<'_> {
             }
             self.expect_agreement(*node)?;
         }
+        is_safe.iter_mut().zip(&self.is_unclear).for_each(|(is_safe, is_unclear)| *is_safe &= !is_unclear);
         if self.left_out == LeftOut::Check {
             is_safe.fill(true);
         }
@@ -91,9 +92,14 @@ impl World<'_> {
             None => self.is_safe.iter().all(|is_safe| *is_safe),
         };
         // TRUNCATE ... RESTART IDENTITY on all nodes takes a sequence back onto what was generated
-        // before the set-ups. It is an error until the nodes are set up again.
-        let is_restarted = ["moved back", "restart too low"].contains(&error.finding.as_str())
-            && error.sequence.is_some_and(|sequence| self.is_restarted[sequence]);
+        // before the set-ups. It is an error until the nodes are set up again. The last state of a node
+        // that had left before still has the rows.
+        let is_of_before = match error.finding.as_str() {
+            "moved back" | "restart too low" => true,
+            "values of this class" => !self.left.is_empty(),
+            _ => false,
+        };
+        let is_restarted = is_of_before && error.sequence.is_some_and(|sequence| self.is_restarted[sequence]);
         let is_alarm = is_safe && !is_restarted && !ABOUT_THE_END.contains(&error.finding.as_str());
         let of = error.sequence.map_or("the node", |sequence| &self.definitions.sequences[sequence].name);
         ensure!(

@@ -151,8 +151,19 @@ impl World<'_> {
         self.forget_lost_ids()?;
         let others = self.others(node);
         let states = self.states_and_left(&others)?;
-        let mut is_safe = self.is_safe.clone();
         let arguments = Arguments { class, states, gap: Some(gap), form: Form::OneTransaction };
+        // A change of the number of nodes has ended between two of them, for want of values. Until it
+        // is completed, the set-up may refuse the former class.
+        if others.iter().filter_map(|other| self.class(*other)).any(|other| other.meets(class)) {
+            self.unsafe_from_now(None);
+            if let Outcome::Refused(..) = self.set_up(node, &arguments)? {
+                // The copy may be from before the first set-up of the node.
+                self.nodes[node].as_mut().expect("it exists").class = None;
+                self.remember_class(node)?;
+            }
+            return Ok(());
+        }
+        let mut is_safe = self.is_safe.clone();
         if self.procedure(node, arguments, &mut is_safe)? {
             self.follow(is_safe);
         }
@@ -177,8 +188,9 @@ impl World<'_> {
     }
 
     /// A procedure was followed.
-    fn follow(&mut self, is_safe: Vec<bool>) {
+    fn follow(&mut self, mut is_safe: Vec<bool>) {
         self.forget_cycles();
+        is_safe.iter_mut().zip(&self.is_unclear).for_each(|(is_safe, is_unclear)| *is_safe &= !is_unclear);
         self.is_safe = is_safe;
     }
 
@@ -235,7 +247,7 @@ impl World<'_> {
             }
             // A copy of a node of which there is no last state is refused while it could be that node.
             Outcome::Refused(code, message)
-                if code == "55000" && message.contains("may be a copy of it") && self.is_any_lost =>
+                if code == "55000" && message.contains("may be a copy of it") && self.is_any_gone =>
             {
                 self.unsafe_from_now(None);
                 Ok(false)

@@ -47,6 +47,10 @@ const OF_THE_GAP: [usize; 4] = [3, 4, 6, 11];
 /// The reason to move a sequence further with a computed gap.
 const USED_SINCE: &str = "has used since";
 
+/// The reason not to set a sequence up whose increment is a number of nodes, and whose values may
+/// stand for blocks.
+const UNCLEAR: &str = "blocks or nodes";
+
 /// The errors that a user may get from a set-up that is not as the documentation says.
 const REFUSALS: [&str; 4] = ["2200H", "55000", "22023", "22003"];
 
@@ -164,6 +168,13 @@ impl World<'_> {
                 Err(error) => bail!("dry run on node {node}: {}", reason(&error)),
             };
             let failed: Vec<usize> = rows.iter().filter(|row| is(row, "failed")).map(index).collect();
+            for row in &rows {
+                let detail = row[DETAIL].as_deref().unwrap_or_default();
+                if detail.starts_with(UNCLEAR) {
+                    self.is_unclear[index(row)] = true;
+                    self.is_safe[index(row)] = false;
+                }
+            }
             if failed.is_empty() {
                 return Ok(Ok((rows, exclude)));
             }
@@ -205,7 +216,7 @@ impl World<'_> {
     }
 
     /// Takes the class of a node from its database.
-    fn remember_class(&mut self, node: usize) -> Result<()> {
+    pub fn remember_class(&mut self, node: usize) -> Result<()> {
         let stored = self.rows(node, "SELECT node, nodes FROM interleaved_node")?;
         if let [row] = stored.as_slice()
             && let [Some(number), Some(nodes)] = row.as_slice()

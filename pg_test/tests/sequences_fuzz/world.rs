@@ -51,10 +51,15 @@ pub struct World<'a> {
     /// For each sequence, whether TRUNCATE ... RESTART IDENTITY has taken it back on all nodes, and no
     /// procedure has moved it ahead on all of them since.
     pub is_restarted: Vec<bool>,
+    /// For each sequence, whether a set-up could not tell whether it steps by blocks or by nodes. It
+    /// was left out then, although the documentation says not to: check and split take its values for
+    /// ids, and nothing about it is a proof any more.
+    pub is_unclear: Vec<bool>,
     /// The last states of nodes that have left.
     pub left: Vec<String>,
-    /// Whether a node was lost, of which nobody has a last state.
-    pub is_any_lost: bool,
+    /// Whether the database of a node is gone of which nobody has a last state: the node was lost, or
+    /// an older copy has taken its place.
+    pub is_any_gone: bool,
     /// The entries of the argument `feeds`, as JSON, with their sequences.
     pub feeds: Vec<(usize, String)>,
     databases: Vec<String>,
@@ -81,8 +86,9 @@ impl<'a> World<'a> {
             ledger: Ledger::new(count),
             is_safe: vec![false; count],
             is_restarted: vec![false; count],
+            is_unclear: vec![false; count],
             left: Vec::new(),
-            is_any_lost: false,
+            is_any_gone: false,
             feeds: Vec::new(),
             databases: Vec::new(),
             prefix,

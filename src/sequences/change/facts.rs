@@ -10,6 +10,7 @@ use crate::sequences::read::selection::Selection;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::settings::with_own_settings;
+use crate::server::subtransaction::read_and_release;
 
 /// The data of a selection's sequences from the catalogs and our own table, read once per call.
 pub(crate) struct Facts {
@@ -18,7 +19,21 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Reads them, and releases the locks on the catalogs: our queries need dozens of them, which would
+    /// take the place of sequences in the lock table (trap S20).
     pub(crate) fn read(extension: Extension, selection: &Selection) -> Result<Self, Failure> {
+        // For one sequence, nothing else needs the place. If it is new, the transaction may have created
+        // many tables, which the end of a subtransaction would walk through.
+        if selection.only_one().is_some() {
+            return Self::read_here(extension, selection);
+        }
+        match read_and_release(|| Self::read_here(extension, selection)) {
+            Ok(facts) => facts,
+            Err(error) => error.rethrow(),
+        }
+    }
+
+    fn read_here(extension: Extension, selection: &Selection) -> Result<Self, Failure> {
         // A new sequence has no record.
         let records = if selection.is_new() {
             Records::default()

@@ -152,7 +152,7 @@ fn taken_by(other: Other, class: Class) -> Error {
         class.node(),
         class.nodes()
     ))
-    .hint("If this database replaces it, call confirm_interleaved_node(). Otherwise set it up as a different node.")
+    .hint("If this database replaces it, call confirm_interleaved_node(). If the other one has another class now, or is gone, pass its last state as one of the peers (as state || '{\"left\": true}' if it is gone). Otherwise set this database up as a different node.")
 }
 
 fn contradiction(setting: Class, other: Class) -> Error {

@@ -1,5 +1,5 @@
 -- Returns what names a sequence as a regclass, other than a default: rules, which views are, functions with a parsed
--- body, policies, constraints and conditions of triggers.
+-- body, policies, constraints of tables and domains, and conditions of triggers.
 WITH dependents AS (
     SELECT d.refobjid AS sequence, d.classid, d.objid
     FROM pg_depend d
@@ -34,3 +34,12 @@ SELECT d.sequence, p.proowner,
        convert_to(format('function %s', p.oid::regprocedure), 'SQL_ASCII'), convert_to(p.prosqlbody::text, 'SQL_ASCII')
 FROM dependents d
 JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid AND p.prosqlbody IS NOT NULL
+UNION ALL
+-- A domain is checked wherever a value of it is made: in columns, arrays, composite types and functions.
+SELECT d.sequence, t.typowner,
+       convert_to(format('constraint %I on domain %I.%I', o.conname, n.nspname, t.typname), 'SQL_ASCII'),
+       convert_to(o.conbin::text, 'SQL_ASCII')
+FROM dependents d
+JOIN pg_constraint o ON d.classid = 'pg_constraint'::regclass AND o.oid = d.objid
+JOIN pg_type t ON t.oid = o.contypid
+JOIN pg_namespace n ON n.oid = t.typnamespace

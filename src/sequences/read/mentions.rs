@@ -1,31 +1,25 @@
 //! What texts in the catalogs say about sequences: sources of functions, arguments of triggers,
-//! names in defaults, rules, policies and other expressions. The catalogs do not connect these with the sequences that they mean.
+//! names in defaults, rules, policies, constraints of tables and domains, and other expressions. The
+//! catalogs do not connect these with the sequences that they mean.
 //!
 //! A text counts only if its owner may draw from the sequence: anybody can write one (fault A04).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::CString;
 
-use keyspace::sequences::discovery::{
-    Composition, Constant, Known, Reference, Source, Target, Use, constants, pieces,
-};
+use keyspace::sequences::discovery::{Composition, Constant, Reference, Target, Use, constants, pieces};
 use keyspace::sequences::{ColumnName, Draw};
 use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiHeapTupleData, SpiResult};
+use pgrx::spi::SpiResult;
 
-use crate::encoding::from_server;
 use crate::sequences::read::defaults::{ByName, Defaults, Role, expression, function_label};
 use crate::sequences::read::feeds::Feed;
 use crate::sequences::read::sequence_names::SequenceNames;
+use crate::sequences::read::texts::{
+    self, Dependent, Function, TextDefault, TextExpression, Trigger, bytes, oid, rows, text,
+};
 use crate::server::extension::Extension;
 use crate::server::relation::number_type;
-
-const FUNCTIONS: &str = include_str!("functions.sql");
-const TRIGGERS: &str = include_str!("triggers.sql");
-const TEXT_DEFAULTS: &str = include_str!("text_defaults.sql");
-const DEPENDENTS: &str = include_str!("dependents.sql");
-const TEXT_EXPRESSIONS: &str = include_str!("text_expressions.sql");
 
 /// The columns of tables.
 const ATTRIBUTES: &str = "SELECT a.attrelid, a.attnum, convert_to(a.attname::text, 'SQL_ASCII') \
@@ -36,13 +30,6 @@ const MAY_DRAW: &str = "SELECT DISTINCT pair.role, pair.sequence FROM unnest($1:
 /// Whether the source of a function is not known.
 const IS_CLOSED: &str =
     "SELECT l.lanname = 'c' FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid = $1";
-
-/// The schema of our functions.
-const OWN_SCHEMA: &str = "SELECT convert_to(n.nspname::text, 'SQL_ASCII') \
-     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $1";
-
-/// How many functions may call each other with the name of a sequence.
-const ROUNDS: usize = 3;
 
 /// What texts say.
 #[derive(Default)]
@@ -97,11 +84,11 @@ impl Mentions {
 
     /// Reads all texts of the database that may name a sequence.
     pub(crate) fn read(extension: Extension) -> SpiResult<Self> {
-        let functions = functions(extension)?;
-        let triggers = triggers(&functions)?;
-        let defaults = text_defaults()?;
-        let dependents = dependents()?;
-        let expressions = text_expressions()?;
+        let functions = texts::functions(extension)?;
+        let triggers = texts::triggers(&functions)?;
+        let defaults = texts::text_defaults()?;
+        let dependents = texts::dependents()?;
+        let expressions = texts::text_expressions()?;
         let is_nothing = functions.is_empty() && triggers.is_empty() && defaults.is_empty();
         if is_nothing && dependents.is_empty() && expressions.is_empty() {
             return Ok(Self::default());
@@ -186,60 +173,6 @@ struct Found {
 enum What {
     Column { relation: pg_sys::Oid, attribute: i16, draw: Draw, set_by: Option<String> },
     Mention(Mention),
-}
-
-/// A function that draws from sequences, or that calls one.
-struct Function {
-    oid: pg_sys::Oid,
-    owner: pg_sys::Oid,
-    is_trigger: bool,
-    label: String,
-    schema: Vec<u8>,
-    name: Vec<u8>,
-    source: Source,
-}
-
-/// A trigger of such a function, or one that gives arguments to a function in C.
-struct Trigger {
-    table: pg_sys::Oid,
-    function: pg_sys::Oid,
-    table_owner: pg_sys::Oid,
-    function_owner: pg_sys::Oid,
-    /// Whether it can set columns of a row that is inserted or updated.
-    sets_columns: bool,
-    is_instead: bool,
-    name: String,
-    arguments: Vec<Vec<u8>>,
-    schema: Vec<u8>,
-    table_name: Vec<u8>,
-    label: String,
-}
-
-/// A default that may name a sequence as text.
-struct TextDefault {
-    relation: pg_sys::Oid,
-    attribute: i16,
-    owner: pg_sys::Oid,
-    type_oid: Option<pg_sys::Oid>,
-    schema: Vec<u8>,
-    label: String,
-    expression: Vec<u8>,
-}
-
-/// A rule, function, policy or the like that depends on a sequence.
-struct Dependent {
-    sequence: pg_sys::Oid,
-    owner: pg_sys::Oid,
-    label: String,
-    expression: Vec<u8>,
-}
-
-/// A rule, function, policy or the like that may name a sequence as text.
-struct TextExpression {
-    owner: pg_sys::Oid,
-    schema: Vec<u8>,
-    label: String,
-    expression: Vec<u8>,
 }
 
 /// A sequence that an expression may name as text, and what it does with the name.
@@ -471,91 +404,6 @@ impl Finder<'_> {
     }
 }
 
-/// The functions that draw, and those that call one of them with the name of a sequence.
-fn functions(extension: Extension) -> SpiResult<BTreeMap<u32, Function>> {
-    let schema = rows(OWN_SCHEMA, &[extension.oid().into()], |row| bytes(row, 1))?;
-    let mut known = Known { open: HashSet::new(), schema: schema.concat() };
-    let mut functions: BTreeMap<u32, Function> = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        let open = functions.values().filter(|function| function.source.is_open);
-        let open: Vec<pg_sys::Oid> = open.map(|function| function.oid).collect();
-        let read = rows(FUNCTIONS, &[open.into()], |row| function(row, &known))?;
-        functions = read.into_iter().map(|function| (function.oid.to_u32(), function)).collect();
-        let open = functions.values().filter(|function| function.source.is_open);
-        let open: HashSet<Vec<u8>> = open.map(|function| function.name.clone()).collect();
-        if open.is_subset(&known.open) {
-            break;
-        }
-        known.open = open;
-    }
-    Ok(functions)
-}
-
-fn function(row: &SpiHeapTupleData<'_>, known: &Known) -> SpiResult<Function> {
-    check_for_interrupts!();
-    let body = bytes(row, 8)?;
-    let is_sql = row.get(4)?.unwrap_or(false);
-    Ok(Function {
-        oid: oid(row, 1)?,
-        owner: oid(row, 2)?,
-        is_trigger: row.get(3)?.unwrap_or(false),
-        label: format!("function {}", text(&bytes(row, 5)?)),
-        schema: bytes(row, 6)?,
-        name: bytes(row, 7)?,
-        source: if is_sql { Source::of_sql(&body, known) } else { Source::of_other(&body, known) },
-    })
-}
-
-fn triggers(functions: &BTreeMap<u32, Function>) -> SpiResult<Vec<Trigger>> {
-    let functions = functions.values().filter(|function| function.is_trigger);
-    let functions: Vec<pg_sys::Oid> = functions.map(|function| function.oid).collect();
-    rows(TRIGGERS, &[functions.into()], |row| {
-        // Each argument ends in a zero byte.
-        let arguments = bytes(row, 8)?;
-        Ok(Trigger {
-            table: oid(row, 1)?,
-            function: oid(row, 2)?,
-            table_owner: oid(row, 3)?,
-            function_owner: oid(row, 4)?,
-            sets_columns: row.get(5)?.unwrap_or(false),
-            is_instead: row.get(6)?.unwrap_or(false),
-            name: text(&bytes(row, 7)?),
-            arguments: arguments.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
-            schema: bytes(row, 9)?,
-            table_name: bytes(row, 10)?,
-            label: text(&bytes(row, 11)?),
-        })
-    })
-}
-
-fn text_defaults() -> SpiResult<Vec<TextDefault>> {
-    rows(TEXT_DEFAULTS, &[], |row| {
-        Ok(TextDefault {
-            relation: oid(row, 1)?,
-            attribute: row.get(2)?.unwrap_or(0),
-            owner: oid(row, 3)?,
-            type_oid: row.get(4)?,
-            schema: bytes(row, 5)?,
-            label: text(&bytes(row, 6)?),
-            expression: bytes(row, 7)?,
-        })
-    })
-}
-
-fn dependents() -> SpiResult<Vec<Dependent>> {
-    rows(DEPENDENTS, &[], |row| {
-        let (label, expression) = (text(&bytes(row, 3)?), bytes(row, 4)?);
-        Ok(Dependent { sequence: oid(row, 1)?, owner: oid(row, 2)?, label, expression })
-    })
-}
-
-fn text_expressions() -> SpiResult<Vec<TextExpression>> {
-    rows(TEXT_EXPRESSIONS, &[], |row| {
-        let (schema, label) = (bytes(row, 2)?, text(&bytes(row, 3)?));
-        Ok(TextExpression { owner: oid(row, 1)?, schema, label, expression: bytes(row, 4)? })
-    })
-}
-
 /// Whether a constant is an argument of `pg_get_serial_sequence`.
 fn is_serial(constant: &Constant) -> bool {
     constant.calls.first() == Some(&pg_sys::F_PG_GET_SERIAL_SEQUENCE)
@@ -566,27 +414,4 @@ fn is_closed(function: pg_sys::Oid) -> SpiResult<bool> {
         let mut rows = client.select(IS_CLOSED, Some(1), &[function.into()])?;
         rows.next().map_or(Ok(false), |row| Ok(row.get(1)?.unwrap_or(false)))
     })
-}
-
-/// Runs a query and reads its rows.
-fn rows<T>(
-    query: &str,
-    arguments: &[pgrx::datum::DatumWithOid<'_>],
-    read: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
-) -> SpiResult<Vec<T>> {
-    Spi::connect(|client| client.select(query, None, arguments)?.map(|row| read(&row)).collect())
-}
-
-fn oid(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<pg_sys::Oid> {
-    Ok(row.get(at)?.unwrap_or(pg_sys::InvalidOid))
-}
-
-/// Text in the encoding of the database.
-fn bytes(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<Vec<u8>> {
-    Ok(row.get(at)?.unwrap_or_default())
-}
-
-/// Text of the server in UTF-8.
-fn text(bytes: &[u8]) -> String {
-    CString::new(bytes).map(|text| from_server(&text)).unwrap_or_default()
 }

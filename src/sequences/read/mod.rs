@@ -13,5 +13,6 @@ pub(crate) mod position_replication;
 pub(crate) mod prepared;
 pub(crate) mod selection;
 pub(crate) mod sequence_names;
+pub(crate) mod texts;
 pub(crate) mod trusted;
 pub(crate) mod values;
