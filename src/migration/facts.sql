@@ -144,7 +144,19 @@ indexes AS (
         'tablespace', t.spcname,
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
             'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable, 'deferred', n.condeferred,
-            'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition) END,
+            'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition,
+            -- Views that group by a primary key, and foreign keys of tables that are not part of the migration.
+            'dependents', coalesce((
+                SELECT jsonb_agg(DISTINCT needs.name ORDER BY needs.name) FROM (
+                    SELECT coalesce('view ' || (SELECT w.ev_class::regclass::text FROM pg_rewrite w
+                                                WHERE d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid),
+                                    pg_describe_object(d.classid, d.objid, d.objsubid)) AS name
+                    FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = n.oid AND d.deptype = 'n'
+                    UNION ALL
+                    SELECT format('foreign key "%s" of table %s', f.conname, f.conrelid::regclass) FROM pg_constraint f
+                    WHERE f.contype = 'f' AND f.confrelid = i.indrelid AND f.conindid = i.indexrelid
+                      AND f.conrelid NOT IN (SELECT relation FROM members)
+                ) needs WHERE needs.name IS NOT NULL), '[]')) END,
         'bytes', now.bytes
     ) ORDER BY NOT i.indisprimary, c.relname) AS list
     FROM relations r
