@@ -196,6 +196,11 @@ impl Backfill {
         self.table
     }
 
+    /// The page that it has come to.
+    pub(super) const fn page(&self) -> i64 {
+        self.page
+    }
+
     /// Fills the next pages.
     ///
     /// # Errors

@@ -42,6 +42,12 @@ referring AS (
 relations AS (
     SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation = ANY ($8::oid[])
 ),
+-- Foreign keys of tables that are not part of the migration.
+outside AS (
+    SELECT f.conindid AS index, format('foreign key "%s" of table %s', f.conname, f.conrelid::regclass) AS name
+    FROM pg_constraint f
+    WHERE f.contype = 'f' AND f.confrelid IN (SELECT relation FROM relations) AND f.conrelid NOT IN (SELECT relation FROM members)
+),
 columns AS (
     SELECT a.attrelid, jsonb_agg(jsonb_build_object(
         'number', a.attnum,
@@ -153,9 +159,7 @@ indexes AS (
                                     pg_describe_object(d.classid, d.objid, d.objsubid)) AS name
                     FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = n.oid AND d.deptype = 'n'
                     UNION ALL
-                    SELECT format('foreign key "%s" of table %s', f.conname, f.conrelid::regclass) FROM pg_constraint f
-                    WHERE f.contype = 'f' AND f.confrelid = i.indrelid AND f.conindid = i.indexrelid
-                      AND f.conrelid NOT IN (SELECT relation FROM members)
+                    SELECT o.name FROM outside o WHERE o.index = i.indexrelid
                 ) needs WHERE needs.name IS NOT NULL), '[]')) END,
         'bytes', now.bytes
     ) ORDER BY NOT i.indisprimary, c.relname) AS list

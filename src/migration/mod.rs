@@ -9,10 +9,12 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
+//! | [`next_table`] | the table that a backfill comes to next |
 //! | [`procedures`], [`runner`], [`backfill`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`writer`] | the writes of a batch: rows, and their entries in indexes |
+//! | [`batch_error`] | where a batch failed |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
@@ -23,6 +25,7 @@ mod backfill;
 mod backfill_check;
 mod backfill_page;
 mod backfill_query;
+mod batch_error;
 mod capture;
 mod catalog;
 mod changed_since;
@@ -34,6 +37,7 @@ mod key_type;
 mod limits;
 mod lookup;
 mod marks;
+mod next_table;
 mod plan;
 mod procedures;
 mod referenced;

@@ -740,8 +740,7 @@ unsafe fn is_in_primary_key(relation: pg_sys::Relation, column: Column) -> bool 
             let form = (*index).rd_index;
             let count = usize::try_from((*form).indnkeyatts).unwrap_or(0);
             let columns = (*form).indkey.values.as_ptr();
-            let is_found =
-                (*form).indisprimary && (0..count).any(|at| *columns.add(at) == column.number);
+            let is_found = (*form).indisprimary && (0..count).any(|at| *columns.add(at) == column.number);
             pg_sys::index_close(index, pg_sys::NoLock as i32);
             is_found
         });

@@ -9,6 +9,7 @@ mod dumped;
 mod killed;
 mod locked;
 mod many_tables;
+mod moved_key;
 mod repack;
 mod rests;
 mod sound;

@@ -129,11 +129,8 @@ fn validate_step(
     (child, parent): (&Table, &Table),
     name: &str,
 ) -> Step {
-    let statement = format!(
-        "ALTER TABLE {} VALIDATE CONSTRAINT {}",
-        qualified(&child.schema, &child.name),
-        quoted(name)
-    );
+    let statement =
+        format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", qualified(&child.schema, &child.name), quoted(name));
     let mut validate = Step::new(phase, child, format!("validate foreign key \"{name}\""), vec![statement]);
     validate.lock = Some(Lock::ShareUpdateExclusive);
     validate.rows = child.rows;
@@ -271,8 +268,7 @@ pub(super) fn add_again(scope: &Scope<'_>) -> Vec<String> {
         } else {
             key.comment.clone()
         };
-        statements
-            .extend(comment.map(|comment| properties::comment_on_constraint(&of, &key.name, &comment)));
+        statements.extend(comment.map(|comment| properties::comment_on_constraint(&of, &key.name, &comment)));
     }
     statements
 }
@@ -319,9 +315,8 @@ pub(super) fn cut_over(scope: &Scope<'_>, swapped: bool) -> Vec<String> {
         }
         if moves(scope, old) {
             let comment = old.comment.as_ref().filter(|_| new.comment.is_none());
-            statements.extend(
-                comment.map(|comment| properties::comment_on_constraint(&table, &new_name, comment)),
-            );
+            statements
+                .extend(comment.map(|comment| properties::comment_on_constraint(&table, &new_name, comment)));
         } else if !old.not_enforced {
             statements.extend(alter(&table, &old_name, Timing::of(old), Timing::Deferred));
         }

@@ -55,6 +55,8 @@ pub mod key_time;
 pub mod limits;
 pub mod live_triggers;
 pub mod missed;
+#[cfg(test)]
+mod moved_key_tests;
 pub mod names;
 pub mod old_id_source;
 pub mod options;

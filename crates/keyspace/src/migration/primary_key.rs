@@ -36,6 +36,16 @@ fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
     if let Some(member) = members.find(|member| !scope.is_required(member)) {
         return Some(format!("rows may lack \"{}\" for a while", member.shadow_name));
     }
+    // An UPDATE of a published table fails if a list of columns or a filter does not fit the replica
+    // identity, which is the primary key.
+    let is_identity = table.replica_identity == "d" || primary.is_replica_identity;
+    let publication = table
+        .dependents
+        .iter()
+        .find(|used| used.kind == "publication" && primary.keys.iter().any(|key| key.column == used.column));
+    if let Some(publication) = publication.filter(|_| is_identity) {
+        return Some(format!("publication \"{}\" lists the old ids, or filters by them", publication.name));
+    }
     let dependents = &constraint?.dependents;
     (!dependents.is_empty()).then(|| format!("it is needed by {}", dependents.join(", ")))
 }
@@ -159,12 +169,12 @@ pub(super) fn check_roll_back(scope: &Scope<'_>) -> Result<(), Error> {
         let message = format!("primary key \"{name}\" of table \"{of}\" cannot move back to the old ids");
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
         if old.is_none() {
-            return Err(error
-                .detail("The unique index on the old ids is missing, or not valid.")
-                .hint(format!(
+            return Err(error.detail("The unique index on the old ids is missing, or not valid.").hint(
+                format!(
                     "CREATE UNIQUE INDEX CONCURRENTLY on the same columns of old ids, with the name {}.",
                     quoted(&scope.options.old_name(name))
-                )));
+                ),
+            ));
         }
         let dependents = primary.constraint.as_ref().map(|constraint| constraint.dependents.join(", "));
         if let Some(dependents) = dependents.filter(|dependents| !dependents.is_empty()) {
