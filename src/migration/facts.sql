@@ -43,7 +43,7 @@ relations AS (
     SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation = ANY ($8::oid[])
 ),
 -- Foreign keys of tables that are not part of the migration.
-outside AS (
+outside AS MATERIALIZED (
     SELECT f.conindid AS index, format('foreign key "%s" of table %s', f.conname, f.conrelid::regclass) AS name
     FROM pg_constraint f
     WHERE f.contype = 'f' AND f.confrelid IN (SELECT relation FROM relations) AND f.conrelid NOT IN (SELECT relation FROM members)

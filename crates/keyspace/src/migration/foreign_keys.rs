@@ -109,8 +109,7 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         add.lock = Some(Lock::ShareRowExclusive);
         add.done = replacement.is_some();
         add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
-        let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
-        add.other = other(Lock::ShareRowExclusive);
+        add.other = (parent.oid != child.oid).then_some((parent.oid, Lock::ShareRowExclusive));
         steps.push(add);
         if !is_trusted(old) {
             continue;
