@@ -371,6 +371,7 @@ unsafe fn leading(relation: pg_sys::Relation, row: &Row, bound: &mut Bound, foll
     unsafe {
         if leads.is_none()
             && bound.key_leads
+            && !is_applied()
             && violation::is_only_on(relation, row.new, leader.number, follower.number)
         {
             violation::refuse_orphan(relation, follower, follows, bound.root, leader);

@@ -224,6 +224,7 @@ pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
     if let Ok(scope) = Scope::new(facts, options) {
         statements.extend(scope.members.iter().flat_map(|member| required::remove(&scope, member)));
         statements.extend(primary_key::remove(&scope));
+        statements.extend(foreign_keys::remove(&scope));
     }
     let is_shadow = |table: u32, column: i16| {
         options.shadows.iter().any(|shadow| (shadow.0, shadow.2) == (table, column))

@@ -280,19 +280,28 @@ pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase) -> Vec<Step> {
         else {
             continue;
         };
-        let Some(comment) = without_mark(key.comment.as_deref()).filter(|_| !key.not_enforced) else {
-            continue;
-        };
-        let comment = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
+        let Some(unmark) = unmarked(child, key).filter(|_| !key.not_enforced) else { continue };
         let mut step = validate_step(scope, phase, key, (child, parent), &key.name);
-        step.statements.push(format!(
-            "COMMENT ON CONSTRAINT {} ON {} IS {comment}",
-            quoted(&key.name),
-            qualified(&child.schema, &child.name)
-        ));
+        step.statements.push(unmark);
         steps.push(step);
     }
     steps
+}
+
+/// The statement that takes its mark from a foreign key that has not been validated; `None` if it has
+/// none.
+fn unmarked(child: &Table, key: &ForeignKey) -> Option<String> {
+    let comment = without_mark(key.comment.as_deref())?;
+    let comment = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
+    let of = qualified(&child.schema, &child.name);
+    Some(format!("COMMENT ON CONSTRAINT {} ON {of} IS {comment}", quoted(&key.name)))
+}
+
+/// The statements that take the marks from all foreign keys, at the removal of a migration. They stay
+/// as they are.
+pub(super) fn remove(scope: &Scope<'_>) -> Vec<String> {
+    let unmark = |(key, _): (&ForeignKey, _)| unmarked(scope.facts.table(key.child)?, key);
+    scope.foreign_keys().into_iter().filter_map(unmark).collect()
 }
 
 fn drop(table: &str, name: &str) -> String {

@@ -140,6 +140,8 @@ fn fault_c21_a_rollback_moves_them_back() {
         ]
     );
     assert_eq!(step.lock.map(super::step::Lock::name), Some("SHARE UPDATE EXCLUSIVE"));
+    let unmark = "COMMENT ON CONSTRAINT \"Audit_order_id_fkey\" ON shop.\"Audit\" IS 'known'";
+    places(&cutover::remove(&facts, &options), &[unmark]);
 }
 
 #[test]
