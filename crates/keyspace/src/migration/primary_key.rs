@@ -148,13 +148,13 @@ fn moved<'a>(scope: &Scope<'a>) -> Vec<(&'a Table, Option<&'a Index>, &'a Index)
     }
     let of_table = |table: &'a Table| {
         let primary = table.primary_key().filter(|index| scope.is_new(table, index))?;
-        let old = scope.indexes(table).filter(|index| !scope.is_new(table, index));
-        let is_of = |index: &&Index| {
+        let is_old = |index: &&Index| {
             index.is_unique
+                && !scope.is_new(table, index)
                 && replacement_index::existing(scope, table, index)
                     .is_some_and(|one| std::ptr::eq(one, primary))
         };
-        Some((table, { old }.find(is_of), primary))
+        Some((table, scope.indexes(table).find(is_old), primary))
     };
     scope.tables().into_iter().filter_map(of_table).collect()
 }
