@@ -10,7 +10,8 @@ CREATE FUNCTION @extschema@.key_migration_create(
     time_zone text DEFAULT NULL,
     timestamp_expression text DEFAULT NULL,
     timestamp_reference name DEFAULT NULL,
-    without_timestamp boolean DEFAULT false
+    without_timestamp boolean DEFAULT false,
+    move_primary_key boolean DEFAULT false
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
@@ -52,12 +53,13 @@ CREATE FUNCTION @extschema@.key_migration_set(
     max_wal_rate bigint DEFAULT NULL,
     min_free_disk bigint DEFAULT NULL,
     max_overdue_tables integer DEFAULT NULL,
-    throttle_query text DEFAULT NULL
+    throttle_query text DEFAULT NULL,
+    move_primary_key boolean DEFAULT NULL
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
-COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean) IS
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean) IS
 'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
 COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[], text, text, name, boolean) IS
 'add the key of another table, and every column that refers to it, to a key migration';
@@ -65,5 +67,5 @@ COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, 
 'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
 COMMENT ON FUNCTION @extschema@.key_migration_adopt(regclass) IS
 'continue a key migration in a copy of the database in which it began, for example after pg_upgrade';
-COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean, boolean, interval, bigint, integer, bigint, bigint, integer, text) IS
-'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, whether it is paused, whether triggers fire, and the limits at which its backfill waits; NULL keeps a setting, 0 or an empty query removes a limit; takes effect at once';
+COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean, boolean, interval, bigint, integer, bigint, bigint, integer, text, boolean) IS
+'change the settings of a key migration: batch size, pause between batches, lock timeout and retries, whether it is paused, whether triggers fire, the limits at which its backfill waits, and, before the cut-over, whether primary keys move there; NULL keeps a setting, 0 or an empty query removes a limit; takes effect at once';

@@ -10,7 +10,8 @@ CREATE FUNCTION @extschema@.key_migration_plan(
     time_zone text DEFAULT NULL,
     timestamp_expression text DEFAULT NULL,
     timestamp_reference name DEFAULT NULL,
-    without_timestamp boolean DEFAULT false
+    without_timestamp boolean DEFAULT false,
+    move_primary_key boolean DEFAULT false
 ) RETURNS TABLE (
     step integer,
     phase text,
@@ -46,7 +47,7 @@ CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS tex
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
 'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
-COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean) IS
+COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean) IS
 'show what migrating the key of a table would do to it and to every table that refers to it: findings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
 'the remaining statements that take a key migration through a phase, for \gexec of psql';

@@ -9,6 +9,7 @@ CREATE TABLE keyspace_internal.key_migration (
     new_suffix text NOT NULL,
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,
+    move_primary_key boolean NOT NULL,
     batch_pages integer NOT NULL CHECK (batch_pages > 0),
     pause interval NOT NULL,
     lock_timeout interval NOT NULL,

@@ -62,6 +62,7 @@ pub(super) struct PlanArguments<'a> {
     pub(super) new_suffix: Option<RawText<'a>>,
     pub(super) old_suffix: Option<RawText<'a>>,
     pub(super) fire_triggers: Option<bool>,
+    pub(super) move_primary_key: Option<bool>,
 }
 
 impl PlanArguments<'_> {
@@ -72,6 +73,7 @@ impl PlanArguments<'_> {
         options.new_suffix = required(self.new_suffix, "new_suffix")?.to_utf8().to_owned();
         options.old_suffix = required(self.old_suffix, "old_suffix")?.to_utf8().to_owned();
         options.fire_triggers = required(self.fire_triggers, "fire_triggers")?;
+        options.move_primary_key = required(self.move_primary_key, "move_primary_key")?;
         options.check()?;
         Ok(options)
     }

@@ -153,6 +153,11 @@ impl Backfill {
         self.table
     }
 
+    /// The page that it has come to.
+    pub(super) const fn page(&self) -> i64 {
+        self.page
+    }
+
     /// Frees memory while the migration is paused.
     pub(super) fn rest(&mut self) {
         self.look_ahead.forget();

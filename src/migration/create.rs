@@ -44,6 +44,7 @@ fn key_migration_create(
     timestamp_expression: Option<RawText<'_>>,
     timestamp_reference: Option<&std::ffi::CStr>,
     without_timestamp: Option<bool>,
+    move_primary_key: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
@@ -55,7 +56,7 @@ fn key_migration_create(
         without_timestamp,
     };
     let key = KeyArguments { time, salt, include_columns };
-    let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers };
+    let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers, move_primary_key };
     if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         failure.raise();
     }
@@ -77,8 +78,8 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
     state::remove(extension, relation)?;
     let statement = format!(
         "INSERT INTO {{}} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
-                         batch_pages, pause, lock_timeout, retries) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, {})",
+                         move_primary_key, batch_pages, pause, lock_timeout, retries) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {})",
         Pace::INITIAL
     );
     state::write(
@@ -91,6 +92,7 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
             ServerText(options.new_suffix.clone()).into(),
             ServerText(options.old_suffix.clone()).into(),
             options.fire_triggers.into(),
+            options.move_primary_key.into(),
         ],
     )?;
     for key in &scope.keys {
@@ -366,7 +368,7 @@ fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
 ///
 /// # Errors
 /// 22023 if a value is out of range, 42501 if the caller may not store state, 42704 if the table is
-/// not being migrated.
+/// not being migrated, 55000 to move primary keys after the cut-over.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn key_migration_set(
@@ -384,6 +386,7 @@ fn key_migration_set(
     min_free_disk: Option<i64>,
     max_overdue_tables: Option<i32>,
     throttle_query: Option<RawText<'_>>,
+    move_primary_key: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
@@ -411,7 +414,10 @@ fn key_migration_set(
     let changed = check_transaction(c"key_migration_set()").map_err(Failure::from).and_then(|()| {
         state::check_may_write()?;
         let relation = state::migration_of(extension, relation)?;
-        let _: Migration = state::existing(extension, relation)?;
+        let migration = state::existing(extension, relation)?;
+        if migration.options.cut_over && move_primary_key.is_some_and(|it| it != migration.options.move_primary_key) {
+            return Err(cannot_move(relation).into());
+        }
         state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \
                            lock_timeout = COALESCE($6, lock_timeout), retries = COALESCE($7, retries), \
@@ -423,7 +429,8 @@ fn key_migration_set(
                            min_free_disk = NULLIF(COALESCE($14, min_free_disk), 0), \
                            max_overdue_tables = NULLIF(COALESCE($15, max_overdue_tables), 0), \
                            throttle_query = NULLIF(COALESCE($16, throttle_query), ''), \
-                           throttle_role = CASE WHEN $16 IS NULL THEN throttle_role WHEN $16 <> '' THEN $17 END \
+                           throttle_role = CASE WHEN $16 IS NULL THEN throttle_role WHEN $16 <> '' THEN $17 END, \
+                           move_primary_key = COALESCE($18, move_primary_key) \
              WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
             MIGRATION,
             extension,
@@ -443,6 +450,7 @@ fn key_migration_set(
                 max_overdue_tables.into(),
                 throttle_query.into(),
                 role.into(),
+                move_primary_key.into(),
             ],
         )?;
         // The triggers that exist now need not fire.
@@ -456,6 +464,14 @@ fn key_migration_set(
     if let Err(failure) = changed {
         failure.raise();
     }
+}
+
+/// The error for a choice that comes after the cut-over.
+fn cannot_move(relation: pg_sys::Oid) -> Error {
+    let message = format!("the key migration of table {} has already been cut over", relation_name(relation));
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("move_primary_key is about the cut-over.")
+        .hint(format!("CALL key_migration_rollback({}) first.", name_argument(relation)))
 }
 
 fn check_range(

@@ -72,6 +72,9 @@ pub(super) fn check_start(
     surroundings::add(extension, &mut facts, &migration.options)?;
     facts.key_ranges = in_time(|| Ok(catalog::key_ranges(&facts, &migration.options)))?;
     let scope = Scope::new(&facts, &migration.options)?;
+    if by_views {
+        cutover_view::check(&scope)?;
+    }
     check_names(&scope, by_views)?;
     check_defaults(&scope, ignored)?;
     warn_of_statistics(&scope)?;
@@ -95,7 +98,7 @@ pub(super) fn cut_over(
         // Changes since then may have made another step necessary.
         check_verified(migration, scope, ignored)?;
         if !by_views {
-            return Ok(plain(cutover::cut_over(scope)));
+            return Ok(cutover::cut_over(scope));
         }
         cutover_view::check(scope)?;
         // The views get the names that the tables have now.
@@ -203,10 +206,14 @@ fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) ->
 /// Those of the statements.
 pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
     if migration.options.cut_over {
-        let statement = "UPDATE {} SET cut_over_at = NULL WHERE {own} AND relation = $3";
+        // The index on keys is built again if a primary key has moved, and all values are then compared
+        // again.
+        let statement = "UPDATE {} SET cut_over_at = NULL, \
+                                       verified_at = CASE WHEN move_primary_key THEN NULL ELSE verified_at END \
+                         WHERE {own} AND relation = $3";
         let by_views = !migration.options.views.is_empty();
         let statements = |scope: &Scope<'_>| {
-            Ok(plain(if by_views { cutover_view::roll_back(scope)? } else { cutover::roll_back(scope) }))
+            Ok(if by_views { plain(cutover_view::roll_back(scope)?) } else { cutover::roll_back(scope)? })
         };
         return run(runner, migration, "roll back the cut-over", statements, |runner| {
             state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;

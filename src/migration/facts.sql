@@ -42,6 +42,12 @@ referring AS (
 relations AS (
     SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation = ANY ($8::oid[])
 ),
+-- Foreign keys of tables that are not part of the migration.
+outside AS MATERIALIZED (
+    SELECT f.conindid AS index, format('foreign key "%s" of table %s', f.conname, f.conrelid::regclass) AS name
+    FROM pg_constraint f
+    WHERE f.contype = 'f' AND f.confrelid IN (SELECT relation FROM relations) AND f.conrelid NOT IN (SELECT relation FROM members)
+),
 columns AS (
     SELECT a.attrelid, jsonb_agg(jsonb_build_object(
         'number', a.attnum,
@@ -144,7 +150,17 @@ indexes AS (
         'tablespace', t.spcname,
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
             'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable, 'deferred', n.condeferred,
-            'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition) END,
+            'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition,
+            -- Views that group by a primary key, and foreign keys of tables that are not part of the migration.
+            'dependents', coalesce((
+                SELECT jsonb_agg(DISTINCT needs.name ORDER BY needs.name) FROM (
+                    SELECT coalesce('view ' || (SELECT w.ev_class::regclass::text FROM pg_rewrite w
+                                                WHERE d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid),
+                                    pg_describe_object(d.classid, d.objid, d.objsubid)) AS name
+                    FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = n.oid AND d.deptype = 'n'
+                    UNION ALL
+                    SELECT o.name FROM outside o WHERE o.index = i.indexrelid
+                ) needs WHERE needs.name IS NOT NULL), '[]')) END,
         'bytes', now.bytes
     ) ORDER BY NOT i.indisprimary, c.relname) AS list
     FROM relations r

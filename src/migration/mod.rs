@@ -9,11 +9,13 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
+//! | [`next_table`] | the table that a backfill comes to next |
 //! | [`procedures`], [`runner`], [`backfill`], [`backfill_work`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
 //! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`filler`], [`writer`] | the writes of a batch: rows, their keys, and their entries in indexes |
 //! | [`look_ahead`] | the look-up of referenced rows ahead of these writes |
+//! | [`batch_error`] | where a batch failed |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
@@ -25,6 +27,7 @@ mod backfill_check;
 mod backfill_page;
 mod backfill_query;
 mod backfill_work;
+mod batch_error;
 mod capture;
 mod catalog;
 mod changed_since;
@@ -38,6 +41,7 @@ mod limits;
 mod look_ahead;
 mod lookup;
 mod marks;
+mod next_table;
 mod plan;
 mod procedures;
 mod referenced;

@@ -78,6 +78,7 @@ fn key_migration_plan(
     timestamp_expression: Option<RawText<'_>>,
     timestamp_reference: Option<&std::ffi::CStr>,
     without_timestamp: Option<bool>,
+    move_primary_key: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
     'static,
@@ -103,7 +104,7 @@ fn key_migration_plan(
         without_timestamp,
     };
     let key = KeyArguments { time, salt, include_columns };
-    let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers };
+    let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers, move_primary_key };
     match read(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
         Ok((_, plan)) => rows(plan),
         Err(failure) => failure.raise(),

@@ -14,7 +14,9 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::backfill::{Backfill, Outcome};
+use super::batch_error;
 use super::cutover::{self, Ignored};
+use super::next_table;
 use super::runner::{Runner, altered};
 use super::settle;
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
@@ -419,7 +421,7 @@ impl Progress {
 
     /// The plan. Reading the catalogs about all tables for each step would take most of the time if
     /// there are many. So the steps of a phase are planned together, and each one is planned again with
-    /// its own tables alone before it is done.
+    /// its own tables alone before it is done. So is a table that this call fills a part of.
     fn plan(&mut self, migration: &Migration, through: Phase) -> Result<(Facts, Plan), Failure> {
         if let Some(planned) = self.planned.pop_front() {
             let (facts, plan) = migration.plan_of(self.runner.extension, &planned.tables())?;
@@ -427,6 +429,16 @@ impl Progress {
                 return Ok((facts, plan));
             }
             self.planned.clear();
+        }
+        if let Task::Advance { max_pages: Some(_), .. } = self.task {
+            let is_stuck = |table| self.stuck.iter().any(|(stuck, _)| *stuck == table);
+            if let Some(table) = next_table::to_fill(migration, is_stuck)? {
+                let (facts, plan) = migration.plan_of(self.runner.extension, &[table])?;
+                let is_it = |step: &Step| step.phase == Phase::Backfilled && step.table == table;
+                if next_step(&plan, through, &self.stuck).is_some_and(is_it) {
+                    return Ok((facts, plan));
+                }
+            }
         }
         let (facts, plan) = migration.plan(self.runner.extension)?;
         let mut left: VecDeque<Step> = plan.left(through).filter(is_by_procedure).cloned().collect();
@@ -536,6 +548,7 @@ impl Progress {
                 true
             }
             Outcome::Failed(error) => {
+                let error = batch_error::located(error, backfill.table(), backfill.page());
                 self.runner.failed(pace, error)?;
                 true
             }

@@ -42,6 +42,9 @@ fn next(
         let facts = migration.facts(extension)?;
         let scope = Scope::new(&facts, &migration.options)?;
         let step = steps(&scope).into_iter().find(|step| !step.done);
+        if let Some(refusal) = step.as_ref().and_then(|step| left::refusal(&scope, step)) {
+            return Err(refusal.into());
+        }
         Ok(step.map(|step| {
             let table = facts.table(step.table).map(|table| qualified(&table.schema, &table.name));
             (step, table.unwrap_or_default())
@@ -49,7 +52,9 @@ fn next(
     };
     let Some((step, name)) = first()? else { return Ok(false) };
     let table = pg_sys::Oid::from(step.table);
-    let relations: Vec<(pg_sys::Oid, Lock)> = step.lock.map(|lock| (table, lock)).into_iter().collect();
+    let other = step.other.map(|(other, lock)| (pg_sys::Oid::from(other), lock));
+    let relations: Vec<(pg_sys::Oid, Lock)> =
+        step.lock.map(|lock| (table, lock)).into_iter().chain(other).collect();
     let statements_under_locks = || {
         let is_same = first()?.is_some_and(|(now, _)| now.is_same(&step));
         let as_owner_of = step.evaluates.then_some(step.table);

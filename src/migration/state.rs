@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use keyspace::migration::facts::Reference;
+use keyspace::migration::foreign_keys;
 use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::{Doubt, Facts, KeyOptions, Options, Target, TimeRequest, TimeSource};
 use keyspace::{Error, SqlState};
@@ -327,7 +328,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
     let query = format!(
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
                 m.fire_triggers, m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, \
-                m.was_cut_over, {}, {} \
+                m.was_cut_over, m.move_primary_key, {}, {} \
          FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
         Pace::COLUMNS,
         Stored::COLUMNS
@@ -343,6 +344,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             old_suffix: text(3)?,
             fire_triggers: row.get(4)?.unwrap_or(false),
             cut_over: row.get(6)?.unwrap_or(false),
+            move_primary_key: row.get(9)?.unwrap_or(false),
             ..Options::new(Target::Uuid)
         };
         Ok(Some(Migration {
@@ -350,7 +352,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             options,
             references: Vec::new(),
             known_triggers: Vec::new(),
-            pace: Pace::read(&row, 8)?,
+            pace: Pace::read(&row, 9)?,
             was_compared: row.get(5)?.unwrap_or(false),
             is_finalized: row.get(7)?.unwrap_or(false),
             was_cut_over: row.get(8)?.unwrap_or(false),
@@ -518,13 +520,19 @@ impl Migration {
 
     /// The current facts from the catalogs for this migration.
     pub(super) fn facts(&self, extension: Extension) -> Result<Facts, Failure> {
-        catalog::facts(extension, &self.options.keys, &self.references, None)
+        self.facts_of(extension, None)
+    }
+
+    fn facts_of(&self, extension: Extension, only: Option<&[u32]>) -> Result<Facts, Failure> {
+        let mut facts = catalog::facts(extension, &self.options.keys, &self.references, only)?;
+        foreign_keys::declare(&mut facts, &self.options);
+        Ok(facts)
     }
 
     /// The steps of some of its tables, and of the tables with its keys. For many tables, it takes
     /// only a fraction of the time of [`Migration::plan`].
     pub(super) fn plan_of(&self, extension: Extension, tables: &[u32]) -> Result<(Facts, Plan), Failure> {
-        let facts = catalog::facts(extension, &self.options.keys, &self.references, Some(tables))?;
+        let facts = self.facts_of(extension, Some(tables))?;
         let plan = plan::plan(&facts, &self.options)?;
         Ok((facts, plan))
     }

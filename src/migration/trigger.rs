@@ -235,7 +235,8 @@ impl Row {
 /// and the source of the time.
 ///
 /// # Errors
-/// 23514 for an UPDATE of a key before the cut-over, 55000 for a trigger of another table.
+/// 23514 for an UPDATE of a key before the cut-over, or of an old id after one at which the primary key
+/// has moved; 55000 for a trigger of another table.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
@@ -246,6 +247,14 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
         let row = Row::of(context);
         let Some(bound) = bound(fcinfo, context, Place::Root) else { return row.new.into() };
         let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
+        // Once the primary key has moved, no foreign key keeps rows together with an old id that changes.
+        if row.old.is_some()
+            && bound.key_leads
+            && row.old_value(bound.old_id) != row.new_value(bound.old_id)
+            && !is_in_primary_key((*context).tg_relation, bound.old_id)
+        {
+            refuse_change(context, bound.old_id);
+        }
         if row.old.is_none() {
             // After the cut-over, the column's default generates keys. Before it, a row that has a
             // key is a copy of another row, unless replication applies it.
@@ -296,7 +305,7 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
                 return row.new.into();
             }
             if let (Some(_), Some(follows)) = (leads, follows) {
-                return row.with(leader, bound.other(follows, &row));
+                return row.with(leader, leading((*context).tg_relation, &row, bound, follows));
             }
         }
         // The other server may have another key for the row. If the row that it refers to is still to
@@ -327,13 +336,13 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
             (Some(leads), _) => {
                 let follows = bound.other(leads, &row);
                 if follows.is_none() && is_required(row.relation, follower) {
-                    violation::refuse_orphan((*context).tg_relation, leader, leads, bound.root);
+                    violation::refuse_orphan((*context).tg_relation, leader, leads, bound.root, leader);
                 }
                 row.with(follower, follows)
             }
             // If only the other column is written, the leading one follows it.
             (None, Some(follows)) if row.old_value(leader).is_none() => {
-                row.with(leader, bound.other(follows, &row))
+                row.with(leader, leading((*context).tg_relation, &row, bound, follows))
             }
             // PostgreSQL would name the old column, which comes first (fault C21).
             (None, _) if bound.key_leads && row.must_have(leader) => {
@@ -343,6 +352,32 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
             (None, None) => row.new.into(),
         }
     }
+}
+
+/// The leader's value for a value of the follower.
+///
+/// If only the foreign key on keys is left, it does not find an old id that refers to no row: the row
+/// has no key then. A rollback could not add the foreign key on old ids again.
+///
+/// # Errors
+/// 23503 for such a row.
+///
+/// # Safety
+/// The relation must be open, and the row must belong to it.
+unsafe fn leading(relation: pg_sys::Relation, row: &Row, bound: &mut Bound, follows: Value) -> Option<Value> {
+    let leads = bound.other(follows, row);
+    let (leader, follower) = (bound.leader(), bound.follower());
+    // SAFETY: see above; the columns are those of the relation.
+    unsafe {
+        if leads.is_none()
+            && bound.key_leads
+            && !is_applied()
+            && violation::is_only_on(relation, row.new, leader.number, follower.number)
+        {
+            violation::refuse_orphan(relation, follower, follows, bound.root, leader);
+        }
+    }
+    leads
 }
 
 /// The trigger for rows that refer to one inserted after them. It fires at the end of the
@@ -692,6 +727,29 @@ fn is_required(relation: pg_sys::Oid, column: Column) -> bool {
     }
 }
 
+/// Whether a column is part of the primary key.
+///
+/// # Safety
+/// The relation must be open.
+#[cold]
+unsafe fn is_in_primary_key(relation: pg_sys::Relation, column: Column) -> bool {
+    // SAFETY: see above; the list of indexes is a copy, and each index has as many columns as it says.
+    unsafe {
+        let list = pg_sys::RelationGetIndexList(relation);
+        let found = (0..if list.is_null() { 0 } else { (*list).length }).any(|at| {
+            let index = pg_sys::index_open(pg_sys::list_nth_oid(list, at), pg_sys::AccessShareLock as i32);
+            let form = (*index).rd_index;
+            let count = usize::try_from((*form).indnkeyatts).unwrap_or(0);
+            let columns = (*form).indkey.values.as_ptr();
+            let is_found = (*form).indisprimary && (0..count).any(|at| *columns.add(at) == column.number);
+            pg_sys::index_close(index, pg_sys::NoLock as i32);
+            is_found
+        });
+        pg_sys::list_free(list);
+        found
+    }
+}
+
 /// The names of a column and its table, for a message.
 ///
 /// # Safety
@@ -717,6 +775,6 @@ unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> 
             SqlState::CheckViolation,
             format!("column \"{name}\" of table {table} cannot be changed during a key migration"),
         )
-        .detail("Other rows may already refer to this key."),
+        .detail("Other rows may already refer to this value."),
     ))
 }

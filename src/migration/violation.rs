@@ -9,9 +9,11 @@ use pgrx::pg_sys;
 use super::tuple::{Column, Value};
 use crate::encoding::from_server;
 use crate::error::{Violated, raise, report};
+use crate::server::by_version::is_enforced;
 use crate::server::relation::relation_name;
 
-/// Raises the error that the foreign key on a column would raise for this value.
+/// Raises the error that the foreign key on a column would raise for this value. `by` is the column
+/// whose foreign key is named if there is none on this one.
 ///
 /// # Safety
 /// The relation must be open and have the column.
@@ -21,6 +23,7 @@ pub(super) unsafe fn refuse_orphan(
     column: Column,
     value: Value,
     root: pg_sys::Oid,
+    by: Column,
 ) -> ! {
     // SAFETY: see above; names are copies, or null.
     let (oid, name, table, schema, constraint, shown) = unsafe {
@@ -30,7 +33,7 @@ pub(super) unsafe fn refuse_orphan(
             text(pg_sys::get_attname(oid, column.number, true)).unwrap_or_default(),
             text(pg_sys::get_rel_name(oid)).unwrap_or_default(),
             text(pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid))).unwrap_or_default(),
-            foreign_key(relation, column.number, root),
+            foreign_key(relation, column.number, root).or_else(|| foreign_key(relation, by.number, root)),
             shown(oid, column, value),
         )
     };
@@ -72,6 +75,39 @@ pub(super) unsafe fn refuse_null(relation: pg_sys::Relation, column: Column) -> 
         format!("null value in column \"{name}\" of relation \"{table}\" violates not-null constraint");
     let error = Error::new(SqlState::NotNullViolation, message);
     raise(report(error).violated(Violated { schema, table, column: name, constraint: None }))
+}
+
+/// Whether there is a foreign key on one column, which must hold for this row if the column is not NULL,
+/// and none on another column.
+///
+/// # Safety
+/// The relation must be open and have the columns, and the row must belong to it.
+#[cold]
+pub(super) unsafe fn is_only_on(
+    relation: pg_sys::Relation,
+    row: pg_sys::HeapTuple,
+    column: i16,
+    other: i16,
+) -> bool {
+    // SAFETY: see above; a list of foreign keys, each with as many columns as it says.
+    unsafe {
+        let keys = pg_sys::RelationGetFKeyList(relation);
+        let count = if keys.is_null() { 0 } else { (*keys).length };
+        let mut is_on = false;
+        for at in 0..count {
+            let key = &*pg_sys::list_nth(keys, at).cast::<pg_sys::ForeignKeyCacheInfo>();
+            let columns = key.conkey.iter().take(usize::try_from(key.nkeys).unwrap_or(0));
+            if columns.clone().any(|own| *own == other) {
+                return false;
+            }
+            let is_null = |own: &i16| {
+                *own != column && pg_sys::heap_attisnull(row, i32::from(*own), (*relation).rd_att)
+            };
+            let is_on_it = columns.clone().any(|own| *own == column);
+            is_on |= is_on_it && is_enforced(key) && !columns.clone().any(is_null);
+        }
+        is_on
+    }
 }
 
 /// The name of a foreign key on a column; preferably one that is only on this column and refers to

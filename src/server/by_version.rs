@@ -45,6 +45,18 @@ pub(crate) mod buffer_lock {
     pub(crate) const UNLOCK: BufferLockMode::Type = BufferLockMode::BUFFER_LOCK_UNLOCK;
 }
 
+/// Whether a foreign key is enforced: all are, up to PostgreSQL 17.
+#[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+pub(crate) const fn is_enforced(_: &pg_sys::ForeignKeyCacheInfo) -> bool {
+    true
+}
+
+/// Whether a foreign key is enforced.
+#[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
+pub(crate) const fn is_enforced(key: &pg_sys::ForeignKeyCacheInfo) -> bool {
+    key.conenforced
+}
+
 /// Begins a scan of an index with this number of keys.
 ///
 /// # Safety

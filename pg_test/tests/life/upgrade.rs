@@ -18,6 +18,10 @@ const SCHEMA: &str = "
     CREATE TABLE leg (voyage_id integer REFERENCES voyage);
     INSERT INTO voyage SELECT FROM generate_series(1, 20);
     INSERT INTO leg SELECT i FROM generate_series(1, 20) AS i;
+    CREATE TABLE harbor (id serial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), name text);
+    CREATE TABLE berth (no serial PRIMARY KEY, harbor_id integer NOT NULL REFERENCES harbor);
+    INSERT INTO harbor (name) SELECT repeat('x', 50) FROM generate_series(1, 2000) AS i;
+    INSERT INTO berth (harbor_id) SELECT i FROM generate_series(1, 2000) AS i;
     CREATE SEQUENCE ticket_no OWNED BY ticket.id;
     ALTER TABLE ticket ALTER id SET DEFAULT partitioned_nextval('ticket_no');
     SELECT setup_interleaved_sequences(2, 3);
@@ -48,6 +52,39 @@ fn take_out_what_core_cannot_carry(client: &mut Client) {
     );
 }
 
+/// Begins a migration, and leaves it in the midst of its backfill.
+fn begin_in_the_middle(client: &mut Client) {
+    client.batch_execute("SELECT key_migration_create('harbor')").unwrap();
+    client.batch_execute("CALL key_migration_advance('harbor', through => 'prepared')").unwrap();
+    client
+        .batch_execute("CALL key_migration_advance('harbor', through => 'backfilled', max_pages => 5)")
+        .unwrap();
+    let lacking = "SELECT count(*) FROM harbor WHERE id_new IS NULL";
+    assert!((1..2000).contains(&one::<i64>(client, lacking)));
+}
+
+/// After the upgrade, its triggers go on, and it continues once it is adopted (fault C05).
+fn continue_in_the_middle(client: &mut Client) {
+    let written = "WITH h AS (INSERT INTO harbor DEFAULT VALUES RETURNING id, id_new)
+                   SELECT count(*) FROM h WHERE id_new IS NOT NULL";
+    assert_eq!(one::<i64>(client, written), 1);
+    client.batch_execute("INSERT INTO berth (harbor_id) SELECT max(id) FROM harbor").unwrap();
+    for statement in ["SELECT key_migration_create('harbor')", "CALL key_migration_advance('harbor')"] {
+        let error = client.batch_execute(statement).unwrap_err();
+        let hint = error.as_db_error().unwrap().hint().unwrap_or_default();
+        assert_eq!(hint, "SELECT key_migration_adopt('public.harbor') to continue that migration here.");
+    }
+    client.batch_execute("SELECT key_migration_adopt('harbor')").unwrap();
+    assert_eq!(one::<String>(client, "SELECT key_migration_phase('harbor')"), "prepared");
+    for row in client.query("SELECT statement FROM key_migration_statements('harbor')", &[]).unwrap() {
+        client.batch_execute(row.get(0)).unwrap();
+    }
+    assert_eq!(one::<String>(client, "SELECT key_migration_phase('harbor')"), "verified");
+    let wrong = "SELECT count(*) FROM key_migration_verify('harbor') WHERE NOT ok";
+    assert_eq!(one::<i64>(client, wrong), 0);
+    client.batch_execute("CALL key_migration_rollback('harbor')").unwrap();
+}
+
 #[test]
 fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
     let mut containers = Container::all();
@@ -71,6 +108,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
     }
     client.batch_execute("CALL key_migration_cutover('voyage')").unwrap();
     for container in containers {
+        begin_in_the_middle(&mut client);
         take_out_what_core_cannot_carry(&mut client);
         drop(client);
         let from = server.tree().major();
@@ -100,6 +138,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         let check = "SELECT * FROM check_interleaved_sequences() WHERE severity <> 'info'";
         assert_eq!(client.query(check, &[]).unwrap().len(), 0);
         client.batch_execute("DELETE FROM ticket WHERE id = (SELECT max(id) FROM ticket)").unwrap();
+        continue_in_the_middle(&mut client);
         // fault_c05_an_upgrade_during_a_migration: the triggers go on, and the migration is adopted.
         client
             .batch_execute(

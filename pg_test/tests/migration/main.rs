@@ -10,6 +10,7 @@ mod killed;
 mod locked;
 mod looked_ahead;
 mod many_tables;
+mod moved_key;
 mod repack;
 mod rests;
 mod sound;

@@ -41,6 +41,20 @@ const POINTS: [(&str, &str); 22] = [
     ("finalize: done", FINALIZE),
     ("finalize: stored", FINALIZE),
 ];
+/// Those at which primary keys move, or move back. Foreign keys that are added again are validated in
+/// transactions of their own.
+const MOVES: [(&str, &str); 10] = [
+    ("cut over: locked", CUT_OVER),
+    ("cut over: done", CUT_OVER),
+    ("cut over: stored", CUT_OVER),
+    ("roll back the cut-over: locked", ROLL_BACK),
+    ("roll back the cut-over: done", ROLL_BACK),
+    ("roll back the cut-over: stored", ROLL_BACK),
+    ("settle: logged", ROLL_BACK),
+    ("finalize: locked", FINALIZE),
+    ("finalize: done", FINALIZE),
+    ("finalize: stored", FINALIZE),
+];
 
 /// The victim of the kill.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,18 +156,18 @@ fn exists(client: &mut Client) -> bool {
     number(client, "SELECT count(*) FROM keyspace_internal.key_migration WHERE finalized_at IS NULL") > 0
 }
 
-fn whole_path(victim: Victim) {
+fn whole_path(victim: Victim, points: &[(&str, &str)], create: &str) {
     let mut server = start(&["synchronous_commit = on", "wal_writer_delay = 10ms"]);
     let mut client = server.connect(DATABASE).unwrap();
     make_shop(&mut client, 5_000);
-    for (point, statement) in POINTS {
+    for (point, statement) in points.iter().copied() {
         client = connect_when_up(&server);
         let is_back = point.starts_with("roll back:");
         if statement.starts_with("SELECT") {
             assert!(!exists(&mut client));
         } else {
             if !exists(&mut client) {
-                client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+                client.batch_execute(create).unwrap();
                 client.batch_execute("SELECT key_migration_set('orders', batch_pages => 8)").unwrap();
             }
             take_to(&mut client, statement, is_back);
@@ -177,16 +191,27 @@ fn whole_path(victim: Victim) {
     let types = "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('orders'::regclass, 'audit'::regclass) \
                  AND attname IN ('id', 'order_id') AND atttypid = 'uuid'::regtype AND attnotnull";
     assert_eq!(number(&mut client, types), 2);
+    let keys = "SELECT count(*) FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'f') \
+                AND convalidated AND obj_description(oid, 'pg_constraint') IS NULL";
+    assert_eq!(number(&mut client, keys), 3);
 }
+
+const CREATE: &str = "SELECT key_migration_create('orders')";
 
 #[test]
 fn trap_m02_a_backend_is_killed_at_every_phase() {
-    whole_path(Victim::Backend);
+    whole_path(Victim::Backend, &POINTS, CREATE);
 }
 
 #[test]
 fn trap_m02_the_server_is_killed_at_every_phase() {
-    whole_path(Victim::Server);
+    whole_path(Victim::Server, &POINTS, CREATE);
+}
+
+#[test]
+fn fault_c21_a_backend_is_killed_while_primary_keys_move() {
+    let create = "SELECT key_migration_create('orders', move_primary_key => true)";
+    whole_path(Victim::Backend, &MOVES, create);
 }
 
 /// PostgreSQL builds indexes itself. Here the build is killed while it waits for another

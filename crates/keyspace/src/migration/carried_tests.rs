@@ -5,8 +5,10 @@
 use super::facts::{Check, Facts, Index, IndexConstraint, IndexKey};
 use super::replacement_index::{self, Replacement};
 use super::step::Lock;
-use super::tests::{AUDIT, apply_rename, index, options, refusal, shop, statements, verified};
-use super::{Phase, Runs, Scope, cutover, plan, settle};
+use super::tests::{
+    AUDIT, apply_rename, cut_over, index, options, refusal, roll_back, shop, statements, verified,
+};
+use super::{Phase, Runs, Scope, plan, settle};
 use crate::SqlState;
 
 /// The definition of the replacement of an index, or why it is refused.
@@ -132,7 +134,7 @@ fn a_reference_that_waits_is_required_from_the_cut_over_on() {
     facts.tables[1].columns[2].not_null = false;
     let validated = statements(&facts, &options, Phase::Validated);
     assert!(validated.is_empty(), "{validated:#?}");
-    let end = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
+    let end = cut_over(&facts, &options);
     for statement in [
         "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_order_id_new_filled\" CHECK (order_id IS NOT NULL) NOT VALID",
         "ALTER TABLE shop.\"Audit\" ALTER CONSTRAINT \"Audit_order_id_fkey_old\" DEFERRABLE INITIALLY DEFERRED",
@@ -142,11 +144,11 @@ fn a_reference_that_waits_is_required_from_the_cut_over_on() {
     // The old column is part of the primary key, which permits no NULL.
     assert!(!end.iter().any(|one| one.contains("DROP NOT NULL")), "{end:#?}");
     facts.tables[1].indexes[0].is_primary = false;
-    let end = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
+    let end = cut_over(&facts, &options);
     assert!(end.contains(&"ALTER TABLE shop.\"Audit\" ALTER COLUMN order_id_old DROP NOT NULL".to_owned()));
     // Without a valid foreign key, rows may have an old id that means nothing.
     facts.references[0].declared = false;
-    let end = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
+    let end = cut_over(&facts, &options);
     let check = "ALTER TABLE shop.\"Audit\" ADD CONSTRAINT \"Audit_order_id_new_given\" CHECK (order_id IS NOT NULL OR \
                  order_id_old IS NOT NULL) NOT VALID";
     assert!(end.iter().any(|one| one == check), "{end:#?}");
@@ -169,14 +171,14 @@ fn fault_c14_checks_move_with_the_columns_and_back() {
         statements.into_iter().filter(|one| one.contains("not_itself") || one.contains("positive")).collect()
     };
     assert_eq!(
-        moved(cutover::cut_over(&Scope::new(&facts, &options).unwrap())),
+        moved(cut_over(&facts, &options)),
         [
             "ALTER TABLE shop.orders DROP CONSTRAINT not_itself",
             "ALTER TABLE shop.orders ADD CONSTRAINT not_itself CHECK ((id OPERATOR(pg_catalog.<>) replaces)) NOT VALID",
             "COMMENT ON CONSTRAINT not_itself ON shop.orders IS 'no loop (moved by a key migration, and not validated yet)'",
         ]
     );
-    for statement in cutover::cut_over(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cut_over(&facts, &options) {
         apply_rename(&mut facts, &statement);
     }
     options.cut_over = true;
@@ -200,7 +202,7 @@ fn fault_c14_checks_move_with_the_columns_and_back() {
     facts.tables[0].checks[0].comment = None;
     assert!(left(&facts).is_empty());
     assert_eq!(
-        moved(cutover::roll_back(&Scope::new(&facts, &options).unwrap()))[1],
+        moved(roll_back(&facts, &options))[1],
         "ALTER TABLE shop.orders ADD CONSTRAINT not_itself CHECK ((id OPERATOR(pg_catalog.<>) replaces)) NOT VALID"
     );
 }

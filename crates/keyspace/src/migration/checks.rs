@@ -6,14 +6,12 @@
 
 use super::expression::{Operators, Replaced, rewritten};
 use super::facts::{Check, Table};
+use super::names::{marked, without_mark};
 use super::phase::Phase;
 use super::required;
 use super::scope::Scope;
 use super::step::{Lock, Step};
 use crate::sql::{literal, qualified, quoted};
-
-/// The end of the comment on a check that has to be validated.
-const MARK: &str = "(moved by a key migration, and not validated yet)";
 
 /// What the columns of a member are called once the names are as they should be.
 pub(super) struct Names {
@@ -102,13 +100,8 @@ fn moved(table: &Table, check: &Check, expression: &str) -> Vec<String> {
     let (of, name) = (qualified(&table.schema, &table.name), quoted(&check.name));
     let inherit = if check.no_inherit { " NO INHERIT" } else { "" };
     let validity = if check.not_enforced { "NOT ENFORCED" } else { "NOT VALID" };
-    let comment = match (&check.comment, check.not_enforced) {
-        (comment, true) => comment.clone(),
-        // It is marked already if the last move was not completed.
-        (Some(comment), false) if comment.ends_with(MARK) => Some(comment.clone()),
-        (Some(comment), false) => Some(format!("{comment} {MARK}")),
-        (None, false) => Some(MARK.to_owned()),
-    };
+    let comment =
+        if check.not_enforced { check.comment.clone() } else { Some(marked(check.comment.as_deref())) };
     let mut statements = vec![
         format!("ALTER TABLE {of} DROP CONSTRAINT {name}"),
         format!("ALTER TABLE {of} ADD CONSTRAINT {name} CHECK ({expression}){inherit} {validity}"),
@@ -123,14 +116,9 @@ fn moved(table: &Table, check: &Check, expression: &str) -> Vec<String> {
 pub(super) fn unsettled(phase: Phase, table: &Table) -> Vec<Step> {
     let mut steps = Vec::new();
     for check in &table.checks {
-        let Some(comment) = check.comment.as_deref().and_then(|comment| comment.strip_suffix(MARK)) else {
-            continue;
-        };
+        let Some(comment) = without_mark(check.comment.as_deref()) else { continue };
         let (of, name) = (qualified(&table.schema, &table.name), quoted(&check.name));
-        let comment = match comment.trim_end_matches(' ') {
-            "" => "NULL".to_owned(),
-            comment => literal(comment),
-        };
+        let comment = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
         let statements = vec![
             format!("ALTER TABLE {of} VALIDATE CONSTRAINT {name}"),
             format!("COMMENT ON CONSTRAINT {name} ON {of} IS {comment}"),

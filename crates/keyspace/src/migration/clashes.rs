@@ -129,7 +129,10 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
             if index.constraint.is_some() {
                 add(table, Space::Constraints(table.oid), old_name.clone(), object.clone());
             }
-            add(table, space.clone(), old_name, object);
+            // It may be there already, for a primary key that moves.
+            if scope.kept_index(table).is_none_or(|kept| kept.name != old_name) {
+                add(table, space.clone(), old_name, object);
+            }
         }
     }
     for (key, replacement) in scope.foreign_keys() {

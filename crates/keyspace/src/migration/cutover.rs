@@ -7,6 +7,7 @@ use super::foreign_keys;
 use super::names::{self, is_our_comment};
 use super::options::Options;
 use super::phase::Phase;
+use super::primary_key;
 use super::properties;
 use super::replacement_index;
 use super::required;
@@ -14,6 +15,7 @@ use super::scope::{Key, Member, Scope};
 use super::settle;
 use super::step::{Lock, Runs, Statement, Step};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
+use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
 
 /// An old object and its replacement, which swap names.
@@ -23,6 +25,8 @@ struct Pair {
     /// The current name of the new one.
     new: String,
     of: Renamed,
+    /// Whether the old one is dropped at the cut-over, so that only the new one gets another name.
+    is_dropped: bool,
 }
 
 enum Renamed {
@@ -64,18 +68,25 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         // A table that refers to the old ids only since the cut-over has no keys.
         for member in scope.members_of(table.oid).filter(|member| member.shadow.is_some()) {
             let of = Renamed::Column(name.clone());
-            pairs.push(Pair { old: member.old_id.name.clone(), new: member.shadow_name.clone(), of });
+            let (old, new) = (member.old_id.name.clone(), member.shadow_name.clone());
+            pairs.push(Pair { old, new, of, is_dropped: false });
         }
-        let swapped = |pair: &(&Index, &Index)| !replacement_index::keeps_name(scope, table, pair.0);
+        let swapped = |(index, replacement): &(&Index, &Index)| {
+            !replacement_index::keeps_name(scope, table, index)
+                && !primary_key::is_moved(scope, table, index, replacement)
+        };
         for (index, replacement) in index_pairs(scope, table).into_iter().filter(swapped) {
             let of = Renamed::Index(table.schema.clone());
-            pairs.push(Pair { old: index.name.clone(), new: replacement.name.clone(), of });
+            let (old, new) = (index.name.clone(), replacement.name.clone());
+            pairs.push(Pair { old, new, of, is_dropped: false });
         }
     }
     for (old, replacement) in scope.foreign_keys() {
         if let (Some(replacement), Some(child)) = (replacement, scope.facts.table(old.child)) {
             let of = Renamed::Constraint(qualified(&child.schema, &child.name));
-            pairs.push(Pair { old: old.name.clone(), new: replacement.name.clone(), of });
+            let is_dropped = foreign_keys::moves(scope, old);
+            let (old, new) = (old.name.clone(), replacement.name.clone());
+            pairs.push(Pair { old, new, of, is_dropped });
         }
     }
     pairs
@@ -93,7 +104,9 @@ fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a I
 pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
     for pair in pairs(scope) {
-        statements.push(pair.of.statement(&pair.old, &scope.options.old_name(&pair.old)));
+        if !pair.is_dropped {
+            statements.push(pair.of.statement(&pair.old, &scope.options.old_name(&pair.old)));
+        }
         statements.push(pair.of.statement(&pair.new, &pair.old));
     }
     statements
@@ -102,7 +115,9 @@ pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
 /// The statements of the cut-over, for a transaction that has locked all tables. The columns of
 /// keys take the names of the columns of old ids. The triggers change direction, and fill old ids
 /// from keys.
-pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
+pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
+    let mut moved: Vec<Statement> = plain(foreign_keys::drop_old(scope));
+    moved.extend(primary_key::cut_over(scope));
     let mut statements = swap_names(scope);
     for Key { column, .. } in &scope.keys {
         statements.push(format!(
@@ -122,7 +137,13 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     };
     statements.extend(take_over(scope, names));
     statements.extend(foreign_keys::cut_over(scope, true));
-    statements
+    moved.extend(plain(statements));
+    moved
+}
+
+/// Statements that evaluate no code of a table's owner.
+fn plain(statements: Vec<String>) -> Vec<Statement> {
+    statements.into_iter().map(Statement::from).collect()
 }
 
 /// The statements by which keys take over what old ids had: NOT NULL, checks, defaults and
@@ -161,8 +182,13 @@ pub(super) fn give_back(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
 }
 
 /// The statements that roll back a cut-over, for a transaction that has locked all tables.
-pub fn roll_back(scope: &Scope<'_>) -> Vec<String> {
-    let mut statements = Vec::new();
+///
+/// # Errors
+/// 55000 if a primary key cannot move back.
+pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
+    primary_key::check_roll_back(scope)?;
+    let mut statements = foreign_keys::drop_moved(scope);
+    statements.extend(primary_key::drop_moved(scope));
     for Key { column, .. } in &scope.keys {
         statements.push(format!(
             "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
@@ -184,7 +210,10 @@ pub fn roll_back(scope: &Scope<'_>) -> Vec<String> {
     };
     statements.extend(give_back(scope, names));
     statements.extend(foreign_keys::roll_back(scope, true));
-    statements
+    let mut statements = plain(statements);
+    statements.extend(primary_key::add_again(scope));
+    statements.extend(plain(foreign_keys::add_again(scope)));
+    Ok(statements)
 }
 
 /// The statements that remove a migration before its cut-over, for a transaction that has locked all
@@ -194,6 +223,8 @@ pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
     let mut statements = Vec::new();
     if let Ok(scope) = Scope::new(facts, options) {
         statements.extend(scope.members.iter().flat_map(|member| required::remove(&scope, member)));
+        statements.extend(primary_key::remove(&scope));
+        statements.extend(foreign_keys::remove(&scope));
     }
     let is_shadow = |table: u32, column: i16| {
         options.shadows.iter().any(|shadow| (shadow.0, shadow.2) == (table, column))
@@ -296,7 +327,8 @@ fn end_index(
 ) {
     let of = qualified(&table.schema, &table.name);
     // After the cut-over, the new one has the name already, unless the old one kept it.
-    let keeps = replacement_index::keeps_name(scope, table, index);
+    let keeps = replacement_index::keeps_name(scope, table, index)
+        && !primary_key::is_moved(scope, table, index, replacement);
     let name = if keeps { index.name.as_str() } else { replacement.name.as_str() };
     let rename = Renamed::Index(table.schema.clone());
     match &index.constraint {
@@ -331,6 +363,9 @@ fn end_index(
                 statements.push(rename.statement(&index.name, &scope.options.old_name(&index.name)));
             }
             made.push(rename.statement(&replacement.name, name).into());
+        }
+        None if keep_old_ids && replacement.is_primary => {
+            statements.push(primary_key::drop_index(table, index));
         }
         None => {}
     }
@@ -470,7 +505,12 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     step.lock = Some(Lock::AccessExclusive);
     step.runs = Runs::Procedure;
     step.done = scope.options.cut_over;
-    step.detail = "locks all tables for as long as the renaming takes".to_owned();
+    let moves = if scope.options.move_primary_key {
+        "; primary keys and foreign keys move to the new columns, and those on old ids are dropped"
+    } else {
+        ""
+    };
+    step.detail = format!("locks all tables for as long as the renaming takes{moves}");
     steps.push(step);
     if scope.options.cut_over {
         steps.extend(settle::steps(scope));

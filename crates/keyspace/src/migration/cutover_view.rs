@@ -13,7 +13,7 @@ use super::properties::grant_on_column;
 use super::scope::{Key, Member, Scope};
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{literal, qualified, quoted};
 
 /// The first PostgreSQL whose views can read tables with the rights of the caller.
 const INVOKER: i32 = 15;
@@ -21,8 +21,15 @@ const INVOKER: i32 = 15;
 /// Refuses tables that views cannot replace.
 ///
 /// # Errors
-/// 0A000 if a view would show rows that policies hide.
+/// 0A000 if a view would show rows that policies hide; 55000 if primary keys should move.
 pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
+    if scope.options.move_primary_key {
+        let name = literal(&qualified(&scope.root().schema, &scope.root().name));
+        let message = "primary keys cannot move at a cut-over by views";
+        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("Views have no primary key, and the tables under them keep their columns.")
+            .hint(format!("SELECT key_migration_set({name}, move_primary_key => false) first, or cut over with way => 'rename'.")));
+    }
     if scope.facts.major >= INVOKER {
         return Ok(());
     }

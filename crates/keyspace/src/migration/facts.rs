@@ -415,6 +415,8 @@ pub struct IndexConstraint {
     pub comment: Option<String>,
     /// The definition of an exclusion constraint.
     pub definition: Option<String>,
+    /// The other objects that need it: views that group by it, and foreign keys of other tables.
+    pub dependents: Vec<String>,
 }
 
 /// A foreign key that a migrated column is part of.

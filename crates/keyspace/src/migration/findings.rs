@@ -3,6 +3,7 @@
 use super::checks;
 use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, MAX_LISTED, list};
+use super::foreign_keys::is_trusted;
 use super::properties::{DefaultOf, default_of};
 use super::required;
 use super::scope::{Key, Member, Scope, unfit_table};
@@ -44,7 +45,9 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     }
     for (key, replacement) in scope.foreign_keys() {
         foreign_key(scope, key, &mut found);
-        strangers(scope, key, replacement, &mut found);
+        if let Some((table, error)) = stranger(scope, key, replacement) {
+            found.push(Finding::error(table, error));
+        }
     }
     for key in &scope.keys {
         values(scope, key, &mut found);
@@ -408,22 +411,19 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
 
 /// Refuses a foreign key on keys if validating it would run code of others as the owner of the
 /// table (fault A07).
-fn strangers(
-    scope: &Scope<'_>,
+pub(super) fn stranger<'a>(
+    scope: &Scope<'a>,
     key: &ForeignKey,
     replacement: Option<&ForeignKey>,
-    found: &mut Vec<Finding>,
-) {
+) -> Option<(&'a Table, Error)> {
     // Nothing is left to validate.
-    if !key.validated || replacement.is_some_and(|replacement| replacement.validated) {
-        return;
+    if !is_trusted(key) || replacement.is_some_and(|replacement| replacement.validated) {
+        return None;
     }
-    let Some(stranger) = scope.facts.strangers.iter().find(|stranger| stranger.is(key)) else { return };
-    let (Some(child), Some(parent)) = (scope.facts.table(key.child), scope.facts.table(key.parent)) else {
-        return;
-    };
+    let stranger = scope.facts.strangers.iter().find(|stranger| stranger.is(key))?;
+    let (child, parent) = (scope.facts.table(key.child)?, scope.facts.table(key.parent)?);
     if stranger.code.is_empty() {
-        return;
+        return None;
     }
     let (name, other) = (qualified(&child.schema, &child.name), qualified(&parent.schema, &parent.name));
     let role = quoted(&child.owner);
@@ -445,7 +445,7 @@ fn strangers(
         .hint(format!(
             "Drop these objects until the foreign key is validated, give the functions to a role with the privileges of {role}, or give both tables the same owner."
         ));
-    found.push(Finding::error(child, error));
+    Some((child, error))
 }
 
 fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
@@ -474,7 +474,7 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
             "Before the cut-over, set the default of the new column to the key of the default row.",
         ));
     }
-    if !key.validated {
+    if !is_trusted(key) {
         found.push(Finding::warning(
             child,
             format!("{of} is not valid"),

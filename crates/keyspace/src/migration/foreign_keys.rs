@@ -4,12 +4,19 @@
 //! application expects it. After the cut-over, the other one is checked at the end of the
 //! transaction: a violation is then found by the one whose name applications know (fault C21), and
 //! rows whose old id is filled late (see [`Scope::waits`]) do not violate it before.
+//!
+//! With `move_primary_key`, the one on old ids is dropped at the cut-over instead, and a rollback adds
+//! it again.
 
-use super::facts::{ForeignKey, Table};
+use super::facts::{Facts, ForeignKey, Table};
+use super::names::{marked, without_mark};
+use super::options::Options;
 use super::phase::Phase;
+use super::primary_key;
+use super::properties;
 use super::scope::{Member, Scope};
 use super::step::{Lock, Step};
-use crate::sql::{qualified, quoted};
+use crate::sql::{literal, qualified, quoted};
 
 /// When a foreign key is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,27 +109,70 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         add.lock = Some(Lock::ShareRowExclusive);
         add.done = replacement.is_some();
         add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
-        let other = |lock: Lock| (parent.oid != child.oid).then_some((parent.oid, lock));
-        add.other = other(Lock::ShareRowExclusive);
+        add.other = (parent.oid != child.oid).then_some((parent.oid, Lock::ShareRowExclusive));
         steps.push(add);
-        if !old.validated {
+        if !is_trusted(old) {
             continue;
         }
         let existing = replacement.map_or(name.as_str(), |replacement| replacement.name.as_str());
-        let mut validate = Step::new(
-            Phase::Validated,
-            child,
-            format!("validate foreign key \"{existing}\""),
-            vec![format!("ALTER TABLE {child_name} VALIDATE CONSTRAINT {}", quoted(existing))],
-        );
-        validate.lock = Some(Lock::ShareUpdateExclusive);
-        validate.rows = child.rows;
-        validate.evaluates = true;
-        // No index can be added to another owner's table while a query over both is planned.
-        let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
-        validate.other = other(if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare });
+        let mut validate = validate_step(scope, Phase::Validated, old, (child, parent), existing);
         validate.done = replacement.is_some_and(|replacement| replacement.validated);
         steps.push(validate);
+    }
+}
+
+fn validate_step(
+    scope: &Scope<'_>,
+    phase: Phase,
+    old: &ForeignKey,
+    (child, parent): (&Table, &Table),
+    name: &str,
+) -> Step {
+    let statement =
+        format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", qualified(&child.schema, &child.name), quoted(name));
+    let mut validate = Step::new(phase, child, format!("validate foreign key \"{name}\""), vec![statement]);
+    validate.lock = Some(Lock::ShareUpdateExclusive);
+    validate.rows = child.rows;
+    validate.evaluates = true;
+    // No index can be added to another owner's table while a query over both is planned.
+    let is_stranger = scope.facts.strangers.iter().any(|stranger| stranger.is(old));
+    let lock = if is_stranger { Lock::ShareUpdateExclusive } else { Lock::AccessShare };
+    validate.other = (parent.oid != child.oid).then_some((parent.oid, lock));
+    validate
+}
+
+/// Whether rows satisfy a foreign key: it is valid, or was until it moved.
+pub(super) fn is_trusted(key: &ForeignKey) -> bool {
+    key.validated || without_mark(key.comment.as_deref()).is_some()
+}
+
+/// Declares references whose foreign keys the query over the catalogs does not count: those that have
+/// moved to keys, and those that a rollback has added again and that are not validated yet.
+pub fn declare(facts: &mut Facts, options: &Options) {
+    let Facts { references, foreign_keys, tables, .. } = facts;
+    for reference in references.iter_mut().filter(|reference| !reference.declared) {
+        let shadow = options.shadow(reference.table, reference.column).filter(|_| options.cut_over);
+        let is_shadow = |table: u32, column: i16| {
+            options.shadows.iter().any(|shadow| (shadow.0, shadow.2) == (table, column))
+        };
+        let is_required = |column: &i16| {
+            let table = tables.iter().find(|table| table.oid == reference.table);
+            table.and_then(|table| table.column(*column)).is_some_and(|column| column.not_null)
+        };
+        reference.declared = foreign_keys.iter().filter(|key| key.child == reference.table).any(|key| {
+            let is_marked = without_mark(key.comment.as_deref()).is_some();
+            let is_about_it = |(own, other): (&i16, &i16)| {
+                (*own == reference.column && is_marked)
+                    || (Some(*own) == shadow && key.validated && is_shadow(key.parent, *other))
+            };
+            let own = key.child_columns.iter().zip(&key.parent_columns).find(|pair| is_about_it(*pair));
+            // One on several columns says nothing about rows in which another one is NULL.
+            let is_total = |own: &i16| {
+                key.matching == "f"
+                    || key.child_columns.iter().all(|column| column == own || is_required(column))
+            };
+            own.is_some_and(|(own, _)| is_total(own))
+        });
     }
 }
 
@@ -131,6 +181,17 @@ fn definition(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &Table
         let mapped = scope.mapped(table.oid, columns);
         mapped.iter().map(|column| scope.column_sql(table, *column)).collect::<Vec<_>>().join(", ")
     };
+    definition_on(key, child, parent, columns, Timing::before_cut_over(key))
+}
+
+/// The definition of a foreign key on other columns, whose names `columns` gives.
+fn definition_on(
+    key: &ForeignKey,
+    child: &Table,
+    parent: &Table,
+    columns: impl Fn(&Table, &[i16]) -> String,
+    timing: Timing,
+) -> String {
     let mut sql = format!(
         "FOREIGN KEY ({}) REFERENCES {} ({})",
         columns(child, &key.child_columns),
@@ -153,11 +214,98 @@ fn definition(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &Table
             sql.push_str(&format!(" ({})", columns(child, &key.set_columns)));
         }
     }
-    match Timing::before_cut_over(key) {
+    match timing {
         Timing::NotDeferrable => {}
         timing => sql.push_str(&format!(" {}", timing.sql())),
     }
     sql
+}
+
+/// Whether a foreign key on old ids moves to keys at the cut-over: the primary keys of all keys that it
+/// is about do.
+pub(super) fn moves(scope: &Scope<'_>, old: &ForeignKey) -> bool {
+    let members = old.child_columns.iter().filter_map(|column| scope.member(old.child, *column));
+    let mut tables = members.filter_map(|member| scope.facts.table(member.key)).peekable();
+    tables.peek().is_some() && tables.all(|table| primary_key::moves(scope, table))
+}
+
+/// The statements that drop the foreign keys on old ids which move at the cut-over.
+pub(super) fn drop_old(scope: &Scope<'_>) -> Vec<String> {
+    let moved = pairs(scope).into_iter().filter(|(old, ..)| moves(scope, old));
+    moved.map(|(old, _, table)| drop(&table, &old.name)).collect()
+}
+
+/// The statements that drop the foreign keys on keys which a rollback moves back to old ids. They
+/// depend on the index of the primary key on keys.
+pub(super) fn drop_moved(scope: &Scope<'_>) -> Vec<String> {
+    let moved = scope.moved_foreign_keys().into_iter();
+    moved
+        .filter_map(|key| {
+            let child = scope.facts.table(key.child)?;
+            Some(drop(&qualified(&child.schema, &child.name), &key.name))
+        })
+        .collect()
+}
+
+/// The statements that add them to old ids again, once the columns have their names and the primary
+/// keys are back. Writers have kept old ids right, so this is only validated later: here it would read
+/// the tables under their locks.
+pub(super) fn add_again(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
+    for key in scope.moved_foreign_keys() {
+        let (Some(child), Some(parent)) = (scope.facts.table(key.child), scope.facts.table(key.parent))
+        else {
+            continue;
+        };
+        let (of, name) = (qualified(&child.schema, &child.name), quoted(&key.name));
+        let columns = |table: &Table, columns: &[i16]| scope.rolled_back_columns(table, columns);
+        let definition = definition_on(key, child, parent, columns, Timing::of(key));
+        let validity = if key.not_enforced { "NOT ENFORCED" } else { "NOT VALID" };
+        statements.push(format!("ALTER TABLE {of} ADD CONSTRAINT {name} {definition} {validity}"));
+        let comment = if key.validated && !key.not_enforced {
+            Some(marked(key.comment.as_deref()))
+        } else {
+            key.comment.clone()
+        };
+        statements.extend(comment.map(|comment| properties::comment_on_constraint(&of, &key.name, &comment)));
+    }
+    statements
+}
+
+/// The steps that validate the foreign keys which a rollback has added again.
+pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (key, _) in scope.foreign_keys() {
+        let (Some(child), Some(parent)) = (scope.facts.table(key.child), scope.facts.table(key.parent))
+        else {
+            continue;
+        };
+        let Some(unmark) = unmarked(child, key).filter(|_| !key.not_enforced) else { continue };
+        let mut step = validate_step(scope, phase, key, (child, parent), &key.name);
+        step.statements.push(unmark);
+        steps.push(step);
+    }
+    steps
+}
+
+/// The statement that takes its mark from a foreign key that has not been validated; `None` if it has
+/// none.
+fn unmarked(child: &Table, key: &ForeignKey) -> Option<String> {
+    let comment = without_mark(key.comment.as_deref())?;
+    let comment = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
+    let of = qualified(&child.schema, &child.name);
+    Some(format!("COMMENT ON CONSTRAINT {} ON {of} IS {comment}", quoted(&key.name)))
+}
+
+/// The statements that take the marks from all foreign keys, at the removal of a migration. They stay
+/// as they are.
+pub(super) fn remove(scope: &Scope<'_>) -> Vec<String> {
+    let unmark = |(key, _): (&ForeignKey, _)| unmarked(scope.facts.table(key.child)?, key);
+    scope.foreign_keys().into_iter().filter_map(unmark).collect()
+}
+
+fn drop(table: &str, name: &str) -> String {
+    format!("ALTER TABLE {table} DROP CONSTRAINT {}", quoted(name))
 }
 
 /// The statements after which the foreign keys on keys are checked when the application expects
@@ -170,8 +318,16 @@ pub(super) fn cut_over(scope: &Scope<'_>, swapped: bool) -> Vec<String> {
         } else {
             (old.name.clone(), new.name.clone())
         };
-        statements.extend(alter(&table, &new_name, Timing::of(new), Timing::of(old)));
-        statements.extend(alter(&table, &old_name, Timing::of(old), Timing::Deferred));
+        if !old.not_enforced {
+            statements.extend(alter(&table, &new_name, Timing::of(new), Timing::of(old)));
+        }
+        if moves(scope, old) {
+            let comment = old.comment.as_ref().filter(|_| new.comment.is_none());
+            statements
+                .extend(comment.map(|comment| properties::comment_on_constraint(&table, &new_name, comment)));
+        } else if !old.not_enforced {
+            statements.extend(alter(&table, &old_name, Timing::of(old), Timing::Deferred));
+        }
     }
     statements
 }
@@ -179,7 +335,7 @@ pub(super) fn cut_over(scope: &Scope<'_>, swapped: bool) -> Vec<String> {
 /// The statements that undo this, once the names are as they were.
 pub(super) fn roll_back(scope: &Scope<'_>, swapped: bool) -> Vec<String> {
     let mut statements = Vec::new();
-    for (old, new, table) in pairs(scope) {
+    for (old, new, table) in pairs(scope).into_iter().filter(|(old, ..)| !old.not_enforced) {
         let (old_name, new_name) = if swapped {
             (new.name.clone(), scope.options.new_name(&new.name))
         } else {
@@ -192,11 +348,11 @@ pub(super) fn roll_back(scope: &Scope<'_>, swapped: bool) -> Vec<String> {
     statements
 }
 
+/// The foreign keys on old ids and on keys, each with the table that refers.
 fn pairs<'a>(scope: &Scope<'a>) -> Vec<(&'a ForeignKey, &'a ForeignKey, String)> {
     let pair = |(old, new): (&'a ForeignKey, Option<&'a ForeignKey>)| {
         let child = scope.facts.table(old.child)?;
-        let new = new.filter(|_| !old.not_enforced)?;
-        Some((old, new, qualified(&child.schema, &child.name)))
+        Some((old, new?, qualified(&child.schema, &child.name)))
     };
     scope.foreign_keys().into_iter().filter_map(pair).collect()
 }

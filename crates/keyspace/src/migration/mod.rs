@@ -22,6 +22,7 @@
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | [`foreign_keys`], [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
+//! | `primary_key` | primary keys that move at the cut-over |
 //! | [`settle`] | what is left after a cut-over or its rollback |
 //! | [`verify`] | the comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
@@ -56,12 +57,15 @@ pub mod known_keys;
 pub mod limits;
 pub mod live_triggers;
 pub mod missed;
+#[cfg(test)]
+mod moved_key_tests;
 pub mod names;
 pub mod old_id_source;
 pub mod options;
 pub mod permissions;
 pub mod phase;
 pub mod plan;
+mod primary_key;
 pub mod properties;
 mod reference_name;
 pub mod replacement_index;

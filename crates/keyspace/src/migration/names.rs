@@ -23,6 +23,24 @@ pub(super) fn is_cut(name: &str, suffix: &str) -> bool {
 /// The end of the comment on a new column.
 pub(super) const COMMENT: &str = " of a key migration; filled by triggers";
 
+/// The end of the comment on a constraint that has to be validated.
+const NOT_VALIDATED: &str = "(moved by a key migration, and not validated yet)";
+
+/// The comment on a constraint that has to be validated, which is marked as such.
+pub(super) fn marked(comment: Option<&str>) -> String {
+    match comment {
+        None => NOT_VALIDATED.to_owned(),
+        // It is marked already if the last move was not completed.
+        Some(comment) if comment.ends_with(NOT_VALIDATED) => comment.to_owned(),
+        Some(comment) => format!("{comment} {NOT_VALIDATED}"),
+    }
+}
+
+/// The comment without its mark, which is empty if there is none; `None` if it is not marked.
+pub(super) fn without_mark(comment: Option<&str>) -> Option<&str> {
+    Some(comment?.strip_suffix(NOT_VALIDATED)?.trim_end_matches(' '))
+}
+
 /// Whether a comment is that of a migration.
 pub fn is_our_comment(comment: &str) -> bool {
     comment.ends_with(COMMENT)

@@ -159,6 +159,8 @@ pub struct Options {
     pub old_suffix: String,
     /// Whether user triggers fire for rows that the backfill changes.
     pub fire_triggers: bool,
+    /// Whether primary keys and foreign keys move to the new columns at the cut-over, not at the end.
+    pub move_primary_key: bool,
     /// New columns that exist: table, old column, new column.
     pub shadows: Vec<(u32, i16, i16)>,
     /// Tables whose existing rows have their keys.
@@ -183,6 +185,7 @@ impl Options {
             new_suffix: "_new".to_owned(),
             old_suffix: "_old".to_owned(),
             fire_triggers: false,
+            move_primary_key: false,
             shadows: Vec::new(),
             filled: Vec::new(),
             verified: false,

@@ -11,6 +11,7 @@ use super::foreign_keys;
 use super::names::COMMENT;
 use super::options::Options;
 use super::phase::Phase;
+use super::primary_key;
 use super::properties;
 use super::replacement_index::{self, Replacement};
 use super::required;
@@ -96,6 +97,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     }
     cutover::steps(&scope, &mut steps);
     carried::find(&scope, &mut findings);
+    primary_key::find(&scope, &mut findings);
     findings.extend(costs::note(&scope, &steps));
     findings.sort_by_key(|finding| !finding.is_error());
     Ok(Plan { findings, steps })
@@ -238,6 +240,7 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
             }
         }
     }
+    primary_key::steps(scope, table, steps);
 }
 
 /// Collects statistics on the new columns. Without them the planner guesses, and queries that were

@@ -209,20 +209,23 @@ impl<'a> Scope<'a> {
             {
                 continue;
             }
-            for old in self.facts.foreign_keys.iter().filter(|key| key.child == table) {
-                let pairs = old.child_columns.iter().zip(&old.parent_columns);
+            for key in self.facts.foreign_keys.iter().filter(|key| key.child == table) {
+                // One that has moved to keys is that of the old ids.
+                let child_columns = self.unmapped(key.child, &key.child_columns);
+                let parent_columns = self.unmapped(key.parent, &key.parent_columns);
+                let pairs = child_columns.iter().zip(&parent_columns);
                 for (_, parent) in pairs.filter(|(child, _)| **child == column) {
-                    if self.member(old.parent, *parent).is_none() {
+                    if self.member(key.parent, *parent).is_none() {
                         continue;
                     }
                     // After the cut-over the one on keys is the one that the application knows.
                     let leading =
-                        if self.options.cut_over { self.replacement_of(old).unwrap_or(old) } else { old };
+                        if self.options.cut_over { self.replacement_of(key).unwrap_or(key) } else { key };
                     if leading.deferrable {
                         return true;
                     }
-                    if !seen.contains(&(old.parent, *parent)) {
-                        seen.push((old.parent, *parent));
+                    if !seen.contains(&(key.parent, *parent)) {
+                        seen.push((key.parent, *parent));
                     }
                 }
             }
@@ -307,6 +310,56 @@ impl<'a> Scope<'a> {
         columns.iter().map(map).collect()
     }
 
+    /// Columns, with those of keys replaced by those of old ids once keys lead.
+    fn unmapped(&self, table: u32, columns: &[i16]) -> Vec<i16> {
+        let unmap = |column: &i16| {
+            let of_key = |member: &&Member<'_>| member.shadow.is_some_and(|shadow| shadow.number == *column);
+            self.members_of(table).find(of_key).map_or(*column, |member| member.old_id.number)
+        };
+        if self.options.cut_over { columns.iter().map(unmap).collect() } else { columns.to_vec() }
+    }
+
+    /// The foreign keys that have moved to keys: there are none on old ids any more.
+    pub fn moved_foreign_keys(&self) -> Vec<&'a ForeignKey> {
+        if !(self.options.cut_over && self.options.move_primary_key) {
+            return Vec::new();
+        }
+        let paired = self.foreign_keys();
+        let is_paired = |key: &ForeignKey| {
+            paired.iter().any(|(_, replacement)| replacement.is_some_and(|one| std::ptr::eq(one, key)))
+        };
+        self.new_foreign_keys().map(|(key, _)| key).filter(|key| !is_paired(key)).collect()
+    }
+
+    /// The names of columns after a rollback of the cut-over, as SQL writes them; keys are replaced by
+    /// old ids.
+    pub(super) fn rolled_back_columns(&self, table: &Table, columns: &[i16]) -> String {
+        let name = |column: i16| match self.member(table.oid, column) {
+            Some(member) => quoted(&member.shadow_name),
+            None => self.column_sql(table, column),
+        };
+        self.unmapped(table.oid, columns).into_iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The primary key of a table, if it is on old ids.
+    pub fn old_primary_key(&self, table: &'a Table) -> Option<&'a Index> {
+        let is_old = |column: i16| self.member(table.oid, column).is_some();
+        table.primary_key().filter(|index| index.is_valid && index.keys.iter().any(|key| is_old(key.column)))
+    }
+
+    /// The index that keeps old ids unique once the primary key has moved, while it has not moved yet.
+    pub fn kept_index(&self, table: &'a Table) -> Option<&'a Index> {
+        let primary = self.old_primary_key(table)?;
+        let name = self.options.old_name(&primary.name);
+        table.indexes.iter().find(|index| {
+            index.name == name
+                && index.is_unique
+                && index.constraint.is_none()
+                && index.predicate.is_none()
+                && index.keys.iter().map(|key| key.column).eq(primary.keys.iter().map(|key| key.column))
+        })
+    }
+
     /// The name of a column as SQL writes it, even if the column is still to be added.
     pub fn column_sql(&self, table: &Table, column: i16) -> String {
         let planned = self
@@ -317,10 +370,14 @@ impl<'a> Scope<'a> {
         quoted(name.unwrap_or_default())
     }
 
-    /// The indexes of a table on columns of old ids.
+    /// The indexes of a table on columns of old ids, without the one that is built to be kept.
     pub fn indexes(&self, table: &'a Table) -> impl Iterator<Item = &'a Index> {
         let old_ids: Vec<i16> = self.members_of(table.oid).map(|member| member.old_id.number).collect();
+        let kept = self.kept_index(table).map(|index| index.oid);
         let is_shadowed = move |index: &&Index| {
+            if kept == Some(index.oid) {
+                return false;
+            }
             index.used_columns.contains(&0)
                 || old_ids
                     .iter()

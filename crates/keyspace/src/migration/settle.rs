@@ -1,11 +1,14 @@
 //! What is left after a cut-over or its rollback, once the locks of all tables are released: the
-//! columns that lead now become NOT NULL, and checks that have moved are validated.
+//! columns that lead now become NOT NULL, and constraints that have moved are validated.
 
 use super::checks;
+use super::findings;
+use super::foreign_keys;
 use super::phase::Phase;
 use super::required;
 use super::scope::Scope;
 use super::step::Step;
+use crate::error::Error;
 
 /// The steps, each of which is one transaction.
 pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
@@ -17,7 +20,19 @@ pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
         }
         steps.extend(checks::unsettled(phase, table));
     }
+    if !scope.options.cut_over {
+        steps.extend(foreign_keys::unsettled(scope, phase));
+    }
     steps
+}
+
+/// The error if one of these steps must not be done.
+pub fn refusal(scope: &Scope<'_>, step: &Step) -> Option<Error> {
+    let mut keys = scope.foreign_keys().into_iter().filter(|_| step.other.is_some());
+    keys.find_map(|(key, replacement)| {
+        let (_, error) = findings::stranger(scope, key, replacement)?;
+        (step.table == key.child).then_some(error)
+    })
 }
 
 /// The steps before the end of a migration, each of which is one transaction.

@@ -159,6 +159,16 @@ fn texts(statements: Vec<Statement>) -> Vec<String> {
     statements.into_iter().map(|statement| statement.text).collect()
 }
 
+/// The statements of a cut-over.
+pub(super) fn cut_over(facts: &Facts, options: &Options) -> Vec<String> {
+    texts(cutover::cut_over(&Scope::new(facts, options).unwrap()))
+}
+
+/// The statements of its rollback.
+pub(super) fn roll_back(facts: &Facts, options: &Options) -> Vec<String> {
+    texts(cutover::roll_back(&Scope::new(facts, options).unwrap()).unwrap())
+}
+
 #[test]
 fn the_articles_case() {
     let (facts, options) = (shop(), options());
@@ -267,12 +277,12 @@ fn an_invalid_index_has_no_replacement_and_is_none() {
     let plan = plan::plan(&facts, &options).unwrap();
     assert_eq!(plan.left(Phase::Indexed).filter(|step| step.phase == Phase::Indexed).count(), 0);
     assert!(plan.findings.iter().any(|finding| finding.error.message.contains("orders_replaces_ccnew")));
-    let renamed = cutover::cut_over(&Scope::new(&facts, &options).unwrap());
+    let renamed = cut_over(&facts, &options);
     assert!(!renamed.iter().any(|statement| statement.contains("ccnew")), "{renamed:#?}");
     options.cut_over = true;
     // Its name is not that of a replacement, and is first in the alphabet.
     facts.tables[0].indexes.insert(0, once(16, "a_replaces_new_ccnew", 5, false));
-    let back = cutover::roll_back(&Scope::new(&facts, &options).unwrap());
+    let back = roll_back(&facts, &options);
     assert!(!back.iter().any(|statement| statement.contains("ccnew")), "{back:#?}");
     assert!(cutover::left_behind(&Scope::new(&facts, &options).unwrap(), false).is_empty());
 }
@@ -281,7 +291,7 @@ fn an_invalid_index_has_no_replacement_and_is_none() {
 fn cut_over_and_back_leave_the_names_as_they_were() {
     let (before, mut options) = verified();
     let mut facts = before.clone();
-    for statement in cutover::cut_over(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cut_over(&facts, &options) {
         apply_rename(&mut facts, &statement);
     }
     let orders: Vec<&str> = facts.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
@@ -302,7 +312,7 @@ fn cut_over_and_back_leave_the_names_as_they_were() {
         ]
     );
     options.cut_over = true;
-    for statement in cutover::roll_back(&Scope::new(&facts, &options).unwrap()) {
+    for statement in roll_back(&facts, &options) {
         apply_rename(&mut facts, &statement);
     }
     assert_eq!(facts, before);
@@ -311,7 +321,7 @@ fn cut_over_and_back_leave_the_names_as_they_were() {
 #[test]
 fn finalize_runs_what_a_person_would_have_written() {
     let (mut facts, mut options) = verified();
-    for statement in cutover::cut_over(&Scope::new(&facts, &options).unwrap()) {
+    for statement in cut_over(&facts, &options) {
         apply_rename(&mut facts, &statement);
     }
     options.cut_over = true;
