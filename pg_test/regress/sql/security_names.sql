@@ -71,18 +71,18 @@ SELECT count(*) > 100 AS overloads FROM pg_proc WHERE pronamespace = 'open'::reg
 -- A superuser calls all there is that calls on by itself: views, defaults, and the statements that we write.
 SELECT count(*) FROM open.setup_interleaved_sequences(1, 2, NULL::name[], NULL::regclass[], NULL::regclass[], NULL::jsonb, '{}'::jsonb[], 0::bigint, false, NULL::regclass[], false,
                                                       '2 s'::interval, false);
-SELECT open.key_migration_create('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false);
+SELECT open.key_migration_create('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false, false);
 SELECT phase FROM open.key_migration_progress;
 SELECT count(*) FROM open.interleaved_sequences;
 SELECT count(*) FROM open.interleaved_node;
 SELECT count(*) FROM open.interleaved_setup_progress;
 SELECT statement FROM open.key_migration_statements('public.sale'::regclass, 'verified'::text) \gexec
 -- The statements that a plan shows, too.
-SELECT statement FROM open.key_migration_plan('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false)
+SELECT statement FROM open.key_migration_plan('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false, false)
 WHERE phase IN ('verified', 'cut over') AND statement ~ 'key_migration' \gexec
 INSERT INTO public.sale DEFAULT VALUES RETURNING id IS NOT NULL AS inserted;
 SELECT count(*) FROM open.key_migration_log;
-SELECT statement FROM open.key_migration_plan('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false)
+SELECT statement FROM open.key_migration_plan('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false, false)
 WHERE phase = 'finalized' \gexec
 CREATE SEQUENCE public.ticket_no;
 CREATE TABLE public.ticket (id bigint PRIMARY KEY DEFAULT open.partitioned_nextval('public.ticket_no'::regclass));
