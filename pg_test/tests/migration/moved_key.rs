@@ -195,6 +195,7 @@ fn fault_c21_tables_are_not_locked_longer_if_primary_keys_move() {
     println!(
         "8 tables, 3 rounds, the least times: cut-over {to:.1} ms, {moved_to:.1} ms if primary keys move; rollback {back:.1} ms, {moved_back:.1} ms"
     );
-    assert!(moved_to < 2.0 * to, "{moved_to} {to}");
-    assert!(moved_back < 2.0 * back, "{moved_back} {back}");
+    // A scan of the rows would take many times as long; a loaded machine alone may double a time.
+    assert!(moved_to < 4.0 * to, "{moved_to} {to}");
+    assert!(moved_back < 4.0 * back, "{moved_back} {back}");
 }
