@@ -3,7 +3,7 @@
 
 use keyspace::migration::step::{Lock, Statement};
 use keyspace::migration::{
-    Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan,
+    Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan, trigger_functions,
 };
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};
@@ -18,7 +18,9 @@ use crate::failpoint;
 use crate::server::call::required;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
+use crate::server::invalidation::SeenChanges;
 use crate::server::names::name_argument;
+use crate::server::open::ActiveSnapshot;
 use crate::server::relation::relation_name;
 
 /// What a cut-over does in spite of.
@@ -78,6 +80,9 @@ pub(super) fn check_start(
     check_names(&scope, by_views)?;
     check_defaults(&scope, ignored)?;
     warn_of_statistics(&scope)?;
+    for finding in trigger_functions::not_compiled_again(&scope).into_iter().filter(|_| !by_views) {
+        report(finding.error).report(PgLogLevel::WARNING);
+    }
     warn_of_strays(extension, migration, &facts)
 }
 
@@ -396,6 +401,8 @@ fn run(
 
 /// Locks all tables, builds the statements from the catalogs and the stored state under these locks,
 /// and runs them. Returns whether to try again.
+///
+/// Other sessions wait meanwhile, so what was read before the locks counts if nothing has changed.
 fn run_on(
     runner: &mut Runner,
     migration: &Migration,
@@ -404,7 +411,10 @@ fn run_on(
     statements: impl FnOnce(&Migration, &Facts) -> Result<Vec<Statement>, Failure>,
     store: impl FnOnce(&Runner) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
+    let seen = SeenChanges::now();
+    let snapshot = ActiveSnapshot::latest();
     let facts = migration.facts(runner.extension)?;
+    drop(snapshot);
     let relations: Vec<(pg_sys::Oid, Lock)> = lock_order(migration, &facts)?
         .into_iter()
         .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
@@ -414,7 +424,7 @@ fn run_on(
         lock_indexes(&relations);
         // A table may have been written to another file, or marked, before it was locked.
         let migration = migration.again(extension)?;
-        let mut facts = migration.facts(extension)?;
+        let mut facts = if seen.are_all() { facts } else { migration.facts(extension)? };
         facts.defaults = catalog::defaults(&facts, &migration.options)?;
         // If another table refers to one of these by now, it must be locked, too.
         let mut tables = lock_order(&migration, &facts)?.into_iter().map(pg_sys::Oid::from);

@@ -184,7 +184,12 @@ triggers AS (
         'columns', to_jsonb(t.tgattr::smallint[]),
         'arguments', CASE WHEN t.tgnargs = 0 THEN '[]' ELSE
             (SELECT jsonb_agg(convert_from(decode(argument, 'escape'), getdatabaseencoding()::text) ORDER BY n)
-             FROM unnest(trim_array(string_to_array(encode(t.tgargs, 'escape'), '\000'), 1)) WITH ORDINALITY AS a (argument, n)) END
+             FROM unnest(trim_array(string_to_array(encode(t.tgargs, 'escape'), '\000'), 1)) WITH ORDINALITY AS a (argument, n)) END,
+        'function', (SELECT jsonb_build_object(
+                'sql', format('%I.%I()', n.nspname, p.proname), 'cost', p.procost::text,
+                'may_alter', pg_has_role(p.proowner, 'USAGE') AND coalesce(has_schema_privilege(n.oid, 'USAGE'), false))
+            FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+            WHERE p.oid = t.tgfoid AND l.lanname = 'plpgsql' AND p.oid NOT IN (SELECT oid FROM ours))
     ) ORDER BY t.tgname) AS list
     FROM relations r JOIN pg_trigger t ON t.tgrelid = r.relation AND NOT t.tgisinternal
     GROUP BY t.tgrelid

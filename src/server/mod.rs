@@ -5,6 +5,7 @@ pub(crate) mod by_version;
 pub(crate) mod call;
 pub(crate) mod extension;
 pub(crate) mod failure;
+pub(crate) mod invalidation;
 pub(crate) mod locks;
 pub(crate) mod memory;
 pub(crate) mod names;

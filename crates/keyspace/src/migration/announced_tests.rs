@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::facts::{Check, Column, Facts, ForeignKey, Reference, Trigger};
+use super::facts::{Check, Column, Facts, ForeignKey, Reference, Trigger, TriggerFunction};
 use super::surroundings::{KeySource, Replication, SequenceLeft, Surroundings, TableUse, Taken, TriggerCall};
 use super::tests::{AUDIT, ORDERS, column, options, shop, statements, verified};
-use super::{Finding, Options, Phase, Severity, clashes, old_id_source, plan};
+use super::{Finding, Options, Phase, Severity, clashes, cutover, old_id_source, plan};
 use crate::migration::Scope;
 
 /// The shop, with nothing to announce.
@@ -199,6 +199,42 @@ fn fault_d01_tables_that_are_replicated() {
         by_trigger("_c_logtrigger", "_c", "logtrigger"),
         warning("table \"shop.orders\" is replicated by Slony or Londiste")
     );
+}
+
+#[test]
+fn fault_c04_sessions_compile_trigger_functions_again() {
+    let trigger = |name: &str, may_alter: bool| {
+        let (sql, cost) = (format!("app.{name}()"), "100".to_owned());
+        let function = Some(TriggerFunction { sql, cost, may_alter });
+        Trigger { name: name.to_owned(), function, ..Trigger::default() }
+    };
+    let (mut facts, options) = verified();
+    facts.tables[0].triggers.extend([trigger("note", true), trigger("tell", false)]);
+    facts.tables[1].triggers.push(Trigger { name: "again".to_owned(), ..trigger("note", true) });
+    let scope = Scope::new(&facts, &options).unwrap();
+    let altered = |statements: &[super::step::Statement]| {
+        let texts = statements.iter().map(|statement| statement.text.as_str());
+        texts.filter(|text| text.starts_with("ALTER FUNCTION")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let once = ["ALTER FUNCTION app.note() COST 100".to_owned()];
+    assert_eq!(altered(&cutover::cut_over(&scope)), once);
+    let rolled_back = Options { cut_over: true, ..options.clone() };
+    let scope = Scope::new(&facts, &rolled_back).unwrap();
+    assert_eq!(altered(&cutover::roll_back(&scope).unwrap()), once);
+
+    let found = |may_alter: bool, body: &str| {
+        added(|facts| {
+            facts.tables[0].triggers.push(trigger("tell", may_alter));
+            let (name, body) = ("tell".to_owned(), Some(body.to_owned()));
+            uses(facts, 0).triggers.push(TriggerCall { name, body, ..TriggerCall::default() });
+        })
+    };
+    let message =
+        "sessions that have called trigger function app.tell() before the cut-over can fail after it";
+    let warned = |found: Vec<(Severity, String)>| found.iter().filter(|one| one.1 == message).count();
+    assert_eq!(warned(found(false, "PERFORM f(NEW.replaces)")), 1);
+    assert_eq!(warned(found(true, "PERFORM f(NEW.replaces)")), 0);
+    assert_eq!(warned(found(false, "PERFORM f(NEW.other)")), 0);
 }
 
 #[test]

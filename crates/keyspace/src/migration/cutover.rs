@@ -14,6 +14,7 @@ use super::required;
 use super::scope::{Key, Member, Scope};
 use super::settle;
 use super::step::{Lock, Runs, Statement, Step};
+use super::trigger_functions;
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::Error;
 use crate::sql::{literal, qualified, quoted};
@@ -137,6 +138,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
     };
     statements.extend(take_over(scope, names));
     statements.extend(foreign_keys::cut_over(scope, true));
+    statements.extend(trigger_functions::compile_again(scope));
     moved.extend(plain(statements));
     moved
 }
@@ -210,6 +212,7 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     };
     statements.extend(give_back(scope, names));
     statements.extend(foreign_keys::roll_back(scope, true));
+    statements.extend(trigger_functions::compile_again(scope));
     let mut statements = plain(statements);
     statements.extend(primary_key::add_again(scope));
     statements.extend(plain(foreign_keys::add_again(scope)));

@@ -11,6 +11,7 @@ use super::foreign_keys;
 use super::options::Options;
 use super::properties::grant_on_column;
 use super::scope::{Key, Member, Scope};
+use super::trigger_functions;
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::{Error, SqlState};
 use crate::sql::{literal, qualified, quoted};
@@ -190,6 +191,8 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
 pub fn into_names(scope: &Scope<'_>) -> Result<Vec<String>, Error> {
     let mut statements = drop_views(scope);
     let (facts, options) = facts_without_views(scope);
-    statements.extend(cutover::swap_names(&Scope::new(&facts, &options)?));
+    let scope = Scope::new(&facts, &options)?;
+    statements.extend(cutover::swap_names(&scope));
+    statements.extend(trigger_functions::compile_again(&scope));
     Ok(statements)
 }

@@ -469,6 +469,21 @@ pub struct Trigger {
     pub columns: Vec<i16>,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// Its function, if it is not ours and sessions keep what they have compiled of it.
+    #[serde(default)]
+    pub function: Option<TriggerFunction>,
+}
+
+/// A PL/pgSQL function of a trigger. A session compiles it at the first call, and keeps the types of
+/// the columns that it found then until the function is altered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct TriggerFunction {
+    /// Its name and arguments, as SQL.
+    pub sql: String,
+    /// Its `procost`, as SQL.
+    pub cost: String,
+    /// Whether the caller may alter it.
+    pub may_alter: bool,
 }
 
 impl Trigger {

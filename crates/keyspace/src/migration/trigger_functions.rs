@@ -1,6 +1,8 @@
 //! Functions of a table's own triggers that name its columns (fault C04). The catalogs record no
 //! dependency for the text of a function, but the trigger says which table it is.
 
+use std::collections::BTreeSet;
+
 use super::facts::{Table, Trigger};
 use super::finding::Finding;
 use super::scope::Scope;
@@ -12,6 +14,57 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for table in scope.tables() {
         calls(scope, table, surroundings, found);
     }
+    if !scope.options.cut_over {
+        found.extend(not_compiled_again(scope));
+    }
+}
+
+/// The statements after which every session compiles the functions of the tables' triggers again,
+/// for a transaction that changes the types of columns. Otherwise sessions that have called them
+/// before fail (`type of parameter 4 (uuid) does not match that when preparing the plan (bigint)`).
+pub(super) fn compile_again(scope: &Scope<'_>) -> Vec<String> {
+    let tables = scope.tables();
+    let functions = tables.iter().flat_map(|table| &table.triggers).filter_map(|t| t.function.as_ref());
+    // A trigger function can have many triggers.
+    let functions: BTreeSet<(&str, &str)> = functions
+        .filter(|function| function.may_alter)
+        .map(|function| (function.sql.as_str(), function.cost.as_str()))
+        .collect();
+    // Any change counts, even one to the same value.
+    functions.into_iter().map(|(sql, cost)| format!("ALTER FUNCTION {sql} COST {cost}")).collect()
+}
+
+/// Functions that read columns of the migration, and that the caller may not alter at the cut-over.
+pub fn not_compiled_again(scope: &Scope<'_>) -> Vec<Finding> {
+    let Some(surroundings) = &scope.facts.surroundings else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for table in scope.tables() {
+        let calls = surroundings.table(table.oid).into_iter().flat_map(|uses| &uses.triggers);
+        for (trigger, body) in calls.filter_map(|call| {
+            let trigger = table.triggers.iter().find(|trigger| trigger.name == call.name)?;
+            Some((trigger, call.body.as_deref()?))
+        }) {
+            let Some(function) = trigger.function.as_ref().filter(|function| !function.may_alter) else {
+                continue;
+            };
+            let reads = scope.members_of(table.oid).any(|member| has_word(body, &member.old_id.name));
+            if reads && seen.insert(&function.sql) {
+                let statement = format!("ALTER FUNCTION {} COST {}", function.sql, function.cost);
+                found.push(Finding::warning(
+                    table,
+                    format!(
+                        "sessions that have called trigger function {} before the cut-over can fail after it",
+                        function.sql
+                    ),
+                    format!(
+                        "They keep the types of the columns that they compiled it with. The cut-over makes them compile it again only if it runs as a role with the privileges of its owner. Otherwise have its owner run {statement} right after the cut-over, and after a rollback."
+                    ),
+                ));
+            }
+        }
+    }
+    found
 }
 
 fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &mut Vec<Finding>) {
