@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use pg_test::Server;
 use pg_test::load::{self, Session, Turn};
 use postgres::Client;
@@ -142,7 +140,7 @@ fn it_continues_after_a_cancellation_a_lost_session_and_a_crash() {
             End::Terminated => {
                 client.execute("SELECT pg_terminate_backend($1)", &[&pid]).map(|_| ()).unwrap()
             }
-            End::Killed => kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap(),
+            End::Killed => server.kill9_backend(pid).unwrap(),
         }
         assert!(call.join().unwrap().is_err(), "{end:?} came too late");
         // After the crash of a backend the server restarts by itself.

@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use pg_test::Server;
 use pg_test::load::{self, Count, Session, Stop, Turn};
 use postgres::Client;
@@ -55,7 +53,7 @@ fn kill_runner(server: &Server, stop: &Stop, kills: &Count) -> Result<Vec<()>> {
                       AND (query ~ '^CALL' OR query ~ 'CONCURRENTLY')";
         match client.query_opt(runner, &[]) {
             Ok(Some(row)) => {
-                kill(Pid::from_raw(row.get(0)), Signal::SIGKILL).unwrap();
+                server.kill9_backend(row.get(0))?;
                 kills.add();
                 client = connect_when_up(server);
                 next = Instant::now() + Duration::from_millis(random.random_range(150..900));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use pg_test::Server;
 use postgres::Client;
@@ -100,11 +100,7 @@ fn kill_at(server: &mut Server, victim: Victim, point: &str, statement: &str) {
         );
         match victim {
             Victim::Backend => {
-                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-                // All sessions end with it.
-                while observer.simple_query("SELECT").is_ok() {
-                    std::thread::yield_now();
-                }
+                server.kill9_backend(pid).unwrap();
             }
             Victim::Server => {
                 server.kill9().unwrap();
@@ -236,11 +232,8 @@ fn trap_m12_a_build_that_is_killed_leaves_an_index_that_is_built_again() {
             }
             assert!(Instant::now() < deadline, "no index is built");
         };
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        server.kill9_backend(pid).unwrap();
         assert!(runner.join().unwrap().is_err());
-        while client.simple_query("SELECT").is_ok() {
-            std::thread::yield_now();
-        }
     });
     client = connect_when_up(&server);
     assert_eq!(number(&mut client, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 1);
