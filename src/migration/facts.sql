@@ -185,10 +185,13 @@ triggers AS (
         'arguments', CASE WHEN t.tgnargs = 0 THEN '[]' ELSE
             (SELECT jsonb_agg(convert_from(decode(argument, 'escape'), getdatabaseencoding()::text) ORDER BY n)
              FROM unnest(trim_array(string_to_array(encode(t.tgargs, 'escape'), '\000'), 1)) WITH ORDINALITY AS a (argument, n)) END,
+        -- In an SQL_ASCII database a name can be in any encoding; then our statements cannot contain it.
         'function', (SELECT jsonb_build_object(
-                'sql', format('%I.%I()', n.nspname, p.proname), 'cost', p.procost::text,
-                'may_alter', pg_has_role(p.proowner, 'USAGE') AND coalesce(has_schema_privilege(n.oid, 'USAGE'), false))
+                'sql', CASE WHEN name.is_known THEN name.sql ELSE '' END, 'cost', p.procost::text,
+                'may_alter', name.is_known AND pg_has_role(p.proowner, 'USAGE') AND coalesce(has_schema_privilege(n.oid, 'USAGE'), false))
             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+            CROSS JOIN LATERAL (SELECT format('%I.%I()', n.nspname, p.proname) AS sql OFFSET 0) AS text
+            CROSS JOIN LATERAL (SELECT text.sql, getdatabaseencoding() <> 'SQL_ASCII' OR text.sql !~ '[^\x01-\x7f]' AS is_known) AS name
             WHERE p.oid = t.tgfoid AND l.lanname = 'plpgsql' AND p.oid NOT IN (SELECT oid FROM ours))
     ) ORDER BY t.tgname) AS list
     FROM relations r JOIN pg_trigger t ON t.tgrelid = r.relation AND NOT t.tgisinternal

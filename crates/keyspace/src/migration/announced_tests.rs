@@ -225,8 +225,9 @@ fn fault_c04_sessions_compile_trigger_functions_again() {
     let found = |may_alter: bool, body: &str| {
         added(|facts| {
             facts.tables[0].triggers.push(trigger("tell", may_alter));
-            let (name, body) = ("tell".to_owned(), Some(body.to_owned()));
-            uses(facts, 0).triggers.push(TriggerCall { name, body, ..TriggerCall::default() });
+            let (name, function) = ("tell".to_owned(), "app.tell()".to_owned());
+            let call = TriggerCall { name, function, body: Some(body.to_owned()), ..TriggerCall::default() };
+            uses(facts, 0).triggers.push(call);
         })
     };
     let message =

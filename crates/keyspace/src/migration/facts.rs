@@ -478,11 +478,11 @@ pub struct Trigger {
 /// the columns that it found then until the function is altered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct TriggerFunction {
-    /// Its name and arguments, as SQL.
+    /// Its name and arguments, as SQL; empty if it cannot be converted to UTF-8.
     pub sql: String,
     /// Its `procost`, as SQL.
     pub cost: String,
-    /// Whether the caller may alter it.
+    /// Whether the caller may alter it, and its name is known.
     pub may_alter: bool,
 }
 

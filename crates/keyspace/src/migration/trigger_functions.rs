@@ -41,24 +41,21 @@ pub fn not_compiled_again(scope: &Scope<'_>) -> Vec<Finding> {
     let mut seen = BTreeSet::new();
     for table in scope.tables() {
         let calls = surroundings.table(table.oid).into_iter().flat_map(|uses| &uses.triggers);
-        for (trigger, body) in calls.filter_map(|call| {
-            let trigger = table.triggers.iter().find(|trigger| trigger.name == call.name)?;
-            Some((trigger, call.body.as_deref()?))
-        }) {
-            let Some(function) = trigger.function.as_ref().filter(|function| !function.may_alter) else {
-                continue;
-            };
+        for call in calls {
+            let trigger = table.triggers.iter().find(|trigger| trigger.name == call.name);
+            let function = trigger.and_then(|trigger| trigger.function.as_ref());
+            let (Some(function), Some(body)) = (function, &call.body) else { continue };
             let reads = scope.members_of(table.oid).any(|member| has_word(body, &member.old_id.name));
-            if reads && seen.insert(&function.sql) {
-                let statement = format!("ALTER FUNCTION {} COST {}", function.sql, function.cost);
+            if reads && !function.may_alter && seen.insert(&call.function) {
+                let statement = format!("ALTER FUNCTION {} COST {}", call.function, function.cost);
                 found.push(Finding::warning(
                     table,
                     format!(
                         "sessions that have called trigger function {} before the cut-over can fail after it",
-                        function.sql
+                        call.function
                     ),
                     format!(
-                        "They keep the types of the columns that they compiled it with. The cut-over makes them compile it again only if it runs as a role with the privileges of its owner. Otherwise have its owner run {statement} right after the cut-over, and after a rollback."
+                        "They keep the types of the columns that they compiled it with. The cut-over makes them compile it again only if it runs as a role with the privileges of its owner, and if its name can be converted to UTF-8. Otherwise have its owner run {statement} right after the cut-over, and after a rollback."
                     ),
                 ));
             }
