@@ -7,6 +7,7 @@ use keyspace::sequences::{
 };
 use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
+use pgrx::AnyElement;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -19,6 +20,7 @@ use crate::sequences::change::{Change, Planner};
 use crate::sequences::own::identity;
 use crate::sequences::peers;
 use crate::sequences::read::catalog::Column;
+use crate::sequences::read::feeds;
 use crate::sequences::read::furthest::ByResidue;
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
@@ -27,6 +29,7 @@ use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::memory::OpenedTables;
 use crate::server::patience::Patience;
+use crate::server::settings::with_own_settings;
 use crate::server::tables::own_key;
 use crate::server::timeout::Timeout;
 
@@ -34,7 +37,8 @@ use crate::server::timeout::Timeout;
 const READ_BATCH: usize = 100;
 
 /// The state of this node, to be passed to other nodes as `peers`. In an index of a column it reads
-/// at most the last `last_rows` rows; NULL means all.
+/// at most the last `last_rows` rows; NULL means all. `feeds` names columns that get values from a
+/// sequence, as for a set-up; they are not stored.
 ///
 /// # Errors
 /// 22004 and 22023 for the arguments, 42501 if a sequence or a column cannot be read, 55P03 if a
@@ -43,6 +47,7 @@ const READ_BATCH: usize = 100;
 fn interleaved_node_state(
     lock_timeout: Option<Interval>,
     last_rows: Option<i64>,
+    feeds: Option<AnyElement>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> ServerJson {
     let timeout = or_raise(required(lock_timeout, "lock_timeout").and_then(Timeout::new));
@@ -53,7 +58,13 @@ fn interleaved_node_state(
         }))
     });
     let extension = or_raise(Extension::of_call(fcinfo));
-    match timeout.limiting(|| state(timeout, LookAt::Last(last_rows), extension)) {
+    let read = || {
+        let feeds = feeds::read(feeds)??;
+        let selection = Selection::new(None, None, None, feeds);
+        with_own_settings(|| selection.check())??;
+        state(timeout, &selection, LookAt::Last(last_rows), extension)
+    };
+    match timeout.limiting(read) {
         Ok(state) => ServerJson(state.to_json()),
         Err(failure) => failure.raise(),
     }
@@ -69,7 +80,12 @@ pub(super) enum LookAt {
 }
 
 /// Reads the state of this node.
-fn state(timeout: Timeout, look_at: LookAt, extension: Extension) -> Result<NodeState, Failure> {
+fn state(
+    timeout: Timeout,
+    selection: &Selection,
+    look_at: LookAt,
+    extension: Extension,
+) -> Result<NodeState, Failure> {
     let class = identity::known(extension)?;
     let change = Change {
         extension,
@@ -79,7 +95,7 @@ fn state(timeout: Timeout, look_at: LookAt, extension: Extension) -> Result<Node
         planner: Planner::Reset,
         skip_failed: false,
     };
-    let (steps, records) = change.plan(&Selection::all())?;
+    let (steps, records) = change.plan(selection)?;
     of(&change, &records, &steps, look_at)
 }
 

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use keyspace::sequences::{
     Class, ColumnName, NodeState, Outcome, Pace, Peer, Sequence, SequenceName, Target,
 };
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
@@ -163,6 +164,30 @@ impl Peers {
                 steps.len()
             ))
             .hint("Take the peer's state in the database that replicates with this one, and compare the schemas of the two."))
+    }
+
+    /// Warns of columns that get values from a sequence here, and that a peer's state does not contain:
+    /// if they are known from `feeds` alone, the peer must be told of them, too.
+    pub(crate) fn report_unknown_columns(&self, steps: &[Step]) {
+        let altered = || steps.iter().filter(|step| matches!(step.plan.outcome, Outcome::Alter { .. }));
+        for peer in &self.last {
+            let mut unknown = altered().filter_map(|step| {
+                let name = SequenceName::of_quoted(&step.entry.name)?;
+                // The same sequence with other columns.
+                let columns = columns(&step.before);
+                let is_known = !peer.sequences.contains_key(&name)
+                    || columns.iter().any(|column| peer.knows_column(column));
+                let column = step.before.fed_columns().next().filter(|_| !is_known)?;
+                Some((in_message(&column.name), in_message(&step.entry.name)))
+            });
+            let Some((column, sequence)) = unknown.next() else { continue };
+            let others = unknown.count();
+            let further = if others == 0 { String::new() } else { format!(" (and {others} further ones)") };
+            Report::new(PgSqlErrorCode::ERRCODE_WARNING, format!("the state of {} does not contain column {column}{further}", peer.name()))
+                .detail(format!("It gets values of sequence {sequence}. Nothing is known of the rows there, only of the position of the sequence."))
+                .hint("If the column exists there, name it in the argument feeds of interleaved_node_state(), too, and pass that state.")
+                .report(PgLogLevel::WARNING);
+        }
     }
 
     /// Names each peer that may use ids until its own set-up, at a rate that its states do not show,

@@ -87,6 +87,25 @@ SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regcla
 SELECT count(*) FROM setup_interleaved_sequences(2, schemas => '{"Feed Lot"}', feeds => '{"herd_no": ["herd.a"]}', exclude => '{herd_no}')
 WHERE sequence = 'herd_no'::regclass;
 SELECT fed_columns FROM interleaved_sequences WHERE sequence = 'herd_no'::regclass;
+-- The state of a node that is not set up yet contains the columns if feeds names them, and changes
+-- nothing. Without them, rows ahead of the position of a sequence would be unknown to other nodes.
 SET client_min_messages = warning;
+CREATE TABLE lamb (no bigint);
+CREATE SEQUENCE lamb_no;
+INSERT INTO lamb VALUES (70);
+SELECT s.value->'maximum' AS maximum, s.value->'columns' AS columns
+FROM (VALUES (interleaved_node_state()), (interleaved_node_state(feeds => '{"lamb_no": ["lamb.no"]}'))) AS n (state),
+     LATERAL jsonb_each(n.state->'sequences'->'Feed Lot') AS s WHERE s.key = 'lamb_no';
+SELECT cardinality(fed_columns) AS stored FROM interleaved_sequences WHERE sequence = 'lamb_no'::regclass;
+SELECT jsonb_set(interleaved_node_state() - 'node' - 'nodes', '{database_oid}', '1') AS without,
+       jsonb_set(interleaved_node_state(feeds => '{"lamb_no": ["lamb.no"]}') - 'node' - 'nodes', '{database_oid}', '1') AS with_column \gset
+\set VERBOSITY terse
+SELECT action, restart FROM setup_interleaved_sequences(2, sequences => '{lamb_no}', feeds => '{"lamb_no": ["lamb.no"]}', gap => 0, dry_run => true,
+    peers => ARRAY[:'without'::jsonb]);
+SELECT action, restart FROM setup_interleaved_sequences(2, sequences => '{lamb_no}', feeds => '{"lamb_no": ["lamb.no"]}', gap => 0, dry_run => true,
+    peers => ARRAY[:'with_column'::jsonb]);
+\set VERBOSITY default
+SELECT interleaved_node_state(feeds => '[]');
+SELECT interleaved_node_state(feeds => '{"lamb_no": ["lamb.none"]}');
 DROP SCHEMA "Feed Lot" CASCADE;
 DROP ROLE regress_feeds_owner;

@@ -62,11 +62,6 @@ impl World<'_> {
         if !sequence.is_visible || sequence.block > 1 && !self.has_guard(node, table)? {
             return Ok(());
         }
-        // Before its set-up, the state of a node does not contain the rows of columns in `feeds`.
-        let is_fed = self.feeds.iter().any(|(fed, _)| *fed == of.sequence);
-        if is_fed && self.class(node).is_none() {
-            return Ok(());
-        }
         self.unsafe_from_now(Some(of.sequence));
         let Some(next) = self.next_value(node, of.sequence)? else { return Ok(()) };
         let (id, value) = if sequence.block > 1 {

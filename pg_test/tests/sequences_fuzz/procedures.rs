@@ -176,13 +176,10 @@ impl World<'_> {
             self.send(node, other, 1)?;
             self.deliver(node, other, 1)?;
         }
-        // The state of a node that was never set up does not contain the columns in `feeds`.
-        if self.class(node).is_none() {
-            return self.lose(node);
-        }
+        let feeds = self.feeds_argument();
         let (of, server) = self.node(node);
-        let last = "SELECT (interleaved_node_state() || '{\"left\": true}')::text";
-        let last = of.rows(server, last).map_err(|error| anyhow!("last state: {}", reason(&error)))?;
+        let last = format!("SELECT (interleaved_node_state({feeds}) || '{{\"left\": true}}')::text");
+        let last = of.rows(server, &last).map_err(|error| anyhow!("last state: {}", reason(&error)))?;
         self.left.push(last.concat().remove(0).context("a node has a state")?);
         self.remove(node)
     }

@@ -66,9 +66,9 @@ impl World<'_> {
         let blocks = self.definitions.has_blocks();
         let gap = arguments.gap.map_or("NULL".to_owned(), |gap| gap.to_string());
         let mut text = format!("{node}, {nodes}, peers => {peers}, gap => {gap}, blocks => {blocks}");
-        let feeds: Vec<&str> = self.feeds.iter().map(|(_, entry)| entry.as_str()).collect();
+        let feeds = self.feeds_argument();
         if !feeds.is_empty() {
-            text.push_str(&format!(", feeds => {}", literal(&format!("{{{}}}", feeds.join(", ")))));
+            text.push_str(&format!(", {feeds}"));
         }
         if !exclude.is_empty() {
             let names = exclude.iter().map(|at| literal(&self.definitions.sequences[*at].name));

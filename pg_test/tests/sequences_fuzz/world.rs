@@ -191,8 +191,19 @@ impl<'a> World<'a> {
 
     /// The state of a node, as other nodes get it.
     pub fn state(&mut self, node: usize) -> Result<String> {
+        // A node that was never set up does not know them otherwise.
+        let feeds = self.feeds_argument();
         let (of, server) = self.node(node);
-        of.state(server, "")
+        of.state(server, &feeds)
+    }
+
+    /// The argument `feeds`, if it is needed.
+    pub fn feeds_argument(&self) -> String {
+        let feeds: Vec<&str> = self.feeds.iter().map(|(_, entry)| entry.as_str()).collect();
+        if feeds.is_empty() {
+            return String::new();
+        }
+        format!("feeds => {}", literal(&format!("{{{}}}", feeds.join(", "))))
     }
 
     pub fn states(&mut self, nodes: &[usize]) -> Result<Vec<String>> {

@@ -206,6 +206,7 @@ impl Change {
         if is_whole && let Planner::SetUp(target, peers) = &self.planner {
             peers.check_known(&steps)?;
             peers.report_unknown_paces(target, &steps);
+            peers.report_unknown_columns(&steps);
         }
         self.warn_of_skipped(&steps);
         self.warn_of_not_followed(&steps);

@@ -56,6 +56,11 @@ impl Peer {
         self.related(sequence, columns).next().is_some()
     }
 
+    /// Whether it is known which of this node's sequences feeds a column.
+    pub fn knows_column(&self, column: &ColumnName) -> bool {
+        self.by_column.contains_key(column)
+    }
+
     /// The sequences that are related to one of another node, have its direction, and can hand out
     /// values of its range.
     fn alike<'a>(&'a self, sequence: &Named<'a>) -> impl Iterator<Item = &'a SequenceState> {
