@@ -13,6 +13,7 @@ mod many_tables;
 mod moved_key;
 mod repack;
 mod rests;
+mod seen_by_others;
 mod sound;
 mod standby;
 mod stopped;
