@@ -11,7 +11,7 @@
 //! | [`facts`] | tables, columns, indexes, foreign keys and triggers as the catalogs have them |
 //! | [`options`] | the arguments of a migration |
 //! | [`phase`] | the phases, in their order |
-//! | [`names`] | names of the objects that a migration adds |
+//! | [`names`], `name_words` | names of the objects that a migration adds, and the words in names |
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
@@ -59,6 +59,7 @@ pub mod live_triggers;
 pub mod missed;
 #[cfg(test)]
 mod moved_key_tests;
+mod name_words;
 pub mod names;
 pub mod old_id_source;
 pub mod options;
