@@ -15,7 +15,7 @@
 //! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`filler`], [`writer`] | the writes of a batch: rows, their keys, and their entries in indexes |
 //! | [`look_ahead`] | the look-up of referenced rows ahead of these writes |
-//! | [`batch_error`] | where a batch failed |
+//! | [`batch_error`], [`rows_without_key`] | where a batch failed, and rows to which no key can be given |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
@@ -47,6 +47,7 @@ mod procedures;
 mod referenced;
 mod rights;
 mod row_time;
+mod rows_without_key;
 mod runner;
 mod search_path;
 mod settle;

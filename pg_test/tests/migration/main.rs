@@ -12,6 +12,7 @@ mod looked_ahead;
 mod many_tables;
 mod moved_key;
 mod repack;
+mod reported;
 mod rests;
 mod seen_by_others;
 mod sound;
