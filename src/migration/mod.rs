@@ -2,7 +2,7 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`catalog`], [`surroundings`], [`state`] | the facts from the catalogs, and the state stored next to them |
+//! | [`catalog`], [`surroundings`], [`undeclared`], [`state`] | the facts from the catalogs, and the state stored next to them |
 //! | [`arguments`], [`plan`] | `key_migration_plan` and `key_migration_statements` |
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`], [`adopt`] | begins and alters a migration, and continues one in a copy of its database |
@@ -58,6 +58,7 @@ mod time_parents;
 mod trigger;
 mod trigger_arguments;
 mod tuple;
+mod undeclared;
 mod usage;
 mod verify;
 mod violation;

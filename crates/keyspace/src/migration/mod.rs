@@ -15,8 +15,8 @@
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
-//! | [`surroundings`] | facts that only findings need |
-//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
+//! | [`surroundings`], [`candidate_reference`] | facts that only findings need |
+//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`undeclared`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
@@ -36,6 +36,7 @@
 #[cfg(test)]
 mod announced_tests;
 pub mod backfill;
+pub mod candidate_reference;
 pub mod capture;
 pub mod carried;
 #[cfg(test)]
@@ -87,6 +88,7 @@ mod time_tests;
 pub mod trigger_functions;
 pub mod triggers;
 pub mod type_column;
+pub mod undeclared;
 pub mod verify;
 
 pub use facts::Facts;
