@@ -120,7 +120,6 @@ pub fn names_of_references(table: &str) -> Vec<String> {
         for name in singular.into_iter().filter(|name| name.chars().count() > 1) {
             found.extend(ENDS.iter().map(|end| format!("{name}{end}")));
             found.extend(BEGINS.iter().map(|begin| format!("{begin}{name}")));
-            found.push(name);
         }
     }
     found.sort_unstable();
@@ -388,10 +387,11 @@ mod tests {
     #[test]
     fn names_that_references_have() {
         let names = names_of_references("shop_categories");
-        for name in ["categoryid", "idcategory", "shopcategoryfk", "category", "shopcategoriesid"] {
+        for name in ["categoryid", "idcategory", "shopcategoryfk", "shopcategoriesid"] {
             assert!(names.contains(&name.to_owned()), "{name}: {names:?}");
         }
-        for name in ["shopid", "id", "categorie"] {
+        // A number called `category` or `categories` may be a place in a list, or a count.
+        for name in ["shopid", "id", "category", "categories"] {
             assert!(!names.contains(&name.to_owned()), "{name}");
         }
         assert!(names_of_references("Order").contains(&"orderid".to_owned()));
