@@ -21,11 +21,12 @@ unsafe extern "C-unwind" {
 }
 
 /// What a row violates, in the fields of an error that programs read.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Violated {
-    pub(crate) schema: String,
-    pub(crate) table: String,
-    pub(crate) column: String,
+    pub(crate) schema: Option<String>,
+    pub(crate) table: Option<String>,
+    pub(crate) column: Option<String>,
+    pub(crate) data_type: Option<String>,
     pub(crate) constraint: Option<String>,
 }
 
@@ -33,12 +34,13 @@ impl Violated {
     /// The fields, by their codes in postgres_ext.h.
     fn fields(&self) -> impl Iterator<Item = (u8, CString)> {
         let fields = [
-            (b's', Some(&self.schema)),
-            (b't', Some(&self.table)),
-            (b'c', Some(&self.column)),
-            (b'n', self.constraint.as_ref()),
+            (b's', &self.schema),
+            (b't', &self.table),
+            (b'c', &self.column),
+            (b'd', &self.data_type),
+            (b'n', &self.constraint),
         ];
-        fields.into_iter().filter_map(|(code, text)| Some((code, for_message(text?))))
+        fields.into_iter().filter_map(|(code, text)| Some((code, for_message(text.as_ref()?))))
     }
 }
 
@@ -50,11 +52,13 @@ pub(crate) struct Report {
     detail: Option<String>,
     hint: Option<String>,
     violated: Option<Box<Violated>>,
+    /// In place of `code`, one that pgrx does not know.
+    other_code: Option<c_int>,
 }
 
 impl Report {
     pub(crate) fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None, violated: None }
+        Self { code, message: message.into(), detail: None, hint: None, violated: None, other_code: None }
     }
 
     /// A report for the level NOTICE.
@@ -75,6 +79,11 @@ impl Report {
         Self { violated: Some(Box::new(violated)), ..self }
     }
 
+    /// Gives it a SQLSTATE of users, as PostgreSQL stores it.
+    pub(crate) fn other_code(self, code: c_int) -> Self {
+        Self { other_code: Some(code), ..self }
+    }
+
     /// Reports it at this level. From ERROR on, it does not return.
     pub(crate) fn report(self, level: PgLogLevel) {
         if self.is_plain() { self.for_pgrx().report(level) } else { self.convert_and_report(level) }
@@ -82,7 +91,7 @@ impl Report {
 
     /// Whether pgrx can pass it on: it need not be converted, and has no further fields.
     fn is_plain(&self) -> bool {
-        if self.violated.is_some() {
+        if self.violated.is_some() || self.other_code.is_some() {
             return false;
         }
         let is_ascii = |text: &Option<String>| text.as_ref().is_none_or(|text| text.is_ascii());
@@ -118,7 +127,7 @@ impl Report {
                 if !errstart(level as c_int, std::ptr::null()) {
                     return;
                 }
-                errcode(self.code as c_int);
+                errcode(self.other_code.unwrap_or(self.code as c_int));
                 errmsg(c"%s".as_ptr(), message);
                 if !detail.is_null() {
                     errdetail(c"%s".as_ptr(), detail);
@@ -203,5 +212,6 @@ pub(crate) fn report(error: Error) -> Report {
         detail: error.detail,
         hint: error.hint,
         violated: None,
+        other_code: None,
     }
 }

@@ -5,7 +5,6 @@
 
 use keyspace::migration::{Scope, live_triggers};
 use keyspace::{Error, SqlState};
-use pgrx::PgSqlErrorCode;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
@@ -19,7 +18,7 @@ use crate::server::failure::{Failure, or_fail};
 use crate::server::names::qualified_name;
 use crate::server::relation::{existing_relation, relation_name, relation_owner};
 use crate::server::settings::with_own_settings;
-use crate::server::subtransaction::{attempt, sqlstate};
+use crate::server::subtransaction::attempt;
 use crate::server::tables::Table;
 use crate::server::transaction::check_transaction;
 
@@ -69,7 +68,7 @@ fn adopt(extension: Extension, relation: pg_sys::Oid) -> Result<(), Failure> {
                 ));
                 return Ok(());
             }
-            Err(error) if sqlstate(&error) == PgSqlErrorCode::ERRCODE_QUERY_CANCELED => error.rethrow(),
+            Err(error) if error.is_cancellation() => error.rethrow(),
             Err(error) => first = first.or(Some(error)),
         }
     }

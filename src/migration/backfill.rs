@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
+use keyspace::Error;
 use keyspace::migration::backfill::{Choice, PARTS, Range, Windows};
-use keyspace::migration::missed::{Next, first_of, multirange};
+use keyspace::migration::missed::{Next, Returns, first_of, multirange};
 use keyspace::migration::{Facts, Options, Scope};
 use keyspace::sql::qualified;
-use keyspace::{Error, SqlState};
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
 use super::backfill_check;
@@ -24,11 +23,13 @@ use super::capture;
 use super::key_type::key_type;
 use super::look_ahead::LookAhead;
 use super::rights::check_is_owner;
+use super::rows_without_key::{self, Columns};
 use super::runner::{Runner, Times, interval};
 use super::search_path::explained;
 use super::state::{self, Migration, Pace, TABLE};
 use crate::failpoint;
 use crate::server::as_owner::as_owner;
+use crate::server::caught::Caught;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::open::OpenRelation;
@@ -63,7 +64,7 @@ pub(super) enum Outcome {
     /// is due after a short pause.
     Rests(Duration),
     /// The batch failed.
-    Failed(Box<CaughtError>),
+    Failed(Box<Caught>),
 }
 
 /// A batch that has been tried.
@@ -107,6 +108,8 @@ pub(super) struct Backfill {
     unsaved_time: Duration,
     /// The rows that a key does not fit into, with an old id.
     wide: HashMap<Place, i64>,
+    /// What the checks at its end have found.
+    returns: Returns,
     /// The statements that read and save the position.
     position_query: Prepared,
     position_update: Prepared,
@@ -138,6 +141,7 @@ impl Backfill {
             look_ahead: LookAhead::new(references),
             unsaved_time: Duration::ZERO,
             wide: HashMap::new(),
+            returns: Returns::default(),
             position_query: Prepared::default(),
             position_update: Prepared::default(),
         }
@@ -241,7 +245,7 @@ impl Backfill {
             Work::Return => {
                 notice!("{}: rows without a key were found, so the backfill returns to them", self.name);
             }
-            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck(_) | Work::Done => {}
+            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck(_) | Work::InVain(_) | Work::Done => {}
         }
         self.wide.extend(wide);
         failpoint::point(|| "backfilled: written".to_owned());
@@ -256,7 +260,15 @@ impl Backfill {
                 notice!("{}: backfill existing rows", self.name);
                 Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
             }
-            Work::Stuck(count) => Outcome::Stuck(self.too_wide(count)),
+            Work::Stuck(count) => {
+                let example = self.wide.iter().map(|(place, old_id)| (*place, *old_id)).min();
+                Outcome::Stuck(rows_without_key::too_wide(&self.name, &self.columns(None), count, example))
+            }
+            Work::InVain(row) => {
+                let fired_for = self.by_queries.then_some(self.migration.as_str());
+                let columns = self.columns(Some(row.column));
+                Outcome::Stuck(rows_without_key::in_vain(&self.name, &columns, row, fired_for))
+            }
             _ => Outcome::Written,
         };
         Ok(Batch { pages: (self.page - was_at).max(0), outcome })
@@ -279,24 +291,17 @@ impl Backfill {
         }?)
     }
 
-    /// The error for rows that a key does not fit into.
-    fn too_wide(&self, count: usize) -> Error {
-        let (rows, keys) = if count == 1 { ("row", "its key") } else { ("rows", "their keys") };
-        let mut error = Error::new(
-            SqlState::ProgramLimitExceeded,
-            format!("{count} {rows} of table \"{}\" must become shorter to have {keys}", self.name),
-        );
-        let first = self.wide.iter().min_by_key(|(place, _)| **place);
-        if let Some(((page, offset), old_id)) = first {
-            let column = Scope::new(&self.facts, &self.options).ok().and_then(|scope| {
-                scope.members_of(self.table.to_u32()).next().map(|member| member.old_id.name.clone())
-            });
-            error = error.detail(format!(
-                "A row has to fit on a page, and each key adds 16 bytes. For example the row with \"{}\" = {old_id}, at ctid ({page},{offset}), is too wide. All other rows have their keys.",
-                column.unwrap_or_default()
-            ));
-        }
-        error.hint("Shorten these rows, or move a column to another table, and call again.")
+    /// The names of a column of keys and of its old ids; by default of the first.
+    fn columns(&self, key: Option<i16>) -> Columns {
+        let scope = Scope::new(&self.facts, &self.options).ok();
+        let found = scope.as_ref().and_then(|scope| {
+            let mut members = scope.members_of(self.table.to_u32());
+            members.find(|member| key.is_none_or(|key| member.shadow_number == key))
+        });
+        found.map_or_else(Columns::default, |member| Columns {
+            old_id: member.old_id.name.clone(),
+            key: member.shadow_name.clone(),
+        })
     }
 
     fn next(&mut self, position: &Position, batch: i64, left: Option<i64>, tries: u32) -> Work {
@@ -377,7 +382,12 @@ impl Backfill {
                 Worked::of(work, 0)
             }
             Work::Check => {
-                let found = backfill_check::find(&scope, table, key_type, &self.wide);
+                let found = backfill_check::find(&scope, table, key_type, &self.wide, !self.by_queries);
+                if let Some(least) = found.least
+                    && self.returns.is_vain(least, found.count)
+                {
+                    return Ok(Worked::of(Work::InVain(least), 0));
+                }
                 match found.missed.next() {
                     Next::Nothing if found.wide > 0 => Worked::of(Work::Stuck(found.wide), 0),
                     Next::Nothing => Worked::of(Work::Done, 0),
@@ -385,9 +395,13 @@ impl Backfill {
                     Next::From(page) => Worked::of(Work::Restart(page), 0),
                 }
             }
-            Work::Again | Work::Nothing | Work::Return | Work::Restart(_) | Work::Stuck(_) | Work::Done => {
-                Worked::of(work, 0)
-            }
+            Work::Again
+            | Work::Nothing
+            | Work::Return
+            | Work::Restart(_)
+            | Work::Stuck(_)
+            | Work::InVain(_)
+            | Work::Done => Worked::of(work, 0),
         })
     }
 

@@ -179,7 +179,7 @@ impl Pages {
             // Rows that refer to nothing get no key, and there may be more of them than one pass
             // reads.
             'page: while next <= last {
-                next = self.find(buffer, next, last, enough, snapshot, fillers);
+                next = self.find(buffer, next, enough, snapshot, fillers);
                 let growth = KEY_BYTES * fillers.len();
                 let most = *most
                     .get_or_insert_with(|| if all { usize::MAX } else { room.take(&self.sizes, growth) });
@@ -208,46 +208,33 @@ impl Pages {
         }
     }
 
-    /// Finds rows of a page that lack a key, from one line pointer up to another. Returns the line
-    /// pointer after the last one that was read.
+    /// Finds rows of a page that lack a key, from one line pointer on, until there are enough. Returns
+    /// the line pointer after the last one that was read.
     ///
     /// # Safety
-    /// The buffer must be pinned, and its page must have the line pointers; the snapshot must be
-    /// valid.
+    /// The buffer must be pinned, and the snapshot must be valid.
     unsafe fn find(
         &mut self,
         buffer: pg_sys::Buffer,
         from: pg_sys::OffsetNumber,
-        last: pg_sys::OffsetNumber,
         enough: usize,
         snapshot: pg_sys::Snapshot,
         fillers: &[Filler<'_>],
     ) -> pg_sys::OffsetNumber {
-        // SAFETY: see above; the page is locked while it is read, and normal line pointers have a
-        // row.
+        self.found.clear();
+        self.sizes.clear();
+        // SAFETY: see above; the columns are those of the relation.
         unsafe {
             let of = (*self.relation).rd_att;
-            let (content, page) = (pg_sys::BufferGetPage(buffer), pg_sys::BufferGetBlockNumber(buffer));
-            self.found.clear();
-            self.sizes.clear();
-            let mut next = from;
-            pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
-            while next <= last && self.found.len() < enough {
-                let offset = next;
-                next += 1;
-                if !is_row(content, offset) {
-                    continue;
-                }
-                let mut row = row_at(self.relation, content, page, offset);
-                if fillers.iter().any(|filler| filler.lacks(&mut row, of))
-                    && pg_sys::HeapTupleSatisfiesVisibility(&mut row, snapshot, buffer)
+            each_row(self.relation, buffer, from, |offset, row| {
+                if fillers.iter().any(|filler| filler.lacks(row, of))
+                    && pg_sys::HeapTupleSatisfiesVisibility(row, snapshot, buffer)
                 {
                     self.found.push(offset);
                     self.sizes.push(row.t_len as usize);
                 }
-            }
-            pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
-            next
+                self.found.len() < enough
+            })
         }
     }
 
@@ -286,6 +273,35 @@ impl Pages {
             pg_sys::MemoryContextReset(self.memory);
             written
         }
+    }
+}
+
+/// Shows each row of a page, from a line pointer on, as long as `see` returns true. Returns the line
+/// pointer after the last one. Not every row is visible to each snapshot.
+///
+/// # Safety
+/// The buffer must be pinned and belong to the relation.
+pub(super) unsafe fn each_row(
+    relation: pg_sys::Relation,
+    buffer: pg_sys::Buffer,
+    from: pg_sys::OffsetNumber,
+    mut see: impl FnMut(pg_sys::OffsetNumber, &mut pg_sys::HeapTupleData) -> bool,
+) -> pg_sys::OffsetNumber {
+    // SAFETY: see above; the page is locked while it is read, and normal line pointers have a row.
+    unsafe {
+        let (content, page) = (pg_sys::BufferGetPage(buffer), pg_sys::BufferGetBlockNumber(buffer));
+        pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
+        let last = pg_sys::PageGetMaxOffsetNumber(content);
+        let mut next = from;
+        while next <= last {
+            let offset = next;
+            next += 1;
+            if is_row(content, offset) && !see(offset, &mut row_at(relation, content, page, offset)) {
+                break;
+            }
+        }
+        pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
+        next
     }
 }
 
@@ -334,7 +350,7 @@ unsafe fn room(buffer: pg_sys::Buffer) -> (Room, pg_sys::OffsetNumber) {
 ///
 /// # Safety
 /// The page must be that of a locked buffer, and must have the line pointer.
-pub(super) unsafe fn is_row(content: pg_sys::Page, offset: pg_sys::OffsetNumber) -> bool {
+unsafe fn is_row(content: pg_sys::Page, offset: pg_sys::OffsetNumber) -> bool {
     // SAFETY: see above.
     unsafe { (*pg_sys::PageGetItemId(content, offset)).lp_flags() == pg_sys::LP_NORMAL }
 }

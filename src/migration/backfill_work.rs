@@ -1,6 +1,7 @@
 //! What a batch of the backfill works on, and the result.
 
 use keyspace::migration::backfill::Range;
+use keyspace::migration::missed::Lacking;
 use pgrx::pg_sys;
 
 use super::backfill_page::Place;
@@ -45,6 +46,8 @@ pub(super) enum Work {
     Restart(i64),
     /// Only this many rows are left, to which no key can be added.
     Stuck(usize),
+    /// The backfill has returned to this row in vain.
+    InVain(Lacking),
     Done,
 }
 

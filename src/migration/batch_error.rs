@@ -1,39 +1,28 @@
 //! The error of a batch that failed: a row's own, with the place at which the backfill was.
 
-use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 
+use crate::server::caught::Caught;
 use crate::server::relation::relation_name;
-use crate::server::subtransaction::attempt;
 
 /// The same error, with the table and the page in its detail, and a hint unless it has one. Its
-/// SQLSTATE and message stay.
-pub(super) fn located(error: Box<CaughtError>, table: pg_sys::Oid, page: i64) -> Box<CaughtError> {
-    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
-        return error;
-    };
-    if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+/// SQLSTATE, its message and what it says is violated stay.
+pub(super) fn located(error: Box<Caught>, table: pg_sys::Oid, page: i64) -> Box<Caught> {
+    if error.is_panic() || error.is_cancellation() {
         return error;
     }
     let name = relation_name(table);
     let place = format!("It ended a batch of the backfill of table {name}, which began at page {page}.");
-    let detail = match report.detail() {
+    let detail = match error.detail() {
         Some(detail) => format!("{detail} {place}"),
         None => place,
     };
-    let hint = report.hint().map_or_else(
+    let hint = error.hint().map_or_else(
         || {
             "Correct the rows, or what raises the error, and call again. Batches before it are complete."
                 .to_owned()
         },
         str::to_owned,
     );
-    let located = ErrorReport::new(report.sql_error_code(), report.message().to_owned(), "pg_keyspace")
-        .set_detail(detail)
-        .set_hint(hint);
-    match attempt(|| located.report(PgLogLevel::ERROR)) {
-        Err(located) => located,
-        Ok(()) => error,
-    }
+    Box::new(error.described(Some(detail), hint))
 }

@@ -16,7 +16,6 @@ use keyspace::migration::TimeSource;
 use keyspace::migration::key_time::zone_of_expression;
 use keyspace::migration::time_source::used_columns;
 use keyspace::{Error, SqlState};
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::tuple::{Kind, Role, RowOf, Value, type_of};
@@ -24,12 +23,13 @@ use super::zone::Zone;
 use crate::encoding::{from_server, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::by_version;
+use crate::server::caught::Caught;
 use crate::server::failure::Failure;
 use crate::server::open::OpenRelation;
 use crate::server::relation::{relation_name, relation_owner, type_name};
 use crate::server::role::owns_relation;
 use crate::server::settings;
-use crate::server::subtransaction::{attempt, sqlstate};
+use crate::server::subtransaction::attempt;
 
 /// An expression that was planned in this session.
 struct Prepared {
@@ -164,10 +164,10 @@ fn in_standard_syntax<T>(step: impl FnOnce() -> T) -> T {
 
 /// The value, or nothing after an error that the expression or its input is to blame for. Any other
 /// error is raised again: a cancellation, or a lack of memory.
-fn recoverable<T>(result: Result<T, Box<CaughtError>>) -> Option<T> {
+fn recoverable<T>(result: Result<T, Box<Caught>>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
-        Err(error) if is_of_expression(sqlstate(&error)) => None,
+        Err(error) if is_of_expression(error.sqlstate()) => None,
         Err(error) => error.rethrow(),
     }
 }
@@ -476,14 +476,10 @@ fn checked(table: pg_sys::Oid, text: &str, by_name: bool) -> Result<Checked, Fai
     match attempt(|| as_owner(relation_owner(table), || in_standard_syntax(step))) {
         Ok(Ok(checked)) => Ok(checked),
         Ok(Err(error)) => Err(refusal(&capitalized(&error.message)).into()),
-        Err(error) => match &*error {
-            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)
-                if is_of_expression(report.sql_error_code()) =>
-            {
-                Err(refusal(&capitalized(report.message())).into())
-            }
-            _ => error.rethrow(),
-        },
+        Err(error) if !error.is_panic() && is_of_expression(error.sqlstate()) => {
+            Err(refusal(&capitalized(error.message())).into())
+        }
+        Err(error) => error.rethrow(),
     }
 }
 

@@ -106,6 +106,11 @@ impl<'k> Filler<'k> {
         matches!(self.source, Source::Root { .. })
     }
 
+    /// Takes a key that a row has for the right one.
+    pub(super) const fn trust_keys(&mut self) {
+        self.compares = false;
+    }
+
     /// Uses keys that were looked up before.
     pub(super) const fn know(&mut self, known: &'k KnownKeys) {
         self.known = Some(known);

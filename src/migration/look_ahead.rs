@@ -13,10 +13,9 @@ use keyspace::migration::known_keys::KnownKeys;
 use keyspace::migration::scope::Scope;
 use pgrx::pg_sys;
 
-use super::backfill_page::{check_is_heap, is_row, row_at};
+use super::backfill_page::{check_is_heap, each_row};
 use super::filler::{self, Filler, written_by};
 use crate::error::or_raise;
-use crate::server::by_version::buffer_lock;
 use crate::server::waiting::TimeSlice;
 
 /// How long a transaction reads at most: not longer than a batch writes.
@@ -199,10 +198,13 @@ impl LookAhead {
         fillers: &[Filler<'_>],
         turn: &mut Turn,
     ) -> Stage {
-        let (mut found, mut stage) = (Vec::new(), Stage::LooksUp);
+        // The column, the line pointer, the transaction that has written the row, and the old id.
+        let mut found: Vec<(usize, pg_sys::OffsetNumber, pg_sys::TransactionId, i64)> = Vec::new();
+        let mut stage = Stage::LooksUp;
         self.until = i64::from(pages.end);
         // SAFETY: see above; the buffer belongs to the relation and is pinned.
         unsafe {
+            let of = (*relation).rd_att;
             let strategy = pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD);
             for page in pages {
                 let buffer = pg_sys::ReadBufferExtended(
@@ -212,7 +214,17 @@ impl LookAhead {
                     pg_sys::ReadBufferMode::RBM_NORMAL,
                     strategy,
                 );
-                rows_to_look_up(relation, buffer, snapshot, fillers, &mut found);
+                each_row(relation, buffer, 1, |offset, row| {
+                    let (before, by) = (found.len(), written_by(row));
+                    for (column, filler) in fillers.iter().enumerate() {
+                        let old_id = filler.old_id_to_look_up(row, of);
+                        found.extend(old_id.map(|old_id| (column, offset, by, old_id)));
+                    }
+                    if found.len() > before && !pg_sys::HeapTupleSatisfiesVisibility(row, snapshot, buffer) {
+                        found.truncate(before);
+                    }
+                    true
+                });
                 pg_sys::ReleaseBuffer(buffer);
                 if !references(&mut self.known, fillers).all(|known| known.has_room(found.len())) {
                     self.until = i64::from(page);
@@ -258,42 +270,4 @@ fn references<'a>(
 ) -> impl Iterator<Item = &'a mut KnownKeys> {
     let columns = known.iter_mut().zip(fillers);
     columns.filter(|(_, filler)| filler.is_reference()).map(|(known, _)| known)
-}
-
-/// The rows of a page whose keys have to be looked up: the column, the line pointer, the transaction
-/// that has written it, and the old id of each.
-///
-/// # Safety
-/// The buffer must be pinned and belong to the relation. The snapshot must be valid, and the columns
-/// must be those of the relation.
-unsafe fn rows_to_look_up(
-    relation: pg_sys::Relation,
-    buffer: pg_sys::Buffer,
-    snapshot: pg_sys::Snapshot,
-    fillers: &[Filler<'_>],
-    found: &mut Vec<(usize, pg_sys::OffsetNumber, pg_sys::TransactionId, i64)>,
-) {
-    found.clear();
-    // SAFETY: see above; the page is locked while it is read, and normal line pointers have a row.
-    unsafe {
-        let of = (*relation).rd_att;
-        let (content, page) = (pg_sys::BufferGetPage(buffer), pg_sys::BufferGetBlockNumber(buffer));
-        pg_sys::LockBuffer(buffer, buffer_lock::SHARE);
-        for offset in 1..=pg_sys::PageGetMaxOffsetNumber(content) {
-            if !is_row(content, offset) {
-                continue;
-            }
-            let mut row = row_at(relation, content, page, offset);
-            let (before, by) = (found.len(), written_by(&row));
-            for (column, filler) in fillers.iter().enumerate() {
-                found.extend(
-                    filler.old_id_to_look_up(&mut row, of).map(|old_id| (column, offset, by, old_id)),
-                );
-            }
-            if found.len() > before && !pg_sys::HeapTupleSatisfiesVisibility(&mut row, snapshot, buffer) {
-                found.truncate(before);
-            }
-        }
-        pg_sys::LockBuffer(buffer, buffer_lock::UNLOCK);
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`catalog`], [`surroundings`], [`state`] | the facts from the catalogs, and the state stored next to them |
+//! | [`catalog`], [`surroundings`], [`undeclared`], [`state`] | the facts from the catalogs, and the state stored next to them |
 //! | [`arguments`], [`plan`] | `key_migration_plan` and `key_migration_statements` |
 //! | [`usage`] | the columns for `key_migration_usage` |
 //! | [`create`], [`adopt`] | begins and alters a migration, and continues one in a copy of its database |
@@ -15,7 +15,7 @@
 //! | [`settle`] | what follows a cut-over or its rollback |
 //! | [`backfill_page`], [`filler`], [`writer`] | the writes of a batch: rows, their keys, and their entries in indexes |
 //! | [`look_ahead`] | the look-up of referenced rows ahead of these writes |
-//! | [`batch_error`] | where a batch failed |
+//! | [`batch_error`], [`rows_without_key`] | where a batch failed, and rows to which no key can be given |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
@@ -47,6 +47,7 @@ mod procedures;
 mod referenced;
 mod rights;
 mod row_time;
+mod rows_without_key;
 mod runner;
 mod search_path;
 mod settle;
@@ -57,6 +58,7 @@ mod time_parents;
 mod trigger;
 mod trigger_arguments;
 mod tuple;
+mod undeclared;
 mod usage;
 mod verify;
 mod violation;

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 
 use super::arguments::{KeyArguments, PlanArguments, TimeArguments};
 use super::state::{self, Migration};
-use super::{catalog, expression, surroundings, zone};
+use super::{catalog, expression, surroundings, undeclared, zone};
 use crate::encoding::ServerText;
 use crate::error::or_raise;
 use crate::keys::RawText;
@@ -133,6 +133,7 @@ fn read(
         }
     };
     catalog::count_violations(&mut facts, &options);
+    undeclared::read(extension, &mut facts, &options)?;
     let mut plan = plan::plan(&facts, &options)?;
     if !options.cut_over {
         let count = statements(&options, relation, &facts, &plan, Phase::Verified).len();

@@ -3,6 +3,7 @@
 //! Each transaction reads the state of the migration again. So whatever interrupts a call, the next
 //! call continues from there.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,8 @@ struct Progress {
     task: Task,
     /// Steps that follow in the plan, and belong to the same phase.
     planned: VecDeque<Step>,
+    /// Whether objects were altered before the locks of the last step were acquired.
+    was_altered: bool,
     /// The current backfill.
     backfill: Option<Box<Backfill>>,
     throttle: Throttle,
@@ -269,6 +272,7 @@ fn begin(
         runner: Runner::new(extension, relation),
         task,
         planned: VecDeque::new(),
+        was_altered: false,
         backfill: None,
         throttle: Throttle::new(),
         stuck: Vec::new(),
@@ -384,6 +388,10 @@ impl Progress {
         through: Phase,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
+        // It is planned again under its locks, with its own tables alone.
+        if let Some(step) = self.planned.pop_front_if(|step| is_by_statements(step)) {
+            return self.run(migration, through, &step);
+        }
         let (facts, plan) = self.plan(migration, through)?;
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.clone().into());
@@ -414,14 +422,15 @@ impl Progress {
             // The index that this call had to go on with is done, and the next one comes first.
             Runs::Client if self.finished_index && through == Phase::Indexed => Ok(false),
             Runs::Client => Err(self.needs_client(&plan, step).into()),
-            _ if step.phase == Phase::Verified => self.compare(migration),
-            _ => self.run(migration, through, step),
+            _ if is_by_statements(step) => self.run(migration, through, step),
+            _ => self.compare(migration),
         }
     }
 
     /// The plan. Reading the catalogs about all tables for each step would take most of the time if
-    /// there are many. So the steps of a phase are planned together, and each one is planned again with
-    /// its own tables alone before it is done. So is a table that this call fills a part of.
+    /// there are many. So the steps of a phase are planned together, and each one is planned once more
+    /// with its own tables alone: under its locks, or before its batches. So is a table that this call
+    /// fills a part of.
     fn plan(&mut self, migration: &Migration, through: Phase) -> Result<(Facts, Plan), Failure> {
         if let Some(planned) = self.planned.pop_front() {
             let (facts, plan) = migration.plan_of(self.runner.extension, &planned.tables())?;
@@ -574,9 +583,10 @@ impl Progress {
         // The next step must still be the same. The objects that it was made from may have been
         // altered before they were locked, and names could then mean other objects.
         let extension = self.runner.extension;
-        let is_repeated = self.runner.tries > 0;
+        let was_altered = self.was_altered;
+        let is_altered = Cell::new(false);
         let statements_under_locks = || {
-            let (facts, plan) = if is_repeated {
+            let (facts, plan) = if was_altered {
                 migration.plan(extension)?
             } else {
                 migration.plan_of(extension, &step.tables())?
@@ -585,6 +595,7 @@ impl Progress {
                 return Err(refusal.clone().into());
             }
             let is_same = next_step(&plan, through, &[]).is_some_and(|now| now.is_same(step));
+            is_altered.set(!is_same);
             let as_owner_of = step.evaluates.then_some(step.table);
             let statements = step.statements.iter().cloned().map(|text| Statement { text, as_owner_of });
             Ok(is_same.then(|| (statements.collect(), facts)))
@@ -592,12 +603,20 @@ impl Progress {
         let Some((_, facts, times)) =
             self.runner.in_locks(&migration.pace, &relations, statements_under_locks, phase)?
         else {
-            self.planned.clear();
             if step.phase == Phase::Validated && self.runner.forget_missing_value() {
+                self.planned.clear();
                 return self.return_to(&[table], self.keyless(table));
+            }
+            self.was_altered = is_altered.get();
+            if self.was_altered {
+                self.planned.clear();
+            } else {
+                // The same once more; the rest of the phase need not be planned again.
+                self.planned.push_front(step.clone());
             }
             return Ok(true);
         };
+        self.was_altered = false;
         self.finished_index |= step.phase == Phase::Indexed;
         if step.phase == Phase::Prepared {
             self.keep_columns(&facts, migration, step.table)?;
@@ -655,6 +674,11 @@ impl Progress {
 fn next_step<'a>(plan: &'a Plan, through: Phase, stuck: &[(u32, Error)]) -> Option<&'a Step> {
     let is_stuck = |step: &Step| stuck.iter().any(|(table, _)| *table == step.table);
     plan.left(through).filter(is_by_procedure).find(|step| step.phase != Phase::Backfilled || !is_stuck(step))
+}
+
+/// Whether a step runs statements under locks, in one transaction.
+fn is_by_statements(step: &Step) -> bool {
+    matches!(step.runs, Runs::Advance | Runs::Procedure) && step.phase != Phase::Verified
 }
 
 /// Whether a step concerns the procedure: a VACUUM between the parts of a backfill does not.

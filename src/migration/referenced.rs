@@ -1,4 +1,4 @@
-//! Looks up referenced rows one by one if the tables have different owners.
+//! Looks up referenced rows without a query if the tables have different owners.
 //!
 //! A query over both tables is planned and run as the owner of one of them. The planner evaluates
 //! constant expressions in indexes and statistics of the other table: code of that table's owner
@@ -136,6 +136,57 @@ impl Root {
     }
 }
 
+/// References that are looked up together, in ascending order of their old ids. So each page of the
+/// root and of its index is read once for many rows, in whatever order these refer to it.
+struct Window {
+    rows: Vec<(i64, Option<Value>)>,
+    most: usize,
+}
+
+impl Window {
+    /// No larger than this number of rows, whatever the setting.
+    const MOST: usize = 1 << 24;
+    /// While it grows, there is a second copy of it.
+    const BYTES_PER_ROW: usize = 2 * size_of::<(i64, Option<Value>)>();
+
+    fn new() -> Self {
+        // SAFETY: the value of a setting, in kB.
+        let memory =
+            usize::try_from(unsafe { pg_sys::maintenance_work_mem }).unwrap_or(0).saturating_mul(1024);
+        Self { rows: Vec::new(), most: (memory / Self::BYTES_PER_ROW).clamp(1, Self::MOST) }
+    }
+
+    /// Whether it has to be compared before a row is added. It is full, too, if there is no more memory.
+    fn is_full(&mut self) -> bool {
+        let count = self.rows.len();
+        count >= self.most || (count > 0 && self.rows.try_reserve(1).is_err())
+    }
+
+    fn add(&mut self, old_id: i64, key: Option<Value>) {
+        self.rows.push((old_id, key));
+    }
+
+    /// Compares its rows with those that they refer to, and empties it.
+    fn compare(&mut self, root: &mut Root, found: &mut Compared) {
+        self.rows.sort_unstable_by_key(|(old_id, _)| *old_id);
+        let mut last: Option<(i64, Option<Option<Value>>)> = None;
+        for (old_id, key) in self.rows.drain(..) {
+            pgrx::check_for_interrupts!();
+            let referenced = match last {
+                Some((last, key)) if last == old_id => key,
+                // SAFETY: the columns are those of the root.
+                _ => root.scan.row(Value::Number(old_id), |row| unsafe { row.value(root.key) }),
+            };
+            last = Some((old_id, referenced));
+            match referenced {
+                None => found.orphans.add(old_id),
+                Some(referenced) if referenced != key => found.other_keys.add(old_id),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 /// # Safety
 /// The relation must be open.
 unsafe fn column(relation: pg_sys::Relation, number: i16, role: Role) -> Result<Column, Error> {
@@ -168,23 +219,16 @@ pub(super) fn compare(
         let mut root = Root::open(scope, member, key_type, None, snapshot)?;
         let slot = pg_sys::table_slot_create(table.relation, std::ptr::null_mut());
         let scan = begin_table_scan(table.relation, snapshot);
-        // Consecutive rows often refer to the same row.
-        let mut last: Option<(Value, Option<Option<Value>>)> = None;
+        let mut window = Window::new();
         while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
             pgrx::check_for_interrupts!();
-            let Some(value) = table.old_id.value_in(slot) else { continue };
-            let Some(old_id) = value.number() else { continue };
-            let referenced = match last {
-                Some((last, key)) if last == value => key,
-                _ => root.scan.row(value, |row| row.value(root.key)),
-            };
-            last = Some((value, referenced));
-            match referenced {
-                None => found.orphans.add(old_id),
-                Some(key) if key != table.key.value_in(slot) => found.other_keys.add(old_id),
-                Some(_) => {}
+            let Some(old_id) = table.old_id.value_in(slot).and_then(Value::number) else { continue };
+            if window.is_full() {
+                window.compare(&mut root, &mut found);
             }
+            window.add(old_id, table.key.value_in(slot));
         }
+        window.compare(&mut root, &mut found);
         pg_sys::table_endscan(scan);
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         root.scan.close();

@@ -7,7 +7,6 @@ use keyspace::migration::step::{Lock, Statement};
 use keyspace::{Error, SqlState};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::Interval;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -18,6 +17,7 @@ use crate::encoding::{ServerText, to_server};
 use crate::error::{raise, report};
 use crate::failpoint;
 use crate::server::as_owner::as_owner;
+use crate::server::caught::Caught;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::names;
@@ -36,7 +36,7 @@ pub(super) struct Runner {
     /// How often the current step found something locked.
     pub(super) tries: u32,
     /// The error that ends the procedure once it is stored.
-    failure: Option<Box<CaughtError>>,
+    failure: Option<Box<Caught>>,
     /// The same, in our words.
     refusal: Option<Error>,
 }
@@ -54,9 +54,8 @@ impl Runner {
     /// Forgets the failure if a row lacks a value that it must have. Whether that was so.
     pub(super) fn forget_missing_value(&mut self) -> bool {
         use PgSqlErrorCode::{ERRCODE_CHECK_VIOLATION, ERRCODE_NOT_NULL_VIOLATION};
-        let is_missing = |error: &CaughtError| {
-            matches!(message_of(error).1, ERRCODE_CHECK_VIOLATION | ERRCODE_NOT_NULL_VIOLATION)
-        };
+        let is_missing =
+            |error: &Caught| matches!(error.sqlstate(), ERRCODE_CHECK_VIOLATION | ERRCODE_NOT_NULL_VIOLATION);
         self.failure.take_if(|error| is_missing(error)).is_some()
     }
 
@@ -145,7 +144,7 @@ impl Runner {
             Ok(done) => Ok(Some(done?)),
             Err(error) if was_altered.get() && self.tries < pace.retries => {
                 self.tries += 1;
-                self.store_tries(Some(message_of(&error).0))?;
+                self.store_tries(Some(error.message().to_owned()))?;
                 Ok(None)
             }
             Err(error) if is_lock_timeout(&error) && self.tries >= pace.retries && missed.get().is_some() => {
@@ -169,11 +168,11 @@ impl Runner {
     ///
     /// # Errors
     /// Those of SPI itself; a cancellation is raised again.
-    pub(super) fn failed(&mut self, pace: &Pace, error: Box<CaughtError>) -> Result<(), Failure> {
-        let (message, code) = message_of(&error);
-        if code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+    pub(super) fn failed(&mut self, pace: &Pace, error: Box<Caught>) -> Result<(), Failure> {
+        if error.is_cancellation() {
             error.rethrow();
         }
+        let message = error.message().to_owned();
         if is_in_use(&error) && self.tries < pace.retries {
             self.tries += 1;
         } else {
@@ -257,16 +256,8 @@ pub(super) fn altered(relation: pg_sys::Oid) -> Error {
 }
 
 /// Whether a lock could not be acquired in time.
-fn is_lock_timeout(error: &CaughtError) -> bool {
-    message_of(error).1 == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
-}
-
-/// The message of an error, and its SQLSTATE.
-fn message_of(error: &CaughtError) -> (String, PgSqlErrorCode) {
-    let (CaughtError::PostgresError(report)
-    | CaughtError::ErrorReport(report)
-    | CaughtError::RustPanic { ereport: report, .. }) = error;
-    (report.message().to_owned(), report.sql_error_code())
+fn is_lock_timeout(error: &Caught) -> bool {
+    error.sqlstate() == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
 }
 
 /// Runs a statement, as the owner of a table if one is given.

@@ -1,12 +1,12 @@
 //! A hint for functions that depend on a search_path, because a migration runs them with
 //! `pg_catalog, pg_temp`.
 
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::encoding::from_server_bytes;
+use crate::server::caught::Caught;
 use crate::server::settings::with_own_settings;
 use crate::server::subtransaction::{attempt, unless_cancelled};
 
@@ -22,12 +22,9 @@ const FUNCTIONS: &str = "SELECT convert_to(string_agg(DISTINCT p.oid::regprocedu
         OR d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = $1))";
 
 /// The same error, with a hint that names the functions if an object was not found by its name.
-pub(super) fn explained(error: Box<CaughtError>, table: pg_sys::Oid) -> Box<CaughtError> {
-    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
-        return error;
-    };
+pub(super) fn explained(error: Box<Caught>, table: pg_sys::Oid) -> Box<Caught> {
     let is_missing = matches!(
-        report.sql_error_code(),
+        error.sqlstate(),
         PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION
             | PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE
             | PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT
@@ -41,15 +38,8 @@ pub(super) fn explained(error: Box<CaughtError>, table: pg_sys::Oid) -> Box<Caug
         "A key migration evaluates the expressions of a table as its owner, with search_path set to pg_catalog, \
          pg_temp. These functions do not set a search_path: {functions}. Use ALTER FUNCTION ... SET search_path."
     );
-    let mut explained =
-        ErrorReport::new(report.sql_error_code(), report.message().to_owned(), "pg_keyspace").set_hint(hint);
-    if let Some(detail) = report.detail() {
-        explained = explained.set_detail(detail.to_owned());
-    }
-    match attempt(|| explained.report(PgLogLevel::ERROR)) {
-        Err(explained) => explained,
-        Ok(()) => error,
-    }
+    let detail = error.detail().map(str::to_owned);
+    Box::new(error.described(detail, hint))
 }
 
 fn functions(table: pg_sys::Oid) -> Option<String> {

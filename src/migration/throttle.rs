@@ -4,19 +4,18 @@ use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
 use keyspace::migration::throttle::{History, Named, Reading, Readings, Standby};
-use pgrx::PgSqlErrorCode;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiResult, SpiTupleTable};
 
 use super::state::{self, MIGRATION, Pace};
 use crate::encoding::{ServerText, from_utf8};
 use crate::server::as_owner::as_owner;
+use crate::server::caught::Caught;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::settings::{self, with_own_settings};
-use crate::server::subtransaction::{attempt, sqlstate};
+use crate::server::subtransaction::attempt;
 
 /// How often limits are checked.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -168,14 +167,11 @@ fn query<T>(
 }
 
 /// Why something could not be read. A cancellation is raised again.
-fn unreadable(error: Box<CaughtError>) -> String {
-    if sqlstate(&error) == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+fn unreadable(error: Box<Caught>) -> String {
+    if error.is_cancellation() {
         error.rethrow();
     }
-    let (CaughtError::PostgresError(report)
-    | CaughtError::ErrorReport(report)
-    | CaughtError::RustPanic { ereport: report, .. }) = &*error;
-    format!("cannot be checked: {}", report.message())
+    format!("cannot be checked: {}", error.message())
 }
 
 fn number(text: &str, arguments: &[DatumWithOid<'_>]) -> Reading<i64> {

@@ -139,7 +139,7 @@ fn compare(
     let mut looked_up: HashMap<(u32, i16), referenced::Compared> = HashMap::new();
     // Indexes of a table can contain code of its owner, which planning a query evaluates. If a
     // query over two tables would be planned as an owner who must not run the other owner's code,
-    // the rows are looked up one by one.
+    // the rows are looked up without a query.
     let mut compare = |check: Check| -> Result<Found, Failure> {
         let joins = matches!(check.kind, Kind::Orphans | Kind::OtherThanReferenced);
         let member = scope.member(check.table, check.old_id).filter(|_| joins);
@@ -228,9 +228,11 @@ pub(super) fn check_end(
     match compare(extension, migration, verify::losses)?.iter().find(|found| !found.is_ok()) {
         Some(lost) => Err(lost
             .error()
-            .hint(
-                "These old ids would be lost. Keep them with keep_old_ids => true, or set them to NULL first.",
-            )
+            .hint(if lost.check.needs_old_id {
+                "These old ids would be lost. Keep them with keep_old_ids => true, or delete these rows first."
+            } else {
+                "These old ids would be lost. Keep them with keep_old_ids => true, or set them to NULL first."
+            })
             .into()),
         None => Ok(()),
     }

@@ -53,7 +53,7 @@ pub(super) unsafe fn refuse_orphan(
     let error = Error::new(SqlState::ForeignKeyViolation, message)
         .detail(detail)
         .hint("During a key migration, the referenced row must be inserted first.");
-    raise(report(error).violated(Violated { schema, table, column: name, constraint }))
+    raise(report(error).violated(violated(schema, table, name, constraint)))
 }
 
 /// Raises the error for NULL in a column that is NOT NULL.
@@ -74,7 +74,18 @@ pub(super) unsafe fn refuse_null(relation: pg_sys::Relation, column: Column) -> 
     let message =
         format!("null value in column \"{name}\" of relation \"{table}\" violates not-null constraint");
     let error = Error::new(SqlState::NotNullViolation, message);
-    raise(report(error).violated(Violated { schema, table, column: name, constraint: None }))
+    raise(report(error).violated(violated(schema, table, name, None)))
+}
+
+/// The fields of these errors.
+fn violated(schema: String, table: String, column: String, constraint: Option<String>) -> Violated {
+    Violated {
+        schema: Some(schema),
+        table: Some(table),
+        column: Some(column),
+        constraint,
+        ..Violated::default()
+    }
 }
 
 /// Whether there is a foreign key on one column, which must hold for this row if the column is not NULL,

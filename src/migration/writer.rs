@@ -10,7 +10,7 @@
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::server::by_version::{self, EntriesFor, buffer_lock};
-use crate::server::subtransaction::{attempt, sqlstate};
+use crate::server::subtransaction::attempt;
 
 /// The result for a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -267,7 +267,7 @@ impl Writer {
 pub(super) fn unless_too_long<T>(update: impl FnOnce() -> T) -> Option<T> {
     match attempt(update) {
         Ok(done) => Some(done),
-        Err(error) if sqlstate(&error) == PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED => None,
+        Err(error) if error.sqlstate() == PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED => None,
         Err(error) => error.rethrow(),
     }
 }

@@ -10,7 +10,6 @@ use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
@@ -23,10 +22,11 @@ use crate::sequences::own::peers_seen::{self, Seen};
 use crate::sequences::read::catalog::Entry;
 use crate::sequences::siblings::Siblings;
 use crate::server::call::required;
+use crate::server::caught::Caught;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::settings;
-use crate::server::subtransaction::{attempt, sqlstate};
+use crate::server::subtransaction::attempt;
 use crate::server::tables::own_key;
 use crate::server::waiting::is_in_use;
 
@@ -211,8 +211,8 @@ impl Peers {
 }
 
 /// Whether another transaction has changed a row that this one may not see, above READ COMMITTED.
-fn is_changed_meanwhile(error: &CaughtError) -> bool {
-    sqlstate(error) == PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
+fn is_changed_meanwhile(error: &Caught) -> bool {
+    error.sqlstate() == PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
 }
 
 /// The columns of a sequence, by name.

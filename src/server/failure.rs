@@ -2,10 +2,10 @@
 
 use keyspace::{Error, SqlState};
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::SpiError;
 
 use crate::error::{Report, raise, report};
+use crate::server::caught::Caught;
 
 /// One of our refusals, or an error of SPI itself.
 #[derive(Debug)]
@@ -50,15 +50,12 @@ impl From<SpiError> for Failure {
 
 /// An error that a statement of the set-up raised, for example through an event trigger of the
 /// user. Cancellations are raised again.
-pub(crate) fn refusal(error: Box<CaughtError>) -> Error {
-    let (CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) = &*error else {
-        error.rethrow();
-    };
-    if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+pub(crate) fn refusal(error: Box<Caught>) -> Error {
+    if error.is_panic() || error.is_cancellation() {
         error.rethrow();
     }
-    let mut refusal = Error::new(SqlState::ObjectNotInPrerequisiteState, report.message());
-    refusal.detail = report.detail().map(str::to_owned);
-    refusal.hint = report.hint().map(str::to_owned);
+    let mut refusal = Error::new(SqlState::ObjectNotInPrerequisiteState, error.message());
+    refusal.detail = error.detail().map(str::to_owned);
+    refusal.hint = error.hint().map(str::to_owned);
     refusal
 }

@@ -3,6 +3,7 @@
 pub(crate) mod as_owner;
 pub(crate) mod by_version;
 pub(crate) mod call;
+pub(crate) mod caught;
 pub(crate) mod extension;
 pub(crate) mod failure;
 pub(crate) mod invalidation;

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::server::subtransaction::sqlstate;
+use crate::server::caught::Caught;
 
 /// The first pause after a lock could not be acquired.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -22,9 +21,9 @@ const TURN: Duration = Duration::from_micros(250);
 const UNFLUSHED: u64 = 256 * 1024;
 
 /// Whether the error says that the object is in use, so that another attempt may succeed.
-pub(crate) fn is_in_use(error: &CaughtError) -> bool {
+pub(crate) fn is_in_use(error: &Caught) -> bool {
     use PgSqlErrorCode::{ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_T_R_DEADLOCK_DETECTED};
-    matches!(sqlstate(error), ERRCODE_LOCK_NOT_AVAILABLE | ERRCODE_T_R_DEADLOCK_DETECTED)
+    matches!(error.sqlstate(), ERRCODE_LOCK_NOT_AVAILABLE | ERRCODE_T_R_DEADLOCK_DETECTED)
 }
 
 /// Sleeps; can be cancelled.

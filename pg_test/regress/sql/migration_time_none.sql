@@ -36,13 +36,20 @@ CREATE TABLE several (id serial PRIMARY KEY, made timestamptz NOT NULL, inserted
 CREATE TABLE rails (id serial PRIMARY KEY, "Created At" timestamp NOT NULL, updated_at timestamp NOT NULL, born date);
 CREATE TABLE line (id serial PRIMARY KEY, rails_id integer NOT NULL REFERENCES rails, several_id integer REFERENCES several);
 CREATE TABLE dated (id serial PRIMARY KEY, day date, other bigint);
-SELECT t::text, detail FROM unnest('{several,rails,line,dated}'::regclass[]) AS t, key_migration_plan(t) WHERE action = 'error' ORDER BY 1;
+CREATE TABLE updated (id serial PRIMARY KEY, last_updated timestamptz NOT NULL DEFAULT now());
+CREATE TABLE of_updated (id serial PRIMARY KEY, updated_id integer NOT NULL REFERENCES updated);
+SELECT t::text, detail FROM unnest('{several,rails,line,dated,updated,of_updated}'::regclass[]) AS t, key_migration_plan(t) WHERE action = 'error' ORDER BY 1;
 SELECT key_migration_add_key('several', 'rails');
 SELECT key_migration_create('several', 'made');
 SELECT key_migration_add_key('several', 'rails');
 SELECT key_migration_add_key('several', 'rails', timestamp_column => 'Created At', time_zone => 'UTC');
 SELECT key_migration_add_key('several', 'dated', without_timestamp => true);
-SELECT relation::regclass, time_source FROM keyspace_internal.key_migration_key ORDER BY number;
+-- A time that changes is taken if the caller says so, and not otherwise.
+SELECT key_migration_create('updated');
+SELECT key_migration_add_key('several', 'of_updated', timestamp_reference => 'updated_id');
+SELECT key_migration_add_key('several', 'of_updated', timestamp_reference => 'updated_id', timestamp_column => 'last_updated');
+SELECT key_migration_add_key('several', 'updated', timestamp_column => 'last_updated');
+SELECT relation::regclass, regexp_replace(time_source, ' \d{4,}', ' OID') AS time_source FROM keyspace_internal.key_migration_key ORDER BY number;
 CALL key_migration_rollback('several');
 
 DROP SCHEMA undated CASCADE;

@@ -331,7 +331,7 @@ pub(crate) const MUSICBRAINZ: Case = Case {
     migrations: &[(
         "musicbrainz.artist",
         &[
-            "SELECT key_migration_create('musicbrainz.artist')",
+            "SELECT key_migration_create('musicbrainz.artist', timestamp_column => 'last_updated')",
             "SELECT key_migration_add_key('musicbrainz.artist', 'musicbrainz.artist_credit')",
             "SELECT key_migration_add_key('musicbrainz.artist', 'musicbrainz.tag', without_timestamp => true)",
         ],

@@ -47,7 +47,7 @@ const REFUSALS: [Refusal; 4] = [
         schema: "musicbrainz",
         table: "musicbrainz.artist_meta",
         hint: "SELECT key_migration_create('musicbrainz.artist')",
-        statement: "SELECT key_migration_create('musicbrainz.artist')",
+        statement: "SELECT key_migration_create('musicbrainz.artist', timestamp_column => 'last_updated')",
         with: Some("musicbrainz.artist"),
     },
     Refusal {

@@ -7,15 +7,28 @@ use crate::{DATABASE, number, phase, run_statements, start, wrong};
 /// How many tables, unless `PG_KEYSPACE_TEST_TABLES` says otherwise.
 const TABLES: u32 = 60;
 
+/// How often the catalogs about tables of the migration were read.
+const READS: &str =
+    "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE query LIKE '%index_keys AS (%'";
+/// The queries that took most of the time.
+const SLOWEST: &str =
+    "SELECT calls, total_plan_time, total_exec_time, regexp_replace(left(query, 400), '\\s+', ' ', 'g')
+    FROM pg_stat_statements WHERE NOT toplevel ORDER BY total_plan_time + total_exec_time DESC LIMIT 4";
+
 #[test]
 fn many_tables_that_refer_to_a_key() {
     let tables = std::env::var("PG_KEYSPACE_TEST_TABLES").ok().and_then(|tables| tables.parse().ok());
     let tables: u32 = tables.unwrap_or(TABLES);
-    let server = start(&[]);
+    let server = start(&[
+        "shared_preload_libraries = 'pg_stat_statements'",
+        "pg_stat_statements.track = 'all'",
+        "pg_stat_statements.track_planning = on",
+        "compute_query_id = on",
+    ]);
     let mut client = server.connect(DATABASE).unwrap();
     client
         .batch_execute(
-            "CREATE EXTENSION pg_keyspace;
+            "CREATE EXTENSION pg_keyspace; CREATE EXTENSION pg_stat_statements;
              CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
              INSERT INTO orders SELECT FROM generate_series(1, 10)",
         )
@@ -30,13 +43,27 @@ fn many_tables_that_refer_to_a_key() {
             .unwrap();
     }
     client.batch_execute("SELECT key_migration_create('orders')").unwrap();
-    let time_to = |client: &mut _, through: &str| {
-        let began = Instant::now();
-        run_statements(client, through).unwrap();
-        println!("{tables} tables to {through}: {:?}", began.elapsed());
-    };
+    let mut done = 0;
     for through in ["prepared", "backfilled", "indexed", "validated", "verified"] {
-        time_to(&mut client, through);
+        let list = "SELECT count(*) FROM key_migration_statements('orders', $1)";
+        let statements: i64 = client.query_one(list, &[&through]).unwrap().get(0);
+        client.query("SELECT pg_stat_statements_reset()", &[]).unwrap();
+        let began = Instant::now();
+        run_statements(&mut client, through).unwrap();
+        let took = began.elapsed();
+        let reads = number(&mut client, READS);
+        let steps = number(&mut client, "SELECT count(*) FROM key_migration_log") - done;
+        done += steps;
+        println!(
+            "{tables} tables to {through}: {took:?}, {steps} steps, the catalogs are read {reads} times"
+        );
+        for row in client.query(SLOWEST, &[]).unwrap() {
+            let (calls, planned, ran, text): (i64, f64, f64, String) =
+                (row.get(0), row.get(1), row.get(2), row.get(3));
+            println!("  {calls} times, planned {planned:.0} ms, ran {ran:.0} ms: {text}");
+        }
+        // Once for each step; and for each statement a plan of all tables at its beginning and its end.
+        assert!(reads <= steps + 2 * statements + 2, "{reads} for {steps} steps in {statements} statements");
         assert_eq!(phase(&mut client), through);
     }
     let triggers = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '~key\\_migration\\_%'";

@@ -2,10 +2,10 @@
 //! Only the page says whether a value was handed out.
 
 use keyspace::sequences::{NumberType, Progression};
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::server::by_version::{self, buffer_lock};
+use crate::server::caught::Caught;
 use crate::server::patience::acquire;
 use crate::server::subtransaction;
 
@@ -94,9 +94,9 @@ fn read_unprotected(lock: impl Fn() -> Option<Locked>) -> Option<State> {
 }
 
 /// Whether the error says that a file is empty or missing, as a replaced file is.
-fn is_replaced(error: &CaughtError) -> bool {
+fn is_replaced(error: &Caught) -> bool {
     use PgSqlErrorCode::{ERRCODE_DATA_CORRUPTED, ERRCODE_UNDEFINED_FILE};
-    matches!(subtransaction::sqlstate(error), ERRCODE_DATA_CORRUPTED | ERRCODE_UNDEFINED_FILE)
+    matches!(error.sqlstate(), ERRCODE_DATA_CORRUPTED | ERRCODE_UNDEFINED_FILE)
 }
 
 /// A sequence, or what was one, under a lock that is released when this value is dropped. After an

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::candidate_reference::Undeclared;
 use super::surroundings::Surroundings;
 use crate::error::{Error, SqlState};
 use crate::sql::qualified;
@@ -47,6 +48,9 @@ pub struct Facts {
     /// evaluated, or a time zone that does not exist.
     #[serde(skip)]
     pub failed_times: Vec<(u32, String)>,
+    /// Columns that look like references without a foreign key, if they have been looked for.
+    #[serde(skip)]
+    pub undeclared: Vec<Undeclared>,
 }
 
 /// The default of a reference that is the old id or the key of a row.

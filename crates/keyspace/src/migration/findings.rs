@@ -9,7 +9,7 @@ use super::required;
 use super::scope::{Key, Member, Scope, unfit_table};
 use super::{
     clashes, key_reference, limits, live_triggers, old_id_source, permissions, reference_name, replicated,
-    trigger_functions, type_column,
+    trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -60,6 +60,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     type_column::find(scope, &mut found);
     key_reference::find(scope, &mut found);
     reference_name::find(scope, &mut found);
+    undeclared::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);
     // Refusals come first.

@@ -253,7 +253,8 @@ fn requested(facts: &Facts, table: &Table, request: &TimeRequest) -> Result<Opti
 }
 
 /// The column with the time and its zone: the one with this name, or `created_at`, or the only one of
-/// the type, unless a column of another type seems to be better. Without a zone, the type is `timestamptz`; with one, `timestamp`.
+/// the type, unless its name says that it changes, or a column of another type seems to be better.
+/// Without a zone, the type is `timestamptz`; with one, `timestamp`.
 fn column(
     table: &str,
     columns: &[TimeColumn],
@@ -275,7 +276,12 @@ fn column(
             match (usual, all.next(), all.next()) {
                 (Some(usual), ..) => usual,
                 // With a zone, the caller has chosen the type.
-                (None, Some(only), None) if zone.is_some() || time_proposal::is_best(columns, only) => only,
+                (None, Some(only), None)
+                    if !time_proposal::changes(&only.name)
+                        && (zone.is_some() || time_proposal::is_best(columns, only)) =>
+                {
+                    only
+                }
                 _ => return Ok(None),
             }
         }
@@ -368,9 +374,6 @@ fn undetermined(facts: &Facts, table: &Table, request: &TimeRequest, first: Opti
     }
     let message = format!("could not determine the timestamp column of table \"{name}\"");
     let wanted = if request.zone.is_some() { TimeType::Local } else { TimeType::Instant };
-    let count = |columns: &[TimeColumn]| {
-        columns.iter().filter(|column| TimeType::of(&column.type_name) == Some(wanted)).count()
-    };
     let of_type =
         if wanted == TimeType::Local { "timestamp without time zone" } else { "timestamp with time zone" };
     let (of, columns) = match &request.reference {
@@ -387,12 +390,17 @@ fn undetermined(facts: &Facts, table: &Table, request: &TimeRequest, first: Opti
         }
         None => ("The table".to_owned(), table.columns.iter().map(TimeColumn::from).collect()),
     };
-    let detail = match count(&columns) {
-        0 => format!("{of} has no column of type {of_type}."),
-        1 => format!(
+    let mut fit = columns.iter().filter(|column| TimeType::of(&column.type_name) == Some(wanted));
+    let detail = match (fit.next(), fit.next()) {
+        (None, _) => format!("{of} has no column of type {of_type}."),
+        (Some(only), None) if time_proposal::changes(&only.name) => format!(
+            "{of} has one column of type {of_type}, but the name of \"{}\" says that it changes with the row.",
+            only.name
+        ),
+        (Some(_), None) => format!(
             "{of} has one column of type {of_type}, but another one seems to be the time at which rows are inserted."
         ),
-        _ => format!("{of} has more than one column of type {of_type}."),
+        (Some(_), Some(_)) => format!("{of} has more than one column of type {of_type}."),
     };
     Error::new(SqlState::InvalidParameterValue, message)
         .detail(detail)

@@ -52,6 +52,55 @@ impl Missed {
     }
 }
 
+/// A row without a key: the column of keys, its old id, and its page and line pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lacking {
+    /// The `attnum` of the column.
+    pub column: i16,
+    /// The old id.
+    pub old_id: i64,
+    /// The page.
+    pub page: u32,
+    /// The line pointer.
+    pub offset: u16,
+}
+
+/// How often a check finds the same row once more, after the backfill has returned to it each time,
+/// until it gives up. Once is not enough: another session may have taken the key away.
+const SAME_ROW: u32 = 2;
+/// How often a check may find as many rows as one before, whichever they are. Sessions that move rows
+/// meanwhile can be the reason, too.
+const AS_MANY_ROWS: u32 = 10;
+
+/// What the checks of a backfill have found, one after the other. If something takes keys away again, or
+/// prevents them from being written, each check would find these rows, without an end.
+#[derive(Debug, Default)]
+pub struct Returns {
+    /// The column and the old id of the least row, and how often it was found in a row.
+    row: Option<((i16, i64), u32)>,
+    /// The least number of rows, and how often there were at least as many.
+    count: Option<(usize, u32)>,
+}
+
+impl Returns {
+    /// Records what a check has found: the least row and the number of rows. Whether the backfill makes
+    /// no progress.
+    pub fn is_vain(&mut self, least: Lacking, count: usize) -> bool {
+        let row = (least.column, least.old_id);
+        let same = match self.row {
+            Some((before, times)) if before == row => times + 1,
+            _ => 0,
+        };
+        self.row = Some((row, same));
+        let (fewest, times) = match self.count {
+            Some((before, times)) if count >= before => (before, times + 1),
+            _ => (count, 0),
+        };
+        self.count = Some((fewest, times));
+        same >= SAME_ROW || times >= AS_MANY_ROWS
+    }
+}
+
 /// Ranges of pages as SQL writes a multirange.
 pub fn multirange(ranges: &[Range]) -> String {
     let ranges: Vec<String> = ranges.iter().map(|range| format!("[{},{})", range.from, range.to)).collect();
@@ -65,7 +114,7 @@ pub fn first_of(range: Range, batch: i64) -> Range {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, Missed, Next, first_of, multirange};
+    use super::{AS_MANY_ROWS, Lacking, MOST, Missed, Next, Returns, first_of, multirange};
     use crate::migration::backfill::Range;
 
     #[test]
@@ -87,6 +136,26 @@ mod tests {
         let last = (7..).find(|page| !missed.add(*page));
         assert_eq!(last, Some(7 + i64::try_from(MOST).unwrap_or(0) - 1));
         assert_eq!(missed.next(), Next::From(7));
+    }
+
+    #[test]
+    fn a_backfill_that_makes_no_progress_ends() {
+        let row = |old_id| Lacking { column: 3, old_id, page: 0, offset: 1 };
+        // The same row again and again, while others get their keys.
+        let mut returns = Returns::default();
+        assert_eq!([9, 5, 2].map(|count| returns.is_vain(row(7), count)), [false, false, true]);
+        // Wherever it is by now; another column is another row.
+        let mut returns = Returns::default();
+        let moved = Lacking { page: 8, ..row(7) };
+        let other = Lacking { column: 4, ..row(7) };
+        assert_eq!([row(7), moved, other].map(|row| returns.is_vain(row, 1)), [false; 3]);
+        // Other rows each time, but not fewer.
+        let mut returns = Returns::default();
+        let vain = (0..).position(|at| returns.is_vain(row(at), 50 + usize::from(at % 2 == 0)));
+        assert_eq!(vain, usize::try_from(AS_MANY_ROWS + 1).ok());
+        // Fewer each time, as long as it takes.
+        let mut returns = Returns::default();
+        assert!((0_u16..1_000).all(|at| !returns.is_vain(row(i64::from(at)), 5_000 - usize::from(at))));
     }
 
     #[test]

@@ -11,12 +11,12 @@
 //! | [`facts`] | tables, columns, indexes, foreign keys and triggers as the catalogs have them |
 //! | [`options`] | the arguments of a migration |
 //! | [`phase`] | the phases, in their order |
-//! | [`names`] | names of the objects that a migration adds |
+//! | [`names`], `name_words` | names of the objects that a migration adds, and the words in names |
 //! | [`scope`] | which columns are part of a migration, and why others cannot be |
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
-//! | [`surroundings`] | facts that only findings need |
-//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
+//! | [`surroundings`], [`candidate_reference`] | facts that only findings need |
+//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`undeclared`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
@@ -36,6 +36,7 @@
 #[cfg(test)]
 mod announced_tests;
 pub mod backfill;
+pub mod candidate_reference;
 pub mod capture;
 pub mod carried;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub mod live_triggers;
 pub mod missed;
 #[cfg(test)]
 mod moved_key_tests;
+mod name_words;
 pub mod names;
 pub mod old_id_source;
 pub mod options;
@@ -86,6 +88,7 @@ mod time_tests;
 pub mod trigger_functions;
 pub mod triggers;
 pub mod type_column;
+pub mod undeclared;
 pub mod verify;
 
 pub use facts::Facts;

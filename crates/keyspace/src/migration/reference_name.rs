@@ -3,8 +3,8 @@
 
 use super::facts::Table;
 use super::finding::Finding;
+use super::name_words::{base, is_plural, words};
 use super::scope::Scope;
-use super::type_column::{base, is_plural, words};
 use crate::sql::qualified;
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
@@ -35,7 +35,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 }
 
 /// Whether the words are the name of a table, or its last words: `order` that of `shop_orders`.
-fn has_name(base: &[String], table: &Table) -> bool {
+pub(super) fn has_name(base: &[String], table: &Table) -> bool {
     let name = words(&table.name);
     let first = name.len().checked_sub(base.len());
     let last = first.and_then(|first| name.get(first..));

@@ -182,6 +182,11 @@ pub(super) fn before_end(scope: &Scope<'_>, member: &Member<'_>) -> Option<Step>
     }
 }
 
+/// Whether the old id of a row without a key cannot be set to NULL.
+pub(super) fn needs_old_id(scope: &Scope<'_>, member: &Member<'_>) -> bool {
+    member.old_id.not_null || on_both(scope, member).is_some()
+}
+
 /// The statements of the end. A check on both columns is dropped with the old one.
 pub(super) fn at_end(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Statement> {
     let Some(check) = on_key(scope, member) else { return Vec::new() };

@@ -115,6 +115,7 @@ pub(super) fn shop() -> Facts {
         defaults: Vec::new(),
         time_parents: Vec::new(),
         failed_times: Vec::new(),
+        undeclared: Vec::new(),
         tables: vec![
             table(
                 ORDERS,

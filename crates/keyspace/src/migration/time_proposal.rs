@@ -1,6 +1,7 @@
 //! The best time for the keys of a table, if the caller has to choose one.
 
 use super::facts::{Facts, Table, TimeColumn};
+use super::name_words::words;
 use super::options::TimeRequest;
 use super::time_source::TimeType;
 use crate::sql::{literal, qualified};
@@ -14,11 +15,13 @@ pub(super) struct Proposal {
     needs_zone: bool,
     /// `timestamp_reference`.
     pub(super) reference: Option<String>,
+    /// Whether the name of the column says that it changes with the row.
+    changes: bool,
 }
 
 impl Proposal {
     pub(super) fn column(name: &str) -> Self {
-        Self { column: Some(name.to_owned()), ..Self::default() }
+        Self { column: Some(name.to_owned()), changes: changes(name), ..Self::default() }
     }
 
     pub(super) fn with_zone(self) -> Self {
@@ -57,6 +60,11 @@ impl Proposal {
         if is_constant {
             hint.push_str(" All keys then have the time 1970-01-01, and are in the order of the old ids.");
         }
+        if let Some(column) = self.column.as_ref().filter(|_| self.changes) {
+            hint.push_str(&format!(
+                " Or use without_timestamp => true in its place, if \"{column}\" changes with the row: all keys then have the time 1970-01-01, and are in the order of the old ids."
+            ));
+        }
         hint
     }
 }
@@ -72,6 +80,16 @@ const OTHER: &[&str] = &[
     "cancel", "archiv", "clos", "finish", "complet", "next", "sync", "remov", "revok", "login", "edit",
     "death", "start", "begin", "schedul", "lock", "read", "touch", "visit", "activ", "verif", "confirm",
 ];
+
+/// Whether the name of a column says that it changes with its row: the time of its last change tells
+/// nothing about the order in which rows were inserted.
+pub(super) fn changes(column: &str) -> bool {
+    let within = ["updat", "modif"];
+    let first = ["chang", "last", "edit", "touch", "refresh"];
+    words(column).iter().any(|word| {
+        within.iter().any(|part| word.contains(part)) || first.iter().any(|part| word.starts_with(part))
+    })
+}
 
 /// How good a column is, the best first: whether it is probably another time than that of the
 /// insertion; its type; whether its name tells nothing; whether it can be null; its place.

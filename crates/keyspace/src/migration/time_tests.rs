@@ -213,6 +213,48 @@ fn the_only_time_with_a_zone_is_not_taken_if_another_column_is_better() {
     assert_eq!(source(&alone, &options()), TimeSource::Column { number: 10, zone: None });
 }
 
+/// MusicBrainz' tables have a `last_updated` alone, which a trigger sets at each change.
+#[test]
+fn a_time_whose_name_says_that_it_changes_is_not_taken_without_being_asked_for() {
+    for name in ["last_updated", "updated_at", "modifiedOn", "changed", "lastEdit", "date_modified"] {
+        let facts = orders_with(&[(name, INSTANT, true)]);
+        let error = refusal(&facts, &options());
+        assert_eq!(error.sqlstate, SqlState::InvalidParameterValue, "{name}");
+        assert_eq!(
+            error.detail.unwrap(),
+            format!(
+                "The table has one column of type timestamp with time zone, but the name of \"{name}\" says that it changes with the row."
+            )
+        );
+        assert_eq!(
+            error.hint.unwrap(),
+            format!(
+                "Use SELECT key_migration_create('shop.orders', timestamp_column => '{name}'). Or use without_timestamp => true in its place, \
+                 if \"{name}\" changes with the row: all keys then have the time 1970-01-01, and are in the order of the old ids."
+            )
+        );
+        let named = TimeRequest { column: text(name), ..TimeRequest::default() };
+        assert_eq!(source(&facts, &asked(named)), TimeSource::Column { number: 10, zone: None });
+    }
+    // With a zone, too; and the time of another row.
+    let zone = TimeRequest { zone: text("UTC"), ..TimeRequest::default() };
+    let error = refusal(&orders_with(&[("updated_at", LOCAL, true)]), &asked(zone));
+    assert!(error.detail.unwrap().contains("\"updated_at\" says that it changes"));
+    let mut facts = orders_with(&[]);
+    facts.time_parents = vec![parent(&[(1, "id", "integer"), (2, "updated_at", INSTANT)])];
+    let request = TimeRequest { reference: text("replaces"), ..TimeRequest::default() };
+    let error = refusal(&facts, &asked(request));
+    assert!(error.detail.unwrap().starts_with("Table \"shop.\"Baskets\"\" has one column"));
+    assert!(
+        error.hint.unwrap().contains("timestamp_reference => 'replaces', timestamp_column => 'updated_at'")
+    );
+    // Other names say nothing of this kind.
+    for name in ["exchanged_at", "credited_at", "plastic_since", "made"] {
+        let facts = orders_with(&[(name, INSTANT, true)]);
+        assert_eq!(source(&facts, &options()), TimeSource::Column { number: 10, zone: None }, "{name}");
+    }
+}
+
 #[test]
 fn a_key_that_refers_to_another_one_has_no_key_of_its_own() {
     let mut facts = orders_with(&[]);

@@ -3,6 +3,7 @@
 
 use super::facts::{Column, Table};
 use super::finding::Finding;
+use super::name_words::{base, is_plural, words};
 use super::scope::{Member, Scope};
 use crate::error::{Error, SqlState};
 use crate::sql::quoted;
@@ -71,54 +72,22 @@ fn refusal(scope: &Scope<'_>, member: &Member<'_>, column: &Column) -> Finding {
     Finding::error(member.table, error)
 }
 
-/// The words of a name, in lower case: `recordType` and `record_type` have the same.
-pub(super) fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut was_lower = false;
-    let mut begins = true;
-    for c in name.chars() {
-        if !c.is_alphanumeric() {
-            begins = true;
-            continue;
-        }
-        if begins || (c.is_uppercase() && was_lower) {
-            words.push(String::new());
-        }
-        begins = false;
-        was_lower = c.is_lowercase() || c.is_numeric();
-        if let Some(last) = words.last_mut() {
-            last.extend(c.to_lowercase());
-        }
-    }
-    words
-}
-
-/// The words of a reference that say what it refers to: `order` of `order_id`.
-pub(super) fn base(reference: &str) -> Vec<String> {
-    let mut base = words(reference);
-    if base.last().is_some_and(|last| ["id", "key", "pk", "no", "ref"].contains(&last.as_str())) {
-        base.pop();
-    }
-    base
-}
-
 /// The column of the table that says to which table a reference refers.
 fn type_column<'a>(table: &'a Table, reference: &Column, key: &Member<'_>) -> Option<&'a Column> {
     let base = base(&reference.name);
     let is_type = |column: &&Column| {
         column.number != reference.number
-            && can_be_type(column)
+            && can_be_type(&column.type_name)
             && is_type_of(&words(&column.name), &base, key.table)
     };
     table.columns.iter().find(is_type)
 }
 
-fn can_be_type(column: &Column) -> bool {
-    let name = &column.type_name;
+pub(super) fn can_be_type(name: &str) -> bool {
     !(name == "boolean" || name == "date" || name.starts_with("timestamp") || name.starts_with("time"))
 }
 
-fn is_type_of(column: &[String], base: &[String], root: &Table) -> bool {
+pub(super) fn is_type_of(column: &[String], base: &[String], root: &Table) -> bool {
     let is_type = |word: &String| TYPES.contains(&word.as_str());
     let column = match column {
         [rest @ .., end] if !rest.is_empty() && ENDS.contains(&end.as_str()) => rest,
@@ -155,15 +124,10 @@ fn names_table(word: &str, table: &Table) -> bool {
     is_plural(word, &words(&table.name).concat())
 }
 
-/// Whether a name is that of a word, in the singular or in the plural.
-pub(super) fn is_plural(word: &str, name: &str) -> bool {
-    let is_of_y = word.strip_suffix('y').is_some_and(|stem| name.strip_prefix(stem) == Some("ies"));
-    is_of_y || name.strip_prefix(word).is_some_and(|end| ["", "s", "es"].contains(&end))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{is_type_of, words};
+    use super::super::name_words::words;
+    use super::is_type_of;
     use crate::migration::facts::Table;
 
     fn is_type(column: &str, base: &str, root: &str) -> bool {
@@ -201,12 +165,5 @@ mod tests {
         ] {
             assert!(!is_type(column, base, root), "{column} next to {base}_id");
         }
-    }
-
-    #[test]
-    fn words_of_names() {
-        assert_eq!(words("recordType_ID"), ["record", "type", "id"]);
-        assert_eq!(words("__a1B"), ["a1", "b"]);
-        assert!(words("").is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The comparisons before a cut-over, as queries.
 
 use super::backfill::derived;
+use super::required;
 use super::scope::{Member, Scope};
 use crate::sql::quoted;
 
@@ -86,6 +87,8 @@ pub struct Check {
     pub column: String,
     /// The number of its column of old ids.
     pub old_id: i16,
+    /// Whether a row without a key must have an old id.
+    pub needs_old_id: bool,
     /// Whether no such row may exist.
     pub must_be_none: bool,
     /// `SELECT count, example`.
@@ -113,7 +116,8 @@ pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
                  WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS NULL",
                 member.table_sql()
             );
-            check(member, Kind::OldIdsWithoutKey, true, query)
+            let needs_old_id = required::needs_old_id(scope, member);
+            Check { needs_old_id, ..check(member, Kind::OldIdsWithoutKey, true, query) }
         })
         .collect()
 }
@@ -124,6 +128,7 @@ fn check(member: &Member<'_>, kind: Kind, must_be_none: bool, query: String) -> 
         table: member.table.oid,
         column: member.shadow_name.clone(),
         old_id: member.old_id.number,
+        needs_old_id: false,
         must_be_none,
         query,
     }

@@ -6,13 +6,21 @@
 //! a name in a default. It is read here without PostgreSQL, as bytes, since the names in it are in
 //! the encoding of the database, which is a superset of ASCII.
 
+pub mod drawn;
 pub mod expression;
 pub mod names;
+mod other_language;
+mod passed_on;
+mod places;
+pub mod reader;
 pub mod reference;
+mod sequence_argument;
 pub mod source;
 pub mod tokens;
 
+pub use drawn::{Target, Use};
 pub use expression::{Constant, constants, functions};
 pub use names::{Composition, QualifiedName, pieces};
+pub use reader::Known;
 pub use reference::Reference;
-pub use source::{Known, Source, Target, Use};
+pub use source::Source;

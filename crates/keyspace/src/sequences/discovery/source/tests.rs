@@ -1,5 +1,11 @@
 //! Tests of what a source draws.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+use std::collections::HashSet;
+
+use super::super::drawn::Target;
+use super::super::names::QualifiedName;
+use super::super::reader::Known;
+use super::super::reference::Reference;
 use super::*;
 use proptest::prelude::*;
 

@@ -1,0 +1,91 @@
+-- Columns that look like references, without a foreign key: the plan proposes them, with the share of a sample of their values
+-- that are ids of the table.
+-- fault_c10_references_that_nobody_declared
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CALL keyspace_test.forget_node();
+CREATE ROLE owner_of_orders;
+CREATE ROLE owner_of_secrets;
+CREATE SCHEMA undeclared;
+GRANT CREATE, USAGE ON SCHEMA undeclared TO owner_of_orders, owner_of_secrets;
+SET search_path = undeclared, public;
+CREATE TABLE shop_orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01 00:00:00+00');
+INSERT INTO shop_orders SELECT FROM generate_series(1, 500);
+-- Most are ids; 0 means none.
+CREATE TABLE log (no serial PRIMARY KEY, order_id bigint NOT NULL);
+INSERT INTO log (order_id) SELECT CASE WHEN i % 5 = 0 THEN 0 ELSE i END FROM generate_series(1, 500) AS i;
+-- Larger than a sample.
+CREATE TABLE visits (no serial PRIMARY KEY, "orderId" integer, page text);
+INSERT INTO visits ("orderId", page) SELECT i % 500 + 1, repeat('x', 300) FROM generate_series(1, 20000) AS i;
+-- Kinds of rows, of which some are called by the name of the table.
+CREATE TABLE notes (no serial PRIMARY KEY, subject_type text NOT NULL, subject_id bigint NOT NULL);
+INSERT INTO notes (subject_type, subject_id) SELECT (ARRAY['Shop::Order', 'Customer'])[i % 2 + 1], i FROM generate_series(1, 100) AS i;
+CREATE TABLE tags (kind_of text, tagged_id bigint, tagged_type text);
+INSERT INTO tags VALUES ('a', 1, 'Customer');
+-- Texts that hold numbers.
+CREATE TABLE printed (no serial PRIMARY KEY, order_id text);
+INSERT INTO printed (order_id) SELECT i::text FROM generate_series(1, 10) AS i;
+CREATE TABLE mails (no serial PRIMARY KEY, order_ref varchar(20));
+INSERT INTO mails (order_ref) VALUES ('1'), ('2'), ('A-7'), (NULL);
+-- Numbers that are something else, no rows, a type of something else, declared ones, and a temporary table.
+CREATE TABLE stock (order_id integer);
+INSERT INTO stock SELECT 100000 + i FROM generate_series(1, 10) AS i;
+CREATE TABLE empty_one (fk_order smallint);
+CREATE TABLE shipments (order_id bigint, order_type text);
+INSERT INTO shipments VALUES (1, 'retail');
+CREATE TABLE declared (order_id bigint REFERENCES shop_orders);
+CREATE TEMP TABLE passing (order_id bigint);
+CREATE TABLE unrelated (shop_id bigint, order_total bigint, id bigint);
+CREATE VIEW proposed AS SELECT action, table_name::text, detail FROM key_migration_plan('shop_orders') WHERE detail ~ ', without a foreign key' ORDER BY action DESC, table_name::text;
+\pset format unaligned
+\pset tuples_only on
+SELECT * FROM proposed;
+
+-- What the hints say.
+ALTER TABLE undeclared.log ALTER COLUMN order_id DROP NOT NULL; UPDATE undeclared.log SET order_id = NULL WHERE order_id = 0;
+ALTER TABLE undeclared.notes ADD COLUMN shop_orders_id bigint; UPDATE undeclared.notes SET shop_orders_id = subject_id WHERE subject_type = 'Shop::Order';
+ALTER TABLE undeclared.printed ALTER COLUMN order_id TYPE bigint USING order_id::bigint;
+-- References of several kinds are refused.
+SELECT key_migration_create('shop_orders');
+SELECT key_migration_add_reference('shop_orders', 'notes', '{subject_id}');
+SELECT key_migration_add_reference('undeclared.shop_orders', 'undeclared.log', '{order_id}');
+SELECT key_migration_add_reference('undeclared.shop_orders', 'undeclared.visits', '{orderId}');
+SELECT key_migration_add_reference('undeclared.shop_orders', 'undeclared.notes', '{shop_orders_id}');
+SELECT key_migration_add_reference('undeclared.shop_orders', 'undeclared.printed', '{order_id}');
+SELECT action, table_name FROM proposed;
+SELECT statement FROM key_migration_statements('shop_orders') \gexec
+SELECT key_migration_phase('shop_orders');
+SELECT table_name, check_name, row_count FROM key_migration_verify('shop_orders') WHERE NOT ok OR check_name = 'orphans' ORDER BY table_name::text;
+CALL key_migration_cutover('shop_orders');
+-- Nothing is proposed while columns have other names.
+SELECT count(*) FROM proposed;
+UPDATE undeclared.mails AS t SET order_ref = left(p.id::text, 20) FROM undeclared.shop_orders AS p WHERE t.order_ref = p.id_old::text;
+SELECT count(*) FROM mails WHERE length(order_ref) > 10;
+CALL key_migration_finalize('shop_orders', confirm => 'shop_orders');
+SELECT key_migration_phase('shop_orders');
+
+-- Without the rights of a table's owner, its values are not read.
+CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL);
+ALTER TABLE orders OWNER TO owner_of_orders;
+DROP VIEW proposed;
+DROP TABLE log, visits, notes, printed, mails, stock, empty_one, shipments, declared, shop_orders, tags, unrelated;
+SET SESSION AUTHORIZATION owner_of_secrets;
+CREATE TABLE secrets (no integer, order_id bigint, subject_id bigint, subject_type text);
+INSERT INTO secrets VALUES (1, 1, 1, 'Order');
+SET SESSION AUTHORIZATION owner_of_orders;
+SELECT action, detail FROM key_migration_plan('orders') WHERE table_name = 'secrets'::regclass ORDER BY detail;
+RESET SESSION AUTHORIZATION;
+GRANT owner_of_secrets TO owner_of_orders;
+SET SESSION AUTHORIZATION owner_of_orders;
+SELECT action, detail FROM key_migration_plan('orders') WHERE table_name = 'secrets'::regclass ORDER BY detail;
+RESET SESSION AUTHORIZATION;
+-- Nor if policies hide rows from the owner.
+ALTER TABLE secrets ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SET SESSION AUTHORIZATION owner_of_orders;
+SELECT action, detail FROM key_migration_plan('orders') WHERE table_name = 'secrets'::regclass ORDER BY detail;
+RESET SESSION AUTHORIZATION;
+DROP SCHEMA undeclared CASCADE;
+DROP ROLE owner_of_orders, owner_of_secrets;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');
