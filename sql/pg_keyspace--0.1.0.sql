@@ -1231,7 +1231,7 @@ CREATE TABLE keyspace_internal.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     relation oid NOT NULL,
-    target text NOT NULL CHECK (target IN ('uuid', 'ulid')),
+    target text NOT NULL CHECK (target IN ('uuid', 'ulid', 'bigint')),
     new_suffix text NOT NULL,
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,
@@ -1400,10 +1400,18 @@ CREATE FUNCTION keyspace_internal.key_migration_applied() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_applied';
 
+CREATE FUNCTION keyspace_internal.key_migration_copy() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_copy';
+
+CREATE FUNCTION keyspace_internal.key_migration_copy_applied() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_copy_applied';
+
 -- They write columns and read tables without the privileges of the user who writes, so not
 -- everybody may create triggers with them.
-REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied() TO pg_database_owner;
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied(), keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied(), keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() TO pg_database_owner;
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_applied() IS
 'trigger of a table in a key migration: corrects rows that replication, or a session in the role of a replica, has updated, and marks tables whose values have to be compared again';
@@ -1413,6 +1421,17 @@ COMMENT ON FUNCTION keyspace_internal.key_migration_key() IS
 'trigger of a table whose key is migrated: gives a key to rows that have none';
 COMMENT ON FUNCTION keyspace_internal.key_migration_reference() IS
 'trigger of a table that refers to one whose key is migrated: keeps old id and key in step';
+COMMENT ON FUNCTION keyspace_internal.key_migration_copy() IS
+'trigger of a table in a key migration to bigint: keeps the old id and the key of a row equal, or the old id NULL if the column cannot hold the key';
+COMMENT ON FUNCTION keyspace_internal.key_migration_copy_applied() IS
+'trigger of a table in a key migration to bigint: does the same for rows that replication, or a session in the role of a replica, has updated';
+
+-- Whoever owns the table may call it; it does what no command of PostgreSQL does.
+CREATE FUNCTION keyspace_internal.key_migration_move_identity(table_name regclass, from_column smallint, to_column smallint) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_move_identity_wrapper';
+COMMENT ON FUNCTION keyspace_internal.key_migration_move_identity(regclass, smallint, smallint) IS
+'make another column of a table its identity column, with the same sequence';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -2032,6 +2051,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/procedures.rs
 -- pg_keyspace::migration::procedures::key_migration_finalize
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/move_identity.rs
+-- pg_keyspace::migration::move_identity::key_migration_move_identity
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

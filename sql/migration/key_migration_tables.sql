@@ -5,7 +5,7 @@ CREATE TABLE keyspace_internal.key_migration (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
     relation oid NOT NULL,
-    target text NOT NULL CHECK (target IN ('uuid', 'ulid')),
+    target text NOT NULL CHECK (target IN ('uuid', 'ulid', 'bigint')),
     new_suffix text NOT NULL,
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,

@@ -73,8 +73,15 @@ impl PlanArguments<'_> {
         options.new_suffix = required(self.new_suffix, "new_suffix")?.to_utf8().to_owned();
         options.old_suffix = required(self.old_suffix, "old_suffix")?.to_utf8().to_owned();
         options.fire_triggers = required(self.fire_triggers, "fire_triggers")?;
-        options.move_primary_key = required(self.move_primary_key, "move_primary_key")?;
+        // Implied if old ids have to be able to be NULL.
+        options.move_primary_key |= required(self.move_primary_key, "move_primary_key")?;
         options.check()?;
+        if options.target.keeps_values() && self.key.salt.is_some() {
+            let message = format!("salt cannot be used with target \"{}\"", options.target.name());
+            return Err(Error::new(SqlState::InvalidParameterValue, message)
+                .detail("Keys keep their values, and are not derived.")
+                .into());
+        }
         Ok(options)
     }
 }

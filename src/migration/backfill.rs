@@ -121,8 +121,11 @@ impl Backfill {
             let found = facts.table(table);
             found.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default()
         };
-        let references = Scope::new(facts, &migration.options)
-            .map_or(0, |scope| scope.members_of(table.to_u32()).filter(|member| !member.is_key).count());
+        let looked_up = |scope: Scope<'_>| {
+            let members = scope.members_of(table.to_u32());
+            members.filter(|member| !member.is_key && !scope.keeps_values()).count()
+        };
+        let references = Scope::new(facts, &migration.options).map_or(0, looked_up);
         Self {
             facts: facts.clone(),
             options: migration.options.clone(),

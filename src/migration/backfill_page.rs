@@ -20,9 +20,6 @@ use crate::server::by_version::{buffer_lock, prune_page};
 use crate::server::relation::relation_name;
 use crate::server::waiting::TimeSlice;
 
-/// The bytes that a key adds to a row.
-const KEY_BYTES: usize = 16;
-
 /// Where a row is: its page, and its line pointer.
 pub(super) type Place = (pg_sys::BlockNumber, pg_sys::OffsetNumber);
 
@@ -80,7 +77,8 @@ pub(super) fn fill(
         if !writer.checks_foreign_keys() {
             fillers.iter_mut().zip(known).for_each(|(filler, known)| filler.know(known));
         }
-        let mut pages_of = Pages::open(relation, writer, options.waits);
+        let key_size = scope.options.target.size();
+        let mut pages_of = Pages::open(relation, writer, key_size, options.waits);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         let mut slice = options.gives_way.then(TimeSlice::begin);
         for page in range.from.max(0)..range.to.min(i64::from(pages)) {
@@ -103,6 +101,8 @@ pub(super) fn fill(
 struct Pages {
     relation: pg_sys::Relation,
     writer: Writer,
+    /// The bytes that a key adds to a row.
+    key_size: usize,
     /// Whether it may still wait for a lock.
     may_wait: bool,
     /// Memory for the work on one row.
@@ -131,7 +131,7 @@ pub(super) unsafe fn check_is_heap(relation: pg_sys::Relation) -> Result<(), Err
 impl Pages {
     /// # Safety
     /// The relation must be open, and the writer must belong to it.
-    unsafe fn open(relation: pg_sys::Relation, writer: Writer, may_wait: bool) -> Self {
+    unsafe fn open(relation: pg_sys::Relation, writer: Writer, key_size: usize, may_wait: bool) -> Self {
         // SAFETY: creates a memory context, which `close` deletes.
         let memory = unsafe {
             pg_sys::AllocSetContextCreateInternal(
@@ -142,7 +142,7 @@ impl Pages {
                 pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
             )
         };
-        Self { relation, writer, may_wait, memory, found: Vec::new(), sizes: Vec::new() }
+        Self { relation, writer, key_size, may_wait, memory, found: Vec::new(), sizes: Vec::new() }
     }
 
     /// # Safety
@@ -180,7 +180,7 @@ impl Pages {
             // reads.
             'page: while next <= last {
                 next = self.find(buffer, next, enough, snapshot, fillers);
-                let growth = KEY_BYTES * fillers.len();
+                let growth = self.key_size * fillers.len();
                 let most = *most
                     .get_or_insert_with(|| if all { usize::MAX } else { room.take(&self.sizes, growth) });
                 for at in 0..self.found.len() {

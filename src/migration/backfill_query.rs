@@ -88,7 +88,7 @@ struct Given {
 
 fn given(scope: &Scope<'_>, table: &Table, condition: &str, key_type: pg_sys::Oid) -> Result<Given, Failure> {
     let mut given = Given { columns: Vec::new(), keys: Vec::new() };
-    let referring = scope.members_of(table.oid).filter(|member| !member.is_key);
+    let referring = scope.members_of(table.oid).filter(|member| !member.is_key && !scope.keeps_values());
     for member in referring.filter(|member| !may_be_joined(scope, member)) {
         let query = to_server(&rows::old_ids(member, condition));
         let old_ids: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {

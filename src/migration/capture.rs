@@ -9,8 +9,14 @@ use pgrx::pg_sys;
 use crate::encoding::from_server;
 
 /// The functions of our own triggers.
-const OURS: [&CStr; 4] =
-    [c"key_migration_key", c"key_migration_reference", c"key_migration_late", c"key_migration_applied"];
+const OURS: [&CStr; 6] = [
+    c"key_migration_key",
+    c"key_migration_reference",
+    c"key_migration_late",
+    c"key_migration_applied",
+    c"key_migration_copy",
+    c"key_migration_copy_applied",
+];
 
 /// Refuses a batch that does not fire triggers of others that it would have to fire. `keys` are the
 /// columns that it writes, and `known` the triggers that existed when the migration was created.

@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 
 use super::derive::Derivation;
 use super::row_time::{RowTime, SaidBy};
-use super::tuple::{Column, Role, RowOf, Value};
+use super::tuple::{Column, Role, RowOf};
 use crate::server::by_version::begin_table_scan;
 use crate::server::open::OpenRelation;
 
@@ -41,7 +41,7 @@ pub(super) fn rows(
         while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
             pgrx::check_for_interrupts!();
             let row = RowOf::Slot(slot);
-            let (Some(old), Some(Value::Key(has))) = (row.value(old_id), row.value(shadow)) else { continue };
+            let (Some(old), Some(has)) = (row.value(old_id), row.value(shadow)) else { continue };
             if derivation.key(time.of(row), old) != has {
                 count += 1;
                 let old = old.number();

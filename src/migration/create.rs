@@ -418,6 +418,9 @@ fn key_migration_set(
         if migration.options.cut_over && move_primary_key.is_some_and(|it| it != migration.options.move_primary_key) {
             return Err(cannot_move(relation).into());
         }
+        if migration.options.target.keeps_values() && move_primary_key == Some(false) {
+            return Err(must_move(relation).into());
+        }
         state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \
                            lock_timeout = COALESCE($6, lock_timeout), retries = COALESCE($7, retries), \
@@ -464,6 +467,16 @@ fn key_migration_set(
     if let Err(failure) = changed {
         failure.raise();
     }
+}
+
+/// The error for a primary key that should stay although old ids can be NULL.
+fn must_move(relation: pg_sys::Oid) -> Error {
+    let message = format!(
+        "primary keys move at the cut-over of the key migration of table {}",
+        relation_name(relation)
+    );
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("Its target is \"bigint\". After the cut-over, the old column is NULL in rows whose key it cannot hold.")
 }
 
 /// The error for a choice that comes after the cut-over.

@@ -78,6 +78,12 @@ pub(super) fn check_start(
         cutover_view::check(&scope)?;
     }
     check_names(&scope, by_views)?;
+    // What has been created since the comparison must not need old ids that can be NULL.
+    if scope.keeps_values()
+        && let Some(refusal) = plan::plan(&facts, &migration.options)?.refusal()
+    {
+        return Err(refusal.clone().into());
+    }
     check_defaults(&scope, ignored)?;
     warn_of_statistics(&scope)?;
     for finding in trigger_functions::not_compiled_again(&scope).into_iter().filter(|_| !by_views) {

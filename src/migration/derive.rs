@@ -22,11 +22,12 @@ impl Derivation {
 
     /// The key of a row with this time, in PostgreSQL's microseconds, and this old id.
     #[inline]
-    pub(super) fn key(&self, micros: Option<i64>, old_id: Value) -> [u8; 16] {
-        let old_id = old_id.number().unwrap_or_default();
+    pub(super) fn key(&self, micros: Option<i64>, old_id: Value) -> Value {
+        let number = old_id.number().unwrap_or_default();
         match self.target {
-            Target::Uuid => derive::key::<UuidV7Layout>(micros, old_id, &self.tag).into_bytes(),
-            Target::Ulid => derive::key::<UlidLayout>(micros, old_id, &self.tag).0.to_be_bytes(),
+            Target::Uuid => Value::Key(derive::key::<UuidV7Layout>(micros, number, &self.tag).into_bytes()),
+            Target::Ulid => Value::Key(derive::key::<UlidLayout>(micros, number, &self.tag).0.to_be_bytes()),
+            Target::Bigint => old_id,
         }
     }
 }

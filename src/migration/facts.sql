@@ -7,7 +7,8 @@
 WITH RECURSIVE
 ours AS (
     SELECT p.oid, p.proname FROM pg_proc p
-    WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late', 'key_migration_applied') AND p.pronargs = 0
+    WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late', 'key_migration_applied',
+                                                'key_migration_copy', 'key_migration_copy_applied') AND p.pronargs = 0
 ),
 keys AS (
     SELECT given.relation, coalesce(given.attribute, (
@@ -79,7 +80,22 @@ columns AS (
         'statistics', nullif(a.attstattarget, -1),
         -- Without the version of the column, which some releases of PostgreSQL keep here.
         'options', coalesce((SELECT jsonb_agg(o.given ORDER BY o.given) FROM unnest(a.attoptions) AS o (given)
-                             WHERE NOT starts_with(o.given, 'pg_attver=')), '[]')
+                             WHERE NOT starts_with(o.given, 'pg_attver=')), '[]'),
+        -- Those that belong to a column of integers, and those that its default draws from.
+        'sequences', CASE WHEN b.base NOT IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype) THEN '[]' ELSE coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'name', format('%I.%I', sn.nspname, sc.relname), 'kind', given.kind, 'type_name', format_type(q.seqtypid, NULL),
+                'max', q.seqmax, 'is_owner', pg_has_role(sc.relowner, 'USAGE')) ORDER BY sn.nspname, sc.relname)
+            FROM (SELECT u.sequence, min(u.kind) AS kind FROM (
+                      SELECT x.objid AS sequence, CASE x.deptype WHEN 'i' THEN 'identity' ELSE 'owned' END AS kind
+                      FROM pg_depend x WHERE x.refclassid = 'pg_class'::regclass AND x.refobjid = a.attrelid AND x.refobjsubid = a.attnum
+                                         AND x.classid = 'pg_class'::regclass AND x.deptype IN ('i', 'a')
+                      UNION ALL
+                      SELECT x.refobjid, 'used'
+                      FROM pg_depend x WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refclassid = 'pg_class'::regclass) u
+                  GROUP BY u.sequence) given
+            JOIN pg_sequence q ON q.seqrelid = given.sequence
+            JOIN pg_class sc ON sc.oid = given.sequence JOIN pg_namespace sn ON sn.oid = sc.relnamespace), '[]') END
     ) ORDER BY a.attnum) AS list
     FROM relations r
     JOIN pg_class c ON c.oid = r.relation
@@ -378,7 +394,7 @@ operator_classes AS (
         'is_default', o.opcdefault
     ) ORDER BY m.amname, t.typname, o.opcname, n.nspname) AS list
     FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod JOIN pg_namespace n ON n.oid = o.opcnamespace JOIN pg_type t ON t.oid = o.opcintype
-    WHERE t.oid = 'uuid'::regtype OR (t.typname = 'ulid' AND t.typnamespace = (SELECT e.extnamespace FROM pg_extension e WHERE e.oid = $6))
+    WHERE t.oid IN ('uuid'::regtype, 'bigint'::regtype) OR (t.typname = 'ulid' AND t.typnamespace = (SELECT e.extnamespace FROM pg_extension e WHERE e.oid = $6))
 ),
 -- Tables that refer to a table whose owner does not have the rights of the referring table's owner.
 -- With each, the code in the referenced table's indexes and statistics that the planner evaluates:

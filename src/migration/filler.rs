@@ -20,6 +20,8 @@ pub(super) struct Filler<'k> {
     key: Column,
     derivation: Derivation,
     source: Source,
+    /// Whether it refers to a key, of another row or the same.
+    is_reference: bool,
     /// Whether it also compares the keys of references that have one with those of the root: they
     /// may have been derived with another time than the root's key.
     compares: bool,
@@ -29,10 +31,10 @@ pub(super) struct Filler<'k> {
 
 /// The source of a column's keys.
 enum Source {
-    /// The row itself, whose key it is.
+    /// The row itself, whose key it is, or whose old id is the key.
     Own { time: RowTime },
     /// The root's row with the old id that the column refers to.
-    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<[u8; 16]>)> },
+    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<Value>)> },
 }
 
 /// Opens all key columns of a table. Raises 42804 if a column of the table or of the table that it
@@ -70,7 +72,7 @@ unsafe fn open<'k>(
         let old_id = column(relation, member.old_id.number, Role::OldId)?;
         let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let of = scope.key_of(member);
-        let source = if member.is_key {
+        let source = if member.is_key || scope.keeps_values() {
             Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
@@ -91,7 +93,8 @@ unsafe fn open<'k>(
         };
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
         let compares = !member.is_key && of.time.can_differ();
-        Ok(Filler { old_id, key, derivation, source, compares, known: None })
+        let is_reference = !member.is_key;
+        Ok(Filler { old_id, key, derivation, source, is_reference, compares, known: None })
     }
 }
 
@@ -101,8 +104,8 @@ impl<'k> Filler<'k> {
         self.key.number
     }
 
-    /// Whether it refers to a key, of another row or the same.
-    pub(super) const fn is_reference(&self) -> bool {
+    /// Whether its keys are looked up in the table that it refers to.
+    pub(super) const fn is_looked_up(&self) -> bool {
         matches!(self.source, Source::Root { .. })
     }
 
@@ -138,7 +141,7 @@ impl<'k> Filler<'k> {
         // SAFETY: see above; the key column has no default.
         unsafe {
             (self.compares || self.key.is_null(row))
-                && !(self.is_reference() && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
+                && !(self.is_reference && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
         }
     }
 
@@ -155,7 +158,7 @@ impl<'k> Filler<'k> {
     ) -> Option<i64> {
         // SAFETY: see above.
         unsafe {
-            let lacks = self.is_reference() && (self.compares || self.key.is_null(row));
+            let lacks = self.is_looked_up() && (self.compares || self.key.is_null(row));
             if lacks { self.old_id.value(row, of)?.number() } else { None }
         }
     }
@@ -169,12 +172,12 @@ impl<'k> Filler<'k> {
         // SAFETY: the columns are those of the root.
         let key_of = |row: RowOf| unsafe {
             match row.value(*key) {
-                Some(Value::Key(key)) => Some(key),
-                _ if compares => None,
-                _ => Some(derivation.key(time.of(row), old_id)),
+                Some(key) => Some(key),
+                None if compares => None,
+                None => Some(derivation.key(time.of(row), old_id)),
             }
         };
-        scan.row(old_id, key_of).flatten()
+        scan.row(old_id, key_of).flatten().and_then(Value::key)
     }
 
     /// A row with this key.
@@ -185,10 +188,10 @@ impl<'k> Filler<'k> {
         &self,
         row: *mut pg_sys::HeapTupleData,
         of: pg_sys::TupleDesc,
-        key: [u8; 16],
+        key: Value,
     ) -> pg_sys::HeapTuple {
         // SAFETY: see above.
-        unsafe { self.key.set(row, of, Some(Value::Key(key))) }
+        unsafe { self.key.set(row, of, Some(key)) }
     }
 
     /// The key for a row; `None` if it refers to nothing, or has this key.
@@ -199,11 +202,11 @@ impl<'k> Filler<'k> {
         &mut self,
         row: *mut pg_sys::HeapTupleData,
         of: pg_sys::TupleDesc,
-    ) -> Option<[u8; 16]> {
+    ) -> Option<Value> {
         // SAFETY: see above.
         unsafe {
             let key = self.key_of(row, of)?;
-            (!self.compares || self.key.value(row, of) != Some(Value::Key(key))).then_some(key)
+            (!self.compares || self.key.value(row, of) != Some(key)).then_some(key)
         }
     }
 
@@ -211,7 +214,7 @@ impl<'k> Filler<'k> {
     ///
     /// # Safety
     /// As for [`Self::lacks`].
-    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<[u8; 16]> {
+    unsafe fn key_of(&mut self, row: *mut pg_sys::HeapTupleData, of: pg_sys::TupleDesc) -> Option<Value> {
         let derivation = &self.derivation;
         // SAFETY: see above.
         unsafe {
@@ -225,11 +228,12 @@ impl<'k> Filler<'k> {
                     let by = written_by(row).into_inner();
                     let known = self.known.zip(old_id.number());
                     let known = known.and_then(|(known, old_id)| known.key(page, offset, by, old_id));
+                    let known = known.map(Value::Key);
                     let found = known.or_else(|| {
                         scan.row(old_id, |row| match row.value(*key) {
                             // A key stored in the root takes precedence over a derived one (trap M22).
-                            Some(Value::Key(key)) => key,
-                            _ => derivation.key(time.of(row), old_id),
+                            Some(key) => key,
+                            None => derivation.key(time.of(row), old_id),
                         })
                     });
                     *last = Some((old_id, found));

@@ -12,6 +12,7 @@ pub(super) fn key_type(target: Target, extension: Extension) -> pg_sys::Oid {
     match target {
         Target::Uuid => pg_sys::UUIDOID,
         Target::Ulid => ulid(extension),
+        Target::Bigint => pg_sys::INT8OID,
     }
 }
 

@@ -269,5 +269,5 @@ fn references<'a>(
     fillers: &'a [Filler<'_>],
 ) -> impl Iterator<Item = &'a mut KnownKeys> {
     let columns = known.iter_mut().zip(fillers);
-    columns.filter(|(_, filler)| filler.is_reference()).map(|(known, _)| known)
+    columns.filter(|(_, filler)| filler.is_looked_up()).map(|(known, _)| known)
 }

@@ -9,6 +9,7 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
+//! | [`copy_trigger`], [`move_identity`] | the same for keys that keep their values, and the identity of the column |
 //! | [`next_table`] | the table that a backfill comes to next |
 //! | [`procedures`], [`runner`], [`backfill`], [`backfill_work`], [`verify`], [`cutover`] | the procedures, and their transactions |
 //! | [`backfill_query`] | the writes of a batch by a query, which fires user triggers |
@@ -31,6 +32,7 @@ mod batch_error;
 mod capture;
 mod catalog;
 mod changed_since;
+mod copy_trigger;
 mod create;
 mod cutover;
 mod derive;
@@ -41,6 +43,7 @@ mod limits;
 mod look_ahead;
 mod lookup;
 mod marks;
+mod move_identity;
 mod next_table;
 mod plan;
 mod procedures;

@@ -19,7 +19,7 @@ use super::batch_error;
 use super::cutover::{self, Ignored};
 use super::next_table;
 use super::runner::{Runner, altered};
-use super::settle;
+use super::settle::{self, BeforeRollback};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
 use super::throttle::Throttle;
 use super::verify::{self, Compared};
@@ -81,6 +81,8 @@ struct Progress {
     stuck: Vec<(u32, Error)>,
     /// How many rows were filled when the backfill last returned to rows without a key.
     returned_at: Option<i64>,
+    /// Why the cut-over cannot be rolled back. What was prepared for it is undone first.
+    refused_rollback: Option<Error>,
     /// How often this call has compared all values.
     comparisons: u32,
     /// Whether this call has compared all values, or has checked whether it can cut over.
@@ -277,6 +279,7 @@ fn begin(
         throttle: Throttle::new(),
         stuck: Vec::new(),
         returned_at: None,
+        refused_rollback: None,
         comparisons: 0,
         compared: false,
         finished_index: false,
@@ -332,10 +335,7 @@ impl Progress {
                 let done = cutover::cut_over(&mut self.runner, &migration, by_views, ignored);
                 self.then_settle(done)
             }
-            Task::RollBack if migration.options.cut_over => {
-                let done = cutover::roll_back(&mut self.runner, &migration);
-                self.then_settle(done)
-            }
+            Task::RollBack if migration.options.cut_over => self.roll_back(&migration),
             Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
             Task::Settle => settle::settle(&mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
@@ -358,6 +358,29 @@ impl Progress {
                 self.runner.again(&migration.pace, error).map(|()| true)
             }
             done => done,
+        }
+    }
+
+    /// Rolls back a cut-over, once it is certain that every row has an old id.
+    fn roll_back(&mut self, migration: &Migration) -> Result<bool, Failure> {
+        if let Some(error) = &self.refused_rollback {
+            let error = error.clone();
+            return if settle::without_roll_back(&mut self.runner, migration)? {
+                Ok(true)
+            } else {
+                Err(error.into())
+            };
+        }
+        match settle::before_roll_back(&mut self.runner, migration)? {
+            BeforeRollback::More => Ok(true),
+            BeforeRollback::Refused(error) => {
+                self.refused_rollback = Some(error);
+                Ok(true)
+            }
+            BeforeRollback::Done => {
+                let done = cutover::roll_back(&mut self.runner, migration);
+                self.then_settle(done)
+            }
         }
     }
 

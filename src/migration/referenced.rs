@@ -262,10 +262,13 @@ pub(super) fn keys(
             let (scan, time) = (&mut root.scan, &mut root.time);
             let key = scan.row(value, |row| match row.value(root.key) {
                 // A key stored in the root takes precedence over a derived one (trap M22).
-                Some(Value::Key(key)) => key,
-                _ => derivation.key(time.of(row), value),
+                Some(key) => key,
+                None => derivation.key(time.of(row), value),
             });
-            found.extend(key.map(|key| format!("\"{old_id}\":\"{:032x}\"", u128::from_be_bytes(key))));
+            found.extend(
+                key.and_then(Value::key)
+                    .map(|key| format!("\"{old_id}\":\"{:032x}\"", u128::from_be_bytes(key))),
+            );
         }
         root.scan.close();
         pg_sys::UnregisterSnapshot(snapshot);

@@ -2,6 +2,7 @@
 //! comes before the end: constraints that are validated, and columns that become NOT NULL. Each
 //! step is a transaction of its own, and the catalogs say which are left.
 
+use keyspace::Error;
 use keyspace::migration::step::{Lock, Statement, Step};
 use keyspace::migration::{Scope, settle as left};
 use keyspace::sql::qualified;
@@ -9,6 +10,7 @@ use pgrx::prelude::*;
 
 use super::runner::Runner;
 use super::state::Migration;
+use super::verify;
 use crate::failpoint;
 use crate::server::failure::Failure;
 
@@ -30,6 +32,45 @@ pub(super) fn before_end(
     keep_old_ids: bool,
 ) -> Result<bool, Failure> {
     next(runner, migration, |scope| left::before_end(scope, keep_old_ids))
+}
+
+/// What a step before the rollback of a cut-over has found.
+pub(super) enum BeforeRollback {
+    /// There may be more steps.
+    More,
+    Done,
+    /// Some rows cannot return to old ids.
+    Refused(Error),
+}
+
+/// Does the next step before the rollback of a cut-over.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn before_roll_back(
+    runner: &mut Runner,
+    migration: &Migration,
+) -> Result<BeforeRollback, Failure> {
+    let facts = migration.facts(runner.extension)?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    let Some(step) = left::before_roll_back(&scope).into_iter().next() else {
+        return Ok(BeforeRollback::Done);
+    };
+    // Before it is added, so that no check is left if this can be known; and before it is validated, when
+    // no further row can come.
+    if let Some(error) = verify::unfit_for_old_ids(runner.extension, migration, step.table)? {
+        return Ok(BeforeRollback::Refused(error));
+    }
+    next(runner, migration, left::before_roll_back)?;
+    Ok(BeforeRollback::More)
+}
+
+/// Removes the next check of a rollback that was refused. Whether there may be more.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn without_roll_back(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
+    next(runner, migration, left::without_roll_back)
 }
 
 fn next(

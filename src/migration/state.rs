@@ -339,7 +339,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             |at: usize| -> SpiResult<String> { Ok(from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())) };
         let target = row.get::<String>(1)?.unwrap_or_default();
         let options = Options {
-            target: if target == "ulid" { Target::Ulid } else { Target::Uuid },
+            target: Target::parse(&target).unwrap_or(Target::Uuid),
             new_suffix: text(2)?,
             old_suffix: text(3)?,
             fire_triggers: row.get(4)?.unwrap_or(false),

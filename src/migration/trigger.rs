@@ -89,7 +89,7 @@ impl Bound {
             return key;
         }
         let old_id = old_id.filter(|old_id| matches!(old_id, Value::Number(_)))?;
-        Some(Value::Key(self.derivation.key(time(), old_id)))
+        Some(self.derivation.key(time(), old_id))
     }
 
     /// The key derived from a version of a row of the root.
@@ -173,18 +173,18 @@ impl Bound {
 }
 
 /// The row for which a trigger is called.
-struct Row {
-    relation: pg_sys::Oid,
+pub(super) struct Row {
+    pub(super) relation: pg_sys::Oid,
     description: pg_sys::TupleDesc,
     /// The row before an UPDATE.
-    old: Option<pg_sys::HeapTuple>,
-    new: pg_sys::HeapTuple,
+    pub(super) old: Option<pg_sys::HeapTuple>,
+    pub(super) new: pg_sys::HeapTuple,
 }
 
 impl Row {
     /// # Safety
     /// `context` must be that of a row-level trigger on INSERT or UPDATE.
-    unsafe fn of(context: *const pg_sys::TriggerData) -> Self {
+    pub(super) unsafe fn of(context: *const pg_sys::TriggerData) -> Self {
         // SAFETY: see above; an UPDATE has both rows.
         unsafe {
             let relation = (*context).tg_relation;
@@ -200,14 +200,14 @@ impl Row {
 
     /// # Safety
     /// The relation must have the column.
-    unsafe fn new_value(&self, column: Column) -> Option<Value> {
+    pub(super) unsafe fn new_value(&self, column: Column) -> Option<Value> {
         // SAFETY: see above.
         unsafe { column.value(self.new, self.description) }
     }
 
     /// # Safety
     /// The relation must have the column.
-    unsafe fn old_value(&self, column: Column) -> Option<Value> {
+    pub(super) unsafe fn old_value(&self, column: Column) -> Option<Value> {
         // SAFETY: see above.
         unsafe { self.old.and_then(|old| column.value(old, self.description)) }
     }
@@ -225,7 +225,7 @@ impl Row {
     ///
     /// # Safety
     /// The relation must have the column.
-    unsafe fn with(&self, column: Column, value: Option<Value>) -> pg_sys::Datum {
+    pub(super) unsafe fn with(&self, column: Column, value: Option<Value>) -> pg_sys::Datum {
         // SAFETY: see above.
         unsafe { column.set(self.new, self.description, value).into() }
     }
@@ -490,7 +490,7 @@ unsafe fn applied_to_root(relation: pg_sys::Relation, row: &Row, bound: &mut Bou
 ///
 /// # Safety
 /// The relation must be open and have the column, and the row must belong to it.
-unsafe fn correct(relation: pg_sys::Relation, row: &Row, column: Column, value: Option<Value>) {
+pub(super) unsafe fn correct(relation: pg_sys::Relation, row: &Row, column: Column, value: Option<Value>) {
     // SAFETY: see above; everything opened is closed. The snapshot is PostgreSQL's own and static,
     // and shows the changes of this transaction.
     unsafe {
@@ -514,7 +514,7 @@ fmgr::version_1!(key_migration_key, key_migration_reference, key_migration_late,
 
 /// # Safety
 /// `context` must be that of a trigger.
-unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
+pub(super) unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
     // SAFETY: see above.
     unsafe { (*context).tg_event & pg_sys::TRIGGER_EVENT_OPMASK }
 }
@@ -523,7 +523,7 @@ unsafe fn operation(context: *const pg_sys::TriggerData) -> u32 {
 ///
 /// # Safety
 /// Pass only what the function manager has passed.
-unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::TriggerData {
+pub(super) unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::TriggerData {
     // SAFETY: see above.
     match unsafe { fmgr::trigger_data(fcinfo) } {
         Some(data) => data,
@@ -647,7 +647,7 @@ unsafe fn read(
 /// # Safety
 /// `context` must be that of a trigger.
 #[cold]
-unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
+pub(super) unsafe fn refuse_trigger(context: *const pg_sys::TriggerData) -> ! {
     // SAFETY: every trigger has a name, and an open relation.
     let (trigger, table) = unsafe {
         let trigger = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
@@ -754,7 +754,7 @@ unsafe fn is_in_primary_key(relation: pg_sys::Relation, column: Column) -> bool 
 ///
 /// # Safety
 /// `context` must be that of a trigger, whose relation has the column.
-unsafe fn column_of(context: *const pg_sys::TriggerData, column: Column) -> (String, String) {
+pub(super) unsafe fn column_of(context: *const pg_sys::TriggerData, column: Column) -> (String, String) {
     // SAFETY: see above; the name is a copy, or null.
     unsafe {
         let relation = (*(*context).tg_relation).rd_id;
@@ -767,7 +767,7 @@ unsafe fn column_of(context: *const pg_sys::TriggerData, column: Column) -> (Str
 /// # Safety
 /// `context` must be that of a trigger, whose relation has the column.
 #[cold]
-unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> ! {
+pub(super) unsafe fn refuse_change(context: *const pg_sys::TriggerData, column: Column) -> ! {
     // SAFETY: see above.
     let (name, table) = unsafe { column_of(context, column) };
     raise(report(

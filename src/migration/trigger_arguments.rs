@@ -28,13 +28,8 @@ impl TriggerArguments {
     /// # Safety
     /// The trigger must be that of an open relation.
     pub(super) unsafe fn of(trigger: *const pg_sys::Trigger, is_reference: bool) -> Option<Self> {
-        // SAFETY: a trigger has as many arguments as it says, each a string.
-        let arguments: Vec<String> = unsafe {
-            (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
-                .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
-                .collect()
-        };
-        Self::parse(&arguments, is_reference)
+        // SAFETY: see above.
+        Self::parse(&unsafe { texts(trigger) }, is_reference)
     }
 
     fn parse(arguments: &[String], is_reference: bool) -> Option<Self> {
@@ -51,7 +46,8 @@ impl TriggerArguments {
         Some(Self {
             table,
             key_leads: leader == "key",
-            target: Target::parse(target).ok()?,
+            // Keys that keep their values have triggers of their own.
+            target: Target::parse(target).ok().filter(|target| !target.keeps_values())?,
             salt: salt.clone(),
             old_id,
             key,
@@ -60,6 +56,45 @@ impl TriggerArguments {
             root_key,
             time: TimeSource::parse(time)?,
         })
+    }
+}
+
+/// The arguments of a trigger for keys that keep their values, as the plan writes them.
+pub(super) struct CopyArguments {
+    pub(super) table: u32,
+    pub(super) key_leads: bool,
+    pub(super) is_key: bool,
+    pub(super) old_id: i16,
+    pub(super) key: i16,
+}
+
+impl CopyArguments {
+    /// Those of a trigger; `None` if no plan created it.
+    ///
+    /// # Safety
+    /// The trigger must be that of an open relation.
+    pub(super) unsafe fn of(trigger: *const pg_sys::Trigger) -> Option<Self> {
+        // SAFETY: see above.
+        let arguments = unsafe { texts(trigger) };
+        let [table, leader, kind, old_id, key] = arguments.as_slice() else { return None };
+        Some(Self {
+            table: table.parse().ok()?,
+            key_leads: leader == "key",
+            is_key: kind == "own",
+            old_id: old_id.parse().ok()?,
+            key: key.parse().ok()?,
+        })
+    }
+}
+
+/// # Safety
+/// The trigger must be that of an open relation.
+unsafe fn texts(trigger: *const pg_sys::Trigger) -> Vec<String> {
+    // SAFETY: a trigger has as many arguments as it says, each a string.
+    unsafe {
+        (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
+            .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
+            .collect()
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) enum Kind {
     LocalTime,
     /// `date`, as days.
     Date,
-    /// `uuid` or `ulid`.
+    /// Keys of 16 bytes: `uuid` or `ulid`.
     Key,
 }
 
@@ -46,6 +46,14 @@ impl Value {
         match self {
             Self::Number(number) => Some(number),
             Self::Key(_) => None,
+        }
+    }
+
+    /// The bytes of a key of 16 bytes.
+    pub(super) const fn key(self) -> Option<[u8; 16]> {
+        match self {
+            Self::Number(_) => None,
+            Self::Key(key) => Some(key),
         }
     }
 }
@@ -125,6 +133,7 @@ impl Role {
                 pg_sys::DATEOID => Some(Kind::Date),
                 _ => None,
             },
+            Self::Key(pg_sys::INT8OID) => (base == pg_sys::INT8OID).then_some(Kind::Bigint),
             Self::Key(key) => (base == key && key != pg_sys::InvalidOid).then_some(Kind::Key),
         }
     }
@@ -206,6 +215,11 @@ impl Column {
         }
     }
 
+    /// Its declared type.
+    pub(super) const fn declared(self) -> pg_sys::Oid {
+        self.declared
+    }
+
     /// Whether its values are instants, without a time zone.
     pub(super) fn is_instant(self) -> bool {
         self.kind == Kind::Time
@@ -214,6 +228,14 @@ impl Column {
     /// Whether its values are dates.
     pub(super) fn is_date(self) -> bool {
         self.kind == Kind::Date
+    }
+
+    /// A value, if the column can hold it.
+    pub(super) fn fitting(self, value: Option<Value>) -> Option<Value> {
+        value.filter(|value| match value {
+            Value::Number(_) => self.kind.datum(*value).is_some(),
+            Value::Key(_) => self.kind == Kind::Key,
+        })
     }
 
     /// Its value in a row that a scan has found.
@@ -284,9 +306,18 @@ impl Column {
         of: pg_sys::TupleDesc,
         value: Option<Value>,
     ) -> pg_sys::HeapTuple {
-        if let (Kind::Key, Some(Value::Key(key)), false) = (self.kind, value, self.has_domain) {
-            // SAFETY: see above.
-            if let Some(longer) = unsafe { self.appended(row, key) } {
+        if !self.has_domain {
+            // SAFETY: see above; the bytes are those of the type.
+            let longer = unsafe {
+                match (self.kind, value) {
+                    (Kind::Key, Some(Value::Key(key))) => self.appended(row, &key, 1),
+                    (Kind::Bigint, Some(Value::Number(number))) => {
+                        self.appended(row, &number.to_ne_bytes(), pg_sys::ALIGNOF_DOUBLE as usize)
+                    }
+                    _ => None,
+                }
+            };
+            if let Some(longer) = longer {
                 return longer;
             }
         }
@@ -315,13 +346,19 @@ impl Column {
     /// deforming the row and forming it again.
     ///
     /// # Safety
-    /// The row must belong to a relation that has the column, which must hold keys.
+    /// The row must belong to a relation that has the column. The bytes must be a value of its type,
+    /// which has this alignment and a fixed length.
     #[inline]
-    unsafe fn appended(self, row: pg_sys::HeapTuple, key: [u8; 16]) -> Option<pg_sys::HeapTuple> {
+    unsafe fn appended(
+        self,
+        row: pg_sys::HeapTuple,
+        key: &[u8],
+        alignment: usize,
+    ) -> Option<pg_sys::HeapTuple> {
         let place = self.place();
-        // SAFETY: the copy has space for the header, the row and the key. Keys need no alignment
-        // (`uuid` has none, and `ulid` is laid out as `uuid`), and a row ends where its last value
-        // ends. In a row with NULLs, the null bitmap has one bit per column and is padded to whole
+        // SAFETY: the copy has space for the header, the row, its padding and the key. The data of a row
+        // begin at an offset with the greatest alignment, and a row ends where its last value ends. In
+        // a row with NULLs, the null bitmap has one bit per column and is padded to whole
         // bytes. The key's bit is within these bytes, so the data stay in place.
         unsafe {
             let nulls = Nulls::of(row);
@@ -334,10 +371,12 @@ impl Column {
                 return None;
             }
             let length = (*row).t_len as usize;
-            let memory = allocate(HEADER + length + key.len());
+            let begin = length.next_multiple_of(alignment);
+            let memory = allocate(HEADER + begin + key.len());
             let data = memory.add(HEADER);
             data.copy_from_nonoverlapping((*row).t_data.cast(), length);
-            data.add(length).cast::<[u8; 16]>().write(key);
+            data.add(length).write_bytes(0, begin - length);
+            data.add(begin).copy_from_nonoverlapping(key.as_ptr(), key.len());
             let header = data.cast::<pg_sys::HeapTupleHeaderData>();
             if nulls.columns == place {
                 (*header).t_infomask2 += 1;
@@ -347,7 +386,7 @@ impl Column {
                 *bits.add(place / 8) |= 1 << (place % 8);
             }
             let new = memory.cast::<pg_sys::HeapTupleData>();
-            new.write(pg_sys::HeapTupleData { t_len: (length + key.len()) as u32, t_data: header, ..*row });
+            new.write(pg_sys::HeapTupleData { t_len: (begin + key.len()) as u32, t_data: header, ..*row });
             Some(new)
         }
     }
@@ -534,11 +573,19 @@ mod tests {
     #[pg_test]
     fn an_appended_key_gives_the_same_row_as_heap_modify_tuple() {
         let mut appended = 0;
-        for (before, after) in (1..=17).flat_map(|before| (0..3).map(move |after| (before, after))) {
+        let bigint = 7_i64 << 40 | 5;
+        let types = [
+            ("uuid", pg_sys::UUIDOID, Value::Key([7; 16]), pgrx::Uuid::from_bytes([7; 16]).into_datum()),
+            ("bigint", pg_sys::INT8OID, Value::Number(bigint), bigint.into_datum()),
+        ];
+        let places = (1..=17).flat_map(|before| (0..3).map(move |after| (before, after)));
+        for ((before, after), (type_name, type_oid, key, datum)) in
+            places.flat_map(|place| types.map(move |of| (place, of)))
+        {
             let columns: Vec<String> = (0..=before + after)
                 .map(|at| {
                     let kind = ["bigint", "text"][at % 2];
-                    format!("c{at} {}", if at == before { "uuid" } else { kind })
+                    format!("c{at} {}", if at == before { type_name } else { kind })
                 })
                 .collect();
             Spi::run(&format!("CREATE TABLE wide ({})", columns.join(", "))).unwrap();
@@ -548,7 +595,7 @@ mod tests {
             unsafe {
                 let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
                 let of = (*relation).rd_att;
-                let role = Role::Key(pg_sys::UUIDOID);
+                let role = Role::Key(type_oid);
                 let Ok(column) = Column::of(relation, i16::try_from(before).unwrap() + 1, role) else {
                     panic!("{columns:?}")
                 };
@@ -566,20 +613,24 @@ mod tests {
                             assert!(value == taken.map(old_id_of), "{columns:?} {nulls:b} {length} {number}");
                         }
                     }
-                    let new = column.set(row, of, Some(Value::Key([7; 16])));
+                    let new = column.set(row, of, Some(key));
                     let mut number = i32::from(column.number);
-                    let mut value = pgrx::Uuid::from_bytes([7; 16]).into_datum().unwrap();
+                    let mut value = datum.unwrap();
                     let mut is_null = false;
                     let (number, value, is_null) = (&raw mut number, &raw mut value, &raw mut is_null);
                     let modified = pg_sys::heap_modify_tuple_by_cols(row, of, 1, number, value, is_null);
                     assert!(!column.is_null(new));
                     assert_eq!(deformed(new, of), deformed(modified, of), "{columns:?} {nulls:b} {length}");
-                    appended += usize::from(column.appended(row, [7; 16]).is_some());
+                    let is_appended = match key {
+                        Value::Key(key) => column.appended(row, &key, 1),
+                        Value::Number(key) => column.appended(row, &key.to_ne_bytes(), 8),
+                    };
+                    appended += usize::from(is_appended.is_some());
                 }
                 pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
             }
             Spi::run("DROP TABLE wide").unwrap();
         }
-        assert!(appended > 1_000, "{appended} rows went the short way");
+        assert!(appended > 2_000, "{appended} rows went the short way");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use keyspace::migration::Scope;
 use keyspace::migration::scope::Member;
 use keyspace::migration::verify::{self, Check, Kind};
+use keyspace::migration::{kept_values, moved_source};
 use keyspace::{Error, SqlState};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -236,6 +237,60 @@ pub(super) fn check_end(
             .into()),
         None => Ok(()),
     }
+}
+
+/// Why a table cannot return to its old ids after a cut-over, if rows have keys that the old column
+/// cannot hold, or will have them.
+pub(super) fn unfit_for_old_ids(
+    extension: Extension,
+    migration: &Migration,
+    table: u32,
+) -> Result<Option<Error>, Failure> {
+    let found = compare(extension, migration, |scope| kept_values::unfit_rows(scope, table))?;
+    let facts = migration.facts(extension)?;
+    let scope = Scope::new(&facts, &migration.options)?;
+    let refused = |message: String, old_id: i16| {
+        let detail = scope.member(table, old_id).map_or_else(String::new, |member| {
+            let (name, declared) = (&member.old_id.name, &member.old_id.declared_type);
+            format!("The old ids, in column \"{name}\", are of type {declared}.")
+        });
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail)
+    };
+    if let Some(found) = found.iter().find(|found| found.rows > 0) {
+        let (rows, have) = if found.rows == 1 { ("row", "has") } else { ("rows", "have") };
+        let message = format!(
+            "{} {rows} of table {} {have} a value in column \"{}\" that the old ids cannot hold",
+            found.rows,
+            relation_name(pg_sys::Oid::from(table)),
+            found.check.column
+        );
+        let mut error = refused(message, found.check.old_id)
+            .hint("Delete these rows, or give them other values, and try again. Or finalize the migration.");
+        if let Some(example) = &found.example {
+            let detail = error.detail.take().unwrap_or_default();
+            error = error.detail(format!("The least of these values is {example}. {detail}"));
+        }
+        return Ok(Some(error));
+    }
+    for member in scope.members_of(table) {
+        for (sequence, query) in moved_source::positions(member) {
+            let query = to_server(&query);
+            let position = as_owner(relation_owner(pg_sys::Oid::from(table)), || {
+                Spi::connect(|client| -> SpiResult<Option<i64>> {
+                    let mut rows = client.select(query.as_c_str(), Some(1), &[])?;
+                    rows.next().map_or(Ok(None), |row| row.get::<i64>(1))
+                })
+            })?;
+            if let Some(position) = position {
+                let message = format!("sequence {sequence} is at {position}, which the old ids cannot hold");
+                let error = refused(message, member.old_id.number);
+                return Ok(Some(
+                    error.hint("Set the sequence back to a value that no row has, and try again."),
+                ));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The result of the comparison.

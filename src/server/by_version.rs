@@ -358,3 +358,20 @@ pub(crate) fn may_use_schema(schema: pg_sys::Oid, role: pg_sys::Oid) -> bool {
         result == pg_sys::AclResult::ACLCHECK_OK
     }
 }
+
+/// The sequence of an identity column; InvalidOid if the column is none.
+///
+/// # Safety
+/// The relation must be open and have the column.
+pub(crate) unsafe fn identity_sequence(relation: pg_sys::Relation, column: i16) -> pg_sys::Oid {
+    // SAFETY: see above.
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    unsafe {
+        pg_sys::getIdentitySequence((*relation).rd_id, column, true)
+    }
+    // SAFETY: see above.
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    unsafe {
+        pg_sys::getIdentitySequence(relation, column, true)
+    }
+}

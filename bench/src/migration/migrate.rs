@@ -24,7 +24,7 @@ const NOW_AND_THEN: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 const OFTEN: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
 
 /// Rows of a batch of the recipe.
-const BATCH: u32 = 10_000;
+pub const BATCH: u32 = 10_000;
 
 /// Batches of the recipe that are measured, for each table; spread over it where it has more.
 const MOST_BATCHES: u32 = 60;
@@ -58,18 +58,19 @@ pub struct Filled {
     wall: Duration,
     cpu: Duration,
     /// VACUUM between its parts.
-    vacuum: Duration,
+    pub vacuum: Duration,
 }
 
 impl Filled {
-    fn add(&mut self, rows: f64, took: Timed) {
+    /// Adds rows, and what they took.
+    pub fn add(&mut self, rows: f64, took: Timed) {
         self.rows += rows;
         self.wall += took.wall;
         self.cpu += took.cpu;
     }
 
     /// Notes rows a second, without VACUUM and with it, and seconds on a CPU for each row.
-    fn record(self, figures: &mut Figures, name: &str) {
+    pub fn record(self, figures: &mut Figures, name: &str) {
         figures.add(&format!("{name}.rate"), Unit::Number, self.rows / self.wall.as_secs_f64());
         let with_vacuum = (self.wall + self.vacuum).as_secs_f64();
         figures.add(&format!("{name}.rate_vacuumed"), Unit::Number, self.rows / with_vacuum);

@@ -5,6 +5,7 @@ mod references;
 mod shop;
 mod throttle;
 mod timeline;
+mod to_bigint;
 mod writers;
 
 use anyhow::Result;
@@ -24,7 +25,10 @@ pub fn measure(server: &Server, suite: &Suite, measured: &mut Measured<'_>) -> R
     if plan.full || !plan.only.is_empty() {
         measured.chapter("references", |plan| references::measure(server, plan, &suite.settings))?;
     }
-    if !["backfill", "orders", "cut_over", "throttle"].into_iter().any(|chapter| plan.wants(chapter)) {
+    if !["backfill", "orders", "cut_over", "throttle", "to_bigint"]
+        .into_iter()
+        .any(|chapter| plan.wants(chapter))
+    {
         return Ok(());
     }
     let size = Size::of(plan);
@@ -38,7 +42,8 @@ pub fn measure(server: &Server, suite: &Suite, measured: &mut Measured<'_>) -> R
         measured.add("cut_over", cut_over);
     }
     measured.chapter("orders", |plan| measure_orders(server, plan, size))?;
-    measured.chapter("throttle", |plan| throttle::measure(server, plan, size))
+    measured.chapter("throttle", |plan| throttle::measure(server, plan, size))?;
+    measured.chapter("to_bigint", |plan| to_bigint::measure(server, plan, size))
 }
 
 /// The figures of the backfill, and of the cut-over at its end.

@@ -26,7 +26,7 @@ SELECT key_migration_create('looks');
 SELECT key_migration_create('taken');
 SELECT key_migration_create('good', timestamp_column => 'no_such');
 SELECT key_migration_create('good', timestamp_column => 'id');
-SELECT key_migration_create('good', target => 'bigint');
+SELECT key_migration_create('good', target => 'text');
 SELECT key_migration_create('good', include_columns => '{nothing}');
 SELECT key_migration_create('good', new_suffix => '');
 SELECT key_migration_create('good', new_suffix => '_old');

@@ -20,6 +20,7 @@ mod standby;
 mod stopped;
 mod throttled;
 mod times;
+mod to_bigint;
 mod two_servers;
 
 use std::time::{Duration, Instant};

@@ -201,14 +201,19 @@ impl Range {
 /// The expression that derives a key from its own row, which has this alias. Every argument has the
 /// declared type of the function, so that no other function of the same name can match.
 pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
+    let old_id = same_value(&key.column, alias);
+    let Some(function) = scope.options.target.derivation() else { return old_id };
     format!(
-        "{}.{}({}, {alias}.{}::pg_catalog.int8, {}::pg_catalog.text)",
+        "{}.{function}({}, {old_id}, {}::pg_catalog.text)",
         scope.facts.extension_schema,
-        scope.options.target.derivation(),
         key.time.sql(scope.facts, key.column.table, alias),
-        quoted(&key.column.old_id.name),
         literal(&key.options.salt),
     )
+}
+
+/// The expression for the old id of a row, which has this alias, as a `bigint`.
+pub(super) fn same_value(member: &Member<'_>, alias: &str) -> String {
+    format!("{alias}.{}::pg_catalog.int8", quoted(&member.old_id.name))
 }
 
 /// The expression for the key of a row in a column of keys.
@@ -217,6 +222,9 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
 /// batch (trap M8). The root's stored key takes precedence over a derived one (trap M22). The keys
 /// of the columns in `given` are parameters of the statement: see [`old_ids`].
 fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
+    if scope.keeps_values() {
+        return same_value(member, "t");
+    }
     let key = scope.key_of(member);
     // The trigger on UPDATE gives the row a key that a query must not compute. The other statements
     // are only shown.

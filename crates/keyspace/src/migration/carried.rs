@@ -21,7 +21,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         primary_key(scope, table, found);
     }
     for member in &scope.members {
-        default(member, found);
+        if !scope.keeps_values() {
+            default(member, found);
+        }
         waiting_in_key(scope, member, found);
     }
     for (key, _) in scope.foreign_keys() {

@@ -9,7 +9,7 @@ use super::facts::{Check, Table};
 use super::names::{marked, without_mark};
 use super::phase::Phase;
 use super::required;
-use super::scope::Scope;
+use super::scope::{Member, Scope};
 use super::step::{Lock, Step};
 use crate::sql::{literal, qualified, quoted};
 
@@ -38,7 +38,8 @@ fn to_keys(
     let mut members = scope.members_of(table.oid).filter(|member| uses(member.old_id.number)).peekable();
     members.peek()?;
     // Rows that refer to nothing have no key. It would be violated by rows that it permits.
-    if !check.validated || uses(0) || members.any(|member| !member.is_key && !member.declared) {
+    let lacks = |member: &Member<'_>| !member.is_key && !member.declared && !scope.keeps_values();
+    if !check.validated || uses(0) || members.any(lacks) {
         return None;
     }
     let replaced = scope.replaced(table.oid, |member| {
@@ -74,8 +75,8 @@ pub(super) fn roll_back(
     table: &Table,
     names: impl Fn(i16) -> Option<Names>,
 ) -> Vec<String> {
-    let Operators { from, to } = scope.operators();
-    let back = Operators { from: to, to: from };
+    let Operators { from, to, keep_values } = scope.operators();
+    let back = Operators { from: to, to: from, keep_values };
     let mut statements = Vec::new();
     for check in table.checks.iter().filter(|check| !required::is_ours(scope, table, check)) {
         let members =

@@ -110,7 +110,7 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
             let object = format!("the check that no row lacks \"{}\"", member.shadow_name);
             add(table, Space::Constraints(table.oid), check_name(scope, member), object);
         }
-        for name in triggers::names(member) {
+        for name in triggers::names(scope, member) {
             let object = format!("a trigger for column \"{old_id}\"");
             add(table, Space::Triggers(table.oid), name, object);
         }

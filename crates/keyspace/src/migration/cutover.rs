@@ -4,6 +4,8 @@
 use super::checks::{self, Names};
 use super::facts::{Column, Facts, ForeignKey, Index, IndexConstraint, Table};
 use super::foreign_keys;
+use super::kept_values;
+use super::moved_source;
 use super::names::{self, is_our_comment};
 use super::options::Options;
 use super::phase::Phase;
@@ -11,7 +13,7 @@ use super::primary_key;
 use super::properties;
 use super::replacement_index;
 use super::required;
-use super::scope::{Key, Member, Scope};
+use super::scope::{Member, Scope};
 use super::settle;
 use super::step::{Lock, Runs, Statement, Step};
 use super::trigger_functions;
@@ -120,12 +122,11 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
     let mut moved: Vec<Statement> = plain(foreign_keys::drop_old(scope));
     moved.extend(primary_key::cut_over(scope));
     let mut statements = swap_names(scope);
-    for Key { column, .. } in &scope.keys {
+    for (column, default) in scope.new_defaults() {
         statements.push(format!(
-            "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}",
+            "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {default}",
             column.table_sql(),
-            quoted(&column.old_id.name),
-            scope.options.target.default(&scope.facts.extension_schema)
+            quoted(&column.old_id.name)
         ));
     }
     for member in &scope.members {
@@ -155,6 +156,9 @@ pub(super) fn take_over(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
     for member in &scope.members {
         let Names { old, key } = names(member);
         statements.extend(properties::grants(&member.table_sql(), member.old_id, member.shadow, &key));
+        if scope.keeps_values() {
+            statements.extend(moved_source::cut_over(scope, member, &old, &key));
+        }
         statements.extend(required::cut_over(scope, member, &old, &key));
         statements.extend(properties::defaults(scope, member, &old, &key));
     }
@@ -191,7 +195,7 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     primary_key::check_roll_back(scope)?;
     let mut statements = foreign_keys::drop_moved(scope);
     statements.extend(primary_key::drop_moved(scope));
-    for Key { column, .. } in &scope.keys {
+    for (column, _) in scope.new_defaults() {
         statements.push(format!(
             "ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
             column.table_sql(),
@@ -214,6 +218,11 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     statements.extend(foreign_keys::roll_back(scope, true));
     statements.extend(trigger_functions::compile_again(scope));
     let mut statements = plain(statements);
+    statements.extend(kept_values::restore(scope));
+    for member in scope.members.iter().filter(|_| scope.keeps_values()) {
+        let Names { old, key } = names(member);
+        statements.extend(plain(moved_source::roll_back(scope, member, &old, &key)));
+    }
     statements.extend(primary_key::add_again(scope));
     statements.extend(plain(foreign_keys::add_again(scope)));
     Ok(statements)

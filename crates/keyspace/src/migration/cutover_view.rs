@@ -27,9 +27,13 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     if scope.options.move_primary_key {
         let name = literal(&qualified(&scope.root().schema, &scope.root().name));
         let message = "primary keys cannot move at a cut-over by views";
-        return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("Views have no primary key, and the tables under them keep their columns.")
-            .hint(format!("SELECT key_migration_set({name}, move_primary_key => false) first, or cut over with way => 'rename'.")));
+        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+            .detail("Views have no primary key, and the tables under them keep their columns.");
+        if scope.keeps_values() {
+            let hint = format!("CALL key_migration_cutover({name}, way => 'rename').");
+            return Err(error.hint(hint));
+        }
+        return Err(error.hint(format!("SELECT key_migration_set({name}, move_primary_key => false) first, or cut over with way => 'rename'.")));
     }
     if scope.facts.major >= INVOKER {
         return Ok(());
@@ -53,8 +57,7 @@ fn table_name_under_view(scope: &Scope<'_>, table: &Table) -> String {
 /// The statements of the cut-over, for a transaction that has locked all tables.
 pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
     let mut statements = Vec::new();
-    let default = scope.options.target.default(&scope.facts.extension_schema);
-    for Key { column, .. } in &scope.keys {
+    for (column, default) in scope.new_defaults() {
         let (table, shadow) = (column.table_sql(), quoted(&column.shadow_name));
         statements.push(format!("ALTER TABLE {table} ALTER COLUMN {shadow} SET DEFAULT {default}"));
     }
@@ -102,9 +105,7 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
         // The table keeps its defaults. The view repeats those of ordinary columns for readers of
         // the catalogs.
         let default = match of_old_id {
-            Some(member) if member.is_key => {
-                Some(scope.options.target.default(&scope.facts.extension_schema))
-            }
+            Some(member) if member.is_key => scope.options.target.default(&scope.facts.extension_schema),
             Some(_) => None,
             None if of_key.is_some() || !column.generated.is_empty() => None,
             None => column.default.clone(),

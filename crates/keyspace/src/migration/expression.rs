@@ -44,6 +44,8 @@ pub struct Operators<'a> {
     pub from: &'a str,
     /// Those of the type that takes its place.
     pub to: &'a str,
+    /// Whether the new columns have the values of the old ones, in another type of integers.
+    pub keep_values: bool,
 }
 
 /// The expression with other columns in the place of these; `None` if it is about their values.
@@ -58,6 +60,10 @@ pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> 
         operators,
     };
     let mut at = 0;
+    if operators.keep_values {
+        reader.rename_all()?;
+        at = tokens.len();
+    }
     while at < tokens.len() {
         at = match reader.operand(at) {
             Some(operand) => reader.use_of(&operand)?,
@@ -82,6 +88,27 @@ pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> 
 /// Whether two expressions are the same, however their names and operators are written.
 pub fn is_same(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
+}
+
+/// The same for expressions over integers, if one of them has been written for `bigint`: PostgreSQL
+/// casts constants then, which the other one need not do. Parentheses do not count either.
+pub fn is_same_in_bigint(one: &str, other: &str) -> bool {
+    without_casts(one) == without_casts(other)
+}
+
+/// The tokens without parentheses and casts to `bigint`.
+fn without_casts(text: &str) -> Vec<(Token, &str)> {
+    let mut tokens = plain(text);
+    tokens.retain(|(token, _)| !token.is_symbol(b'(') && !token.is_symbol(b')'));
+    let mut kept: Vec<(Token, &str)> = Vec::new();
+    for token in tokens {
+        if token.0.is("bigint") && kept.last().is_some_and(|(last, _)| *last == Token::Cast) {
+            kept.pop();
+        } else {
+            kept.push(token);
+        }
+    }
+    kept
 }
 
 /// The tokens without the schemas of operators.
@@ -150,6 +177,16 @@ pub fn constant_text(text: &str) -> Option<String> {
         _ => None,
     }
 }
+
+/// The types of integers that cannot hold each value of a key.
+const NARROW: [&[u8]; 2] = [b"smallint", b"integer"];
+
+/// The words that may be before a parenthesis and are not names of functions, and the functions for
+/// all types.
+const BEFORE_PARENTHESES: [&str; 22] = [
+    "and", "or", "not", "when", "then", "else", "case", "in", "any", "all", "some", "array", "row", "is",
+    "from", "between", "like", "ilike", "coalesce", "greatest", "least", "nullif",
+];
 
 const INTEGERS: [&[u8]; 3] = [b"smallint", b"integer", b"bigint"];
 
@@ -231,6 +268,64 @@ impl<'a> Reader<'a> {
             return Some(after);
         }
         self.list(operand)
+    }
+
+    /// Replaces the columns wherever they are, because their values stay the same. `None` if one of
+    /// them is an argument of a function, which need not exist for the other type, or if a result is
+    /// cast to a type that cannot hold all of its values.
+    fn rename_all(&mut self) -> Option<()> {
+        // For each open parenthesis, whether it is that of a function call.
+        let mut calls: Vec<bool> = Vec::new();
+        let mut next = 0;
+        while next < self.tokens.len() {
+            let at = next;
+            next += 1;
+            // The cast that PostgreSQL adds to a smallint next to an integer.
+            if let Some(operand) = self.operand(at).filter(|_| self.is(at + 4, "integer")) {
+                if calls.contains(&true) {
+                    return None;
+                }
+                self.replace(&operand)?;
+                next = operand.tokens.end;
+            } else if self.is_wide_constant(at) {
+                let (constant, whole) = (self.place(&(at + 1..at + 2))?, self.place(&(at..at + 5))?);
+                self.edits.push((whole.start..constant.start, String::new()));
+                self.edits.push((constant.end..whole.end, String::new()));
+                next = at + 5;
+            } else if self.is_symbol(at, b'(') {
+                calls.push(at.checked_sub(1).is_some_and(|before| self.is_function(before)));
+            } else if self.is_symbol(at, b')') {
+                calls.pop();
+                let is_cast = self.token(at + 1) == Some(&Token::Cast);
+                let name = self.token(at + 2).and_then(Token::identifier).filter(|_| is_cast);
+                if name.is_some_and(|name| NARROW.contains(&name)) {
+                    return None;
+                }
+            } else if let Some(column) = self.column(at) {
+                if calls.contains(&true) {
+                    return None;
+                }
+                self.replace(&Operand { column, tokens: at..at + 1 })?;
+            }
+        }
+        Some(())
+    }
+
+    /// Whether `(2)::bigint` is there, as PostgreSQL writes a constant next to a `bigint`. The constant
+    /// alone means the same next to any type of integers.
+    fn is_wide_constant(&self, at: usize) -> bool {
+        self.is_symbol(at, b'(')
+            && self.token(at + 1) == Some(&Token::Number)
+            && self.is_symbol(at + 2, b')')
+            && self.token(at + 3) == Some(&Token::Cast)
+            && self.is(at + 4, "bigint")
+    }
+
+    /// Whether a token before a parenthesis is the name of a function, and not a word after which any
+    /// type can be in parentheses.
+    fn is_function(&self, at: usize) -> bool {
+        let is_name = self.token(at).and_then(Token::identifier).is_some();
+        is_name && !BEFORE_PARENTHESES.iter().any(|word| self.is(at, word))
     }
 
     fn used(&mut self, operand: &Operand<'_>, tokens: Range<usize>, needs_key: bool) {
@@ -412,7 +507,7 @@ mod tests {
         vec![column("a", 1), column("b", 1), column("c", 2), column("Order", 1)]
     }
 
-    const CORE: Operators<'_> = Operators { from: "pg_catalog", to: "pg_catalog" };
+    const CORE: Operators<'_> = Operators { from: "pg_catalog", to: "pg_catalog", keep_values: false };
 
     fn new(text: &str) -> Option<String> {
         rewritten(text, &columns(), CORE).map(|new| new.text)
@@ -474,12 +569,12 @@ mod tests {
             Some("(('a'::text = note) AND x.a(n))")
         );
         // Without the schema of the operators, another one could be meant.
-        let to = Operators { from: "pg_catalog", to: "\"My keys\"" };
+        let to = Operators { from: "pg_catalog", to: "\"My keys\"", keep_values: false };
         assert_eq!(rewritten("(a IS DISTINCT FROM b)", &columns(), to), None);
         let ulid = rewritten("(a = b)", &columns(), to).map(|new| new.text);
         assert_eq!(ulid.as_deref(), Some("(a_new OPERATOR(\"My keys\".=) b_new)"));
         // And back.
-        let back = Operators { from: to.to, to: to.from };
+        let back = Operators { from: to.to, to: to.from, keep_values: false };
         let old = rewritten("(a OPERATOR(\"My keys\".=) b)", &columns(), back).map(|new| new.text);
         assert_eq!(old.as_deref(), Some("(a_new OPERATOR(pg_catalog.=) b_new)"));
         assert_eq!(rewritten("(a = b)", &columns(), back), None);

@@ -325,6 +325,23 @@ pub struct Column {
     pub statistics: Option<i32>,
     /// Its options, as `name=value`.
     pub options: Vec<String>,
+    /// The sequences that belong to it, and those that its default draws from.
+    pub sequences: Vec<Sequence>,
+}
+
+/// A sequence that gives a column its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Sequence {
+    /// Its name as SQL writes it, with its schema.
+    pub name: String,
+    /// `identity` if it is that of an identity column, `owned` if the column owns it, otherwise `used`.
+    pub kind: String,
+    /// The type of its values.
+    pub type_name: String,
+    /// Its MAXVALUE.
+    pub max: i64,
+    /// Whether the caller owns it.
+    pub is_owner: bool,
 }
 
 /// A column that refers to a key.

@@ -8,8 +8,8 @@ use super::properties::{DefaultOf, default_of};
 use super::required;
 use super::scope::{Key, Member, Scope, unfit_table};
 use super::{
-    clashes, key_reference, limits, live_triggers, old_id_source, permissions, reference_name, replicated,
-    trigger_functions, type_column, undeclared,
+    clashes, kept_values, key_reference, limits, live_triggers, old_id_source, permissions, reference_name,
+    replicated, trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -57,11 +57,14 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     replicated::find(scope, &mut found);
     clashes::find(scope, &mut found);
     limits::find(scope, &mut found);
-    type_column::find(scope, &mut found);
+    if !scope.keeps_values() {
+        type_column::find(scope, &mut found);
+        reference_name::find(scope, &mut found);
+    }
     key_reference::find(scope, &mut found);
-    reference_name::find(scope, &mut found);
     undeclared::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
+    kept_values::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);
     // Refusals come first.
     found.sort_by_key(|finding| finding.severity);
@@ -220,6 +223,8 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
                 }
             }
         }
+        // The new column will own the sequence.
+        kinds.retain(|(kind, _)| *kind != "default" || !scope.keeps_values());
         for (kind, mut names) in kinds {
             names.dedup();
             let column = &member.old_id.name;
@@ -258,19 +263,18 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
 
 /// The longest row that fits on a page of the usual size.
 const LONGEST_ROW: i64 = 8_160;
-/// The bytes that a key adds to a row.
-const KEY: i64 = 16;
 
 /// Warns of rows that a key may not fit into (fault C23).
 fn wide_rows(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     let missing = scope.members_of(table.oid).filter(|member| member.shadow.is_none()).count();
-    let longest = LONGEST_ROW - KEY * i64::try_from(missing).unwrap_or(0);
+    let size = scope.options.target.size();
+    let longest = LONGEST_ROW - i64::try_from(missing * size).unwrap_or(0);
     if missing > 0 && table.widest_row > longest {
         found.push(Finding::warning(
             table,
             format!("rows of table \"{}\" can be too wide for a new column", qualified(&table.schema, &table.name)),
             format!(
-                "A row must fit on a page: {LONGEST_ROW} bytes. The columns of the table can take up to {} bytes that cannot be moved out of line, and each key adds {KEY}. Once the new column exists, inserts and updates of rows for which this is too much fail. The backfill leaves such rows out and reports them.",
+                "A row must fit on a page: {LONGEST_ROW} bytes. The columns of the table can take up to {} bytes that cannot be moved out of line, and each key adds {size}. Once the new column exists, inserts and updates of rows for which this is too much fail. The backfill leaves such rows out and reports them.",
                 table.widest_row
             ),
         ));
@@ -349,7 +353,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
             .hint("Change the column back to that type, or CALL key_migration_rollback().");
         found.push(Finding::error(table, error));
     }
-    if !member.is_key && !member.declared {
+    if !member.is_key && !member.declared && !scope.keeps_values() {
         let hint = if old_id.not_null {
             "Rows that refer to no existing row get no key, so the new column can be null until the migration is finalized."
         } else {
@@ -366,8 +370,9 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
 /// Refuses a table whose owner may not know what triggers look up for it in the referenced table.
 fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let of = (member.key, member.table.oid, member.old_id.number);
-    let is_same_reference =
-        |other: &&OtherOwner| !member.is_key && (other.key, other.table, other.column) == of;
+    let is_same_reference = |other: &&OtherOwner| {
+        !member.is_key && !scope.keeps_values() && (other.key, other.table, other.column) == of
+    };
     let Some(other) = scope.facts.other_owners.iter().find(is_same_reference) else { return };
     let key = scope.key_of(member);
     let (name, root) = (member.table_sql(), key.column.table_sql());
@@ -454,7 +459,7 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
     let name = qualified(&child.schema, &child.name);
     let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
     // After the cut-over, the one on old ids always is.
-    if key.deferrable && !scope.options.cut_over {
+    if key.deferrable && !scope.options.cut_over && !scope.keeps_values() {
         found.push(Finding::warning(
             child,
             format!("{of} is deferrable"),
@@ -466,7 +471,8 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
             .member(key.child, *column)
             .is_some_and(|member| default_of(member.old_id) == DefaultOf::Computed)
     };
-    if [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d")
+    if !scope.keeps_values()
+        && [key.on_delete.as_str(), key.on_update.as_str()].contains(&"d")
         && key.child_columns.iter().any(is_computed)
     {
         found.push(Finding::warning(
@@ -479,7 +485,11 @@ fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
         found.push(Finding::warning(
             child,
             format!("{of} is not valid"),
-            "The new foreign key is not validated either, and rows that refer to no existing row get no key.",
+            if scope.keeps_values() {
+                "The new foreign key is not validated either."
+            } else {
+                "The new foreign key is not validated either, and rows that refer to no existing row get no key."
+            },
         ));
     }
 }
@@ -492,6 +502,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
     }
     if let Some((_, least, greatest)) = scope.facts.key_ranges.iter().find(|range| range.0 == table.oid)
         && (*least < 0 || *greatest > MAX_ID)
+        && !scope.keeps_values()
     {
         found.push(Finding::warning(
             table,

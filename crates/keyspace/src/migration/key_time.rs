@@ -35,6 +35,9 @@ pub enum TimeState {
 }
 
 impl KeyTime {
+    /// No time.
+    pub(super) const NONE: Self = Self { source: TimeSource::Constant, state: TimeState::Known };
+
     /// The time of a key. `first` is the table that the migration is named after, unless it is this
     /// one.
     ///

@@ -23,6 +23,7 @@
 //! | [`foreign_keys`], [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
 //! | `primary_key` | primary keys that move at the cut-over |
+//! | [`kept_values`], [`moved_source`] | keys that keep their values in a wider column, and what gives them |
 //! | [`settle`] | what is left after a cut-over or its rollback |
 //! | [`verify`] | the comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
@@ -52,6 +53,9 @@ pub mod facts;
 pub mod finding;
 pub mod findings;
 pub mod foreign_keys;
+pub mod kept_values;
+#[cfg(test)]
+mod kept_values_tests;
 mod key_reference;
 pub mod key_time;
 pub mod known_keys;
@@ -60,6 +64,7 @@ pub mod live_triggers;
 pub mod missed;
 #[cfg(test)]
 mod moved_key_tests;
+pub mod moved_source;
 mod name_words;
 pub mod names;
 pub mod old_id_source;

@@ -22,7 +22,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         }
         let source = scope.facts.surroundings.as_ref().and_then(|facts| facts.key(table.oid));
         for sequence in source.into_iter().flat_map(|source| &source.sequences) {
-            near_end(table, &key.column.old_id.name, sequence, found);
+            near_end(scope, table, &key.column.old_id.name, sequence, found);
         }
     }
 }
@@ -34,7 +34,8 @@ pub fn missing_defaults(scope: &Scope<'_>) -> Vec<Error> {
 
 fn missing_default(scope: &Scope<'_>, key: &Key<'_>) -> Option<Error> {
     let source = scope.facts.surroundings.as_ref()?.key(key.column.table.oid)?;
-    if source.has_default {
+    // A key that keeps its value fills the old id, which may be NULL then.
+    if source.has_default || scope.keeps_values() {
         return None;
     }
     let table = key.column.table;
@@ -95,10 +96,22 @@ fn beyond(greatest: i64) -> i64 {
     (greatest.max(0) / STEP).saturating_add(2).saturating_mul(STEP)
 }
 
-fn near_end(table: &Table, column: &str, sequence: &SequenceLeft, found: &mut Vec<Finding>) {
+fn near_end(
+    scope: &Scope<'_>,
+    table: &Table,
+    column: &str,
+    sequence: &SequenceLeft,
+    found: &mut Vec<Finding>,
+) {
     if sequence.left > sequence.all / SMALL_PART {
         return;
     }
+    // Afterwards it draws keys.
+    let end = match (scope.keeps_values(), scope.options.cut_over) {
+        (true, true) => return,
+        (true, false) => "cut over",
+        (false, _) => "finalized",
+    };
     let name = qualified(&table.schema, &table.name);
     found.push(Finding::warning(
         table,
@@ -107,6 +120,6 @@ fn near_end(table: &Table, column: &str, sequence: &SequenceLeft, found: &mut Ve
             sequence.name,
             sequence.left.max(0)
         ),
-        "New rows draw old ids from it until the migration is finalized. If they run out before, every INSERT fails.",
+        format!("New rows draw old ids from it until the migration is {end}. If they run out before, every INSERT fails."),
     ));
 }

@@ -11,6 +11,8 @@ pub enum Target {
     Uuid,
     /// `ulid`.
     Ulid,
+    /// `bigint`, for keys of type `smallint` or `integer`, which keep their values.
+    Bigint,
 }
 
 impl Target {
@@ -22,8 +24,9 @@ impl Target {
         match name {
             "uuid" => Ok(Self::Uuid),
             "ulid" => Ok(Self::Ulid),
+            "bigint" => Ok(Self::Bigint),
             _ => Err(Error::new(SqlState::InvalidParameterValue, format!("unknown target \"{name}\""))
-                .hint("The target must be \"uuid\" (version 7) or \"ulid\".")),
+                .hint("The target must be \"uuid\" (version 7), \"ulid\" or \"bigint\".")),
         }
     }
 
@@ -32,6 +35,30 @@ impl Target {
         match self {
             Self::Uuid => "uuid",
             Self::Ulid => "ulid",
+            Self::Bigint => "bigint",
+        }
+    }
+
+    /// Whether a key is the old id itself, in a wider column. Then nothing is derived or looked up, no
+    /// time is needed, and once keys lead a row can have a key that is no old id.
+    pub const fn keeps_values(self) -> bool {
+        matches!(self, Self::Bigint)
+    }
+
+    /// The name of the type in the catalogs.
+    pub(super) const fn catalog_name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Ulid => "ulid",
+            Self::Bigint => "int8",
+        }
+    }
+
+    /// The size of a key in bytes.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Uuid | Self::Ulid => 16,
+            Self::Bigint => 8,
         }
     }
 
@@ -40,22 +67,26 @@ impl Target {
         match self {
             Self::Uuid => "uuid".to_owned(),
             Self::Ulid => format!("{extension_schema}.ulid"),
+            Self::Bigint => "bigint".to_owned(),
         }
     }
 
-    /// The call that generates a key for a new row.
-    pub fn default(self, extension_schema: &str) -> String {
+    /// The call that generates a key for a new row; `None` if keys come from where old ids came from.
+    pub fn default(self, extension_schema: &str) -> Option<String> {
         match self {
-            Self::Uuid => format!("{extension_schema}.uuidv7()"),
-            Self::Ulid => format!("{extension_schema}.ulid()"),
+            Self::Uuid => Some(format!("{extension_schema}.uuidv7()")),
+            Self::Ulid => Some(format!("{extension_schema}.ulid()")),
+            Self::Bigint => None,
         }
     }
 
-    /// The function that derives a key from the timestamp and id of a row, and a salt.
-    pub const fn derivation(self) -> &'static str {
+    /// The function that derives a key from the timestamp and id of a row, and a salt; `None` if the
+    /// key is the old id.
+    pub const fn derivation(self) -> Option<&'static str> {
         match self {
-            Self::Uuid => "key_migration_uuid",
-            Self::Ulid => "key_migration_ulid",
+            Self::Uuid => Some("key_migration_uuid"),
+            Self::Ulid => Some("key_migration_ulid"),
+            Self::Bigint => None,
         }
     }
 }
@@ -116,18 +147,38 @@ pub struct TimeRequest {
 }
 
 impl TimeRequest {
-    /// Refuses arguments that contradict each other.
-    ///
-    /// # Errors
-    /// 22023.
-    pub fn check(&self) -> Result<(), Error> {
-        let given = [
+    /// The arguments, and whether they are given.
+    const fn arguments(&self) -> [(&'static str, bool); 5] {
+        [
             ("timestamp_column", self.column.is_some()),
             ("timestamp_reference", self.reference.is_some()),
             ("timestamp_expression", self.expression.is_some()),
             ("without_timestamp", self.constant),
             ("time_zone", self.zone.is_some()),
-        ];
+        ]
+    }
+
+    /// Refuses all of these arguments, for keys that have no time.
+    ///
+    /// # Errors
+    /// 22023.
+    pub fn check_absent(&self, target: Target) -> Result<(), Error> {
+        match self.arguments().into_iter().find(|(_, is_given)| *is_given) {
+            Some((argument, _)) => Err(Error::new(
+                SqlState::InvalidParameterValue,
+                format!("{argument} cannot be used with target \"{}\"", target.name()),
+            )
+            .detail("Keys keep their values, and contain no time.")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses arguments that contradict each other.
+    ///
+    /// # Errors
+    /// 22023.
+    pub fn check(&self) -> Result<(), Error> {
+        let given = self.arguments();
         // Each of these arguments says everything by itself, but for the zone of an expression.
         let alone = [
             ("without_timestamp", self.constant, ""),
@@ -185,7 +236,8 @@ impl Options {
             new_suffix: "_new".to_owned(),
             old_suffix: "_old".to_owned(),
             fire_triggers: false,
-            move_primary_key: false,
+            // Old ids that must be able to be NULL cannot stay a primary key.
+            move_primary_key: target.keeps_values(),
             shadows: Vec::new(),
             filled: Vec::new(),
             verified: false,

@@ -25,10 +25,8 @@ use crate::sql::{literal, qualified, quoted};
 
 /// The page size of nearly every server.
 const PAGE: i64 = 8_192;
-/// The size of an entry of an index on keys, including the free space of its pages.
-const ENTRY: i64 = 36;
-/// The growth of a row.
-const KEY: i64 = 16;
+/// The size of an entry of an index on keys without the key, including the free space of its pages.
+const ENTRY: i64 = 20;
 
 /// All steps.
 #[derive(Clone, Debug)]
@@ -113,7 +111,7 @@ fn prepare(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         prepared.push(table.oid);
         let finds_key = |member: &Member<'_>| {
             let key = &scope.key_of(member).column;
-            key.shadow.is_some() || prepared.contains(&key.table.oid)
+            scope.keeps_values() || key.shadow.is_some() || prepared.contains(&key.table.oid)
         };
         if scope.members_of(table.oid).all(finds_key) {
             steps.push(prepare_table(scope, table, true));
@@ -172,6 +170,11 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Ste
     step
 }
 
+/// The growth of a row by a key.
+fn key_size(scope: &Scope<'_>) -> i64 {
+    i64::try_from(scope.options.target.size()).unwrap_or(i64::MAX)
+}
+
 fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let example = backfill::Range { from: 0, to: 128 };
     let statement = backfill::statement(scope, table, &example.condition(), &[]);
@@ -180,7 +183,7 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     let width = if table.rows > 0 { table.heap_bytes / table.rows.max(1) } else { 0 };
     step.lock = Some(Lock::RowExclusive);
     step.rows = table.rows;
-    step.bytes = table.rows.saturating_mul(width + KEY * columns);
+    step.bytes = table.rows.saturating_mul(width + key_size(scope) * columns);
     step.runs = Runs::Batches;
     step.done = scope.options.filled.contains(&table.oid);
     let triggers = if scope.options.fire_triggers { "" } else { ", without firing user triggers" };
@@ -232,7 +235,7 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
                     Step::new(Phase::Indexed, table, format!("build {kind} \"{name}\""), vec![statement]);
                 step.lock = Some(Lock::ShareUpdateExclusive);
                 step.rows = table.rows;
-                step.bytes = index.bytes.max(table.rows.saturating_mul(ENTRY)).max(PAGE);
+                step.bytes = index.bytes.max(table.rows.saturating_mul(ENTRY + key_size(scope))).max(PAGE);
                 step.runs = Runs::Client;
                 step.done = done;
                 steps.push(step);

@@ -59,6 +59,17 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         let Some(primary) = scope.old_primary_key(table) else { continue };
         if let Some(why) = stays(scope, table, primary) {
             let name = qualified(&table.schema, &table.name);
+            if scope.keeps_values() {
+                let message = format!(
+                    "primary key \"{}\" of table \"{name}\" cannot move at the cut-over",
+                    primary.name
+                );
+                let error = Error::new(SqlState::FeatureNotSupported, message)
+                    .detail(format!("It would have to, because old ids can be NULL from then on. But {why}."))
+                    .hint("Remove the reason until the migration is finalized.");
+                found.push(Finding::error(table, error));
+                continue;
+            }
             found.push(Finding::warning(
                 table,
                 format!("primary key \"{}\" of table \"{name}\" does not move at the cut-over", primary.name),

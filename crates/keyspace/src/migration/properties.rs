@@ -102,7 +102,8 @@ pub fn default_of(column: &Column) -> DefaultOf {
 /// after the cut-over for its old id. `None` if the default stands for no row.
 pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
     let key = &scope.key_of(member).column;
-    if key.shadow.is_none() || member.shadow.is_none() {
+    // If keys keep their values, the default moves as it is.
+    if key.shadow.is_none() || member.shadow.is_none() || scope.keeps_values() {
         return None;
     }
     let (old_id, shadow) = (quoted(&key.old_id.name), quoted(&key.shadow_name));

@@ -1,6 +1,6 @@
 //! The index on the new column for each index on the old one.
 
-use super::expression::{Rewritten, is_same, rewritten};
+use super::expression::{Rewritten, is_same, is_same_in_bigint, rewritten};
 use super::facts::{Index, IndexConstraint, IndexKey, Table};
 use super::scope::{Member, Scope};
 use crate::error::{Error, SqlState};
@@ -28,6 +28,9 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
         Ok(on_keys) => on_keys,
         Err(error) => return Replacement::Refuse(Box::new(error)),
     };
+    if index.is_exclusion && scope.keeps_values() {
+        return Replacement::Refuse(Box::new(exclusion_on_old_ids(table, index)));
+    }
     if index.is_exclusion {
         return Replacement::Leave(exclusion(scope, table, index));
     }
@@ -88,6 +91,7 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
     let wanted = scope.mapped(table.oid, &columns(index));
     let is_expression = |wanted: Option<&str>, found: Option<&String>| match (wanted, found) {
         (None, None) => true,
+        (Some(wanted), Some(found)) if scope.keeps_values() => is_same_in_bigint(wanted, found),
         (Some(wanted), Some(found)) => is_same(wanted, found),
         _ => false,
     };
@@ -195,6 +199,13 @@ fn on_keys(scope: &Scope<'_>, table: &Table, index: &Index) -> Result<OnKeys, Er
     if index.is_unique && (depends || equal_nulls) {
         return Err(could_be_violated(scope, table, index));
     }
+    if index.is_unique && scope.keeps_values() {
+        let has_member =
+            index.keys.iter().any(|key| key.column != 0 && scope.member(table.oid, key.column).is_some());
+        if !names.is_empty() || (index.nulls_not_distinct && has_member) {
+            return Err(could_be_violated_by_old_ids(table, index));
+        }
+    }
     Ok(OnKeys { expressions, predicate })
 }
 
@@ -205,9 +216,17 @@ fn cannot_be_on_keys(scope: &Scope<'_>, table: &Table, index: &Index, what: &str
     } else {
         "If you need it, create an index on the key once the migration is prepared."
     };
-    Error::new(SqlState::FeatureNotSupported, format!("index \"{name}\" of table \"{of}\" cannot be built on keys"))
-        .detail(format!("It has {what}. Only comparisons with NULL, and of references to the same key with each other, mean the same for keys."))
-        .hint(format!("Run DROP INDEX CONCURRENTLY {name} first. {rest}"))
+    let why = if scope.keeps_values() {
+        "It calls a function with an old id, casts it to a type that cannot hold every bigint, or uses the whole row."
+    } else {
+        "Only comparisons with NULL, and of references to the same key with each other, mean the same for keys."
+    };
+    Error::new(
+        SqlState::FeatureNotSupported,
+        format!("index \"{name}\" of table \"{of}\" cannot be built on keys"),
+    )
+    .detail(format!("It has {what}. {why}"))
+    .hint(format!("Run DROP INDEX CONCURRENTLY {name} first. {rest}"))
 }
 
 fn could_be_violated(scope: &Scope<'_>, table: &Table, index: &Index) -> Error {
@@ -229,6 +248,26 @@ fn could_be_violated(scope: &Scope<'_>, table: &Table, index: &Index) -> Error {
     Error::new(SqlState::FeatureNotSupported, message)
         .detail(format!("Rows can have an old id in {} and no key: if they refer to no row, or until the row that they refer to is inserted. In an index on keys, such rows count as equal.", columns.join(", ")))
         .hint(hint)
+}
+
+/// The error for a unique index in which rows without an old id would be equal, or would take part.
+fn could_be_violated_by_old_ids(table: &Table, index: &Index) -> Error {
+    let name = qualified(&table.schema, &index.name);
+    let message = format!("unique index \"{name}\" could be violated by rows without an old id");
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail("After the cut-over, rows whose key the old column cannot hold have no old id. The index treats NULL as a value, or has a condition or an expression on old ids.")
+        .hint("Drop the index until the migration is cut over, and create it on the new column.")
+}
+
+/// The error for an exclusion constraint, which rows without an old id would escape.
+fn exclusion_on_old_ids(table: &Table, index: &Index) -> Error {
+    let (name, of) = (&index.name, qualified(&table.schema, &table.name));
+    let message = format!(
+        "exclusion constraint \"{name}\" of table \"{of}\" cannot be built on keys without blocking writes"
+    );
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail("After the cut-over, rows whose key the old column cannot hold have no old id, so the constraint on old ids does not hold for them.")
+        .hint(format!("Run ALTER TABLE {of} DROP CONSTRAINT {} first, and add it again after the cut-over.", quoted(name)))
 }
 
 /// The reason why an exclusion constraint has to be added by hand.
@@ -270,7 +309,7 @@ fn operator_class(
     if !is_replaced {
         return Ok(key.opclass.clone().map(with_options));
     }
-    let target = scope.options.target.name();
+    let (target, type_name) = (scope.options.target.catalog_name(), scope.options.target.name());
     let mut classes = scope
         .facts
         .operator_classes
@@ -281,7 +320,7 @@ fn operator_class(
             Ok(None)
         } else {
             Err(format!(
-                "Access method \"{}\" has no default operator class for type {target}.",
+                "Access method \"{}\" has no default operator class for type {type_name}.",
                 index.method
             ))
         };
@@ -294,7 +333,7 @@ fn operator_class(
         .map(|integer| bare.replacen(integer, target, 1));
     match classes.find(|class| Some(&class.name) == counterpart.as_ref()) {
         Some(class) => Ok(Some(with_options(class.sql.clone()))),
-        None => Err(format!("Operator class {given} has no counterpart for type {target}.")),
+        None => Err(format!("Operator class {given} has no counterpart for type {type_name}.")),
     }
 }
 

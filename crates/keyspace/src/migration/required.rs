@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | a key, or a reference that a foreign key checks at once | before the cut-over, by a check that is validated without blocking writers |
 //! | a reference with a deferrable foreign key | from the cut-over on. Before it, a row may wait for the row that it refers to, without a key; after it, without an old id, so the old column loses its NOT NULL |
+//! | any column, if keys keep their values | before the cut-over, at which the old column loses its NOT NULL. A rollback gives it back, once a check says that it can |
 //! | a reference without a foreign key, or with one that is not valid | at the end, when every row has a key. From the cut-over on, a row must have a key or an old id |
 //!
 //! A check that is left is the mark that its column has to become NOT NULL, whatever interrupts the
@@ -103,6 +104,10 @@ fn set_step(phase: Phase, member: &Member<'_>, column: &str, check: &str) -> Ste
 /// The statements of the cut-over: keys are required from now on, and old ids may come later.
 /// `old` and `key` are the names that the columns of a member have then.
 pub(super) fn cut_over(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: &str) -> Vec<String> {
+    if scope.keeps_values() && member.old_id.not_null {
+        let table = member.table_sql();
+        return vec![format!("ALTER TABLE {table} ALTER COLUMN {} DROP NOT NULL", quoted(old))];
+    }
     if !scope.may_lack_key(member) || !member.old_id.not_null {
         return Vec::new();
     }
@@ -128,7 +133,7 @@ pub(super) fn cut_over(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: &
 
 /// The statements of a rollback: old ids are required from now on, and keys may come later.
 pub(super) fn roll_back(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: &str) -> Vec<String> {
-    if member.is_key {
+    if member.is_key || scope.keeps_values() {
         return Vec::new();
     }
     let (table, key) = (member.table_sql(), quoted(key));
@@ -201,10 +206,71 @@ pub(super) fn remove(scope: &Scope<'_>, member: &Member<'_>) -> Vec<String> {
     checks.map(|check| drop_check(member, check)).collect()
 }
 
+/// The check that has to be valid before keys that keep their values are rolled back, if it exists.
+fn of_roll_back<'a>(scope: &Scope<'_>, member: &Member<'a>) -> Option<&'a Check> {
+    if is_key_required(member) { on_old(scope, member) } else { on_held(scope, member) }
+}
+
+/// Whether the column of keys is NOT NULL.
+fn is_key_required(member: &Member<'_>) -> bool {
+    member.shadow.is_some_and(|shadow| shadow.not_null)
+}
+
+/// The step that adds this check, or the one that validates it; `None` if it is done.
+pub(super) fn before_roll_back(scope: &Scope<'_>, member: &Member<'_>, adds: bool) -> Option<Step> {
+    let exists = of_roll_back(scope, member);
+    let (old_id, phase) = (&member.old_id.name, Phase::CutOver);
+    match exists {
+        None if adds => {
+            let (end, or_no_key) = if is_key_required(member) {
+                (FILLED, String::new())
+            } else {
+                (HELD, format!(" OR {} IS NULL", quoted(&member.shadow_name)))
+            };
+            let name = name_of(scope, member, &format!("{}{end}", scope.options.old_suffix));
+            let mut step = add_step(phase, member, old_id, &name, false);
+            step.statements = vec![format!(
+                "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({} IS NOT NULL{or_no_key}) NOT VALID",
+                member.table_sql(),
+                quoted(&name),
+                quoted(old_id)
+            )];
+            Some(step)
+        }
+        Some(check) if !adds && !check.validated => {
+            Some(validate_step(phase, member, old_id, &check.name, false))
+        }
+        _ => None,
+    }
+}
+
+/// The step that drops this check.
+pub(super) fn without_roll_back(scope: &Scope<'_>, phase: Phase, member: &Member<'_>) -> Option<Step> {
+    let check = of_roll_back(scope, member)?;
+    let action = format!("no longer require \"{}\" in new rows", member.old_id.name);
+    let mut step = Step::new(phase, member.table, action, vec![drop_check(member, check)]);
+    step.lock = Some(Lock::AccessExclusive);
+    Some(step)
+}
+
+/// The statements of a rollback of keys that keep their values, once the columns have their names.
+pub(super) fn restore(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Statement> {
+    let Some(check) = of_roll_back(scope, member) else { return Vec::new() };
+    let as_owner_of = Some(member.table.oid);
+    let mut statements = Vec::new();
+    if is_key_required(member) {
+        let column = quoted(&member.shadow_name);
+        let text = format!("ALTER TABLE {} ALTER COLUMN {column} SET NOT NULL", member.table_sql());
+        statements.push(Statement { text, as_owner_of });
+    }
+    statements.push(drop_check(member, check).into());
+    statements
+}
+
 /// Whether a check is one of the migration.
 pub(super) fn is_ours(scope: &Scope<'_>, table: &Table, check: &Check) -> bool {
     scope.members_of(table.oid).any(|member| {
-        [on_key(scope, member), on_old(scope, member), on_both(scope, member)]
+        [on_key(scope, member), on_old(scope, member), on_both(scope, member), on_held(scope, member)]
             .into_iter()
             .flatten()
             .any(|ours| std::ptr::eq(ours, check))
@@ -227,6 +293,9 @@ const FILLED: &str = "_filled";
 /// The end of the name of a check that one of two columns is filled.
 const GIVEN: &str = "_given";
 
+/// The end of the name of a check that the old column holds each key.
+const HELD: &str = "_held";
+
 /// The check that a row has a key.
 fn on_key<'a>(scope: &Scope<'_>, member: &Member<'a>) -> Option<&'a Check> {
     find(member, &scope.options.new_suffix, FILLED, &[member.shadow_number])
@@ -240,6 +309,11 @@ fn on_old<'a>(scope: &Scope<'_>, member: &Member<'a>) -> Option<&'a Check> {
 /// The check that a row has one of the two.
 fn on_both<'a>(scope: &Scope<'_>, member: &Member<'a>) -> Option<&'a Check> {
     find(member, &scope.options.new_suffix, GIVEN, &[member.old_id.number, member.shadow_number])
+}
+
+/// The check that a row has an old id if it has a key.
+fn on_held<'a>(scope: &Scope<'_>, member: &Member<'a>) -> Option<&'a Check> {
+    find(member, &scope.options.old_suffix, HELD, &[member.old_id.number, member.shadow_number])
 }
 
 fn find<'a>(member: &Member<'a>, suffix: &str, kind: &str, columns: &[i16]) -> Option<&'a Check> {

@@ -8,7 +8,7 @@ use super::options::{KeyOptions, Options, Target};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
-/// The schema of the operators of old ids and of `uuid`.
+/// The schema of the operators of old ids, of `uuid` and of `bigint`.
 const CORE: &str = "pg_catalog";
 
 /// The columns of a migration, found in the catalogs.
@@ -79,7 +79,7 @@ impl<'a> Scope<'a> {
                 let message = format!("table with OID {} does not exist", key.table);
                 Error::new(SqlState::UndefinedTable, message)
             })?;
-            let old_id = key_column(table, key)?;
+            let old_id = key_column(table, key, options.target)?;
             found.push(Found { table, old_id, is_key: true, key: key.table, declared: true });
         }
         for reference in &facts.references {
@@ -116,7 +116,12 @@ impl<'a> Scope<'a> {
             if let Some(column) = column {
                 let first = options.keys.first().filter(|first| first.table != key.table);
                 let first = first.and_then(|first| facts.table(first.table));
-                let time = KeyTime::of(facts, column.table, key, first)?;
+                let time = if options.target.keeps_values() {
+                    key.request.check_absent(options.target)?;
+                    KeyTime::NONE
+                } else {
+                    KeyTime::of(facts, column.table, key, first)?
+                };
                 keys.push(Key { column: column.clone(), time, options: key });
             }
         }
@@ -201,6 +206,9 @@ impl<'a> Scope<'a> {
     /// Whether a row may come before the row that it refers to, because a foreign key is deferrable:
     /// its own, or one of a row in between.
     pub fn waits(&self, member: &Member<'_>) -> bool {
+        if self.keeps_values() {
+            return false;
+        }
         let mut seen = vec![(member.table.oid, member.old_id.number)];
         let mut at = 0;
         while let Some((table, column)) = seen.get(at).copied() {
@@ -233,10 +241,22 @@ impl<'a> Scope<'a> {
         false
     }
 
+    /// The keys, each with its default after the cut-over; none if the defaults of old ids move.
+    pub(super) fn new_defaults(&self) -> Vec<(&Member<'a>, String)> {
+        let default = self.options.target.default(&self.facts.extension_schema);
+        let keys = self.keys.iter().map(|key| &key.column);
+        keys.filter_map(|column| Some((column, default.clone()?))).collect()
+    }
+
+    /// Whether keys are the old ids themselves, in wider columns.
+    pub fn keeps_values(&self) -> bool {
+        self.options.target.keeps_values()
+    }
+
     /// Whether a row can have an old id and no key: until the row that it refers to is there, or
     /// because it refers to none.
     pub fn may_lack_key(&self, member: &Member<'_>) -> bool {
-        !member.is_key && (!member.declared || self.waits(member))
+        !member.is_key && !self.keeps_values() && (!member.declared || self.waits(member))
     }
 
     /// Whether every row must have a key before the cut-over.
@@ -259,10 +279,10 @@ impl<'a> Scope<'a> {
     /// The schemas of the operators of old ids and of keys.
     pub(super) fn operators(&self) -> Operators<'a> {
         let to = match self.options.target {
-            Target::Uuid => CORE,
+            Target::Uuid | Target::Bigint => CORE,
             Target::Ulid => self.facts.extension_schema.as_str(),
         };
-        Operators { from: CORE, to }
+        Operators { from: CORE, to, keep_values: self.keeps_values() }
     }
 
     /// Whether the names of columns are swapped.
@@ -445,7 +465,7 @@ fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
         .hint("Migrate only one of the keys, or drop one of the foreign keys.")
 }
 
-fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, Error> {
+fn key_column<'a>(root: &'a Table, options: &KeyOptions, target: Target) -> Result<&'a Column, Error> {
     let name = qualified(&root.schema, &root.name);
     if root.kind != "r" {
         return Err(unfit_kind(root));
@@ -479,6 +499,11 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions) -> Result<&'a Column, E
         let message = format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
             .detail("Only keys of type smallint, integer, or bigint can be migrated."));
+    }
+    if target.keeps_values() && column.type_name == "bigint" {
+        let message = format!("the primary key of table \"{name}\" is already of type bigint");
+        return Err(Error::new(SqlState::DatatypeMismatch, message)
+            .detail("Only keys of type smallint or integer can become bigint."));
     }
     Ok(column)
 }

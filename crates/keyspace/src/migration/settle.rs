@@ -4,6 +4,7 @@
 use super::checks;
 use super::findings;
 use super::foreign_keys;
+use super::kept_values;
 use super::phase::Phase;
 use super::required;
 use super::scope::Scope;
@@ -20,6 +21,7 @@ pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
         }
         steps.extend(checks::unsettled(phase, table));
     }
+    steps.extend(kept_values::without_roll_back(scope, phase));
     if !scope.options.cut_over {
         steps.extend(foreign_keys::unsettled(scope, phase));
     }
@@ -33,6 +35,16 @@ pub fn refusal(scope: &Scope<'_>, step: &Step) -> Option<Error> {
         let (_, error) = findings::stranger(scope, key, replacement)?;
         (step.table == key.child).then_some(error)
     })
+}
+
+/// The steps before the rollback of a cut-over, each of which is one transaction.
+pub fn before_roll_back(scope: &Scope<'_>) -> Vec<Step> {
+    kept_values::before_roll_back(scope)
+}
+
+/// The steps that remove what those have added.
+pub fn without_roll_back(scope: &Scope<'_>) -> Vec<Step> {
+    kept_values::without_roll_back(scope, Phase::CutOver)
 }
 
 /// The steps before the end of a migration, each of which is one transaction.

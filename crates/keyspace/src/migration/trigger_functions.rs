@@ -90,6 +90,10 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
             let old = scope.options.old_name(column);
             let hint = if scope.options.cut_over {
                 "The migration has been cut over. Until it is finalized, see that the function means the right one of the two columns.".to_owned()
+            } else if scope.keeps_values() {
+                format!(
+                    "After the cut-over, \"{column}\" is of type bigint, with the same values. See that the function can take larger ones, for example in its variables."
+                )
             } else {
                 format!(
                     "After the cut-over, \"{column}\" is the key, and the old id is \"{old}\". If the function needs the old id, change it before the cut-over: PL/pgSQL can read it at any time as coalesce(to_jsonb(NEW) ->> '{old}', to_jsonb(NEW) ->> '{column}')::bigint. If it only passes the value on to a column of the same migration, leave it."

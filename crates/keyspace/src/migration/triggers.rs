@@ -25,14 +25,19 @@ struct Wanted {
 }
 
 /// The names of the triggers of a column.
-pub(super) fn names(member: &Member<'_>) -> Vec<String> {
+pub(super) fn names(scope: &Scope<'_>, member: &Member<'_>) -> Vec<String> {
     let name = |event: &&str| trigger_name(event, member);
-    let events: &[&str] = if member.is_key {
-        &["insert", "update", "applied"]
-    } else {
+    let events: &[&str] = if is_late(scope, member) {
         &["insert", "update", "late", "applied"]
+    } else {
+        &["insert", "update", "applied"]
     };
     events.iter().map(name).collect()
+}
+
+/// Whether a row can refer to one that is inserted later, whose key is not known before.
+fn is_late(scope: &Scope<'_>, member: &Member<'_>) -> bool {
+    !member.is_key && !scope.keeps_values()
 }
 
 fn trigger_name(event: &str, member: &Member<'_>) -> String {
@@ -51,24 +56,12 @@ fn trigger_name(event: &str, member: &Member<'_>) -> String {
 /// Where a foreign key says that all or none of several columns are null, "late" must fire before that
 /// foreign key is checked, so its name sorts before those of PostgreSQL's own triggers.
 fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Wanted> {
-    let key = scope.key_of(member);
-    let mut arguments = vec![
-        member.table.oid.to_string(),
-        if key_leads { "key" } else { "old_id" }.to_owned(),
-        scope.options.target.name().to_owned(),
-        key.options.salt.clone(),
-        member.old_id.number.to_string(),
-        member.shadow_number.to_string(),
-    ];
-    if !member.is_key {
-        arguments.extend([
-            key.column.table.oid.to_string(),
-            key.column.old_id.number.to_string(),
-            key.column.shadow_number.to_string(),
-        ]);
-    }
-    arguments.push(key.time.source.to_string());
-    let function = if member.is_key { "key_migration_key" } else { "key_migration_reference" };
+    let arguments = arguments(scope, member, key_leads);
+    let (function, applied) = match (scope.keeps_values(), member.is_key) {
+        (true, _) => ("key_migration_copy", "key_migration_copy_applied"),
+        (false, true) => ("key_migration_key", "key_migration_applied"),
+        (false, false) => ("key_migration_reference", "key_migration_applied"),
+    };
     let wanted = |event: &str, kind, enabled, function| Wanted {
         name: trigger_name(event, member),
         kind,
@@ -80,15 +73,37 @@ fn triggers(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Want
         wanted("insert", ROW | BEFORE | INSERT, "A", function),
         wanted("update", ROW | BEFORE | UPDATE, "O", function),
     ];
-    if !member.is_key {
+    if is_late(scope, member) {
         let mut late = wanted("late", ROW | INSERT | UPDATE, "A", "key_migration_late");
         if foreign_keys::is_in_full(scope, member) {
             late.name.replace_range(..1, "!");
         }
         triggers.push(late);
     }
-    triggers.push(wanted("applied", ROW | UPDATE, "R", "key_migration_applied"));
+    triggers.push(wanted("applied", ROW | UPDATE, "R", applied));
     triggers
+}
+
+fn arguments(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
+    let (table, columns) = (member.table.oid, [member.old_id.number, member.shadow_number]);
+    let mut arguments = vec![table.to_string(), if key_leads { "key" } else { "old_id" }.to_owned()];
+    if scope.keeps_values() {
+        arguments.push(if member.is_key { "own" } else { "reference" }.to_owned());
+        arguments.extend(columns.map(|column| column.to_string()));
+        return arguments;
+    }
+    let key = scope.key_of(member);
+    arguments.extend([scope.options.target.name().to_owned(), key.options.salt.clone()]);
+    arguments.extend(columns.map(|column| column.to_string()));
+    if !member.is_key {
+        arguments.extend([
+            key.column.table.oid.to_string(),
+            key.column.old_id.number.to_string(),
+            key.column.shadow_number.to_string(),
+        ]);
+    }
+    arguments.push(key.time.source.to_string());
+    arguments
 }
 
 /// The bits of `tgtype`.

@@ -1,6 +1,6 @@
 //! The comparisons before a cut-over, as queries.
 
-use super::backfill::derived;
+use super::backfill::{derived, same_value};
 use super::required;
 use super::scope::{Member, Scope};
 use crate::sql::quoted;
@@ -20,6 +20,8 @@ pub enum Kind {
     Orphans,
     /// Rows with another key than the row that they refer to.
     OtherThanReferenced,
+    /// Rows with another key than their old id.
+    OtherThanOldId,
     /// Rows with a key and no old id.
     KeysWithoutOldId,
     /// Rows with an old id and no key.
@@ -38,6 +40,7 @@ impl Kind {
             Self::RowsChangedSince => "rows changed since",
             Self::Orphans => "orphans",
             Self::OtherThanReferenced => "other than referenced",
+            Self::OtherThanOldId => "other than old id",
             Self::KeysWithoutOldId => "keys without old id",
             Self::OldIdsWithoutKey => "old ids without key",
             Self::Digest => "digest",
@@ -53,6 +56,7 @@ impl Kind {
             Self::RowsChangedSince => "rows changed since they got their key",
             Self::Orphans => "references to missing rows",
             Self::OtherThanReferenced => "keys that do not match the referenced row",
+            Self::OtherThanOldId => "keys that differ from the old id",
             Self::KeysWithoutOldId => "keys without an old id",
             Self::OldIdsWithoutKey => "old ids without a key",
             Self::Digest => "keys",
@@ -62,12 +66,15 @@ impl Kind {
     /// Whether a migration cannot end with such rows, because afterwards nothing shows which row
     /// was meant.
     pub const fn prevents_finalize(self) -> bool {
-        matches!(self, Self::RowsWithoutKey | Self::EqualKeys | Self::OtherThanReferenced)
+        matches!(
+            self,
+            Self::RowsWithoutKey | Self::EqualKeys | Self::OtherThanReferenced | Self::OtherThanOldId
+        )
     }
 
     /// Whether rows of it may be rows without a key, to which the backfill can return.
     pub const fn may_lack_keys(self) -> bool {
-        matches!(self, Self::RowsWithoutKey | Self::OtherThanReferenced)
+        matches!(self, Self::RowsWithoutKey | Self::OtherThanReferenced | Self::OtherThanOldId)
     }
 
     /// Whether rows of it are worth a notice if they are allowed.
@@ -122,7 +129,7 @@ pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
         .collect()
 }
 
-fn check(member: &Member<'_>, kind: Kind, must_be_none: bool, query: String) -> Check {
+pub(super) fn check(member: &Member<'_>, kind: Kind, must_be_none: bool, query: String) -> Check {
     Check {
         kind,
         table: member.table.oid,
@@ -145,8 +152,7 @@ fn rows(member: &Member<'_>) -> Check {
 fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let shadow = quoted(&member.shadow_name);
-    let derived = derived(scope, scope.key_of(member), "t");
-    vec![
+    let mut checks = vec![
         rows(member),
         check(
             member,
@@ -165,7 +171,12 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
                  WHERE t.{shadow} IS NOT NULL GROUP BY t.{shadow} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS d"
             ),
         ),
-        check(
+    ];
+    if scope.keeps_values() {
+        checks.extend(same_values(member));
+    } else {
+        let derived = derived(scope, scope.key_of(member), "t");
+        checks.push(check(
             member,
             Kind::RowsChangedSince,
             false,
@@ -173,12 +184,48 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {table} AS t \
                  WHERE t.{shadow}::text OPERATOR(pg_catalog.<>) ({derived})::text"
             ),
+        ));
+    }
+    checks.push(digest(member));
+    checks
+}
+
+/// Keys that keep their values are equal to the old ids, which are NULL if they cannot hold the key.
+fn same_values(member: &Member<'_>) -> [Check; 2] {
+    let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
+    let (shadow, same) = (quoted(&member.shadow_name), same_value(member, "t"));
+    let (least, greatest) = match member.old_id.type_name.as_str() {
+        "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    };
+    [
+        check(
+            member,
+            Kind::OtherThanOldId,
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {table} AS t \
+                 WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS DISTINCT FROM {same}"
+            ),
         ),
-        digest(member),
+        check(
+            member,
+            Kind::KeysWithoutOldId,
+            true,
+            format!(
+                "SELECT pg_catalog.count(*), pg_catalog.min(t.{shadow})::text FROM ONLY {table} AS t \
+                 WHERE t.{old_id} IS NULL AND t.{shadow} OPERATOR(pg_catalog.>=) '{least}'::pg_catalog.int8 \
+                 AND t.{shadow} OPERATOR(pg_catalog.<=) '{greatest}'::pg_catalog.int8"
+            ),
+        ),
     ]
 }
 
 fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
+    if scope.keeps_values() {
+        return std::iter::once(rows(member)).chain(same_values(member)).chain([digest(member)]).collect();
+    }
     let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let shadow = quoted(&member.shadow_name);
     let key = &scope.key_of(member).column;
