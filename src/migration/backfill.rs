@@ -267,10 +267,9 @@ impl Backfill {
         if self.by_queries {
             return Ok(());
         }
-        let keys: Vec<i16> = (self.options.shadows.iter())
-            .filter(|shadow| shadow.0 == self.table.to_u32())
-            .map(|shadow| shadow.2)
-            .collect();
+        let scope = Scope::new(&self.facts, &self.options)?;
+        let keys: Vec<i16> =
+            scope.members_of(self.table.to_u32()).map(|member| member.shadow_number).collect();
         let relation = OpenRelation::locked_table(self.table);
         let names = (self.name.as_str(), self.migration.as_str());
         // SAFETY: the relation is open.

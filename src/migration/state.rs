@@ -212,7 +212,8 @@ pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     dropped.into_iter().flatten().try_for_each(|relation| remove(extension, relation))
 }
 
-/// Makes the backfill of a table start again, and discards the result of the comparison.
+/// Makes the backfill of a table and of its partitions start again, and discards the result of the
+/// comparison.
 pub(super) fn restart_backfill(
     extension: Extension,
     migration: pg_sys::Oid,
@@ -226,7 +227,8 @@ pub(super) fn restart_backfill(
         [],
     )?;
     write(
-        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
+        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 \
+           AND (relation OPERATOR(pg_catalog.=) $4 OR pg_catalog.pg_partition_root(relation) OPERATOR(pg_catalog.=) $4)",
         TABLE,
         extension,
         migration,
@@ -255,10 +257,11 @@ pub(super) fn filled_rows(extension: Extension, migration: pg_sys::Oid) -> SpiRe
     select(query, TABLE, extension, &arguments(migration, []), |rows| Ok(rows.first().get(1)?.unwrap_or(0)))
 }
 
-/// The triggers that exist on a table, `$4`, when one of its columns becomes part of a migration. The
-/// plan has shown them.
-pub(super) const TRIGGERS: &str =
-    "ARRAY(SELECT g.oid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = $4 AND NOT g.tgisinternal)";
+/// The triggers that exist on a table, `$4`, and its partitions when one of its columns becomes part of
+/// a migration. The plan has shown them.
+pub(super) const TRIGGERS: &str = "ARRAY(SELECT g.oid FROM pg_catalog.pg_trigger AS g \
+     WHERE NOT g.tgisinternal AND (g.tgrelid OPERATOR(pg_catalog.=) $4 \
+                                   OR pg_catalog.pg_partition_root(g.tgrelid) OPERATOR(pg_catalog.=) $4))";
 
 /// The migration of a table, if there is one.
 pub(super) fn load(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {

@@ -62,7 +62,11 @@ mod moved_key_tests;
 pub mod names;
 pub mod old_id_source;
 pub mod options;
-pub mod permissions;
+#[cfg(test)]
+mod partition_tests;
+mod partitions;
+mod parts;
+mod permissions;
 pub mod phase;
 pub mod plan;
 mod primary_key;
