@@ -67,4 +67,5 @@ DROP SCHEMA refused CASCADE;
 DROP SERVER refused_server CASCADE;
 DROP FOREIGN DATA WRAPPER refused_wrapper;
 DROP ROLE refused_owner;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');
