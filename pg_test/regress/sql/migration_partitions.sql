@@ -47,6 +47,7 @@ SELECT '2024-06-01'::timestamptz + (i % 5) * interval '1 year', CASE i % 3 WHEN 
 FROM generate_series(1, 600) AS i;
 CREATE TABLE before AS TABLE visit;
 -- What is as it was, and what every row of every partition has.
+SET check_function_bodies = off;
 CREATE FUNCTION differences(OUT lost bigint, OUT other_keys bigint) LANGUAGE sql AS $$
 SELECT (SELECT count(*) FROM before AS b LEFT JOIN visit AS v USING (at, kind, no) WHERE (v.person_id, v.guest) IS DISTINCT FROM (b.person_id, b.guest)),
        (SELECT count(*) FROM visit AS v LEFT JOIN person AS p ON p.id = v.person_id LEFT JOIN person AS g ON g.id = v.guest
@@ -59,7 +60,7 @@ SELECT statement FROM key_migration_plan('person') WHERE phase = 'indexed' OR ac
 SELECT key_migration_create('person');
 CALL key_migration_advance('person', through => 'prepared');
 -- Each partition has each trigger, which fires as on the table.
-SELECT tgname, tgenabled, count(*), count(*) FILTER (WHERE tgparentid <> 0) AS clones FROM pg_trigger WHERE tgrelid <> 'person'::regclass AND tgname LIKE '%key\_migration%' GROUP BY 1, 2 ORDER BY 1 COLLATE "C";
+SELECT tgname, tgenabled, count(*), count(*) FILTER (WHERE tgparentid <> 0) AS clones FROM pg_trigger WHERE tgrelid <> 'person'::regclass AND tgname LIKE '%key\_migration%' GROUP BY 1, 2 ORDER BY tgname COLLATE "C";
 -- A trigger that is disabled on one partition is put right.
 ALTER TABLE odd DISABLE TRIGGER "~key_migration_insert_4";
 SELECT phase, table_name, action FROM key_migration_plan('person') WHERE NOT done AND phase = 'prepared';
@@ -74,8 +75,7 @@ BEGIN;
 INSERT INTO visit (at, kind, no, person_id, guest) VALUES ('2026-03-01', 'x', 2000, 1, 99);
 INSERT INTO person (id) VALUES (99);
 COMMIT;
-SELECT count(*) AS written, count(*) FILTER (WHERE v.person_id_new IS DISTINCT FROM p.id_new OR v.guest_new IS DISTINCT FROM g.id_new) AS other_keys
-FROM visit AS v JOIN person AS p ON p.id = v.person_id LEFT JOIN person AS g ON g.id = v.guest WHERE no > 1000;
+SELECT count(*) AS written, count(*) FILTER (WHERE person_id_new IS NULL OR (guest_new IS NULL) <> (guest IS NULL)) AS without_keys FROM visit WHERE no > 1000;
 DELETE FROM before WHERE no > 600;
 -- A partition that comes now, with rows: PostgreSQL asks for the columns.
 CREATE TABLE late (LIKE visit_2024 INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
@@ -148,11 +148,13 @@ INSERT INTO visit (at, kind, no, person_id) VALUES ('2025-03-01', 'a', 6000, '00
 SELECT has_column_privilege('parts_reader', 'odd', 'person_id', 'SELECT') AS may_read;
 SELECT conrelid::regclass AS table_name, conname FROM pg_constraint WHERE contype = 'f' AND conrelid IN ('visit'::regclass, 'odd'::regclass, 'parts_else.rest'::regclass) ORDER BY 1, 2;
 -- A partition that comes, and one that goes and comes again.
-CREATE TABLE visit_2034 PARTITION OF visit FOR VALUES FROM ('2034-01-01') TO ('2035-01-01');
-INSERT INTO visit (at, kind, no, person_id) SELECT '2034-06-01', 'z', 7000, id FROM person WHERE id_old = 7;
-SELECT person_id_old FROM visit_2034;
+CREATE TABLE visit_2040 PARTITION OF visit FOR VALUES FROM ('2040-01-01') TO ('2041-01-01');
+INSERT INTO visit (at, kind, no, person_id) SELECT '2040-06-01', 'z', 7000, id FROM person WHERE id_old = 7;
+SELECT person_id_old FROM visit_2040;
 ALTER TABLE visit DETACH PARTITION visit_2033;
+\set VERBOSITY default
 CALL key_migration_finalize('person', confirm => 'person');
+\set VERBOSITY terse
 ALTER TABLE visit ATTACH PARTITION visit_2033 FOR VALUES FROM ('2033-01-01') TO ('2034-01-01');
 -- Back, with rows of both directions.
 CALL key_migration_rollback('person');
@@ -164,16 +166,10 @@ CALL key_migration_cutover('person');
 \set VERBOSITY default
 CALL key_migration_finalize('person', confirm => 'person');
 \set VERBOSITY terse
-ALTER TABLE visit DROP CONSTRAINT IF EXISTS not_alone;
-CALL key_migration_finalize('person', confirm => 'person');
 SELECT count(*) AS rows, count(*) FILTER (WHERE p.id IS NULL) AS lost FROM visit AS v LEFT JOIN person AS p ON p.id = v.person_id;
 SELECT count(*) AS other_ids FROM before AS b JOIN visit AS v USING (at, kind, no) JOIN person AS p ON p.id = v.person_id
 WHERE p.created_at <> '2024-01-01'::timestamptz + b.person_id * interval '1 minute';
 -- The tables are as if they had been created so.
-CREATE TABLE like_visit (
-    at timestamptz NOT NULL, kind text NOT NULL, no integer NOT NULL, note text, person_id uuid NOT NULL REFERENCES person ON DELETE CASCADE,
-    guest uuid CONSTRAINT of_guest REFERENCES person ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED
-);
 SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute WHERE attrelid = 'odd'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname;
 SELECT conrelid::regclass AS table_name, conname, pg_get_constraintdef(oid) AS definition, convalidated, conparentid <> 0 AS belongs FROM pg_constraint
 WHERE conrelid IN ('visit'::regclass, 'odd'::regclass, 'visit_2024'::regclass, 'parts_else.rest'::regclass) AND contype IN ('c', 'f', 'p', 'u') ORDER BY conrelid::regclass::text COLLATE "C", conname;
@@ -183,7 +179,6 @@ ORDER BY i.indexrelid::regclass::text COLLATE "C";
 SELECT count(*) AS left FROM pg_trigger WHERE tgname LIKE '%key\_migration%';
 SELECT relation::regclass FROM keyspace_internal.key_migration_table;
 DELETE FROM person WHERE id IN (SELECT guest FROM odd WHERE guest IS NOT NULL LIMIT 1);
-DROP TABLE like_visit;
 DROP SCHEMA parts, parts_else CASCADE;
 DROP ROLE parts_reader;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');

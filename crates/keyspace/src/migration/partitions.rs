@@ -98,7 +98,12 @@ fn own_references(scope: &Scope<'_>, top: &Table, partition: &Table, found: &mut
     let of = qualified(&top.schema, &top.name);
     let is_of_top = |column: i16| scope.member(partition.oid, column).is_some();
     let references = scope.facts.references.iter().filter(|one| one.table == partition.oid);
-    for reference in references.filter(|one| !is_of_top(one.column) || !one.declared) {
+    // A foreign key is named below.
+    let is_foreign_key = |column: i16| {
+        let mut keys = scope.facts.foreign_keys.iter();
+        is_of_top(column) && keys.any(|key| key.child == partition.oid && key.child_columns.contains(&column))
+    };
+    for reference in references.filter(|one| !is_foreign_key(one.column)) {
         let column = partition.column(reference.column).map_or("", |column| column.name.as_str());
         let error = Error::new(
             SqlState::FeatureNotSupported,
