@@ -49,7 +49,7 @@ CREATE TABLE namespaces (
 CREATE UNIQUE INDEX index_namespaces_on_name_parent_id_type ON namespaces (name, parent_id, type);
 CREATE INDEX index_namespaces_on_owner_id ON namespaces (owner_id);
 CREATE TABLE projects (
-    id bigserial PRIMARY KEY,
+    id bigserial /* by hand: uuid DEFAULT public.uuidv7() */ PRIMARY KEY,
     name character varying,
     path character varying,
     description text,
@@ -66,7 +66,7 @@ CREATE INDEX index_projects_on_creator_id_and_id ON projects (creator_id, id);
 CREATE UNIQUE INDEX index_projects_on_namespace_id_and_path ON projects (namespace_id, path);
 CREATE TABLE project_statistics (
     id bigserial PRIMARY KEY,
-    project_id bigint NOT NULL,
+    project_id bigint /* by hand: uuid */ NOT NULL,
     namespace_id bigint NOT NULL,
     commit_count bigint DEFAULT 0 NOT NULL,
     storage_size bigint DEFAULT 0 NOT NULL,
@@ -93,7 +93,7 @@ CREATE TABLE issues (
     id bigserial /* by hand: uuid DEFAULT public.uuidv7() */ PRIMARY KEY,
     title character varying,
     author_id bigint,
-    project_id bigint,
+    project_id bigint /* by hand: uuid */,
     milestone_id bigint /* by hand: uuid */,
     iid integer,
     updated_by_id bigint,
@@ -176,7 +176,7 @@ CREATE TABLE vulnerabilities (
 CREATE TABLE p_ci_builds (
     id bigserial NOT NULL,
     partition_id bigint NOT NULL,
-    project_id bigint NOT NULL,
+    project_id bigint /* by hand: uuid */ NOT NULL,
     user_id bigint,
     name text,
     created_at timestamp without time zone,

@@ -68,6 +68,7 @@ CREATE TABLE keyspace_internal.key_migration_table (
     relation oid NOT NULL,
     file oid NOT NULL,
     verified_file oid,
+    attached text,
     page bigint NOT NULL,
     pages bigint NOT NULL,
     behind int8multirange NOT NULL DEFAULT '{}',

@@ -30,10 +30,18 @@ BEGIN
     END IF;
     -- Uses that the catalogs record.
     RETURN QUERY
-    WITH used AS (
+    WITH RECURSIVE used AS (
         SELECT c.relation, c.attribute, a.attname
         FROM keyspace_internal.key_migration_columns(migration) c
         JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation AND a.attnum OPERATOR(pg_catalog.=) c.attribute
+        WHERE NOT a.attisdropped
+        UNION
+        -- The same columns of partitions.
+        SELECT a.attrelid, a.attnum, a.attname
+        FROM used u
+        JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation AND t.relkind OPERATOR(pg_catalog.=) 'p'::"char"
+        JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) u.relation
+        JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) h.inhrelid AND a.attname OPERATOR(pg_catalog.=) u.attname
         WHERE NOT a.attisdropped
     ),
     words AS (

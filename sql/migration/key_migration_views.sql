@@ -50,7 +50,20 @@ FROM (SELECT i.*, CASE WHEN i.finalized_at IS NOT NULL THEN 'finalized'
                                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
         AND keyspace_internal.may_see_migration(i.relation)
       OFFSET 0) m
-LEFT JOIN (SELECT DISTINCT c.system_identifier, c.database, c.migration, c.relation FROM keyspace_internal.key_migration_column c) r
+-- A partitioned table has its rows in its partitions.
+LEFT JOIN (SELECT DISTINCT c.system_identifier, c.database, c.migration, w.relation
+           FROM keyspace_internal.key_migration_column c
+           CROSS JOIN LATERAL (
+               WITH RECURSIVE tree AS (
+                   SELECT c.relation, k.relkind
+                   FROM (SELECT) one LEFT JOIN pg_catalog.pg_class k ON k.oid OPERATOR(pg_catalog.=) c.relation
+                   UNION ALL
+                   SELECT h.inhrelid, k.relkind
+                   FROM tree t
+                   JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) t.relation
+                   JOIN pg_catalog.pg_class k ON k.oid OPERATOR(pg_catalog.=) h.inhrelid
+                   WHERE t.relkind OPERATOR(pg_catalog.=) 'p'::"char")
+               SELECT t.relation FROM tree t WHERE COALESCE(t.relkind OPERATOR(pg_catalog.<>) 'p'::"char", true)) w) r
        ON r.system_identifier OPERATOR(pg_catalog.=) m.system_identifier
       AND r.database OPERATOR(pg_catalog.=) m.database
       AND r.migration OPERATOR(pg_catalog.=) m.relation
@@ -87,7 +100,7 @@ WHERE s.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FRO
 GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 
 COMMENT ON VIEW @extschema@.key_migration_progress IS
-'progress of each key migration of this database, with a row for each of its tables';
+'progress of each key migration of this database, with a row for each of its tables, and for each partition in place of a partitioned table';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
 COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; throttled by a limit; paused; or idle, if no procedure runs';

@@ -128,7 +128,7 @@ fn take_over(extension: Extension, root: pg_sys::Oid, other: &Other) -> Result<M
     let scope = Scope::new(&facts, &migration.options).map_err(|_| {
         live_triggers::mismatch(&with_own_settings(|| qualified_name(root)).unwrap_or_default())
     })?;
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         let table = pg_sys::Oid::from(table.oid);
         check_is_owner(table, relation_owner(table))?;
     }

@@ -282,10 +282,9 @@ impl Backfill {
         if self.by_queries {
             return Ok(());
         }
-        let keys: Vec<i16> = (self.options.shadows.iter())
-            .filter(|shadow| shadow.0 == self.table.to_u32())
-            .map(|shadow| shadow.2)
-            .collect();
+        let scope = Scope::new(&self.facts, &self.options)?;
+        let keys: Vec<i16> =
+            scope.members_of(self.table.to_u32()).map(|member| member.shadow_number).collect();
         let relation = OpenRelation::locked_table(self.table);
         let names = (self.name.as_str(), self.migration.as_str());
         // SAFETY: the relation is open.
@@ -412,13 +411,17 @@ impl Backfill {
     /// file, because its rows have moved (trap M5). Rows that have keys are skipped quickly. If it was
     /// complete, it begins with the check.
     fn position(&mut self, runner: &Runner) -> Result<Position, Failure> {
-        let query = "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
-                    pg_relation_size($4) / current_setting('block_size')::bigint, t.finished_at IS NOT NULL \
-             FROM (SELECT) AS one LEFT JOIN {} AS t ON {own} AND t.relation = $4 \
-             LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true";
+        let attached = state::attached("$4");
+        let query = format!(
+            "SELECT t.file, t.page, t.pages, lower(b.r), upper(b.r), pg_relation_filenode($4), \
+                    pg_relation_size($4) / current_setting('block_size')::bigint, t.finished_at IS NOT NULL, \
+                    t.attached IS NOT DISTINCT FROM {attached} \
+             FROM (SELECT) AS one LEFT JOIN {{}} AS t ON {{own}} AND t.relation = $4 \
+             LEFT JOIN LATERAL (SELECT r FROM unnest(t.behind) AS r ORDER BY r LIMIT 1) AS b ON true"
+        );
         let arguments = state::arguments(runner.relation, [self.table.into()]);
-        let (known, file, size, was_complete) =
-            self.position_query.select(&state::own(query), TABLE, runner.extension, &arguments, |rows| {
+        let (known, file, size, was_complete, is_attached) =
+            self.position_query.select(&state::own(&query), TABLE, runner.extension, &arguments, |rows| {
                 let row = rows.first();
                 let behind = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
                 let known = match (row.get::<pg_sys::Oid>(1)?, row.get::<i64>(2)?, row.get::<i64>(3)?) {
@@ -432,11 +435,13 @@ impl Backfill {
                     _ => None,
                 };
                 let was_complete = row.get::<bool>(8)?.unwrap_or(false);
-                Ok((known, row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0), was_complete))
+                let is_attached = row.get::<bool>(9)?.unwrap_or(false);
+                let (file, size) = (row.get::<pg_sys::Oid>(6)?, row.get::<i64>(7)?.unwrap_or(0));
+                Ok((known, file, size, was_complete, is_attached))
             })?;
         let file = file.unwrap_or(pg_sys::InvalidOid);
         match known {
-            Some(known) if known.file == file => {
+            Some(known) if known.file == file && is_attached => {
                 // Rows that local writers have moved past the end have keys, and the check finds
                 // others. There are no more pages than the table has, whatever is stored.
                 let pages = known.pages.min(size);
@@ -445,15 +450,21 @@ impl Backfill {
             known => {
                 self.windows.forget();
                 self.look_ahead.forget();
-                if known.is_some() {
-                    notice!("{} has been rewritten, so the backfill starts again", self.name);
+                if let Some(known) = known {
+                    let event = if known.file == file { "attached again" } else { "rewritten" };
+                    notice!("{} has been {event}, so the backfill starts again", self.name);
                 }
                 self.wide.clear();
                 let page = if was_complete { size } else { 0 };
+                let statement = format!(
+                    "INSERT INTO {{}} AS t (system_identifier, database, migration, relation, file, page, pages, attached) \
+                     VALUES ($1, $2, $3, $4, $5, $7, $6, {attached}) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
+                     SET file = EXCLUDED.file, page = EXCLUDED.page, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL, \
+                         attached = EXCLUDED.attached, \
+                         verified_file = CASE WHEN t.attached IS NOT DISTINCT FROM EXCLUDED.attached THEN t.verified_file END"
+                );
                 state::write(
-                    "INSERT INTO {} AS t (system_identifier, database, migration, relation, file, page, pages) \
-                     VALUES ($1, $2, $3, $4, $5, $7, $6) ON CONFLICT (system_identifier, database, relation) DO UPDATE \
-                     SET file = EXCLUDED.file, page = EXCLUDED.page, pages = EXCLUDED.pages, behind = int8multirange(), finished_at = NULL",
+                    &statement,
                     TABLE,
                     runner.extension,
                     runner.relation,

@@ -5,8 +5,10 @@ use std::ffi::CStr;
 use keyspace::Error;
 use keyspace::migration::capture::{self, Capture};
 use pgrx::pg_sys;
+use pgrx::spi::{Spi, SpiResult};
 
 use crate::encoding::from_server;
+use crate::server::settings::with_own_settings;
 
 /// The functions of our own triggers.
 const OURS: [&CStr; 6] = [
@@ -48,7 +50,8 @@ pub(super) unsafe fn check(
             .map(|trigger| Capture {
                 name: from_server(CStr::from_ptr(trigger.tgname)),
                 is_always: trigger.tgenabled as u8 == pg_sys::TRIGGER_FIRES_ALWAYS,
-                is_known: known.contains(&trigger.tgoid.to_u32()),
+                is_known: known.contains(&trigger.tgoid.to_u32())
+                    || (trigger.tgisclone && belongs_to_known(trigger.tgoid, known)),
             })
             .collect()
     };
@@ -56,6 +59,20 @@ pub(super) unsafe fn check(
         Some(refusal) => Err(refusal),
         None => Ok(()),
     }
+}
+
+/// Whether a trigger of a partition belongs to a known one of its partitioned table.
+fn belongs_to_known(trigger: pg_sys::Oid, known: &[u32]) -> bool {
+    let query = "WITH RECURSIVE up AS (SELECT $1::oid AS trigger UNION ALL \
+                     SELECT t.tgparentid FROM up JOIN pg_trigger AS t ON t.oid = up.trigger WHERE t.tgparentid <> 0) \
+                 SELECT bool_or(up.trigger = ANY ($2)) FROM up";
+    let known: Vec<pg_sys::Oid> = known.iter().map(|oid| pg_sys::Oid::from(*oid)).collect();
+    let read = || {
+        Spi::connect(|client| -> SpiResult<Option<bool>> {
+            client.select(query, Some(1), &[trigger.into(), known.into()])?.first().get(1)
+        })
+    };
+    with_own_settings(read).ok().flatten().unwrap_or(false)
 }
 
 /// Whether an UPDATE of these columns in an ordinary session fires a trigger that is not one of

@@ -87,24 +87,24 @@ pub(super) fn facts(
     let mut facts = Facts::from_json(&json_with_names(&document)?)?;
     facts.time_parents = time_parents::read(keys)?;
     for table in &mut facts.tables {
-        let relation = pg_sys::Oid::from(table.oid);
+        let (relation, is_partitioned) = (pg_sys::Oid::from(table.oid), table.is_partitioned());
         for column in &mut table.columns {
-            column.has_statistics = has_statistics(relation, column.number);
+            column.has_statistics = has_statistics(relation, column.number, is_partitioned);
         }
     }
     Ok(facts)
 }
 
 /// Whether ANALYZE has collected statistics on a column. Not by way of pg_stats, which hides those of
-/// columns that the caller may not read.
-fn has_statistics(relation: pg_sys::Oid, column: i16) -> bool {
+/// columns that the caller may not read. Those of a partitioned table are about all of its partitions.
+fn has_statistics(relation: pg_sys::Oid, column: i16, is_partitioned: bool) -> bool {
     // SAFETY: looks for a row in a catalog by OID and number.
     unsafe {
         pg_sys::SearchSysCacheExists(
             cache::STATRELATTINH,
             relation.into(),
             column.into(),
-            false.into(),
+            is_partitioned.into(),
             pg_sys::Datum::null(),
         )
     }

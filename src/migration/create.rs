@@ -459,7 +459,8 @@ fn key_migration_set(
         // The triggers that exist now need not fire.
         if fire_triggers == Some(false) {
             let statement = "UPDATE {} AS c SET known_triggers = ARRAY(SELECT g.oid FROM pg_trigger AS g \
-                             WHERE g.tgrelid = c.relation AND NOT g.tgisinternal) WHERE {own} AND c.migration = $3";
+                             WHERE (g.tgrelid = c.relation OR pg_partition_root(g.tgrelid) = c.relation) \
+                               AND NOT g.tgisinternal) WHERE {own} AND c.migration = $3";
             state::write(statement, COLUMN, extension, relation, [])?;
         }
         Ok(())

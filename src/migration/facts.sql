@@ -40,14 +40,36 @@ referring AS (
     WHERE NOT EXISTS (SELECT FROM keys k WHERE k.relation = m.key AND k.relation = m.relation AND k.attribute = m.attribute)
     GROUP BY m.key, m.relation, m.attribute
 ),
+-- The tables and partitions that are wanted, with the partitioned tables above them.
+wanted AS (
+    SELECT w.relation, coalesce(pg_partition_root(w.relation)::oid, w.relation) AS top FROM unnest($8::oid[]) AS w (relation)
+    UNION
+    SELECT i.inhparent, w.top FROM wanted w JOIN pg_inherits i ON i.inhrelid = w.relation WHERE w.relation <> w.top
+),
+tops AS (
+    SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation IN (SELECT top FROM wanted)
+),
+-- Partitioned tables that refer to a key come with all of their partitions, or with those that are
+-- wanted.
+tree AS (
+    SELECT relation, NULL::oid AS parent, relation AS top FROM tops
+    UNION
+    SELECT i.inhrelid, i.inhparent, t.top
+    FROM tree t JOIN pg_class p ON p.oid = t.relation AND p.relkind = 'p' JOIN pg_inherits i ON i.inhparent = t.relation
+    WHERE t.top IN (SELECT relation FROM members)
+      AND (i.inhrelid IN (SELECT relation FROM wanted)
+           OR NOT EXISTS (SELECT FROM wanted w WHERE w.top = t.top AND w.relation <> w.top))
+),
 relations AS (
-    SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation = ANY ($8::oid[])
+    SELECT relation FROM tree GROUP BY relation
 ),
 -- Foreign keys of tables that are not part of the migration.
 outside AS MATERIALIZED (
     SELECT f.conindid AS index, format('foreign key "%s" of table %s', f.conname, f.conrelid::regclass) AS name
     FROM pg_constraint f
-    WHERE f.contype = 'f' AND f.confrelid IN (SELECT relation FROM relations) AND f.conrelid NOT IN (SELECT relation FROM members)
+    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confrelid IN (SELECT relation FROM relations)
+      AND coalesce(pg_partition_root(f.conrelid)::oid, f.conrelid) NOT IN (SELECT relation FROM members)
+      AND f.conrelid NOT IN (SELECT relation FROM members)
 ),
 columns AS (
     SELECT a.attrelid, jsonb_agg(jsonb_build_object(
@@ -105,7 +127,7 @@ columns AS (
     LEFT JOIN LATERAL (
         SELECT null_frac AS stanullfrac, n_distinct AS stadistinct FROM pg_stats s
         WHERE s.schemaname = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace) AND s.tablename = c.relname AND s.attname = a.attname
-          AND NOT s.inherited LIMIT 1) s ON true
+          AND s.inherited = (c.relkind = 'p') LIMIT 1) s ON true
     CROSS JOIN LATERAL (
         WITH RECURSIVE domain AS (
             SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
@@ -164,6 +186,7 @@ indexes AS (
                                 WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0), '[]'),
         'options', coalesce(to_jsonb(c.reloptions), '[]'),
         'tablespace', t.spcname,
+        'parent', (SELECT h.inhparent::bigint FROM pg_inherits h WHERE h.inhrelid = i.indexrelid),
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
             'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable, 'deferred', n.condeferred,
             'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition,
@@ -208,7 +231,8 @@ triggers AS (
             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
             CROSS JOIN LATERAL (SELECT format('%I.%I()', n.nspname, p.proname) AS sql OFFSET 0) AS text
             CROSS JOIN LATERAL (SELECT text.sql, getdatabaseencoding() <> 'SQL_ASCII' OR text.sql !~ '[^\x01-\x7f]' AS is_known) AS name
-            WHERE p.oid = t.tgfoid AND l.lanname = 'plpgsql' AND p.oid NOT IN (SELECT oid FROM ours))
+            WHERE p.oid = t.tgfoid AND l.lanname = 'plpgsql' AND p.oid NOT IN (SELECT oid FROM ours)),
+        'is_clone', t.tgparentid <> 0
     ) ORDER BY t.tgname) AS list
     FROM relations r JOIN pg_trigger t ON t.tgrelid = r.relation AND NOT t.tgisinternal
     GROUP BY t.tgrelid
@@ -222,6 +246,7 @@ checks AS (
         'expression', now.expression,
         'not_enforced', NOT coalesce((to_jsonb(n) ->> 'conenforced')::boolean, true),
         'no_inherit', n.connoinherit,
+        'is_inherited', n.coninhcount > 0,
         'comment', obj_description(n.oid, 'pg_constraint')
     ) ORDER BY n.conname) AS list
     FROM relations r JOIN pg_constraint n ON n.conrelid = r.relation AND n.contype = 'c'
@@ -310,6 +335,15 @@ tables AS (
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'), 0)::bigint,
         'is_owner', pg_has_role(c.relowner, 'USAGE'),
         'is_partition', c.relispartition,
+        'parent', (SELECT min(t.parent::bigint) FROM tree t WHERE t.relation = c.oid),
+        'partition_columns', coalesce((
+            SELECT jsonb_agg(DISTINCT used.attribute) FROM pg_partitioned_table p
+            CROSS JOIN LATERAL (
+                SELECT k.attribute::integer FROM unnest(p.partattrs::smallint[]) AS k (attribute) WHERE k.attribute <> 0
+                UNION ALL
+                SELECT v.field[1]::integer FROM regexp_matches(p.partexprs::text, ' :varattno (-?\d+) ', 'g') AS v (field)
+            ) used (attribute)
+            WHERE p.partrelid = c.oid), '[]'),
         'is_inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),
         'is_system', c.oid < 16384 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                                                 AND d.objid = c.oid AND d.deptype = 'e'),
@@ -363,7 +397,14 @@ foreign_keys AS (
         'validated', f.convalidated,
         'not_enforced', NOT coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true),
         'has_period', coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false),
-        'comment', obj_description(f.oid, 'pg_constraint')
+        'comment', obj_description(f.oid, 'pg_constraint'),
+        'parts', coalesce((
+            WITH RECURSIVE parts AS (
+                SELECT n.oid, n.conrelid, n.conname FROM pg_constraint n WHERE n.conparentid = f.oid AND n.conrelid <> f.conrelid
+                UNION ALL
+                SELECT n.oid, n.conrelid, n.conname FROM parts p JOIN pg_constraint n ON n.conparentid = p.oid AND n.conrelid <> p.conrelid
+            )
+            SELECT jsonb_agg(jsonb_build_object('table', p.conrelid::bigint, 'name', p.conname) ORDER BY p.conrelid) FROM parts p), '[]')
     ) ORDER BY f.conrelid, f.conname) AS list
     FROM pg_constraint f
     WHERE f.contype = 'f' AND f.conparentid = 0
@@ -433,6 +474,8 @@ SELECT convert_to(jsonb_build_object(
     'extension_schema', (SELECT format('%I', n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $6),
     'internal_schema', (SELECT format('%I', n.nspname) FROM pg_namespace n WHERE n.oid = $7),
     'major', current_setting('server_version_num')::integer / 10000,
+    'lock_slots', current_setting('max_locks_per_transaction')::bigint
+                  * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint),
     'key_ranges', jsonb_build_array(),
     'strays', jsonb_build_array(),
     'tables', coalesce((SELECT list FROM tables), '[]'),

@@ -21,13 +21,26 @@ pub(super) fn to_fill(migration: &Migration, stuck: impl Fn(u32) -> bool) -> Spi
     if tables.is_empty() {
         return Ok(None);
     }
-    let query = "SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 WHERE c.oid = ANY ($1) ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\" LIMIT 1";
+    // The partitions of a table come level by level, as in the plan.
+    let query = "WITH RECURSIVE tree AS ( \
+                     SELECT r AS top, r AS relation, 0 AS level FROM unnest($1::oid[]) AS r \
+                     UNION ALL \
+                     SELECT t.top, i.inhrelid, t.level + 1 FROM tree AS t JOIN pg_class AS p ON p.oid = t.relation AND p.relkind = 'p' \
+                     JOIN pg_inherits AS i ON i.inhparent = t.relation) \
+                 SELECT c.oid FROM tree AS t JOIN pg_class AS c ON c.oid = t.relation AND c.relkind <> 'p' \
+                 JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+                 JOIN pg_class AS top ON top.oid = t.top JOIN pg_namespace AS s ON s.oid = top.relnamespace \
+                 ORDER BY s.nspname COLLATE \"C\", top.relname COLLATE \"C\", t.level, n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
     let read = || {
-        Spi::connect(|client| -> SpiResult<Option<pg_sys::Oid>> {
-            let mut rows = client.select(query, Some(1), &[tables.into()])?;
-            rows.next().map_or(Ok(None), |row| row.get(1))
+        Spi::connect(|client| -> SpiResult<Option<u32>> {
+            for row in client.select(query, None, &[tables.into()])? {
+                let table = row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32);
+                if let Some(table) = table.filter(is_left) {
+                    return Ok(Some(table));
+                }
+            }
+            Ok(None)
         })
     };
-    Ok(with_own_settings(read)?.map(pg_sys::Oid::to_u32))
+    with_own_settings(read)
 }

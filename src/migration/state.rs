@@ -212,7 +212,8 @@ pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     dropped.into_iter().flatten().try_for_each(|relation| remove(extension, relation))
 }
 
-/// Makes the backfill of a table start again, and discards the result of the comparison.
+/// Makes the backfill of a table and of its partitions start again, and discards the result of the
+/// comparison.
 pub(super) fn restart_backfill(
     extension: Extension,
     migration: pg_sys::Oid,
@@ -226,7 +227,8 @@ pub(super) fn restart_backfill(
         [],
     )?;
     write(
-        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 AND relation OPERATOR(pg_catalog.=) $4",
+        "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 \
+           AND (relation OPERATOR(pg_catalog.=) $4 OR pg_catalog.pg_partition_root(relation) OPERATOR(pg_catalog.=) $4)",
         TABLE,
         extension,
         migration,
@@ -255,10 +257,25 @@ pub(super) fn filled_rows(extension: Extension, migration: pg_sys::Oid) -> SpiRe
     select(query, TABLE, extension, &arguments(migration, []), |rows| Ok(rows.first().get(1)?.unwrap_or(0)))
 }
 
-/// The triggers that exist on a table, `$4`, when one of its columns becomes part of a migration. The
-/// plan has shown them.
-pub(super) const TRIGGERS: &str =
-    "ARRAY(SELECT g.oid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = $4 AND NOT g.tgisinternal)";
+/// When a partition became one, as an expression: its row in `pg_inherits`, and those of the tables above
+/// it, have the transactions that wrote them. NULL for other tables. While a partition was detached, its
+/// rows could change without our triggers.
+pub(super) fn attached(relation: &str) -> String {
+    format!(
+        "(WITH RECURSIVE up AS ( \
+             SELECT i.inhparent, i.xmin::text AS since, 0 AS level FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid \
+             WHERE i.inhrelid = {relation} AND c.relispartition \
+             UNION ALL \
+             SELECT i.inhparent, i.xmin::text, up.level + 1 FROM up JOIN pg_inherits AS i ON i.inhrelid = up.inhparent) \
+          SELECT string_agg(up.since, ' ' ORDER BY up.level) FROM up)"
+    )
+}
+
+/// The triggers that exist on a table, `$4`, and its partitions when one of its columns becomes part of
+/// a migration. The plan has shown them.
+pub(super) const TRIGGERS: &str = "ARRAY(SELECT g.oid FROM pg_catalog.pg_trigger AS g \
+     WHERE NOT g.tgisinternal AND (g.tgrelid OPERATOR(pg_catalog.=) $4 \
+                                   OR pg_catalog.pg_partition_root(g.tgrelid) OPERATOR(pg_catalog.=) $4))";
 
 /// The migration of a table, if there is one.
 pub(super) fn load(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>, Failure> {
@@ -468,11 +485,17 @@ impl Migration {
 
     fn read_tables(&mut self, extension: Extension) -> Result<(), Failure> {
         let arguments = arguments(self.relation, []);
+        let attached = attached("t.relation");
         select(
-            "SELECT t.relation, t.finished_at IS NOT NULL AND t.file = pg_relation_filenode(t.relation), \
+            &format!(
+                "SELECT t.relation, t.finished_at IS NOT NULL AND t.file = pg_relation_filenode(t.relation) AND known.is_same, \
                     pg_catalog.convert_to(t.view_name::text, 'UTF8'), \
-                    coalesce(t.verified_file = pg_relation_filenode(t.relation), pg_relation_filenode(t.relation) IS NULL) \
-             FROM {} AS t WHERE {own} AND t.migration OPERATOR(pg_catalog.=) $3",
+                    coalesce(t.verified_file = pg_relation_filenode(t.relation) AND known.is_same, \
+                             pg_relation_filenode(t.relation) IS NULL), known.is_same \
+                 FROM {{}} AS t CROSS JOIN LATERAL (SELECT {attached} AS attached OFFSET 0) AS now \
+                 CROSS JOIN LATERAL (SELECT now.attached IS NULL OR t.attached IS NOT DISTINCT FROM now.attached AS is_same) AS known \
+                 WHERE {{own}} AND t.migration OPERATOR(pg_catalog.=) $3"
+            ),
             TABLE,
             extension,
             &arguments,
@@ -483,7 +506,9 @@ impl Migration {
                         self.options.filled.push(table);
                     }
                     if self.was_compared && !row.get::<bool>(4)?.unwrap_or(false) {
-                        self.options.doubts.push((table, Doubt::Rewritten));
+                        let is_same = row.get::<bool>(5)?.unwrap_or(true);
+                        let doubt = if is_same { Doubt::Rewritten } else { Doubt::Attached };
+                        self.options.doubts.push((table, doubt));
                     }
                     if let Some(name) = row.get::<Vec<u8>>(3)?.filter(|_| self.options.cut_over) {
                         self.options.views.push((table, from_utf8(name)));

@@ -29,7 +29,8 @@ const WHOLE: [(&CStr, &str, &CStr); 2] =
 /// Adds what surrounds the tables of a migration to its facts.
 pub(super) fn add(extension: Extension, facts: &mut Facts, options: &Options) -> Result<(), Failure> {
     let Ok(scope) = Scope::new(facts, options) else { return Ok(()) };
-    let tables: Vec<pg_sys::Oid> = scope.tables().iter().map(|table| pg_sys::Oid::from(table.oid)).collect();
+    let tables: Vec<pg_sys::Oid> =
+        scope.tables_and_partitions().iter().map(|table| pg_sys::Oid::from(table.oid)).collect();
     let (keys, columns): (Vec<pg_sys::Oid>, Vec<i16>) = scope
         .keys
         .iter()

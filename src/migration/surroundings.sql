@@ -35,7 +35,9 @@ uses AS (
             FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace s ON s.oid = p.pronamespace
             JOIN pg_language l ON l.oid = p.prolang
             CROSS JOIN LATERAL (SELECT l.lanname NOT IN ('internal', 'c') AS is_text, octet_length(p.prosrc) > 1048576 AS is_long) AS text
-            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND p.pronamespace <> $6), '[]'),
+            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND p.pronamespace <> $6
+              -- Those of a partitioned table are on its partitions, too.
+              AND (t.tgparentid = 0 OR NOT EXISTS (SELECT FROM pg_trigger u WHERE u.oid = t.tgparentid AND u.tgrelid = ANY ($1::oid[])))), '[]'),
         'subscriptions', coalesce((SELECT jsonb_agg(DISTINCT s.subname) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
                                    WHERE r.srrelid = c.oid), '[]')
     ) AS fact

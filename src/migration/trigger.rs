@@ -54,6 +54,8 @@ struct Bound {
     derivation: Derivation,
     old_id: Column,
     key: Column,
+    /// The table of the migration: that of the row, or the one that it is a partition of.
+    table: pg_sys::Oid,
     root: pg_sys::Oid,
     /// The corresponding columns of the root.
     root_old_id: Column,
@@ -109,8 +111,8 @@ impl Bound {
 
     /// Marks the table for another comparison, because a row that replication applies cannot be
     /// corrected now.
-    fn mark(&self, table: pg_sys::Oid) {
-        or_fail(marks::add(self.extension, table, self.key_leads).map_err(Failure::from));
+    fn mark(&self) {
+        or_fail(marks::add(self.extension, self.table, self.key_leads).map_err(Failure::from));
     }
 
     /// The follower's value for a value of the leader, or the reverse.
@@ -315,7 +317,7 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
         {
             let right = bound.other(value, &row);
             if right.is_none() {
-                bound.mark(row.relation);
+                bound.mark();
             }
             return match right.filter(|right| *right != other) {
                 Some(right) => row.with(follower, Some(right)),
@@ -404,7 +406,7 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
         {
             match bound.other(leads, &row) {
                 Some(follows) => correct((*context).tg_relation, &row, follower, Some(follows)),
-                None if bound.is_declared => bound.mark(row.relation),
+                None if bound.is_declared => bound.mark(),
                 None => {}
             }
         }
@@ -451,12 +453,12 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
                         correct(relation, &row, follower, None);
                     }
                     if follows.is_some() || bound.is_declared {
-                        bound.mark(row.relation);
+                        bound.mark();
                     }
                 }
             },
             (None, Some(_)) if was.0.is_some() => correct(relation, &row, follower, None),
-            (None, Some(_)) => bound.mark(row.relation),
+            (None, Some(_)) => bound.mark(),
             (None, None) => {}
         }
     }
@@ -479,7 +481,7 @@ unsafe fn applied_to_root(relation: pg_sys::Relation, row: &Row, bound: &mut Bou
         match row.new_value(bound.key) {
             None => correct(relation, row, bound.key, right),
             // Others may refer to the former key.
-            new if new != right => bound.mark(row.relation),
+            new if new != right => bound.mark(),
             Some(_) => {}
         }
     }
@@ -583,9 +585,15 @@ unsafe fn read(
             // Both kinds of tables have it.
             Place::Applied => arguments(true).or_else(|| arguments(false)),
         };
-        let parsed = parsed.filter(|parsed| is_well_formed && parsed.table == (*relation).rd_id.to_u32());
-        let Some(parsed) = parsed else { refuse_trigger(context) };
-        let is_reference = (parsed.root, parsed.root_old_id) != (parsed.table, parsed.old_id);
+        let trigger = (*context).tg_trigger;
+        let parsed = parsed.filter(|_| is_well_formed);
+        let is_reference =
+            parsed.as_ref().is_some_and(|one| (one.root, one.root_old_id) != (one.table, one.old_id));
+        let Some((table_of_migration, parsed)) =
+            parsed.and_then(|parsed| Some((parsed.table, parsed.for_relation(relation, trigger)?)))
+        else {
+            refuse_trigger(context)
+        };
         let extension = or_raise(Extension::of_call(fcinfo));
         let key = Role::Key(key_type(parsed.target, extension));
         let column = |of: pg_sys::Relation, number: i16, role: Role| match Column::of(of, number, role) {
@@ -633,6 +641,7 @@ unsafe fn read(
             derivation: Derivation::new(parsed.target, &parsed.salt),
             old_id,
             key: own_key,
+            table: pg_sys::Oid::from(table_of_migration),
             root,
             root_old_id,
             root_key,

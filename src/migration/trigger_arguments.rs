@@ -6,6 +6,7 @@ use keyspace::migration::{Target, TimeSource};
 use pgrx::pg_sys;
 
 use crate::encoding::from_server;
+use crate::server::relation::partition_ancestors;
 
 /// The arguments of a trigger, as the plan writes them.
 pub(super) struct TriggerArguments {
@@ -95,6 +96,41 @@ unsafe fn texts(trigger: *const pg_sys::Trigger) -> Vec<String> {
         (0..usize::try_from((*trigger).tgnargs).unwrap_or(0))
             .map(|at| from_server(CStr::from_ptr(*(*trigger).tgargs.add(at))))
             .collect()
+    }
+}
+
+impl TriggerArguments {
+    /// The same for the table that a trigger is on: the one that it was created for, or a partition of
+    /// that one, whose columns have other numbers if it was attached. A column that is not there gets
+    /// the number 0.
+    ///
+    /// # Safety
+    /// The relation must be open, and have the trigger.
+    pub(super) unsafe fn for_relation(
+        mut self,
+        relation: pg_sys::Relation,
+        trigger: *const pg_sys::Trigger,
+    ) -> Option<Self> {
+        // SAFETY: see above; looks up catalogs by OID and by NUL-terminated names, which are copies or
+        // null.
+        unsafe {
+            let (own, table) = ((*relation).rd_id, pg_sys::Oid::from(self.table));
+            if own == table {
+                return Some(self);
+            }
+            if !(*(*relation).rd_rel).relispartition || !(*trigger).tgisclone {
+                return None;
+            }
+            if !partition_ancestors(own).contains(&table) {
+                return None;
+            }
+            for column in [&mut self.old_id, &mut self.key] {
+                let name = pg_sys::get_attname(table, *column, true);
+                *column = if name.is_null() { 0 } else { pg_sys::get_attnum(own, name) };
+            }
+            self.table = own.to_u32();
+            Some(self)
+        }
     }
 }
 

@@ -117,6 +117,7 @@ fn compare(
             }
             member.shadow.is_some()
         });
+        scope.parts.retain(|part| part.shadow.is_some());
     }
     if let Some(member) = scope.members.iter().find(|member| member.shadow.is_none()) {
         let message =
@@ -133,7 +134,7 @@ fn compare(
             ))
             .into());
     }
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         check_may_read(pg_sys::Oid::from(table.oid))?;
     }
     let key_type = key_type(scope.options.target, extension);

@@ -61,6 +61,24 @@ pub(crate) fn relation_owner(relation: pg_sys::Oid) -> pg_sys::Oid {
     }
 }
 
+// The bindings do not export it: from catalog/partition.h.
+unsafe extern "C-unwind" {
+    fn get_partition_ancestors(relation: pg_sys::Oid) -> *mut pg_sys::List;
+}
+
+/// The partitioned tables that a partition belongs to, the topmost one last; none for other tables.
+pub(crate) fn partition_ancestors(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: looks up the OID in the catalogs, behind a guard, since an error must not jump over
+    // this frame. The list is a copy.
+    unsafe {
+        let list = pg_sys::ffi::pg_guard_ffi_boundary(|| get_partition_ancestors(relation));
+        let length = if list.is_null() { 0 } else { (*list).length };
+        let ancestors = (0..length).map(|at| pg_sys::list_nth_oid(list, at)).collect();
+        pg_sys::list_free(list);
+        ancestors
+    }
+}
+
 /// The number type of a type or of a domain's base type; `None` if it is no number type.
 pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
     // SAFETY: looks up the type and the base type of a domain.

@@ -451,6 +451,8 @@ pub(crate) const GITLAB: Case = Case {
                 "SELECT key_migration_add_reference('issues', 'label_links', '{issue_id}')",
             ],
         ),
+        // A partitioned table refers to it.
+        ("projects", &["SELECT key_migration_create('projects', 'created_at', time_zone => 'UTC')"]),
     ],
     views: &[],
     families: &[
@@ -473,7 +475,8 @@ pub(crate) const GITLAB: Case = Case {
             ..family(
                 "issues",
                 "p.title",
-                "INSERT INTO issues (title, author_id, project_id, created_at, updated_at) VALUES ('{m}', 1, 1, now(), now()) RETURNING id",
+                "INSERT INTO issues (title, author_id, project_id, created_at, updated_at)
+                 SELECT '{m}', 1, id, now(), now() FROM projects WHERE path = 'p1' RETURNING id",
             )
         },
         Family {
@@ -482,12 +485,27 @@ pub(crate) const GITLAB: Case = Case {
                 "milestone_id",
                 "c.title",
                 "INSERT INTO issues (title, milestone_id, author_id, project_id, created_at, updated_at)
-                 VALUES ('{m}', '{k}', 1, 1, now(), now())",
+                 SELECT '{m}', '{k}', 1, id, now(), now() FROM projects WHERE path = 'p1'",
             )),
             ..family(
                 "milestones",
                 "p.title",
                 "INSERT INTO milestones (title, project_id, created_at) VALUES ('{m}', 1, now()) RETURNING id",
+            )
+        },
+        Family {
+            child: Some(child(
+                "p_ci_builds",
+                "project_id",
+                "c.name",
+                "INSERT INTO p_ci_builds (partition_id, project_id, name, created_at) VALUES (100 + {n} % 2, '{k}', '{m}', now())",
+            )),
+            delete: Some("DELETE FROM projects WHERE name = '{m}'"),
+            touch: Some("UPDATE projects SET created_at = created_at - interval '1 day' WHERE name = '{m}'"),
+            ..family(
+                "projects",
+                "p.name",
+                "INSERT INTO projects (name, path, namespace_id, created_at, updated_at) VALUES ('{m}', '{m}', 1, now(), now()) RETURNING id",
             )
         },
     ],
@@ -497,6 +515,8 @@ pub(crate) const GITLAB: Case = Case {
         "SELECT count(*) FROM issues AS i LEFT JOIN milestones AS m ON m.id = i.milestone_id
          WHERE i.iid IS NOT NULL AND m.title IS DISTINCT FROM 'v' || i.iid % 100 + 1",
         "SELECT count(*) FROM issues AS i JOIN issues AS d ON d.id = i.duplicated_to_id WHERE d.iid <> i.iid - 1",
+        "SELECT count(*) FROM p_ci_builds AS b LEFT JOIN projects AS p ON p.id = b.project_id
+         WHERE b.user_id IS NOT NULL AND p.path IS DISTINCT FROM 'p' || (b.user_id - 1) % 200 + 1",
     ],
 };
 

@@ -27,7 +27,7 @@ struct Refusal {
     with: Option<&'static str>,
 }
 
-const REFUSALS: [Refusal; 4] = [
+const REFUSALS: [Refusal; 3] = [
     Refusal {
         schema: "rails",
         table: "public.categories",
@@ -49,13 +49,6 @@ const REFUSALS: [Refusal; 4] = [
         hint: "SELECT key_migration_create('musicbrainz.artist')",
         statement: "SELECT key_migration_create('musicbrainz.artist', timestamp_column => 'last_updated')",
         with: Some("musicbrainz.artist"),
-    },
-    Refusal {
-        schema: "gitlab",
-        table: "public.projects",
-        hint: "ALTER TABLE public.p_ci_builds DROP CONSTRAINT fk_3b5d2c1a90",
-        statement: "ALTER TABLE public.p_ci_builds DROP CONSTRAINT fk_3b5d2c1a90",
-        with: None,
     },
 ];
 

@@ -11,6 +11,7 @@ mod locked;
 mod looked_ahead;
 mod many_tables;
 mod moved_key;
+mod partitioned;
 mod repack;
 mod reported;
 mod rests;

@@ -17,10 +17,10 @@ use crate::error::{code, or_raise, raise, report};
 use crate::fmgr;
 use crate::sequences::own::identity;
 use crate::server::extension::Extension;
-use crate::server::relation::number_type;
+use crate::server::relation::{number_type, partition_ancestors};
 
-// Functions that the bindings do not export, or wrap into a guard: from utils/elog.h,
-// catalog/partition.h and executor/tuptable.h.
+// Functions that the bindings do not export, or wrap into a guard: from utils/elog.h and
+// executor/tuptable.h.
 unsafe extern "C-unwind" {
     fn errstart(level: c_int, domain: *const c_char) -> bool;
     fn errcode(code: c_int) -> c_int;
@@ -29,7 +29,6 @@ unsafe extern "C-unwind" {
     fn errhint(format: *const c_char, ...) -> c_int;
     fn errtablecol(relation: pg_sys::Relation, attribute: c_int) -> c_int;
     fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
-    fn get_partition_ancestors(relation: pg_sys::Oid) -> *mut pg_sys::List;
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attribute: c_int);
 }
 
@@ -270,12 +269,7 @@ fn statement() -> i64 {
 
 /// The topmost partitioned table, if the table is a partition.
 fn top(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    // SAFETY: looks up the OID in the catalogs, behind a guard, since an error must not jump over
-    // this frame. The topmost table is the last in the list.
-    unsafe {
-        let ancestors = pg_sys::ffi::pg_guard_ffi_boundary(|| get_partition_ancestors(relation));
-        (!ancestors.is_null()).then(|| pg_sys::list_nth_oid(ancestors, (*ancestors).length - 1))
-    }
+    partition_ancestors(relation).last().copied()
 }
 
 /// A number as an integer, if a sequence could generate it.

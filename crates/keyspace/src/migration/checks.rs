@@ -27,6 +27,11 @@ pub(super) fn moves(scope: &Scope<'_>, table: &Table, check: &Check) -> bool {
     !scope.options.cut_over && to_keys(scope, table, check, |_| None).is_some()
 }
 
+/// The checks that do not move with those of the partitioned table.
+fn own(table: &Table) -> impl Iterator<Item = &Check> {
+    table.checks.iter().filter(|check| !check.is_inherited || table.parent.is_none())
+}
+
 /// The expression of a check on keys.
 fn to_keys(
     scope: &Scope<'_>,
@@ -61,7 +66,7 @@ pub(super) fn cut_over(
     table: &Table,
     names: impl Fn(i16) -> Option<Names>,
 ) -> Vec<String> {
-    let checks = table.checks.iter().filter(|check| !required::is_ours(scope, table, check));
+    let checks = own(table).filter(|check| !required::is_ours(scope, table, check));
     let moved = checks.filter_map(|check| {
         let expression = to_keys(scope, table, check, |old| names(old).map(|names| names.key))?;
         Some(moved(table, check, &expression))
@@ -78,7 +83,7 @@ pub(super) fn roll_back(
     let Operators { from, to, keep_values } = scope.operators();
     let back = Operators { from: to, to: from, keep_values };
     let mut statements = Vec::new();
-    for check in table.checks.iter().filter(|check| !required::is_ours(scope, table, check)) {
+    for check in own(table).filter(|check| !required::is_ours(scope, table, check)) {
         let members =
             scope.members_of(table.oid).filter(|member| check.columns.contains(&member.shadow_number));
         let replaced: Vec<Replaced> = members
@@ -113,10 +118,19 @@ fn moved(table: &Table, check: &Check, expression: &str) -> Vec<String> {
     statements
 }
 
+fn validate(phase: Phase, table: &Table, check: &Check, statements: Vec<String>) -> Step {
+    let mut step =
+        Step::new(phase, table, format!("validate check constraint \"{}\"", check.name), statements);
+    step.lock = Some(Lock::ShareUpdateExclusive);
+    step.rows = table.rows;
+    step.evaluates = true;
+    step
+}
+
 /// The steps that validate the checks of a table that have moved.
-pub(super) fn unsettled(phase: Phase, table: &Table) -> Vec<Step> {
+pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase, table: &Table) -> Vec<Step> {
     let mut steps = Vec::new();
-    for check in &table.checks {
+    for check in own(table) {
         let Some(comment) = without_mark(check.comment.as_deref()) else { continue };
         let (of, name) = (qualified(&table.schema, &table.name), quoted(&check.name));
         let comment = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
@@ -124,12 +138,17 @@ pub(super) fn unsettled(phase: Phase, table: &Table) -> Vec<Step> {
             format!("ALTER TABLE {of} VALIDATE CONSTRAINT {name}"),
             format!("COMMENT ON CONSTRAINT {name} ON {of} IS {comment}"),
         ];
-        let mut step =
-            Step::new(phase, table, format!("validate check constraint \"{}\"", check.name), statements);
-        step.lock = Some(Lock::ShareUpdateExclusive);
-        step.rows = table.rows;
-        step.evaluates = true;
-        steps.push(step);
+        // After its partitions, a partitioned table reads nothing.
+        let is_left =
+            |one: &&Table| one.checks.iter().any(|other| other.name == check.name && !other.validated);
+        if table.is_partitioned() {
+            let partitions = scope.partitions_of(table.oid).filter(|one| !one.is_partitioned());
+            steps.extend(partitions.filter(is_left).map(|one| {
+                let of = qualified(&one.schema, &one.name);
+                validate(phase, one, check, vec![format!("ALTER TABLE {of} VALIDATE CONSTRAINT {name}")])
+            }));
+        }
+        steps.push(validate(phase, table, check, statements));
     }
     steps
 }

@@ -14,7 +14,7 @@ use super::scope::{Scope, check_name, old_column_name};
 use super::surroundings::Taken;
 use super::triggers;
 use crate::error::{Error, SqlState};
-use crate::sql::qualified;
+use crate::sql::{qualified, quoted};
 
 /// Where a name has to be unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,7 +115,7 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
             add(table, Space::Triggers(table.oid), name, object);
         }
     }
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         let space = Space::Relations(table.schema.clone());
         for index in scope.indexes(table).filter(|index| index.is_valid && !scope.is_new(table, index)) {
             let Replacement::Create { name, .. } = replacement_index::replacement(scope, table, index) else {
@@ -142,7 +142,16 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
             add(child, Space::Constraints(child.oid), foreign_keys::new_name(scope, key), object);
         }
         let object = format!("foreign key \"{}\" after the cut-over", key.name);
-        add(child, Space::Constraints(child.oid), options.old_name(&key.name), object);
+        add(child, Space::Constraints(child.oid), options.old_name(&key.name), object.clone());
+        for part in &key.parts {
+            let Some(partition) = scope.facts.table(part.table) else { continue };
+            let space = Space::Constraints(partition.oid);
+            if replacement.is_none() && scope.part_of_replacement(key, partition).is_none() {
+                let object = format!("the replacement of foreign key \"{}\"", key.name);
+                add(partition, space.clone(), foreign_keys::new_name(scope, key), object);
+            }
+            add(partition, space, options.old_name(&part.name), object.clone());
+        }
     }
     for table in scope.tables() {
         all.push(Wanted {
@@ -217,7 +226,17 @@ fn clash(scope: &Scope<'_>, wanted: &Wanted<'_>, kind: &str) -> Finding {
     };
     let detail = format!("The migration needs this name{cut}, for {}.", wanted.object);
     // The suffixes of an existing migration stay as they are.
-    let hint = if matches!(wanted.space, Space::Triggers(_)) || !scope.options.shadows.is_empty() {
+    let type_name = scope.options.target.type_name(&scope.facts.extension_schema);
+    let is_key = table.column_named(&wanted.name).is_some_and(|column| {
+        matches!(wanted.space, Space::Columns(_)) && type_name.ends_with(&column.type_name)
+    });
+    let hint = if is_key && !scope.options.shadows.is_empty() {
+        // The triggers of a partition go when it is detached, and its columns stay.
+        format!(
+            "If the table was a partition of one of the migration, run ALTER TABLE {owner} DROP COLUMN {}, so that it gets a column of its own, or drop its foreign key to leave it out. Otherwise, rename the column.",
+            quoted(&wanted.name)
+        )
+    } else if matches!(wanted.space, Space::Triggers(_)) || !scope.options.shadows.is_empty() {
         format!("Rename the {kind}.")
     } else {
         format!("Choose another new_suffix or old_suffix, or rename the {kind}.")

@@ -20,7 +20,8 @@ pub(super) fn note(scope: &Scope<'_>, steps: &[Step]) -> Option<Finding> {
     let indexes = sum(&mut left(Phase::Indexed).map(|step| step.bytes));
     let is_filled = |table: u32| !left(Phase::Backfilled).any(|step| step.table == table);
     let (mut growth, mut written) = (0_i64, 0_i64);
-    for table in scope.tables().into_iter().filter(|table| !is_filled(table.oid)) {
+    let tables = scope.tables().into_iter().flat_map(|table| scope.with_rows(table));
+    for table in tables.filter(|table| !is_filled(table.oid)) {
         growth = growth.saturating_add(table.heap_bytes / GROWTH);
         // Each page once as a whole, and each row once.
         let rows =

@@ -2,7 +2,7 @@
 //! tables.
 
 use super::checks::{self, Names};
-use super::facts::{Column, Facts, ForeignKey, Index, IndexConstraint, Table};
+use super::facts::{Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, Table};
 use super::foreign_keys;
 use super::kept_values;
 use super::moved_source;
@@ -54,13 +54,19 @@ impl Renamed {
     }
 }
 
-/// The tables in the order in which they are locked, which is always the same.
+/// The tables in the order in which they are locked, which is always the same. A partitioned table
+/// comes before its partitions, as for every statement that uses it.
 pub fn lock_order(scope: &Scope<'_>) -> Vec<u32> {
-    let mut tables: Vec<u32> = scope.tables().iter().map(|table| table.oid).collect();
+    let mut tables: Vec<&Table> = scope.tables();
     // Tables with keys come first: most transactions that write to a table and to one that
     // refers to it start there.
-    tables.sort_by_key(|oid| (scope.keys.iter().all(|key| key.column.table.oid != *oid), *oid));
-    tables
+    tables.sort_by_key(|table| (scope.keys.iter().all(|key| key.column.table.oid != table.oid), table.oid));
+    let with_partitions = |table: &Table| {
+        std::iter::once(table.oid)
+            .chain(scope.partitions_of(table.oid).map(|one| one.oid))
+            .collect::<Vec<_>>()
+    };
+    tables.into_iter().flat_map(with_partitions).collect()
 }
 
 /// The pairs that swap names at the cut-over.
@@ -74,6 +80,8 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
             let (old, new) = (member.old_id.name.clone(), member.shadow_name.clone());
             pairs.push(Pair { old, new, of, is_dropped: false });
         }
+    }
+    for table in scope.tables_and_partitions() {
         let swapped = |(index, replacement): &(&Index, &Index)| {
             !replacement_index::keeps_name(scope, table, index)
                 && !primary_key::is_moved(scope, table, index, replacement)
@@ -88,8 +96,16 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         if let (Some(replacement), Some(child)) = (replacement, scope.facts.table(old.child)) {
             let of = Renamed::Constraint(qualified(&child.schema, &child.name));
             let is_dropped = foreign_keys::moves(scope, old);
-            let (old, new) = (old.name.clone(), replacement.name.clone());
-            pairs.push(Pair { old, new, of, is_dropped });
+            let (old_name, new) = (old.name.clone(), replacement.name.clone());
+            pairs.push(Pair { old: old_name, new, of, is_dropped });
+            // PostgreSQL does not rename those of partitions with it.
+            for part in &old.parts {
+                let new = replacement.parts.iter().find(|new| new.table == part.table);
+                if let (Some(new), Some(table)) = (new, scope.facts.table(part.table)) {
+                    let of = Renamed::Constraint(qualified(&table.schema, &table.name));
+                    pairs.push(Pair { old: part.name.clone(), new: new.name.clone(), of, is_dropped });
+                }
+            }
         }
     }
     pairs
@@ -162,7 +178,11 @@ pub(super) fn take_over(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
         statements.extend(required::cut_over(scope, member, &old, &key));
         statements.extend(properties::defaults(scope, member, &old, &key));
     }
-    for table in scope.tables() {
+    for part in &scope.parts {
+        let Names { key, .. } = names(part);
+        statements.extend(properties::grants(&part.table_sql(), part.old_id, part.shadow, &key));
+    }
+    for table in scope.tables_and_partitions() {
         let names = |old: i16| scope.member(table.oid, old).map(&names);
         statements.extend(checks::cut_over(scope, table, names));
     }
@@ -180,7 +200,13 @@ pub(super) fn give_back(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
         statements.extend(required::roll_back(scope, member, &old, &key));
         statements.extend(properties::defaults(scope, member, &key, &old));
     }
-    for table in scope.tables() {
+    for part in &scope.parts {
+        if let Some(shadow) = part.shadow {
+            let Names { old, .. } = names(part);
+            statements.extend(properties::grants(&part.table_sql(), shadow, Some(part.old_id), &old));
+        }
+    }
+    for table in scope.tables_and_partitions() {
         let names = |old: i16| scope.member(table.oid, old).map(&names);
         statements.extend(checks::roll_back(scope, table, names));
     }
@@ -250,7 +276,8 @@ pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
             statements.push(drop_constraint(child, &key.name));
         }
     }
-    for table in &facts.tables {
+    // Partitions lose theirs with the partitioned table.
+    for table in facts.tables.iter().filter(|table| table.parent.is_none()) {
         let name = table_name(table);
         let ours = table.triggers.iter().filter(|trigger| trigger.is_ours);
         statements.extend(ours.map(|trigger| format!("DROP TRIGGER {} ON {name}", quoted(&trigger.name))));
@@ -263,8 +290,19 @@ pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
 
 /// The tables of a migration before its cut-over, in the order in which they are locked.
 pub fn lock_order_of(facts: &Facts, options: &Options) -> Vec<u32> {
-    let mut tables: Vec<u32> = facts.tables.iter().map(|table| table.oid).collect();
-    tables.sort_by_key(|oid| (options.keys.iter().all(|key| key.table != *oid), *oid));
+    let is_top = |table: &&Table| table.parent.is_none();
+    let mut tops: Vec<u32> = facts.tables.iter().filter(is_top).map(|table| table.oid).collect();
+    tops.sort_by_key(|oid| (options.keys.iter().all(|key| key.table != *oid), *oid));
+    let mut tables = Vec::new();
+    for top in tops {
+        // Level by level, as `lock_order` does.
+        let mut level = vec![top];
+        while !level.is_empty() {
+            tables.extend(&level);
+            let is_next = |table: &&Table| table.parent.is_some_and(|parent| level.contains(&parent));
+            level = facts.tables.iter().filter(is_next).map(|table| table.oid).collect();
+        }
+    }
     tables
 }
 
@@ -282,7 +320,7 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
         statements.extend(drop_trigger_statements(member));
     }
     let mut made: Vec<Statement> = Vec::new();
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         for (index, replacement) in index_pairs(scope, table) {
             end_index(scope, table, (index, replacement), keep_old_ids, &mut statements, &mut made);
         }
@@ -296,6 +334,9 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
             made.push(properties::comment_on_constraint(&of, &replacement.name, comment).into());
         }
     }
+    for part in &scope.parts {
+        made.extend(properties::of_column(part).into_iter().map(Statement::from));
+    }
     for member in &scope.members {
         let (old, new) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
         made.extend(required::at_end(scope, member));
@@ -306,7 +347,16 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
         }
         let name = |column: &Column| column.not_null_constraint.clone();
-        let new_name = member.shadow.and_then(name);
+        // PostgreSQL renames that of a partitioned table only together with those of all partitions,
+        // of which each must have the same name.
+        let is_shared = |new: &String| {
+            let parts = scope.parts.iter().filter(|part| {
+                part.old_id.name == member.old_id.name
+                    && scope.facts.top_of(part.table.oid) == member.table.oid
+            });
+            parts.filter_map(|part| part.shadow).all(|shadow| name(shadow).as_ref() == Some(new))
+        };
+        let new_name = member.shadow.and_then(name).filter(is_shared);
         // If the old column has none any more, the name is the one that PostgreSQL would choose.
         let chosen =
             new_name.as_ref().filter(|new| new.ends_with(&format!("{}{NOT_NULL}", scope.options.new_suffix)));
@@ -345,7 +395,10 @@ fn end_index(
     let rename = Renamed::Index(table.schema.clone());
     match &index.constraint {
         Some(constraint) => {
-            statements.push(drop_constraint(table, &constraint.name));
+            // That of a partition is dropped with the one that it belongs to.
+            if index.parent.is_none() {
+                statements.push(drop_constraint(table, &constraint.name));
+            }
             match (&replacement.constraint, constraint.kind.as_str()) {
                 // It is a unique constraint until now, and PostgreSQL has no way to make a primary
                 // key of it but to build its index again.
@@ -444,15 +497,16 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     if keep_old_ids {
         return left;
     }
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         for index in scope.indexes(table).filter(|index| !scope.is_new(table, index)) {
             if index.is_valid && replacement_index::existing(scope, table, index).is_none() {
                 left.push(format!("index \"{}\"", index.name));
             }
         }
     }
-    for member in &scope.members {
-        let uses = member.table.dependents.iter().filter(|used| used.column == member.old_id.number);
+    for member in scope.members.iter().chain(&scope.parts) {
+        let uses = member.table.dependents.iter().filter(|used| !is_inherited(member.table, used));
+        let uses = uses.filter(|used| used.column == member.old_id.number);
         // Its own view does not count.
         for used in uses.filter(|used| scope.options.views.is_empty() || used.kind != "view") {
             let is_ours = |name: &str| {
@@ -473,6 +527,18 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     left.retain(|what| seen.insert(what.clone()));
     left
+}
+
+/// Whether something that depends on a column of a partition belongs to the partitioned table.
+pub(super) fn is_inherited(table: &Table, used: &Dependent) -> bool {
+    table.parent.is_some()
+        && match used.kind.as_str() {
+            "check constraint" => {
+                table.checks.iter().any(|check| check.is_inherited && check.name == used.name)
+            }
+            "trigger" => table.triggers.iter().any(|one| one.is_clone && one.name == used.name),
+            _ => false,
+        }
 }
 
 fn table_name(table: &Table) -> String {
@@ -522,7 +588,8 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
     } else {
         ""
     };
-    step.detail = format!("locks all tables for as long as the renaming takes{moves}");
+    let partitions = if scope.parts.is_empty() { "" } else { " with all of their partitions" };
+    step.detail = format!("locks all tables{partitions} for as long as the renaming takes{moves}");
     steps.push(step);
     if scope.options.cut_over {
         steps.extend(settle::steps(scope));

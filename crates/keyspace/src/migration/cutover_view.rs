@@ -35,6 +35,14 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
         }
         return Err(error.hint(format!("SELECT key_migration_set({name}, move_primary_key => false) first, or cut over with way => 'rename'.")));
     }
+    if let Some(table) = scope.tables().into_iter().find(|table| table.is_partitioned()) {
+        let name = qualified(&table.schema, &table.name);
+        return Err(Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
+            .detail(
+                "Its partitions can be used by their names, under which a cut-over by views puts nothing.",
+            )
+            .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."));
+    }
     if scope.facts.major >= INVOKER {
         return Ok(());
     }

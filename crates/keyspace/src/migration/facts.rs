@@ -38,6 +38,8 @@ pub struct Facts {
     pub surroundings: Option<Surroundings>,
     /// The operator classes for the types that a key can have.
     pub operator_classes: Vec<OperatorClass>,
+    /// How many locks the lock table has room for at least.
+    pub lock_slots: i64,
     /// Defaults of references that are the id of a row, with that row's other id.
     #[serde(skip)]
     pub defaults: Vec<ReferenceDefault>,
@@ -250,6 +252,10 @@ pub struct Table {
     pub is_owner: bool,
     /// Whether it is a partition.
     pub is_partition: bool,
+    /// The partitioned table that it is a partition of, if that one is part of the migration.
+    pub parent: Option<u32>,
+    /// The columns that its rows are partitioned by; 0 for a whole row.
+    pub partition_columns: Vec<i16>,
     /// Whether it has parents or children by inheritance.
     pub is_inherited: bool,
     /// Whether it belongs to PostgreSQL or to an extension.
@@ -398,6 +404,8 @@ pub struct Index {
     pub tablespace: Option<String>,
     /// The constraint that it belongs to.
     pub constraint: Option<IndexConstraint>,
+    /// The index of the partitioned table to which it is attached.
+    pub parent: Option<u32>,
     /// Its size.
     pub bytes: i64,
 }
@@ -473,6 +481,17 @@ pub struct ForeignKey {
     pub has_period: bool,
     /// Its comment.
     pub comment: Option<String>,
+    /// The same foreign key on the partitions of the referencing table.
+    pub parts: Vec<ForeignKeyPart>,
+}
+
+/// A foreign key of a partition that belongs to one of its partitioned table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct ForeignKeyPart {
+    /// The partition.
+    pub table: u32,
+    /// Its name there, not quoted.
+    pub name: String,
 }
 
 /// A trigger.
@@ -493,6 +512,8 @@ pub struct Trigger {
     /// Its function, if it is not ours and sessions keep what they have compiled of it.
     #[serde(default)]
     pub function: Option<TriggerFunction>,
+    /// Whether it belongs to a trigger of the partitioned table.
+    pub is_clone: bool,
 }
 
 /// A PL/pgSQL function of a trigger. A session compiles it at the first call, and keeps the types of
@@ -534,6 +555,8 @@ pub struct Check {
     pub not_enforced: bool,
     /// Whether it is `NO INHERIT`.
     pub no_inherit: bool,
+    /// Whether it belongs to a check of the partitioned table.
+    pub is_inherited: bool,
     /// Its comment.
     pub comment: Option<String>,
     /// How many rows violate it, if they have been counted.
@@ -578,7 +601,38 @@ impl Facts {
     /// # Errors
     /// 55000 if the document is not as expected.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        read(json)
+        let mut facts: Self = read(json)?;
+        facts.sum_partitions();
+        Ok(facts)
+    }
+
+    /// A partitioned table has the rows of its partitions.
+    fn sum_partitions(&mut self) {
+        let is_top = |table: &&Table| table.kind == "p" && table.parent.is_none();
+        let tops: Vec<u32> = self.tables.iter().filter(is_top).map(|table| table.oid).collect();
+        for top in tops {
+            let parts = || self.partitions_of(top).filter(|table| table.kind != "p");
+            let rows = parts().fold(0_i64, |sum, table| sum.saturating_add(table.rows));
+            let bytes = parts().fold(0_i64, |sum, table| sum.saturating_add(table.heap_bytes));
+            let is_empty = parts().all(|table| table.is_empty);
+            if let Some(table) = self.tables.iter_mut().find(|table| table.oid == top) {
+                (table.rows, table.heap_bytes, table.is_empty) = (rows, bytes, is_empty);
+            }
+        }
+    }
+
+    /// The partitions of a table of the migration, and their partitions.
+    pub fn partitions_of(&self, table: u32) -> impl Iterator<Item = &Table> {
+        self.tables.iter().filter(move |one| one.oid != table && self.top_of(one.oid) == table)
+    }
+
+    /// The table of the migration that a partition belongs to; for other tables, the table itself.
+    pub fn top_of(&self, table: u32) -> u32 {
+        let mut top = table;
+        while let Some(parent) = self.table(top).and_then(|table| table.parent) {
+            top = parent;
+        }
+        top
     }
 
     /// Reads the tables that keys take their time from, from another document.
@@ -604,6 +658,11 @@ impl Table {
     /// A column by its name.
     pub fn column_named(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether it is partitioned, so that it has no rows of its own.
+    pub fn is_partitioned(&self) -> bool {
+        self.kind == "p"
     }
 
     /// The index of the primary key.

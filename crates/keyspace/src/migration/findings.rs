@@ -1,15 +1,16 @@
 //! The findings before the first step, including those that prevent a migration from starting.
 
 use super::checks;
+use super::cutover::is_inherited;
 use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, MAX_LISTED, list};
 use super::foreign_keys::is_trusted;
 use super::properties::{DefaultOf, default_of};
 use super::required;
-use super::scope::{Key, Member, Scope, unfit_table};
+use super::scope::{Key, Member, Scope};
 use super::{
-    clashes, kept_values, key_reference, limits, live_triggers, old_id_source, permissions, reference_name,
-    replicated, trigger_functions, type_column, undeclared,
+    clashes, kept_values, key_reference, limits, live_triggers, old_id_source, partitions, permissions,
+    reference_name, replicated, trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -35,10 +36,11 @@ pub(super) fn index_not_valid(table: &Table, index: &Index) -> Finding {
 /// All findings.
 pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         tables(scope, table, &mut found);
         triggers(scope, table, &mut found);
     }
+    partitions::find(scope, &mut found);
     for member in &scope.members {
         member_columns(scope, member, &mut found);
         owner(scope, member, &mut found);
@@ -83,11 +85,13 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         error.detail = (!detail.is_empty()).then(|| detail.to_owned());
         Finding::error(table, error)
     };
-    if table.kind != "r" {
-        found.push(Finding::error(table, unfit_table(scope, table)));
+    // What a partition shares with its table is said once.
+    let is_own = table.parent.is_none();
+    if table.kind == "f" {
+        found.push(Finding::error(table, partitions::foreign(table)));
         return;
     }
-    if table.access_method != "heap" {
+    if table.access_method != "heap" && !table.is_partitioned() {
         found.push(refuse(
             SqlState::FeatureNotSupported,
             format!("table \"{name}\" uses access method \"{}\"", table.access_method),
@@ -95,12 +99,19 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             "Use ALTER TABLE ... SET ACCESS METHOD heap.",
         ));
     }
-    if table.is_partition || table.is_inherited {
+    if table.is_partition && is_own {
+        found.push(refuse(
+            SqlState::FeatureNotSupported,
+            format!("table \"{name}\" is a partition of a table that is not part of the migration"),
+            "Columns cannot be added to a partition alone.",
+            "Declare the reference on the partitioned table, or detach the partition.",
+        ));
+    } else if table.is_inherited && is_own && !table.is_partitioned() {
         found.push(refuse(
             SqlState::FeatureNotSupported,
             format!("table \"{name}\" is part of an inheritance tree"),
             "Columns cannot be added to only one table of the tree, and keys would not be unique across the tree.",
-            "Detach it, or leave it out of the migration.",
+            "For the time of the migration, run ALTER TABLE ... NO INHERIT on the children, or make the tables partitions of a partitioned table.",
         ));
     }
     if table.persistence == "t" || table.is_system {
@@ -153,10 +164,14 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             }
         }
     }
-    if !table.publications.is_empty() {
+    let top = scope.facts.table(scope.facts.top_of(table.oid)).filter(|_| !is_own);
+    let is_of_top = |name: &String| top.is_some_and(|top| top.publications.contains(name));
+    let publications: Vec<String> =
+        table.publications.iter().filter(|name| !is_of_top(name)).cloned().collect();
+    if !publications.is_empty() {
         found.push(Finding::warning(
             table,
-            format!("table \"{name}\" is published by {}", list(&table.publications)),
+            format!("table \"{name}\" is published by {}", list(&publications)),
             "Add the new columns on the subscribers first. The backfill is replicated. A cut-over on only one side stops replication.",
         ));
     }
@@ -171,7 +186,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             format!("\"{}\"{rows}", check.name)
         })
         .collect();
-    if !violated.is_empty() {
+    if is_own && !violated.is_empty() {
         let message =
             format!("table \"{name}\" has check constraints that are not valid: {}", violated.join(", "));
         let hint = if scope.options.fire_triggers {
@@ -194,12 +209,15 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         )),
         _ => {}
     }
-    wide_rows(scope, table, found);
+    if is_own {
+        wide_rows(scope, table, found);
+    }
     let is_key =
         |index: &Index| scope.keys.iter().any(|key| index.is_primary && key.column.table.oid == table.oid);
     let unique: Vec<String> = scope
         .indexes(table)
-        .filter(|index| index.is_unique && index.is_valid && !is_key(index) && !scope.is_new(table, index))
+        .filter(|index| index.is_unique && index.is_valid && index.parent.is_none())
+        .filter(|index| !is_key(index) && !scope.is_new(table, index))
         .map(|index| index.name.clone())
         .collect();
     if !unique.is_empty() && !scope.options.cut_over {
@@ -216,7 +234,8 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
                 && table.checks.iter().filter(|check| check.name == dependent.name).any(|check| {
                     required::is_ours(scope, table, check) || checks::moves(scope, table, check)
                 });
-            if dependent.column == member.old_id.number && !is_carried {
+            let is_said = is_carried || is_inherited(table, dependent);
+            if dependent.column == member.old_id.number && !is_said {
                 match kinds.iter_mut().find(|(kind, _)| *kind == dependent.kind) {
                     Some((_, names)) => names.push(dependent.name.clone()),
                     None => kinds.push((&dependent.kind, vec![dependent.name.clone()])),
@@ -283,7 +302,9 @@ fn wide_rows(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
 
 fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
-    let users: Vec<&Trigger> = table.triggers.iter().filter(|trigger| !trigger.is_ours).collect();
+    let is_clone = |trigger: &Trigger| trigger.is_clone && table.parent.is_some();
+    let users: Vec<&Trigger> =
+        table.triggers.iter().filter(|trigger| !trigger.is_ours && !is_clone(trigger)).collect();
     let fired: Vec<String> =
         users.iter().filter(|trigger| trigger.is_on_update()).map(|trigger| trigger.name.clone()).collect();
     if !fired.is_empty() {

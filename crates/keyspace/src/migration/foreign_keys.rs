@@ -94,23 +94,15 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
             continue;
         };
         let name = new_name(scope, old);
-        let child_name = qualified(&child.schema, &child.name);
-        let validity = if old.not_enforced { "NOT ENFORCED" } else { "NOT VALID" };
-        let mut add = Step::new(
-            Phase::Validated,
-            child,
-            format!("add foreign key \"{name}\""),
-            vec![format!(
-                "ALTER TABLE {child_name} ADD CONSTRAINT {} {} {validity}",
-                quoted(&name),
-                definition(scope, old, child, parent)
-            )],
-        );
-        add.lock = Some(Lock::ShareRowExclusive);
-        add.done = replacement.is_some();
-        add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
-        add.other = (parent.oid != child.oid).then_some((parent.oid, Lock::ShareRowExclusive));
-        steps.push(add);
+        // Up to PostgreSQL 17, one of a partitioned table cannot be NOT VALID. It adopts those of its
+        // partitions instead, if they are valid.
+        if child.is_partitioned() && is_trusted(old) && !old.not_enforced {
+            steps.extend(on_partitions(scope, old, replacement, (child, parent)));
+            steps.push(add_step(scope, old, (child, parent), child, "", replacement.is_some()));
+            continue;
+        }
+        let validity = if old.not_enforced { " NOT ENFORCED" } else { " NOT VALID" };
+        steps.push(add_step(scope, old, (child, parent), child, validity, replacement.is_some()));
         if !is_trusted(old) {
             continue;
         }
@@ -119,6 +111,53 @@ pub(super) fn steps(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         validate.done = replacement.is_some_and(|replacement| replacement.validated);
         steps.push(validate);
     }
+}
+
+/// Adds a foreign key on keys to the referencing table, or to a partition of it.
+fn add_step(
+    scope: &Scope<'_>,
+    old: &ForeignKey,
+    (child, parent): (&Table, &Table),
+    of: &Table,
+    validity: &str,
+    done: bool,
+) -> Step {
+    let name = new_name(scope, old);
+    let statement = format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} {}{validity}",
+        qualified(&of.schema, &of.name),
+        quoted(&name),
+        definition(scope, old, child, parent)
+    );
+    let mut add = Step::new(Phase::Validated, of, format!("add foreign key \"{name}\""), vec![statement]);
+    add.lock = Some(Lock::ShareRowExclusive);
+    add.done = done;
+    add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
+    if of.is_partitioned() {
+        add.detail.push_str(", and all partitions; takes over the foreign keys of the partitions");
+    }
+    add.other = (parent.oid != of.oid).then_some((parent.oid, Lock::ShareRowExclusive));
+    add
+}
+
+/// The steps that add a foreign key on keys to each partition, and validate it.
+fn on_partitions(
+    scope: &Scope<'_>,
+    old: &ForeignKey,
+    replacement: Option<&ForeignKey>,
+    (child, parent): (&Table, &Table),
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for partition in scope.partitions_of(child.oid).filter(|partition| !partition.is_partitioned()) {
+        let own = scope.part_of_replacement(old, partition);
+        let done = replacement.is_some();
+        steps.push(add_step(scope, old, (child, parent), partition, " NOT VALID", done || own.is_some()));
+        let name = own.map_or_else(|| new_name(scope, old), |own| own.name.clone());
+        let mut validate = validate_step(scope, Phase::Validated, old, (partition, parent), &name);
+        validate.done = done || own.is_some_and(|own| own.validated);
+        steps.push(validate);
+    }
+    steps
 }
 
 fn validate_step(

@@ -13,7 +13,7 @@ const MAX_COLUMNS: usize = 1_600;
 const MAX_INDEX_COLUMNS: usize = 32;
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         let name = qualified(&table.schema, &table.name);
         let has = usize::try_from(table.column_count).unwrap_or_default();
         let added = scope.members_of(table.oid).filter(|member| member.shadow.is_none()).count();

@@ -69,7 +69,11 @@ mod name_words;
 pub mod names;
 pub mod old_id_source;
 pub mod options;
-pub mod permissions;
+#[cfg(test)]
+mod partition_tests;
+mod partitions;
+mod parts;
+mod permissions;
 pub mod phase;
 pub mod plan;
 mod primary_key;

@@ -113,6 +113,8 @@ pub struct KeyOptions {
 pub enum Doubt {
     /// It has been written to another file.
     Rewritten,
+    /// It has become a partition since, perhaps again.
+    Attached,
     /// Replication, or another session in the role of a replica, has changed rows in a way that could
     /// not be corrected at once.
     Applied,
@@ -123,6 +125,7 @@ impl Doubt {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Rewritten => "has been written to another file since",
+            Self::Attached => "has become a partition since",
             Self::Applied => {
                 "has rows that replication, or a session in the role of a replica, has changed since"
             }

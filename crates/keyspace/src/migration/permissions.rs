@@ -22,7 +22,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::error(scope.root(), error));
     }
     let mut schemas: Vec<&str> = Vec::new();
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         let may_create = surroundings.table(table.oid).is_none_or(|found| found.may_create);
         if may_create || schemas.contains(&table.schema.as_str()) {
             continue;

@@ -10,6 +10,7 @@ use super::findings;
 use super::foreign_keys;
 use super::names::COMMENT;
 use super::options::Options;
+use super::partitions;
 use super::phase::Phase;
 use super::primary_key;
 use super::properties;
@@ -58,7 +59,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     let mut steps = Vec::new();
     prepare(&scope, &mut steps);
     for table in scope.tables() {
-        fill(&scope, table, &mut steps);
+        scope.with_rows(table).into_iter().for_each(|table| fill(&scope, table, &mut steps));
     }
     // Refusals come first, and before others the choice that the caller has to make.
     let (mut findings, times): (Vec<_>, Vec<_>) =
@@ -67,7 +68,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
     findings.extend(times);
     findings.sort_by_key(|finding| !finding.is_error());
     for table in scope.tables() {
-        index(&scope, table, &mut steps, &mut findings);
+        indexes(&scope, table, &mut steps, &mut findings);
     }
     for table in scope.tables() {
         analyze(&scope, table, &mut steps);
@@ -88,7 +89,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         let (before, rest) = steps.split_at_mut(at);
         let Some(step) = rest.first_mut() else { break };
         step.done &= match step.phase {
-            Phase::Backfilled => !unprepared(step.table, before),
+            Phase::Backfilled => !unprepared(facts.top_of(step.table), before),
             Phase::Verified => before.iter().all(|step| step.done || step.is_statistics),
             _ => true,
         };
@@ -153,6 +154,9 @@ fn prepare_table(scope: &Scope<'_>, table: &Table, with_references: bool) -> Ste
             ));
             statements.extend(properties::of_column(member));
         }
+        for part in scope.partitions_of(table.oid).flat_map(|part| scope.members_of(part.oid)) {
+            statements.extend(properties::of_column(part));
+        }
     }
     let has_columns = missing.is_empty();
     let members = scope.members_of(table.oid).filter(|member| with_references || member.is_key);
@@ -200,6 +204,31 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
     steps.push(vacuum);
 }
 
+/// Adds the steps for the indexes of a table and of its partitions. Those of partitioned tables come
+/// first, so that a partition that is created meanwhile has its index from the start.
+fn indexes(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut Vec<Finding>) {
+    if !table.is_partitioned() {
+        index(scope, table, steps, findings);
+        primary_key::steps(scope, table, steps);
+        return;
+    }
+    let all = || std::iter::once(table).chain(scope.partitions_of(table.oid));
+    for table in all().filter(|table| table.is_partitioned()) {
+        index(scope, table, steps, findings);
+    }
+    for table in scope.with_rows(table) {
+        index(scope, table, steps, findings);
+    }
+    // The lowest level first: an index is valid once all below it are attached.
+    for table in all().collect::<Vec<_>>().into_iter().rev() {
+        let old = scope.indexes(table).filter(|index| index.is_valid && !scope.is_new(table, index));
+        let has_replacement = |index: &&Index| {
+            matches!(replacement_index::replacement(scope, table, index), Replacement::Create { .. })
+        };
+        steps.extend(old.filter(has_replacement).filter_map(|index| partitions::attach(scope, table, index)));
+    }
+}
+
 fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut Vec<Finding>) {
     let indexes: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     for index in indexes {
@@ -213,6 +242,9 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
                 if replacement_index::existing(scope, table, index).is_none() {
                     findings.push(findings::index_left(table, index, &why));
                 }
+            }
+            Replacement::Create { name, statement } if table.is_partitioned() => {
+                steps.push(partitions::index_on_only(scope, table, index, (&name, statement)));
             }
             Replacement::Create { name, statement } => {
                 let existing = replacement_index::existing(scope, table, index);
@@ -243,7 +275,6 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
             }
         }
     }
-    primary_key::steps(scope, table, steps);
 }
 
 /// Collects statistics on the new columns. Without them the planner guesses, and queries that were
@@ -277,7 +308,9 @@ fn finish_index(
     name: &str,
     existing: Option<&Index>,
 ) -> Option<Step> {
-    let constraint = index.constraint.as_ref().filter(|constraint| constraint.deferrable);
+    // That of a partition comes with the index of the partitioned table.
+    let constraint =
+        index.constraint.as_ref().filter(|constraint| constraint.deferrable && index.parent.is_none());
     let mut statements = properties::statistics_of_index(table, index, existing, name);
     let mut lock = Lock::ShareUpdateExclusive;
     if let Some(constraint) = constraint.filter(|_| existing.is_none_or(|built| built.constraint.is_none())) {

@@ -51,10 +51,17 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
         include.extend(key.options.include.iter().map(|name| quoted(name)));
     }
     let name = scope.options.new_name(&index.name);
+    if let Some(constraint) = index.constraint.as_ref().filter(|_| table.is_partitioned()) {
+        let statement = constraint_on_only(table, index, constraint, (&name, &keys, &include));
+        return Replacement::Create { name, statement };
+    }
     let mut statement = format!(
-        "CREATE {}INDEX CONCURRENTLY {} ON {} USING {} ({})",
+        "CREATE {}INDEX {}{} ON {}{} USING {} ({})",
         if index.is_unique { "UNIQUE " } else { "" },
+        // PostgreSQL cannot build it concurrently, and there is nothing to build.
+        if table.is_partitioned() { "" } else { "CONCURRENTLY " },
         quoted(&name),
+        if table.is_partitioned() { "ONLY " } else { "" },
         qualified(&table.schema, &table.name),
         quoted(&index.method),
         keys.join(", ")
@@ -77,6 +84,33 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
     Replacement::Create { name, statement }
 }
 
+/// The unique constraint of a partitioned table, without those of its partitions. PostgreSQL cannot
+/// make one of an index of a partitioned table.
+fn constraint_on_only(
+    table: &Table,
+    index: &Index,
+    constraint: &IndexConstraint,
+    (name, keys, include): (&str, &[String], &[String]),
+) -> String {
+    let mut statement = format!(
+        "ALTER TABLE ONLY {} ADD CONSTRAINT {} UNIQUE{} ({})",
+        qualified(&table.schema, &table.name),
+        quoted(name),
+        if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" },
+        keys.join(", ")
+    );
+    if !include.is_empty() {
+        statement.push_str(&format!(" INCLUDE ({})", include.join(", ")));
+    }
+    if !index.options.is_empty() {
+        statement.push_str(&format!(" WITH ({})", index.options.join(", ")));
+    }
+    if let Some(tablespace) = &index.tablespace {
+        statement.push_str(&format!(" USING INDEX TABLESPACE {}", quoted(tablespace)));
+    }
+    statement + timing(constraint)
+}
+
 /// The replacement of an index, if the table has it.
 ///
 /// It is recognised by its definition. Until the cut-over its name must match, too. Afterwards,
@@ -85,6 +119,11 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
 pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
     if !index.is_valid {
         return None;
+    }
+    // One that is attached is found by that, whatever its name is: PostgreSQL has chosen it if the
+    // partition is newer.
+    if let Some(attached) = attached(scope, table, index) {
+        return Some(attached);
     }
     let on_keys = on_keys(scope, table, index).ok()?;
     let columns = |index: &Index| index.keys.iter().map(|key| key.column).collect::<Vec<_>>();
@@ -99,6 +138,8 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
         scope.is_new(table, other)
             // Until the cut-over an invalid one is dropped and built again.
             && (other.is_valid || !scope.options.cut_over)
+            // Attached to another one, it is the replacement of that one.
+            && (other.parent.is_none() || table.parent.is_none())
             && other.is_unique == index.is_unique
             && other.is_exclusion == index.is_exclusion
             && other.nulls_not_distinct == index.nulls_not_distinct
@@ -120,6 +161,14 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
     let mut candidates: Vec<&Index> = table.indexes.iter().filter(same).collect();
     candidates.sort_by_key(|other| other.name != name);
     candidates.into_iter().next().filter(|other| scope.options.cut_over || other.name == name)
+}
+
+/// The replacement of an index of a partition, once it is attached.
+fn attached<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
+    let parent = scope.facts.table(table.parent?)?;
+    let of = parent.indexes.iter().find(|one| Some(one.oid) == index.parent)?;
+    let to = existing(scope, parent, of)?.oid;
+    table.indexes.iter().find(|one| one.parent == Some(to))
 }
 
 /// When a constraint is checked, as SQL to append.

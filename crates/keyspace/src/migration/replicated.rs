@@ -56,7 +56,7 @@ const PROGRAMS: [Program; 4] = [
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     let Some(surroundings) = &scope.facts.surroundings else { return };
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         let Some(uses) = surroundings.table(table.oid) else { continue };
         subscriptions(table, uses, found);
         extensions(table, uses, found);

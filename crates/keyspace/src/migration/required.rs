@@ -50,19 +50,20 @@ pub(super) fn steps(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 }
 
 /// The steps by which a column of keys becomes NOT NULL.
-fn becomes_not_null(scope: &Scope<'_>, member: &Member<'_>) -> [Step; 3] {
+fn becomes_not_null(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Step> {
     let done = member.shadow.is_some_and(|shadow| shadow.not_null);
     let exists = on_key(scope, member);
     let name = exists.map_or_else(|| check_name(scope, member), |check| check.name.clone());
     let add = add_step(Phase::Validated, member, &member.shadow_name, &name, done || exists.is_some());
     let is_validated = done || exists.is_some_and(|check| check.validated);
-    let validate = validate_step(Phase::Validated, member, &member.shadow_name, &name, is_validated);
+    let validate =
+        validate_steps(scope, Phase::Validated, member, &member.shadow_name, (&name, is_validated));
     let mut set = set_step(Phase::Validated, member, &member.shadow_name, &name);
     set.done = done && exists.is_none();
     if done && exists.is_some() {
         set.statements.remove(0);
     }
-    [add, validate, set]
+    std::iter::once(add).chain(validate).chain([set]).collect()
 }
 
 fn add_step(phase: Phase, member: &Member<'_>, column: &str, check: &str, done: bool) -> Step {
@@ -76,6 +77,33 @@ fn add_step(phase: Phase, member: &Member<'_>, column: &str, check: &str, done: 
     step.lock = Some(Lock::AccessExclusive);
     step.done = done;
     step
+}
+
+/// The steps that validate a check. That of a partitioned table reads nothing once those of its
+/// partitions are valid.
+fn validate_steps(
+    scope: &Scope<'_>,
+    phase: Phase,
+    member: &Member<'_>,
+    column: &str,
+    (check, done): (&str, bool),
+) -> Vec<Step> {
+    let is_part = |part: &&Member<'_>| {
+        !part.table.is_partitioned()
+            && part.old_id.name == member.old_id.name
+            && scope.facts.top_of(part.table.oid) == member.table.oid
+    };
+    let mut steps: Vec<Step> = Vec::new();
+    for part in scope.parts.iter().filter(is_part) {
+        let is_valid = part.table.checks.iter().any(|one| one.name == check && one.validated);
+        steps.push(validate_step(phase, part, column, check, done || is_valid));
+    }
+    let mut own = validate_step(phase, member, column, check, done);
+    if member.table.is_partitioned() {
+        own.rows = 0;
+    }
+    steps.push(own);
+    steps
 }
 
 fn validate_step(phase: Phase, member: &Member<'_>, column: &str, check: &str, done: bool) -> Step {
@@ -163,10 +191,9 @@ pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase, member: &Member<'_>) ->
     let Some((check, column)) = found.or_else(|| of_old.map(|check| (check, &member.old_id.name))) else {
         return Vec::new();
     };
-    vec![
-        validate_step(phase, member, column, &check.name, check.validated),
-        set_step(phase, member, column, &check.name),
-    ]
+    let mut steps = validate_steps(scope, phase, member, column, (&check.name, check.validated));
+    steps.push(set_step(phase, member, column, &check.name));
+    steps
 }
 
 /// The steps before the end: now every row has a key, so that the column can become NOT NULL.
@@ -180,10 +207,11 @@ pub(super) fn before_end(scope: &Scope<'_>, member: &Member<'_>) -> Option<Step>
             let name = check_name(scope, member);
             Some(add_step(Phase::Finalized, member, &member.shadow_name, &name, false))
         }
-        Some(check) if !check.validated => {
-            Some(validate_step(Phase::Finalized, member, &member.shadow_name, &check.name, false))
+        Some(check) => {
+            let of = (check.name.as_str(), check.validated);
+            let steps = validate_steps(scope, Phase::Finalized, member, &member.shadow_name, of);
+            steps.into_iter().find(|step| !step.done)
         }
-        Some(_) => None,
     }
 }
 

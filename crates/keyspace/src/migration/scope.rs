@@ -5,6 +5,7 @@ use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::key_time::KeyTime;
 use super::names;
 use super::options::{KeyOptions, Options, Target};
+use super::parts::{part, partitions};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
@@ -23,6 +24,11 @@ pub struct Scope<'a> {
     /// The keys, and every column that refers to one. The columns of a table are adjacent, and
     /// tables with keys come first.
     pub members: Vec<Member<'a>>,
+    /// The same columns of the partitions of these tables. A partition numbers its columns by itself.
+    pub parts: Vec<Member<'a>>,
+    /// The partitions, and their partitions, each with the table of the migration that it belongs to.
+    /// A partition comes after the table that it is a partition of.
+    pub(super) partitions: Vec<(u32, &'a Table)>,
 }
 
 /// A key that is migrated.
@@ -68,9 +74,9 @@ impl<'a> Scope<'a> {
     /// The columns of a migration.
     ///
     /// # Errors
-    /// 42P01 if a table does not exist, 42809 if it is not an ordinary table, 42704 if it has no
-    /// primary key, 0A000 if it is partitioned, if its primary key has more than one column, if a
-    /// column refers to two keys, 42804 if the key is of a wrong type, 42703 if it does not exist,
+    /// 42P01 if a table does not exist, 42809 if that of a key is not an ordinary table, 42704 if it
+    /// has no primary key, 0A000 if it is partitioned, if its primary key has more than one column, if
+    /// a column refers to two keys, 42804 if the key is of a wrong type, 42703 if it does not exist,
     /// and the errors of [`KeyTime::of`].
     pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
         let mut found: Vec<Found<'_>> = Vec::new();
@@ -83,7 +89,10 @@ impl<'a> Scope<'a> {
             found.push(Found { table, old_id, is_key: true, key: key.table, declared: true });
         }
         for reference in &facts.references {
-            let Some(table) = facts.table(reference.table) else { continue };
+            // A partition refers to a key through the table that it is a partition of.
+            let Some(table) = facts.table(reference.table).filter(|table| table.parent.is_none()) else {
+                continue;
+            };
             let Some(old_id) = table.column(reference.column) else { continue };
             let other = found
                 .iter()
@@ -128,7 +137,13 @@ impl<'a> Scope<'a> {
         if keys.is_empty() {
             return Err(Error::new(SqlState::UndefinedObject, "the migration has no keys"));
         }
-        Ok(Self { facts, options, keys, members })
+        let partitions = partitions(facts, &members);
+        let parts = partitions.iter().flat_map(|(top, partition)| {
+            let of_top = members.iter().filter(|member| member.table.oid == *top);
+            of_top.enumerate().filter_map(|(at, member)| part(member, partition, at))
+        });
+        let parts = parts.collect();
+        Ok(Self { facts, options, keys, members, parts, partitions })
     }
 
     /// The same columns with other options.
@@ -165,29 +180,29 @@ impl<'a> Scope<'a> {
         tables
     }
 
-    /// The columns of a table.
+    /// The columns of a table or partition.
     pub fn members_of(&self, table: u32) -> impl Iterator<Item = &Member<'a>> {
-        self.members.iter().filter(move |member| member.table.oid == table)
+        self.members.iter().chain(&self.parts).filter(move |member| member.table.oid == table)
     }
 
     /// The member of a column of old ids.
     pub fn member(&self, table: u32, old_id: i16) -> Option<&Member<'a>> {
-        self.members.iter().find(|member| (member.table.oid, member.old_id.number) == (table, old_id))
+        self.members_of(table).find(|member| member.old_id.number == old_id)
     }
 
     /// Whether a column is an existing column of keys.
     fn is_shadow(&self, table: u32, column: i16) -> bool {
-        self.members.iter().any(|member| {
-            member.table.oid == table && member.shadow.is_some_and(|shadow| shadow.number == column)
-        })
+        self.members_of(table).any(|member| member.shadow.is_some_and(|shadow| shadow.number == column))
     }
 
     /// The foreign keys on columns of old ids, each with the one on columns of keys if that exists.
     pub fn foreign_keys(&self) -> Vec<(&'a ForeignKey, Option<&'a ForeignKey>)> {
         let is_old = |key: &&'a ForeignKey| {
-            key.child_columns.iter().zip(&key.parent_columns).any(|(child, parent)| {
-                self.member(key.child, *child).is_some() && self.member(key.parent, *parent).is_some()
-            })
+            let is_partition = self.facts.table(key.child).is_some_and(|child| child.parent.is_some());
+            !is_partition
+                && key.child_columns.iter().zip(&key.parent_columns).any(|(child, parent)| {
+                    self.member(key.child, *child).is_some() && self.member(key.parent, *parent).is_some()
+                })
         };
         self.facts.foreign_keys.iter().filter(is_old).map(|old| (old, self.replacement_of(old))).collect()
     }
@@ -205,10 +220,11 @@ impl<'a> Scope<'a> {
 
     /// Whether a row may come before the row that it refers to, because a foreign key is deferrable:
     /// its own, or one of a row in between.
-    pub fn waits(&self, member: &Member<'_>) -> bool {
+    pub fn waits(&self, member: &Member<'a>) -> bool {
         if self.keeps_values() {
             return false;
         }
+        let member = self.of_top(member);
         let mut seen = vec![(member.table.oid, member.old_id.number)];
         let mut at = 0;
         while let Some((table, column)) = seen.get(at).copied() {
@@ -255,12 +271,12 @@ impl<'a> Scope<'a> {
 
     /// Whether a row can have an old id and no key: until the row that it refers to is there, or
     /// because it refers to none.
-    pub fn may_lack_key(&self, member: &Member<'_>) -> bool {
+    pub fn may_lack_key(&self, member: &Member<'a>) -> bool {
         !member.is_key && !self.keeps_values() && (!member.declared || self.waits(member))
     }
 
     /// Whether every row must have a key before the cut-over.
-    pub fn is_required(&self, member: &Member<'_>) -> bool {
+    pub fn is_required(&self, member: &Member<'a>) -> bool {
         member.is_key || (member.old_id.not_null && !self.may_lack_key(member))
     }
 
@@ -315,8 +331,12 @@ impl<'a> Scope<'a> {
     /// The foreign keys that the migration created as replacements of others that have been dropped; none
     /// after the cut-over.
     pub fn orphaned_replacements(&self) -> Vec<(&'a ForeignKey, &'a Table)> {
-        let replacements: Vec<&ForeignKey> =
-            self.foreign_keys().into_iter().filter_map(|(_, replacement)| replacement).collect();
+        let mut replacements: Vec<&ForeignKey> = Vec::new();
+        for (old, replacement) in self.foreign_keys() {
+            replacements.extend(replacement);
+            let parts = self.partitions_of(old.child);
+            replacements.extend(parts.filter_map(|partition| self.part_of_replacement(old, partition)));
+        }
         let is_orphan = |key: &ForeignKey| {
             key.name.ends_with(&self.options.new_suffix)
                 && !replacements.iter().any(|replacement| std::ptr::eq(*replacement, key))
@@ -509,33 +529,14 @@ fn key_column<'a>(root: &'a Table, options: &KeyOptions, target: Target) -> Resu
 }
 
 /// The error for a relation of another kind, whose key cannot be migrated.
-pub(super) fn unfit_kind(table: &Table) -> Error {
+fn unfit_kind(table: &Table) -> Error {
     let name = qualified(&table.schema, &table.name);
-    match table.kind.as_str() {
-        "p" => Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
-            .detail("Indexes on partitioned tables cannot be built concurrently, and keys would be unique only within each partition.")
-            .hint("Move its rows to an ordinary table, or migrate it manually."),
-        _ => Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table")),
+    if table.is_partitioned() {
+        return Error::new(SqlState::FeatureNotSupported, format!("the key of table \"{name}\" cannot be migrated, because the table is partitioned"))
+            .detail("PostgreSQL keeps a key of a partitioned table unique only together with the columns by which it is partitioned, and references are looked up by the key alone. Partitioned tables can refer to keys that are migrated.")
+            .hint("Move its rows to an ordinary table, or migrate it manually.");
     }
-}
-
-/// The error for a table of the migration that is not an ordinary one. The key itself can be migrated
-/// without a table that refers to it.
-pub(super) fn unfit_table(scope: &Scope<'_>, table: &Table) -> Error {
-    let error = unfit_kind(table);
-    let name = qualified(&table.schema, &table.name);
-    let refers = |key: &&ForeignKey| {
-        key.child == table.oid && scope.keys.iter().any(|migrated| migrated.column.table.oid == key.parent)
-    };
-    let drop = |key: &ForeignKey| format!("ALTER TABLE {name} DROP CONSTRAINT {}", quoted(&key.name));
-    let drops: Vec<String> = scope.facts.foreign_keys.iter().filter(refers).map(drop).collect();
-    if table.kind != "p" || drops.is_empty() {
-        return error;
-    }
-    error.hint(format!(
-        "Move its rows to an ordinary table. Or drop the foreign key, and add a column for keys yourself, which you fill after the cut-over: {}.",
-        drops.join("; ")
-    ))
+    Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table"))
 }
 
 /// The name of the check that lets SET NOT NULL skip the scan under its lock.

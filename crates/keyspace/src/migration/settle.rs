@@ -15,11 +15,11 @@ use crate::error::Error;
 pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
     let phase = if scope.options.cut_over { Phase::CutOver } else { Phase::Validated };
     let mut steps = Vec::new();
-    for table in scope.tables() {
-        for member in scope.members_of(table.oid) {
+    for table in scope.tables_and_partitions() {
+        for member in scope.members.iter().filter(|member| member.table.oid == table.oid) {
             steps.extend(required::unsettled(scope, phase, member));
         }
-        steps.extend(checks::unsettled(phase, table));
+        steps.extend(checks::unsettled(scope, phase, table));
     }
     steps.extend(kept_values::without_roll_back(scope, phase));
     if !scope.options.cut_over {

@@ -112,6 +112,7 @@ pub(super) fn shop() -> Facts {
         strangers: Vec::new(),
         surroundings: None,
         operator_classes: classes(),
+        lock_slots: 6_400,
         defaults: Vec::new(),
         time_parents: Vec::new(),
         failed_times: Vec::new(),

@@ -11,7 +11,7 @@ use crate::sql::qualified;
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     let Some(surroundings) = &scope.facts.surroundings else { return };
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         calls(scope, table, surroundings, found);
     }
     if !scope.options.cut_over {
@@ -23,7 +23,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 /// for a transaction that changes the types of columns. Otherwise sessions that have called them
 /// before fail (`type of parameter 4 (uuid) does not match that when preparing the plan (bigint)`).
 pub(super) fn compile_again(scope: &Scope<'_>) -> Vec<String> {
-    let tables = scope.tables();
+    let tables = scope.tables_and_partitions();
     let functions = tables.iter().flat_map(|table| &table.triggers).filter_map(|t| t.function.as_ref());
     // A trigger function can have many triggers.
     let functions: BTreeSet<(&str, &str)> = functions
@@ -39,7 +39,7 @@ pub fn not_compiled_again(scope: &Scope<'_>) -> Vec<Finding> {
     let Some(surroundings) = &scope.facts.surroundings else { return Vec::new() };
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         let calls = surroundings.table(table.oid).into_iter().flat_map(|uses| &uses.triggers);
         for call in calls {
             let trigger = table.triggers.iter().find(|trigger| trigger.name == call.name);

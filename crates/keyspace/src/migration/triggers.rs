@@ -1,6 +1,6 @@
 //! The triggers that keep old ids and keys in step.
 
-use super::facts::Trigger;
+use super::facts::{Table, Trigger};
 use super::foreign_keys;
 use super::scope::{self, Member, Scope};
 use crate::sql::{literal, quoted};
@@ -115,8 +115,8 @@ const UPDATE: i16 = 16;
 /// The statements that correct the triggers of a column; none if they are right.
 pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<String> {
     let wanted = triggers(scope, member, key_leads);
-    let is_right = |wanted: &Wanted| {
-        member.table.triggers.iter().any(|trigger: &Trigger| {
+    let is_right_on = |table: &Table, wanted: &Wanted| {
+        table.triggers.iter().any(|trigger: &Trigger| {
             trigger.is_ours
                 && trigger.name == wanted.name
                 && trigger.kind == wanted.kind
@@ -124,6 +124,11 @@ pub(super) fn trigger_statements(scope: &Scope<'_>, member: &Member<'_>, key_lea
                 && trigger.columns.is_empty()
                 && trigger.arguments == wanted.arguments
         })
+    };
+    // Those of partitions can be disabled one by one.
+    let is_right = |wanted: &Wanted| {
+        is_right_on(member.table, wanted)
+            && scope.partitions_of(member.table.oid).all(|partition| is_right_on(partition, wanted))
     };
     if wanted.iter().all(is_right) {
         return Vec::new();

@@ -105,8 +105,7 @@ pub struct Check {
 /// The queries for all columns.
 pub fn checks(scope: &Scope<'_>) -> Vec<Check> {
     scope
-        .members
-        .iter()
+        .members_with_rows()
         .flat_map(|member| if member.is_key { key(scope, member) } else { reference(scope, member) })
         .collect()
 }
@@ -114,7 +113,7 @@ pub fn checks(scope: &Scope<'_>) -> Vec<Check> {
 /// The queries for old ids that would be lost with their column, because the row has no key for
 /// them.
 pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
-    let references = scope.members.iter().filter(|member| !member.is_key);
+    let references = scope.members_with_rows().filter(|member| !member.is_key);
     references
         .map(|member| {
             let (old_id, shadow) = (quoted(&member.old_id.name), quoted(&member.shadow_name));

@@ -1,0 +1,252 @@
+//! Partitioned tables that refer to a key.
+
+use super::facts::{ForeignKeyPart, Index, Table};
+use super::plan::plan;
+use super::scope::Scope;
+use super::tests::{ORDERS, column, foreign_key, index, options, shop, table};
+use super::verify::{self, Kind};
+use super::{Facts, Options, Phase, cutover};
+
+const VISIT: u32 = 200;
+const VISIT_1: u32 = 201;
+const VISIT_2: u32 = 202;
+const VISIT_2_1: u32 = 203;
+
+/// A table with two partitions, one of which is partitioned itself. The columns of the first one are in
+/// another order.
+fn visits() -> Facts {
+    let mut facts = shop();
+    let columns = || vec![column(1, "day", "integer", true), column(2, "order_id", "bigint", true)];
+    let of = |oid, name: &str, parent: Option<u32>, of_index: Option<u32>| -> Table {
+        let own = Index { parent: of_index, ..index(oid + 1_000, &format!("{name}_idx"), &[2], false) };
+        Table {
+            parent,
+            is_partition: parent.is_some(),
+            is_inherited: true,
+            ..table(oid, name, columns(), vec![own])
+        }
+    };
+    let partitioned = |table: Table| Table { kind: "p".to_owned(), partition_columns: vec![1], ..table };
+    let mut first = of(VISIT_1, "visit_1", Some(VISIT), Some(1_200));
+    first.columns = vec![column(2, "order_id", "bigint", true), column(3, "day", "integer", true)];
+    first.column_count = 3;
+    facts.tables.extend([
+        partitioned(of(VISIT, "visit", None, None)),
+        first,
+        partitioned(of(VISIT_2, "visit_2", Some(VISIT), Some(1_200))),
+        of(VISIT_2_1, "visit_2_1", Some(VISIT_2), Some(1_202)),
+    ]);
+    facts.references.push(super::facts::Reference { key: ORDERS, table: VISIT, column: 2, declared: true });
+    let mut key = foreign_key("visit_order_id_fkey", (VISIT, &[2]), (ORDERS, &[1]));
+    let part = |table| ForeignKeyPart { table, name: "visit_order_id_fkey".to_owned() };
+    key.parts = [VISIT_1, VISIT_2, VISIT_2_1].into_iter().map(part).collect();
+    facts.foreign_keys.push(key);
+    facts
+}
+
+/// The steps of the partitioned table and its partitions: table, action and statements.
+fn steps(facts: &Facts, options: &Options, phase: Phase) -> Vec<(u32, String, String)> {
+    let plan = plan(facts, options).unwrap();
+    assert_eq!(plan.refusal(), None);
+    let of_visits = plan.steps.into_iter().filter(|step| step.phase == phase && step.table >= VISIT);
+    of_visits.map(|step| (step.table, step.action, step.statements.join("; "))).collect()
+}
+
+#[test]
+fn columns_are_added_to_the_partitioned_table_and_rows_are_filled_by_partition() {
+    let prepared = steps(&visits(), &options(), Phase::Prepared);
+    assert_eq!(prepared.len(), 1);
+    assert!(prepared[0].2.starts_with("ALTER TABLE shop.visit ADD COLUMN order_id_new uuid"), "{prepared:?}");
+    let filled = steps(&visits(), &options(), Phase::Backfilled);
+    let tables: Vec<u32> = filled.iter().filter(|step| step.1 != "vacuum").map(|step| step.0).collect();
+    assert_eq!(tables, [VISIT_1, VISIT_2_1]);
+    assert!(filled[0].2.contains("UPDATE ONLY shop.visit_1 AS t"), "{filled:?}");
+}
+
+#[test]
+fn indexes_are_built_on_partitions_and_attached() {
+    let statements: Vec<String> =
+        steps(&visits(), &options(), Phase::Indexed).into_iter().map(|step| step.2).collect();
+    assert_eq!(
+        statements,
+        [
+            "CREATE INDEX visit_idx_new ON ONLY shop.visit USING btree (order_id_new)",
+            "CREATE INDEX visit_2_idx_new ON ONLY shop.visit_2 USING btree (order_id_new)",
+            "CREATE INDEX CONCURRENTLY visit_1_idx_new ON shop.visit_1 USING btree (order_id_new)",
+            "CREATE INDEX CONCURRENTLY visit_2_1_idx_new ON shop.visit_2_1 USING btree (order_id_new)",
+            "ALTER INDEX shop.visit_2_idx_new ATTACH PARTITION shop.visit_2_1_idx_new",
+            "ALTER INDEX shop.visit_idx_new ATTACH PARTITION shop.visit_2_idx_new",
+            "ALTER INDEX shop.visit_idx_new ATTACH PARTITION shop.visit_1_idx_new",
+        ]
+    );
+}
+
+#[test]
+fn constraints_are_validated_on_partitions_before_the_partitioned_table_has_them() {
+    let statements: Vec<String> = steps(&visits(), &options(), Phase::Validated)
+        .into_iter()
+        .map(|step| step.2)
+        .filter(|text| !text.starts_with("ANALYZE"))
+        .collect();
+    let key = "visit_order_id_fkey_new";
+    let definition = "FOREIGN KEY (order_id_new) REFERENCES shop.orders (id_new)";
+    let check = "visit_order_id_new_filled";
+    assert_eq!(
+        statements,
+        [
+            format!(
+                "ALTER TABLE shop.visit ADD CONSTRAINT {check} CHECK (order_id_new IS NOT NULL) NOT VALID"
+            ),
+            format!("ALTER TABLE shop.visit_1 VALIDATE CONSTRAINT {check}"),
+            format!("ALTER TABLE shop.visit_2_1 VALIDATE CONSTRAINT {check}"),
+            format!("ALTER TABLE shop.visit VALIDATE CONSTRAINT {check}"),
+            format!(
+                "ALTER TABLE shop.visit ALTER COLUMN order_id_new SET NOT NULL; ALTER TABLE shop.visit DROP CONSTRAINT {check}"
+            ),
+            format!("ALTER TABLE shop.visit_1 ADD CONSTRAINT {key} {definition} NOT VALID"),
+            format!("ALTER TABLE shop.visit_1 VALIDATE CONSTRAINT {key}"),
+            format!("ALTER TABLE shop.visit_2_1 ADD CONSTRAINT {key} {definition} NOT VALID"),
+            format!("ALTER TABLE shop.visit_2_1 VALIDATE CONSTRAINT {key}"),
+            format!("ALTER TABLE shop.visit ADD CONSTRAINT {key} {definition}"),
+        ]
+    );
+}
+
+/// A step on a partition is planned again with the tables above it alone.
+#[test]
+fn the_plan_of_a_partition_is_a_part_of_the_whole_plan() {
+    let whole = plan(&visits(), &options()).unwrap();
+    for (partition, above) in [(VISIT_1, vec![VISIT]), (VISIT_2_1, vec![VISIT, VISIT_2])] {
+        let mut facts = visits();
+        let is_read = |oid: u32| oid < VISIT || oid == partition || above.contains(&oid);
+        facts.tables.retain(|table| is_read(table.oid));
+        let part = plan(&facts, &options()).unwrap();
+        let mut rest = whole.steps.iter();
+        for step in &part.steps {
+            assert!(rest.any(|other| other.is_same(step)), "{step:?}");
+        }
+    }
+}
+
+/// As after the phases up to `validated`.
+fn prepared() -> (Facts, Options) {
+    let mut facts = visits();
+    let mut options = options();
+    for table in facts.tables.iter_mut().filter(|table| table.oid >= VISIT) {
+        let number = table.column_count + 1;
+        table.columns.push(column(number, "order_id_new", "uuid", true));
+        table.column_count = number;
+        let parent = table.parent.and(table.indexes[0].parent).map(|parent| parent + 1_000);
+        let mut new = Index { parent, ..index(table.oid + 2_000, "", &[number], false) };
+        // PostgreSQL has chosen the name of one of them.
+        new.name = match table.oid {
+            VISIT_1 => "chosen".to_owned(),
+            _ => format!("{}_idx_new", table.name),
+        };
+        table.indexes.push(new);
+        if table.oid == VISIT {
+            options.shadows.push((VISIT, 2, number));
+        }
+    }
+    let orders = facts.tables.iter_mut().find(|table| table.oid == ORDERS).unwrap();
+    orders.columns.push(column(4, "id_new", "uuid", true));
+    orders.columns.push(column(5, "replaces_new", "uuid", false));
+    orders.column_count = 5;
+    options.shadows.extend([(ORDERS, 1, 4), (ORDERS, 3, 5)]);
+    let mut key = foreign_key("visit_order_id_fkey_new", (VISIT, &[3]), (ORDERS, &[4]));
+    let part = |table| ForeignKeyPart { table, name: "visit_order_id_fkey_new".to_owned() };
+    key.parts = [VISIT_1, VISIT_2, VISIT_2_1].into_iter().map(part).collect();
+    facts.foreign_keys.push(key);
+    (facts, options)
+}
+
+#[test]
+fn attached_indexes_are_known_by_what_they_are_attached_to() {
+    let (facts, options) = prepared();
+    let plan = plan(&facts, &options).unwrap();
+    let left = plan.steps.iter().filter(|step| step.phase == Phase::Indexed && step.table >= VISIT);
+    assert_eq!(left.filter(|step| !step.done).collect::<Vec<_>>(), Vec::<&super::step::Step>::new());
+}
+
+#[test]
+fn the_cut_over_renames_columns_once_and_indexes_of_each_partition() {
+    let (facts, options) = prepared();
+    let scope = Scope::new(&facts, &options).unwrap();
+    let statements: Vec<String> = cutover::swap_names(&scope);
+    let of_visits: Vec<&String> = statements.iter().filter(|text| text.contains("visit")).collect();
+    assert_eq!(of_visits.iter().filter(|text| text.contains("RENAME COLUMN")).count(), 2);
+    assert_eq!(of_visits.iter().filter(|text| text.contains("RENAME CONSTRAINT")).count(), 2 * 4);
+    assert!(
+        statements.contains(&"ALTER INDEX shop.chosen RENAME TO visit_1_idx".to_owned()),
+        "{statements:#?}"
+    );
+    assert!(statements.contains(&"ALTER INDEX shop.visit_1_idx RENAME TO visit_1_idx_old".to_owned()));
+    let order = cutover::lock_order(&scope);
+    assert_eq!(
+        order.iter().filter(|oid| **oid >= VISIT).copied().collect::<Vec<_>>(),
+        [VISIT, VISIT_1, VISIT_2, VISIT_2_1]
+    );
+    assert_eq!(order, cutover::lock_order_of(&facts, &options));
+}
+
+#[test]
+fn values_are_compared_in_each_partition() {
+    let (facts, options) = prepared();
+    let scope = Scope::new(&facts, &options).unwrap();
+    for checks in [verify::checks(&scope), verify::losses(&scope)] {
+        let kind = checks[checks.len() - 1].kind;
+        assert!(matches!(kind, Kind::Digest | Kind::OldIdsWithoutKey));
+        let tables: Vec<u32> = checks
+            .iter()
+            .filter(|check| check.kind == kind && check.table >= VISIT)
+            .map(|check| check.table)
+            .collect();
+        assert_eq!(tables, [VISIT_1, VISIT_2_1]);
+    }
+}
+
+#[test]
+fn what_is_refused_names_what_lifts_it() {
+    let refusal = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = visits();
+        change(&mut facts);
+        plan(&facts, &options()).unwrap().refusal().map(|error| error.message.clone()).unwrap_or_default()
+    };
+    fn of(facts: &mut Facts, oid: u32) -> &mut Table {
+        facts.tables.iter_mut().find(|table| table.oid == oid).unwrap()
+    }
+    assert_eq!(refusal(&|_| ()), "");
+    let message = refusal(&|facts| of(facts, VISIT_2).partition_columns = vec![2]);
+    assert_eq!(
+        message,
+        "table \"shop.visit_2\" is partitioned by column \"order_id\", which refers to a key"
+    );
+    let message = refusal(&|facts| of(facts, VISIT_1).kind = "f".to_owned());
+    assert_eq!(message, "partition \"shop.visit_1\" is a foreign table");
+    let message = refusal(&|facts| of(facts, VISIT_1).owner = "other".to_owned());
+    assert_eq!(message, "partition \"shop.visit_1\" does not have the owner of its table");
+    let message = refusal(&|facts| {
+        of(facts, VISIT).indexes.push(index(1_300, "visit_pkey", &[2, 1], true));
+    });
+    assert_eq!(
+        message,
+        "primary key \"visit_pkey\" of partitioned table \"shop.visit\" contains a reference to the key"
+    );
+    let message = refusal(&|facts| {
+        facts.foreign_keys.push(foreign_key("own", (VISIT_1, &[2]), (ORDERS, &[1])));
+    });
+    assert_eq!(message, "partition \"shop.visit_1\" has foreign key \"own\" of its own");
+    let message = refusal(&|facts| {
+        facts.references.retain(|reference| reference.table != VISIT);
+        for oid in [VISIT_1, VISIT_2, VISIT_2_1] {
+            of(facts, oid).parent = None;
+        }
+        facts.references.push(super::facts::Reference {
+            key: ORDERS,
+            table: VISIT_1,
+            column: 2,
+            declared: true,
+        });
+    });
+    assert_eq!(message, "table \"shop.visit_1\" is a partition of a table that is not part of the migration");
+}

@@ -1,0 +1,243 @@
+//! Partitioned tables that refer to a key: what prevents them from being part of a migration, and the
+//! steps that are taken partition by partition.
+//!
+//! Columns, triggers and checks are made on the partitioned table, and PostgreSQL passes them on to
+//! its partitions. Rows are filled, indexes built, and constraints validated on one partition after the
+//! other. What the partitioned table needs then takes over what its partitions have, without reading
+//! a row: an index that is made `ON ONLY` the table becomes valid once the indexes of all partitions
+//! are attached, and a foreign key adopts equal ones of the partitions that are valid.
+
+use super::facts::{ForeignKey, Index, Table};
+use super::finding::Finding;
+use super::phase::Phase;
+use super::replacement_index;
+use super::scope::Scope;
+use super::step::{Lock, Step};
+use crate::error::{Error, SqlState};
+use crate::sql::{qualified, quoted};
+
+/// All findings.
+pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
+    for table in scope.tables().into_iter().filter(|table| table.is_partitioned()) {
+        if scope.keeps_values() {
+            found.push(Finding::error(table, kept_values(table)));
+        }
+        for one in std::iter::once(table).chain(scope.partitions_of(table.oid)) {
+            partitioned_by(scope, one, found);
+            constraints(scope, one, found);
+        }
+        for partition in scope.partitions_of(table.oid) {
+            own_references(scope, table, partition, found);
+            if partition.owner != table.owner {
+                found.push(Finding::error(partition, other_owner(table, partition)));
+            }
+        }
+        if !scope.options.cut_over {
+            found.extend(locks(scope, table));
+        }
+    }
+}
+
+/// The error for a table whose references would become wider.
+fn kept_values(table: &Table) -> Error {
+    let name = qualified(&table.schema, &table.name);
+    let message = format!("partitioned table \"{name}\" refers to a key that is to become bigint");
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail("References of partitioned tables can follow a key that becomes uuid or ulid, but not yet one that keeps its values.")
+        .hint("Drop the foreign key for the time of the migration, and change the type of the column afterwards.")
+}
+
+/// The error for a partition with rows that are not here.
+pub(super) fn foreign(partition: &Table) -> Error {
+    let name = qualified(&partition.schema, &partition.name);
+    let parent = partition.parent.map_or("table", |_| "partition");
+    Error::new(SqlState::FeatureNotSupported, format!("{parent} \"{name}\" is a foreign table"))
+        .detail("The backfill reads and writes the pages of tables of this server.")
+        .hint("Detach the partition for as long as the migration takes, or drop the foreign key.")
+}
+
+/// A row would have to be routed to its partition by a value that a trigger is still to fill in.
+fn partitioned_by(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
+    let by = scope.members_of(table.oid).find(|member| {
+        table.partition_columns.contains(&member.old_id.number)
+            || member.shadow.is_some_and(|shadow| table.partition_columns.contains(&shadow.number))
+    });
+    let whole_row = table.partition_columns.contains(&0);
+    let name = qualified(&table.schema, &table.name);
+    let what = match by {
+        Some(member) => format!("column \"{}\", which refers to a key", member.old_id.name),
+        None if whole_row => "an expression over whole rows".to_owned(),
+        None => return,
+    };
+    let error = Error::new(
+        SqlState::FeatureNotSupported,
+        format!("table \"{name}\" is partitioned by {what}"),
+    )
+    .detail("PostgreSQL routes a row to its partition before triggers can fill in the other column, and a partition cannot be given other bounds.")
+    .hint("Create a table that is partitioned by the new key, and move the rows.");
+    found.push(Finding::error(table, error));
+}
+
+/// PostgreSQL cannot make a primary key of an index that is attached.
+fn constraints(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
+    if scope.options.cut_over {
+        return;
+    }
+    let name = qualified(&table.schema, &table.name);
+    for index in scope.indexes(table).filter(|index| index.is_valid && !scope.is_new(table, index)) {
+        let kind = index.constraint.as_ref().map_or("", |constraint| constraint.kind.as_str());
+        // That of the partitioned table says it.
+        if index.parent.is_some() || !(kind == "p" || index.is_exclusion) {
+            continue;
+        }
+        let what = if kind == "p" { "primary key" } else { "exclusion constraint" };
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("{what} \"{}\" of partitioned table \"{name}\" contains a reference to the key", index.name),
+        )
+        .detail("PostgreSQL has no way to build its counterpart on the new column without blocking writes to all partitions.")
+        .hint(format!(
+            "Replace it by a unique constraint for the time of the migration: ALTER TABLE {name} DROP CONSTRAINT {}, and ADD UNIQUE with the same columns.",
+            quoted(&index.name)
+        ));
+        found.push(Finding::error(table, error));
+    }
+}
+
+/// References that only a partition has.
+fn own_references(scope: &Scope<'_>, top: &Table, partition: &Table, found: &mut Vec<Finding>) {
+    let name = qualified(&partition.schema, &partition.name);
+    let of = qualified(&top.schema, &top.name);
+    let is_of_top = |column: i16| scope.member(partition.oid, column).is_some();
+    let references = scope.facts.references.iter().filter(|one| one.table == partition.oid);
+    // A foreign key is named below.
+    let is_foreign_key = |column: i16| {
+        let mut keys = scope.facts.foreign_keys.iter();
+        is_of_top(column) && keys.any(|key| key.child == partition.oid && key.child_columns.contains(&column))
+    };
+    for reference in references.filter(|one| !is_foreign_key(one.column)) {
+        let column = partition.column(reference.column).map_or("", |column| column.name.as_str());
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("column \"{column}\" of partition \"{name}\" is a reference of the partition alone"),
+        )
+        .detail("Columns are added to a partitioned table and all of its partitions together.")
+        .hint(format!(
+            "Add the foreign key to table {of}, or name that table in key_migration_add_reference()."
+        ));
+        found.push(Finding::error(partition, error));
+    }
+    let is_own = |key: &&ForeignKey| {
+        key.child == partition.oid
+            && key.child_columns.iter().any(|column| is_of_top(*column))
+            && key.parent_columns.iter().any(|column| scope.member(key.parent, *column).is_some())
+    };
+    for key in scope.facts.foreign_keys.iter().filter(is_own) {
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("partition \"{name}\" has foreign key \"{}\" of its own", key.name),
+        )
+        .detail("Only foreign keys of the partitioned table get a counterpart on keys.")
+        .hint(format!(
+            "Run ALTER TABLE {name} DROP CONSTRAINT {}, and add it to table {of} if it is missing there.",
+            quoted(&key.name)
+        ));
+        found.push(Finding::error(partition, error));
+    }
+}
+
+fn other_owner(top: &Table, partition: &Table) -> Error {
+    let name = qualified(&partition.schema, &partition.name);
+    let message = format!("partition \"{name}\" does not have the owner of its table");
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail(format!(
+            "Table \"{}\" belongs to role \"{}\", and the partition to \"{}\". The rows of a table are looked up with the rights of one role.",
+            qualified(&top.schema, &top.name), top.owner, partition.owner
+        ))
+        .hint(format!("ALTER TABLE {name} OWNER TO {}.", quoted(&top.owner)))
+}
+
+/// What the cut-over locks at once: columns are renamed on the partitioned table, which locks all of
+/// its partitions, and each index gets another name.
+fn locks(scope: &Scope<'_>, table: &Table) -> Option<Finding> {
+    let tables: Vec<&Table> = std::iter::once(table).chain(scope.partitions_of(table.oid)).collect();
+    let wanted = tables.iter().map(|table| {
+        let indexes = table.indexes.len();
+        let to_come = scope.indexes(table).filter(|index| {
+            !scope.is_new(table, index) && replacement_index::existing(scope, table, index).is_none()
+        });
+        1 + indexes + to_come.count()
+    });
+    let wanted = i64::try_from(wanted.sum::<usize>()).unwrap_or(i64::MAX);
+    let name = qualified(&table.schema, &table.name);
+    let message = format!(
+        "the cut-over locks table \"{name}\" with its {} partitions and all of their indexes: {wanted} locks at once",
+        tables.len() - 1
+    );
+    let slots = scope.facts.lock_slots;
+    let room = format!(
+        "The lock table has room for at least {slots} (max_locks_per_transaction, times max_connections and max_prepared_transactions). Adding columns, comparing values, a rollback and the end of the migration lock as much."
+    );
+    // Other sessions need room, too.
+    if wanted.saturating_mul(2) > slots {
+        let hint = format!("{room} Increase max_locks_per_transaction, and restart the server.");
+        return Some(Finding::warning(table, message, hint));
+    }
+    let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(room);
+    Some(Finding::note(table, error))
+}
+
+/// Makes the indexes of a partitioned table that those of its partitions are attached to. They are not
+/// valid until then.
+pub(super) fn index_on_only(
+    scope: &Scope<'_>,
+    table: &Table,
+    index: &Index,
+    (name, statement): (&str, String),
+) -> Step {
+    let kind = if index.is_unique { "unique index" } else { "index" };
+    let mut step = Step::new(
+        Phase::Indexed,
+        table,
+        format!("create {kind} \"{name}\" without those of its partitions"),
+        vec![statement],
+    );
+    step.lock =
+        Some(if index.constraint.is_some() { Lock::AccessExclusive } else { Lock::ShareRowExclusive });
+    step.evaluates = true;
+    step.detail = "takes effect once the indexes of all partitions are built and attached".to_owned();
+    step.done = replacement_index::existing(scope, table, index).is_some();
+    step
+}
+
+/// Attaches the index of a partition to that of the table that it is a partition of; none if the old
+/// index is one of the partition alone.
+pub(super) fn attach(scope: &Scope<'_>, table: &Table, index: &Index) -> Option<Step> {
+    let parent = scope.facts.table(table.parent?)?;
+    let of = parent.indexes.iter().find(|one| Some(one.oid) == index.parent)?;
+    let existing = replacement_index::existing(scope, table, index);
+    let name = existing.map_or_else(|| scope.options.new_name(&index.name), |one| one.name.clone());
+    let to = replacement_index::existing(scope, parent, of)
+        .map_or_else(|| scope.options.new_name(&of.name), |one| one.name.clone());
+    let mut statements = Vec::new();
+    if let Some(constraint) = &index.constraint
+        && existing.is_none_or(|one| one.constraint.is_none())
+    {
+        let timing = replacement_index::timing(constraint);
+        let (of, name) = (qualified(&table.schema, &table.name), quoted(&name));
+        statements.push(format!("ALTER TABLE {of} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}{timing}"));
+    }
+    let is_constraint = !statements.is_empty();
+    statements.push(format!(
+        "ALTER INDEX {} ATTACH PARTITION {}",
+        qualified(&parent.schema, &to),
+        qualified(&table.schema, &name)
+    ));
+    let mut step =
+        Step::new(Phase::Indexed, table, format!("attach index \"{name}\" to \"{to}\""), statements);
+    step.lock = Some(if is_constraint { Lock::AccessExclusive } else { Lock::ShareUpdateExclusive });
+    step.other = Some((parent.oid, Lock::AccessShare));
+    step.evaluates = is_constraint;
+    step.done = existing.is_some_and(|one| one.parent.is_some());
+    Some(step)
+}
