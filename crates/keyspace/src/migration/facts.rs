@@ -470,7 +470,6 @@ pub struct Trigger {
     /// Its arguments.
     pub arguments: Vec<String>,
     /// Its function, if it is not ours and sessions keep what they have compiled of it.
-    #[serde(default)]
     pub function: Option<TriggerFunction>,
 }
 
