@@ -142,7 +142,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         // fault_c05_an_upgrade_during_a_migration: the triggers go on, and the migration is adopted.
         client
             .batch_execute(
-                "WITH v AS (INSERT INTO voyage DEFAULT VALUES RETURNING id) INSERT INTO leg SELECT id FROM v",
+                "WITH v AS (INSERT INTO voyage DEFAULT VALUES RETURNING id) INSERT INTO leg (voyage_id) SELECT id FROM v",
             )
             .unwrap();
         for statement in [

@@ -510,7 +510,6 @@ pub struct Trigger {
     /// Its arguments.
     pub arguments: Vec<String>,
     /// Its function, if it is not ours and sessions keep what they have compiled of it.
-    #[serde(default)]
     pub function: Option<TriggerFunction>,
     /// Whether it belongs to a trigger of the partitioned table.
     pub is_clone: bool,
