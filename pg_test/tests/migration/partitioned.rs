@@ -243,7 +243,11 @@ fn partitions_come_and_go_while_others_write() {
     let is_new = |line: &&String| line.contains("created_") || line.contains("attached_");
     let kept: Vec<&String> = after.iter().filter(|line| !is_new(line)).collect();
     assert_eq!(kept, before.iter().collect::<Vec<_>>());
-    assert!(after.iter().all(|line| line.ends_with(" t") && !line.contains("_new")), "{after:?}");
+    // PostgreSQL names an index of a new partition after the columns of that of its table, which keep the
+    // names that they had when that one was created.
+    let of_migration =
+        |line: &&String| !line.ends_with(" t") || line.contains("_old") || line.contains("_new ");
+    assert_eq!(after.iter().filter(of_migration).collect::<Vec<_>>(), Vec::<&String>::new());
     assert!(written.get() > 1_000, "{written:?}");
 }
 
