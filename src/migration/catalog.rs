@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::ffi::CStr;
 
 use keyspace::migration::facts::{Facts, Reference, ReferenceDefault, Table};
-use keyspace::migration::scope::Member;
+use keyspace::migration::member::Member;
 use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings, properties};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};

@@ -1,7 +1,8 @@
 //! Functions that begin a migration or change its settings.
 
 use keyspace::migration::facts::Reference;
-use keyspace::migration::scope::{Key, Member};
+use keyspace::migration::member::Member;
+use keyspace::migration::scope::Key;
 use keyspace::migration::{Scope, plan};
 use keyspace::sql::qualified;
 use keyspace::{Error, SqlState};

@@ -3,7 +3,8 @@
 use keyspace::Error;
 use keyspace::migration::facts::Table;
 use keyspace::migration::known_keys::KnownKeys;
-use keyspace::migration::scope::{Member, Scope};
+use keyspace::migration::member::Member;
+use keyspace::migration::scope::Scope;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys;
 

@@ -5,7 +5,7 @@
 //! (fault A07). Here nothing is planned, and no code of either owner runs.
 
 use keyspace::migration::Scope;
-use keyspace::migration::scope::Member;
+use keyspace::migration::member::Member;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use keyspace::migration::Scope;
-use keyspace::migration::scope::Member;
+use keyspace::migration::member::Member;
 use keyspace::migration::verify::{self, Check, Kind};
 use keyspace::migration::{kept_values, moved_source};
 use keyspace::{Error, SqlState};

@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 
 use super::facts::Table;
-use super::scope::{Key, Member, Scope};
+use super::member::Member;
+use super::scope::{Key, Scope};
 use crate::sql::{literal, qualified, quoted};
 
 /// One more than the largest page number.

@@ -2,8 +2,9 @@
 
 use super::facts::{ForeignKey, Table};
 use super::finding::Finding;
+use super::member::Member;
 use super::properties::{self, DefaultOf};
-use super::scope::{Member, Scope};
+use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 

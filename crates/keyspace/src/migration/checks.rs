@@ -6,10 +6,11 @@
 
 use super::expression::{Operators, Replaced, rewritten};
 use super::facts::{Check, Table};
+use super::member::Member;
 use super::names::{marked, without_mark};
 use super::phase::Phase;
 use super::required;
-use super::scope::{Member, Scope};
+use super::scope::Scope;
 use super::step::{Lock, Step};
 use crate::sql::{literal, qualified, quoted};
 

@@ -3,11 +3,13 @@
 use super::checks;
 use super::cutover::is_inherited;
 use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
-use super::finding::{Finding, MAX_LISTED, list};
+use super::finding::{Finding, list};
 use super::foreign_keys::is_trusted;
+use super::member::Member;
 use super::properties::{DefaultOf, default_of};
 use super::required;
-use super::scope::{Key, Member, Scope};
+use super::scope::{Key, Scope};
+use super::stranger::stranger;
 use super::{
     clashes, kept_values, key_reference, limits, live_triggers, old_id_source, partitions, permissions,
     reference_name, replicated, trigger_functions, type_column, undeclared,
@@ -434,45 +436,6 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
             .hint(format!("{}.", grants.join("; ")));
         found.push(Finding::error(member.table, error));
     }
-}
-
-/// Refuses a foreign key on keys if validating it would run code of others as the owner of the
-/// table (fault A07).
-pub(super) fn stranger<'a>(
-    scope: &Scope<'a>,
-    key: &ForeignKey,
-    replacement: Option<&ForeignKey>,
-) -> Option<(&'a Table, Error)> {
-    // Nothing is left to validate.
-    if !is_trusted(key) || replacement.is_some_and(|replacement| replacement.validated) {
-        return None;
-    }
-    let stranger = scope.facts.strangers.iter().find(|stranger| stranger.is(key))?;
-    let (child, parent) = (scope.facts.table(key.child)?, scope.facts.table(key.parent)?);
-    if stranger.code.is_empty() {
-        return None;
-    }
-    let (name, other) = (qualified(&child.schema, &child.name), qualified(&parent.schema, &parent.name));
-    let role = quoted(&child.owner);
-    let calls: Vec<String> = stranger
-        .code
-        .iter()
-        .take(MAX_LISTED)
-        .map(|code| format!("{} \"{}\" calls {}", code.kind, code.name, code.function))
-        .collect();
-    let message = format!(
-        "validating foreign key \"{}\" of table \"{name}\" would run functions of other roles with the privileges of {role}",
-        key.name
-    );
-    let error = Error::new(SqlState::InsufficientPrivilege, message)
-        .detail(format!(
-            "The validation runs a query on both tables as the owner of the referencing table, and the planner evaluates expressions of table \"{other}\": {}.",
-            calls.join(", ")
-        ))
-        .hint(format!(
-            "Drop these objects until the foreign key is validated, give the functions to a role with the privileges of {role}, or give both tables the same owner."
-        ));
-    Some((child, error))
 }
 
 fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {

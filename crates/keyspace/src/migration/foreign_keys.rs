@@ -9,12 +9,13 @@
 //! it again.
 
 use super::facts::{Facts, ForeignKey, Table};
+use super::member::Member;
 use super::names::{marked, without_mark};
 use super::options::Options;
 use super::phase::Phase;
 use super::primary_key;
 use super::properties;
-use super::scope::{Member, Scope};
+use super::scope::Scope;
 use super::step::{Lock, Step};
 use crate::sql::{literal, qualified, quoted};
 

@@ -8,10 +8,11 @@
 use super::checks;
 use super::facts::{Check, Table};
 use super::finding::Finding;
+use super::member::Member;
 use super::moved_source;
 use super::phase::Phase;
 use super::required;
-use super::scope::{Member, Scope};
+use super::scope::Scope;
 use super::step::{Statement, Step};
 use super::verify::{self, Kind};
 use crate::error::{Error, SqlState};

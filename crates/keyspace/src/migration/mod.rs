@@ -12,11 +12,12 @@
 //! | [`options`] | the arguments of a migration |
 //! | [`phase`] | the phases, in their order |
 //! | [`names`], `name_words` | names of the objects that a migration adds, and the words in names |
-//! | [`scope`] | which columns are part of a migration, and why others cannot be |
+//! | [`scope`], [`member`] | which columns are part of a migration, and why others cannot be |
+//! | `parts`, `scope_partitions` | the partitions of tables, and their columns |
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
 //! | [`surroundings`], [`candidate_reference`] | facts that only findings need |
-//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`undeclared`], [`old_id_source`], [`trigger_functions`], [`costs`] | findings on one subject each |
+//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`undeclared`], [`old_id_source`], [`trigger_functions`], `stranger`, [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
@@ -61,6 +62,7 @@ pub mod key_time;
 pub mod known_keys;
 pub mod limits;
 pub mod live_triggers;
+pub mod member;
 pub mod missed;
 #[cfg(test)]
 mod moved_key_tests;
@@ -83,8 +85,10 @@ pub mod replacement_index;
 pub mod replicated;
 pub mod required;
 pub mod scope;
+mod scope_partitions;
 pub mod settle;
 pub mod step;
+mod stranger;
 pub mod surroundings;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@
 
 use super::facts::{Column, Sequence};
 use super::finding::Finding;
-use super::scope::{Member, Scope};
+use super::member::Member;
+use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{literal, quoted};
 

@@ -3,7 +3,8 @@
 
 use super::expression::{Operators, constant, constant_text};
 use super::facts::{Column, Grant, Index, Table};
-use super::scope::{Member, Scope};
+use super::member::Member;
+use super::scope::Scope;
 use crate::sql::{literal, qualified, quoted};
 
 /// The statements that give a new column the statistics target and the options of the old one,

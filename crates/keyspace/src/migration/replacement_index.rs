@@ -2,7 +2,8 @@
 
 use super::expression::{Rewritten, is_same, is_same_in_bigint, rewritten};
 use super::facts::{Index, IndexConstraint, IndexKey, Table};
-use super::scope::{Member, Scope};
+use super::member::Member;
+use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 

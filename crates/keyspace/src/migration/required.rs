@@ -11,9 +11,10 @@
 //! procedure that added it.
 
 use super::facts::{Check, Table};
+use super::member::Member;
 use super::names;
 use super::phase::Phase;
-use super::scope::{Member, Scope, check_name};
+use super::scope::{Scope, check_name};
 use super::step::{Lock, Statement, Step};
 use crate::sql::{qualified, quoted};
 

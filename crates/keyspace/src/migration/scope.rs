@@ -3,6 +3,7 @@
 use super::expression::{Operators, Replaced};
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::key_time::KeyTime;
+use super::member::Member;
 use super::names;
 use super::options::{KeyOptions, Options, Target};
 use super::parts::{part, partitions};
@@ -40,34 +41,6 @@ pub struct Key<'a> {
     pub time: KeyTime,
     /// The arguments for it.
     pub options: &'a KeyOptions,
-}
-
-/// A column of old ids that gets a column of keys.
-#[derive(Clone, Debug)]
-pub struct Member<'a> {
-    /// The table.
-    pub table: &'a Table,
-    /// The column of old ids.
-    pub old_id: &'a Column,
-    /// The column of keys, if it exists.
-    pub shadow: Option<&'a Column>,
-    /// The `attnum` of the column of keys, which it has or will have.
-    pub shadow_number: i16,
-    /// The name of the column of keys, which it has or will have.
-    pub shadow_name: String,
-    /// Whether it is a key, not a reference to one.
-    pub is_key: bool,
-    /// The table whose key it is or refers to.
-    pub key: u32,
-    /// Whether a foreign key declares the reference.
-    pub declared: bool,
-}
-
-impl Member<'_> {
-    /// Its table as SQL writes it.
-    pub fn table_sql(&self) -> String {
-        qualified(&self.table.schema, &self.table.name)
-    }
 }
 
 impl<'a> Scope<'a> {
@@ -326,22 +299,6 @@ impl<'a> Scope<'a> {
         };
         let keys = self.facts.foreign_keys.iter().filter(is_new);
         keys.filter_map(|key| Some((key, self.facts.table(key.child)?)))
-    }
-
-    /// The foreign keys that the migration created as replacements of others that have been dropped; none
-    /// after the cut-over.
-    pub fn orphaned_replacements(&self) -> Vec<(&'a ForeignKey, &'a Table)> {
-        let mut replacements: Vec<&ForeignKey> = Vec::new();
-        for (old, replacement) in self.foreign_keys() {
-            replacements.extend(replacement);
-            let parts = self.partitions_of(old.child);
-            replacements.extend(parts.filter_map(|partition| self.part_of_replacement(old, partition)));
-        }
-        let is_orphan = |key: &ForeignKey| {
-            key.name.ends_with(&self.options.new_suffix)
-                && !replacements.iter().any(|replacement| std::ptr::eq(*replacement, key))
-        };
-        self.new_foreign_keys().filter(|(key, _)| !self.options.cut_over && is_orphan(key)).collect()
     }
 
     /// Columns, with those of old ids replaced by those of keys.

@@ -2,13 +2,13 @@
 //! columns that lead now become NOT NULL, and constraints that have moved are validated.
 
 use super::checks;
-use super::findings;
 use super::foreign_keys;
 use super::kept_values;
 use super::phase::Phase;
 use super::required;
 use super::scope::Scope;
 use super::step::Step;
+use super::stranger::stranger;
 use crate::error::Error;
 
 /// The steps, each of which is one transaction.
@@ -32,7 +32,7 @@ pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
 pub fn refusal(scope: &Scope<'_>, step: &Step) -> Option<Error> {
     let mut keys = scope.foreign_keys().into_iter().filter(|_| step.other.is_some());
     keys.find_map(|(key, replacement)| {
-        let (_, error) = findings::stranger(scope, key, replacement)?;
+        let (_, error) = stranger(scope, key, replacement)?;
         (step.table == key.child).then_some(error)
     })
 }

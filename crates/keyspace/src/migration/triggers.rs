@@ -2,7 +2,8 @@
 
 use super::facts::{Table, Trigger};
 use super::foreign_keys;
-use super::scope::{self, Member, Scope};
+use super::member::Member;
+use super::scope::{self, Scope};
 use crate::sql::{literal, quoted};
 
 /// The statements that give columns their triggers.

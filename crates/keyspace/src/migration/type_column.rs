@@ -3,8 +3,9 @@
 
 use super::facts::{Column, Table};
 use super::finding::Finding;
+use super::member::Member;
 use super::name_words::{base, is_plural, words};
-use super::scope::{Member, Scope};
+use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::quoted;
 

@@ -5,9 +5,10 @@
 use super::candidate_reference::{Candidate, Sample, Undeclared};
 use super::facts::Table;
 use super::finding::{Finding, MAX_LISTED, Severity};
+use super::member::Member;
 use super::name_words::{base, words};
 use super::reference_name::has_name;
-use super::scope::{Key, Member, Scope};
+use super::scope::{Key, Scope};
 use super::type_column::{can_be_type, is_type_of};
 use crate::error::{Error, SqlState};
 use crate::sql::{literal, qualified, quoted};

@@ -1,8 +1,9 @@
 //! The comparisons before a cut-over, as queries.
 
 use super::backfill::{derived, same_value};
+use super::member::Member;
 use super::required;
-use super::scope::{Member, Scope};
+use super::scope::Scope;
 use crate::sql::quoted;
 
 /// What a query counts.
