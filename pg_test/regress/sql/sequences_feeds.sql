@@ -99,6 +99,8 @@ FROM (VALUES (interleaved_node_state()), (interleaved_node_state(feeds => '{"lam
 SELECT cardinality(fed_columns) AS stored FROM interleaved_sequences WHERE sequence = 'lamb_no'::regclass;
 SELECT jsonb_set(interleaved_node_state() - 'node' - 'nodes', '{database_oid}', '1') AS without,
        jsonb_set(interleaved_node_state(feeds => '{"lamb_no": ["lamb.no"]}') - 'node' - 'nodes', '{database_oid}', '1') AS with_column \gset
+-- The row is on the other node only.
+DELETE FROM lamb;
 \set VERBOSITY terse
 SELECT action, restart FROM setup_interleaved_sequences(2, sequences => '{lamb_no}', feeds => '{"lamb_no": ["lamb.no"]}', gap => 0, dry_run => true,
     peers => ARRAY[:'without'::jsonb]);
