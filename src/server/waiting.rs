@@ -22,8 +22,14 @@ const UNFLUSHED: u64 = 256 * 1024;
 
 /// Whether the error says that the object is in use, so that another attempt may succeed.
 pub(crate) fn is_in_use(error: &Caught) -> bool {
-    use PgSqlErrorCode::{ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_T_R_DEADLOCK_DETECTED};
-    matches!(error.sqlstate(), ERRCODE_LOCK_NOT_AVAILABLE | ERRCODE_T_R_DEADLOCK_DETECTED)
+    use PgSqlErrorCode::{ERRCODE_INTERNAL_ERROR, ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_T_R_DEADLOCK_DETECTED};
+    match error.sqlstate() {
+        ERRCODE_LOCK_NOT_AVAILABLE | ERRCODE_T_R_DEADLOCK_DETECTED => true,
+        // Commands that lock no object, such as ALTER FUNCTION, end so if another session has altered
+        // it meanwhile. PostgreSQL has no SQLSTATE for that, and does not translate the message.
+        ERRCODE_INTERNAL_ERROR => error.message() == "tuple concurrently updated",
+        _ => false,
+    }
 }
 
 /// Sleeps; can be cancelled.
