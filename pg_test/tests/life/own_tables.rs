@@ -79,8 +79,10 @@ const VALUES: [&str; 18] = [
     "'infinity'",
 ];
 
-/// Damages that come first, since they once led to a backfill or a test without an end.
-const KNOWN: [(&str, &str, &str); 4] = [
+/// Damages that come first, since they once led to a backfill or a test without an end, or to an internal
+/// error.
+const KNOWN: [(&str, &str, &str); 5] = [
+    ("keyspace_internal.interleaved_sequence", "former_increment", "0"),
     ("keyspace_internal.key_migration_table", "pages", "9223372036854775807"),
     ("keyspace_internal.key_migration_table", "page", "-9223372036854775808"),
     ("keyspace_internal.key_migration_table", "behind", "'{[1,5),[9,9000000000)}'"),

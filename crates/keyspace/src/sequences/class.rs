@@ -112,7 +112,7 @@ impl Class {
     /// The values of the class if each value stands for a block of `size` ids: every `nodes`-th of
     /// the values that are `size` apart and include `origin`.
     pub const fn blocks(self, size: u64, origin: i64) -> Residue {
-        let size = size as i128;
+        let size = at_least_one(size);
         let offset = (origin as i128).rem_euclid(size) + self.node as i128 * size;
         Residue { offset, modulus: size * self.nodes as i128 }
     }
@@ -166,9 +166,10 @@ impl Residue {
         Self { offset: 0, modulus: 1 }
     }
 
-    /// Every `step`-th value, in both directions from `origin`.
+    /// Every `step`-th value, in both directions from `origin`. No sequence has a step of 0; in a
+    /// damaged record it stands for every value.
     pub const fn through(origin: i128, step: u64) -> Self {
-        Self { offset: origin, modulus: step as i128 }
+        Self { offset: origin, modulus: at_least_one(step) }
     }
 
     /// Whether it has the same values as another.
@@ -209,6 +210,10 @@ impl Residue {
     pub const fn at_or_below(self, value: i128) -> i128 {
         value - (value - self.offset).rem_euclid(self.modulus)
     }
+}
+
+const fn at_least_one(step: u64) -> i128 {
+    if step == 0 { 1 } else { step as i128 }
 }
 
 /// How a sequence advances.
