@@ -54,13 +54,16 @@ fn take_out_what_core_cannot_carry(client: &mut Client) {
 
 /// Begins a migration, and leaves it in the midst of its backfill.
 fn begin_in_the_middle(client: &mut Client) {
+    // The first pages of a table whose rows were migrated before are empty.
+    client.batch_execute("VACUUM FULL harbor").unwrap();
     client.batch_execute("SELECT key_migration_create('harbor')").unwrap();
     client.batch_execute("CALL key_migration_advance('harbor', through => 'prepared')").unwrap();
     client
         .batch_execute("CALL key_migration_advance('harbor', through => 'backfilled', max_pages => 5)")
         .unwrap();
     let lacking = "SELECT count(*) FROM harbor WHERE id_new IS NULL";
-    assert!((1..2000).contains(&one::<i64>(client, lacking)));
+    let lacking = one::<i64>(client, lacking);
+    assert!((1..2000).contains(&lacking), "{lacking} rows");
 }
 
 /// After the upgrade, its triggers go on, and it continues once it is adopted (fault C05).
@@ -107,6 +110,7 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         client.batch_execute(row.get(0)).unwrap();
     }
     client.batch_execute("CALL key_migration_cutover('voyage')").unwrap();
+    let mut has_skip_support = false;
     for container in containers {
         begin_in_the_middle(&mut client);
         take_out_what_core_cannot_carry(&mut client);
@@ -165,8 +169,10 @@ fn trap_p17_an_upgrade_over_versions_keeps_keys_indexes_and_the_node() {
         // What 18 supports in addition needs a few statements (trap_k18).
         let skip_support = "SELECT count(*) FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
                             WHERE opfname = 'ulid_ops' AND amprocnum = 6 AND amproc::regproc::text LIKE '%skipsupport'";
-        assert_eq!(one::<i64>(&mut client, skip_support), 0, "the objects are those of the first version");
-        if container.major >= 18 {
+        // An upgrade keeps the objects as they were.
+        assert_eq!(one::<i64>(&mut client, skip_support), i64::from(has_skip_support));
+        if container.major >= 18 && !has_skip_support {
+            has_skip_support = true;
             client
                 .batch_execute(
                     "CREATE FUNCTION ulid_skipsupport(internal) RETURNS void
