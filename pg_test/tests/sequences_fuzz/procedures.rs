@@ -157,17 +157,24 @@ impl World<'_> {
         if others.iter().filter_map(|other| self.class(*other)).any(|other| other.meets(class)) {
             self.unsafe_from_now(None);
             if let Outcome::Refused(..) = self.set_up(node, &arguments)? {
-                // The copy may be from before the first set-up of the node.
-                self.nodes[node].as_mut().expect("it exists").class = None;
-                self.remember_class(node)?;
+                self.forget_class(node)?;
             }
             return Ok(());
         }
         let mut is_safe = self.is_safe.clone();
         if self.procedure(node, arguments, &mut is_safe)? {
             self.follow(is_safe);
+        } else {
+            self.forget_class(node)?;
         }
         Ok(())
+    }
+
+    /// A restored node could not be set up: it is in the class that it had when it was copied, which
+    /// may have been before its first set-up.
+    fn forget_class(&mut self, node: usize) -> Result<()> {
+        self.nodes[node].as_mut().expect("it exists").class = None;
+        self.remember_class(node)
     }
 
     /// "A node leaves": its rows arrive on all others, and its last state is kept.

@@ -178,7 +178,8 @@ impl World<'_> {
             if failed.is_empty() {
                 return Ok(Ok((rows, exclude)));
             }
-            let is_class_kept = self.class(node).is_none_or(|class| class == arguments.class);
+            // A node that was restored may be in a former class.
+            let is_class_kept = self.stored_class(node)?.is_none_or(|class| class == arguments.class);
             if !is_class_kept || !exclude.is_empty() {
                 return Ok(Err(Outcome::Refused("failed".to_owned(), format!("{failed:?} in the dry run"))));
             }
@@ -217,14 +218,22 @@ impl World<'_> {
 
     /// Takes the class of a node from its database.
     pub fn remember_class(&mut self, node: usize) -> Result<()> {
-        let stored = self.rows(node, "SELECT node, nodes FROM interleaved_node")?;
-        if let [row] = stored.as_slice()
-            && let [Some(number), Some(nodes)] = row.as_slice()
-        {
-            let class = Class { node: number.parse()?, nodes: nodes.parse()? };
+        if let Some(class) = self.stored_class(node)? {
             self.nodes[node].as_mut().expect("it exists").class = Some(class);
         }
         Ok(())
+    }
+
+    /// The class that a database has by its own records.
+    fn stored_class(&mut self, node: usize) -> Result<Option<Class>> {
+        let stored = self.rows(node, "SELECT node, nodes FROM interleaved_node")?;
+        Ok(match stored.as_slice() {
+            [row] => match row.as_slice() {
+                [Some(node), Some(nodes)] => Some(Class { node: node.parse()?, nodes: nodes.parse()? }),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 
     /// For each sequence, whether the view shows it as in order.
