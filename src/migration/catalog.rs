@@ -218,7 +218,8 @@ pub(super) fn defaults(facts: &Facts, options: &Options) -> Result<Vec<Reference
     // A migration whose columns have been dropped can still be removed.
     let Ok(scope) = Scope::new(facts, options) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for member in scope.members.iter().filter(|member| !member.is_key) {
+    // Partitions have defaults of their own.
+    for member in scope.members.iter().chain(&scope.parts).filter(|member| !member.is_key) {
         let key = &scope.key_of(member).column;
         let Some(query) = properties::other_of_default(&scope, member) else { continue };
         let owner = relation_owner(pg_sys::Oid::from(key.table.oid));

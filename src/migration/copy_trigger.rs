@@ -155,9 +155,9 @@ unsafe fn read(context: *const pg_sys::TriggerData, is_before: bool) -> Option<B
         let is_well_formed = (*context).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0
             && (*context).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == timing
             && is_wanted;
-        let arguments = CopyArguments::of((*context).tg_trigger);
-        let arguments =
-            arguments.filter(|parsed| is_well_formed && parsed.table == (*relation).rd_id.to_u32());
+        let trigger = (*context).tg_trigger;
+        let arguments = CopyArguments::of(trigger).filter(|_| is_well_formed);
+        let arguments = arguments.and_then(|parsed| parsed.for_relation(relation, trigger));
         let Some(arguments) = arguments else { refuse_trigger(context) };
         let column = |number: i16, role: Role| match Column::of(relation, number, role) {
             Ok(column) => Some(column),

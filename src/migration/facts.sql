@@ -187,6 +187,9 @@ indexes AS (
         'options', coalesce(to_jsonb(c.reloptions), '[]'),
         'tablespace', t.spcname,
         'parent', (SELECT h.inhparent::bigint FROM pg_inherits h WHERE h.inhrelid = i.indexrelid),
+        'column_names', CASE WHEN c.relkind = 'I' OR c.relispartition THEN
+            (SELECT jsonb_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attnum > 0)
+            ELSE '[]' END,
         'constraint', CASE WHEN n.oid IS NOT NULL THEN jsonb_build_object(
             'name', n.conname, 'kind', n.contype, 'deferrable', n.condeferrable, 'deferred', n.condeferred,
             'comment', obj_description(n.oid, 'pg_constraint'), 'definition', now.definition,

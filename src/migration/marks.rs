@@ -81,11 +81,11 @@ impl Marks {
     ///
     /// # Errors
     /// Those of SPI itself.
-    pub(super) fn remove(self, extension: Extension, migration: pg_sys::Oid) -> SpiResult<()> {
+    pub(super) fn remove(&self, extension: Extension, migration: pg_sys::Oid) -> SpiResult<()> {
         if self.0.is_empty() {
             return Ok(());
         }
-        let (tables, transactions): (Vec<pg_sys::Oid>, Vec<String>) = self.0.into_iter().unzip();
+        let (tables, transactions): (Vec<pg_sys::Oid>, Vec<String>) = self.0.iter().cloned().unzip();
         state::write(
             "DELETE FROM {} AS k USING unnest($4::oid[], $5::text[]) AS o (relation, transaction) \
              WHERE k.system_identifier = $1 AND k.database = $2 AND k.migration = $3 \

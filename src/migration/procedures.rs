@@ -22,7 +22,7 @@ use super::runner::{Runner, altered};
 use super::settle::{self, BeforeRollback};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
 use super::throttle::Throttle;
-use super::verify::{self, Compared};
+use super::verify::{Compared, Comparison};
 use crate::encoding::to_server;
 use crate::error::or_raise;
 use crate::failpoint;
@@ -83,6 +83,8 @@ struct Progress {
     returned_at: Option<i64>,
     /// Why the cut-over cannot be rolled back. What was prepared for it is undone first.
     refused_rollback: Option<Error>,
+    /// The comparison of all values, if it has begun.
+    comparison: Option<Comparison>,
     /// How often this call has compared all values.
     comparisons: u32,
     /// Whether this call has compared all values, or has checked whether it can cut over.
@@ -280,6 +282,7 @@ fn begin(
         stuck: Vec::new(),
         returned_at: None,
         refused_rollback: None,
+        comparison: None,
         comparisons: 0,
         compared: false,
         finished_index: false,
@@ -411,6 +414,9 @@ impl Progress {
         through: Phase,
         max_pages: Option<i64>,
     ) -> Result<bool, Failure> {
+        if self.comparison.is_some() {
+            return self.compare(migration);
+        }
         // It is planned again under its locks, with its own tables alone.
         if let Some(step) = self.planned.pop_front_if(|step| is_by_statements(step)) {
             return self.run(migration, through, &step);
@@ -493,7 +499,18 @@ impl Progress {
                 .hint("Try again once the rows that they refer to have arrived.")
                 .into());
         }
-        match verify::complete(self.runner.extension, migration)? {
+        let extension = self.runner.extension;
+        let mut comparison = match self.comparison.take() {
+            Some(comparison) => comparison,
+            None => Comparison::new(extension, migration)?,
+        };
+        let compared = comparison.next(extension, migration);
+        // The next transaction goes on, also after it could not acquire a lock.
+        if matches!(compared, Ok(Compared::More) | Err(_)) {
+            self.comparison = Some(comparison);
+        }
+        match compared? {
+            Compared::More => Ok(true),
             Compared::Equal => {
                 self.comparisons += 1;
                 Ok(true)

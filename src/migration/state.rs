@@ -548,7 +548,8 @@ impl Migration {
         self.facts_of(extension, None)
     }
 
-    fn facts_of(&self, extension: Extension, only: Option<&[u32]>) -> Result<Facts, Failure> {
+    /// The facts about some of its tables, and about those with its keys.
+    pub(super) fn facts_of(&self, extension: Extension, only: Option<&[u32]>) -> Result<Facts, Failure> {
         let mut facts = catalog::facts(extension, &self.options.keys, &self.references, only)?;
         foreign_keys::declare(&mut facts, &self.options);
         Ok(facts)

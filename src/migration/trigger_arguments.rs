@@ -86,6 +86,52 @@ impl CopyArguments {
             key: key.parse().ok()?,
         })
     }
+
+    /// As for [`TriggerArguments`].
+    ///
+    /// # Safety
+    /// The relation must be open, and have the trigger.
+    pub(super) unsafe fn for_relation(
+        mut self,
+        relation: pg_sys::Relation,
+        trigger: *const pg_sys::Trigger,
+    ) -> Option<Self> {
+        // SAFETY: see above.
+        self.table = unsafe { columns_on(relation, trigger, self.table, [&mut self.old_id, &mut self.key])? };
+        Some(self)
+    }
+}
+
+/// The relation that a trigger is on, if it is the table that the trigger was created for, or a partition
+/// of that one. Columns of a partition that was attached have other numbers; one that is not there gets
+/// the number 0.
+///
+/// # Safety
+/// The relation must be open, and have the trigger.
+unsafe fn columns_on(
+    relation: pg_sys::Relation,
+    trigger: *const pg_sys::Trigger,
+    table: u32,
+    columns: [&mut i16; 2],
+) -> Option<u32> {
+    // SAFETY: see above; looks up catalogs by OID and by NUL-terminated names, which are copies or null.
+    unsafe {
+        let (own, table) = ((*relation).rd_id, pg_sys::Oid::from(table));
+        if own == table {
+            return Some(own.to_u32());
+        }
+        if !(*(*relation).rd_rel).relispartition || !(*trigger).tgisclone {
+            return None;
+        }
+        if !partition_ancestors(own).contains(&table) {
+            return None;
+        }
+        for column in columns {
+            let name = pg_sys::get_attname(table, *column, true);
+            *column = if name.is_null() { 0 } else { pg_sys::get_attnum(own, name) };
+        }
+        Some(own.to_u32())
+    }
 }
 
 /// # Safety
@@ -111,26 +157,9 @@ impl TriggerArguments {
         relation: pg_sys::Relation,
         trigger: *const pg_sys::Trigger,
     ) -> Option<Self> {
-        // SAFETY: see above; looks up catalogs by OID and by NUL-terminated names, which are copies or
-        // null.
-        unsafe {
-            let (own, table) = ((*relation).rd_id, pg_sys::Oid::from(self.table));
-            if own == table {
-                return Some(self);
-            }
-            if !(*(*relation).rd_rel).relispartition || !(*trigger).tgisclone {
-                return None;
-            }
-            if !partition_ancestors(own).contains(&table) {
-                return None;
-            }
-            for column in [&mut self.old_id, &mut self.key] {
-                let name = pg_sys::get_attname(table, *column, true);
-                *column = if name.is_null() { 0 } else { pg_sys::get_attnum(own, name) };
-            }
-            self.table = own.to_u32();
-            Some(self)
-        }
+        // SAFETY: see above.
+        self.table = unsafe { columns_on(relation, trigger, self.table, [&mut self.old_id, &mut self.key])? };
+        Some(self)
     }
 }
 

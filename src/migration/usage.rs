@@ -6,9 +6,9 @@ use pgrx::prelude::*;
 use super::state;
 use crate::error::or_raise;
 use crate::server::extension::Extension;
-use crate::server::relation::existing_relation;
+use crate::server::relation::{existing_relation, with_partitions};
 
-/// The old id columns of a migration. Declared in sql/migration/key_migration_usage.sql.
+/// The old id columns of a migration, with those of partitions. Declared in sql/migration/key_migration_usage.sql.
 ///
 /// # Errors
 /// 22004 for NULL, 42704 if the table is not being migrated, 55000 if the migration has ended.
@@ -26,10 +26,10 @@ fn key_migration_columns(
         Ok(migration) => {
             let keys = migration.options.keys.iter().filter_map(|key| Some((key.table, key.column?)));
             let references = migration.references.iter().map(|reference| (reference.table, reference.column));
-            let columns: Vec<_> = keys.chain(references).collect();
-            TableIterator::new(
-                columns.into_iter().map(|(table, column)| (Some(pg_sys::Oid::from(table)), Some(column))),
-            )
+            let columns = keys.chain(references);
+            let columns = columns.flat_map(|(table, column)| with_partitions(table.into(), column));
+            let columns: Vec<_> = columns.collect();
+            TableIterator::new(columns.into_iter().map(|(table, column)| (Some(table), Some(column))))
         }
         Err(failure) => failure.raise(),
     }

@@ -84,7 +84,7 @@ fn key_migration_verify(
     let extension = or_raise(Extension::of_call(fcinfo));
     let found = state::migration_of(extension, relation)
         .and_then(|relation| state::existing(extension, relation))
-        .and_then(|migration| compare(extension, &migration, verify::checks));
+        .and_then(|migration| compare(extension, &migration, None, verify::checks));
     match found {
         Ok(found) => TableIterator::new(found.into_iter().map(|found| {
             let ok = found.is_ok();
@@ -101,12 +101,14 @@ fn key_migration_verify(
     }
 }
 
+/// Runs checks on all tables, or on some of them and those with keys.
 fn compare(
     extension: Extension,
     migration: &Migration,
+    only: Option<&[u32]>,
     checks: impl Fn(&Scope<'_>) -> Vec<Check>,
 ) -> Result<Vec<Found>, Failure> {
-    let facts = migration.facts(extension)?;
+    let facts = migration.facts_of(extension, only)?;
     let mut scope = Scope::new(&facts, &migration.options)?;
     if migration.options.cut_over {
         // Columns that refer to the old ids only since the cut-over have no keys to compare (fault
@@ -214,7 +216,7 @@ pub(super) fn check_end(
     migration: &Migration,
     keep_old_ids: bool,
 ) -> Result<(), Failure> {
-    let found = compare(extension, migration, verify::checks)?;
+    let found = compare(extension, migration, None, verify::checks)?;
     if let Some(wrong) = found.iter().find(|found| found.rows > 0 && found.check.kind.prevents_finalize()) {
         return Err(wrong
             .error()
@@ -227,7 +229,7 @@ pub(super) fn check_end(
     if keep_old_ids {
         return Ok(());
     }
-    match compare(extension, migration, verify::losses)?.iter().find(|found| !found.is_ok()) {
+    match compare(extension, migration, None, verify::losses)?.iter().find(|found| !found.is_ok()) {
         Some(lost) => Err(lost
             .error()
             .hint(if lost.check.needs_old_id {
@@ -247,11 +249,11 @@ pub(super) fn unfit_for_old_ids(
     migration: &Migration,
     table: u32,
 ) -> Result<Option<Error>, Failure> {
-    let found = compare(extension, migration, |scope| kept_values::unfit_rows(scope, table))?;
+    let found = compare(extension, migration, Some(&[table]), |scope| kept_values::unfit_rows(scope, table))?;
     let facts = migration.facts(extension)?;
     let scope = Scope::new(&facts, &migration.options)?;
-    let refused = |message: String, old_id: i16| {
-        let detail = scope.member(table, old_id).map_or_else(String::new, |member| {
+    let refused = |message: String, of: u32, old_id: i16| {
+        let detail = scope.member(of, old_id).map_or_else(String::new, |member| {
             let (name, declared) = (&member.old_id.name, &member.old_id.declared_type);
             format!("The old ids, in column \"{name}\", are of type {declared}.")
         });
@@ -262,10 +264,10 @@ pub(super) fn unfit_for_old_ids(
         let message = format!(
             "{} {rows} of table {} {have} a value in column \"{}\" that the old ids cannot hold",
             found.rows,
-            relation_name(pg_sys::Oid::from(table)),
+            relation_name(pg_sys::Oid::from(found.check.table)),
             found.check.column
         );
-        let mut error = refused(message, found.check.old_id)
+        let mut error = refused(message, found.check.table, found.check.old_id)
             .hint("Delete these rows, or give them other values, and try again. Or finalize the migration.");
         if let Some(example) = &found.example {
             let detail = error.detail.take().unwrap_or_default();
@@ -284,7 +286,7 @@ pub(super) fn unfit_for_old_ids(
             })?;
             if let Some(position) = position {
                 let message = format!("sequence {sequence} is at {position}, which the old ids cannot hold");
-                let error = refused(message, member.old_id.number);
+                let error = refused(message, table, member.old_id.number);
                 return Ok(Some(
                     error.hint("Set the sequence back to a value that no row has, and try again."),
                 ));
@@ -294,46 +296,111 @@ pub(super) fn unfit_for_old_ids(
     Ok(None)
 }
 
-/// The result of the comparison.
+/// A comparison under way, which takes one table after the other, each in a transaction of its own. So
+/// it holds the locks of one partition at a time, and one that has been compared can be changed again.
+///
+/// What is written after its table has been compared is written under the triggers of the migration, or
+/// marks the table, as after the end of the comparison. So are rows that move to another partition.
+pub(super) struct Comparison {
+    /// Those that existed before the first value was read.
+    marks: Marks,
+    /// The tables that are left, the next one last.
+    left: Vec<u32>,
+    /// Tables with rows without a key.
+    lacking: Vec<pg_sys::Oid>,
+    wrong: Option<Error>,
+    notices: Vec<String>,
+}
+
+/// The state of a comparison.
 pub(super) enum Compared {
+    /// More tables are left.
+    More,
     Equal,
     /// Some values do not match. The backfill may have to return to these tables.
     Different(Vec<pg_sys::Oid>, Error),
 }
 
-/// Compares all values, and stores that they match.
-///
-/// # Errors
-/// Those of SPI itself, and 42501 if the caller may not read a table.
-pub(super) fn complete(extension: Extension, migration: &Migration) -> Result<Compared, Failure> {
-    // Before the values are read.
-    let marks = Marks::read(extension, migration.relation)?;
-    let found = compare(extension, migration, verify::checks)?;
-    if let Some(wrong) = found.iter().find(|found| !found.is_ok()) {
-        let lacking = found.iter().filter(|found| !found.is_ok() && found.check.kind.may_lack_keys());
-        let tables = lacking.map(|found| pg_sys::Oid::from(found.check.table)).collect();
-        let error = wrong.error().hint(format!(
-            "{} Correct the rows, and try again. If you set a key to NULL, it is computed again.",
-            shows_all(migration)
-        ));
-        return Ok(Compared::Different(tables, error));
+impl Comparison {
+    /// Begins to compare all values.
+    ///
+    /// # Errors
+    /// Those of SPI itself, and those of the facts.
+    pub(super) fn new(extension: Extension, migration: &Migration) -> Result<Self, Failure> {
+        // Before the values are read.
+        let marks = Marks::read(extension, migration.relation)?;
+        let facts = migration.facts(extension)?;
+        let scope = Scope::new(&facts, &migration.options)?;
+        let tables = scope.tables().into_iter().flat_map(|table| scope.with_rows(table));
+        let mut left: Vec<u32> = tables.map(|table| table.oid).collect();
+        left.reverse();
+        Ok(Self { marks, left, lacking: Vec::new(), wrong: None, notices: Vec::new() })
     }
-    for found in &found {
-        if !found.check.must_be_none && found.rows > 0 && found.check.kind.is_notable() {
-            notice!("{}", found.message());
+
+    /// Compares the values of the next table, and stores that those of all match after the last one.
+    ///
+    /// # Errors
+    /// Those of SPI itself, and 42501 if the caller may not read a table.
+    pub(super) fn next(&mut self, extension: Extension, migration: &Migration) -> Result<Compared, Failure> {
+        if let Some(table) = self.left.last().copied() {
+            let of_table = |scope: &Scope<'_>| {
+                let checks = verify::checks(scope).into_iter();
+                checks.filter(|check| check.table == table).collect()
+            };
+            let found = compare(extension, migration, Some(&[table]), of_table)?;
+            self.add(extension, migration, table, &found)?;
+            self.left.pop();
         }
+        if !self.left.is_empty() {
+            return Ok(Compared::More);
+        }
+        if let Some(error) = self.wrong.take() {
+            let error = error.hint(format!(
+                "{} Correct the rows, and try again. If you set a key to NULL, it is computed again.",
+                shows_all(migration)
+            ));
+            return Ok(Compared::Different(std::mem::take(&mut self.lacking), error));
+        }
+        for text in self.notices.drain(..) {
+            notice!("{text}");
+        }
+        let statement = "UPDATE {} SET verified_at = clock_timestamp() WHERE {own} AND relation = $3";
+        state::write(statement, MIGRATION, extension, migration.relation, [])?;
+        self.marks.remove(extension, migration.relation)?;
+        failpoint::point(|| "verified: stored".to_owned());
+        Ok(Compared::Equal)
     }
-    state::write(
-        "UPDATE {} SET verified_at = clock_timestamp() WHERE {own} AND relation = $3",
-        MIGRATION,
-        extension,
-        migration.relation,
-        [],
-    )?;
-    // The comparison has locked the tables, so they are not written to another file before the commit.
-    let files = "UPDATE {} SET verified_file = pg_relation_filenode(relation) WHERE {own} AND migration = $3";
-    state::write(files, TABLE, extension, migration.relation, [])?;
-    marks.remove(extension, migration.relation)?;
-    failpoint::point(|| "verified: stored".to_owned());
-    Ok(Compared::Equal)
+
+    /// Adds the result of a table.
+    fn add(
+        &mut self,
+        extension: Extension,
+        migration: &Migration,
+        table: u32,
+        found: &[Found],
+    ) -> SpiResult<()> {
+        // It has been dropped or detached meanwhile.
+        if found.is_empty() {
+            return Ok(());
+        }
+        for found in found {
+            if !found.is_ok() {
+                self.wrong.get_or_insert_with(|| found.error());
+            } else if !found.check.must_be_none && found.rows > 0 && found.check.kind.is_notable() {
+                self.notices.push(found.message());
+            }
+        }
+        let mut wrong = found.iter().filter(|found| !found.is_ok()).peekable();
+        if wrong.peek().is_some() {
+            if wrong.any(|found| found.check.kind.may_lack_keys()) {
+                self.lacking.push(pg_sys::Oid::from(table));
+            }
+            return Ok(());
+        }
+        // The comparison has locked the table, so it is not written to another file before the commit.
+        let file = "UPDATE {} SET verified_file = pg_relation_filenode(relation) \
+                    WHERE {own} AND migration = $3 AND relation = $4";
+        state::write(file, TABLE, extension, migration.relation, [pg_sys::Oid::from(table).into()])?;
+        Ok(())
+    }
 }

@@ -79,6 +79,26 @@ pub(crate) fn partition_ancestors(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     }
 }
 
+/// A column of a partitioned table, and the same column of each of its partitions, as relation and
+/// number; for other tables, the column itself.
+pub(crate) fn with_partitions(relation: pg_sys::Oid, column: i16) -> Vec<(pg_sys::Oid, i16)> {
+    // SAFETY: looks up catalogs by OID and by a NUL-terminated name. The name and the list are copies in
+    // the current memory context, or null.
+    unsafe {
+        let is_partitioned = pg_sys::get_rel_relkind(relation) as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
+        let name = pg_sys::get_attname(relation, column, true);
+        if !is_partitioned || name.is_null() {
+            return vec![(relation, column)];
+        }
+        let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        let list = pg_sys::find_all_inheritors(relation, no_lock, std::ptr::null_mut());
+        let relations = (0..(*list).length).map(|at| pg_sys::list_nth_oid(list, at));
+        let columns: Vec<_> = relations.map(|one| (one, pg_sys::get_attnum(one, name))).collect();
+        pg_sys::list_free(list);
+        columns.into_iter().filter(|(_, number)| *number != 0).collect()
+    }
+}
+
 /// The number type of a type or of a domain's base type; `None` if it is no number type.
 pub(crate) fn number_type(declared: Option<pg_sys::Oid>) -> Option<NumberType> {
     // SAFETY: looks up the type and the base type of a domain.

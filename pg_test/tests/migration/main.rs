@@ -9,6 +9,7 @@ mod dumped;
 mod killed;
 mod locked;
 mod looked_ahead;
+mod many_partitions;
 mod many_tables;
 mod moved_key;
 mod partitioned;

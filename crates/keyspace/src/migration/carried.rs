@@ -27,6 +27,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         }
         waiting_in_key(scope, member, found);
     }
+    for part in scope.parts_with_own_default().filter(|_| !scope.keeps_values()) {
+        default(part, found);
+    }
     for (key, _) in scope.foreign_keys() {
         period(scope, key, found);
     }

@@ -4,6 +4,7 @@
 use super::checks::{self, Names};
 use super::facts::{Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, Table};
 use super::foreign_keys;
+use super::index_columns;
 use super::kept_values;
 use super::member::Member;
 use super::moved_source;
@@ -113,7 +114,7 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
 }
 
 /// The indexes on columns of old ids that have a replacement.
-fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
+pub(super) fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
     let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
     old.into_iter()
         .filter_map(|index| Some((index, replacement_index::existing(scope, table, index)?)))
@@ -122,7 +123,7 @@ fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a I
 
 /// The statements that give the new objects the names of the old ones.
 pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
-    let mut statements = Vec::new();
+    let mut statements = index_columns::with_columns(scope, |member| names_after_cut_over(scope, member));
     for pair in pairs(scope) {
         if !pair.is_dropped {
             statements.push(pair.of.statement(&pair.old, &scope.options.old_name(&pair.old)));
@@ -150,15 +151,16 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(scope, member, true));
     }
-    let names = |member: &Member<'_>| Names {
-        old: scope.options.old_name(&member.old_id.name),
-        key: member.old_id.name.clone(),
-    };
-    statements.extend(take_over(scope, names));
+    statements.extend(take_over(scope, |member| names_after_cut_over(scope, member)));
     statements.extend(foreign_keys::cut_over(scope, true));
     statements.extend(trigger_functions::compile_again(scope));
     moved.extend(plain(statements));
     moved
+}
+
+/// The names of columns after the cut-over.
+fn names_after_cut_over(scope: &Scope<'_>, member: &Member<'_>) -> Names {
+    Names { old: scope.options.old_name(&member.old_id.name), key: member.old_id.name.clone() }
 }
 
 /// Statements that evaluate no code of a table's owner.
@@ -180,8 +182,12 @@ pub(super) fn take_over(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
         statements.extend(properties::defaults(scope, member, &old, &key));
     }
     for part in &scope.parts {
-        let Names { key, .. } = names(part);
+        let Names { old, key } = names(part);
         statements.extend(properties::grants(&part.table_sql(), part.old_id, part.shadow, &key));
+        if scope.keeps_values() {
+            statements.extend(moved_source::of_partition(part, false, (&old, &key)));
+        }
+        statements.extend(properties::defaults(scope, part, &old, &key));
     }
     for table in scope.tables_and_partitions() {
         let names = |old: i16| scope.member(table.oid, old).map(&names);
@@ -203,8 +209,9 @@ pub(super) fn give_back(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
     }
     for part in &scope.parts {
         if let Some(shadow) = part.shadow {
-            let Names { old, .. } = names(part);
+            let Names { old, key } = names(part);
             statements.extend(properties::grants(&part.table_sql(), shadow, Some(part.old_id), &old));
+            statements.extend(properties::defaults(scope, part, &key, &old));
         }
     }
     for table in scope.tables_and_partitions() {
@@ -229,6 +236,11 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
             quoted(&column.shadow_name)
         ));
     }
+    let names = |member: &Member<'_>| Names {
+        old: member.shadow_name.clone(),
+        key: scope.options.new_name(&member.shadow_name),
+    };
+    statements.extend(index_columns::with_columns(scope, names));
     for pair in pairs(scope) {
         statements.push(pair.of.statement(&pair.new, &scope.options.new_name(&pair.new)));
         statements.push(pair.of.statement(&pair.old, &pair.new));
@@ -237,10 +249,6 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
         statements.extend(drop_trigger_statements(member));
         statements.extend(create_trigger_statements(scope, member, false));
     }
-    let names = |member: &Member<'_>| Names {
-        old: member.shadow_name.clone(),
-        key: scope.options.new_name(&member.shadow_name),
-    };
     statements.extend(give_back(scope, names));
     statements.extend(foreign_keys::roll_back(scope, true));
     statements.extend(trigger_functions::compile_again(scope));
@@ -249,6 +257,10 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     for member in scope.members.iter().filter(|_| scope.keeps_values()) {
         let Names { old, key } = names(member);
         statements.extend(plain(moved_source::roll_back(scope, member, &old, &key)));
+    }
+    for part in scope.parts.iter().filter(|_| scope.keeps_values()) {
+        let Names { old, key } = names(part);
+        statements.extend(plain(moved_source::of_partition(part, true, (&old, &key))));
     }
     statements.extend(primary_key::add_again(scope));
     statements.extend(plain(foreign_keys::add_again(scope)));
@@ -320,6 +332,7 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     for member in &scope.members {
         statements.extend(drop_trigger_statements(member));
     }
+    statements.extend(index_columns::at_end(scope, keep_old_ids));
     let mut made: Vec<Statement> = Vec::new();
     for table in scope.tables_and_partitions() {
         for (index, replacement) in index_pairs(scope, table) {
@@ -492,7 +505,8 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
             left.push(format!("foreign key \"{}\" of table \"{child}\"", key.name));
         }
     }
-    for member in scope.members.iter().filter(|member| properties::loses_default(member)) {
+    let with_default = scope.members.iter().chain(scope.parts_with_own_default());
+    for member in with_default.filter(|member| properties::loses_default(member)) {
         left.push(format!("the default of column \"{}\"", member.old_id.name));
     }
     if keep_old_ids {

@@ -406,6 +406,9 @@ pub struct Index {
     pub constraint: Option<IndexConstraint>,
     /// The index of the partitioned table to which it is attached.
     pub parent: Option<u32>,
+    /// The names of its own columns, if it is partitioned or attached. They are those that the columns
+    /// of the table had when it was created.
+    pub column_names: Vec<String>,
     /// Its size.
     pub bytes: i64,
 }

@@ -9,6 +9,7 @@
 //! it again.
 
 use super::facts::{Facts, ForeignKey, Table};
+use super::foreign_keys_of_partitions;
 use super::member::Member;
 use super::names::{marked, without_mark};
 use super::options::Options;
@@ -161,7 +162,7 @@ fn on_partitions(
     steps
 }
 
-fn validate_step(
+pub(super) fn validate_step(
     scope: &Scope<'_>,
     phase: Phase,
     old: &ForeignKey,
@@ -195,21 +196,39 @@ pub fn declare(facts: &mut Facts, options: &Options) {
         let is_shadow = |table: u32, column: i16| {
             options.shadows.iter().any(|shadow| (shadow.0, shadow.2) == (table, column))
         };
-        let is_required = |column: &i16| {
-            let table = tables.iter().find(|table| table.oid == reference.table);
-            table.and_then(|table| table.column(*column)).is_some_and(|column| column.not_null)
+        let of_table = |oid: u32| tables.iter().find(|table| table.oid == oid);
+        let is_required = |key: &ForeignKey, column: &i16| {
+            of_table(key.child).and_then(|table| table.column(*column)).is_some_and(|column| column.not_null)
         };
-        reference.declared = foreign_keys.iter().filter(|key| key.child == reference.table).any(|key| {
+        let name = of_table(reference.table).and_then(|table| table.column(reference.column));
+        let name = name.map(|column| column.name.as_str());
+        // A rollback adds that of a partitioned table to its partitions first.
+        let is_part = |key: &ForeignKey| {
+            let mut above = of_table(key.child);
+            while let Some(table) = above {
+                if table.parent == Some(reference.table) {
+                    return true;
+                }
+                above = table.parent.and_then(of_table);
+            }
+            false
+        };
+        let is_of_it = |key: &&ForeignKey| key.child == reference.table || is_part(key);
+        reference.declared = foreign_keys.iter().filter(is_of_it).any(|key| {
             let is_marked = without_mark(key.comment.as_deref()).is_some();
+            let is_column = |own: &i16| {
+                let column = of_table(key.child).and_then(|table| table.column(*own));
+                column.is_some_and(|column| Some(column.name.as_str()) == name)
+            };
             let is_about_it = |(own, other): (&i16, &i16)| {
-                (*own == reference.column && is_marked)
+                (is_column(own) && is_marked)
                     || (Some(*own) == shadow && key.validated && is_shadow(key.parent, *other))
             };
             let own = key.child_columns.iter().zip(&key.parent_columns).find(|pair| is_about_it(*pair));
             // One on several columns says nothing about rows in which another one is NULL.
             let is_total = |own: &i16| {
                 key.matching == "f"
-                    || key.child_columns.iter().all(|column| column == own || is_required(column))
+                    || key.child_columns.iter().all(|column| column == own || is_required(key, column))
             };
             own.is_some_and(|(own, _)| is_total(own))
         });
@@ -222,6 +241,14 @@ fn definition(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &Table
         mapped.iter().map(|column| scope.column_sql(table, *column)).collect::<Vec<_>>().join(", ")
     };
     definition_on(key, child, parent, columns, Timing::before_cut_over(key))
+}
+
+/// The definition of a foreign key on the columns that it has.
+pub(super) fn own_definition(scope: &Scope<'_>, key: &ForeignKey, child: &Table, parent: &Table) -> String {
+    let columns = |table: &Table, columns: &[i16]| {
+        columns.iter().map(|column| scope.column_sql(table, *column)).collect::<Vec<_>>().join(", ")
+    };
+    definition_on(key, child, parent, columns, Timing::of(key))
 }
 
 /// The definition of a foreign key on other columns, whose names `columns` gives.
@@ -300,6 +327,10 @@ pub(super) fn add_again(scope: &Scope<'_>) -> Vec<String> {
         let (of, name) = (qualified(&child.schema, &child.name), quoted(&key.name));
         let columns = |table: &Table, columns: &[i16]| scope.rolled_back_columns(table, columns);
         let definition = definition_on(key, child, parent, columns, Timing::of(key));
+        if child.is_partitioned() && key.validated && !key.not_enforced {
+            statements.extend(foreign_keys_of_partitions::add_again(scope, child, key, &definition));
+            continue;
+        }
         let validity = if key.not_enforced { "NOT ENFORCED" } else { "NOT VALID" };
         statements.push(format!("ALTER TABLE {of} ADD CONSTRAINT {name} {definition} {validity}"));
         let comment = if key.validated && !key.not_enforced {
@@ -325,6 +356,7 @@ pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase) -> Vec<Step> {
         step.statements.push(unmark);
         steps.push(step);
     }
+    steps.extend(foreign_keys_of_partitions::unsettled(scope, phase));
     steps
 }
 
@@ -340,8 +372,9 @@ fn unmarked(child: &Table, key: &ForeignKey) -> Option<String> {
 /// The statements that take the marks from all foreign keys, at the removal of a migration. They stay
 /// as they are.
 pub(super) fn remove(scope: &Scope<'_>) -> Vec<String> {
-    let unmark = |(key, _): (&ForeignKey, _)| unmarked(scope.facts.table(key.child)?, key);
-    scope.foreign_keys().into_iter().filter_map(unmark).collect()
+    let keys = scope.foreign_keys().into_iter().map(|(key, _)| key);
+    let keys = keys.chain(foreign_keys_of_partitions::marked_keys(scope));
+    keys.filter_map(|key| unmarked(scope.facts.table(key.child)?, key)).collect()
 }
 
 fn drop(table: &str, name: &str) -> String {

@@ -27,9 +27,10 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         moved_source::find(member, found);
         domain(member, found);
     }
-    for table in scope.tables() {
+    for table in scope.tables_and_partitions() {
         replica_identity(scope, table, found);
-        for check in &table.checks {
+        // What a partition shares with its table is said once.
+        for check in table.checks.iter().filter(|check| !check.is_inherited || !table.is_partition) {
             staying_check(scope, table, check, found);
         }
     }
@@ -107,9 +108,9 @@ fn rolled_back<'s, 'a>(scope: &'s Scope<'a>) -> impl Iterator<Item = &'s Member<
 /// no further row lacks an old id, and then they are validated.
 pub(super) fn before_roll_back(scope: &Scope<'_>) -> Vec<Step> {
     let [added, validated]: [Vec<Step>; 2] = [true, false].map(|adds| {
-        rolled_back(scope).filter_map(|member| required::before_roll_back(scope, member, adds)).collect()
+        rolled_back(scope).flat_map(|member| required::before_roll_back(scope, member, adds)).collect()
     });
-    added.into_iter().chain(validated).collect()
+    added.into_iter().chain(validated).filter(|step| !step.done).collect()
 }
 
 /// The steps that remove the checks of a rollback that was refused, or interrupted and not repeated.
@@ -122,10 +123,18 @@ pub(super) fn restore(scope: &Scope<'_>) -> Vec<Statement> {
     rolled_back(scope).flat_map(|member| required::restore(scope, member)).collect()
 }
 
-/// The queries for rows of a table whose key the old column cannot hold.
+/// The queries for rows of a table, or of all partitions of a table, whose key the old column cannot hold.
 pub fn unfit_rows(scope: &Scope<'_>, table: u32) -> Vec<verify::Check> {
-    let of_table = rolled_back(scope).filter(|member| member.table.oid == table);
-    of_table
+    if !(scope.keeps_values() && scope.options.cut_over) {
+        return Vec::new();
+    }
+    let is_of_table = |member: &&Member<'_>| {
+        let oid = member.table.oid;
+        member.shadow.is_some() && (oid == table || scope.facts.top_of(oid) == table)
+    };
+    scope
+        .members_with_rows()
+        .filter(is_of_table)
         .map(|member| {
             let (old_id, shadow) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
             let query = format!(

@@ -21,12 +21,13 @@
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
-//! | [`foreign_keys`], [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
+//! | `index_columns` | the names of the columns of partitioned indexes |
+//! | [`foreign_keys`], `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
 //! | `primary_key` | primary keys that move at the cut-over |
 //! | [`kept_values`], [`moved_source`] | keys that keep their values in a wider column, and what gives them |
 //! | [`settle`] | what is left after a cut-over or its rollback |
-//! | [`verify`] | the comparisons before a cut-over |
+//! | `statistics`, [`verify`] | statistics and comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
 //! | [`derive`] | the key of a row that has none |
@@ -54,6 +55,8 @@ pub mod facts;
 pub mod finding;
 pub mod findings;
 pub mod foreign_keys;
+mod foreign_keys_of_partitions;
+mod index_columns;
 pub mod kept_values;
 #[cfg(test)]
 mod kept_values_tests;
@@ -87,6 +90,7 @@ pub mod required;
 pub mod scope;
 mod scope_partitions;
 pub mod settle;
+mod statistics;
 pub mod step;
 mod stranger;
 pub mod surroundings;

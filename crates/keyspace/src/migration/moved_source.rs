@@ -44,10 +44,26 @@ pub(super) fn roll_back(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: 
     statements
 }
 
+/// The statements that move the default of a partition at a cut-over or its rollback. What else gives
+/// values to its column belongs to the table.
+pub(super) fn of_partition(part: &Member<'_>, is_back: bool, names: (&str, &str)) -> Vec<String> {
+    let Some(shadow) = part.shadow else { return Vec::new() };
+    let (from, names) = if is_back { (shadow, (names.1, names.0)) } else { (part.old_id, names) };
+    from.default.as_deref().map_or_else(Vec::new, |default| moved_default(part, default, names))
+}
+
+/// The statements that move a default.
+fn moved_default(member: &Member<'_>, default: &str, names: (&str, &str)) -> Vec<String> {
+    // A partition can have another default, or none.
+    let only = if member.table.is_partitioned() { "ONLY " } else { "" };
+    let alter =
+        |column: &str| format!("ALTER TABLE {only}{} ALTER COLUMN {}", member.table_sql(), quoted(column));
+    vec![format!("{} DROP DEFAULT", alter(names.0)), format!("{} SET DEFAULT {default}", alter(names.1))]
+}
+
 /// The statements that move everything from one column to the other one.
 fn moved(scope: &Scope<'_>, member: &Member<'_>, from: &Column, names: (&str, &str)) -> Vec<String> {
     let table = member.table_sql();
-    let alter = |column: &str| format!("ALTER TABLE {table} ALTER COLUMN {}", quoted(column));
     let mut statements = Vec::new();
     if !from.identity.is_empty() {
         let (old, key) = (member.old_id.number, member.shadow_number);
@@ -59,8 +75,7 @@ fn moved(scope: &Scope<'_>, member: &Member<'_>, from: &Column, names: (&str, &s
             from.number
         ));
     } else if let Some(default) = &from.default {
-        statements.push(format!("{} DROP DEFAULT", alter(names.0)));
-        statements.push(format!("{} SET DEFAULT {default}", alter(names.1)));
+        statements.extend(moved_default(member, default, names));
     }
     let owned = from.sequences.iter().filter(|sequence| sequence.kind == OWNED);
     let to = quoted(names.1);

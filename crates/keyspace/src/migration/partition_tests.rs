@@ -1,7 +1,10 @@
 //! Partitioned tables that refer to a key.
 
-use super::facts::{ForeignKeyPart, Index, Table};
+use super::facts::{ForeignKeyPart, Index, ReferenceDefault, Table};
+use super::foreign_keys_of_partitions;
+use super::names::marked;
 use super::plan::plan;
+use super::properties::other_of_default;
 use super::scope::Scope;
 use super::tests::{ORDERS, column, foreign_key, index, options, shop, table};
 use super::verify::{self, Kind};
@@ -189,6 +192,99 @@ fn the_cut_over_renames_columns_once_and_indexes_of_each_partition() {
     assert_eq!(order, cutover::lock_order_of(&facts, &options));
 }
 
+/// PostgreSQL names the index of a new partition after the columns of that of its table.
+#[test]
+fn the_columns_of_partitioned_indexes_are_renamed_with_those_of_the_table() {
+    let (mut facts, options) = prepared();
+    for table in facts.tables.iter_mut().filter(|table| table.oid >= VISIT) {
+        table.indexes[0].column_names = vec!["order_id".to_owned()];
+        table.indexes[1].column_names = vec!["order_id_new".to_owned()];
+    }
+    let renames = |facts: &Facts| -> Vec<String> {
+        let statements = cutover::swap_names(&Scope::new(facts, &options).unwrap());
+        let is_index = |text: &&String| text.contains("RENAME COLUMN") && !text.contains("shop.visit RENAME");
+        statements.iter().filter(is_index).filter(|text| text.contains("visit")).cloned().collect()
+    };
+    let of_table = [
+        "ALTER TABLE shop.visit_idx RENAME COLUMN order_id TO order_id_old",
+        "ALTER TABLE shop.visit_idx_new RENAME COLUMN order_id_new TO order_id",
+    ];
+    assert_eq!(renames(&facts), of_table);
+    // One that was built when the column had another name must have the same one first, from the lowest
+    // level on.
+    let rename = |facts: &mut Facts, oid: u32, name: &str| {
+        let table = facts.tables.iter_mut().find(|table| table.oid == oid).unwrap();
+        table.indexes[1].column_names = vec![name.to_owned()];
+    };
+    rename(&mut facts, VISIT_2, "order");
+    let aligned = [
+        of_table[0],
+        "ALTER TABLE shop.visit_2_1_idx_new RENAME COLUMN order_id_new TO \"order\"",
+        "ALTER TABLE shop.visit_2_idx_new RENAME COLUMN \"order\" TO order_id_new",
+        of_table[1],
+    ];
+    assert_eq!(renames(&facts), aligned);
+    // A name of its own stays.
+    rename(&mut facts, VISIT, "own");
+    assert_eq!(renames(&facts), [of_table[0]]);
+}
+
+/// Up to PostgreSQL 17, a partitioned table cannot be analyzed without its partitions.
+#[test]
+fn statistics_are_collected_partition_by_partition_where_the_version_can() {
+    let analyzed = |major: i32| -> Vec<String> {
+        let mut facts = visits();
+        facts.major = major;
+        let validated = steps(&facts, &options(), Phase::Validated).into_iter();
+        validated.map(|step| step.2).filter(|text| text.starts_with("ANALYZE")).collect()
+    };
+    assert_eq!(analyzed(17), ["ANALYZE shop.visit"]);
+    assert_eq!(analyzed(18), ["ANALYZE shop.visit_1", "ANALYZE shop.visit_2_1", "ANALYZE ONLY shop.visit"]);
+}
+
+#[test]
+fn a_partition_keeps_a_default_of_its_own() {
+    let (mut facts, options) = prepared();
+    let of = |facts: &mut Facts, oid: u32, default: Option<&str>| {
+        let table = facts.tables.iter_mut().find(|table| table.oid == oid).unwrap();
+        let column = table.columns.iter_mut().find(|column| column.name == "order_id").unwrap();
+        column.default = default.map(str::to_owned);
+    };
+    of(&mut facts, VISIT, Some("1"));
+    of(&mut facts, VISIT_1, Some("2"));
+    of(&mut facts, VISIT_2, None);
+    of(&mut facts, VISIT_2_1, Some("1"));
+    let scope = Scope::new(&facts, &options).unwrap();
+    let with_default: Vec<(u32, i16)> = scope
+        .members
+        .iter()
+        .chain(&scope.parts)
+        .filter(|member| member.table.oid >= VISIT && other_of_default(&scope, member).is_some())
+        .map(|member| (member.table.oid, member.old_id.number))
+        .collect();
+    assert_eq!(with_default, [(VISIT, 2), (VISIT_1, 2), (VISIT_2_1, 2)]);
+    facts.defaults = with_default
+        .iter()
+        .map(|(table, column)| ReferenceDefault {
+            table: *table,
+            column: *column,
+            value: format!("of {table}"),
+        })
+        .collect();
+    let scope = Scope::new(&facts, &options).unwrap();
+    let statements: Vec<String> = cutover::cut_over(&scope).into_iter().map(|one| one.text).collect();
+    let set: Vec<&str> =
+        statements.iter().map(String::as_str).filter(|text| text.contains("SET DEFAULT 'of")).collect();
+    assert_eq!(
+        set,
+        [
+            "ALTER TABLE ONLY shop.visit ALTER COLUMN order_id SET DEFAULT 'of 200'::uuid",
+            "ALTER TABLE shop.visit_1 ALTER COLUMN order_id SET DEFAULT 'of 201'::uuid",
+            "ALTER TABLE shop.visit_2_1 ALTER COLUMN order_id SET DEFAULT 'of 203'::uuid",
+        ]
+    );
+}
+
 #[test]
 fn values_are_compared_in_each_partition() {
     let (facts, options) = prepared();
@@ -249,4 +345,59 @@ fn what_is_refused_names_what_lifts_it() {
         });
     });
     assert_eq!(message, "table \"shop.visit_1\" is a partition of a table that is not part of the migration");
+}
+
+/// Up to PostgreSQL 17, a partitioned table has no foreign key that is not valid.
+#[test]
+fn a_rollback_adds_foreign_keys_to_partitions_and_the_table_takes_them_over() {
+    let mut facts = visits();
+    let moved = facts.foreign_keys.iter().position(|key| key.child == VISIT).unwrap();
+    let of_table = facts.foreign_keys.remove(moved);
+    let options = options();
+    let scope = Scope::new(&facts, &options).unwrap();
+    let top = facts.tables.iter().find(|table| table.oid == VISIT).unwrap();
+    let of = |statements: Vec<String>| -> Vec<String> {
+        statements.into_iter().filter(|text| !text.starts_with("COMMENT")).collect()
+    };
+    let added = foreign_keys_of_partitions::add_again(&scope, top, &of_table, "FOREIGN KEY (x)");
+    assert_eq!(
+        of(added),
+        [
+            "ALTER TABLE shop.visit_1 ADD CONSTRAINT visit_order_id_fkey FOREIGN KEY (x) NOT VALID",
+            "ALTER TABLE shop.visit_2_1 ADD CONSTRAINT visit_order_id_fkey FOREIGN KEY (x) NOT VALID",
+        ]
+    );
+    // One has another name, and is valid already.
+    for (table, column, name) in [(VISIT_1, 2, "other"), (VISIT_2_1, 2, "visit_order_id_fkey")] {
+        let mut key = foreign_key(name, (table, &[column]), (ORDERS, &[1]));
+        key.validated = table == VISIT_1;
+        key.comment = Some(marked(Some("of visits")));
+        facts.foreign_keys.push(key);
+    }
+    let scope = Scope::new(&facts, &options).unwrap();
+    let steps = foreign_keys_of_partitions::unsettled(&scope, Phase::Validated);
+    let left: Vec<(u32, bool, String)> =
+        steps.into_iter().map(|step| (step.table, step.done, step.statements.join("; "))).collect();
+    let comment = |of: &str, text: &str| format!("COMMENT ON CONSTRAINT {of} IS {text}");
+    let taken_over = [
+        "ALTER TABLE shop.visit ADD CONSTRAINT other FOREIGN KEY (order_id) REFERENCES shop.orders (id)"
+            .to_owned(),
+        comment("other ON shop.visit", "'of visits'"),
+        comment("other ON shop.visit_1", "NULL"),
+        comment("visit_order_id_fkey ON shop.visit_2_1", "NULL"),
+    ];
+    assert_eq!(
+        left,
+        [
+            (VISIT_1, true, "ALTER TABLE shop.visit_1 VALIDATE CONSTRAINT other".to_owned()),
+            (
+                VISIT_2_1,
+                false,
+                "ALTER TABLE shop.visit_2_1 VALIDATE CONSTRAINT visit_order_id_fkey".to_owned()
+            ),
+            (VISIT, false, taken_over.join("; ")),
+        ]
+    );
+    let plan = plan(&facts, &options).unwrap();
+    assert_eq!(plan.refusal(), None);
 }

@@ -9,6 +9,8 @@
 
 use super::facts::{ForeignKey, Index, Table};
 use super::finding::Finding;
+use super::member::Member;
+use super::names::without_mark;
 use super::phase::Phase;
 use super::replacement_index;
 use super::scope::Scope;
@@ -19,15 +21,15 @@ use crate::sql::{qualified, quoted};
 /// All findings.
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for table in scope.tables().into_iter().filter(|table| table.is_partitioned()) {
-        if scope.keeps_values() {
-            found.push(Finding::error(table, kept_values(table)));
-        }
         for one in std::iter::once(table).chain(scope.partitions_of(table.oid)) {
             partitioned_by(scope, one, found);
             constraints(scope, one, found);
         }
         for partition in scope.partitions_of(table.oid) {
             own_references(scope, table, partition, found);
+            if scope.keeps_values() {
+                own_not_null(scope, partition, found);
+            }
             if partition.owner != table.owner {
                 found.push(Finding::error(partition, other_owner(table, partition)));
             }
@@ -36,15 +38,6 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             found.extend(locks(scope, table));
         }
     }
-}
-
-/// The error for a table whose references would become wider.
-fn kept_values(table: &Table) -> Error {
-    let name = qualified(&table.schema, &table.name);
-    let message = format!("partitioned table \"{name}\" refers to a key that is to become bigint");
-    Error::new(SqlState::FeatureNotSupported, message)
-        .detail("References of partitioned tables can follow a key that becomes uuid or ulid, but not yet one that keeps its values.")
-        .hint("Drop the foreign key for the time of the migration, and change the type of the column afterwards.")
 }
 
 /// The error for a partition with rows that are not here.
@@ -129,6 +122,8 @@ fn own_references(scope: &Scope<'_>, top: &Table, partition: &Table, found: &mut
     }
     let is_own = |key: &&ForeignKey| {
         key.child == partition.oid
+            // A rollback has added it, and it becomes one of the table.
+            && without_mark(key.comment.as_deref()).is_none()
             && key.child_columns.iter().any(|column| is_of_top(*column))
             && key.parent_columns.iter().any(|column| scope.member(key.parent, *column).is_some())
     };
@@ -142,6 +137,22 @@ fn own_references(scope: &Scope<'_>, top: &Table, partition: &Table, found: &mut
             "Run ALTER TABLE {name} DROP CONSTRAINT {}, and add it to table {of} if it is missing there.",
             quoted(&key.name)
         ));
+        found.push(Finding::error(partition, error));
+    }
+}
+
+/// After the cut-over, an old id can be NULL where a key is beyond what its column can hold.
+fn own_not_null(scope: &Scope<'_>, partition: &Table, found: &mut Vec<Finding>) {
+    let name = qualified(&partition.schema, &partition.name);
+    let is_own = |part: &&Member<'_>| part.old_id.not_null && !scope.of_top(part).old_id.not_null;
+    for part in scope.members_of(partition.oid).filter(is_own) {
+        let column = &part.old_id.name;
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("column \"{column}\" of partition \"{name}\" is NOT NULL, and that of its table is not"),
+        )
+        .detail("After the cut-over, old ids can be NULL. PostgreSQL gives NOT NULL to the new column of a partition together with that of the table.")
+        .hint(format!("Run ALTER TABLE {name} ALTER COLUMN {} DROP NOT NULL, or set that of the table NOT NULL.", quoted(column)));
         found.push(Finding::error(partition, error));
     }
 }

@@ -19,6 +19,7 @@ use super::replacement_index::{self, Replacement};
 use super::required;
 use super::scope::Scope;
 use super::settle;
+use super::statistics;
 use super::step::{Lock, Runs, Step};
 use super::time_findings;
 use super::triggers::trigger_statements_of;
@@ -72,7 +73,7 @@ pub fn plan(facts: &Facts, options: &Options) -> Result<Plan, Error> {
         indexes(&scope, table, &mut steps, &mut findings);
     }
     for table in scope.tables() {
-        analyze(&scope, table, &mut steps);
+        steps.extend(statistics::steps(&scope, table));
     }
     for table in scope.tables() {
         required::steps(&scope, table, &mut steps);
@@ -276,28 +277,6 @@ fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut
             }
         }
     }
-}
-
-/// Collects statistics on the new columns. Without them the planner guesses, and queries that were
-/// fast on the old ids can be slow after the cut-over. It comes before the validation of foreign keys,
-/// which is a query, too.
-fn analyze(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
-    let name = qualified(&table.schema, &table.name);
-    let is_missing = |member: &Member<'_>| {
-        member.shadow.is_none_or(|shadow| !table.is_empty && !shadow.has_statistics && !shadow.statistics_off)
-    };
-    // All columns: a list would leave out statistics objects, with a warning.
-    let statements = vec![format!("ANALYZE {name}")];
-    let mut step = Step::new(Phase::Validated, table, "collect statistics on the new columns", statements);
-    step.lock = Some(Lock::ShareUpdateExclusive);
-    step.rows = table.rows;
-    step.is_statistics = true;
-    step.evaluates = true;
-    step.done = !scope.members_of(table.oid).any(is_missing);
-    if step.done {
-        step.statements.clear();
-    }
-    steps.push(step);
 }
 
 /// What an index needs before it is like the one that it replaces: the time at which uniqueness is

@@ -46,13 +46,6 @@ fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
     if let Some(publication) = publication.filter(|_| is_identity) {
         return Some(format!("publication \"{}\" lists the old ids, or filters by them", publication.name));
     }
-    // Up to PostgreSQL 17, a rollback could not add its foreign key again without reading its rows.
-    let is_partitioned = |table: u32| scope.facts.table(table).is_some_and(Table::is_partitioned);
-    let foreign_keys = scope.foreign_keys();
-    let mut referring = foreign_keys.iter().filter(|(key, _)| key.parent == table.oid);
-    if let Some((key, _)) = referring.find(|(key, _)| is_partitioned(key.child)) {
-        return Some(format!("foreign key \"{}\" of a partitioned table refers to it", key.name));
-    }
     let dependents = &constraint?.dependents;
     (!dependents.is_empty()).then(|| format!("it is needed by {}", dependents.join(", ")))
 }

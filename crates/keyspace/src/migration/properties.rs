@@ -135,7 +135,10 @@ pub(super) fn defaults(scope: &Scope<'_>, member: &Member<'_>, from: &str, to: &
     else {
         return Vec::new();
     };
-    let alter = |column: &str| format!("ALTER TABLE {} ALTER COLUMN {}", member.table_sql(), quoted(column));
+    // A partition can have another default, or none.
+    let only = if member.table.is_partitioned() { "ONLY " } else { "" };
+    let alter =
+        |column: &str| format!("ALTER TABLE {only}{} ALTER COLUMN {}", member.table_sql(), quoted(column));
     let value = if scope.options.cut_over {
         default.value.clone()
     } else {

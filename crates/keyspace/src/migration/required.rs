@@ -245,8 +245,8 @@ fn is_key_required(member: &Member<'_>) -> bool {
     member.shadow.is_some_and(|shadow| shadow.not_null)
 }
 
-/// The step that adds this check, or the one that validates it; `None` if it is done.
-pub(super) fn before_roll_back(scope: &Scope<'_>, member: &Member<'_>, adds: bool) -> Option<Step> {
+/// The step that adds this check, or those that validate it.
+pub(super) fn before_roll_back(scope: &Scope<'_>, member: &Member<'_>, adds: bool) -> Vec<Step> {
     let exists = of_roll_back(scope, member);
     let (old_id, phase) = (&member.old_id.name, Phase::CutOver);
     match exists {
@@ -264,12 +264,10 @@ pub(super) fn before_roll_back(scope: &Scope<'_>, member: &Member<'_>, adds: boo
                 quoted(&name),
                 quoted(old_id)
             )];
-            Some(step)
+            vec![step]
         }
-        Some(check) if !adds && !check.validated => {
-            Some(validate_step(phase, member, old_id, &check.name, false))
-        }
-        _ => None,
+        Some(check) if !adds => validate_steps(scope, phase, member, old_id, (&check.name, check.validated)),
+        _ => Vec::new(),
     }
 }
 

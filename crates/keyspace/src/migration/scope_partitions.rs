@@ -39,6 +39,11 @@ impl<'a> Scope<'a> {
         self.members.iter().flat_map(of_member)
     }
 
+    /// The columns of partitions that have another default than that of the table.
+    pub(super) fn parts_with_own_default(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.parts.iter().filter(|part| part.old_id.default != self.of_top(part).old_id.default)
+    }
+
     /// The same column of the table of the migration.
     pub(super) fn of_top<'b>(&'b self, member: &'b Member<'a>) -> &'b Member<'a> {
         if member.table.parent.is_none() {
