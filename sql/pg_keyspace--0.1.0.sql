@@ -1785,7 +1785,7 @@ CREATE FUNCTION keyspace_internal.key_migration_columns(migration regclass) RETU
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_columns_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_columns(regclass) IS
-'part of key_migration_usage(): the old id columns of a key migration';
+'part of key_migration_usage(): the old id columns of a key migration, with those of partitions';
 
 CREATE FUNCTION @extschema@.key_migration_usage(migration regclass) RETURNS TABLE (
     table_name regclass,
@@ -1813,18 +1813,10 @@ BEGIN
     END IF;
     -- Uses that the catalogs record.
     RETURN QUERY
-    WITH RECURSIVE used AS (
+    WITH used AS (
         SELECT c.relation, c.attribute, a.attname
         FROM keyspace_internal.key_migration_columns(migration) c
         JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.relation AND a.attnum OPERATOR(pg_catalog.=) c.attribute
-        WHERE NOT a.attisdropped
-        UNION
-        -- The same columns of partitions.
-        SELECT a.attrelid, a.attnum, a.attname
-        FROM used u
-        JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) u.relation AND t.relkind OPERATOR(pg_catalog.=) 'p'::"char"
-        JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) u.relation
-        JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) h.inhrelid AND a.attname OPERATOR(pg_catalog.=) u.attname
         WHERE NOT a.attisdropped
     ),
     words AS (
