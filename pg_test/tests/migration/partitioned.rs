@@ -256,3 +256,25 @@ fn partitions_come_and_go_while_others_write() {
     }
     assert!(written.get() > 1_000, "{written:?}");
 }
+
+#[test]
+fn trap_m19_statements_that_use_a_partition_by_its_name_are_found() {
+    let server = start(&["shared_preload_libraries = 'pg_stat_statements'", "compute_query_id = on"]);
+    let mut client = server.connect(DATABASE).unwrap();
+    client.batch_execute("CREATE EXTENSION pg_stat_statements").unwrap();
+    make_tables(&mut client);
+    client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+    client.query("SELECT count(order_id) FROM visit_1_0", &[]).unwrap();
+    client.query("SELECT count(other) FROM odd", &[]).unwrap();
+    client.query("SELECT count(tag) FROM visit_1_1", &[]).unwrap();
+    let uses = "SELECT format('%s %s: %s', table_name, column_name, used_by) FROM key_migration_usage('orders') \
+                WHERE kind = 'statement' AND used_by LIKE 'SELECT count%' ORDER BY 1";
+    let found: Vec<String> = client.query(uses, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(
+        found,
+        [
+            "odd other: SELECT count(other) FROM odd",
+            "visit_1_0 order_id: SELECT count(order_id) FROM visit_1_0"
+        ]
+    );
+}
