@@ -1,5 +1,7 @@
 //! Partitioned tables that refer to a key.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use super::facts::{ForeignKeyPart, Index, ReferenceDefault, Table};
 use super::foreign_keys_of_partitions;
 use super::names::marked;

@@ -105,7 +105,7 @@ impl Course {
     /// How many values are left from `next` on, in steps of `step`, when each needs `size` ids.
     pub(super) fn values_left(self, next: i128, limit: i128, step: i128, size: i128) -> i128 {
         let last = limit - (size - 1) * self.sign;
-        if self.is_past(next, last) { 0 } else { (last - next) * self.sign / step.abs() + 1 }
+        if self.is_past(next, last) { 0 } else { (last - next) * self.sign / step.abs().max(1) + 1 }
     }
 
     /// How much of the range is before `next`, in hundredths of a percent.
