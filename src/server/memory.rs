@@ -41,13 +41,13 @@ pub(crate) fn datum_of<const N: usize>(bytes: [u8; N]) -> pg_sys::Datum {
     place.into()
 }
 
-/// After how many tables their entries in the caches are freed. They are kept for fewer, because what
-/// reads a table mostly reads it, or its sequence, again.
+/// After how many tables the caches are emptied. The entries are kept for fewer, because what reads a
+/// table mostly reads its sequence again.
 const CACHED_TABLES: usize = 20_000;
 
-/// Counts the tables that a loop opens. PostgreSQL keeps some kilobytes for each of them and for each of
-/// its indexes until the session ends. Before that becomes much, they are freed, as if other sessions
-/// had changed all tables.
+/// Counts the tables that a loop opens. PostgreSQL keeps their rows of the catalogs, and those of their
+/// sequences, until the session ends. Before that becomes much, they are freed, as if other sessions had
+/// changed all tables.
 #[derive(Default)]
 pub(crate) struct OpenedTables(usize);
 

@@ -33,13 +33,13 @@ impl OpenRelation {
     /// Opens a table; `None` if it is gone.
     pub(crate) fn try_table(oid: pg_sys::Oid, lock: u32) -> Option<Self> {
         // SAFETY: as for `table`, and the lock is held.
-        Self::locked(oid, lock, || unsafe { pg_sys::try_table_open(oid, pg_sys::NoLock as i32) })
+        Self::locked(oid, lock, || unsafe { pg_sys::table_open(oid, pg_sys::NoLock as i32) })
     }
 
     /// Opens a relation of any kind; `None` if it is gone.
     pub(crate) fn try_any(oid: pg_sys::Oid, lock: u32) -> Option<Self> {
         // SAFETY: as for `table`, and the lock is held.
-        Self::locked(oid, lock, || unsafe { pg_sys::try_relation_open(oid, pg_sys::NoLock as i32) })
+        Self::locked(oid, lock, || unsafe { pg_sys::relation_open(oid, pg_sys::NoLock as i32) })
     }
 
     /// Opens an index; raises PostgreSQL's error if it is gone.
@@ -57,13 +57,22 @@ impl OpenRelation {
     }
 
     /// Acquires the lock, and opens the relation; releases the lock if it is gone.
+    ///
+    /// The relation cache itself says whether it is gone. `try_relation_open` would first look for it
+    /// in another cache, which costs as much as to read its row once more.
     fn locked(oid: pg_sys::Oid, lock: u32, open: impl FnOnce() -> pg_sys::Relation) -> Option<Self> {
         if lock != pg_sys::NoLock {
             acquire(oid, lock);
         }
-        let (relation, mode) = (open(), lock as pg_sys::LOCKMODE);
+        let mode = lock as pg_sys::LOCKMODE;
+        // SAFETY: looks up a relation that is locked, so that it stays as it is, and gives the reference
+        // back.
+        let found = unsafe { pg_sys::RelationIdGetRelation(oid) };
         // The value is created only for an open relation, since dropping it closes the relation.
-        if !relation.is_null() {
+        if !found.is_null() {
+            let relation = open();
+            // SAFETY: the reference from above; `relation` is another one.
+            unsafe { pg_sys::RelationClose(found) };
             return Some(Self { relation, lock: mode });
         }
         if lock != pg_sys::NoLock {
@@ -71,6 +80,18 @@ impl OpenRelation {
             unsafe { pg_sys::UnlockRelationOid(oid, mode) };
         }
         None
+    }
+
+    /// Closes it, and removes it from the relation cache, unless it is still open elsewhere.
+    pub(crate) fn forget(self) {
+        // One that this transaction has created stays in the cache, and would be read once more for that.
+        let (oid, is_new) = (self.rd_id, self.rd_createSubid != 0);
+        drop(self);
+        if !is_new {
+            // SAFETY: within a transaction. A relation that is open elsewhere stays valid: it is read
+            // again, as after a change by another session.
+            unsafe { pg_sys::RelationCacheInvalidateEntry(oid) }
+        }
     }
 
     /// The pointer for PostgreSQL's functions, valid as long as this value lives.

@@ -31,7 +31,9 @@ use crate::encoding::to_server;
 use crate::error::{Report, report};
 use crate::sequences::own::tables;
 use crate::sequences::peers::Peers;
-use crate::sequences::read::catalog::{self, Column, Entry, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT};
+use crate::sequences::read::catalog::{
+    self, Column, Entry, LeadingIndexes, NAME_NOT_UTF8, NOT_UTF8_DETAIL, NOT_UTF8_HINT,
+};
 use crate::sequences::read::furthest::{self, Ahead, Furthest, Which};
 use crate::sequences::read::position_replication;
 use crate::sequences::read::selection::Selection;
@@ -97,10 +99,8 @@ impl Change {
         if let Planner::SetUp(_, peers) = &self.planner {
             peers.siblings.note(&entries);
         }
-        let mut entries = entries;
-        if goes_on && entries.len() > READ_BATCH {
-            with_own_settings(|| catalog::look_up_indexes(&mut entries))?;
-        }
+        // For a few, a look-up costs more than to open their tables.
+        let indexes = (entries.len() > READ_BATCH).then(|| LeadingIndexes::of(&entries));
         let mut steps = Vec::with_capacity(entries.len());
         let mut entries = entries.into_iter().peekable();
         let mut opened = OpenedTables::default();
@@ -120,6 +120,9 @@ impl Change {
                         let Some(sequence) = self.facts(entry, records) else { return Ok(None) };
                         let later = goes_on
                             && matches!(self.plan_one(entry, &sequence).outcome, Outcome::Alter { .. });
+                        if later && let Some(indexes) = &indexes {
+                            indexes.look_up(entry)?;
+                        }
                         let which = if later { Which::Unindexed } else { Which::All };
                         let sequence = if records.begins_to_trust(entry.oid) {
                             self.trusting(entry, sequence, reading)

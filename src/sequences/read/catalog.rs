@@ -1,6 +1,6 @@
 //! Reads sequences, and the columns that they feed, from the catalogs.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -91,7 +91,7 @@ pub(crate) struct Column {
     /// value that the owner writes.
     pub(crate) is_followed: bool,
     /// The index that leads to its furthest value, if that has been looked up.
-    pub(crate) index: Option<pg_sys::Oid>,
+    pub(crate) index: Cell<Option<pg_sys::Oid>>,
     /// Whether its values have been read.
     pub(crate) is_read: Cell<bool>,
 }
@@ -280,28 +280,49 @@ pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<
     Ok(entries)
 }
 
-/// Looks up the indexes that lead to the furthest values of columns, so that a table need not be opened
-/// to find out whether it has one.
-pub(crate) fn look_up_indexes(entries: &mut [Entry]) -> SpiResult<()> {
-    let columns = || entries.iter().flat_map(|entry| &entry.columns);
-    let is_read = |column: &&Column| column.number_type.is_some() && !column.is_hidden();
-    let tables: Vec<pg_sys::Oid> = columns().filter(is_read).map(|column| column.relation_oid).collect();
-    let indexes = Spi::connect(|client| -> SpiResult<_> {
-        let mut indexes: HashMap<(u32, i16), pg_sys::Oid> = HashMap::new();
-        for row in client.select(LEADING_INDEXES, None, &[tables.into()])? {
-            if let (Some(table), Some(attribute), Some(index)) =
-                (row.get::<pg_sys::Oid>(1)?, row.get(2)?, row.get(3)?)
-            {
-                indexes.insert((table.to_u32(), attribute), index);
-            }
-        }
-        Ok(indexes)
-    })?;
-    for column in entries.iter_mut().flat_map(|entry| &mut entry.columns).filter(|column| is_read(&&**column))
-    {
-        column.index = indexes.get(&(column.relation_oid.to_u32(), column.attribute)).copied();
+/// The indexes that lead to the furthest values of columns, so that a table need not be opened to find out
+/// whether it has one. They are looked up for all columns when the first one is asked for.
+pub(crate) struct LeadingIndexes {
+    tables: Vec<pg_sys::Oid>,
+    found: OnceCell<HashMap<(u32, i16), pg_sys::Oid>>,
+}
+
+impl LeadingIndexes {
+    pub(crate) fn of(entries: &[Entry]) -> Self {
+        let columns = entries.iter().flat_map(|entry| &entry.columns);
+        let is_read = |column: &&Column| column.number_type.is_some() && !column.is_hidden();
+        let tables = columns.filter(is_read).map(|column| column.relation_oid).collect();
+        Self { tables, found: OnceCell::new() }
     }
-    Ok(())
+
+    /// Tells the columns of a sequence which of them have one.
+    pub(crate) fn look_up(&self, entry: &Entry) -> SpiResult<()> {
+        let found = match self.found.get() {
+            Some(found) => found,
+            None => {
+                let found = self.read()?;
+                self.found.get_or_init(|| found)
+            }
+        };
+        for column in &entry.columns {
+            column.index.set(found.get(&(column.relation_oid.to_u32(), column.attribute)).copied());
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> SpiResult<HashMap<(u32, i16), pg_sys::Oid>> {
+        Spi::connect(|client| {
+            let mut found = HashMap::new();
+            for row in client.select(LEADING_INDEXES, None, &[self.tables.clone().into()])? {
+                if let (Some(table), Some(attribute), Some(index)) =
+                    (row.get::<pg_sys::Oid>(1)?, row.get(2)?, row.get(3)?)
+                {
+                    found.insert((table.to_u32(), attribute), index);
+                }
+            }
+            Ok(found)
+        })
+    }
 }
 
 fn entry(row: &SpiHeapTupleData<'_>, oid: pg_sys::Oid, carriers: &HashMap<u32, Carrier>) -> SpiResult<Entry> {
@@ -393,7 +414,7 @@ fn column(
         used_by,
         made_of: made_of.map(|made_of| made_of.into_iter().collect()),
         is_followed: row.get(17)?.unwrap_or(false),
-        index: None,
+        index: Cell::new(None),
         is_read: Cell::new(false),
     })
 }

@@ -39,7 +39,9 @@ defaults AS (
            CASE WHEN octet_length(a.adbin::text) <= 262144 THEN a.adbin::text ELSE '' END AS expression
     FROM pg_depend d
     JOIN pg_attrdef a ON a.oid = d.objid
-    WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
+    -- The cast prevents that one sequence is looked up among all defaults, of which the planner expects few in
+    -- a database that has not been analyzed.
+    WHERE d.classid::bigint = 'pg_attrdef'::regclass::bigint AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid = 0
       AND ($2 IS NULL OR d.refobjid = ANY ($2::oid[]))
     UNION ALL
     SELECT d.refobjid, a.attrelid, a.attnum::integer,

@@ -104,7 +104,7 @@ pub(crate) enum Which {
 /// otherwise. `None` where it was not read.
 pub(crate) fn read(column: &Column, ahead: &Ahead, which: Which) -> Option<Furthest> {
     if which == Which::Unindexed
-        && let Some(index) = column.index
+        && let Some(index) = column.index.get()
     {
         // A lock that somebody else holds is noticed before the sequence is locked, too.
         wait_for(column.relation_oid);

@@ -115,7 +115,19 @@ impl<'a> Values<'a> {
         let snapshot = ActiveSnapshot::latest();
         let found = read(&values);
         drop(snapshot);
+        values.forget();
         Some(found)
+    }
+
+    /// Closes its tables, and frees the memory that PostgreSQL keeps for each of them: for thousands of
+    /// tables, to fill new memory takes longer than to use the same again.
+    fn forget(self) {
+        for Table { index, relation, .. } in self.tables {
+            if let Some(index) = index {
+                index.relation.forget();
+            }
+            relation.forget();
+        }
     }
 
     /// Whether each of its tables has an index that gives the furthest values directly.
@@ -152,8 +164,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Reads an index from its far end until `visit` needs no more values. Only the index is read
-    /// where every row of a page is visible to everybody.
+    /// Reads an index from its far end until `visit` needs no more values. From the second batch on,
+    /// only the index is read where every row of a page is visible to everybody.
     ///
     /// # Safety
     /// `index` must belong to the table and have this column first, and a snapshot must be active.
@@ -172,8 +184,8 @@ impl<'a> Values<'a> {
             ScanDirection::BackwardScanDirection
         };
         let mut found = [pg_sys::Datum::null(); ROWS];
-        // Mostly, the first one is enough.
-        let mut rows = 1;
+        // Mostly, the first one is enough. To look for it in the visibility map would open one more file.
+        let (mut rows, mut is_first) = (1, true);
         // SAFETY: everything that is opened here is closed here, or by PostgreSQL's error handling.
         // The keys exclude NULLs, so each entry holds a value of the column's type. A btree index can
         // return its entries.
@@ -188,13 +200,15 @@ impl<'a> Values<'a> {
             pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
             loop {
                 check_for_interrupts!();
-                let (count, ended) = next_entries(scan, direction, slot, &mut map, &mut found[..rows]);
+                let known = (!is_first).then_some(&mut map);
+                let (count, ended) = next_entries(scan, direction, slot, known, &mut found[..rows]);
                 let values = found[..count].iter().filter_map(|datum| self.column.whole(*datum));
                 let mut values = values.filter(|value| range.contains(value));
                 if values.any(|value| !visit(value)) || ended {
                     break;
                 }
                 rows = if self.column.is_numeric() { 1 } else { ROWS.min(rows * 4) };
+                is_first = false;
             }
             pg_sys::index_endscan(scan);
             if map != pg_sys::InvalidBuffer as pg_sys::Buffer {
@@ -324,7 +338,8 @@ unsafe fn next_rows(
 }
 
 /// The values of the next entries of an index whose rows are visible: how many, and whether there are
-/// no more entries. As an index-only scan of PostgreSQL, it looks at the visibility map first.
+/// no more entries. With a `map`, it looks at the visibility map first, as an index-only scan of
+/// PostgreSQL does.
 ///
 /// One guard covers many rows.
 ///
@@ -336,7 +351,7 @@ unsafe fn next_entries(
     scan: pg_sys::IndexScanDesc,
     direction: ScanDirection::Type,
     slot: *mut pg_sys::TupleTableSlot,
-    map: &mut pg_sys::Buffer,
+    mut map: Option<&mut pg_sys::Buffer>,
     found: &mut [pg_sys::Datum],
 ) -> (usize, bool) {
     // SAFETY: an error of PostgreSQL jumps out of the closure, in which nothing has to be dropped. With
@@ -351,7 +366,9 @@ unsafe fn next_entries(
                 }
                 let (table, id) = ((*scan).heapRelation, (*place).ip_blkid);
                 let page = u32::from(id.bi_hi) << 16 | u32::from(id.bi_lo);
-                if visibilitymap_get_status(table, page, map) & ALL_VISIBLE != 0 {
+                let is_visible =
+                    |map: &mut pg_sys::Buffer| visibilitymap_get_status(table, page, map) & ALL_VISIBLE != 0;
+                if map.as_deref_mut().is_some_and(is_visible) {
                     PredicateLockPage(table, page, (*scan).xs_snapshot);
                 } else if !index_fetch_heap(scan, slot) {
                     continue;
