@@ -45,6 +45,7 @@ mod lookup;
 mod marks;
 mod move_identity;
 mod next_table;
+mod old_id;
 mod plan;
 mod procedures;
 mod referenced;

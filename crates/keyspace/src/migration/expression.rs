@@ -190,7 +190,10 @@ const BEFORE_PARENTHESES: [&str; 22] = [
 
 const INTEGERS: [&[u8]; 3] = [b"smallint", b"integer", b"bigint"];
 
-/// The tokens of a column, alone or as `(column)::bigint`.
+/// The types in which PostgreSQL compares old ids of different types: `(code)::text`, for `varchar`.
+const COMPARED_AS: [&[u8]; 4] = [b"smallint", b"integer", b"bigint", b"text"];
+
+/// The tokens of a column, alone, or as `(column)::bigint` or `(column)::text`.
 struct Operand<'a> {
     column: &'a Replaced,
     tokens: Range<usize>,
@@ -245,7 +248,7 @@ impl<'a> Reader<'a> {
         let is_cast = self.is_symbol(at, b'(')
             && self.is_symbol(at + 2, b')')
             && self.token(at + 3) == Some(&Token::Cast)
-            && self.token(at + 4).and_then(Token::identifier).is_some_and(|name| INTEGERS.contains(&name));
+            && self.token(at + 4).and_then(Token::identifier).is_some_and(|name| COMPARED_AS.contains(&name));
         let column = self.column(at + 1).filter(|_| is_cast)?;
         Some(Operand { column, tokens: at..at + 5 })
     }
