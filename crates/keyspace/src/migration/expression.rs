@@ -190,8 +190,9 @@ const BEFORE_PARENTHESES: [&str; 22] = [
 
 const INTEGERS: [&[u8]; 3] = [b"smallint", b"integer", b"bigint"];
 
-/// The types in which PostgreSQL compares old ids of different types: `(code)::text`, for `varchar`.
-const COMPARED_AS: [&[u8]; 4] = [b"smallint", b"integer", b"bigint", b"text"];
+/// The types in which PostgreSQL compares old ids of different types, and of domains: `(code)::text`
+/// for `varchar`.
+const COMPARED_AS: [&[u8]; 5] = [b"smallint", b"integer", b"bigint", b"uuid", b"text"];
 
 /// The tokens of a column, alone, or as `(column)::bigint` or `(column)::text`.
 struct Operand<'a> {
@@ -526,6 +527,8 @@ mod tests {
             ("((a IS NULL) <> (c IS NULL))", "((a_new IS NULL) <> (c_new IS NULL))"),
             ("(a <> b)", "(a_new OPERATOR(pg_catalog.<>) b_new)"),
             ("(a = (b)::bigint)", "(a_new OPERATOR(pg_catalog.=) b_new)"),
+            ("((a)::text = (b)::text)", "(a_new OPERATOR(pg_catalog.=) b_new)"),
+            ("(a <> (b)::uuid)", "(a_new OPERATOR(pg_catalog.<>) b_new)"),
             ("(NOT (a IS DISTINCT FROM b))", "(NOT (a_new IS DISTINCT FROM b_new))"),
             ("(num_nonnulls(a, c, n) = 1)", "(num_nonnulls(a_new, c_new, n) = 1)"),
             ("(COALESCE(a, c) IS NOT NULL)", "(COALESCE(a_new, c_new) IS NOT NULL)"),
