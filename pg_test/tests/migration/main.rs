@@ -11,6 +11,7 @@ mod locked;
 mod looked_ahead;
 mod many_tables;
 mod moved_key;
+mod other_keys;
 mod partitioned;
 mod repack;
 mod reported;
