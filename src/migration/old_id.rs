@@ -5,7 +5,6 @@ use pgrx::pg_sys;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use pgrx::varlena::varlena_to_byte_slice;
 
-use super::tuple::Value;
 use crate::encoding::{decoded, from_server_bytes};
 use crate::server::memory::allocate;
 
@@ -77,35 +76,6 @@ impl PartialEq for Text {
 }
 
 impl Eq for Text {}
-
-impl Value {
-    /// An old id, for longer than the row that it comes from; `None` for a key.
-    pub(super) fn to_old_id(self) -> Option<OldId> {
-        match self {
-            Self::Number(number) => Some(OldId::Number(number)),
-            Self::Uuid(bytes) => Some(OldId::Uuid(bytes)),
-            Self::Text(text) => Some(OldId::Text(text.bytes().into())),
-            Self::Key(_) => None,
-        }
-    }
-
-    /// The value of an old id. A text is copied to the current memory context.
-    pub(super) fn of_old_id(old_id: &OldId) -> Self {
-        match old_id {
-            OldId::Number(number) => Self::Number(*number),
-            OldId::Uuid(bytes) => Self::Uuid(*bytes),
-            OldId::Text(bytes) => Self::Text(Text::copied(bytes)),
-        }
-    }
-
-    /// The same value, if it may be kept for longer than the current memory context.
-    pub(super) const fn lasting(self) -> Option<Self> {
-        match self {
-            Self::Text(_) => None,
-            Self::Number(_) | Self::Uuid(_) | Self::Key(_) => Some(self),
-        }
-    }
-}
 
 /// An old id for a message.
 pub(super) fn shown(old_id: &OldId) -> String {

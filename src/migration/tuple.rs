@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_int};
 
 use keyspace::migration::member::Member;
-use keyspace::migration::old_id::IdKind;
+use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::sequences::NumberType;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
@@ -69,6 +69,33 @@ impl Value {
         match self {
             Self::Number(_) | Self::Uuid(_) | Self::Text(_) => None,
             Self::Key(key) => Some(key),
+        }
+    }
+
+    /// An old id, for longer than the row that it comes from; `None` for a key.
+    pub(super) fn to_old_id(self) -> Option<OldId> {
+        match self {
+            Self::Number(number) => Some(OldId::Number(number)),
+            Self::Uuid(bytes) => Some(OldId::Uuid(bytes)),
+            Self::Text(text) => Some(OldId::Text(text.bytes().into())),
+            Self::Key(_) => None,
+        }
+    }
+
+    /// The value of an old id. A text is copied to the current memory context.
+    pub(super) fn of_old_id(old_id: &OldId) -> Self {
+        match old_id {
+            OldId::Number(number) => Self::Number(*number),
+            OldId::Uuid(bytes) => Self::Uuid(*bytes),
+            OldId::Text(bytes) => Self::Text(Text::copied(bytes)),
+        }
+    }
+
+    /// The same value, if it may be kept for longer than the current memory context.
+    pub(super) const fn lasting(self) -> Option<Self> {
+        match self {
+            Self::Text(_) => None,
+            Self::Number(_) | Self::Uuid(_) | Self::Key(_) => Some(self),
         }
     }
 }
