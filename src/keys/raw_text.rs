@@ -48,7 +48,7 @@ impl<'fcx> RawText<'fcx> {
 
     /// The bytes in the encoding of the database.
     #[inline]
-    pub(super) fn bytes(self) -> &'fcx [u8] {
+    pub(crate) fn bytes(self) -> &'fcx [u8] {
         self.0
     }
 

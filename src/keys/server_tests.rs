@@ -55,6 +55,25 @@ mod tests {
     }
 
     #[pg_test]
+    fn undated_values_are_those_of_the_vectors() {
+        let lines = include_str!("../../crates/keyspace/vectors/undated_values.csv");
+        let [all, right] = numbers(
+            "WITH v AS (
+                 SELECT split_part(l, ',', 1) || ' of ' || split_part(l, ',', 2) AS kind,
+                        split_part(l, ',', 3) AS value, split_part(l, ',', 4) AS salt, split_part(l, ',', 5) AS key
+                 FROM regexp_split_to_table(btrim($1, E'\\n'), E'\\n') WITH ORDINALITY t (l, n) WHERE n > 1)
+             SELECT count(*), count(*) FILTER (WHERE key = CASE kind
+                 WHEN 'uuid of uuid' THEN key_migration_uuid(NULL, value::uuid, salt)::text
+                 WHEN 'uuid of text' THEN key_migration_uuid(NULL, value, salt)::text
+                 WHEN 'ulid of uuid' THEN key_migration_ulid(NULL, value::uuid, salt)::text
+                 WHEN 'ulid of text' THEN key_migration_ulid(NULL, value, salt)::text
+                 END) FROM v",
+            lines,
+        );
+        assert_eq!((all, right), (282, 282));
+    }
+
+    #[pg_test]
     fn hashed_keys_are_those_of_the_vectors() {
         let lines = include_str!("../../crates/keyspace/vectors/hashed_keys.csv");
         let [all, right] = numbers(

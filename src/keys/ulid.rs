@@ -69,12 +69,12 @@ fn ulid_hashed_uuid_salt(ts: TimestampWithTimeZone, value: Uuid, salt: RawText<'
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
 fn ulid_hashed_text(ts: TimestampWithTimeZone, value: RawText<'_>) -> Ulid {
-    hash(ts, hashed::Value::Text(value.to_utf8()), &TagKey::UNSALTED)
+    hash(ts, hashed::Value::Text(value.to_utf8().as_bytes()), &TagKey::UNSALTED)
 }
 
 #[pg_extern(immutable, parallel_safe, strict, name = "ulid_from_timestamp_hashed")]
 fn ulid_hashed_text_salt(ts: TimestampWithTimeZone, value: RawText<'_>, salt: RawText<'_>) -> Ulid {
-    hash(ts, hashed::Value::Text(value.to_utf8()), &tag_key(salt))
+    hash(ts, hashed::Value::Text(value.to_utf8().as_bytes()), &tag_key(salt))
 }
 
 fn hash(ts: TimestampWithTimeZone, value: hashed::Value<'_>, key: &TagKey) -> Ulid {

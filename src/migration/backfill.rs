@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use keyspace::Error;
 use keyspace::migration::backfill::{Choice, PARTS, Range, Windows};
+use keyspace::migration::member::Member;
 use keyspace::migration::missed::{Next, Returns, first_of, multirange};
+use keyspace::migration::old_id::OldId;
 use keyspace::migration::{Facts, Options, Scope};
 use keyspace::sql::qualified;
 use pgrx::prelude::*;
@@ -107,7 +109,7 @@ pub(super) struct Backfill {
     /// The time of transactions that have saved nothing.
     unsaved_time: Duration,
     /// The rows that a key does not fit into, with an old id.
-    wide: HashMap<Place, i64>,
+    wide: HashMap<Place, OldId>,
     /// What the checks at its end have found.
     returns: Returns,
     /// The statements that read and save the position.
@@ -123,7 +125,9 @@ impl Backfill {
         };
         let looked_up = |scope: Scope<'_>| {
             let members = scope.members_of(table.to_u32());
-            members.filter(|member| !member.is_key && !scope.keeps_values()).count()
+            let by_number =
+                |member: &&Member<'_>| !member.is_key && !scope.keeps_values() && member.old_id.is_integer();
+            members.filter(by_number).count()
         };
         let references = Scope::new(facts, &migration.options).map_or(0, looked_up);
         Self {
@@ -212,7 +216,7 @@ impl Backfill {
                 Ok((worked, position.size, unsafe { pg_sys::GetCurrentTransactionIdIfAny() }))
             })
         });
-        let (Worked { work, rows, wide, missed }, size, by) = match done {
+        let (Worked { work, rows, wide, vain, missed }, size, by) = match done {
             Ok(done) => done?,
             Err(error) => {
                 self.windows.forget();
@@ -248,7 +252,7 @@ impl Backfill {
             Work::Return => {
                 notice!("{}: rows without a key were found, so the backfill returns to them", self.name);
             }
-            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck(_) | Work::InVain(_) | Work::Done => {}
+            Work::Behind(_) | Work::Again | Work::Check | Work::Stuck(_) | Work::InVain | Work::Done => {}
         }
         self.wide.extend(wide);
         failpoint::point(|| "backfilled: written".to_owned());
@@ -264,15 +268,14 @@ impl Backfill {
                 Outcome::Complete(Times { began, waited: Duration::ZERO, held: Duration::ZERO })
             }
             Work::Stuck(count) => {
-                let example = self.wide.iter().map(|(place, old_id)| (*place, *old_id)).min();
+                let example = self.wide.iter().min();
                 Outcome::Stuck(rows_without_key::too_wide(&self.name, &self.columns(None), count, example))
             }
-            Work::InVain(row) => {
+            _ => vain.map_or(Outcome::Written, |row| {
                 let fired_for = self.by_queries.then_some(self.migration.as_str());
                 let columns = self.columns(Some(row.column));
-                Outcome::Stuck(rows_without_key::in_vain(&self.name, &columns, row, fired_for))
-            }
-            _ => Outcome::Written,
+                Outcome::Stuck(rows_without_key::in_vain(&self.name, &columns, &row, fired_for))
+            }),
         };
         Ok(Batch { pages: (self.page - was_at).max(0), outcome })
     }
@@ -386,9 +389,9 @@ impl Backfill {
             Work::Check => {
                 let found = backfill_check::find(&scope, table, key_type, &self.wide, !self.by_queries);
                 if let Some(least) = found.least
-                    && self.returns.is_vain(least, found.count)
+                    && self.returns.is_vain(&least, found.count)
                 {
-                    return Ok(Worked::of(Work::InVain(least), 0));
+                    return Ok(Worked { vain: Some(least), ..Worked::of(Work::InVain, 0) });
                 }
                 match found.missed.next() {
                     Next::Nothing if found.wide > 0 => Worked::of(Work::Stuck(found.wide), 0),
@@ -402,7 +405,7 @@ impl Backfill {
             | Work::Return
             | Work::Restart(_)
             | Work::Stuck(_)
-            | Work::InVain(_)
+            | Work::InVain
             | Work::Done => Worked::of(work, 0),
         })
     }

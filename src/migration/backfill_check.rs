@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use keyspace::migration::Scope;
 use keyspace::migration::facts::Table;
 use keyspace::migration::missed::{Lacking, Missed};
+use keyspace::migration::old_id::OldId;
 use pgrx::pg_sys;
 
 use super::backfill_page::{Place, check_is_heap, each_row, row_at};
 use super::filler::{self, Filler};
-use super::tuple::Value;
 use crate::error::or_raise;
+use crate::server::memory::OwnMemory;
 use crate::server::waiting::TimeSlice;
 
 /// The result of a check.
@@ -36,7 +37,7 @@ pub(super) fn find(
     scope: &Scope<'_>,
     table: &Table,
     key_type: pg_sys::Oid,
-    wide: &HashMap<Place, i64>,
+    wide: &HashMap<Place, OldId>,
     replaces: bool,
 ) -> Found {
     let mut found = Found::default();
@@ -55,6 +56,7 @@ pub(super) fn find(
         let strategy = pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD);
         let mut lacking: Vec<pg_sys::OffsetNumber> = Vec::new();
         let mut slice = TimeSlice::begin();
+        let memory = OwnMemory::new(c"key migration check");
         for page in 0..pages {
             pgrx::check_for_interrupts!();
             slice.give_way();
@@ -77,12 +79,13 @@ pub(super) fn find(
             let mut is_missed = false;
             for offset in lacking.drain(..) {
                 let mut row = row_at(relation, content, page, offset);
-                let column = fillers.iter_mut().find_map(|filler| {
-                    if !filler.lacks(&mut row, of) || filler.missing_key(&mut row, of).is_none() {
-                        return None;
-                    }
-                    let old_id = filler.old_id(&mut row, of).and_then(Value::number);
-                    Some((filler.key_column(), old_id.unwrap_or_default()))
+                let column = memory.run(|| {
+                    fillers.iter_mut().find_map(|filler| {
+                        if !filler.lacks(&mut row, of) || filler.missing_key(&mut row, of).is_none() {
+                            return None;
+                        }
+                        Some((filler.key_column(), filler.old_id(&mut row, of)?.to_old_id()?))
+                    })
                 });
                 match column {
                     Some(_) if wide.contains_key(&(page, offset)) => found.wide += 1,
@@ -90,7 +93,10 @@ pub(super) fn find(
                         let row = Lacking { column, old_id, page, offset };
                         is_missed = true;
                         found.count += 1;
-                        found.least = Some(found.least.map_or(row, |least| least.min(row)));
+                        found.least = Some(match found.least.take() {
+                            Some(least) => least.min(row),
+                            None => row,
+                        });
                     }
                     None => {}
                 }

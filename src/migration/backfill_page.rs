@@ -7,6 +7,7 @@
 use keyspace::migration::backfill::{Range, Room};
 use keyspace::migration::facts::Table;
 use keyspace::migration::known_keys::KnownKeys;
+use keyspace::migration::old_id::OldId;
 use keyspace::migration::scope::Scope;
 use keyspace::{Error, SqlState};
 use pgrx::itemptr::item_pointer_set_all;
@@ -33,7 +34,7 @@ pub(super) struct Filled {
     /// Whether rows were left for another batch.
     pub(super) is_part: bool,
     /// Rows that a key does not fit into, with their first old id.
-    pub(super) wide: Vec<(Place, i64)>,
+    pub(super) wide: Vec<(Place, OldId)>,
 }
 
 /// How a batch works.
@@ -196,8 +197,8 @@ impl Pages {
                         Some(Outcome::TooWide) => {
                             let of = (*self.relation).rd_att;
                             let old_id = fillers.first().and_then(|filler| filler.old_id(&mut row, of));
-                            let old_id = old_id.and_then(Value::number).unwrap_or_default();
-                            filled.wide.push(((page, offset), old_id));
+                            let old_id = old_id.and_then(Value::to_old_id);
+                            filled.wide.extend(old_id.map(|old_id| ((page, offset), old_id)));
                         }
                         None => {}
                     }

@@ -2,11 +2,14 @@
 
 use keyspace::migration::backfill::{self as rows, Range};
 use keyspace::migration::facts::Table;
+use keyspace::migration::member::Member;
+use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::migration::scope::Scope;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use super::backfill_page::{Filled, Place};
+use super::old_id;
 use super::referenced::{self, may_be_joined};
 use super::writer::unless_too_long;
 use crate::encoding::to_server;
@@ -62,15 +65,16 @@ fn fill_apart(
 }
 
 /// The rows of these pages that lack a key, each with its first old id.
-fn lacking(scope: &Scope<'_>, table: &Table, range: Range) -> Result<Vec<(Place, i64)>, Failure> {
+fn lacking(scope: &Scope<'_>, table: &Table, range: Range) -> Result<Vec<(Place, OldId)>, Failure> {
+    let kind = scope.members_of(table.oid).next().map_or(IdKind::Integer, kind);
     let query = to_server(&rows::lacking(scope, table, &range.condition()));
-    Ok(Spi::connect(|client| -> SpiResult<Vec<(Place, i64)>> {
+    Ok(Spi::connect(|client| -> SpiResult<Vec<(Place, OldId)>> {
         let mut found = Vec::new();
         for row in client.select(query.as_c_str(), None, &[])? {
             let page = row.get::<i64>(1)?.and_then(|page| u32::try_from(page).ok());
             let offset = row.get::<i64>(2)?.and_then(|offset| u16::try_from(offset).ok());
             if let Some(place) = page.zip(offset) {
-                found.push((place, row.get::<i64>(3)?.unwrap_or_default()));
+                found.extend(old_id::from_query(&row, 3, kind)?.map(|old_id| (place, old_id)));
             }
         }
         Ok(found)
@@ -91,8 +95,9 @@ fn given(scope: &Scope<'_>, table: &Table, condition: &str, key_type: pg_sys::Oi
     let referring = scope.members_of(table.oid).filter(|member| !member.is_key && !scope.keeps_values());
     for member in referring.filter(|member| !may_be_joined(scope, member)) {
         let query = to_server(&rows::old_ids(member, condition));
-        let old_ids: Vec<i64> = Spi::connect(|client| -> SpiResult<Vec<Option<i64>>> {
-            client.select(query.as_c_str(), None, &[])?.map(|row| row.get::<i64>(1)).collect()
+        let old_ids: Vec<OldId> = Spi::connect(|client| -> SpiResult<Vec<Option<OldId>>> {
+            let rows = client.select(query.as_c_str(), None, &[])?;
+            rows.map(|row| old_id::from_query(&row, 1, kind(member))).collect()
         })?
         .into_iter()
         .flatten()
@@ -101,6 +106,10 @@ fn given(scope: &Scope<'_>, table: &Table, condition: &str, key_type: pg_sys::Oi
         given.keys.push(referenced::keys(scope, member, key_type, &old_ids)?);
     }
     Ok(given)
+}
+
+fn kind(member: &Member<'_>) -> IdKind {
+    member.old_id.id_kind().unwrap_or(IdKind::Integer)
 }
 
 fn run(statement: &str, given: Given) -> Result<usize, Failure> {

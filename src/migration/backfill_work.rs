@@ -2,6 +2,7 @@
 
 use keyspace::migration::backfill::Range;
 use keyspace::migration::missed::Lacking;
+use keyspace::migration::old_id::OldId;
 use pgrx::pg_sys;
 
 use super::backfill_page::Place;
@@ -46,8 +47,8 @@ pub(super) enum Work {
     Restart(i64),
     /// Only this many rows are left, to which no key can be added.
     Stuck(usize),
-    /// The backfill has returned to this row in vain.
-    InVain(Lacking),
+    /// The backfill has returned to a row in vain.
+    InVain,
     Done,
 }
 
@@ -56,13 +57,15 @@ pub(super) struct Worked {
     pub(super) work: Work,
     pub(super) rows: usize,
     /// The rows that a key does not fit into.
-    pub(super) wide: Vec<(Place, i64)>,
+    pub(super) wide: Vec<(Place, OldId)>,
+    /// The row to which the backfill has returned in vain.
+    pub(super) vain: Option<Lacking>,
     /// The ranges to return to.
     pub(super) missed: Vec<Range>,
 }
 
 impl Worked {
     pub(super) const fn of(work: Work, rows: usize) -> Self {
-        Self { work, rows, wide: Vec::new(), missed: Vec::new() }
+        Self { work, rows, wide: Vec::new(), vain: None, missed: Vec::new() }
     }
 }

@@ -201,11 +201,11 @@ pub(super) fn failed_times(keys: &[KeyOptions]) -> Vec<(u32, String)> {
     keys.iter().filter_map(failed).collect()
 }
 
-/// The least and the greatest old id of each key, with its table. Keys that the caller may not read
+/// The least and the greatest old id of each key of integers, with its table. Keys that the caller may not read
 /// and tables without rows are left out.
 pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64)> {
     let Ok(scope) = Scope::new(facts, options) else { return Vec::new() };
-    let columns = scope.keys.iter().map(|key| &key.column);
+    let columns = scope.keys.iter().map(|key| &key.column).filter(|column| column.old_id.is_integer());
     columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
 }
 

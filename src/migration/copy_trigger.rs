@@ -6,6 +6,7 @@
 
 use std::ffi::c_void;
 
+use keyspace::migration::old_id::IdKind;
 use keyspace::{Error, SqlState};
 use pgrx::{pg_guard, pg_sys};
 
@@ -164,7 +165,7 @@ unsafe fn read(context: *const pg_sys::TriggerData, is_before: bool) -> Option<B
             Err(Unfit::Gone) => None,
             Err(unfit) => raise(report(unfit.error((*relation).rd_id))),
         };
-        let old_id = column(arguments.old_id, Role::OldId)?;
+        let old_id = column(arguments.old_id, Role::OldIdOf(IdKind::Integer))?;
         let key = column(arguments.key, Role::Key(pg_sys::INT8OID))?;
         let (leader, follower) = if arguments.key_leads { (key, old_id) } else { (old_id, key) };
         Some(Bound { leader, follower, key_leads: arguments.key_leads, is_key: arguments.is_key })

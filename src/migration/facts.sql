@@ -1,5 +1,5 @@
--- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for the
--- primary key's column. $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, with or
+-- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for that of the
+-- primary key. $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, with or
 -- without a foreign key: the table that has the key, and the table and the column that refer to it.
 -- $6 oid: the extension. $7 oid: its schema in which nobody else can create objects. $8 oid[]: tables
 -- without keys are left out unless they are among these; NULL for all. One JSON
@@ -11,8 +11,14 @@ ours AS (
                                                 'key_migration_copy', 'key_migration_copy_applied') AND p.pronargs = 0
 ),
 keys AS (
+    -- If the primary key has several columns, the only one that is unique alone.
     SELECT given.relation, coalesce(given.attribute, (
-        SELECT i.indkey[0] FROM pg_index i WHERE i.indrelid = given.relation AND i.indisprimary AND i.indnkeyatts = 1)) AS attribute
+        SELECT CASE WHEN i.indnkeyatts = 1 THEN i.indkey[0] ELSE (
+            SELECT min(u.indkey[0]) FROM pg_index u
+            WHERE u.indrelid = i.indrelid AND u.indisunique AND u.indisvalid AND u.indisready AND u.indislive AND u.indpred IS NULL AND u.indnkeyatts = 1
+              AND EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) AS at (n) WHERE i.indkey[at.n] = u.indkey[0])
+            HAVING count(DISTINCT u.indkey[0]) = 1) END
+        FROM pg_index i WHERE i.indrelid = given.relation AND i.indisprimary)) AS attribute
     FROM unnest($1::oid[], $2::smallint[]) AS given (relation, attribute)
 ),
 members AS (
@@ -103,6 +109,9 @@ columns AS (
         -- Without the version of the column, which some releases of PostgreSQL keep here.
         'options', coalesce((SELECT jsonb_agg(o.given ORDER BY o.given) FROM unnest(a.attoptions) AS o (given)
                              WHERE NOT starts_with(o.given, 'pg_attver=')), '[]'),
+        'collation', (SELECT format('%I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
+                      WHERE l.oid = a.attcollation),
+        'is_nondeterministic', coalesce((SELECT NOT l.collisdeterministic FROM pg_collation l WHERE l.oid = a.attcollation), false),
         -- Those that belong to a column of integers, and those that its default draws from.
         'sequences', CASE WHEN b.base NOT IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype) THEN '[]' ELSE coalesce((
             SELECT jsonb_agg(jsonb_build_object(

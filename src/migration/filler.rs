@@ -4,6 +4,7 @@ use keyspace::Error;
 use keyspace::migration::facts::Table;
 use keyspace::migration::known_keys::KnownKeys;
 use keyspace::migration::member::Member;
+use keyspace::migration::old_id::IdKind;
 use keyspace::migration::scope::Scope;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys;
@@ -70,15 +71,15 @@ unsafe fn open<'k>(
         let column = |of: pg_sys::Relation, number: i16, role: Role| {
             Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
         };
-        let old_id = column(relation, member.old_id.number, Role::OldId)?;
-        let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let of = scope.key_of(member);
+        let old_id = column(relation, member.old_id.number, Role::of_key(&of.column))?;
+        let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let source = if member.is_key || scope.keeps_values() {
             Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
-            let by = column(root, of.column.old_id.number, Role::OldId)?;
+            let by = column(root, of.column.old_id.number, Role::of_key(&of.column))?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
             let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
             let lookup_columns = LookupColumns {
@@ -105,9 +106,10 @@ impl<'k> Filler<'k> {
         self.key.number
     }
 
-    /// Whether its keys are looked up in the table that it refers to.
-    pub(super) const fn is_looked_up(&self) -> bool {
-        matches!(self.source, Source::Root { .. })
+    /// Whether its keys are looked up ahead, in the table that it refers to. Batches look up those of
+    /// old ids that are no numbers.
+    pub(super) fn is_looked_up(&self) -> bool {
+        matches!(self.source, Source::Root { .. }) && self.old_id.kind.id_kind() == Some(IdKind::Integer)
     }
 
     /// Takes a key that a row has for the right one.
@@ -237,7 +239,7 @@ impl<'k> Filler<'k> {
                             None => derivation.key(time.of(row), old_id),
                         })
                     });
-                    *last = Some((old_id, found));
+                    *last = old_id.lasting().map(|old_id| (old_id, found));
                     found
                 }
             }

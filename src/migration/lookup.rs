@@ -14,6 +14,8 @@ use crate::server::relation::relation_name;
 pub(super) struct Lookup {
     relation: pg_sys::Oid,
     index: pg_sys::Oid,
+    /// The collation of the index, for texts.
+    collation: pg_sys::Oid,
     by: Column,
 }
 
@@ -31,10 +33,13 @@ impl Lookup {
                 let oid = pg_sys::list_nth_oid(list, at);
                 let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
                 let form = (*index).rd_index;
+                let collation = *(*index).rd_indcollation;
                 let fits = (*form).indisunique
                     && (*form).indisvalid
                     && (*form).indnkeyatts == 1
                     && *(*form).indkey.values.as_ptr() == by.number
+                    // Otherwise it finds rows with other bytes.
+                    && (collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation))
                     // Not RelationGetIndexPredicate, which evaluates constant expressions in the
                     // predicate: code of the table's owner.
                     && pg_sys::heap_attisnull(
@@ -44,14 +49,14 @@ impl Lookup {
                     );
                 pg_sys::index_close(index, pg_sys::NoLock as i32);
                 if fits {
-                    found = Some(oid);
+                    found = Some((oid, collation));
                     break;
                 }
             }
             pg_sys::list_free(list);
             pg_sys::table_close(table, pg_sys::NoLock as i32);
         }
-        found.map(|index| Self { relation, index, by })
+        found.map(|(index, collation)| Self { relation, index, collation, by })
     }
 
     /// The same, but raises an error if the root lacks the index by which references are found.
@@ -128,6 +133,7 @@ impl Lookup {
             let mut key = pg_sys::ScanKeyData::default();
             let strategy = pg_sys::BTEqualStrategyNumber as u16;
             pg_sys::ScanKeyInit(&mut key, self.by.number, strategy, self.by.kind.equality(), value);
+            key.sk_collation = self.collation;
             let scan = pg_sys::systable_beginscan(table, self.index, true, snapshot, 1, &mut key);
             let row = pg_sys::systable_getnext(scan);
             let found = (!row.is_null()).then(|| read(table, RowOf::Tuple(row, (*table).rd_att))).transpose();
@@ -151,7 +157,15 @@ impl Lookup {
             let index = pg_sys::index_open(self.index, lock);
             let scan = begin_index_scan(table, index, snapshot, 1);
             let slot = pg_sys::table_slot_create(table, std::ptr::null_mut());
-            Scan { by: self.by, table, index, scan, slot, memory: pg_sys::CurrentMemoryContext }
+            Scan {
+                by: self.by,
+                collation: self.collation,
+                table,
+                index,
+                scan,
+                slot,
+                memory: pg_sys::CurrentMemoryContext,
+            }
         }
     }
 }
@@ -159,6 +173,7 @@ impl Lookup {
 /// An open scan for many values.
 pub(super) struct Scan {
     by: Column,
+    collation: pg_sys::Oid,
     table: pg_sys::Relation,
     index: pg_sys::Relation,
     scan: pg_sys::IndexScanDesc,
@@ -178,6 +193,7 @@ impl Scan {
             let mut key = pg_sys::ScanKeyData::default();
             let strategy = pg_sys::BTEqualStrategyNumber as u16;
             pg_sys::ScanKeyInit(&mut key, 1, strategy, self.by.kind.equality(), value);
+            key.sk_collation = self.collation;
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
             pg_sys::index_rescan(self.scan, &mut key, 1, std::ptr::null_mut(), 0);
             let forward = pg_sys::ScanDirection::ForwardScanDirection;

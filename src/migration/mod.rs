@@ -9,6 +9,7 @@
 //! | [`derive`] | the key of a row, for SQL |
 //! | [`row_time`], [`zone`], [`expression`], [`time_parents`] | the time of a row |
 //! | [`trigger`], [`trigger_arguments`], [`lookup`], [`tuple`], [`violation`] | keep old ids and keys in step, row by row |
+//! | [`old_id`] | old ids that are texts, and those that outlive their row |
 //! | [`copy_trigger`], [`move_identity`] | the same for keys that keep their values, and the identity of the column |
 //! | [`next_table`] | the table that a backfill comes to next |
 //! | [`procedures`], [`runner`], [`backfill`], [`backfill_work`], [`verify`], [`cutover`] | the procedures, and their transactions |
@@ -45,6 +46,7 @@ mod lookup;
 mod marks;
 mod move_identity;
 mod next_table;
+mod old_id;
 mod plan;
 mod procedures;
 mod referenced;

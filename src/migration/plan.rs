@@ -2,6 +2,7 @@
 
 use keyspace::SqlState;
 use keyspace::migration::facts::Reference;
+use keyspace::migration::key_column;
 use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::step::{Lock, Runs, Step};
 use keyspace::migration::{Facts, Options, Phase, costs};
@@ -37,6 +38,10 @@ pub(super) fn fresh(
         }
     }
     let mut facts = catalog::facts(extension, &options.keys, references, None)?;
+    for key in options.keys.iter_mut().filter(|key| key.column.is_none()) {
+        let table = facts.table(key.table);
+        key.column = table.and_then(|table| key_column::id_of(table, table.primary_key()?));
+    }
     for key in options.keys.iter_mut().filter(|key| key.time.is_none()) {
         // Of a relation that is no table there are no rows to evaluate anything for.
         let is_table = facts.table(key.table).is_some_and(|table| table.kind == "r");

@@ -6,6 +6,7 @@
 
 use keyspace::migration::Scope;
 use keyspace::migration::member::Member;
+use keyspace::migration::old_id::OldId;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
@@ -15,6 +16,7 @@ use super::rights::{LookupColumns, check_may_look_up};
 use super::row_time::{RowTime, SaidBy};
 use super::tuple::{Column, Role, Value};
 use crate::server::by_version::begin_table_scan;
+use crate::server::memory::OwnMemory;
 use crate::server::relation::{relation_name, relation_owner};
 
 /// Whether a query over the table of a column and the table that it refers to may be planned as the
@@ -35,21 +37,23 @@ pub(super) fn may_be_joined(scope: &Scope<'_>, member: &Member<'_>) -> bool {
 }
 
 /// The number of rows of a kind, and the least old id in them.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Rows {
     pub(super) count: i64,
-    pub(super) least: Option<i64>,
+    pub(super) least: Option<OldId>,
 }
 
 impl Rows {
-    fn add(&mut self, old_id: i64) {
+    fn add(&mut self, old_id: &OldId) {
         self.count += 1;
-        self.least = Some(self.least.map_or(old_id, |least| least.min(old_id)));
+        if self.least.as_ref().is_none_or(|least| old_id < least) {
+            self.least = Some(old_id.clone());
+        }
     }
 }
 
 /// The result of comparing all rows with those that they refer to.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Compared {
     /// Rows that refer to nothing.
     pub(super) orphans: Rows,
@@ -74,7 +78,7 @@ struct Opened {
 impl Opened {
     /// # Safety
     /// It must be closed again.
-    unsafe fn new(member: &Member<'_>, key_type: pg_sys::Oid) -> Result<Self, Error> {
+    unsafe fn new(member: &Member<'_>, old_id: Role, key_type: pg_sys::Oid) -> Result<Self, Error> {
         // SAFETY: opened under a reader's lock; columns are checked before they are used.
         unsafe {
             let oid = pg_sys::Oid::from(member.table.oid);
@@ -82,7 +86,7 @@ impl Opened {
             if relation.is_null() {
                 return Err(gone(member));
             }
-            let old_id = column(relation, member.old_id.number, Role::OldId)?;
+            let old_id = column(relation, member.old_id.number, old_id)?;
             let key = column(relation, member.shadow_number, Role::Key(key_type))?;
             Ok(Self { relation, old_id, key })
         }
@@ -117,7 +121,7 @@ impl Root {
             if root.is_null() {
                 return Err(gone(&of.column));
             }
-            let by = column(root, of.column.old_id.number, Role::OldId)?;
+            let by = column(root, of.column.old_id.number, Role::of_key(&of.column))?;
             let key = column(root, of.column.shadow_number, Role::Key(key_type))?;
             let time = RowTime::open(root, &of.time.source, SaidBy::Owner);
             if let Some(opened) = to_look_up {
@@ -139,50 +143,61 @@ impl Root {
 /// References that are looked up together, in ascending order of their old ids. So each page of the
 /// root and of its index is read once for many rows, in whatever order these refer to it.
 struct Window {
-    rows: Vec<(i64, Option<Value>)>,
+    rows: Vec<(OldId, Option<Value>)>,
     most: usize,
+    /// The bytes of its texts.
+    text: usize,
+    memory: usize,
 }
 
 impl Window {
     /// No larger than this number of rows, whatever the setting.
     const MOST: usize = 1 << 24;
     /// While it grows, there is a second copy of it.
-    const BYTES_PER_ROW: usize = 2 * size_of::<(i64, Option<Value>)>();
+    const BYTES_PER_ROW: usize = 2 * size_of::<(OldId, Option<Value>)>();
 
     fn new() -> Self {
         // SAFETY: the value of a setting, in kB.
         let memory =
             usize::try_from(unsafe { pg_sys::maintenance_work_mem }).unwrap_or(0).saturating_mul(1024);
-        Self { rows: Vec::new(), most: (memory / Self::BYTES_PER_ROW).clamp(1, Self::MOST) }
+        let most = (memory / Self::BYTES_PER_ROW).clamp(1, Self::MOST);
+        Self { rows: Vec::new(), most, text: 0, memory }
     }
 
     /// Whether it has to be compared before a row is added. It is full, too, if there is no more memory.
     fn is_full(&mut self) -> bool {
         let count = self.rows.len();
-        count >= self.most || (count > 0 && self.rows.try_reserve(1).is_err())
+        count >= self.most || (count > 0 && (self.text >= self.memory || self.rows.try_reserve(1).is_err()))
     }
 
-    fn add(&mut self, old_id: i64, key: Option<Value>) {
+    fn add(&mut self, old_id: OldId, key: Option<Value>) {
+        if let OldId::Text(bytes) = &old_id {
+            self.text += bytes.len();
+        }
         self.rows.push((old_id, key));
     }
 
     /// Compares its rows with those that they refer to, and empties it.
     fn compare(&mut self, root: &mut Root, found: &mut Compared) {
-        self.rows.sort_unstable_by_key(|(old_id, _)| *old_id);
-        let mut last: Option<(i64, Option<Option<Value>>)> = None;
+        self.text = 0;
+        self.rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut last: Option<(OldId, Option<Option<Value>>)> = None;
+        let memory = OwnMemory::new(c"key migration look-up");
         for (old_id, key) in self.rows.drain(..) {
             pgrx::check_for_interrupts!();
-            let referenced = match last {
-                Some((last, key)) if last == old_id => key,
-                // SAFETY: the columns are those of the root.
-                _ => root.scan.row(Value::Number(old_id), |row| unsafe { row.value(root.key) }),
+            let referenced = match &last {
+                Some((last, key)) if *last == old_id => *key,
+                _ => memory.run(|| {
+                    // SAFETY: the columns are those of the root.
+                    root.scan.row(Value::of_old_id(&old_id), |row| unsafe { row.value(root.key) })
+                }),
             };
-            last = Some((old_id, referenced));
             match referenced {
-                None => found.orphans.add(old_id),
-                Some(referenced) if referenced != key => found.other_keys.add(old_id),
+                None => found.orphans.add(&old_id),
+                Some(referenced) if referenced != key => found.other_keys.add(&old_id),
                 Some(_) => {}
             }
+            last = Some((old_id, referenced));
         }
     }
 }
@@ -214,7 +229,8 @@ pub(super) fn compare(
     // closed; an error releases everything held. A slot that holds a row has the columns of its
     // table.
     unsafe {
-        let table = Opened::new(member, key_type)?;
+        let table = Opened::new(member, Role::of_key(&scope.key_of(member).column), key_type)?;
+        let memory = OwnMemory::new(c"key migration comparison");
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
         let mut root = Root::open(scope, member, key_type, None, snapshot)?;
         let slot = pg_sys::table_slot_create(table.relation, std::ptr::null_mut());
@@ -222,7 +238,8 @@ pub(super) fn compare(
         let mut window = Window::new();
         while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
             pgrx::check_for_interrupts!();
-            let Some(old_id) = table.old_id.value_in(slot).and_then(Value::number) else { continue };
+            let old_id = memory.run(|| table.old_id.value_in(slot).and_then(Value::to_old_id));
+            let Some(old_id) = old_id else { continue };
             if window.is_full() {
                 window.compare(&mut root, &mut found);
             }
@@ -247,27 +264,30 @@ pub(super) fn keys(
     scope: &Scope<'_>,
     member: &Member<'_>,
     key_type: pg_sys::Oid,
-    old_ids: &[i64],
+    old_ids: &[OldId],
 ) -> Result<String, Error> {
     let derivation = Derivation::new(scope.options.target, &scope.key_of(member).options.salt);
     let mut found: Vec<String> = Vec::with_capacity(old_ids.len());
     // SAFETY: as for `compare`.
     unsafe {
-        let table = Opened::new(member, key_type)?;
+        let table = Opened::new(member, Role::of_key(&scope.key_of(member).column), key_type)?;
+        let memory = OwnMemory::new(c"key migration look-up");
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let mut root = Root::open(scope, member, key_type, Some(&table), snapshot)?;
         for old_id in old_ids {
             pgrx::check_for_interrupts!();
-            let value = Value::Number(*old_id);
             let (scan, time) = (&mut root.scan, &mut root.time);
-            let key = scan.row(value, |row| match row.value(root.key) {
-                // A key stored in the root takes precedence over a derived one (trap M22).
-                Some(key) => key,
-                None => derivation.key(time.of(row), value),
+            let key = memory.run(|| {
+                let value = Value::of_old_id(old_id);
+                scan.row(value, |row| match row.value(root.key) {
+                    // A key stored in the root takes precedence over a derived one (trap M22).
+                    Some(key) => key,
+                    None => derivation.key(time.of(row), value),
+                })
             });
             found.extend(
                 key.and_then(Value::key)
-                    .map(|key| format!("\"{old_id}\":\"{:032x}\"", u128::from_be_bytes(key))),
+                    .map(|key| format!("\"{}\":\"{:032x}\"", old_id.in_json(), u128::from_be_bytes(key))),
             );
         }
         root.scan.close();

@@ -144,17 +144,13 @@ impl Parent {
         // SAFETY: see above; everything opened is closed, and locks are kept until the end of the
         // transaction, as a query keeps them.
         unsafe {
-            let integer_or_uuid = |of: pg_sys::Relation, number: i16| {
-                let uuid = Role::Key(pg_sys::UUIDOID);
-                Column::of(of, number, Role::OldId).or_else(|_| Column::of(of, number, uuid)).ok()
-            };
-            let by = integer_or_uuid(relation, of.column)?;
+            let by = Column::of(relation, of.column, Role::OldId).ok()?;
             let table = pg_sys::try_table_open(pg_sys::Oid::from(of.parent), pg_sys::AccessShareLock as i32);
             if table.is_null() {
                 return None;
             }
             let find = || {
-                let parent_column = integer_or_uuid(table, of.parent_column)?;
+                let parent_column = Column::of(table, of.parent_column, Role::OldId).ok()?;
                 let time = Column::of(table, of.time, Role::Time).ok()?;
                 let zone = match &of.zone {
                     Some(zone) => Some(Zone::named(zone)?),
@@ -194,7 +190,7 @@ impl Parent {
             }
         });
         let time = found.flatten();
-        self.last = Some((by, time));
+        self.last = by.lasting().map(|by| (by, time));
         time
     }
 }

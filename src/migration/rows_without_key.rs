@@ -1,10 +1,12 @@
 //! The errors for rows to which the backfill of a table can give no key.
 
 use keyspace::migration::missed::Lacking;
+use keyspace::migration::old_id::OldId;
 use keyspace::sql::{literal, quoted};
 use keyspace::{Error, SqlState};
 
 use super::backfill_page::Place;
+use super::old_id::shown;
 
 /// The names of a column of old ids and of its keys.
 #[derive(Default)]
@@ -14,7 +16,12 @@ pub(super) struct Columns {
 }
 
 /// Rows that a key does not fit into. `example` is one of them, with its old id.
-pub(super) fn too_wide(table: &str, columns: &Columns, count: usize, example: Option<(Place, i64)>) -> Error {
+pub(super) fn too_wide(
+    table: &str,
+    columns: &Columns,
+    count: usize,
+    example: Option<(&Place, &OldId)>,
+) -> Error {
     let (rows, keys) = if count == 1 { ("row", "its key") } else { ("rows", "their keys") };
     let mut error = Error::new(
         SqlState::ProgramLimitExceeded,
@@ -22,8 +29,9 @@ pub(super) fn too_wide(table: &str, columns: &Columns, count: usize, example: Op
     );
     if let Some(((page, offset), old_id)) = example {
         error = error.detail(format!(
-            "A row has to fit on a page, and each key adds 16 bytes. For example the row with \"{}\" = {old_id}, at ctid ({page},{offset}), is too wide. All other rows have their keys.",
-            columns.old_id
+            "A row has to fit on a page, and each key adds 16 bytes. For example the row with \"{}\" = {}, at ctid ({page},{offset}), is too wide. All other rows have their keys.",
+            columns.old_id,
+            shown(old_id)
         ));
     }
     error.hint("Shorten these rows, or move a column to another table, and call again.")
@@ -31,13 +39,15 @@ pub(super) fn too_wide(table: &str, columns: &Columns, count: usize, example: Op
 
 /// Rows without a key to which the backfill has returned in vain. `fired_for` is the table of the
 /// migration if triggers fire.
-pub(super) fn in_vain(table: &str, columns: &Columns, row: Lacking, fired_for: Option<&str>) -> Error {
+pub(super) fn in_vain(table: &str, columns: &Columns, row: &Lacking, fired_for: Option<&str>) -> Error {
     let Columns { old_id, key } = columns;
     let message =
         format!("rows of table \"{table}\" have no key, although the backfill has returned to them");
     let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(format!(
         "For example the row with \"{old_id}\" = {}, at ctid ({},{}), lacks \"{key}\" each time.",
-        row.old_id, row.page, row.offset
+        shown(&row.old_id),
+        row.page,
+        row.offset
     ));
     error.hint(match fired_for {
         Some(migration) => format!(
@@ -46,8 +56,16 @@ pub(super) fn in_vain(table: &str, columns: &Columns, row: Lacking, fired_for: O
         ),
         None => format!(
             "Look for a session that takes keys away with session_replication_role = replica. UPDATE {table} SET {old} = {old} WHERE {old} = {} lets a trigger compute the key. Then call again.",
-            row.old_id,
+            in_sql(&row.old_id),
             old = quoted(old_id)
         ),
     })
+}
+
+/// An old id as SQL writes it.
+fn in_sql(old_id: &OldId) -> String {
+    match old_id {
+        OldId::Number(number) => number.to_string(),
+        OldId::Uuid(_) | OldId::Text(_) => literal(&shown(old_id)),
+    }
 }

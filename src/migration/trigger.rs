@@ -90,7 +90,7 @@ impl Bound {
         if key.is_some() {
             return key;
         }
-        let old_id = old_id.filter(|old_id| matches!(old_id, Value::Number(_)))?;
+        let old_id = old_id.filter(|old_id| !matches!(old_id, Value::Key(_)))?;
         Some(self.derivation.key(time(), old_id))
     }
 
@@ -123,13 +123,13 @@ impl Bound {
             return Some(other);
         }
         let other = self.look_up(value, row);
-        self.last = other.map(|other| (value, other));
+        self.last = other.and_then(|other| Some((value.lasting()?, other.lasting()?)));
         other
     }
 
     fn look_up(&mut self, value: Value, row: &Row) -> Option<Value> {
         match value {
-            Value::Number(_) => {
+            Value::Number(_) | Value::Uuid(_) | Value::Text(_) => {
                 // A row that refers to itself is not in the table yet.
                 // SAFETY: in that case, the row belongs to the root.
                 if row.relation == self.root && unsafe { row.new_value(self.root_old_id) } == Some(value) {
@@ -601,15 +601,19 @@ unsafe fn read(
             Err(Unfit::Gone) => None,
             Err(unfit) => raise(report(unfit.error((*of).rd_id))),
         };
-        let old_id = column(relation, parsed.old_id, Role::OldId)?;
-        let own_key = column(relation, parsed.key, key)?;
         let root = pg_sys::Oid::from(parsed.root);
         let table = pg_sys::try_table_open(root, pg_sys::AccessShareLock as i32);
         if table.is_null() {
             return None;
         }
-        let of_root = (column(table, parsed.root_old_id, Role::OldId), column(table, parsed.root_key, key));
-        let (Some(root_old_id), Some(root_key)) = of_root else {
+        let columns = || {
+            let root_old_id = column(table, parsed.root_old_id, Role::OldId)?;
+            // A value can only be found among those of the same kind.
+            let role = root_old_id.kind.id_kind().map_or(Role::OldId, Role::OldIdOf);
+            let own = (column(relation, parsed.old_id, role)?, column(relation, parsed.key, key)?);
+            Some((own, (root_old_id, column(table, parsed.root_key, key)?)))
+        };
+        let Some(((old_id, own_key), (root_old_id, root_key))) = columns() else {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             return None;
         };

@@ -2,11 +2,15 @@
 
 use std::ffi::{CStr, c_int};
 
+use keyspace::migration::member::Member;
+use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::sequences::NumberType;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
+use super::old_id::Text;
 use crate::encoding::from_server;
+use crate::server::by_version;
 use crate::server::memory::{allocate, datum_of};
 use crate::server::relation::{number_type, relation_name, type_name};
 
@@ -17,6 +21,9 @@ unsafe extern "C-unwind" {
     /// the call itself.
     fn nocachegetattr(row: pg_sys::HeapTuple, number: c_int, of: pg_sys::TupleDesc) -> pg_sys::Datum;
 }
+
+/// The bytes before the characters of a text, which the modifier of its type counts, too.
+const VARHDRSZ: i32 = size_of::<i32>() as i32;
 
 /// The kind of values in a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +37,10 @@ pub(super) enum Kind {
     LocalTime,
     /// `date`, as days.
     Date,
+    /// Old ids of type `uuid`.
+    Uuid,
+    /// Old ids of type `text` or `varchar`.
+    Text,
     /// Keys of 16 bytes: `uuid` or `ulid`.
     Key,
 }
@@ -38,6 +49,10 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
     Number(i64),
+    /// An old id of type `uuid`.
+    Uuid([u8; 16]),
+    /// An old id of type `text` or `varchar`.
+    Text(Text),
     Key([u8; 16]),
 }
 
@@ -45,15 +60,42 @@ impl Value {
     pub(super) const fn number(self) -> Option<i64> {
         match self {
             Self::Number(number) => Some(number),
-            Self::Key(_) => None,
+            Self::Uuid(_) | Self::Text(_) | Self::Key(_) => None,
         }
     }
 
     /// The bytes of a key of 16 bytes.
     pub(super) const fn key(self) -> Option<[u8; 16]> {
         match self {
-            Self::Number(_) => None,
+            Self::Number(_) | Self::Uuid(_) | Self::Text(_) => None,
             Self::Key(key) => Some(key),
+        }
+    }
+
+    /// An old id, for longer than the row that it comes from; `None` for a key.
+    pub(super) fn to_old_id(self) -> Option<OldId> {
+        match self {
+            Self::Number(number) => Some(OldId::Number(number)),
+            Self::Uuid(bytes) => Some(OldId::Uuid(bytes)),
+            Self::Text(text) => Some(OldId::Text(text.bytes().into())),
+            Self::Key(_) => None,
+        }
+    }
+
+    /// The value of an old id. A text is copied to the current memory context.
+    pub(super) fn of_old_id(old_id: &OldId) -> Self {
+        match old_id {
+            OldId::Number(number) => Self::Number(*number),
+            OldId::Uuid(bytes) => Self::Uuid(*bytes),
+            OldId::Text(bytes) => Self::Text(Text::copied(bytes)),
+        }
+    }
+
+    /// The same value, if it may be kept for longer than the current memory context.
+    pub(super) const fn lasting(self) -> Option<Self> {
+        match self {
+            Self::Text(_) => None,
+            Self::Number(_) | Self::Uuid(_) | Self::Key(_) => Some(self),
         }
     }
 }
@@ -65,7 +107,18 @@ impl Kind {
             Self::Smallint => pg_sys::F_INT2EQ.into(),
             Self::Integer | Self::Date => pg_sys::F_INT4EQ.into(),
             Self::Bigint | Self::Time | Self::LocalTime => pg_sys::F_INT8EQ.into(),
-            Self::Key => pg_sys::F_UUID_EQ.into(),
+            Self::Uuid | Self::Key => pg_sys::F_UUID_EQ.into(),
+            Self::Text => pg_sys::F_TEXTEQ.into(),
+        }
+    }
+
+    /// The kind of old ids; `None` for times and keys.
+    pub(super) const fn id_kind(self) -> Option<IdKind> {
+        match self {
+            Self::Smallint | Self::Integer | Self::Bigint => Some(IdKind::Integer),
+            Self::Uuid => Some(IdKind::Uuid),
+            Self::Text => Some(IdKind::Text),
+            Self::Time | Self::LocalTime | Self::Date | Self::Key => None,
         }
     }
 
@@ -76,7 +129,8 @@ impl Kind {
             (Self::Smallint, Value::Number(number)) => i16::try_from(number).ok().map(Into::into),
             (Self::Integer | Self::Date, Value::Number(number)) => i32::try_from(number).ok().map(Into::into),
             (Self::Bigint | Self::Time | Self::LocalTime, Value::Number(number)) => Some(number.into()),
-            (Self::Key, Value::Key(bytes)) => Some(datum_of(bytes)),
+            (Self::Uuid, Value::Uuid(bytes)) | (Self::Key, Value::Key(bytes)) => Some(datum_of(bytes)),
+            (Self::Text, Value::Text(text)) => Some(text.datum()),
             _ => None,
         }
     }
@@ -88,6 +142,10 @@ impl Kind {
             Self::Smallint => Value::Number(i64::from(datum.value() as i16)),
             Self::Integer | Self::Date => Value::Number(i64::from(datum.value() as i32)),
             Self::Bigint | Self::Time | Self::LocalTime => Value::Number(datum.value() as i64),
+            // SAFETY: as below.
+            Self::Uuid => Value::Uuid(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
+            // SAFETY: see above.
+            Self::Text => Value::Text(unsafe { Text::of(datum) }),
             // SAFETY: a pointer to 16 bytes of any alignment.
             Self::Key => Value::Key(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
         }
@@ -103,14 +161,18 @@ pub(super) struct Column {
     declared: pg_sys::Oid,
     /// Whether the declared type is a domain, which may refuse values.
     has_domain: bool,
+    /// The number of characters that a text can have, if that is limited.
+    length: Option<i32>,
 }
 
 /// The purpose for which a migration uses a column. The purpose decides which types the column can
 /// have; the column does not (fault A02).
 #[derive(Clone, Copy)]
 pub(super) enum Role {
-    /// Old ids: `smallint`, `integer` or `bigint`.
+    /// Old ids of any type: `smallint`, `integer`, `bigint`, `uuid`, `text` or `varchar`.
     OldId,
+    /// Old ids of this kind: that of the key to which a column refers.
+    OldIdOf(IdKind),
     /// The time from which keys are derived: `timestamptz`, `timestamp` or `date`.
     Time,
     /// Keys, of the migration's target type; or any other column of type `uuid`.
@@ -118,15 +180,25 @@ pub(super) enum Role {
 }
 
 impl Role {
+    /// That of the columns of old ids of a key, and of those that refer to it.
+    pub(super) fn of_key(key: &Member<'_>) -> Self {
+        key.old_id.id_kind().map_or(Self::OldId, Self::OldIdOf)
+    }
+
     /// The kind of a column of this type, or of a domain over it.
     pub(super) fn kind(self, base: pg_sys::Oid) -> Option<Kind> {
         match self {
-            Self::OldId => match number_type(Some(base))? {
-                NumberType::Smallint => Some(Kind::Smallint),
-                NumberType::Integer => Some(Kind::Integer),
-                NumberType::Bigint => Some(Kind::Bigint),
-                NumberType::Numeric => None,
+            Self::OldId => match base {
+                pg_sys::UUIDOID => Some(Kind::Uuid),
+                pg_sys::TEXTOID | pg_sys::VARCHAROID => Some(Kind::Text),
+                _ => match number_type(Some(base))? {
+                    NumberType::Smallint => Some(Kind::Smallint),
+                    NumberType::Integer => Some(Kind::Integer),
+                    NumberType::Bigint => Some(Kind::Bigint),
+                    NumberType::Numeric => None,
+                },
             },
+            Self::OldIdOf(kind) => Self::OldId.kind(base).filter(|found| found.id_kind() == Some(kind)),
             Self::Time => match base {
                 pg_sys::TIMESTAMPTZOID => Some(Kind::Time),
                 pg_sys::TIMESTAMPOID => Some(Kind::LocalTime),
@@ -141,7 +213,8 @@ impl Role {
     /// The types that fit, for a message.
     fn types(self) -> String {
         match self {
-            Self::OldId => "smallint, integer, or bigint".to_owned(),
+            Self::OldId => "smallint, integer, bigint, uuid, text, or character varying".to_owned(),
+            Self::OldIdOf(kind) => kind.types().to_owned(),
             Self::Time => {
                 let types = [pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPOID, pg_sys::DATEOID];
                 types.map(type_name).join(", ")
@@ -185,9 +258,12 @@ impl Column {
         // SAFETY: see above; looks up the base type of a domain.
         unsafe {
             let declared = type_of((*relation).rd_att, number).ok_or(Unfit::Gone)?;
-            let base = pg_sys::getBaseType(declared);
+            let mut modifier = (*by_version::attribute((*relation).rd_att, i32::from(number) - 1)).atttypmod;
+            let base = pg_sys::getBaseTypeAndTypmod(declared, &mut modifier);
+            // A varchar(20) has the modifier 24.
+            let length = (base == pg_sys::VARCHAROID && modifier >= VARHDRSZ).then(|| modifier - VARHDRSZ);
             match role.kind(base) {
-                Some(kind) => Ok(Self { number, kind, declared, has_domain: base != declared }),
+                Some(kind) => Ok(Self { number, kind, declared, has_domain: base != declared, length }),
                 None => Err(Unfit::Type(wrong_type(relation, number, declared, &role.types()))),
             }
         }
@@ -233,8 +309,9 @@ impl Column {
     /// A value, if the column can hold it.
     pub(super) fn fitting(self, value: Option<Value>) -> Option<Value> {
         value.filter(|value| match value {
-            Value::Number(_) => self.kind.datum(*value).is_some(),
             Value::Key(_) => self.kind == Kind::Key,
+            Value::Text(text) => self.length.is_none_or(|length| text.characters() <= length),
+            Value::Number(_) | Value::Uuid(_) => self.kind.datum(*value).is_some(),
         })
     }
 
@@ -321,6 +398,7 @@ impl Column {
                 return longer;
             }
         }
+        let value = if self.length.is_some() { self.fitting(value) } else { value };
         let datum = value.and_then(|value| self.kind.datum(value));
         if self.has_domain {
             // SAFETY: the value has the base type of the domain; nothing is cached for the next
@@ -624,6 +702,7 @@ mod tests {
                     let is_appended = match key {
                         Value::Key(key) => column.appended(row, &key, 1),
                         Value::Number(key) => column.appended(row, &key.to_ne_bytes(), 8),
+                        Value::Uuid(_) | Value::Text(_) => None,
                     };
                     appended += usize::from(is_appended.is_some());
                 }

@@ -16,10 +16,11 @@ use super::changed_since;
 use super::derive::Derivation;
 use super::key_type::key_type;
 use super::marks::Marks;
+use super::old_id::shown;
 use super::referenced::{self, may_be_joined};
 use super::rights::check_may_read;
 use super::state::{self, MIGRATION, Migration, TABLE};
-use crate::encoding::{ServerName, ServerText, to_server};
+use crate::encoding::{ServerName, ServerText, from_server_bytes, to_server};
 use crate::error::{or_raise, report};
 use crate::failpoint;
 use crate::server::as_owner::as_owner;
@@ -152,11 +153,11 @@ fn compare(
         {
             let of = (check.table, check.old_id);
             let found = match looked_up.get(&of) {
-                Some(found) => *found,
-                None => *looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?),
+                Some(found) => found.clone(),
+                None => looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?).clone(),
             };
             let rows = if check.kind == Kind::Orphans { found.orphans } else { found.other_keys };
-            return Ok(Found { check, rows: rows.count, example: rows.least.map(|least| least.to_string()) });
+            return Ok(Found { check, rows: rows.count, example: rows.least.as_ref().map(shown) });
         }
         // Not a query, if the time is not a matter of the row alone.
         if check.kind == Kind::RowsChangedSince
@@ -167,13 +168,17 @@ fn compare(
             let derivation = Derivation::new(scope.options.target, &key.options.salt);
             let owner = relation_owner(pg_sys::Oid::from(check.table));
             let (rows, least) = as_owner(owner, || changed_since::rows(key, &derivation, key_type))?;
-            return Ok(Found { check, rows, example: least.map(|least| least.to_string()) });
+            return Ok(Found { check, rows, example: least.as_ref().map(shown) });
         }
-        let query = to_server(&check.query);
+        // An example can be a text that is no UTF-8.
+        let query = to_server(&format!(
+            "SELECT c.count, pg_catalog.convert_to(c.example, 'SQL_ASCII') FROM ({}) AS c (count, example)",
+            check.query
+        ));
         let found = as_owner(relation_owner(pg_sys::Oid::from(check.table)), || {
             Spi::connect(|client| -> SpiResult<_> {
                 let row = client.select(query.as_c_str(), Some(1), &[])?.first();
-                Ok((row.get::<i64>(1)?.unwrap_or(0), row.get::<String>(2)?))
+                Ok((row.get::<i64>(1)?.unwrap_or(0), row.get::<Vec<u8>>(2)?.map(from_server_bytes)))
             })
         });
         let (rows, example) = found?;

@@ -5,7 +5,7 @@
 //! the flag below raises no error for small sizes, so it needs no guard. If there is no memory,
 //! `palloc` behind its guard raises the error.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 
 use pgrx::pg_sys;
 
@@ -39,6 +39,49 @@ pub(crate) fn datum_of<const N: usize>(bytes: [u8; N]) -> pg_sys::Datum {
     // SAFETY: the memory has room for `bytes`; it need not be aligned for them.
     unsafe { place.write_unaligned(bytes) };
     place.into()
+}
+
+/// A memory context that is emptied after each use.
+pub(crate) struct OwnMemory(pg_sys::MemoryContext);
+
+impl OwnMemory {
+    /// In the current memory context, which also ends it if an error does not.
+    pub(crate) fn new(name: &'static CStr) -> Self {
+        // SAFETY: creates a memory context, whose name lives as long as it.
+        Self(unsafe {
+            pg_sys::AllocSetContextCreateInternal(
+                pg_sys::CurrentMemoryContext,
+                name.as_ptr(),
+                pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            )
+        })
+    }
+
+    /// Calls a function whose memory is needed no longer than until it returns. Its result must not
+    /// point there.
+    pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        // SAFETY: the context exists, and what it contains is not used any more.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.0);
+            let result = work();
+            pg_sys::MemoryContextSwitchTo(before);
+            pg_sys::MemoryContextReset(self.0);
+            result
+        }
+    }
+}
+
+impl Drop for OwnMemory {
+    fn drop(&mut self) {
+        // SAFETY: nothing uses it any more. While an error unwinds the stack, it is left to its parent.
+        unsafe {
+            if !std::thread::panicking() {
+                pg_sys::MemoryContextDelete(self.0);
+            }
+        }
+    }
 }
 
 /// After how many tables the caches are emptied. The entries are kept for fewer, because what reads a

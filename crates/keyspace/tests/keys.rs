@@ -147,10 +147,10 @@ fn hashed_keys_of_equal_bytes_but_other_types_differ() {
     let instant = Instant::MIN;
     let keys: HashSet<_> = [
         hashed::Value::BigInt(0),
-        hashed::Value::Text("\0\0\0\0\0\0\0\0"),
+        hashed::Value::Text(b"\0\0\0\0\0\0\0\0"),
         hashed::Value::Uuid(uuid::Uuid::nil()),
-        hashed::Value::Text("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
-        hashed::Value::Text(""),
+        hashed::Value::Text(b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        hashed::Value::Text(b""),
     ]
     .into_iter()
     .map(|value| hashed::encode::<UuidV7Layout>(instant, value, &TagKey::UNSALTED))

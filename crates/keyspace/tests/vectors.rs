@@ -48,7 +48,7 @@ fn hashed_keys_are_those_of_the_vectors() {
         let value = match of {
             "bigint" => hashed::Value::BigInt(value.parse().unwrap()),
             "uuid" => hashed::Value::Uuid(value.parse().unwrap()),
-            "text" => hashed::Value::Text(value),
+            "text" => hashed::Value::Text(value.as_bytes()),
             _ => panic!("type {of}"),
         };
         match kind {
@@ -97,6 +97,32 @@ fn undated_keys_are_those_of_the_vectors() {
         seen += 1;
     }
     assert_eq!(seen, 222, "every line was read");
+}
+
+/// The same for old ids that are no numbers.
+#[test]
+fn undated_values_are_those_of_the_vectors() {
+    let mut seen = 0;
+    for [kind, of, value, salt, key] in lines(include_str!("../vectors/undated_values.csv")) {
+        let tag_key = TagKey::of_salt(salt);
+        let value = match of {
+            "uuid" => hashed::Value::Uuid(value.parse().unwrap()),
+            "text" => hashed::Value::Text(value.as_bytes()),
+            _ => panic!("type {of}"),
+        };
+        match kind {
+            "uuid" => {
+                assert_eq!(derive::hashed_key::<UuidV7Layout>(None, value, &tag_key).to_string(), key);
+            }
+            "ulid" => {
+                let ulid = derive::hashed_key::<UlidLayout>(None, value, &tag_key);
+                assert_eq!(ulid_text::encode(ulid), key.as_bytes());
+            }
+            _ => panic!("kind {kind}"),
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 282, "every line was read");
 }
 
 #[test]

@@ -7,7 +7,7 @@ CREATE SCHEMA bad;
 SET search_path = bad, public;
 CREATE TABLE no_key (id integer, created_at timestamptz);
 CREATE TABLE two (a integer, b integer, created_at timestamptz, PRIMARY KEY (a, b));
-CREATE TABLE texts (id text PRIMARY KEY, created_at timestamptz);
+CREATE TABLE texts (id character(8) PRIMARY KEY, created_at timestamptz);
 CREATE TABLE no_time (id integer PRIMARY KEY, created_at timestamp);
 CREATE TABLE times (id integer PRIMARY KEY, made timestamptz, changed timestamptz);
 CREATE TABLE parts (id integer PRIMARY KEY, created_at timestamptz) PARTITION BY RANGE (id);

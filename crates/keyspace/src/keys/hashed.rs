@@ -22,8 +22,8 @@ pub enum Value<'a> {
     BigInt(i64),
     /// Any UUID.
     Uuid(Uuid),
-    /// Any text.
-    Text(&'a str),
+    /// Any text, in UTF-8.
+    Text(&'a [u8]),
 }
 
 /// The key derived from an instant and a value.
@@ -38,7 +38,7 @@ pub fn encode<L: Layout>(instant: Instant, value: Value<'_>, key: &TagKey) -> L:
     match value {
         Value::BigInt(number) => hasher.write(&number.to_be_bytes()),
         Value::Uuid(uuid) => hasher.write(uuid.as_bytes()),
-        Value::Text(text) => hasher.write(text.as_bytes()),
+        Value::Text(text) => hasher.write(text),
     }
     let hash = hasher.finish128();
     let tail = (u128::from(hash.h1) << 64 | u128::from(hash.h2)) >> (u128::BITS - L::TAIL_BITS);

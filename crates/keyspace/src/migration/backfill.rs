@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::facts::Table;
 use super::member::Member;
+use super::old_id;
 use super::scope::{Key, Scope};
 use crate::sql::{literal, qualified, quoted};
 
@@ -202,7 +203,7 @@ impl Range {
 /// The expression that derives a key from its own row, which has this alias. Every argument has the
 /// declared type of the function, so that no other function of the same name can match.
 pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
-    let old_id = same_value(&key.column, alias);
+    let old_id = old_id::value(&key.column, alias);
     let Some(function) = scope.options.target.derivation() else { return old_id };
     format!(
         "{}.{function}({}, {old_id}, {}::pg_catalog.text)",
@@ -212,11 +213,6 @@ pub(super) fn derived(scope: &Scope<'_>, key: &Key<'_>, alias: &str) -> String {
     )
 }
 
-/// The expression for the old id of a row, which has this alias, as a `bigint`.
-pub(super) fn same_value(member: &Member<'_>, alias: &str) -> String {
-    format!("{alias}.{}::pg_catalog.int8", quoted(&member.old_id.name))
-}
-
 /// The expression for the key of a row in a column of keys.
 ///
 /// A scalar subquery uses the root's index for each row; a join would read the whole root for each
@@ -224,7 +220,7 @@ pub(super) fn same_value(member: &Member<'_>, alias: &str) -> String {
 /// of the columns in `given` are parameters of the statement: see [`old_ids`].
 fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
     if scope.keeps_values() {
-        return same_value(member, "t");
+        return old_id::value(member, "t");
     }
     let key = scope.key_of(member);
     // The trigger on UPDATE gives the row a key that a query must not compute. The other statements
@@ -237,19 +233,18 @@ fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
     }
     if let Some(at) = given.iter().position(|column| *column == member.old_id.number) {
         return format!(
-            "(${}::pg_catalog.jsonb OPERATOR(pg_catalog.->>) t.{}::pg_catalog.int8::pg_catalog.text)::pg_catalog.uuid::{}",
+            "(${}::pg_catalog.jsonb OPERATOR(pg_catalog.->>) {})::pg_catalog.uuid::{}",
             at + 1,
-            quoted(&member.old_id.name),
+            old_id::in_json(member, "t"),
             scope.options.target.type_name(&scope.facts.extension_schema)
         );
     }
     format!(
-        "(SELECT COALESCE(p.{}, {}) FROM ONLY {} AS p WHERE p.{} OPERATOR(pg_catalog.=) t.{})",
+        "(SELECT COALESCE(p.{}, {}) FROM ONLY {} AS p WHERE {})",
         quoted(&key.column.shadow_name),
         derived(scope, key, "p"),
         key.column.table_sql(),
-        quoted(&key.column.old_id.name),
-        quoted(&member.old_id.name)
+        old_id::is_referenced(&key.column, member)
     )
 }
 
@@ -300,7 +295,8 @@ pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str, given: &[i16
 pub fn old_ids(member: &Member<'_>, condition: &str) -> String {
     let old_id = quoted(&member.old_id.name);
     format!(
-        "SELECT DISTINCT t.{old_id}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {} AND t.{old_id} IS NOT NULL",
+        "SELECT DISTINCT {} FROM ONLY {} AS t WHERE {condition} AND {} AND t.{old_id} IS NOT NULL",
+        old_id::result(member, "t"),
         member.table_sql(),
         lacks(member)
     )
@@ -308,14 +304,14 @@ pub fn old_ids(member: &Member<'_>, condition: &str) -> String {
 
 /// The rows that lack any key: page, line pointer, and the first old id of each.
 pub fn lacking(scope: &Scope<'_>, table: &Table, condition: &str) -> String {
-    let old_id = scope.members_of(table.oid).next().map(|member| quoted(&member.old_id.name));
+    let old_id = scope.members_of(table.oid).next().map(|member| old_id::result(member, "t"));
     let part = |at: i32| {
         format!(
             "pg_catalog.split_part(pg_catalog.btrim(t.ctid::pg_catalog.text, '()'), ',', {at})::pg_catalog.int8"
         )
     };
     format!(
-        "SELECT {}, {}, t.{}::pg_catalog.int8 FROM ONLY {} AS t WHERE {condition} AND {}",
+        "SELECT {}, {}, {} FROM ONLY {} AS t WHERE {condition} AND {}",
         part(1),
         part(2),
         old_id.unwrap_or_default(),

@@ -10,7 +10,7 @@ use crate::keys::{Instant, Layout, TagKey, hashed};
 /// does not fit is hashed (trap M1). The same time and old id always give the same key.
 #[inline]
 pub fn key<L: Layout>(micros: Option<i64>, old_id: i64, tag: &TagKey) -> L::Key {
-    let instant = micros.and_then(instant).unwrap_or(Instant::MIN);
+    let instant = instant_or_first(micros);
     if !(0..=MAX_ID).contains(&old_id) {
         return hashed::encode::<L>(instant, hashed::Value::BigInt(old_id), tag);
     }
@@ -18,6 +18,16 @@ pub fn key<L: Layout>(micros: Option<i64>, old_id: i64, tag: &TagKey) -> L::Key 
         Ok(key) => key,
         Err(_) => hashed::encode::<L>(instant, hashed::Value::BigInt(old_id), tag),
     }
+}
+
+/// The same for an old id of another type, which is hashed.
+#[inline]
+pub fn hashed_key<L: Layout>(micros: Option<i64>, old_id: hashed::Value<'_>, tag: &TagKey) -> L::Key {
+    hashed::encode::<L>(instant_or_first(micros), old_id, tag)
+}
+
+fn instant_or_first(micros: Option<i64>) -> Instant {
+    micros.and_then(instant).unwrap_or(Instant::MIN)
 }
 
 /// The instant of PostgreSQL's microseconds, if a key can hold it.

@@ -190,7 +190,11 @@ const BEFORE_PARENTHESES: [&str; 22] = [
 
 const INTEGERS: [&[u8]; 3] = [b"smallint", b"integer", b"bigint"];
 
-/// The tokens of a column, alone or as `(column)::bigint`.
+/// The types in which PostgreSQL compares old ids of different types, and of domains: `(code)::text`
+/// for `varchar`.
+const COMPARED_AS: [&[u8]; 5] = [b"smallint", b"integer", b"bigint", b"uuid", b"text"];
+
+/// The tokens of a column, alone, or as `(column)::bigint` or `(column)::text`.
 struct Operand<'a> {
     column: &'a Replaced,
     tokens: Range<usize>,
@@ -245,7 +249,7 @@ impl<'a> Reader<'a> {
         let is_cast = self.is_symbol(at, b'(')
             && self.is_symbol(at + 2, b')')
             && self.token(at + 3) == Some(&Token::Cast)
-            && self.token(at + 4).and_then(Token::identifier).is_some_and(|name| INTEGERS.contains(&name));
+            && self.token(at + 4).and_then(Token::identifier).is_some_and(|name| COMPARED_AS.contains(&name));
         let column = self.column(at + 1).filter(|_| is_cast)?;
         Some(Operand { column, tokens: at..at + 5 })
     }
@@ -523,6 +527,8 @@ mod tests {
             ("((a IS NULL) <> (c IS NULL))", "((a_new IS NULL) <> (c_new IS NULL))"),
             ("(a <> b)", "(a_new OPERATOR(pg_catalog.<>) b_new)"),
             ("(a = (b)::bigint)", "(a_new OPERATOR(pg_catalog.=) b_new)"),
+            ("((a)::text = (b)::text)", "(a_new OPERATOR(pg_catalog.=) b_new)"),
+            ("(a <> (b)::uuid)", "(a_new OPERATOR(pg_catalog.<>) b_new)"),
             ("(NOT (a IS DISTINCT FROM b))", "(NOT (a_new IS DISTINCT FROM b_new))"),
             ("(num_nonnulls(a, c, n) = 1)", "(num_nonnulls(a_new, c_new, n) = 1)"),
             ("(COALESCE(a, c) IS NOT NULL)", "(COALESCE(a_new, c_new) IS NOT NULL)"),

@@ -331,6 +331,10 @@ pub struct Column {
     pub statistics: Option<i32>,
     /// Its options, as `name=value`.
     pub options: Vec<String>,
+    /// The collation of a text, as SQL writes it.
+    pub collation: Option<String>,
+    /// Whether values that are equal in it can have different bytes.
+    pub is_nondeterministic: bool,
     /// The sequences that belong to it, and those that its default draws from.
     pub sequences: Vec<Sequence>,
 }

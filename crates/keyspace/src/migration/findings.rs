@@ -2,10 +2,13 @@
 
 use super::checks;
 use super::cutover::is_inherited;
-use super::facts::{Check, ForeignKey, Index, OtherOwner, Table, Trigger};
+use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, list};
 use super::foreign_keys::is_trusted;
+use super::key_column::nondeterministic;
 use super::member::Member;
+use super::old_id::IdKind;
+use super::options::Target;
 use super::properties::{DefaultOf, default_of};
 use super::required;
 use super::scope::{Key, Scope};
@@ -355,11 +358,20 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
     let (table, old_id) = (member.table, member.old_id);
     let name = member.table_sql();
     let of = format!("column \"{}\" of table \"{name}\"", old_id.name);
-    if !old_id.is_integer() {
+    let key = scope.key_of(member).column.old_id;
+    if let Some(kind) = key.id_kind().filter(|kind| old_id.id_kind() != Some(*kind)) {
         let error =
             Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", old_id.declared_type))
-                .detail("Only references of type smallint, integer, or bigint can be migrated.");
+                .detail(format!("Only references of type {} can be migrated.", kind.types()))
+                .hint(format!(
+                    "Give it the type of the key: ALTER TABLE {name} ALTER COLUMN {column} TYPE {type_name} USING {column}::{type_name}.",
+                    column = quoted(&old_id.name),
+                    type_name = key.type_name
+                ));
         found.push(Finding::error(table, error));
+    }
+    if old_id.is_nondeterministic && !member.is_key {
+        found.push(Finding::error(table, nondeterministic(table, old_id)));
     }
     if !old_id.generated.is_empty() {
         let error = Error::new(SqlState::FeatureNotSupported, format!("{of} is a generated column"))
@@ -484,6 +496,15 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
     for (_, sequence) in scope.facts.strays.iter().filter(|stray| stray.0 == table.oid) {
         found.push(stray(table, sequence));
     }
+    found.extend(already_ordered(scope, key));
+    if !key.column.old_id.is_integer() {
+        let error = Error::new(
+            SqlState::ObjectNotInPrerequisiteState,
+            format!("the keys of table \"{name}\" are derived from hashed values of column \"{}\"", key.column.old_id.name),
+        )
+        .detail("Among rows with the same time, they are in no particular order, and the old ids cannot be read back from them.");
+        found.push(Finding::note(table, error));
+    }
     if let Some((_, least, greatest)) = scope.facts.key_ranges.iter().find(|range| range.0 == table.oid)
         && (*least < 0 || *greatest > MAX_ID)
         && !scope.keeps_values()
@@ -494,6 +515,25 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
             format!("Ids below 0 or above {MAX_ID} do not fit into a key, so they are hashed. Among rows with the same time, their keys are in no particular order, and the ids cannot be read back from the keys."),
         ));
     }
+}
+
+/// Refuses keys that have been migrated before, or have always been of version 7.
+fn already_ordered(scope: &Scope<'_>, key: &Key<'_>) -> Option<Finding> {
+    let (table, column) = (key.column.table, key.column.old_id);
+    let default = column.default.as_ref().filter(|default| default.contains("uuidv7("))?;
+    if key.column.shadow.is_some() || scope.options.target != Target::Uuid || !is_uuid(column) {
+        return None;
+    }
+    let name = qualified(&table.schema, &table.name);
+    let message = format!("the primary key of table \"{name}\" is already a UUID of version 7");
+    let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail(format!("Column \"{}\" has the default {default}.", column.name))
+        .hint("To migrate it because older rows have other keys, give the column the default gen_random_uuid() until the cut-over.");
+    Some(Finding::error(table, error))
+}
+
+fn is_uuid(column: &Column) -> bool {
+    column.id_kind() == Some(IdKind::Uuid)
 }
 
 /// Warns that old ids are still drawn from a sequence that other nodes may use, too (trap M23).

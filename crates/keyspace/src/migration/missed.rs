@@ -6,6 +6,7 @@
 //! which sees each row exactly once.
 
 use super::backfill::Range;
+use super::old_id::OldId;
 
 /// The maximum number of pages that the backfill returns to one by one. If there are more, it passes
 /// over the rest of the table again, because then a batch takes only a part of each page's rows.
@@ -53,12 +54,12 @@ impl Missed {
 }
 
 /// A row without a key: the column of keys, its old id, and its page and line pointer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lacking {
     /// The `attnum` of the column.
     pub column: i16,
     /// The old id.
-    pub old_id: i64,
+    pub old_id: OldId,
     /// The page.
     pub page: u32,
     /// The line pointer.
@@ -77,7 +78,7 @@ const AS_MANY_ROWS: u32 = 10;
 #[derive(Debug, Default)]
 pub struct Returns {
     /// The column and the old id of the least row, and how often it was found in a row.
-    row: Option<((i16, i64), u32)>,
+    row: Option<((i16, OldId), u32)>,
     /// The least number of rows, and how often there were at least as many.
     count: Option<(usize, u32)>,
 }
@@ -85,10 +86,10 @@ pub struct Returns {
 impl Returns {
     /// Records what a check has found: the least row and the number of rows. Whether the backfill makes
     /// no progress.
-    pub fn is_vain(&mut self, least: Lacking, count: usize) -> bool {
-        let row = (least.column, least.old_id);
-        let same = match self.row {
-            Some((before, times)) if before == row => times + 1,
+    pub fn is_vain(&mut self, least: &Lacking, count: usize) -> bool {
+        let row = (least.column, least.old_id.clone());
+        let same = match &self.row {
+            Some((before, times)) if *before == row => times + 1,
             _ => 0,
         };
         self.row = Some((row, same));
@@ -116,6 +117,7 @@ pub fn first_of(range: Range, batch: i64) -> Range {
 mod tests {
     use super::{AS_MANY_ROWS, Lacking, MOST, Missed, Next, Returns, first_of, multirange};
     use crate::migration::backfill::Range;
+    use crate::migration::old_id::OldId;
 
     #[test]
     fn fault_c20_the_backfill_returns_to_the_pages_that_the_check_finds() {
@@ -140,22 +142,22 @@ mod tests {
 
     #[test]
     fn a_backfill_that_makes_no_progress_ends() {
-        let row = |old_id| Lacking { column: 3, old_id, page: 0, offset: 1 };
+        let row = |old_id| Lacking { column: 3, old_id: OldId::Number(old_id), page: 0, offset: 1 };
         // The same row again and again, while others get their keys.
         let mut returns = Returns::default();
-        assert_eq!([9, 5, 2].map(|count| returns.is_vain(row(7), count)), [false, false, true]);
+        assert_eq!([9, 5, 2].map(|count| returns.is_vain(&row(7), count)), [false, false, true]);
         // Wherever it is by now; another column is another row.
         let mut returns = Returns::default();
         let moved = Lacking { page: 8, ..row(7) };
         let other = Lacking { column: 4, ..row(7) };
-        assert_eq!([row(7), moved, other].map(|row| returns.is_vain(row, 1)), [false; 3]);
+        assert_eq!([row(7), moved, other].map(|row| returns.is_vain(&row, 1)), [false; 3]);
         // Other rows each time, but not fewer.
         let mut returns = Returns::default();
-        let vain = (0..).position(|at| returns.is_vain(row(at), 50 + usize::from(at % 2 == 0)));
+        let vain = (0..).position(|at| returns.is_vain(&row(at), 50 + usize::from(at % 2 == 0)));
         assert_eq!(vain, usize::try_from(AS_MANY_ROWS + 1).ok());
         // Fewer each time, as long as it takes.
         let mut returns = Returns::default();
-        assert!((0_u16..1_000).all(|at| !returns.is_vain(row(i64::from(at)), 5_000 - usize::from(at))));
+        assert!((0_u16..1_000).all(|at| !returns.is_vain(&row(i64::from(at)), 5_000 - usize::from(at))));
     }
 
     #[test]

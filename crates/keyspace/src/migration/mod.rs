@@ -1,5 +1,5 @@
-//! Key migration: changes a live table, and every table that references it, from integer keys to
-//! time-ordered ones.
+//! Key migration: changes a live table, and every table that references it, to time-ordered
+//! keys.
 //!
 //! Nothing here knows PostgreSQL. The catalogs come in as [`Facts`], the arguments of a migration
 //! as [`Options`]. The [`Plan`] that comes out has every statement in order, with the lock that it
@@ -12,7 +12,7 @@
 //! | [`options`] | the arguments of a migration |
 //! | [`phase`] | the phases, in their order |
 //! | [`names`], `name_words` | names of the objects that a migration adds, and the words in names |
-//! | [`scope`], [`member`] | which columns are part of a migration, and why others cannot be |
+//! | [`scope`], [`key_column`], [`member`] | which columns are part of a migration, and why others cannot be |
 //! | `parts`, `scope_partitions` | the partitions of tables, and their columns |
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
@@ -30,6 +30,7 @@
 //! | `statistics`, [`verify`] | statistics and comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
+//! | [`old_id`] | old ids of every type, and how SQL writes them |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 //! | [`missed`] | the rows that the check at the end of a backfill finds |
@@ -60,6 +61,7 @@ mod index_columns;
 pub mod kept_values;
 #[cfg(test)]
 mod kept_values_tests;
+pub mod key_column;
 mod key_reference;
 pub mod key_time;
 pub mod known_keys;
@@ -72,6 +74,7 @@ mod moved_key_tests;
 pub mod moved_source;
 mod name_words;
 pub mod names;
+pub mod old_id;
 pub mod old_id_source;
 pub mod options;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use super::facts::Table;
 use super::finding::{Finding, Severity};
 use super::names::suffixed;
+use super::old_id::IdKind;
 use super::scope::{Key, Scope};
 use super::surroundings::SequenceLeft;
 use crate::error::{Error, SqlState, capitalized};
@@ -51,13 +52,24 @@ fn missing_default(scope: &Scope<'_>, key: &Key<'_>) -> Option<Error> {
     let new = capitalized(&format!(
         "{after_cut_over}new rows come with a key and without an old id, which is NOT NULL until the migration is finalized. Every INSERT would fail."
     ));
+    let error = Error::new(
+        SqlState::ObjectNotInPrerequisiteState,
+        format!("column \"{column}\" of table \"{name}\" has no default"),
+    )
+    .detail(new);
+    let generated = match key.column.old_id.id_kind() {
+        Some(IdKind::Uuid) => Some("gen_random_uuid()"),
+        Some(IdKind::Text) => Some("gen_random_uuid()::text"),
+        Some(IdKind::Integer) | None => None,
+    };
+    if let Some(generated) = generated {
+        return Some(error.hint(format!(
+            "Generate them, with this or another expression that gives unique values: ALTER TABLE {name} ALTER COLUMN {} SET DEFAULT {generated}.",
+            quoted(column)
+        )));
+    }
     Some(
-        Error::new(
-            SqlState::ObjectNotInPrerequisiteState,
-            format!("column \"{column}\" of table \"{name}\" has no default"),
-        )
-        .detail(new)
-        .hint(format!(
+        error.hint(format!(
             "If the application draws its ids from a sequence, make that sequence the default. Otherwise use a new one that starts beyond every id that the application can still assign, for example: CREATE SEQUENCE {sequence}{after} OWNED BY {name}.{}; ALTER TABLE {name} ALTER COLUMN {} SET DEFAULT nextval({}).",
             quoted(column),
             quoted(column),

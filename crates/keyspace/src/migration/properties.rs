@@ -4,6 +4,7 @@
 use super::expression::{Operators, constant, constant_text};
 use super::facts::{Column, Grant, Index, Table};
 use super::member::Member;
+use super::old_id::IdKind;
 use super::scope::Scope;
 use crate::sql::{literal, qualified, quoted};
 
@@ -80,10 +81,10 @@ pub(super) fn grant_on_column(table: &str, grant: &Grant, column: &str) -> Strin
 }
 
 /// What the default of a reference is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultOf {
-    /// The old id of one row.
-    Row(i64),
+    /// The old id of one row, as SQL.
+    Row(String),
     /// None, or NULL.
     Null,
     /// Something that is computed for each row.
@@ -95,7 +96,13 @@ pub fn default_of(column: &Column) -> DefaultOf {
     match &column.default {
         None => DefaultOf::Null,
         Some(default) if default.starts_with("NULL") => DefaultOf::Null,
-        Some(default) => constant(default).map_or(DefaultOf::Computed, DefaultOf::Row),
+        Some(default) => {
+            let id = match column.id_kind() {
+                Some(IdKind::Uuid | IdKind::Text) => constant_text(default),
+                Some(IdKind::Integer) | None => constant(default).map(|id| id.to_string()),
+            };
+            id.map_or(DefaultOf::Computed, |id| DefaultOf::Row(literal_id(column, &id)))
+        }
     }
 }
 
@@ -113,7 +120,7 @@ pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String
     };
     if !scope.options.cut_over {
         let DefaultOf::Row(id) = default_of(member.old_id) else { return None };
-        return Some(select(&shadow, format!("p.{old_id} OPERATOR(pg_catalog.=) {}", literal_id(id))));
+        return Some(select(&shadow, format!("p.{old_id} OPERATOR(pg_catalog.=) {id}")));
     }
     let default = member.shadow?.default.as_deref()?;
     let text = constant_text(default)?;
@@ -122,9 +129,10 @@ pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String
     Some(select(&old_id, format!("p.{shadow} OPERATOR({to}.=) {}::{type_name}", literal(&text))))
 }
 
-/// A number as SQL reads it after an operator.
-fn literal_id(id: i64) -> String {
-    format!("'{id}'::pg_catalog.int8")
+/// An old id as SQL reads it after an operator.
+fn literal_id(column: &Column, id: &str) -> String {
+    let kind = column.id_kind().unwrap_or(IdKind::Integer);
+    format!("{}::{}", literal(id).trim(), kind.sql())
 }
 
 /// The statements that move the default of a reference from the column that has led to the one that
@@ -140,7 +148,10 @@ pub(super) fn defaults(scope: &Scope<'_>, member: &Member<'_>, from: &str, to: &
     let alter =
         |column: &str| format!("ALTER TABLE {only}{} ALTER COLUMN {}", member.table_sql(), quoted(column));
     let value = if scope.options.cut_over {
-        default.value.clone()
+        match member.old_id.id_kind() {
+            Some(IdKind::Uuid | IdKind::Text) => literal_id(member.old_id, &default.value),
+            Some(IdKind::Integer) | None => default.value.clone(),
+        }
     } else {
         format!(
             "{}::{}",

@@ -375,12 +375,13 @@ fn operator_class(
             ))
         };
     };
-    // Its counterpart: uuid_bloom_ops for int8_bloom_ops, gist_uuid_ops for gist_int4_ops.
+    // Its counterpart: uuid_bloom_ops for int8_bloom_ops, gist_uuid_ops for gist_int4_ops. A class of
+    // patterns has none.
     let bare = given.rsplit_once('.').map_or(given.as_str(), |(_, name)| name).trim_matches('"');
-    let counterpart = ["int2", "int4", "int8"]
+    let counterpart = ["int2", "int4", "int8", "uuid", "text", "varchar"]
         .iter()
-        .find(|integer| bare.contains(**integer))
-        .map(|integer| bare.replacen(integer, target, 1));
+        .find(|old| bare.contains(**old))
+        .map(|old| bare.replacen(old, target, 1));
     match classes.find(|class| Some(&class.name) == counterpart.as_ref()) {
         Some(class) => Ok(Some(with_options(class.sql.clone()))),
         None => Err(format!("Operator class {given} has no counterpart for type {type_name}.")),

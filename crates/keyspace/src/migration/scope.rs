@@ -2,6 +2,7 @@
 
 use super::expression::{Operators, Replaced};
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
+use super::key_column::key_column;
 use super::key_time::KeyTime;
 use super::member::Member;
 use super::names;
@@ -10,7 +11,7 @@ use super::parts::{part, partitions};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
-/// The schema of the operators of old ids, of `uuid` and of `bigint`.
+/// The schema of the operators of old ids, and of the targets `uuid` and `bigint`.
 const CORE: &str = "pg_catalog";
 
 /// The columns of a migration, found in the catalogs.
@@ -48,7 +49,7 @@ impl<'a> Scope<'a> {
     ///
     /// # Errors
     /// 42P01 if a table does not exist, 42809 if that of a key is not an ordinary table, 42704 if it
-    /// has no primary key, 0A000 if it is partitioned, if its primary key has more than one column, if
+    /// has no primary key, 0A000 if it is partitioned, if no column of its primary key is unique alone, if
     /// a column refers to two keys, 42804 if the key is of a wrong type, 42703 if it does not exist,
     /// and the errors of [`KeyTime::of`].
     pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
@@ -440,60 +441,6 @@ fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
     Error::new(SqlState::FeatureNotSupported, message)
         .detail(detail)
         .hint("Migrate only one of the keys, or drop one of the foreign keys.")
-}
-
-fn key_column<'a>(root: &'a Table, options: &KeyOptions, target: Target) -> Result<&'a Column, Error> {
-    let name = qualified(&root.schema, &root.name);
-    if root.kind != "r" {
-        return Err(unfit_kind(root));
-    }
-    let number = match options.column {
-        Some(number) => number,
-        None => {
-            let index = root.primary_key().ok_or_else(|| {
-                Error::new(SqlState::UndefinedObject, format!("table \"{name}\" has no primary key"))
-                    .detail("Only a primary key can be migrated.")
-                    .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
-            })?;
-            match index.keys.as_slice() {
-                [key] => key.column,
-                keys => {
-                    let message = format!("the primary key of table \"{name}\" has {} columns", keys.len());
-                    return Err(Error::new(SqlState::FeatureNotSupported, message)
-                        .detail("Only a key of a single integer column can be migrated.")
-                        .hint(
-                            "If one of the columns is a reference, migrate the key of the table that it refers to.",
-                        ));
-                }
-            }
-        }
-    };
-    let column = root.column(number).ok_or_else(|| {
-        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" no longer exists"))
-            .hint("CALL key_migration_rollback() to end the migration.")
-    })?;
-    if !column.is_integer() {
-        let message = format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
-        return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("Only keys of type smallint, integer, or bigint can be migrated."));
-    }
-    if target.keeps_values() && column.type_name == "bigint" {
-        let message = format!("the primary key of table \"{name}\" is already of type bigint");
-        return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("Only keys of type smallint or integer can become bigint."));
-    }
-    Ok(column)
-}
-
-/// The error for a relation of another kind, whose key cannot be migrated.
-fn unfit_kind(table: &Table) -> Error {
-    let name = qualified(&table.schema, &table.name);
-    if table.is_partitioned() {
-        return Error::new(SqlState::FeatureNotSupported, format!("the key of table \"{name}\" cannot be migrated, because the table is partitioned"))
-            .detail("PostgreSQL keeps a key of a partitioned table unique only together with the columns by which it is partitioned, and references are looked up by the key alone. Partitioned tables can refer to keys that are migrated.")
-            .hint("Move its rows to an ordinary table, or migrate it manually.");
-    }
-    Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table"))
 }
 
 /// The name of the check that lets SET NOT NULL skip the scan under its lock.

@@ -1,6 +1,6 @@
 //! The findings on where keys take their time from.
 
-use super::facts::{Column, Table};
+use super::facts::Column;
 use super::finding::Finding;
 use super::key_reference;
 use super::key_time::{self, TimeState};
@@ -24,23 +24,32 @@ fn of_key(scope: &Scope<'_>, key: &Key<'_>) -> Vec<Finding> {
             return vec![Finding::warning(
                 table,
                 what.clone(),
-                "Rows that have no key yet get keys with the time 1970-01-01, in the order of their old ids. Keys that exist stay as they are.",
+                format!("Rows that have no key yet {} Keys that exist stay as they are.", without_time(key)),
             )];
         }
         TimeState::Known => {}
     }
     match &key.time.source {
         TimeSource::Column { number, .. } => {
-            table.column(*number).map(|column| of_column(table, column)).unwrap_or_default()
+            table.column(*number).map(|column| of_column(key, column)).unwrap_or_default()
         }
-        TimeSource::Reference(of) => of_reference(scope, table, of),
+        TimeSource::Reference(of) => of_reference(scope, key, of),
         TimeSource::Expression { .. } | TimeSource::Constant => Vec::new(),
     }
 }
 
-const WITHOUT_TIME: &str = "get keys with the time 1970-01-01, in the order of their old ids.";
+/// The keys of rows without a time.
+fn without_time(key: &Key<'_>) -> String {
+    format!("get keys with the time 1970-01-01, in {}.", order(key))
+}
 
-fn of_column(table: &Table, column: &Column) -> Vec<Finding> {
+/// The order of keys that have the same time.
+fn order(key: &Key<'_>) -> &'static str {
+    if key.column.old_id.is_integer() { "the order of their old ids" } else { "no particular order" }
+}
+
+fn of_column(key: &Key<'_>, column: &Column) -> Vec<Finding> {
+    let table = key.column.table;
     let name = qualified(&table.schema, &table.name);
     let of = format!("column \"{}\" of table \"{name}\"", column.name);
     let mut found = Vec::new();
@@ -52,14 +61,14 @@ fn of_column(table: &Table, column: &Column) -> Vec<Finding> {
         found.push(Finding::warning(
             table,
             format!("{of} can be null{part}"),
-            format!("Rows whose time is null, infinite, or before 1970 {WITHOUT_TIME}"),
+            format!("Rows whose time is null, infinite, or before 1970 {}", without_time(key)),
         ));
     }
     if let Some(rows) = rows_for_each_time(column) {
         found.push(Finding::warning(
             table,
             format!("{of} has about {rows} rows per distinct time"),
-            "The keys of such rows are distinct, and in the order of their old ids.",
+            format!("The keys of such rows are distinct, and in {}.", order(key)),
         ));
     }
     found
@@ -72,14 +81,15 @@ fn rows_for_each_time(timestamp: &Column) -> Option<i64> {
     (rows > 1).then_some(rows)
 }
 
-fn of_reference(scope: &Scope<'_>, table: &Table, of: &TimeReference) -> Vec<Finding> {
+fn of_reference(scope: &Scope<'_>, key: &Key<'_>, of: &TimeReference) -> Vec<Finding> {
+    let table = key.column.table;
     let name = qualified(&table.schema, &table.name);
     let mut found = Vec::new();
     if let Some(column) = table.column(of.column).filter(|column| !column.not_null) {
         found.push(Finding::warning(
             table,
             format!("column \"{}\" of table \"{name}\" can be null", column.name),
-            format!("Rows that refer to no row with a time {WITHOUT_TIME}"),
+            format!("Rows that refer to no row with a time {}", without_time(key)),
         ));
     }
     let Some(parent) = key_time::parent(scope.facts, table, of) else { return found };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::facts::{Table, Trigger};
 use super::finding::Finding;
+use super::old_id::IdKind;
 use super::scope::Scope;
 use super::surroundings::Surroundings;
 use crate::sql::qualified;
@@ -88,6 +89,11 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
                 format!("{of} calls function {}, which contains the name \"{column}\"", call.function)
             };
             let old = scope.options.old_name(column);
+            let type_name = match member.old_id.id_kind() {
+                Some(IdKind::Uuid) => "uuid",
+                Some(IdKind::Text) => "text",
+                Some(IdKind::Integer) | None => "bigint",
+            };
             let hint = if scope.options.cut_over {
                 "The migration has been cut over. Until it is finalized, see that the function means the right one of the two columns.".to_owned()
             } else if scope.keeps_values() {
@@ -96,7 +102,7 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
                 )
             } else {
                 format!(
-                    "After the cut-over, \"{column}\" is the key, and the old id is \"{old}\". If the function needs the old id, change it before the cut-over: PL/pgSQL can read it at any time as coalesce(to_jsonb(NEW) ->> '{old}', to_jsonb(NEW) ->> '{column}')::bigint. If it only passes the value on to a column of the same migration, leave it."
+                    "After the cut-over, \"{column}\" is the key, and the old id is \"{old}\". If the function needs the old id, change it before the cut-over: PL/pgSQL can read it at any time as coalesce(to_jsonb(NEW) ->> '{old}', to_jsonb(NEW) ->> '{column}')::{type_name}. If it only passes the value on to a column of the same migration, leave it."
                 )
             };
             found.push(Finding::warning(table, message, hint));

@@ -141,7 +141,8 @@ pub fn select(scope: &Scope<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, 
         if is_member(candidate.number) {
             continue;
         }
-        for key in &scope.keys {
+        // Samples are of numbers.
+        for key in scope.keys.iter().filter(|key| key.column.old_id.is_integer()) {
             let table = key.column.table;
             let has_name = has_name_of(&candidate, table);
             let says = candidate.type_column(table).is_some_and(|(_, is_text)| is_text);

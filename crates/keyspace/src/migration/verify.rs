@@ -1,7 +1,8 @@
 //! The comparisons before a cut-over, as queries.
 
-use super::backfill::{derived, same_value};
+use super::backfill::derived;
 use super::member::Member;
+use super::old_id::{self, least};
 use super::required;
 use super::scope::Scope;
 use crate::sql::quoted;
@@ -119,8 +120,8 @@ pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
         .map(|member| {
             let (old_id, shadow) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
             let query = format!(
-                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {} AS t \
-                 WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS NULL",
+                "SELECT pg_catalog.count(*), {} FROM ONLY {} AS t WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS NULL",
+                least(member, "t"),
                 member.table_sql()
             );
             let needs_old_id = required::needs_old_id(scope, member);
@@ -150,7 +151,7 @@ fn rows(member: &Member<'_>) -> Check {
 /// has been derived, and derived keys are in that order by construction. If a key is not the one
 /// that the row gives now, its time or old id has changed since, which is not an error.
 fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
-    let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
+    let (table, example) = (member.table_sql(), least(member, "t"));
     let shadow = quoted(&member.shadow_name);
     let mut checks = vec![
         rows(member),
@@ -158,9 +159,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             member,
             Kind::RowsWithoutKey,
             true,
-            format!(
-                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {table} AS t WHERE t.{shadow} IS NULL"
-            ),
+            format!("SELECT pg_catalog.count(*), {example} FROM ONLY {table} AS t WHERE t.{shadow} IS NULL"),
         ),
         check(
             member,
@@ -181,7 +180,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             Kind::RowsChangedSince,
             false,
             format!(
-                "SELECT pg_catalog.count(*), pg_catalog.min(t.{old_id})::text FROM ONLY {table} AS t \
+                "SELECT pg_catalog.count(*), {example} FROM ONLY {table} AS t \
                  WHERE t.{shadow}::text OPERATOR(pg_catalog.<>) ({derived})::text"
             ),
         ));
@@ -193,8 +192,8 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
 /// Keys that keep their values are equal to the old ids, which are NULL if they cannot hold the key.
 fn same_values(member: &Member<'_>) -> [Check; 2] {
     let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
-    let (shadow, same) = (quoted(&member.shadow_name), same_value(member, "t"));
-    let (least, greatest) = match member.old_id.type_name.as_str() {
+    let (shadow, same) = (quoted(&member.shadow_name), old_id::value(member, "t"));
+    let (smallest, greatest) = match member.old_id.type_name.as_str() {
         "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
         "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
         _ => (i64::MIN, i64::MAX),
@@ -215,7 +214,7 @@ fn same_values(member: &Member<'_>) -> [Check; 2] {
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{shadow})::text FROM ONLY {table} AS t \
-                 WHERE t.{old_id} IS NULL AND t.{shadow} OPERATOR(pg_catalog.>=) '{least}'::pg_catalog.int8 \
+                 WHERE t.{old_id} IS NULL AND t.{shadow} OPERATOR(pg_catalog.>=) '{smallest}'::pg_catalog.int8 \
                  AND t.{shadow} OPERATOR(pg_catalog.<=) '{greatest}'::pg_catalog.int8"
             ),
         ),
@@ -230,10 +229,9 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let shadow = quoted(&member.shadow_name);
     let key = &scope.key_of(member).column;
     let (root, root_old_id, root_key) = (key.table_sql(), quoted(&key.old_id.name), quoted(&key.shadow_name));
-    let joined = format!(
-        "FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON p.{root_old_id} OPERATOR(pg_catalog.=) t.{old_id}"
-    );
-    let example = format!("pg_catalog.min(t.{old_id})::text");
+    let is_referenced = old_id::is_referenced(key, member);
+    let joined = format!("FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON {is_referenced}");
+    let example = least(member, "t");
     vec![
         rows(member),
         // A row that refers to no existing row has no key to take. If a foreign key forbids such
