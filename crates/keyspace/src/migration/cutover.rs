@@ -88,7 +88,7 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
             !replacement_index::keeps_name(scope, table, index)
                 && !primary_key::is_moved(scope, table, index, replacement)
         };
-        for (index, replacement) in index_pairs(scope, table).into_iter().filter(swapped) {
+        for (index, replacement) in replacement_index::pairs(scope, table).into_iter().filter(swapped) {
             let of = Renamed::Index(table.schema.clone());
             let (old, new) = (index.name.clone(), replacement.name.clone());
             pairs.push(Pair { old, new, of, is_dropped: false });
@@ -111,14 +111,6 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         }
     }
     pairs
-}
-
-/// The indexes on columns of old ids that have a replacement.
-pub(super) fn index_pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
-    let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
-    old.into_iter()
-        .filter_map(|index| Some((index, replacement_index::existing(scope, table, index)?)))
-        .collect()
 }
 
 /// The statements that give the new objects the names of the old ones.
@@ -335,7 +327,7 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     statements.extend(index_columns::at_end(scope, keep_old_ids));
     let mut made: Vec<Statement> = Vec::new();
     for table in scope.tables_and_partitions() {
-        for (index, replacement) in index_pairs(scope, table) {
+        for (index, replacement) in replacement_index::pairs(scope, table) {
             end_index(scope, table, (index, replacement), keep_old_ids, &mut statements, &mut made);
         }
     }

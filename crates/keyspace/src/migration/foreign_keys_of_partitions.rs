@@ -5,7 +5,7 @@
 //! comment. Once they are valid, one partition after the other, that of the table takes them over.
 
 use super::facts::{ForeignKey, Table};
-use super::foreign_keys::{own_definition, validate_step};
+use super::foreign_key_definition::{own_definition, validate_step};
 use super::names::{marked, without_mark};
 use super::phase::Phase;
 use super::properties;

@@ -6,10 +6,9 @@
 //! new partition has the name of the old one, which the replacement takes over.
 
 use super::checks::Names;
-use super::cutover::index_pairs;
 use super::facts::{Index, Table};
 use super::member::Member;
-use super::replacement_index::keeps_name;
+use super::replacement_index::{self, keeps_name};
 use super::scope::Scope;
 use crate::sql::{qualified, quoted};
 
@@ -64,7 +63,8 @@ fn pairs<'a>(
     keep_name: bool,
 ) -> impl Iterator<Item = (&'a Index, &'a Index)> {
     let is_one = |index: &Index| index.parent.is_none() && keeps_name(scope, table, index) == keep_name;
-    let pairs: Vec<_> = index_pairs(scope, table).into_iter().filter(|(index, _)| is_one(index)).collect();
+    let pairs: Vec<_> =
+        replacement_index::pairs(scope, table).into_iter().filter(|(index, _)| is_one(index)).collect();
     pairs.into_iter()
 }
 

@@ -22,7 +22,7 @@
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | `index_columns` | the names of the columns of partitioned indexes |
-//! | [`foreign_keys`], `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
+//! | [`foreign_keys`], `foreign_key_definition`, `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
 //! | `primary_key` | primary keys that move at the cut-over |
 //! | [`kept_values`], [`moved_source`] | keys that keep their values in a wider column, and what gives them |
@@ -55,6 +55,7 @@ pub mod expression;
 pub mod facts;
 pub mod finding;
 pub mod findings;
+mod foreign_key_definition;
 pub mod foreign_keys;
 mod foreign_keys_of_partitions;
 mod index_columns;

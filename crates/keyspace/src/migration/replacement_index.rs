@@ -420,3 +420,9 @@ fn key_sql(scope: &Scope<'_>, table: &Table, index: &Index, key: &IndexKey, what
     }
     sql
 }
+
+/// The indexes on columns of old ids that have a replacement.
+pub(super) fn pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
+    let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
+    old.into_iter().filter_map(|index| Some((index, existing(scope, table, index)?))).collect()
+}
