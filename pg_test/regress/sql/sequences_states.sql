@@ -31,7 +31,7 @@ RESET quote_all_identifiers;
 :restarts
 -- As nodes told it before, with quoted names, and of rows the last ones.
 SELECT jsonb_set(jsonb_set(:state, '{version}', '1'), '{sequences}', (
-    SELECT jsonb_object_agg(name, s.value - '{rows,unread_columns,min_value,max_value,rows_beyond,trusted}'::text[] || jsonb_build_object('others', '[]'::jsonb, 'columns', ARRAY[]::text[]))
+    SELECT jsonb_object_agg(name, s.value - '{rows,unread_columns,min_value,max_value,rows_beyond,trusted}'::text[] || jsonb_build_object('others', '[]'::jsonb, 'columns', ARRAY['"json"."ord"."id"']))
     FROM jsonb_each(:state->'sequences'->'json') AS s, unnest(ARRAY['"json"."ord_id_seq"']) AS name)) AS former \gset
 \set state '''' :former '''::jsonb'
 :restarts
