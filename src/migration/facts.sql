@@ -83,6 +83,8 @@ columns AS (
         'name', a.attname,
         'type_name', format_type(b.base, NULL),
         'declared_type', format_type(a.atttypid, a.atttypmod),
+        -- A varchar(20) has the modifier 24.
+        'length', CASE WHEN b.base = 'varchar'::regtype AND b.modifier >= 4 THEN b.modifier - 4 END,
         'not_null', a.attnotnull,
         -- The constraint has a name since PostgreSQL 18.
         'not_null_constraint', (SELECT n.conname FROM pg_constraint n WHERE n.conrelid = a.attrelid AND n.contype = 'n'
@@ -139,11 +141,11 @@ columns AS (
           AND s.inherited = (c.relkind = 'p') LIMIT 1) s ON true
     CROSS JOIN LATERAL (
         WITH RECURSIVE domain AS (
-            SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
+            SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier FROM pg_type t WHERE t.oid = a.atttypid
             UNION ALL
-            SELECT t.oid, t.typtype, t.typbasetype FROM domain o JOIN pg_type t ON t.oid = o.typbasetype WHERE o.typtype = 'd'
+            SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, o.typtypmod FROM domain o JOIN pg_type t ON t.oid = o.typbasetype WHERE o.typtype = 'd'
         )
-        SELECT o.oid AS base FROM domain o WHERE o.typtype <> 'd' LIMIT 1
+        SELECT o.oid AS base, o.modifier FROM domain o WHERE o.typtype <> 'd' LIMIT 1
     ) b
     GROUP BY a.attrelid
 ),

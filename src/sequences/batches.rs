@@ -134,9 +134,7 @@ fn begin(arguments: SetupArguments, retries: u32, extension: Extension) -> Resul
     let lock = setup_lock::take_for_session(extension)?;
     let change = request.change();
     let (steps, _) = change.plan(&request.selection)?;
-    request.peers.check_known(&steps)?;
-    request.peers.report_unknown_paces(&request.target, &steps);
-    request.peers.report_unknown_columns(&steps);
+    request.peers.check(&request.target, &steps)?;
     position_replication::warn(steps.iter().filter_map(|step| step.entry.replicated.as_ref()))?;
     change.warn_of_skipped(&steps);
     change.warn_of_unknown(&steps);

@@ -142,11 +142,19 @@ impl Peers {
         Ok(())
     }
 
-    /// Refuses a state in which none of the sequences is found.
+    /// Refuses states that are of other sequences, and reports what the states do not show.
     ///
     /// # Errors
-    /// 55000 if there is one.
-    pub(crate) fn check_known(&self, steps: &[Step]) -> Result<(), Error> {
+    /// 55000 if none of the sequences is found in one of them.
+    pub(crate) fn check(&self, target: &Target, steps: &[Step]) -> Result<(), Error> {
+        self.check_known(steps)?;
+        self.report_unknown_paces(target, steps);
+        self.report_unknown_columns(steps);
+        Ok(())
+    }
+
+    /// Refuses a state in which none of the sequences is found.
+    fn check_known(&self, steps: &[Step]) -> Result<(), Error> {
         let steps: Vec<&Step> = steps.iter().filter(|step| step.entry.exempt.is_none()).collect();
         let knows = |peer: &&Peer| {
             let name = |step: &Step| SequenceName::of_quoted(&step.entry.name);
@@ -168,7 +176,7 @@ impl Peers {
 
     /// Warns of columns that get values from a sequence here, and that a peer's state does not contain:
     /// if they are known from `feeds` alone, the peer must be told of them, too.
-    pub(crate) fn report_unknown_columns(&self, steps: &[Step]) {
+    fn report_unknown_columns(&self, steps: &[Step]) {
         let altered = || steps.iter().filter(|step| matches!(step.plan.outcome, Outcome::Alter { .. }));
         for peer in &self.last {
             let mut unknown = altered().filter_map(|step| {
@@ -192,7 +200,7 @@ impl Peers {
 
     /// Names each peer that may use ids until its own set-up, at a rate that its states do not show,
     /// if the gap is to be computed.
-    pub(crate) fn report_unknown_paces(&self, target: &Target, steps: &[Step]) {
+    fn report_unknown_paces(&self, target: &Target, steps: &[Step]) {
         if target.gap.is_some() {
             return;
         }

@@ -65,9 +65,7 @@ fn set_up(arguments: SetupArguments, dry_run: bool, extension: Extension) -> Res
     let change = request.change();
     if dry_run {
         let (steps, _) = change.plan(&request.selection)?;
-        request.peers.check_known(&steps)?;
-        request.peers.report_unknown_paces(&request.target, &steps);
-        request.peers.report_unknown_columns(&steps);
+        request.peers.check(&request.target, &steps)?;
         return Ok(steps);
     }
     check_transaction(c"setup_interleaved_sequences()")?;

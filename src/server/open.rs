@@ -156,3 +156,45 @@ impl Drop for ActiveSnapshot {
         }
     }
 }
+
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use super::OpenRelation;
+
+    fn open(oid: pg_sys::Oid) -> OpenRelation {
+        OpenRelation::try_table(oid, pg_sys::AccessShareLock).unwrap()
+    }
+
+    #[pg_test]
+    fn a_relation_that_is_forgotten_stays_valid_where_it_is_open() {
+        let catalog = pg_sys::Oid::from_u32(2609);
+        let elsewhere = open(catalog);
+        open(catalog).forget();
+        assert_eq!((elsewhere.rd_id, elsewhere.kind()), (catalog, pg_sys::RELKIND_RELATION));
+        assert_eq!(Spi::get_one("SELECT count(*) > 0 FROM pg_description"), Ok(Some(true)));
+        drop(elsewhere);
+        open(catalog).forget();
+        assert_eq!(open(catalog).class().relname.data[0], b'p' as std::ffi::c_char);
+    }
+
+    #[pg_test]
+    fn a_new_relation_that_is_forgotten_is_still_new() {
+        Spi::run("CREATE TABLE fresh (id bigint)").unwrap();
+        let fresh = Spi::get_one::<pg_sys::Oid>("SELECT 'fresh'::regclass::oid").unwrap().unwrap();
+        open(fresh).forget();
+        assert_ne!(open(fresh).rd_createSubid, 0);
+    }
+
+    #[pg_test]
+    fn a_relation_that_is_gone_is_not_opened_and_not_locked() {
+        let gone = pg_sys::Oid::from_u32(4_000_000_000);
+        assert!(OpenRelation::try_table(gone, pg_sys::AccessShareLock).is_none());
+        assert!(OpenRelation::try_any(gone, pg_sys::AccessShareLock).is_none());
+        let locks = "SELECT count(*) FROM pg_locks WHERE relation = 4000000000::bigint::oid";
+        assert_eq!(Spi::get_one(locks), Ok(Some(0_i64)));
+    }
+}

@@ -33,17 +33,19 @@ CREATE UNIQUE INDEX doc_id ON doc (id);
 SELECT step, phase, table_name, action FROM key_migration_plan('doc') WHERE action <> 'note';
 SELECT key_migration_create('doc');
 CALL key_migration_advance('doc', through => 'prepared');
-WITH d AS (INSERT INTO doc (tenant_id) VALUES (7) RETURNING *) INSERT INTO page SELECT tenant_id, id, 1 FROM d;
+WITH d AS (INSERT INTO doc (tenant_id) VALUES (7) RETURNING *) INSERT INTO page (tenant_id, doc_id, no) SELECT tenant_id, id, 1 FROM d;
+CALL key_migration_advance('doc', through => 'backfilled');
 SELECT statement FROM key_migration_statements('doc') \gexec
 SELECT check_name, column_name, row_count FROM key_migration_verify('doc') WHERE NOT ok;
 CALL key_migration_cutover('doc');
-WITH d AS (INSERT INTO doc (tenant_id) VALUES (8) RETURNING *) INSERT INTO page SELECT tenant_id, id, 1 FROM d;
+WITH d AS (INSERT INTO doc (tenant_id) VALUES (8) RETURNING *) INSERT INTO page (tenant_id, doc_id, no) SELECT tenant_id, id, 1 FROM d;
 SELECT count(*) AS pages, count(*) FILTER (WHERE d.id_old = p.doc_id_old) AS same FROM page AS p JOIN doc AS d ON d.id = p.doc_id AND d.tenant_id = p.tenant_id;
 CALL key_migration_rollback('doc');
 SELECT check_name, column_name, row_count FROM key_migration_verify('doc') WHERE NOT ok;
 SELECT statement FROM key_migration_statements('doc') \gexec
 CALL key_migration_cutover('doc');
 CALL key_migration_finalize('doc', confirm => 'doc');
+ALTER TABLE doc ALTER COLUMN id DROP DEFAULT;
 \d doc
 \d page
 SELECT count(*) FILTER (WHERE d.id = uuidv7_from_timestamp(d.created_at, uuidv7_to_id(d.id, 'composite.doc'), 'composite.doc')) AS derived, count(*)
@@ -66,15 +68,17 @@ CREATE TABLE page (
 INSERT INTO doc (tenant_id, id, created_at) SELECT i % 10 + 1, md5(i::text)::uuid, '2024-01-01'::timestamptz + i * interval '1 minute' FROM generate_series(1, 300) AS i;
 INSERT INTO page SELECT d.tenant_id, d.id, no FROM doc AS d CROSS JOIN generate_series(1, 3) AS no;
 SELECT key_migration_create('doc', target => 'ulid', move_primary_key => true);
+CALL key_migration_advance('doc', through => 'backfilled');
 SELECT statement FROM key_migration_statements('doc') \gexec
 CALL key_migration_cutover('doc');
-WITH d AS (INSERT INTO doc (tenant_id) VALUES (8) RETURNING *) INSERT INTO page SELECT tenant_id, id, 1 FROM d;
+WITH d AS (INSERT INTO doc (tenant_id) VALUES (8) RETURNING *) INSERT INTO page (tenant_id, doc_id, no) SELECT tenant_id, id, 1 FROM d;
 SELECT count(*) AS pages, count(*) FILTER (WHERE d.id_old = p.doc_id_old) AS same FROM page AS p JOIN doc AS d ON d.id = p.doc_id AND d.tenant_id = p.tenant_id;
 CALL key_migration_rollback('doc');
 SELECT check_name, column_name, row_count FROM key_migration_verify('doc') WHERE NOT ok;
 SELECT statement FROM key_migration_statements('doc') \gexec
 CALL key_migration_cutover('doc');
 CALL key_migration_finalize('doc', confirm => 'doc');
+ALTER TABLE doc ALTER COLUMN id DROP DEFAULT;
 \d doc
 \d page
 -- More than one column is unique alone.

@@ -63,7 +63,8 @@ UPDATE bill SET loose = old_of(4) WHERE no = 3002;
 SELECT i.no, a.id, i.customer_id_new = a.id_new AS same, i.loose_new = uuidv7_from_timestamp_hashed('2024-01-01 00:00:02+00', 'a ', 'texts.customer') AS loose
 FROM bill AS i LEFT JOIN customer AS a ON a.id = i.customer_id COLLATE "C" WHERE i.no > 3000 ORDER BY i.no;
 INSERT INTO bill (no, customer_id) VALUES (3003, 'missing');
-CALL key_migration_advance('customer', through => 'verified');
+CALL key_migration_advance('customer', through => 'backfilled');
+SELECT statement FROM key_migration_statements('customer') \gexec
 SELECT * FROM wrong('_new', 'uuidv7_from_timestamp_hashed');
 SELECT check_name, column_name, ok, row_count, left(example, 30) AS example FROM key_migration_verify('customer') WHERE check_name IN ('orphans', 'rows changed since') AND row_count > 0;
 SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN ('customer'::regclass, 'bill'::regclass) AND pg_get_indexdef(indexrelid) ~ '_new' ORDER BY 1;
@@ -71,12 +72,17 @@ SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN ('customer'::
 CALL key_migration_cutover('customer');
 \set VERBOSITY terse
 ALTER TABLE customer ALTER COLUMN id SET DEFAULT 'c' || gen_random_uuid()::text;
--- A reference that is too short for the old ids of new rows.
+-- A reference that would be too short for the old ids of new rows.
 ALTER TABLE bill ADD short varchar(5);
+\set VERBOSITY default
 SELECT key_migration_add_reference('customer', 'bill', '{short}');
-CALL key_migration_advance('customer', through => 'verified');
+\set VERBOSITY terse
+ALTER TABLE bill ALTER COLUMN short TYPE character varying(3000);
+SELECT key_migration_add_reference('customer', 'bill', '{short}');
+CALL key_migration_advance('customer', through => 'backfilled');
+SELECT statement FROM key_migration_statements('customer') \gexec
 CALL key_migration_cutover('customer');
-SELECT column_name, column_default FROM information_schema.columns
+SELECT column_name, replace(column_default, 'public.', '') AS column_default FROM information_schema.columns
 WHERE table_schema = 'texts' AND table_name IN ('customer', 'bill') AND column_default IS NOT NULL ORDER BY table_name, column_name;
 WITH a AS (INSERT INTO customer (name) VALUES ('after') RETURNING id) INSERT INTO bill (no, customer_id, short) SELECT 3004, id, id FROM a;
 INSERT INTO bill (no, short) SELECT 3005, id FROM customer WHERE id_old = 'a ';
@@ -84,14 +90,19 @@ SELECT i.no, a.name, o.name AS by_old_id, s.name AS short, i.short_old FROM bill
 JOIN customer AS o ON o.id_old = i.customer_id_old COLLATE "C" JOIN customer AS s ON s.id = i.short WHERE i.no > 3003 ORDER BY i.no;
 SELECT * FROM wrong('', 'uuidv7_from_timestamp_hashed');
 CALL key_migration_rollback('customer');
-SELECT column_name, column_default FROM information_schema.columns
+SELECT column_name, replace(column_default, 'public.', '') AS column_default FROM information_schema.columns
 WHERE table_schema = 'texts' AND table_name IN ('customer', 'bill') AND column_default IS NOT NULL ORDER BY table_name, column_name;
-UPDATE bill SET short_new = NULL WHERE short IS NULL;
-CALL key_migration_advance('customer', through => 'verified');
+CALL key_migration_advance('customer', through => 'backfilled');
+SELECT statement FROM key_migration_statements('customer') \gexec
 CALL key_migration_cutover('customer');
 UPDATE bill SET loose_old = NULL WHERE loose IS NULL;
+\set VERBOSITY default
+CALL key_migration_finalize('customer', confirm => 'customer');
+\set VERBOSITY terse
+DROP INDEX bill_customer;
 CALL key_migration_finalize('customer', confirm => 'customer');
 SELECT * FROM wrong('', 'uuidv7_from_timestamp_hashed');
+ALTER TABLE customer ALTER COLUMN id DROP DEFAULT;
 \d customer
 \d bill
 -- The same by queries, so that triggers fire, and as a ULID; by an owner who must not run the code of the other one.
@@ -104,7 +115,8 @@ ALTER TABLE bill ADD FOREIGN KEY (customer_id) REFERENCES customer;
 SELECT key_migration_create('customer', target => 'ulid', fire_triggers => true);
 SELECT key_migration_add_reference('customer', 'bill', '{loose}');
 SELECT key_migration_add_reference('customer', 'customer', '{parent}');
-CALL key_migration_advance('customer', through => 'verified');
+CALL key_migration_advance('customer', through => 'backfilled');
+SELECT statement FROM key_migration_statements('customer') \gexec
 SELECT * FROM wrong('_new', 'ulid_from_timestamp_hashed');
 CALL key_migration_rollback('customer');
 CREATE ROLE owner_of_bills;

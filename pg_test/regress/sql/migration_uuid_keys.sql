@@ -60,12 +60,13 @@ SELECT i.no, i.account_id_new = a.id_new AS same, i.account_id_new = uuidv7_from
 FROM invoice AS i LEFT JOIN account AS a ON a.id = i.account_id WHERE i.no > 3000 ORDER BY i.no;
 UPDATE account SET id_new = public.uuidv7() WHERE name = 'new';
 INSERT INTO invoice (no, account_id) VALUES (3003, old_of(5000));
-CALL key_migration_advance('account', through => 'verified');
+CALL key_migration_advance('account', through => 'backfilled');
+SELECT statement FROM key_migration_statements('account') \gexec
 SELECT * FROM wrong('_new', 'uuidv7_from_timestamp_hashed');
 SELECT check_name, column_name, ok, row_count, example FROM key_migration_verify('account') WHERE check_name IN ('orphans', 'rows changed since') AND row_count > 0;
 SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN ('account'::regclass, 'invoice'::regclass) AND pg_get_indexdef(indexrelid) ~ '_new' ORDER BY 1;
 CALL key_migration_cutover('account');
-SELECT column_name, column_default FROM information_schema.columns
+SELECT column_name, replace(column_default, 'public.', '') AS column_default FROM information_schema.columns
 WHERE table_schema = 'uuids' AND table_name IN ('account', 'invoice') AND column_default IS NOT NULL ORDER BY table_name, column_name;
 -- New rows have a key and an old id; a reference without a value is to the row of the default.
 WITH a AS (INSERT INTO account (name) VALUES ('after') RETURNING id) INSERT INTO invoice (no, account_id) SELECT 3004, id FROM a;
@@ -75,15 +76,17 @@ FROM invoice AS i JOIN account AS a ON a.id = i.account_id JOIN account AS o ON 
 SELECT * FROM wrong('', 'uuidv7_from_timestamp_hashed');
 CALL key_migration_rollback('account');
 INSERT INTO invoice (no, account_id) SELECT 3006, id FROM account WHERE name = 'after';
-SELECT column_name, column_default FROM information_schema.columns
+SELECT column_name, replace(column_default, 'public.', '') AS column_default FROM information_schema.columns
 WHERE table_schema = 'uuids' AND table_name IN ('account', 'invoice') AND column_default IS NOT NULL ORDER BY table_name, column_name;
 SELECT check_name, column_name, row_count FROM key_migration_verify('account') WHERE NOT ok;
-CALL key_migration_advance('account', through => 'verified');
+CALL key_migration_advance('account', through => 'backfilled');
+SELECT statement FROM key_migration_statements('account') \gexec
 CALL key_migration_cutover('account');
 CALL key_migration_finalize('account', confirm => 'account');
 UPDATE invoice SET loose = NULL, loose_old = NULL WHERE loose IS NULL;
 CALL key_migration_finalize('account', confirm => 'account');
 SELECT * FROM wrong('', 'uuidv7_from_timestamp_hashed');
+ALTER TABLE account ALTER COLUMN id DROP DEFAULT;
 \d account
 \d invoice
 -- It is one now.
@@ -98,7 +101,8 @@ ALTER TABLE account ADD FOREIGN KEY (parent) REFERENCES account;
 ALTER TABLE invoice ADD FOREIGN KEY (account_id) REFERENCES account;
 SELECT key_migration_create('account', target => 'ulid', fire_triggers => true);
 SELECT key_migration_add_reference('account', 'invoice', '{loose}');
-CALL key_migration_advance('account', through => 'verified');
+CALL key_migration_advance('account', through => 'backfilled');
+SELECT statement FROM key_migration_statements('account') \gexec
 SELECT * FROM wrong('_new', 'ulid_from_timestamp_hashed');
 -- New rows would have no old id.
 CALL key_migration_cutover('account');
@@ -125,11 +129,13 @@ CALL key_migration_rollback('account');
 CREATE TABLE event (id uuid PRIMARY KEY DEFAULT uuidv7(), account_id uuid NOT NULL REFERENCES account);
 INSERT INTO event SELECT uuidv7_from_timestamp('2024-06-06'::timestamptz + i * interval '1 hour', i), old_of(i) FROM generate_series(1, 300) AS i;
 SELECT key_migration_create('event', target => 'ulid', timestamp_expression => 'public.uuidv7_to_timestamp(id)');
-CALL key_migration_advance('event', through => 'verified');
+CALL key_migration_advance('event', through => 'backfilled');
+SELECT statement FROM key_migration_statements('event') \gexec
 SELECT count(*) FILTER (WHERE id_new <> ulid_from_timestamp_hashed(uuidv7_to_timestamp(id), id, 'uuids.event')) AS wrong, min(ulid_to_timestamp(id_new)) FROM event;
 CALL key_migration_rollback('event');
 SELECT key_migration_create('event', target => 'ulid', timestamp_reference => 'account_id', timestamp_column => 'created_at');
-CALL key_migration_advance('event', through => 'verified');
+CALL key_migration_advance('event', through => 'backfilled');
+SELECT statement FROM key_migration_statements('event') \gexec
 SELECT count(*) FILTER (WHERE e.id_new <> ulid_from_timestamp_hashed(a.created_at, e.id, 'uuids.event')) AS wrong FROM event AS e JOIN account AS a ON a.id = e.account_id;
 CALL key_migration_rollback('event');
 DROP SCHEMA uuids CASCADE;

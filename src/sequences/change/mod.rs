@@ -207,9 +207,7 @@ impl Change {
         let is_whole = selection.only_one().is_none();
         self.check(&steps)?;
         if is_whole && let Planner::SetUp(target, peers) = &self.planner {
-            peers.check_known(&steps)?;
-            peers.report_unknown_paces(target, &steps);
-            peers.report_unknown_columns(&steps);
+            peers.check(target, &steps)?;
         }
         self.warn_of_skipped(&steps);
         self.warn_of_not_followed(&steps);

@@ -22,6 +22,11 @@ fn quiet() -> Facts {
     Facts { surroundings: Some(surroundings), ..shop() }
 }
 
+fn named<'f>(facts: &'f mut Facts, column: &str) -> &'f mut Column {
+    let mut columns = facts.tables.iter_mut().flat_map(|table| &mut table.columns);
+    columns.find(|found| found.name == column).unwrap()
+}
+
 fn uses(facts: &mut Facts, at: usize) -> &mut TableUse {
     &mut facts.surroundings.as_mut().unwrap().tables[at]
 }
@@ -73,6 +78,52 @@ fn fault_c18_rights_that_are_missing_later() {
         uses(facts, 1).may_create = false;
     });
     assert_eq!(found, error("permission denied to create objects in schema \"shop\""));
+}
+
+#[test]
+fn a_reference_that_is_shorter_than_the_key() {
+    let with = |key: Option<i32>, reference: Option<i32>| {
+        added(|facts| {
+            for (column, length) in [("id", key), ("replaces", None), ("order_id", reference)] {
+                let old_id = named(facts, column);
+                old_id.type_name = "character varying".to_owned();
+                old_id.declared_type = old_id.type_name.clone();
+                old_id.length = length;
+            }
+        })
+        .into_iter()
+        .filter(|finding| finding.0 == Severity::Error)
+        .collect::<Vec<_>>()
+    };
+    for fits in [(None, None), (Some(20), None), (Some(20), Some(20)), (Some(20), Some(21))] {
+        assert_eq!(with(fits.0, fits.1), []);
+    }
+    for short in [(None, Some(20)), (Some(20), Some(19))] {
+        let message = r#"column "order_id" of table "shop."Audit"" is of type character varying"#;
+        assert_eq!(with(short.0, short.1), error(message));
+    }
+}
+
+#[test]
+fn a_reference_that_ids_will_soon_be_beyond() {
+    let with = |reference: &str, last| {
+        added(|facts| {
+            named(facts, "order_id").type_name = reference.to_owned();
+            named(facts, "order_id").declared_type = reference.to_owned();
+            facts.key_ranges = vec![(ORDERS, 1, last)];
+        })
+    };
+    assert_eq!(with("bigint", i64::from(i32::MAX)), []);
+    assert_eq!(with("integer", 1_900_000_000), []);
+    assert_eq!(with("smallint", 29_000), []);
+    let message = |reference: &str, last: i64| {
+        format!(
+            r#"column "order_id" of table "shop."Audit"" is of type {reference}, and ids of table "shop.orders" have come to {last}"#
+        )
+    };
+    for (reference, last) in [("integer", 2_000_000_000), ("smallint", 30_000)] {
+        assert_eq!(with(reference, last), warning(&message(reference, last)));
+    }
 }
 
 #[test]

@@ -304,6 +304,8 @@ pub struct Column {
     pub type_name: String,
     /// The declared type, for messages.
     pub declared_type: String,
+    /// The greatest number of characters, for `varchar(n)` and a domain over it.
+    pub length: Option<i32>,
     /// Whether it is NOT NULL.
     pub not_null: bool,
     /// The name of that constraint, if it has one.

@@ -14,8 +14,8 @@ use super::required;
 use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
-    clashes, kept_values, key_reference, limits, live_triggers, old_id_source, partitions, permissions,
-    reference_name, replicated, trigger_functions, type_column, undeclared,
+    clashes, kept_values, key_reference, limits, live_triggers, narrow_reference, old_id_source, partitions,
+    permissions, reference_name, replicated, trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -70,6 +70,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     }
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
+    narrow_reference::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
     kept_values::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);

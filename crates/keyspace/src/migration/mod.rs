@@ -75,6 +75,7 @@ mod moved_key_tests;
 pub mod moved_source;
 mod name_words;
 pub mod names;
+mod narrow_reference;
 pub mod old_id;
 pub mod old_id_source;
 pub mod options;

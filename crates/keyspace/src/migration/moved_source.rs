@@ -11,6 +11,7 @@
 use super::facts::{Column, Sequence};
 use super::finding::Finding;
 use super::member::Member;
+use super::old_id::range;
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{literal, quoted};
@@ -36,7 +37,7 @@ pub(super) fn roll_back(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: 
     let mut statements = Vec::new();
     for sequence in shadow.sequences.iter().filter(narrowed) {
         // A MAXVALUE of `bigint` becomes that of the other type by itself.
-        let is_beyond = sequence.max != i64::MAX && sequence.max > greatest(type_name);
+        let is_beyond = sequence.max != i64::MAX && sequence.max > range(type_name).1;
         let max = if is_beyond { " NO MAXVALUE" } else { "" };
         statements.push(format!("ALTER SEQUENCE {} AS {type_name}{max}", sequence.name));
     }
@@ -88,15 +89,6 @@ fn moved(scope: &Scope<'_>, member: &Member<'_>, from: &Column, names: (&str, &s
 const IDENTITY: &str = "identity";
 const OWNED: &str = "owned";
 
-/// The greatest value of a type of integers.
-fn greatest(type_name: &str) -> i64 {
-    match type_name {
-        "smallint" => i64::from(i16::MAX),
-        "integer" => i64::from(i32::MAX),
-        _ => i64::MAX,
-    }
-}
-
 /// Refuses sequences that the caller may not alter, and warns of those that end where old ids do.
 pub(super) fn find(member: &Member<'_>, found: &mut Vec<Finding>) {
     let (table, column) = (member.table_sql(), &member.old_id.name);
@@ -111,8 +103,8 @@ pub(super) fn find(member: &Member<'_>, found: &mut Vec<Finding>) {
             .hint("Run the migration as a role that owns the sequence, too.");
             found.push(Finding::error(member.table, error));
         }
-        let is_chosen = sequence.max != greatest(&sequence.type_name);
-        if is_chosen && sequence.max <= greatest(&member.old_id.type_name) {
+        let is_chosen = sequence.max != range(&sequence.type_name).1;
+        if is_chosen && sequence.max <= range(&member.old_id.type_name).1 {
             found.push(Finding::warning(
                 member.table,
                 format!("sequence {} of {of} ends at its MAXVALUE {}", sequence.name, sequence.max),
@@ -126,7 +118,7 @@ pub(super) fn find(member: &Member<'_>, found: &mut Vec<Finding>) {
 /// the sequence. Their values may be beyond what the old column can hold.
 pub fn positions(member: &Member<'_>) -> Vec<(String, String)> {
     let sequences = member.shadow.into_iter().flat_map(|shadow| &shadow.sequences);
-    let limit = greatest(&member.old_id.type_name);
+    let limit = range(&member.old_id.type_name).1;
     sequences
         .map(|sequence| {
             let query = format!(

@@ -82,6 +82,15 @@ impl fmt::Display for OldId {
     }
 }
 
+/// The least and the greatest value of a type of integers.
+pub(super) fn range(type_name: &str) -> (i64, i64) {
+    match type_name {
+        "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    }
+}
+
 impl Column {
     /// The kind of its values, if a column of old ids can be of its type.
     pub fn id_kind(&self) -> Option<IdKind> {

@@ -149,7 +149,9 @@ pub(super) fn defaults(scope: &Scope<'_>, member: &Member<'_>, from: &str, to: &
         |column: &str| format!("ALTER TABLE {only}{} ALTER COLUMN {}", member.table_sql(), quoted(column));
     let value = if scope.options.cut_over {
         match member.old_id.id_kind() {
-            Some(IdKind::Uuid | IdKind::Text) => literal_id(member.old_id, &default.value),
+            Some(IdKind::Uuid | IdKind::Text) => {
+                format!("{}::{}", literal(&default.value).trim(), member.old_id.type_name)
+            }
             Some(IdKind::Integer) | None => default.value.clone(),
         }
     } else {

@@ -193,11 +193,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
 fn same_values(member: &Member<'_>) -> [Check; 2] {
     let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let (shadow, same) = (quoted(&member.shadow_name), old_id::value(member, "t"));
-    let (smallest, greatest) = match member.old_id.type_name.as_str() {
-        "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
-        "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        _ => (i64::MIN, i64::MAX),
-    };
+    let (smallest, greatest) = old_id::range(&member.old_id.type_name);
     [
         check(
             member,
