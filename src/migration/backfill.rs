@@ -109,7 +109,7 @@ pub(super) struct Backfill {
     /// The time of transactions that have saved nothing.
     unsaved_time: Duration,
     /// The rows that a key does not fit into, with an old id.
-    wide: HashMap<Place, OldId>,
+    wide: HashMap<Place, Option<OldId>>,
     /// What the checks at its end have found.
     returns: Returns,
     /// The statements that read and save the position.

@@ -37,7 +37,7 @@ pub(super) fn find(
     scope: &Scope<'_>,
     table: &Table,
     key_type: pg_sys::Oid,
-    wide: &HashMap<Place, OldId>,
+    wide: &HashMap<Place, Option<OldId>>,
     replaces: bool,
 ) -> Found {
     let mut found = Found::default();

@@ -33,8 +33,8 @@ pub(super) struct Filled {
     pub(super) skipped: usize,
     /// Whether rows were left for another batch.
     pub(super) is_part: bool,
-    /// Rows that a key does not fit into, with their first old id.
-    pub(super) wide: Vec<(Place, OldId)>,
+    /// Rows that a key does not fit into, with their first old id, if it is not NULL.
+    pub(super) wide: Vec<(Place, Option<OldId>)>,
 }
 
 /// How a batch works.
@@ -197,8 +197,7 @@ impl Pages {
                         Some(Outcome::TooWide) => {
                             let of = (*self.relation).rd_att;
                             let old_id = fillers.first().and_then(|filler| filler.old_id(&mut row, of));
-                            let old_id = old_id.and_then(Value::to_old_id);
-                            filled.wide.extend(old_id.map(|old_id| ((page, offset), old_id)));
+                            filled.wide.push(((page, offset), old_id.and_then(Value::to_old_id)));
                         }
                         None => {}
                     }

@@ -64,17 +64,21 @@ fn fill_apart(
     Ok(filled)
 }
 
-/// The rows of these pages that lack a key, each with its first old id.
-fn lacking(scope: &Scope<'_>, table: &Table, range: Range) -> Result<Vec<(Place, OldId)>, Failure> {
+/// The rows of these pages that lack a key, each with its first old id, if it is not NULL.
+fn lacking(
+    scope: &Scope<'_>,
+    table: &Table,
+    range: Range,
+) -> Result<Vec<(Place, Option<OldId>)>, Failure> {
     let kind = scope.members_of(table.oid).next().map_or(IdKind::Integer, kind);
     let query = to_server(&rows::lacking(scope, table, &range.condition()));
-    Ok(Spi::connect(|client| -> SpiResult<Vec<(Place, OldId)>> {
+    Ok(Spi::connect(|client| -> SpiResult<Vec<(Place, Option<OldId>)>> {
         let mut found = Vec::new();
         for row in client.select(query.as_c_str(), None, &[])? {
             let page = row.get::<i64>(1)?.and_then(|page| u32::try_from(page).ok());
             let offset = row.get::<i64>(2)?.and_then(|offset| u16::try_from(offset).ok());
             if let Some(place) = page.zip(offset) {
-                found.extend(old_id::from_query(&row, 3, kind)?.map(|old_id| (place, old_id)));
+                found.push((place, old_id::from_query(&row, 3, kind)?));
             }
         }
         Ok(found)

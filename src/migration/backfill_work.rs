@@ -57,7 +57,7 @@ pub(super) struct Worked {
     pub(super) work: Work,
     pub(super) rows: usize,
     /// The rows that a key does not fit into.
-    pub(super) wide: Vec<(Place, OldId)>,
+    pub(super) wide: Vec<(Place, Option<OldId>)>,
     /// The row to which the backfill has returned in vain.
     pub(super) vain: Option<Lacking>,
     /// The ranges to return to.

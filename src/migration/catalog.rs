@@ -15,13 +15,13 @@ use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult};
 use super::rights::check_is_owner;
 use super::zone::Zone;
 use super::{expression, time_parents};
-use crate::encoding::{from_server_bytes, json_with_names, to_server};
+use crate::encoding::{decoded, from_server_bytes, json_with_names, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::cache;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
 use crate::server::locks::within;
-use crate::server::relation::relation_owner;
+use crate::server::relation::{relation_name, relation_owner};
 use crate::server::settings::{self, with_own_settings};
 use crate::server::subtransaction::{attempt, unless_cancelled};
 use crate::server::timeout::Timeout;
@@ -213,7 +213,8 @@ pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64
 /// before the cut-over, and the old id after it.
 ///
 /// # Errors
-/// Those of the queries, which run as the owners of the tables with the keys.
+/// Those of the queries, which run as the owners of the tables with the keys; 55000 if an old id cannot
+/// be converted to UTF-8.
 pub(super) fn defaults(facts: &Facts, options: &Options) -> Result<Vec<ReferenceDefault>, Failure> {
     // A migration whose columns have been dropped can still be removed.
     let Ok(scope) = Scope::new(facts, options) else { return Ok(Vec::new()) };
@@ -226,12 +227,21 @@ pub(super) fn defaults(facts: &Facts, options: &Options) -> Result<Vec<Reference
         check_is_owner(pg_sys::Oid::from(key.table.oid), owner)?;
         let query = to_server(&query);
         let read = || {
-            Spi::connect(|client| -> SpiResult<Option<String>> {
+            Spi::connect(|client| -> SpiResult<Option<Vec<u8>>> {
                 let mut rows = client.select(query.as_c_str(), Some(1), &[])?;
-                rows.next().map_or(Ok(None), |row| row.get::<String>(1))
+                rows.next().map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
             })
         };
-        if let Some(value) = with_own_settings(|| as_owner(owner, read))? {
+        if let Some(bytes) = with_own_settings(|| as_owner(owner, read))? {
+            let value = decoded(&bytes).map_err(|escaped| {
+                let of = relation_name(pg_sys::Oid::from(key.table.oid));
+                let message = format!("id \"{escaped}\" of table {of} cannot be converted to UTF-8");
+                Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!(
+                    "Run ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT, which is this id, and set it again afterwards.",
+                    member.table_sql(),
+                    quoted(if options.cut_over { &member.shadow_name } else { &member.old_id.name })
+                ))
+            })?;
             found.push(ReferenceDefault { table: member.table.oid, column: member.old_id.number, value });
         }
     }

@@ -16,6 +16,7 @@ keys AS (
         SELECT CASE WHEN i.indnkeyatts = 1 THEN i.indkey[0] ELSE (
             SELECT min(u.indkey[0]) FROM pg_index u
             WHERE u.indrelid = i.indrelid AND u.indisunique AND u.indisvalid AND u.indisready AND u.indislive AND u.indpred IS NULL AND u.indnkeyatts = 1
+              AND NOT EXISTS (SELECT FROM pg_collation l WHERE l.oid = u.indcollation[0] AND NOT l.collisdeterministic)
               AND EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) AS at (n) WHERE i.indkey[at.n] = u.indkey[0])
             HAVING count(DISTINCT u.indkey[0]) = 1) END
         FROM pg_index i WHERE i.indrelid = given.relation AND i.indisprimary)) AS attribute
@@ -157,6 +158,7 @@ index_keys AS (
         'opclass_options', coalesce(to_jsonb(own.attoptions), '[]'),
         'collation', CASE WHEN l.oid IS NOT NULL AND l.oid IS DISTINCT FROM a.attcollation
                           THEN format('%I.%I', (SELECT n.nspname FROM pg_namespace n WHERE n.oid = l.collnamespace), l.collname) END,
+        'is_nondeterministic', coalesce(NOT l.collisdeterministic, false),
         'descending', i.indoption[at.n] & 1 = 1,
         'nulls_first', i.indoption[at.n] & 2 = 2
     ) ORDER BY at.n) AS list

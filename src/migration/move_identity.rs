@@ -109,7 +109,7 @@ unsafe fn set_identity(relation: pg_sys::Oid, number: i16, identity: std::ffi::c
             pg_sys::table_open(pg_sys::AttributeRelationId, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
         let row = pg_sys::SearchSysCacheCopyAttNum(relation, number);
         (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_attribute>()).attidentity = identity;
-        pg_sys::CatalogTupleUpdate(catalog, &mut (*row).t_self, row);
+        pg_sys::CatalogTupleUpdate(catalog, &raw mut (*row).t_self, row);
         pg_sys::heap_freetuple(row);
         pg_sys::table_close(catalog, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
     }

@@ -15,12 +15,12 @@ pub(super) struct Columns {
     pub(super) key: String,
 }
 
-/// Rows that a key does not fit into. `example` is one of them, with its old id.
+/// Rows that a key does not fit into. `example` is one of them, with its old id, if it is not NULL.
 pub(super) fn too_wide(
     table: &str,
     columns: &Columns,
     count: usize,
-    example: Option<(&Place, &OldId)>,
+    example: Option<(&Place, &Option<OldId>)>,
 ) -> Error {
     let (rows, keys) = if count == 1 { ("row", "its key") } else { ("rows", "their keys") };
     let mut error = Error::new(
@@ -28,10 +28,12 @@ pub(super) fn too_wide(
         format!("{count} {rows} of table \"{table}\" must become shorter to have {keys}"),
     );
     if let Some(((page, offset), old_id)) = example {
+        let row = old_id.as_ref().map_or_else(
+            || format!("the row at ctid ({page},{offset})"),
+            |old_id| format!("the row with \"{}\" = {}, at ctid ({page},{offset}),", columns.old_id, shown(old_id)),
+        );
         error = error.detail(format!(
-            "A row has to fit on a page, and each key adds 16 bytes. For example the row with \"{}\" = {}, at ctid ({page},{offset}), is too wide. All other rows have their keys.",
-            columns.old_id,
-            shown(old_id)
+            "A row has to fit on a page, and each key adds 16 bytes. For example {row} is too wide. All other rows have their keys.",
         ));
     }
     error.hint("Shorten these rows, or move a column to another table, and call again.")

@@ -212,6 +212,14 @@ pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     dropped.into_iter().flatten().try_for_each(|relation| remove(extension, relation))
 }
 
+/// Discards the result of a comparison.
+pub(super) fn discard_comparison(extension: Extension, migration: pg_sys::Oid) -> SpiResult<()> {
+    let statement = "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3 \
+                     AND verified_at IS NOT NULL";
+    write(statement, MIGRATION, extension, migration, [])?;
+    Ok(())
+}
+
 /// Makes the backfill of a table and of its partitions start again, and discards the result of the
 /// comparison.
 pub(super) fn restart_backfill(
@@ -219,13 +227,7 @@ pub(super) fn restart_backfill(
     migration: pg_sys::Oid,
     table: pg_sys::Oid,
 ) -> SpiResult<()> {
-    write(
-        "UPDATE {} SET verified_at = NULL WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
-        MIGRATION,
-        extension,
-        migration,
-        [],
-    )?;
+    discard_comparison(extension, migration)?;
     write(
         "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3 \
            AND (relation OPERATOR(pg_catalog.=) $4 OR pg_catalog.pg_partition_root(relation) OPERATOR(pg_catalog.=) $4)",
@@ -244,8 +246,7 @@ pub(super) fn reopen_backfill(
     migration: pg_sys::Oid,
     table: pg_sys::Oid,
 ) -> SpiResult<()> {
-    let statement = "UPDATE {} SET verified_at = NULL WHERE {own} AND relation = $3";
-    write(statement, MIGRATION, extension, migration, [])?;
+    discard_comparison(extension, migration)?;
     let statement = "UPDATE {} SET finished_at = NULL WHERE {own} AND migration = $3 AND relation = $4";
     write(statement, TABLE, extension, migration, [table.into()])?;
     Ok(())

@@ -432,6 +432,8 @@ pub struct IndexKey {
     pub opclass_options: Vec<String>,
     /// The collation, quoted, if it is not the column's.
     pub collation: Option<String>,
+    /// Whether values that are equal in it can have different bytes.
+    pub is_nondeterministic: bool,
     /// Whether it is descending.
     pub descending: bool,
     /// Whether NULLs come first.

@@ -5,7 +5,8 @@ use super::cutover::is_inherited;
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, list};
 use super::foreign_keys::is_trusted;
-use super::key_column::nondeterministic;
+use super::foreign_keys_of_partitions::marked_keys;
+use super::key_column::{self, nondeterministic};
 use super::member::Member;
 use super::old_id::IdKind;
 use super::options::Target;
@@ -56,6 +57,10 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
             found.push(Finding::error(table, error));
         }
     }
+    for key in marked_keys(scope) {
+        let refusal = stranger(scope, key, None);
+        found.extend(refusal.map(|(table, error)| Finding::error(table, error)));
+    }
     for key in &scope.keys {
         values(scope, key, &mut found);
     }
@@ -68,6 +73,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
         type_column::find(scope, &mut found);
         reference_name::find(scope, &mut found);
     }
+    key_column::find(scope, &mut found);
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
     narrow_reference::find(scope, &mut found);

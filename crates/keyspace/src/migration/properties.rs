@@ -106,8 +106,8 @@ pub fn default_of(column: &Column) -> DefaultOf {
     }
 }
 
-/// The query for the other id of the row that the default of a reference stands for: for its key, or
-/// after the cut-over for its old id. `None` if the default stands for no row.
+/// The query for the other id of the row that the default of a reference stands for, as bytes: for its
+/// key, or after the cut-over for its old id. `None` if the default stands for no row.
 pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
     let key = &scope.key_of(member).column;
     // If keys keep their values, the default moves as it is.
@@ -116,7 +116,10 @@ pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String
     }
     let (old_id, shadow) = (quoted(&key.old_id.name), quoted(&key.shadow_name));
     let select = |what: &str, condition: String| {
-        format!("SELECT p.{what}::pg_catalog.text FROM ONLY {} AS p WHERE {condition}", key.table_sql())
+        format!(
+            "SELECT pg_catalog.convert_to(p.{what}::pg_catalog.text, 'SQL_ASCII') FROM ONLY {} AS p WHERE {condition}",
+            key.table_sql()
+        )
     };
     if !scope.options.cut_over {
         let DefaultOf::Row(id) = default_of(member.old_id) else { return None };

@@ -115,8 +115,8 @@ fn constraint_on_only(
 /// The replacement of an index, if the table has it.
 ///
 /// It is recognised by its definition. Until the cut-over its name must match, too. Afterwards,
-/// when names are swapped, the name only decides between several. An index that is not valid has no
-/// replacement.
+/// when names are swapped, the name only decides between several: another index may have been renamed.
+/// None is the replacement of two indexes. An index that is not valid has no replacement.
 pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Option<&'a Index> {
     if !index.is_valid {
         return None;
@@ -151,17 +151,39 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
                 is_expression(wanted.as_deref(), found.expression.as_ref())
             })
     };
-    let name = if scope.options.cut_over
-        && let Some(known) = index.name.strip_suffix(scope.options.old_suffix.as_str())
-    {
-        // The replacement of `x_old` is `x`.
-        known.to_owned()
-    } else {
-        scope.options.new_name(&index.name)
+    let name = name_of_replacement(scope, index);
+    // One for which there is no such class was built by hand, with another one.
+    let by_name = !scope.options.cut_over || lacks_class(scope, table, index);
+    let is_free = |other: &Index| {
+        let mut old = scope.indexes(table).filter(|one| one.oid != index.oid && !scope.is_new(table, one));
+        !old.any(|one| name_of_replacement(scope, one) == other.name)
     };
-    let mut candidates: Vec<&Index> = table.indexes.iter().filter(same).collect();
+    let mut candidates: Vec<&Index> = table
+        .indexes
+        .iter()
+        .filter(same)
+        .filter(|other| other.name == name || (!by_name && is_free(other)))
+        .collect();
     candidates.sort_by_key(|other| other.name != name);
-    candidates.into_iter().next().filter(|other| scope.options.cut_over || other.name == name)
+    candidates.into_iter().next()
+}
+
+/// The name that the replacement of an index has, if nobody has renamed it.
+fn name_of_replacement(scope: &Scope<'_>, index: &Index) -> String {
+    // The replacement of `x_old` is `x`.
+    let known = index.name.strip_suffix(scope.options.old_suffix.as_str());
+    match known.filter(|_| scope.options.cut_over) {
+        Some(known) => known.to_owned(),
+        None => scope.options.new_name(&index.name),
+    }
+}
+
+/// Whether the type of keys lacks an operator class that the index needs.
+fn lacks_class(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
+    index.keys.iter().any(|key| {
+        let is_replaced = scope.member(table.oid, key.column).is_some();
+        operator_class(scope, index, key, is_replaced).is_err()
+    })
 }
 
 /// The replacement of an index of a partition, once it is attached.
@@ -423,6 +445,13 @@ fn key_sql(scope: &Scope<'_>, table: &Table, index: &Index, key: &IndexKey, what
 
 /// The indexes on columns of old ids that have a replacement.
 pub(super) fn pairs<'a>(scope: &Scope<'a>, table: &'a Table) -> Vec<(&'a Index, &'a Index)> {
-    let old: Vec<&Index> = scope.indexes(table).filter(|index| !scope.is_new(table, index)).collect();
-    old.into_iter().filter_map(|index| Some((index, existing(scope, table, index)?))).collect()
+    let mut paired = Vec::new();
+    for index in scope.indexes(table).filter(|index| !scope.is_new(table, index)) {
+        let is_known =
+            |other: &Index| paired.iter().any(|(_, known): &(&Index, &Index)| known.oid == other.oid);
+        if let Some(other) = existing(scope, table, index).filter(|other| !is_known(other)) {
+            paired.push((index, other));
+        }
+    }
+    paired
 }
