@@ -22,6 +22,20 @@ pub(super) struct Lookup {
 impl Lookup {
     /// Uses a unique index on this column alone, if there is one.
     pub(super) fn new(relation: pg_sys::Oid, by: Column) -> Option<Self> {
+        Self::by_index(relation, by, |index| index.indisvalid)
+    }
+
+    /// The same, also if the index is not valid, but new rows are entered: it is being built, or its
+    /// build has failed. It refuses equal values already, and may lack rows that were there before.
+    pub(super) fn that_refuses(relation: pg_sys::Oid, by: Column) -> Option<Self> {
+        Self::by_index(relation, by, |index| index.indisready)
+    }
+
+    fn by_index(
+        relation: pg_sys::Oid,
+        by: Column,
+        is_usable: fn(&pg_sys::FormData_pg_index) -> bool,
+    ) -> Option<Self> {
         let mut found = None;
         // SAFETY: everything opened is closed again; the locks are kept until the end of the
         // transaction, as a query keeps them. The list of indexes is a copy; an index has at least
@@ -35,7 +49,7 @@ impl Lookup {
                 let form = (*index).rd_index;
                 let collation = *(*index).rd_indcollation;
                 let fits = (*form).indisunique
-                    && (*form).indisvalid
+                    && is_usable(&*form)
                     && (*form).indnkeyatts == 1
                     && *(*form).indkey.values.as_ptr() == by.number
                     // Otherwise it finds rows with other bytes.
@@ -62,6 +76,24 @@ impl Lookup {
     /// The same, but raises an error if the root lacks the index by which references are found.
     pub(super) fn required(relation: pg_sys::Oid, by: Column) -> Self {
         Self::new(relation, by).unwrap_or_else(|| missing(relation))
+    }
+
+    /// Whether a row with this value would prevent another one with it: one that is committed or of this
+    /// transaction, or one that another transaction inserts, changes or deletes.
+    ///
+    /// Reads under no snapshot that another transaction could conflict with (SERIALIZABLE).
+    pub(super) fn is_taken(&self, value: Value) -> bool {
+        let Some(value) = self.by.kind.datum(value) else { return false };
+        // The first scan may miss a row that another session moves meanwhile.
+        (0..2).any(|_| {
+            let mut dirty = pg_sys::SnapshotData {
+                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+                ..Default::default()
+            };
+            // SAFETY: PostgreSQL writes into this snapshot, which lives as long as the scan.
+            let found = unsafe { self.scan(value, &raw mut dirty, &mut |_, _| Ok(())) };
+            matches!(found, Ok(Some(())))
+        })
     }
 
     /// Reads the row with this value; `None` if there is no such row. The row is valid until `read`

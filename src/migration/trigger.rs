@@ -8,6 +8,7 @@
 use std::ffi::{CStr, c_void};
 
 use keyspace::migration::names::is_our_comment;
+use keyspace::migration::old_id::IdKind;
 use keyspace::{Error, SqlState};
 use pgrx::spi::{Spi, SpiError, SpiResult};
 use pgrx::{pg_guard, pg_sys};
@@ -19,11 +20,11 @@ use super::marks;
 use super::rights::{LookupColumns, check_may_look_up, check_may_name, has_foreign_key};
 use super::row_time::{RowTime, SaidBy};
 use super::trigger_arguments::{TriggerArguments, is_known, is_said_by_owner};
-use super::tuple::{Column, Role, RowOf, Unfit, Value};
+use super::tuple::{Column, Kind, Role, RowOf, Unfit, Value};
 use super::violation;
 use super::writer::Writer;
 use crate::encoding::{from_server, from_server_bytes};
-use crate::error::{or_raise, raise, report};
+use crate::error::{Violated, or_raise, raise, report};
 use crate::fmgr;
 use crate::server::by_version;
 use crate::server::call::running;
@@ -66,6 +67,8 @@ struct Bound {
     /// "indexed" on.
     by_old_id: Option<Lookup>,
     by_key: Option<Lookup>,
+    /// The same index, also while it is being built. `None` until it was looked for.
+    taken: Option<Option<Lookup>>,
     /// The last pair found. Consecutive rows often refer to the same row, and neither the old id
     /// nor the key of an existing row changes within a statement.
     last: Option<(Value, Value)>,
@@ -109,6 +112,61 @@ impl Bound {
         key
     }
 
+    /// The key of a row of the root that is inserted with this old id.
+    ///
+    /// A row whose id was changed keeps the key derived from the former id, and this one may have
+    /// that id and the same time. Its key is then derived from the key that is taken, so that all
+    /// servers find the same one. Ids that are integers are hardly ever given away, and are not looked up.
+    ///
+    /// # Safety
+    /// The row must be one of the root.
+    unsafe fn key_at_insert(&mut self, row: &Row, old_id: Option<Value>) -> Option<Value> {
+        let mut time = self.time;
+        // SAFETY: see above.
+        let mut micros = || unsafe { time.of(RowOf::Tuple(row.new, row.description)) };
+        let mut key = self.key_of(None, &mut micros, old_id)?;
+        if self.root_old_id.kind.id_kind() != Some(IdKind::Integer)
+            && let Some(by_key) =
+                *(self.taken).get_or_insert_with(|| Lookup::that_refuses(self.root, self.root_key))
+        {
+            while by_key.is_taken(key) {
+                pgrx::check_for_interrupts!();
+                key = self.derivation.key(micros(), key);
+            }
+        }
+        self.time = time;
+        Some(key)
+    }
+
+    /// Refuses a key that is unknown in the root and is one of its old ids, which a client has read
+    /// before the cut-over. That is only possible if both are UUIDs. An enforced foreign key refuses it
+    /// itself.
+    ///
+    /// # Errors
+    /// 23503.
+    ///
+    /// # Safety
+    /// The relation must be open, and the row must belong to it and have this key.
+    #[cold]
+    unsafe fn refuse_old_id(&mut self, relation: pg_sys::Relation, row: &Row, key: Value) {
+        let Value::Key(bytes) = key else { return };
+        let is_there = |by: Lookup, value| by.row(value, |_, _| ()).is_some();
+        // SAFETY: see above; no column has the number 0.
+        if self.root_old_id.kind != Kind::Uuid
+            || is_applied()
+            || unsafe { violation::is_only_on(relation, row.new, self.key.number, 0) }
+            || !is_there(
+                *(self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id)),
+                Value::Uuid(bytes),
+            )
+            || is_there(*(self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key)), key)
+        {
+            return;
+        }
+        // SAFETY: see above.
+        unsafe { refuse_old_id(relation, self.key, self.root, (self.root_old_id, self.root_key)) }
+    }
+
     /// Marks the table for another comparison, because a row that replication applies cannot be
     /// corrected now.
     fn mark(&self) {
@@ -133,11 +191,15 @@ impl Bound {
                 // A row that refers to itself is not in the table yet.
                 // SAFETY: in that case, the row belongs to the root.
                 if row.relation == self.root && unsafe { row.new_value(self.root_old_id) } == Some(value) {
+                    // SAFETY: as above.
+                    let key = unsafe { row.new_value(self.root_key) };
+                    if key.is_none() && row.old.is_none() {
+                        // SAFETY: as above.
+                        return unsafe { self.key_at_insert(row, Some(value)) };
+                    }
                     let mut time = self.time;
                     // SAFETY: as above.
-                    let (key, time) = unsafe {
-                        (row.new_value(self.root_key), || time.of(RowOf::Tuple(row.new, row.description)))
-                    };
+                    let time = || unsafe { time.of(RowOf::Tuple(row.new, row.description)) };
                     return self.key_of(key, time, Some(value));
                 }
                 let by =
@@ -263,7 +325,7 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
             if new.is_some() && (bound.key_leads || is_applied()) {
                 return row.new.into();
             }
-            return row.with(bound.key, bound.derived(row.new, &row));
+            return row.with(bound.key, bound.key_at_insert(&row, row.new_value(bound.old_id)));
         }
         match (old, new) {
             // The key that the row would have had before the change (trap M22).
@@ -286,8 +348,8 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
 /// Rows that replication applies have both values, which must match here.
 ///
 /// # Errors
-/// 23503 if the referenced row does not exist and a key is needed; 55000 for a trigger of another
-/// table, or without the root's indexes.
+/// 23503 if the referenced row does not exist and a key is needed, or if an old id is written as a key;
+/// 55000 for a trigger of another table, or without the root's indexes.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
@@ -337,6 +399,9 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
         match (leads, follows) {
             (Some(leads), _) => {
                 let follows = bound.other(leads, &row);
+                if follows.is_none() && bound.key_leads && row.old_value(leader) != Some(leads) {
+                    bound.refuse_old_id((*context).tg_relation, &row, leads);
+                }
                 if follows.is_none() && is_required(row.relation, follower) {
                     violation::refuse_orphan((*context).tg_relation, leader, leads, bound.root, leader);
                 }
@@ -652,6 +717,7 @@ unsafe fn read(
             time,
             by_old_id: None,
             by_key: None,
+            taken: None,
             last: None,
         })
     }
@@ -775,6 +841,42 @@ pub(super) unsafe fn column_of(context: *const pg_sys::TriggerData, column: Colu
         let name = if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) };
         (name, relation_name(relation))
     }
+}
+
+/// # Safety
+/// The relation must be open and have the column, and the root must have its columns.
+#[cold]
+unsafe fn refuse_old_id(
+    relation: pg_sys::Relation,
+    column: Column,
+    root: pg_sys::Oid,
+    (old_id, key): (Column, Column),
+) -> ! {
+    // SAFETY: see above; names are copies, or null.
+    let (oid, [column, old_id, key, table, schema]) = unsafe {
+        let oid = (*relation).rd_id;
+        let names = [
+            pg_sys::get_attname(oid, column.number, true),
+            pg_sys::get_attname(root, old_id.number, true),
+            pg_sys::get_attname(root, key.number, true),
+            pg_sys::get_rel_name(oid),
+            pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid)),
+        ];
+        (
+            oid,
+            names.map(|name| if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) }),
+        )
+    };
+    let (of, other) = (relation_name(oid), relation_name(root));
+    let error = Error::new(
+        SqlState::ForeignKeyViolation,
+        format!("insert or update on table {of} refers to a row that is not present in table {other}"),
+    )
+    .detail(format!("The value of column \"{column}\" is the old id of a row of table {other}, not its key."))
+    .hint(format!("Read the key again: column \"{key}\" of the row that has this value as \"{old_id}\"."));
+    let violated =
+        Violated { schema: Some(schema), table: Some(table), column: Some(column), ..Violated::default() };
+    raise(report(error).violated(violated))
 }
 
 /// # Safety

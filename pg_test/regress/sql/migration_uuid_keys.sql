@@ -73,6 +73,17 @@ WITH a AS (INSERT INTO account (name) VALUES ('after') RETURNING id) INSERT INTO
 INSERT INTO invoice (no) VALUES (3005);
 SELECT i.no, a.name, substr(a.id::text, 15, 1) AS version, o.name AS by_old_id, a.id_old <> a.id AS has_old_id
 FROM invoice AS i JOIN account AS a ON a.id = i.account_id JOIN account AS o ON o.id_old = i.account_id_old WHERE i.no > 3003 ORDER BY i.no;
+-- A client that has read an old id before the cut-over may not use it as a key, in a reference without a foreign key, either.
+\set VERBOSITY default
+INSERT INTO invoice (no, loose) VALUES (3010, old_of(7));
+UPDATE invoice SET loose = old_of(7) WHERE no = 3005;
+\set VERBOSITY terse
+INSERT INTO invoice (no, account_id) VALUES (3010, old_of(7));
+INSERT INTO invoice (no, loose) VALUES (3010, old_of(5000));
+UPDATE invoice SET part = 'a' WHERE no = 3010;
+INSERT INTO invoice (no, loose_old) VALUES (3011, old_of(7));
+SELECT i.no, a.name, i.loose_old IS NOT NULL AS has_old_id FROM invoice AS i LEFT JOIN account AS a ON a.id = i.loose WHERE i.no > 3009 ORDER BY i.no;
+DELETE FROM invoice WHERE no > 3009;
 SELECT * FROM wrong('', 'uuidv7_from_timestamp_hashed');
 CALL key_migration_rollback('account');
 INSERT INTO invoice (no, account_id) SELECT 3006, id FROM account WHERE name = 'after';
