@@ -158,7 +158,9 @@ pub fn declare(facts: &mut Facts, options: &Options) {
             false
         };
         let is_of_it = |key: &&ForeignKey| key.child == reference.table || is_part(key);
-        reference.declared = foreign_keys.iter().filter(is_of_it).any(|key| {
+        // It may have no partition left that has it.
+        let noted = of_table(reference.table).map(foreign_keys_of_partitions::noted).unwrap_or_default();
+        reference.declared = foreign_keys.iter().chain(&noted).filter(is_of_it).any(|key| {
             let is_marked = without_mark(key.comment.as_deref()).is_some();
             let is_column = |own: &i16| {
                 let column = of_table(key.child).and_then(|table| table.column(*own));

@@ -3,15 +3,157 @@
 //! Up to PostgreSQL 17, a partitioned table cannot have one that is NOT VALID, and a valid one reads the
 //! rows under the locks of the rollback. So each partition gets one that is not valid, with a mark in its
 //! comment. Once they are valid, one partition after the other, that of the table takes them over.
+//!
+//! Until then, partitions come and go, and PostgreSQL gives a new one no foreign key. So the comment on
+//! the new column of the partitioned table notes which foreign keys it is to have. The owner of the table
+//! can write anything there: every statement that is made from a note runs as the owner, who needs
+//! REFERENCES for it, and may run code in the table's indexes that PostgreSQL evaluates.
+
+use serde::{Deserialize, Serialize};
 
 use super::facts::{ForeignKey, Table};
 use super::foreign_key_definition::{own_definition, validate_step};
-use super::names::{marked, without_mark};
+use super::member::Member;
+use super::names::{marked, suffixed, without_mark};
 use super::phase::Phase;
 use super::properties;
 use super::scope::Scope;
 use super::step::{Lock, Step};
-use crate::sql::{qualified, quoted};
+use crate::sql::{literal, qualified, quoted};
+
+/// What is before the notes in a comment.
+const NOTES: &str = "(foreign keys that a key migration has yet to add again: ";
+
+/// A foreign key that a partitioned table is to have, with the numbers of the columns.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    name: String,
+    columns: Vec<i16>,
+    parent: u32,
+    parent_columns: Vec<i16>,
+    matching: String,
+    on_update: String,
+    on_delete: String,
+    set_columns: Vec<i16>,
+    deferrable: bool,
+    deferred: bool,
+    comment: Option<String>,
+}
+
+impl Note {
+    /// The note about a foreign key on old ids.
+    fn of(key: &ForeignKey) -> Self {
+        let comment = without_mark(key.comment.as_deref()).or(key.comment.as_deref());
+        Self {
+            name: key.name.clone(),
+            columns: key.child_columns.clone(),
+            parent: key.parent,
+            parent_columns: key.parent_columns.clone(),
+            matching: key.matching.clone(),
+            on_update: key.on_update.clone(),
+            on_delete: key.on_delete.clone(),
+            set_columns: key.set_columns.clone(),
+            deferrable: key.deferrable,
+            deferred: key.deferred,
+            comment: comment.filter(|comment| !comment.is_empty()).map(str::to_owned),
+        }
+    }
+
+    /// The foreign key of a table, with a mark.
+    fn key(self, table: &Table) -> ForeignKey {
+        ForeignKey {
+            name: self.name,
+            child: table.oid,
+            child_columns: self.columns,
+            parent: self.parent,
+            parent_columns: self.parent_columns,
+            matching: self.matching,
+            on_update: self.on_update,
+            on_delete: self.on_delete,
+            set_columns: self.set_columns,
+            deferrable: self.deferrable,
+            deferred: self.deferred,
+            comment: Some(marked(self.comment.as_deref())),
+            ..ForeignKey::default()
+        }
+    }
+}
+
+/// The notes in a comment, and what else is in it.
+fn notes(comment: Option<&str>) -> (Vec<Note>, Option<&str>) {
+    let read = || {
+        let text = comment?.strip_prefix(NOTES)?;
+        let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Vec<Note>>();
+        let notes = documents.next()?.ok()?;
+        let rest = text.get(documents.byte_offset()..)?.strip_prefix(')')?;
+        Some((notes, Some(rest.strip_prefix(' ').unwrap_or(rest)).filter(|rest| !rest.is_empty())))
+    };
+    read().unwrap_or((Vec::new(), comment))
+}
+
+/// A comment with notes, as SQL.
+fn with_notes(notes: &[Note], comment: Option<&str>) -> String {
+    if notes.is_empty() {
+        return comment.map_or_else(|| "NULL".to_owned(), literal);
+    }
+    let json = serde_json::to_string(notes).unwrap_or_default();
+    let rest = comment.map(|comment| format!(" {comment}")).unwrap_or_default();
+    literal(&format!("{NOTES}{json}){rest}"))
+}
+
+/// The foreign keys that a rollback is to add to a partitioned table, as its comments note them.
+pub(super) fn noted(table: &Table) -> Vec<ForeignKey> {
+    let of_column = table.columns.iter().flat_map(|column| notes(column.comment.as_deref()).0);
+    of_column.map(|note| note.key(table)).collect()
+}
+
+/// The same foreign key on the columns that have old ids before a cut-over.
+fn on_old_ids(scope: &Scope<'_>, key: &ForeignKey) -> ForeignKey {
+    let old = |table: u32, columns: &[i16]| {
+        let number = |column: &i16| {
+            let is_it = |member: &&Member<'_>| member.shadow.is_some_and(|shadow| shadow.number == *column);
+            scope.members_of(table).find(is_it).map_or(*column, |member| member.old_id.number)
+        };
+        columns.iter().map(number).collect()
+    };
+    ForeignKey {
+        child_columns: old(key.child, &key.child_columns),
+        set_columns: old(key.child, &key.set_columns),
+        parent_columns: old(key.parent, &key.parent_columns),
+        ..key.clone()
+    }
+}
+
+/// The column with the note about a foreign key on old ids.
+fn column_of_note<'a, 'b>(scope: &'b Scope<'a>, key: &ForeignKey) -> Option<&'b Member<'a>> {
+    let is_its =
+        |member: &&Member<'a>| member.shadow.is_some() && key.child_columns.contains(&member.old_id.number);
+    scope.members_of(key.child).find(is_its)
+}
+
+/// The statement of the rollback that notes a foreign key, and all others whose notes are in the same
+/// comment; `None` if that of another one does.
+fn note_again(scope: &Scope<'_>, key: &ForeignKey) -> Option<String> {
+    let of_key = on_old_ids(scope, key);
+    let member = column_of_note(scope, &of_key)?;
+    let moved = scope.moved_foreign_keys().into_iter();
+    let moved = moved.filter(|one| one.child == key.child && one.validated && !one.not_enforced);
+    let of_column = moved.map(|one| on_old_ids(scope, one)).filter(|one| {
+        column_of_note(scope, one).is_some_and(|other| other.old_id.number == member.old_id.number)
+    });
+    let all: Vec<Note> = of_column.map(|one| Note::of(&one)).collect();
+    if all.first()?.name != key.name {
+        return None;
+    }
+    let (_, rest) = notes(member.shadow?.comment.as_deref());
+    let column = scope.options.new_name(&member.shadow_name);
+    Some(comment_on_column(member.table, &column, &with_notes(&all, rest)))
+}
+
+fn comment_on_column(table: &Table, column: &str, comment: &str) -> String {
+    let of = qualified(&table.schema, &table.name);
+    format!("COMMENT ON COLUMN {of}.{} IS {comment}", quoted(column))
+}
 
 /// The statements of the rollback for one foreign key.
 pub(super) fn add_again(scope: &Scope<'_>, top: &Table, key: &ForeignKey, definition: &str) -> Vec<String> {
@@ -35,6 +177,7 @@ pub(super) fn add_again(scope: &Scope<'_>, top: &Table, key: &ForeignKey, defini
         let comment = marked(key.comment.as_deref());
         statements.push(properties::comment_on_constraint(&of, name, &comment));
     }
+    statements.extend(note_again(scope, key));
     statements
 }
 
@@ -47,62 +190,201 @@ pub(super) fn marked_keys<'a>(scope: &Scope<'a>) -> impl Iterator<Item = &'a For
     })
 }
 
-/// The steps that validate them, and that make them one of their table.
-pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut left: Vec<&ForeignKey> = marked_keys(scope).collect();
-    while let Some(first) = left.first().copied() {
-        let (same, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|key| is_same(scope, key, first));
-        left = others;
-        let Some(parent) = scope.facts.table(first.parent) else { continue };
-        for key in &same {
-            let Some(partition) = scope.facts.table(key.child) else { continue };
-            let mut validate = validate_step(scope, phase, key, (partition, parent), &key.name);
-            validate.done = key.validated;
-            steps.push(validate);
-        }
-        steps.extend(take_over(scope, phase, &same, parent));
-    }
-    steps
+/// A foreign key that a partitioned table is to have.
+struct Wanted<'a> {
+    top: &'a Table,
+    parent: &'a Table,
+    /// On the columns of the table.
+    key: ForeignKey,
+    /// Those of partitions that have a mark.
+    marked: Vec<&'a ForeignKey>,
 }
 
-/// Whether two partitions have the same foreign key.
-fn is_same(scope: &Scope<'_>, one: &ForeignKey, other: &ForeignKey) -> bool {
-    let names = |key: &ForeignKey| -> Vec<&str> {
-        let Some(table) = scope.facts.table(key.child) else { return Vec::new() };
-        let columns = key.child_columns.iter().filter_map(|column| table.column(*column));
-        columns.map(|column| column.name.as_str()).collect()
+/// All foreign keys that partitioned tables are to have: those with a note, and those of which only marks
+/// on partitions are left, because the comment with the note was replaced.
+fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
+    let is_of_key = |key: &ForeignKey| {
+        key.child_columns.iter().zip(&key.parent_columns).any(|(child, parent)| {
+            scope.member(key.child, *child).is_some() && scope.member(key.parent, *parent).is_some()
+        })
     };
+    let tops = scope.tables().into_iter().filter(|table| table.is_partitioned());
+    let mut keys: Vec<ForeignKey> = tops.flat_map(noted).filter(is_of_key).collect();
+    let has_note = |key: &&ForeignKey| keys.iter().any(|noted| is_alike(scope, key, noted));
+    let mut left: Vec<&ForeignKey> = marked_keys(scope).filter(|key| !has_note(key)).collect();
+    while let Some(first) = left.first().copied() {
+        let (same, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|key| is_alike(scope, key, first));
+        left = others;
+        // The name of most of them: that of one partition can have been taken.
+        let count = |name: &str| same.iter().filter(|key| key.name == name).count();
+        let chosen = same.iter().rev().max_by_key(|key| count(&key.name));
+        keys.extend(chosen.and_then(|key| on_top(scope, key)));
+    }
+    let of_key = |key: ForeignKey| {
+        let (top, parent) = (scope.facts.table(key.child)?, scope.facts.table(key.parent)?);
+        let has = |table: &Table, columns: &[i16]| columns.iter().all(|one| table.column(*one).is_some());
+        let is_whole =
+            has(top, &key.child_columns) && has(top, &key.set_columns) && has(parent, &key.parent_columns);
+        let marked = marked_keys(scope).filter(|one| is_alike(scope, one, &key)).collect();
+        is_whole.then_some(Wanted { top, parent, key, marked })
+    };
+    keys.into_iter().filter_map(of_key).collect()
+}
+
+/// The foreign key of a partition, on the columns of its table.
+fn on_top(scope: &Scope<'_>, key: &ForeignKey) -> Option<ForeignKey> {
+    let (partition, top) = (scope.facts.table(key.child)?, scope.facts.table(scope.facts.top_of(key.child))?);
+    let columns = |columns: &[i16]| -> Option<Vec<i16>> {
+        let number = |column: &i16| Some(top.column_named(&partition.column(*column)?.name)?.number);
+        columns.iter().map(number).collect()
+    };
+    Some(ForeignKey {
+        child: top.oid,
+        child_columns: columns(&key.child_columns)?,
+        set_columns: columns(&key.set_columns)?,
+        ..key.clone()
+    })
+}
+
+/// Whether two tables of one partitioned table refer to the same columns with the same columns.
+fn is_alike(scope: &Scope<'_>, one: &ForeignKey, other: &ForeignKey) -> bool {
     scope.facts.top_of(one.child) == scope.facts.top_of(other.child)
         && (one.parent, &one.parent_columns) == (other.parent, &other.parent_columns)
-        && names(one) == names(other)
+        && names(scope, one.child, &one.child_columns) == names(scope, other.child, &other.child_columns)
 }
 
-/// The step that adds the foreign key to the partitioned table.
-fn take_over(scope: &Scope<'_>, phase: Phase, keys: &[&ForeignKey], parent: &Table) -> Option<Step> {
-    // The name of most of them: that of one partition can have been taken.
-    let count = |name: &str| keys.iter().filter(|key| key.name == name).count();
-    let key = keys.iter().rev().max_by_key(|key| count(&key.name))?;
-    let (partition, top) = (scope.facts.table(key.child)?, scope.facts.top_of(key.child));
-    let top = scope.facts.table(top)?;
+/// Whether one becomes a part of the other without reading a row, if it is valid.
+fn is_equal(scope: &Scope<'_>, one: &ForeignKey, other: &ForeignKey) -> bool {
+    let actions = |key: &ForeignKey| {
+        let texts = [&key.matching, &key.on_update, &key.on_delete].map(String::clone);
+        let set = names(scope, key.child, &key.set_columns);
+        (texts, set, [key.deferrable, key.deferred, key.not_enforced, key.has_period])
+    };
+    is_alike(scope, one, other) && actions(one) == actions(other)
+}
+
+fn names(scope: &Scope<'_>, table: u32, columns: &[i16]) -> Vec<String> {
+    let Some(table) = scope.facts.table(table) else { return Vec::new() };
+    columns.iter().filter_map(|column| table.column(*column)).map(|column| column.name.clone()).collect()
+}
+
+/// The steps that add them to partitions without one, validate them, and make them one of their table.
+/// A row that comes after the first of these steps is checked.
+pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase) -> Vec<Step> {
+    let (mut added, mut steps) = (Vec::new(), Vec::new());
+    for wanted in wanted(scope) {
+        let Wanted { top, parent, key, .. } = &wanted;
+        let of_top =
+            scope.facts.foreign_keys.iter().find(|one| one.child == top.oid && is_equal(scope, one, key));
+        if of_top.is_some() {
+            steps.extend(forget(scope, phase, &wanted));
+            continue;
+        }
+        for partition in scope.with_rows(top) {
+            let is_its = |one: &&ForeignKey| one.child == partition.oid && is_equal(scope, one, key);
+            let is_above = |one: &ForeignKey| {
+                is_equal(scope, one, key) && one.parts.iter().any(|part| part.table == partition.oid)
+            };
+            if scope.facts.foreign_keys.iter().any(is_above) {
+                continue;
+            }
+            let own = scope.facts.foreign_keys.iter().find(is_its);
+            let name = own.map_or_else(|| free_name(scope, partition, &key.name), |own| own.name.clone());
+            let of_partition = ForeignKey { child: partition.oid, ..key.clone() };
+            let mut validate = validate_step(scope, phase, &of_partition, (partition, parent), &name);
+            if own.is_none() {
+                added.push(add_to(scope, phase, &wanted, partition, &name));
+                // Whose code the planner would evaluate is known once it is added.
+                validate.other = Some((parent.oid, Lock::ShareUpdateExclusive));
+            }
+            validate.done = own.is_some_and(|own| own.validated);
+            steps.push(validate);
+        }
+        steps.push(take_over(scope, phase, &wanted));
+    }
+    added.extend(steps);
+    added
+}
+
+/// A name for a foreign key that no constraint of a table has.
+fn free_name(scope: &Scope<'_>, table: &Table, name: &str) -> String {
+    let is_taken = |name: &str| {
+        let keys = scope.facts.foreign_keys.iter();
+        table.checks.iter().any(|check| check.name == name)
+            || table.indexes.iter().filter_map(|index| index.constraint.as_ref()).any(|one| one.name == name)
+            || table.columns.iter().any(|column| column.not_null_constraint.as_deref() == Some(name))
+            || keys.clone().any(|key| key.child == table.oid && key.name == name)
+            || keys.flat_map(|key| &key.parts).any(|part| part.table == table.oid && part.name == name)
+    };
+    let others = (1_u32..).map(|number| suffixed(name, &format!("_{number}")));
+    std::iter::once(name.to_owned()).chain(others).find(|name| !is_taken(name)).unwrap_or_default()
+}
+
+/// A step about a foreign key that locks both tables. It runs as the owner.
+fn step(phase: Phase, table: &Table, wanted: &Wanted<'_>, action: String, statements: Vec<String>) -> Step {
+    let mut step = Step::new(phase, table, action, statements);
+    step.lock = Some(Lock::ShareRowExclusive);
+    step.other = Some((wanted.parent.oid, Lock::ShareRowExclusive));
+    step.evaluates = true;
+    step.detail = format!("also locks {}", qualified(&wanted.parent.schema, &wanted.parent.name));
+    step
+}
+
+/// The step that adds one to a partition without one.
+fn add_to(scope: &Scope<'_>, phase: Phase, wanted: &Wanted<'_>, partition: &Table, name: &str) -> Step {
+    let of = qualified(&partition.schema, &partition.name);
+    let definition = own_definition(scope, &wanted.key, wanted.top, wanted.parent);
+    let comment = marked(without_mark(wanted.key.comment.as_deref()).filter(|comment| !comment.is_empty()));
+    let statements = vec![
+        format!("ALTER TABLE {of} ADD CONSTRAINT {} {definition} NOT VALID", quoted(name)),
+        properties::comment_on_constraint(&of, name, &comment),
+    ];
+    step(phase, partition, wanted, format!("add foreign key \"{name}\""), statements)
+}
+
+/// The step that adds the foreign key to the partitioned table. PostgreSQL reads a partition that has come
+/// since the plan was made, if it is a partition of a partition.
+fn take_over(scope: &Scope<'_>, phase: Phase, wanted: &Wanted<'_>) -> Step {
+    let Wanted { top, parent, key, .. } = wanted;
     let of = qualified(&top.schema, &top.name);
-    let definition = own_definition(scope, key, partition, parent);
+    let definition = own_definition(scope, key, top, parent);
     let mut statements = vec![format!("ALTER TABLE {of} ADD CONSTRAINT {} {definition}", quoted(&key.name))];
     if let Some(comment) = without_mark(key.comment.as_deref()).filter(|comment| !comment.is_empty()) {
         statements.push(properties::comment_on_constraint(&of, &key.name, comment));
     }
+    statements.extend(without_notes(scope, wanted));
+    let mut step = step(phase, top, wanted, format!("add foreign key \"{}\"", key.name), statements);
+    step.detail.push_str(", and all partitions; takes over the foreign keys of the partitions");
+    step
+}
+
+/// The statements that remove the marks on partitions, and the note.
+fn without_notes(scope: &Scope<'_>, wanted: &Wanted<'_>) -> Vec<String> {
     // Those of partitions have no comments of their own.
-    for key in keys {
-        let Some(partition) = scope.facts.table(key.child) else { continue };
+    let unmark = |key: &&ForeignKey| {
+        let partition = scope.facts.table(key.child)?;
         let of = qualified(&partition.schema, &partition.name);
-        statements.push(format!("COMMENT ON CONSTRAINT {} ON {of} IS NULL", quoted(&key.name)));
+        Some(format!("COMMENT ON CONSTRAINT {} ON {of} IS NULL", quoted(&key.name)))
+    };
+    let mut statements: Vec<String> = wanted.marked.iter().filter_map(unmark).collect();
+    for column in &wanted.top.columns {
+        let (mut left, rest) = notes(column.comment.as_deref());
+        let count = left.len();
+        left.retain(|note| (&note.name, &note.columns) != (&wanted.key.name, &wanted.key.child_columns));
+        if left.len() < count {
+            statements.push(comment_on_column(wanted.top, &column.name, &with_notes(&left, rest)));
+        }
     }
-    let mut step = Step::new(phase, top, format!("add foreign key \"{}\"", key.name), statements);
-    step.lock = Some(Lock::ShareRowExclusive);
-    step.other = Some((parent.oid, Lock::ShareRowExclusive));
-    step.detail = format!(
-        "also locks {}, and all partitions; takes over the foreign keys of the partitions",
-        qualified(&parent.schema, &parent.name)
-    );
-    Some(step)
+    statements
+}
+
+/// The step that forgets a foreign key which the table has got in another way.
+fn forget(scope: &Scope<'_>, phase: Phase, wanted: &Wanted<'_>) -> Option<Step> {
+    let statements = without_notes(scope, wanted);
+    let action = format!("forget foreign key \"{}\"", wanted.key.name);
+    (!statements.is_empty()).then(|| {
+        let mut step = step(phase, wanted.top, wanted, action, statements);
+        step.detail.push_str("; the table has it already");
+        step
+    })
 }

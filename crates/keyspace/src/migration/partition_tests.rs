@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::facts::{ForeignKeyPart, Index, ReferenceDefault, Table};
-use super::foreign_keys_of_partitions;
+use super::facts::{Check, Code, ForeignKey, ForeignKeyPart, Index, ReferenceDefault, Stranger, Table};
 use super::names::marked;
 use super::plan::plan;
 use super::properties::other_of_default;
 use super::scope::Scope;
+use super::step::{Lock, Step};
 use super::tests::{ORDERS, column, foreign_key, index, options, shop, table};
 use super::verify::{self, Kind};
-use super::{Facts, Options, Phase, cutover};
+use super::{Facts, Options, Phase, cutover, foreign_keys, foreign_keys_of_partitions, settle};
+use crate::error::SqlState;
 
 const VISIT: u32 = 200;
 const VISIT_1: u32 = 201;
@@ -170,7 +171,7 @@ fn attached_indexes_are_known_by_what_they_are_attached_to() {
     let (facts, options) = prepared();
     let plan = plan(&facts, &options).unwrap();
     let left = plan.steps.iter().filter(|step| step.phase == Phase::Indexed && step.table >= VISIT);
-    assert_eq!(left.filter(|step| !step.done).collect::<Vec<_>>(), Vec::<&super::step::Step>::new());
+    assert_eq!(left.filter(|step| !step.done).collect::<Vec<_>>(), Vec::<&Step>::new());
 }
 
 #[test]
@@ -349,47 +350,111 @@ fn what_is_refused_names_what_lifts_it() {
     assert_eq!(message, "table \"shop.visit_1\" is a partition of a table that is not part of the migration");
 }
 
+/// As after a cut-over at which the primary key of orders has moved.
+fn moved() -> (Facts, Options) {
+    let (mut facts, mut options) = prepared();
+    (options.cut_over, options.move_primary_key) = (true, true);
+    for column in facts.tables.iter_mut().flat_map(|table| &mut table.columns) {
+        if let Some(name) = column.name.strip_suffix("_new") {
+            column.name = name.to_owned();
+        } else if matches!(column.name.as_str(), "id" | "order_id" | "replaces") {
+            column.name.push_str("_old");
+        }
+    }
+    facts.foreign_keys.retain(|key| key.child == VISIT && key.child_columns == [3]);
+    let key = &mut facts.foreign_keys[0];
+    "visit_order_id_fkey".clone_into(&mut key.name);
+    key.on_delete = "c".to_owned();
+    key.comment = Some("of \"visits\": a) [b]".to_owned());
+    key.parts.iter_mut().for_each(|part| "visit_order_id_fkey".clone_into(&mut part.name));
+    (facts, options)
+}
+
+/// The statements of its rollback about the foreign key of the partitioned table.
+fn added_again(facts: &Facts, options: &Options) -> Vec<String> {
+    let scope = Scope::new(facts, options).unwrap();
+    let top = facts.table(VISIT).unwrap();
+    let key = facts.foreign_keys.iter().find(|key| key.child == VISIT).unwrap();
+    foreign_keys_of_partitions::add_again(&scope, top, key, "FOREIGN KEY (x)")
+}
+
+/// As after that rollback: no foreign key is on a partition yet.
+fn rolled_back(comment: Option<&str>) -> (Facts, Options) {
+    let (mut before, options) = moved();
+    let top = before.tables.iter_mut().find(|table| table.oid == VISIT).unwrap();
+    top.columns[2].comment = comment.map(str::to_owned);
+    let statements = added_again(&before, &options);
+    // The comment of the foreign key has quotation marks, so JSON has backslashes.
+    let start = "COMMENT ON COLUMN shop.visit.order_id_new IS  E'";
+    let noted = statements.last().unwrap().strip_prefix(start).unwrap().strip_suffix('\'').unwrap();
+    let noted = noted.replace("\\\\", "\\");
+    let (mut facts, options) = prepared();
+    facts.foreign_keys.retain(|key| key.child != VISIT);
+    let top = facts.tables.iter_mut().find(|table| table.oid == VISIT).unwrap();
+    top.columns[2].comment = Some(noted.replace("''", "'"));
+    (facts, options)
+}
+
+/// The foreign key of a partition that a rollback has added.
+fn part(partition: u32, name: &str, validated: bool) -> ForeignKey {
+    let mut key = foreign_key(name, (partition, &[2]), (ORDERS, &[1]));
+    key.validated = validated;
+    key.on_delete = "c".to_owned();
+    key.comment = Some(marked(Some("of \"visits\": a) [b]")));
+    key
+}
+
+fn left(facts: &Facts, options: &Options) -> Vec<Step> {
+    let scope = Scope::new(facts, options).unwrap();
+    foreign_keys_of_partitions::unsettled(&scope, Phase::Validated)
+}
+
+/// The table, whether it is done, and the first words of each statement.
+fn words(steps: &[Step]) -> Vec<(u32, bool, Vec<String>)> {
+    let statement = |text: &String| text.split_whitespace().take(6).collect::<Vec<_>>().join(" ");
+    steps
+        .iter()
+        .map(|step| (step.table, step.done, step.statements.iter().map(statement).collect()))
+        .collect()
+}
+
+const DEFINITION: &str = "FOREIGN KEY (order_id) REFERENCES shop.orders (id) ON DELETE CASCADE";
+
 /// Up to PostgreSQL 17, a partitioned table has no foreign key that is not valid.
 #[test]
 fn a_rollback_adds_foreign_keys_to_partitions_and_the_table_takes_them_over() {
-    let mut facts = visits();
-    let moved = facts.foreign_keys.iter().position(|key| key.child == VISIT).unwrap();
-    let of_table = facts.foreign_keys.remove(moved);
-    let options = options();
-    let scope = Scope::new(&facts, &options).unwrap();
-    let top = facts.tables.iter().find(|table| table.oid == VISIT).unwrap();
-    let of = |statements: Vec<String>| -> Vec<String> {
-        statements.into_iter().filter(|text| !text.starts_with("COMMENT")).collect()
-    };
-    let added = foreign_keys_of_partitions::add_again(&scope, top, &of_table, "FOREIGN KEY (x)");
+    let (facts, options) = moved();
+    let added = added_again(&facts, &options);
+    let of: Vec<&String> = added.iter().filter(|text| !text.starts_with("COMMENT")).collect();
     assert_eq!(
-        of(added),
+        of,
         [
             "ALTER TABLE shop.visit_1 ADD CONSTRAINT visit_order_id_fkey FOREIGN KEY (x) NOT VALID",
             "ALTER TABLE shop.visit_2_1 ADD CONSTRAINT visit_order_id_fkey FOREIGN KEY (x) NOT VALID",
         ]
     );
+    assert!(
+        added.last().unwrap().starts_with(
+            "COMMENT ON COLUMN shop.visit.order_id_new IS  E'(foreign keys that a key migration has yet to add again: [{\"name\":\"visit_order_id_fkey\",\"columns\":[2],"
+        ),
+        "{added:#?}"
+    );
     // One has another name, and is valid already.
-    for (table, column, name) in [(VISIT_1, 2, "other"), (VISIT_2_1, 2, "visit_order_id_fkey")] {
-        let mut key = foreign_key(name, (table, &[column]), (ORDERS, &[1]));
-        key.validated = table == VISIT_1;
-        key.comment = Some(marked(Some("of visits")));
-        facts.foreign_keys.push(key);
-    }
-    let scope = Scope::new(&facts, &options).unwrap();
-    let steps = foreign_keys_of_partitions::unsettled(&scope, Phase::Validated);
-    let left: Vec<(u32, bool, String)> =
-        steps.into_iter().map(|step| (step.table, step.done, step.statements.join("; "))).collect();
-    let comment = |of: &str, text: &str| format!("COMMENT ON CONSTRAINT {of} IS {text}");
+    let (mut facts, options) = rolled_back(Some("it's known"));
+    facts.foreign_keys.push(part(VISIT_1, "other", true));
+    facts.foreign_keys.push(part(VISIT_2_1, "visit_order_id_fkey", false));
+    let steps = left(&facts, &options);
+    let statements: Vec<(u32, bool, String)> =
+        steps.iter().map(|step| (step.table, step.done, step.statements.join("; "))).collect();
     let taken_over = [
-        "ALTER TABLE shop.visit ADD CONSTRAINT other FOREIGN KEY (order_id) REFERENCES shop.orders (id)"
-            .to_owned(),
-        comment("other ON shop.visit", "'of visits'"),
-        comment("other ON shop.visit_1", "NULL"),
-        comment("visit_order_id_fkey ON shop.visit_2_1", "NULL"),
+        format!("ALTER TABLE shop.visit ADD CONSTRAINT visit_order_id_fkey {DEFINITION}"),
+        "COMMENT ON CONSTRAINT visit_order_id_fkey ON shop.visit IS 'of \"visits\": a) [b]'".to_owned(),
+        "COMMENT ON CONSTRAINT other ON shop.visit_1 IS NULL".to_owned(),
+        "COMMENT ON CONSTRAINT visit_order_id_fkey ON shop.visit_2_1 IS NULL".to_owned(),
+        "COMMENT ON COLUMN shop.visit.order_id_new IS 'it''s known'".to_owned(),
     ];
     assert_eq!(
-        left,
+        statements,
         [
             (VISIT_1, true, "ALTER TABLE shop.visit_1 VALIDATE CONSTRAINT other".to_owned()),
             (
@@ -400,6 +465,147 @@ fn a_rollback_adds_foreign_keys_to_partitions_and_the_table_takes_them_over() {
             (VISIT, false, taken_over.join("; ")),
         ]
     );
+    // Whatever PostgreSQL evaluates runs as the owner of the partitioned table.
+    assert!(steps.iter().all(|step| step.evaluates), "{steps:#?}");
+    assert_eq!(plan(&facts, &options).unwrap().refusal(), None);
+    // The same without the note, if somebody has replaced the comment.
+    let top = facts.tables.iter_mut().find(|table| table.oid == VISIT).unwrap();
+    top.columns[2].comment = Some("it's known".to_owned());
+    let mut without: Vec<Step> = left(&facts, &options);
+    assert_eq!(without.pop().unwrap().statements.len(), 4);
+    assert_eq!(words(&without), words(&steps[..2]));
+}
+
+/// PostgreSQL gives no foreign key to a partition that comes before the table has one.
+#[test]
+fn partitions_that_come_before_the_table_has_its_foreign_key_get_it_first() {
+    let (mut facts, options) = rolled_back(None);
+    facts.foreign_keys.push(part(VISIT_1, "visit_order_id_fkey", false));
+    // The name is taken there.
+    let new = facts.tables.iter_mut().find(|table| table.oid == VISIT_2_1).unwrap();
+    new.checks.push(Check { name: "visit_order_id_fkey".to_owned(), ..Check::default() });
+    let steps = left(&facts, &options);
+    let statements: Vec<String> = steps.iter().take(3).map(|step| step.statements.join("; ")).collect();
+    let comment = "of \"visits\": a) [b] (moved by a key migration, and not validated yet)";
+    assert_eq!(
+        statements,
+        [
+            format!(
+                "ALTER TABLE shop.visit_2_1 ADD CONSTRAINT visit_order_id_fkey_1 {DEFINITION} NOT VALID; COMMENT ON CONSTRAINT visit_order_id_fkey_1 ON shop.visit_2_1 IS '{comment}'"
+            ),
+            "ALTER TABLE shop.visit_1 VALIDATE CONSTRAINT visit_order_id_fkey".to_owned(),
+            "ALTER TABLE shop.visit_2_1 VALIDATE CONSTRAINT visit_order_id_fkey_1".to_owned(),
+        ]
+    );
+    assert_eq!(steps.len(), 4);
+    assert!(steps.iter().all(|step| step.evaluates && !step.done), "{steps:#?}");
+    // No index comes to the other table while PostgreSQL reads both.
+    assert_eq!(steps[2].other, Some((ORDERS, Lock::ShareUpdateExclusive)));
+    assert_eq!(steps[3].other, Some((ORDERS, Lock::ShareRowExclusive)));
+    // One whose properties differ would not become that of the table: PostgreSQL would add one and read
+    // all rows.
+    facts.foreign_keys.push(ForeignKey { deferrable: true, ..part(VISIT_2_1, "own", true) });
+    assert_eq!(words(&left(&facts, &options))[..3], words(&steps)[..3]);
+    facts.foreign_keys.pop();
+    facts.foreign_keys.push(part(VISIT_2_1, "own", true));
+    let added = left(&facts, &options);
+    assert_eq!(
+        words(&added)[..2],
+        [
+            (
+                VISIT_1,
+                false,
+                vec!["ALTER TABLE shop.visit_1 VALIDATE CONSTRAINT visit_order_id_fkey".to_owned()]
+            ),
+            (VISIT_2_1, true, vec!["ALTER TABLE shop.visit_2_1 VALIDATE CONSTRAINT own".to_owned()]),
+        ]
+    );
+}
+
+#[test]
+fn the_foreign_key_comes_back_when_no_partition_has_it_any_more() {
+    let (mut facts, options) = rolled_back(None);
+    for reference in &mut facts.references {
+        reference.declared = false;
+    }
+    foreign_keys::declare(&mut facts, &options);
+    assert!(facts.references.iter().any(|one| one.table == VISIT && one.declared));
+    let tables = |facts: &Facts| left(facts, &options).iter().map(|step| step.table).collect::<Vec<_>>();
+    assert_eq!(tables(&facts), [VISIT_1, VISIT_2_1, VISIT_1, VISIT_2_1, VISIT]);
+    facts.tables.retain(|table| table.parent.is_none());
+    let steps = left(&facts, &options);
+    let [step] = &steps[..] else { panic!("{steps:?}") };
+    assert_eq!(
+        step.statements,
+        [
+            format!("ALTER TABLE shop.visit ADD CONSTRAINT visit_order_id_fkey {DEFINITION}"),
+            "COMMENT ON CONSTRAINT visit_order_id_fkey ON shop.visit IS 'of \"visits\": a) [b]'".to_owned(),
+            "COMMENT ON COLUMN shop.visit.order_id_new IS NULL".to_owned(),
+        ]
+    );
+    assert!(step.evaluates);
+    // It is there already.
+    facts.foreign_keys.push(ForeignKey { child: VISIT, ..part(VISIT, "by_hand", true) });
+    let steps = left(&facts, &options);
+    assert_eq!(
+        words(&steps),
+        [(VISIT, false, vec!["COMMENT ON COLUMN shop.visit.order_id_new IS NULL".to_owned()])]
+    );
+}
+
+/// A note that the owner has written is about columns of the migration, or it is none.
+#[test]
+fn notes_about_other_columns_are_ignored() {
+    let (facts, options) = rolled_back(None);
+    let noted = facts.table(VISIT).unwrap().columns[2].comment.clone().unwrap();
+    for (from, to) in [
+        ("\"columns\":[2]", "\"columns\":[1]"),
+        ("\"parent_columns\":[1]", "\"parent_columns\":[2]"),
+        ("\"parent\":", "\"parent\":9"),
+        ("\"columns\":[2]", "\"columns\":[2"),
+        ("\"set_columns\":[]", "\"set_columns\":[99]"),
+    ] {
+        let mut facts = facts.clone();
+        let top = facts.tables.iter_mut().find(|table| table.oid == VISIT).unwrap();
+        let other = noted.replacen(from, to, 1);
+        assert_ne!(other, noted);
+        top.columns[2].comment = Some(other);
+        assert_eq!(left(&facts, &options), Vec::<Step>::new(), "{to}");
+    }
+}
+
+#[test]
+fn fault_a07_no_foreign_key_of_a_partition_is_validated_by_code_of_others() {
+    let (mut facts, options) = rolled_back(None);
+    facts.foreign_keys.push(part(VISIT_1, "visit_order_id_fkey", true));
+    facts.foreign_keys.push(part(VISIT_2_1, "visit_order_id_fkey", false));
+    for table in [VISIT_1, VISIT_2_1] {
+        facts.strangers.push(Stranger { table, other: ORDERS, code: Vec::new() });
+    }
+    // Without such code, the lock keeps such an index from being added in the meantime.
+    let steps = left(&facts, &options);
+    assert_eq!(steps[1].other, Some((ORDERS, Lock::ShareUpdateExclusive)));
+    let refused = |facts: &Facts| -> Vec<bool> {
+        let scope = Scope::new(facts, &options).unwrap();
+        steps.iter().map(|step| settle::refusal(&scope, step).is_some()).collect()
+    };
+    assert_eq!(refused(&facts), [false, false, false]);
+    assert_eq!(plan(&facts, &options).unwrap().refusal(), None);
+    facts.strangers[1].code.push(Code {
+        kind: "index".to_owned(),
+        name: "shop.evil_idx".to_owned(),
+        function: "evil(integer)".to_owned(),
+    });
+    // That of the table, too: PostgreSQL would read a partition that has just come.
+    assert_eq!(refused(&facts), [false, true, true]);
     let plan = plan(&facts, &options).unwrap();
-    assert_eq!(plan.refusal(), None);
+    let error = plan.refusal().unwrap();
+    assert_eq!(error.sqlstate, SqlState::InsufficientPrivilege);
+    assert!(
+        error.message.starts_with(
+            "validating foreign key \"visit_order_id_fkey\" of table \"shop.visit_2_1\" would run functions"
+        ),
+        "{}",
+        error.message
+    );
 }

@@ -3,6 +3,7 @@
 
 use super::checks;
 use super::foreign_keys;
+use super::foreign_keys_of_partitions::marked_keys;
 use super::kept_values;
 use super::phase::Phase;
 use super::required;
@@ -30,10 +31,12 @@ pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
 
 /// The error if one of these steps must not be done.
 pub fn refusal(scope: &Scope<'_>, step: &Step) -> Option<Error> {
-    let mut keys = scope.foreign_keys().into_iter().filter(|_| step.other.is_some());
-    keys.find_map(|(key, replacement)| {
+    step.other?;
+    // What a rollback adds to partitions is not among those of the tables.
+    let of_partitions = marked_keys(scope).map(|key| (key, None));
+    scope.foreign_keys().into_iter().chain(of_partitions).find_map(|(key, replacement)| {
         let (_, error) = stranger(scope, key, replacement)?;
-        (step.table == key.child).then_some(error)
+        [key.child, scope.facts.top_of(key.child)].contains(&step.table).then_some(error)
     })
 }
 
