@@ -6,7 +6,7 @@ use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger}
 use super::finding::{Finding, list};
 use super::foreign_keys::is_trusted;
 use super::foreign_keys_of_partitions::marked_keys;
-use super::key_column::{self, nondeterministic};
+use super::key_column::nondeterministic;
 use super::member::Member;
 use super::old_id::IdKind;
 use super::options::Target;
@@ -15,8 +15,9 @@ use super::required;
 use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
-    clashes, kept_values, key_reference, limits, live_triggers, narrow_reference, old_id_source, partitions,
-    permissions, reference_name, replicated, trigger_functions, type_column, undeclared,
+    clashes, kept_values, key_reference, limits, live_triggers, lookup_index, narrow_reference,
+    old_id_source, partitions, permissions, reference_name, replicated, trigger_functions, type_column,
+    undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -73,7 +74,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
         type_column::find(scope, &mut found);
         reference_name::find(scope, &mut found);
     }
-    key_column::find(scope, &mut found);
+    lookup_index::find(scope, &mut found);
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
     narrow_reference::find(scope, &mut found);

@@ -1,10 +1,8 @@
 //! Which column of a table is its key, and why a key cannot be migrated.
 
 use super::facts::{Column, Index, Table};
-use super::finding::Finding;
 use super::old_id::IdKind;
 use super::options::{KeyOptions, Target};
-use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
@@ -76,26 +74,10 @@ fn unique_alone<'a>(table: &'a Table, primary: &'a Index) -> impl Iterator<Item 
 }
 
 /// Whether an index keeps a column unique by which rows can be looked up.
-fn is_unique_alone(table: &Table, column: i16) -> bool {
+pub(super) fn is_unique_alone(table: &Table, column: i16) -> bool {
     let of_column = |index: &Index| matches!(index.keys.as_slice(), [key] if key.column == column && !key.is_nondeterministic);
     let unique = |index: &&Index| index.is_unique && index.is_valid && index.predicate.is_none();
     table.indexes.iter().filter(unique).any(of_column)
-}
-
-/// An index by which keys are looked up may be dropped before the cut-over, if it is not that of the
-/// primary key.
-pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
-    for key in scope.keys.iter().map(|key| &key.column).filter(|_| !scope.options.cut_over) {
-        if is_unique_alone(key.table, key.old_id.number) {
-            continue;
-        }
-        let (table, column) = (key.table_sql(), &key.old_id.name);
-        let message = format!("no index keeps column \"{column}\" of table \"{table}\" unique by itself");
-        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("References are looked up by it. Until there is such an index, rows that refer to the table cannot be inserted.")
-            .hint(format!("Run CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({}).", quoted(column)));
-        found.push(Finding::error(key.table, error));
-    }
 }
 
 /// The error for a primary key of several columns, if none of them is unique alone, or more than one.

@@ -68,6 +68,7 @@ pub mod key_time;
 pub mod known_keys;
 pub mod limits;
 pub mod live_triggers;
+mod lookup_index;
 pub mod member;
 pub mod missed;
 #[cfg(test)]
