@@ -152,9 +152,10 @@ impl Bound {
         let Value::Key(bytes) = key else { return };
         let is_there = |by: Lookup, value| by.row(value, |_, _| ()).is_some();
         // SAFETY: see above; no column has the number 0.
+        let has_foreign_key = || unsafe { violation::is_only_on(relation, row.new, self.key.number, 0) };
         if self.root_old_id.kind != Kind::Uuid
             || is_applied()
-            || unsafe { violation::is_only_on(relation, row.new, self.key.number, 0) }
+            || has_foreign_key()
             || !is_there(
                 *(self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id)),
                 Value::Uuid(bytes),
