@@ -65,11 +65,7 @@ fn fill_apart(
 }
 
 /// The rows of these pages that lack a key, each with its first old id, if it is not NULL.
-fn lacking(
-    scope: &Scope<'_>,
-    table: &Table,
-    range: Range,
-) -> Result<Vec<(Place, Option<OldId>)>, Failure> {
+fn lacking(scope: &Scope<'_>, table: &Table, range: Range) -> Result<Vec<(Place, Option<OldId>)>, Failure> {
     let kind = scope.members_of(table.oid).next().map_or(IdKind::Integer, kind);
     let query = to_server(&rows::lacking(scope, table, &range.condition()));
     Ok(Spi::connect(|client| -> SpiResult<Vec<(Place, Option<OldId>)>> {

@@ -349,6 +349,8 @@ tables AS (
             FROM pg_attribute a
             CROSS JOIN LATERAL (SELECT CASE a.attalign WHEN 'd' THEN 8.0 WHEN 'i' THEN 4.0 WHEN 's' THEN 2.0 ELSE 1.0 END AS bytes) step
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'), 0)::bigint,
+        -- PostgreSQL checks it when it copies the triggers to a partition.
+        'lacks_execute', c.relkind = 'p' AND EXISTS (SELECT FROM ours o WHERE NOT has_function_privilege(c.relowner, o.oid, 'EXECUTE')),
         'is_owner', pg_has_role(c.relowner, 'USAGE'),
         'is_partition', c.relispartition,
         'parent', (SELECT min(t.parent::bigint) FROM tree t WHERE t.relation = c.oid),

@@ -30,7 +30,9 @@ pub(super) fn too_wide(
     if let Some(((page, offset), old_id)) = example {
         let row = old_id.as_ref().map_or_else(
             || format!("the row at ctid ({page},{offset})"),
-            |old_id| format!("the row with \"{}\" = {}, at ctid ({page},{offset}),", columns.old_id, shown(old_id)),
+            |old_id| {
+                format!("the row with \"{}\" = {}, at ctid ({page},{offset}),", columns.old_id, shown(old_id))
+            },
         );
         error = error.detail(format!(
             "A row has to fit on a page, and each key adds 16 bytes. For example {row} is too wide. All other rows have their keys.",

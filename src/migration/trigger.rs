@@ -24,7 +24,7 @@ use super::tuple::{Column, Kind, Role, RowOf, Unfit, Value};
 use super::violation;
 use super::writer::Writer;
 use crate::encoding::{from_server, from_server_bytes};
-use crate::error::{Violated, or_raise, raise, report};
+use crate::error::{or_raise, raise, report};
 use crate::fmgr;
 use crate::server::by_version;
 use crate::server::call::running;
@@ -165,7 +165,7 @@ impl Bound {
             return;
         }
         // SAFETY: see above.
-        unsafe { refuse_old_id(relation, self.key, self.root, (self.root_old_id, self.root_key)) }
+        unsafe { violation::refuse_old_id(relation, self.key, self.root, (self.root_old_id, self.root_key)) }
     }
 
     /// Marks the table for another comparison, because a row that replication applies cannot be
@@ -842,42 +842,6 @@ pub(super) unsafe fn column_of(context: *const pg_sys::TriggerData, column: Colu
         let name = if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) };
         (name, relation_name(relation))
     }
-}
-
-/// # Safety
-/// The relation must be open and have the column, and the root must have its columns.
-#[cold]
-unsafe fn refuse_old_id(
-    relation: pg_sys::Relation,
-    column: Column,
-    root: pg_sys::Oid,
-    (old_id, key): (Column, Column),
-) -> ! {
-    // SAFETY: see above; names are copies, or null.
-    let (oid, [column, old_id, key, table, schema]) = unsafe {
-        let oid = (*relation).rd_id;
-        let names = [
-            pg_sys::get_attname(oid, column.number, true),
-            pg_sys::get_attname(root, old_id.number, true),
-            pg_sys::get_attname(root, key.number, true),
-            pg_sys::get_rel_name(oid),
-            pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid)),
-        ];
-        (
-            oid,
-            names.map(|name| if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) }),
-        )
-    };
-    let (of, other) = (relation_name(oid), relation_name(root));
-    let error = Error::new(
-        SqlState::ForeignKeyViolation,
-        format!("insert or update on table {of} refers to a row that is not present in table {other}"),
-    )
-    .detail(format!("The value of column \"{column}\" is the old id of a row of table {other}, not its key."))
-    .hint(format!("Read the key again: column \"{key}\" of the row that has this value as \"{old_id}\"."));
-    let violated =
-        Violated { schema: Some(schema), table: Some(table), column: Some(column), ..Violated::default() };
-    raise(report(error).violated(violated))
 }
 
 /// # Safety

@@ -1,4 +1,4 @@
-//! The error for a row that refers to no row, as the foreign key would raise it at the end of the
+//! The errors for a row that refers to no row. That of a foreign key is raised as at the end of the
 //! statement: programs find the constraint in it under the name that they know (fault C21).
 
 use std::ffi::CStr;
@@ -172,4 +172,42 @@ unsafe fn shown(relation: pg_sys::Oid, column: Column, value: Value) -> Option<S
 unsafe fn text(text: *const std::ffi::c_char) -> Option<String> {
     // SAFETY: see above.
     (!text.is_null()).then(|| from_server(unsafe { CStr::from_ptr(text) }))
+}
+
+/// Raises the error for a key that is the old id of a row of the root.
+///
+/// # Safety
+/// The relation must be open and have the column, and the root must have its columns.
+#[cold]
+pub(super) unsafe fn refuse_old_id(
+    relation: pg_sys::Relation,
+    column: Column,
+    root: pg_sys::Oid,
+    (old_id, key): (Column, Column),
+) -> ! {
+    // SAFETY: see above; names are copies, or null.
+    let (oid, [column, old_id, key, table, schema]) = unsafe {
+        let oid = (*relation).rd_id;
+        let names = [
+            pg_sys::get_attname(oid, column.number, true),
+            pg_sys::get_attname(root, old_id.number, true),
+            pg_sys::get_attname(root, key.number, true),
+            pg_sys::get_rel_name(oid),
+            pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid)),
+        ];
+        (
+            oid,
+            names.map(|name| if name.is_null() { String::new() } else { from_server(CStr::from_ptr(name)) }),
+        )
+    };
+    let (of, other) = (relation_name(oid), relation_name(root));
+    let error = Error::new(
+        SqlState::ForeignKeyViolation,
+        format!("insert or update on table {of} refers to a row that is not present in table {other}"),
+    )
+    .detail(format!("The value of column \"{column}\" is the old id of a row of table {other}, not its key."))
+    .hint(format!("Read the key again: column \"{key}\" of the row that has this value as \"{old_id}\"."));
+    let violated =
+        Violated { schema: Some(schema), table: Some(table), column: Some(column), ..Violated::default() };
+    raise(report(error).violated(violated))
 }

@@ -9,6 +9,7 @@ CREATE ROLE owner_of_visit;
 CREATE SCHEMA halfway;
 GRANT CREATE, USAGE ON SCHEMA halfway TO owner_of_person, owner_of_visit;
 SET search_path = halfway, public;
+SET check_function_bodies = off;
 CREATE FUNCTION foreign_keys() RETURNS TABLE (table_name text, name name, validated boolean, belongs boolean, comment text) LANGUAGE sql AS $$
     SELECT conrelid::regclass::text COLLATE "C", conname, convalidated, conparentid <> 0, obj_description(oid, 'pg_constraint') FROM pg_constraint
     WHERE contype = 'f' AND confrelid = 'halfway.person'::regclass AND conrelid <> 0 ORDER BY 1, 2
@@ -36,6 +37,9 @@ CREATE TABLE visit_2 PARTITION OF visit FOR VALUES IN (2);
 INSERT INTO visit SELECT i % 2 + 1, i % 20 + 1 FROM generate_series(1, 40) AS i;
 RESET SESSION AUTHORIZATION;
 SELECT key_migration_create('person', target => 'bigint');
+-- PostgreSQL copies the triggers to a new partition with the privileges of whoever creates it.
+SELECT table_name, detail FROM key_migration_plan('person') WHERE detail LIKE 'role%';
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() TO owner_of_visit;
 SELECT statement FROM key_migration_statements('person') \gexec
 CALL key_migration_cutover('person');
 SELECT * FROM foreign_keys();
@@ -99,6 +103,7 @@ CALL key_migration_cutover('person');
 CALL key_migration_finalize('person', confirm => 'person');
 SELECT * FROM foreign_keys();
 DROP SCHEMA halfway CASCADE;
+REVOKE EXECUTE ON FUNCTION keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() FROM owner_of_visit;
 DROP ROLE owner_of_person, owner_of_visit;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -86,7 +86,7 @@ SELECT column_name, replace(column_default, 'public.', '') AS column_default FRO
 WHERE table_schema = 'texts' AND table_name IN ('customer', 'bill') AND column_default IS NOT NULL ORDER BY table_name, column_name;
 WITH a AS (INSERT INTO customer (name) VALUES ('after') RETURNING id) INSERT INTO bill (no, customer_id, short) SELECT 3004, id, id FROM a;
 INSERT INTO bill (no, short) SELECT 3005, id FROM customer WHERE id_old = 'a ';
-SELECT i.no, a.name, o.name AS by_old_id, s.name AS short, i.short_old FROM bill AS i JOIN customer AS a ON a.id = i.customer_id
+SELECT i.no, a.name, o.name AS by_old_id, s.name AS short, i.short_old = s.id_old AS same_id FROM bill AS i JOIN customer AS a ON a.id = i.customer_id
 JOIN customer AS o ON o.id_old = i.customer_id_old COLLATE "C" JOIN customer AS s ON s.id = i.short WHERE i.no > 3003 ORDER BY i.no;
 SELECT * FROM wrong('', 'uuidv7_from_timestamp_hashed');
 CALL key_migration_rollback('customer');

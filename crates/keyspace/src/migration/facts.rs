@@ -250,6 +250,8 @@ pub struct Table {
     pub widest_row: i64,
     /// Whether the caller owns it.
     pub is_owner: bool,
+    /// Whether it is partitioned, and its owner has no EXECUTE on our trigger functions.
+    pub lacks_execute: bool,
     /// Whether it is a partition.
     pub is_partition: bool,
     /// The partitioned table that it is a partition of, if that one is part of the migration.

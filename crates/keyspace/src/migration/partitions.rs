@@ -37,6 +37,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         if !scope.options.cut_over {
             found.extend(locks(scope, table));
         }
+        if table.lacks_execute {
+            found.push(cannot_create(scope, table));
+        }
     }
 }
 
@@ -47,6 +50,30 @@ pub(super) fn foreign(partition: &Table) -> Error {
     Error::new(SqlState::FeatureNotSupported, format!("{parent} \"{name}\" is a foreign table"))
         .detail("The backfill reads and writes the pages of tables of this server.")
         .hint("Detach the partition for as long as the migration takes, or drop the foreign key.")
+}
+
+/// Whoever creates a partition needs EXECUTE on the functions of the triggers that it gets.
+fn cannot_create(scope: &Scope<'_>, table: &Table) -> Finding {
+    let names: &[&str] = if scope.keeps_values() {
+        &["key_migration_copy", "key_migration_copy_applied"]
+    } else {
+        &["key_migration_reference", "key_migration_late", "key_migration_applied"]
+    };
+    let internal = quoted(&scope.facts.internal_schema);
+    let functions: Vec<String> = names.iter().map(|name| format!("{internal}.{name}()")).collect();
+    Finding::warning(
+        table,
+        format!(
+            "role {} cannot create partitions of table \"{}\" during the migration",
+            table.owner,
+            qualified(&table.schema, &table.name)
+        ),
+        format!(
+            "PostgreSQL requires EXECUTE on the functions of the triggers that a partition gets (42501). Until the migration is finalized, let a superuser create them, or run GRANT EXECUTE ON FUNCTION {} TO {}.",
+            functions.join(", "),
+            quoted(&table.owner)
+        ),
+    )
 }
 
 /// A row would have to be routed to its partition by a value that a trigger is still to fill in.
