@@ -66,8 +66,12 @@ impl Class {
     /// odd.
     #[inline]
     pub const fn contains(self, value: i64) -> bool {
-        // node is at most nodes, and node = nodes stands for the remainder 0.
-        value.rem_euclid(self.nodes as i64) == (self.node % self.nodes) as i64
+        // A division takes a tenth of the time of a draw; the most common numbers of nodes need
+        // none. node = nodes stands for the remainder 0.
+        let (node, nodes) = (self.node as i64, self.nodes as i64);
+        let is_power_of_two = nodes & (nodes - 1) == 0;
+        let remainder = if is_power_of_two { value & (nodes - 1) } else { value.rem_euclid(nodes) };
+        remainder == if node == nodes { 0 } else { node }
     }
 
     /// The node, counted from 1, to whose class a value belongs.
@@ -348,8 +352,9 @@ mod tests {
 
         #[test]
         fn every_value_has_exactly_one_node(value: i64, nodes in 2..=64_i32) {
-            let owners = (1..=nodes).filter(|&node| class(node, nodes).contains(value)).count();
-            prop_assert_eq!(owners, 1);
+            let owners = Vec::from_iter((1..=nodes).filter(|&node| class(node, nodes).contains(value)));
+            prop_assert_eq!(owners.len(), 1);
+            prop_assert_eq!((value.rem_euclid(nodes.into()) - i64::from(owners[0])) % i64::from(nodes), 0);
         }
 
         #[test]
