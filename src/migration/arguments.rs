@@ -88,11 +88,21 @@ impl PlanArguments<'_> {
 
 /// The names in an array.
 pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
+    elements(array, pg_sys::NAMEARRAYOID, argument)
+}
+
+/// The texts in an array.
+pub(super) fn texts(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
+    elements(array, pg_sys::TEXTARRAYOID, argument)
+}
+
+/// The elements of an array whose type the function declares.
+fn elements(array: Option<AnyArray>, of_type: pg_sys::Oid, argument: &str) -> Result<Vec<String>, Failure> {
     let array = required(array, argument)?;
     let query = "SELECT pg_catalog.convert_to(given::text, 'UTF8') FROM pg_catalog.unnest($1) AS given";
     // SAFETY: the function is declared with this argument type, and the datum lives as long as the
     // call.
-    let given = unsafe { DatumWithOid::new(array.datum(), pg_sys::NAMEARRAYOID) };
+    let given = unsafe { DatumWithOid::new(array.datum(), of_type) };
     let found: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
         client.select(query, None, &[given])?.map(|row| row.get::<Vec<u8>>(1)).collect::<Result<_, _>>()
     })?;

@@ -1,10 +1,13 @@
 //! Old ids that are texts, and old ids that outlive the row they come from.
 
+use keyspace::migration::condition::canonical_number;
 use keyspace::migration::old_id::{IdKind, OldId};
 use pgrx::pg_sys;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use pgrx::varlena::varlena_to_byte_slice;
 
+use super::refers::without_spaces;
+use super::tuple::Value;
 use crate::encoding::{decoded, from_server_bytes};
 use crate::server::memory::allocate;
 
@@ -38,6 +41,17 @@ impl Text {
     pub(super) const fn bytes(&self) -> &[u8] {
         // SAFETY: the memory is not freed before the value is.
         unsafe { std::slice::from_raw_parts(self.bytes, self.length) }
+    }
+
+    /// The same without the spaces at its end.
+    pub(super) fn without_spaces(self) -> Self {
+        Self { length: without_spaces(self.bytes()).len(), ..self }
+    }
+
+    /// The number that it holds, or the text itself.
+    pub(super) fn number_or_text(self) -> Value {
+        let number = std::str::from_utf8(self.bytes()).ok().and_then(canonical_number);
+        number.map_or(Value::Text(self), Value::Number)
     }
 
     /// A datum in the current memory context.

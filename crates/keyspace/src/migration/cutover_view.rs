@@ -90,7 +90,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
 
 /// Under a view, columns keep their names.
 fn names(member: &Member<'_>) -> Names {
-    Names { old: member.old_id.name.clone(), key: member.shadow_name.clone() }
+    cutover::names_that_stay(member)
 }
 
 fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
@@ -100,8 +100,9 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
     let mut defaults = Vec::new();
     let mut grants = Vec::new();
     for column in &table.columns {
-        let of_old_id = scope.members_of(table.oid).find(|member| member.old_id.number == column.number);
-        let of_key = scope.members_of(table.oid).find(|member| member.shadow_number == column.number);
+        let moved = || scope.members_of(table.oid).filter(|member| !member.stays());
+        let of_old_id = moved().find(|member| member.old_id.number == column.number);
+        let of_key = moved().find(|member| member.shadow_number == column.number);
         let (from, shown) = match (of_old_id, of_key) {
             (Some(member), _) => (member.shadow_name.as_str(), column.name.clone()),
             (_, Some(member)) => (member.old_id.name.as_str(), scope.options.old_name(&member.old_id.name)),

@@ -1,5 +1,6 @@
 //! The triggers that keep old ids and keys in step.
 
+use super::condition;
 use super::facts::{Table, Trigger};
 use super::foreign_keys;
 use super::member::Member;
@@ -104,6 +105,7 @@ fn arguments(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Str
         ]);
     }
     arguments.push(key.time.source.to_string());
+    arguments.extend(condition::argument(scope, member));
     arguments
 }
 
@@ -157,9 +159,10 @@ pub(super) fn create_trigger_statements(
         statements.push(if wanted.kind & (BEFORE | INSERT) == INSERT {
             format!(
                 "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
-                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL) EXECUTE FUNCTION {call}",
+                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL{}) EXECUTE FUNCTION {call}",
                 quoted(&follower),
-                quoted(&leader)
+                quoted(&leader),
+                late_condition(member)
             )
         } else {
             let time = if wanted.kind & BEFORE != 0 { "BEFORE" } else { "AFTER" };
@@ -174,6 +177,12 @@ pub(super) fn create_trigger_statements(
         statements.push(format!("ALTER TABLE {table} ENABLE {enable} TRIGGER {name}"));
     }
     statements
+}
+
+/// The condition that a row is of the kinds that refer to the key, after another one. Rows that mean
+/// none are few, and the trigger leaves them alone.
+fn late_condition(member: &Member<'_>) -> String {
+    member.is_of_type_sql("NEW").map_or_else(String::new, |of_type| format!(" AND {of_type}"))
 }
 
 /// The statements that drop the triggers of a column.

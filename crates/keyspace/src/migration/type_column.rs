@@ -41,7 +41,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             scope.facts.foreign_keys.iter().any(|key| {
                 key.child == member.table.oid && key.child_columns.contains(&member.old_id.number)
             });
-        if has_foreign_key {
+        if has_foreign_key || member.stays() {
             continue;
         }
         if let Some(column) = type_column(member.table, member.old_id, &scope.key_of(member).column) {
