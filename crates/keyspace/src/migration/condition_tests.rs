@@ -294,7 +294,8 @@ fn a_row_that_must_have_an_old_id_gets_one() {
     let (facts, options) = cut_over();
     let scope = Scope::new(&facts, &options).unwrap();
     let argument = |number| super::condition::argument(&scope, scope.member(LOG, number).unwrap()).unwrap();
-    let expected = TriggerCondition { null_values: vec!["0".to_owned()], fills: true, ..Default::default() };
+    let expected =
+        TriggerCondition { null_values: vec!["0".to_owned()], fills: true, ..TriggerCondition::default() };
     assert_eq!(TriggerCondition::parse(&argument(4)), Some(expected));
     assert!(!TriggerCondition::parse(&argument(3)).unwrap().fills);
     // As before the cut-over.

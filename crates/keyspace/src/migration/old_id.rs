@@ -111,7 +111,7 @@ fn number_in(member: &Member<'_>, alias: &str) -> String {
     let number = format!("{text}::pg_catalog.numeric");
     format!(
         "CASE WHEN {text} COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.~) '^(0|-?[1-9][0-9]{{0,18}})$' THEN \
-         CASE WHEN {number} OPERATOR(pg_catalog.>=) {}::pg_catalog.numeric AND {number} OPERATOR(pg_catalog.<=) {}::pg_catalog.numeric \
+         CASE WHEN {number} OPERATOR(pg_catalog.>=) '{}'::pg_catalog.numeric AND {number} OPERATOR(pg_catalog.<=) '{}'::pg_catalog.numeric \
          THEN {text}::pg_catalog.int8 END END",
         i64::MIN,
         i64::MAX
@@ -240,8 +240,8 @@ mod tests {
                 .starts_with("p.\"Id\" OPERATOR(pg_catalog.=) (CASE WHEN t.\"Id\"::pg_catalog.text COLLATE")
         );
         assert!(
-            condition.contains(">=) -9223372036854775808::")
-                && condition.contains("<=) 9223372036854775807::")
+            condition.contains(">=) '-9223372036854775808'::")
+                && condition.contains("<=) '9223372036854775807'::")
         );
         assert_eq!(in_json(&of_text, "t"), format!("{}::pg_catalog.text", result(&of_text, "t")));
     }
