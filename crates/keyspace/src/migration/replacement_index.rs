@@ -186,7 +186,8 @@ fn name_of_replacement(scope: &Scope<'_>, index: &Index) -> String {
 /// Whether the type of keys lacks an operator class that the index needs.
 fn lacks_class(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
     index.keys.iter().any(|key| {
-        let is_replaced = scope.member(table.oid, key.column).is_some();
+        let is_replaced =
+            scope.replaced_in(table.oid, index).any(|member| member.old_id.number == key.column);
         operator_class(scope, index, key, is_replaced).is_err()
     })
 }
