@@ -23,7 +23,8 @@ pub(crate) fn to_server(text: &str) -> CString {
     if is_utf8() || text.is_ascii() {
         return plain;
     }
-    let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
+    // That of the copy, which is empty if there is a zero byte in the text.
+    let length = i32::try_from(plain.as_bytes().len()).unwrap_or(i32::MAX);
     // SAFETY: the source is valid for its length and ends in a zero byte. The result is the source
     // itself or a new string that ends in a zero byte.
     unsafe {

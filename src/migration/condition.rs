@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 
-use keyspace::migration::condition::{Condition, canonical_number, check_type};
+use keyspace::migration::condition::{Condition, canonical_number};
 use keyspace::migration::member::Member;
 use keyspace::migration::old_id::IdKind;
 use keyspace::migration::{Scope, Target};
@@ -17,6 +17,7 @@ use super::arguments::texts;
 use super::create::column_number;
 use super::rights::check_is_owner;
 use super::state::{self, COLUMN};
+use super::tuple::{Kind, Role, Value};
 use crate::encoding::{ServerText, from_server, to_server};
 use crate::server::as_owner::as_owner;
 use crate::server::extension::Extension;
@@ -44,14 +45,14 @@ impl ConditionArguments<'_> {
         column: i16,
     ) -> Result<Option<Condition>, Failure> {
         let type_column = self.type_column.map(from_server);
-        let type_values =
+        let of_type =
             self.type_values.as_ref().map(|_| texts(self.type_values, "type_values")).transpose()?;
-        let null_values = texts(self.null_values, "null_values")?;
-        if type_column.is_none() && type_values.is_none() && null_values.is_empty() {
+        let none = texts(self.null_values, "null_values")?;
+        if type_column.is_none() && of_type.is_none() && none.is_empty() {
             return Ok(None);
         }
         if target.keeps_values() {
-            let argument = if null_values.is_empty() { "type_column" } else { "null_values" };
+            let argument = if none.is_empty() { "type_column" } else { "null_values" };
             let message = format!("{argument} cannot be used with target \"{}\"", target.name());
             return Err(Error::new(SqlState::InvalidParameterValue, message)
                 .detail("Keys keep their values, so those of other rows stay right, too.")
@@ -59,7 +60,7 @@ impl ConditionArguments<'_> {
                 .into());
         }
         let mut condition = Condition { table: table.to_u32(), column, ..Condition::default() };
-        match (type_column, type_values) {
+        match (type_column, of_type) {
             (None, None) => {}
             (Some(type_column), Some(values)) if !values.is_empty() => {
                 let number = column_number(table, &type_column)?;
@@ -67,9 +68,8 @@ impl ConditionArguments<'_> {
                     let message = format!("column \"{name}\" cannot be its own type column");
                     return Err(Error::new(SqlState::InvalidParameterValue, message).into());
                 }
-                check_values(table, &type_column, number, &values)?;
                 condition.type_column = Some(number);
-                condition.type_values = values;
+                condition.type_values = type_values(table, &type_column, number, values)?;
             }
             _ => {
                 let message = "type_column and type_values must be specified together";
@@ -78,66 +78,116 @@ impl ConditionArguments<'_> {
                     .into());
             }
         }
-        condition.null_values = null_values;
-        canonical(table, name, column, &mut condition.null_values)?;
+        condition.null_values = null_values(table, name, column, none)?;
         Ok(Some(condition))
     }
 }
 
-/// The type of a column, as SQL writes it; that of a domain is the one that it is based on.
-fn base_type(table: pg_sys::Oid, column: i16) -> String {
-    // SAFETY: looks up catalogs by OID.
-    type_name(unsafe { pg_sys::getBaseType(pg_sys::get_atttype(table, column)) })
-}
-
-/// Refuses values that the type column cannot have.
-fn check_values(table: pg_sys::Oid, name: &str, column: i16, values: &[String]) -> Result<(), Error> {
-    let of_type = base_type(table, column);
-    check_type(&of_type).map_err(|types| {
-        let message =
-            format!("type column \"{name}\" of table {} is of type {of_type}", relation_name(table));
-        Error::new(SqlState::DatatypeMismatch, message)
-            .detail(format!("A type column must be of type {types}."))
-    })?;
-    let is_number = IdKind::of(&of_type) == Some(IdKind::Integer);
-    match values.iter().find(|value| is_number && canonical_number(value).is_none()) {
-        None => Ok(()),
-        Some(value) => Err(not_a_value("type_values", value, &of_type)),
+/// The type of a column, and how many characters its values can have; of a domain, that on which it is
+/// based.
+fn base_type(table: pg_sys::Oid, column: i16) -> (pg_sys::Oid, Option<usize>) {
+    let (mut of_type, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
+    // SAFETY: looks up catalogs by OID; the column exists.
+    unsafe {
+        pg_sys::get_atttypetypmodcoll(table, column, &mut of_type, &mut modifier, &mut collation);
+        of_type = pg_sys::getBaseTypeAndTypmod(of_type, &mut modifier);
     }
+    let is_limited = [pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&of_type);
+    // A varchar(20) has the modifier 24.
+    let length = usize::try_from(modifier - pg_sys::VARHDRSZ as i32).ok();
+    (of_type, length.filter(|_| is_limited))
 }
 
-/// Writes old ids as PostgreSQL writes them.
-fn canonical(table: pg_sys::Oid, name: &str, column: i16, values: &mut [String]) -> Result<(), Failure> {
-    let of_type = base_type(table, column);
-    for value in values {
-        let is_value = match IdKind::of(&of_type) {
-            Some(IdKind::Integer) => canonical_number(value).is_some(),
-            Some(IdKind::Uuid) => {
-                let parsed = value.parse::<uuid::Uuid>();
-                if let Ok(parsed) = parsed {
-                    *value = parsed.to_string();
-                }
-                parsed.is_ok()
-            }
-            Some(IdKind::Text) => true,
-            None => {
-                let message =
-                    format!("column \"{name}\" of table {} is of type {of_type}", relation_name(table));
-                return Err(Error::new(SqlState::DatatypeMismatch, message)
-                    .detail("A column of this type cannot be migrated.")
-                    .into());
-            }
-        };
-        if !is_value {
-            return Err(not_a_value("null_values", value, &of_type).into());
+fn fits(value: &str, length: Option<usize>) -> bool {
+    length.is_none_or(|length| value.chars().count() <= length)
+}
+
+/// The error for a column of a type that cannot be used.
+fn wrong_type(of: &str, table: pg_sys::Oid, name: &str, of_type: pg_sys::Oid) -> Error {
+    let (table, of_type) = (relation_name(table), type_name(of_type));
+    Error::new(SqlState::DatatypeMismatch, format!("{of} \"{name}\" of table {table} is of type {of_type}"))
+}
+
+/// Whether a column of this kind can have this number, written as PostgreSQL writes it.
+fn is_number(kind: Kind, value: &str) -> bool {
+    canonical_number(value).is_some_and(|number| kind.datum(Value::Number(number)).is_some())
+}
+
+/// The values that the type column can have, each once. Spaces at the end of a `character(n)` are none of
+/// them.
+fn type_values(
+    table: pg_sys::Oid,
+    name: &str,
+    column: i16,
+    mut values: Vec<String>,
+) -> Result<Vec<String>, Error> {
+    let (of_type, length) = base_type(table, column);
+    let kind = Role::TypeName.kind(of_type).ok_or_else(|| {
+        wrong_type("type column", table, name, of_type)
+            .detail(format!("A type column must be of type {}.", Role::TypeName.types()))
+    })?;
+    for value in &mut values {
+        match kind {
+            Kind::Character => value.truncate(value.trim_end_matches(' ').len()),
+            Kind::Text => {}
+            _ if is_number(kind, value) => {}
+            _ => return Err(not_a_value("type_values", value, of_type)),
+        }
+        if !fits(value, length) {
+            return Err(too_long("type_values", value, length));
         }
     }
-    Ok(())
+    values.sort_unstable();
+    values.dedup();
+    Ok(values)
 }
 
-fn not_a_value(argument: &str, value: &str, of_type: &str) -> Error {
-    let message = format!("\"{value}\" in {argument} is not a value of type {of_type}");
-    Error::new(SqlState::InvalidParameterValue, message).hint("Write numbers as PostgreSQL does: -1, 0, 42.")
+/// Old ids as PostgreSQL writes them, each once. The first of them stays the first.
+fn null_values(
+    table: pg_sys::Oid,
+    name: &str,
+    column: i16,
+    values: Vec<String>,
+) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    let (of_type, length) = base_type(table, column);
+    let kind = Role::OldId.kind(of_type);
+    for value in values {
+        let value = match kind {
+            None => {
+                return Err(wrong_type("column", table, name, of_type)
+                    .detail("A column of this type cannot be migrated."));
+            }
+            Some(Kind::Uuid) => match value.parse::<uuid::Uuid>() {
+                Ok(parsed) => parsed.to_string(),
+                Err(_) => return Err(not_a_value("null_values", &value, of_type)),
+            },
+            Some(kind) if kind.id_kind() == Some(IdKind::Integer) && !is_number(kind, &value) => {
+                return Err(not_a_value("null_values", &value, of_type));
+            }
+            Some(_) if !fits(&value, length) => return Err(too_long("null_values", &value, length)),
+            Some(_) => value,
+        };
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    Ok(found)
+}
+
+fn too_long(argument: &str, value: &str, length: Option<usize>) -> Error {
+    let message =
+        format!("\"{value}\" in {argument} is longer than {} characters", length.unwrap_or_default());
+    Error::new(SqlState::InvalidParameterValue, message).detail("The column cannot have this value.")
+}
+
+fn not_a_value(argument: &str, value: &str, of_type: pg_sys::Oid) -> Error {
+    let message = format!("\"{value}\" in {argument} is not a value of type {}", type_name(of_type));
+    let error = Error::new(SqlState::InvalidParameterValue, message);
+    if of_type == pg_sys::UUIDOID {
+        return error;
+    }
+    error.hint("Numbers must be written as PostgreSQL does, for example -1, 0 or 42, and be in range.")
 }
 
 /// Refuses old ids that should mean none, although a row has them. A caller without the rights of the
@@ -174,12 +224,10 @@ pub(super) fn refuse_existing(scope: &Scope<'_>, member: &Member<'_>) -> Result<
             })
         })?;
         if exists {
-            let message = format!(
-                "table {} has a row with \"{}\" = {value}, so this value in null_values does not mean none",
-                relation_name(root),
-                key.old_id.name
-            );
-            return Err(Error::new(SqlState::InvalidParameterValue, message).into());
+            let message = format!("\"{value}\" in null_values is an id of table {}", relation_name(root));
+            return Err(Error::new(SqlState::InvalidParameterValue, message)
+                .detail("References to its row would be lost.")
+                .into());
         }
     }
     Ok(())

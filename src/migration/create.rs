@@ -329,7 +329,7 @@ fn add(
     if columns.is_empty() {
         return Err(Error::new(SqlState::InvalidParameterValue, "columns must not be empty").into());
     }
-    let mut added = Vec::new();
+    let (mut added, mut changed) = (Vec::new(), None);
     for name in columns {
         let column = column_number(table, name)?;
         let reference = Reference { key: key.to_u32(), table: table.to_u32(), column, declared: false };
@@ -342,8 +342,14 @@ fn add(
             .iter()
             .any(|known| (known.table, known.column) == (reference.table, reference.column));
         let condition = condition.of_column(migration.options.target, table, name, column)?;
-        if known && condition.as_ref() != migration.options.condition(reference.table, column) {
-            return Err(has_condition(migration.relation, table, name).into());
+        let before = migration.options.condition(reference.table, column);
+        if known && condition.as_ref() != before {
+            // The plan says more of a column with a foreign key.
+            if before.is_none() {
+                migration.options.conditions.extend(condition);
+            }
+            changed = Some(has_condition(migration.relation, table, name));
+            continue;
         }
         if !known {
             migration.options.conditions.extend(condition);
@@ -356,6 +362,9 @@ fn add(
     let plan = plan::plan(&facts, &migration.options)?;
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
+    }
+    if let Some(changed) = changed {
+        return Err(changed.into());
     }
     let scope = Scope::new(&facts, &migration.options)?;
     for member in added.iter().filter_map(|one| scope.member(one.table, one.column)) {
@@ -376,7 +385,7 @@ fn add(
 /// The error for a column that is part of the migration with another condition, or with none.
 fn has_condition(relation: pg_sys::Oid, table: pg_sys::Oid, name: &str) -> Error {
     let message = format!(
-        "column \"{name}\" of table {} is part of the migration in another way",
+        "column \"{name}\" of table {} is part of the migration with other arguments",
         relation_name(table)
     );
     Error::new(SqlState::ObjectNotInPrerequisiteState, message)

@@ -84,7 +84,8 @@ impl Refers {
         condition: &TriggerCondition,
         old_id: Column,
     ) -> Result<Self, Unfit> {
-        let mut refers = Self { fills: condition.fills, ..Self::all() };
+        // A domain may refuse NULL, too.
+        let mut refers = Self { fills: condition.fills || old_id.has_domain, ..Self::all() };
         if !condition.type_values.is_empty() {
             // SAFETY: see above.
             let column = unsafe { Column::of(relation, condition.type_column, Role::TypeName)? };

@@ -617,6 +617,13 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
                 let none = if bound.key_leads { bound.refers.none() } else { None };
                 correct(relation, &row, follower, none);
             }
+            // A row that has become one of this kind.
+            (None, Some(value)) if row.old.is_some() && !bound.referred(&row) => {
+                match bound.other(value, &row) {
+                    right @ Some(_) => correct(relation, &row, leader, right),
+                    None => bound.mark(),
+                }
+            }
             (None, Some(_)) => bound.mark(),
             (None, None) => {}
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
+use keyspace::migration::condition;
 use keyspace::migration::member::Member;
 use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::sequences::NumberType;
@@ -171,7 +172,7 @@ pub(super) struct Column {
     /// The declared type.
     declared: pg_sys::Oid,
     /// Whether the declared type is a domain, which may refuse values.
-    has_domain: bool,
+    pub(super) has_domain: bool,
     /// The number of characters that a text can have, if that is limited.
     length: Option<i32>,
 }
@@ -240,7 +241,7 @@ impl Role {
     }
 
     /// The types that fit, for a message.
-    fn types(self) -> String {
+    pub(super) fn types(self) -> String {
         match self {
             Self::OldId => "smallint, integer, bigint, uuid, text, or character varying".to_owned(),
             Self::OldIdOf(kind) | Self::Reference(kind) => kind.types().to_owned(),
@@ -248,7 +249,7 @@ impl Role {
                 let types = [pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPOID, pg_sys::DATEOID];
                 types.map(type_name).join(", ")
             }
-            Self::TypeName => "smallint, integer, bigint, text, character varying, or character".to_owned(),
+            Self::TypeName => condition::types(),
             Self::Key(key) => type_name(key),
         }
     }

@@ -37,6 +37,12 @@ INSERT INTO shipments VALUES (1, 'retail');
 CREATE TABLE declared (order_id bigint REFERENCES shop_orders);
 CREATE TEMP TABLE passing (order_id bigint);
 CREATE TABLE unrelated (shop_id bigint, order_total bigint, id bigint);
+-- Those that have to become another type first.
+CREATE TYPE what AS ENUM ('order', 'customer');
+CREATE TABLE padded (order_id char(6));
+INSERT INTO padded VALUES ('1'), ('2');
+CREATE TABLE listed (order_type what, order_id bigint);
+INSERT INTO listed VALUES ('order', 1), ('customer', 2);
 CREATE VIEW proposed AS SELECT action, table_name::text, detail FROM key_migration_plan('shop_orders') WHERE detail ~ ', without a foreign key' ORDER BY action DESC, table_name::text;
 \pset format unaligned
 \pset tuples_only on

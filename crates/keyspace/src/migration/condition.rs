@@ -10,13 +10,14 @@
 
 use serde::Deserialize;
 
-use super::facts::{Check, Column, Table};
+use super::cutover::is_inherited;
+use super::facts::{Check, Column, ForeignKey, Index, Table};
 use super::finding::{Finding, list};
 use super::member::Member;
 use super::required;
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, quoted};
+use crate::sql::{literal, qualified, quoted};
 
 /// The condition for the rows of a column that refer to a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,20 +62,26 @@ pub struct TriggerCondition {
 
 impl TriggerCondition {
     /// Reads the argument.
+    ///
+    /// A text of PostgreSQL contains no zero byte, but whoever creates a trigger can write one in JSON.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        let parsed: Self = serde_json::from_str(text).ok()?;
+        let has_zero = |list: &[String]| list.iter().any(|text| text.contains('\0'));
+        (!has_zero(&parsed.type_values) && !has_zero(&parsed.null_values)).then_some(parsed)
     }
 }
 
 /// The types that a type column can have, as SQL writes them.
 const TYPES: [&str; 6] = ["smallint", "integer", "bigint", "text", "character varying", "character"];
 
-/// Whether a type column can have this type; otherwise its types, for a message.
-///
-/// # Errors
-/// The types.
-pub fn check_type(type_name: &str) -> Result<(), String> {
-    if TYPES.contains(&type_name) { Ok(()) } else { Err(TYPES.join(", ")) }
+/// The types that a type column can have, for a message.
+pub fn types() -> String {
+    TYPES.join(", ")
+}
+
+/// Whether a type column can have this type.
+pub(super) fn is_type(type_name: &str) -> bool {
+    TYPES.contains(&type_name)
 }
 
 /// A whole number as PostgreSQL writes it: no sign of a positive one, no leading zeros or spaces.
@@ -140,14 +147,17 @@ impl Member<'_> {
     /// The condition that a row with this alias refers to a row of the key's table, as far as it has an
     /// old id; `None` if every row with an old id does.
     pub fn refers_sql(&self, alias: &str) -> Option<String> {
-        let of_type = self.is_of_type_sql(alias);
-        let values = self.refers.map(|refers| &refers.condition.null_values).filter(|list| !list.is_empty());
-        let is_one = values.map(|values| {
-            let old_id = as_text(alias, &self.old_id.name);
-            format!("{old_id} OPERATOR(pg_catalog.<>) ALL ({})", texts(values))
-        });
-        let parts: Vec<String> = of_type.into_iter().chain(is_one).collect();
+        let means_one = self.means_one_sql(alias, &self.old_id.name);
+        let parts: Vec<String> = self.is_of_type_sql(alias).into_iter().chain(means_one).collect();
         (!parts.is_empty()).then(|| parts.join(" AND "))
+    }
+
+    /// The condition that an old id, in a column with this name, is none of those that mean none; `None`
+    /// if there are no such old ids.
+    pub(super) fn means_one_sql(&self, alias: &str, column: &str) -> Option<String> {
+        let values =
+            self.refers.map(|refers| &refers.condition.null_values).filter(|list| !list.is_empty())?;
+        Some(format!("{} OPERATOR(pg_catalog.<>) ALL ({})", as_text(alias, column), texts(values)))
     }
 
     /// The condition that a row with this alias is of the kinds that refer to the key's table; `None` if
@@ -211,10 +221,10 @@ fn type_column(scope: &Scope<'_>, member: &Member<'_>, refers: Refers<'_>, found
         return;
     };
     let of = format!("type column \"{}\" of table \"{name}\"", column.name);
-    if let Err(types) = check_type(&column.type_name) {
+    if !is_type(&column.type_name) {
         refuse(
             Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", column.declared_type))
-                .detail(format!("A type column must be of type {types}.")),
+                .detail(format!("A type column must be of type {}.", types())),
         );
     }
     if !column.generated.is_empty() {
@@ -246,6 +256,22 @@ fn of_column(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
             .hint("Leave out type_column, type_values and null_values, or drop the foreign key.");
         found.push(Finding::error(member.table, error));
     }
+    let mut keys = scope.facts.foreign_keys.iter();
+    let is_parent =
+        |key: &&ForeignKey| key.parent == member.table.oid && key.parent_columns.contains(&number);
+    if let Some(key) = keys.find(is_parent) {
+        let child = scope.facts.table(key.child).map(|table| qualified(&table.schema, &table.name));
+        let child = child.unwrap_or_default();
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("foreign key \"{}\" of table \"{child}\" refers to {of}", key.name),
+        )
+        .detail(
+            "Its rows refer to the same rows of the key, but have no condition that tells which of them do.",
+        )
+        .hint("Drop the foreign key first, and add its columns with key_migration_add_reference(), too.");
+        found.push(Finding::error(member.table, error));
+    }
     if !required::can_be_null(member) {
         let error = Error::new(
             SqlState::FeatureNotSupported,
@@ -257,12 +283,34 @@ fn of_column(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a unique index accepts more rows once a column is NULL in those that mean none, or that have
+/// their key in another column.
+fn is_loosened(member: &Member<'_>, index: &Index) -> bool {
+    let number = member.old_id.number;
+    let is_used = index.has_column(number) || index.used_columns.contains(&number);
+    index.is_unique && is_used && !index.is_primary
+}
+
 /// What the columns mean from the cut-over on.
 fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found: &mut Vec<Finding>) {
     let (column, new) = (&member.old_id.name, &member.shadow_name);
     let of = format!("column \"{column}\" of table \"{}\"", member.table_sql());
     let key = &scope.key_of(member).column;
     let none = list(&condition.null_values);
+    let loosened: Vec<String> = member
+        .table
+        .indexes
+        .iter()
+        .filter(|index| is_loosened(member, index))
+        .map(|index| index.name.clone())
+        .collect();
+    if !loosened.is_empty() {
+        found.push(Finding::warning(
+            member.table,
+            format!("unique index {} is about {of}, which not all rows will have a value in", list(&loosened)),
+            "Rows without a key are all different for it. If they must not be, create a unique index for them, with a condition such as WHERE ... IS NULL, before the migration is finalized.",
+        ));
+    }
     if !condition.stays() {
         if member.old_id.not_null {
             found.push(Finding::warning(
@@ -281,6 +329,22 @@ fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found:
         hint.push_str(&format!(" \"{column}\" loses its NOT NULL; a check requires one of the two."));
     }
     found.push(Finding::warning(member.table, format!("{of} stays, next to a new one"), hint));
+    let uses: Vec<String> = member
+        .table
+        .dependents
+        .iter()
+        .filter(|used| used.column == member.old_id.number)
+        .filter(|used| !["check constraint", "extended statistics", "default"].contains(&used.kind.as_str()))
+        .filter(|used| !is_inherited(member.table, used))
+        .map(|used| format!("{} \"{}\"", used.kind, used.name))
+        .collect();
+    if !uses.is_empty() {
+        found.push(Finding::warning(
+            member.table,
+            format!("{of}, which stays, is used by {}", uses.join(", ")),
+            format!("Once the migration is finalized, new rows that refer to table \"{}\" have NULL in \"{column}\". Let it use \"{new}\" for these rows, too.", key.table_sql()),
+        ));
+    }
     let is_about = |check: &&Check| {
         check.columns.contains(&member.old_id.number) && !required::is_ours(scope, member.table, check)
     };
@@ -319,7 +383,7 @@ mod tests {
 
     #[test]
     fn types_of_type_columns() {
-        assert_eq!(check_type("character varying"), Ok(()));
-        assert!(check_type("uuid").unwrap_err().contains("bigint"));
+        assert!(is_type("character varying") && !is_type("uuid"));
+        assert!(types().contains("bigint"));
     }
 }

@@ -120,6 +120,16 @@ fn fault_c10_only_rows_of_one_kind_get_keys() {
         "((t.record_id_new IS NULL AND t.record_id IS NOT NULL AND {REFERS}) OR \
          (t.order_id_new IS NULL AND t.order_id IS NOT NULL AND {IS_ONE}))"
     )));
+    // Nor for rows that mean none, until keys lead.
+    let late = statements(&facts, &options, Phase::Prepared)
+        .into_iter()
+        .find(|one| one.contains("_late_4"))
+        .unwrap();
+    let when = IS_ONE.replacen("t.", "NEW.", 1);
+    assert!(
+        late.contains(&format!("WHEN (NEW.order_id_new IS NULL AND NEW.order_id IS NOT NULL AND {when})")),
+        "{late}"
+    );
     // The index on it alone gets another one next to it; in others, the column is as it was.
     let built = statements(&facts, &options, Phase::Indexed);
     assert!(built.contains(
@@ -185,6 +195,13 @@ fn fault_c10_the_column_keeps_its_name_and_is_not_dropped() {
             "COMMENT ON COLUMN shop.log.record_id_new IS NULL",
             "COMMENT ON COLUMN shop.log.order_id IS NULL",
         ]
+    );
+    // Where the old column is kept, rows that mean none have nothing that says so any more.
+    let kept = of_log(cutover::finalize(&scope, true));
+    let given = |one: &&String| one.contains("_given");
+    assert_eq!(
+        kept.iter().filter(given).collect::<Vec<_>>(),
+        ["ALTER TABLE shop.log DROP CONSTRAINT log_order_id_new_given"]
     );
     let mut used = facts.clone();
     used.tables.last_mut().unwrap().dependents = [("view", 3), ("view", 4)]
@@ -277,6 +294,9 @@ fn what_is_refused_and_what_is_said() {
         (SqlState::FeatureNotSupported, "has foreign key \"log_fkey\"", &|facts, _| {
             facts.foreign_keys.push(foreign_key("log_fkey", (LOG, &[4]), (ORDERS, &[1])))
         }),
+        (SqlState::FeatureNotSupported, "foreign key \"pins_fkey\" of table \"\" refers to", &|facts, _| {
+            facts.foreign_keys.push(foreign_key("pins_fkey", (90, &[1, 2]), (LOG, &[2, 3])))
+        }),
         (SqlState::FeatureNotSupported, "is part of the primary key", &|facts, _| {
             of_log(facts, &|log| {
                 log.indexes[0].keys.push(IndexKey { column: 3, ..IndexKey::default() });
@@ -287,6 +307,78 @@ fn what_is_refused_and_what_is_said() {
         assert_eq!(found, state, "{message}");
         assert!(message.contains(part), "{message}");
     }
+}
+
+#[test]
+fn what_uses_the_column_is_named() {
+    let (mut facts, options) = log();
+    let log = facts.tables.last_mut().unwrap();
+    log.dependents = [("view", "positive", 3), ("policy", "some", 3), ("extended statistics", "s", 3)]
+        .map(|(kind, name, column)| super::facts::Dependent {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            column,
+        })
+        .to_vec();
+    let plan = plan::plan(&facts, &options).unwrap();
+    let messages: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|one| one.table == LOG && one.severity == Severity::Warning)
+        .map(|one| one.error.message.as_str())
+        .collect();
+    for wanted in [
+        "column \"record_id\" of table \"shop.log\", which stays, is used by view \"positive\", policy \"some\"",
+        "unique index \"log_record\" is about column \"record_id\" of table \"shop.log\", which not all rows will have a value in",
+    ] {
+        assert!(messages.contains(&wanted), "{messages:?}");
+    }
+}
+
+#[test]
+fn who_may_write_the_column_may_write_the_new_one_under_a_view() {
+    let (mut facts, options) = prepared();
+    let grant = |privilege: &str| super::facts::Grant {
+        grantee: Some("writer".to_owned()),
+        privilege: privilege.to_owned(),
+        grantable: false,
+    };
+    facts.tables.last_mut().unwrap().columns[2].grants = vec![grant("INSERT")];
+    let scope = Scope::new(&facts, &options).unwrap();
+    let granted: Vec<String> =
+        cutover_view::cut_over(&scope).into_iter().filter(|one| one.contains("TO writer")).collect();
+    for column in ["record_id", "record_id_new"] {
+        assert!(granted.contains(&format!("GRANT INSERT ({column}) ON shop.log TO writer")), "{granted:?}");
+    }
+}
+
+#[test]
+fn a_short_text_of_numbers_is_announced() {
+    let (mut facts, mut options) = log();
+    options.conditions.clear();
+    let said = |facts: &Facts, options: &Options| {
+        let plan = plan::plan(facts, options).unwrap();
+        plan.findings.iter().any(|one| one.table == LOG && one.error.message.contains("ids of table"))
+    };
+    let text = Column { length: Some(3), ..column(4, "order_id", "character varying", true) };
+    facts.tables.last_mut().unwrap().columns[3] = text;
+    facts.key_ranges = vec![(ORDERS, 1, 899)];
+    assert!(!said(&facts, &options));
+    facts.key_ranges = vec![(ORDERS, 1, 950)];
+    assert!(said(&facts, &options));
+    facts.tables.last_mut().unwrap().columns[3].length = None;
+    assert!(!said(&facts, &options));
+}
+
+#[test]
+fn an_argument_of_a_trigger_has_no_zero_byte() {
+    for text in [r#"{"type_column":1,"type_values":["a\u0000b"]}"#, r#"{"null_values":["\u0000"]}"#] {
+        assert_eq!(TriggerCondition::parse(text), None, "{text}");
+    }
+    for text in ["", "{", r#"{"type_column":"1"}"#, r#"{"type_column":40000}"#] {
+        assert_eq!(TriggerCondition::parse(text), None, "{text}");
+    }
+    assert_eq!(TriggerCondition::parse("{}"), Some(TriggerCondition::default()));
 }
 
 #[test]

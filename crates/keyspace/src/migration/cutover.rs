@@ -360,7 +360,7 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     }
     for member in &scope.members {
         let (old, new) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
-        made.extend(required::at_end(scope, member));
+        made.extend(required::at_end(scope, member, keep_old_ids || member.stays()));
         made.extend(properties::of_column(member).into_iter().map(Statement::from));
         if member.stays() {
             statements.extend(without_not_null(member));

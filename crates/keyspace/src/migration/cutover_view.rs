@@ -111,7 +111,14 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
         let of = if from == shown { quoted(from) } else { format!("{} AS {}", quoted(from), quoted(&shown)) };
         columns.push(of);
         let of_shown = of_key.map_or(column, |member| member.old_id);
-        grants.extend(of_shown.grants.iter().map(|grant| grant_on_column(&name, grant, &shown)));
+        // Next to a column that stays, the new one has the same.
+        let stays = scope
+            .members_of(table.oid)
+            .find(|member| member.stays() && member.shadow_number == column.number);
+        let of_both = stays.map(|member| &member.old_id.grants).into_iter().flatten();
+        let of_both = of_both.filter(|grant| !of_shown.grants.contains(grant));
+        grants
+            .extend(of_shown.grants.iter().chain(of_both).map(|grant| grant_on_column(&name, grant, &shown)));
         // The table keeps its defaults. The view repeats those of ordinary columns for readers of
         // the catalogs.
         let default = match of_old_id {

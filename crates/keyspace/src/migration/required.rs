@@ -222,8 +222,13 @@ pub(super) fn needs_old_id(scope: &Scope<'_>, member: &Member<'_>) -> bool {
     member.old_id.not_null || on_both(scope, member).is_some() || on_old(scope, member).is_some()
 }
 
-/// The statements of the end. A check on both columns is dropped with the old one.
-pub(super) fn at_end(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Statement> {
+/// The statements of the end. A check on both columns is dropped with the old one. If that is kept, and
+/// rows can mean none, nothing gives them the old id any more that says so.
+pub(super) fn at_end(scope: &Scope<'_>, member: &Member<'_>, keeps_old_id: bool) -> Vec<Statement> {
+    let means_none = member.refers.is_some_and(|refers| !refers.condition.null_values.is_empty());
+    if let Some(check) = on_both(scope, member).filter(|_| means_none && keeps_old_id) {
+        return vec![drop_check(member, check).into()];
+    }
     let Some(check) = on_key(scope, member) else { return Vec::new() };
     let step = set_step(Phase::Finalized, member, &member.shadow_name, &check.name);
     let as_owner_of = Some(member.table.oid);

@@ -162,7 +162,7 @@ pub(super) fn create_trigger_statements(
                  FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL{}) EXECUTE FUNCTION {call}",
                 quoted(&follower),
                 quoted(&leader),
-                late_condition(member)
+                late_condition(member, &leader, key_leads)
             )
         } else {
             let time = if wanted.kind & BEFORE != 0 { "BEFORE" } else { "AFTER" };
@@ -179,10 +179,11 @@ pub(super) fn create_trigger_statements(
     statements
 }
 
-/// The condition that a row is of the kinds that refer to the key, after another one. Rows that mean
-/// none are few, and the trigger leaves them alone.
-fn late_condition(member: &Member<'_>) -> String {
-    member.is_of_type_sql("NEW").map_or_else(String::new, |of_type| format!(" AND {of_type}"))
+/// The condition that a row refers to the key, after another one. Keys that lead mean a row.
+fn late_condition(member: &Member<'_>, leader: &str, key_leads: bool) -> String {
+    let means_one = member.means_one_sql("NEW", leader).filter(|_| !key_leads);
+    let parts = member.is_of_type_sql("NEW").into_iter().chain(means_one);
+    parts.map(|part| format!(" AND {part}")).collect()
 }
 
 /// The statements that drop the triggers of a column.

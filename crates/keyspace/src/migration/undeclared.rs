@@ -3,9 +3,9 @@
 //! that are ids of the table.
 
 use super::candidate_reference::{Candidate, Sample, Undeclared};
+use super::condition;
 use super::facts::Table;
 use super::finding::{Finding, MAX_LISTED, Severity};
-use super::member::Member;
 use super::name_words::{base, words};
 use super::reference_name::has_name;
 use super::scope::{Key, Scope};
@@ -22,6 +22,11 @@ pub const MOST_SAMPLED: usize = 20;
 const MEANS_NONE: [&str; 3] = ["0", "-1", ""];
 
 impl Candidate {
+    /// Whether it is a `character(n)`, whose spaces at the end do not count.
+    fn is_padded(&self) -> bool {
+        self.type_name == "character" || self.type_name.starts_with("character(")
+    }
+
     /// The column next to it that says to which table it refers, unless its own name says that it is
     /// this one. Its name, and whether it is a text.
     fn type_column(&self, key: &Table) -> Option<(&str, bool)> {
@@ -201,11 +206,6 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
     let has_name = has_name_of(column, root);
     let type_column = column.type_column(root).map(|(name, _)| name);
     if let Some(type_column) = type_column {
-        // The column that was added for these rows.
-        let is_added = |member: &Member<'_>| !member.is_key && !member.declared && member.key == root.oid;
-        if scope.members_of(column.table).any(is_added) {
-            return None;
-        }
         let kinds = sample.map(|sample| sample.kinds_of(root)).unwrap_or_default();
         if !kinds.is_empty() || (!has_name && sample.is_err()) {
             let detail = match sample {
@@ -216,6 +216,9 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
                 "column \"{}\" of table \"{table}\" seems to refer to table \"{other}\" where column \"{type_column}\" says so, without a foreign key",
                 column.column
             );
+            if column.is_padded() {
+                return None;
+            }
             let none = sample.map(|sample| none_of(sample, &kinds)).unwrap_or_default();
             let hint =
                 added(scope, key, column, &Proposal { type_column: Some((type_column, &kinds)), none });
@@ -243,7 +246,22 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
         column.column
     );
     let proposal = |type_column| Proposal { type_column, none: share.null_values() };
-    let hint = if let Some(type_column) = type_column.filter(|_| !scope.keeps_values()) {
+    let unusual =
+        column.type_column(root).and_then(|(name, _)| column.others.iter().find(|one| one.0 == name));
+    let unusual = unusual.filter(|(_, of_type)| !condition::is_type(of_type) && !scope.keeps_values());
+    let hint = if column.is_padded() {
+        format!(
+            "A column of type {} is not part of a migration. To include it, make it a text, as the application has to: ALTER TABLE {table} ALTER COLUMN {} TYPE text.",
+            column.type_name,
+            quoted(&column.column)
+        )
+    } else if let Some((name, of_type)) = unusual {
+        format!(
+            "Column \"{name}\" seems to say which table it refers to. If all rows refer to {other}, ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {other} NOT VALID, which includes it. Otherwise the type column must be of type {}, and not {of_type}.",
+            quoted(&column.column),
+            condition::types()
+        )
+    } else if let Some(type_column) = type_column.filter(|_| !scope.keeps_values()) {
         format!(
             "Column \"{type_column}\" seems to say which table it refers to. If all rows refer to {other}, ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {other} NOT VALID, which includes it. Otherwise name its values for this table. {}",
             quoted(&column.column),
@@ -329,7 +347,7 @@ fn added(scope: &Scope<'_>, key: &Key<'_>, column: &Candidate, proposal: &Propos
 /// A name in the text of an array.
 fn array_element(name: &str) -> String {
     let plain = !name.is_empty()
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || "_-".contains(c))
         && !name.eq_ignore_ascii_case("null");
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
