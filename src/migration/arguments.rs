@@ -8,10 +8,11 @@ use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
-use crate::encoding::{from_server, from_utf8};
+use crate::encoding::{from_server, from_utf8, to_server};
 use crate::keys::RawText;
 use crate::server::call::required;
 use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
 
 /// The arguments that say where keys take their time from.
 pub(super) struct TimeArguments<'a> {
@@ -111,4 +112,16 @@ fn elements(array: Option<AnyArray>, of_type: pg_sys::Oid, argument: &str) -> Re
         Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not contain nulls"))
     })?;
     Ok(found.into_iter().map(from_utf8).collect())
+}
+
+/// The number of a column of a table.
+pub(super) fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
+    let text = to_server(name);
+    // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
+    let number = unsafe { pg_sys::get_attnum(table, text.as_ptr()) };
+    if number <= 0 {
+        let message = format!("column \"{name}\" of table {} does not exist", relation_name(table));
+        return Err(Error::new(SqlState::UndefinedColumn, message).into());
+    }
+    Ok(number)
 }

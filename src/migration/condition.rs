@@ -13,8 +13,7 @@ use pgrx::AnyArray;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::arguments::texts;
-use super::create::column_number;
+use super::arguments::{column_number, texts};
 use super::rights::check_is_owner;
 use super::state::{self, COLUMN};
 use super::tuple::{Kind, Role, Value};

@@ -11,7 +11,7 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::arguments::{KeyArguments, PlanArguments, TimeArguments, names};
+use super::arguments::{KeyArguments, PlanArguments, TimeArguments, column_number, names};
 use super::condition::{self, ConditionArguments};
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
@@ -394,17 +394,6 @@ fn has_condition(relation: pg_sys::Oid, table: pg_sys::Oid, name: &str) -> Error
             "CALL key_migration_rollback({}), and create the migration again.",
             name_argument(relation)
         ))
-}
-
-pub(super) fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
-    let text = crate::encoding::to_server(name);
-    // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
-    let number = unsafe { pg_sys::get_attnum(table, text.as_ptr()) };
-    if number <= 0 {
-        let message = format!("column \"{name}\" of table {} does not exist", relation_name(table));
-        return Err(Error::new(SqlState::UndefinedColumn, message).into());
-    }
-    Ok(number)
 }
 
 /// Changes the settings of a migration. Declared in sql/migration/key_migration_create.sql.

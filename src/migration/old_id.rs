@@ -1,13 +1,10 @@
 //! Old ids that are texts, and old ids that outlive the row they come from.
 
-use keyspace::migration::condition::canonical_number;
 use keyspace::migration::old_id::{IdKind, OldId};
 use pgrx::pg_sys;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use pgrx::varlena::varlena_to_byte_slice;
 
-use super::refers::without_spaces;
-use super::tuple::Value;
 use crate::encoding::{decoded, from_server_bytes};
 use crate::server::memory::allocate;
 
@@ -46,12 +43,6 @@ impl Text {
     /// The same without the spaces at its end.
     pub(super) fn without_spaces(self) -> Self {
         Self { length: without_spaces(self.bytes()).len(), ..self }
-    }
-
-    /// The number that it holds, or the text itself.
-    pub(super) fn number_or_text(self) -> Value {
-        let number = std::str::from_utf8(self.bytes()).ok().and_then(canonical_number);
-        number.map_or(Value::Text(self), Value::Number)
     }
 
     /// A datum in the current memory context.
@@ -109,4 +100,10 @@ pub(super) fn from_query(row: &SpiHeapTupleData<'_>, at: usize, kind: IdKind) ->
         IdKind::Uuid => row.get::<Vec<u8>>(at)?.and_then(|bytes| bytes.try_into().ok()).map(OldId::Uuid),
         IdKind::Text => row.get::<Vec<u8>>(at)?.map(|bytes| OldId::Text(bytes.into())),
     })
+}
+
+/// A text without the spaces at its end.
+pub(super) fn without_spaces(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or_default()
 }

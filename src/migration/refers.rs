@@ -7,8 +7,8 @@ use keyspace::migration::member::Member;
 use pgrx::pg_sys;
 use pgrx::varlena::{varatt_is_1b_e, varatt_is_4b_c, varlena_to_byte_slice};
 
-use super::old_id::Text;
-use super::tuple::{Column, Kind, Role, RowOf, Unfit, Value};
+use super::old_id::{Text, without_spaces};
+use super::tuple::{Column, Kind, Role, RowOf, Unfit, Value, number_or_text};
 use crate::encoding::to_server;
 use crate::server::memory::allocate;
 
@@ -52,7 +52,7 @@ fn value(text: &str, kind: Kind) -> Option<Value> {
             let number = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
             Some(Value::Uuid(number.to_be_bytes()))
         }
-        Kind::Digits => Some(Text::copied(to_server(text).as_bytes()).number_or_text()),
+        Kind::Digits => Some(number_or_text(Text::copied(to_server(text).as_bytes()))),
         Kind::Text | Kind::Character => Some(Value::Text(Text::copied(to_server(text).as_bytes()))),
         Kind::Time | Kind::LocalTime | Kind::Date | Kind::Key => None,
     }
@@ -162,10 +162,4 @@ impl Refers {
 /// The bytes of a text that count: in a `character(n)`, spaces at the end do not.
 fn trimmed(kind: Kind, bytes: &[u8]) -> &[u8] {
     if kind == Kind::Character { without_spaces(bytes) } else { bytes }
-}
-
-/// A text without the spaces at its end.
-pub(super) fn without_spaces(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
-    bytes.get(..end).unwrap_or_default()
 }

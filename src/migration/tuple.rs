@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use keyspace::migration::condition;
+use keyspace::migration::condition::{canonical_number, types};
 use keyspace::migration::member::Member;
 use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::sequences::NumberType;
@@ -155,13 +155,19 @@ impl Kind {
             // SAFETY: see above.
             Self::Text => Value::Text(unsafe { Text::of(datum) }),
             // SAFETY: see above.
-            Self::Digits => unsafe { Text::of(datum) }.number_or_text(),
+            Self::Digits => number_or_text(unsafe { Text::of(datum) }),
             // SAFETY: see above.
             Self::Character => Value::Text(unsafe { Text::of(datum) }.without_spaces()),
             // SAFETY: a pointer to 16 bytes of any alignment.
             Self::Key => Value::Key(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
         }
     }
+}
+
+/// The number that a text holds, or the text itself.
+pub(super) fn number_or_text(text: Text) -> Value {
+    let number = std::str::from_utf8(text.bytes()).ok().and_then(canonical_number);
+    number.map_or(Value::Text(text), Value::Number)
 }
 
 /// A column and its kind.
@@ -249,7 +255,7 @@ impl Role {
                 let types = [pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPOID, pg_sys::DATEOID];
                 types.map(type_name).join(", ")
             }
-            Self::TypeName => condition::types(),
+            Self::TypeName => types(),
             Self::Key(key) => type_name(key),
         }
     }

@@ -385,7 +385,8 @@ fn an_argument_of_a_trigger_has_no_zero_byte() {
 fn a_row_that_must_have_an_old_id_gets_one() {
     let (facts, options) = cut_over();
     let scope = Scope::new(&facts, &options).unwrap();
-    let argument = |number| super::condition::argument(&scope, scope.member(LOG, number).unwrap()).unwrap();
+    let argument =
+        |number| super::triggers::condition_argument(&scope, scope.member(LOG, number).unwrap()).unwrap();
     let expected =
         TriggerCondition { null_values: vec!["0".to_owned()], fills: true, ..TriggerCondition::default() };
     assert_eq!(TriggerCondition::parse(&argument(4)), Some(expected));
@@ -393,5 +394,8 @@ fn a_row_that_must_have_an_old_id_gets_one() {
     // As before the cut-over.
     let (facts, options) = prepared();
     let scope = Scope::new(&facts, &options).unwrap();
-    assert_eq!(super::condition::argument(&scope, scope.member(LOG, 4).unwrap()).unwrap(), argument(4));
+    assert_eq!(
+        super::triggers::condition_argument(&scope, scope.member(LOG, 4).unwrap()).unwrap(),
+        argument(4)
+    );
 }

@@ -15,9 +15,9 @@ use super::required;
 use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
-    clashes, condition, kept_values, key_reference, limits, live_triggers, lookup_index, narrow_reference,
-    old_id_source, partitions, permissions, reference_name, replicated, trigger_functions, type_column,
-    undeclared,
+    clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
+    narrow_reference, old_id_source, partitions, permissions, reference_name, replicated, trigger_functions,
+    type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -73,7 +73,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     if !scope.keeps_values() {
         type_column::find(scope, &mut found);
         reference_name::find(scope, &mut found);
-        condition::find(scope, &mut found);
+        condition_findings::find(scope, &mut found);
     }
     lookup_index::find(scope, &mut found);
     key_reference::find(scope, &mut found);

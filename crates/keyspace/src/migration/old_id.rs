@@ -98,6 +98,13 @@ impl Column {
     }
 }
 
+impl Member<'_> {
+    /// The kind of its old ids.
+    pub fn id_kind(&self) -> Option<IdKind> {
+        if self.holds_numbers { Some(IdKind::Integer) } else { self.old_id.id_kind() }
+    }
+}
+
 /// The type of a column of old ids that holds each of its values, as SQL writes it. A column of
 /// another type is refused.
 fn widest(column: &Column) -> &'static str {

@@ -1,9 +1,10 @@
 //! The triggers that keep old ids and keys in step.
 
-use super::condition;
+use super::condition::Refers;
 use super::facts::{Table, Trigger};
 use super::foreign_keys;
 use super::member::Member;
+use super::required;
 use super::scope::{self, Scope};
 use crate::sql::{literal, quoted};
 
@@ -105,8 +106,26 @@ fn arguments(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Str
         ]);
     }
     arguments.push(key.time.source.to_string());
-    arguments.extend(condition::argument(scope, member));
+    arguments.extend(condition_argument(scope, member));
     arguments
+}
+
+/// The condition of a column as an argument of its triggers.
+pub(super) fn condition_argument(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
+    let Refers { condition, .. } = member.refers?;
+    let fills = !condition.null_values.is_empty() && required::needs_old_id(scope, member);
+    let mut parts = serde_json::Map::new();
+    if let Some(number) = condition.type_column {
+        parts.insert("type_column".to_owned(), number.into());
+        parts.insert("type_values".to_owned(), condition.type_values.clone().into());
+    }
+    if !condition.null_values.is_empty() {
+        parts.insert("null_values".to_owned(), condition.null_values.clone().into());
+    }
+    if fills {
+        parts.insert("fills".to_owned(), true.into());
+    }
+    Some(serde_json::Value::Object(parts).to_string())
 }
 
 /// The bits of `tgtype`.
