@@ -286,9 +286,10 @@ fn extensible_migration(
 /// Adds references that have no foreign key. Declared in sql/migration/key_migration_create.sql.
 ///
 /// # Errors
-/// 22004, 22023, 42703 for invalid arguments; the errors that a plan with them reports; 55000 after
-/// the cut-over.
+/// 22004, 22023, 42703, 42804 for invalid arguments; the errors that a plan with them reports; 55000
+/// after the cut-over, and for a column that is part of the migration with other arguments.
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn key_migration_add_reference(
     migration: Option<pg_sys::Oid>,
     table_name: Option<pg_sys::Oid>,
