@@ -32,7 +32,10 @@ CREATE FUNCTION @extschema@.key_migration_add_reference(
     migration regclass,
     table_name regclass,
     columns name[],
-    refers_to regclass DEFAULT NULL
+    refers_to regclass DEFAULT NULL,
+    type_column name DEFAULT NULL,
+    type_values text[] DEFAULT NULL,
+    null_values text[] DEFAULT '{}'
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_reference_wrapper';
@@ -63,8 +66,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text,
 'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
 COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[], text, text, name, boolean) IS
 'add the key of another table, and every column that refers to it, to a key migration';
-COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass) IS
-'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key';
+COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass, name, text[], text[]) IS
+'add columns that refer to a migrated key without a foreign key; refers_to is the table that has the key, NULL for the table of the first key; only rows with one of type_values in type_column refer to it, and the columns stay for all others; null_values are values that mean no row';
 COMMENT ON FUNCTION @extschema@.key_migration_adopt(regclass) IS
 'continue a key migration in a copy of the database in which it began, for example after pg_upgrade';
 COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, interval, integer, boolean, boolean, interval, bigint, integer, bigint, bigint, integer, text, boolean) IS

@@ -58,6 +58,11 @@ CREATE TABLE keyspace_internal.key_migration_column (
     declared boolean NOT NULL,
     key_relation oid NOT NULL,
     known_triggers oid[] NOT NULL,
+    -- Which rows refer to the key: those with one of these values in the type column, and without old
+    -- ids that mean none.
+    type_attribute smallint,
+    type_values text[] NOT NULL DEFAULT '{}',
+    null_values text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (system_identifier, database, relation, attribute),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE
 );

@@ -8,10 +8,11 @@ use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
-use crate::encoding::{from_server, from_utf8};
+use crate::encoding::{from_server, from_utf8, to_server};
 use crate::keys::RawText;
 use crate::server::call::required;
 use crate::server::failure::Failure;
+use crate::server::relation::relation_name;
 
 /// The arguments that say where keys take their time from.
 pub(super) struct TimeArguments<'a> {
@@ -88,11 +89,21 @@ impl PlanArguments<'_> {
 
 /// The names in an array.
 pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
+    elements(array, pg_sys::NAMEARRAYOID, argument)
+}
+
+/// The texts in an array.
+pub(super) fn texts(array: Option<AnyArray>, argument: &str) -> Result<Vec<String>, Failure> {
+    elements(array, pg_sys::TEXTARRAYOID, argument)
+}
+
+/// The elements of an array whose type the function declares.
+fn elements(array: Option<AnyArray>, of_type: pg_sys::Oid, argument: &str) -> Result<Vec<String>, Failure> {
     let array = required(array, argument)?;
     let query = "SELECT pg_catalog.convert_to(given::text, 'UTF8') FROM pg_catalog.unnest($1) AS given";
     // SAFETY: the function is declared with this argument type, and the datum lives as long as the
     // call.
-    let given = unsafe { DatumWithOid::new(array.datum(), pg_sys::NAMEARRAYOID) };
+    let given = unsafe { DatumWithOid::new(array.datum(), of_type) };
     let found: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
         client.select(query, None, &[given])?.map(|row| row.get::<Vec<u8>>(1)).collect::<Result<_, _>>()
     })?;
@@ -101,4 +112,16 @@ pub(super) fn names(array: Option<AnyArray>, argument: &str) -> Result<Vec<Strin
         Error::new(SqlState::NullValueNotAllowed, format!("{argument} must not contain nulls"))
     })?;
     Ok(found.into_iter().map(from_utf8).collect())
+}
+
+/// The number of a column of a table.
+pub(super) fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
+    let text = to_server(name);
+    // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
+    let number = unsafe { pg_sys::get_attnum(table, text.as_ptr()) };
+    if number <= 0 {
+        let message = format!("column \"{name}\" of table {} does not exist", relation_name(table));
+        return Err(Error::new(SqlState::UndefinedColumn, message).into());
+    }
+    Ok(number)
 }

@@ -109,7 +109,7 @@ fn given(scope: &Scope<'_>, table: &Table, condition: &str, key_type: pg_sys::Oi
 }
 
 fn kind(member: &Member<'_>) -> IdKind {
-    member.old_id.id_kind().unwrap_or(IdKind::Integer)
+    member.id_kind().unwrap_or(IdKind::Integer)
 }
 
 fn run(statement: &str, given: Given) -> Result<usize, Failure> {

@@ -11,7 +11,8 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use super::arguments::{KeyArguments, PlanArguments, TimeArguments, names};
+use super::arguments::{KeyArguments, PlanArguments, TimeArguments, column_number, names};
+use super::condition::{self, ConditionArguments};
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
 use super::surroundings;
@@ -285,21 +286,27 @@ fn extensible_migration(
 /// Adds references that have no foreign key. Declared in sql/migration/key_migration_create.sql.
 ///
 /// # Errors
-/// 22004, 22023, 42703 for invalid arguments; the errors that a plan with them reports; 55000 after
-/// the cut-over.
+/// 22004, 22023, 42703, 42804 for invalid arguments; the errors that a plan with them reports; 55000
+/// after the cut-over, and for a column that is part of the migration with other arguments.
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn key_migration_add_reference(
     migration: Option<pg_sys::Oid>,
     table_name: Option<pg_sys::Oid>,
     columns: Option<AnyArray>,
     refers_to: Option<pg_sys::Oid>,
+    type_column: Option<&std::ffi::CStr>,
+    type_values: Option<AnyArray>,
+    null_values: Option<AnyArray>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
     let table = or_raise(existing_relation(table_name, "table_name"));
     let key = refers_to.map_or(relation, |_| or_raise(existing_relation(refers_to, "refers_to")));
-    let added = names(columns, "columns")
-        .and_then(|names| add(or_raise(Extension::of_call(fcinfo)), relation, table, &names, key));
+    let condition = ConditionArguments { type_column, type_values, null_values };
+    let added = names(columns, "columns").and_then(|names| {
+        add(or_raise(Extension::of_call(fcinfo)), relation, table, &names, key, &condition)
+    });
     if let Err(failure) = added {
         failure.raise();
     }
@@ -311,6 +318,7 @@ fn add(
     table: pg_sys::Oid,
     columns: &[String],
     key: pg_sys::Oid,
+    condition: &ConditionArguments<'_>,
 ) -> Result<(), Failure> {
     let mut migration = extensible_migration(c"key_migration_add_reference()", extension, relation)?;
     if !migration.options.keys.iter().any(|known| known.table == key.to_u32()) {
@@ -322,7 +330,7 @@ fn add(
     if columns.is_empty() {
         return Err(Error::new(SqlState::InvalidParameterValue, "columns must not be empty").into());
     }
-    let mut added = Vec::new();
+    let (mut added, mut changed) = (Vec::new(), None);
     for name in columns {
         let column = column_number(table, name)?;
         let reference = Reference { key: key.to_u32(), table: table.to_u32(), column, declared: false };
@@ -334,7 +342,18 @@ fn add(
             .references
             .iter()
             .any(|known| (known.table, known.column) == (reference.table, reference.column));
+        let condition = condition.of_column(migration.options.target, table, name, column)?;
+        let before = migration.options.condition(reference.table, column);
+        if known && condition.as_ref() != before {
+            // The plan says more of a column with a foreign key.
+            if before.is_none() {
+                migration.options.conditions.extend(condition);
+            }
+            changed = Some(has_condition(migration.relation, table, name));
+            continue;
+        }
         if !known {
+            migration.options.conditions.extend(condition);
             migration.references.push(reference.clone());
             added.push(reference);
         }
@@ -345,24 +364,37 @@ fn add(
     if let Some(refusal) = plan.refusal() {
         return Err(refusal.clone().into());
     }
+    if let Some(changed) = changed {
+        return Err(changed.into());
+    }
+    let scope = Scope::new(&facts, &migration.options)?;
+    for member in added.iter().filter_map(|one| scope.member(one.table, one.column)) {
+        condition::refuse_existing(&scope, member)?;
+    }
     for reference in &added {
         let table = facts.table(reference.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
         store_column(extension, migration.relation, reference, &name)?;
+        if let Some(condition) = migration.options.condition(reference.table, reference.column) {
+            condition::store(extension, migration.relation, condition)?;
+        }
         state::restart_backfill(extension, migration.relation, pg_sys::Oid::from(reference.table))?;
     }
     Ok(())
 }
 
-fn column_number(table: pg_sys::Oid, name: &str) -> Result<i16, Failure> {
-    let text = crate::encoding::to_server(name);
-    // SAFETY: looks up a catalog by OID and by a NUL-terminated name.
-    let number = unsafe { pg_sys::get_attnum(table, text.as_ptr()) };
-    if number <= 0 {
-        let message = format!("column \"{name}\" of table {} does not exist", relation_name(table));
-        return Err(Error::new(SqlState::UndefinedColumn, message).into());
-    }
-    Ok(number)
+/// The error for a column that is part of the migration with another condition, or with none.
+fn has_condition(relation: pg_sys::Oid, table: pg_sys::Oid, name: &str) -> Error {
+    let message = format!(
+        "column \"{name}\" of table {} is part of the migration with other arguments",
+        relation_name(table)
+    );
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("type_column, type_values and null_values cannot be changed.")
+        .hint(format!(
+            "CALL key_migration_rollback({}), and create the migration again.",
+            name_argument(relation)
+        ))
 }
 
 /// Changes the settings of a migration. Declared in sql/migration/key_migration_create.sql.

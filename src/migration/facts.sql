@@ -238,8 +238,9 @@ triggers AS (
         'enabled', t.tgenabled,
         'columns', to_jsonb(t.tgattr::smallint[]),
         'arguments', CASE WHEN t.tgnargs = 0 THEN '[]' ELSE
-            (SELECT jsonb_agg(convert_from(decode(argument, 'escape'), getdatabaseencoding()::text) ORDER BY n)
-             FROM unnest(trim_array(string_to_array(encode(t.tgargs, 'escape'), '\000'), 1)) WITH ORDINALITY AS a (argument, n)) END,
+            -- In pairs of digits, so that nothing within an argument looks like its end.
+            (SELECT jsonb_agg(convert_from(decode(replace(argument, ' ', ''), 'hex'), getdatabaseencoding()::text) ORDER BY n)
+             FROM unnest(trim_array(string_to_array(regexp_replace(encode(t.tgargs, 'hex'), '..', '\& ', 'g'), '00 '), 1)) WITH ORDINALITY AS a (argument, n)) END,
         -- In an SQL_ASCII database a name can be in any encoding; then our statements cannot contain it.
         'function', (SELECT jsonb_build_object(
                 'sql', CASE WHEN name.is_known THEN name.sql ELSE '' END, 'cost', p.procost::text,

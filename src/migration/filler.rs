@@ -4,16 +4,16 @@ use keyspace::Error;
 use keyspace::migration::facts::Table;
 use keyspace::migration::known_keys::KnownKeys;
 use keyspace::migration::member::Member;
-use keyspace::migration::old_id::IdKind;
 use keyspace::migration::scope::Scope;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys;
 
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
+use super::refers::Refers;
 use super::rights::{LookupColumns, check_may_look_up};
 use super::row_time::{RowTime, SaidBy};
-use super::tuple::{Column, Role, RowOf, Value};
+use super::tuple::{Column, Kind, Role, RowOf, Value};
 use crate::error::or_raise;
 
 /// A key column that a batch fills.
@@ -24,6 +24,8 @@ pub(super) struct Filler<'k> {
     source: Source,
     /// Whether it refers to a key, of another row or the same.
     is_reference: bool,
+    /// Which rows do.
+    refers: Refers,
     /// Whether it also compares the keys of references that have one with those of the root: they
     /// may have been derived with another time than the root's key.
     compares: bool,
@@ -72,7 +74,7 @@ unsafe fn open<'k>(
             Column::of(of, number, role).map_err(|unfit| unfit.error((*of).rd_id))
         };
         let of = scope.key_of(member);
-        let old_id = column(relation, member.old_id.number, Role::of_key(&of.column))?;
+        let old_id = column(relation, member.old_id.number, Role::of_member(&of.column, member))?;
         let key = column(relation, member.shadow_number, Role::Key(key_type))?;
         let source = if member.is_key || scope.keeps_values() {
             Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
@@ -96,7 +98,8 @@ unsafe fn open<'k>(
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
         let compares = !member.is_key && of.time.can_differ();
         let is_reference = !member.is_key;
-        Ok(Filler { old_id, key, derivation, source, is_reference, compares, known: None })
+        let refers = Refers::of(relation, member, old_id)?;
+        Ok(Filler { old_id, key, derivation, source, is_reference, refers, compares, known: None })
     }
 }
 
@@ -107,9 +110,10 @@ impl<'k> Filler<'k> {
     }
 
     /// Whether its keys are looked up ahead, in the table that it refers to. Batches look up those of
-    /// old ids that are no numbers.
+    /// old ids that are texts or UUIDs.
     pub(super) fn is_looked_up(&self) -> bool {
-        matches!(self.source, Source::Root { .. }) && self.old_id.kind.id_kind() == Some(IdKind::Integer)
+        matches!(self.source, Source::Root { .. })
+            && matches!(self.old_id.kind, Kind::Smallint | Kind::Integer | Kind::Bigint)
     }
 
     /// Takes a key that a row has for the right one.
@@ -135,7 +139,8 @@ impl<'k> Filler<'k> {
         unsafe { self.old_id.value(row, of) }
     }
 
-    /// Whether a row lacks this key, or may have another one than the root's row.
+    /// Whether a row lacks this key, or may have another one than the root's row. The page of the row may
+    /// be locked.
     ///
     /// # Safety
     /// The row must belong to a relation with this descriptor, which must have the columns.
@@ -145,6 +150,7 @@ impl<'k> Filler<'k> {
         unsafe {
             (self.compares || self.key.is_null(row))
                 && !(self.is_reference && pg_sys::heap_attisnull(row, i32::from(self.old_id.number), of))
+                && self.refers.may_be_of_type(RowOf::Tuple(row, of))
         }
     }
 
@@ -161,8 +167,10 @@ impl<'k> Filler<'k> {
     ) -> Option<i64> {
         // SAFETY: see above.
         unsafe {
-            let lacks = self.is_looked_up() && (self.compares || self.key.is_null(row));
-            if lacks { self.old_id.value(row, of)?.number() } else { None }
+            let lacks = self.is_looked_up()
+                && (self.compares || self.key.is_null(row))
+                && self.refers.may_be_of_type(RowOf::Tuple(row, of));
+            if lacks { self.refers.old_id(self.old_id.value(row, of))?.number() } else { None }
         }
     }
 
@@ -221,7 +229,10 @@ impl<'k> Filler<'k> {
         let derivation = &self.derivation;
         // SAFETY: see above.
         unsafe {
-            let old_id = self.old_id.value(row, of)?;
+            let old_id = self.refers.old_id(self.old_id.value(row, of))?;
+            if !self.refers.is_of_type(RowOf::Tuple(row, of)) {
+                return None;
+            }
             match &mut self.source {
                 Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),
                 // Consecutive rows often refer to the same row.

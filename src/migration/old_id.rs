@@ -40,6 +40,11 @@ impl Text {
         unsafe { std::slice::from_raw_parts(self.bytes, self.length) }
     }
 
+    /// The same without the spaces at its end.
+    pub(super) fn without_spaces(self) -> Self {
+        Self { length: without_spaces(self.bytes()).len(), ..self }
+    }
+
     /// A datum in the current memory context.
     pub(super) fn datum(&self) -> pg_sys::Datum {
         let length = i32::try_from(self.length).unwrap_or(i32::MAX);
@@ -95,4 +100,10 @@ pub(super) fn from_query(row: &SpiHeapTupleData<'_>, at: usize, kind: IdKind) ->
         IdKind::Uuid => row.get::<Vec<u8>>(at)?.and_then(|bytes| bytes.try_into().ok()).map(OldId::Uuid),
         IdKind::Text => row.get::<Vec<u8>>(at)?.map(|bytes| OldId::Text(bytes.into())),
     })
+}
+
+/// A text without the spaces at its end.
+pub(super) fn without_spaces(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or_default()
 }

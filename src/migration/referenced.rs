@@ -12,9 +12,10 @@ use pgrx::pg_sys;
 
 use super::derive::Derivation;
 use super::lookup::{Lookup, Scan};
+use super::refers::Refers;
 use super::rights::{LookupColumns, check_may_look_up};
 use super::row_time::{RowTime, SaidBy};
-use super::tuple::{Column, Role, Value};
+use super::tuple::{Column, Role, RowOf, Value};
 use crate::server::by_version::begin_table_scan;
 use crate::server::memory::OwnMemory;
 use crate::server::relation::{relation_name, relation_owner};
@@ -73,6 +74,7 @@ struct Opened {
     relation: pg_sys::Relation,
     old_id: Column,
     key: Column,
+    refers: Refers,
 }
 
 impl Opened {
@@ -88,7 +90,8 @@ impl Opened {
             }
             let old_id = column(relation, member.old_id.number, old_id)?;
             let key = column(relation, member.shadow_number, Role::Key(key_type))?;
-            Ok(Self { relation, old_id, key })
+            let refers = Refers::of(relation, member, old_id)?;
+            Ok(Self { relation, old_id, key, refers })
         }
     }
 
@@ -229,7 +232,7 @@ pub(super) fn compare(
     // closed; an error releases everything held. A slot that holds a row has the columns of its
     // table.
     unsafe {
-        let table = Opened::new(member, Role::of_key(&scope.key_of(member).column), key_type)?;
+        let table = Opened::new(member, Role::of_member(&scope.key_of(member).column, member), key_type)?;
         let memory = OwnMemory::new(c"key migration comparison");
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
         let mut root = Root::open(scope, member, key_type, None, snapshot)?;
@@ -238,7 +241,10 @@ pub(super) fn compare(
         let mut window = Window::new();
         while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
             pgrx::check_for_interrupts!();
-            let old_id = memory.run(|| table.old_id.value_in(slot).and_then(Value::to_old_id));
+            let old_id = memory.run(|| {
+                let old_id = table.refers.old_id(table.old_id.value_in(slot))?;
+                table.refers.is_of_type(RowOf::Slot(slot)).then(|| old_id.to_old_id()).flatten()
+            });
             let Some(old_id) = old_id else { continue };
             if window.is_full() {
                 window.compare(&mut root, &mut found);
@@ -270,7 +276,7 @@ pub(super) fn keys(
     let mut found: Vec<String> = Vec::with_capacity(old_ids.len());
     // SAFETY: as for `compare`.
     unsafe {
-        let table = Opened::new(member, Role::of_key(&scope.key_of(member).column), key_type)?;
+        let table = Opened::new(member, Role::of_member(&scope.key_of(member).column, member), key_type)?;
         let memory = OwnMemory::new(c"key migration look-up");
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let mut root = Root::open(scope, member, key_type, Some(&table), snapshot)?;

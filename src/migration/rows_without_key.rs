@@ -60,16 +60,8 @@ pub(super) fn in_vain(table: &str, columns: &Columns, row: &Lacking, fired_for: 
         ),
         None => format!(
             "Look for a session that takes keys away with session_replication_role = replica. UPDATE {table} SET {old} = {old} WHERE {old} = {} lets a trigger compute the key. Then call again.",
-            in_sql(&row.old_id),
+            literal(&shown(&row.old_id)),
             old = quoted(old_id)
         ),
     })
-}
-
-/// An old id as SQL writes it.
-fn in_sql(old_id: &OldId) -> String {
-    match old_id {
-        OldId::Number(number) => number.to_string(),
-        OldId::Uuid(_) | OldId::Text(_) => literal(&shown(old_id)),
-    }
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use keyspace::migration::condition::Condition;
 use keyspace::migration::facts::Reference;
 use keyspace::migration::foreign_keys;
 use keyspace::migration::plan::{self, Plan};
@@ -447,7 +448,9 @@ impl Migration {
     fn read_columns(&mut self, extension: Extension) -> Result<(), Failure> {
         let arguments = arguments(self.relation, []);
         select(
-            "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation, c.known_triggers FROM {} AS c \
+            "SELECT c.relation, c.attribute, c.new_attribute, c.declared, c.key_relation, c.known_triggers, c.type_attribute, \
+                    pg_catalog.convert_to(pg_catalog.to_jsonb(c.type_values)::text, 'UTF8'), \
+                    pg_catalog.convert_to(pg_catalog.to_jsonb(c.null_values)::text, 'UTF8') FROM {} AS c \
              WHERE {own} AND c.migration OPERATOR(pg_catalog.=) $3 ORDER BY c.relation, c.attribute",
             COLUMN,
             extension,
@@ -463,6 +466,15 @@ impl Migration {
                     self.known_triggers.extend(known.into_iter().map(pg_sys::Oid::to_u32));
                     let declared = row.get(4)?.unwrap_or(false);
                     let key = row.get::<pg_sys::Oid>(5)?.map_or(0, pg_sys::Oid::to_u32);
+                    let texts = |at: usize| -> SpiResult<Vec<String>> {
+                        Ok(Options::names(&from_utf8(row.get::<Vec<u8>>(at)?.unwrap_or_default())))
+                    };
+                    let type_column = row.get::<i16>(7)?;
+                    let (type_values, null_values) = (texts(8)?, texts(9)?);
+                    if type_column.is_some() || !null_values.is_empty() {
+                        let condition = Condition { table, column, type_column, type_values, null_values };
+                        self.options.conditions.push(condition);
+                    }
                     if !self.is_key(table, column) {
                         self.references.push(Reference { key, table, column, declared });
                     }

@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, c_void};
 
+use keyspace::migration::condition::TriggerCondition;
 use keyspace::migration::names::is_our_comment;
 use keyspace::migration::old_id::IdKind;
 use keyspace::{Error, SqlState};
@@ -17,6 +18,7 @@ use super::derive::Derivation;
 use super::key_type::key_type;
 use super::lookup::Lookup;
 use super::marks;
+use super::refers::Refers;
 use super::rights::{LookupColumns, check_may_look_up, check_may_name, has_foreign_key};
 use super::row_time::{RowTime, SaidBy};
 use super::trigger_arguments::{TriggerArguments, is_known, is_said_by_owner};
@@ -63,6 +65,8 @@ struct Bound {
     root_key: Column,
     /// The time of a row of the root.
     time: RowTime,
+    /// Which rows refer to the root.
+    refers: Refers,
     /// By old id and by key, created when first needed. The second index exists only from the phase
     /// "indexed" on.
     by_old_id: Option<Lookup>,
@@ -166,6 +170,77 @@ impl Bound {
         }
         // SAFETY: see above.
         unsafe { violation::refuse_old_id(relation, self.key, self.root, (self.root_old_id, self.root_key)) }
+    }
+
+    /// The value of one of the two columns; `None` if it is NULL, or an old id that means none.
+    ///
+    /// # Safety
+    /// The relation must have the column.
+    unsafe fn now(&self, row: &Row, column: Column) -> Option<Value> {
+        // SAFETY: see above.
+        self.said(column, unsafe { row.new_value(column) })
+    }
+
+    /// The same before an UPDATE; `None` also if the row did not refer to the root's table.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn before(&self, row: &Row, column: Column) -> Option<Value> {
+        // SAFETY: see above.
+        unsafe { self.said(column, row.old_value(column).filter(|_| self.referred(row))) }
+    }
+
+    fn said(&self, column: Column, value: Option<Value>) -> Option<Value> {
+        if column.number == self.old_id.number { self.refers.old_id(value) } else { value }
+    }
+
+    /// Whether the row was of a kind that refers to the root's table before an UPDATE.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn referred(&self, row: &Row) -> bool {
+        // SAFETY: see above.
+        row.old.is_some_and(|old| unsafe { self.refers.is_of_type(RowOf::Tuple(old, row.description)) })
+    }
+
+    /// Whether the row is of such a kind.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn refers(&self, row: &Row) -> bool {
+        // SAFETY: see above.
+        unsafe { self.refers.is_of_type(RowOf::Tuple(row.new, row.description)) }
+    }
+
+    /// A value for one of the two columns. An old id that means none stays, and where a row must have one,
+    /// it has one.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn put(&self, row: &Row, column: Column, value: Option<Value>) -> pg_sys::Datum {
+        // SAFETY: see above.
+        unsafe {
+            if value.is_none() && column.number == self.old_id.number {
+                return self.without_old_id(row);
+            }
+            row.with(column, value)
+        }
+    }
+
+    /// A row that refers to nothing, with the old id that says so.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn without_old_id(&self, row: &Row) -> pg_sys::Datum {
+        // SAFETY: see above.
+        unsafe {
+            match (row.new_value(self.old_id), self.now(row, self.old_id)) {
+                // It says so already.
+                (Some(_), None) => row.new.into(),
+                (None, _) if self.refers.none().is_none() => row.new.into(),
+                _ => row.with(self.old_id, self.refers.none()),
+            }
+        }
     }
 
     /// Marks the table for another comparison, because a row that replication applies cannot be
@@ -361,16 +436,22 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
         let row = Row::of(context);
         let Some(bound) = bound(fcinfo, context, Place::Reference) else { return row.new.into() };
         let (leader, follower) = (bound.leader(), bound.follower());
-        let (leads, follows) = (row.new_value(leader), row.new_value(follower));
-        if row.old.is_some() && row.old_value(leader) == leads {
-            let old_follows = row.old_value(follower);
+        // A row of another kind has no key, and its old id is that of another table.
+        if !bound.refers(&row) {
+            let has_key = row.new_value(bound.key).is_some();
+            return if has_key { row.with(bound.key, None) } else { row.new.into() };
+        }
+        let (leads, follows) = (bound.now(&row, leader), bound.now(&row, follower));
+        if bound.referred(&row) && bound.before(&row, leader) == leads {
+            let old_follows = bound.before(&row, follower);
             // The backfill gives a row its first key.
             let is_first = old_follows.is_none() && leads.is_some();
             if (old_follows == follows || is_first) && (follows.is_some() || leads.is_none()) {
                 return row.new.into();
             }
             if let (Some(_), Some(follows)) = (leads, follows) {
-                return row.with(leader, leading((*context).tg_relation, &row, bound, follows));
+                let leads = leading((*context).tg_relation, &row, bound, follows);
+                return bound.put(&row, leader, leads);
             }
         }
         // The other server may have another key for the row. If the row that it refers to is still to
@@ -392,8 +473,8 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
         if bound.key_leads
             && follows.is_none()
             && leads.is_some()
-            && row.old_value(leader) == leads
-            && row.old_value(follower).is_some()
+            && bound.before(&row, leader) == leads
+            && bound.before(&row, follower).is_some()
         {
             return row.with(leader, None);
         }
@@ -409,14 +490,16 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
                 row.with(follower, follows)
             }
             // If only the other column is written, the leading one follows it.
-            (None, Some(follows)) if row.old_value(leader).is_none() => {
-                row.with(leader, leading((*context).tg_relation, &row, bound, follows))
+            (None, Some(follows)) if bound.before(&row, leader).is_none() => {
+                let leads = leading((*context).tg_relation, &row, bound, follows);
+                bound.put(&row, leader, leads)
             }
             // PostgreSQL would name the old column, which comes first (fault C21).
             (None, _) if bound.key_leads && row.must_have(leader) => {
                 violation::refuse_null((*context).tg_relation, leader)
             }
-            (None, Some(_)) => row.with(follower, None),
+            (None, Some(_)) => bound.put(&row, follower, None),
+            (None, None) if bound.key_leads => bound.without_old_id(&row),
             (None, None) => row.new.into(),
         }
     }
@@ -467,8 +550,9 @@ pub unsafe extern "C-unwind" fn key_migration_late(fcinfo: pg_sys::FunctionCallI
         let Some(bound) = bound(fcinfo, context, Place::Late) else { return pg_sys::Datum::from(0_usize) };
         let follower = bound.follower();
         // A row that refers to nothing stays as it is.
-        if row.new_value(follower).is_none()
-            && let Some(leads) = row.new_value(bound.leader())
+        if bound.refers(&row)
+            && row.new_value(follower).is_none()
+            && let Some(leads) = bound.now(&row, bound.leader())
         {
             match bound.other(leads, &row) {
                 Some(follows) => correct((*context).tg_relation, &row, follower, Some(follows)),
@@ -502,8 +586,14 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
             applied_to_root(relation, &row, bound);
             return pg_sys::Datum::from(0_usize);
         }
-        let (leads, follows) = (row.new_value(leader), row.new_value(follower));
-        let was = (row.old_value(leader), row.old_value(follower));
+        if !bound.refers(&row) {
+            if row.new_value(bound.key).is_some() {
+                correct(relation, &row, bound.key, None);
+            }
+            return pg_sys::Datum::from(0_usize);
+        }
+        let (leads, follows) = (bound.now(&row, leader), bound.now(&row, follower));
+        let was = (bound.before(&row, leader), bound.before(&row, follower));
         if was == (leads, follows) && (follows.is_some() || leads.is_none()) {
             return pg_sys::Datum::from(0_usize);
         }
@@ -523,7 +613,17 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
                     }
                 }
             },
-            (None, Some(_)) if was.0.is_some() => correct(relation, &row, follower, None),
+            (None, Some(_)) if was.0.is_some() => {
+                let none = if bound.key_leads { bound.refers.none() } else { None };
+                correct(relation, &row, follower, none);
+            }
+            // A row that has become one of this kind.
+            (None, Some(value)) if row.old.is_some() && !bound.referred(&row) => {
+                match bound.other(value, &row) {
+                    right @ Some(_) => correct(relation, &row, leader, right),
+                    None => bound.mark(),
+                }
+            }
             (None, Some(_)) => bound.mark(),
             (None, None) => {}
         }
@@ -675,11 +775,18 @@ unsafe fn read(
         let columns = || {
             let root_old_id = column(table, parsed.root_old_id, Role::OldId)?;
             // A value can only be found among those of the same kind.
-            let role = root_old_id.kind.id_kind().map_or(Role::OldId, Role::OldIdOf);
+            let of_kind = if is_reference { Role::Reference } else { Role::OldIdOf };
+            let role = root_old_id.kind.id_kind().map_or(Role::OldId, of_kind);
             let own = (column(relation, parsed.old_id, role)?, column(relation, parsed.key, key)?);
-            Some((own, (root_old_id, column(table, parsed.root_key, key)?)))
+            let refers = match parsed.condition.as_ref().map(|one| refers(fcinfo, relation, one, own.0)) {
+                None => Refers::all(),
+                Some(Ok(refers)) => refers,
+                Some(Err(Unfit::Gone)) => return None,
+                Some(Err(unfit)) => raise(report(unfit.error((*relation).rd_id))),
+            };
+            Some((own, (root_old_id, column(table, parsed.root_key, key)?), refers))
         };
-        let Some(((old_id, own_key), (root_old_id, root_key))) = columns() else {
+        let Some(((old_id, own_key), (root_old_id, root_key), refers)) = columns() else {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             return None;
         };
@@ -716,11 +823,32 @@ unsafe fn read(
             root_old_id,
             root_key,
             time,
+            refers,
             by_old_id: None,
             by_key: None,
             taken: None,
             last: None,
         })
+    }
+}
+
+/// A condition in memory that lives as long as `flinfo`.
+///
+/// # Safety
+/// The relation must be open and have the column.
+#[cold]
+unsafe fn refers(
+    fcinfo: pg_sys::FunctionCallInfo,
+    relation: pg_sys::Relation,
+    condition: &TriggerCondition,
+    old_id: Column,
+) -> Result<Refers, Unfit> {
+    // SAFETY: see above; the call has its own information.
+    unsafe {
+        let before = pg_sys::MemoryContextSwitchTo((*(*fcinfo).flinfo).fn_mcxt);
+        let refers = Refers::open(relation, condition, old_id);
+        pg_sys::MemoryContextSwitchTo(before);
+        refers
     }
 }
 

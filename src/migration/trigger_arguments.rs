@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
+use keyspace::migration::condition::TriggerCondition;
 use keyspace::migration::{Target, TimeSource};
 use pgrx::pg_sys;
 
@@ -21,6 +22,8 @@ pub(super) struct TriggerArguments {
     pub(super) root_key: i16,
     /// Where the root's keys take their time from.
     pub(super) time: TimeSource,
+    /// Which rows of a reference refer to the root, if not all do.
+    pub(super) condition: Option<TriggerCondition>,
 }
 
 impl TriggerArguments {
@@ -37,11 +40,16 @@ impl TriggerArguments {
         let (own, rest) = arguments.split_at_checked(6)?;
         let [table, leader, target, salt, old_id, key] = own else { return None };
         let (table, old_id, key) = (table.parse().ok()?, old_id.parse().ok()?, key.parse().ok()?);
-        let (root, root_old_id, root_key, time) = match (is_reference, rest) {
-            (true, [root, root_old_id, root_key, time]) => {
-                (root.parse().ok()?, root_old_id.parse().ok()?, root_key.parse().ok()?, time)
+        let (root, root_old_id, root_key, time, condition) = match (is_reference, rest) {
+            (true, [root, root_old_id, root_key, time, condition @ ..]) => {
+                let condition = match condition {
+                    [] => None,
+                    [condition] => Some(TriggerCondition::parse(condition)?),
+                    _ => return None,
+                };
+                (root.parse().ok()?, root_old_id.parse().ok()?, root_key.parse().ok()?, time, condition)
             }
-            (false, [time]) => (table, old_id, key, time),
+            (false, [time]) => (table, old_id, key, time, None),
             _ => return None,
         };
         Some(Self {
@@ -56,6 +64,7 @@ impl TriggerArguments {
             root_old_id,
             root_key,
             time: TimeSource::parse(time)?,
+            condition,
         })
     }
 }
@@ -108,11 +117,11 @@ impl CopyArguments {
 ///
 /// # Safety
 /// The relation must be open, and have the trigger.
-unsafe fn columns_on(
+unsafe fn columns_on<const N: usize>(
     relation: pg_sys::Relation,
     trigger: *const pg_sys::Trigger,
     table: u32,
-    columns: [&mut i16; 2],
+    columns: [&mut i16; N],
 ) -> Option<u32> {
     // SAFETY: see above; looks up catalogs by OID and by NUL-terminated names, which are copies or null.
     unsafe {
@@ -158,7 +167,15 @@ impl TriggerArguments {
         trigger: *const pg_sys::Trigger,
     ) -> Option<Self> {
         // SAFETY: see above.
-        self.table = unsafe { columns_on(relation, trigger, self.table, [&mut self.old_id, &mut self.key])? };
+        self.table = unsafe {
+            let mut type_column = self.condition.as_ref().map_or(0, |condition| condition.type_column);
+            let columns = [&mut self.old_id, &mut self.key, &mut type_column];
+            let table = columns_on(relation, trigger, self.table, columns)?;
+            if let Some(condition) = &mut self.condition {
+                condition.type_column = type_column;
+            }
+            table
+        };
         Some(self)
     }
 }

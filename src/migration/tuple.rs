@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
+use keyspace::migration::condition::{canonical_number, types};
 use keyspace::migration::member::Member;
 use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::sequences::NumberType;
@@ -39,8 +40,12 @@ pub(super) enum Kind {
     Date,
     /// Old ids of type `uuid`.
     Uuid,
-    /// Old ids of type `text` or `varchar`.
+    /// Old ids of type `text` or `varchar`, and values of a type column.
     Text,
+    /// Old ids that are integers, in a `text` or `varchar`. Any other text is a value that no key has.
+    Digits,
+    /// Values of a type column of type `character(n)`, without the spaces at their end.
+    Character,
     /// Keys of 16 bytes: `uuid` or `ulid`.
     Key,
 }
@@ -108,17 +113,17 @@ impl Kind {
             Self::Integer | Self::Date => pg_sys::F_INT4EQ.into(),
             Self::Bigint | Self::Time | Self::LocalTime => pg_sys::F_INT8EQ.into(),
             Self::Uuid | Self::Key => pg_sys::F_UUID_EQ.into(),
-            Self::Text => pg_sys::F_TEXTEQ.into(),
+            Self::Text | Self::Digits | Self::Character => pg_sys::F_TEXTEQ.into(),
         }
     }
 
     /// The kind of old ids; `None` for times and keys.
     pub(super) const fn id_kind(self) -> Option<IdKind> {
         match self {
-            Self::Smallint | Self::Integer | Self::Bigint => Some(IdKind::Integer),
+            Self::Smallint | Self::Integer | Self::Bigint | Self::Digits => Some(IdKind::Integer),
             Self::Uuid => Some(IdKind::Uuid),
             Self::Text => Some(IdKind::Text),
-            Self::Time | Self::LocalTime | Self::Date | Self::Key => None,
+            Self::Time | Self::LocalTime | Self::Date | Self::Character | Self::Key => None,
         }
     }
 
@@ -130,7 +135,10 @@ impl Kind {
             (Self::Integer | Self::Date, Value::Number(number)) => i32::try_from(number).ok().map(Into::into),
             (Self::Bigint | Self::Time | Self::LocalTime, Value::Number(number)) => Some(number.into()),
             (Self::Uuid, Value::Uuid(bytes)) | (Self::Key, Value::Key(bytes)) => Some(datum_of(bytes)),
-            (Self::Text, Value::Text(text)) => Some(text.datum()),
+            (Self::Text | Self::Digits, Value::Text(text)) => Some(text.datum()),
+            (Self::Digits, Value::Number(number)) => {
+                Some(Text::copied(number.to_string().as_bytes()).datum())
+            }
             _ => None,
         }
     }
@@ -146,10 +154,20 @@ impl Kind {
             Self::Uuid => Value::Uuid(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
             // SAFETY: see above.
             Self::Text => Value::Text(unsafe { Text::of(datum) }),
+            // SAFETY: see above.
+            Self::Digits => number_or_text(unsafe { Text::of(datum) }),
+            // SAFETY: see above.
+            Self::Character => Value::Text(unsafe { Text::of(datum) }.without_spaces()),
             // SAFETY: a pointer to 16 bytes of any alignment.
             Self::Key => Value::Key(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
         }
     }
+}
+
+/// The number that a text holds, or the text itself.
+pub(super) fn number_or_text(text: Text) -> Value {
+    let number = std::str::from_utf8(text.bytes()).ok().and_then(canonical_number);
+    number.map_or(Value::Text(text), Value::Number)
 }
 
 /// A column and its kind.
@@ -160,7 +178,7 @@ pub(super) struct Column {
     /// The declared type.
     declared: pg_sys::Oid,
     /// Whether the declared type is a domain, which may refuse values.
-    has_domain: bool,
+    pub(super) has_domain: bool,
     /// The number of characters that a text can have, if that is limited.
     length: Option<i32>,
 }
@@ -173,16 +191,28 @@ pub(super) enum Role {
     OldId,
     /// Old ids of this kind: that of the key to which a column refers.
     OldIdOf(IdKind),
+    /// The same in a column that refers to such a key, which can also hold integers in a text.
+    Reference(IdKind),
     /// The time from which keys are derived: `timestamptz`, `timestamp` or `date`.
     Time,
+    /// The kind of a row that refers to some table: a number or a text.
+    TypeName,
     /// Keys, of the migration's target type; or any other column of type `uuid`.
     Key(pg_sys::Oid),
 }
 
 impl Role {
-    /// That of the columns of old ids of a key, and of those that refer to it.
+    /// That of the old ids of a key, and of columns of the same type that refer to it.
     pub(super) fn of_key(key: &Member<'_>) -> Self {
         key.old_id.id_kind().map_or(Self::OldId, Self::OldIdOf)
+    }
+
+    /// That of a column of old ids of a migration.
+    pub(super) fn of_member(key: &Member<'_>, member: &Member<'_>) -> Self {
+        match key.old_id.id_kind() {
+            Some(kind) if member.holds_numbers => Self::Reference(kind),
+            _ => Self::of_key(key),
+        }
     }
 
     /// The kind of a column of this type, or of a domain over it.
@@ -199,26 +229,33 @@ impl Role {
                 },
             },
             Self::OldIdOf(kind) => Self::OldId.kind(base).filter(|found| found.id_kind() == Some(kind)),
+            Self::Reference(IdKind::Integer) if [pg_sys::TEXTOID, pg_sys::VARCHAROID].contains(&base) => {
+                Some(Kind::Digits)
+            }
+            Self::Reference(kind) => Self::OldIdOf(kind).kind(base),
             Self::Time => match base {
                 pg_sys::TIMESTAMPTZOID => Some(Kind::Time),
                 pg_sys::TIMESTAMPOID => Some(Kind::LocalTime),
                 pg_sys::DATEOID => Some(Kind::Date),
                 _ => None,
             },
+            Self::TypeName if base == pg_sys::BPCHAROID => Some(Kind::Character),
+            Self::TypeName => Self::OldId.kind(base).filter(|found| *found != Kind::Uuid),
             Self::Key(pg_sys::INT8OID) => (base == pg_sys::INT8OID).then_some(Kind::Bigint),
             Self::Key(key) => (base == key && key != pg_sys::InvalidOid).then_some(Kind::Key),
         }
     }
 
     /// The types that fit, for a message.
-    fn types(self) -> String {
+    pub(super) fn types(self) -> String {
         match self {
             Self::OldId => "smallint, integer, bigint, uuid, text, or character varying".to_owned(),
-            Self::OldIdOf(kind) => kind.types().to_owned(),
+            Self::OldIdOf(kind) | Self::Reference(kind) => kind.types().to_owned(),
             Self::Time => {
                 let types = [pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPOID, pg_sys::DATEOID];
                 types.map(type_name).join(", ")
             }
+            Self::TypeName => types(),
             Self::Key(key) => type_name(key),
         }
     }
@@ -311,6 +348,10 @@ impl Column {
         value.filter(|value| match value {
             Value::Key(_) => self.kind == Kind::Key,
             Value::Text(text) => self.length.is_none_or(|length| text.characters() <= length),
+            Value::Number(number) if self.kind == Kind::Digits => {
+                let length = i32::try_from(number.to_string().len()).unwrap_or(i32::MAX);
+                self.length.is_none_or(|most| length <= most)
+            }
             Value::Number(_) | Value::Uuid(_) => self.kind.datum(*value).is_some(),
         })
     }

@@ -3,7 +3,7 @@
 //! Values are read as the owner of their table, and looked up as the owner of the table with the key,
 //! so no query reads tables of two owners.
 
-use keyspace::migration::candidate_reference::{Candidate, Sample, Undeclared};
+use keyspace::migration::candidate_reference::{Candidate, Sample, SampleValue, Undeclared};
 use keyspace::migration::undeclared::{self, MOST_SAMPLED};
 use keyspace::migration::{Facts, Options, Scope};
 use keyspace::sql::{qualified, quoted};
@@ -68,7 +68,7 @@ fn sample(scope: &Scope<'_>, column: &Candidate, key: u32) -> Result<Sample, Str
     let Some(root) = root else { return Ok(Sample::default()) };
     let type_column = undeclared::text_type_column(column, root.table);
     let values = of_table(column.table, || values(column, type_column))?;
-    let mut numbers: Vec<i64> = values.iter().filter_map(|(_, number)| *number).collect();
+    let mut numbers: Vec<i64> = values.iter().filter_map(|value| value.number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     let ids = format!(
@@ -92,20 +92,20 @@ fn sample(scope: &Scope<'_>, column: &Candidate, key: u32) -> Result<Sample, Str
 }
 
 /// Values of a column, each with that of its type column.
-fn values(column: &Candidate, type_column: Option<&str>) -> SpiResult<Vec<(Option<String>, Option<i64>)>> {
+fn values(column: &Candidate, type_column: Option<&str>) -> SpiResult<Vec<SampleValue>> {
     let table = qualified(&column.schema, &column.name);
     let name = quoted(&column.column);
     let number = if column.is_number {
         format!("t.{name}::bigint")
     } else {
         format!(
-            "CASE WHEN t.{name}::text OPERATOR(pg_catalog.~) '^[0-9]{{1,18}}$' THEN t.{name}::text::bigint END"
+            "CASE WHEN t.{name}::text OPERATOR(pg_catalog.~) '^(0|-?[1-9][0-9]{{0,17}})$' THEN t.{name}::text::bigint END"
         )
     };
     let kind = type_column.map_or_else(|| "NULL".to_owned(), |of| format!("t.{}::text", quoted(of)));
     // Of a small table every row. A sample of pages depends on where it begins, so it is always the same.
     let query = format!(
-        "SELECT pg_catalog.convert_to({kind}, 'SQL_ASCII'), {number} FROM {table} AS t \
+        "SELECT pg_catalog.convert_to({kind}, 'SQL_ASCII'), {number}, t.{name}::text OPERATOR(pg_catalog.=) '' FROM {table} AS t \
          TABLESAMPLE pg_catalog.system ({{percent}}) REPEATABLE (1) WHERE t.{name} IS NOT NULL LIMIT {ROWS}"
     );
     Spi::connect(|client| {
@@ -115,7 +115,14 @@ fn values(column: &Candidate, type_column: Option<&str>) -> SpiResult<Vec<(Optio
         let percent = if pages > PAGES { 100.0 * PAGES / pages } else { 100.0 };
         let query = to_server(&query.replace("{percent}", &percent.to_string()));
         let rows = client.select(query.as_c_str(), None, &[])?;
-        rows.map(|row| Ok((row.get::<Vec<u8>>(1)?.map(from_server_bytes), row.get::<i64>(2)?))).collect()
+        rows.map(|row| {
+            Ok(SampleValue {
+                kind: row.get::<Vec<u8>>(1)?.map(from_server_bytes),
+                number: row.get::<i64>(2)?,
+                is_empty: row.get::<bool>(3)?.unwrap_or(false),
+            })
+        })
+        .collect()
     })
 }
 

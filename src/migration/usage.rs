@@ -1,5 +1,6 @@
 //! The columns whose use `key_migration_usage` reports.
 
+use keyspace::migration::condition::Condition;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
@@ -25,7 +26,13 @@ fn key_migration_columns(
     match found {
         Ok(migration) => {
             let keys = migration.options.keys.iter().filter_map(|key| Some((key.table, key.column?)));
+            // A column that stays can be used on.
+            let stays = |of: &(u32, i16)| {
+                let condition = migration.options.condition(of.0, of.1);
+                condition.is_some_and(Condition::stays)
+            };
             let references = migration.references.iter().map(|reference| (reference.table, reference.column));
+            let references = references.filter(|of| !stays(of));
             let columns = keys.chain(references);
             let columns = columns.flat_map(|(table, column)| with_partitions(table.into(), column));
             let columns: Vec<_> = columns.collect();

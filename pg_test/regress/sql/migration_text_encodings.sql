@@ -13,9 +13,17 @@ CREATE TABLE item (no integer PRIMARY KEY, doc_id text NOT NULL DEFAULT 'é' REF
 INSERT INTO doc (id) VALUES ('é'), ('ü'), ('a');
 INSERT INTO item (no) VALUES (1);
 INSERT INTO item VALUES (2, 'ü'), (3, 'a');
-ANALYZE doc, item;
+-- Of several kinds, and with values that mean none.
+CREATE TABLE note (no integer PRIMARY KEY, kind varchar(10), ref text);
+INSERT INTO note VALUES (1, 'Größe', 'é'), (2, 'Große', 'é'), (3, 'Größe', 'ß'), (4, 'Größe', 'a');
+ANALYZE doc, item, note;
 SELECT key_migration_create('doc');
+SELECT key_migration_add_reference('doc', 'note', '{ref}', type_column => 'kind', type_values => '{Größe}', null_values => '{ß}');
+CALL key_migration_advance('doc', through => 'prepared');
+INSERT INTO note VALUES (5, 'Größe', 'ü'), (6, 'Große', 'ü'), (7, 'Größe', 'ß');
 CALL key_migration_advance('doc', through => 'backfilled');
+SELECT n.no, d.id FROM note AS n JOIN doc AS d ON d.id_new = n.ref_new ORDER BY n.no;
+SELECT column_name, check_name, row_count FROM key_migration_verify('doc') WHERE table_name = 'note'::regclass AND check_name NOT IN ('rows', 'digest');
 SELECT statement FROM key_migration_statements('doc') \gexec
 CALL key_migration_cutover('doc');
 INSERT INTO item (no) VALUES (4);

@@ -18,6 +18,7 @@ mod repack;
 mod reported;
 mod rests;
 mod seen_by_others;
+mod several_kinds;
 mod sound;
 mod standby;
 mod stopped;

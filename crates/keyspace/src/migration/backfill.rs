@@ -251,10 +251,11 @@ fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
 /// The condition for a row that lacks a key.
 fn lacks(member: &Member<'_>) -> String {
     let shadow = quoted(&member.shadow_name);
-    if member.is_key || member.old_id.not_null {
+    if member.is_key || (member.old_id.not_null && member.refers.is_none()) {
         return format!("t.{shadow} IS NULL");
     }
-    format!("(t.{shadow} IS NULL AND t.{} IS NOT NULL)", quoted(&member.old_id.name))
+    let refers = member.and_refers("t");
+    format!("(t.{shadow} IS NULL AND t.{} IS NOT NULL{refers})", quoted(&member.old_id.name))
 }
 
 /// The condition for a row that lacks any key.
@@ -273,6 +274,11 @@ pub fn statement(scope: &Scope<'_>, table: &Table, condition: &str, given: &[i16
         .map(|member| {
             let shadow = quoted(&member.shadow_name);
             let value = value(scope, member, given);
+            // The row may have been selected for another column.
+            let value = match member.refers_sql("t").filter(|_| members.len() > 1) {
+                Some(refers) => format!("CASE WHEN {refers} THEN {value} END"),
+                None => value,
+            };
             // A key once set is never derived again.
             if members.len() == 1 {
                 format!("{shadow} = {value}")

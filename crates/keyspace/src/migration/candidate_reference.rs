@@ -52,11 +52,22 @@ pub struct Undeclared {
     pub sample: Result<Sample, String>,
 }
 
+/// A value of a sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SampleValue {
+    /// The value of the type column.
+    pub kind: Option<String>,
+    /// The value of the reference; `None` if it is no number as PostgreSQL writes it.
+    pub number: Option<i64>,
+    /// Whether it is an empty text.
+    pub is_empty: bool,
+}
+
 /// What the values of a sample of rows are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Values of the type column with the value of the reference; `None` if that is no number.
-    pub values: Vec<(Option<String>, Option<i64>)>,
+    /// The values.
+    pub values: Vec<SampleValue>,
     /// Those numbers that are ids of the table.
     pub ids: Vec<i64>,
 }

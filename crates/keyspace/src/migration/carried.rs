@@ -22,12 +22,12 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         primary_key(scope, table, found);
     }
     for member in &scope.members {
-        if !scope.keeps_values() {
+        if !scope.keeps_values() && !member.stays() {
             default(member, found);
         }
         waiting_in_key(scope, member, found);
     }
-    for part in scope.parts_with_own_default().filter(|_| !scope.keeps_values()) {
+    for part in scope.parts_with_own_default().filter(|part| !scope.keeps_values() && !part.stays()) {
         default(part, found);
     }
     for (key, _) in scope.foreign_keys() {

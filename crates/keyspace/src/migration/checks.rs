@@ -48,7 +48,7 @@ fn to_keys(
     if !check.validated || uses(0) || members.any(lacks) {
         return None;
     }
-    let replaced = scope.replaced(table.oid, |member| {
+    let replaced = scope.replaced(scope.members_of(table.oid), |member| {
         name(member.old_id.number).unwrap_or_else(|| member.shadow_name.clone())
     });
     of(check, &replaced, scope.operators())

@@ -103,7 +103,9 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
             add(table, Space::Columns(table.oid), member.shadow_name.clone(), object);
         }
         let object = format!("column \"{old_id}\" after the cut-over");
-        add(table, Space::Columns(table.oid), old_column_name(scope, member), object);
+        if let Some(name) = old_column_name(scope, member) {
+            add(table, Space::Columns(table.oid), name, object);
+        }
         if (scope.is_required(member) || member.old_id.not_null)
             && member.shadow.is_none_or(|shadow| !shadow.not_null)
         {
@@ -123,6 +125,9 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
             };
             if replacement_index::existing(scope, table, index).is_none() {
                 add(table, space.clone(), name, format!("the replacement of index \"{}\"", index.name));
+            }
+            if scope.index_stays(table.oid, index) {
+                continue;
             }
             let object = format!("index \"{}\" after the cut-over", index.name);
             let old_name = options.old_name(&index.name);

@@ -77,7 +77,8 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
     for table in scope.tables() {
         let name = qualified(&table.schema, &table.name);
         // A table that refers to the old ids only since the cut-over has no keys.
-        for member in scope.members_of(table.oid).filter(|member| member.shadow.is_some()) {
+        let swapped = |member: &&Member<'_>| member.shadow.is_some() && !member.stays();
+        for member in scope.members_of(table.oid).filter(swapped) {
             let of = Renamed::Column(name.clone());
             let (old, new) = (member.old_id.name.clone(), member.shadow_name.clone());
             pairs.push(Pair { old, new, of, is_dropped: false });
@@ -86,6 +87,7 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
     for table in scope.tables_and_partitions() {
         let swapped = |(index, replacement): &(&Index, &Index)| {
             !replacement_index::keeps_name(scope, table, index)
+                && !scope.index_stays(table.oid, index)
                 && !primary_key::is_moved(scope, table, index, replacement)
         };
         for (index, replacement) in replacement_index::pairs(scope, table).into_iter().filter(swapped) {
@@ -152,7 +154,15 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
 
 /// The names of columns after the cut-over.
 fn names_after_cut_over(scope: &Scope<'_>, member: &Member<'_>) -> Names {
+    if member.stays() {
+        return names_that_stay(member);
+    }
     Names { old: scope.options.old_name(&member.old_id.name), key: member.old_id.name.clone() }
+}
+
+/// The names of columns that keep them.
+pub(super) fn names_that_stay(member: &Member<'_>) -> Names {
+    Names { old: member.old_id.name.clone(), key: member.shadow_name.clone() }
 }
 
 /// Statements that evaluate no code of a table's owner.
@@ -228,9 +238,11 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
             quoted(&column.shadow_name)
         ));
     }
-    let names = |member: &Member<'_>| Names {
-        old: member.shadow_name.clone(),
-        key: scope.options.new_name(&member.shadow_name),
+    let names = |member: &Member<'_>| {
+        if member.stays() {
+            return names_that_stay(member);
+        }
+        Names { old: member.shadow_name.clone(), key: scope.options.new_name(&member.shadow_name) }
     };
     statements.extend(index_columns::with_columns(scope, names));
     for pair in pairs(scope) {
@@ -327,7 +339,10 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     statements.extend(index_columns::at_end(scope, keep_old_ids));
     let mut made: Vec<Statement> = Vec::new();
     for table in scope.tables_and_partitions() {
-        for (index, replacement) in replacement_index::pairs(scope, table) {
+        let pairs = replacement_index::pairs(scope, table);
+        for (index, replacement) in
+            pairs.into_iter().filter(|(index, _)| !scope.index_stays(table.oid, index))
+        {
             end_index(scope, table, (index, replacement), keep_old_ids, &mut statements, &mut made);
         }
     }
@@ -345,14 +360,16 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
     }
     for member in &scope.members {
         let (old, new) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
-        made.extend(required::at_end(scope, member));
+        made.extend(required::at_end(scope, member, keep_old_ids || member.stays()));
         made.extend(properties::of_column(member).into_iter().map(Statement::from));
-        if keep_old_ids {
+        if member.stays() {
+            statements.extend(without_not_null(member));
+        } else if keep_old_ids {
             statements.extend(plain_column(member));
         } else {
             statements.push(format!("ALTER TABLE {} DROP COLUMN {old}", member.table_sql()));
         }
-        let name = |column: &Column| column.not_null_constraint.clone();
+        let name = |column: &Column| column.not_null_constraint.clone().filter(|_| !member.stays());
         // PostgreSQL renames that of a partitioned table only together with those of all partitions,
         // of which each must have the same name.
         let is_shared = |new: &String| {
@@ -374,9 +391,10 @@ pub fn finalize(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<Statement> {
         {
             made.push(Renamed::Constraint(member.table_sql()).statement(&new, &old).into());
         }
+        let comment = member.old_id.comment.as_deref().filter(|_| !member.stays());
         // Unless it was given another comment in the meantime.
         if member.shadow.is_none_or(|shadow| shadow.comment.as_deref().is_none_or(is_our_comment)) {
-            let comment = member.old_id.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+            let comment = comment.map_or_else(|| "NULL".to_owned(), literal);
             made.push(format!("COMMENT ON COLUMN {}.{new} IS {comment}", member.table_sql()).into());
         }
     }
@@ -498,20 +516,21 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
         }
     }
     let with_default = scope.members.iter().chain(scope.parts_with_own_default());
-    for member in with_default.filter(|member| properties::loses_default(member)) {
+    for member in with_default.filter(|member| !member.stays() && properties::loses_default(member)) {
         left.push(format!("the default of column \"{}\"", member.old_id.name));
     }
     if keep_old_ids {
         return left;
     }
     for table in scope.tables_and_partitions() {
-        for index in scope.indexes(table).filter(|index| !scope.is_new(table, index)) {
+        let lost = |index: &&Index| !scope.is_new(table, index) && !scope.index_stays(table.oid, index);
+        for index in scope.indexes(table).filter(lost) {
             if index.is_valid && replacement_index::existing(scope, table, index).is_none() {
                 left.push(format!("index \"{}\"", index.name));
             }
         }
     }
-    for member in scope.members.iter().chain(&scope.parts) {
+    for member in scope.members.iter().chain(&scope.parts).filter(|member| !member.stays()) {
         let uses = member.table.dependents.iter().filter(|used| !is_inherited(member.table, used));
         let uses = uses.filter(|used| used.column == member.old_id.number);
         // Its own view does not count.
@@ -564,10 +583,15 @@ fn plain_column(member: &Member<'_>) -> Vec<String> {
     } else if old_id.default.is_some() {
         statements.push(alter("DROP DEFAULT"));
     }
-    if old_id.not_null {
-        statements.push(alter("DROP NOT NULL"));
-    }
+    statements.extend(without_not_null(member));
     statements
+}
+
+/// The statement that removes NOT NULL from a column of old ids.
+fn without_not_null(member: &Member<'_>) -> Option<String> {
+    let column = quoted(&member.old_id.name);
+    let statement = format!("ALTER TABLE {} ALTER COLUMN {column} DROP NOT NULL", member.table_sql());
+    member.old_id.not_null.then_some(statement)
 }
 
 fn drop_constraint(table: &Table, name: &str) -> String {

@@ -90,7 +90,7 @@ pub fn cut_over(scope: &Scope<'_>) -> Vec<String> {
 
 /// Under a view, columns keep their names.
 fn names(member: &Member<'_>) -> Names {
-    Names { old: member.old_id.name.clone(), key: member.shadow_name.clone() }
+    cutover::names_that_stay(member)
 }
 
 fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
@@ -100,8 +100,9 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
     let mut defaults = Vec::new();
     let mut grants = Vec::new();
     for column in &table.columns {
-        let of_old_id = scope.members_of(table.oid).find(|member| member.old_id.number == column.number);
-        let of_key = scope.members_of(table.oid).find(|member| member.shadow_number == column.number);
+        let moved = || scope.members_of(table.oid).filter(|member| !member.stays());
+        let of_old_id = moved().find(|member| member.old_id.number == column.number);
+        let of_key = moved().find(|member| member.shadow_number == column.number);
         let (from, shown) = match (of_old_id, of_key) {
             (Some(member), _) => (member.shadow_name.as_str(), column.name.clone()),
             (_, Some(member)) => (member.old_id.name.as_str(), scope.options.old_name(&member.old_id.name)),
@@ -110,7 +111,14 @@ fn view(scope: &Scope<'_>, table: &Table) -> Vec<String> {
         let of = if from == shown { quoted(from) } else { format!("{} AS {}", quoted(from), quoted(&shown)) };
         columns.push(of);
         let of_shown = of_key.map_or(column, |member| member.old_id);
-        grants.extend(of_shown.grants.iter().map(|grant| grant_on_column(&name, grant, &shown)));
+        // Next to a column that stays, the new one has the same.
+        let stays = scope
+            .members_of(table.oid)
+            .find(|member| member.stays() && member.shadow_number == column.number);
+        let of_both = stays.map(|member| &member.old_id.grants).into_iter().flatten();
+        let of_both = of_both.filter(|grant| !of_shown.grants.contains(grant));
+        grants
+            .extend(of_shown.grants.iter().chain(of_both).map(|grant| grant_on_column(&name, grant, &shown)));
         // The table keeps its defaults. The view repeats those of ordinary columns for readers of
         // the catalogs.
         let default = match of_old_id {

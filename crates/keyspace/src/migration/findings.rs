@@ -15,9 +15,9 @@ use super::required;
 use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
-    clashes, kept_values, key_reference, limits, live_triggers, lookup_index, narrow_reference,
-    old_id_source, partitions, permissions, reference_name, replicated, trigger_functions, type_column,
-    undeclared,
+    clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
+    narrow_reference, old_id_source, partitions, permissions, reference_name, replicated, trigger_functions,
+    type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -73,6 +73,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     if !scope.keeps_values() {
         type_column::find(scope, &mut found);
         reference_name::find(scope, &mut found);
+        condition_findings::find(scope, &mut found);
     }
     lookup_index::find(scope, &mut found);
     key_reference::find(scope, &mut found);
@@ -240,7 +241,8 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             "Until then, concurrent INSERT ... ON CONFLICT statements can fail with SQLSTATE 23505 on the index that they do not name. Retry such statements.",
         ));
     }
-    for member in scope.members_of(table.oid) {
+    // What uses a column that stays goes on.
+    for member in scope.members_of(table.oid).filter(|member| !member.stays()) {
         let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
         for dependent in &table.dependents {
             let is_carried = dependent.kind == "check constraint"
@@ -367,7 +369,7 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
     let name = member.table_sql();
     let of = format!("column \"{}\" of table \"{name}\"", old_id.name);
     let key = scope.key_of(member).column.old_id;
-    if let Some(kind) = key.id_kind().filter(|kind| old_id.id_kind() != Some(*kind)) {
+    if let Some(kind) = key.id_kind().filter(|kind| member.id_kind() != Some(*kind)) {
         let error =
             Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", old_id.declared_type))
                 .detail(format!("Only references of type {} can be migrated.", kind.types()))
@@ -397,7 +399,9 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
         found.push(Finding::error(table, error));
     }
     if !member.is_key && !member.declared && !scope.keeps_values() {
-        let hint = if old_id.not_null {
+        let hint = if member.holds_numbers {
+            "Rows that refer to no existing row get no key. A text refers to a row only if it is the number as PostgreSQL writes it: 42, not 042 or +42, and without spaces."
+        } else if old_id.not_null && member.refers.is_none() {
             "Rows that refer to no existing row get no key, so the new column can be null until the migration is finalized."
         } else {
             "Rows that refer to no existing row get no key."

@@ -62,7 +62,11 @@ fn pairs<'a>(
     table: &'a Table,
     keep_name: bool,
 ) -> impl Iterator<Item = (&'a Index, &'a Index)> {
-    let is_one = |index: &Index| index.parent.is_none() && keeps_name(scope, table, index) == keep_name;
+    let is_one = |index: &Index| {
+        index.parent.is_none()
+            && keeps_name(scope, table, index) == keep_name
+            && !scope.index_stays(table.oid, index)
+    };
     let pairs: Vec<_> =
         replacement_index::pairs(scope, table).into_iter().filter(|(index, _)| is_one(index)).collect();
     pairs.into_iter()

@@ -13,6 +13,7 @@
 //! | [`phase`] | the phases, in their order |
 //! | [`names`], `name_words` | names of the objects that a migration adds, and the words in names |
 //! | [`scope`], [`key_column`], [`member`] | which columns are part of a migration, and why others cannot be |
+//! | [`condition`], `condition_findings` | which rows of a column refer to a key |
 //! | `parts`, `scope_partitions` | the partitions of tables, and their columns |
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
@@ -47,6 +48,10 @@ pub mod carried;
 mod carried_tests;
 pub mod checks;
 pub mod clashes;
+pub mod condition;
+mod condition_findings;
+#[cfg(test)]
+mod condition_tests;
 pub mod costs;
 pub mod cutover;
 pub mod cutover_view;

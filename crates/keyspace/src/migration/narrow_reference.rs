@@ -20,8 +20,15 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for member in scope.members.iter().filter(|member| !member.is_key) {
         let key = &scope.key_of(member).column;
         match member.old_id.id_kind() {
+            Some(IdKind::Text) if member.holds_numbers => {
+                // A text that is not limited holds any number.
+                let digits = member.old_id.length.and_then(|length| u32::try_from(length).ok());
+                if let Some(end) = digits.and_then(|digits| 10_i64.checked_pow(digits)) {
+                    integer(scope, member, key, end - 1, found);
+                }
+            }
             Some(IdKind::Text) => text(member, key, found),
-            Some(IdKind::Integer) => integer(scope, member, key, found),
+            Some(IdKind::Integer) => integer(scope, member, key, range(&member.old_id.type_name).1, found),
             Some(IdKind::Uuid) | None => (),
         }
     }
@@ -51,8 +58,13 @@ fn text(member: &Member<'_>, key: &Member<'_>, found: &mut Vec<Finding>) {
 }
 
 /// Announced if new ids will soon be beyond it: to alter it would rewrite the table.
-fn integer(scope: &Scope<'_>, member: &Member<'_>, key: &Member<'_>, found: &mut Vec<Finding>) {
-    let (_, greatest) = range(&member.old_id.type_name);
+fn integer(
+    scope: &Scope<'_>,
+    member: &Member<'_>,
+    key: &Member<'_>,
+    greatest: i64,
+    found: &mut Vec<Finding>,
+) {
     let ids = scope.facts.key_ranges.iter().find(|ids| ids.0 == key.table.oid);
     let Some((_, _, last)) = ids.filter(|ids| ids.2 > greatest - greatest / PARTS) else { return };
     if greatest >= range(&key.old_id.type_name).1 {

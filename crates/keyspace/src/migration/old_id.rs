@@ -98,20 +98,44 @@ impl Column {
     }
 }
 
+impl Member<'_> {
+    /// The kind of its old ids.
+    pub fn id_kind(&self) -> Option<IdKind> {
+        if self.holds_numbers { Some(IdKind::Integer) } else { self.old_id.id_kind() }
+    }
+}
+
 /// The type of a column of old ids that holds each of its values, as SQL writes it. A column of
 /// another type is refused.
 fn widest(column: &Column) -> &'static str {
     column.id_kind().unwrap_or(IdKind::Integer).sql()
 }
 
+/// The number that a text holds, exactly as PostgreSQL writes it: no spaces, no sign of a positive one, no
+/// leading zeros. Any other text holds none, and so refers to nothing.
+fn number_in(member: &Member<'_>, alias: &str) -> String {
+    let text = format!("{alias}.{}::pg_catalog.text", quoted(&member.old_id.name));
+    let number = format!("{text}::pg_catalog.numeric");
+    format!(
+        "CASE WHEN {text} COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.~) '^(0|-?[1-9][0-9]{{0,18}})$' THEN \
+         CASE WHEN {number} OPERATOR(pg_catalog.>=) '{}'::pg_catalog.numeric AND {number} OPERATOR(pg_catalog.<=) '{}'::pg_catalog.numeric \
+         THEN {text}::pg_catalog.int8 END END",
+        i64::MIN,
+        i64::MAX
+    )
+}
+
 /// The expression for the old id of a row, which has this alias, in that type.
 pub(super) fn value(member: &Member<'_>, alias: &str) -> String {
+    if member.holds_numbers {
+        return format!("({})", number_in(member, alias));
+    }
     format!("{alias}.{}::{}", quoted(&member.old_id.name), widest(member.old_id))
 }
 
 /// The name of the old id of a row in a JSON object.
 pub(super) fn in_json(member: &Member<'_>, alias: &str) -> String {
-    match member.old_id.id_kind() {
+    match member.id_kind() {
         // A text may contain any character.
         Some(IdKind::Text) => format!("pg_catalog.encode({}, 'hex')", bytes(member, alias)),
         _ => format!("{}::pg_catalog.text", value(member, alias)),
@@ -120,7 +144,7 @@ pub(super) fn in_json(member: &Member<'_>, alias: &str) -> String {
 
 /// The expression for an old id as the server reads it from a query: a number, or bytes.
 pub(super) fn result(member: &Member<'_>, alias: &str) -> String {
-    match member.old_id.id_kind() {
+    match member.id_kind() {
         Some(IdKind::Uuid) => format!("pg_catalog.uuid_send({})", value(member, alias)),
         Some(IdKind::Text) => bytes(member, alias),
         Some(IdKind::Integer) | None => value(member, alias),
@@ -145,6 +169,9 @@ pub(super) fn least(member: &Member<'_>, alias: &str) -> String {
 /// The condition that the row of a key, with the alias `p`, is the one to which a row with the alias `t`
 /// refers. It can be answered from the index of the key.
 pub(super) fn is_referenced(key: &Member<'_>, member: &Member<'_>) -> String {
+    if member.holds_numbers {
+        return format!("p.{} OPERATOR(pg_catalog.=) {}", quoted(&key.old_id.name), value(member, "t"));
+    }
     let (key, reference) = (key.old_id, member.old_id);
     // Equal are equal bytes, in either collation, but PostgreSQL must know which one to use.
     let collation = match &key.collation {
@@ -178,6 +205,8 @@ mod tests {
             is_key: false,
             key: 1,
             declared: true,
+            holds_numbers: false,
+            refers: None,
         }
     }
 
@@ -203,6 +232,25 @@ mod tests {
         }
         assert_eq!(column("numeric", None).id_kind(), None);
         assert_eq!(column("character", None).id_kind(), None);
+    }
+
+    #[test]
+    fn texts_of_numbers_are_compared_as_numbers() {
+        let table = Table::default();
+        let (text, number) = (column("text", None), column("bigint", None));
+        let (of_text, key) =
+            (Member { holds_numbers: true, ..member(&table, &text) }, member(&table, &number));
+        assert_eq!(of_text.id_kind(), Some(IdKind::Integer));
+        let condition = is_referenced(&key, &of_text);
+        assert!(
+            condition
+                .starts_with("p.\"Id\" OPERATOR(pg_catalog.=) (CASE WHEN t.\"Id\"::pg_catalog.text COLLATE")
+        );
+        assert!(
+            condition.contains(">=) '-9223372036854775808'::")
+                && condition.contains("<=) '9223372036854775807'::")
+        );
+        assert_eq!(in_json(&of_text, "t"), format!("{}::pg_catalog.text", result(&of_text, "t")));
     }
 
     #[test]

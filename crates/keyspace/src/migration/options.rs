@@ -1,5 +1,6 @@
 //! The arguments of a migration, and its state.
 
+use super::condition::Condition;
 use super::names;
 use super::time_source::TimeSource;
 use crate::error::{Error, SqlState};
@@ -217,6 +218,8 @@ pub struct Options {
     pub move_primary_key: bool,
     /// New columns that exist: table, old column, new column.
     pub shadows: Vec<(u32, i16, i16)>,
+    /// Which rows of columns refer to a key, for columns of which not all do.
+    pub conditions: Vec<Condition>,
     /// Tables whose existing rows have their keys.
     pub filled: Vec<u32>,
     /// Whether the values have been compared, and nothing has put the result in doubt since.
@@ -242,6 +245,7 @@ impl Options {
             // Old ids that must be able to be NULL cannot stay a primary key.
             move_primary_key: target.keeps_values(),
             shadows: Vec::new(),
+            conditions: Vec::new(),
             filled: Vec::new(),
             verified: false,
             doubts: Vec::new(),
@@ -278,6 +282,11 @@ impl Options {
     /// The new column of an old one, if it exists.
     pub fn shadow(&self, table: u32, column: i16) -> Option<i16> {
         self.shadows.iter().find(|shadow| (shadow.0, shadow.1) == (table, column)).map(|shadow| shadow.2)
+    }
+
+    /// Which rows of a column refer to a key, if not all do.
+    pub fn condition(&self, table: u32, column: i16) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| (condition.table, condition.column) == (table, column))
     }
 
     /// The name of a new object until the cut-over.

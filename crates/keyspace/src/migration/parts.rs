@@ -23,7 +23,7 @@ pub(super) fn partitions<'a>(facts: &'a Facts, members: &[Member<'_>]) -> Vec<(u
 }
 
 /// A column of a partition. `before` is how many columns of the same table come before.
-pub(super) fn part<'a>(member: &Member<'_>, partition: &'a Table, before: usize) -> Option<Member<'a>> {
+pub(super) fn part<'a>(member: &Member<'a>, partition: &'a Table, before: usize) -> Option<Member<'a>> {
     let old_id = partition.column_named(&member.old_id.name)?;
     let shadow = member.shadow.and_then(|shadow| partition.column_named(&shadow.name));
     let before = i16::try_from(before).unwrap_or(i16::MAX);
@@ -37,5 +37,7 @@ pub(super) fn part<'a>(member: &Member<'_>, partition: &'a Table, before: usize)
         is_key: member.is_key,
         key: member.key,
         declared: member.declared,
+        holds_numbers: member.holds_numbers,
+        refers: member.refers.map(|refers| refers.of_partition(partition)),
     })
 }

@@ -1,6 +1,7 @@
 //! Properties of columns, indexes and constraints that the new ones take over: comments, statistics
 //! targets, options, privileges, defaults, `CLUSTER ON`.
 
+use super::condition::canonical_number;
 use super::expression::{Operators, constant, constant_text};
 use super::facts::{Column, Grant, Index, Table};
 use super::member::Member;
@@ -111,7 +112,7 @@ pub fn default_of(column: &Column) -> DefaultOf {
 pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
     let key = &scope.key_of(member).column;
     // If keys keep their values, the default moves as it is.
-    if key.shadow.is_none() || member.shadow.is_none() || scope.keeps_values() {
+    if key.shadow.is_none() || member.shadow.is_none() || scope.keeps_values() || member.stays() {
         return None;
     }
     let (old_id, shadow) = (quoted(&key.old_id.name), quoted(&key.shadow_name));
@@ -122,7 +123,14 @@ pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String
         )
     };
     if !scope.options.cut_over {
-        let DefaultOf::Row(id) = default_of(member.old_id) else { return None };
+        let id = match default_of(member.old_id) {
+            DefaultOf::Row(_) if member.holds_numbers => {
+                let text = constant_text(member.old_id.default.as_deref()?)?;
+                format!("'{}'::pg_catalog.int8", canonical_number(&text)?)
+            }
+            DefaultOf::Row(id) => id,
+            DefaultOf::Null | DefaultOf::Computed => return None,
+        };
         return Some(select(&shadow, format!("p.{old_id} OPERATOR(pg_catalog.=) {id}")));
     }
     let default = member.shadow?.default.as_deref()?;

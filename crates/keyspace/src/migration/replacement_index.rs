@@ -27,6 +27,10 @@ pub enum Replacement {
 pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replacement {
     let on_keys = match on_keys(scope, table, index) {
         Ok(on_keys) => on_keys,
+        // The index itself stays.
+        Err(error) if scope.index_stays(table.oid, index) => {
+            return Replacement::Leave(format!("The index stays. {}", error.detail.unwrap_or_default()));
+        }
         Err(error) => return Replacement::Refuse(Box::new(error)),
     };
     if index.is_exclusion && scope.keeps_values() {
@@ -35,7 +39,8 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
     if index.is_exclusion {
         return Replacement::Leave(exclusion(scope, table, index));
     }
-    let mapped = |column: i16| scope.mapped(table.oid, &[column]).first().copied().unwrap_or(column);
+    let mapped =
+        |column: i16| scope.mapped_in(table.oid, index, &[column]).first().copied().unwrap_or(column);
     let mut keys = Vec::new();
     for (at, key) in index.keys.iter().enumerate() {
         let expression = on_keys.expressions.get(at).and_then(Option::as_deref);
@@ -128,7 +133,7 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
     }
     let on_keys = on_keys(scope, table, index).ok()?;
     let columns = |index: &Index| index.keys.iter().map(|key| key.column).collect::<Vec<_>>();
-    let wanted = scope.mapped(table.oid, &columns(index));
+    let wanted = scope.mapped_in(table.oid, index, &columns(index));
     let is_expression = |wanted: Option<&str>, found: Option<&String>| match (wanted, found) {
         (None, None) => true,
         (Some(wanted), Some(found)) if scope.keeps_values() => is_same_in_bigint(wanted, found),
@@ -181,7 +186,8 @@ fn name_of_replacement(scope: &Scope<'_>, index: &Index) -> String {
 /// Whether the type of keys lacks an operator class that the index needs.
 fn lacks_class(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
     index.keys.iter().any(|key| {
-        let is_replaced = scope.member(table.oid, key.column).is_some();
+        let is_replaced =
+            scope.replaced_in(table.oid, index).any(|member| member.old_id.number == key.column);
         operator_class(scope, index, key, is_replaced).is_err()
     })
 }
@@ -230,7 +236,8 @@ struct OnKeys {
 /// 0A000 if they are about the values of old ids, or if rows that lack a key for a while could
 /// violate the index.
 fn on_keys(scope: &Scope<'_>, table: &Table, index: &Index) -> Result<OnKeys, Error> {
-    let replaced = scope.replaced(table.oid, |member| member.shadow_name.clone());
+    let members = || scope.replaced_in(table.oid, index);
+    let replaced = scope.replaced(members(), |member| member.shadow_name.clone());
     let refusal = |what: &str, text: &str| {
         let columns: Vec<String> = scope
             .members_of(table.oid)
@@ -260,12 +267,12 @@ fn on_keys(scope: &Scope<'_>, table: &Table, index: &Index) -> Result<OnKeys, Er
     let is_hidden = |member: &&Member<'_>| {
         index.used_columns.contains(&member.old_id.number) && !names.contains(&member.old_id.name)
     };
-    if index.used_columns.contains(&0) || scope.members_of(table.oid).any(|member| is_hidden(&member)) {
+    if index.used_columns.contains(&0) || members().any(|member| is_hidden(&member)) {
         let text = index.keys.iter().filter_map(|key| key.expression.clone()).chain(index.predicate.clone());
         return Err(refusal("an expression", &text.collect::<Vec<_>>().join(", ")));
     }
     let equal_nulls = index.nulls_not_distinct
-        && scope.members_of(table.oid).any(|member| {
+        && members().any(|member| {
             scope.may_lack_key(member) && index.keys.iter().any(|key| key.column == member.old_id.number)
         });
     if index.is_unique && (depends || equal_nulls) {
@@ -304,7 +311,7 @@ fn cannot_be_on_keys(scope: &Scope<'_>, table: &Table, index: &Index, what: &str
 fn could_be_violated(scope: &Scope<'_>, table: &Table, index: &Index) -> Error {
     let name = qualified(&table.schema, &index.name);
     let lacking: Vec<&Member<'_>> = scope
-        .members_of(table.oid)
+        .replaced_in(table.oid, index)
         .filter(|member| scope.may_lack_key(member))
         .filter(|member| {
             index.has_column(member.old_id.number) || index.used_columns.contains(&member.old_id.number)
@@ -346,12 +353,14 @@ fn exclusion_on_old_ids(table: &Table, index: &Index) -> Error {
 fn exclusion(scope: &Scope<'_>, table: &Table, index: &Index) -> String {
     let constraint = index.constraint.as_ref();
     let has_classes = index.keys.iter().all(|key| {
-        let is_replaced = scope.member(table.oid, key.column).is_some();
+        let is_replaced =
+            scope.replaced_in(table.oid, index).any(|member| member.old_id.number == key.column);
         operator_class(scope, index, key, is_replaced).is_ok()
     });
     let definition = constraint.and_then(|one| one.definition.as_deref()).filter(|_| has_classes);
     let on_keys = definition.and_then(|definition| {
-        let replaced = scope.replaced(table.oid, |member| member.shadow_name.clone());
+        let members = scope.replaced_in(table.oid, index);
+        let replaced = scope.replaced(members, |member| member.shadow_name.clone());
         rewritten(definition, &replaced, scope.operators()).map(|new| new.text)
     });
     match (on_keys, constraint) {
@@ -421,7 +430,8 @@ fn key_sql(scope: &Scope<'_>, table: &Table, index: &Index, key: &IndexKey, what
     let mut sql = match what.expression {
         Some(expression) => format!("({expression})"),
         None => {
-            let column = scope.mapped(table.oid, &[key.column]).first().copied().unwrap_or(key.column);
+            let column =
+                scope.mapped_in(table.oid, index, &[key.column]).first().copied().unwrap_or(key.column);
             scope.column_sql(table, column)
         }
     };

@@ -6,6 +6,7 @@
 //! | a reference with a deferrable foreign key | from the cut-over on. Before it, a row may wait for the row that it refers to, without a key; after it, without an old id, so the old column loses its NOT NULL |
 //! | any column, if keys keep their values | before the cut-over, at which the old column loses its NOT NULL. A rollback gives it back, once a check says that it can |
 //! | a reference without a foreign key, or with one that is not valid | at the end, when every row has a key. From the cut-over on, a row must have a key or an old id |
+//! | a reference of which only some rows refer to a key | never. From the cut-over on, a row must have a key or an old id. If the old column stays, that remains so |
 //!
 //! A check that is left is the mark that its column has to become NOT NULL, whatever interrupts the
 //! procedure that added it.
@@ -199,7 +200,7 @@ pub(super) fn unsettled(scope: &Scope<'_>, phase: Phase, member: &Member<'_>) ->
 
 /// The steps before the end: now every row has a key, so that the column can become NOT NULL.
 pub(super) fn before_end(scope: &Scope<'_>, member: &Member<'_>) -> Option<Step> {
-    on_both(scope, member)?;
+    on_both(scope, member).filter(|_| member.refers.is_none())?;
     if member.shadow.is_none_or(|shadow| shadow.not_null) {
         return None;
     }
@@ -218,11 +219,16 @@ pub(super) fn before_end(scope: &Scope<'_>, member: &Member<'_>) -> Option<Step>
 
 /// Whether the old id of a row without a key cannot be set to NULL.
 pub(super) fn needs_old_id(scope: &Scope<'_>, member: &Member<'_>) -> bool {
-    member.old_id.not_null || on_both(scope, member).is_some()
+    member.old_id.not_null || on_both(scope, member).is_some() || on_old(scope, member).is_some()
 }
 
-/// The statements of the end. A check on both columns is dropped with the old one.
-pub(super) fn at_end(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Statement> {
+/// The statements of the end. A check on both columns is dropped with the old one. If that is kept, and
+/// rows can mean none, nothing gives them the old id any more that says so.
+pub(super) fn at_end(scope: &Scope<'_>, member: &Member<'_>, keeps_old_id: bool) -> Vec<Statement> {
+    let means_none = member.refers.is_some_and(|refers| !refers.condition.null_values.is_empty());
+    if let Some(check) = on_both(scope, member).filter(|_| means_none && keeps_old_id) {
+        return vec![drop_check(member, check).into()];
+    }
     let Some(check) = on_key(scope, member) else { return Vec::new() };
     let step = set_step(Phase::Finalized, member, &member.shadow_name, &check.name);
     let as_owner_of = Some(member.table.oid);
@@ -305,7 +311,7 @@ pub(super) fn is_ours(scope: &Scope<'_>, table: &Table, check: &Check) -> bool {
 }
 
 /// Whether nothing prevents an old column from being null.
-fn can_be_null(member: &Member<'_>) -> bool {
+pub(super) fn can_be_null(member: &Member<'_>) -> bool {
     let number = member.old_id.number;
     member.old_id.identity.is_empty()
         && !member

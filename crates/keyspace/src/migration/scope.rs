@@ -1,11 +1,13 @@
 //! Which columns are part of a migration, and why others cannot be.
 
+use super::condition::Refers;
 use super::expression::{Operators, Replaced};
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
 use super::key_column::key_column;
 use super::key_time::KeyTime;
 use super::member::Member;
 use super::names;
+use super::old_id::IdKind;
 use super::options::{KeyOptions, Options, Target};
 use super::parts::{part, partitions};
 use crate::error::{Error, SqlState};
@@ -91,7 +93,8 @@ impl<'a> Scope<'a> {
         });
         let mut members: Vec<Member<'_>> = Vec::new();
         for found in &found {
-            members.push(member(options, found, &members));
+            let key = found_key(options, facts, found.key);
+            members.push(member(options, found, key, &members));
         }
         let mut keys = Vec::new();
         for key in &options.keys {
@@ -254,16 +257,23 @@ impl<'a> Scope<'a> {
         member.is_key || (member.old_id.not_null && !self.may_lack_key(member))
     }
 
-    /// The columns of a table, for expressions on old ids. `name` is what the column of keys is
+    /// Columns of a table, for expressions on old ids. `name` is what the column of keys is
     /// called where the expression is used.
-    pub(super) fn replaced(&self, table: u32, name: impl Fn(&Member<'_>) -> String) -> Vec<Replaced> {
+    pub(super) fn replaced<'s>(
+        &self,
+        members: impl Iterator<Item = &'s Member<'a>>,
+        name: impl Fn(&Member<'_>) -> String,
+    ) -> Vec<Replaced>
+    where
+        'a: 's,
+    {
         let replaced = |member: &Member<'a>| Replaced {
             old: member.old_id.name.clone(),
             new: name(member),
             key: member.key,
             may_lack_key: self.may_lack_key(member),
         };
-        self.members_of(table).map(replaced).collect()
+        members.map(replaced).collect()
     }
 
     /// The schemas of the operators of old ids and of keys.
@@ -288,7 +298,7 @@ impl<'a> Scope<'a> {
 
     /// The name of a column that applications know.
     pub(super) fn known_column<'b>(&self, member: &'b Member<'_>) -> &'b str {
-        if self.is_renamed() { &member.shadow_name } else { &member.old_id.name }
+        if self.is_renamed() && !member.stays() { &member.shadow_name } else { &member.old_id.name }
     }
 
     /// The foreign keys on columns of keys, each with its table.
@@ -306,6 +316,34 @@ impl<'a> Scope<'a> {
     pub fn mapped(&self, table: u32, columns: &[i16]) -> Vec<i16> {
         let map = |column: &i16| self.member(table, *column).map_or(*column, |member| member.shadow_number);
         columns.iter().map(map).collect()
+    }
+
+    /// The columns of an index, with those of old ids replaced by those of keys, as its replacement has
+    /// them.
+    pub fn mapped_in(&self, table: u32, index: &Index, columns: &[i16]) -> Vec<i16> {
+        let replaced: Vec<&Member<'a>> = self.replaced_in(table, index).collect();
+        let map = |column: &i16| {
+            let member = replaced.iter().find(|member| member.old_id.number == *column);
+            member.map_or(*column, |member| member.shadow_number)
+        };
+        columns.iter().map(map).collect()
+    }
+
+    /// The columns of old ids whose place keys take in the replacement of an index. Those that stay have a
+    /// further index on keys, if it is about no others.
+    pub(super) fn replaced_in(&self, table: u32, index: &Index) -> impl Iterator<Item = &Member<'a>> {
+        let stays = self.index_stays(table, index);
+        self.members_of(table).filter(move |member| stays || !member.stays())
+    }
+
+    /// Whether an index stays as it is, because no column of old ids that it is about is dropped.
+    pub fn index_stays(&self, table: u32, index: &Index) -> bool {
+        let is_used = |member: &&Member<'a>| {
+            let number = member.old_id.number;
+            index.has_column(number) || index.used_columns.contains(&number)
+        };
+        let mut used = self.members_of(table).filter(is_used).peekable();
+        used.peek().is_some() && used.all(Member::stays)
     }
 
     /// Columns, with those of keys replaced by those of old ids once keys lead.
@@ -400,7 +438,12 @@ struct Found<'a> {
     declared: bool,
 }
 
-fn member<'a>(options: &Options, found: &Found<'a>, before: &[Member<'a>]) -> Member<'a> {
+fn member<'a>(
+    options: &'a Options,
+    found: &Found<'a>,
+    key_column: Option<&Column>,
+    before: &[Member<'a>],
+) -> Member<'a> {
     let Found { table, old_id, is_key, key, declared } = *found;
     let shadow = options.shadow(table.oid, old_id.number).and_then(|shadow| table.column(shadow));
     let planned =
@@ -416,7 +459,20 @@ fn member<'a>(options: &Options, found: &Found<'a>, before: &[Member<'a>]) -> Me
         is_key,
         key,
         declared,
+        holds_numbers: !options.target.keeps_values()
+            && key_column.is_some_and(Column::is_integer)
+            && old_id.id_kind() == Some(IdKind::Text),
+        refers: options
+            .condition(table.oid, old_id.number)
+            .filter(|_| !is_key)
+            .map(|condition| Refers::of(condition, table)),
     }
+}
+
+/// The column of the key of a table.
+fn found_key<'a>(options: &Options, facts: &'a Facts, table: u32) -> Option<&'a Column> {
+    let key = options.keys.iter().find(|key| key.table == table)?;
+    key_column(facts.table(table)?, key, options.target).ok()
 }
 
 /// The error for a column that would be part of a migration twice.
@@ -452,7 +508,7 @@ pub(super) fn check_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
 /// The names of the columns of old ids and of keys, for triggers in this direction.
 pub(super) fn column_names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> (String, String) {
     let (old_id, key) = (member.old_id.name.clone(), member.shadow_name.clone());
-    if !scope.options.views.is_empty() {
+    if !scope.options.views.is_empty() || member.stays() {
         return (old_id, key);
     }
     match (scope.options.cut_over, key_leads) {
@@ -462,7 +518,7 @@ pub(super) fn column_names(scope: &Scope<'_>, member: &Member<'_>, key_leads: bo
     }
 }
 
-/// The name that the cut-over gives to an old column; it must be free.
-pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> String {
-    scope.options.old_name(&member.old_id.name)
+/// The name that the cut-over gives to an old column; it must be free. `None` if the column stays.
+pub(super) fn old_column_name(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
+    (!member.stays()).then(|| scope.options.old_name(&member.old_id.name))
 }

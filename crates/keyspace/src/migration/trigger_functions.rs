@@ -46,7 +46,9 @@ pub fn not_compiled_again(scope: &Scope<'_>) -> Vec<Finding> {
             let trigger = table.triggers.iter().find(|trigger| trigger.name == call.name);
             let function = trigger.and_then(|trigger| trigger.function.as_ref());
             let (Some(function), Some(body)) = (function, &call.body) else { continue };
-            let reads = scope.members_of(table.oid).any(|member| has_word(body, &member.old_id.name));
+            let reads = scope
+                .members_of(table.oid)
+                .any(|member| !member.stays() && has_word(body, &member.old_id.name));
             if reads && !function.may_alter && seen.insert(&call.function) {
                 let statement = format!("ALTER FUNCTION {} COST {}", call.function, function.cost);
                 found.push(Finding::warning(
@@ -77,7 +79,7 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
             ));
         }
         let arguments = table.triggers.iter().find(|trigger| trigger.name == call.name);
-        for member in scope.members_of(table.oid) {
+        for member in scope.members_of(table.oid).filter(|member| !member.stays()) {
             let column = &member.old_id.name;
             let passes = arguments.is_some_and(|trigger| passes(trigger, column));
             if !passes && !call.body.as_deref().is_some_and(|body| has_word(body, column)) {

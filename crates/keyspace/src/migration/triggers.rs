@@ -1,8 +1,10 @@
 //! The triggers that keep old ids and keys in step.
 
+use super::condition::Refers;
 use super::facts::{Table, Trigger};
 use super::foreign_keys;
 use super::member::Member;
+use super::required;
 use super::scope::{self, Scope};
 use crate::sql::{literal, quoted};
 
@@ -104,7 +106,26 @@ fn arguments(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Str
         ]);
     }
     arguments.push(key.time.source.to_string());
+    arguments.extend(condition_argument(scope, member));
     arguments
+}
+
+/// The condition of a column as an argument of its triggers.
+pub(super) fn condition_argument(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
+    let Refers { condition, .. } = member.refers?;
+    let fills = !condition.null_values.is_empty() && required::needs_old_id(scope, member);
+    let mut parts = serde_json::Map::new();
+    if let Some(number) = condition.type_column {
+        parts.insert("type_column".to_owned(), number.into());
+        parts.insert("type_values".to_owned(), condition.type_values.clone().into());
+    }
+    if !condition.null_values.is_empty() {
+        parts.insert("null_values".to_owned(), condition.null_values.clone().into());
+    }
+    if fills {
+        parts.insert("fills".to_owned(), true.into());
+    }
+    Some(serde_json::Value::Object(parts).to_string())
 }
 
 /// The bits of `tgtype`.
@@ -157,9 +178,10 @@ pub(super) fn create_trigger_statements(
         statements.push(if wanted.kind & (BEFORE | INSERT) == INSERT {
             format!(
                 "CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED \
-                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL) EXECUTE FUNCTION {call}",
+                 FOR EACH ROW WHEN (NEW.{} IS NULL AND NEW.{} IS NOT NULL{}) EXECUTE FUNCTION {call}",
                 quoted(&follower),
-                quoted(&leader)
+                quoted(&leader),
+                late_condition(member, &leader, key_leads)
             )
         } else {
             let time = if wanted.kind & BEFORE != 0 { "BEFORE" } else { "AFTER" };
@@ -174,6 +196,13 @@ pub(super) fn create_trigger_statements(
         statements.push(format!("ALTER TABLE {table} ENABLE {enable} TRIGGER {name}"));
     }
     statements
+}
+
+/// The condition that a row refers to the key, after another one. Keys that lead mean a row.
+fn late_condition(member: &Member<'_>, leader: &str, key_leads: bool) -> String {
+    let means_one = member.means_one_sql("NEW", leader).filter(|_| !key_leads);
+    let parts = member.is_of_type_sql("NEW").into_iter().chain(means_one);
+    parts.map(|part| format!(" AND {part}")).collect()
 }
 
 /// The statements that drop the triggers of a column.

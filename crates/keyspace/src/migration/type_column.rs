@@ -7,7 +7,7 @@ use super::member::Member;
 use super::name_words::{base, is_plural, words};
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::quoted;
+use crate::sql::{literal, quoted};
 
 /// The last words of a column that names a kind of row.
 const TYPES: [&str; 9] = ["type", "class", "klass", "kind", "table", "model", "entity", "ct", "resource"];
@@ -41,7 +41,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             scope.facts.foreign_keys.iter().any(|key| {
                 key.child == member.table.oid && key.child_columns.contains(&member.old_id.number)
             });
-        if has_foreign_key {
+        if has_foreign_key || member.stays() {
             continue;
         }
         if let Some(column) = type_column(member.table, member.old_id, &scope.key_of(member).column) {
@@ -53,7 +53,6 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 fn refusal(scope: &Scope<'_>, member: &Member<'_>, column: &Column) -> Finding {
     let key = &scope.key_of(member).column;
     let (name, reference, root) = (member.table_sql(), &member.old_id.name, key.table_sql());
-    let own = quoted(&format!("{}_id", key.table.name));
     let error = Error::new(
         SqlState::FeatureNotSupported,
         format!(
@@ -65,10 +64,9 @@ fn refusal(scope: &Scope<'_>, member: &Member<'_>, column: &Column) -> Finding {
         "Ids of other tables in \"{reference}\" would be taken for those of \"{root}\", and would be lost at the end."
     ))
     .hint(format!(
-        "If all rows refer to {root}, say so: ALTER TABLE {name} ADD FOREIGN KEY ({}) REFERENCES {root} NOT VALID. Otherwise add a column for these references alone, for example {own} {}, fill it where \"{}\" says so, and name that column instead.",
+        "If all rows refer to {root}, say so: ALTER TABLE {name} ADD FOREIGN KEY ({}) REFERENCES {root} NOT VALID. Otherwise name its values for this table: type_column => {}, type_values => '{{...}}'.",
         quoted(reference),
-        key.old_id.type_name,
-        column.name
+        literal(&column.name).trim()
     ));
     Finding::error(member.table, error)
 }

@@ -3,9 +3,9 @@
 //! that are ids of the table.
 
 use super::candidate_reference::{Candidate, Sample, Undeclared};
+use super::condition;
 use super::facts::Table;
 use super::finding::{Finding, MAX_LISTED, Severity};
-use super::member::Member;
 use super::name_words::{base, words};
 use super::reference_name::has_name;
 use super::scope::{Key, Scope};
@@ -19,9 +19,14 @@ const BEGINS: [&str; 2] = ["id", "fk"];
 /// The number of columns of which a sample is read.
 pub const MOST_SAMPLED: usize = 20;
 /// Values that applications write where they mean no row.
-const MEANS_NONE: [i64; 2] = [0, -1];
+const MEANS_NONE: [&str; 3] = ["0", "-1", ""];
 
 impl Candidate {
+    /// Whether it is a `character(n)`, whose spaces at the end do not count.
+    fn is_padded(&self) -> bool {
+        self.type_name == "character" || self.type_name.starts_with("character(")
+    }
+
     /// The column next to it that says to which table it refers, unless its own name says that it is
     /// this one. Its name, and whether it is a text.
     fn type_column(&self, key: &Table) -> Option<(&str, bool)> {
@@ -40,23 +45,26 @@ struct Share {
     all: usize,
     numbers: usize,
     matching: usize,
-    /// A value that means no row, and how often it occurs.
-    none: Option<(i64, usize)>,
+    /// How often each of the values occurs that mean no row.
+    none: [usize; MEANS_NONE.len()],
 }
 
 impl Sample {
     /// The share of the values of these kinds; of all of them if `kind` is `None`.
     fn share(&self, kind: Option<&str>) -> Share {
-        let values = self.values.iter().filter(|value| kind.is_none() || value.0.as_deref() == kind);
+        let values = self.values.iter().filter(|value| kind.is_none() || value.kind.as_deref() == kind);
         let mut share = Share::default();
-        for (_, number) in values {
+        for value in values {
             share.all += 1;
-            let Some(number) = number else { continue };
-            share.numbers += 1;
-            if self.ids.contains(number) {
+            share.numbers += usize::from(value.number.is_some());
+            if value.number.is_some_and(|number| self.ids.contains(&number)) {
                 share.matching += 1;
-            } else if MEANS_NONE.contains(number) && share.none.is_none_or(|none| none.0 == *number) {
-                share.none = Some((*number, share.none.map_or(0, |none| none.1) + 1));
+                continue;
+            }
+            let text = value.number.map(|number| number.to_string());
+            let text = text.or_else(|| value.is_empty.then(String::new));
+            for (none, count) in MEANS_NONE.iter().zip(&mut share.none) {
+                *count += usize::from(text.as_deref() == Some(*none));
             }
         }
         share
@@ -67,7 +75,7 @@ impl Sample {
         let mut kinds: Vec<&String> = self
             .values
             .iter()
-            .filter_map(|(kind, _)| kind.as_ref())
+            .filter_map(|value| value.kind.as_ref())
             .filter(|kind| names(kind, table))
             .collect();
         kinds.sort_unstable();
@@ -79,8 +87,13 @@ impl Sample {
 impl Share {
     /// Whether most of the values that mean a row are ids of the table. Nothing is known without any.
     fn is_likely(self) -> bool {
-        let none = self.none.map_or(0, |none| none.1);
-        2 * self.matching >= self.all.saturating_sub(none)
+        2 * self.matching >= self.all.saturating_sub(self.none.iter().sum())
+    }
+
+    /// The values that mean no row, as far as the sample has them.
+    fn null_values(self) -> Vec<&'static str> {
+        let found = MEANS_NONE.iter().zip(self.none).filter(|(_, count)| *count > 0);
+        found.map(|(value, _)| *value).collect()
     }
 
     fn text(self) -> String {
@@ -91,11 +104,17 @@ impl Share {
             _ if all == matching => format!("All {all} values of a sample of rows are ids of that table"),
             _ => format!("{matching} of {all} values of a sample of rows are ids of that table"),
         };
-        if let Some((value, count)) = none {
-            text.push_str(&format!("; {count} are {value}, which seems to mean none"));
+        for (value, count) in MEANS_NONE.iter().zip(none).filter(|(_, count)| *count > 0) {
+            let (are, value) =
+                (if count == 1 { "is" } else { "are" }, if value.is_empty() { "''" } else { value });
+            text.push_str(&format!("; {count} {are} {value}, which seems to mean none"));
         }
-        if numbers < all {
-            text.push_str(&format!("; {} are no numbers", all - numbers));
+        let empty =
+            MEANS_NONE.iter().zip(none).find(|(value, _)| value.is_empty()).map_or(0, |(_, count)| count);
+        match all.saturating_sub(numbers).saturating_sub(empty) {
+            0 => {}
+            1 => text.push_str("; 1 is no number"),
+            others => text.push_str(&format!("; {others} are no numbers")),
         }
         text.push('.');
         text
@@ -174,6 +193,10 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<Finding> {
     let column = &undeclared.column;
     let root = key.column.table;
+    // A text holds any number.
+    if scope.keeps_values() && !column.is_number {
+        return None;
+    }
     let (table, other) = (qualified(&column.schema, &column.name), key.column.table_sql());
     let sample = undeclared.sample.as_ref();
     let unread = || {
@@ -183,11 +206,6 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
     let has_name = has_name_of(column, root);
     let type_column = column.type_column(root).map(|(name, _)| name);
     if let Some(type_column) = type_column {
-        // The column that was added for these rows.
-        let is_added = |member: &Member<'_>| !member.is_key && !member.declared && member.key == root.oid;
-        if scope.members_of(column.table).any(is_added) {
-            return None;
-        }
         let kinds = sample.map(|sample| sample.kinds_of(root)).unwrap_or_default();
         if !kinds.is_empty() || (!has_name && sample.is_err()) {
             let detail = match sample {
@@ -198,7 +216,14 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
                 "column \"{}\" of table \"{table}\" seems to refer to table \"{other}\" where column \"{type_column}\" says so, without a foreign key",
                 column.column
             );
-            let hint = separate_column(scope, key, column, type_column, &kinds);
+            if column.is_padded() {
+                return None;
+            }
+            let none = sample.map(|sample| none_of(sample, &kinds)).unwrap_or_default();
+            let hint =
+                added(scope, key, column, &Proposal { type_column: Some((type_column, &kinds)), none });
+            let stays = if scope.keeps_values() { "" } else { " The column stays for the other rows." };
+            let hint = format!("{hint}{stays}");
             let mut finding = warning(column, message, detail, hint);
             if sample.is_err() {
                 finding.severity = Severity::Note;
@@ -220,16 +245,30 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
         "column \"{}\" of table \"{table}\" looks like a reference to table \"{other}\", without a foreign key",
         column.column
     );
-    let hint = if let Some(type_column) = type_column.filter(|_| column.is_number) {
+    let proposal = |type_column| Proposal { type_column, none: share.null_values() };
+    let unusual =
+        column.type_column(root).and_then(|(name, _)| column.others.iter().find(|one| one.0 == name));
+    let unusual = unusual.filter(|(_, of_type)| !condition::is_type(of_type) && !scope.keeps_values());
+    let hint = if column.is_padded() {
         format!(
-            "Column \"{type_column}\" seems to say which table it refers to. If all rows refer to {other}, ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {other} NOT VALID, which includes it. {}",
-            quoted(&column.column),
-            separate_column(scope, key, column, type_column, &[])
+            "A column of type {} is not part of a migration. To include it, make it a text, as the application has to: ALTER TABLE {table} ALTER COLUMN {} TYPE text.",
+            column.type_name,
+            quoted(&column.column)
         )
-    } else if column.is_number {
-        format!("{}{}", before_it_is_added(column, &table, share), added(scope, key, column, &column.column))
+    } else if let Some((name, of_type)) = unusual {
+        format!(
+            "Column \"{name}\" seems to say which table it refers to. If all rows refer to {other}, ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {other} NOT VALID, which includes it. Otherwise the type column must be of type {}, and not {of_type}.",
+            quoted(&column.column),
+            condition::types()
+        )
+    } else if let Some(type_column) = type_column.filter(|_| !scope.keeps_values()) {
+        format!(
+            "Column \"{type_column}\" seems to say which table it refers to. If all rows refer to {other}, ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {other} NOT VALID, which includes it. Otherwise name its values for this table. {}",
+            quoted(&column.column),
+            added(scope, key, column, &proposal(Some((type_column, &[]))))
+        )
     } else {
-        of_text(key, column, &table, share)
+        added(scope, key, column, &proposal(None))
     };
     let mut finding = warning(column, message, detail, hint);
     if !share.is_likely() {
@@ -248,15 +287,10 @@ fn shares(sample: &Sample, type_column: &str, kinds: &[String]) -> String {
     kinds.iter().map(of_kind).collect::<Vec<_>>().join(" ")
 }
 
-/// The condition for rows that refer to the table, if the sample has some.
-fn condition(type_column: &str, kinds: &[String]) -> Option<String> {
-    let literals: Vec<String> = kinds.iter().map(|kind| literal(kind).trim().to_owned()).collect();
-    let name = quoted(type_column);
-    match literals.as_slice() {
-        [] => None,
-        [one] => Some(format!("{name} = {one}")),
-        several => Some(format!("{name} IN ({})", several.join(", "))),
-    }
+/// The values that mean no row among those of some kinds of rows.
+fn none_of(sample: &Sample, kinds: &[String]) -> Vec<&'static str> {
+    let found: Vec<&str> = kinds.iter().flat_map(|kind| sample.share(Some(kind)).null_values()).collect();
+    MEANS_NONE.into_iter().filter(|value| found.contains(value)).collect()
 }
 
 /// Whether a column has the name of a table.
@@ -269,89 +303,59 @@ fn warning(column: &Candidate, message: String, detail: String, hint: String) ->
     Finding { severity: Severity::Warning, table: column.table, error }
 }
 
+/// The arguments that add a column.
+struct Proposal<'a> {
+    /// The type column, and its values for the table.
+    type_column: Option<(&'a str, &'a [String])>,
+    /// Values that mean no row.
+    none: Vec<&'static str>,
+}
+
 /// How to add a column.
-fn added(scope: &Scope<'_>, key: &Key<'_>, column: &Candidate, name: &str) -> String {
-    let table = |schema: &str, name: &str| literal(&qualified(schema, name)).trim().to_owned();
-    let (root, own) = (scope.root(), key.column.table);
-    let names = format!("{{{}}}", array_element(name));
-    let refers_to = if own.oid == root.oid {
-        String::new()
-    } else {
-        format!(", refers_to => {}", table(&own.schema, &own.name))
+fn added(scope: &Scope<'_>, key: &Key<'_>, column: &Candidate, proposal: &Proposal<'_>) -> String {
+    let text = |text: &str| literal(text).trim().to_owned();
+    let array = |elements: &mut dyn Iterator<Item = &str>| {
+        let elements: Vec<String> = elements.map(array_element).collect();
+        text(&format!("{{{}}}", elements.join(",")))
     };
-    format!(
-        "To include it, SELECT key_migration_add_reference({}, {}, {}{refers_to}) once the migration is created. Otherwise it keeps old ids.",
-        table(&root.schema, &root.name),
-        table(&column.schema, &column.name),
-        literal(&names).trim()
-    )
+    let (root, own) = (scope.root(), key.column.table);
+    let mut call = format!(
+        "SELECT key_migration_add_reference({}, {}, {}",
+        text(&qualified(&root.schema, &root.name)),
+        text(&qualified(&column.schema, &column.name)),
+        array(&mut std::iter::once(column.column.as_str()))
+    );
+    if own.oid != root.oid {
+        call.push_str(&format!(", refers_to => {}", text(&qualified(&own.schema, &own.name))));
+    }
+    // Where keys keep their values, all rows are migrated alike.
+    let differs = !scope.keeps_values();
+    if let Some((type_column, kinds)) = proposal.type_column.filter(|_| differs) {
+        let values = if kinds.is_empty() {
+            "'{...}'".to_owned()
+        } else {
+            array(&mut kinds.iter().map(String::as_str))
+        };
+        call.push_str(&format!(", type_column => {}, type_values => {values}", text(type_column)));
+    }
+    if differs && !proposal.none.is_empty() {
+        call.push_str(&format!(", null_values => {}", array(&mut proposal.none.iter().copied())));
+    }
+    format!("To include it, {call}) once the migration is created. Otherwise it keeps old ids.")
 }
 
 /// A name in the text of an array.
 fn array_element(name: &str) -> String {
     let plain = !name.is_empty()
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || "_-".contains(c))
         && !name.eq_ignore_ascii_case("null");
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
-}
-
-/// What to do before a column with a value that means none is added.
-fn before_it_is_added(column: &Candidate, table: &str, share: Share) -> String {
-    let Some((value, _)) = share.none else { return String::new() };
-    let name = quoted(&column.column);
-    let nullable = if column.not_null {
-        format!("ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL; ")
-    } else {
-        String::new()
-    };
-    format!(
-        "There is no key for {value}, so let the application write NULL in its place, and change the rows: {nullable}UPDATE {table} SET {name} = NULL WHERE {name} = {value}. "
-    )
-}
-
-/// What can be done with a text.
-fn of_text(key: &Key<'_>, column: &Candidate, table: &str, share: Share) -> String {
-    let (name, other) = (quoted(&column.column), key.column.table_sql());
-    let update = format!(
-        "UPDATE {table} AS t SET {name} = p.{key}::text FROM {other} AS p WHERE t.{name} = p.{old}::text",
-        key = quoted(&key.column.old_id.name),
-        old = quoted(&format!("{}_old", key.column.old_id.name)),
-    );
-    let keys = "A text is not part of a migration.";
-    if share.numbers == share.all && share.all > 0 {
-        return format!(
-            "{keys} To include it, make it a number, as the application has to: ALTER TABLE {table} ALTER COLUMN {name} TYPE {} USING {name}::{}. Otherwise, after the cut-over: {update}.",
-            key.column.old_id.type_name, key.column.old_id.type_name
-        );
-    }
-    format!("{keys} After the cut-over, and before it is finalized: {update}.")
-}
-
-/// How to add references that a type column tells apart. `kinds` are its values for the table.
-fn separate_column(
-    scope: &Scope<'_>,
-    key: &Key<'_>,
-    column: &Candidate,
-    type_column: &str,
-    kinds: &[String],
-) -> String {
-    let table = qualified(&column.schema, &column.name);
-    let own = format!("{}_id", words(&key.column.table.name).join("_"));
-    let (own_sql, name, id_type) = (quoted(&own), quoted(&column.column), &key.column.old_id.type_name);
-    let value = if column.is_number { name } else { format!("{name}::{id_type}") };
-    let fill = condition(type_column, kinds).map_or_else(
-        || format!(". Fill it where \"{type_column}\" says so."),
-        |condition| format!("; UPDATE {table} SET {own_sql} = {value} WHERE {condition}."),
-    );
-    format!(
-        "A column cannot have keys of one table and ids of others. Add one for these rows, and let the application write it, too: ALTER TABLE {table} ADD COLUMN {own_sql} {id_type}{fill} {}",
-        added(scope, key, column, &own)
-    )
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::candidate_reference::SampleValue;
     use super::super::tests::{options, shop};
     use super::super::{Severity, plan};
     use super::*;
@@ -382,7 +386,11 @@ mod tests {
     }
 
     fn sample(values: &[(Option<&str>, Option<i64>)], ids: &[i64]) -> Result<Sample, String> {
-        let values = values.iter().map(|(kind, number)| (kind.map(str::to_owned), *number));
+        let values = values.iter().map(|(kind, number)| SampleValue {
+            kind: kind.map(str::to_owned),
+            number: *number,
+            is_empty: false,
+        });
         Ok(Sample { values: values.collect(), ids: ids.to_vec() })
     }
 
@@ -422,14 +430,7 @@ mod tests {
             detail,
             "1 of 4 values of a sample of rows are ids of that table; 2 are 0, which seems to mean none."
         );
-        assert!(
-            hint.starts_with(
-                "There is no key for 0, so let the application write NULL in its place, and change the rows: \
-                 ALTER TABLE shop.\"Log\" ALTER COLUMN \"Order ID\" DROP NOT NULL; UPDATE shop.\"Log\" SET \"Order ID\" = NULL WHERE \"Order ID\" = 0. To include it"
-            ),
-            "{hint}"
-        );
-        assert!(hint.contains("'{\"Order ID\"}'"), "{hint}");
+        assert!(hint.contains("'{\"Order ID\"}', null_values => '{0}')"), "{hint}");
         // Most are not ids, so it is probably something else.
         let (severity, ..) =
             said(candidate("order_id", "bigint", &[]), sample(&[number(1), number(8), number(9)], &[1]))
@@ -461,13 +462,16 @@ mod tests {
             "Where \"record_type\" is 'Order': 1 of 2 values of a sample of rows are ids of that table. \
              Where \"record_type\" is 'Shop::Order': The only value of a sample of rows is an id of that table."
         );
-        assert!(
-            hint.contains(
-                "ALTER TABLE shop.\"Log\" ADD COLUMN orders_id bigint; UPDATE shop.\"Log\" SET orders_id = record_id \
-                 WHERE record_type IN ('Order', 'Shop::Order'). To include it, SELECT key_migration_add_reference('shop.orders', 'shop.\"Log\"', '{orders_id}')"
-            ),
-            "{hint}"
+        assert_eq!(
+            hint,
+            "To include it, SELECT key_migration_add_reference('shop.orders', 'shop.\"Log\"', '{record_id}', \
+             type_column => 'record_type', type_values => '{Order,\"Shop::Order\"}') once the migration is created. \
+             Otherwise it keeps old ids. The column stays for the other rows."
         );
+        // Values that mean none, in rows of this table.
+        let none = [(Some("Order"), Some(1)), (Some("Order"), Some(-1)), (Some("Customer"), Some(0))];
+        let (_, _, hint) = said(column(), sample(&none, &[1])).unwrap();
+        assert!(hint.contains("type_values => '{Order}', null_values => '{-1}')"), "{hint}");
         // One that never says this table.
         assert_eq!(said(column(), sample(&[(Some("Customer"), Some(1))], &[1])), None);
         // A column with the name of the table, next to one that says something else.
@@ -482,18 +486,18 @@ mod tests {
         let text = || candidate("order_id", "text", &[]);
         let (_, detail, hint) = said(text(), sample(&[(None, Some(1)), (None, Some(2))], &[1, 2])).unwrap();
         assert_eq!(detail, "All 2 values of a sample of rows are ids of that table.");
-        assert!(
-            hint.contains(
-                "ALTER TABLE shop.\"Log\" ALTER COLUMN order_id TYPE bigint USING order_id::bigint"
-            ),
-            "{hint}"
+        assert!(hint.starts_with("To include it, SELECT key_migration_add_reference('shop.orders', 'shop.\"Log\"', '{order_id}')"), "{hint}");
+        let (_, detail, _) = said(text(), sample(&[(None, Some(1)), (None, None)], &[1])).unwrap();
+        assert_eq!(detail, "1 of 2 values of a sample of rows are ids of that table; 1 is no number.");
+        let empty = SampleValue { is_empty: true, ..SampleValue::default() };
+        let mut values = sample(&[(None, Some(1))], &[1]).unwrap();
+        values.values.extend([empty.clone(), empty]);
+        let (_, detail, hint) = said(text(), Ok(values)).unwrap();
+        assert_eq!(
+            detail,
+            "1 of 3 values of a sample of rows are ids of that table; 2 are '', which seems to mean none."
         );
-        let (_, detail, hint) = said(text(), sample(&[(None, Some(1)), (None, None)], &[1])).unwrap();
-        assert_eq!(detail, "1 of 2 values of a sample of rows are ids of that table; 1 are no numbers.");
-        assert!(
-            hint.contains("UPDATE shop.\"Log\" AS t SET order_id = p.id::text FROM shop.orders AS p WHERE t.order_id = p.id_old::text"),
-            "{hint}"
-        );
+        assert!(hint.contains("null_values => '{\"\"}')"), "{hint}");
         assert_eq!(said(text(), sample(&[(None, Some(5))], &[])), None);
     }
 }

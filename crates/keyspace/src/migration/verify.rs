@@ -115,14 +115,15 @@ pub fn checks(scope: &Scope<'_>) -> Vec<Check> {
 /// The queries for old ids that would be lost with their column, because the row has no key for
 /// them.
 pub fn losses(scope: &Scope<'_>) -> Vec<Check> {
-    let references = scope.members_with_rows().filter(|member| !member.is_key);
+    let references = scope.members_with_rows().filter(|member| !member.is_key && !member.stays());
     references
         .map(|member| {
             let (old_id, shadow) = (quoted(&member.old_id.name), quoted(&member.shadow_name));
             let query = format!(
-                "SELECT pg_catalog.count(*), {} FROM ONLY {} AS t WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS NULL",
+                "SELECT pg_catalog.count(*), {} FROM ONLY {} AS t WHERE t.{old_id} IS NOT NULL AND t.{shadow} IS NULL{}",
                 least(member, "t"),
-                member.table_sql()
+                member.table_sql(),
+                member.and_refers("t")
             );
             let needs_old_id = required::needs_old_id(scope, member);
             Check { needs_old_id, ..check(member, Kind::OldIdsWithoutKey, true, query) }
@@ -228,6 +229,9 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let is_referenced = old_id::is_referenced(key, member);
     let joined = format!("FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON {is_referenced}");
     let example = least(member, "t");
+    let refers = member.and_refers("t");
+    let refers_not =
+        member.refers_sql("t").map_or_else(String::new, |one| format!(" OR ({one}) IS NOT TRUE"));
     vec![
         rows(member),
         // A row that refers to no existing row has no key to take. If a foreign key forbids such
@@ -237,7 +241,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             Kind::Orphans,
             member.declared,
             format!(
-                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{old_id} IS NOT NULL AND p.{root_old_id} IS NULL"
+                "SELECT pg_catalog.count(*), {example} {joined} WHERE t.{old_id} IS NOT NULL AND p.{root_old_id} IS NULL{refers}"
             ),
         ),
         check(
@@ -246,7 +250,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             true,
             format!(
                 "SELECT pg_catalog.count(*), {example} {joined} WHERE p.{root_old_id} IS NOT NULL \
-                 AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text"
+                 AND t.{shadow}::text IS DISTINCT FROM p.{root_key}::text{refers}"
             ),
         ),
         check(
@@ -255,7 +259,7 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(t.{shadow}::text) FROM ONLY {table} AS t \
-                 WHERE t.{old_id} IS NULL AND t.{shadow} IS NOT NULL"
+                 WHERE (t.{old_id} IS NULL{refers_not}) AND t.{shadow} IS NOT NULL"
             ),
         ),
         digest(member),
