@@ -21,8 +21,11 @@ found AS (
     SELECT c.*
     FROM columns c
     WHERE c.base IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)
-      AND (c.word = ANY ($1::text[]) OR c.word ~ 'id$' AND EXISTS (
-               SELECT FROM columns o WHERE o.oid = c.oid AND o.attnum <> c.attnum AND o.word ~ '(type|class|klass|kind|table|model|entity|resource)(name|code)?$'))
+      AND (c.word = ANY ($1::text[])
+           -- Not for each column again. One that ends with "id" is none of these itself.
+           OR c.word ~ 'id$' AND c.oid IN (SELECT o.oid FROM columns o WHERE o.word ~ '(type|class|klass|kind|table|model|entity|resource)(name|code)?$'))
+      -- The id of a row of its own table.
+      AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indnkeyatts = 1 AND i.indkey[0] = c.attnum)
       AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND c.attnum = ANY (f.conkey))
 )
 SELECT convert_to(coalesce(jsonb_agg(jsonb_build_object(

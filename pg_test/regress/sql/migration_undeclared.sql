@@ -37,6 +37,11 @@ INSERT INTO shipments VALUES (1, 'retail');
 CREATE TABLE declared (order_id bigint REFERENCES shop_orders);
 CREATE TEMP TABLE passing (order_id bigint);
 CREATE TABLE unrelated (shop_id bigint, order_total bigint, id bigint);
+-- An id of its own table, next to the name of a kind, and a number that is no kind.
+CREATE TABLE kinds (id bigserial PRIMARY KEY, model text, content_type text);
+INSERT INTO kinds (model, content_type) VALUES ('Order', 'Order'), ('Customer', 'Customer');
+CREATE TABLE services (no serial PRIMARY KEY, order_id bigint, order_resource_id bigint);
+INSERT INTO services (order_id, order_resource_id) VALUES (1, 7);
 -- Those that have to become another type first.
 CREATE TYPE what AS ENUM ('order', 'customer');
 CREATE TABLE padded (order_id char(6));
@@ -73,7 +78,7 @@ SELECT key_migration_phase('shop_orders');
 CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL);
 ALTER TABLE orders OWNER TO owner_of_orders;
 DROP VIEW proposed;
-DROP TABLE log, visits, notes, printed, mails, stock, empty_one, shipments, declared, shop_orders, tags, unrelated;
+DROP TABLE log, visits, notes, printed, mails, stock, empty_one, shipments, declared, shop_orders, tags, unrelated, kinds, services;
 SET SESSION AUTHORIZATION owner_of_secrets;
 CREATE TABLE secrets (no integer, order_id bigint, subject_id bigint, subject_type text);
 INSERT INTO secrets VALUES (1, 1, 1, 'Order');

@@ -76,14 +76,39 @@ fn type_column<'a>(table: &'a Table, reference: &Column, key: &Member<'_>) -> Op
     let base = base(&reference.name);
     let is_type = |column: &&Column| {
         column.number != reference.number
-            && can_be_type(&column.type_name)
+            && can_be_type(&column.name, &column.type_name)
             && is_type_of(&words(&column.name), &base, key.table)
     };
     table.columns.iter().find(is_type)
 }
 
-pub(super) fn can_be_type(name: &str) -> bool {
-    !(name == "boolean" || name == "date" || name.starts_with("timestamp") || name.starts_with("time"))
+/// Types that hold no words. Those of others, such as enums, may.
+const NO_WORDS: [&str; 11] = [
+    "boolean",
+    "date",
+    "interval",
+    "numeric",
+    "real",
+    "double precision",
+    "money",
+    "uuid",
+    "bytea",
+    "json",
+    "jsonb",
+];
+
+/// Whether a column can name kinds of rows, by its type. A number that does is called `type`; with another
+/// name it is an id of something, as `service_resource_id` is next to `service_id`.
+pub(super) fn can_be_type(name: &str, type_name: &str) -> bool {
+    if ["smallint", "integer", "bigint"].contains(&type_name) {
+        let words = words(name);
+        let last = match words.as_slice() {
+            [rest @ .., end] if ENDS.contains(&end.as_str()) => rest.last(),
+            words => words.last(),
+        };
+        return last.is_some_and(|last| last == "type" || last == "ct");
+    }
+    !(NO_WORDS.contains(&type_name) || type_name.starts_with("time") || type_name.ends_with("[]"))
 }
 
 pub(super) fn is_type_of(column: &[String], base: &[String], root: &Table) -> bool {
@@ -126,12 +151,35 @@ fn names_table(word: &str, table: &Table) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::name_words::words;
-    use super::is_type_of;
+    use super::{can_be_type, is_type_of};
     use crate::migration::facts::Table;
 
     fn is_type(column: &str, base: &str, root: &str) -> bool {
         let table = Table { name: root.to_owned(), ..Table::default() };
         is_type_of(&words(column), &words(base), &table)
+    }
+
+    #[test]
+    fn fault_c10_a_number_is_a_kind_only_if_its_name_says_so() {
+        for (name, type_name) in [
+            ("record_kind", "text"),
+            ("record_kind", "character varying"),
+            ("record_class", "shop.kinds"),
+            ("record_type", "smallint"),
+            ("content_type_id", "integer"),
+        ] {
+            assert!(can_be_type(name, type_name), "{name} {type_name}");
+        }
+        for (name, type_name) in [
+            ("service_resource_id", "bigint"),
+            ("record_class", "integer"),
+            ("record_type", "boolean"),
+            ("record_type", "uuid"),
+            ("record_type", "timestamp with time zone"),
+            ("record_type", "text[]"),
+        ] {
+            assert!(!can_be_type(name, type_name), "{name} {type_name}");
+        }
     }
 
     #[test]

@@ -31,11 +31,22 @@ impl Candidate {
     /// this one. Its name, and whether it is a text.
     fn type_column(&self, key: &Table) -> Option<(&str, bool)> {
         let base = base(&self.column);
-        let is_type =
-            |other: &&(String, String)| can_be_type(&other.1) && is_type_of(&words(&other.0), &base, key);
+        let is_type = |other: &&(String, String)| {
+            can_be_type(&other.0, &other.1) && is_type_of(&words(&other.0), &base, key)
+        };
         let (name, type_name) = self.others.iter().find(is_type)?;
         let is_text = ["text", "character varying", "character"].contains(&type_name.as_str());
         Some((name, is_text))
+    }
+}
+
+impl Candidate {
+    /// Whether its type column has its name, as `record_type` and `record_id`.
+    fn is_named_by_type(&self, key: &Table) -> bool {
+        let base = base(&self.column);
+        let named =
+            |(name, _): (&str, bool)| words(name).split_last().is_some_and(|(_, before)| before == base);
+        !base.is_empty() && self.type_column(key).is_some_and(named)
     }
 }
 
@@ -148,9 +159,10 @@ pub fn names_of_references(table: &str) -> Vec<String> {
 }
 
 /// The keys that candidates may refer to, the most likely columns first: those that have the name of the
-/// table, and those whose type column is read to find out.
+/// table, and those whose type column is read to find out, of which one with the name of the other comes
+/// first.
 pub fn select(scope: &Scope<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, u32)> {
-    let mut found: Vec<(bool, Candidate, u32)> = Vec::new();
+    let mut found: Vec<(u8, Candidate, u32)> = Vec::new();
     for candidate in candidates {
         let is_member = |number: i16| {
             scope.members_of(candidate.table).any(|member| {
@@ -165,13 +177,17 @@ pub fn select(scope: &Scope<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, 
             let table = key.column.table;
             let has_name = has_name_of(&candidate, table);
             let says = candidate.type_column(table).is_some_and(|(_, is_text)| is_text);
-            if has_name || says {
-                found.push((!has_name, candidate.clone(), table.oid));
-            }
+            let rank = match (has_name, says) {
+                (true, _) => 0,
+                (false, true) if candidate.is_named_by_type(table) => 1,
+                (false, true) => 2,
+                (false, false) => continue,
+            };
+            found.push((rank, candidate.clone(), table.oid));
         }
     }
     found.sort_by(|one, other| {
-        let place = |of: &(bool, Candidate, u32)| (of.0, of.1.schema.clone(), of.1.name.clone(), of.1.number);
+        let place = |of: &(u8, Candidate, u32)| (of.0, of.1.schema.clone(), of.1.name.clone(), of.1.number);
         place(one).cmp(&place(other))
     });
     found.into_iter().map(|(_, candidate, key)| (candidate, key)).collect()
@@ -392,6 +408,28 @@ mod tests {
             is_empty: false,
         });
         Ok(Sample { values: values.collect(), ids: ids.to_vec() })
+    }
+
+    #[test]
+    fn the_most_likely_columns_are_looked_at_first() {
+        let (facts, options) = (shop(), options());
+        let scope = Scope::new(&facts, &options).unwrap();
+        let of = |number: i16, column: &str, others: &[&str]| Candidate {
+            number,
+            ..candidate(column, "bigint", others)
+        };
+        let found = select(
+            &scope,
+            vec![
+                of(1, "id", &["type"]),
+                of(2, "object_id", &["content_type"]),
+                of(3, "record_id", &["record_type"]),
+                of(4, "order_id", &[]),
+                of(5, "customer_id", &["name"]),
+            ],
+        );
+        let numbers: Vec<i16> = found.iter().map(|(column, _)| column.number).collect();
+        assert_eq!(numbers, [4, 3, 1, 2]);
     }
 
     #[test]
