@@ -241,6 +241,10 @@ CALL key_migration_cutover('sparse');
 CALL key_migration_finalize('sparse', confirm => 'sparse');
 INSERT INTO sparse (v) VALUES (6) RETURNING *;
 SELECT in_order, findings, increment, fed_columns FROM interleaved_sequences WHERE sequence = 'sparse_id_seq'::regclass;
+-- An index that casts another column.
+CREATE TABLE numbered (id serial PRIMARY KEY, parent integer REFERENCES numbered, number text);
+CREATE INDEX by_number ON numbered (parent, ((number)::integer));
+SELECT statement FROM key_migration_plan('numbered', target => 'bigint') WHERE statement LIKE '%by_number%';
 -- What is refused.
 CREATE FUNCTION shop.is_fine(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
 CREATE TABLE refused (

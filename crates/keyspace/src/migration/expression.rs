@@ -208,6 +208,17 @@ struct Use {
     needs_key: bool,
 }
 
+/// Notes that a column is in all open parentheses; `None` if one of them is that of a function call.
+fn enter(open: &mut [(bool, bool)]) -> Option<()> {
+    for (is_call, has_column) in open {
+        if *is_call {
+            return None;
+        }
+        *has_column = true;
+    }
+    Some(())
+}
+
 struct Reader<'a> {
     tokens: &'a [(Token, Range<usize>)],
     columns: &'a [Replaced],
@@ -278,17 +289,15 @@ impl<'a> Reader<'a> {
     /// them is an argument of a function, which need not exist for the other type, or if a result is
     /// cast to a type that cannot hold all of its values.
     fn rename_all(&mut self) -> Option<()> {
-        // For each open parenthesis, whether it is that of a function call.
-        let mut calls: Vec<bool> = Vec::new();
+        // For each open parenthesis, whether it is that of a function call, and whether a column is in it.
+        let mut open: Vec<(bool, bool)> = Vec::new();
         let mut next = 0;
         while next < self.tokens.len() {
             let at = next;
             next += 1;
             // The cast that PostgreSQL adds to a smallint next to an integer.
             if let Some(operand) = self.operand(at).filter(|_| self.is(at + 4, "integer")) {
-                if calls.contains(&true) {
-                    return None;
-                }
+                enter(&mut open)?;
                 self.replace(&operand)?;
                 next = operand.tokens.end;
             } else if self.is_wide_constant(at) {
@@ -297,18 +306,18 @@ impl<'a> Reader<'a> {
                 self.edits.push((constant.end..whole.end, String::new()));
                 next = at + 5;
             } else if self.is_symbol(at, b'(') {
-                calls.push(at.checked_sub(1).is_some_and(|before| self.is_function(before)));
+                let is_call = at.checked_sub(1).is_some_and(|before| self.is_function(before));
+                open.push((is_call, false));
             } else if self.is_symbol(at, b')') {
-                calls.pop();
+                let has_column = open.pop().is_some_and(|(_, has_column)| has_column);
                 let is_cast = self.token(at + 1) == Some(&Token::Cast);
                 let name = self.token(at + 2).and_then(Token::identifier).filter(|_| is_cast);
-                if name.is_some_and(|name| NARROW.contains(&name)) {
+                // Of a result on something else, the type stays.
+                if has_column && name.is_some_and(|name| NARROW.contains(&name)) {
                     return None;
                 }
             } else if let Some(column) = self.column(at) {
-                if calls.contains(&true) {
-                    return None;
-                }
+                enter(&mut open)?;
                 self.replace(&Operand { column, tokens: at..at + 1 })?;
             }
         }

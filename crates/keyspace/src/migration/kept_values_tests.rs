@@ -315,6 +315,10 @@ fn expressions_keep_their_meaning() {
         ("(id <> '5'::smallint)", "(id_new <> '5'::smallint)"),
         ("(((id)::integer % 2) = 1)", "((id_new % 2) = 1)"),
         ("((id % (2)::bigint) = 1)", "((id_new % 2) = 1)"),
+        // The cast of another column.
+        ("(((number)::integer > 5) AND (id > 0))", "(((number)::integer > 5) AND (id_new > 0))"),
+        ("((number)::integer)", "((number)::integer)"),
+        ("(id > (number + 1)::smallint)", "(id_new > (number + 1)::smallint)"),
         (
             "CASE WHEN (id > 0) THEN true ELSE (lower(name) = 'x'::text) END",
             "CASE WHEN (id_new > 0) THEN true ELSE (lower(name) = 'x'::text) END",
@@ -322,7 +326,14 @@ fn expressions_keep_their_meaning() {
     ] {
         assert_eq!(of(text).as_deref(), Some(wanted));
     }
-    for text in ["is_fine(id)", "(abs((id + 1)) > 0)", "((id + 1)::smallint > 0)", "id(id)"] {
+    for text in [
+        "is_fine(id)",
+        "(abs((id + 1)) > 0)",
+        "((id + 1)::smallint > 0)",
+        "(((id + 1) * (number)::integer))::integer",
+        "((CASE WHEN (number > 0) THEN id ELSE 0 END)::integer > 5)",
+        "id(id)",
+    ] {
         assert_eq!(of(text), None, "{text}");
     }
     // PostgreSQL casts constants to bigint.
