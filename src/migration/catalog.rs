@@ -16,6 +16,7 @@ use super::rights::check_is_owner;
 use super::zone::Zone;
 use super::{expression, time_parents};
 use crate::encoding::{decoded, from_server_bytes, json_with_names, to_server};
+use crate::sequences::known_class;
 use crate::server::as_owner::as_owner;
 use crate::server::by_version::cache;
 use crate::server::extension::Extension;
@@ -129,6 +130,10 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
 
 /// The sequences behind keys that are not of the class of the node, each with its table.
 pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
+    // Without a node, there is no class. To look at all sequences takes long.
+    if known_class(extension)?.is_none() {
+        return Ok(Vec::new());
+    }
     let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'SQL_ASCII') \
          FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
          JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = coalesce(k.attribute, ( \

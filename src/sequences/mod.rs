@@ -21,6 +21,7 @@ mod setup;
 mod siblings;
 mod split;
 
+pub(crate) use own::identity::known as known_class;
 pub(crate) use own::settings::register as register_settings;
 
 pgrx::extension_sql_file!("../../sql/sequences/interleaved_node.sql", name = "interleaved_node");
