@@ -1,6 +1,7 @@
 //! The cut-over, its rollback and the end of a migration. Each is one short transaction, retried
 //! until it acquires all locks within the lock timeout.
 
+use keyspace::migration::list_of_objects;
 use keyspace::migration::step::{Lock, Statement};
 use keyspace::migration::{
     Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan, trigger_functions,
@@ -304,7 +305,7 @@ fn check_nothing_left(migration: &Migration, scope: &Scope<'_>, keep_old_ids: bo
         relation_name(migration.relation)
     );
     Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-        .detail(format!("They are used by {}.", left.join(", ")))
+        .detail(format!("They are used by {}.", list_of_objects(&left)))
         .hint("Re-create these objects on the new columns, or drop them. With keep_old_ids => true, all of them except foreign keys and defaults can stay.")
         .into())
 }

@@ -61,9 +61,18 @@ pub(super) const MAX_LISTED: usize = 8;
 
 /// Names as a sentence lists them.
 pub(super) fn list(names: &[String]) -> String {
-    let mut quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
-    if names.len() > MAX_LISTED {
-        quoted.push(format!("{} more", names.len() - MAX_LISTED));
+    let quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
+    with_the_rest(quoted, names.len())
+}
+
+/// Objects, each in a few words, as a sentence lists them.
+pub fn list_of_objects(objects: &[String]) -> String {
+    with_the_rest(objects.iter().take(MAX_LISTED).cloned().collect(), objects.len())
+}
+
+fn with_the_rest(mut listed: Vec<String>, count: usize) -> String {
+    if count > listed.len() {
+        listed.push(format!("{} more", count - listed.len()));
     }
-    quoted.join(", ")
+    listed.join(", ")
 }

@@ -120,7 +120,7 @@ pub mod undeclared;
 pub mod verify;
 
 pub use facts::Facts;
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Severity, list_of_objects};
 pub use options::{Doubt, KeyOptions, Options, Target, TimeRequest};
 pub use phase::Phase;
 pub use plan::Plan;

@@ -5,6 +5,7 @@
 
 use super::facts::Table;
 use super::finding::{Finding, Severity};
+use super::key_reference;
 use super::names::suffixed;
 use super::old_id::IdKind;
 use super::scope::{Key, Scope};
@@ -35,8 +36,10 @@ pub fn missing_defaults(scope: &Scope<'_>) -> Vec<Error> {
 
 fn missing_default(scope: &Scope<'_>, key: &Key<'_>) -> Option<Error> {
     let source = scope.facts.surroundings.as_ref()?.key(key.column.table.oid)?;
-    // A key that keeps its value fills the old id, which may be NULL then.
-    if source.has_default || scope.keeps_values() {
+    // A key that keeps its value fills the old id, which may be NULL then. One that refers to another key
+    // has its values.
+    let refers = key_reference::parent(scope.facts, key).is_some();
+    if source.has_default || scope.keeps_values() || refers {
         return None;
     }
     let table = key.column.table;

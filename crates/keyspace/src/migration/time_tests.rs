@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::facts::{Facts, TimeColumn, TimeParent};
+use super::surroundings::{KeySource, Surroundings};
 use super::tests::{AUDIT, ORDERS, column, options, roll_back, shop, statements, verified};
 use super::time_source::{TimeReference, TimeSource};
 use super::{KeyOptions, Options, Phase, Scope, Severity, TimeRequest, cutover, plan};
@@ -273,6 +274,12 @@ fn a_key_that_refers_to_another_one_has_no_key_of_its_own() {
     let plan = plan::plan(&facts, &options()).unwrap();
     let errors = plan.findings.iter().filter(|finding| finding.severity == Severity::Error);
     assert_eq!(errors.count(), 1);
+    // Its values come with the rows that it refers to.
+    let source = KeySource { table: facts.tables[0].oid, ..KeySource::default() };
+    facts.surroundings = Some(Surroundings { keys: vec![source], ..Surroundings::default() });
+    let plan = plan::plan(&facts, &options()).unwrap();
+    assert!(plan.findings.iter().all(|finding| !finding.error.message.contains("has no default")));
+    facts.surroundings = None;
     // A key of a migration that was created takes its time from there.
     let mut created = options();
     created.keys[0].time = Some(TimeSource::Reference(TimeReference {
