@@ -1,5 +1,5 @@
--- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for that of the
--- primary key. $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, with or
+-- $1 oid[]: the tables whose keys are migrated; $2 smallint[]: their key columns, NULL for the one by
+-- which rows are referred to. $3 oid[], $4 oid[], $5 smallint[]: columns that refer to them, with or
 -- without a foreign key: the table that has the key, and the table and the column that refer to it.
 -- $6 oid: the extension. $7 oid: its schema in which nobody else can create objects. $8 oid[]: tables
 -- without keys are left out unless they are among these; NULL for all. One JSON
@@ -10,15 +10,39 @@ ours AS (
     WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late', 'key_migration_applied',
                                                 'key_migration_copy', 'key_migration_copy_applied') AND p.pronargs = 0
 ),
+-- How many foreign keys refer to each column of these tables.
+referred AS MATERIALIZED (
+    SELECT f.confrelid AS relation, r.attribute, count(*) AS foreign_keys
+    FROM pg_constraint f CROSS JOIN LATERAL (SELECT DISTINCT k.number FROM unnest(f.confkey) AS k (number)) AS r (attribute)
+    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confrelid = ANY ($1::oid[])
+    GROUP BY f.confrelid, r.attribute
+),
+-- Their columns that are unique without others.
+alone AS MATERIALIZED (
+    SELECT DISTINCT a.attrelid AS relation, a.attnum AS attribute, a.attnotnull AS not_null, coalesce(r.foreign_keys, 0) AS foreign_keys,
+           EXISTS (SELECT FROM pg_index i CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) AS at (n)
+                   WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indkey[at.n] = a.attnum) AS in_primary
+    FROM pg_index u JOIN pg_attribute a ON a.attrelid = u.indrelid AND a.attnum = u.indkey[0]
+    LEFT JOIN referred r ON r.relation = a.attrelid AND r.attribute = a.attnum
+    WHERE u.indrelid = ANY ($1::oid[])
+      AND u.indisunique AND u.indisvalid AND u.indisready AND u.indislive AND u.indpred IS NULL AND u.indnkeyatts = 1
+      AND NOT EXISTS (SELECT FROM pg_collation l WHERE l.oid = u.indcollation[0] AND NOT l.collisdeterministic)
+),
 keys AS (
-    -- If the primary key has several columns, the only one that is unique alone.
+    -- The same choice as in keyspace::migration::key_column::id_of.
     SELECT given.relation, coalesce(given.attribute, (
-        SELECT CASE WHEN i.indnkeyatts = 1 THEN i.indkey[0] ELSE (
-            SELECT min(u.indkey[0]) FROM pg_index u
-            WHERE u.indrelid = i.indrelid AND u.indisunique AND u.indisvalid AND u.indisready AND u.indislive AND u.indpred IS NULL AND u.indnkeyatts = 1
-              AND NOT EXISTS (SELECT FROM pg_collation l WHERE l.oid = u.indcollation[0] AND NOT l.collisdeterministic)
-              AND EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) AS at (n) WHERE i.indkey[at.n] = u.indkey[0])
-            HAVING count(DISTINCT u.indkey[0]) = 1) END
+        SELECT CASE
+            WHEN i.indnkeyatts = 1 AND (
+                EXISTS (SELECT FROM referred r WHERE r.relation = i.indrelid AND r.attribute = i.indkey[0])
+                OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND (a.atthasdef OR a.attidentity <> '')))
+                THEN i.indkey[0]
+            WHEN EXISTS (SELECT FROM alone a WHERE a.relation = i.indrelid AND a.foreign_keys > 0) THEN (
+                SELECT CASE WHEN count(*) FILTER (WHERE a.in_primary) = 1 THEN min(a.attribute) FILTER (WHERE a.in_primary)
+                            WHEN count(*) = 1 AND bool_and(a.not_null) THEN min(a.attribute) END
+                FROM alone a WHERE a.relation = i.indrelid
+                  AND a.foreign_keys = (SELECT max(m.foreign_keys) FROM alone m WHERE m.relation = i.indrelid))
+            WHEN i.indnkeyatts = 1 THEN i.indkey[0]
+            ELSE (SELECT min(a.attribute) FROM alone a WHERE a.relation = i.indrelid AND a.in_primary HAVING count(*) = 1) END
         FROM pg_index i WHERE i.indrelid = given.relation AND i.indisprimary)) AS attribute
     FROM unnest($1::oid[], $2::smallint[]) AS given (relation, attribute)
 ),
@@ -87,6 +111,7 @@ columns AS (
         -- A varchar(20) has the modifier 24.
         'length', CASE WHEN b.base = 'varchar'::regtype AND b.modifier >= 4 THEN b.modifier - 4 END,
         'not_null', a.attnotnull,
+        'foreign_keys', coalesce((SELECT f.foreign_keys FROM referred f WHERE f.relation = a.attrelid AND f.attribute = a.attnum), 0),
         -- The constraint has a name since PostgreSQL 18.
         'not_null_constraint', (SELECT n.conname FROM pg_constraint n WHERE n.conrelid = a.attrelid AND n.contype = 'n'
                                 AND n.conkey = ARRAY[a.attnum]),

@@ -39,8 +39,7 @@ pub(super) fn fresh(
     }
     let mut facts = catalog::facts(extension, &options.keys, references, None)?;
     for key in options.keys.iter_mut().filter(|key| key.column.is_none()) {
-        let table = facts.table(key.table);
-        key.column = table.and_then(|table| key_column::id_of(table, table.primary_key()?));
+        key.column = facts.table(key.table).and_then(key_column::id_of);
     }
     for key in options.keys.iter_mut().filter(|key| key.time.is_none()) {
         // Of a relation that is no table there are no rows to evaluate anything for.

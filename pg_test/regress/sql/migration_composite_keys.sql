@@ -84,5 +84,75 @@ ALTER TABLE doc ALTER COLUMN id DROP DEFAULT;
 -- More than one column is unique alone.
 CREATE TABLE pair (a integer UNIQUE, b integer UNIQUE, created_at timestamptz, PRIMARY KEY (a, b));
 SELECT key_migration_create('pair');
+-- Foreign keys refer to a unique column next to the primary key, which stays as it is.
+CREATE TABLE party (
+    control_code text UNIQUE,
+    class integer,
+    id serial CONSTRAINT party_id UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT '2024-03-03',
+    PRIMARY KEY (control_code, class)
+);
+CREATE TABLE party_note (no serial PRIMARY KEY, party_id integer NOT NULL REFERENCES party (id) ON DELETE CASCADE, code text REFERENCES party (control_code));
+CREATE TABLE party_mail (party_id integer PRIMARY KEY REFERENCES party (id));
+INSERT INTO party (control_code, class, created_at) SELECT 'c' || i, 1, '2024-01-01'::timestamptz + i * interval '1 minute' FROM generate_series(1, 200) AS i;
+INSERT INTO party_note (party_id, code) SELECT i, 'c' || i FROM generate_series(1, 200) AS i;
+INSERT INTO party_mail SELECT i FROM generate_series(1, 20) AS i;
+ANALYZE party, party_note, party_mail;
+\set VERBOSITY default
+SELECT action, detail FROM key_migration_plan('party', include_columns => '{class}') WHERE step IS NULL AND action <> 'note';
+SELECT statement FROM key_migration_plan('party', include_columns => '{class}') WHERE statement ~ '^CREATE UNIQUE INDEX CONCURRENTLY party_id_new';
+\set VERBOSITY terse
+CREATE FUNCTION pg_temp.moved() RETURNS TABLE (all_rows bigint, same bigint, key text) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY SELECT count(*), count(*) FILTER (WHERE p.control_code = n.code), min(pg_typeof(p.id)::text) FROM party_note n JOIN party p ON p.id = n.party_id;
+END $$;
+CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');
+SELECT key_migration_create('party');
+CALL key_migration_advance('party', through => 'backfilled');
+WITH p AS (INSERT INTO party (control_code, class) VALUES ('late', 2) RETURNING *) INSERT INTO party_note (party_id, code) SELECT id, control_code FROM p;
+SELECT statement FROM key_migration_statements('party') \gexec
+SELECT check_name, column_name, row_count FROM key_migration_verify('party') WHERE NOT ok;
+CALL key_migration_cutover('party');
+WITH p AS (INSERT INTO party (control_code, class) VALUES ('later', 2) RETURNING *) INSERT INTO party_note (party_id, code) SELECT id, control_code FROM p;
+SELECT * FROM pg_temp.moved();
+CALL key_migration_rollback('party');
+SELECT check_name, column_name, row_count FROM key_migration_verify('party') WHERE NOT ok;
+SELECT * FROM pg_temp.moved();
+SELECT statement FROM key_migration_statements('party') \gexec
+CALL key_migration_cutover('party');
+CALL key_migration_finalize('party', confirm => 'party');
+ALTER TABLE party ALTER COLUMN id DROP DEFAULT;
+\d party
+\d party_note
+SELECT * FROM pg_temp.moved();
+DROP TABLE party_note, party_mail, party;
+-- The same within bigint.
+CREATE TABLE party (code text PRIMARY KEY, id serial CONSTRAINT party_id UNIQUE);
+CREATE TABLE party_note (no serial PRIMARY KEY, party_id integer NOT NULL REFERENCES party (id), code text);
+INSERT INTO party (code) SELECT 'c' || i FROM generate_series(1, 200) AS i;
+INSERT INTO party_note (party_id, code) SELECT i, 'c' || i FROM generate_series(1, 200) AS i;
+ALTER TABLE party RENAME code TO control_code;
+SELECT key_migration_create('party', target => 'bigint');
+CALL key_migration_advance('party', through => 'backfilled');
+SELECT statement FROM key_migration_statements('party') \gexec
+CALL key_migration_cutover('party');
+CALL key_migration_rollback('party');
+SELECT statement FROM key_migration_statements('party') \gexec
+CALL key_migration_cutover('party');
+CALL key_migration_finalize('party', confirm => 'party');
+\d party
+SELECT * FROM pg_temp.moved();
+-- One that can be NULL, two to which as many refer, and one of a type that cannot be a key.
+DROP TABLE party_note, party;
+CREATE TABLE party (code text PRIMARY KEY, id integer UNIQUE, other integer NOT NULL UNIQUE, exact numeric NOT NULL UNIQUE, created_at timestamptz NOT NULL);
+CREATE TABLE party_note (no serial PRIMARY KEY, party_id integer REFERENCES party (id));
+\set VERBOSITY default
+SELECT key_migration_create('party');
+ALTER TABLE party ALTER COLUMN id SET NOT NULL;
+ALTER TABLE party_note ADD other integer REFERENCES party (other);
+SELECT key_migration_create('party');
+ALTER TABLE party_note DROP other, DROP party_id, ADD exact numeric REFERENCES party (exact);
+SELECT key_migration_create('party');
+\set VERBOSITY terse
 DROP SCHEMA composite CASCADE;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

@@ -310,6 +310,8 @@ pub struct Column {
     pub length: Option<i32>,
     /// Whether it is NOT NULL.
     pub not_null: bool,
+    /// How many foreign keys refer to it, of a table whose key is migrated.
+    pub foreign_keys: u32,
     /// The name of that constraint, if it has one.
     pub not_null_constraint: Option<String>,
     /// Its default, or the expression that it is generated from.

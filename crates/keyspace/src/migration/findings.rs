@@ -3,7 +3,7 @@
 use super::checks;
 use super::cutover::is_inherited;
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
-use super::finding::{Finding, list};
+use super::finding::{Finding, list, list_of_objects};
 use super::foreign_keys::is_trusted;
 use super::foreign_keys_of_partitions::marked_keys;
 use super::key_column::nondeterministic;
@@ -15,7 +15,7 @@ use super::required;
 use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
-    clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
+    clashes, condition_findings, kept_values, key_column, key_reference, limits, live_triggers, lookup_index,
     narrow_reference, old_id_source, partitions, permissions, reference_name, replicated, trigger_functions,
     type_column, undeclared,
 };
@@ -75,6 +75,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
         reference_name::find(scope, &mut found);
         condition_findings::find(scope, &mut found);
     }
+    key_column::find(scope, &mut found);
     lookup_index::find(scope, &mut found);
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
@@ -282,7 +283,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. After the cut-over, use ALTER PUBLICATION ... DROP TABLE and ALTER PUBLICATION ... ADD TABLE with the columns that you want to publish.",
                 ),
                 "object" => (
-                    format!("column \"{column}\" of table \"{name}\" is used by {}", names.join(", ")),
+                    format!("column \"{column}\" of table \"{name}\" is used by {}", list_of_objects(&names)),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
                 ),
                 _ => (

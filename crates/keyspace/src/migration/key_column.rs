@@ -1,8 +1,10 @@
 //! Which column of a table is its key, and why a key cannot be migrated.
 
 use super::facts::{Column, Index, Table};
+use super::finding::{Finding, list};
 use super::old_id::IdKind;
 use super::options::{KeyOptions, Target};
+use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
@@ -29,14 +31,22 @@ pub(super) fn key_column<'a>(
                     .detail("Only a primary key can be migrated.")
                     .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
             })?;
-            id_of(root, index).ok_or_else(|| not_alone(root, index))?
+            id_of(root).ok_or_else(|| not_alone(root, index))?
         }
     };
     let column = root.column(number).ok_or_else(|| {
         Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" no longer exists"))
             .hint("CALL key_migration_rollback() to end the migration.")
     })?;
-    let of_type = || format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
+    let of_type = || {
+        if root.primary_key().is_some_and(|primary| is_in(primary, number)) {
+            return format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
+        }
+        format!(
+            "column \"{}\" of table \"{name}\", to which foreign keys refer, is of type {}",
+            column.name, column.declared_type
+        )
+    };
     let Some(kind) = column.id_kind() else {
         return Err(Error::new(SqlState::DatatypeMismatch, of_type())
             .detail("Only keys of type smallint, integer, bigint, uuid, text, or character varying can be migrated.")
@@ -51,21 +61,84 @@ pub(super) fn key_column<'a>(
         return Err(nondeterministic(root, column));
     }
     if target.keeps_values() && column.type_name == "bigint" {
-        let message = format!("the primary key of table \"{name}\" is already of type bigint");
+        let message = of_type().replace(" is of type ", " is already of type ");
         return Err(Error::new(SqlState::DatatypeMismatch, message)
             .detail("Only keys of type smallint or integer can become bigint."));
     }
     Ok(column)
 }
 
-/// The column of a primary key by which rows can be referred to: its only one, or the only one that is
-/// unique alone.
-pub fn id_of(table: &Table, primary: &Index) -> Option<i16> {
-    if let [key] = primary.keys.as_slice() {
-        return Some(key.column);
+/// The column by which rows are referred to. It need not be that of the primary key: a table can have
+/// a primary key that means something, and next to it an id to which all foreign keys refer.
+///
+/// That of a primary key of one column, if foreign keys refer to it or if it has a default. Otherwise
+/// the column to which most foreign keys refer, of those that are unique without others; it must be
+/// NOT NULL. Without such foreign keys that of the primary key: its only one, or the only one that is unique alone.
+/// src/migration/facts.sql makes the same choice.
+pub fn id_of(table: &Table) -> Option<i16> {
+    let primary = table.primary_key()?;
+    let only = match primary.keys.as_slice() {
+        [key] => Some(key.column),
+        _ => None,
+    };
+    let of_primary = only.and_then(|only| table.column(only));
+    let is_used =
+        |column: &Column| column.foreign_keys > 0 || column.default.is_some() || !column.identity.is_empty();
+    if of_primary.is_some_and(is_used) {
+        return only;
     }
-    let mut alone = unique_alone(table, primary);
-    alone.next().filter(|_| alone.next().is_none())
+    let most = most_referred(table);
+    if most.is_empty() {
+        return only.or_else(|| one(unique_alone(table, primary)));
+    }
+    let numbers = || most.iter().map(|column| column.number);
+    let is_filled = most.iter().all(|column| column.not_null);
+    one(numbers().filter(|column| is_in(primary, *column))).or_else(|| one(numbers()).filter(|_| is_filled))
+}
+
+/// The only item.
+fn one(mut items: impl Iterator<Item = i16>) -> Option<i16> {
+    let first = items.next();
+    first.filter(|_| items.next().is_none())
+}
+
+fn is_in(index: &Index, column: i16) -> bool {
+    index.keys.iter().any(|key| key.column == column)
+}
+
+/// The columns to which most foreign keys refer, of those that are unique without others.
+fn most_referred(table: &Table) -> Vec<&Column> {
+    let alone = || table.columns.iter().filter(|column| is_unique_alone(table, column.number));
+    let most = alone().map(|column| column.foreign_keys).max().unwrap_or(0);
+    alone().filter(|column| most > 0 && column.foreign_keys == most).collect()
+}
+
+/// Whether an index is that of the key, which gets the included columns: the primary key, unless the
+/// column is no part of it.
+pub(super) fn is_index_of_key(table: &Table, index: &Index, column: i16) -> bool {
+    if table.primary_key().is_some_and(|primary| is_in(primary, column)) {
+        return index.is_primary;
+    }
+    let is_alone = matches!(index.keys.as_slice(), [key] if key.column == column);
+    is_alone && index.is_unique && index.predicate.is_none()
+}
+
+/// The findings on keys whose column is no part of the primary key.
+pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
+    for key in scope.keys.iter().map(|key| &key.column).filter(|_| !scope.options.cut_over) {
+        let Some(primary) = key.table.primary_key().filter(|primary| !is_in(primary, key.old_id.number))
+        else {
+            continue;
+        };
+        let (name, column) = (key.table_sql(), &key.old_id.name);
+        let of_primary = primary.keys.iter().filter_map(|key_column| key.table.column(key_column.column));
+        let names: Vec<String> = of_primary.map(|column| column.name.clone()).collect();
+        found.push(Finding::warning(
+            key.table,
+            format!("the key of table \"{name}\" is column \"{column}\", because foreign keys refer to it and not to the primary key"),
+            format!("The primary key stays as it is, on {}.", list(&names)),
+        ));
+    }
 }
 
 /// The columns of a primary key that are unique without the others.
@@ -83,6 +156,20 @@ pub(super) fn is_unique_alone(table: &Table, column: i16) -> bool {
 /// The error for a primary key of several columns, if none of them is unique alone, or more than one.
 fn not_alone(table: &Table, primary: &Index) -> Error {
     let name = qualified(&table.schema, &table.name);
+    let most = most_referred(table);
+    if let [only] = most.as_slice() {
+        let message = format!("column \"{}\" of table \"{name}\" can be NULL", only.name);
+        return Error::new(SqlState::FeatureNotSupported, message)
+            .detail("Foreign keys refer to it, and not to the primary key. A row needs a value by which it is referred to.")
+            .hint(format!("ALTER TABLE {name} ALTER COLUMN {} SET NOT NULL.", quoted(&only.name)));
+    }
+    if !most.is_empty() {
+        let names: Vec<String> = most.iter().map(|column| column.name.clone()).collect();
+        let message = format!("it is not clear by which column rows of table \"{name}\" are referred to");
+        return Error::new(SqlState::FeatureNotSupported, message)
+            .detail(format!("As many foreign keys refer to each of {}.", list(&names)))
+            .hint("Until the migration is finalized, drop those foreign keys that refer to the columns that stay.");
+    }
     let message = format!("the primary key of table \"{name}\" has {} columns", primary.keys.len());
     let error = Error::new(SqlState::FeatureNotSupported, message);
     if unique_alone(table, primary).next().is_some() {
@@ -180,6 +267,38 @@ mod tests {
         assert_eq!(found(&with(others), Target::Uuid), Ok(2));
         let refused = found(&with(vec![index(false, &[1]), index(false, &[2])]), Target::Uuid).unwrap_err();
         assert!(refused.detail.unwrap().starts_with("More than one"));
+    }
+
+    #[test]
+    fn the_key_is_the_column_that_foreign_keys_refer_to() {
+        // Columns with the number of foreign keys to them, next to a primary key on some columns.
+        let with = |primary: &[i16], foreign_keys: &[u32]| {
+            let indexes = [vec![index(true, primary)], (1..=3).map(|one| index(false, &[one])).collect()];
+            let mut table = table(&["text", "integer", "integer"], indexes.concat());
+            for (column, count) in table.columns.iter_mut().zip(foreign_keys) {
+                column.foreign_keys = *count;
+                column.not_null = true;
+            }
+            table
+        };
+        assert_eq!(id_of(&with(&[1], &[0, 5, 1])), Some(2));
+        assert_eq!(id_of(&with(&[1, 3], &[0, 5, 1])), Some(2));
+        assert_eq!(id_of(&with(&[1, 3], &[2, 5, 5])), Some(3));
+        // It has a use of its own.
+        assert_eq!(id_of(&with(&[1], &[1, 5, 1])), Some(1));
+        let mut drawn = with(&[3], &[0, 5, 0]);
+        assert_eq!(id_of(&drawn), Some(2));
+        drawn.columns.iter_mut().for_each(|column| column.identity = "d".to_owned());
+        assert_eq!(id_of(&drawn), Some(3));
+        assert_eq!(id_of(&with(&[1], &[0, 0, 0])), Some(1));
+        // Two, and one that can be NULL.
+        let two = with(&[1], &[0, 5, 5]);
+        assert_eq!(id_of(&two), None);
+        assert!(found(&two, Target::Uuid).unwrap_err().detail.unwrap().contains("\"c2\", \"c3\""));
+        let mut nullable = with(&[1], &[0, 5, 0]);
+        nullable.columns.iter_mut().for_each(|column| column.not_null = column.number == 1);
+        let refused = found(&nullable, Target::Uuid).unwrap_err();
+        assert_eq!(refused.message, "column \"c2\" of table \"s.t\" can be NULL");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::expression::{Rewritten, is_same, is_same_in_bigint, rewritten};
 use super::facts::{Index, IndexConstraint, IndexKey, Table};
+use super::key_column::is_index_of_key;
 use super::member::Member;
-use super::scope::Scope;
+use super::scope::{Key, Scope};
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
@@ -53,7 +54,10 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
     }
     let mut include: Vec<String> =
         index.include.iter().map(|column| scope.column_sql(table, mapped(*column))).collect();
-    if let Some(key) = scope.keys.iter().find(|key| index.is_primary && key.column.table.oid == table.oid) {
+    let is_of = |key: &&Key<'_>| {
+        key.column.table.oid == table.oid && is_index_of_key(table, index, key.column.old_id.number)
+    };
+    if let Some(key) = scope.keys.iter().find(is_of) {
         include.extend(key.options.include.iter().map(|name| quoted(name)));
     }
     let name = scope.options.new_name(&index.name);
