@@ -15,7 +15,7 @@ use super::required;
 use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
-    clashes, condition_findings, kept_values, key_column, key_reference, limits, live_triggers, lookup_index,
+    clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
     narrow_reference, old_id_source, partitions, permissions, reference_name, replicated, trigger_functions,
     type_column, undeclared,
 };
@@ -75,7 +75,6 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
         reference_name::find(scope, &mut found);
         condition_findings::find(scope, &mut found);
     }
-    key_column::find(scope, &mut found);
     lookup_index::find(scope, &mut found);
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);

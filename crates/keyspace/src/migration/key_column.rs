@@ -1,10 +1,9 @@
 //! Which column of a table is its key, and why a key cannot be migrated.
 
 use super::facts::{Column, Index, Table};
-use super::finding::{Finding, list};
+use super::finding::list;
 use super::old_id::IdKind;
 use super::options::{KeyOptions, Target};
-use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{qualified, quoted};
 
@@ -102,7 +101,7 @@ fn one(mut items: impl Iterator<Item = i16>) -> Option<i16> {
     first.filter(|_| items.next().is_none())
 }
 
-fn is_in(index: &Index, column: i16) -> bool {
+pub(super) fn is_in(index: &Index, column: i16) -> bool {
     index.keys.iter().any(|key| key.column == column)
 }
 
@@ -121,24 +120,6 @@ pub(super) fn is_index_of_key(table: &Table, index: &Index, column: i16) -> bool
     }
     let is_alone = matches!(index.keys.as_slice(), [key] if key.column == column);
     is_alone && index.is_unique && index.predicate.is_none()
-}
-
-/// The findings on keys whose column is no part of the primary key.
-pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
-    for key in scope.keys.iter().map(|key| &key.column).filter(|_| !scope.options.cut_over) {
-        let Some(primary) = key.table.primary_key().filter(|primary| !is_in(primary, key.old_id.number))
-        else {
-            continue;
-        };
-        let (name, column) = (key.table_sql(), &key.old_id.name);
-        let of_primary = primary.keys.iter().filter_map(|key_column| key.table.column(key_column.column));
-        let names: Vec<String> = of_primary.map(|column| column.name.clone()).collect();
-        found.push(Finding::warning(
-            key.table,
-            format!("the key of table \"{name}\" is column \"{column}\", because foreign keys refer to it and not to the primary key"),
-            format!("The primary key stays as it is, on {}.", list(&names)),
-        ));
-    }
 }
 
 /// The columns of a primary key that are unique without the others.
