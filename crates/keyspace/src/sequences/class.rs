@@ -66,8 +66,8 @@ impl Class {
     /// odd.
     #[inline]
     pub const fn contains(self, value: i64) -> bool {
-        // A division takes a tenth of the time of a draw; the most common numbers of nodes need
-        // none. node = nodes stands for the remainder 0.
+        // Draws come here, and the most common numbers of nodes need no division.
+        // node = nodes stands for the remainder 0.
         let (node, nodes) = (self.node as i64, self.nodes as i64);
         let is_power_of_two = nodes & (nodes - 1) == 0;
         let remainder = if is_power_of_two { value & (nodes - 1) } else { value.rem_euclid(nodes) };
