@@ -7,11 +7,23 @@ root=$1 release=$2 mirror=$3 keyring=$4
 shift 4
 completed=etc/pg_keyspace-packages
 
+# This machine's certificates, for archives that are reached by https. Not where packages expect theirs, because
+# some packages write there as they are installed.
+certificates=/etc/ssl/certs/ca-certificates.crt
+certificates_within=/run/ca-certificates.crt
+
 within() {
     bwrap --bind "$root" / --dev-bind /dev /dev --bind /proc /proc --bind /sys /sys --die-with-parent \
         --ro-bind-try /etc/hosts /etc/hosts --ro-bind-try /etc/resolv.conf /etc/resolv.conf \
-        --ro-bind-try /etc/ssl/certs /etc/ssl/certs \
+        --ro-bind-try "$certificates" "$certificates_within" \
         env --ignore-environment DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+apt_get() {
+    if [ -e "$certificates" ]; then
+        set -- --option "Acquire::https::CAInfo=$certificates_within" "$@"
+    fi
+    within apt-get --quiet "$@"
 }
 
 if [ ! -e "$root/$completed" ]; then
@@ -48,9 +60,9 @@ if [ -n "$pinned" ]; then
     printf 'Package:%s\nPin: release a=experimental\nPin-Priority: 990\n' "$pinned" \
         > "$root/etc/apt/preferences.d/experimental"
 fi
-within apt-get --quiet update
+apt_get update
 # Names of packages hold no blanks.
 # shellcheck disable=SC2086
-within apt-get --quiet install --yes --no-install-recommends $names
-within apt-get clean
+apt_get install --yes --no-install-recommends $names
+apt_get clean
 printf '%s\n' "$@" | head -c -1 > "$root/$completed"
