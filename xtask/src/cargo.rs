@@ -41,6 +41,11 @@ pub fn target_directory() -> PathBuf {
     }
 }
 
+/// The directory of what tests print and produce.
+pub fn results_directory() -> PathBuf {
+    target_directory().join("test-results")
+}
+
 /// A call of cargo at the top of the checkout.
 ///
 /// Removes the variables that the outer cargo sets for `xtask`. Build scripts, for example pgrx's,

@@ -64,7 +64,7 @@ pub fn run(pg: &PgConfig, wanted: &Wanted) -> Result<bool> {
         writers: wanted.writers,
         rate: wanted.rate,
         classes: Classes::Own,
-        logs: cargo::target_directory().join("test-results").join(format!("chaos-{seed}")),
+        logs: cargo::results_directory().join(format!("chaos-{seed}")),
     };
     let command = command(wanted, seed);
     println!("{command}");

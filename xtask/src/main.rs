@@ -2,6 +2,7 @@
 
 mod chaos;
 mod demo;
+mod docs;
 mod install;
 mod notices;
 mod schema;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Check the links of the documentation, and write it as a site to target/site
+    Docs,
     /// Build the extension and install it into PostgreSQL's own directories
     Install,
     /// Check the format, run clippy and typos, and compare generated files with the code
@@ -89,6 +92,7 @@ fn run(command: &Command, options: &Options) -> Result<bool> {
     match command {
         Command::Notices { check } => notices::run(*check).map(|()| true),
         Command::Bench { arguments } => bench(arguments),
+        Command::Docs => docs::run().map(|()| true),
         Command::Test { only, filter, .. } if options.pg == Some(Wanted::All) => {
             test::run_versions(options, only, filter.as_deref())
         }
@@ -139,7 +143,7 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
         Command::Chaos(wanted) => chaos::run(&with(Purpose::Replication)?, wanted),
         Command::Install => install::run(&with(Purpose::Build)?).map(|()| true),
         Command::Schema { check } => schema::run(&with(Purpose::Build)?, *check).map(|()| true),
-        Command::Bench { .. } | Command::Notices { .. } => Ok(false),
+        Command::Bench { .. } | Command::Docs | Command::Notices { .. } => Ok(false),
     }
 }
 

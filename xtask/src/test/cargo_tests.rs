@@ -57,10 +57,12 @@ fn run(
     }
     let mut command = cargo::command_for_extension("test");
     // Tests after a failure are run and counted, too.
-    command.arg("--no-fail-fast").args(selection).args(filter).envs(environment.iter().copied());
+    command.arg("--no-fail-fast").args(selection).args(filter).args(["--", "--show-output"]);
+    command.envs(environment.iter().copied());
     let step = Step::quiet(format!("Testing {subject}"));
     match capture(&mut command) {
         Ok((true, output)) => {
+            keep(subject, &output);
             let found = Tally::of_libtest(&output);
             tally.add(found);
             step.done_with(&found.to_string());
@@ -76,6 +78,16 @@ fn run(
             step.done_with("FAILED");
             tally.broken(subject, &error);
         }
+    }
+}
+
+/// Keeps what tests printed, for example figures. That it cannot be kept is no failure of a test.
+fn keep(subject: &str, output: &str) {
+    let results = cargo::results_directory();
+    let path = results.join(format!("{}.log", subject.replace(", ", "-").replace(' ', "-")));
+    let written = std::fs::create_dir_all(&results).and_then(|()| std::fs::write(&path, output));
+    if let Err(error) = written {
+        eprintln!("could not write {}: {error}", path.display());
     }
 }
 

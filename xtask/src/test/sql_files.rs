@@ -166,7 +166,7 @@ pub fn run(
         println!("{text}{}", String::from_utf8_lossy(&output.stderr));
         println!("{}", std::fs::read_to_string(work.join("regression.diffs")).unwrap_or_default());
         // The directory of the run is removed, and the new output is needed to accept a change.
-        let kept = cargo::target_directory().join("test-results").join(suite.directory);
+        let kept = cargo::results_directory().join(suite.directory);
         copy_files(&work.join("results"), &kept)?;
         println!("The output of all tests is kept in {}", kept.display());
     }
