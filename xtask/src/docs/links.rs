@@ -1,8 +1,10 @@
 //! Links between pages.
 
+use std::path::{Component, Path};
+
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::pages::{Pages, resolved};
+use super::pages::{CONTENTS, Pages};
 
 /// What is wrong with the links of the pages, one line each.
 pub fn broken(pages: &Pages) -> Vec<String> {
@@ -17,8 +19,16 @@ pub fn broken(pages: &Pages) -> Vec<String> {
     faults
 }
 
+/// The pages that the table of contents lacks.
+pub fn not_listed(pages: &Pages) -> Vec<&str> {
+    let contents = pages.text(CONTENTS).unwrap_or_default();
+    let listed: Vec<String> = targets(contents).filter_map(|target| resolved(CONTENTS, &target)).collect();
+    let paths = pages.texts().map(|(path, _)| path);
+    paths.filter(|path| *path != CONTENTS && !listed.iter().any(|listed| listed == path)).collect()
+}
+
 /// The links and pictures of a page that lead to files of the project.
-pub fn targets(text: &str) -> impl Iterator<Item = String> {
+fn targets(text: &str) -> impl Iterator<Item = String> {
     parser(text).filter_map(|event| match event {
         Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. })
             if !dest_url.contains("://") && !dest_url.starts_with("mailto:") =>
@@ -27,6 +37,23 @@ pub fn targets(text: &str) -> impl Iterator<Item = String> {
         }
         _ => None,
     })
+}
+
+/// The path in the checkout that a link on a page leads to; `None` if it leads out of the checkout.
+fn resolved(page: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = page.split('/').collect();
+    parts.pop();
+    for component in Path::new(target).components() {
+        match component {
+            Component::Normal(name) => parts.push(name.to_str()?),
+            Component::ParentDir => {
+                parts.pop()?;
+            }
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.join("/"))
 }
 
 fn parser(text: &str) -> Parser<'_> {
@@ -84,6 +111,16 @@ fn anchor(heading: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_relative_to_its_page() {
+        let resolved = |page, target| resolved(page, target);
+        assert_eq!(resolved("README.md", "docs/demo.md").as_deref(), Some("docs/demo.md"));
+        assert_eq!(resolved("docs/guides/a.md", "../../README.md").as_deref(), Some("README.md"));
+        assert_eq!(resolved("docs/guides/a.md", "./b.md").as_deref(), Some("docs/guides/b.md"));
+        assert_eq!(resolved("README.md", "../elsewhere.md"), None);
+        assert_eq!(resolved("README.md", "/etc/passwd"), None);
+    }
 
     #[test]
     fn an_anchor_is_the_heading_without_punctuation() {

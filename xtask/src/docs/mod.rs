@@ -38,7 +38,8 @@ pub fn run() -> Result<()> {
 /// Fails if a link leads nowhere, or if the table of contents lacks a page.
 fn check(pages: &Pages) -> Result<()> {
     let mut faults = links::broken(pages);
-    faults.extend(pages.not_listed().map(|page| format!("docs/SUMMARY.md does not list {page}")));
+    let missing = links::not_listed(pages).into_iter();
+    faults.extend(missing.map(|page| format!("{} does not list {page}", pages::CONTENTS)));
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }

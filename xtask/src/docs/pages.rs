@@ -1,11 +1,9 @@
 //! The pages of the documentation, as they lie in the checkout.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-
-use super::links;
 
 /// The pages outside of the directory `docs`.
 const OTHERS: [&str; 6] = [
@@ -18,7 +16,7 @@ const OTHERS: [&str; 6] = [
 ];
 
 /// The table of contents, whose paths are relative to `docs`.
-const CONTENTS: &str = "docs/SUMMARY.md";
+pub const CONTENTS: &str = "docs/SUMMARY.md";
 
 /// All pages, with their texts, and the pictures.
 pub struct Pages {
@@ -76,17 +74,6 @@ impl Pages {
         self.pictures.iter().any(|picture| picture == path)
     }
 
-    /// The pages that the table of contents lacks.
-    pub fn not_listed(&self) -> impl Iterator<Item = &str> {
-        let listed: Vec<String> = links::targets(self.text(CONTENTS).unwrap_or_default())
-            .filter_map(|target| resolved(CONTENTS, &target))
-            .collect();
-        self.texts
-            .keys()
-            .map(String::as_str)
-            .filter(move |path| *path != CONTENTS && !listed.iter().any(|listed| listed == path))
-    }
-
     /// Copies everything to a directory in which mdBook finds it: its table of contents has to lie
     /// above all pages.
     pub fn stage(&self, to: &Path) -> Result<()> {
@@ -122,36 +109,9 @@ fn contents_from_above(text: &str) -> String {
     text.replace("](", "](docs/").replace("](docs/../", "](")
 }
 
-/// The path in the checkout that a link on a page leads to; `None` if it leads out of the checkout.
-pub fn resolved(page: &str, target: &str) -> Option<String> {
-    let mut parts: Vec<&str> = page.split('/').collect();
-    parts.pop();
-    for component in Path::new(target).components() {
-        match component {
-            Component::Normal(name) => parts.push(name.to_str()?),
-            Component::ParentDir => {
-                parts.pop()?;
-            }
-            Component::CurDir => {}
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(parts.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_relative_to_its_page() {
-        let resolved = |page, target| resolved(page, target);
-        assert_eq!(resolved("README.md", "docs/demo.md").as_deref(), Some("docs/demo.md"));
-        assert_eq!(resolved("docs/guides/a.md", "../../README.md").as_deref(), Some("README.md"));
-        assert_eq!(resolved("docs/guides/a.md", "./b.md").as_deref(), Some("docs/guides/b.md"));
-        assert_eq!(resolved("README.md", "../elsewhere.md"), None);
-        assert_eq!(resolved("README.md", "/etc/passwd"), None);
-    }
 
     #[test]
     fn the_contents_are_relative_to_the_directory_above() {
