@@ -33,7 +33,7 @@ use xtask::step::Step;
 use xtask::versions::{self, Place};
 
 use figures::Results;
-use suite::{Measured, NAMES, Plan, Suite};
+use suite::{Chapter, Measured, NAMES, Plan, Suite};
 use timing::Timing;
 
 /// Stands for every suite on the command line.
@@ -62,7 +62,7 @@ struct Cli {
     #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
     only: Vec<String>,
     /// For migration: five times as many rows, 5,000,000 orders and 15,000,000 audit rows, and the chapter "references"
-    /// with 10,000,000 and 30,000,000
+    /// with 10,000,000 and 30,000,000; takes one to two hours and 50 GB
     #[arg(long, conflicts_with = "quick")]
     full: bool,
 }
@@ -111,9 +111,7 @@ fn run_suite(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<()> {
         kept
     } else {
         let results = measure(suite, plan, cli)?;
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("could not make {}", shown(&directory)))?;
-        write(&directory.join(format!("{}.json", results.file_stem())), &results.to_json()?)?;
+        save(&results, &directory)?;
         vec![results]
     };
     for results in measured {
@@ -148,11 +146,18 @@ fn kept(suite: &Suite, directory: &Path) -> Result<Vec<Results>> {
 
 /// The directory of the page. Only complete runs change the documentation.
 fn directory(plan: &Plan) -> PathBuf {
-    if plan.is_complete() {
-        cargo::workspace_root().join("docs/benchmarks")
-    } else {
-        cargo::target_directory().join("bench")
-    }
+    if plan.is_complete() { cargo::workspace_root().join("docs/benchmarks") } else { unfinished() }
+}
+
+/// The directory of figures that are not for the documentation.
+fn unfinished() -> PathBuf {
+    cargo::target_directory().join("bench")
+}
+
+/// Writes figures, from which pages can be written with `--from-json`.
+fn save(results: &Results, directory: &Path) -> Result<()> {
+    std::fs::create_dir_all(directory).with_context(|| format!("could not make {}", shown(directory)))?;
+    write(&directory.join(format!("{}.json", results.file_stem())), &results.to_json()?)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -196,20 +201,8 @@ fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
     let measured_on = server::text(&mut client, "SELECT current_date")?;
     drop(client);
     let mut measured = Measured::new(suite, plan);
-    for chapter in chapters {
-        if let Some(timing) = Timing::of(chapter)? {
-            let name = &chapter.name;
-            measured.chapter(name, |plan| timing.measure(&server, &suite.name, name, plan))?;
-        }
-    }
-    match suite.name.as_str() {
-        "keys" => keys::measure(&server, &mut measured)?,
-        "sequences" => sequences::measure(&server, &mut measured)?,
-        "edge" => edge::measure(&server, suite, &mut measured)?,
-        "migration" => migration::measure(&server, suite, &mut measured)?,
-        name => bail!("nothing measures \"{name}\""),
-    }
-    Ok(Results {
+    let outcome = measure_chapters(&server, suite, &chapters, &mut measured);
+    let results = Results {
         suite: suite.name.clone(),
         measured_on,
         command: plan.command(suite),
@@ -220,7 +213,34 @@ fn measure(suite: &Suite, plan: &Plan, cli: &Cli) -> Result<Results> {
         postgresql,
         settings,
         chapters: measured.chapters,
-    })
+    };
+    if outcome.is_err() && !results.chapters.is_empty() {
+        // A run can take hours.
+        println!("\nNot all was measured.");
+        save(&results, &unfinished())?;
+    }
+    outcome.map(|()| results)
+}
+
+fn measure_chapters(
+    server: &Server,
+    suite: &Suite,
+    chapters: &[&Chapter],
+    measured: &mut Measured<'_>,
+) -> Result<()> {
+    for chapter in chapters {
+        if let Some(timing) = Timing::of(chapter)? {
+            let name = &chapter.name;
+            measured.chapter(name, |plan| timing.measure(server, &suite.name, name, plan))?;
+        }
+    }
+    match suite.name.as_str() {
+        "keys" => keys::measure(server, measured),
+        "sequences" => sequences::measure(server, measured),
+        "edge" => edge::measure(server, suite, measured),
+        "migration" => migration::measure(server, suite, measured),
+        name => bail!("nothing measures \"{name}\""),
+    }
 }
 
 #[cfg(test)]
