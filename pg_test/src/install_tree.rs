@@ -243,6 +243,8 @@ impl InstallTree {
 
 /// Names `pg_config` for the tests on clusters.
 pub const PG_CONFIG_VARIABLE: &str = "PG_KEYSPACE_TEST_PG_CONFIG";
+/// Names the client program for the tests on clusters.
+pub const CLIENT_VARIABLE: &str = "PG_KEYSPACE_TEST_CLIENT";
 /// Names the library for the tests on clusters.
 pub const LIBRARY_VARIABLE: &str = "PG_KEYSPACE_TEST_LIBRARY";
 

@@ -25,7 +25,9 @@ pub use cluster::{Addresses, Cluster, Copy, Layout};
 pub use compare::{Contents, contents};
 pub use container::{CONTAINERS_VARIABLE, Container};
 pub use dump::{lines_without, schema_dump};
-pub use install_tree::{Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, install_extension};
+pub use install_tree::{
+    CLIENT_VARIABLE, Extension, InstallTree, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, install_extension,
+};
 pub use link::Link;
 pub use pg_config::PgConfig;
 pub use query::{first_value, number};

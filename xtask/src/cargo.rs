@@ -104,6 +104,18 @@ pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) 
     Ok(target_directory().join("release").join(name))
 }
 
+/// Builds the client program and returns its path.
+///
+/// # Errors
+///
+/// If it does not compile. Cargo's messages have been printed.
+pub fn build_client() -> Result<PathBuf> {
+    let mut command = command_for_extension("build");
+    command.args(["--package", "cli"]);
+    run(command, "Building the client program")?;
+    Ok(target_directory().join("debug").join(format!("pg_keyspace{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// Runs cargo, with its own progress on a terminal. Otherwise it prints progress from time to time,
 /// and cargo's output if it fails.
 ///

@@ -16,10 +16,13 @@ const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 const LICENCE_FILES: [&str; 7] =
     ["LICENSE-MIT", "MIT", "LICENSE-ZLIB", "LICENSE", "LICENCE", "COPYING", "UNLICENSE"];
 
-const PREAMBLE: &str = "# What is linked into the library
+/// The packages that are distributed.
+const DISTRIBUTED: [&str; 2] = ["pg_keyspace", "cli"];
 
-Written by `cargo xtask notices`; `cargo xtask test --only lint` says when it is out of date. The library `pg_keyspace` holds
-code of the following packages, each under the licence that is named. Where an author leaves the choice between several,
+const PREAMBLE: &str = "# What is linked into the library and the client program
+
+Written by `cargo xtask notices`; `cargo xtask test --only lint` says when it is out of date. The library and the client
+program `pg_keyspace` hold code of the following packages, each under the licence that is named. Where an author leaves the choice between several,
 the text below is of one of them.
 
 ";
@@ -73,8 +76,14 @@ fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
     let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let top = metadata.packages.iter().find(|package| package.name == "pg_keyspace");
-    let mut waiting = vec![&top.context("the workspace has no package pg_keyspace")?.id];
+    let tops = metadata
+        .packages
+        .iter()
+        .filter(|package| package.source.is_none() && DISTRIBUTED.contains(&package.name.as_str()));
+    let mut waiting: Vec<_> = tops.map(|package| &package.id).collect();
+    if waiting.len() < DISTRIBUTED.len() {
+        bail!("the workspace does not have all packages that are distributed");
+    }
     let mut seen = BTreeSet::new();
     while let Some(id) = waiting.pop() {
         let package = packages.get(id).context("an unknown package")?;
@@ -141,6 +150,7 @@ mod tests {
         let metadata = json!({
             "packages": [
                 package("pg_keyspace", "cdylib", None), package("linked", "lib", registry),
+                package("cli", "bin", None), package("of_client", "lib", registry),
                 package("macros", "proc-macro", registry), package("syntax", "lib", registry),
                 package("build", "lib", registry),
             ],
@@ -148,6 +158,7 @@ mod tests {
                 node("pg_keyspace", vec![
                     depends("linked", None), depends("macros", None), depends("build", Some("build")),
                 ]),
+                node("cli", vec![depends("of_client", None)]), node("of_client", vec![]),
                 node("linked", vec![]), node("macros", vec![depends("syntax", None)]), node("syntax", vec![]),
                 node("build", vec![]),
             ]},
@@ -155,6 +166,6 @@ mod tests {
         });
         let metadata: Metadata = serde_json::from_value(metadata).expect("metadata");
         let names: Vec<&str> = linked(&metadata).expect("a list").iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["linked"]);
+        assert_eq!(names, ["linked", "of_client"]);
     }
 }

@@ -8,7 +8,7 @@ mod documented;
 mod traps;
 
 /// The directories of the project's Rust files.
-const ROOTS: [&str; 5] = ["bench", "crates", "pg_test", "src", "xtask"];
+const ROOTS: [&str; 6] = ["bench", "cli", "crates", "pg_test", "src", "xtask"];
 
 fn workspace_root() -> &'static Path {
     let pg_test = Path::new(env!("CARGO_MANIFEST_DIR"));

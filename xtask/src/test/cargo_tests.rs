@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use pg_test::{
-    CONTAINERS_VARIABLE, Container, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, PgConfig, SKIPPED_VARIABLE,
+    CLIENT_VARIABLE, CONTAINERS_VARIABLE, Container, LIBRARY_VARIABLE, PG_CONFIG_VARIABLE, PgConfig,
+    SKIPPED_VARIABLE,
 };
 
 use super::tally::Tally;
@@ -15,13 +16,23 @@ use xtask::{cargo, container};
 /// Tests of the crates that need no server.
 pub fn unit(filter: Option<&str>, tally: &mut Tally) {
     run("the pure crate", &["--package", "keyspace"], &[], filter, tally);
-    let packages = ["pg_test", "xtask", "xtask_schema", "bench"];
+    let packages = ["pg_test", "xtask", "xtask_schema", "bench", "cli"];
     let harness: Vec<&str> = packages.iter().flat_map(|name| ["--package", name]).collect();
-    run("harness, xtask and bench", &[&harness[..], &["--lib", "--bins"]].concat(), &[], filter, tally);
+    run(
+        "harness, xtask, bench and the client program",
+        &[&harness[..], &["--lib", "--bins"]].concat(),
+        &[],
+        filter,
+        tally,
+    );
 }
 
-/// Tests on clusters. Environment variables name PostgreSQL and the library.
+/// Tests on clusters. Environment variables name PostgreSQL, the library and the client program.
 pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut Tally) {
+    let client = match cargo::build_client() {
+        Ok(client) => client,
+        Err(error) => return tally.broken("the client program", &error),
+    };
     let skipped = cargo::target_directory().join("test-skipped");
     // The list of the last run.
     let _ = std::fs::remove_file(&skipped);
@@ -30,6 +41,7 @@ pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut 
     let environment = [
         (PG_CONFIG_VARIABLE, pg.path()),
         (LIBRARY_VARIABLE, library),
+        (CLIENT_VARIABLE, &client),
         (SKIPPED_VARIABLE, &skipped),
         (CONTAINERS_VARIABLE, Path::new(&containers)),
     ];

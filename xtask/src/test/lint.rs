@@ -17,7 +17,8 @@ pub fn run(pg: &PgConfig, tally: &mut Tally) {
     check("fmt", "Checking the format", format, tally);
 
     let crates = ["--all-targets", "--package", "keyspace", "--package", "pg_test", "--package", "bench"];
-    let crates = [&crates[..], &["--package", "xtask", "--package", "xtask_schema"]].concat();
+    let others = ["--package", "xtask", "--package", "xtask_schema", "--package", "cli"];
+    let crates = [&crates[..], &others].concat();
     let (library, feature) = (["--release", "--lib", "--no-default-features", "--package"], pg.feature());
     let extension = format!("{feature} pg_test");
     let extension = [&library[..], &["pg_keyspace", "--features", &extension]].concat();
