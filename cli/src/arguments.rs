@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::change::SetupOptions;
+use crate::lint::LintArguments;
+use crate::migrate::MigrateArguments;
 
 /// Sets up and checks all nodes of a multi-writer PostgreSQL with the extension `pg_keyspace`.
 ///
@@ -80,6 +82,15 @@ pub enum Command {
 
     /// Continue as a node on a standby that was promoted, above the ids that may have been lost
     FailOver(FailOverArguments),
+
+    /// Find problems to fix before the first sync: keys, sequences, triggers, settings, schemas
+    ///
+    /// Reads the catalogs alone, as any role, and also on nodes without the extension. Each finding
+    /// comes with the reason and with what to do.
+    Lint(LintArguments),
+
+    /// Migrate the key of a table to UUID version 7, ULID or bigint, on one node
+    Migrate(MigrateArguments),
 
     /// Print the completions for a shell
     #[command(after_help = "Example: pg_keyspace completions bash > /etc/bash_completion.d/pg_keyspace")]

@@ -18,6 +18,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether the user interrupted the program.
     pub is_interrupt: bool,
+    /// Its error code, if a server raised it.
+    pub sqlstate: Option<Box<str>>,
 }
 
 /// The result of everything that can fail.
@@ -58,6 +60,7 @@ impl Failure {
                 message: error.message().to_owned(),
                 detail: error.detail().map(str::to_owned),
                 hint: error.hint().map(str::to_owned),
+                sqlstate: Some(error.code().code().into()),
                 ..Self::default()
             };
         }
@@ -71,6 +74,11 @@ impl Failure {
             source = cause.source();
         }
         Self::new(message)
+    }
+
+    /// Whether a server raised this SQLSTATE.
+    pub fn is(&self, sqlstate: &str) -> bool {
+        self.sqlstate.as_deref() == Some(sqlstate)
     }
 }
 

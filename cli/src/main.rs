@@ -13,7 +13,9 @@ mod interrupt;
 mod journal;
 mod leave;
 mod left;
+mod lint;
 mod manual;
+mod migrate;
 mod nodes;
 mod observe;
 mod output;
@@ -67,6 +69,8 @@ fn run(arguments: &Arguments) -> Result<Exit> {
         Command::Split(arguments) => split::run(&fleet()?, output, arguments),
         Command::Leave(arguments) => leave::run(&fleet()?, output, arguments),
         Command::FailOver(arguments) => fail_over::run(&fleet()?, output, arguments),
+        Command::Lint(arguments) => lint::run(&fleet()?, output, arguments),
+        Command::Migrate(arguments) => migrate::run(&fleet()?, output, arguments),
         Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Fine),
     }
 }

@@ -76,7 +76,8 @@ const FACTS: &str = "
     SELECT c.system_identifier, pg_catalog.current_database()::text, d.oid, pg_catalog.pg_is_in_recovery(),
            pg_catalog.current_setting('server_version_num')::int4, pg_catalog.current_setting('server_version'),
            pg_catalog.quote_ident(n.nspname), e.extversion, a.default_version::text,
-           pg_catalog.pg_has_role(d.datdba, 'USAGE')
+           pg_catalog.pg_has_role(d.datdba, 'USAGE'),
+           coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
     FROM pg_catalog.pg_control_system() c
     JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
     LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'pg_keyspace'
@@ -117,7 +118,9 @@ impl Session {
             Some((schema, version)) => Some(Extension { schema, version, available: row.try_get(8)? }),
             None => None,
         };
-        let class = match &extension {
+        // A role without the privilege cannot ask for it.
+        let may_see: bool = row.try_get(10)?;
+        let class = match extension.as_ref().filter(|_| may_see) {
             Some(extension) => class(&mut client, &extension.schema)?,
             None => None,
         };
@@ -174,6 +177,14 @@ impl Session {
     /// Those of the server, about this node.
     pub fn execute(&mut self, statement: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<u64> {
         self.run(|client| client.execute(statement, arguments))
+    }
+
+    /// Runs statements without arguments.
+    ///
+    /// # Errors
+    /// Those of the server, about this node.
+    pub fn batch_execute(&mut self, statements: &str) -> Result<()> {
+        self.run(|client| client.batch_execute(statements))
     }
 
     /// The rows of a query as JSON objects, read into a type.
