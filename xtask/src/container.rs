@@ -38,6 +38,9 @@ const RELEASES: [Release; 4] = [
     Release { major: 19, codename: "sid", is_experimental: true },
 ];
 
+/// The releases that do not change any more.
+const RELEASED: [&str; 2] = ["bookworm", "trixie"];
+
 /// The script that creates the root.
 const SETUP: &str = include_str!("container_setup.sh");
 
@@ -84,11 +87,23 @@ impl Release {
     }
 
     /// The directory that is the container's root.
-    fn root(self) -> Result<PathBuf> {
-        let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let usual = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        let caches = named.or_else(usual).context("neither XDG_CACHE_HOME nor HOME is set")?;
-        Ok(caches.join(format!("pg_keyspace/postgresql-{}", self.major)))
+    pub(crate) fn root(self) -> Result<PathBuf> {
+        Ok(caches()?.join(format!("postgresql-{}", self.major)))
+    }
+
+    /// The directory of the smallest system of this release.
+    fn plain_root(self) -> Result<PathBuf> {
+        Ok(caches()?.join(format!("debian-{}", self.codename)))
+    }
+
+    /// Debian's name of the release.
+    pub fn codename(self) -> &'static str {
+        self.codename
+    }
+
+    /// Whether Debian has released it. The later ones change every day.
+    pub fn is_released(self) -> bool {
+        RELEASED.contains(&self.codename)
     }
 
     /// The target directory in the container, whose libc is another one.
@@ -96,10 +111,10 @@ impl Release {
         cargo::target_directory().join(format!("container-{}", self.major))
     }
 
-    /// Whether the root exists, with all packages.
-    fn is_complete(self) -> Result<bool> {
-        let found = std::fs::read_to_string(self.root()?.join(COMPLETED));
-        Ok(found.is_ok_and(|found| found == self.packages().join("\n")))
+    /// The system with this version of PostgreSQL.
+    fn system(self) -> Result<System> {
+        let what = format!("Debian {} with PostgreSQL {}", self.codename, self.major);
+        Ok(System { root: self.root()?, packages: self.packages(), what, size: "about 2 GB" })
     }
 
     fn advice(self) -> String {
@@ -109,6 +124,13 @@ impl Release {
              (https://apt.postgresql.org) yourself, or name it by --pg-config PATH"
         )
     }
+}
+
+/// The directory of all containers.
+fn caches() -> Result<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let usual = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    Ok(named.or_else(usual).context("neither XDG_CACHE_HOME nor HOME is set")?.join("pg_keyspace"))
 }
 
 /// Whether this machine has packages of a version of PostgreSQL.
@@ -136,7 +158,7 @@ fn os_release(field: &str) -> Option<String> {
 pub fn built() -> Vec<Container> {
     let found = RELEASES.into_iter().filter_map(|release| {
         let library = release.target().join("release/libpg_keyspace.so");
-        let is_ready = release.is_complete().ok()? && modified(&library)? >= newest_source()?;
+        let is_ready = release.system().ok()?.is_complete() && modified(&library)? >= newest_source()?;
         let container = Container { major: release.major, root: release.root().ok()?, library };
         is_ready.then_some(container)
     });
@@ -172,8 +194,7 @@ fn newest_source() -> Option<SystemTime> {
 ///
 /// If the container cannot be created or entered.
 pub fn run(options: &Options, release: Release, arguments: Vec<OsString>) -> Result<bool> {
-    ensure_made(options, release)?;
-    let root = release.root()?;
+    let root = ensure_made(options, release)?;
     println!("Using Debian {} with PostgreSQL {} ({})", release.codename, release.major, root.display());
     let sysroot = sysroot()?;
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
@@ -256,55 +277,94 @@ fn is_passed_on(name: &str) -> bool {
         || name.to_ascii_lowercase().ends_with("_proxy")
 }
 
-/// Creates the container of a release if it does not exist or lacks packages.
-fn ensure_made(options: &Options, release: Release) -> Result<()> {
-    let root = release.root()?;
-    let caches = root.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(caches).with_context(|| format!("could not make {}", caches.display()))?;
-    // One process at a time; the second one finds it complete.
-    let lock = File::create(root.with_extension("lock")).context("could not write to the cache directory")?;
-    lock.lock().context("could not lock the cache directory")?;
-    let is_complete = release.is_complete()?;
-    check_means(options, release, is_complete)?;
-    if is_complete {
-        return Ok(());
-    }
-    println!("PostgreSQL {} is neither installed nor available as a package.", release.major);
-    let question = format!(
-        "Set it up in {}? It takes some minutes and about 2 GB, and changes nothing else.",
-        root.display()
-    );
-    if !prerequisites::agrees(options, &question)? {
-        bail!("nothing was set up; {}", release.advice());
-    }
-    set_up(release, &root, &this_machines_mirror().unwrap_or_else(|| MIRROR.to_owned()))
+/// Creates the container of a release if it does not exist or lacks packages, and returns its root.
+///
+/// # Errors
+///
+/// If it cannot be created.
+pub fn ensure_made(options: &Options, release: Release) -> Result<PathBuf> {
+    let wanted = release.system()?;
+    wanted.ensure_made(options, release)?;
+    Ok(wanted.root)
 }
 
-/// Runs the set-up script with its output in a log, whose end is shown if it fails.
-fn set_up(release: Release, root: &Path, mirror: &str) -> Result<()> {
-    let step =
-        Step::quiet(format!("Setting up Debian {} with PostgreSQL {}", release.codename, release.major));
-    let path = root.with_extension("log");
-    let log = File::create(&path).with_context(|| format!("could not write {}", path.display()))?;
-    let errors = log.try_clone().context("could not write the log")?;
-    let mut command = as_root("sh")?;
-    command.args(["-c", SETUP, "container_setup.sh"]).arg(root).args([release.codename, mirror, KEYRING]);
-    command.args(release.packages()).stdin(Stdio::piped()).stdout(log).stderr(errors);
-    let settings = acquiring(&read("apt-config", &["dump"])?);
-    let mut child = command.spawn().context("could not run the set-up")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(settings.as_bytes()).context("could not pass apt's settings on")?;
+/// Creates the smallest system of a release if it does not exist, and returns its root.
+///
+/// # Errors
+///
+/// If it cannot be created.
+pub fn ensure_plain(options: &Options, release: Release) -> Result<PathBuf> {
+    let what = format!("Debian {}", release.codename);
+    let wanted = System { root: release.plain_root()?, packages: Vec::new(), what, size: "about 300 MB" };
+    wanted.ensure_made(options, release)?;
+    Ok(wanted.root)
+}
+
+/// A system that is wanted in the cache directory.
+struct System {
+    root: PathBuf,
+    packages: Vec<String>,
+    what: String,
+    size: &'static str,
+}
+
+impl System {
+    /// Whether the root exists, with all packages.
+    fn is_complete(&self) -> bool {
+        let found = std::fs::read_to_string(self.root.join(COMPLETED));
+        found.is_ok_and(|found| found == self.packages.join("\n"))
     }
-    if !child.wait().context("could not wait for the set-up")?.success() {
-        step.done_with("FAILED");
-        let text = std::fs::read(&path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
-        bail!("{shown}\n(all of it is in {}); {}", path.display(), release.advice());
+
+    fn ensure_made(&self, options: &Options, release: Release) -> Result<()> {
+        let caches = self.root.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(caches).with_context(|| format!("could not make {}", caches.display()))?;
+        // One process at a time; the second one finds it complete.
+        let lock = File::create(self.root.with_extension("lock"))
+            .context("could not write to the cache directory")?;
+        lock.lock().context("could not lock the cache directory")?;
+        let is_complete = self.is_complete();
+        check_means(options, release, is_complete)?;
+        if is_complete {
+            return Ok(());
+        }
+        println!("{} is not set up on this machine.", self.what);
+        let question = format!(
+            "Set it up in {}? It takes some minutes and {}, and changes nothing else.",
+            self.root.display(),
+            self.size
+        );
+        if !prerequisites::agrees(options, &question)? {
+            bail!("nothing was set up; {}", release.advice());
+        }
+        self.set_up(release, &this_machines_mirror().unwrap_or_else(|| MIRROR.to_owned()))
     }
-    step.done();
-    Ok(())
+
+    /// Runs the set-up script with its output in a log, whose end is shown if it fails.
+    fn set_up(&self, release: Release, mirror: &str) -> Result<()> {
+        let step = Step::quiet(format!("Setting up {}", self.what));
+        let path = self.root.with_extension("log");
+        let log = File::create(&path).with_context(|| format!("could not write {}", path.display()))?;
+        let errors = log.try_clone().context("could not write the log")?;
+        let mut command = as_root("sh")?;
+        command.args(["-c", SETUP, "container_setup.sh"]).arg(&self.root);
+        command.args([release.codename, mirror, KEYRING]).args(&self.packages);
+        command.stdin(Stdio::piped()).stdout(log).stderr(errors);
+        let settings = acquiring(&read("apt-config", &["dump"])?);
+        let mut child = command.spawn().context("could not run the set-up")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(settings.as_bytes()).context("could not pass apt's settings on")?;
+        }
+        if !child.wait().context("could not wait for the set-up")?.success() {
+            step.done_with("FAILED");
+            let text = std::fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+            bail!("{shown}\n(all of it is in {}); {}", path.display(), release.advice());
+        }
+        step.done();
+        Ok(())
+    }
 }
 
 /// The mirror of Debian that this machine's apt uses.
@@ -369,7 +429,7 @@ fn read(program: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// A call of a program as root.
-fn as_root(program: &str) -> Result<Command> {
+pub(crate) fn as_root(program: &str) -> Result<Command> {
     if getuid().is_root() {
         return Ok(Command::new(program));
     }

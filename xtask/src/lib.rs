@@ -6,6 +6,7 @@ use std::process::ExitCode;
 pub mod backend;
 pub mod cargo;
 pub mod container;
+pub mod fresh_system;
 pub mod machine;
 pub mod prerequisites;
 pub mod statistics;

@@ -5,6 +5,7 @@ mod demo;
 mod docs;
 mod install;
 mod notices;
+mod package;
 mod schema;
 mod test;
 
@@ -62,6 +63,8 @@ enum Command {
     Docs,
     /// Build the extension and install it into PostgreSQL's own directories
     Install,
+    /// Build packages: Debian, RPM, archives, an image for an image volume, and the sources for PGXN
+    Package(package::Wanted),
     /// Check the format, run clippy and typos, and compare generated files with the code
     Lint {
         /// Format the code and write generated files first
@@ -93,6 +96,14 @@ fn run(command: &Command, options: &Options) -> Result<bool> {
         Command::Notices { check } => notices::run(*check).map(|()| true),
         Command::Bench { arguments } => bench(arguments),
         Command::Docs => docs::run().map(|()| true),
+        // Only the library is built in a container; the tools of packages are here.
+        Command::Package(wanted) if !wanted.only_library => package::run(options, wanted).map(|()| true),
+        Command::Test { only, filter, .. } if only.contains(&test::Kind::Packages) => {
+            ensure!(only.len() == 1, "the tests of packages run alone: --only packages");
+            let found = test::packages(options, filter.as_deref());
+            println!("{found}");
+            Ok(found.is_good())
+        }
         Command::Test { only, filter, .. } if options.pg == Some(Wanted::All) => {
             test::run_versions(options, only, filter.as_deref())
         }
@@ -142,6 +153,7 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
         }
         Command::Chaos(wanted) => chaos::run(&with(Purpose::Replication)?, wanted),
         Command::Install => install::run(&with(Purpose::Build)?).map(|()| true),
+        Command::Package(wanted) => package::only_library(&with(Purpose::Build)?, wanted).map(|()| true),
         Command::Schema { check } => schema::run(&with(Purpose::Build)?, *check).map(|()| true),
         Command::Bench { .. } | Command::Docs | Command::Notices { .. } => Ok(false),
     }

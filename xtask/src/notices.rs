@@ -47,10 +47,7 @@ pub fn run(check: bool) -> Result<()> {
 }
 
 fn notices() -> Result<String> {
-    let mut command = MetadataCommand::new();
-    command.current_dir(cargo::workspace_root());
-    command.other_options(["--locked", "--filter-platform", PLATFORM].map(str::to_owned).to_vec());
-    let metadata = command.exec().context("cargo metadata failed")?;
+    let metadata = metadata(PLATFORM)?;
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut list = String::from(PREAMBLE);
     list.push_str("| package | version | licence | from |\n| --- | --- | --- | --- |\n");
@@ -71,8 +68,16 @@ fn notices() -> Result<String> {
     Ok(list)
 }
 
+/// What cargo says of the packages for a platform.
+pub fn metadata(platform: &str) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    command.current_dir(cargo::workspace_root());
+    command.other_options(["--locked", "--filter-platform", platform].map(str::to_owned).to_vec());
+    command.exec().context("cargo metadata failed")
+}
+
 /// The packages that are linked, without those that only run during the build.
-fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
+pub fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
     let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();

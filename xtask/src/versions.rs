@@ -28,7 +28,7 @@ pub enum Place {
 pub fn place(options: &Options) -> Result<Place> {
     match options.pg {
         None => Ok(Place::Here),
-        Some(Wanted::All) => bail!("\"--pg all\" is for demo and test; name one version"),
+        Some(Wanted::All) => bail!("\"--pg all\" is for demo, test and package; name one version"),
         Some(Wanted::One(_)) if options.names_path() => Ok(Place::Here),
         Some(Wanted::One(major)) => place_of(major),
     }
@@ -59,6 +59,14 @@ pub fn all(options: &Options) -> (Vec<u32>, Vec<(u32, String)>) {
         }
     }
     (found, left_out)
+}
+
+/// The options for each version that they name, one after the other.
+pub fn each(options: &Options) -> Vec<Options> {
+    match options.pg {
+        Some(Wanted::All) => all(options).0.into_iter().map(|major| options.of_version(major)).collect(),
+        _ => vec![options.clone()],
+    }
 }
 
 /// The arguments of this call for one version.

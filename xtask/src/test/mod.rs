@@ -3,6 +3,7 @@
 mod cargo_tests;
 mod in_server;
 mod lint;
+mod packages;
 mod sql_files;
 mod tally;
 
@@ -18,6 +19,7 @@ use xtask::prerequisites::{self, Options, Purpose};
 use xtask::versions::{self, Place};
 
 use crate::{notices, schema};
+pub use packages::run as packages;
 use sql_files::Circumstances;
 pub use tally::Tally;
 
@@ -38,6 +40,8 @@ pub enum Kind {
     Cluster,
     /// Tests in Rust that run within a server
     InServer,
+    /// Packages, installed into fresh systems; only on request, and alone
+    Packages,
 }
 
 /// Checks format, lints and generated files. With `fix`, it formats and writes them first.

@@ -1,0 +1,207 @@
+//! `cargo xtask package`: packages of the extension, for each version of PostgreSQL.
+
+mod build;
+mod checksums;
+pub mod deb;
+mod library;
+mod oci;
+mod pgxn;
+mod product;
+mod recipes;
+pub mod rpm;
+mod sbom;
+mod tarball;
+mod tree;
+mod version;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use pg_test::PgConfig;
+
+use xtask::cargo;
+use xtask::prerequisites::{self, Options, is_there};
+use xtask::versions;
+
+pub use oci::FIRST as FIRST_WITH_IMAGE;
+use product::Product;
+use version::{Date, Version};
+
+/// The formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A Debian package
+    Deb,
+    /// An RPM
+    Rpm,
+    /// An archive, and the list of what is linked into the library
+    Tar,
+    /// An image for an image volume, from PostgreSQL 18 on
+    Oci,
+    /// The sources for PGXN
+    Pgxn,
+    /// The files by which distributions build packages
+    Recipes,
+}
+
+/// The options of the command.
+#[derive(Args, Debug)]
+pub struct Wanted {
+    /// Only these kinds of packages
+    #[arg(long, value_delimiter = ',')]
+    kind: Vec<Kind>,
+    /// The directory for the packages; target/packages, unless it is given
+    #[arg(long, value_name = "DIRECTORY")]
+    output: Option<PathBuf>,
+    /// Build only the library, if this program calls itself in a container
+    #[arg(long, hide = true)]
+    pub only_library: bool,
+    /// Build the library of the made-up next version, whose sources exist
+    #[arg(long, hide = true, requires = "only_library")]
+    next_version: bool,
+}
+
+/// Packages that were built.
+pub struct Packages {
+    /// PostgreSQL's major version.
+    pub major: u32,
+    /// The extension's version.
+    pub version: String,
+    /// Their files.
+    pub files: Vec<(Kind, PathBuf)>,
+}
+
+impl Packages {
+    /// The file of a kind.
+    pub fn file(&self, kind: Kind) -> Result<&Path> {
+        let found = self.files.iter().find(|(found, _)| *found == kind);
+        found.map(|(_, path)| path.as_path()).with_context(|| format!("{kind:?} was not built"))
+    }
+}
+
+/// Builds the packages for all versions that the options name.
+///
+/// # Errors
+///
+/// If the extension does not compile, or a package cannot be written.
+pub fn run(options: &Options, wanted: &Wanted) -> Result<()> {
+    let output = match &wanted.output {
+        Some(path) => std::path::absolute(path).context("there is no working directory")?,
+        None => directory(),
+    };
+    std::fs::create_dir_all(&output).with_context(|| format!("could not make {}", output.display()))?;
+    let is_wanted = |kind| wanted.kind.is_empty() || wanted.kind.contains(&kind);
+    let kinds: Vec<Kind> = Kind::value_variants().iter().copied().filter(|kind| is_wanted(*kind)).collect();
+    if kinds.contains(&Kind::Rpm) {
+        install_tools(options)?;
+    }
+    let of_version = |kind: &Kind| ![Kind::Pgxn, Kind::Recipes].contains(kind);
+    if kinds.iter().any(of_version) {
+        for options in versions::each(options) {
+            build_for(&options, &kinds, &output, Release::This)?;
+        }
+    }
+    build_sources(&kinds, &output)?;
+    checksums::write_list(&output)?;
+    println!("The packages are in {}, with SHA256SUMS", output.display());
+    Ok(())
+}
+
+/// Installs the programs that build packages, if they are missing.
+///
+/// # Errors
+///
+/// If they cannot or must not be installed.
+pub fn install_tools(options: &Options) -> Result<()> {
+    if is_there(rpm::PROGRAM) {
+        return Ok(());
+    }
+    println!("Missing on this machine: {} (for the RPM)", rpm::PROGRAM);
+    let advice = "install rpmbuild (Debian's package rpm), or leave out the RPM by --kind";
+    prerequisites::install_packages(options, advice, || vec!["rpm".to_owned()])
+}
+
+/// The directory that is used unless another one is named.
+fn directory() -> PathBuf {
+    cargo::target_directory().join("packages")
+}
+
+/// Which version of the extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// That of the sources.
+    This,
+    /// A made-up one after it, for tests.
+    Next,
+}
+
+/// Builds packages for one version of PostgreSQL.
+///
+/// # Errors
+///
+/// If the extension does not compile, or a package cannot be written.
+pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Release) -> Result<Packages> {
+    let (built, version) = match release {
+        Release::This => (build::extension(options)?, Version::of_checkout()?),
+        Release::Next => {
+            let built = build::next_version(options)?;
+            let version = Version::release(&built.version);
+            (built, version)
+        }
+    };
+    let product = Product::new(built.major, version, Date::of_sources()?, &built.sources, &built.library)?;
+    if release == Release::This {
+        print!("For PostgreSQL {}, {}", product.major, product.library.report());
+    }
+    let mut packages =
+        Packages { major: product.major, version: product.version.extension.clone(), files: Vec::new() };
+    for kind in kinds {
+        let paths = match kind {
+            Kind::Deb => vec![deb::build(&product, output)?],
+            Kind::Rpm => vec![rpm::build(&product, output)?],
+            Kind::Tar => vec![tarball::build(&product, output)?, sbom::build(&product, output)?],
+            Kind::Oci if product.major < oci::FIRST => {
+                println!("    no image: image volumes are for PostgreSQL {} and later", oci::FIRST);
+                Vec::new()
+            }
+            Kind::Oci => vec![oci::build(&product, output)?],
+            Kind::Pgxn | Kind::Recipes => Vec::new(),
+        };
+        for path in paths {
+            print_built(&path)?;
+            packages.files.push((*kind, path));
+        }
+    }
+    Ok(packages)
+}
+
+/// What depends on no version of PostgreSQL.
+fn build_sources(kinds: &[Kind], output: &Path) -> Result<()> {
+    let maintainer = product::maintainer();
+    if kinds.contains(&Kind::Pgxn) {
+        print_built(&pgxn::build(&maintainer, output)?)?;
+    }
+    if kinds.contains(&Kind::Recipes) {
+        let path = recipes::build(&maintainer, Date::of_sources()?, output)?;
+        println!("    {}", path.display());
+    }
+    Ok(())
+}
+
+fn print_built(path: &Path) -> Result<()> {
+    let size = std::fs::metadata(path).with_context(|| format!("{} was not written", path.display()))?.len();
+    println!("    {} ({:.2} MB)", path.display(), size as f64 / 1e6);
+    Ok(())
+}
+
+/// Builds the library alone, for the call in a container.
+///
+/// # Errors
+///
+/// If it does not compile.
+pub fn only_library(pg: &PgConfig, wanted: &Wanted) -> Result<()> {
+    let library = if wanted.next_version { build::next_version_here(pg) } else { build::here(pg) }?;
+    ensure!(library.is_file(), "cargo has not built {}", library.display());
+    Ok(())
+}

@@ -1,0 +1,90 @@
+# Installs a Debian package into a fresh system, uses it, upgrades it and removes it.
+# Arguments: PostgreSQL's major version, the name of the package, its file, the file of the next version, and the
+# extension's version in each.
+set -u
+major=$1 package=$2 file=$3 next_file=$4 version=$5 next_version=$6
+
+# As on a user's system, a cluster is created with PostgreSQL.
+rm -f /etc/postgresql-common/createcluster.conf
+chmod 1777 /tmp
+
+apt_get() {
+    if [ -e /run/ca-certificates.crt ]; then
+        set -- --option Acquire::https::CAInfo=/run/ca-certificates.crt "$@"
+    fi
+    apt-get --quiet --yes --no-install-recommends "$@"
+}
+
+# A system that is installed in the usual way has security updates among its sources.
+add_security_updates() {
+    . /etc/os-release
+    mirror=$(awk '$1 == "deb" { print $2; exit }' /etc/apt/sources.list)
+    echo "deb $mirror-security $VERSION_CODENAME-security main" > /etc/apt/sources.list.d/security.list
+    apt_get update
+}
+
+as_packaged() {
+    same "$(dpkg --verify "$package")" '' &&
+        same "$(dpkg-query --show --showformat='${db:Status-Abbrev}' "$package")" 'ii '
+}
+
+clusters() {
+    pg_ctlcluster "$major" main start && pg_createcluster "$major" second --start
+}
+
+port() {
+    pg_lsclusters --no-header | awk -v name="$1" '$2 == name { print $3 }'
+}
+
+both() {
+    "$1" "$(port main)" && "$1" "$(port second)"
+}
+
+create_this_version() {
+    create_extension "$1" "$version"
+}
+
+update() {
+    as_owner "$1" 'ALTER EXTENSION pg_keyspace UPDATE' &&
+        same "$(as_owner "$1" 'SELECT keyspace_internal.made_up_release()')" "$next_version"
+}
+
+draw_more() {
+    as_owner "$(port main)" "INSERT INTO orders (item) SELECT 'after' FROM generate_series(1, 100)" &&
+        remainders "$(port main)" 1
+}
+
+# The paths of everything but what apt, dpkg and the servers write as they run.
+all_paths() {
+    find / -xdev \( -path /proc -o -path /dev -o -path /mnt -o -path /run -o -path /tmp -o -path /var/log \
+        -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/postgresql \) -prune \
+        -o -print | sort
+}
+
+purge() {
+    apt_get purge "$package" &&
+        same "$(all_paths | grep --ignore-case 'pg.keyspace' | grep -v '^/etc/pg_keyspace-packages$')" '' &&
+        same "$(find /var/lib/dpkg/info -name "$package*")" ''
+}
+
+system="Debian $(cat /etc/debian_version)"
+check "apt reads its lists" add_security_updates
+check "$system: apt installs the file, and PostgreSQL $major with it" apt_get install "$file"
+check "what is installed is what was packaged" as_packaged
+prepare_directories
+check "two clusters start" clusters
+check "both get a database with rows" both make_database
+check "its owner, an ordinary role, creates the extension" both create_this_version
+check "one gets the odd ids, the other the even ones" interleave "$(port main)" "$(port second)"
+check "keys are generated" both keys
+check "apt upgrades to the file of the next version" apt_get install "$next_file"
+check "the new library serves the objects of the old version" both keys
+check "ALTER EXTENSION UPDATE gives the objects of the new version" both update
+check "ids remain odd" draw_more
+check "apt purges the package, and no file of it is left" purge
+all_paths > /tmp/before
+check "apt installs it again" apt_get install "$file"
+check "and purges it again" purge
+all_paths > /tmp/after
+check "an installation that was purged leaves nothing" diff /tmp/before /tmp/after
+echo end
