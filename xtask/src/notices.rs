@@ -51,7 +51,7 @@ fn notices() -> Result<String> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut list = String::from(PREAMBLE);
     list.push_str("| package | version | licence | from |\n| --- | --- | --- | --- |\n");
-    for package in linked(&metadata)? {
+    for package in linked(&metadata, &DISTRIBUTED)? {
         let licence = package.license.as_deref();
         let licence = licence.with_context(|| format!("{} names no licence", package.name))?;
         let from = package.repository.as_deref().unwrap_or("crates.io");
@@ -76,18 +76,19 @@ pub fn metadata(platform: &str) -> Result<Metadata> {
     command.exec().context("cargo metadata failed")
 }
 
-/// The packages that are linked, without those that only run during the build.
-pub fn linked(metadata: &Metadata) -> Result<Vec<&Package>> {
+/// The packages that are linked into these of the workspace, without those that only run during the
+/// build.
+pub fn linked<'a>(metadata: &'a Metadata, into: &[&str]) -> Result<Vec<&'a Package>> {
     let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let tops = metadata
         .packages
         .iter()
-        .filter(|package| package.source.is_none() && DISTRIBUTED.contains(&package.name.as_str()));
+        .filter(|package| package.source.is_none() && into.contains(&package.name.as_str()));
     let mut waiting: Vec<_> = tops.map(|package| &package.id).collect();
-    if waiting.len() < DISTRIBUTED.len() {
-        bail!("the workspace does not have all packages that are distributed");
+    if waiting.len() < into.len() {
+        bail!("the workspace does not have all of {}", into.join(", "));
     }
     let mut seen = BTreeSet::new();
     while let Some(id) = waiting.pop() {
@@ -170,7 +171,11 @@ mod tests {
             "workspace_members": [], "workspace_root": "/", "target_directory": "/target", "version": 1,
         });
         let metadata: Metadata = serde_json::from_value(metadata).expect("metadata");
-        let names: Vec<&str> = linked(&metadata).expect("a list").iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["linked", "of_client"]);
+        let names = |into: &[&str]| -> Vec<String> {
+            let linked = linked(&metadata, into).expect("a list");
+            linked.iter().map(|package| package.name.to_string()).collect()
+        };
+        assert_eq!(names(&DISTRIBUTED), ["linked", "of_client"]);
+        assert_eq!(names(&["pg_keyspace"]), ["linked"]);
     }
 }

@@ -16,6 +16,9 @@ use crate::notices;
 
 use xtask::cargo;
 
+/// The package whose library the list is of.
+const LIBRARY: &str = "pg_keyspace";
+
 /// Writes the list, and returns its path.
 ///
 /// # Errors
@@ -59,7 +62,7 @@ fn list(
     checksums: &BTreeMap<(String, String), String>,
     compiler: &str,
 ) -> Result<Value> {
-    let linked = notices::linked(metadata)?;
+    let linked = notices::linked(metadata, &[LIBRARY])?;
     ensure!(!linked.is_empty(), "nothing is linked");
     let version = &product.version.extension;
     let own = format!("pkg:generic/pg_keyspace@{version}?postgresql={}", product.major);
@@ -131,7 +134,7 @@ fn reference(package: &Package) -> String {
 
 /// The linked packages that the packages of this workspace name.
 fn direct(metadata: &Metadata, linked: &[&Package]) -> Result<Vec<String>> {
-    let own = |name: &str| ["pg_keyspace", "keyspace"].contains(&name);
+    let own = |name: &str| [LIBRARY, "keyspace"].contains(&name);
     let packages = metadata.packages.iter().filter(|package| package.source.is_none() && own(&package.name));
     let mut found = BTreeSet::new();
     for package in packages {
