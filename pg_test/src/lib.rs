@@ -18,6 +18,7 @@ mod server;
 mod skipped;
 #[cfg(test)]
 mod source_checks;
+mod tested;
 mod thousands;
 
 pub use acknowledged::{Acknowledged, Insert};
@@ -34,4 +35,5 @@ pub use query::{first_value, number};
 pub use run::Run;
 pub use server::Server;
 pub use skipped::{SKIPPED_VARIABLE, skip};
+pub use tested::{TESTED_VARIABLE, tested};
 pub use thousands::thousands;

@@ -139,7 +139,9 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
     match command {
         Command::Demo { keep } => demo::run(&with(Purpose::Replication)?, *keep),
         Command::Test { only, filter, tally } => {
-            let found: Tally = test::run(&with(Purpose::Tests)?, only, filter.as_deref());
+            let pg = with(Purpose::Tests)?;
+            test::prepare(options, only);
+            let found: Tally = test::run(&pg, only, filter.as_deref());
             if let Some(path) = tally {
                 std::fs::write(path, found.to_string()).context("could not write the counts")?;
             }

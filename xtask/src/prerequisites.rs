@@ -252,13 +252,15 @@ pub fn has_server(major: u32) -> bool {
 /// Whether apt has something for a version. Extensions are packaged later than a new version of
 /// PostgreSQL. Before the lists of packages have been read, apt knows neither package.
 fn is_offered(thing: Missing, major: u32) -> bool {
-    // For a package that others only refer to, apt-cache succeeds and prints nothing.
-    let offers = |name: &String| {
-        let shown = Command::new("apt-cache").args(["show", "--quiet", name]).output();
-        shown.is_ok_and(|shown| shown.status.success() && !shown.stdout.is_empty())
-    };
-    thing.packages(Some(major)).iter().all(offers)
-        || !Missing::PostgreSql.packages(Some(major)).iter().any(offers)
+    thing.packages(Some(major)).iter().all(|name| apt_has(name))
+        || !Missing::PostgreSql.packages(Some(major)).iter().any(|name| apt_has(name))
+}
+
+/// Whether apt has a package.
+pub fn apt_has(name: &str) -> bool {
+    let shown = Command::new("apt-cache").args(["show", "--quiet", name]).output();
+    // For a package that others only refer to, it succeeds and prints nothing.
+    shown.is_ok_and(|shown| shown.status.success() && !shown.stdout.is_empty())
 }
 
 /// The newest of Debian's servers that is installed, with or without headers.

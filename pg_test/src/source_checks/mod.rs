@@ -5,6 +5,7 @@ use std::path::Path;
 
 mod circles;
 mod documented;
+mod drivers;
 mod traps;
 
 /// The directories of the project's Rust files.

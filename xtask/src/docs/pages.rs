@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// The pages outside of the directory `docs`.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "THIRD-PARTY.md",
+    "clients/README.md",
     "crates/keyspace/vectors/README.md",
 ];
 

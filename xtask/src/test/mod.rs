@@ -1,6 +1,7 @@
 //! `cargo xtask test` and `cargo xtask lint`.
 
 mod cargo_tests;
+mod driver_packages;
 mod in_server;
 mod lint;
 mod packages;
@@ -38,6 +39,8 @@ pub enum Kind {
     Isolation,
     /// Several servers, with replication between them
     Cluster,
+    /// Drivers and ORMs, which are installed; without --only, three of them
+    Drivers,
     /// Tests in Rust that run within a server
     InServer,
     /// Packages, installed into fresh systems; only on request, and alone
@@ -56,6 +59,13 @@ pub fn lint(pg: &PgConfig, fix: bool) -> Result<Tally> {
     Ok(run(pg, &[Kind::Lint, Kind::Schema], None))
 }
 
+/// Installs what tests of these kinds can use, if it is allowed to.
+pub fn prepare(options: &Options, only: &[Kind]) {
+    if only.contains(&Kind::Drivers) {
+        driver_packages::install(options);
+    }
+}
+
 /// Runs the tests of the given kinds, or all, and counts them.
 pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
     let wanted = |kind: Kind| only.is_empty() || only.contains(&kind);
@@ -66,9 +76,15 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
     if wanted(Kind::Lint) {
         lint::run(pg, &mut tally);
     }
-    if [Kind::Schema, Kind::Regress, Kind::Isolation, Kind::Cluster].into_iter().any(wanted) {
+    let with_servers = [Kind::Schema, Kind::Regress, Kind::Isolation, Kind::Cluster, Kind::Drivers];
+    if with_servers.into_iter().any(wanted) {
         match cargo::build_extension(pg, Build::Release) {
-            Ok(library) => with_library(pg, &library, &wanted, filter, &mut tally),
+            Ok(library) => {
+                with_library(pg, &library, &wanted, filter, &mut tally);
+                if wanted(Kind::Drivers) {
+                    cargo_tests::drivers(pg, &library, only.contains(&Kind::Drivers), filter, &mut tally);
+                }
+            }
             Err(error) => tally.broken("the extension", &error),
         }
     }
@@ -108,7 +124,9 @@ pub fn run_versions(options: &Options, only: &[Kind], filter: Option<&str>) -> R
 fn run_version(options: &Options, major: u32, only: &[Kind], filter: Option<&str>) -> Result<Tally> {
     match versions::place(options)? {
         Place::Here => {
-            let found = run(&prerequisites::ensure(options, Purpose::Tests)?, only, filter);
+            let pg = prerequisites::ensure(options, Purpose::Tests)?;
+            prepare(options, only);
+            let found = run(&pg, only, filter);
             println!("{found}");
             Ok(found)
         }

@@ -1,0 +1,80 @@
+//! docs/guides/coming-from.md: from the type of pgx_ulid to ours, and from uuid.
+
+use postgres::Client;
+
+use crate::database::{Database, programs, project};
+use crate::program::output;
+
+/// What the tables contain, as text.
+const CONTENTS: &str =
+    "SELECT concat_ws(E'\\n', (SELECT string_agg(p::text, ' ' ORDER BY name) FROM \"Person\" p),
+    (SELECT string_agg(p::text, ' ' ORDER BY id::text) FROM pet p),
+    (SELECT string_agg(v::text, ' ' ORDER BY id::text) FROM visit v))";
+
+fn text(client: &mut Client, query: &str) -> String {
+    client.query_one(query, &[]).unwrap().get(0)
+}
+
+#[test]
+fn columns_of_pgx_ulid_are_moved_and_others_stay() {
+    let database = Database::empty("pgx_ulid");
+    database.run(&std::fs::read_to_string(programs().join("sql/pgx_ulid.sql")).unwrap());
+    let script = |execute: &[&str]| {
+        let mut psql = database.client_program("psql");
+        psql.args([
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            "old=theirs.ulid",
+            "-v",
+            "new=keyspace.ulid",
+        ]);
+        output(psql.args(execute).arg("-f").arg(project("clients/sql/from_pgx_ulid.sql")))
+    };
+    let mut client = database.connect();
+    let (before, other) = (
+        text(&mut client, CONTENTS),
+        text(&mut client, "SELECT relfilenode::text FROM pg_class WHERE relname = 'other'"),
+    );
+
+    let statements = script(&[]);
+    assert_eq!(text(&mut client, CONTENTS), before, "printing changes nothing");
+    for table in ["\"Person\"", "pet", "visit"] {
+        let rewrites = statements.matches(&format!("ALTER TABLE {table}\n")).count();
+        assert_eq!(rewrites, 1, "{table} is rewritten once:\n{statements}");
+    }
+    assert!(!statements.contains("visit_2024\n") && !statements.contains("other"), "{statements}");
+
+    script(&["-v", "execute=yes"]);
+    assert_eq!(text(&mut client, CONTENTS), before);
+    assert_eq!(text(&mut client, "SELECT relfilenode::text FROM pg_class WHERE relname = 'other'"), other);
+    let defaults = text(
+        &mut client,
+        "SELECT string_agg(pg_get_expr(adbin, adrelid), ', ' ORDER BY adrelid, adnum)
+            FROM pg_attrdef JOIN pg_class c ON c.oid = adrelid
+            WHERE relnamespace = 'public'::regnamespace",
+    );
+    assert_eq!(
+        defaults,
+        "keyspace.ulid(), '{}'::keyspace.ulid[], keyspace.ulid_monotonic(), '01ARZ3NDEKTSV4RRFFQ69G5FAV'::keyspace.ulid"
+    );
+    let foreign_keys = "SELECT count(*) FROM pg_constraint
+        WHERE contype = 'f' AND convalidated AND connamespace = 'public'::regnamespace";
+    assert_eq!(client.query_one(foreign_keys, &[]).unwrap().get::<_, i64>(0), 3);
+    // Nothing of ours depends on the other extension any longer.
+    database.run(
+        "DROP OPERATOR CLASS theirs.ulid_ops USING btree;
+        DROP OPERATOR theirs.=(theirs.ulid, theirs.ulid), theirs.<(theirs.ulid, theirs.ulid);
+        DROP FUNCTION theirs.cmp, theirs.lt, theirs.eq, theirs.gen_ulid, theirs.gen_monotonic_ulid",
+    );
+    let columns = "SELECT count(*) FROM pg_attribute WHERE atttypid IN ('theirs.ulid'::regtype, 'theirs.ulid[]'::regtype)";
+    assert_eq!(client.query_one(columns, &[]).unwrap().get::<_, i64>(0), 0);
+    // ON DELETE CASCADE is still in force.
+    database.run("DELETE FROM visit; DELETE FROM \"Person\" WHERE name = '1'");
+    assert_eq!(client.query_one("SELECT count(*) FROM pet", &[]).unwrap().get::<_, i64>(0), 9);
+    assert!(script(&[]).starts_with("BEGIN\nCOMMIT"), "nothing is left");
+}
