@@ -10,6 +10,7 @@ mod database;
 mod debian;
 mod derived;
 mod install;
+mod monitoring;
 mod node;
 mod program;
 mod python;
