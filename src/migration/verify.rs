@@ -348,6 +348,7 @@ impl Comparison {
     /// Those of SPI itself, and 42501 if the caller may not read a table.
     pub(super) fn next(&mut self, extension: Extension, migration: &Migration) -> Result<Compared, Failure> {
         if let Some(table) = self.left.last().copied() {
+            failpoint::point(|| format!("compares: {}", relation_name(pg_sys::Oid::from(table))));
             // If it is interrupted, the tables that have been compared again are no proof for the others.
             state::discard_comparison(extension, migration.relation)?;
             let of_table = |scope: &Scope<'_>| {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sql::quoted_once;
+
 /// The class of an error, named after PostgreSQL's `errcodes.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SqlState {
@@ -97,7 +99,8 @@ impl SqlState {
 }
 
 /// An error in PostgreSQL's style: a lower-case primary message without a full stop and, if they
-/// help, a detail and a hint, which are sentences.
+/// help, a detail and a hint, which are sentences. Names that are given as SQL writes them, and in quotation
+/// marks, are quoted once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The class of the error.
@@ -113,20 +116,20 @@ pub struct Error {
 impl Error {
     /// An error with only a primary message.
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
-        Self { sqlstate, message: message.into(), detail: None, hint: None }
+        Self { sqlstate, message: quoted_once(message.into()), detail: None, hint: None }
     }
 
     /// Adds the detail.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(quoted_once(detail.into()));
         self
     }
 
     /// Adds the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(quoted_once(hint.into()));
         self
     }
 }

@@ -21,6 +21,82 @@ pub fn in_message(name: &str) -> Cow<'_, str> {
     if name.contains('"') { Cow::Borrowed(name) } else { Cow::Owned(format!("\"{name}\"")) }
 }
 
+/// A text in which a name of several parts that has quotation marks of its own has no others around it:
+/// `table "public."Team""` is `table public."Team"`.
+pub fn quoted_once(text: String) -> String {
+    if !text.contains("\"\"") {
+        return text;
+    }
+    let (mut once, mut rest) = (String::with_capacity(text.len()), text.as_str());
+    while let Some(at) = rest.find('"') {
+        let (before, from) = rest.split_at(at);
+        once.push_str(before);
+        // What is quoted by itself is left as it is, whatever is in it.
+        let (shown, end) = match quoted_twice(from) {
+            Some(name) => (name, name.len() + 2),
+            None => {
+                let end = end_of_quoted(from).unwrap_or(from.len());
+                (from.get(..end).unwrap_or(from), end)
+            }
+        };
+        once.push_str(shown);
+        rest = from.get(end..).unwrap_or_default();
+    }
+    once.push_str(rest);
+    once
+}
+
+/// The name at the beginning of a text, if it is in quotation marks and one of its parts is, too.
+fn quoted_twice(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('"')?;
+    let (mut end, mut has_quotes) = (0, false);
+    loop {
+        let part = name.get(end..)?;
+        let length = if part.starts_with('"') {
+            has_quotes = true;
+            end_of_part(part)?
+        } else {
+            part.find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '$'))?
+        };
+        end += length;
+        match name.get(end..)?.chars().next()? {
+            '.' if length > 0 => end += 1,
+            '"' if length > 0 && has_quotes => return name.get(..end),
+            _ => return None,
+        }
+    }
+}
+
+/// Where a quoted part ends in a name that is itself in quotation marks. An even number of them is one or
+/// more within the part, or the end of both if the text goes on as after a name.
+fn end_of_part(text: &str) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        let start = at + text.get(at..)?.find('"')?;
+        let rest = text.get(start..)?;
+        let end = start + (rest.len() - rest.trim_start_matches('"').len());
+        if (end - start) % 2 == 1 {
+            return Some(end);
+        }
+        let next = text.get(end..)?.chars().next();
+        if next.is_none_or(|next| next.is_whitespace() || ".,;:)".contains(next)) {
+            return Some(end - 1);
+        }
+        at = end;
+    }
+}
+
+/// Where a quoted name at the beginning of a text ends. Two quotation marks in it are one.
+fn end_of_quoted(text: &str) -> Option<usize> {
+    let mut marks = text.char_indices().skip(1).filter(|(_, c)| *c == '"').map(|(at, _)| at).peekable();
+    while let Some(at) = marks.next() {
+        if marks.next_if_eq(&(at + 1)).is_none() {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
 /// A text as SQL reads it, whatever `standard_conforming_strings` is.
 pub fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
@@ -205,12 +281,36 @@ fn is_keyword(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{in_message, is_keyword, literal, quoted};
+    use super::{in_message, is_keyword, literal, quoted, quoted_once};
 
     #[test]
     fn a_name_in_a_message_is_quoted_once() {
         assert_eq!(in_message("shop.orders"), "\"shop.orders\"");
         assert_eq!(in_message("shop.\"Odd Name_Id_seq\""), "shop.\"Odd Name_Id_seq\"");
+    }
+
+    #[test]
+    fn names_in_a_text_are_quoted_once() {
+        let once = |text: &str| quoted_once(text.to_owned());
+        for (twice, expected) in [
+            ("column \"id\" of table \"public.\"Team\"\"", "column \"id\" of table public.\"Team\""),
+            ("\"\"My schema\".team\" and \"a.b\"", "\"My schema\".team and \"a.b\""),
+            ("table \"\"Odd \"\"schema\"\"\".\"Log\"\"", "table \"Odd \"\"schema\"\"\".\"Log\""),
+            ("index \"\"Team\"\"", "index \"Team\""),
+            ("default of \"public.\"Team\".\"Id\"\"", "default of public.\"Team\".\"Id\""),
+        ] {
+            assert_eq!(once(twice), expected);
+            assert_eq!(once(expected), expected);
+        }
+        for text in [
+            "ALTER TABLE \"Odd \"\"schema\"\"\".log DROP COLUMN \"user\".\"order\"",
+            "column \"a\"\"b\" of table \"s.t\"",
+            "an empty \"\" and one that does not end \"\"x.",
+            "\"\"",
+            "COMMENT ON COLUMN s.\"T\".\"C\" IS ''",
+        ] {
+            assert_eq!(once(text), text);
+        }
     }
 
     #[test]

@@ -337,7 +337,7 @@ fn fault_c08_names_that_are_taken_at_any_step() {
     for name in
         ["Audit_order_id_fkey_new", "Audit_order_id_fkey_old", "Audit_pkey_old", "Audit_order_id_new_filled"]
     {
-        let message = format!("constraint \"{name}\" of table \"shop.\"Audit\"\" already exists");
+        let message = format!("constraint \"{name}\" of table shop.\"Audit\" already exists");
         assert_eq!(constraint(name), error(&message));
     }
     assert_eq!(
@@ -433,7 +433,7 @@ fn fault_c10_a_reference_with_a_type_column() {
         found[0],
         (
             Severity::Error,
-            "column \"record_type\" of table \"shop.\"Audit\"\" seems to say which table \"record_id\" refers to"
+            "column \"record_type\" of table shop.\"Audit\" seems to say which table \"record_id\" refers to"
                 .to_owned()
         )
     );

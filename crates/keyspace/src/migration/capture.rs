@@ -3,6 +3,7 @@
 //! Tools that copy a table in use (pg_repack, for example) record by a trigger what changes
 //! meanwhile. The backfill fires no triggers of others, so such a copy would lack its keys.
 
+use super::finding::list_of_objects;
 use crate::error::{Error, SqlState};
 use crate::sql::literal;
 
@@ -33,7 +34,7 @@ pub fn refusal(table: &str, migration: &str, triggers: &[Capture]) -> Option<Err
     let message = if names.len() == 1 {
         format!("the backfill of table \"{table}\" does not fire trigger {}", names.concat())
     } else {
-        format!("the backfill of table \"{table}\" does not fire triggers {}", names.join(", "))
+        format!("the backfill of table \"{table}\" does not fire triggers {}", list_of_objects(&names))
     };
     let why =
         if first.is_always { "is ENABLE ALWAYS" } else { "did not exist when the key migration was created" };

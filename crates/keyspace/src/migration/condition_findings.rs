@@ -3,7 +3,7 @@
 use super::condition::{Condition, Refers, is_type, types};
 use super::cutover::is_inherited;
 use super::facts::{Check, ForeignKey, Index};
-use super::finding::{Finding, list};
+use super::finding::{Finding, list, list_of_objects};
 use super::member::Member;
 use super::required;
 use super::scope::Scope;
@@ -161,7 +161,7 @@ fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found:
     if !uses.is_empty() {
         found.push(Finding::warning(
             member.table,
-            format!("{of}, which stays, is used by {}", uses.join(", ")),
+            format!("{of}, which stays, is used by {}", list_of_objects(&uses)),
             format!("Once the migration is finalized, new rows that refer to table \"{}\" have NULL in \"{column}\". Let it use \"{new}\" for these rows, too.", key.table_sql()),
         ));
     }

@@ -16,8 +16,8 @@ use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
     clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
-    narrow_reference, old_id_source, partitions, permissions, reference_name, replicated, trigger_functions,
-    type_column, undeclared,
+    narrow_reference, numeric_findings, old_id_source, partitions, permissions, reference_name,
+    replacement_index, replicated, trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -79,6 +79,8 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
     narrow_reference::find(scope, &mut found);
+    numeric_findings::find(scope, &mut found);
+    replacement_index::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
     kept_values::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);
@@ -121,12 +123,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             "Declare the reference on the partitioned table, or detach the partition.",
         ));
     } else if table.is_inherited && is_own && !table.is_partitioned() {
-        found.push(refuse(
-            SqlState::FeatureNotSupported,
-            format!("table \"{name}\" is part of an inheritance tree"),
-            "Columns cannot be added to only one table of the tree, and keys would not be unique across the tree.",
-            "For the time of the migration, run ALTER TABLE ... NO INHERIT on the children, or make the tables partitions of a partitioned table.",
-        ));
+        inherited(scope, table, found);
     }
     if table.persistence == "t" || table.is_system {
         let what = if table.is_system { "belongs to PostgreSQL or an extension" } else { "is temporary" };
@@ -201,8 +198,10 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         })
         .collect();
     if is_own && !violated.is_empty() {
-        let message =
-            format!("table \"{name}\" has check constraints that are not valid: {}", violated.join(", "));
+        let message = format!(
+            "table \"{name}\" has check constraints that are not valid: {}",
+            list_of_objects(&violated)
+        );
         let hint = if scope.options.fire_triggers {
             "With fire_triggers, the backfill runs UPDATE statements, and fails on a row that violates a constraint."
         } else {
@@ -262,6 +261,10 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         for (kind, mut names) in kinds {
             names.dedup();
             let column = &member.old_id.name;
+            if kind == "rule" && scope.keeps_values() {
+                found.push(Finding::error(table, rule_on_old_ids(member, &names)));
+                continue;
+            }
             let (message, hint) = match kind {
                 "default" => (
                     format!(
@@ -281,6 +284,10 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
                     ),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. After the cut-over, use ALTER PUBLICATION ... DROP TABLE and ALTER PUBLICATION ... ADD TABLE with the columns that you want to publish.",
                 ),
+                "rule" => (
+                    format!("rule {} uses column \"{column}\" of table \"{name}\"", list(&names)),
+                    "After the cut-over it still uses the old id, which every row has until the end, and prevents the column from being dropped. Before you finalize the migration, run CREATE OR REPLACE RULE with the key: no statement escapes it.",
+                ),
                 "object" => (
                     format!("column \"{column}\" of table \"{name}\" is used by {}", list_of_objects(&names)),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
@@ -292,6 +299,37 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             };
             found.push(Finding::warning(table, message, hint));
         }
+    }
+}
+
+/// The error for rules by which statements would find rows by an old id that they need not have.
+fn rule_on_old_ids(member: &Member<'_>, names: &[String]) -> Error {
+    let (column, table) = (&member.old_id.name, member.table_sql());
+    let message = format!("rule {} uses column \"{column}\" of table \"{table}\"", list(names));
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail("After the cut-over it still uses the old id, which rows whose key the old column cannot hold do not have. What the rule does would be left out for them.")
+        .hint("Replace it with a trigger, or drop it until the migration is finalized.")
+}
+
+/// A table that inherits from others can have columns of its own, and they can be renamed and dropped.
+fn inherited(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
+    let name = qualified(&table.schema, &table.name);
+    if table.has_children {
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("other tables inherit from table \"{name}\""),
+        )
+        .detail("A column that is added to it would be added to them, too, and keys would not be unique across all of these tables.")
+        .hint("For the time of the migration, run ALTER TABLE ... NO INHERIT on the children, or make the tables partitions of a partitioned table.");
+        found.push(Finding::error(table, error));
+        return;
+    }
+    for member in scope.members_of(table.oid).filter(|member| member.old_id.is_inherited && !member.stays()) {
+        let message = format!("column \"{}\" of table \"{name}\" is inherited", member.old_id.name);
+        let error = Error::new(SqlState::FeatureNotSupported, message)
+            .detail("It cannot be renamed or dropped in this table alone.")
+            .hint(format!("For the time of the migration, run ALTER TABLE {name} NO INHERIT, with each table that the column comes from."));
+        found.push(Finding::error(table, error));
     }
 }
 
@@ -509,7 +547,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
         found.push(stray(table, sequence));
     }
     found.extend(already_ordered(scope, key));
-    if !key.column.old_id.is_integer() {
+    if key.column.old_id.id_kind() != Some(IdKind::Integer) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
             format!("the keys of table \"{name}\" are derived from hashed values of column \"{}\"", key.column.old_id.name),

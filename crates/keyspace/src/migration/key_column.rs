@@ -2,6 +2,7 @@
 
 use super::facts::{Column, Index, Table};
 use super::finding::list;
+use super::numeric::is_numeric;
 use super::old_id::IdKind;
 use super::options::{KeyOptions, Target};
 use crate::error::{Error, SqlState};
@@ -48,10 +49,10 @@ pub(super) fn key_column<'a>(
     };
     let Some(kind) = column.id_kind() else {
         return Err(Error::new(SqlState::DatatypeMismatch, of_type())
-            .detail("Only keys of type smallint, integer, bigint, uuid, text, or character varying can be migrated.")
+            .detail("Only keys of type smallint, integer, bigint, numeric, uuid, text, or character varying can be migrated.")
             .hint(format!("Change its type first, with ALTER TABLE {name} ALTER COLUMN {} TYPE.", quoted(&column.name))));
     };
-    if target.keeps_values() && kind != IdKind::Integer {
+    if target.keeps_values() && (kind != IdKind::Integer || is_numeric(column)) {
         return Err(Error::new(SqlState::DatatypeMismatch, of_type())
             .detail("Only keys of type smallint or integer can become bigint.")
             .hint("Use target \"uuid\" or \"ulid\"."));
@@ -285,14 +286,14 @@ mod tests {
     #[test]
     fn keys_are_of_types_whose_equal_values_are_equal_bytes() {
         let of = |type_name: &str| table(&[type_name], vec![index(true, &[1])]);
-        for type_name in ["smallint", "integer", "bigint", "uuid", "text", "character varying"] {
+        for type_name in ["smallint", "integer", "bigint", "numeric", "uuid", "text", "character varying"] {
             assert_eq!(found(&of(type_name), Target::Uuid), Ok(1), "{type_name}");
         }
-        for type_name in ["uuid", "text", "bigint"] {
+        for type_name in ["uuid", "text", "bigint", "numeric"] {
             let refused = found(&of(type_name), Target::Bigint).unwrap_err();
             assert_eq!(refused.sqlstate, SqlState::DatatypeMismatch, "{type_name}");
         }
-        for type_name in ["numeric", "character", "citext", "name"] {
+        for type_name in ["real", "character", "citext", "name"] {
             let refused = found(&of(type_name), Target::Ulid).unwrap_err();
             assert!(refused.hint.unwrap().contains("ALTER COLUMN c1 TYPE"), "{type_name}");
         }

@@ -5,7 +5,7 @@
 
 use super::finding::Finding;
 use super::member::Member;
-use super::old_id::{IdKind, range};
+use super::old_id::{IdKind, greatest};
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::quoted;
@@ -28,7 +28,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
                 }
             }
             Some(IdKind::Text) => text(member, key, found),
-            Some(IdKind::Integer) => integer(scope, member, key, range(&member.old_id.type_name).1, found),
+            Some(IdKind::Integer) => integer(scope, member, key, greatest(member.old_id), found),
             Some(IdKind::Uuid) | None => (),
         }
     }
@@ -62,12 +62,12 @@ fn integer(
     scope: &Scope<'_>,
     member: &Member<'_>,
     key: &Member<'_>,
-    greatest: i64,
+    last_held: i64,
     found: &mut Vec<Finding>,
 ) {
     let ids = scope.facts.key_ranges.iter().find(|ids| ids.0 == key.table.oid);
-    let Some((_, _, last)) = ids.filter(|ids| ids.2 > greatest - greatest / PARTS) else { return };
-    if greatest >= range(&key.old_id.type_name).1 {
+    let Some((_, _, last)) = ids.filter(|ids| ids.2 > last_held - last_held / PARTS) else { return };
+    if last_held >= greatest(key.old_id) {
         return;
     }
     let message = format!(

@@ -8,7 +8,7 @@
 //! that make them are then left once more.
 
 use super::facts::{Index, Table};
-use super::finding::Finding;
+use super::finding::{Finding, list_of_objects};
 use super::phase::Phase;
 use super::properties;
 use super::replacement_index;
@@ -47,7 +47,7 @@ fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
         return Some(format!("publication \"{}\" lists the old ids, or filters by them", publication.name));
     }
     let dependents = &constraint?.dependents;
-    (!dependents.is_empty()).then(|| format!("it is needed by {}", dependents.join(", ")))
+    (!dependents.is_empty()).then(|| format!("it is needed by {}", list_of_objects(dependents)))
 }
 
 /// Warns of primary keys that stay.
@@ -187,7 +187,8 @@ pub(super) fn check_roll_back(scope: &Scope<'_>) -> Result<(), Error> {
                 ),
             ));
         }
-        let dependents = primary.constraint.as_ref().map(|constraint| constraint.dependents.join(", "));
+        let dependents =
+            primary.constraint.as_ref().map(|constraint| list_of_objects(&constraint.dependents));
         if let Some(dependents) = dependents.filter(|dependents| !dependents.is_empty()) {
             return Err(error
                 .detail(format!("It is needed by {dependents}."))

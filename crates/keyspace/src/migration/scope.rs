@@ -460,7 +460,7 @@ fn member<'a>(
         key,
         declared,
         holds_numbers: !options.target.keeps_values()
-            && key_column.is_some_and(Column::is_integer)
+            && key_column.and_then(Column::id_kind) == Some(IdKind::Integer)
             && old_id.id_kind() == Some(IdKind::Text),
         refers: options
             .condition(table.oid, old_id.number)

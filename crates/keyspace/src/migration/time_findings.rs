@@ -82,7 +82,11 @@ fn without_time(key: &Key<'_>) -> String {
 
 /// The order of keys that have the same time.
 fn order(key: &Key<'_>) -> &'static str {
-    if key.column.old_id.is_integer() { "the order of their old ids" } else { "no particular order" }
+    if key.column.old_id.id_kind() == Some(IdKind::Integer) {
+        "the order of their old ids"
+    } else {
+        "no particular order"
+    }
 }
 
 fn of_column(key: &Key<'_>, column: &Column) -> Vec<Finding> {

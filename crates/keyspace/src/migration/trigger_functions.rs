@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::facts::{Table, Trigger};
 use super::finding::Finding;
+use super::numeric::is_numeric;
 use super::old_id::IdKind;
 use super::scope::Scope;
 use super::surroundings::Surroundings;
@@ -94,6 +95,7 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
             let type_name = match member.old_id.id_kind() {
                 Some(IdKind::Uuid) => "uuid",
                 Some(IdKind::Text) => "text",
+                Some(IdKind::Integer) if is_numeric(member.old_id) => "numeric",
                 Some(IdKind::Integer) | None => "bigint",
             };
             let hint = if scope.options.cut_over {

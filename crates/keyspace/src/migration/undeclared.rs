@@ -7,6 +7,7 @@ use super::condition;
 use super::facts::Table;
 use super::finding::{Finding, MAX_LISTED, Severity};
 use super::name_words::{base, words};
+use super::old_id::IdKind;
 use super::reference_name::has_name;
 use super::scope::{Key, Scope};
 use super::type_column::{can_be_type, is_type_of};
@@ -22,6 +23,11 @@ pub const MOST_SAMPLED: usize = 20;
 const MEANS_NONE: [&str; 3] = ["0", "-1", ""];
 
 impl Candidate {
+    /// Whether it is a `numeric`.
+    pub fn is_numeric(&self) -> bool {
+        self.type_name == "numeric" || self.type_name.starts_with("numeric(")
+    }
+
     /// Whether it is a `character(n)`, whose spaces at the end do not count.
     fn is_padded(&self) -> bool {
         self.type_name == "character" || self.type_name.starts_with("character(")
@@ -173,7 +179,7 @@ pub fn select(scope: &Scope<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, 
             continue;
         }
         // Samples are of numbers.
-        for key in scope.keys.iter().filter(|key| key.column.old_id.is_integer()) {
+        for key in scope.keys.iter().filter(|key| key.column.old_id.id_kind() == Some(IdKind::Integer)) {
             let table = key.column.table;
             let has_name = has_name_of(&candidate, table);
             let says = candidate.type_column(table).is_some_and(|(_, is_text)| is_text);
@@ -209,8 +215,8 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<Finding> {
     let column = &undeclared.column;
     let root = key.column.table;
-    // A text holds any number.
-    if scope.keeps_values() && !column.is_number {
+    // A text or a numeric holds any number.
+    if scope.keeps_values() && (!column.is_number || column.is_numeric()) {
         return None;
     }
     let (table, other) = (qualified(&column.schema, &column.name), key.column.table_sql());
