@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ffi::CStr;
 
-use keyspace::migration::facts::{Facts, Reference, ReferenceDefault, Table};
+use keyspace::migration::facts::{Facts, Index, Reference, ReferenceDefault, Table};
 use keyspace::migration::member::Member;
 use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings, properties};
 use keyspace::sql::{qualified, quoted};
@@ -259,7 +259,13 @@ fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
         return None;
     }
     let column = quoted(&key.old_id.name);
-    let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
+    // An index of each partition that begins with it. Otherwise every row would be read.
+    let leads = |index: &Index| index.keys.first().is_some_and(|first| first.column == key.old_id.number);
+    if key.table.is_partitioned() && !key.table.indexes.iter().any(|index| index.is_valid && leads(index)) {
+        return None;
+    }
+    let only = if key.table.is_partitioned() { "" } else { "ONLY " };
+    let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM {only}{}", key.table_sql());
     let query = to_server(&query);
     let read = || {
         Spi::connect(|client| -> SpiResult<Option<(i64, i64)>> {

@@ -23,6 +23,7 @@
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | `index_columns` | the names of the columns of partitioned indexes |
+//! | [`partitioned_key`], `partitioned_key_findings`, [`companions`] | keys of partitioned tables, and the columns with which their rows are found |
 //! | [`foreign_keys`], `foreign_key_definition`, `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
 //! | `primary_key` | primary keys that move at the cut-over |
@@ -48,6 +49,7 @@ pub mod carried;
 mod carried_tests;
 pub mod checks;
 pub mod clashes;
+pub mod companions;
 pub mod condition;
 mod condition_findings;
 #[cfg(test)]
@@ -87,6 +89,10 @@ pub mod old_id_source;
 pub mod options;
 #[cfg(test)]
 mod partition_tests;
+pub mod partitioned_key;
+mod partitioned_key_findings;
+#[cfg(test)]
+mod partitioned_key_tests;
 mod partitions;
 mod parts;
 mod permissions;
