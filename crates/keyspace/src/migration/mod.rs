@@ -31,6 +31,7 @@
 //! | `statistics`, [`verify`] | statistics and comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
+//! | [`nodes`] | the same migration on nodes that replicate to each other |
 //! | [`old_id`] | old ids of every type, and how SQL writes them |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
@@ -82,6 +83,7 @@ pub mod moved_source;
 mod name_words;
 pub mod names;
 mod narrow_reference;
+pub mod nodes;
 pub mod old_id;
 pub mod old_id_source;
 pub mod options;

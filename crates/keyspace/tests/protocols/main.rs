@@ -8,6 +8,7 @@ mod change;
 mod copy;
 mod fail_over;
 mod filled;
+mod fingerprint;
 mod fresh;
 mod glue;
 mod leave;

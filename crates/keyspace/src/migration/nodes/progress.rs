@@ -1,0 +1,71 @@
+//! What a node has done so far.
+
+use serde::{Deserialize, Serialize};
+
+use super::form::Form;
+use super::position::Position;
+use super::step::NodeStep;
+
+/// The progress of a node. Positions are those of its own WAL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// The form of the rows that it sends.
+    pub form: Form,
+    /// How often it has changed this form.
+    pub round: u32,
+    /// Where it did so last: later rows have this form.
+    pub entered: Position,
+    /// When it was prepared, by its own clock, in microseconds since 1970. Rows that have been
+    /// changed since, here or by what was sent, have a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared_at: Option<i64>,
+    /// A position after which everything that it sends is later than any change of a row that was
+    /// without a key on any node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Position>,
+    /// Where all of its rows had keys and, if keys were corrected, the last of these was written. A row
+    /// keeps its key, even if a change of it arrives with another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filled: Option<Position>,
+    /// Whether its rows have been compared with those of all other nodes, and no key differed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compared: bool,
+    /// Since where its writers wait: it sends no later row in this form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Position>,
+    /// Where it announced that they will go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawing: Option<Position>,
+}
+
+impl Progress {
+    /// The progress after a step that is allowed, and was done at this position and time.
+    #[must_use]
+    pub fn after(mut self, step: NodeStep, position: Position, clock: i64) -> Self {
+        match step {
+            NodeStep::Change(form) => {
+                if self.form == Form::Unprepared {
+                    self.prepared_at = Some(clock);
+                }
+                (self.form, self.round, self.entered) = (form, self.round + 1, position);
+                (self.closed, self.withdrawing) = (None, None);
+                if form == Form::Unprepared {
+                    (self.prepared_at, self.mark, self.filled, self.compared) = (None, None, None, false);
+                }
+            }
+            NodeStep::Mark => self.mark = Some(position),
+            NodeStep::Fill => (self.filled, self.compared) = (Some(position), false),
+            NodeStep::Compare => self.compared = true,
+            NodeStep::Close => self.closed = Some(position),
+            NodeStep::Withdraw => self.withdrawing = Some(position),
+            NodeStep::Open => (self.closed, self.withdrawing) = (None, None),
+        }
+        self
+    }
+
+    /// Since where it sends nothing more in its present form, if it keeps to that.
+    pub fn last_of_form(&self) -> Option<Position> {
+        self.closed.filter(|_| self.withdrawing.is_none())
+    }
+}
