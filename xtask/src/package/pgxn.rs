@@ -39,7 +39,9 @@ pub fn build(maintainer: &str, output: &Path) -> Result<PathBuf> {
     }
     let sh = Shell::new().context("there is no working directory")?;
     sh.change_dir(cargo::workspace_root());
+    // Times in a zip are local ones.
     cmd!(sh, "git archive --format=zip {options...} --output={path} HEAD")
+        .env("TZ", "UTC")
         .quiet()
         .run()
         .context("could not write the archive")?;

@@ -23,16 +23,17 @@ const DAY: &str = "@DAY@";
 /// Recipes that others ask for, below `packaging`.
 const DIRECTORIES: [&str; 5] = ["cloudnative-pg", "debian", "pigsty", "rpm", "trunk"];
 
-/// Writes the files below `recipes` of the directory, and returns that.
+/// Writes the files below `recipes` of the directory, and returns that. Other directories in it are
+/// left as they are.
 ///
 /// # Errors
 ///
 /// If a file cannot be read or written.
 pub fn build(maintainer: &str, date: Date, output: &Path) -> Result<PathBuf> {
     let path = output.join("recipes");
-    if path.exists() {
+    for former in DIRECTORIES.map(|name| path.join(name)).iter().filter(|former| former.exists()) {
         // Files that no longer exist must not be sent.
-        std::fs::remove_dir_all(&path).with_context(|| format!("could not remove {}", path.display()))?;
+        std::fs::remove_dir_all(former).with_context(|| format!("could not remove {}", former.display()))?;
     }
     tree(maintainer, date)?.write(&path, date.0)?;
     Ok(path)

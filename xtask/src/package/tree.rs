@@ -70,6 +70,8 @@ impl Tree {
     pub fn write(&self, root: &Path, date: u64) -> Result<()> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(date);
         std::fs::create_dir_all(root).with_context(|| cannot("make", root))?;
+        // Whatever the umask is.
+        set_mode(root, EXECUTABLE)?;
         for directory in self.directories() {
             let path = root.join(directory);
             std::fs::create_dir_all(&path).with_context(|| cannot("make", &path))?;
@@ -85,6 +87,7 @@ impl Tree {
         for directory in self.directories() {
             set_time(&root.join(directory), time)?;
         }
+        set_time(root, time)?;
         Ok(())
     }
 
