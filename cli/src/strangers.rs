@@ -15,8 +15,9 @@ use crate::sessions::all;
 struct Remembered {
     system_identifier: i64,
     database_oid: u32,
-    node: i32,
-    nodes: i32,
+    /// The class, unless the state was taken before the node had one.
+    node: Option<i32>,
+    nodes: Option<i32>,
 }
 
 /// The table can be read by the superuser only, if one has installed the extension.
@@ -29,8 +30,7 @@ const REMEMBERED: &str = "
     FROM keyspace_internal.interleaved_peer p
     WHERE p.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
       AND p.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
-      AND p.node IS NOT NULL
-    ORDER BY p.peer_system_identifier, p.peer_database, p.taken_at DESC";
+    ORDER BY p.peer_system_identifier, p.peer_database, p.node IS NULL, p.taken_at DESC";
 
 /// Fails if a class that is to be given away belongs to a node that is not named and has not left.
 /// Nodes remember the states that they were given.
@@ -66,16 +66,16 @@ pub fn have_none_of(sessions: &mut [Session], given: &[Class], left: &[Left]) ->
                 || left
                     .iter()
                     .any(|left| (left.state.system_identifier, left.state.database_oid) == identity);
-            let Ok(class) = Class::new(one.node, one.nodes) else { continue };
-            let Some(wanted) = given.iter().find(|given| given.residue().meets(class.residue())) else {
-                continue;
-            };
+            let class = one.node.zip(one.nodes).and_then(|(node, nodes)| Class::new(node, nodes).ok());
+            // A class that is not known may be any.
+            let meets = |given: &&Class| class.is_none_or(|class| given.residue().meets(class.residue()));
+            let Some(wanted) = given.iter().find(meets) else { continue };
             if !is_known {
                 return Err(Failure::new(format!("class {} may belong to a node that is not named", written(*wanted)))
                     .detail(format!(
-                        "Node \"{by}\" was given the state of a server with system identifier {} as node {}.",
+                        "Node \"{by}\" was given the state of a server with system identifier {}, {}.",
                         one.system_identifier,
-                        written(class)
+                        class.map_or("whose class it does not know".to_owned(), |class| format!("node {}", written(class)))
                     ))
                     .hint("Name that node, too. If it has left, pass its last state with --left FILE. Or choose another class."));
             }

@@ -15,11 +15,6 @@ fn a_node_is_added_in_a_free_class() {
     Program::of(&[one, two]).expect(0, &["setup", "--classes", "8"]);
     let mut seen = HashSet::new();
     insert_of(one, (1, 8), &mut seen);
-    // Node 2 is not named here. Its class is not given away, because node 1 remembers it.
-    let program = Program::of(&[one, three]);
-    let refused = program.expect(2, &["add-node", "three", "--class", "2"]);
-    refused.assert_error("class 2 of 8 may belong to a node that is not named");
-    assert_eq!(class(three), "");
     let program = Program::of(&[one, two, three]);
     let refused = program.expect(2, &["add-node", "three", "--class", "2"]);
     refused.assert_error(
@@ -114,10 +109,8 @@ fn a_node_leaves_and_its_class_is_given_to_another_one() {
     program.expect(2, &trusted).assert_error("three.left.json\" exists");
     let last: i64 = value(&three, "SELECT last_value FROM item_id_seq");
 
-    // Its class is free only with this state.
+    // Its class is given away with this state.
     let program = Program::of(&[&one, &two, &four]);
-    let refused = program.expect(2, &["add-node", "four", "--class", "3"]);
-    refused.assert_error("class 3 of 3 may belong to a node that is not named");
     let left = ["add-node", "four", "--class", "3", "--left", file.to_str().unwrap()];
     let result = program.json(0, &left);
     assert_eq!(findings(&result["check"]), Vec::<String>::new());
