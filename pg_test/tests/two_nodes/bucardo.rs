@@ -58,9 +58,17 @@ impl<'a> Bucardo<'a> {
 
     /// Replicates what has changed, and waits until that is done.
     fn kick(&self) {
-        let output = self.run(&["kick", "shop", "60"]);
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("DONE"), "{text}\n{}", self.log());
+        // Bucardo may restart the sync shortly after its own start, which ends a kick.
+        for _ in 0..5 {
+            let output = self.command("bucardo", "bucardo", &["kick", "shop", "60"]);
+            let text = String::from_utf8_lossy(&output.stdout);
+            if text.contains("KILLED") {
+                continue;
+            }
+            assert!(output.status.success() && text.contains("DONE"), "{text}\n{}", self.log());
+            return;
+        }
+        panic!("each kick was ended\n{}", self.log());
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
