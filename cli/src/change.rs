@@ -83,20 +83,8 @@ impl SetupOptions {
     ) -> Result<Vec<Change>> {
         let function = session.object("setup_interleaved_sequences")?;
         let query = format!("SELECT {COLUMNS} FROM {function}({ARGUMENTS}, dry_run => {dry_run})");
-        session.rows(
-            &query,
-            &[
-                &class.node(),
-                &class.nodes(),
-                &self.schemas,
-                &self.exclude,
-                &self.feeds,
-                &peers,
-                &self.gap,
-                &self.blocks,
-                &self.trust_position,
-            ],
-        )
+        let (node, nodes) = (class.node(), class.nodes());
+        session.rows(&query, &self.arguments(&node, &nodes, &peers))
     }
 
     /// Sets a node up with one transaction for each sequence, while it is in use.
@@ -107,18 +95,27 @@ impl SetupOptions {
         let procedure = session.object("setup_interleaved_sequences_in_batches")?;
         let call = format!("CALL {procedure}({ARGUMENTS})");
         let (node, nodes) = (class.node(), class.nodes());
-        let arguments: [&(dyn ToSql + Sync); 9] = [
-            &node,
-            &nodes,
+        session.execute(&call, &self.arguments(&node, &nodes, &peers)).map(|_| ())
+    }
+
+    /// The values of [`ARGUMENTS`].
+    fn arguments<'a>(
+        &'a self,
+        node: &'a i32,
+        nodes: &'a i32,
+        peers: &'a &[String],
+    ) -> [&'a (dyn ToSql + Sync); 9] {
+        [
+            node,
+            nodes,
             &self.schemas,
             &self.exclude,
             &self.feeds,
-            &peers,
+            peers,
             &self.gap,
             &self.blocks,
             &self.trust_position,
-        ];
-        session.execute(&call, &arguments).map(|_| ())
+        ]
     }
 }
 

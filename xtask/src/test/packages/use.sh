@@ -1,7 +1,5 @@
 # Sourced by the scripts that use a package: checks, and two servers with one extension each.
 
-failed=0
-
 # Runs a command, and says whether it succeeded; if not, with its output.
 check() {
     title=$1
@@ -11,7 +9,6 @@ check() {
     else
         echo "FAILED: $title"
         cat /tmp/output
-        failed=1
     fi
 }
 
