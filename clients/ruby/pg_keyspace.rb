@@ -26,12 +26,29 @@ module PgKeyspace
     end
   end
 
-  # Makes the adapter know the type by its name. From Rails 7.0 on the method is one of the class.
+  # Makes the adapter know the type and its arrays by their numbers in this database, as members of the
+  # extension: another type can have the name.
   module TypeMap
-    def initialize_type_map(map = type_map)
-      # First, because arrays are looked up at the end.
-      map.register_type("ulid", UlidType.new)
+    FIND_TYPE = <<~SQL
+      SELECT t.oid, t.typarray
+      FROM pg_catalog.pg_extension e
+        JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+          AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+        JOIN pg_catalog.pg_type t ON t.oid = d.objid AND t.typname = 'ulid'
+      WHERE e.extname = 'pg_keyspace'
+    SQL
+
+    private
+
+    # Rails calls it when it connects, and when it meets a type that it does not know.
+    def load_additional_types(oids = nil)
       super
+      uncached { select_rows(FIND_TYPE, "SCHEMA") }.each do |oid, array_oid|
+        ulid = UlidType.new
+        type_map.register_type(oid.to_i, ulid)
+        array = ActiveRecord::ConnectionAdapters::PostgreSQL::OID::Array.new(ulid, ",")
+        type_map.register_type(array_oid.to_i, array)
+      end
     end
   end
 
@@ -45,8 +62,7 @@ end
 
 ActiveRecord::ConnectionAdapters::PostgreSQLAdapter.class_eval do
   self::NATIVE_DATABASE_TYPES[:ulid] = { name: "ulid" }
-  target = respond_to?(:initialize_type_map, true) ? singleton_class : self
-  target.prepend(PgKeyspace::TypeMap)
+  prepend PgKeyspace::TypeMap
 end
 ActiveRecord::ConnectionAdapters::PostgreSQL::TableDefinition.include(PgKeyspace::ColumnMethods)
 ActiveRecord::ConnectionAdapters::PostgreSQL::Table.include(PgKeyspace::ColumnMethods)

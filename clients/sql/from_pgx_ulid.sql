@@ -4,7 +4,29 @@
 --
 --     psql -d shop -v ON_ERROR_STOP=1 -v old=public.ulid -v new=keyspace.ulid -f from_pgx_ulid.sql
 --
--- Read them. With -v execute=yes, it runs them instead.
+-- Read them. With -v execute=yes, it runs them instead; with any other value, it prints them. Printed
+-- statements can be run by psql, too, which stops at the first error with -v ON_ERROR_STOP=1.
+\set ON_ERROR_STOP on
+\pset format unaligned
+\pset tuples_only on
+\pset null ''
+\if :{?execute}
+\else
+    \set execute no
+\endif
+SELECT :'execute' = 'yes' AS is_executed, set_config('from_pgx_ulid.new', :'new', false) AS new_type
+\gset
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+        WHERE d.classid = 'pg_type'::regclass AND d.objid = current_setting('from_pgx_ulid.new')::regtype
+            AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'pg_keyspace')
+    THEN
+        RAISE wrong_object_type USING MESSAGE =
+            format('type %s is not the one of pg_keyspace', current_setting('from_pgx_ulid.new'));
+    END IF;
+END $$;
 
 WITH changed AS (
     SELECT a.attrelid, a.attnum, a.attname, a.atttypid <> :'old'::regtype AS is_array, d.oid AS default_of,
@@ -40,7 +62,7 @@ actions AS (
         LATERAL (SELECT format_type(oid, NULL), typnamespace::regnamespace, :'old'::regtype::text
             FROM pg_type WHERE oid = :'new'::regtype) AS new (type, schema, old_type)
 )
-SELECT statement FROM (
+SELECT statement || ';' FROM (
     SELECT 1 AS step, 0::oid AS what, 'BEGIN' AS statement
     UNION ALL
     SELECT 2, oid, format('ALTER TABLE %s DROP CONSTRAINT %I', name, conname) FROM foreign_keys
@@ -59,7 +81,7 @@ SELECT statement FROM (
     FROM foreign_keys WHERE is_validated_later
 ) AS statements
 ORDER BY step, what
-\if :{?execute}
+\if :is_executed
 \gexec
 \else
 \g

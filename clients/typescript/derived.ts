@@ -44,8 +44,16 @@ function hash(micros: bigint, value: Value, salt: string): bigint {
       ? [1, int8(value)]
       : typeof value === "string"
         ? [3, Buffer.from(value, "utf8")]
-        : [2, Buffer.from(value.uuid.replaceAll("-", ""), "hex")];
+        : [2, uuidBytes(value.uuid)];
   return siphash(tagKey(salt), Buffer.concat([Buffer.of(type), instant(micros), content]), true);
+}
+
+function uuidBytes(text: string): Buffer {
+  if (!/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(text)) {
+    // Buffer.from() would end at the first character that is no digit.
+    throw new RangeError(`invalid UUID: "${text}"`);
+  }
+  return Buffer.from(text.replaceAll("-", ""), "hex");
 }
 
 function instant(micros: bigint): Buffer {

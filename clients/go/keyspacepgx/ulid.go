@@ -3,6 +3,7 @@ package keyspacepgx
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,16 +17,27 @@ type ULID [16]byte
 
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// Register makes a connection know ulid and ulid[]. In a pool, call it in
-// pgxpool.Config.AfterConnect.
+// The type as a member of the extension, whatever its schema is: another type can have its name.
+const findType = `
+SELECT t.oid, t.typarray
+FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+        AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    JOIN pg_catalog.pg_type t ON t.oid = d.objid AND t.typname = 'ulid'
+WHERE e.extname = 'pg_keyspace'`
+
+// Register makes a connection know ulid and ulid[], in each mode in which pgx executes queries. In a
+// pool, call it in pgxpool.Config.AfterConnect.
 func Register(ctx context.Context, conn *pgx.Conn) error {
 	var oid, arrayOID uint32
-	row := conn.QueryRow(ctx, "SELECT oid, typarray FROM pg_type WHERE oid = to_regtype('ulid')")
-	if err := row.Scan(&oid, &arrayOID); err != nil {
-		return fmt.Errorf("type ulid: %w; is pg_keyspace in search_path?", err)
+	err := conn.QueryRow(ctx, findType).Scan(&oid, &arrayOID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errors.New("the extension pg_keyspace does not exist in this database")
 	}
-	// The binary form is that of uuid. The text form is not, so only the binary one is offered.
-	ulid := &pgtype.Type{Name: "ulid", OID: oid, Codec: binaryCodec{}}
+	if err != nil {
+		return fmt.Errorf("type ulid: %w", err)
+	}
+	ulid := &pgtype.Type{Name: "ulid", OID: oid, Codec: codec{}}
 	conn.TypeMap().RegisterType(ulid)
 	conn.TypeMap().RegisterType(&pgtype.Type{Name: "_ulid", OID: arrayOID, Codec: &pgtype.ArrayCodec{ElementType: ulid}})
 	conn.TypeMap().RegisterDefaultPgType(ULID{}, "ulid")
@@ -33,10 +45,89 @@ func Register(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-type binaryCodec struct{ pgtype.UUIDCodec }
+// codec has the binary form of a uuid, and the text form of a ULID. QueryExecModeExec and
+// QueryExecModeSimpleProtocol use the text form.
+type codec struct{}
 
-func (binaryCodec) FormatSupported(format int16) bool {
-	return format == pgtype.BinaryFormatCode
+func (codec) FormatSupported(format int16) bool {
+	return format == pgtype.BinaryFormatCode || format == pgtype.TextFormatCode
+}
+
+func (codec) PreferredFormat() int16 {
+	return pgtype.BinaryFormatCode
+}
+
+func (codec) PlanEncode(_ *pgtype.Map, _ uint32, format int16, value any) pgtype.EncodePlan {
+	if _, ok := value.(pgtype.UUIDValuer); !ok {
+		return nil
+	}
+	return encodePlan(format)
+}
+
+type encodePlan int16
+
+func (format encodePlan) Encode(value any, buf []byte) ([]byte, error) {
+	uuid, err := value.(pgtype.UUIDValuer).UUIDValue()
+	if err != nil || !uuid.Valid {
+		return nil, err
+	}
+	if format == pgtype.TextFormatCode {
+		return append(buf, ULID(uuid.Bytes).String()...), nil
+	}
+	return append(buf, uuid.Bytes[:]...), nil
+}
+
+func (codec) PlanScan(_ *pgtype.Map, _ uint32, format int16, target any) pgtype.ScanPlan {
+	switch target.(type) {
+	case pgtype.UUIDScanner, pgtype.TextScanner:
+		return scanPlan(format)
+	}
+	return nil
+}
+
+type scanPlan int16
+
+func (format scanPlan) Scan(src []byte, target any) error {
+	var ulid ULID
+	if src != nil {
+		var err error
+		if ulid, err = decode(int16(format), src); err != nil {
+			return err
+		}
+	}
+	if scanner, ok := target.(pgtype.UUIDScanner); ok {
+		return scanner.ScanUUID(pgtype.UUID{Bytes: ulid, Valid: src != nil})
+	}
+	if src == nil {
+		return target.(pgtype.TextScanner).ScanText(pgtype.Text{})
+	}
+	return target.(pgtype.TextScanner).ScanText(pgtype.Text{String: ulid.String(), Valid: true})
+}
+
+func (codec) DecodeDatabaseSQLValue(_ *pgtype.Map, _ uint32, format int16, src []byte) (driver.Value, error) {
+	if src == nil {
+		return nil, nil
+	}
+	ulid, err := decode(format, src)
+	return ulid.String(), err
+}
+
+func (codec) DecodeValue(_ *pgtype.Map, _ uint32, format int16, src []byte) (any, error) {
+	if src == nil {
+		return nil, nil
+	}
+	return decode(format, src)
+}
+
+func decode(format int16, src []byte) (u ULID, err error) {
+	if format == pgtype.TextFormatCode {
+		return Parse(string(src))
+	}
+	if len(src) != len(u) {
+		return u, fmt.Errorf("invalid length for ULID: %v", len(src))
+	}
+	copy(u[:], src)
+	return u, nil
 }
 
 // ScanUUID is how pgx sets it.

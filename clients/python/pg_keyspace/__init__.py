@@ -5,6 +5,18 @@ import secrets
 import time
 import uuid
 
+# The type as a member of the extension, whatever its schema is: another type can have its name.
+_FIND_TYPE = """
+SELECT t.oid, t.typarray, n.nspname
+FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+        AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    JOIN pg_catalog.pg_type t ON t.oid = d.objid AND t.typname = 'ulid'
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE e.extname = 'pg_keyspace'
+"""
+_NOT_FOUND = "the extension pg_keyspace does not exist in this database"
+
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)} | {"I": 1, "L": 1, "O": 0}
 

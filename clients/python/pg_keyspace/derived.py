@@ -44,12 +44,15 @@ def _tail(micros: int, id: int, salt: str, tag_bits: int) -> int:
 
 
 def _hash(micros: int, value: int | uuid.UUID | str, salt: str) -> int:
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         content = b"\x01" + _instant(micros) + value.to_bytes(8, "big", signed=True)
     elif isinstance(value, uuid.UUID):
         content = b"\x02" + _instant(micros) + value.bytes
-    else:
+    # A subclass can stand for something else than its text, such as Ulid, and has to be converted.
+    elif type(value) is str:
         content = b"\x03" + _instant(micros) + value.encode()
+    else:
+        raise TypeError(f"a value to be hashed is an int, a uuid.UUID or a str, not a {type(value).__name__}")
     return _siphash(_tag_key(salt), content, is_long=True)
 
 

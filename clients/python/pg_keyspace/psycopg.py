@@ -3,34 +3,41 @@
 import psycopg
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
+from psycopg.rows import tuple_row
 from psycopg.types import TypeInfo
 
-from . import Ulid
+from . import _FIND_TYPE, _NOT_FOUND, Ulid
 
 
-def register(connection: psycopg.Connection, name: str = "ulid", *, missing_ok: bool = False) -> None:
-    """Registers the type with a connection. If its schema is not in search_path, name it with the
-    schema. With missing_ok, nothing happens if it does not exist (yet)."""
-    _register(connection, TypeInfo.fetch(connection, name), name, missing_ok)
+def register(connection: psycopg.Connection, *, missing_ok: bool = False) -> bool:
+    """Registers the type of the extension with a connection. With missing_ok, it returns False if the
+    extension does not exist (yet)."""
+    # This leaves the connection idle, or in its transaction, as it was.
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        found = cursor.execute(_FIND_TYPE).fetchone()
+    return _register(connection, found, missing_ok)
 
 
-async def register_async(
-    connection: psycopg.AsyncConnection, name: str = "ulid", *, missing_ok: bool = False
-) -> None:
-    _register(connection, await TypeInfo.fetch(connection, name), name, missing_ok)
+async def register_async(connection: psycopg.AsyncConnection, *, missing_ok: bool = False) -> bool:
+    """The same for an AsyncConnection."""
+    async with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        found = await (await cursor.execute(_FIND_TYPE)).fetchone()
+    return _register(connection, found, missing_ok)
 
 
-def _register(connection, info: TypeInfo | None, name: str, missing_ok: bool) -> None:
-    if info is None:
+def _register(connection, found: tuple | None, missing_ok: bool) -> bool:
+    if found is None:
         if missing_ok:
-            return
-        raise psycopg.ProgrammingError(f'type "{name}" does not exist; is pg_keyspace in search_path?')
-    info.register(connection)
+            return False
+        raise psycopg.ProgrammingError(_NOT_FOUND)
+    oid, array_oid, _schema = found
+    TypeInfo("ulid", oid, array_oid).register(connection)
     for dumper in [_Text, _Binary]:
         # The last one that is registered is preferred, unless a format is requested.
-        connection.adapters.register_dumper(Ulid, type(dumper.__name__, (dumper,), {"oid": info.oid}))
-    connection.adapters.register_loader(info.oid, _FromText)
-    connection.adapters.register_loader(info.oid, _FromBinary)
+        connection.adapters.register_dumper(Ulid, type(dumper.__name__, (dumper,), {"oid": oid}))
+    connection.adapters.register_loader(oid, _FromText)
+    connection.adapters.register_loader(oid, _FromBinary)
+    return True
 
 
 class _Text(Dumper):

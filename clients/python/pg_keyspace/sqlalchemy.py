@@ -34,7 +34,7 @@ class ULID(types.UserDefinedType):
 ischema_names["ulid"] = ULID
 
 
-def register(engine, name: str = "ulid") -> None:
+def register(engine) -> None:
     """Registers the type with each connection of an engine, which ARRAY(ULID) needs with psycopg and
     psycopg2. Call it before the engine connects."""
     engine = getattr(engine, "sync_engine", engine)
@@ -44,12 +44,12 @@ def register(engine, name: str = "ulid") -> None:
         if engine.dialect.driver == "psycopg2":
             from .psycopg2 import register
 
-            register(connection, name, missing_ok=True)
+            register(connection, missing_ok=True)
         elif engine.dialect.driver == "psycopg" and engine.dialect.is_async:
             from .psycopg import register_async
 
-            connection.run_async(lambda driver: register_async(driver, name, missing_ok=True))
+            connection.run_async(lambda driver: register_async(driver, missing_ok=True))
         elif engine.dialect.driver == "psycopg":
             from .psycopg import register
 
-            register(connection, name, missing_ok=True)
+            register(connection, missing_ok=True)

@@ -6,4 +6,8 @@ mod postgres;
 mod sqlx;
 mod ulid;
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::FIND_SCHEMA;
+#[cfg(feature = "sqlx")]
+pub use self::sqlx::check;
 pub use ulid::{InvalidUlid, Ulid};

@@ -1,5 +1,7 @@
 //! docs/guides/coming-from.md: from the type of pgx_ulid to ours, and from uuid.
 
+use std::path::Path;
+
 use postgres::Client;
 
 use crate::database::{Database, programs, project};
@@ -17,23 +19,27 @@ fn text(client: &mut Client, query: &str) -> String {
 
 #[test]
 fn columns_of_pgx_ulid_are_moved_and_others_stay() {
-    let database = Database::empty("pgx_ulid");
+    move_columns("pgx_ulid", false);
+}
+
+#[test]
+fn what_is_printed_for_pgx_ulid_is_a_script() {
+    move_columns("pgx_ulid_printed", true);
+}
+
+/// By the script, or by the statements that it prints.
+fn move_columns(name: &str, is_printed: bool) {
+    let database = Database::empty(name);
     database.run(&std::fs::read_to_string(programs().join("sql/pgx_ulid.sql")).unwrap());
-    let script = |execute: &[&str]| {
+    let psql = |arguments: &[&str], file: &Path| {
         let mut psql = database.client_program("psql");
-        psql.args([
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-v",
-            "old=theirs.ulid",
-            "-v",
-            "new=keyspace.ulid",
-        ]);
-        output(psql.args(execute).arg("-f").arg(project("clients/sql/from_pgx_ulid.sql")))
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments).arg("-f").arg(file);
+        psql
+    };
+    let path = project("clients/sql/from_pgx_ulid.sql");
+    let script = |execute: &[&str]| {
+        let types = ["-v", "old=theirs.ulid", "-v", "new=keyspace.ulid"];
+        output(&mut psql(&[&types, execute].concat(), &path))
     };
     let mut client = database.connect();
     let (before, other) = (
@@ -42,14 +48,36 @@ fn columns_of_pgx_ulid_are_moved_and_others_stay() {
     );
 
     let statements = script(&[]);
+    for value in ["no", "yes;", "YES", "1", ""] {
+        let printed = script(&["-v", &format!("execute={value}")]);
+        assert_eq!(printed, statements, "only yes executes them, not {value:?}");
+    }
     assert_eq!(text(&mut client, CONTENTS), before, "printing changes nothing");
+    let is_theirs = "SELECT ('\"Person\"'::regclass, 'theirs.ulid'::regtype) IN (SELECT attrelid, atttypid FROM pg_attribute)";
+    assert!(client.query_one(is_theirs, &[]).unwrap().get::<_, bool>(0), "printing changes nothing");
+    let mistaken =
+        psql(&["-v", "old=theirs.ulid", "-v", "new=theirs.ulid", "-v", "execute=yes"], &path).output();
+    let mistaken = mistaken.unwrap();
+    assert!(
+        mistaken.status.code() == Some(3)
+            && String::from_utf8_lossy(&mistaken.stderr)
+                .contains("type theirs.ulid is not the one of pg_keyspace"),
+        "{mistaken:?}"
+    );
     for table in ["\"Person\"", "pet", "visit"] {
         let rewrites = statements.matches(&format!("ALTER TABLE {table}\n")).count();
         assert_eq!(rewrites, 1, "{table} is rewritten once:\n{statements}");
     }
     assert!(!statements.contains("visit_2024\n") && !statements.contains("other"), "{statements}");
 
-    script(&["-v", "execute=yes"]);
+    if is_printed {
+        let printed = database.server().tree().run().make_directory("pgx_ulid").unwrap().join("printed.sql");
+        std::fs::write(&printed, &statements).unwrap();
+        output(&mut psql(&[], &printed));
+    } else {
+        script(&["-v", "execute=yes"]);
+    }
+    assert!(!client.query_one(is_theirs, &[]).unwrap().get::<_, bool>(0), "the statements have been run");
     assert_eq!(text(&mut client, CONTENTS), before);
     assert_eq!(text(&mut client, "SELECT relfilenode::text FROM pg_class WHERE relname = 'other'"), other);
     let defaults = text(
@@ -76,5 +104,5 @@ fn columns_of_pgx_ulid_are_moved_and_others_stay() {
     // ON DELETE CASCADE is still in force.
     database.run("DELETE FROM visit; DELETE FROM \"Person\" WHERE name = '1'");
     assert_eq!(client.query_one("SELECT count(*) FROM pet", &[]).unwrap().get::<_, i64>(0), 9);
-    assert!(script(&[]).starts_with("BEGIN\nCOMMIT"), "nothing is left");
+    assert!(script(&[]).starts_with("BEGIN;\nCOMMIT;"), "nothing is left");
 }

@@ -24,6 +24,13 @@ fn need(program: &str) -> Result<(), Reason> {
     if has_program(program) { Ok(()) } else { Err(format!("{program} is not installed")) }
 }
 
+/// A program of a package of Debian: one that is installed, or that `cargo xtask test --only drivers`
+/// has unpacked.
+pub fn program_of_debian(program: &str) -> Option<PathBuf> {
+    let unpacked = cache().join("debian/usr/bin").join(program);
+    if has_program(program) { Some(program.into()) } else { unpacked.exists().then_some(unpacked) }
+}
+
 /// Compiles a program with some of the ready-made classes.
 pub fn in_java(program: &str, classes: &[&str], jar: Option<&str>) -> Result<Command, Reason> {
     need("javac")?;

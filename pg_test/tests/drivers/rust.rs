@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::Ulid;
 use crate::database::{Database, programs, project};
 use crate::install::{cache, succeed};
+use crate::postgres_ulid::FIND_SCHEMA;
 use crate::program::run;
 
 /// A ULID with random bits and no time.
@@ -54,6 +55,14 @@ fn tokio_postgres() {
     assert_eq!(client.query_one("SELECT NULL::ulid", &[]).unwrap().get::<_, Option<Ulid>>(0), None);
     let row = client.query_one("SELECT $1::ulid = $2::uuid::ulid", &[&key, &Uuid::from_u128(key.0)]).unwrap();
     assert!(row.get::<_, bool>(0));
+
+    // Another type of this name is not ours.
+    let schema: String = client.query_one(FIND_SCHEMA, &[]).unwrap().get(0);
+    assert_eq!(Ulid::set_schema(schema), Ok(()));
+    assert_eq!(Ulid::set_schema("decoy".to_owned()), Err("public"));
+    let row = client.query_one("SELECT gen_random_uuid()::text::decoy.ulid", &[]).unwrap();
+    assert!(row.try_get::<_, Ulid>(0).is_err());
+    assert!(client.query("SELECT $1::decoy.ulid", &[&key]).is_err());
 
     // The server's default makes keys in the order of the rows.
     let names: Vec<String> = (0..1000).map(|number| format!("{number:04}")).collect();

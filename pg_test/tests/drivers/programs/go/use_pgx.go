@@ -43,6 +43,9 @@ func main() {
 	refunds := one[[]keyspacepgx.ULID](conn, "UPDATE payment SET refunds = $1 RETURNING refunds", []keyspacepgx.ULID{key, other})
 	check(len(refunds) == 2 && refunds[0] == key && refunds[1] == other, refunds)
 	check(one[*keyspacepgx.ULID](conn, "SELECT $1::ulid", (*keyspacepgx.ULID)(nil)) == nil, "NULL")
+	check(one[string](conn, "SELECT $1::ulid", key) == text, "a string is the text of the ULID")
+	inEachMode(key, other)
+	anotherType(key)
 	check(one[string](conn, "SELECT $1::ulid::text", other) == other.String(), other)
 	for _, wrong := range []string{"", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "01ARZ3NDEKTSV4RRFFQ69G5FAU", "01ARZ3NDEKTSV4RRFFQ69G5FA"} {
 		_, err := keyspacepgx.Parse(wrong)
@@ -93,6 +96,45 @@ func main() {
 		check(err == nil && len(ids) == 2 && ids[0]%2 == 0 && ids[1]%2 == 0, ids)
 	}
 	fmt.Println("tested: pgx", os.Args[1])
+}
+
+// Another type of this name is not ours, even where search_path finds it first.
+func anotherType(key keyspacepgx.ULID) {
+	config, err := pgx.ParseConfig("")
+	check(err == nil, err)
+	config.RuntimeParams["search_path"] = "decoy, public"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	check(err == nil, err)
+	check(keyspacepgx.Register(ctx, conn) == nil, "register")
+	check(one[keyspacepgx.ULID](conn, "SELECT id FROM payment WHERE id = $1", key) == key, key)
+	check(one[any](conn, "SELECT $1::text::decoy.ulid", "01563e3a-b5d3-d676-4c61-efb99302bd5b") == any("01563e3a-b5d3-d676-4c61-efb99302bd5b"), "decoy")
+	check(conn.Close(ctx) == nil, "close")
+}
+
+// Some modes send and receive the text form.
+func inEachMode(key, other keyspacepgx.ULID) {
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		config, err := pgx.ParseConfig("")
+		check(err == nil, err)
+		config.DefaultQueryExecMode = mode
+		conn, err := pgx.ConnectConfig(ctx, config)
+		check(err == nil, err)
+		check(keyspacepgx.Register(ctx, conn) == nil, mode)
+		check(one[keyspacepgx.ULID](conn, "SELECT id FROM payment WHERE id = $1", key) == key, mode)
+		found := one[[]keyspacepgx.ULID](conn, "SELECT refunds FROM payment WHERE id = ANY($1)", []keyspacepgx.ULID{key, other})
+		check(len(found) == 2 && found[0] == key && found[1] == other, mode)
+		check(one[string](conn, "SELECT id FROM payment WHERE id = $1", key) == key.String(), mode)
+		check(one[*keyspacepgx.ULID](conn, "SELECT $1::ulid", (*keyspacepgx.ULID)(nil)) == nil, mode)
+		rows, err := conn.Query(ctx, "SELECT id FROM payment WHERE id = $1", key)
+		check(err == nil && rows.Next(), mode)
+		values, err := rows.Values()
+		check(err == nil && values[0] == any(key), values)
+		rows.Close()
+		check(conn.Close(ctx) == nil, mode)
+	}
 }
 
 func one[T any](conn *pgx.Conn, sql string, arguments ...any) (value T) {

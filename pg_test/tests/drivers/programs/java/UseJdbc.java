@@ -20,6 +20,7 @@ public final class UseJdbc {
     public static void main(String[] arguments) throws Exception {
         connection = DriverManager.getConnection(arguments[0]);
         uuid();
+        anotherType();
         ulidAsText();
         ulidAsType();
         manyRows();
@@ -43,6 +44,22 @@ public final class UseJdbc {
             select.setObject(1, id);
             ResultSet rows = select.executeQuery();
             check(rows.next() && rows.getObject(1).equals(id));
+        }
+    }
+
+    /** The driver would take another type of this name for ours. */
+    private static void anotherType() throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            for (String[] path : new String[][] {{"decoy, public", "42725"}, {"public, decoy", "42725"}, {"''", "42704"}}) {
+                statement.execute("SET search_path = " + path[0]);
+                try {
+                    Ulid.register(connection);
+                    throw new AssertionError("registered with " + path[0]);
+                } catch (SQLException error) {
+                    check(error.getSQLState().equals(path[1]));
+                }
+            }
+            statement.execute("RESET search_path");
         }
     }
 

@@ -48,4 +48,12 @@ for (const form of [derived.uuidv7FromTimestamp, derived.ulidFromTimestamp]) {
     mustFail(() => form(micros, id));
   }
 }
+const uuid = "01563e3a-b5d3-d676-4c61-efb99302bd5b";
+const known = derived.uuidv7FromTimestampHashed(0n, { uuid });
+for (const same of [uuid.toUpperCase(), uuid.replaceAll("-", "")]) {
+  if (derived.uuidv7FromTimestampHashed(0n, { uuid: same }) !== known) throw new Error(same);
+}
+for (const wrong of ["", "x", uuid.slice(1), `${uuid}0`, `${uuid}\n`, uuid.replace("a", "g"), "01ARZ3NDEKTSV4RRFFQ69G5FAV"]) {
+  mustFail(() => derived.ulidFromTimestampHashed(0n, { uuid: wrong }));
+}
 console.log(`checked ${checked} keys`);

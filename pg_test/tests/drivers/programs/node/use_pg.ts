@@ -43,6 +43,23 @@ run("pg", async () => {
   const [invoice] = await rows("INSERT INTO invoice (total) VALUES (1) RETURNING id, id::ulid AS shown");
   assert.deepEqual(await rows("SELECT id FROM invoice WHERE id = $1::ulid::uuid", [invoice.shown]), [{ id: invoice.id }]);
 
+  // In a pool, the hook is awaited before a connection is used.
+  const pool = new pg.Pool({ onConnect: register });
+  assert.deepEqual((await pool.query("SELECT refunds FROM payment WHERE id = $1", [keys[0]])).rows, [{ refunds: keys }]);
+  await pool.end();
+
+  // The parser belongs to the connection: in another database, another type can have the number.
+  const bare = new pg.Client();
+  await bare.connect();
+  const [unread] = (await bare.query("SELECT refunds FROM payment WHERE id = $1", [keys[0]])).rows;
+  assert.equal(unread.refunds, `{${keys.join(",")}}`);
+  // Another type of this name is not ours, even where search_path finds it first.
+  await bare.query("SET search_path = decoy, public");
+  await register(bare);
+  const [read] = (await bare.query("SELECT refunds FROM payment WHERE id = $1", [keys[0]])).rows;
+  assert.deepEqual(read.refunds, keys);
+  await bare.end();
+
   // A bigint is text, too.
   for (const sql of NUMBERED) checkNumbers(await rows(sql));
   await client.end();

@@ -1,7 +1,6 @@
 /** TypeORM. */
 import "reflect-metadata";
 import assert from "node:assert/strict";
-import pg from "pg";
 import { Column, DataSource, Entity, In, ManyToOne, PrimaryColumn, PrimaryGeneratedColumn } from "typeorm";
 import { register as registerArrays } from "./keyspace/pg";
 import { newUlid, newUuidv7, register } from "./keyspace/typeorm";
@@ -41,6 +40,8 @@ function dataSource(entities: Function[]) {
     entities: entities as (new () => object)[],
     uuidExtension: "pgcrypto",
     installExtensions: false,
+    // Reads ulid[] as an array.
+    extra: { onConnect: registerArrays },
   });
 }
 
@@ -53,9 +54,6 @@ run("typeorm", async () => {
   const source = dataSource([Visit, Refund, Complaint]);
   register(source);
   await source.initialize();
-  const client = new pg.Client();
-  await client.connect();
-  await registerArrays(client);
   await source.synchronize();
   assert.deepEqual(await changes(source), []);
 
@@ -81,5 +79,4 @@ run("typeorm", async () => {
   assert.deepEqual(await changes(generated), [`${change} SET DEFAULT gen_random_uuid()`, `${change} DROP DEFAULT`]);
   await generated.destroy();
   await source.destroy();
-  await client.end();
 });

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import uuid
 
-from pg_keyspace import derived
+from pg_keyspace import Ulid, derived
 
 FORMS = {
     "uuid": (derived.uuidv7_from_timestamp, derived.uuidv7_from_timestamp_hashed),
@@ -28,7 +28,7 @@ def key_of(line):
 def must_fail(function, *arguments):
     try:
         function(*arguments)
-    except ValueError:
+    except (TypeError, ValueError):
         return
     sys.exit(f"{function.__name__}{arguments} is not refused")
 
@@ -48,4 +48,10 @@ for name in ["derived_keys", "hashed_keys", "undated_keys", "undated_values"]:
 for form in ["uuidv7_from_timestamp", "ulid_from_timestamp"]:
     for micros, id in [(-1, 0), (1000 << 48, 0), (0, -1), (0, 1 << 42)]:
         must_fail(getattr(derived, form), micros, id)
+# A key of this package is not its text, and has to be converted.
+key = Ulid("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+for wrong in [key, True, None, 1.5, b"text"]:
+    must_fail(derived.ulid_from_timestamp_hashed, 0, wrong)
+as_text, as_uuid = (derived.uuidv7_from_timestamp_hashed(0, value) for value in [str(key), key.uuid])
+assert as_text != as_uuid
 print(f"checked {checked} keys")

@@ -53,6 +53,17 @@ async def with_them():
     await pool.close()
 
 
+async def another_type():
+    """Another type of this name is not ours, even where search_path finds it first."""
+    connection = await asyncpg.connect(server_settings={"search_path": "decoy, public"})
+    await register(connection)
+    key = await connection.fetchval("SELECT id FROM payment LIMIT 1")
+    assert isinstance(key, Ulid), key
+    assert not isinstance(await connection.fetchval("SELECT $1::text::decoy.ulid", str(key.uuid)), Ulid)
+    await connection.close()
+
+
 asyncio.run(without_the_lines())
 asyncio.run(with_them())
+asyncio.run(another_type())
 print("tested: asyncpg", asyncpg.__version__)

@@ -39,6 +39,10 @@ class Complaint(models.Model):
 
 class Letter(models.Model):
     number = models.BigIntegerField(db_default=models.Func(models.Value("letter_no"), function="partitioned_nextval"))
+
+
+class Note(models.Model):
+    about = ULIDField(null=True, blank=True)
 """
 )
 # The extension and the sequence come before the tables.
@@ -64,12 +68,13 @@ settings.configure(
 )
 django.setup()
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.core.serializers import deserialize, serialize
 from django.db import OperationalError, connection, models
 from django.test.utils import setup_databases, teardown_databases
 from pg_keyspace import Ulid, new_ulid
-from shop.models import Complaint, Letter, Refund, Visit
+from shop.models import Complaint, Letter, Note, Refund, Visit
 
 
 def command(*arguments, **options):
@@ -123,6 +128,14 @@ for wrong in ["", "x", 5]:
     except ValidationError:
         continue
     raise AssertionError(wrong)
+# In a form, nothing is NULL, and a text that is no ULID is an error of its field.
+NoteForm = forms.modelform_factory(Note, fields=["about"])
+assert NoteForm({"about": ""}).save().about is None
+note = NoteForm({"about": first.pk.lower()}).save()
+assert Note.objects.get(about=first.pk) == note and isinstance(note.about, Ulid)
+assert NoteForm({"about": "x"}).errors == {"about": ["Enter a valid ULID."]}
+assert Note.objects.count() == 2
+
 (again,) = deserialize("json", serialize("json", [first]))
 assert again.object.pk == first.pk and again.object.parts == first.parts
 
@@ -140,6 +153,9 @@ assert all(letter.number % 2 == 0 and letter.pk % 2 == 0 for letter in letters)
 for options, number in [({}, None), ({"options": "-c pg_keyspace.node=1 -c pg_keyspace.nodes=2"}, 1)]:
     connection.settings_dict["OPTIONS"] = options
     databases = setup_databases(verbosity=0, interactive=False)
+    # The extension was created on the connection that is in use.
+    refund = Refund.objects.create(parts=[first.pk, second.pk])
+    assert Refund.objects.get(pk=refund.pk).parts == [first.pk, second.pk]
     try:
         assert Letter.objects.create().number == number
     except OperationalError as error:

@@ -85,4 +85,26 @@ assert same == "01ARZ3NDEKTSV4RRFFQ69G5FA1"
 assert abs(now.total_seconds()) < 10, now
 assert abs((new_ulid().datetime - Ulid(new_ulid()).datetime).total_seconds()) < 1
 
+# Another type of this name is not ours, even where search_path finds it first.
+with psycopg.connect(options="-c search_path=decoy,public") as other:
+    register(other)
+    for binary in [False, True]:
+        cursor = other.cursor(binary=binary)
+        (key, array) = cursor.execute("SELECT id, ARRAY[id] FROM payment WHERE id = %s", [found[0]]).fetchone()
+        assert array == [key] == [found[0]] and isinstance(key, Ulid)
+        (theirs,) = cursor.execute("SELECT %s::decoy.ulid", [str(key.uuid)]).fetchone()
+        assert not isinstance(theirs, Ulid), theirs
+
+# Without the extension.
+connection.execute("CREATE DATABASE psycopg_without")
+with psycopg.connect(dbname="psycopg_without") as other:
+    assert register(other, missing_ok=True) is False
+    assert other.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    try:
+        register(other)
+    except psycopg.ProgrammingError as error:
+        assert "pg_keyspace does not exist" in str(error)
+    else:
+        raise AssertionError("a type that does not exist is registered")
+
 print("tested: psycopg", psycopg.__version__)

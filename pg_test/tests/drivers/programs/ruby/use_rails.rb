@@ -80,6 +80,14 @@ def use
 end
 use
 
+# Another type of this name is not ours, even where search_path finds it first.
+ActiveRecord::Base.establish_connection(**connection, schema_search_path: "decoy, public")
+types = ActiveRecord::Base.connection.exec_query("SELECT id, refunds FROM payment LIMIT 1").column_types
+check(types["id"].type == :ulid && types["refunds"].type == :ulid, types)
+theirs = ActiveRecord::Base.connection.exec_query("SELECT '01563e3a-b5d3-d676-4c61-efb99302bd5b'::decoy.ulid AS id").column_types
+check(theirs["id"].nil? || theirs["id"].type != :ulid, theirs)
+ActiveRecord::Base.establish_connection(connection)
+
 schema = dump
 check(schema.include?('create_table "refunds", id: :ulid, default: -> { "ulid()" }'), schema)
 check(schema.include?('t.ulid "parts", default: [], null: false, array: true'), schema)

@@ -21,4 +21,15 @@ ALTER SEQUENCE ticket_no OWNED BY ticket.no;
 
 CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
 
+-- Another type that has the name, and the same binary form.
+CREATE SCHEMA decoy;
+CREATE TYPE decoy.ulid;
+CREATE FUNCTION decoy.ulid_in(cstring) RETURNS decoy.ulid LANGUAGE internal IMMUTABLE STRICT AS 'uuid_in';
+CREATE FUNCTION decoy.ulid_out(decoy.ulid) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'uuid_out';
+CREATE FUNCTION decoy.ulid_recv(internal) RETURNS decoy.ulid LANGUAGE internal IMMUTABLE STRICT AS 'uuid_recv';
+CREATE FUNCTION decoy.ulid_send(decoy.ulid) RETURNS bytea LANGUAGE internal IMMUTABLE STRICT AS 'uuid_send';
+CREATE TYPE decoy.ulid (
+    INPUT = decoy.ulid_in, OUTPUT = decoy.ulid_out, RECEIVE = decoy.ulid_recv, SEND = decoy.ulid_send, LIKE = uuid
+);
+
 SELECT FROM setup_interleaved_sequences(2, 2);

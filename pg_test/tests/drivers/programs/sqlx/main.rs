@@ -1,7 +1,7 @@
 //! sqlx.
 
-use pg_keyspace_client::Ulid;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolCopyExt};
+use pg_keyspace_client::{Ulid, check};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolCopyExt, PgPoolOptions};
 use uuid::Uuid;
 
 #[derive(sqlx::FromRow)]
@@ -12,7 +12,10 @@ struct Payment {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), sqlx::Error> {
-    let pool = PgPool::connect_with(PgConnectOptions::new()).await?;
+    let pool: PgPool = PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(check(connection)))
+        .connect_with(PgConnectOptions::new())
+        .await?;
 
     // A uuid needs the feature uuid, and nothing else.
     let view: Uuid =
@@ -75,6 +78,14 @@ async fn main() -> Result<(), sqlx::Error> {
         let ids: Vec<i64> = sqlx::query_scalar(insert).fetch_all(&pool).await?;
         assert!(ids.len() == 2 && ids.iter().all(|id| id % 2 == 0), "{ids:?}");
     }
+    // Where search_path finds another type first, a key would be read as that one.
+    let other = PgConnectOptions::new().options([("search_path", "decoy,public")]);
+    let refused = PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(check(connection)))
+        .acquire_timeout(std::time::Duration::from_secs(5))
+        .connect_with(other)
+        .await;
+    assert!(refused.is_err());
     println!("tested: sqlx 0.9.0");
     Ok(())
 }
